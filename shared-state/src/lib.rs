@@ -1,0 +1,10 @@
+//! Shared, live, typed state.
+
+#[doc(hidden)]
+pub mod __private;
+pub mod merge;
+pub mod replica;
+pub mod state;
+
+pub use replica::WriteError;
+pub use state::{Field, Invalid, SharedState};

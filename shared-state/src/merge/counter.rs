@@ -1,0 +1,162 @@
+//! Counter: additions commute and all count; a set is ordered among them.
+//!
+//! Integers saturate at the bounds of their type, on every replica alike, so `apply` never fails. Floats add as
+//! IEEE 754 doubles do, in the server's order, so every replica gets the same bits; a number that is not finite
+//! is refused before it is sent.
+
+use std::fmt::Debug;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserializer, Serialize, Serializer};
+
+use crate::merge::{MergePolicy, Track, whole};
+use crate::state::{Path, PathBuf, UpdateError};
+
+/// The policy of `#[shared(counter)]`. Updates cost O(1).
+#[derive(Clone, Copy, Debug)]
+pub struct Counter;
+
+/// An operation on a counter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum CounterOp<T> {
+    /// Adds to whatever the value is.
+    Add(T),
+    /// Replaces the value.
+    Set(T),
+}
+
+/// The numbers a counter can count in: every integer and float type up to 64 bits.
+///
+/// A counter of an unsigned type can be added to, and set, but not decreased.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a `#[shared(counter)]`",
+    label = "not a number that counts",
+    note = "counters are integers or floats of up to 64 bits, `i64` for example"
+)]
+pub trait Number:
+    Copy + PartialEq + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
+{
+    /// The sum, saturating at the type's bounds.
+    #[must_use]
+    fn plus(self, other: Self) -> Self;
+    /// What must be added to `from` to reach `self`, if there is such a number.
+    fn minus(self, from: Self) -> Option<Self>;
+    /// Whether the number can be sent.
+    fn is_finite_number(self) -> bool;
+}
+
+macro_rules! integers {
+    ($($integer:ty)*) => {$(
+        impl Number for $integer {
+            fn plus(self, other: Self) -> Self {
+                self.saturating_add(other)
+            }
+            fn minus(self, from: Self) -> Option<Self> {
+                self.checked_sub(from)
+            }
+            fn is_finite_number(self) -> bool {
+                true
+            }
+        }
+    )*};
+}
+
+integers!(i8 i16 i32 i64 isize u8 u16 u32 u64 usize);
+
+macro_rules! floats {
+    ($($float:ident)*) => {$(
+        impl Number for $float {
+            fn plus(self, other: Self) -> Self {
+                (self + other).clamp($float::MIN, $float::MAX)
+            }
+            fn minus(self, from: Self) -> Option<Self> {
+                Some(self - from).filter(|by| by.is_finite() && from + by == self)
+            }
+            fn is_finite_number(self) -> bool {
+                self.is_finite()
+            }
+        }
+    )*};
+}
+
+floats!(f32 f64);
+
+impl<T: Number> MergePolicy<T> for Counter {
+    type Op = CounterOp<T>;
+
+    const NAME: &'static str = "counter";
+
+    fn set(value: T) -> CounterOp<T> {
+        CounterOp::Set(value)
+    }
+
+    fn apply(value: &mut T, op: CounterOp<T>) -> CounterOp<T> {
+        let before = *value;
+        *value = match op {
+            CounterOp::Add(by) => before.plus(by),
+            CounterOp::Set(to) => to,
+        };
+        CounterOp::Set(before)
+    }
+
+    fn diff(old: &T, new: &T, each: &mut dyn FnMut(CounterOp<T>)) {
+        if old != new {
+            // `state.views += 1` in a closure means one more, whatever others add meanwhile.
+            each(new.minus(*old).map_or(CounterOp::Set(*new), CounterOp::Add));
+        }
+    }
+
+    fn hides(pending: &CounterOp<T>, _remote: &CounterOp<T>) -> bool {
+        matches!(pending, CounterOp::Set(_))
+    }
+
+    fn coalesce(earlier: &mut CounterOp<T>, later: &CounterOp<T>) -> bool {
+        // Two additions are not folded: where they saturate, their sum is not the same as one after the other.
+        match later {
+            CounterOp::Set(_) => {
+                *earlier = *later;
+                true
+            }
+            CounterOp::Add(_) => false,
+        }
+    }
+
+    fn delta(value: &T, track: &Track, since: u64, each: &mut dyn FnMut(CounterOp<T>)) {
+        if track.changed() > since {
+            each(CounterOp::Set(*value));
+        }
+    }
+
+    fn address(op: &CounterOp<T>, _path: &mut PathBuf) -> Option<&'static str> {
+        match op {
+            CounterOp::Add(_) => Some("add"),
+            CounterOp::Set(_) => None,
+        }
+    }
+
+    fn encode<S: Serializer>(op: &CounterOp<T>, serializer: S) -> Result<S::Ok, S::Error> {
+        let (CounterOp::Add(number) | CounterOp::Set(number)) = op;
+        if !number.is_finite_number() {
+            return Err(serde::ser::Error::custom(format_args!("a counter cannot be {number:?}")));
+        }
+        number.serialize(serializer)
+    }
+
+    fn decode<'de, D: Deserializer<'de>>(
+        path: Path<'_>,
+        op: Option<&str>,
+        value: D,
+    ) -> Result<CounterOp<T>, UpdateError> {
+        whole("counter", path)?;
+        let make = match op {
+            None => CounterOp::Set,
+            Some("add") => CounterOp::Add,
+            Some(op) => return Err(UpdateError::unknown_op("counter", op)),
+        };
+        let number = T::deserialize(value).map_err(|error| UpdateError::wrong_type(&error))?;
+        if !number.is_finite_number() {
+            return Err(UpdateError::wrong_type(&format_args!("a counter cannot be {number:?}")));
+        }
+        Ok(make(number))
+    }
+}

@@ -1,0 +1,69 @@
+//! Last writer wins: the value is set as a whole, and the set that the server ordered last stays.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserializer, Serialize, Serializer};
+
+use crate::merge::{MergePolicy, Track, whole};
+use crate::state::{Path, PathBuf, UpdateError};
+
+/// The policy of a field without a policy attribute. An update is the new value itself; it costs the value.
+#[derive(Clone, Copy, Debug)]
+pub struct Lww;
+
+impl<T> MergePolicy<T> for Lww
+where
+    T: Clone + PartialEq + std::fmt::Debug + Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    type Op = T;
+
+    const NAME: &'static str = "set";
+
+    fn set(value: T) -> T {
+        value
+    }
+
+    fn apply(value: &mut T, op: T) -> T {
+        std::mem::replace(value, op)
+    }
+
+    fn diff(old: &T, new: &T, each: &mut dyn FnMut(T)) {
+        if old != new {
+            each(new.clone());
+        }
+    }
+
+    fn hides(_pending: &T, _remote: &T) -> bool {
+        true
+    }
+
+    fn coalesce(earlier: &mut T, later: &T) -> bool {
+        earlier.clone_from(later);
+        true
+    }
+
+    fn delta(value: &T, track: &Track, since: u64, each: &mut dyn FnMut(T)) {
+        if track.changed() > since {
+            each(value.clone());
+        }
+    }
+
+    fn address(_op: &T, _path: &mut PathBuf) -> Option<&'static str> {
+        None
+    }
+
+    fn encode<S: Serializer>(op: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        op.serialize(serializer)
+    }
+
+    fn decode<'de, D: Deserializer<'de>>(
+        path: Path<'_>,
+        op: Option<&str>,
+        value: D,
+    ) -> Result<T, UpdateError> {
+        whole(<Self as MergePolicy<T>>::NAME, path)?;
+        match op {
+            None => T::deserialize(value).map_err(|error| UpdateError::wrong_type(&error)),
+            Some(op) => Err(UpdateError::unknown_op(<Self as MergePolicy<T>>::NAME, op)),
+        }
+    }
+}

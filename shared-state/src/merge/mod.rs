@@ -1,0 +1,109 @@
+//! Merge policies: how the concurrent updates of one field combine.
+//!
+//! One policy, one file, its rule at the top. The state machines never look inside a policy: what they need of
+//! it is the trait [`MergePolicy`], reached through the derived struct.
+
+mod counter;
+mod lww;
+mod nested;
+mod track;
+
+pub use counter::{Counter, CounterOp, Number};
+pub use lww::Lww;
+pub use nested::{Nested, NestedOp};
+pub use track::Track;
+
+use std::fmt::Debug;
+
+use serde::{Deserializer, Serializer};
+
+use crate::state::{Invalid, Path, PathBuf, Timing, UpdateError};
+
+/// How the updates of a field of type `T` combine.
+///
+/// # What an implementation promises
+/// * [`apply`](Self::apply) is deterministic and total, and what it returns takes it back exactly.
+/// * [`set`](Self::set) replaces the value, whatever it was.
+/// * [`decode`](Self::decode) reads what [`address`](Self::address) and [`encode`](Self::encode) wrote.
+pub trait MergePolicy<T>: Sized + 'static {
+    /// One operation on the field.
+    type Op: Clone + PartialEq + Debug + Send + Sync + 'static;
+
+    /// The policy's name, in metadata and messages.
+    const NAME: &'static str;
+
+    /// The operation that replaces the whole value.
+    fn set(value: T) -> Self::Op;
+
+    /// Applies an operation and returns the one that takes it back.
+    fn apply(value: &mut T, op: Self::Op) -> Self::Op;
+
+    /// The operations that turn `old` into `new`; none if they are equal.
+    fn diff(old: &T, new: &T, each: &mut dyn FnMut(Self::Op));
+
+    /// Whether `remote`, applied underneath `pending`, leaves the visible value as it was.
+    fn hides(pending: &Self::Op, remote: &Self::Op) -> bool;
+
+    /// Folds `later` into `earlier` if both in sequence equal one operation; says whether it did.
+    fn coalesce(earlier: &mut Self::Op, later: &Self::Op) -> bool {
+        let _ = (earlier, later);
+        false
+    }
+
+    /// Notes in `track` that `touched` was applied at `version`.
+    fn touch(track: &mut Track, touched: &Self::Op, version: u64) {
+        let _ = touched;
+        track.set_whole(version);
+    }
+
+    /// The operations that bring a value at version `since` to this one.
+    fn delta(value: &T, track: &Track, since: u64, each: &mut dyn FnMut(Self::Op));
+
+    /// Checks what the value itself demands of its parts after `touched` was applied (nested structs do).
+    ///
+    /// # Errors
+    /// The first rule that does not hold.
+    fn check(value: &T, touched: &Self::Op) -> Result<(), Invalid> {
+        let _ = (value, touched);
+        Ok(())
+    }
+
+    /// When an operation is sent; `field` is what the field's own attributes say.
+    fn timing(op: &Self::Op, field: Timing) -> Timing {
+        let _ = op;
+        field
+    }
+
+    /// Whether the operation changes a part that only the server may write.
+    fn read_only(op: &Self::Op) -> bool {
+        let _ = op;
+        false
+    }
+
+    /// Appends the path below the field and returns the operation's name; `None` is a plain set.
+    fn address(op: &Self::Op, path: &mut PathBuf) -> Option<&'static str>;
+
+    /// Writes the operation's value.
+    ///
+    /// # Errors
+    /// What the serializer or the value's `Serialize` reports.
+    fn encode<S: Serializer>(op: &Self::Op, serializer: S) -> Result<S::Ok, S::Error>;
+
+    /// Reads an operation: `path` is what is left below the field.
+    ///
+    /// # Errors
+    /// Unknown part, unknown operation, or a value of the wrong form.
+    fn decode<'de, D: Deserializer<'de>>(
+        path: Path<'_>,
+        op: Option<&str>,
+        value: D,
+    ) -> Result<Self::Op, UpdateError>;
+}
+
+/// For policies whose values have no addressable parts: refuses a path that goes on.
+fn whole(policy: &str, mut path: Path<'_>) -> Result<(), UpdateError> {
+    match path.next_segment() {
+        Some(segment) => Err(UpdateError::no_parts(policy, &segment)),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,32 @@
+//! Why a write was not taken, and why a taken one was refused.
+
+use crate::state::{Invalid, UpdateError};
+
+/// A write that was not taken. Nothing was changed, nothing will be sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// A rule does not hold.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// Only the server may write the field.
+    #[error("`{field}` is read-only: only the server writes it")]
+    ReadOnly {
+        /// The field's name.
+        field: &'static str,
+    },
+    /// The value cannot be written as JSON, or does not read back as its own type.
+    #[error("`{}` cannot be sent: {}", .0.field, .0.message)]
+    Unsendable(UpdateError),
+    /// The queue of unsent changes is full; what was queued before stays.
+    #[error("the queue of unsent changes is full: {limit} {unit} at most")]
+    QueueFull {
+        /// The limit that was met.
+        limit: usize,
+        /// Of what: `changes` or `bytes`.
+        unit: &'static str,
+    },
+    /// The room or its client was closed.
+    #[error("the room is closed")]
+    Closed,
+}

@@ -1,0 +1,3 @@
+//! The client's state machine.
+mod error;
+pub use error::WriteError;

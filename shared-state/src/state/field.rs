@@ -1,0 +1,108 @@
+//! Typed field keys: `Document::TITLE` names a field, its type and its merge policy.
+
+use std::fmt;
+
+use crate::merge::{Lww, MergePolicy};
+use crate::state::{SharedState, Timing};
+
+/// The index of a shared field in [`SharedState::FIELDS`].
+pub type FieldId = usize;
+
+/// What is known of a field at run time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FieldInfo {
+    /// The name on the wire.
+    pub name: &'static str,
+    /// The merge policy's name: `"set"` (last writer wins), `"counter"`, `"nested"`, ...
+    pub policy: &'static str,
+    /// Only the server writes it.
+    pub read_only: bool,
+    /// When a client sends it.
+    pub timing: Timing,
+}
+
+impl FieldInfo {
+    /// A field that anyone may write and that is sent at once.
+    #[must_use]
+    pub const fn new(name: &'static str, policy: &'static str) -> Self {
+        Self { name, policy, read_only: false, timing: Timing::IMMEDIATE }
+    }
+
+    /// The same field, written by the server only.
+    #[must_use]
+    pub const fn read_only(mut self) -> Self {
+        self.read_only = true;
+        self
+    }
+
+    /// The same field, with a timing.
+    #[must_use]
+    pub const fn timing(mut self, timing: Timing) -> Self {
+        self.timing = timing;
+        self
+    }
+}
+
+/// A typed key for one field of `S`: its type `T` and its merge policy `P` are known to the compiler, so a key
+/// of another struct, or a value of another type, does not typecheck.
+///
+/// The derive makes one constant per field. A key is three words, copied freely, and its functions are known
+/// at compile time.
+pub struct Field<S: SharedState, T, P: MergePolicy<T> = Lww> {
+    id: FieldId,
+    get: fn(&S) -> &T,
+    update: fn(P::Op) -> S::Update,
+}
+
+impl<S: SharedState, T, P: MergePolicy<T>> Field<S, T, P> {
+    /// Used by the derive.
+    #[doc(hidden)]
+    pub const fn new(id: FieldId, get: fn(&S) -> &T, update: fn(P::Op) -> S::Update) -> Self {
+        Self { id, get, update }
+    }
+
+    /// The field's index in [`SharedState::FIELDS`].
+    #[must_use]
+    pub const fn id(self) -> FieldId {
+        self.id
+    }
+
+    /// The field's name on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        S::FIELDS[self.id].name
+    }
+
+    /// The field's value in `state`.
+    #[must_use]
+    pub fn get(self, state: &S) -> &T {
+        (self.get)(state)
+    }
+
+    /// The update that sets the whole field.
+    #[must_use]
+    pub fn set(self, value: T) -> S::Update {
+        (self.update)(P::set(value))
+    }
+
+    /// The update that applies one operation of the field's policy.
+    #[must_use]
+    pub fn op(self, op: P::Op) -> S::Update {
+        (self.update)(op)
+    }
+}
+
+impl<S: SharedState, T, P: MergePolicy<T>> Clone for Field<S, T, P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S: SharedState, T, P: MergePolicy<T>> Copy for Field<S, T, P> {}
+
+impl<S: SharedState, T, P: MergePolicy<T>> fmt::Debug for Field<S, T, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}::{}", S::NAME, self.name())
+    }
+}

@@ -1,0 +1,81 @@
+//! What a generated handle is written against: anything that shows a state and takes writes.
+
+use std::fmt;
+
+use crate::merge::{Nested, NestedOp};
+use crate::replica::WriteError;
+use crate::state::{Field, SharedState};
+
+/// A live state of type `S`: a client's replica, the server's own room, or a nested part of either.
+///
+/// Generated handles (`SharedDocument`) are generic over it, which is why their accessors need no import.
+pub trait Live<S: SharedState>: Clone {
+    /// What a write returns: resolves to the version or to the rejection.
+    type Receipt;
+
+    /// Runs `look` on the state as the app sees it now. `look` must not call back into the same handle.
+    fn read<R>(&self, look: impl FnOnce(&S) -> R) -> R;
+
+    /// Writes one update.
+    ///
+    /// # Errors
+    /// The write breaks a rule, the field is read-only here, or a queue is full; nothing was changed.
+    fn write(&self, update: S::Update) -> Result<Self::Receipt, WriteError>;
+}
+
+/// A live state with the server's rights: it may write read-only fields.
+pub trait ServerLive<S: SharedState>: Live<S> {}
+
+/// The nested part `N` of a live state of type `S`.
+pub struct Within<L, S: SharedState, N: SharedState> {
+    live: L,
+    field: Field<S, N, Nested>,
+}
+
+impl<L: Live<S>, S: SharedState, N: SharedState> Within<L, S, N> {
+    /// The part of `live` at `field`.
+    #[must_use]
+    pub fn new(live: L, field: Field<S, N, Nested>) -> Self {
+        Self { live, field }
+    }
+
+    /// Sets the whole nested value.
+    ///
+    /// # Errors
+    /// As [`Live::write`].
+    pub fn replace(&self, value: N) -> Result<L::Receipt, WriteError> {
+        self.live.write(self.field.set(value))
+    }
+
+    /// A copy of the nested value.
+    #[must_use]
+    pub fn state(&self) -> N {
+        self.read(N::clone)
+    }
+}
+
+impl<L: Live<S>, S: SharedState, N: SharedState> Live<N> for Within<L, S, N> {
+    type Receipt = L::Receipt;
+
+    fn read<R>(&self, look: impl FnOnce(&N) -> R) -> R {
+        self.live.read(|state| look(self.field.get(state)))
+    }
+
+    fn write(&self, update: N::Update) -> Result<Self::Receipt, WriteError> {
+        self.live.write(self.field.op(NestedOp::In(Box::new(update))))
+    }
+}
+
+impl<L: ServerLive<S>, S: SharedState, N: SharedState> ServerLive<N> for Within<L, S, N> {}
+
+impl<L: Clone, S: SharedState, N: SharedState> Clone for Within<L, S, N> {
+    fn clone(&self) -> Self {
+        Self { live: self.live.clone(), field: self.field }
+    }
+}
+
+impl<L, S: SharedState, N: SharedState> fmt::Debug for Within<L, S, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Within").field(&self.field).finish()
+    }
+}

@@ -1,0 +1,140 @@
+//! What a derived struct is to the rest of the crate.
+//!
+//! Owns the trait [`SharedState`] and the small types around it: field keys, paths, timing, validation, live
+//! handles. Everything here is a pure function of its arguments; replica, authority and handles are written
+//! against this module and never against a concrete struct.
+
+mod field;
+mod live;
+mod path;
+pub mod rules;
+mod timing;
+mod wire;
+
+pub use field::{Field, FieldId, FieldInfo};
+pub use live::{Live, ServerLive, Within};
+pub use path::{Path, PathBuf};
+pub use rules::Invalid;
+pub use timing::Timing;
+pub use wire::{EncodedUpdate, UpdateError, UpdateErrorKind, WireUpdate, decode_update, encode_update};
+
+use std::fmt::Debug;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserializer, Serialize, Serializer};
+
+use crate::merge::Track;
+
+/// A struct whose fields are shared by everyone in a room.
+///
+/// Implemented by `#[derive(SharedState)]`; the derive's documentation lists the attributes. The methods are
+/// what the state machines need of a struct, and are rarely called by an application.
+///
+/// # What an implementation promises
+/// * [`apply`](Self::apply) is deterministic and total: the same update on the same state gives the same
+///   state, on every machine, and it never fails, whatever the state.
+/// * `state.apply(state.apply(update))` restores the state exactly.
+/// * `decode(encode(update)) == update` for every update that was itself decoded.
+pub trait SharedState: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// One field's operation: an enum with a variant for each shared field.
+    type Update: Clone + PartialEq + Debug + Send + Sync + 'static;
+    /// A partial state: every shared field, each optional. Merged atomically.
+    type Patch: Clone + Default + Debug + Serialize + DeserializeOwned + Send + Sync + 'static;
+    /// The handle with this struct's own accessors, over any backend.
+    type Handle<L: Live<Self>>: Clone + From<L> + std::ops::Deref<Target = L>;
+
+    /// The struct's name, for messages and logs.
+    const NAME: &'static str;
+    /// The shared fields in declaration order; a [`FieldId`] is an index into it.
+    const FIELDS: &'static [FieldInfo];
+    /// Whether [`check_rule`](Self::check_rule) can refuse a state (here or in a nested struct).
+    const HAS_RULE: bool;
+
+    /// Applies an update and returns the update that takes it back. Costs what the update's policy says.
+    fn apply(&mut self, update: Self::Update) -> Self::Update;
+
+    /// The field an update changes.
+    fn field(update: &Self::Update) -> FieldId;
+
+    /// Checks the rules of the field that `touched` changed, on the state as it is now.
+    ///
+    /// # Errors
+    /// The first rule that does not hold.
+    fn check(&self, touched: &Self::Update) -> Result<(), Invalid>;
+
+    /// Checks the rule over the whole state.
+    ///
+    /// # Errors
+    /// What the rule says.
+    fn check_rule(&self) -> Result<(), Invalid>;
+
+    /// Checks every field's rules and the whole-state rule.
+    ///
+    /// # Errors
+    /// The first rule that does not hold.
+    fn validate(&self) -> Result<(), Invalid>;
+
+    /// The updates that turn `old` into `new`, smallest first choice of each policy; empty if equal.
+    fn diff(old: &Self, new: &Self) -> Vec<Self::Update>;
+
+    /// The updates a patch stands for, in field order.
+    fn patch_updates(patch: Self::Patch) -> Vec<Self::Update>;
+
+    /// The update that sets `field` to the value it has in `self`.
+    ///
+    /// # Panics
+    /// If `field` is not an index into [`FIELDS`](Self::FIELDS).
+    fn current(&self, field: FieldId) -> Self::Update;
+
+    /// Makes `field` equal to what it is in `from`.
+    fn copy_field(&mut self, from: &Self, field: FieldId);
+
+    /// Whether `remote`, applied underneath `pending`, leaves what the app sees as it was.
+    fn hides(pending: &Self::Update, remote: &Self::Update) -> bool;
+
+    /// Folds `later` into `earlier` if the two in sequence equal one update; says whether it did.
+    fn coalesce(earlier: &mut Self::Update, later: &Self::Update) -> bool;
+
+    /// When an update is sent: at once, debounced or throttled.
+    fn timing(update: &Self::Update) -> Timing;
+
+    /// Whether only the server may write this update.
+    fn read_only(update: &Self::Update) -> bool;
+
+    /// Notes in `track` that `touched` was applied at `version`.
+    fn touch(track: &mut Track, touched: &Self::Update, version: u64);
+
+    /// The updates that bring a state at version `since` to this one, in an order in which they apply.
+    fn delta(&self, track: &Track, since: u64, out: &mut Vec<Self::Update>);
+
+    /// Writes the path of an update and returns its operation's name; `None` is a plain set.
+    fn address(update: &Self::Update, path: &mut PathBuf) -> Option<&'static str>;
+
+    /// Writes an update's value, without its path and operation.
+    ///
+    /// # Errors
+    /// What the serializer or the field's `Serialize` reports.
+    fn encode<S: Serializer>(update: &Self::Update, serializer: S) -> Result<S::Ok, S::Error>;
+
+    /// Reads an update: `path` and `op` as [`address`](Self::address) wrote them, the value from `value`.
+    ///
+    /// # Errors
+    /// Unknown field, unknown operation, or a value of the wrong form; each with the field's name.
+    fn decode<'de, D: Deserializer<'de>>(
+        path: Path<'_>,
+        op: Option<&str>,
+        value: D,
+    ) -> Result<Self::Update, UpdateError>;
+
+    /// Writes the value of one field as it is in `self`.
+    ///
+    /// # Errors
+    /// What the serializer or the field's `Serialize` reports.
+    fn encode_field<S: Serializer>(&self, field: FieldId, serializer: S) -> Result<S::Ok, S::Error>;
+
+    /// The index of the field with this wire name.
+    #[must_use]
+    fn field_named(name: &str) -> Option<FieldId> {
+        Self::FIELDS.iter().position(|info| info.name == name)
+    }
+}

@@ -1,0 +1,212 @@
+//! The rules that `#[shared(validate(..))]` puts on a field, run on both sides.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt::{self, Display};
+use std::sync::LazyLock;
+
+pub use regex_lite::Regex;
+
+/// A rule that does not hold: which field, which rule, and what was expected and found.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}{message}", Prefix(.field))]
+pub struct Invalid {
+    /// The field's path; empty for the rule over the whole state.
+    pub field: String,
+    /// The rule: `length`, `range`, `pattern`, `custom`, `state`, ...
+    pub rule: &'static str,
+    /// For people: expected and found.
+    pub message: String,
+}
+
+struct Prefix<'a>(&'a str);
+
+impl Display for Prefix<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, "{}: ", self.0) }
+    }
+}
+
+impl Invalid {
+    /// A broken `rule`, explained by `message`.
+    #[must_use]
+    pub fn new(rule: &'static str, message: impl Into<String>) -> Self {
+        Self { field: String::new(), rule, message: message.into() }
+    }
+
+    /// The same finding, seen from the struct that holds `field`.
+    #[must_use]
+    pub fn in_field(mut self, field: &str) -> Self {
+        self.field = match self.field.is_empty() {
+            true => field.to_owned(),
+            false => format!("{field}/{}", self.field),
+        };
+        self
+    }
+}
+
+/// What `validate(length(..))` counts: characters of a text, items of a collection; nothing of `None`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no length for `validate(length(..))` to check",
+    note = "length works on strings (counted in characters), vectors, maps, sets and options of these"
+)]
+pub trait Length {
+    /// The number of characters or items; `None` if there is nothing to count.
+    fn length(&self) -> Option<usize>;
+}
+
+impl Length for str {
+    fn length(&self) -> Option<usize> {
+        Some(self.chars().count())
+    }
+}
+
+impl Length for String {
+    fn length(&self) -> Option<usize> {
+        self.as_str().length()
+    }
+}
+
+impl<T: Length> Length for Option<T> {
+    fn length(&self) -> Option<usize> {
+        self.as_ref().and_then(Length::length)
+    }
+}
+
+macro_rules! length_is_len {
+    ($($(#[$meta:meta])* [$($generics:tt)*] $type:ty;)*) => {$(
+        impl<$($generics)*> Length for $type {
+            fn length(&self) -> Option<usize> {
+                Some(self.len())
+            }
+        }
+    )*};
+}
+
+length_is_len! {
+    [T] [T];
+    [T] Vec<T>;
+    [T, const N: usize] [T; N];
+    [T] std::collections::VecDeque<T>;
+    [K, V] BTreeMap<K, V>;
+    [K, V, S] HashMap<K, V, S>;
+    [T] BTreeSet<T>;
+    [T, S] HashSet<T, S>;
+}
+
+/// What `validate(pattern(..))` matches: a text; nothing of `None`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a text for `validate(pattern(..))` to match",
+    note = "pattern works on strings and options of strings"
+)]
+pub trait Textual {
+    /// The text, if there is one.
+    fn text(&self) -> Option<&str>;
+}
+
+impl Textual for String {
+    fn text(&self) -> Option<&str> {
+        Some(self)
+    }
+}
+
+impl<T: Textual> Textual for Option<T> {
+    fn text(&self) -> Option<&str> {
+        self.as_ref().and_then(Textual::text)
+    }
+}
+
+/// What `validate(range(..))` compares: a number; nothing of `None`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a number that `validate(range(..))` can compare with its bounds",
+    note = "range works on integers, floats and options of these; a bound has the field's own type"
+)]
+pub trait Ranged<B> {
+    /// The number, if there is one.
+    fn number(&self) -> Option<&B>;
+}
+
+macro_rules! ranged {
+    ($($number:ty)*) => {$(
+        impl Ranged<$number> for $number {
+            fn number(&self) -> Option<&$number> {
+                Some(self)
+            }
+        }
+        impl Ranged<$number> for Option<$number> {
+            fn number(&self) -> Option<&$number> {
+                self.as_ref()
+            }
+        }
+    )*};
+}
+
+ranged!(i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize f32 f64);
+
+/// `validate(length(min = .., max = ..))`.
+///
+/// # Errors
+/// The length is outside the bounds.
+pub fn length<T: Length + ?Sized>(value: &T, min: Option<usize>, max: Option<usize>) -> Result<(), Invalid> {
+    let Some(found) = value.length() else { return Ok(()) };
+    match (min, max) {
+        (Some(min), _) if found < min => {
+            Err(Invalid::new("length", format!("length is {found}, expected at least {min}")))
+        }
+        (_, Some(max)) if found > max => {
+            Err(Invalid::new("length", format!("length is {found}, expected at most {max}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `validate(range(min = .., max = ..))`. Not-a-number is outside every range.
+///
+/// # Errors
+/// The value is outside the bounds.
+pub fn range<B, T>(value: &T, min: Option<B>, max: Option<B>) -> Result<(), Invalid>
+where
+    B: PartialOrd + Display,
+    T: Ranged<B>,
+{
+    let Some(found) = value.number() else { return Ok(()) };
+    if let Some(min) = min
+        && !(*found >= min)
+    {
+        return Err(Invalid::new("range", format!("value is {found}, expected at least {min}")));
+    }
+    if let Some(max) = max
+        && !(*found <= max)
+    {
+        return Err(Invalid::new("range", format!("value is {found}, expected at most {max}")));
+    }
+    Ok(())
+}
+
+/// `validate(pattern("..."))`: the pattern must match somewhere; write `^...$` for the whole text.
+///
+/// # Errors
+/// The text does not match.
+pub fn pattern<T: Textual>(value: &T, pattern: &LazyLock<Regex>) -> Result<(), Invalid> {
+    match value.text() {
+        Some(text) if !pattern.is_match(text) => {
+            Err(Invalid::new("pattern", format!("expected a text that matches `{}`", pattern.as_str())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `validate(custom = path)`: the function's own error becomes the message.
+///
+/// # Errors
+/// The function refused the value.
+pub fn custom<E: Display>(verdict: Result<(), E>) -> Result<(), Invalid> {
+    verdict.map_err(|error| Invalid::new("custom", error.to_string()))
+}
+
+/// `#[shared(validate = path)]`: the rule over the whole state.
+///
+/// # Errors
+/// The function refused the state.
+pub fn state<E: Display>(verdict: Result<(), E>) -> Result<(), Invalid> {
+    verdict.map_err(|error| Invalid::new("state", error.to_string()))
+}
