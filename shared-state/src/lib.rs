@@ -2,7 +2,9 @@
 
 #[doc(hidden)]
 pub mod __private;
+pub mod authority;
 pub mod merge;
+pub mod protocol;
 pub mod replica;
 pub mod state;
 
