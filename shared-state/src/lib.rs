@@ -5,6 +5,8 @@ pub mod __private;
 pub mod merge;
 pub mod replica;
 pub mod state;
+#[cfg(feature = "server")]
+pub mod store;
 
 pub use replica::WriteError;
 pub use state::{Field, Invalid, SharedState};
