@@ -22,6 +22,8 @@
 mod format;
 mod queue;
 mod readers;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::collections::HashMap;
