@@ -8,3 +8,6 @@ pub mod state;
 
 pub use replica::WriteError;
 pub use state::{Field, Invalid, SharedState};
+
+#[cfg(feature = "derive")]
+pub use shared_state_derive::SharedState;

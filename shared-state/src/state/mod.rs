@@ -16,6 +16,8 @@ pub use live::{Live, ServerLive, Within};
 pub use path::{Path, PathBuf};
 pub use rules::Invalid;
 pub use timing::Timing;
+#[doc(hidden)]
+pub use wire::{deserialize_update, serialize_update};
 pub use wire::{EncodedUpdate, UpdateError, UpdateErrorKind, WireUpdate, decode_update, encode_update};
 
 use std::fmt::Debug;

@@ -1,0 +1,31 @@
+//! The typed field keys: `Document::TITLE`.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use super::docs;
+use crate::model::{Field, Model, Policy};
+
+pub(super) fn implementation(model: &Model) -> TokenStream {
+    let Model { ident: state, vis, update, .. } = model;
+    let keys = model.fields.iter().map(|field| {
+        let Field { index, ident, ty, key, variant, .. } = field;
+        let policy = field.policy.path();
+        let parameters = match field.policy {
+            Policy::Lww => quote!(#state, #ty),
+            Policy::Counter | Policy::Nested => quote!(#state, #ty, __merge::#policy),
+        };
+        let docs = docs::of(field, &format!("The key of the field `{}`.", field.wire));
+        quote! {
+            #docs
+            #vis const #key: __state::Field<#parameters> =
+                __state::Field::new(#index, |__state| &__state.#ident, #update::#variant);
+        }
+    });
+    quote! {
+        #[allow(dead_code, deprecated, non_upper_case_globals, private_interfaces)]
+        impl #state {
+            #(#keys)*
+        }
+    }
+}
