@@ -60,7 +60,9 @@ fn policy(cx: &Ctxt, field: &InputField) {
             ),
         );
     }
-    let Some(counter) = field.attrs.policies.iter().find(|given| given.value == Policy::Counter) else { return };
+    let Some(counter) = field.attrs.policies.iter().find(|given| given.value == Policy::Counter) else {
+        return;
+    };
     if let Some(what) = not_a_number(&field.ty) {
         cx.error(
             &counter.name,
@@ -81,8 +83,22 @@ fn not_a_number(ty: &Type) -> Option<String> {
         _ => {
             let last = last_segment(ty)?.to_string();
             let known = [
-                "String", "bool", "char", "str", "Vec", "VecDeque", "Option", "Box", "HashMap", "BTreeMap", "HashSet",
-                "BTreeSet", "i128", "u128", "Duration", "SystemTime",
+                "String",
+                "bool",
+                "char",
+                "str",
+                "Vec",
+                "VecDeque",
+                "Option",
+                "Box",
+                "HashMap",
+                "BTreeMap",
+                "HashSet",
+                "BTreeSet",
+                "i128",
+                "u128",
+                "Duration",
+                "SystemTime",
             ];
             known.contains(&last.as_str()).then(|| format!("a `{last}`"))
         }
@@ -105,7 +121,9 @@ fn timing(cx: &Ctxt, field: &InputField) {
     if let (Some(_), Some(timed)) = (&attrs.read_only, timed) {
         cx.error(
             timed,
-            format_args!("a `read_only` field is never sent by a client, so there is nothing to {timed}: remove it"),
+            format_args!(
+                "a `read_only` field is never sent by a client, so there is nothing to {timed}: remove it"
+            ),
         );
     }
     match (attrs.policies.first().map(|given| given.value), &attrs.debounce, timed) {
@@ -141,7 +159,8 @@ fn timing(cx: &Ctxt, field: &InputField) {
 
 fn bounds(cx: &Ctxt, rule: &Rule) {
     match rule {
-        Rule::Length { min: Some(min), max: Some(max), .. } | Rule::Range { min: Some(min), max: Some(max), .. } => {
+        Rule::Length { min: Some(min), max: Some(max), .. }
+        | Rule::Range { min: Some(min), max: Some(max), .. } => {
             if let (Some(low), Some(high)) = (number(min), number(max))
                 && low > high
             {

@@ -134,7 +134,8 @@ impl Field {
             (None, None) => Timing::Immediate,
         };
         let at = ident.span();
-        let named = |text: String| if text == "Self" { Ident::new("Self_", at) } else { Ident::new(&text, at) };
+        let named =
+            |text: String| if text == "Self" { Ident::new("Self_", at) } else { Ident::new(&text, at) };
         let variant = pascal(&plain);
         Self {
             index,

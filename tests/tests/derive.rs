@@ -8,8 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use shared_state::merge::{CounterOp, NestedOp, Track};
 use shared_state::state::{
-    Invalid, Live, PathBuf, ServerLive, Timing, UpdateErrorKind, WireUpdate, decode_update,
-    encode_update,
+    Invalid, Live, PathBuf, ServerLive, Timing, UpdateErrorKind, WireUpdate, decode_update, encode_update,
 };
 use shared_state::{SharedState, WriteError};
 
@@ -85,7 +84,11 @@ struct Document {
 
 impl Document {
     fn published_has_title(&self) -> Result<(), &'static str> {
-        if self.published && self.title.is_empty() { Err("a published document needs a title") } else { Ok(()) }
+        if self.published && self.title.is_empty() {
+            Err("a published document needs a title")
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -141,12 +144,27 @@ fn updates_of_every_kind_travel() {
 fn what_is_not_an_update_is_refused_with_its_place() {
     use UpdateErrorKind::{UnknownField, UnknownOp, WrongType};
     for (text, kind, field, message) in [
-        (r#"{"key":"font_size","value":1}"#, UnknownField, "font_size", "`Document` has no field `font_size`"),
+        (
+            r#"{"key":"font_size","value":1}"#,
+            UnknownField,
+            "font_size",
+            "`Document` has no field `font_size`",
+        ),
         (r#"{"key":"","value":1}"#, UnknownField, "", "`Document` has no field ``"),
         (r#"{"key":"cached","value":1}"#, UnknownField, "cached", "`Document` has no field `cached`"),
         (r#"{"key":"layout/x","value":1}"#, UnknownField, "layout/x", "`Layout` has no field `x`"),
-        (r#"{"key":"title/x","value":1}"#, UnknownField, "title/x", "a `set` field has no part `x` to address"),
-        (r#"{"key":"title","op":"add","value":1}"#, UnknownOp, "title", "a `set` field has no operation `add`"),
+        (
+            r#"{"key":"title/x","value":1}"#,
+            UnknownField,
+            "title/x",
+            "a `set` field has no part `x` to address",
+        ),
+        (
+            r#"{"key":"title","op":"add","value":1}"#,
+            UnknownOp,
+            "title",
+            "a `set` field has no operation `add`",
+        ),
         (
             r#"{"key":"layout/redraws","op":"mul","value":1}"#,
             UnknownOp,
@@ -161,7 +179,11 @@ fn what_is_not_an_update_is_refused_with_its_place() {
         ),
     ] {
         let error = read(text).unwrap_err();
-        assert_eq!((error.kind, error.field.as_str(), error.message.as_str()), (kind, field, message), "{text}");
+        assert_eq!(
+            (error.kind, error.field.as_str(), error.message.as_str()),
+            (kind, field, message),
+            "{text}"
+        );
     }
     let error = serde_json::from_str::<DocumentUpdate>(r#"{"key":"layout/x","value":1}"#).unwrap_err();
     assert_eq!(error.to_string(), "`layout/x`: `Layout` has no field `x`");
@@ -240,7 +262,8 @@ fn a_diff_applied_makes_the_new_state_and_its_inverses_the_old_one() {
 
 #[test]
 fn fields_are_listed_with_their_names_policies_and_timing() {
-    let listed: Vec<_> = Document::FIELDS.iter().map(|info| (info.name, info.policy, info.read_only)).collect();
+    let listed: Vec<_> =
+        Document::FIELDS.iter().map(|info| (info.name, info.policy, info.read_only)).collect();
     assert_eq!(
         listed,
         [
@@ -348,7 +371,10 @@ fn rules_are_checked_for_the_field_that_was_touched() {
     assert_eq!(inside(columns(12)), Ok(()));
     assert_eq!(refused(inside(columns(13))), "layout/columns: value is 13, expected at most 12");
     let whole = Layout { columns: 13, ..Layout::default() };
-    assert_eq!(refused(check(Document::LAYOUT.set(whole))), "layout/columns: value is 13, expected at most 12");
+    assert_eq!(
+        refused(check(Document::LAYOUT.set(whole))),
+        "layout/columns: value is 13, expected at most 12"
+    );
     // Another field's broken rule is not this update's fault.
     assert_eq!(Document::default().check(&Document::THEME.set(Theme::Dark)), Ok(()));
 }
@@ -401,7 +427,10 @@ fn handles_read_and_write_through_any_backend() {
     assert_eq!(document.set_title("Hello").unwrap(), "title");
     assert_eq!(document.set_title(String::from("Hello you")).unwrap(), "title");
     assert_eq!(document.title(), "Hello you");
-    assert_eq!(document.set_font_size(99).unwrap_err().to_string(), "fontSize: value is 99, expected at most 24");
+    assert_eq!(
+        document.set_font_size(99).unwrap_err().to_string(),
+        "fontSize: value is 99, expected at most 24"
+    );
     assert_eq!(document.font_size(), 12);
     document.add_views(2).unwrap();
     document.add_views(3).unwrap();

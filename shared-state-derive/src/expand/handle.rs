@@ -24,7 +24,7 @@ pub(super) fn item(model: &Model) -> TokenStream {
 }
 
 pub(super) fn implementations(model: &Model) -> TokenStream {
-    let Model { ident: state, handle, live, .. } = model;
+    let Model { handle, live, .. } = model;
     let readers = model.fields.iter().map(|field| reader(model, field));
     let writers = |read_only: bool| {
         let fields = model.fields.iter().filter(move |field| field.read_only == read_only);
@@ -36,7 +36,6 @@ pub(super) fn implementations(model: &Model) -> TokenStream {
         true => block(model, &quote!(ServerLive), writers(true)),
     };
     let for_all = block(model, &quote!(Live), readers.chain(for_all));
-    let _ = state;
     quote! {
         #[automatically_derived]
         impl<#live> ::core::convert::From<#live> for #handle<#live> {
@@ -84,7 +83,8 @@ fn reader(model: &Model, field: &Field) -> TokenStream {
     let Field { ident, ty, key, .. } = field;
     match field.policy {
         Policy::Lww | Policy::Counter => {
-            let docs = docs::of(field, "A copy of the value as it is now; `read` looks at it without copying.");
+            let docs =
+                docs::of(field, "A copy of the value as it is now; `read` looks at it without copying.");
             quote! {
                 #docs
                 #[must_use]
@@ -95,13 +95,14 @@ fn reader(model: &Model, field: &Field) -> TokenStream {
         }
         Policy::Nested => {
             let docs = docs::of(field, "The handle of the nested state.");
-            let within = quote!(__state::Within<#live, #state, #ty>);
+            let within = quote_spanned!(field.span=> __state::Within<#live, #state, #ty>);
             let inner = quote_spanned!(field.span=> <#ty as __state::SharedState>::Handle<#within>);
+            let new = quote_spanned!(field.span=> __state::Within::new);
             quote! {
                 #docs
                 #[must_use]
                 #vis fn #ident(&self) -> #inner {
-                    ::core::convert::From::from(__state::Within::new(::core::clone::Clone::clone(&self.0), #state::#key))
+                    ::core::convert::From::from(#new(::core::clone::Clone::clone(&self.0), #state::#key))
                 }
             }
         }
@@ -111,7 +112,7 @@ fn reader(model: &Model, field: &Field) -> TokenStream {
 fn writers(model: &Model, field: &Field) -> TokenStream {
     let Model { ident: state, vis, krate, update, live, .. } = model;
     let Field { ty, setter, adder, variant, .. } = field;
-    let policy = field.policy();
+    let policy = field.policy("set");
     let result = quote!(::core::result::Result<#live::Receipt, #krate::WriteError>);
     let set = {
         let docs = docs::of(field, "Sets the value. It shows at once.");
@@ -125,7 +126,7 @@ fn writers(model: &Model, field: &Field) -> TokenStream {
             /// # Errors
             /// A rule does not hold, or the write cannot be taken; nothing was changed.
             #vis fn #setter(&self, value: #parameter) -> #result {
-                __state::Live::<#state>::write(&self.0, #update::#variant(#policy::set(#value)))
+                __state::Live::<#state>::write(&self.0, #update::#variant(#policy(#value)))
             }
         }
     };

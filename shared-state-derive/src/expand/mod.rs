@@ -13,7 +13,7 @@ mod rules;
 mod state;
 mod update;
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
 
 use crate::model::{Field, Model, Policy};
@@ -43,17 +43,20 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
 }
 
 impl Field {
-    /// The policy as an implementation of `MergePolicy` for the field's type. Errors point at the type.
-    fn policy(&self) -> TokenStream {
+    /// An item of the policy's `MergePolicy` for the field's type. Every token is at the type, so that what the
+    /// type lacks is reported there, and once.
+    fn policy(&self, item: &str) -> TokenStream {
         let ty = &self.ty;
         let policy = self.policy.path();
-        quote_spanned!(self.span=> <__merge::#policy as __merge::MergePolicy<#ty>>)
+        let item = Ident::new(item, self.span);
+        quote_spanned!(self.span=> <__merge::#policy as __merge::MergePolicy<#ty>>::#item)
     }
 
-    /// The nested type as an implementation of `SharedState`. Errors point at the type.
-    fn nested(&self) -> TokenStream {
+    /// An item of the nested type's `SharedState`, at the type.
+    fn nested(&self, item: &str) -> TokenStream {
         let ty = &self.ty;
-        quote_spanned!(self.span=> <#ty as __state::SharedState>)
+        let item = Ident::new(item, self.span);
+        quote_spanned!(self.span=> <#ty as __state::SharedState>::#item)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The implementation of `SharedState`: every method is a match over the fields.
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote, quote_spanned};
+use quote::{quote, quote_spanned};
 
 use crate::model::{Field, Model, Policy, Timing};
 
@@ -10,7 +10,8 @@ pub(super) fn implementation(model: &Model) -> TokenStream {
     let name = quote::ToTokens::to_token_stream(state).to_string();
     let name = name.trim_start_matches("r#");
     let infos = model.fields.iter().map(info);
-    let methods = [changing(model), checking(model), indexed(model), comparing(model), tracking(model), wire(model)];
+    let methods =
+        [changing(model), checking(model), indexed(model), comparing(model), tracking(model), wire(model)];
     quote! {
         #[automatically_derived]
         #[allow(deprecated)]
@@ -27,14 +28,14 @@ pub(super) fn implementation(model: &Model) -> TokenStream {
 
 fn info(field: &Field) -> TokenStream {
     let wire = &field.wire;
-    let policy = field.policy();
+    let policy = field.policy("NAME");
     let read_only = field.read_only.then(|| quote!(.read_only()));
     let timing = match field.timing {
         Timing::Immediate => TokenStream::new(),
         Timing::Debounce { wait, max_wait } => quote!(.timing(__state::Timing::debounce(#wait, #max_wait))),
         Timing::Throttle { every } => quote!(.timing(__state::Timing::throttle(#every))),
     };
-    quote!(__state::FieldInfo::new(#wire, #policy::NAME)#read_only #timing)
+    quote!(__state::FieldInfo::new(#wire, #policy)#read_only #timing)
 }
 
 /// `apply`, `diff`, `patch_updates`.
@@ -42,23 +43,23 @@ fn changing(model: &Model) -> TokenStream {
     let Model { update, patch, .. } = model;
     let apply = model.fields.iter().map(|field| {
         let Field { ident, variant, .. } = field;
-        let policy = field.policy();
-        quote!(#update::#variant(__op) => #update::#variant(#policy::apply(&mut self.#ident, __op)),)
+        let policy = field.policy("apply");
+        quote!(#update::#variant(__op) => #update::#variant(#policy(&mut self.#ident, __op)),)
     });
     let diff = model.fields.iter().map(|field| {
         let Field { ident, variant, .. } = field;
-        let policy = field.policy();
-        quote!(#policy::diff(&__old.#ident, &__new.#ident, &mut |__op| __out.push(#update::#variant(__op)));)
+        let policy = field.policy("diff");
+        quote!(#policy(&__old.#ident, &__new.#ident, &mut |__op| __out.push(#update::#variant(__op)));)
     });
     let patched = model.fields.iter().map(|field| {
         let Field { ident, variant, .. } = field;
-        let policy = field.policy();
+        let policy = field.policy("set");
         let push = match field.policy {
-            Policy::Lww | Policy::Counter => quote!(__out.push(#update::#variant(#policy::set(__value)));),
+            Policy::Lww | Policy::Counter => quote!(__out.push(#update::#variant(#policy(__value)));),
             Policy::Nested => {
-                let nested = field.nested();
+                let nested = field.nested("patch_updates");
                 quote! {
-                    __out.extend(#nested::patch_updates(__value).into_iter().map(|__inner| {
+                    __out.extend(#nested(__value).into_iter().map(|__inner| {
                         #update::#variant(__merge::NestedOp::In(::std::boxed::Box::new(__inner)))
                     }));
                 }
@@ -89,8 +90,8 @@ fn checking(model: &Model) -> TokenStream {
     let nested = || model.fields.iter().filter(|field| field.policy == Policy::Nested);
     let own = rule.is_some();
     let inner = nested().map(|field| {
-        let nested = field.nested();
-        quote!(|| #nested::HAS_RULE)
+        let nested = field.nested("HAS_RULE");
+        quote!(|| #nested)
     });
     let in_field = |field: &Field| {
         let wire = &field.wire;
@@ -106,14 +107,14 @@ fn checking(model: &Model) -> TokenStream {
         let in_field = in_field(field);
         match (rules(field), field.policy) {
             (Some(rules), Policy::Nested) => {
-                let policy = field.policy();
+                let policy = field.policy("check");
                 Some(quote! {
-                    #update::#variant(__op) => { #rules?; #policy::check(&self.#ident, __op)#in_field }
+                    #update::#variant(__op) => { #rules?; #policy(&self.#ident, __op)#in_field }
                 })
             }
             (None, Policy::Nested) => {
-                let policy = field.policy();
-                Some(quote!(#update::#variant(__op) => #policy::check(&self.#ident, __op)#in_field,))
+                let policy = field.policy("check");
+                Some(quote!(#update::#variant(__op) => #policy(&self.#ident, __op)#in_field,))
             }
             (Some(rules), _) => Some(quote!(#update::#variant(_) => #rules,)),
             (None, _) => None,
@@ -126,15 +127,15 @@ fn checking(model: &Model) -> TokenStream {
     });
     let inner_rules = nested().map(|field| {
         let Field { ident, .. } = field;
-        let (nested, in_field) = (field.nested(), in_field(field));
-        quote!(#nested::check_rule(&self.#ident)#in_field?;)
+        let (nested, in_field) = (field.nested("check_rule"), in_field(field));
+        quote!(#nested(&self.#ident)#in_field?;)
     });
     let all = model.fields.iter().map(|field| {
         let Field { ident, .. } = field;
         let rules = rules(field).map(|rules| quote!(#rules?;));
         let inner = (field.policy == Policy::Nested).then(|| {
-            let (nested, in_field) = (field.nested(), in_field(field));
-            quote!(#nested::validate(&self.#ident)#in_field?;)
+            let (nested, in_field) = (field.nested("validate"), in_field(field));
+            quote!(#nested(&self.#ident)#in_field?;)
         });
         quote!(#rules #inner)
     });
@@ -159,11 +160,12 @@ fn checking(model: &Model) -> TokenStream {
 /// `field`, `field_named`, `current`, `copy_field`, `encode_field`: what goes by a field's index.
 fn indexed(model: &Model) -> TokenStream {
     let Model { update, .. } = model;
-    let field_of = model.fields.iter().map(|Field { index, variant, .. }| quote!(#update::#variant(_) => #index,));
+    let field_of =
+        model.fields.iter().map(|Field { index, variant, .. }| quote!(#update::#variant(_) => #index,));
     let current = model.fields.iter().map(|field| {
         let Field { index, ident, variant, .. } = field;
-        let policy = field.policy();
-        quote!(#index => #update::#variant(#policy::set(::core::clone::Clone::clone(&self.#ident))),)
+        let policy = field.policy("set");
+        quote!(#index => #update::#variant(#policy(::core::clone::Clone::clone(&self.#ident))),)
     });
     let copied = model.fields.iter().map(|Field { index, ident, .. }| {
         quote!(#index => ::core::clone::Clone::clone_from(&mut self.#ident, &__from.#ident),)
@@ -211,11 +213,10 @@ fn indexed(model: &Model) -> TokenStream {
 fn comparing(model: &Model) -> TokenStream {
     let Model { update, .. } = model;
     let pairs = |method: &str| {
-        let method = format_ident!("{}", method);
         let arms = model.fields.iter().map(|field| {
             let variant = &field.variant;
-            let policy = field.policy();
-            quote!((#update::#variant(__a), #update::#variant(__b)) => #policy::#method(__a, __b),)
+            let policy = field.policy(method);
+            quote!((#update::#variant(__a), #update::#variant(__b)) => #policy(__a, __b),)
         });
         let rest = (model.fields.len() > 1).then(|| quote!(_ => false));
         quote!(#(#arms)* #rest)
@@ -223,21 +224,22 @@ fn comparing(model: &Model) -> TokenStream {
     let (hides, coalesce) = (pairs("hides"), pairs("coalesce"));
     // Only a nested update has a timing or a restriction of its own; the others have their field's.
     let nested = || model.fields.iter().filter(|field| field.policy == Policy::Nested);
-    let field = quote!(<Self as __state::SharedState>::FIELDS[<Self as __state::SharedState>::field(__update)]);
+    let field =
+        quote!(<Self as __state::SharedState>::FIELDS[<Self as __state::SharedState>::field(__update)]);
     let timing = nested().map(|field| {
-        let (index, variant, policy) = (field.index, &field.variant, field.policy());
+        let (index, variant, policy) = (field.index, &field.variant, field.policy("timing"));
         quote! {
             #update::#variant(__op) => {
-                #policy::timing(__op, <Self as __state::SharedState>::FIELDS[#index].timing)
+                #policy(__op, <Self as __state::SharedState>::FIELDS[#index].timing)
             }
         }
     });
     let timing = closed(timing.collect(), model, &quote!(_ => #field.timing));
     let read_only = nested().map(|field| {
-        let (variant, policy) = (&field.variant, field.policy());
+        let (variant, policy) = (&field.variant, field.policy("read_only"));
         match field.read_only {
             true => quote!(#update::#variant(_) => true,),
-            false => quote!(#update::#variant(__op) => #policy::read_only(__op),),
+            false => quote!(#update::#variant(__op) => #policy(__op),),
         }
     });
     let read_only = closed(read_only.collect(), model, &quote!(_ => #field.read_only));
@@ -261,15 +263,15 @@ fn comparing(model: &Model) -> TokenStream {
 fn tracking(model: &Model) -> TokenStream {
     let Model { update, .. } = model;
     let touch = model.fields.iter().map(|field| {
-        let (index, variant, policy) = (field.index, &field.variant, field.policy());
-        quote!(#update::#variant(__op) => #policy::touch(__track.part_mut(#index, __version), __op, __version),)
+        let (index, variant, policy) = (field.index, &field.variant, field.policy("touch"));
+        quote!(#update::#variant(__op) => #policy(__track.part_mut(#index, __version), __op, __version),)
     });
     let delta = model.fields.iter().map(|field| {
         let Field { index, ident, variant, .. } = field;
-        let policy = field.policy();
+        let policy = field.policy("delta");
         quote! {
             if let ::core::option::Option::Some(__part) = __track.part(#index) {
-                #policy::delta(&self.#ident, __part, __since, &mut |__op| __out.push(#update::#variant(__op)));
+                #policy(&self.#ident, __part, __since, &mut |__op| __out.push(#update::#variant(__op)));
             }
         }
     });
@@ -291,17 +293,17 @@ fn tracking(model: &Model) -> TokenStream {
 /// `address`, `encode`, `decode`.
 fn wire(model: &Model) -> TokenStream {
     let Model { update, .. } = model;
-    let ops = |call: &TokenStream| {
+    let ops = |call: &str, arguments: &TokenStream| {
         let arms = model.fields.iter().map(|field| {
-            let (variant, policy) = (&field.variant, field.policy());
-            quote!(#update::#variant(__op) => #policy::#call,)
+            let (variant, policy) = (&field.variant, field.policy(call));
+            quote!(#update::#variant(__op) => #policy(__op, #arguments),)
         });
         arms.collect::<TokenStream>()
     };
-    let (address, encode) = (ops(&quote!(address(__op, __path))), ops(&quote!(encode(__op, __serializer))));
+    let (address, encode) = (ops("address", &quote!(__path)), ops("encode", &quote!(__serializer)));
     let decode = model.fields.iter().map(|field| {
-        let (variant, policy, names) = (&field.variant, field.policy(), names(field));
-        quote!(#names => #policy::decode(__path, __op, __value).map(#update::#variant),)
+        let (variant, policy, names) = (&field.variant, field.policy("decode"), names(field));
+        quote!(#names => #policy(__path, __op, __value).map(#update::#variant),)
     });
     let this = quote!(<Self as __state::SharedState>);
     quote! {

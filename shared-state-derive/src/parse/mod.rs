@@ -90,5 +90,11 @@ pub(crate) fn input(cx: &Ctxt, input: DeriveInput) -> Option<Input> {
         })
     });
     let fields = fields.collect();
-    Some(Input { attrs: shared::container(cx, &attrs), serde: serde::container(cx, &attrs), ident, vis, fields })
+    Some(Input {
+        attrs: shared::container(cx, &attrs),
+        serde: serde::container(cx, &attrs),
+        ident,
+        vis,
+        fields,
+    })
 }

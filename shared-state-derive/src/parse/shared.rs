@@ -164,9 +164,7 @@ fn rule(cx: &Ctxt, meta: &ParseNestedMeta<'_>, name: &Ident) -> Result<Rule> {
             }
             Ok(Rule::Pattern { name: name.clone(), pattern })
         }
-        "custom" => {
-            Ok(Rule::Custom { name: name.clone(), path: value::path(meta, "custom = check_title")? })
-        }
+        "custom" => Ok(Rule::Custom { name: name.clone(), path: value::path(meta, "custom = check_title")? }),
         _ => {
             value::skip(meta.input)?;
             Err(unknown(name, "rule", &RULES))

@@ -80,7 +80,11 @@ pub(super) fn duration(meta: &ParseNestedMeta<'_>, name: &str, example: &str) ->
         "ms" => 1,
         "s" => 1_000,
         "m" => 60_000,
-        "" => return refuse(format!("`{value}` has no unit: write \"{value}ms\", \"{value}s\" or \"{value}m\"")),
+        "" => {
+            return refuse(format!(
+                "`{value}` has no unit: write \"{value}ms\", \"{value}s\" or \"{value}m\""
+            ));
+        }
         unit => {
             return refuse(format!(
                 "unknown unit `{unit}`: expected `ms` (milliseconds), `s` (seconds) or `m` (minutes), as in \

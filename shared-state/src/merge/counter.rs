@@ -33,9 +33,7 @@ pub enum CounterOp<T> {
     label = "not a number that counts",
     note = "counters are integers or floats of up to 64 bits, `i64` for example"
 )]
-pub trait Number:
-    Copy + PartialEq + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
-{
+pub trait Number: Copy + PartialEq + Debug + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The sum, saturating at the type's bounds.
     #[must_use]
     fn plus(self, other: Self) -> Self;
