@@ -10,6 +10,9 @@ pub mod state;
 #[cfg(feature = "server")]
 pub mod store;
 
+#[cfg(feature = "testing")]
+pub mod testing;
+
 pub use replica::WriteError;
 pub use state::{Field, Invalid, SharedState};
 

@@ -190,12 +190,13 @@ impl<S: SharedState> Replica<S> {
             };
             let Some(next) = self.queue.next_to_send() else { return };
             let (next_seq, version) = (self.next_seq, self.version);
+            let again = next.sent.is_some();
             let Sent { seq, base } = *next.sent.get_or_insert(Sent { seq: next_seq, base: version });
             self.next_seq = next_seq.max(seq + 1);
             let names: Option<Vec<&str>> =
                 reads.map(|fields| fields.into_iter().map(|field| S::FIELDS[field].name).collect());
             let updates = next.updates.iter().map(|update| update.encoded.as_str());
-            let frame = client::change(&self.room, seq, base, updates, names.as_deref());
+            let frame = client::change(&self.room, seq, base, again, updates, names.as_deref());
             self.frames.push_back(frame);
             self.queue.next_was_sent();
         }
