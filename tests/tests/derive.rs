@@ -1,4 +1,5 @@
 //! What the derive generates, used as an application and as the state machines use it.
+#![allow(clippy::unwrap_used)]
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -516,3 +517,11 @@ fn a_struct_in_a_function_derives() {
     assert_eq!(inside.boxed(), Some(Box::default()));
     assert_eq!(inside.unit(), L);
 }
+
+/// The strictest lints, clippy's among them, on generated code: the same files are UI tests.
+#[allow(dead_code)]
+#[path = "../ui/pass/strict.rs"]
+pub mod strict;
+#[allow(unused_imports)]
+#[path = "../ui/pass/hostile_names.rs"]
+pub mod hostile_names;

@@ -9,10 +9,8 @@ use crate::model::{Field, Model, Policy};
 pub(super) fn item(model: &Model) -> TokenStream {
     let Model { ident: state, vis, handle, live, .. } = model;
     let head = format!("A live [`{state}`]: an accessor for each field, over any backend `{live}`.");
-    let tail = format!(
-        "Dereferences to the backend for everything that is not a field. Where a field has the name of a method of the \
-         backend, the field's accessor is meant; reach the method by `(*handle).method()`."
-    );
+    let tail = "Dereferences to the backend for everything that is not a field. Where a field has the name of a method of the \
+         backend, the field's accessor is meant; reach the method by `(*handle).method()`.";
     quote! {
         #[doc = #head]
         ///

@@ -16,7 +16,7 @@ mod update;
 use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
 
-use crate::model::{Field, Model, Policy};
+use crate::model::{Field, Model, Policy, at};
 
 pub(crate) fn expand(model: &Model) -> TokenStream {
     let krate = &model.krate;
@@ -47,7 +47,7 @@ impl Field {
     /// type lacks is reported there, and once.
     fn policy(&self, item: &str) -> TokenStream {
         let ty = &self.ty;
-        let policy = self.policy.path();
+        let policy = at(self.span, &self.policy.path());
         let item = Ident::new(item, self.span);
         quote_spanned!(self.span=> <__merge::#policy as __merge::MergePolicy<#ty>>::#item)
     }

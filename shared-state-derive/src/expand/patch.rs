@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 
 use super::docs;
-use crate::model::{Field, Model, Policy};
+use crate::model::{Field, Model, Policy, at};
 
 pub(super) fn item(model: &Model) -> TokenStream {
     let Model { ident: state, vis, krate, patch, .. } = model;
@@ -13,11 +13,13 @@ pub(super) fn item(model: &Model) -> TokenStream {
     let present = format!("{spelled}::__private::present");
     let fields = model.fields.iter().map(|field| {
         let Field { ident, ty, wire, aliases, .. } = field;
+        let krate = at(field.span, krate);
         let value = match field.policy {
             Policy::Lww | Policy::Counter => ty.clone(),
             Policy::Nested => quote_spanned!(field.span=> <#ty as #krate::SharedState>::Patch),
         };
         let docs = docs::of(field, "The new value; `None` leaves the field alone.");
+        let option = quote_spanned!(field.span=> ::core::option::Option<#value>);
         quote! {
             #docs
             #[serde(
@@ -26,7 +28,7 @@ pub(super) fn item(model: &Model) -> TokenStream {
                 skip_serializing_if = "::core::option::Option::is_none",
                 deserialize_with = #present
             )]
-            #vis #ident: ::core::option::Option<#value>,
+            #vis #ident: #option,
         }
     });
     let head = format!("A partial [`{state}`]: what to change, merged as one change.");
