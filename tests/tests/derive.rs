@@ -518,10 +518,10 @@ fn a_struct_in_a_function_derives() {
     assert_eq!(inside.unit(), L);
 }
 
+#[allow(unused_imports)]
+#[path = "../ui/pass/hostile_names.rs"]
+pub mod hostile_names;
 /// The strictest lints, clippy's among them, on generated code: the same files are UI tests.
 #[allow(dead_code)]
 #[path = "../ui/pass/strict.rs"]
 pub mod strict;
-#[allow(unused_imports)]
-#[path = "../ui/pass/hostile_names.rs"]
-pub mod hostile_names;
