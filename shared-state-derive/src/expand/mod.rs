@@ -27,6 +27,7 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
         rules::checkers(model),
         state::implementation(model),
         update::serde(model),
+        patch::serde(model),
         keys::implementation(model),
         handle::implementations(model),
     ];
