@@ -113,7 +113,6 @@ fn reader(model: &Model, field: &Field) -> TokenStream {
 fn writers(model: &Model, field: &Field) -> TokenStream {
     let Model { ident: state, vis, krate, update, live, .. } = model;
     let Field { ty, setter, adder, variant, .. } = field;
-    let policy = field.policy("set");
     let result = quote!(::core::result::Result<#live::Receipt, #krate::WriteError>);
     let set = {
         let docs = docs::of(field, "Sets the value. It shows at once.");
@@ -121,10 +120,9 @@ fn writers(model: &Model, field: &Field) -> TokenStream {
             true => (quote!(impl ::core::convert::Into<#ty>), quote!(::core::convert::Into::into(value))),
             false => (ty.clone(), quote!(value)),
         };
-        let body = at(
-            field.span,
-            &quote!({ __state::Live::<#state>::write(&self.0, #update::#variant(#policy(#value))) }),
-        );
+        let value = field.policy.set(&value);
+        let body =
+            at(field.span, &quote!({ __state::Live::<#state>::write(&self.0, #update::#variant(#value)) }));
         quote! {
             #docs
             ///

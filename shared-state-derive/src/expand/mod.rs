@@ -70,4 +70,13 @@ impl Policy {
             Self::Nested => quote!(Nested),
         }
     }
+
+    /// The operation that sets the whole field.
+    fn set(self, value: &TokenStream) -> TokenStream {
+        match self {
+            Self::Lww => value.clone(),
+            Self::Counter => quote!(__merge::CounterOp::Set(#value)),
+            Self::Nested => quote!(__merge::NestedOp::Set(#value)),
+        }
+    }
 }

@@ -53,9 +53,11 @@ fn changing(model: &Model) -> TokenStream {
     });
     let patched = each(model, |field| {
         let Field { ident, variant, .. } = field;
-        let policy = field.policy("set");
         let push = match field.policy {
-            Policy::Lww | Policy::Counter => quote!(__out.push(#update::#variant(#policy(__value)));),
+            Policy::Lww | Policy::Counter => {
+                let set = field.policy.set(&quote!(__value));
+                quote!(__out.push(#update::#variant(#set));)
+            }
             Policy::Nested => {
                 let nested = field.nested("patch_updates");
                 quote! {
@@ -163,8 +165,8 @@ fn indexed(model: &Model) -> TokenStream {
     let field_of = each(model, |Field { index, variant, .. }| quote!(#update::#variant(_) => #index,));
     let current = each(model, |field| {
         let Field { index, ident, variant, .. } = field;
-        let policy = field.policy("set");
-        quote!(#index => #update::#variant(#policy(::core::clone::Clone::clone(&self.#ident))),)
+        let set = field.policy.set(&quote!(::core::clone::Clone::clone(&self.#ident)));
+        quote!(#index => #update::#variant(#set),)
     });
     let copied = each(
         model,
@@ -212,16 +214,17 @@ fn indexed(model: &Model) -> TokenStream {
 /// `hides`, `coalesce`, `timing`, `read_only`: what is asked of updates alone.
 fn comparing(model: &Model) -> TokenStream {
     let Model { update, .. } = model;
-    let pairs = |method: &str| {
-        let arms = each(model, |field| {
-            let variant = &field.variant;
-            let policy = field.policy(method);
-            quote!((#update::#variant(__a), #update::#variant(__b)) => #policy(__a, __b),)
-        });
-        let rest = (model.fields.len() > 1).then(|| quote!(_ => false));
-        quote!(#(#arms)* #rest)
+    let this = quote!(<Self as __state::SharedState>);
+    let pair = |field: &Field, method: &str| {
+        let (variant, policy) = (&field.variant, field.policy(method));
+        quote!((#update::#variant(__a), #update::#variant(__b)) => #policy(__a, __b),)
     };
-    let (hides, coalesce) = (pairs("hides"), pairs("coalesce"));
+    // A later set always hides an earlier one.
+    let hides = each_but_lww(model, |field| pair(field, "hides"));
+    let hides = closed(hides.collect(), model, &quote!((__a, __b) => #this::field(__a) == #this::field(__b)));
+    let coalesce = each(model, |field| pair(field, "coalesce"));
+    let other = (model.fields.len() > 1).then(|| quote!(_ => false));
+    let coalesce = quote!(#(#coalesce)* #other);
     // Only a nested update has a timing or a restriction of its own; the others have their field's.
     let field =
         quote!(<Self as __state::SharedState>::FIELDS[<Self as __state::SharedState>::field(__update)]);
@@ -261,10 +264,15 @@ fn comparing(model: &Model) -> TokenStream {
 /// `touch`, `delta`.
 fn tracking(model: &Model) -> TokenStream {
     let Model { update, .. } = model;
-    let touch = each(model, |field| {
+    let touch = each_nested(model, |field| {
         let (index, variant, policy) = (field.index, &field.variant, field.policy("touch"));
         quote!(#update::#variant(__op) => #policy(__track.part_mut(#index, __version), __op, __version),)
     });
+    // Only a nested value is touched in parts.
+    let whole = quote! {
+        _ => __track.part_mut(<Self as __state::SharedState>::field(__touched), __version).set_whole(__version)
+    };
+    let touch = closed(touch.collect(), model, &whole);
     let delta = each(model, |field| {
         let Field { index, ident, variant, .. } = field;
         let policy = field.policy("delta");
@@ -276,7 +284,7 @@ fn tracking(model: &Model) -> TokenStream {
     });
     quote! {
         fn touch(__track: &mut __merge::Track, __touched: &#update, __version: ::core::primitive::u64) {
-            match __touched { #(#touch)* }
+            match __touched { #touch }
         }
         fn delta(
             &self,
@@ -292,14 +300,13 @@ fn tracking(model: &Model) -> TokenStream {
 /// `address`, `encode`, `decode`.
 fn wire(model: &Model) -> TokenStream {
     let Model { update, .. } = model;
-    let ops = |call: &str, arguments: &TokenStream| {
-        let arms = each(model, |field| {
-            let (variant, policy) = (&field.variant, field.policy(call));
-            quote!(#update::#variant(__op) => #policy(__op, #arguments),)
-        });
-        arms.collect::<TokenStream>()
+    let op = |field: &Field, method: &str, argument: &TokenStream| {
+        let (variant, policy) = (&field.variant, field.policy(method));
+        quote!(#update::#variant(__op) => #policy(__op, #argument),)
     };
-    let (address, encode) = (ops("address", &quote!(__path)), ops("encode", &quote!(__serializer)));
+    let address = each_but_lww(model, |field| op(field, "address", &quote!(__path)));
+    let address = closed(address.collect(), model, &quote!(_ => ::core::option::Option::None));
+    let encode = each(model, |field| op(field, "encode", &quote!(__serializer)));
     let decode = each(model, |field| {
         let (variant, policy, names) = (&field.variant, field.policy("decode"), names(field));
         quote!(#names => #policy(__path, __op, __value).map(#update::#variant),)
@@ -317,7 +324,7 @@ fn wire(model: &Model) -> TokenStream {
             __update: &#update,
             __serializer: __S,
         ) -> ::core::result::Result<__S::Ok, __S::Error> {
-            match __update { #encode }
+            match __update { #(#encode)* }
         }
         fn decode<'de, __D: __p::serde::Deserializer<'de>>(
             mut __path: __state::Path<'_>,
@@ -345,6 +352,13 @@ fn each(model: &Model, part: impl Fn(&Field) -> TokenStream) -> impl Iterator<It
 fn each_nested(model: &Model, part: impl Fn(&Field) -> TokenStream) -> impl Iterator<Item = TokenStream> {
     let nested = model.fields.iter().filter(|field| field.policy == Policy::Nested);
     nested.map(move |field| at(field.span, &part(field)))
+}
+
+/// What `part` makes of each field that is not plain. What the last writer's policy says is known here and is
+/// left to a last arm: plain fields are the most, and each mention of a policy costs the compiler.
+fn each_but_lww(model: &Model, part: impl Fn(&Field) -> TokenStream) -> impl Iterator<Item = TokenStream> {
+    let others = model.fields.iter().filter(|field| field.policy != Policy::Lww);
+    others.map(move |field| at(field.span, &part(field)))
 }
 
 /// The names a field is read by, as a pattern.
