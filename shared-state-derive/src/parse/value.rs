@@ -11,7 +11,7 @@ pub(super) fn expr(meta: &ParseNestedMeta<'_>, example: &str) -> Result<Expr> {
     if meta.input.peek(Token![=]) {
         return meta.value()?.parse();
     }
-    let found = if meta.input.peek(token::Paren) { "found parentheses" } else { "it has none" };
+    let found = if meta.input.peek(token::Paren) { "found parentheses" } else { "found none" };
     skip(meta.input)?;
     Err(meta.error(format_args!("expected a value, {found}: write `{example}`")))
 }
