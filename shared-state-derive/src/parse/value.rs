@@ -80,6 +80,11 @@ pub(super) fn duration(meta: &ParseNestedMeta<'_>, name: &str, example: &str) ->
         "ms" => 1,
         "s" => 1_000,
         "m" => 60_000,
+        fraction if fraction.starts_with(['.', ',']) => {
+            return refuse(format!(
+                "expected a whole number, found `{value}`: use a smaller unit, as in `{example}`"
+            ));
+        }
         "" => {
             return refuse(format!(
                 "`{value}` has no unit: write \"{value}ms\", \"{value}s\" or \"{value}m\""
