@@ -2,9 +2,16 @@
 
 #[doc(hidden)]
 pub mod __private;
+pub mod authority;
 pub mod merge;
+pub mod protocol;
 pub mod replica;
 pub mod state;
+#[cfg(feature = "server")]
+pub mod store;
+
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use replica::WriteError;
 pub use state::{Field, Invalid, SharedState};

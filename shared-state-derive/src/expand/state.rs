@@ -35,7 +35,11 @@ fn info(field: &Field) -> TokenStream {
         Timing::Debounce { wait, max_wait } => quote!(.timing(__state::Timing::debounce(#wait, #max_wait))),
         Timing::Throttle { every } => quote!(.timing(__state::Timing::throttle(#every))),
     };
-    quote!(__state::FieldInfo::new(#wire, #policy)#read_only #timing)
+    let parts = (field.policy == Policy::Nested).then(|| {
+        let ty = &field.ty;
+        quote!(.parts(|| <#ty as __state::SharedState>::FIELDS))
+    });
+    quote!(__state::FieldInfo::new(#wire, #policy)#read_only #timing #parts)
 }
 
 /// `apply`, `diff`, `patch_updates`.

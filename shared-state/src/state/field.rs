@@ -3,13 +3,13 @@
 use std::fmt;
 
 use crate::merge::{Lww, MergePolicy};
-use crate::state::{SharedState, Timing};
+use crate::state::{Path, PathBuf, SharedState, Timing};
 
 /// The index of a shared field in [`SharedState::FIELDS`].
 pub type FieldId = usize;
 
 /// What is known of a field at run time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct FieldInfo {
     /// The name on the wire.
@@ -20,13 +20,15 @@ pub struct FieldInfo {
     pub read_only: bool,
     /// When a client sends it.
     pub timing: Timing,
+    /// The fields inside, if updates can address them. A function, so that a struct may nest itself.
+    pub parts: Option<fn() -> &'static [FieldInfo]>,
 }
 
 impl FieldInfo {
     /// A field that anyone may write and that is sent at once.
     #[must_use]
     pub const fn new(name: &'static str, policy: &'static str) -> Self {
-        Self { name, policy, read_only: false, timing: Timing::IMMEDIATE }
+        Self { name, policy, read_only: false, timing: Timing::IMMEDIATE, parts: None }
     }
 
     /// The same field, written by the server only.
@@ -36,12 +38,41 @@ impl FieldInfo {
         self
     }
 
+    /// The same field, with fields inside.
+    #[must_use]
+    pub const fn parts(mut self, parts: fn() -> &'static [FieldInfo]) -> Self {
+        self.parts = Some(parts);
+        self
+    }
+
     /// The same field, with a timing.
     #[must_use]
     pub const fn timing(mut self, timing: Timing) -> Self {
         self.timing = timing;
         self
     }
+}
+
+/// The path of names for a path of indices.
+pub(crate) fn names(mut fields: &'static [FieldInfo], indices: &[FieldId]) -> Option<PathBuf> {
+    let mut path = PathBuf::new();
+    for &index in indices {
+        let info = fields.get(index)?;
+        path.push(info.name);
+        fields = info.parts.map_or(&[], |parts| parts());
+    }
+    Some(path)
+}
+
+/// The path of indices for a path of names; `None` if a name is not known.
+pub(crate) fn indices(mut fields: &'static [FieldInfo], mut path: Path<'_>) -> Option<Vec<FieldId>> {
+    let mut indices = Vec::new();
+    while let Some(segment) = path.next_segment() {
+        let index = fields.iter().position(|info| info.name == segment)?;
+        fields = fields[index].parts.map_or(&[], |parts| parts());
+        indices.push(index);
+    }
+    Some(indices)
 }
 
 /// A typed key for one field of `S`: its type `T` and its merge policy `P` are known to the compiler, so a key

@@ -4,7 +4,7 @@
 //! handles. Everything here is a pure function of its arguments; replica, authority and handles are written
 //! against this module and never against a concrete struct.
 
-mod field;
+pub(crate) mod field;
 mod live;
 mod path;
 pub mod rules;

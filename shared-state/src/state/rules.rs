@@ -1,5 +1,6 @@
 //! The rules that `#[shared(validate(..))]` puts on a field, run on both sides.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::{self, Display};
 use std::sync::LazyLock;
@@ -171,12 +172,12 @@ where
 {
     let Some(found) = value.number() else { return Ok(()) };
     if let Some(min) = min
-        && !(*found >= min)
+        && !matches!(found.partial_cmp(&min), Some(Ordering::Equal | Ordering::Greater))
     {
         return Err(Invalid::new("range", format!("value is {found}, expected at least {min}")));
     }
     if let Some(max) = max
-        && !(*found <= max)
+        && !matches!(found.partial_cmp(&max), Some(Ordering::Equal | Ordering::Less))
     {
         return Err(Invalid::new("range", format!("value is {found}, expected at most {max}")));
     }

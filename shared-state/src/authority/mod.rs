@@ -1,0 +1,125 @@
+//! The room's state machine, no I/O.
+//!
+//! Owns a room's state, its order of changes, what each client was answered and what each session has been
+//! sent. Bytes of changes come in, entries to append and frames to send go out; it knows no socket, no clock
+//! and no task. Called by the server's room and by the simulation.
+//!
+//! # The one way a change goes
+//! [`submit`](Authority::submit) decides and applies it to the head state and hands out an [`Append`]; once the
+//! store has that entry, [`committed`](Authority::committed) answers the author and tells the others. Nothing is
+//! sent before: a session that joins, or is caught up, while changes are on their way to the store gets its
+//! state when they have arrived there.
+
+mod clients;
+mod record;
+mod session;
+mod state;
+mod submit;
+mod typed;
+mod untyped;
+
+pub use record::{LoadError, RoomLog};
+pub use session::{Dialect, Outbox, SessionId};
+pub use state::{RoomState, Writer};
+pub use submit::{Append, Author, Change, Submitted};
+pub use typed::Typed;
+pub use untyped::Untyped;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use crate::protocol::{Limits, Reject};
+
+use clients::ClientTable;
+use session::Session;
+
+/// An accepted change on its way to the store.
+struct InFlight {
+    version: u64,
+    author: Author,
+    /// The updates as JSON text, as they came and as they are sent on.
+    updates: Arc<str>,
+    /// What to send once this version is durable, after the change itself.
+    after: Vec<After>,
+}
+
+/// Something that waits for a version to be durable.
+enum After {
+    /// A refusal, kept in the order of the client's changes.
+    Refuse(SessionId, u64, Reject),
+    /// The state or delta a session was promised.
+    Bring(SessionId, session::Bring),
+    /// The answer to a change that was sent again while it was on its way.
+    Repeat(SessionId, u64),
+}
+
+/// One room. `O` is where frames for a session go.
+pub struct Authority<O> {
+    room: Arc<str>,
+    limits: Arc<Limits>,
+    epoch: u64,
+    head: u64,
+    durable: u64,
+    state: Box<dyn RoomState>,
+    clients: ClientTable,
+    in_flight: VecDeque<InFlight>,
+    sessions: BTreeMap<SessionId, Session<O>>,
+    next_session: u64,
+    log: RoomLog,
+}
+
+impl<O: Outbox> Authority<O> {
+    /// A room that begins now, with `state` as its version 0. `epoch` must be random.
+    #[must_use]
+    pub fn new(room: Arc<str>, epoch: u64, state: Box<dyn RoomState>, limits: Arc<Limits>) -> Self {
+        Self {
+            clients: ClientTable::new(limits.clients_per_room, limits.window),
+            room,
+            limits,
+            epoch,
+            head: 0,
+            durable: 0,
+            state,
+            in_flight: VecDeque::new(),
+            sessions: BTreeMap::new(),
+            next_session: 0,
+            log: RoomLog::default(),
+        }
+    }
+
+    /// The room's name.
+    #[must_use]
+    pub fn room(&self) -> &Arc<str> {
+        &self.room
+    }
+
+    /// The random id of the room's history.
+    #[must_use]
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The version of the last accepted change, durable or on its way.
+    #[must_use]
+    pub const fn head(&self) -> u64 {
+        self.head
+    }
+
+    /// The version of the last change that the store has.
+    #[must_use]
+    pub const fn durable(&self) -> u64 {
+        self.durable
+    }
+
+    /// The state at [`head`](Self::head).
+    #[must_use]
+    pub fn state(&self) -> &dyn RoomState {
+        &*self.state
+    }
+
+    /// How many sessions are in the room.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+}

@@ -1,0 +1,298 @@
+//! Sessions: who is in the room, what each has been sent, and how a slow one is brought up to date.
+
+use crate::authority::{After, Authority};
+use crate::protocol::{ClientId, Code, Frame, Outcome, Reject, Resume, server};
+
+/// One connection's stay in one room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(u64);
+
+/// What a session's client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// `shared-state.v1.json`.
+    V1,
+    /// The original hook's messages.
+    Hook,
+}
+
+/// Where the frames for a session go: a bounded queue.
+pub trait Outbox {
+    /// Queues a frame. `false`: it was not taken, the queue is full. The session is then sent nothing until
+    /// [`Authority::drained`] says that there is room again, and then what it missed as one delta.
+    fn push(&mut self, frame: &Frame) -> bool;
+}
+
+/// Whether a session is sent changes as they come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flow {
+    Live,
+    /// Its queue was full; a delta follows once it is drained.
+    Behind,
+    /// A state or a delta is promised and waits for the store.
+    Syncing,
+}
+
+pub(super) struct Session<O> {
+    client: ClientId,
+    dialect: Dialect,
+    flow: Flow,
+    /// The version up to which it was sent everything.
+    synced: u64,
+    /// It was never sent a state, so a delta would mean nothing to it.
+    stateless: bool,
+    /// The sequence number up to which its changes were answered.
+    answered: u64,
+    outbox: O,
+}
+
+/// A state or a delta, made at a version and sent when that version is durable.
+pub(super) struct Bring {
+    since: Option<u64>,
+    version: u64,
+    text: String,
+}
+
+impl<O: Outbox> Session<O> {
+    fn push(&mut self, frame: &Frame) {
+        if !self.outbox.push(frame) {
+            self.flow = Flow::Behind;
+        }
+    }
+}
+
+/// A change encoded at most once for each dialect that somebody in the room speaks.
+struct Encoded<'a> {
+    room: &'a str,
+    version: u64,
+    from: &'a str,
+    updates: &'a str,
+    v1: Option<Frame>,
+    hook: Option<Frame>,
+}
+
+impl<O: Outbox> Authority<O> {
+    /// Lets a session in and sends it the state, or what it missed since `resume`.
+    pub fn join(
+        &mut self,
+        client: ClientId,
+        dialect: Dialect,
+        resume: Option<Resume>,
+        outbox: O,
+    ) -> SessionId {
+        let id = SessionId(self.next_session);
+        self.next_session += 1;
+        self.clients.enter(&client);
+        let known = resume.filter(|resume| resume.epoch == self.epoch);
+        let mut session = Session {
+            client,
+            dialect,
+            flow: Flow::Live,
+            synced: self.head,
+            stateless: false,
+            answered: known.map_or(0, |resume| resume.acked),
+            outbox,
+        };
+        if let Some(resume) = known.filter(|resume| resume.version > self.head) {
+            let message = format!("the room is at version {}, not yet at {}", self.head, resume.version);
+            session.push(&server::room_error(&self.room, Code::FutureVersion, &message));
+        }
+        self.sessions.insert(id, session);
+        if dialect == Dialect::V1 {
+            let since = known.map(|resume| resume.version).filter(|version| *version <= self.head);
+            self.bring(id, since);
+        }
+        id
+    }
+
+    /// Lets a session out; gives its outbox back.
+    pub fn leave(&mut self, id: SessionId) -> Option<O> {
+        let session = self.sessions.remove(&id)?;
+        self.clients.exit(&session.client);
+        Some(session.outbox)
+    }
+
+    /// The session's queue has room again: if it was behind, it is sent what it missed.
+    pub fn drained(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.get(&id)
+            && session.flow == Flow::Behind
+        {
+            let since = (!session.stateless).then_some(session.synced);
+            self.bring(id, since);
+        }
+    }
+
+    /// A session of the hook's dialect asked for the state.
+    ///
+    /// It replaces its whole state by a `state:sync`. Where the room does not have every field (an untyped
+    /// room), that would wipe initial fields that nobody wrote, so it is sent a `state:merge` instead, and
+    /// nothing while nobody has written anything.
+    pub fn hook_sync(&mut self, id: SessionId) {
+        if !self.state.is_complete() && self.head == 0 {
+            return;
+        }
+        self.bring(id, None);
+    }
+
+    /// Makes the state (`since` is `None`) or a delta at the head version, to be sent when that is durable.
+    fn bring(&mut self, id: SessionId, since: Option<u64>) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.flow = Flow::Syncing;
+        session.synced = self.head;
+        let mut text = String::new();
+        match (since, session.dialect) {
+            (Some(since), Dialect::V1) => self.state.write_delta(since, &mut text),
+            (Some(since), Dialect::Hook) => {
+                let mut updates = String::new();
+                self.state.write_delta(since, &mut updates);
+                let fields = self.state.touched(&updates);
+                write_fields(&*self.state, &fields, &mut text);
+            }
+            (None, _) => self.state.write_data(&mut text),
+        }
+        let bring = Bring { since, version: self.head, text };
+        match self.in_flight.back_mut() {
+            Some(last) => last.after.push(After::Bring(id, bring)),
+            None => self.brought(id, &bring),
+        }
+    }
+
+    /// Sends a state or delta whose version is durable now.
+    pub(super) fn brought(&mut self, id: SessionId, bring: &Bring) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.flow = Flow::Live;
+        let frame = match session.dialect {
+            Dialect::V1 => {
+                let outcomes = self.clients.answers(&session.client, session.answered, bring.version);
+                session.answered = session.answered.max(outcomes.last);
+                match bring.since {
+                    None => server::sync(&self.room, self.epoch, bring.version, &bring.text, &outcomes),
+                    Some(since) => server::delta(&self.room, since, bring.version, &bring.text, &outcomes),
+                }
+            }
+            Dialect::Hook if bring.since.is_none() && self.state.is_complete() => {
+                server::hook_sync(&self.room, &bring.text, bring.version)
+            }
+            Dialect::Hook => server::hook_merge(&self.room, &bring.text, bring.version),
+        };
+        session.push(&frame);
+        if session.flow == Flow::Behind {
+            // It was not taken: what it would have brought is still missing.
+            match bring.since {
+                Some(since) => session.synced = since,
+                None => session.stateless = true,
+            }
+        } else {
+            session.stateless = false;
+        }
+    }
+
+    /// Sends a session the answer to its change, if it is sent things as they come: otherwise the answer
+    /// travels with the state or delta it is promised.
+    pub(super) fn answer(&mut self, id: SessionId, seq: u64, outcome: &Outcome) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        if session.flow != Flow::Live {
+            return;
+        }
+        let frame = match (session.dialect, outcome) {
+            (Dialect::V1, Outcome::Accepted(version)) => server::ack(&self.room, seq, *version),
+            (Dialect::V1, Outcome::Rejected(reject)) => server::reject(&self.room, seq, reject),
+            (Dialect::Hook, Outcome::Accepted(_)) => return,
+            (Dialect::Hook, Outcome::Rejected(reject)) => {
+                server::room_error(&self.room, reject.code, &reject.to_string())
+            }
+        };
+        session.push(&frame);
+        if session.flow == Flow::Live {
+            session.answered = session.answered.max(seq);
+        }
+    }
+
+    /// Tells everybody in the room of a change that is durable now; its author gets the answer.
+    pub(super) fn tell(&mut self, version: u64, from: &str, updates: &str, author: Option<(SessionId, u64)>) {
+        let room = self.room.clone();
+        let mut encoded = Encoded { room: &room, version, from, updates, v1: None, hook: None };
+        for (id, session) in &mut self.sessions {
+            if session.flow != Flow::Live || session.synced >= version {
+                continue;
+            }
+            let own = author.filter(|(session, _)| session == id).map(|(_, seq)| seq);
+            match (session.dialect, own) {
+                (Dialect::V1, Some(seq)) => {
+                    session.push(&server::ack(&room, seq, version));
+                    if session.flow == Flow::Live {
+                        session.answered = session.answered.max(seq);
+                    }
+                }
+                // The hook counts its own writes itself.
+                (Dialect::Hook, Some(_)) => {}
+                (Dialect::V1, None) => session.push(encoded.v1()),
+                (Dialect::Hook, None) => session.push(encoded.hook(&*self.state)),
+            }
+            if session.flow == Flow::Live {
+                session.synced = version;
+            }
+        }
+    }
+
+    /// Tells everybody that the room cannot go on, and empties it.
+    pub fn close(&mut self, code: Code, message: &str) -> Vec<O> {
+        let frame = server::room_error(&self.room, code, message);
+        let sessions = std::mem::take(&mut self.sessions);
+        sessions
+            .into_values()
+            .map(|mut session| {
+                session.push(&frame);
+                session.outbox
+            })
+            .collect()
+    }
+
+    /// The client behind a session.
+    #[must_use]
+    pub fn client(&self, id: SessionId) -> Option<&ClientId> {
+        self.sessions.get(&id).map(|session| &session.client)
+    }
+
+    /// Refuses a change, after the answers to the changes before it.
+    pub(super) fn refuse(&mut self, id: SessionId, seq: u64, reject: Reject) {
+        match self.in_flight.back_mut() {
+            Some(last) => last.after.push(After::Refuse(id, seq, reject)),
+            None => self.answer(id, seq, &Outcome::Rejected(reject)),
+        }
+    }
+}
+
+impl Encoded<'_> {
+    fn v1(&mut self) -> &Frame {
+        self.v1.get_or_insert_with(|| server::change(self.room, self.version, self.from, self.updates))
+    }
+
+    /// The hook knows only whole fields: plain sets pass as they are, other operations as the field's value.
+    fn hook(&mut self, state: &dyn crate::authority::RoomState) -> &Frame {
+        self.hook.get_or_insert_with(|| {
+            let fields = state.touched(self.updates);
+            if let [field] = &fields[..] {
+                let mut value = String::new();
+                state.write_field(field, &mut value);
+                return server::hook_update(self.room, field, &value, self.version);
+            }
+            let mut data = String::new();
+            write_fields(state, &fields, &mut data);
+            server::hook_merge(self.room, &data, self.version)
+        })
+    }
+}
+
+fn write_fields(state: &dyn crate::authority::RoomState, fields: &[String], out: &mut String) {
+    out.push('{');
+    for (index, field) in fields.iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        super::typed::push_string(out, field);
+        out.push(':');
+        state.write_field(field, out);
+    }
+    out.push('}');
+}

@@ -1,0 +1,60 @@
+//! What the authority needs of a room's state, whether the server knows its type or not.
+
+use std::any::Any;
+
+use crate::protocol::Reject;
+
+/// Who writes: decides what may be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writer {
+    /// Somebody over a connection.
+    Client,
+    /// The server's own program.
+    Server,
+    /// The log, when a room is loaded: what it holds was checked when it was accepted.
+    Log,
+}
+
+/// A room's state: [`Typed`](crate::authority::Typed) or [`Untyped`](crate::authority::Untyped).
+pub trait RoomState: Any + Send {
+    /// Decodes, checks and applies a change's updates (a JSON array) as `version`. All or nothing.
+    ///
+    /// # Errors
+    /// The first update that is wrong, or the rule that does not hold; the state is as it was.
+    fn apply(&mut self, updates: &str, by: Writer, version: u64) -> Result<(), Reject>;
+
+    /// The version that last changed the field with this name; 0 if none did.
+    ///
+    /// # Errors
+    /// No such field.
+    fn changed(&self, key: &str) -> Result<u64, Reject>;
+
+    /// Appends the state as a JSON object.
+    fn write_data(&self, out: &mut String);
+
+    /// Whether the data has every field there can be. If not, a field it lacks is one that nobody wrote, and a
+    /// client keeps its own initial value for it.
+    fn is_complete(&self) -> bool;
+
+    /// Appends the updates since `since` as a JSON array. Costs what changed.
+    fn write_delta(&self, since: u64, out: &mut String);
+
+    /// The names of the fields that `updates`, an accepted change, touched: each once.
+    fn touched(&self, updates: &str) -> Vec<String>;
+
+    /// Appends one field's value as JSON; `null` if there is none.
+    fn write_field(&self, key: &str, out: &mut String);
+
+    /// Appends what is needed besides the data to make deltas after a restart: a JSON object from paths to
+    /// versions.
+    fn write_track(&self, out: &mut String);
+
+    /// Takes the state from what [`write_data`](Self::write_data) and [`write_track`](Self::write_track) wrote.
+    ///
+    /// # Errors
+    /// What is wrong with it, for people.
+    fn restore(&mut self, data: &str, track: &str) -> Result<(), String>;
+
+    /// The state itself, for a caller who knows its type.
+    fn as_any(&self) -> &dyn Any;
+}

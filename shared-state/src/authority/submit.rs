@@ -1,0 +1,237 @@
+//! Changes: decided and applied at the head, answered and told when durable.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::authority::clients::Known;
+use crate::authority::{After, Authority, InFlight, Outbox, SessionId, Writer, record};
+use crate::protocol::{ChangeRequest, ClientId, Code, Outcome, Reject};
+
+/// The largest sequence number and version: what a JavaScript client can count to.
+const MAX_COUNT: u64 = (1 << 53) - 1;
+
+/// The longest message of a rejection, in bytes: it may quote what was sent.
+const MAX_MESSAGE: usize = 300;
+
+/// Who made a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Author {
+    /// A client of the v1 protocol; answered by sequence number.
+    Client {
+        /// Where the answer goes.
+        session: SessionId,
+        /// The client's public name.
+        client: ClientId,
+        /// The client's number for the change.
+        seq: u64,
+    },
+    /// A client of the hook's dialect.
+    Hook {
+        /// Where it came from.
+        session: SessionId,
+        /// The connection's public name.
+        client: ClientId,
+    },
+    /// The server's own program.
+    Server,
+}
+
+impl Author {
+    /// The author's public name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Client { client, .. } | Self::Hook { client, .. } => client,
+            Self::Server => "server",
+        }
+    }
+}
+
+/// An entry for the store's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Append {
+    /// The version the change makes.
+    pub version: u64,
+    /// The entry.
+    pub entry: Bytes,
+}
+
+/// A change as it came in.
+#[derive(Clone, Debug)]
+pub struct Change<'a> {
+    /// Who made it.
+    pub author: Author,
+    /// A JSON array of updates.
+    pub updates: &'a str,
+}
+
+/// What became of a submitted change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Submitted {
+    /// To be appended to the log; then [`Authority::committed`].
+    Append(Append),
+    /// Answered, or to be answered with an earlier change: nothing to do.
+    Answered,
+}
+
+impl<O: Outbox> Authority<O> {
+    /// Takes a client's change.
+    pub fn submit(&mut self, session: SessionId, change: &ChangeRequest<'_>) -> Submitted {
+        let Some(client) = self.client(session).cloned() else { return Submitted::Answered };
+        let seq = change.seq;
+        if seq == 0 || seq > MAX_COUNT {
+            let message = format!("a sequence number is 1 to {MAX_COUNT}, found {seq}");
+            self.refuse(session, seq, Reject::new(Code::BadSequence, message));
+            return Submitted::Answered;
+        }
+        match self.clients.look_up(&client, seq, change.base, change.again) {
+            Known::Before(Outcome::Accepted(version)) => {
+                match version.checked_sub(self.durable + 1) {
+                    Some(ahead) => {
+                        let waiting = usize::try_from(ahead).ok().and_then(|at| self.in_flight.get_mut(at));
+                        if let Some(waiting) = waiting {
+                            waiting.after.push(After::Repeat(session, seq));
+                        }
+                    }
+                    None => self.answer(session, seq, &Outcome::Accepted(version)),
+                }
+                Submitted::Answered
+            }
+            Known::Before(Outcome::Rejected(reject)) => {
+                self.refuse(session, seq, reject);
+                Submitted::Answered
+            }
+            Known::Uncertain => {
+                let message = "the client was away longer than its changes are remembered";
+                let reject = Reject::new(Code::Uncertain, message);
+                self.clients.note(&client, seq, Outcome::Rejected(reject.clone()));
+                self.refuse(session, seq, reject);
+                Submitted::Answered
+            }
+            Known::New => {
+                let author = Author::Client { session, client: client.clone(), seq };
+                let verdict = self.check_base(change).and_then(|()| {
+                    self.accept(Change { author, updates: change.updates.get() }, Writer::Client)
+                });
+                match verdict {
+                    Ok(append) => {
+                        self.clients.note(&client, seq, Outcome::Accepted(append.version));
+                        Submitted::Append(append)
+                    }
+                    Err(reject) => {
+                        self.clients.note(&client, seq, Outcome::Rejected(reject.clone()));
+                        self.refuse(session, seq, reject);
+                        Submitted::Answered
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes a change of a client that speaks the hook's dialect.
+    pub fn submit_hook(&mut self, session: SessionId, updates: &str) -> Submitted {
+        let Some(client) = self.client(session).cloned() else { return Submitted::Answered };
+        match self.accept(Change { author: Author::Hook { session, client }, updates }, Writer::Client) {
+            Ok(append) => Submitted::Append(append),
+            Err(reject) => {
+                self.refuse(session, 0, reject);
+                Submitted::Answered
+            }
+        }
+    }
+
+    /// Takes a change of the server's own program.
+    ///
+    /// # Errors
+    /// The change is wrong or breaks a rule.
+    pub fn submit_server(&mut self, updates: &str) -> Result<Append, Reject> {
+        self.accept(Change { author: Author::Server, updates }, Writer::Server)
+    }
+
+    /// A transaction's reads must be what they were; a base must be a version there was.
+    fn check_base(&self, change: &ChangeRequest<'_>) -> Result<(), Reject> {
+        if change.base > self.head {
+            let message = format!("the room is at version {}, not yet at {}", self.head, change.base);
+            return Err(Reject::new(Code::FutureVersion, message));
+        }
+        for key in change.reads.iter().flatten() {
+            let changed = self.state.changed(key)?;
+            if changed > change.base {
+                let message = format!("read at version {}, changed at version {changed}", change.base);
+                return Err(Reject::new(Code::Conflict, message).in_field(key.as_ref()));
+            }
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, change: Change<'_>, by: Writer) -> Result<Append, Reject> {
+        self.apply(&change, by).map_err(shortened)
+    }
+
+    fn apply(&mut self, change: &Change<'_>, by: Writer) -> Result<Append, Reject> {
+        if self.head >= MAX_COUNT {
+            return Err(Reject::new(Code::Unavailable, "the room has reached the last version there is"));
+        }
+        let wire = super::typed::read_updates(change.updates)?;
+        if wire.is_empty() || wire.len() > self.limits.updates {
+            let message = format!("a change has 1 to {} updates, found {}", self.limits.updates, wire.len());
+            return Err(Reject::new(Code::BadChange, message));
+        }
+        if let Some(update) = wire.iter().find(|update| update.key.len() > self.limits.key) {
+            let message = format!("a key has at most {} bytes, found {}", self.limits.key, update.key.len());
+            return Err(Reject::new(Code::BadKey, message));
+        }
+        let version = self.head + 1;
+        self.state.apply(change.updates, by, version)?;
+        self.head = version;
+        let updates: Arc<str> = change.updates.into();
+        let entry = record::entry(&change.author, &updates);
+        self.log.note(entry.len());
+        self.in_flight.push_back(InFlight {
+            version,
+            author: change.author.clone(),
+            updates,
+            after: Vec::new(),
+        });
+        Ok(Append { version, entry })
+    }
+
+    /// The store has everything up to `version`: answers the authors, tells the others, brings those who
+    /// waited.
+    pub fn committed(&mut self, version: u64) {
+        while let Some(InFlight { version: next, .. }) = self.in_flight.front()
+            && *next <= version
+            && let Some(done) = self.in_flight.pop_front()
+        {
+            self.durable = done.version;
+            let author = match &done.author {
+                Author::Client { session, seq, .. } => Some((*session, *seq)),
+                Author::Hook { session, .. } => Some((*session, 0)),
+                Author::Server => None,
+            };
+            self.tell(done.version, done.author.name(), &done.updates, author);
+            for after in done.after {
+                match after {
+                    After::Refuse(session, seq, reject) => {
+                        self.answer(session, seq, &Outcome::Rejected(reject));
+                    }
+                    After::Repeat(session, seq) => {
+                        self.answer(session, seq, &Outcome::Accepted(done.version));
+                    }
+                    After::Bring(session, bring) => self.brought(session, &bring),
+                }
+            }
+        }
+    }
+}
+
+fn shortened(mut reject: Reject) -> Reject {
+    if reject.message.len() > MAX_MESSAGE {
+        let end = (0..=MAX_MESSAGE).rev().find(|end| reject.message.is_char_boundary(*end)).unwrap_or(0);
+        reject.message.truncate(end);
+        reject.message.push('…');
+    }
+    reject
+}

@@ -1,0 +1,208 @@
+//! A room whose type the server knows: every change is decoded by it and checked by its rules.
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
+use crate::authority::{RoomState, Writer};
+use crate::merge::Track;
+use crate::protocol::{Code, Reject};
+use crate::state::field::{indices, names};
+use crate::state::{Path, PathBuf, SharedState, UpdateErrorKind, WireUpdate, decode_update, encode_update};
+
+/// The state of a typed room.
+#[derive(Clone, Debug)]
+pub struct Typed<S> {
+    state: S,
+    track: Track,
+}
+
+impl<S: SharedState> Typed<S> {
+    /// A room that begins as `initial`.
+    #[must_use]
+    pub fn new(initial: S) -> Self {
+        Self { state: initial, track: Track::default() }
+    }
+
+    /// The state.
+    #[must_use]
+    pub const fn get(&self) -> &S {
+        &self.state
+    }
+
+    fn undo(&mut self, inverses: Vec<S::Update>) {
+        for inverse in inverses.into_iter().rev() {
+            self.state.apply(inverse);
+        }
+    }
+}
+
+/// Reads the updates of a change.
+pub(crate) fn read_updates(updates: &str) -> Result<Vec<WireUpdate<'_>>, Reject> {
+    serde_json::from_str(updates)
+        .map_err(|error| Reject::new(Code::BadMessage, format!("expected an array of updates: {error}")))
+}
+
+/// The first segment of an update's path: the field.
+pub(crate) fn field_of<'a>(key: &'a str) -> Cow<'a, str> {
+    Path::new(key).next_segment().unwrap_or(Cow::Borrowed(key))
+}
+
+impl<S: SharedState> RoomState for Typed<S> {
+    fn apply(&mut self, updates: &str, by: Writer, version: u64) -> Result<(), Reject> {
+        let wire = read_updates(updates)?;
+        let mut decoded = Vec::with_capacity(wire.len());
+        for update in &wire {
+            match decode_update::<S>(update) {
+                Ok(update) => decoded.push(update),
+                // A field that the struct has lost since: the rest of its history stays readable.
+                Err(error) if by == Writer::Log && error.kind == UpdateErrorKind::UnknownField => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if by == Writer::Client
+            && let Some(update) = decoded.iter().find(|update| S::read_only(update))
+        {
+            let field = S::FIELDS[S::field(update)].name;
+            return Err(Reject::new(Code::ReadOnly, "only the server writes this field").in_field(field));
+        }
+        let mut inverses = Vec::with_capacity(decoded.len());
+        for update in decoded {
+            inverses.push(self.state.apply(update));
+        }
+        if by != Writer::Log {
+            let mut verdict = inverses.iter().try_for_each(|touched| self.state.check(touched));
+            if S::HAS_RULE && verdict.is_ok() {
+                verdict = self.state.check_rule();
+            }
+            if let Err(invalid) = verdict {
+                self.undo(inverses);
+                return Err(invalid.into());
+            }
+        }
+        for touched in &inverses {
+            S::touch(&mut self.track, touched, version);
+        }
+        Ok(())
+    }
+
+    fn changed(&self, key: &str) -> Result<u64, Reject> {
+        match S::field_named(key) {
+            Some(field) => Ok(self.track.part(field).map_or(0, Track::changed)),
+            None => {
+                let message = format!("`{}` has no field `{key}`", S::NAME);
+                Err(Reject::new(Code::UnknownField, message).in_field(key))
+            }
+        }
+    }
+
+    fn write_data(&self, out: &mut String) {
+        out.push('{');
+        for (field, info) in S::FIELDS.iter().enumerate() {
+            if field > 0 {
+                out.push(',');
+            }
+            push_string(out, info.name);
+            out.push(':');
+            push_field(&self.state, field, out);
+        }
+        out.push('}');
+    }
+
+    fn is_complete(&self) -> bool {
+        true
+    }
+
+    fn write_delta(&self, since: u64, out: &mut String) {
+        let mut updates = Vec::new();
+        self.state.delta(&self.track, since, &mut updates);
+        out.push('[');
+        let mut first = true;
+        for update in &updates {
+            // What was decoded from JSON has a JSON form.
+            let Ok(encoded) = encode_update::<S>(update) else { continue };
+            if !first {
+                out.push(',');
+            }
+            first = false;
+            out.push_str(encoded.as_str());
+        }
+        out.push(']');
+    }
+
+    fn touched(&self, updates: &str) -> Vec<String> {
+        touched(updates)
+    }
+
+    fn write_field(&self, key: &str, out: &mut String) {
+        match S::field_named(key) {
+            Some(field) => push_field(&self.state, field, out),
+            None => out.push_str("null"),
+        }
+    }
+
+    fn write_track(&self, out: &mut String) {
+        let mut paths = BTreeMap::new();
+        self.track.each(&mut |path, version| {
+            if let Some(path) = names(S::FIELDS, path) {
+                paths.insert(path.into_string(), version);
+            }
+        });
+        out.push_str(&serde_json::to_string(&paths).unwrap_or_else(|_| "{}".to_owned()));
+    }
+
+    fn restore(&mut self, data: &str, track: &str) -> Result<(), String> {
+        let fields: BTreeMap<Cow<'_, str>, &RawValue> =
+            serde_json::from_str(data).map_err(|error| format!("the state is not an object: {error}"))?;
+        for (key, value) in fields {
+            let Some(field) = S::field_named(&key) else { continue };
+            let mut path = PathBuf::new();
+            path.push(S::FIELDS[field].name);
+            let update = S::decode(Path::new(path.as_str()), None, value).map_err(|error| {
+                format!("`{}` cannot be read as a field of `{}`: {error}", error.field, S::NAME)
+            })?;
+            self.state.apply(update);
+        }
+        let paths: BTreeMap<Cow<'_, str>, u64> = serde_json::from_str(track)
+            .map_err(|error| format!("the versions are not an object: {error}"))?;
+        for (path, version) in paths {
+            if let Some(indices) = indices(S::FIELDS, Path::new(&path)) {
+                self.track.restore(&indices, version);
+            }
+        }
+        Ok(())
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// The fields an accepted change touched.
+pub(crate) fn touched(updates: &str) -> Vec<String> {
+    let mut keys = Vec::new();
+    for update in read_updates(updates).unwrap_or_default() {
+        let field = field_of(&update.key).into_owned();
+        if !keys.contains(&field) {
+            keys.push(field);
+        }
+    }
+    keys
+}
+
+pub(crate) fn push_string(out: &mut String, text: &str) {
+    out.push_str(&serde_json::to_string(text).unwrap_or_else(|_| "\"\"".to_owned()));
+}
+
+fn push_field<S: SharedState>(state: &S, field: usize, out: &mut String) {
+    struct One<'a, S>(&'a S, usize);
+    impl<S: SharedState> serde::Serialize for One<'_, S> {
+        fn serialize<Ser: serde::Serializer>(&self, serializer: Ser) -> Result<Ser::Ok, Ser::Error> {
+            self.0.encode_field(self.1, serializer)
+        }
+    }
+    // What was decoded from JSON has a JSON form.
+    out.push_str(&serde_json::to_string(&One(state, field)).unwrap_or_else(|_| "null".to_owned()));
+}

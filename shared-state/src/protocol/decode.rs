@@ -1,0 +1,386 @@
+//! Reading frames.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::protocol::{Code, Envelope, Reject};
+use crate::state::WireUpdate;
+
+/// A frame that is not what the protocol allows; what to tell its sender.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct Violation {
+    /// The reason.
+    pub code: Code,
+    /// For people: expected and found.
+    pub message: String,
+}
+
+impl Violation {
+    /// A violation, explained.
+    #[must_use]
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+/// `hello`: who is there.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Hello<'a> {
+    /// The client's secret id: it proves that a resuming connection is the same client.
+    #[serde(borrow)]
+    pub client: Cow<'a, str>,
+}
+
+/// Where a client left a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resume {
+    /// The history it knows.
+    pub epoch: u64,
+    /// The version it has confirmed.
+    pub version: u64,
+    /// Every change up to this sequence number was answered.
+    pub acked: u64,
+}
+
+#[derive(Deserialize)]
+struct WireResume<'a> {
+    #[serde(borrow)]
+    epoch: Cow<'a, str>,
+    version: u64,
+    acked: u64,
+}
+
+#[derive(Deserialize)]
+struct WireJoin<'a> {
+    #[serde(borrow, default)]
+    resume: Option<WireResume<'a>>,
+}
+
+/// A client's change as it was sent.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ChangeRequest<'a> {
+    /// The client's number for it: rises with each new change, stays when it is sent again.
+    pub seq: u64,
+    /// The version the client had confirmed when it first sent the change.
+    pub base: u64,
+    /// Whether the client may have sent it before.
+    #[serde(default)]
+    pub again: bool,
+    /// A JSON array of updates, not yet looked into.
+    #[serde(borrow)]
+    pub updates: &'a RawValue,
+    /// The fields a transaction read; they must not have changed since `base`.
+    #[serde(borrow, default)]
+    pub reads: Option<Vec<Cow<'a, str>>>,
+}
+
+/// A message from a client of the `shared-state.v1` protocol.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum ClientMessage<'a> {
+    /// Who is there.
+    Hello(Hello<'a>),
+    /// Joins a room.
+    Join(Option<Resume>),
+    /// Leaves a room.
+    Leave,
+    /// A change of the room's state.
+    Change(ChangeRequest<'a>),
+    /// Asks for a pong.
+    Ping,
+    /// Answers a ping.
+    Pong,
+}
+
+fn payload<'a, T: Deserialize<'a>>(envelope: &Envelope<'a>) -> Result<T, Violation> {
+    let raw = envelope.payload.map_or("{}", RawValue::get);
+    serde_json::from_str(raw).map_err(|error| {
+        Violation::new(Code::BadMessage, format!("`{}` has a wrong payload: {error}", envelope.kind))
+    })
+}
+
+fn epoch(text: &str) -> Result<u64, Violation> {
+    u64::from_str_radix(text, 16)
+        .map_err(|_| Violation::new(Code::BadMessage, "an epoch is 16 hexadecimal digits"))
+}
+
+impl<'a> Envelope<'a> {
+    /// Reads the envelope of a frame.
+    ///
+    /// # Errors
+    /// The frame is not JSON, or not an object with a `type`.
+    pub fn read(text: &'a str) -> Result<Self, Violation> {
+        serde_json::from_str(text).map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => {
+                Violation::new(Code::BadMessage, format!("expected an object with a `type`: {error}"))
+            }
+            _ => Violation::new(Code::NotJson, format!("expected JSON text: {error}")),
+        })
+    }
+}
+
+impl<'a> ClientMessage<'a> {
+    /// Reads the message in an envelope.
+    ///
+    /// # Errors
+    /// The type is unknown or the payload is not of its form.
+    pub fn read(envelope: &Envelope<'a>) -> Result<Self, Violation> {
+        Ok(match &*envelope.kind {
+            "hello" => Self::Hello(payload(envelope)?),
+            "room:join" => Self::Join(match payload::<WireJoin<'_>>(envelope)?.resume {
+                Some(WireResume { epoch: text, version, acked }) => {
+                    Some(Resume { epoch: epoch(&text)?, version, acked })
+                }
+                None => None,
+            }),
+            "room:leave" => Self::Leave,
+            "state:change" => Self::Change(payload(envelope)?),
+            "ping" => Self::Ping,
+            "pong" => Self::Pong,
+            other => {
+                let shown: String = other.chars().take(40).collect();
+                return Err(Violation::new(
+                    Code::UnknownMessage,
+                    format!("no message has the type `{shown}`"),
+                ));
+            }
+        })
+    }
+}
+
+/// What became of a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is in the history, as this version.
+    Accepted(u64),
+    /// It was refused.
+    Rejected(Reject),
+}
+
+/// The answers that come with a state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcomes {
+    /// The highest sequence number of this client that the server has answered.
+    pub last: u64,
+    /// The version since which the server knows this client. Of a change first sent before, and not among the
+    /// answers, it cannot say whether it was applied.
+    pub since: u64,
+    /// Answers by sequence number, in order. Accepted ones are in the state they come with.
+    pub answers: Vec<(u64, Outcome)>,
+}
+
+#[derive(Deserialize)]
+struct WireReject<'a> {
+    seq: u64,
+    #[serde(borrow)]
+    code: Cow<'a, str>,
+    #[serde(default)]
+    field: Option<String>,
+    message: String,
+}
+
+impl WireReject<'_> {
+    fn read(self) -> (u64, Reject) {
+        let code = Code::from_text(&self.code);
+        (self.seq, Reject { code, field: self.field, message: self.message })
+    }
+}
+
+/// Absent members mean that nothing is to be said.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WireAnswers<'a> {
+    last: u64,
+    since: u64,
+    acks: Vec<(u64, u64)>,
+    #[serde(borrow)]
+    rejects: Vec<WireReject<'a>>,
+}
+
+fn outcomes(WireAnswers { last, since, acks, rejects }: WireAnswers<'_>) -> Outcomes {
+    let accepted = acks.into_iter().map(|(seq, version)| (seq, Outcome::Accepted(version)));
+    let rejected = rejects.into_iter().map(WireReject::read).map(|(seq, r)| (seq, Outcome::Rejected(r)));
+    let mut answers: Vec<_> = accepted.chain(rejected).collect();
+    answers.sort_by_key(|(seq, _)| *seq);
+    Outcomes { last, since, answers }
+}
+
+#[derive(Deserialize)]
+struct WireSync<'a> {
+    #[serde(borrow)]
+    epoch: Cow<'a, str>,
+    version: u64,
+    #[serde(borrow)]
+    data: &'a RawValue,
+    #[serde(borrow, default)]
+    answers: WireAnswers<'a>,
+}
+
+#[derive(Deserialize)]
+struct WireDelta<'a> {
+    since: u64,
+    version: u64,
+    #[serde(borrow)]
+    updates: Vec<WireUpdate<'a>>,
+    #[serde(borrow, default)]
+    answers: WireAnswers<'a>,
+}
+
+#[derive(Deserialize)]
+struct WireChange<'a> {
+    version: u64,
+    #[serde(borrow)]
+    from: Cow<'a, str>,
+    #[serde(borrow)]
+    updates: Vec<WireUpdate<'a>>,
+}
+
+#[derive(Deserialize)]
+struct WireAck {
+    seq: u64,
+    version: u64,
+}
+
+#[derive(Deserialize)]
+struct WireWelcome<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    heartbeat: u64,
+    window: usize,
+}
+
+#[derive(Deserialize)]
+struct WireError<'a> {
+    #[serde(borrow)]
+    code: Cow<'a, str>,
+    message: String,
+}
+
+/// A message about one room, for a client.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum RoomMessage<'a> {
+    /// The whole state.
+    Sync {
+        /// The room's history.
+        epoch: u64,
+        /// The state's version.
+        version: u64,
+        /// A JSON object: the fields.
+        data: &'a RawValue,
+        /// Answers to the client's changes.
+        outcomes: Outcomes,
+    },
+    /// What changed since a version.
+    Delta {
+        /// The version it starts from.
+        since: u64,
+        /// The version it leads to.
+        version: u64,
+        /// The updates, in order.
+        updates: Vec<WireUpdate<'a>>,
+        /// Answers to the client's changes.
+        outcomes: Outcomes,
+    },
+    /// Somebody's change.
+    Change {
+        /// The version it made.
+        version: u64,
+        /// Who made it.
+        from: Cow<'a, str>,
+        /// Its updates, in order.
+        updates: Vec<WireUpdate<'a>>,
+    },
+    /// The answer to one of the client's changes.
+    Answer(u64, Outcome),
+    /// Something about the room went wrong.
+    Error(Violation),
+}
+
+/// A message from the server.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum ServerMessage<'a> {
+    /// The connection stands.
+    Welcome {
+        /// The client's public name.
+        id: Cow<'a, str>,
+        /// How long either side may be silent, in milliseconds.
+        heartbeat: u64,
+        /// The most unanswered changes per room.
+        window: usize,
+    },
+    /// Asks for a pong.
+    Ping,
+    /// Answers a ping.
+    Pong,
+    /// Something about the connection went wrong.
+    Error(Violation),
+    /// About one room.
+    Room(Cow<'a, str>, RoomMessage<'a>),
+    /// A message of a type that this version does not know.
+    Unknown,
+}
+
+impl<'a> ServerMessage<'a> {
+    /// Reads a frame from the server.
+    ///
+    /// # Errors
+    /// The frame is not JSON, or a known message not of its form.
+    pub fn read(text: &'a str) -> Result<Self, Violation> {
+        Self::read_envelope(&Envelope::read(text)?)
+    }
+
+    /// Reads the message in an envelope.
+    ///
+    /// # Errors
+    /// A known message is not of its form.
+    pub fn read_envelope(envelope: &Envelope<'a>) -> Result<Self, Violation> {
+        let about_room = |message| match envelope.room.clone() {
+            Some(room) => Ok(Self::Room(room, message)),
+            None => Err(Violation::new(Code::BadRoom, format!("`{}` without a room", envelope.kind))),
+        };
+        match &*envelope.kind {
+            "welcome" => {
+                let WireWelcome { id, heartbeat, window } = payload(envelope)?;
+                Ok(Self::Welcome { id, heartbeat, window })
+            }
+            "ping" => Ok(Self::Ping),
+            "pong" => Ok(Self::Pong),
+            "error" => {
+                let WireError { code, message } = payload(envelope)?;
+                Ok(Self::Error(Violation { code: Code::from_text(&code), message }))
+            }
+            "state:sync" => {
+                let WireSync { epoch: text, version, data, answers } = payload(envelope)?;
+                let outcomes = outcomes(answers);
+                about_room(RoomMessage::Sync { epoch: epoch(&text)?, version, data, outcomes })
+            }
+            "state:delta" => {
+                let WireDelta { since, version, updates, answers } = payload(envelope)?;
+                let outcomes = outcomes(answers);
+                about_room(RoomMessage::Delta { since, version, updates, outcomes })
+            }
+            "state:change" => {
+                let WireChange { version, from, updates } = payload(envelope)?;
+                about_room(RoomMessage::Change { version, from, updates })
+            }
+            "state:ack" => {
+                let WireAck { seq, version } = payload(envelope)?;
+                about_room(RoomMessage::Answer(seq, Outcome::Accepted(version)))
+            }
+            "state:reject" => {
+                let (seq, reject) = payload::<WireReject<'_>>(envelope)?.read();
+                about_room(RoomMessage::Answer(seq, Outcome::Rejected(reject)))
+            }
+            "room:error" => {
+                let WireError { code, message } = payload(envelope)?;
+                about_room(RoomMessage::Error(Violation { code: Code::from_text(&code), message }))
+            }
+            _ => Ok(Self::Unknown),
+        }
+    }
+}

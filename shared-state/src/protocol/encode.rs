@@ -1,0 +1,283 @@
+//! Writing frames.
+
+use crate::protocol::Frame;
+
+/// Appends `text` as a JSON string.
+fn string(out: &mut String, text: &str) {
+    match serde_json::to_string(text) {
+        Ok(quoted) => out.push_str(&quoted),
+        // A `str` always has a JSON form.
+        Err(_) => out.push_str("\"\""),
+    }
+}
+
+/// Writes one frame: `payload` appends a JSON value.
+fn frame(kind: &str, room: Option<&str>, size: usize, payload: impl FnOnce(&mut String)) -> Frame {
+    let mut out = String::with_capacity(size + 64 + room.map_or(0, str::len));
+    out.push_str("{\"type\":\"");
+    out.push_str(kind);
+    out.push('"');
+    if let Some(room) = room {
+        out.push_str(",\"room\":");
+        string(&mut out, room);
+    }
+    out.push_str(",\"payload\":");
+    payload(&mut out);
+    out.push('}');
+    Frame::from(out)
+}
+
+/// `write!` to a string cannot fail.
+macro_rules! put {
+    ($out:expr, $($arg:tt)*) => { let _ = write!($out, $($arg)*); };
+}
+
+/// Frames that a client sends.
+pub mod client {
+    use super::{Frame, frame, string};
+    use crate::protocol::Resume;
+    use std::fmt::Write as _;
+
+    /// The first frame of a connection.
+    #[must_use]
+    pub fn hello(client: &str) -> Frame {
+        frame("hello", None, 64, |out| {
+            out.push_str("{\"client\":");
+            string(out, client);
+            out.push('}');
+        })
+    }
+
+    /// Joins a room, or resumes it where it was left.
+    #[must_use]
+    pub fn join(room: &str, resume: Option<Resume>) -> Frame {
+        frame("room:join", Some(room), 96, |out| match resume {
+            Some(Resume { epoch, version, acked }) => {
+                put!(out, r#"{{"resume":{{"epoch":"{epoch:016x}","version":{version},"acked":{acked}}}}}"#);
+            }
+            None => out.push_str("{}"),
+        })
+    }
+
+    /// Leaves a room.
+    #[must_use]
+    pub fn leave(room: &str) -> Frame {
+        frame("room:leave", Some(room), 8, |out| out.push_str("{}"))
+    }
+
+    /// A change: `updates` are encoded updates, `reads` the names of the fields a transaction read; `again`: it
+    /// may have been sent before.
+    #[must_use]
+    pub fn change<'a>(
+        room: &str,
+        seq: u64,
+        base: u64,
+        again: bool,
+        updates: impl Iterator<Item = &'a str> + Clone,
+        reads: Option<&[&str]>,
+    ) -> Frame {
+        let size = updates.clone().map(|update| update.len() + 1).sum::<usize>() + 64;
+        frame("state:change", Some(room), size, |out| {
+            put!(out, r#"{{"seq":{seq},"base":{base},"#);
+            out.push_str(if again { "\"again\":true,\"updates\":[" } else { "\"updates\":[" });
+            for (index, update) in updates.enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                out.push_str(update);
+            }
+            out.push(']');
+            if let Some(reads) = reads {
+                out.push_str(",\"reads\":[");
+                for (index, key) in reads.iter().enumerate() {
+                    if index > 0 {
+                        out.push(',');
+                    }
+                    string(out, key);
+                }
+                out.push(']');
+            }
+            out.push('}');
+        })
+    }
+
+    /// Asks whether the other side is there.
+    #[must_use]
+    pub fn ping() -> Frame {
+        frame("ping", None, 8, |out| out.push_str("{}"))
+    }
+
+    /// Answers a ping.
+    #[must_use]
+    pub fn pong() -> Frame {
+        frame("pong", None, 8, |out| out.push_str("{}"))
+    }
+}
+
+/// Frames that the server sends.
+pub mod server {
+    use super::{Frame, frame, string};
+    use crate::protocol::{Code, Limits, Outcome, Outcomes, Reject};
+    use std::fmt::Write as _;
+
+    /// The answer to `hello`.
+    #[must_use]
+    pub fn welcome(id: &str, limits: &Limits) -> Frame {
+        frame("welcome", None, 128, |out| {
+            out.push_str("{\"id\":");
+            string(out, id);
+            put!(
+                out,
+                r#","heartbeat":{},"window":{},"frame":{}}}"#,
+                limits.heartbeat.as_millis(),
+                limits.window,
+                limits.frame
+            );
+        })
+    }
+
+    /// The whole state: `data` is a JSON object.
+    #[must_use]
+    pub fn sync(room: &str, epoch: u64, version: u64, data: &str, outcomes: &Outcomes) -> Frame {
+        frame("state:sync", Some(room), data.len() + 96, |out| {
+            put!(out, r#"{{"epoch":"{epoch:016x}","version":{version},"data":{data}"#);
+            answers(out, outcomes);
+            out.push('}');
+        })
+    }
+
+    /// What changed since a version: `updates` is a JSON array of updates.
+    #[must_use]
+    pub fn delta(room: &str, since: u64, version: u64, updates: &str, outcomes: &Outcomes) -> Frame {
+        frame("state:delta", Some(room), updates.len() + 96, |out| {
+            put!(out, r#"{{"since":{since},"version":{version},"updates":{updates}"#);
+            answers(out, outcomes);
+            out.push('}');
+        })
+    }
+
+    /// The member `answers`, if there is anything to say.
+    fn answers(out: &mut String, Outcomes { last, since, answers }: &Outcomes) {
+        if *last == 0 && answers.is_empty() {
+            return;
+        }
+        put!(out, r#","answers":{{"last":{last}"#);
+        if *since > 0 {
+            put!(out, ",\"since\":{since}");
+        }
+        let mut open = false;
+        for (seq, outcome) in answers {
+            if let Outcome::Accepted(version) = outcome {
+                out.push_str(if open { "," } else { ",\"acks\":[" });
+                put!(out, "[{seq},{version}]");
+                open = true;
+            }
+        }
+        if open {
+            out.push(']');
+        }
+        open = false;
+        for (seq, outcome) in answers {
+            if let Outcome::Rejected(reject) = outcome {
+                out.push_str(if open { "," } else { ",\"rejects\":[" });
+                rejection(out, *seq, reject);
+                open = true;
+            }
+        }
+        if open {
+            out.push(']');
+        }
+        out.push('}');
+    }
+
+    /// One accepted change of somebody: `updates` is a JSON array of updates.
+    #[must_use]
+    pub fn change(room: &str, version: u64, from: &str, updates: &str) -> Frame {
+        frame("state:change", Some(room), updates.len() + 96, |out| {
+            put!(out, "{{\"version\":{version},\"from\":");
+            string(out, from);
+            put!(out, ",\"updates\":{updates}}}");
+        })
+    }
+
+    /// The receiver's own change was accepted.
+    #[must_use]
+    pub fn ack(room: &str, seq: u64, version: u64) -> Frame {
+        frame("state:ack", Some(room), 48, |out| {
+            put!(out, r#"{{"seq":{seq},"version":{version}}}"#);
+        })
+    }
+
+    /// The receiver's own change was refused.
+    #[must_use]
+    pub fn reject(room: &str, seq: u64, reject: &Reject) -> Frame {
+        frame("state:reject", Some(room), 128, |out| rejection(out, seq, reject))
+    }
+
+    fn rejection(out: &mut String, seq: u64, reject: &Reject) {
+        put!(out, r#"{{"seq":{seq},"code":"{}""#, reject.code);
+        if let Some(field) = &reject.field {
+            out.push_str(",\"field\":");
+            string(out, field);
+        }
+        out.push_str(",\"message\":");
+        string(out, &reject.message);
+        out.push('}');
+    }
+
+    /// Something about a room went wrong.
+    #[must_use]
+    pub fn room_error(room: &str, code: Code, message: &str) -> Frame {
+        frame("room:error", Some(room), 128, |out| error_payload(out, code, message))
+    }
+
+    /// Something about the connection went wrong.
+    #[must_use]
+    pub fn error(code: Code, message: &str) -> Frame {
+        frame("error", None, 128, |out| error_payload(out, code, message))
+    }
+
+    fn error_payload(out: &mut String, code: Code, message: &str) {
+        put!(out, r#"{{"code":"{code}","message":"#);
+        string(out, message);
+        out.push('}');
+    }
+
+    /// Answers a ping.
+    #[must_use]
+    pub fn pong() -> Frame {
+        super::client::pong()
+    }
+
+    /// Asks whether the other side is there.
+    #[must_use]
+    pub fn ping() -> Frame {
+        super::client::ping()
+    }
+
+    /// `state:update` of the original hook's dialect: `value` is JSON.
+    #[must_use]
+    pub fn hook_update(room: &str, key: &str, value: &str, version: u64) -> Frame {
+        frame("state:update", Some(room), value.len() + 64, |out| {
+            out.push_str("{\"key\":");
+            string(out, key);
+            put!(out, ",\"value\":{value},\"version\":{version}}}");
+        })
+    }
+
+    /// `state:merge` of the original hook's dialect: `data` is a JSON object.
+    #[must_use]
+    pub fn hook_merge(room: &str, data: &str, version: u64) -> Frame {
+        frame("state:merge", Some(room), data.len() + 64, |out| {
+            put!(out, "{{\"data\":{data},\"version\":{version}}}");
+        })
+    }
+
+    /// `state:sync` of the original hook's dialect: `data` is a JSON object.
+    #[must_use]
+    pub fn hook_sync(room: &str, data: &str, version: u64) -> Frame {
+        frame("state:sync", Some(room), data.len() + 64, |out| {
+            put!(out, "{{\"data\":{data},\"version\":{version}}}");
+        })
+    }
+}

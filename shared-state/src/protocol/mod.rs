@@ -1,0 +1,65 @@
+//! What travels between a client and the server: messages, codes and limits. `PROTOCOL.md` describes it for
+//! someone who writes a client from scratch.
+//!
+//! Reading borrows from the frame; the values of updates stay text until the type that knows them decodes
+//! them. Writing makes each frame once, whatever the number of receivers.
+
+mod code;
+mod decode;
+mod encode;
+mod envelope;
+pub mod hook;
+mod limits;
+
+pub use code::{Code, Reject};
+pub use decode::{
+    ChangeRequest, ClientMessage, Hello, Outcome, Outcomes, Resume, RoomMessage, ServerMessage, Violation,
+};
+pub use encode::{client, server};
+pub use envelope::Envelope;
+pub use limits::{Limits, check_depth, check_room_name};
+
+use bytes::Bytes;
+
+/// The WebSocket subprotocol of the JSON codec.
+pub const JSON: &str = "shared-state.v1.json";
+
+/// The public name of a client: who made a change. Made by the server from the client's secret id.
+pub type ClientId = std::sync::Arc<str>;
+
+/// One encoded text frame, shared by all its receivers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame(Bytes);
+
+impl Frame {
+    /// The frame's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // Made from a `String` only, so this never falls back.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// The frame's bytes: UTF-8.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        self.0
+    }
+
+    /// The frame's length in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether the frame is empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<String> for Frame {
+    fn from(text: String) -> Self {
+        Self(Bytes::from(text))
+    }
+}
