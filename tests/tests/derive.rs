@@ -283,6 +283,10 @@ fn fields_are_listed_with_their_names_policies_and_timing() {
         ]
     );
     assert_eq!(Document::NAME, "Document");
+    let parts = Document::FIELDS[Document::LAYOUT.id()].parts.unwrap();
+    let parts: Vec<_> = parts().iter().map(|info| info.name).collect();
+    assert_eq!(parts, ["columns", "lineWidth", "redraws"]);
+    assert!(Document::FIELDS[Document::TITLE.id()].parts.is_none());
     assert_eq!(Document::timing(&Document::TITLE.set(String::new())), Timing::debounce(300, 3000));
     assert_eq!(Document::timing(&Document::TAGS.set(None)), Timing::debounce(1000, 2000));
     assert_eq!(

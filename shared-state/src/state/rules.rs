@@ -164,7 +164,6 @@ pub fn length<T: Length + ?Sized>(value: &T, min: Option<usize>, max: Option<usi
 ///
 /// # Errors
 /// The value is outside the bounds.
-#[allow(clippy::neg_cmp_op_on_partial_ord, reason = "not-a-number must fail both comparisons")]
 pub fn range<B, T>(value: &T, min: Option<B>, max: Option<B>) -> Result<(), Invalid>
 where
     B: PartialOrd + Display,
