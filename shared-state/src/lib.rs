@@ -7,6 +7,8 @@ pub mod merge;
 pub mod protocol;
 pub mod replica;
 pub mod state;
+#[cfg(feature = "server")]
+pub mod store;
 
 pub use replica::WriteError;
 pub use state::{Field, Invalid, SharedState};

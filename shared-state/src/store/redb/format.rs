@@ -1,0 +1,193 @@
+//! What is in the file: the tables, the records and their checksums, and how a room is verified as it is read.
+//!
+//! | table | key | value |
+//! |---|---|---|
+//! | `meta` | `"format"` | the version of this format |
+//! | `rooms` | room | crc32, epoch, version of the head, version of the snapshot plus one or 0 |
+//! | `snapshots` | room | crc32, bytes |
+//! | `log` | (room, version) | crc32, bytes |
+//!
+//! Numbers are little-endian; `rooms` values have 28 bytes. A checksum covers the room's name, its epoch and the
+//! version as well as the bytes, so a record that is whole but in the wrong place is found too. As `rooms` has the
+//! head, a log that lost its end is found as well as one that lost its middle.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError};
+
+use crate::store::head::{Extent, Head};
+use crate::store::{Cause, Entry, ListError, LoadError, RoomInfo, Snapshot, StoredRoom};
+
+/// The version of the format this code reads and writes.
+pub(super) const FORMAT: u64 = 1;
+pub(super) const FORMAT_KEY: &str = "format";
+
+pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+pub(super) const ROOMS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("rooms");
+pub(super) const SNAPSHOTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("snapshots");
+pub(super) const LOG: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("log");
+
+const CRC: usize = 4;
+const ROW: usize = CRC + 3 * 8;
+
+/// A record that is not what was written.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("bad record: {reason}")]
+pub(super) struct BadRecord {
+    pub(super) reason: &'static str,
+}
+
+const fn bad(reason: &'static str) -> BadRecord {
+    BadRecord { reason }
+}
+
+/// The keys of the room's entries up to `last`.
+pub(super) fn keys(room: &str, last: u64) -> RangeInclusive<(&str, u64)> {
+    (room, 0)..=(room, last)
+}
+
+fn checksum(room: &str, at: Head, bytes: &[u8]) -> [u8; CRC] {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(&at.epoch.to_le_bytes());
+    crc.update(&at.version.to_le_bytes());
+    crc.update(&(room.len() as u64).to_le_bytes());
+    crc.update(room.as_bytes());
+    crc.update(bytes);
+    crc.finalize().to_le_bytes()
+}
+
+/// The length of the record of `bytes`.
+pub(super) fn record_len(bytes: &[u8]) -> usize {
+    CRC + bytes.len()
+}
+
+/// Writes the record of `bytes`, an entry or a snapshot, into a slice of its length.
+pub(super) fn write_record(into: &mut [u8], room: &str, at: Head, bytes: &[u8]) {
+    into[..CRC].copy_from_slice(&checksum(room, at, bytes));
+    into[CRC..].copy_from_slice(bytes);
+}
+
+fn read_record(record: &[u8], room: &str, at: Head) -> Result<Bytes, BadRecord> {
+    let (crc, bytes) = record.split_at_checked(CRC).ok_or(bad("the record is too short"))?;
+    if crc == checksum(room, at, bytes) {
+        Ok(Bytes::copy_from_slice(bytes))
+    } else {
+        Err(bad("the checksum does not match"))
+    }
+}
+
+/// The row of a room in `rooms`.
+pub(super) fn write_row(room: &str, extent: Extent) -> [u8; ROW] {
+    let Extent { head, snapshot } = extent;
+    let mut row = [0; ROW];
+    row[CRC..CRC + 8].copy_from_slice(&head.epoch.to_le_bytes());
+    row[CRC + 8..CRC + 16].copy_from_slice(&head.version.to_le_bytes());
+    row[CRC + 16..].copy_from_slice(&snapshot.map_or(0, |version| version.saturating_add(1)).to_le_bytes());
+    let crc = checksum(room, head, &row[CRC..]);
+    row[..CRC].copy_from_slice(&crc);
+    row
+}
+
+fn read_row(room: &str, row: &[u8]) -> Result<Extent, BadRecord> {
+    let row: &[u8; ROW] = row.try_into().map_err(|_| bad("the room's row has the wrong length"))?;
+    let number = |at: usize| row[at..at + 8].iter().rev().fold(0_u64, |n, byte| n << 8 | u64::from(*byte));
+    let head = Head { epoch: number(CRC), version: number(CRC + 8) };
+    let extent = Extent { head, snapshot: number(CRC + 16).checked_sub(1) };
+    if row[..CRC] != checksum(room, head, &row[CRC..]) {
+        return Err(bad("the checksum of the room's row does not match"));
+    }
+    if extent.snapshot.is_some_and(|snapshot| snapshot > head.version) {
+        return Err(bad("the room's snapshot is newer than its head"));
+    }
+    Ok(extent)
+}
+
+/// Where the room is; `None` if there is nothing of it. The inner error concerns this room only.
+pub(super) fn read_extent(
+    room: &str,
+    rooms: &impl ReadableTable<&'static str, &'static [u8]>,
+    snapshots: &impl ReadableTable<&'static str, &'static [u8]>,
+    log: &impl ReadableTable<(&'static str, u64), &'static [u8]>,
+) -> Result<Result<Option<Extent>, BadRecord>, redb::StorageError> {
+    if let Some(row) = rooms.get(room)? {
+        return Ok(read_row(room, row.value()).map(Some));
+    }
+    // A room that lost its row must not pass for one that never was: its next append would start it anew.
+    let orphan = snapshots.get(room)?.is_some() || log.range(keys(room, u64::MAX))?.next().is_some();
+    Ok(if orphan { Err(bad("the room's row is missing")) } else { Ok(None) })
+}
+
+/// Reads a room and verifies it whole.
+pub(super) fn read_room(txn: &ReadTransaction, room: &Arc<str>) -> Result<Option<StoredRoom>, LoadError> {
+    let failed = |source: Cause| LoadError::Storage { room: room.clone(), source };
+    let storage = |error: redb::StorageError| failed(Arc::new(error));
+    let table = |error: TableError| failed(Arc::new(error));
+    let corrupt =
+        |version: u64, bad: BadRecord| LoadError::Corrupt { room: room.clone(), version, reason: bad.reason };
+    let hole = |version: u64| LoadError::Hole { room: room.clone(), version };
+
+    let rooms = txn.open_table(ROOMS).map_err(table)?;
+    let snapshots = txn.open_table(SNAPSHOTS).map_err(table)?;
+    let log = txn.open_table(LOG).map_err(table)?;
+
+    let extent = read_extent(room, &rooms, &snapshots, &log).map_err(storage)?;
+    let Some(Extent { head, snapshot }) = extent.map_err(|bad| corrupt(0, bad))? else {
+        return Ok(None);
+    };
+    let stored = snapshots.get(&**room).map_err(storage)?;
+    let snapshot = match (snapshot, stored) {
+        (None, None) => None,
+        (Some(version), Some(record)) => {
+            let bytes = read_record(record.value(), room, Head { version, ..head })
+                .map_err(|bad| corrupt(version, bad))?;
+            Some(Snapshot { version, bytes })
+        }
+        (Some(version), None) => return Err(corrupt(version, bad("the snapshot is missing"))),
+        (None, Some(_)) => return Err(corrupt(0, bad("the room has a snapshot its row does not know"))),
+    };
+
+    let mut tail = Vec::new();
+    let mut version = snapshot.as_ref().map_or(0, |snapshot| snapshot.version);
+    for record in log.range(keys(room, u64::MAX)).map_err(storage)? {
+        let (key, record) = record.map_err(storage)?;
+        let (_, found) = key.value();
+        if found <= version {
+            return Err(corrupt(found, bad("the entry should have gone with the snapshot")));
+        }
+        if found > head.version {
+            return Err(if version < head.version {
+                hole(version + 1)
+            } else {
+                corrupt(found, bad("the entry is newer than the room's head"))
+            });
+        }
+        version += 1;
+        if found > version {
+            return Err(hole(version));
+        }
+        let bytes = read_record(record.value(), room, Head { version, ..head })
+            .map_err(|bad| corrupt(version, bad))?;
+        tail.push(Entry { version, bytes });
+    }
+    if version < head.version {
+        return Err(hole(version + 1));
+    }
+    Ok(Some(StoredRoom { epoch: head.epoch, snapshot, tail }))
+}
+
+/// Reads where every room is.
+pub(super) fn read_list(txn: &ReadTransaction) -> Result<Vec<RoomInfo>, ListError> {
+    let storage = |error: redb::StorageError| ListError::Storage { source: Arc::new(error) };
+    let rooms = txn.open_table(ROOMS).map_err(|error| ListError::Storage { source: Arc::new(error) })?;
+    let mut list = Vec::new();
+    for row in rooms.iter().map_err(storage)? {
+        let (room, row) = row.map_err(storage)?;
+        let room: Arc<str> = Arc::from(room.value());
+        let Extent { head, .. } = read_row(&room, row.value())
+            .map_err(|bad| ListError::Corrupt { room: room.clone(), reason: bad.reason })?;
+        list.push(RoomInfo { room, epoch: head.epoch, version: head.version });
+    }
+    Ok(list)
+}

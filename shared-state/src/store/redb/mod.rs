@@ -1,0 +1,431 @@
+//! Rooms in one redb file, on one node.
+//!
+//! Owns the file, the thread that writes it and those that read it. Called by nobody but through [`RoomStore`].
+//!
+//! # Why an acknowledged entry survives
+//!
+//! A call that writes is told of its success after the transaction that carries it was committed with
+//! `Durability::Immediate` and quick repair, which makes redb commit in two phases: new pages go to places no
+//! committed page uses, with the checksummed slot that names them, and are synced; then the one byte that says which
+//! of two slots is the current one is written, and synced; only then does the commit return. `kill -9` loses
+//! nothing that was written, synced or not, as the kernel has it. A loss of power before the second sync ends leaves
+//! the byte on the old slot or on the new one, either of them whole by then: a torn write hits only pages or a slot
+//! that nothing points to yet. So a group of calls is there or not, never in part; what was acknowledged is there;
+//! what was not may be. Quick repair stores the allocator's state with each commit, so that opening after a crash
+//! takes milliseconds at any size, instead of a walk through the file; its price is the second sync and a few pages
+//! per commit, shared by the group. The file itself appears under its name, by a rename that is synced, only when it
+//! is complete. All this supposes a disk that tells the truth about syncs, and single bytes written whole.
+//!
+//! Against a disk that returns what was not written, every record has its own checksum, and a room is verified whole
+//! as it is loaded (`format`). Only that room is refused then.
+
+mod format;
+mod queue;
+mod readers;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::future::ready;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use redb::{Database, DatabaseError, Durability};
+use tokio::sync::oneshot;
+
+use self::format::{FORMAT, FORMAT_KEY, LOG, META, ROOMS, SNAPSHOTS};
+use self::queue::{Done, Job, Limits, Queue, Refused, Stopped};
+use self::readers::Readers;
+use self::writer::Writer;
+use super::{
+    Append, AppendError, Cause, CloseError, CompactError, DeleteError, ListError, LoadError, RoomInfo,
+    RoomStore, Snapshot, StoreFuture, StoredRoom,
+};
+
+const FILE: &str = "rooms.redb";
+/// The file while it is being made.
+const NEW_FILE: &str = "rooms.redb.new";
+/// Locked while the store is open, also while there is no file yet.
+const LOCK_FILE: &str = "rooms.lock";
+
+/// The most an entry or a snapshot may have, in bytes.
+const MAX_RECORD: usize = 1 << 30;
+
+/// A store could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The directory, or a file in it, could not be made, opened or locked.
+    #[error("the store's `{}` cannot be used", .path.display())]
+    Directory {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another process, or another store of this one, has it open. One at a time may.
+    #[error("the store in `{}` is already open, in this process or another", .path.display())]
+    Locked {
+        /// The store's directory.
+        path: PathBuf,
+    },
+    /// The file is of a format this version does not know. It was not touched.
+    #[error("`{}` has format {found}, this version reads format {known}", .path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// The version found; 0 if the file does not say.
+        found: u64,
+        /// The version known.
+        known: u64,
+    },
+    /// redb cannot open the file.
+    #[error("`{}` cannot be opened", .path.display())]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// What redb says.
+        source: Cause,
+    },
+}
+
+/// How a [`RedbStore`] is to be opened.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct RedbBuilder {
+    cache: usize,
+    limits: Limits,
+    readers: usize,
+}
+
+impl Default for RedbBuilder {
+    fn default() -> Self {
+        Self { cache: 64 << 20, limits: Limits { calls: 65_536, bytes: 64 << 20 }, readers: 2 }
+    }
+}
+
+impl RedbBuilder {
+    /// The memory redb may use to cache pages of the file, in bytes. 64 MiB by default.
+    pub fn cache_bytes(mut self, bytes: usize) -> Self {
+        self.cache = bytes;
+        self
+    }
+
+    /// The most calls, of any kind, that may be queued or under way; at least 1. Past it a call is `Busy`. 65,536
+    /// by default.
+    pub fn queued_calls(mut self, calls: usize) -> Self {
+        self.limits.calls = calls.max(1);
+        self
+    }
+
+    /// The most the entries and snapshots that are queued or under way may have, in bytes. Past it a call is
+    /// `Busy`, unless nothing else is queued: so a record larger than the limit is taken, alone. 64 MiB by default.
+    pub fn queued_bytes(mut self, bytes: usize) -> Self {
+        self.limits.bytes = bytes;
+        self
+    }
+
+    /// How many rooms may be read at a time, each by a thread; at least 1. 2 by default.
+    pub fn readers(mut self, threads: usize) -> Self {
+        self.readers = threads.max(1);
+        self
+    }
+
+    /// Opens the store in the directory `path`, which is made if need be. Blocks, for milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`].
+    pub fn open(self, path: impl AsRef<Path>) -> Result<RedbStore, OpenError> {
+        let dir = path.as_ref();
+        let missing: Vec<&Path> =
+            dir.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists()).collect();
+        std::fs::create_dir_all(dir).map_err(directory(dir))?;
+
+        let lock = dir.join(LOCK_FILE);
+        let locked = OpenOptions::new().create(true).truncate(false).write(true).open(&lock);
+        let locked = locked.map_err(directory(&lock))?;
+        match locked.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { path: dir.to_owned() }),
+            Err(TryLockError::Error(source)) => return Err(OpenError::Directory { path: lock, source }),
+        }
+
+        let file = dir.join(FILE);
+        if !file.try_exists().map_err(directory(&file))? {
+            self.create(dir, &file)?;
+            for made in missing {
+                if let Some(parent) = made.parent() {
+                    sync_directory(parent)?;
+                }
+            }
+        }
+        let db = redb::Builder::new().set_cache_size(self.cache).open(&file).map_err(database(&file))?;
+        match format_of(&db).map_err(failed(&file))? {
+            FORMAT => self.start(db, Some(locked)).map_err(directory(&file)),
+            found => Err(OpenError::Format { path: file, found, known: FORMAT }),
+        }
+    }
+
+    /// Makes the file under another name first, so that a crash leaves no file that is not whole.
+    fn create(&self, dir: &Path, file: &Path) -> Result<(), OpenError> {
+        let new = dir.join(NEW_FILE);
+        match std::fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(directory(&new)(error)),
+            _ => {}
+        }
+        let db = redb::Builder::new().set_cache_size(self.cache).create(&new).map_err(database(&new))?;
+        initialise(&db).map_err(failed(&new))?;
+        db.close().map_err(database(&new))?;
+        std::fs::rename(&new, file).map_err(directory(file))?;
+        sync_directory(dir)
+    }
+
+    /// Starts the threads over a file of this format.
+    fn start(self, db: Database, lock: Option<File>) -> io::Result<RedbStore> {
+        let queue = Arc::new(Queue::new(self.limits));
+        let commits = Arc::<AtomicU64>::default();
+        let readers = Readers::start(self.readers)?;
+        let writer = Writer {
+            db,
+            queue: queue.clone(),
+            readers,
+            commits: commits.clone(),
+            extents: HashMap::new(),
+            lock,
+        };
+        let thread = std::thread::Builder::new().name("rooms-write".into()).spawn(|| writer.run())?;
+        Ok(RedbStore { queue, commits, writer: Some(thread) })
+    }
+}
+
+/// Makes the tables of an empty file.
+fn initialise(db: &Database) -> Result<(), redb::Error> {
+    let mut txn = db.begin_write()?;
+    txn.set_durability(Durability::Immediate)?;
+    txn.set_quick_repair(true);
+    txn.open_table(ROOMS)?;
+    txn.open_table(SNAPSHOTS)?;
+    txn.open_table(LOG)?;
+    txn.open_table(META)?.insert(FORMAT_KEY, FORMAT)?;
+    txn.commit()?;
+    Ok(())
+}
+
+/// The version of the file's format; 0 if it does not say.
+fn format_of(db: &impl redb::ReadableDatabase) -> Result<u64, redb::Error> {
+    match db.begin_read()?.open_table(META) {
+        Ok(meta) => Ok(meta.get(FORMAT_KEY)?.map_or(0, |version| version.value())),
+        Err(redb::TableError::Storage(error)) => Err(error.into()),
+        // No such table, or not with these types: some other program's file.
+        Err(_) => Ok(0),
+    }
+}
+
+fn directory(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+    move |source| OpenError::Directory { path: path.to_owned(), source }
+}
+
+fn failed(path: &Path) -> impl FnOnce(redb::Error) -> OpenError {
+    move |error| OpenError::Database { path: path.to_owned(), source: Arc::new(error) }
+}
+
+fn database(path: &Path) -> impl FnOnce(DatabaseError) -> OpenError {
+    move |error| match error {
+        DatabaseError::DatabaseAlreadyOpen => OpenError::Locked { path: path.to_owned() },
+        error => OpenError::Database { path: path.to_owned(), source: Arc::new(error) },
+    }
+}
+
+/// Makes the names in a directory survive a loss of power.
+#[cfg(unix)]
+fn sync_directory(dir: &Path) -> Result<(), OpenError> {
+    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+    File::open(dir).and_then(|open| open.sync_all()).map_err(directory(dir))
+}
+
+/// Only unix can sync a directory, and needs to.
+#[cfg(not(unix))]
+fn sync_directory(_: &Path) -> Result<(), OpenError> {
+    Ok(())
+}
+
+/// Rooms in one file on this node, durable when acknowledged. See [`RoomStore`] for what the calls do.
+///
+/// One thread writes. It takes all the calls that wait, of all rooms, into one transaction, and commits it once:
+/// while it does, the next calls gather, so the cost of a commit (two syncs of the file) is shared the more, the more
+/// there is to do. Loads and lists are read by threads of their own, once the calls made before them are done, and
+/// hold back no write. No runtime is needed: the futures wait for these threads, in any executor.
+///
+/// Memory: redb's cache of pages, the calls queued (both limited by the [`RedbBuilder`]), where each of at most 65,536
+/// rooms is, and what is being loaded.
+///
+/// After an I/O error redb refuses all further work on the file, and so does the store: every call fails with
+/// `Storage` until the store is closed and opened again.
+///
+/// Dropping the store closes it: the drop blocks until all calls made are done. To wait for it without blocking,
+/// [`close`](RoomStore::close) it first.
+pub struct RedbStore {
+    queue: Arc<Queue>,
+    commits: Arc<AtomicU64>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl RedbStore {
+    /// Opens the store in the directory `path`, which is made if need be, with the defaults. Blocks, for
+    /// milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        RedbBuilder::default().open(path)
+    }
+
+    /// A builder, to open a store with other limits than the defaults.
+    pub fn builder() -> RedbBuilder {
+        RedbBuilder::default()
+    }
+
+    /// How many transactions were committed since the store was opened. The calls that wrote, divided by it, are
+    /// the size of a group.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+
+    /// Queues a call; the future waits for its outcome.
+    fn call<T, E>(
+        &self,
+        bytes: usize,
+        job: impl FnOnce(Done<T, E>) -> Job,
+        refused: impl Fn(Refused) -> E + Send + 'static,
+    ) -> StoreFuture<T, E>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        let (done, outcome) = oneshot::channel();
+        match self.queue.push(bytes, || job(done)) {
+            Ok(()) => {
+                Box::pin(async move { outcome.await.unwrap_or_else(|_| Err(refused(Refused::Stopped))) })
+            }
+            Err(why) => Box::pin(ready(Err(refused(why)))),
+        }
+    }
+}
+
+impl fmt::Debug for RedbStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedbStore").field("commits", &self.commits()).finish_non_exhaustive()
+    }
+}
+
+impl RoomStore for RedbStore {
+    fn load(&self, room: Arc<str>) -> StoreFuture<Option<StoredRoom>, LoadError> {
+        let name = room.clone();
+        self.call(
+            0,
+            |done| Job::Load { room, done },
+            move |why| {
+                let room = name.clone();
+                match why {
+                    Refused::Busy { limit, unit } => LoadError::Busy { room, limit, unit },
+                    Refused::Closed => LoadError::Closed { room },
+                    Refused::Stopped => LoadError::Storage { room, source: Arc::new(Stopped) },
+                }
+            },
+        )
+    }
+
+    fn append(&self, append: Append) -> StoreFuture<(), AppendError> {
+        let (room, version) = (append.room.clone(), append.expected.saturating_add(1));
+        let size = append.entry.len();
+        if size > MAX_RECORD {
+            return Box::pin(ready(Err(AppendError::TooLarge { room, version, size, limit: MAX_RECORD })));
+        }
+        self.call(
+            size,
+            |done| Job::Append { append, done },
+            move |why| {
+                let room = room.clone();
+                match why {
+                    Refused::Busy { limit, unit } => AppendError::Busy { room, version, limit, unit },
+                    Refused::Closed => AppendError::Closed { room, version },
+                    Refused::Stopped => AppendError::Storage { room, version, source: Arc::new(Stopped) },
+                }
+            },
+        )
+    }
+
+    fn compact(&self, room: Arc<str>, epoch: u64, snapshot: Snapshot) -> StoreFuture<(), CompactError> {
+        let (name, version, size) = (room.clone(), snapshot.version, snapshot.bytes.len());
+        if size > MAX_RECORD {
+            return Box::pin(ready(Err(CompactError::TooLarge { room, version, size, limit: MAX_RECORD })));
+        }
+        self.call(
+            size,
+            |done| Job::Compact { room, epoch, snapshot, done },
+            move |why| {
+                let room = name.clone();
+                match why {
+                    Refused::Busy { limit, unit } => CompactError::Busy { room, version, limit, unit },
+                    Refused::Closed => CompactError::Closed { room, version },
+                    Refused::Stopped => CompactError::Storage { room, version, source: Arc::new(Stopped) },
+                }
+            },
+        )
+    }
+
+    fn list(&self) -> StoreFuture<Vec<RoomInfo>, ListError> {
+        self.call(
+            0,
+            |done| Job::List { done },
+            |why| match why {
+                Refused::Busy { limit, unit } => ListError::Busy { limit, unit },
+                Refused::Closed => ListError::Closed,
+                Refused::Stopped => ListError::Storage { source: Arc::new(Stopped) },
+            },
+        )
+    }
+
+    fn delete(&self, room: Arc<str>) -> StoreFuture<(), DeleteError> {
+        let name = room.clone();
+        self.call(
+            0,
+            |done| Job::Delete { room, done },
+            move |why| {
+                let room = name.clone();
+                match why {
+                    Refused::Busy { limit, unit } => DeleteError::Busy { room, limit, unit },
+                    Refused::Closed => DeleteError::Closed { room },
+                    Refused::Stopped => DeleteError::Storage { room, source: Arc::new(Stopped) },
+                }
+            },
+        )
+    }
+
+    fn close(&self) -> StoreFuture<(), CloseError> {
+        let told = self.queue.close();
+        Box::pin(async move {
+            let ended = told.await.unwrap_or_else(|_| Err(Arc::new(Stopped)));
+            ended.map_err(|source| CloseError::Storage { source })
+        })
+    }
+}
+
+impl Drop for RedbStore {
+    fn drop(&mut self) {
+        drop(self.queue.close());
+        if let Some(thread) = self.writer.take() {
+            // A panic of the writer was reported by its calls.
+            let _ = thread.join();
+        }
+    }
+}

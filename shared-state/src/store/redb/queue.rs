@@ -1,0 +1,168 @@
+//! The calls that wait for the writer: bounded, in the order they were made.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use crate::store::{
+    Append, AppendError, Cause, CompactError, DeleteError, ListError, LoadError, RoomInfo, Snapshot,
+    StoredRoom,
+};
+
+/// Where the outcome of a call goes. Nobody may be waiting for it.
+pub(super) type Done<T, E> = oneshot::Sender<Result<T, E>>;
+
+/// A call.
+#[derive(Debug)]
+pub(super) enum Job {
+    Append { append: Append, done: Done<(), AppendError> },
+    Compact { room: Arc<str>, epoch: u64, snapshot: Snapshot, done: Done<(), CompactError> },
+    Delete { room: Arc<str>, done: Done<(), DeleteError> },
+    Load { room: Arc<str>, done: Done<Option<StoredRoom>, LoadError> },
+    List { done: Done<Vec<RoomInfo>, ListError> },
+}
+
+/// A call and its share of the queue's limits, which it gives back when it is done.
+#[derive(Debug)]
+pub(super) struct Queued {
+    pub(super) job: Job,
+    pub(super) ticket: Ticket,
+}
+
+/// A share of the queue's limits, given back on drop.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    held: Arc<Held>,
+    bytes: usize,
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.held.calls.fetch_sub(1, Ordering::Relaxed);
+        self.held.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// What the calls that are not done hold. Only added to under the queue's lock.
+#[derive(Debug, Default)]
+struct Held {
+    calls: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+/// The most the calls that are not done may hold.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) calls: usize,
+    pub(super) bytes: usize,
+}
+
+/// Why a call was not queued.
+#[derive(Debug)]
+pub(super) enum Refused {
+    Busy { limit: usize, unit: &'static str },
+    Closed,
+    Stopped,
+}
+
+/// The writer's thread is gone without having been told to go: it panicked.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the store's writer stopped")]
+pub(super) struct Stopped;
+
+#[derive(Debug)]
+pub(super) struct Queue {
+    limits: Limits,
+    held: Arc<Held>,
+    state: Mutex<State>,
+    arrived: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    jobs: Vec<Queued>,
+    closing: bool,
+    /// How the writer ended.
+    ended: Option<Result<(), Cause>>,
+    closers: Vec<oneshot::Sender<Result<(), Cause>>>,
+}
+
+impl Queue {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, held: Arc::default(), state: Mutex::default(), arrived: Condvar::new() }
+    }
+
+    /// No code that can panic runs under the lock.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues a call that holds `bytes`. A call larger than the limit is taken if nothing else is queued.
+    pub(super) fn push(&self, bytes: usize, job: impl FnOnce() -> Job) -> Result<(), Refused> {
+        let mut state = self.state();
+        if state.closing {
+            return Err(Refused::Closed);
+        }
+        if state.ended.is_some() {
+            return Err(Refused::Stopped);
+        }
+        let calls = self.held.calls.load(Ordering::Relaxed);
+        if calls >= self.limits.calls {
+            return Err(Refused::Busy { limit: self.limits.calls, unit: "calls" });
+        }
+        let held = self.held.bytes.load(Ordering::Relaxed);
+        if held > 0 && held.saturating_add(bytes) > self.limits.bytes {
+            return Err(Refused::Busy { limit: self.limits.bytes, unit: "bytes" });
+        }
+        self.held.calls.fetch_add(1, Ordering::Relaxed);
+        self.held.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let ticket = Ticket { held: self.held.clone(), bytes };
+        state.jobs.push(Queued { job: job(), ticket });
+        if state.jobs.len() == 1 {
+            self.arrived.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Waits for calls and takes all there are; `None` when the queue is closed and empty.
+    pub(super) fn take(&self) -> Option<Vec<Queued>> {
+        let mut state = self.state();
+        while state.jobs.is_empty() {
+            if state.closing {
+                return None;
+            }
+            state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        Some(std::mem::take(&mut state.jobs))
+    }
+
+    /// Refuses later calls; the receiver is told how the writer ended.
+    pub(super) fn close(&self) -> oneshot::Receiver<Result<(), Cause>> {
+        let (tell, told) = oneshot::channel();
+        let mut state = self.state();
+        state.closing = true;
+        match &state.ended {
+            // The receiver is in scope, so this cannot fail.
+            Some(ended) => drop(tell.send(ended.clone())),
+            None => state.closers.push(tell),
+        }
+        drop(state);
+        self.arrived.notify_one();
+        told
+    }
+
+    /// Says how the writer ended. Calls it left behind are dropped, which tells their futures.
+    pub(super) fn end(&self, how: Result<(), Cause>) {
+        let (jobs, closers) = {
+            let mut state = self.state();
+            state.ended = Some(how.clone());
+            (std::mem::take(&mut state.jobs), std::mem::take(&mut state.closers))
+        };
+        drop(jobs);
+        for closer in closers {
+            // A closer that no longer waits needs no answer.
+            let _ = closer.send(how.clone());
+        }
+    }
+}
