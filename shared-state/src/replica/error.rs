@@ -1,5 +1,6 @@
 //! Why a write was not taken, and why a taken one was refused.
 
+use crate::protocol::Reject;
 use crate::state::{Invalid, UpdateError};
 
 /// A write that was not taken. Nothing was changed, nothing will be sent.
@@ -26,6 +27,9 @@ pub enum WriteError {
         /// Of what: `changes` or `bytes`.
         unit: &'static str,
     },
+    /// The room refused the write, for a reason that no other variant has.
+    #[error(transparent)]
+    Rejected(#[from] Reject),
     /// The room or its client was closed.
     #[error("the room is closed")]
     Closed,
