@@ -105,9 +105,9 @@ impl<O: Outbox> Authority<O> {
             }
             Known::New => {
                 let author = Author::Client { session, client: client.clone(), seq };
-                let verdict = self.check_base(change).and_then(|()| {
-                    self.accept(Change { author, updates: change.updates.get() })
-                });
+                let verdict = self
+                    .check_base(change)
+                    .and_then(|()| self.accept(Change { author, updates: change.updates.get() }));
                 match verdict {
                     Ok(append) => {
                         self.clients.note(&client, seq, Outcome::Accepted(append.version));
