@@ -4,6 +4,14 @@ pub use regex_lite::Regex;
 pub use serde;
 pub use std::sync::LazyLock;
 
+pub use crate::state::{deserialize_update, serialize_update};
+
+/// A rule's pattern, which the derive has compiled before.
+#[must_use]
+pub fn regex(pattern: &str) -> Regex {
+    Regex::new(pattern).expect("the derive refuses a pattern that does not compile")
+}
+
 /// Reads a patch's field: present means given, even when it is `null`.
 pub fn present<'de, T, D>(value: D) -> Result<Option<T>, D::Error>
 where

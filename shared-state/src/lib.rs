@@ -12,3 +12,6 @@ pub mod store;
 
 pub use replica::WriteError;
 pub use state::{Field, Invalid, SharedState};
+
+#[cfg(feature = "derive")]
+pub use shared_state_derive::SharedState;

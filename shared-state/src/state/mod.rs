@@ -17,6 +17,8 @@ pub use path::{Path, PathBuf};
 pub use rules::Invalid;
 pub use timing::Timing;
 pub use wire::{EncodedUpdate, UpdateError, UpdateErrorKind, WireUpdate, decode_update, encode_update};
+#[doc(hidden)]
+pub use wire::{deserialize_update, serialize_update};
 
 use std::fmt::Debug;
 
@@ -35,6 +37,12 @@ use crate::merge::Track;
 ///   state, on every machine, and it never fails, whatever the state.
 /// * `state.apply(state.apply(update))` restores the state exactly.
 /// * `decode(encode(update)) == update` for every update that was itself decoded.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a shared state",
+    label = "does not implement `SharedState`",
+    note = "write `#[derive(SharedState)]` above the struct; a field of another type needs no attribute, and is set \
+            as a whole"
+)]
 pub trait SharedState: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// One field's operation: an enum with a variant for each shared field.
     type Update: Clone + PartialEq + Debug + Send + Sync + 'static;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::state::{Path, PathBuf, SharedState};
@@ -146,4 +146,30 @@ pub fn encode_update<S: SharedState>(update: &S::Update) -> Result<EncodedUpdate
 /// Unknown field, unknown operation, or a value of the wrong form.
 pub fn decode_update<S: SharedState>(wire: &WireUpdate<'_>) -> Result<S::Update, UpdateError> {
     S::decode(Path::new(&wire.key), wire.op.as_deref(), wire.value)
+}
+
+/// What a generated update's `Serialize` does: the form of [`WireUpdate`].
+pub fn serialize_update<S: SharedState, Ser: Serializer>(
+    update: &S::Update,
+    serializer: Ser,
+) -> Result<Ser::Ok, Ser::Error> {
+    Addressed::<S> { update }.serialize(serializer)
+}
+
+/// What a generated update's `Deserialize` does. The value is kept as text until its field is known, so this
+/// reads JSON text only.
+pub fn deserialize_update<'de, S: SharedState, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<S::Update, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename = "Update", deny_unknown_fields)]
+    struct Owned {
+        key: String,
+        #[serde(default)]
+        op: Option<String>,
+        value: Box<RawValue>,
+    }
+    let Owned { key, op, value } = Owned::deserialize(deserializer)?;
+    S::decode(Path::new(&key), op.as_deref(), &*value)
+        .map_err(|error| serde::de::Error::custom(format_args!("`{key}`: {error}")))
 }

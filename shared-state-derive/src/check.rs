@@ -1,0 +1,259 @@
+//! What is refused: attributes that contradict each other or their field, and names that clash.
+
+use std::collections::BTreeMap;
+
+use quote::ToTokens;
+use syn::ext::IdentExt as _;
+use syn::{Expr, ExprLit, Ident, Lit, Type, UnOp};
+
+use crate::ctxt::Ctxt;
+use crate::model::{Model, Policy, Rule, last_segment};
+use crate::parse::{Input, InputField};
+
+/// Checks each field on its own.
+pub(crate) fn input(cx: &Ctxt, input: &Input) {
+    for field in &input.fields {
+        skip(cx, field);
+        policy(cx, field);
+        timing(cx, field);
+        field.attrs.rules.iter().for_each(|rule| bounds(cx, rule));
+        if field.is_shared() {
+            serde(cx, field);
+        }
+    }
+    if !input.fields.iter().any(InputField::is_shared) {
+        cx.error(
+            &input.ident,
+            format_args!(
+                "`{}` has no field to share: give it a field, or remove `skip` from one that others should see",
+                input.ident
+            ),
+        );
+    }
+}
+
+fn skip(cx: &Ctxt, field: &InputField) {
+    let other = field.attrs.names.iter().find(|name| *name != "skip");
+    match (&field.attrs.skip, &field.serde.skip, other) {
+        (Some(_), _, Some(other)) => cx.error(
+            other,
+            format_args!("`{other}` has no effect on a field that is not shared: remove `{other}`, or `skip`"),
+        ),
+        (None, Some(_), Some(other)) => cx.error(
+            other,
+            format_args!(
+                "`{other}` has no effect on a field that is not shared, and `#[serde(skip)]` says it is not: remove \
+                 one of the two"
+            ),
+        ),
+        _ => {}
+    }
+}
+
+fn policy(cx: &Ctxt, field: &InputField) {
+    if let [first, second, ..] = field.attrs.policies.as_slice() {
+        cx.error(
+            &second.name,
+            format_args!(
+                "a field has one merge policy, and this one is `{}` already: keep one of `{}` and `{}`",
+                first.name, first.name, second.name
+            ),
+        );
+    }
+    let Some(counter) = field.attrs.policies.iter().find(|given| given.value == Policy::Counter) else {
+        return;
+    };
+    if let Some(what) = not_a_number(&field.ty) {
+        cx.error(
+            &counter.name,
+            format_args!(
+                "a `counter` counts in integers or floats of up to 64 bits, and `{}` is {what}: use a type like \
+                 `i64`, or remove `counter`",
+                field.ident
+            ),
+        );
+    }
+}
+
+fn not_a_number(ty: &Type) -> Option<String> {
+    match ty {
+        Type::Tuple(_) => Some("a tuple".to_owned()),
+        Type::Array(_) | Type::Slice(_) => Some("an array".to_owned()),
+        Type::Reference(_) => Some("a reference".to_owned()),
+        _ => {
+            let last = last_segment(ty)?.to_string();
+            let known = [
+                "String",
+                "bool",
+                "char",
+                "str",
+                "Vec",
+                "VecDeque",
+                "Option",
+                "Box",
+                "HashMap",
+                "BTreeMap",
+                "HashSet",
+                "BTreeSet",
+                "i128",
+                "u128",
+                "Duration",
+                "SystemTime",
+            ];
+            known.contains(&last.as_str()).then(|| format!("a `{last}`"))
+        }
+    }
+}
+
+fn timing(cx: &Ctxt, field: &InputField) {
+    let attrs = &field.attrs;
+    let timed = attrs.debounce.as_ref().or(attrs.throttle.as_ref()).map(|given| &given.name);
+    if let (Some(debounce), Some(throttle)) = (&attrs.debounce, &attrs.throttle) {
+        cx.error(
+            &throttle.name,
+            format_args!(
+                "`throttle` and `{}` exclude each other: keep `debounce` to wait for silence, or `throttle` to send at \
+                 a steady pace",
+                debounce.name
+            ),
+        );
+    }
+    if let (Some(_), Some(timed)) = (&attrs.read_only, timed) {
+        cx.error(
+            timed,
+            format_args!(
+                "a `read_only` field is never sent by a client, so there is nothing to {timed}: remove it"
+            ),
+        );
+    }
+    match (attrs.policies.first().map(|given| given.value), &attrs.debounce, timed) {
+        (Some(Policy::Counter), Some(debounce), _) => cx.error(
+            &debounce.name,
+            "additions to a `counter` are not folded into one another, so there is nothing to debounce: remove \
+             `debounce`, or use `throttle`",
+        ),
+        (Some(Policy::Nested), _, Some(timed)) => cx.error(
+            timed,
+            format_args!(
+                "the updates of a `nested` field are those of its inner fields: put `{timed}` on the inner field"
+            ),
+        ),
+        _ => {}
+    }
+    match (&attrs.debounce, &attrs.max_wait) {
+        (None, Some(max_wait)) => cx.error(
+            &max_wait.name,
+            "`max_wait` limits a `debounce`, and there is none: write `debounce = \"300ms\", max_wait = \"3s\"`",
+        ),
+        (Some(debounce), Some(max_wait)) if max_wait.value < debounce.value => cx.error(
+            &max_wait.name,
+            format_args!(
+                "`max_wait` ({} ms) is shorter than `debounce` ({} ms), which would never be waited for: make it \
+                 longer, or remove it for ten times the debounce",
+                max_wait.value, debounce.value
+            ),
+        ),
+        _ => {}
+    }
+}
+
+fn bounds(cx: &Ctxt, rule: &Rule) {
+    match rule {
+        Rule::Length { min: Some(min), max: Some(max), .. }
+        | Rule::Range { min: Some(min), max: Some(max), .. } => {
+            if let (Some(low), Some(high)) = (number(min), number(max))
+                && low > high
+            {
+                cx.error(
+                    max,
+                    format_args!(
+                        "nothing is at least {} and at most {}: exchange `min` and `max`",
+                        min.to_token_stream().to_string().replace(' ', ""),
+                        max.to_token_stream().to_string().replace(' ', "")
+                    ),
+                );
+            }
+        }
+        Rule::Pattern { pattern, .. } => {
+            if let Err(error) = regex_lite::Regex::new(&pattern.value()) {
+                cx.error(
+                    pattern,
+                    format_args!(
+                        "the pattern does not compile: {error} (the syntax is that of the crate `regex-lite`; a \
+                         literal `(`, `[` or `*` is written `\\(`, `\\[`, `\\*`)"
+                    ),
+                );
+            }
+        }
+        Rule::Length { .. } | Rule::Range { .. } | Rule::Custom { .. } => {}
+    }
+}
+
+/// A bound that is a literal. Bounds beyond 2^53 compare inexactly, and only when they are that close.
+fn number(bound: &Expr) -> Option<f64> {
+    match bound {
+        Expr::Lit(ExprLit { lit: Lit::Int(int), .. }) => int.base10_parse().ok(),
+        Expr::Lit(ExprLit { lit: Lit::Float(float), .. }) => float.base10_parse().ok(),
+        Expr::Unary(unary) if matches!(unary.op, UnOp::Neg(_)) => number(&unary.expr).map(|number| -number),
+        _ => None,
+    }
+}
+
+fn serde(cx: &Ctxt, field: &InputField) {
+    for path in &field.serde.unsuitable {
+        let name = &path.segments[0].ident;
+        cx.error(
+            path,
+            format_args!(
+                "`#[serde({name})]` applies when the whole struct is written, and a shared field is also written on \
+                 its own: wrap the value in a type whose own `Serialize` and `Deserialize` do this, or mark the field \
+                 `#[shared(skip)]`"
+            ),
+        );
+    }
+}
+
+/// Checks the names of the fields against each other.
+pub(crate) fn model(cx: &Ctxt, model: &Model) {
+    let mut wires: BTreeMap<String, &Ident> = BTreeMap::new();
+    let mut generated: BTreeMap<String, &Ident> = BTreeMap::new();
+    for field in &model.fields {
+        let named = [(field.wire.clone(), field.wire_at.clone())];
+        let aliases = field.aliases.iter().map(|alias| (alias.value(), alias.to_token_stream()));
+        for (wire, at) in named.into_iter().chain(aliases) {
+            match wires.insert(wire.clone(), &field.ident) {
+                // An alias that repeats the name of its own field is harmless, and serde takes it.
+                Some(other) if *other != field.ident => cx.error(
+                    at,
+                    format_args!(
+                        "`{wire}` is the name of `{other}` on the wire already: give one of the two another name with \
+                         `#[shared(rename = \"..\")]`"
+                    ),
+                ),
+                _ => {}
+            }
+        }
+        let accessors = [
+            Some((field.ident.unraw().to_string(), "the accessor")),
+            Some((field.setter.to_string(), "the setter")),
+            (field.policy == Policy::Counter).then(|| (field.adder.to_string(), "the adder")),
+            Some((format!("const {}", field.key), "the field key")),
+            Some((format!("variant {}", field.variant), "the update's variant")),
+        ];
+        for (name, what) in accessors.into_iter().flatten() {
+            if let Some(other) = generated.insert(name.clone(), &field.ident)
+                && *other != field.ident
+            {
+                let name = name.rsplit(' ').next().unwrap_or_default();
+                cx.error(
+                    &field.ident,
+                    format_args!(
+                        "`{name}`, {what} generated for `{}`, is generated for `{other}` too: rename one of the two \
+                         fields (`#[shared(rename = \"..\")]` keeps its name on the wire)",
+                        field.ident
+                    ),
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The prose on generated items: the user's own words first, then what the attributes promise.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+
+use crate::model::{Field, Policy, Rule, Timing};
+
+/// The field's documentation, then `line`, then what is known of the field.
+pub(super) fn of(field: &Field, line: &str) -> TokenStream {
+    let docs = &field.docs;
+    let line = match docs.is_empty() {
+        true => line.to_owned(),
+        false => format!("\n{line}"),
+    };
+    let known = format!("\n{}", known(field));
+    quote! {
+        #(#docs)*
+        #[doc = #line]
+        #[doc = #known]
+    }
+}
+
+/// What the attributes say, in sentences.
+fn known(field: &Field) -> String {
+    let mut text = String::from(match field.policy {
+        Policy::Lww => "Set as a whole; the last writer wins.",
+        Policy::Counter => "A counter: additions by several people all count.",
+        Policy::Nested => "A nested state: each of its fields is written on its own.",
+    });
+    if field.read_only {
+        text.push_str(" Only the server writes it.");
+    }
+    match field.timing {
+        Timing::Immediate => {}
+        Timing::Debounce { wait, max_wait } => text.push_str(&format!(
+            " Debounced: sent after {wait} ms without another write, {max_wait} ms after the first one at the latest."
+        )),
+        Timing::Throttle { every } => text.push_str(&format!(" Throttled: sent once in {every} ms at most.")),
+    }
+    for rule in &field.rules {
+        text.push_str(&match rule {
+            Rule::Length { min, max, .. } => format!(" Its length is {}.", range(min, max)),
+            Rule::Range { min, max, .. } => format!(" Its value is {}.", range(min, max)),
+            Rule::Pattern { pattern, .. } => {
+                let pattern = pattern.value().escape_debug().to_string().replace("\\\\", "\\");
+                format!(" Its text matches `` {pattern} ``.")
+            }
+            Rule::Custom { path, .. } => format!(" Checked by `{}`.", spelled(path)),
+        });
+    }
+    text
+}
+
+fn range(min: &Option<syn::Expr>, max: &Option<syn::Expr>) -> String {
+    match (min, max) {
+        (Some(min), Some(max)) => format!("at least `{}` and at most `{}`", spelled(min), spelled(max)),
+        (Some(min), None) => format!("at least `{}`", spelled(min)),
+        (None, Some(max)) => format!("at most `{}`", spelled(max)),
+        (None, None) => String::from("anything"),
+    }
+}
+
+fn spelled(tokens: &impl ToTokens) -> String {
+    tokens.to_token_stream().to_string().replace(' ', "")
+}

@@ -1,0 +1,72 @@
+//! From the checked model to code. One file for each thing that is generated.
+//!
+//! Items a user names (the update, the patch, the handle) stand beside the struct and spell every path in full.
+//! The implementations are inside a `const _`, where the crate's modules have short names that nothing outside
+//! can see. Names of locals begin with `__`, so that no constant of the user's can turn a binding into a
+//! pattern. The code is linear in the number of fields.
+
+mod docs;
+mod handle;
+mod keys;
+mod patch;
+mod rules;
+mod state;
+mod update;
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{quote, quote_spanned};
+
+use crate::model::{Field, Model, Policy};
+
+pub(crate) fn expand(model: &Model) -> TokenStream {
+    let krate = &model.krate;
+    let update = update::item(model);
+    let patch = patch::item(model);
+    let handle = handle::item(model);
+    let impls = [
+        rules::checkers(model),
+        state::implementation(model),
+        update::serde(model),
+        keys::implementation(model),
+        handle::implementations(model),
+    ];
+    quote! {
+        #update
+        #patch
+        #handle
+        const _: () = {
+            #[allow(unused_imports)]
+            use #krate::{__private as __p, merge as __merge, state as __state};
+            #(#impls)*
+        };
+    }
+}
+
+impl Field {
+    /// An item of the policy's `MergePolicy` for the field's type. Every token is at the type, so that what the
+    /// type lacks is reported there, and once.
+    fn policy(&self, item: &str) -> TokenStream {
+        let ty = &self.ty;
+        let policy = self.policy.path();
+        let item = Ident::new(item, self.span);
+        quote_spanned!(self.span=> <__merge::#policy as __merge::MergePolicy<#ty>>::#item)
+    }
+
+    /// An item of the nested type's `SharedState`, at the type.
+    fn nested(&self, item: &str) -> TokenStream {
+        let ty = &self.ty;
+        let item = Ident::new(item, self.span);
+        quote_spanned!(self.span=> <#ty as __state::SharedState>::#item)
+    }
+}
+
+impl Policy {
+    /// The policy's name in the module `merge`.
+    fn path(self) -> TokenStream {
+        match self {
+            Self::Lww => quote!(Lww),
+            Self::Counter => quote!(Counter),
+            Self::Nested => quote!(Nested),
+        }
+    }
+}

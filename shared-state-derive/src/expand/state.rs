@@ -1,0 +1,351 @@
+//! The implementation of `SharedState`: every method is a match over the fields.
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+
+use crate::model::{Field, Model, Policy, Timing};
+
+pub(super) fn implementation(model: &Model) -> TokenStream {
+    let Model { ident: state, update, patch, handle, .. } = model;
+    let name = quote::ToTokens::to_token_stream(state).to_string();
+    let name = name.trim_start_matches("r#");
+    let infos = model.fields.iter().map(info);
+    let methods =
+        [changing(model), checking(model), indexed(model), comparing(model), tracking(model), wire(model)];
+    quote! {
+        #[automatically_derived]
+        #[allow(deprecated)]
+        impl __state::SharedState for #state {
+            type Update = #update;
+            type Patch = #patch;
+            type Handle<__L: __state::Live<Self>> = #handle<__L>;
+            const NAME: &'static ::core::primitive::str = #name;
+            const FIELDS: &'static [__state::FieldInfo] = &[#(#infos),*];
+            #(#methods)*
+        }
+    }
+}
+
+fn info(field: &Field) -> TokenStream {
+    let wire = &field.wire;
+    let policy = field.policy("NAME");
+    let read_only = field.read_only.then(|| quote!(.read_only()));
+    let timing = match field.timing {
+        Timing::Immediate => TokenStream::new(),
+        Timing::Debounce { wait, max_wait } => quote!(.timing(__state::Timing::debounce(#wait, #max_wait))),
+        Timing::Throttle { every } => quote!(.timing(__state::Timing::throttle(#every))),
+    };
+    quote!(__state::FieldInfo::new(#wire, #policy)#read_only #timing)
+}
+
+/// `apply`, `diff`, `patch_updates`.
+fn changing(model: &Model) -> TokenStream {
+    let Model { update, patch, .. } = model;
+    let apply = model.fields.iter().map(|field| {
+        let Field { ident, variant, .. } = field;
+        let policy = field.policy("apply");
+        quote!(#update::#variant(__op) => #update::#variant(#policy(&mut self.#ident, __op)),)
+    });
+    let diff = model.fields.iter().map(|field| {
+        let Field { ident, variant, .. } = field;
+        let policy = field.policy("diff");
+        quote!(#policy(&__old.#ident, &__new.#ident, &mut |__op| __out.push(#update::#variant(__op)));)
+    });
+    let patched = model.fields.iter().map(|field| {
+        let Field { ident, variant, .. } = field;
+        let policy = field.policy("set");
+        let push = match field.policy {
+            Policy::Lww | Policy::Counter => quote!(__out.push(#update::#variant(#policy(__value)));),
+            Policy::Nested => {
+                let nested = field.nested("patch_updates");
+                quote! {
+                    __out.extend(#nested(__value).into_iter().map(|__inner| {
+                        #update::#variant(__merge::NestedOp::In(::std::boxed::Box::new(__inner)))
+                    }));
+                }
+            }
+        };
+        quote!(if let ::core::option::Option::Some(__value) = __patch.#ident { #push })
+    });
+    quote! {
+        fn apply(&mut self, __update: #update) -> #update {
+            match __update { #(#apply)* }
+        }
+        fn diff(__old: &Self, __new: &Self) -> ::std::vec::Vec<#update> {
+            let mut __out = ::std::vec::Vec::new();
+            #(#diff)*
+            __out
+        }
+        fn patch_updates(__patch: #patch) -> ::std::vec::Vec<#update> {
+            let mut __out = ::std::vec::Vec::new();
+            #(#patched)*
+            __out
+        }
+    }
+}
+
+/// `HAS_RULE`, `check`, `check_rule`, `validate`.
+fn checking(model: &Model) -> TokenStream {
+    let Model { update, rule, .. } = model;
+    let nested = || model.fields.iter().filter(|field| field.policy == Policy::Nested);
+    let own = rule.is_some();
+    let inner = nested().map(|field| {
+        let nested = field.nested("HAS_RULE");
+        quote!(|| #nested)
+    });
+    let in_field = |field: &Field| {
+        let wire = &field.wire;
+        quote!(.map_err(|__invalid| __invalid.in_field(#wire)))
+    };
+    let rules = |field: &Field| {
+        let Field { ident, checker, .. } = field;
+        let in_field = in_field(field);
+        (!field.rules.is_empty()).then(|| quote!(#checker(&self.#ident)#in_field))
+    };
+    let arms = model.fields.iter().filter_map(|field| {
+        let Field { ident, variant, .. } = field;
+        let in_field = in_field(field);
+        match (rules(field), field.policy) {
+            (Some(rules), Policy::Nested) => {
+                let policy = field.policy("check");
+                Some(quote! {
+                    #update::#variant(__op) => { #rules?; #policy(&self.#ident, __op)#in_field }
+                })
+            }
+            (None, Policy::Nested) => {
+                let policy = field.policy("check");
+                Some(quote!(#update::#variant(__op) => #policy(&self.#ident, __op)#in_field,))
+            }
+            (Some(rules), _) => Some(quote!(#update::#variant(_) => #rules,)),
+            (None, _) => None,
+        }
+    });
+    let arms = closed(arms.collect(), model, &quote!(_ => ::core::result::Result::Ok(())));
+    let rule = rule.as_ref().map(|rule| {
+        let at = proc_macro2::Span::call_site().located_at(syn::spanned::Spanned::span(rule));
+        quote_spanned!(at=> __state::rules::state(#rule(self))?;)
+    });
+    let inner_rules = nested().map(|field| {
+        let Field { ident, .. } = field;
+        let (nested, in_field) = (field.nested("check_rule"), in_field(field));
+        quote!(#nested(&self.#ident)#in_field?;)
+    });
+    let all = model.fields.iter().map(|field| {
+        let Field { ident, .. } = field;
+        let rules = rules(field).map(|rules| quote!(#rules?;));
+        let inner = (field.policy == Policy::Nested).then(|| {
+            let (nested, in_field) = (field.nested("validate"), in_field(field));
+            quote!(#nested(&self.#ident)#in_field?;)
+        });
+        quote!(#rules #inner)
+    });
+    quote! {
+        const HAS_RULE: ::core::primitive::bool = #own #(#inner)*;
+        fn check(&self, __touched: &#update) -> ::core::result::Result<(), __state::Invalid> {
+            match __touched { #arms }
+        }
+        fn check_rule(&self) -> ::core::result::Result<(), __state::Invalid> {
+            #(#inner_rules)*
+            #rule
+            ::core::result::Result::Ok(())
+        }
+        fn validate(&self) -> ::core::result::Result<(), __state::Invalid> {
+            #(#all)*
+            #rule
+            ::core::result::Result::Ok(())
+        }
+    }
+}
+
+/// `field`, `field_named`, `current`, `copy_field`, `encode_field`: what goes by a field's index.
+fn indexed(model: &Model) -> TokenStream {
+    let Model { update, .. } = model;
+    let field_of =
+        model.fields.iter().map(|Field { index, variant, .. }| quote!(#update::#variant(_) => #index,));
+    let current = model.fields.iter().map(|field| {
+        let Field { index, ident, variant, .. } = field;
+        let policy = field.policy("set");
+        quote!(#index => #update::#variant(#policy(::core::clone::Clone::clone(&self.#ident))),)
+    });
+    let copied = model.fields.iter().map(|Field { index, ident, .. }| {
+        quote!(#index => ::core::clone::Clone::clone_from(&mut self.#ident, &__from.#ident),)
+    });
+    let encoded = model.fields.iter().map(|field| {
+        let Field { index, ident, .. } = field;
+        let serialize = quote_spanned!(field.span=> __p::serde::Serialize::serialize);
+        quote!(#index => #serialize(&self.#ident, __serializer),)
+    });
+    // The trait's own `field_named` knows the wire names only.
+    let named = model.fields.iter().any(|field| !field.aliases.is_empty()).then(|| {
+        let arms = model.fields.iter().map(|field| {
+            let (index, names) = (field.index, names(field));
+            quote!(#names => ::core::option::Option::Some(#index),)
+        });
+        quote! {
+            fn field_named(__name: &::core::primitive::str) -> ::core::option::Option<__state::FieldId> {
+                match __name { #(#arms)* _ => ::core::option::Option::None }
+            }
+        }
+    });
+    let other = quote!(__other => __p::no_field(<Self as __state::SharedState>::NAME, __other));
+    quote! {
+        fn field(__update: &#update) -> __state::FieldId {
+            match __update { #(#field_of)* }
+        }
+        #named
+        fn current(&self, __field: __state::FieldId) -> #update {
+            match __field { #(#current)* #other }
+        }
+        fn copy_field(&mut self, __from: &Self, __field: __state::FieldId) {
+            match __field { #(#copied)* #other }
+        }
+        fn encode_field<__S: __p::serde::Serializer>(
+            &self,
+            __field: __state::FieldId,
+            __serializer: __S,
+        ) -> ::core::result::Result<__S::Ok, __S::Error> {
+            match __field { #(#encoded)* #other }
+        }
+    }
+}
+
+/// `hides`, `coalesce`, `timing`, `read_only`: what is asked of updates alone.
+fn comparing(model: &Model) -> TokenStream {
+    let Model { update, .. } = model;
+    let pairs = |method: &str| {
+        let arms = model.fields.iter().map(|field| {
+            let variant = &field.variant;
+            let policy = field.policy(method);
+            quote!((#update::#variant(__a), #update::#variant(__b)) => #policy(__a, __b),)
+        });
+        let rest = (model.fields.len() > 1).then(|| quote!(_ => false));
+        quote!(#(#arms)* #rest)
+    };
+    let (hides, coalesce) = (pairs("hides"), pairs("coalesce"));
+    // Only a nested update has a timing or a restriction of its own; the others have their field's.
+    let nested = || model.fields.iter().filter(|field| field.policy == Policy::Nested);
+    let field =
+        quote!(<Self as __state::SharedState>::FIELDS[<Self as __state::SharedState>::field(__update)]);
+    let timing = nested().map(|field| {
+        let (index, variant, policy) = (field.index, &field.variant, field.policy("timing"));
+        quote! {
+            #update::#variant(__op) => {
+                #policy(__op, <Self as __state::SharedState>::FIELDS[#index].timing)
+            }
+        }
+    });
+    let timing = closed(timing.collect(), model, &quote!(_ => #field.timing));
+    let read_only = nested().map(|field| {
+        let (variant, policy) = (&field.variant, field.policy("read_only"));
+        match field.read_only {
+            true => quote!(#update::#variant(_) => true,),
+            false => quote!(#update::#variant(__op) => #policy(__op),),
+        }
+    });
+    let read_only = closed(read_only.collect(), model, &quote!(_ => #field.read_only));
+    quote! {
+        fn hides(__pending: &#update, __remote: &#update) -> ::core::primitive::bool {
+            match (__pending, __remote) { #hides }
+        }
+        fn coalesce(__earlier: &mut #update, __later: &#update) -> ::core::primitive::bool {
+            match (__earlier, __later) { #coalesce }
+        }
+        fn timing(__update: &#update) -> __state::Timing {
+            match __update { #timing }
+        }
+        fn read_only(__update: &#update) -> ::core::primitive::bool {
+            match __update { #read_only }
+        }
+    }
+}
+
+/// `touch`, `delta`.
+fn tracking(model: &Model) -> TokenStream {
+    let Model { update, .. } = model;
+    let touch = model.fields.iter().map(|field| {
+        let (index, variant, policy) = (field.index, &field.variant, field.policy("touch"));
+        quote!(#update::#variant(__op) => #policy(__track.part_mut(#index, __version), __op, __version),)
+    });
+    let delta = model.fields.iter().map(|field| {
+        let Field { index, ident, variant, .. } = field;
+        let policy = field.policy("delta");
+        quote! {
+            if let ::core::option::Option::Some(__part) = __track.part(#index) {
+                #policy(&self.#ident, __part, __since, &mut |__op| __out.push(#update::#variant(__op)));
+            }
+        }
+    });
+    quote! {
+        fn touch(__track: &mut __merge::Track, __touched: &#update, __version: ::core::primitive::u64) {
+            match __touched { #(#touch)* }
+        }
+        fn delta(
+            &self,
+            __track: &__merge::Track,
+            __since: ::core::primitive::u64,
+            __out: &mut ::std::vec::Vec<#update>,
+        ) {
+            #(#delta)*
+        }
+    }
+}
+
+/// `address`, `encode`, `decode`.
+fn wire(model: &Model) -> TokenStream {
+    let Model { update, .. } = model;
+    let ops = |call: &str, arguments: &TokenStream| {
+        let arms = model.fields.iter().map(|field| {
+            let (variant, policy) = (&field.variant, field.policy(call));
+            quote!(#update::#variant(__op) => #policy(__op, #arguments),)
+        });
+        arms.collect::<TokenStream>()
+    };
+    let (address, encode) = (ops("address", &quote!(__path)), ops("encode", &quote!(__serializer)));
+    let decode = model.fields.iter().map(|field| {
+        let (variant, policy, names) = (&field.variant, field.policy("decode"), names(field));
+        quote!(#names => #policy(__path, __op, __value).map(#update::#variant),)
+    });
+    let this = quote!(<Self as __state::SharedState>);
+    quote! {
+        fn address(
+            __update: &#update,
+            __path: &mut __state::PathBuf,
+        ) -> ::core::option::Option<&'static ::core::primitive::str> {
+            __path.push(#this::FIELDS[#this::field(__update)].name);
+            match __update { #address }
+        }
+        fn encode<__S: __p::serde::Serializer>(
+            __update: &#update,
+            __serializer: __S,
+        ) -> ::core::result::Result<__S::Ok, __S::Error> {
+            match __update { #encode }
+        }
+        fn decode<'de, __D: __p::serde::Deserializer<'de>>(
+            mut __path: __state::Path<'_>,
+            __op: ::core::option::Option<&::core::primitive::str>,
+            __value: __D,
+        ) -> ::core::result::Result<#update, __state::UpdateError> {
+            let __name = __path.next_segment().unwrap_or_default();
+            let __decoded = match &*__name {
+                #(#decode)*
+                _ => return ::core::result::Result::Err(
+                    __state::UpdateError::unknown_field(#this::NAME, &__name)
+                ),
+            };
+            __decoded.map_err(|__error| __error.in_field(&__name))
+        }
+    }
+}
+
+/// The names a field is read by, as a pattern.
+fn names(field: &Field) -> TokenStream {
+    let wire = &field.wire;
+    let others = field.aliases.iter().filter(|alias| alias.value() != field.wire);
+    quote!(#wire #(| #others)*)
+}
+
+/// The arms, with `rest` after them if they do not cover every variant.
+fn closed(arms: Vec<TokenStream>, model: &Model, rest: &TokenStream) -> TokenStream {
+    let rest = (arms.len() < model.fields.len()).then_some(rest);
+    quote!(#(#arms)* #rest)
+}

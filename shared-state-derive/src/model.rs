@@ -1,0 +1,305 @@
+//! What will be generated, decided: every name, type and default is here, and the expansion asks nothing more.
+//!
+//! Built from what the user wrote; [`check`](crate::check) looks for contradictions before and for clashes
+//! after.
+
+use std::collections::BTreeSet;
+
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident};
+use syn::ext::IdentExt as _;
+use syn::spanned::Spanned as _;
+use syn::{Attribute, Expr, LitStr, Path, Visibility};
+
+use crate::parse::{Input, InputField};
+
+/// A struct to derive for.
+pub(crate) struct Model {
+    pub(crate) ident: Ident,
+    pub(crate) vis: Visibility,
+    /// The path of the crate `shared-state`.
+    pub(crate) krate: TokenStream,
+    /// The rule over the whole state.
+    pub(crate) rule: Option<TokenStream>,
+    /// The shared fields, in order.
+    pub(crate) fields: Vec<Field>,
+    pub(crate) update: Ident,
+    pub(crate) patch: Ident,
+    pub(crate) handle: Ident,
+    /// The handle's type parameter, chosen so that no field's type is hidden by it.
+    pub(crate) live: Ident,
+}
+
+/// A shared field.
+pub(crate) struct Field {
+    pub(crate) index: usize,
+    pub(crate) ident: Ident,
+    /// The type, nameable outside the struct: `Self` is replaced by the struct's name.
+    pub(crate) ty: TokenStream,
+    /// Whether the type is spelled `String`.
+    pub(crate) is_string: bool,
+    /// Where the compiler should point when the type lacks something.
+    pub(crate) span: Span,
+    pub(crate) docs: Vec<Attribute>,
+    pub(crate) policy: Policy,
+    pub(crate) read_only: bool,
+    pub(crate) timing: Timing,
+    pub(crate) rules: Vec<Rule>,
+    /// The name on the wire.
+    pub(crate) wire: String,
+    /// Where the name on the wire was written.
+    pub(crate) wire_at: TokenStream,
+    /// Other names that are understood.
+    pub(crate) aliases: Vec<LitStr>,
+    /// `Title` in the update's enum.
+    pub(crate) variant: Ident,
+    /// `TITLE` in the struct's constants.
+    pub(crate) key: Ident,
+    /// `set_title`.
+    pub(crate) setter: Ident,
+    /// `add_title`, of counters.
+    pub(crate) adder: Ident,
+    /// The private function that checks the field's rules.
+    pub(crate) checker: Ident,
+}
+
+/// How concurrent updates of a field combine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Policy {
+    Lww,
+    Counter,
+    Nested,
+}
+
+/// When a field is sent, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Timing {
+    Immediate,
+    Debounce { wait: u64, max_wait: u64 },
+    Throttle { every: u64 },
+}
+
+/// One rule of `validate(..)`; `name` is the token that asked for it.
+pub(crate) enum Rule {
+    Length { name: Ident, min: Option<Expr>, max: Option<Expr> },
+    Range { name: Ident, min: Option<Expr>, max: Option<Expr> },
+    Pattern { name: Ident, pattern: LitStr },
+    Custom { name: Ident, path: Path },
+}
+
+impl Model {
+    pub(crate) fn new(input: Input) -> Self {
+        let Input { ident, vis, attrs, serde, fields } = input;
+        let name = ident.unraw();
+        let krate = attrs.krate.map_or_else(|| quote::quote!(::shared_state), Path::into_token_stream);
+        let shared = fields.into_iter().filter(InputField::is_shared);
+        let fields: Vec<_> = shared
+            .enumerate()
+            .map(|(index, field)| Field::new(index, field, &ident, serde.rename_all.as_deref()))
+            .collect();
+        Self {
+            update: format_ident!("{}Update", name, span = ident.span()),
+            patch: format_ident!("{}Patch", name, span = ident.span()),
+            handle: format_ident!("Shared{}", name, span = ident.span()),
+            rule: attrs.rule.map(|rule| without_self(rule.into_token_stream(), &ident)),
+            live: free_name(&["L", "Live", "Backend", "__L"], &fields, &ident),
+            krate,
+            vis,
+            fields,
+            ident,
+        }
+    }
+}
+
+impl InputField {
+    pub(crate) fn is_shared(&self) -> bool {
+        self.attrs.skip.is_none() && self.serde.skip.is_none()
+    }
+}
+
+impl Field {
+    fn new(index: usize, field: InputField, owner: &Ident, rename_all: Option<&str>) -> Self {
+        let InputField { ident, ty, docs, attrs, serde } = field;
+        let plain = ident.unraw().to_string();
+        let (wire, wire_at) = match attrs.rename.or(serde.rename) {
+            Some(name) => (name.value(), name.into_token_stream()),
+            None => (renamed(&plain, rename_all), ident.to_token_stream()),
+        };
+        let timing = match (attrs.debounce, attrs.throttle) {
+            (Some(wait), _) => Timing::Debounce {
+                wait: wait.value,
+                max_wait: attrs.max_wait.map_or(wait.value.saturating_mul(10), |given| given.value),
+            },
+            (None, Some(every)) => Timing::Throttle { every: every.value },
+            (None, None) => Timing::Immediate,
+        };
+        let at = ident.span();
+        let named =
+            |text: String| if text == "Self" { Ident::new("Self_", at) } else { Ident::new(&text, at) };
+        let variant = pascal(&plain);
+        Self {
+            index,
+            is_string: last_segment(&ty).is_some_and(|last| last == "String"),
+            span: Span::call_site().located_at(ty.span()),
+            ty: without_self(ty.into_token_stream(), owner),
+            docs,
+            policy: attrs.policies.first().map_or(Policy::Lww, |given| given.value),
+            read_only: attrs.read_only.is_some(),
+            timing,
+            rules: attrs.rules,
+            wire,
+            wire_at,
+            aliases: serde.aliases,
+            variant: named(match variant.starts_with(|c: char| c.is_ascii_digit()) || variant.is_empty() {
+                true => format!("Field{variant}"),
+                false => variant,
+            }),
+            key: named(screaming(&plain)),
+            setter: format_ident!("set_{}", plain, span = at),
+            adder: format_ident!("add_{}", plain, span = at),
+            checker: format_ident!("__check_{}", plain, span = at),
+            ident,
+        }
+    }
+}
+
+/// The last name in a type that is a path, `String` in `std::string::String`.
+pub(crate) fn last_segment(ty: &syn::Type) -> Option<&Ident> {
+    match ty {
+        syn::Type::Path(path) => path.path.segments.last().map(|segment| &segment.ident),
+        syn::Type::Group(group) => last_segment(&group.elem),
+        syn::Type::Paren(paren) => last_segment(&paren.elem),
+        _ => None,
+    }
+}
+
+/// The tokens with `Self` replaced by `name`, at the same place.
+pub(crate) fn without_self(tokens: TokenStream, name: &Ident) -> TokenStream {
+    tokens
+        .into_iter()
+        .map(|tree| match tree {
+            TokenTree::Ident(ident) if ident == "Self" => {
+                let mut name = name.clone();
+                name.set_span(ident.span());
+                TokenTree::Ident(name)
+            }
+            TokenTree::Group(group) => {
+                let mut inside = Group::new(group.delimiter(), without_self(group.stream(), name));
+                inside.set_span(group.span());
+                TokenTree::Group(inside)
+            }
+            other => other,
+        })
+        .collect()
+}
+
+/// The first of `names` that no field's type mentions.
+fn free_name(names: &[&str], fields: &[Field], owner: &Ident) -> Ident {
+    fn collect(tokens: TokenStream, used: &mut BTreeSet<String>) {
+        for tree in tokens {
+            match tree {
+                TokenTree::Ident(ident) => drop(used.insert(ident.to_string())),
+                TokenTree::Group(group) => collect(group.stream(), used),
+                TokenTree::Punct(_) | TokenTree::Literal(_) => {}
+            }
+        }
+    }
+    let mut used = BTreeSet::from([owner.to_string()]);
+    fields.iter().for_each(|field| collect(field.ty.clone(), &mut used));
+    let free = names.iter().find(|name| !used.contains(**name));
+    Ident::new(free.unwrap_or(&"__Backend"), Span::call_site())
+}
+
+/// A field's name under serde's `rename_all`; the rules are those of `serde_derive`'s `RenameRule`.
+fn renamed(field: &str, rule: Option<&str>) -> String {
+    match rule {
+        Some("UPPERCASE" | "SCREAMING_SNAKE_CASE") => field.to_ascii_uppercase(),
+        Some("PascalCase") => serde_pascal(field),
+        Some("camelCase") => {
+            let pascal = serde_pascal(field);
+            let mut chars = pascal.chars();
+            let first = chars.next().map(|first| first.to_ascii_lowercase());
+            first.into_iter().chain(chars).collect()
+        }
+        Some("kebab-case") => field.replace('_', "-"),
+        Some("SCREAMING-KEBAB-CASE") => field.to_ascii_uppercase().replace('_', "-"),
+        _ => field.to_owned(),
+    }
+}
+
+fn serde_pascal(field: &str) -> String {
+    let mut capital = true;
+    let mut pascal = String::new();
+    for c in field.chars() {
+        if c == '_' {
+            capital = true;
+        } else if std::mem::take(&mut capital) {
+            pascal.push(c.to_ascii_uppercase());
+        } else {
+            pascal.push(c);
+        }
+    }
+    pascal
+}
+
+/// `font_size` and `fontSize` as `FontSize`.
+fn pascal(field: &str) -> String {
+    let words = field.split('_').filter(|word| !word.is_empty());
+    words
+        .flat_map(|word| {
+            let mut chars = word.chars();
+            chars.next().into_iter().flat_map(char::to_uppercase).chain(chars)
+        })
+        .collect()
+}
+
+/// `font_size` and `fontSize` as `FONT_SIZE`.
+fn screaming(field: &str) -> String {
+    let mut key = String::new();
+    let mut after_small = false;
+    for c in field.chars() {
+        if c.is_uppercase() && after_small {
+            key.push('_');
+        }
+        after_small = c.is_lowercase();
+        key.extend(c.to_uppercase());
+    }
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_made_from_the_field() {
+        for (field, variant, key) in [
+            ("title", "Title", "TITLE"),
+            ("font_size", "FontSize", "FONT_SIZE"),
+            ("fontSize", "FontSize", "FONT_SIZE"),
+            ("type", "Type", "TYPE"),
+            ("a1_b", "A1B", "A1_B"),
+            ("_private", "Private", "_PRIVATE"),
+            ("größe", "Größe", "GRÖSSE"),
+        ] {
+            assert_eq!((pascal(field).as_str(), screaming(field).as_str()), (variant, key));
+        }
+    }
+
+    #[test]
+    fn wire_names_are_serdes() {
+        for (rule, name) in [
+            (None, "font_size_2"),
+            (Some("lowercase"), "font_size_2"),
+            (Some("snake_case"), "font_size_2"),
+            (Some("UPPERCASE"), "FONT_SIZE_2"),
+            (Some("PascalCase"), "FontSize2"),
+            (Some("camelCase"), "fontSize2"),
+            (Some("SCREAMING_SNAKE_CASE"), "FONT_SIZE_2"),
+            (Some("kebab-case"), "font-size-2"),
+            (Some("SCREAMING-KEBAB-CASE"), "FONT-SIZE-2"),
+        ] {
+            assert_eq!(renamed("font_size_2", rule), name, "{rule:?}");
+        }
+    }
+}

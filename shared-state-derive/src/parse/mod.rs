@@ -1,0 +1,100 @@
+//! From tokens to attributes: what the user wrote, each part with the token it came from.
+//!
+//! Owns the grammar. It reports what it cannot read, and never what contradicts something else: that is for
+//! [`check`](crate::check).
+
+mod serde;
+mod shared;
+mod value;
+
+pub(crate) use self::serde::{SerdeField, SerdeStruct};
+pub(crate) use self::shared::{FieldAttrs, StructAttrs};
+
+use syn::{Attribute, Data, DeriveInput, Fields, Ident, Type, Visibility};
+
+use crate::ctxt::Ctxt;
+
+/// A struct with named fields, and the attributes on it.
+pub(crate) struct Input {
+    pub(crate) ident: Ident,
+    pub(crate) vis: Visibility,
+    pub(crate) attrs: StructAttrs,
+    pub(crate) serde: SerdeStruct,
+    pub(crate) fields: Vec<InputField>,
+}
+
+/// A field, and the attributes on it.
+pub(crate) struct InputField {
+    pub(crate) ident: Ident,
+    pub(crate) ty: Type,
+    pub(crate) docs: Vec<Attribute>,
+    pub(crate) attrs: FieldAttrs,
+    pub(crate) serde: SerdeField,
+}
+
+/// Reads the derive's input; `None` if it is not a struct the derive can work on.
+pub(crate) fn input(cx: &Ctxt, input: DeriveInput) -> Option<Input> {
+    let DeriveInput { attrs, vis, ident, generics, data } = input;
+    let Data::Struct(data) = data else {
+        let found = if matches!(data, Data::Enum(_)) { "an enum" } else { "a union" };
+        cx.error(
+            &ident,
+            format_args!(
+                "`{ident}` is {found}, and only a struct with named fields can derive `SharedState`: make `{ident}` \
+                 the type of a field of such a struct (no derive is needed on it beyond serde's)"
+            ),
+        );
+        return None;
+    };
+    let fields = match data.fields {
+        Fields::Named(fields) => fields.named,
+        Fields::Unnamed(_) => {
+            cx.error(
+                &ident,
+                format_args!(
+                    "`{ident}` is a tuple struct, whose fields have no names to be addressed by: write \
+                     `struct {ident} {{ name: Type, .. }}`"
+                ),
+            );
+            return None;
+        }
+        Fields::Unit => {
+            cx.error(
+                &ident,
+                format_args!("`{ident}` has no fields to share: write `struct {ident} {{ name: Type, .. }}`"),
+            );
+            return None;
+        }
+    };
+    for param in &generics.params {
+        let reason = match param {
+            syn::GenericParam::Lifetime(_) => {
+                "a shared state owns its data and cannot borrow: remove the lifetime, and use `String` for \
+                 `&str`, `Vec<T>` for `&[T]`"
+            }
+            syn::GenericParam::Type(_) | syn::GenericParam::Const(_) => {
+                "a generic struct cannot derive `SharedState` yet: write the struct with concrete types, one \
+                 struct for each"
+            }
+        };
+        cx.error(param, reason);
+    }
+    let fields = fields.into_iter().filter_map(|field| {
+        let ident = field.ident?;
+        Some(InputField {
+            attrs: shared::field(cx, &field.attrs),
+            serde: serde::field(cx, &field.attrs),
+            docs: field.attrs.into_iter().filter(|attr| attr.path().is_ident("doc")).collect(),
+            ident,
+            ty: field.ty,
+        })
+    });
+    let fields = fields.collect();
+    Some(Input {
+        attrs: shared::container(cx, &attrs),
+        serde: serde::container(cx, &attrs),
+        ident,
+        vis,
+        fields,
+    })
+}

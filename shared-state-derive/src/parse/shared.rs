@@ -1,0 +1,262 @@
+//! The grammar of `#[shared(..)]`.
+
+use syn::meta::ParseNestedMeta;
+use syn::{Attribute, Error, Expr, Ident, LitStr, Path, Result, Token, token};
+
+use super::value;
+use crate::ctxt::Ctxt;
+use crate::model::{Policy, Rule};
+
+const ON_FIELD: [&str; 9] =
+    ["counter", "nested", "skip", "read_only", "debounce", "max_wait", "throttle", "validate", "rename"];
+const ON_STRUCT: [&str; 2] = ["validate", "crate"];
+const RULES: [&str; 4] = ["length", "range", "pattern", "custom"];
+const NOT_YET: [&str; 7] = ["list", "map", "set", "text", "merge", "read", "write"];
+
+/// A value, and the attribute's name it was given to.
+pub(crate) struct Given<T> {
+    pub(crate) name: Ident,
+    pub(crate) value: T,
+}
+
+/// `#[shared(..)]` on the struct.
+#[derive(Default)]
+pub(crate) struct StructAttrs {
+    pub(crate) rule: Option<Path>,
+    pub(crate) krate: Option<Path>,
+}
+
+/// `#[shared(..)]` on a field.
+#[derive(Default)]
+pub(crate) struct FieldAttrs {
+    /// The name of every attribute given, in order.
+    pub(crate) names: Vec<Ident>,
+    pub(crate) policies: Vec<Given<Policy>>,
+    pub(crate) skip: Option<Ident>,
+    pub(crate) read_only: Option<Ident>,
+    pub(crate) debounce: Option<Given<u64>>,
+    pub(crate) max_wait: Option<Given<u64>>,
+    pub(crate) throttle: Option<Given<u64>>,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) rename: Option<LitStr>,
+}
+
+pub(super) fn container(cx: &Ctxt, attrs: &[Attribute]) -> StructAttrs {
+    let mut found = StructAttrs::default();
+    let mut seen = Vec::new();
+    each(cx, attrs, &mut seen, |meta, name| {
+        match name.to_string().as_str() {
+            "validate" if meta.input.peek(token::Paren) => {
+                value::skip(meta.input)?;
+                return Err(meta.error(
+                    "on a struct `validate` names a function over the whole state: write `validate = Self::check`, \
+                     and put `validate(..)` on a field",
+                ));
+            }
+            "validate" => found.rule = Some(value::path(meta, "validate = Self::check")?),
+            "crate" => found.krate = Some(value::crate_path(meta)?),
+            other => {
+                value::skip(meta.input)?;
+                return Err(if ON_FIELD.contains(&other) {
+                    Error::new_spanned(
+                        name,
+                        format_args!("`{other}` belongs on a field: move it to the field it is meant for"),
+                    )
+                } else {
+                    unknown(name, "attribute on a struct", &ON_STRUCT)
+                });
+            }
+        }
+        Ok(())
+    });
+    found
+}
+
+pub(super) fn field(cx: &Ctxt, attrs: &[Attribute]) -> FieldAttrs {
+    let mut found = FieldAttrs::default();
+    let mut names = Vec::new();
+    each(cx, attrs, &mut names, |meta, name| one(cx, &mut found, meta, name));
+    found.names = names;
+    found
+}
+
+fn one(cx: &Ctxt, found: &mut FieldAttrs, meta: &ParseNestedMeta<'_>, name: &Ident) -> Result<()> {
+    let given = |value| Some(Given { name: name.clone(), value });
+    match name.to_string().as_str() {
+        "counter" => {
+            found.policies.push(Given { name: name.clone(), value: Policy::Counter });
+            value::flag(meta, name)?;
+        }
+        "nested" => {
+            found.policies.push(Given { name: name.clone(), value: Policy::Nested });
+            value::flag(meta, name)?;
+        }
+        "skip" => {
+            found.skip = Some(name.clone());
+            value::flag(meta, name)?;
+        }
+        "read_only" => {
+            found.read_only = Some(name.clone());
+            value::flag(meta, name)?;
+        }
+        "debounce" => found.debounce = given(value::duration(meta, "debounce", "300ms")?),
+        "max_wait" => found.max_wait = given(value::duration(meta, "max_wait", "3s")?),
+        "throttle" => found.throttle = given(value::duration(meta, "throttle", "50ms")?),
+        "rename" => found.rename = Some(value::text(meta, &format!("{name} = \"name\""))?),
+        "validate" if meta.input.peek(token::Paren) => {
+            let mut seen = Vec::new();
+            meta.parse_nested_meta(|meta| {
+                list_item(cx, &meta, &mut seen, |meta, name| {
+                    found.rules.push(rule(cx, meta, name)?);
+                    Ok(())
+                })
+            })?;
+        }
+        "validate" => {
+            value::skip(meta.input)?;
+            return Err(meta.error(
+                "on a field `validate` lists rules: write `validate(custom = path)`, or `validate(length(max = 200))`",
+            ));
+        }
+        other => {
+            value::skip(meta.input)?;
+            return Err(if NOT_YET.contains(&other) {
+                Error::new_spanned(
+                    name,
+                    format_args!(
+                        "`{other}` is not available yet: without it the field is set as a whole, and the last writer \
+                         wins"
+                    ),
+                )
+            } else if other == "crate" {
+                Error::new_spanned(name, "`crate` belongs on the struct: move it above `struct`")
+            } else {
+                unknown(name, "attribute", &ON_FIELD)
+            });
+        }
+    }
+    Ok(())
+}
+
+fn rule(cx: &Ctxt, meta: &ParseNestedMeta<'_>, name: &Ident) -> Result<Rule> {
+    match name.to_string().as_str() {
+        "length" => {
+            let (min, max) = bounds(cx, meta, name, "length(min = 1, max = 200)")?;
+            Ok(Rule::Length { name: name.clone(), min, max })
+        }
+        "range" => {
+            let (min, max) = bounds(cx, meta, name, "range(min = 12, max = 24)")?;
+            Ok(Rule::Range { name: name.clone(), min, max })
+        }
+        "pattern" => {
+            let example = "pattern(\"^[a-z]+$\")";
+            if !meta.input.peek(token::Paren) {
+                value::skip(meta.input)?;
+                return Err(meta.error(format_args!("expected a pattern in parentheses: write `{example}`")));
+            }
+            let content;
+            syn::parenthesized!(content in meta.input);
+            let pattern = content.parse::<LitStr>().map_err(|error| {
+                Error::new(error.span(), format_args!("expected a pattern in quotes: write `{example}`"))
+            })?;
+            if !content.is_empty() {
+                return Err(content.error(format_args!("expected one pattern only: write `{example}`")));
+            }
+            Ok(Rule::Pattern { name: name.clone(), pattern })
+        }
+        "custom" => Ok(Rule::Custom { name: name.clone(), path: value::path(meta, "custom = check_title")? }),
+        _ => {
+            value::skip(meta.input)?;
+            Err(unknown(name, "rule", &RULES))
+        }
+    }
+}
+
+/// `(min = .., max = ..)`, one of them at least.
+fn bounds(
+    cx: &Ctxt,
+    meta: &ParseNestedMeta<'_>,
+    rule: &Ident,
+    example: &str,
+) -> Result<(Option<Expr>, Option<Expr>)> {
+    if !meta.input.peek(token::Paren) {
+        value::skip(meta.input)?;
+        return Err(meta.error(format_args!("`{rule}` needs its bounds: write `{example}`")));
+    }
+    let (mut min, mut max) = (None, None);
+    let mut seen = Vec::new();
+    if meta.input.fork().parse::<proc_macro2::Group>()?.stream().is_empty() {
+        value::skip(meta.input)?;
+        return Err(meta.error(format_args!("`{rule}` has neither `min` nor `max`: write `{example}`")));
+    }
+    meta.parse_nested_meta(|meta| {
+        list_item(cx, &meta, &mut seen, |meta, name| {
+            match name.to_string().as_str() {
+                "min" => min = Some(value::expr(meta, "min = 1")?),
+                "max" => max = Some(value::expr(meta, "max = 200")?),
+                _ => {
+                    value::skip(meta.input)?;
+                    return Err(unknown(name, "bound", &["min", "max"]));
+                }
+            }
+            Ok(())
+        })
+    })?;
+    Ok((min, max))
+}
+
+fn each(
+    cx: &Ctxt,
+    attrs: &[Attribute],
+    seen: &mut Vec<Ident>,
+    mut logic: impl FnMut(&ParseNestedMeta<'_>, &Ident) -> Result<()>,
+) {
+    for attr in attrs.iter().filter(|attr| attr.path().is_ident("shared")) {
+        let outcome = attr.parse_nested_meta(|meta| list_item(cx, &meta, seen, &mut logic));
+        if let Err(error) = outcome {
+            cx.push(error);
+        }
+    }
+}
+
+/// Reads one item of a list. What is wrong with it is reported, and the list goes on.
+fn list_item(
+    cx: &Ctxt,
+    meta: &ParseNestedMeta<'_>,
+    seen: &mut Vec<Ident>,
+    logic: impl FnOnce(&ParseNestedMeta<'_>, &Ident) -> Result<()>,
+) -> Result<()> {
+    let Some(name) = meta.path.get_ident() else {
+        cx.error(&meta.path, "expected a single name here, found a path");
+        return value::skip(meta.input);
+    };
+    if seen.contains(name) {
+        cx.error(name, format_args!("`{name}` is given twice: remove one of the two"));
+        return value::skip(meta.input);
+    }
+    seen.push(name.clone());
+    if let Err(error) = logic(meta, name) {
+        cx.push(error);
+        // What could not be read may have been left half read.
+        while !meta.input.is_empty() && !meta.input.peek(Token![,]) {
+            meta.input.parse::<proc_macro2::TokenTree>()?;
+        }
+    }
+    Ok(())
+}
+
+fn unknown(name: &Ident, what: &str, known: &[&str]) -> Error {
+    let found = name.to_string();
+    let nearest = known
+        .iter()
+        .map(|known| (strsim::damerau_levenshtein(&found.to_lowercase().replace('-', "_"), known), known))
+        .min();
+    let list = known.iter().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", ");
+    let message = match nearest {
+        Some((distance, known)) if distance <= 1 + known.len() / 4 => {
+            format!("unknown {what} `{found}`: did you mean `{known}`? (known: {list})")
+        }
+        _ => format!("unknown {what} `{found}`: expected one of {list}"),
+    };
+    Error::new_spanned(name, message)
+}

@@ -1,0 +1,100 @@
+//! The values attributes take: durations, names, paths, bounds.
+
+use std::fmt::Display;
+
+use syn::meta::ParseNestedMeta;
+use syn::parse::ParseStream;
+use syn::{Error, Expr, ExprLit, Lit, LitStr, Path, Result, Token, token};
+
+/// Reads `= value`; `example` is what to write if there is none.
+pub(super) fn expr(meta: &ParseNestedMeta<'_>, example: &str) -> Result<Expr> {
+    if meta.input.peek(Token![=]) {
+        return meta.value()?.parse();
+    }
+    let found = if meta.input.peek(token::Paren) { "found parentheses" } else { "it has none" };
+    skip(meta.input)?;
+    Err(meta.error(format_args!("expected a value, {found}: write `{example}`")))
+}
+
+/// Reads over whatever follows an attribute's name.
+pub(super) fn skip(input: ParseStream<'_>) -> Result<()> {
+    if input.peek(Token![=]) {
+        input.parse::<Token![=]>()?;
+        input.parse::<Expr>()?;
+    } else if input.peek(token::Paren) {
+        input.parse::<proc_macro2::Group>()?;
+    }
+    Ok(())
+}
+
+/// Makes sure that nothing follows an attribute's name.
+pub(super) fn flag(meta: &ParseNestedMeta<'_>, name: &impl Display) -> Result<()> {
+    if meta.input.peek(Token![=]) || meta.input.peek(token::Paren) {
+        skip(meta.input)?;
+        return Err(meta.error(format_args!("`{name}` takes no value: write `{name}` alone")));
+    }
+    Ok(())
+}
+
+/// A text in quotes.
+pub(super) fn text(meta: &ParseNestedMeta<'_>, example: &str) -> Result<LitStr> {
+    match expr(meta, example)? {
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(text),
+        other => Err(Error::new_spanned(other, format_args!("expected a text in quotes: write `{example}`"))),
+    }
+}
+
+/// A path to a function or crate, without quotes.
+pub(super) fn path(meta: &ParseNestedMeta<'_>, example: &str) -> Result<Path> {
+    match expr(meta, example)? {
+        Expr::Path(path) if path.qself.is_none() && path.attrs.is_empty() => Ok(path.path),
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Err(Error::new_spanned(
+            &text,
+            format_args!("expected a path, found a text: write it without quotes, as in `{example}`"),
+        )),
+        other => Err(Error::new_spanned(other, format_args!("expected a path: write `{example}`"))),
+    }
+}
+
+/// A path that may also be the keyword `crate` alone, which is no expression.
+pub(super) fn crate_path(meta: &ParseNestedMeta<'_>) -> Result<Path> {
+    let example = "crate = my_reexports::shared_state";
+    if meta.input.peek(Token![=]) && !meta.input.peek2(syn::Lit) {
+        return Path::parse_mod_style(meta.value()?);
+    }
+    path(meta, example)
+}
+
+/// A duration in milliseconds: a whole number and its unit, `"300ms"`, `"3s"`, `"1m"`.
+pub(super) fn duration(meta: &ParseNestedMeta<'_>, name: &str, example: &str) -> Result<u64> {
+    let example = format!("{name} = \"{example}\"");
+    let text = text(meta, &example)?;
+    let value = text.value();
+    let digits = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
+    let (number, unit) = value.split_at(digits);
+    let refuse = |message: String| Err(Error::new_spanned(&text, message));
+    if number.is_empty() {
+        return refuse(format!("expected a whole number and a unit, found `{value}`: write `{example}`"));
+    }
+    let factor = match unit.trim() {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "" => {
+            return refuse(format!(
+                "`{value}` has no unit: write \"{value}ms\", \"{value}s\" or \"{value}m\""
+            ));
+        }
+        unit => {
+            return refuse(format!(
+                "unknown unit `{unit}`: expected `ms` (milliseconds), `s` (seconds) or `m` (minutes), as in \
+                 `{example}`"
+            ));
+        }
+    };
+    match number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)) {
+        Some(0) => refuse(format!("a `{name}` of zero does nothing: remove it, or write `{example}`")),
+        Some(ms) if ms <= 86_400_000 => Ok(ms),
+        _ => refuse(format!("`{value}` is longer than a day, the longest `{name}`: write `{example}`")),
+    }
+}

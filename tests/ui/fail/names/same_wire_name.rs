@@ -1,0 +1,15 @@
+use serde::{Deserialize, Serialize};
+use shared_state::SharedState;
+
+#[derive(Clone, Serialize, Deserialize, SharedState)]
+struct Document {
+    title: String,
+    #[shared(rename = "title")]
+    heading: String,
+    #[serde(alias = "heading")]
+    head: String,
+    #[serde(rename = "heading")]
+    other: String,
+}
+
+fn main() {}

@@ -1,0 +1,17 @@
+use serde::{Deserialize, Serialize};
+use shared_state::SharedState;
+
+use shared_state::WriteError;
+use shared_state::state::Live;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, SharedState)]
+struct Document {
+    #[shared(read_only)]
+    last_edit: u64,
+}
+
+fn write<L: Live<Document>>(document: &SharedDocument<L>) -> Result<L::Receipt, WriteError> {
+    document.set_last_edit(1)
+}
+
+fn main() {}

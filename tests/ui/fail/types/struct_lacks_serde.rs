@@ -1,0 +1,8 @@
+use shared_state::SharedState;
+
+#[derive(Clone, SharedState)]
+struct Document {
+    title: String,
+}
+
+fn main() {}
