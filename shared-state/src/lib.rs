@@ -8,6 +8,8 @@ pub mod client;
 pub mod merge;
 pub mod protocol;
 pub mod replica;
+#[cfg(feature = "server")]
+pub mod server;
 pub mod state;
 #[cfg(feature = "server")]
 pub mod store;

@@ -27,6 +27,9 @@ pub enum WriteError {
         /// Of what: `changes` or `bytes`.
         unit: &'static str,
     },
+    /// The room refused the write, for a reason that no other variant has.
+    #[error(transparent)]
+    Rejected(#[from] Reject),
     /// The room or its client was closed.
     #[error("the room is closed")]
     Closed,
