@@ -70,9 +70,15 @@
 //! # Where to look
 //!
 #![cfg_attr(feature = "client", doc = "* [`client`]: connect, join rooms, read, write, watch.")]
-#![cfg_attr(feature = "server", doc = "* [`server`]: rooms beside your own routes; the server is a writer too.")]
+#![cfg_attr(
+    feature = "server",
+    doc = "* [`server`]: rooms beside your own routes; the server is a writer too."
+)]
 #![cfg_attr(feature = "server", doc = "* [`store`]: where rooms survive.")]
-#![cfg_attr(feature = "testing", doc = "* [`testing`]: run your own struct through lost connections and crashes.")]
+#![cfg_attr(
+    feature = "testing",
+    doc = "* [`testing`]: run your own struct through lost connections and crashes."
+)]
 //! * [`state`]: what a derived struct is; [`merge`]: how concurrent writes combine.
 //! * [`replica`] and [`authority`]: the two state machines, without I/O, for other transports.
 //! * [`protocol`]: the messages.
