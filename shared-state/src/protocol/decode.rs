@@ -66,6 +66,9 @@ pub struct ChangeRequest<'a> {
     pub seq: u64,
     /// The version the client had confirmed when it first sent the change.
     pub base: u64,
+    /// Whether the client may have sent it before.
+    #[serde(default)]
+    pub again: bool,
     /// A JSON array of updates, not yet looked into.
     #[serde(borrow)]
     pub updates: &'a RawValue,
@@ -162,6 +165,9 @@ pub enum Outcome {
 pub struct Outcomes {
     /// The highest sequence number of this client that the server has answered.
     pub last: u64,
+    /// The version since which the server knows this client. Of a change first sent before, and not among the
+    /// answers, it cannot say whether it was applied.
+    pub since: u64,
     /// Answers by sequence number, in order. Accepted ones are in the state they come with.
     pub answers: Vec<(u64, Outcome)>,
 }
@@ -183,12 +189,23 @@ impl WireReject<'_> {
     }
 }
 
-fn outcomes(last: u64, acks: Vec<(u64, u64)>, rejects: Vec<WireReject<'_>>) -> Outcomes {
+/// Absent members mean that nothing is to be said.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WireAnswers<'a> {
+    last: u64,
+    since: u64,
+    acks: Vec<(u64, u64)>,
+    #[serde(borrow)]
+    rejects: Vec<WireReject<'a>>,
+}
+
+fn outcomes(WireAnswers { last, since, acks, rejects }: WireAnswers<'_>) -> Outcomes {
     let accepted = acks.into_iter().map(|(seq, version)| (seq, Outcome::Accepted(version)));
     let rejected = rejects.into_iter().map(WireReject::read).map(|(seq, r)| (seq, Outcome::Rejected(r)));
     let mut answers: Vec<_> = accepted.chain(rejected).collect();
     answers.sort_by_key(|(seq, _)| *seq);
-    Outcomes { last, answers }
+    Outcomes { last, since, answers }
 }
 
 #[derive(Deserialize)]
@@ -198,12 +215,8 @@ struct WireSync<'a> {
     version: u64,
     #[serde(borrow)]
     data: &'a RawValue,
-    #[serde(default)]
-    last: u64,
-    #[serde(default)]
-    acks: Vec<(u64, u64)>,
     #[serde(borrow, default)]
-    rejects: Vec<WireReject<'a>>,
+    answers: WireAnswers<'a>,
 }
 
 #[derive(Deserialize)]
@@ -212,12 +225,8 @@ struct WireDelta<'a> {
     version: u64,
     #[serde(borrow)]
     updates: Vec<WireUpdate<'a>>,
-    #[serde(default)]
-    last: u64,
-    #[serde(default)]
-    acks: Vec<(u64, u64)>,
     #[serde(borrow, default)]
-    rejects: Vec<WireReject<'a>>,
+    answers: WireAnswers<'a>,
 }
 
 #[derive(Deserialize)]
@@ -346,13 +355,13 @@ impl<'a> ServerMessage<'a> {
                 Ok(Self::Error(Violation { code: Code::from_text(&code), message }))
             }
             "state:sync" => {
-                let WireSync { epoch: text, version, data, last, acks, rejects } = payload(envelope)?;
-                let outcomes = outcomes(last, acks, rejects);
+                let WireSync { epoch: text, version, data, answers } = payload(envelope)?;
+                let outcomes = outcomes(answers);
                 about_room(RoomMessage::Sync { epoch: epoch(&text)?, version, data, outcomes })
             }
             "state:delta" => {
-                let WireDelta { since, version, updates, last, acks, rejects } = payload(envelope)?;
-                let outcomes = outcomes(last, acks, rejects);
+                let WireDelta { since, version, updates, answers } = payload(envelope)?;
+                let outcomes = outcomes(answers);
                 about_room(RoomMessage::Delta { since, version, updates, outcomes })
             }
             "state:change" => {

@@ -1,6 +1,6 @@
 //! Why a write was not taken, and why a taken one was refused.
 
-use crate::protocol::Reject;
+use crate::protocol::{Code, Reject};
 use crate::state::{Invalid, UpdateError};
 
 /// A write that was not taken. Nothing was changed, nothing will be sent.
@@ -33,4 +33,29 @@ pub enum WriteError {
     /// The room or its client was closed.
     #[error("the room is closed")]
     Closed,
+}
+
+/// A write that was taken and then refused. The whole change was rolled back.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(transparent)]
+pub struct Rejected(#[from] pub Reject);
+
+impl Rejected {
+    /// The reason.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// The path of the field to blame, if one is.
+    #[must_use]
+    pub fn field(&self) -> Option<&str> {
+        self.0.field.as_deref()
+    }
+
+    /// For people: expected and found.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
 }

@@ -1,3 +1,270 @@
-//! The client's state machine.
+//! The client's state machine, no I/O.
+//!
+//! Owns a room's **confirmed** state, the **pending** changes of this client in order, and the **view** the app
+//! reads: confirmed with pending on top. Messages, local writes and the time come in; frames, events, answers
+//! and the next deadline go out. It knows no socket, no clock, no task and no randomness. Driven by the client
+//! and by the simulation.
+//!
+//! # Which order is promised
+//! Changes are sent, and applied, in the order in which they were written. A debounced or throttled write is
+//! kept back, and then sent as if it was written at that moment; so others may see a later write to *another*
+//! field before it. It is never overtaken where that could be seen: a change that touches the same field, a
+//! transaction that reads it, and, in a struct with a rule over the whole state, any other change, first sends
+//! what is kept back. Plain sets of one field that were never sent fold into one, at the place of the first.
+//!
+//! # Why a user never sees their own field flicker
+//! A remote change is applied to confirmed. In the view, a field without pending changes takes it as well; a
+//! field with pending changes is rebuilt as confirmed with those on top, before anybody can look.
+
 mod error;
-pub use error::WriteError;
+mod event;
+mod held;
+mod link;
+mod pending;
+mod receive;
+mod transact;
+mod write;
+
+pub use error::{Rejected, WriteError};
+pub use event::{Event, Origin};
+pub use link::{Backoff, Dead, Heard, Link, LinkConfig};
+pub use transact::Transaction;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::protocol::Frame;
+use crate::state::{FieldId, SharedState};
+
+use held::Held;
+use pending::Queue;
+
+/// Names a write until it is answered. Writes that were folded into one share it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WriteId(u64);
+
+/// What a replica may hold.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ReplicaConfig {
+    /// The most changes that wait for an answer, sent or not. Default 10,000.
+    pub max_changes: usize,
+    /// The most bytes of such changes. Default 8 MiB.
+    pub max_bytes: usize,
+    /// The most events kept for an app that does not take them. Default 4,096.
+    pub max_events: usize,
+}
+
+impl Default for ReplicaConfig {
+    fn default() -> Self {
+        Self { max_changes: 10_000, max_bytes: 8 << 20, max_events: 4096 }
+    }
+}
+
+/// Whether the room can be talked to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// No connection.
+    Offline,
+    /// Asked to join; the state has not come yet.
+    Joining,
+    /// Changes go both ways.
+    Live,
+}
+
+/// A client's copy of a room's state.
+pub struct Replica<S: SharedState> {
+    room: Arc<str>,
+    config: ReplicaConfig,
+    initial: S,
+    phase: Phase,
+    /// The history the confirmed state belongs to; `None` before the first state came.
+    epoch: Option<u64>,
+    version: u64,
+    confirmed: S,
+    view: S,
+    queue: Queue<S>,
+    held: Vec<Held<S>>,
+    /// Per field, how many updates of `queue` and `held` touch it.
+    touching: Vec<u32>,
+    /// Per field, when a throttled update was last sent on.
+    sent_at: Vec<Option<Duration>>,
+    window: usize,
+    next_write: u64,
+    next_seq: u64,
+    frames: VecDeque<Frame>,
+    events: VecDeque<Event<S>>,
+    missed_events: u64,
+    answers: VecDeque<(WriteId, Result<u64, Rejected>)>,
+}
+
+impl<S: SharedState> Replica<S> {
+    /// A replica of `room` that shows `initial` until the room's state comes.
+    ///
+    /// Fields that nobody has written in an untyped room keep their value from `initial`, so every client of
+    /// such a room should begin with the same.
+    #[must_use]
+    pub fn new(room: Arc<str>, initial: S, config: ReplicaConfig) -> Self {
+        Self {
+            room,
+            config,
+            phase: Phase::Offline,
+            epoch: None,
+            version: 0,
+            confirmed: initial.clone(),
+            view: initial.clone(),
+            initial,
+            queue: Queue::new(S::FIELDS.len()),
+            held: Vec::new(),
+            touching: vec![0; S::FIELDS.len()],
+            sent_at: vec![None; S::FIELDS.len()],
+            window: 1,
+            next_write: 0,
+            next_seq: 1,
+            frames: VecDeque::new(),
+            events: VecDeque::new(),
+            missed_events: 0,
+            answers: VecDeque::new(),
+        }
+    }
+
+    /// The room's name.
+    #[must_use]
+    pub fn room(&self) -> &Arc<str> {
+        &self.room
+    }
+
+    /// The state as the app should see it: confirmed, with this client's pending changes on top.
+    #[must_use]
+    pub const fn state(&self) -> &S {
+        &self.view
+    }
+
+    /// The state at [`version`](Self::version), the same for every client.
+    #[must_use]
+    pub const fn confirmed(&self) -> &S {
+        &self.confirmed
+    }
+
+    /// The version that is confirmed; 0 before the first state came.
+    #[must_use]
+    pub const fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The random id of the room's history; `None` before the first state came.
+    #[must_use]
+    pub const fn epoch(&self) -> Option<u64> {
+        self.epoch
+    }
+
+    /// How many changes wait for their answer, sent or not.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.queue.len() + self.held.len()
+    }
+
+    /// Whether the room's state has come over the present connection.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.phase == Phase::Live
+    }
+
+    /// The next frame to send.
+    pub fn poll_frame(&mut self) -> Option<Frame> {
+        self.frames.pop_front()
+    }
+
+    /// The next thing that happened to the state.
+    pub fn poll_event(&mut self) -> Option<Event<S>> {
+        if self.missed_events > 0 {
+            let missed = std::mem::take(&mut self.missed_events);
+            return Some(Event {
+                origin: Origin::Missed(missed),
+                version: None,
+                from: None,
+                updates: Vec::new(),
+            });
+        }
+        self.events.pop_front()
+    }
+
+    /// The next write that was answered.
+    pub fn poll_answer(&mut self) -> Option<(WriteId, Result<u64, Rejected>)> {
+        self.answers.pop_front()
+    }
+
+    /// When [`tick`](Self::tick) has something to do.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
+        self.held.iter().map(|held| held.due).min()
+    }
+
+    /// Sends on what was kept back long enough.
+    pub fn tick(&mut self, now: Duration) {
+        while let Some(at) = self.held.iter().position(|held| held.due <= now) {
+            self.release(at, now);
+        }
+        self.pump();
+    }
+
+    /// Sends on everything that is kept back by debounce or throttle.
+    pub fn flush(&mut self, now: Duration) {
+        while !self.held.is_empty() {
+            self.release(0, now);
+        }
+        self.pump();
+    }
+
+    /// A connection stands that allows `window` unanswered changes: asks to join.
+    pub fn connected(&mut self, window: usize) {
+        self.window = window.max(1);
+        self.rejoin();
+    }
+
+    /// The connection is gone. Everything pending stays.
+    pub fn disconnected(&mut self) {
+        self.phase = Phase::Offline;
+        self.queue.unsend();
+        self.frames.clear();
+    }
+
+    fn event(
+        &mut self,
+        origin: Origin,
+        version: Option<u64>,
+        from: Option<Arc<str>>,
+        updates: Vec<S::Update>,
+    ) {
+        if updates.is_empty() {
+            return;
+        }
+        if self.events.len() >= self.config.max_events {
+            // The app does not take its events: it is told how many it missed, and reads the state instead.
+            self.missed_events += self.events.len() as u64;
+            self.events.clear();
+        }
+        self.events.push_back(Event { origin, version, from, updates });
+    }
+
+    /// Makes a field of the view confirmed with everything pending on top.
+    fn rebuild(&mut self, field: FieldId) {
+        self.view.copy_field(&self.confirmed, field);
+        if self.touching[field] == 0 {
+            return;
+        }
+        for update in on_top(&self.queue, &self.held).filter(|update| S::field(update) == field) {
+            self.view.apply(update.clone());
+        }
+    }
+}
+
+/// Everything that is pending, in the order in which it lies on the confirmed state.
+fn on_top<'a, S: SharedState>(
+    queue: &'a Queue<S>,
+    held: &'a [Held<S>],
+) -> impl Iterator<Item = &'a S::Update> {
+    let queued = queue.iter().flat_map(|change| &change.updates);
+    queued.chain(held.iter().map(|held| &held.update)).map(|update| &update.typed)
+}

@@ -1,0 +1,250 @@
+//! The connection's state machine: the handshake, the heartbeat that notices a half-open link, and how long to
+//! wait before trying again. One for all rooms of a client.
+
+use std::time::Duration;
+
+use crate::protocol::{Code, Envelope, Frame, RoomMessage, ServerMessage, Violation, client};
+
+/// How a link behaves.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct LinkConfig {
+    /// How long nothing may be heard before the server is asked for a sign of life, and how long its answer
+    /// may take. Default 30 s; the server's own value is taken if it is shorter.
+    pub heartbeat: Duration,
+    /// How long the handshake may take. Default 10 s.
+    pub handshake: Duration,
+    /// How to wait between attempts.
+    pub backoff: Backoff,
+}
+
+impl Default for LinkConfig {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_secs(30),
+            handshake: Duration::from_secs(10),
+            backoff: Backoff::default(),
+        }
+    }
+}
+
+/// Exponential backoff with jitter.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Backoff {
+    /// The first wait. Default 1 s.
+    pub initial: Duration,
+    /// The longest wait. Default 30 s.
+    pub max: Duration,
+    /// The part of a wait that is random, 0 to 1, so that many clients do not return at once. Default 0.5.
+    pub jitter: f64,
+    /// How many attempts in a row may fail before the client gives up; `None`: never. Default `None`.
+    pub attempts: Option<u32>,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { initial: Duration::from_secs(1), max: Duration::from_secs(30), jitter: 0.5, attempts: None }
+    }
+}
+
+impl Backoff {
+    /// How long to wait after `failed` attempts in a row; `random` is in 0..1. `None`: give up.
+    #[must_use]
+    pub fn wait(&self, failed: u32, random: f64) -> Option<Duration> {
+        if self.attempts.is_some_and(|attempts| failed >= attempts) {
+            return None;
+        }
+        let doublings = failed.saturating_sub(1).min(20);
+        let full = self.initial.saturating_mul(1 << doublings).min(self.max);
+        let jitter = self.jitter.clamp(0.0, 1.0) * random.clamp(0.0, 1.0);
+        Some(full.mul_f64(1.0 - jitter))
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Down,
+    /// `hello` was sent, by this time `welcome` must have come.
+    Greeting(Duration),
+    Up,
+}
+
+/// One client's connection, as a state machine.
+#[derive(Debug)]
+pub struct Link {
+    config: LinkConfig,
+    secret: String,
+    state: State,
+    heartbeat: Duration,
+    heard: Duration,
+    /// When the last unanswered ping was sent.
+    asked: Option<Duration>,
+    public: Option<String>,
+}
+
+/// What a frame from the server meant for the caller.
+#[derive(Clone, Debug)]
+pub enum Heard<'a> {
+    /// Nothing more to do.
+    Nothing,
+    /// Send this.
+    Reply(Frame),
+    /// The connection stands: rooms may be joined, with this many unanswered changes each.
+    Welcome(usize),
+    /// For the replica of this room.
+    Room(std::borrow::Cow<'a, str>, RoomMessage<'a>),
+    /// The server complains about the connection; it may close it.
+    Error(Violation),
+}
+
+impl Link {
+    /// A link of the client with this secret id: 16 to 128 printable ASCII characters, random.
+    #[must_use]
+    pub fn new(secret: String, config: LinkConfig) -> Self {
+        Self {
+            heartbeat: config.heartbeat,
+            config,
+            secret,
+            state: State::Down,
+            heard: Duration::ZERO,
+            asked: None,
+            public: None,
+        }
+    }
+
+    /// The client's public name, once the server has said it.
+    #[must_use]
+    pub fn public_id(&self) -> Option<&str> {
+        self.public.as_deref()
+    }
+
+    /// Whether rooms can be joined.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.state == State::Up
+    }
+
+    /// A connection was made: the frame to begin with.
+    pub fn opened(&mut self, now: Duration) -> Frame {
+        self.state = State::Greeting(now + self.config.handshake);
+        self.heard = now;
+        self.asked = None;
+        client::hello(&self.secret)
+    }
+
+    /// The connection is gone.
+    pub fn closed(&mut self) {
+        self.state = State::Down;
+        self.asked = None;
+    }
+
+    /// Takes a frame from the server.
+    ///
+    /// # Errors
+    /// The frame is not what the protocol allows; the connection should be closed.
+    pub fn receive<'a>(&mut self, now: Duration, text: &'a str) -> Result<Heard<'a>, Violation> {
+        self.receive_envelope(now, &Envelope::read(text)?)
+    }
+
+    /// Takes a frame from the server whose envelope was read already.
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive).
+    pub fn receive_envelope<'a>(
+        &mut self,
+        now: Duration,
+        envelope: &Envelope<'a>,
+    ) -> Result<Heard<'a>, Violation> {
+        self.heard = now;
+        self.asked = None;
+        Ok(match ServerMessage::read_envelope(envelope)? {
+            ServerMessage::Welcome { id, heartbeat, window } => {
+                if !matches!(self.state, State::Greeting(_)) {
+                    return Err(Violation::new(Code::BadMessage, "a second `welcome`"));
+                }
+                self.state = State::Up;
+                self.public = Some(id.into_owned());
+                self.heartbeat = self.config.heartbeat.min(Duration::from_millis(heartbeat.max(100)));
+                Heard::Welcome(window)
+            }
+            ServerMessage::Ping => Heard::Reply(client::pong()),
+            ServerMessage::Pong | ServerMessage::Unknown => Heard::Nothing,
+            ServerMessage::Error(violation) => Heard::Error(violation),
+            ServerMessage::Room(room, message) => Heard::Room(room, message),
+        })
+    }
+
+    /// When [`tick`](Self::tick) has something to do.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
+        match (self.state, self.asked) {
+            (State::Down, _) => None,
+            (State::Greeting(until), _) => Some(until),
+            (State::Up, Some(asked)) => Some(asked + self.heartbeat),
+            (State::Up, None) => Some(self.heard + self.heartbeat),
+        }
+    }
+
+    /// Asks for a sign of life when it is time.
+    ///
+    /// # Errors
+    /// The link is dead: close the connection.
+    pub fn tick(&mut self, now: Duration) -> Result<Option<Frame>, Dead> {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
+            return Ok(None);
+        }
+        match (self.state, self.asked) {
+            (State::Up, None) => {
+                self.asked = Some(now);
+                Ok(Some(client::ping()))
+            }
+            _ => Err(Dead),
+        }
+    }
+}
+
+/// Nothing was heard for too long: the link is half-open or the server is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("nothing was heard from the server for too long")]
+pub struct Dead;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_silent_server_is_asked_once_and_then_given_up() {
+        let mut link = Link::new("0123456789abcdef".into(), LinkConfig::default());
+        assert_eq!(link.deadline(), None);
+        link.opened(SECOND);
+        assert_eq!(link.tick(SECOND), Ok(None));
+        let welcome = r#"{"type":"welcome","payload":{"id":"me","heartbeat":20000,"window":8}}"#;
+        assert!(matches!(link.receive(2 * SECOND, welcome), Ok(Heard::Welcome(8))));
+        assert_eq!(link.deadline(), Some(22 * SECOND));
+        assert!(matches!(link.tick(22 * SECOND), Ok(Some(_))));
+        assert!(matches!(link.receive(23 * SECOND, r#"{"type":"pong"}"#), Ok(Heard::Nothing)));
+        assert!(matches!(link.tick(43 * SECOND), Ok(Some(_))));
+        assert_eq!(link.tick(62 * SECOND), Ok(None));
+        assert_eq!(link.tick(63 * SECOND), Err(Dead));
+    }
+
+    #[test]
+    fn a_server_that_does_not_welcome_is_given_up() {
+        let mut link = Link::new("0123456789abcdef".into(), LinkConfig::default());
+        link.opened(SECOND);
+        assert_eq!(link.tick(11 * SECOND), Err(Dead));
+    }
+
+    #[test]
+    fn backoff_doubles_up_to_its_maximum_and_jitters_downwards() {
+        let backoff = Backoff::default();
+        assert_eq!(backoff.wait(1, 0.0), Some(SECOND));
+        assert_eq!(backoff.wait(3, 0.0), Some(4 * SECOND));
+        assert_eq!(backoff.wait(60, 0.0), Some(30 * SECOND));
+        assert_eq!(backoff.wait(1, 1.0), Some(SECOND / 2));
+        assert_eq!(Backoff { attempts: Some(3), ..backoff }.wait(3, 0.0), None);
+    }
+}

@@ -1,0 +1,182 @@
+//! The changes of this client that the server has not answered, in order: sent ones first, then unsent ones.
+
+use std::collections::VecDeque;
+
+use crate::replica::WriteId;
+use crate::state::{EncodedUpdate, FieldId, SharedState};
+
+/// How far from the end of the queue a write is folded into an earlier one, so that a long queue does not make
+/// writes slow.
+const FOLD_REACH: usize = 256;
+
+/// An update in both its forms. The typed one was decoded from the encoded one, so what the app sees is what
+/// everybody else will see.
+pub(super) struct Both<S: SharedState> {
+    pub(super) typed: S::Update,
+    pub(super) encoded: EncodedUpdate,
+}
+
+/// What a transaction read.
+pub(super) struct Reads {
+    pub(super) fields: Vec<FieldId>,
+    /// A field that was read has changed since, before the transaction was sent.
+    pub(super) stale: Option<FieldId>,
+}
+
+/// One change that waits for its answer.
+pub(super) struct Pending<S: SharedState> {
+    pub(super) id: WriteId,
+    pub(super) updates: Vec<Both<S>>,
+    pub(super) reads: Option<Reads>,
+    /// Its number and the version it was first sent at; `None` while never sent.
+    pub(super) sent: Option<Sent>,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Sent {
+    pub(super) seq: u64,
+    pub(super) base: u64,
+}
+
+impl<S: SharedState> Pending<S> {
+    pub(super) fn bytes(&self) -> usize {
+        self.updates.iter().map(|update| update.encoded.as_str().len()).sum()
+    }
+
+    pub(super) fn touches(&self, field: FieldId) -> bool {
+        self.updates.iter().any(|update| S::field(&update.typed) == field)
+    }
+}
+
+pub(super) struct Queue<S: SharedState> {
+    changes: VecDeque<Pending<S>>,
+    /// How many from the front are on their way over the present connection.
+    on_the_way: usize,
+    bytes: usize,
+    /// Per field, the last change that touches or reads it.
+    last: Vec<Option<WriteId>>,
+}
+
+impl<S: SharedState> Queue<S> {
+    pub(super) fn new(fields: usize) -> Self {
+        Self { changes: VecDeque::new(), on_the_way: 0, bytes: 0, last: vec![None; fields] }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.changes.len()
+    }
+
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) const fn on_the_way(&self) -> usize {
+        self.on_the_way
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Pending<S>> {
+        self.changes.iter()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Pending<S>> {
+        self.changes.iter_mut()
+    }
+
+    pub(super) fn push(&mut self, change: Pending<S>) {
+        for update in &change.updates {
+            self.last[S::field(&update.typed)] = Some(change.id);
+        }
+        for &field in change.reads.iter().flat_map(|reads| &reads.fields) {
+            self.last[field] = Some(change.id);
+        }
+        self.bytes += change.bytes();
+        self.changes.push_back(change);
+    }
+
+    /// The never-sent change that a new plain write to `field` may fold into: it is the last that touches or
+    /// reads the field; `last_only`: and the last of all.
+    pub(super) fn foldable(&self, field: FieldId, last_only: bool) -> Option<&Pending<S>> {
+        self.changes.get(self.foldable_at(field, last_only)?)
+    }
+
+    fn foldable_at(&self, field: FieldId, last_only: bool) -> Option<usize> {
+        let id = self.last[field]?;
+        let reach = if last_only { 1 } else { FOLD_REACH };
+        let from = self.changes.len().saturating_sub(reach);
+        let at = (from..self.changes.len()).rev().find(|at| self.changes[*at].id == id)?;
+        let change = &self.changes[at];
+        let plain = change.sent.is_none() && change.reads.is_none() && change.updates.len() == 1;
+        (plain && change.touches(field)).then_some(at)
+    }
+
+    /// Puts `folded` in the place of the update it was folded from; gives it back if there is none.
+    pub(super) fn replace(
+        &mut self,
+        field: FieldId,
+        last_only: bool,
+        folded: Both<S>,
+    ) -> Result<WriteId, Both<S>> {
+        let Some(at) = self.foldable_at(field, last_only) else { return Err(folded) };
+        let change = &mut self.changes[at];
+        self.bytes -= change.bytes();
+        change.updates[0] = folded;
+        self.bytes += change.bytes();
+        Ok(change.id)
+    }
+
+    /// The next change to send over the present connection.
+    pub(super) fn next_to_send(&mut self) -> Option<&mut Pending<S>> {
+        self.changes.get_mut(self.on_the_way)
+    }
+
+    /// Whether a change before the next one to send touches one of `fields`.
+    pub(super) fn sent_touch(&self, fields: &[FieldId]) -> bool {
+        self.changes
+            .iter()
+            .take(self.on_the_way)
+            .any(|change| fields.iter().any(|field| change.touches(*field)))
+    }
+
+    pub(super) fn next_was_sent(&mut self) {
+        self.on_the_way += 1;
+    }
+
+    /// The connection is gone: everything is to be sent again.
+    pub(super) fn unsend(&mut self) {
+        self.on_the_way = 0;
+    }
+
+    /// Takes the change with this sequence number.
+    pub(super) fn take_seq(&mut self, seq: u64) -> Option<Pending<S>> {
+        let at = self.changes.iter().position(|change| change.sent.is_some_and(|sent| sent.seq == seq))?;
+        self.take(at)
+    }
+
+    /// Takes the first change that was sent under a number up to `last`.
+    pub(super) fn take_answered(&mut self, last: u64) -> Option<Pending<S>> {
+        let at = self.changes.iter().position(|change| change.sent.is_some_and(|sent| sent.seq <= last))?;
+        self.take(at)
+    }
+
+    /// Puts back a change that was just taken from the front of those on their way.
+    pub(super) fn put_back(&mut self, change: Pending<S>) {
+        self.bytes += change.bytes();
+        self.changes.push_front(change);
+        self.on_the_way += 1;
+    }
+
+    pub(super) fn take(&mut self, at: usize) -> Option<Pending<S>> {
+        let change = self.changes.remove(at)?;
+        if at < self.on_the_way {
+            self.on_the_way -= 1;
+        }
+        self.bytes -= change.bytes();
+        Some(change)
+    }
+
+    /// Every change up to this sequence number was answered.
+    pub(super) fn acked(&self, next_seq: u64) -> u64 {
+        let first = self.changes.iter().find_map(|change| change.sent).map_or(next_seq, |sent| sent.seq);
+        first - 1
+    }
+}

@@ -1,0 +1,285 @@
+//! What the server sends: states, deltas, changes and answers.
+
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use crate::protocol::{Code, Outcome, Outcomes, Reject, Resume, RoomMessage, Violation, client};
+use crate::replica::{Origin, Phase, Rejected, Replica, WriteId, on_top};
+use crate::state::{FieldId, Path, SharedState, UpdateErrorKind, WireUpdate, decode_update};
+
+impl<S: SharedState> Replica<S> {
+    /// Takes a message about this room.
+    ///
+    /// # Errors
+    /// The message does not fit what this replica knows. It has asked for the state anew where that helps; the
+    /// caller may log the error.
+    pub fn receive(&mut self, message: RoomMessage<'_>) -> Result<(), Violation> {
+        let verdict = match message {
+            RoomMessage::Error(violation) => return Err(violation),
+            // What comes before the state that was asked for is in that state.
+            RoomMessage::Change { .. } | RoomMessage::Answer(..) if self.phase != Phase::Live => Ok(()),
+            RoomMessage::Sync { epoch, version, data, outcomes } => self.sync(epoch, version, data, outcomes),
+            RoomMessage::Delta { since, version, updates, outcomes } => {
+                self.delta(since, version, &updates, outcomes)
+            }
+            RoomMessage::Change { version, from, updates } => self.change(version, &from, &updates),
+            RoomMessage::Answer(seq, Outcome::Accepted(version)) => self.accepted(seq, version),
+            RoomMessage::Answer(seq, Outcome::Rejected(reject)) => {
+                if let Some(change) = self.queue.take_seq(seq) {
+                    self.roll_back(change, Rejected(reject));
+                }
+                Ok(())
+            }
+        };
+        if self.phase == Phase::Live
+            && matches!(&verdict, Err(violation) if violation.code == Code::BadMessage)
+        {
+            self.rejoin();
+        }
+        self.pump();
+        verdict
+    }
+
+    /// Asks to join, from where this replica is.
+    pub fn rejoin(&mut self) {
+        self.phase = Phase::Joining;
+        self.queue.unsend();
+        let acked = self.queue.acked(self.next_seq);
+        let resume = self.epoch.map(|epoch| Resume { epoch, version: self.version, acked });
+        self.frames.push_back(client::join(&self.room, resume));
+    }
+
+    fn change(&mut self, version: u64, from: &str, updates: &[WireUpdate<'_>]) -> Result<(), Violation> {
+        self.expect_next(version)?;
+        let decoded = decode::<S>(updates)?;
+        self.version = version;
+        let shown = self.apply_remote(decoded);
+        self.event(Origin::Remote, Some(version), Some(Arc::from(from)), shown);
+        Ok(())
+    }
+
+    fn expect_next(&self, version: u64) -> Result<(), Violation> {
+        if version == self.version + 1 {
+            return Ok(());
+        }
+        let message = format!("expected version {}, found {version}", self.version + 1);
+        Err(Violation::new(Code::BadMessage, message))
+    }
+
+    /// Applies remote updates underneath what is pending; the ones that the app can see.
+    fn apply_remote(&mut self, updates: Vec<S::Update>) -> Vec<S::Update> {
+        let mut shown = Vec::with_capacity(updates.len());
+        let mut stale = Vec::new();
+        for update in updates {
+            let field = S::field(&update);
+            self.confirmed.apply(update.clone());
+            stale.push(field);
+            if self.touching[field] == 0 {
+                self.view.apply(update.clone());
+                shown.push(update);
+                continue;
+            }
+            let hidden = on_top(&self.queue, &self.held)
+                .any(|pending| S::field(pending) == field && S::hides(pending, &update));
+            if !hidden {
+                // The update alone tells what the app sees, unless it does not commute with what is pending.
+                self.view.apply(update.clone());
+                let told = self.view.current(field);
+                self.rebuild(field);
+                let now = self.view.current(field);
+                shown.push(if now == told { update } else { now });
+            }
+        }
+        for field in stale {
+            self.mark_stale(field);
+        }
+        shown
+    }
+
+    fn accepted(&mut self, seq: u64, version: u64) -> Result<(), Violation> {
+        let Some(change) = self.queue.take_seq(seq) else { return Ok(()) };
+        if version > self.version {
+            if let Err(violation) = self.expect_next(version) {
+                self.queue.put_back(change);
+                return Err(violation);
+            }
+            self.version = version;
+            for update in &change.updates {
+                self.confirmed.apply(update.typed.clone());
+            }
+        }
+        // The view has it already, and at the same place: below everything else that is pending.
+        self.forget(&change);
+        self.answers.push_back((change.id, Ok(version)));
+        Ok(())
+    }
+
+    fn delta(
+        &mut self,
+        since: u64,
+        version: u64,
+        updates: &[WireUpdate<'_>],
+        outcomes: Outcomes,
+    ) -> Result<(), Violation> {
+        if since != self.version || version < since {
+            let message =
+                format!("a delta from version {since} to {version} does not fit version {}", self.version);
+            return Err(Violation::new(Code::BadMessage, message));
+        }
+        let decoded = decode::<S>(updates)?;
+        let touched: Vec<FieldId> = decoded.iter().map(S::field).collect();
+        // Own changes may be among what the delta brings: compare what the app saw with what it sees then.
+        let contended: Vec<FieldId> =
+            (0..S::FIELDS.len()).filter(|field| self.touching[*field] > 0).collect();
+        let before: Vec<S::Update> = contended.iter().map(|field| self.view.current(*field)).collect();
+        self.version = version;
+        self.phase = Phase::Live;
+        let refused = self.settle(outcomes);
+        let mut shown = Vec::new();
+        for update in decoded {
+            let field = S::field(&update);
+            self.confirmed.apply(update.clone());
+            if !contended.contains(&field) {
+                self.view.apply(update.clone());
+                shown.push(update);
+            }
+        }
+        for (field, before) in contended.iter().zip(before) {
+            self.rebuild(*field);
+            let now = self.view.current(*field);
+            if now != before {
+                shown.push(now);
+            }
+        }
+        for field in touched {
+            self.mark_stale(field);
+        }
+        self.event(Origin::Remote, Some(version), None, shown);
+        self.report(refused);
+        Ok(())
+    }
+
+    fn sync(
+        &mut self,
+        epoch: u64,
+        version: u64,
+        data: &RawValue,
+        outcomes: Outcomes,
+    ) -> Result<(), Violation> {
+        let confirmed = self.read_state(data)?;
+        let same_history = self.epoch == Some(epoch);
+        self.epoch = Some(epoch);
+        self.version = version;
+        self.phase = Phase::Live;
+        self.confirmed = confirmed;
+        let mut refused = Vec::new();
+        if same_history {
+            refused = self.settle(outcomes);
+        } else {
+            // The server remembers this client from before this replica: its numbers go on from there.
+            self.next_seq = self.next_seq.max(outcomes.last.saturating_add(1));
+            self.begin_history();
+        }
+        let mut view = self.confirmed.clone();
+        for update in on_top(&self.queue, &self.held) {
+            view.apply(update.clone());
+        }
+        let shown = S::diff(&self.view, &view);
+        for field in shown.iter().map(S::field).collect::<Vec<_>>() {
+            self.mark_stale(field);
+        }
+        self.view = view;
+        self.event(Origin::Remote, Some(version), None, shown);
+        self.report(refused);
+        Ok(())
+    }
+
+    /// The state in a snapshot; fields it lacks have their initial value.
+    fn read_state(&self, data: &RawValue) -> Result<S, Violation> {
+        let fields: std::collections::BTreeMap<std::borrow::Cow<'_, str>, &RawValue> =
+            serde_json::from_str(data.get())
+                .map_err(|error| Violation::new(Code::BadMessage, format!("expected a state: {error}")))?;
+        let mut state = self.initial.clone();
+        // What is not shared stays as this client has it.
+        for (key, value) in fields {
+            let mut path = crate::state::PathBuf::new();
+            path.push(&key);
+            match S::decode(Path::new(path.as_str()), None, value) {
+                Ok(update) => {
+                    state.apply(update);
+                }
+                // A field of a newer struct.
+                Err(error) if error.kind == UpdateErrorKind::UnknownField => {}
+                Err(error) => {
+                    let message = format!("`{}` in the state: {error}", error.field);
+                    return Err(Violation::new(Code::WrongType, message));
+                }
+            }
+        }
+        Ok(state)
+    }
+
+    /// Takes the answers that come with a state which has the accepted changes already. Gives the refused.
+    fn settle(&mut self, outcomes: Outcomes) -> Vec<(WriteId, Rejected, Vec<FieldId>)> {
+        let mut refused = Vec::new();
+        for (seq, outcome) in outcomes.answers {
+            let Some(change) = self.queue.take_seq(seq) else { continue };
+            let fields = self.forget(&change);
+            match outcome {
+                Outcome::Accepted(version) => self.answers.push_back((change.id, Ok(version))),
+                Outcome::Rejected(reject) => refused.push((change.id, Rejected(reject), fields)),
+            }
+        }
+        // Answered, and the answer is no longer known.
+        while let Some(change) = self.queue.take_answered(outcomes.last) {
+            let reject = if change.sent.is_some_and(|sent| sent.base < outcomes.since) {
+                let message = "this client was away longer than its changes are remembered";
+                Reject::new(Code::Uncertain, message)
+            } else {
+                Reject::new(Code::Refused, "it was refused earlier; the reason is no longer known")
+            };
+            let fields = self.forget(&change);
+            refused.push((change.id, Rejected(reject), fields));
+        }
+        refused
+    }
+
+    fn report(&mut self, refused: Vec<(WriteId, Rejected, Vec<FieldId>)>) {
+        for (id, why, fields) in refused {
+            for field in &fields {
+                self.mark_stale(*field);
+            }
+            let restored = fields.iter().map(|field| self.view.current(*field)).collect();
+            self.event(Origin::RolledBack, None, None, restored);
+            self.answers.push_back((id, Err(why)));
+        }
+    }
+
+    /// The room has begun a new history: nothing pending is in it. Plain changes are written anew; what a
+    /// transaction read is gone.
+    fn begin_history(&mut self) {
+        for change in self.queue.iter_mut() {
+            change.sent = None;
+            if let Some(reads) = &mut change.reads {
+                reads.stale = reads.fields.first().copied();
+            }
+        }
+    }
+}
+
+fn decode<S: SharedState>(updates: &[WireUpdate<'_>]) -> Result<Vec<S::Update>, Violation> {
+    let mut decoded = Vec::with_capacity(updates.len());
+    for update in updates {
+        match decode_update::<S>(update) {
+            Ok(update) => decoded.push(update),
+            // A field of a newer struct.
+            Err(error) if error.kind == UpdateErrorKind::UnknownField => {}
+            Err(error) => {
+                let message = format!("`{}` in an update: {error}", error.field);
+                return Err(Violation::new(Code::WrongType, message));
+            }
+        }
+    }
+    Ok(decoded)
+}

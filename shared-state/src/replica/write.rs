@@ -1,0 +1,264 @@
+//! Local writes: decided, shown at once, queued.
+
+use std::time::Duration;
+
+use crate::protocol::{Code, Reject, client};
+use crate::replica::held::Held;
+use crate::replica::pending::{Both, Pending, Reads, Sent};
+use crate::replica::{Origin, Phase, Rejected, Replica, WriteError, WriteId};
+use crate::state::{FieldId, SharedState, Timing, canonical_update};
+
+impl<S: SharedState> Replica<S> {
+    /// Writes a change: all of `updates` or nothing. The view has it when this returns.
+    ///
+    /// The answer comes by [`poll_answer`](Self::poll_answer) under the returned id, which this write may share
+    /// with an earlier one that it was folded into. An empty change is answered with the present version.
+    ///
+    /// # Errors
+    /// A rule does not hold, a field is read-only, a value has no JSON form, or the queue is full. Nothing was
+    /// changed.
+    pub fn write(&mut self, now: Duration, updates: Vec<S::Update>) -> Result<WriteId, WriteError> {
+        self.submit(now, updates, None)
+    }
+
+    /// Writes a change that depends on what `reads` held: it is refused, by its answer, if one of these fields
+    /// was changed by somebody else before the server has it.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn write_if_unchanged(
+        &mut self,
+        now: Duration,
+        updates: Vec<S::Update>,
+        reads: Vec<FieldId>,
+    ) -> Result<WriteId, WriteError> {
+        self.submit(now, updates, Some(reads))
+    }
+
+    fn submit(
+        &mut self,
+        now: Duration,
+        updates: Vec<S::Update>,
+        reads: Option<Vec<FieldId>>,
+    ) -> Result<WriteId, WriteError> {
+        if updates.is_empty() {
+            let id = self.new_id();
+            self.answers.push_back((id, Ok(self.version)));
+            return Ok(id);
+        }
+        if let Some(update) = updates.iter().find(|update| S::read_only(update)) {
+            return Err(WriteError::ReadOnly { field: S::FIELDS[S::field(update)].name });
+        }
+        let updates = updates.iter().map(both::<S>).collect::<Result<Vec<_>, _>>()?;
+        let folded = match (&updates[..], &reads) {
+            ([one], None) => self.folded(one)?,
+            _ => None,
+        };
+        if folded.is_none() {
+            self.check_room(&updates)?;
+        }
+        self.show(&updates)?;
+        let id = match folded {
+            Some(folded) => self.fold(now, folded),
+            None => self.enqueue(now, updates, reads),
+        };
+        self.pump();
+        Ok(id)
+    }
+
+    /// Whether the queue has room for a change.
+    fn check_room(&self, updates: &[Both<S>]) -> Result<(), WriteError> {
+        let bytes: usize = updates.iter().map(|update| update.encoded.as_str().len()).sum();
+        let (changes, limits) = (self.pending(), &self.config);
+        if changes >= limits.max_changes {
+            Err(WriteError::QueueFull { limit: limits.max_changes, unit: "changes" })
+        } else if self.queue.bytes() + bytes > limits.max_bytes {
+            Err(WriteError::QueueFull { limit: limits.max_bytes, unit: "bytes" })
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Applies a change to the view, if it breaks no rule.
+    fn show(&mut self, updates: &[Both<S>]) -> Result<(), WriteError> {
+        let mut inverses = Vec::with_capacity(updates.len());
+        for update in updates {
+            inverses.push(self.view.apply(update.typed.clone()));
+        }
+        let mut verdict = inverses.iter().try_for_each(|touched| self.view.check(touched));
+        if S::HAS_RULE && verdict.is_ok() {
+            verdict = self.view.check_rule();
+        }
+        if let Err(invalid) = verdict {
+            for inverse in inverses.into_iter().rev() {
+                self.view.apply(inverse);
+            }
+            return Err(invalid.into());
+        }
+        let shown = updates.iter().map(|update| update.typed.clone()).collect();
+        self.event(Origin::Local, None, None, shown);
+        Ok(())
+    }
+
+    /// The update that a plain write makes together with one of the same field that was not sent yet, if there
+    /// is one that it folds into.
+    fn folded(&mut self, update: &Both<S>) -> Result<Option<Both<S>>, WriteError> {
+        let field = S::field(&update.typed);
+        let waiting = match self.held.iter().position(|held| held.field == field) {
+            // With a rule over the whole state, what is sent last is what was written last.
+            Some(at) if S::HAS_RULE && at + 1 < self.held.len() => None,
+            Some(at) => Some(&self.held[at].update),
+            None if S::HAS_RULE && !self.held.is_empty() => None,
+            None => self.queue.foldable(field, S::HAS_RULE).map(|change| &change.updates[0]),
+        };
+        let Some(waiting) = waiting else { return Ok(None) };
+        let mut typed = waiting.typed.clone();
+        if !S::coalesce(&mut typed, &update.typed) { Ok(None) } else { both::<S>(&typed).map(Some) }
+    }
+
+    /// Puts a folded update in the place of the one that waits.
+    fn fold(&mut self, now: Duration, folded: Both<S>) -> WriteId {
+        let field = S::field(&folded.typed);
+        if let Some(held) = self.held.iter_mut().find(|held| held.field == field) {
+            if let Timing::Debounce { wait, .. } = S::timing(&folded.typed) {
+                held.due = (now + wait).min(held.latest);
+            }
+            held.update = folded;
+            return held.id;
+        }
+        match self.queue.replace(field, S::HAS_RULE, folded) {
+            Ok(id) => id,
+            // What was found a moment ago is still there.
+            Err(folded) => self.enqueue(now, vec![folded], None),
+        }
+    }
+
+    /// Queues a change, or keeps it back if its timing says so.
+    fn enqueue(&mut self, now: Duration, mut updates: Vec<Both<S>>, reads: Option<Vec<FieldId>>) -> WriteId {
+        let fields = fields_of(&updates);
+        if S::HAS_RULE {
+            // The rule saw what is kept back: others must see it no later.
+            while !self.held.is_empty() {
+                self.release(0, now);
+            }
+        }
+        self.release_fields(&fields, now);
+        self.release_fields(reads.as_deref().unwrap_or_default(), now);
+        for field in &fields {
+            self.touching[*field] += 1;
+        }
+        let id = self.new_id();
+        if updates.len() == 1 && reads.is_none() {
+            let field = fields[0];
+            let timing = S::timing(&updates[0].typed);
+            if let Some((due, latest)) = self.keep_until(field, timing, now) {
+                let update = updates.remove(0);
+                self.held.push(Held { id, field, update, due, latest });
+                return id;
+            }
+            self.sent_at[field] = Some(now);
+        }
+        let reads = reads.map(|fields| Reads { fields, stale: None });
+        self.queue.push(Pending { id, updates, reads, sent: None });
+        id
+    }
+
+    fn new_id(&mut self) -> WriteId {
+        self.next_write += 1;
+        WriteId(self.next_write)
+    }
+
+    /// Sends what may be sent.
+    pub(super) fn pump(&mut self) {
+        while self.phase == Phase::Live && self.queue.on_the_way() < self.window {
+            let Some(next) = self.queue.next_to_send() else { return };
+            if let Some(Reads { stale: Some(field), .. }) = next.reads {
+                self.refuse_stale(field);
+                continue;
+            }
+            let reads = match &next.reads {
+                // What it read holds own changes that are not confirmed yet: it is sent once they are.
+                Some(reads) if next.sent.is_none() => {
+                    let fields = reads.fields.clone();
+                    if self.queue.sent_touch(&fields) {
+                        return;
+                    }
+                    Some(fields)
+                }
+                Some(reads) => Some(reads.fields.clone()),
+                None => None,
+            };
+            let Some(next) = self.queue.next_to_send() else { return };
+            let (next_seq, version) = (self.next_seq, self.version);
+            let again = next.sent.is_some();
+            let Sent { seq, base } = *next.sent.get_or_insert(Sent { seq: next_seq, base: version });
+            self.next_seq = next_seq.max(seq + 1);
+            let names: Option<Vec<&str>> =
+                reads.map(|fields| fields.into_iter().map(|field| S::FIELDS[field].name).collect());
+            let updates = next.updates.iter().map(|update| update.encoded.as_str());
+            let frame = client::change(&self.room, seq, base, again, updates, names.as_deref());
+            self.frames.push_back(frame);
+            self.queue.next_was_sent();
+        }
+    }
+
+    /// The next transaction to send read what has changed since: it is refused here.
+    fn refuse_stale(&mut self, field: FieldId) {
+        let at = self.queue.on_the_way();
+        if let Some(change) = self.queue.take(at) {
+            let message = "somebody changed it before the transaction was sent";
+            let reject = Reject::new(Code::Conflict, message).in_field(S::FIELDS[field].name);
+            self.roll_back(change, Rejected(reject));
+        }
+    }
+
+    /// Takes a refused change out of the view and says so.
+    pub(super) fn roll_back(&mut self, change: Pending<S>, why: Rejected) {
+        let fields = self.forget(&change);
+        for &field in &fields {
+            self.rebuild(field);
+            self.mark_stale(field);
+        }
+        let restored = fields.iter().map(|field| self.view.current(*field)).collect();
+        self.event(Origin::RolledBack, None, None, restored);
+        self.answers.push_back((change.id, Err(why)));
+    }
+
+    /// A change leaves the queue: its fields, each once.
+    pub(super) fn forget(&mut self, change: &Pending<S>) -> Vec<FieldId> {
+        let fields = fields_of(&change.updates);
+        for field in &fields {
+            self.touching[*field] -= 1;
+        }
+        fields
+    }
+
+    /// A field changed under transactions that read it and are not sent yet.
+    pub(super) fn mark_stale(&mut self, field: FieldId) {
+        for change in self.queue.iter_mut().filter(|change| change.sent.is_none()) {
+            if let Some(reads) = &mut change.reads
+                && reads.fields.contains(&field)
+            {
+                reads.stale.get_or_insert(field);
+            }
+        }
+    }
+}
+
+/// The fields some updates touch, each once.
+fn fields_of<S: SharedState>(updates: &[Both<S>]) -> Vec<FieldId> {
+    let mut fields = Vec::with_capacity(updates.len());
+    for update in updates {
+        let field = S::field(&update.typed);
+        if !fields.contains(&field) {
+            fields.push(field);
+        }
+    }
+    fields
+}
+
+/// An update in both its forms: what is shown here is what everybody else will get.
+fn both<S: SharedState>(update: &S::Update) -> Result<Both<S>, WriteError> {
+    let (typed, encoded) = canonical_update::<S>(update).map_err(WriteError::Unsendable)?;
+    Ok(Both { typed, encoded })
+}
