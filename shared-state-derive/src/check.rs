@@ -226,7 +226,7 @@ pub(crate) fn model(cx: &Ctxt, model: &Model) {
                 Some(other) if *other != field.ident => cx.error(
                     at,
                     format_args!(
-                        "`{wire}` is the name of `{other}` on the wire already: give one of the two another name with \
+                        "the field `{other}` has the name `{wire}` on the wire already: give one of the two another name with \
                          `#[shared(rename = \"..\")]`"
                     ),
                 ),

@@ -173,6 +173,21 @@ pub(crate) fn last_segment(ty: &syn::Type) -> Option<&Ident> {
     }
 }
 
+/// The tokens, all at one place.
+pub(crate) fn at(span: Span, tokens: &TokenStream) -> TokenStream {
+    let moved = tokens.clone().into_iter().map(|tree| {
+        let mut tree = match tree {
+            TokenTree::Group(group) => {
+                TokenTree::Group(Group::new(group.delimiter(), at(span, &group.stream())))
+            }
+            other => other,
+        };
+        tree.set_span(span);
+        tree
+    });
+    moved.collect()
+}
+
 /// The tokens with `Self` replaced by `name`, at the same place.
 pub(crate) fn without_self(tokens: TokenStream, name: &Ident) -> TokenStream {
     tokens

@@ -1,5 +1,13 @@
 //! What generated code names. Not for anybody else: it changes without notice.
 
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap};
+
+use crate::state::{FieldId, SharedState};
+
 pub use regex_lite::Regex;
 pub use serde;
 pub use std::sync::LazyLock;
@@ -12,13 +20,53 @@ pub fn regex(pattern: &str) -> Regex {
     Regex::new(pattern).expect("the derive refuses a pattern that does not compile")
 }
 
+/// Writes a patch's field, if it is given.
+pub fn patch_entry<M: SerializeMap, T: Serialize>(
+    map: &mut M,
+    name: &'static str,
+    value: &Option<T>,
+) -> Result<(), M::Error> {
+    match value {
+        Some(value) => map.serialize_entry(name, value),
+        None => Ok(()),
+    }
+}
+
+/// Reads a patch's next name as the index of the field; `usize::MAX` if no field has it.
+pub fn patch_key<'de, S: SharedState, M: MapAccess<'de>>(map: &mut M) -> Result<Option<FieldId>, M::Error> {
+    struct Name<S>(PhantomData<S>);
+
+    impl<'de, S: SharedState> DeserializeSeed<'de> for Name<S> {
+        type Value = FieldId;
+
+        fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<FieldId, D::Error> {
+            deserializer.deserialize_identifier(self)
+        }
+    }
+
+    impl<S: SharedState> Visitor<'_> for Name<S> {
+        type Value = FieldId;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "the name of a field of `{}`", S::NAME)
+        }
+
+        fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<FieldId, E> {
+            Ok(S::field_named(name).unwrap_or(FieldId::MAX))
+        }
+    }
+
+    map.next_key_seed(Name::<S>(PhantomData))
+}
+
 /// Reads a patch's field: present means given, even when it is `null`.
-pub fn present<'de, T, D>(value: D) -> Result<Option<T>, D::Error>
-where
-    T: serde::Deserialize<'de>,
-    D: serde::Deserializer<'de>,
-{
-    T::deserialize(value).map(Some)
+pub fn patch_value<'de, M: MapAccess<'de>, T: Deserialize<'de>>(map: &mut M) -> Result<Option<T>, M::Error> {
+    map.next_value().map(Some)
+}
+
+/// Reads over what is not a field.
+pub fn patch_unknown<'de, M: MapAccess<'de>>(map: &mut M) -> Result<(), M::Error> {
+    map.next_value::<IgnoredAny>().map(drop)
 }
 
 /// A field index that the struct does not have.

@@ -1,4 +1,5 @@
 //! What the derive generates, used as an application and as the state machines use it.
+#![allow(clippy::unwrap_used)]
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -282,6 +283,10 @@ fn fields_are_listed_with_their_names_policies_and_timing() {
         ]
     );
     assert_eq!(Document::NAME, "Document");
+    let parts = Document::FIELDS[Document::LAYOUT.id()].parts.unwrap();
+    let parts: Vec<_> = parts().iter().map(|info| info.name).collect();
+    assert_eq!(parts, ["columns", "lineWidth", "redraws"]);
+    assert!(Document::FIELDS[Document::TITLE.id()].parts.is_none());
     assert_eq!(Document::timing(&Document::TITLE.set(String::new())), Timing::debounce(300, 3000));
     assert_eq!(Document::timing(&Document::TAGS.set(None)), Timing::debounce(1000, 2000));
     assert_eq!(
@@ -400,6 +405,7 @@ struct Local<S>(Rc<RefCell<S>>);
 
 impl<S: SharedState> Live<S> for Local<S> {
     type Receipt = String;
+    type Error = WriteError;
 
     fn read<R>(&self, look: impl FnOnce(&S) -> R) -> R {
         look(&self.0.borrow())
@@ -516,3 +522,11 @@ fn a_struct_in_a_function_derives() {
     assert_eq!(inside.boxed(), Some(Box::default()));
     assert_eq!(inside.unit(), L);
 }
+
+#[allow(unused_imports)]
+#[path = "../ui/pass/hostile_names.rs"]
+pub mod hostile_names;
+/// The strictest lints, clippy's among them, on generated code: the same files are UI tests.
+#[allow(dead_code)]
+#[path = "../ui/pass/strict.rs"]
+pub mod strict;

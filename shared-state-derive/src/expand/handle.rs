@@ -1,18 +1,16 @@
 //! The handle: the struct's own accessors over any backend.
 
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use quote::quote;
 
 use super::docs;
-use crate::model::{Field, Model, Policy};
+use crate::model::{Field, Model, Policy, at};
 
 pub(super) fn item(model: &Model) -> TokenStream {
     let Model { ident: state, vis, handle, live, .. } = model;
     let head = format!("A live [`{state}`]: an accessor for each field, over any backend `{live}`.");
-    let tail = format!(
-        "Dereferences to the backend for everything that is not a field. Where a field has the name of a method of the \
-         backend, the field's accessor is meant; reach the method by `(*handle).method()`."
-    );
+    let tail = "Dereferences to the backend for everything that is not a field. Where a field has the name of a method of the \
+         backend, the field's accessor is meant; reach the method by `(*handle).method()`.";
     quote! {
         #[doc = #head]
         ///
@@ -85,49 +83,52 @@ fn reader(model: &Model, field: &Field) -> TokenStream {
         Policy::Lww | Policy::Counter => {
             let docs =
                 docs::of(field, "A copy of the value as it is now; `read` looks at it without copying.");
+            let body = quote! {{
+                __state::Live::<#state>::read(&self.0, |__state| ::core::clone::Clone::clone(&__state.#ident))
+            }};
+            let body = at(field.span, &body);
             quote! {
                 #docs
                 #[must_use]
-                #vis fn #ident(&self) -> #ty {
-                    __state::Live::<#state>::read(&self.0, |__state| ::core::clone::Clone::clone(&__state.#ident))
-                }
+                #vis fn #ident(&self) -> #ty #body
             }
         }
         Policy::Nested => {
             let docs = docs::of(field, "The handle of the nested state.");
-            let within = quote_spanned!(field.span=> __state::Within<#live, #state, #ty>);
-            let inner = quote_spanned!(field.span=> <#ty as __state::SharedState>::Handle<#within>);
-            let new = quote_spanned!(field.span=> __state::Within::new);
+            let inner = quote!(<#ty as __state::SharedState>::Handle<__state::Within<#live, #state, #ty>>);
+            let inner = at(field.span, &inner);
+            let body = quote! {{
+                ::core::convert::From::from(__state::Within::new(::core::clone::Clone::clone(&self.0), #state::#key))
+            }};
+            let body = at(field.span, &body);
             quote! {
                 #docs
                 #[must_use]
-                #vis fn #ident(&self) -> #inner {
-                    ::core::convert::From::from(#new(::core::clone::Clone::clone(&self.0), #state::#key))
-                }
+                #vis fn #ident(&self) -> #inner #body
             }
         }
     }
 }
 
 fn writers(model: &Model, field: &Field) -> TokenStream {
-    let Model { ident: state, vis, krate, update, live, .. } = model;
+    let Model { ident: state, vis, update, live, .. } = model;
     let Field { ty, setter, adder, variant, .. } = field;
-    let policy = field.policy("set");
-    let result = quote!(::core::result::Result<#live::Receipt, #krate::WriteError>);
+    let result = quote!(::core::result::Result<#live::Receipt, #live::Error>);
     let set = {
         let docs = docs::of(field, "Sets the value. It shows at once.");
         let (parameter, value) = match field.is_string {
             true => (quote!(impl ::core::convert::Into<#ty>), quote!(::core::convert::Into::into(value))),
             false => (ty.clone(), quote!(value)),
         };
+        let value = field.policy.set(&value);
+        let body =
+            at(field.span, &quote!({ __state::Live::<#state>::write(&self.0, #update::#variant(#value)) }));
         quote! {
             #docs
             ///
             /// # Errors
             /// A rule does not hold, or the write cannot be taken; nothing was changed.
-            #vis fn #setter(&self, value: #parameter) -> #result {
-                __state::Live::<#state>::write(&self.0, #update::#variant(#policy(#value)))
-            }
+            #vis fn #setter(&self, value: #parameter) -> #result #body
         }
     };
     let add = (field.policy == Policy::Counter).then(|| {

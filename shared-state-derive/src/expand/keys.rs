@@ -1,10 +1,10 @@
 //! The typed field keys: `Document::TITLE`.
 
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use quote::quote;
 
 use super::docs;
-use crate::model::{Field, Model, Policy};
+use crate::model::{Field, Model, Policy, at};
 
 pub(super) fn implementation(model: &Model) -> TokenStream {
     let Model { ident: state, vis, update, .. } = model;
@@ -12,17 +12,18 @@ pub(super) fn implementation(model: &Model) -> TokenStream {
         let Field { index, ident, ty, key, variant, .. } = field;
         let policy = field.policy.path();
         let key_type = match field.policy {
-            Policy::Lww => quote_spanned!(field.span=> __state::Field<#state, #ty>),
+            Policy::Lww => quote!(__state::Field<#state, #ty>),
             Policy::Counter | Policy::Nested => {
-                quote_spanned!(field.span=> __state::Field<#state, #ty, __merge::#policy>)
+                quote!(__state::Field<#state, #ty, __merge::#policy>)
             }
         };
-        let new = quote_spanned!(field.span=> __state::Field::new);
+        let key_type = at(field.span, &key_type);
+        let key_value = quote!(__state::Field::new(#index, |__state| &__state.#ident, #update::#variant));
+        let key_value = at(field.span, &key_value);
         let docs = docs::of(field, &format!("The key of the field `{}`.", field.wire));
         quote! {
             #docs
-            #vis const #key: #key_type =
-                #new(#index, |__state| &__state.#ident, #update::#variant);
+            #vis const #key: #key_type = #key_value;
         }
     });
     quote! {

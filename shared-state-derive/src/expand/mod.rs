@@ -16,7 +16,7 @@ mod update;
 use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
 
-use crate::model::{Field, Model, Policy};
+use crate::model::{Field, Model, Policy, at};
 
 pub(crate) fn expand(model: &Model) -> TokenStream {
     let krate = &model.krate;
@@ -27,6 +27,7 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
         rules::checkers(model),
         state::implementation(model),
         update::serde(model),
+        patch::serde(model),
         keys::implementation(model),
         handle::implementations(model),
     ];
@@ -47,7 +48,7 @@ impl Field {
     /// type lacks is reported there, and once.
     fn policy(&self, item: &str) -> TokenStream {
         let ty = &self.ty;
-        let policy = self.policy.path();
+        let policy = at(self.span, &self.policy.path());
         let item = Ident::new(item, self.span);
         quote_spanned!(self.span=> <__merge::#policy as __merge::MergePolicy<#ty>>::#item)
     }
@@ -67,6 +68,15 @@ impl Policy {
             Self::Lww => quote!(Lww),
             Self::Counter => quote!(Counter),
             Self::Nested => quote!(Nested),
+        }
+    }
+
+    /// The operation that sets the whole field.
+    fn set(self, value: &TokenStream) -> TokenStream {
+        match self {
+            Self::Lww => value.clone(),
+            Self::Counter => quote!(__merge::CounterOp::Set(#value)),
+            Self::Nested => quote!(__merge::NestedOp::Set(#value)),
         }
     }
 }

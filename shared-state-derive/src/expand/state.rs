@@ -3,13 +3,13 @@
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 
-use crate::model::{Field, Model, Policy, Timing};
+use crate::model::{Field, Model, Policy, Timing, at};
 
 pub(super) fn implementation(model: &Model) -> TokenStream {
     let Model { ident: state, update, patch, handle, .. } = model;
     let name = quote::ToTokens::to_token_stream(state).to_string();
     let name = name.trim_start_matches("r#");
-    let infos = model.fields.iter().map(info);
+    let infos = each(model, info);
     let methods =
         [changing(model), checking(model), indexed(model), comparing(model), tracking(model), wire(model)];
     quote! {
@@ -35,27 +35,33 @@ fn info(field: &Field) -> TokenStream {
         Timing::Debounce { wait, max_wait } => quote!(.timing(__state::Timing::debounce(#wait, #max_wait))),
         Timing::Throttle { every } => quote!(.timing(__state::Timing::throttle(#every))),
     };
-    quote!(__state::FieldInfo::new(#wire, #policy)#read_only #timing)
+    let parts = (field.policy == Policy::Nested).then(|| {
+        let ty = &field.ty;
+        quote!(.parts(|| <#ty as __state::SharedState>::FIELDS))
+    });
+    quote!(__state::FieldInfo::new(#wire, #policy)#read_only #timing #parts)
 }
 
 /// `apply`, `diff`, `patch_updates`.
 fn changing(model: &Model) -> TokenStream {
     let Model { update, patch, .. } = model;
-    let apply = model.fields.iter().map(|field| {
+    let apply = each(model, |field| {
         let Field { ident, variant, .. } = field;
         let policy = field.policy("apply");
         quote!(#update::#variant(__op) => #update::#variant(#policy(&mut self.#ident, __op)),)
     });
-    let diff = model.fields.iter().map(|field| {
+    let diff = each(model, |field| {
         let Field { ident, variant, .. } = field;
         let policy = field.policy("diff");
         quote!(#policy(&__old.#ident, &__new.#ident, &mut |__op| __out.push(#update::#variant(__op)));)
     });
-    let patched = model.fields.iter().map(|field| {
+    let patched = each(model, |field| {
         let Field { ident, variant, .. } = field;
-        let policy = field.policy("set");
         let push = match field.policy {
-            Policy::Lww | Policy::Counter => quote!(__out.push(#update::#variant(#policy(__value)));),
+            Policy::Lww | Policy::Counter => {
+                let set = field.policy.set(&quote!(__value));
+                quote!(__out.push(#update::#variant(#set));)
+            }
             Policy::Nested => {
                 let nested = field.nested("patch_updates");
                 quote! {
@@ -87,9 +93,8 @@ fn changing(model: &Model) -> TokenStream {
 /// `HAS_RULE`, `check`, `check_rule`, `validate`.
 fn checking(model: &Model) -> TokenStream {
     let Model { update, rule, .. } = model;
-    let nested = || model.fields.iter().filter(|field| field.policy == Policy::Nested);
     let own = rule.is_some();
-    let inner = nested().map(|field| {
+    let inner = each_nested(model, |field| {
         let nested = field.nested("HAS_RULE");
         quote!(|| #nested)
     });
@@ -104,19 +109,20 @@ fn checking(model: &Model) -> TokenStream {
     };
     let arms = model.fields.iter().filter_map(|field| {
         let Field { ident, variant, .. } = field;
+        let at_type = |arm: TokenStream| Some(at(field.span, &arm));
         let in_field = in_field(field);
         match (rules(field), field.policy) {
             (Some(rules), Policy::Nested) => {
                 let policy = field.policy("check");
-                Some(quote! {
+                at_type(quote! {
                     #update::#variant(__op) => { #rules?; #policy(&self.#ident, __op)#in_field }
                 })
             }
             (None, Policy::Nested) => {
                 let policy = field.policy("check");
-                Some(quote!(#update::#variant(__op) => #policy(&self.#ident, __op)#in_field,))
+                at_type(quote!(#update::#variant(__op) => #policy(&self.#ident, __op)#in_field,))
             }
-            (Some(rules), _) => Some(quote!(#update::#variant(_) => #rules,)),
+            (Some(rules), _) => at_type(quote!(#update::#variant(_) => #rules,)),
             (None, _) => None,
         }
     });
@@ -125,12 +131,12 @@ fn checking(model: &Model) -> TokenStream {
         let at = proc_macro2::Span::call_site().located_at(syn::spanned::Spanned::span(rule));
         quote_spanned!(at=> __state::rules::state(#rule(self))?;)
     });
-    let inner_rules = nested().map(|field| {
+    let inner_rules = each_nested(model, |field| {
         let Field { ident, .. } = field;
         let (nested, in_field) = (field.nested("check_rule"), in_field(field));
         quote!(#nested(&self.#ident)#in_field?;)
     });
-    let all = model.fields.iter().map(|field| {
+    let all = each(model, |field| {
         let Field { ident, .. } = field;
         let rules = rules(field).map(|rules| quote!(#rules?;));
         let inner = (field.policy == Policy::Nested).then(|| {
@@ -160,24 +166,24 @@ fn checking(model: &Model) -> TokenStream {
 /// `field`, `field_named`, `current`, `copy_field`, `encode_field`: what goes by a field's index.
 fn indexed(model: &Model) -> TokenStream {
     let Model { update, .. } = model;
-    let field_of =
-        model.fields.iter().map(|Field { index, variant, .. }| quote!(#update::#variant(_) => #index,));
-    let current = model.fields.iter().map(|field| {
+    let field_of = each(model, |Field { index, variant, .. }| quote!(#update::#variant(_) => #index,));
+    let current = each(model, |field| {
         let Field { index, ident, variant, .. } = field;
-        let policy = field.policy("set");
-        quote!(#index => #update::#variant(#policy(::core::clone::Clone::clone(&self.#ident))),)
+        let set = field.policy.set(&quote!(::core::clone::Clone::clone(&self.#ident)));
+        quote!(#index => #update::#variant(#set),)
     });
-    let copied = model.fields.iter().map(|Field { index, ident, .. }| {
-        quote!(#index => ::core::clone::Clone::clone_from(&mut self.#ident, &__from.#ident),)
-    });
-    let encoded = model.fields.iter().map(|field| {
+    let copied = each(
+        model,
+        |Field { index, ident, .. }| quote!(#index => ::core::clone::Clone::clone_from(&mut self.#ident, &__from.#ident),),
+    );
+    let encoded = each(model, |field| {
         let Field { index, ident, .. } = field;
         let serialize = quote_spanned!(field.span=> __p::serde::Serialize::serialize);
         quote!(#index => #serialize(&self.#ident, __serializer),)
     });
     // The trait's own `field_named` knows the wire names only.
     let named = model.fields.iter().any(|field| !field.aliases.is_empty()).then(|| {
-        let arms = model.fields.iter().map(|field| {
+        let arms = each(model, |field| {
             let (index, names) = (field.index, names(field));
             quote!(#names => ::core::option::Option::Some(#index),)
         });
@@ -212,21 +218,21 @@ fn indexed(model: &Model) -> TokenStream {
 /// `hides`, `coalesce`, `timing`, `read_only`: what is asked of updates alone.
 fn comparing(model: &Model) -> TokenStream {
     let Model { update, .. } = model;
-    let pairs = |method: &str| {
-        let arms = model.fields.iter().map(|field| {
-            let variant = &field.variant;
-            let policy = field.policy(method);
-            quote!((#update::#variant(__a), #update::#variant(__b)) => #policy(__a, __b),)
-        });
-        let rest = (model.fields.len() > 1).then(|| quote!(_ => false));
-        quote!(#(#arms)* #rest)
+    let this = quote!(<Self as __state::SharedState>);
+    let pair = |field: &Field, method: &str| {
+        let (variant, policy) = (&field.variant, field.policy(method));
+        quote!((#update::#variant(__a), #update::#variant(__b)) => #policy(__a, __b),)
     };
-    let (hides, coalesce) = (pairs("hides"), pairs("coalesce"));
+    // A later set always hides an earlier one.
+    let hides = each_but_lww(model, |field| pair(field, "hides"));
+    let hides = closed(hides.collect(), model, &quote!((__a, __b) => #this::field(__a) == #this::field(__b)));
+    let coalesce = each(model, |field| pair(field, "coalesce"));
+    let other = (model.fields.len() > 1).then(|| quote!(_ => false));
+    let coalesce = quote!(#(#coalesce)* #other);
     // Only a nested update has a timing or a restriction of its own; the others have their field's.
-    let nested = || model.fields.iter().filter(|field| field.policy == Policy::Nested);
     let field =
         quote!(<Self as __state::SharedState>::FIELDS[<Self as __state::SharedState>::field(__update)]);
-    let timing = nested().map(|field| {
+    let timing = each_nested(model, |field| {
         let (index, variant, policy) = (field.index, &field.variant, field.policy("timing"));
         quote! {
             #update::#variant(__op) => {
@@ -235,7 +241,7 @@ fn comparing(model: &Model) -> TokenStream {
         }
     });
     let timing = closed(timing.collect(), model, &quote!(_ => #field.timing));
-    let read_only = nested().map(|field| {
+    let read_only = each_nested(model, |field| {
         let (variant, policy) = (&field.variant, field.policy("read_only"));
         match field.read_only {
             true => quote!(#update::#variant(_) => true,),
@@ -262,11 +268,16 @@ fn comparing(model: &Model) -> TokenStream {
 /// `touch`, `delta`.
 fn tracking(model: &Model) -> TokenStream {
     let Model { update, .. } = model;
-    let touch = model.fields.iter().map(|field| {
+    let touch = each_nested(model, |field| {
         let (index, variant, policy) = (field.index, &field.variant, field.policy("touch"));
         quote!(#update::#variant(__op) => #policy(__track.part_mut(#index, __version), __op, __version),)
     });
-    let delta = model.fields.iter().map(|field| {
+    // Only a nested value is touched in parts.
+    let whole = quote! {
+        _ => __track.part_mut(<Self as __state::SharedState>::field(__touched), __version).set_whole(__version)
+    };
+    let touch = closed(touch.collect(), model, &whole);
+    let delta = each(model, |field| {
         let Field { index, ident, variant, .. } = field;
         let policy = field.policy("delta");
         quote! {
@@ -277,7 +288,7 @@ fn tracking(model: &Model) -> TokenStream {
     });
     quote! {
         fn touch(__track: &mut __merge::Track, __touched: &#update, __version: ::core::primitive::u64) {
-            match __touched { #(#touch)* }
+            match __touched { #touch }
         }
         fn delta(
             &self,
@@ -293,15 +304,14 @@ fn tracking(model: &Model) -> TokenStream {
 /// `address`, `encode`, `decode`.
 fn wire(model: &Model) -> TokenStream {
     let Model { update, .. } = model;
-    let ops = |call: &str, arguments: &TokenStream| {
-        let arms = model.fields.iter().map(|field| {
-            let (variant, policy) = (&field.variant, field.policy(call));
-            quote!(#update::#variant(__op) => #policy(__op, #arguments),)
-        });
-        arms.collect::<TokenStream>()
+    let op = |field: &Field, method: &str, argument: &TokenStream| {
+        let (variant, policy) = (&field.variant, field.policy(method));
+        quote!(#update::#variant(__op) => #policy(__op, #argument),)
     };
-    let (address, encode) = (ops("address", &quote!(__path)), ops("encode", &quote!(__serializer)));
-    let decode = model.fields.iter().map(|field| {
+    let address = each_but_lww(model, |field| op(field, "address", &quote!(__path)));
+    let address = closed(address.collect(), model, &quote!(_ => ::core::option::Option::None));
+    let encode = each(model, |field| op(field, "encode", &quote!(__serializer)));
+    let decode = each(model, |field| {
         let (variant, policy, names) = (&field.variant, field.policy("decode"), names(field));
         quote!(#names => #policy(__path, __op, __value).map(#update::#variant),)
     });
@@ -318,7 +328,7 @@ fn wire(model: &Model) -> TokenStream {
             __update: &#update,
             __serializer: __S,
         ) -> ::core::result::Result<__S::Ok, __S::Error> {
-            match __update { #encode }
+            match __update { #(#encode)* }
         }
         fn decode<'de, __D: __p::serde::Deserializer<'de>>(
             mut __path: __state::Path<'_>,
@@ -335,6 +345,24 @@ fn wire(model: &Model) -> TokenStream {
             __decoded.map_err(|__error| __error.in_field(&__name))
         }
     }
+}
+
+/// What `part` makes of each field, all of it at the field's type: whatever the type lacks is reported there.
+fn each(model: &Model, part: impl Fn(&Field) -> TokenStream) -> impl Iterator<Item = TokenStream> {
+    model.fields.iter().map(move |field| at(field.span, &part(field)))
+}
+
+/// What `part` makes of each nested field.
+fn each_nested(model: &Model, part: impl Fn(&Field) -> TokenStream) -> impl Iterator<Item = TokenStream> {
+    let nested = model.fields.iter().filter(|field| field.policy == Policy::Nested);
+    nested.map(move |field| at(field.span, &part(field)))
+}
+
+/// What `part` makes of each field that is not plain. What the last writer's policy says is known here and is
+/// left to a last arm: plain fields are the most, and each mention of a policy costs the compiler.
+fn each_but_lww(model: &Model, part: impl Fn(&Field) -> TokenStream) -> impl Iterator<Item = TokenStream> {
+    let others = model.fields.iter().filter(|field| field.policy != Policy::Lww);
+    others.map(move |field| at(field.span, &part(field)))
 }
 
 /// The names a field is read by, as a pattern.

@@ -4,13 +4,14 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 
 use super::docs;
-use crate::model::{Field, Model, Policy};
+use crate::model::{Field, Model, Policy, at};
 
 pub(super) fn item(model: &Model) -> TokenStream {
     let Model { ident: state, vis, krate, update, .. } = model;
     let variants = model.fields.iter().map(|field| {
         let Field { ty, variant, .. } = field;
         // Spelled out where it can be, so that the documentation reads `Title(String)`.
+        let krate = at(field.span, krate);
         let op = match field.policy {
             Policy::Lww => ty.clone(),
             Policy::Counter => quote_spanned!(field.span=> #krate::merge::CounterOp<#ty>),

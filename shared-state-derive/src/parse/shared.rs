@@ -124,8 +124,7 @@ fn one(cx: &Ctxt, found: &mut FieldAttrs, meta: &ParseNestedMeta<'_>, name: &Ide
                 Error::new_spanned(
                     name,
                     format_args!(
-                        "`{other}` is not available yet: without it the field is set as a whole, and the last writer \
-                         wins"
+                        "`{other}` is not available yet: remove it, and the field is set as a whole, the last writer winning"
                     ),
                 )
             } else if other == "crate" {

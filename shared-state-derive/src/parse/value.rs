@@ -11,7 +11,7 @@ pub(super) fn expr(meta: &ParseNestedMeta<'_>, example: &str) -> Result<Expr> {
     if meta.input.peek(Token![=]) {
         return meta.value()?.parse();
     }
-    let found = if meta.input.peek(token::Paren) { "found parentheses" } else { "it has none" };
+    let found = if meta.input.peek(token::Paren) { "found parentheses" } else { "found none" };
     skip(meta.input)?;
     Err(meta.error(format_args!("expected a value, {found}: write `{example}`")))
 }
@@ -80,6 +80,11 @@ pub(super) fn duration(meta: &ParseNestedMeta<'_>, name: &str, example: &str) ->
         "ms" => 1,
         "s" => 1_000,
         "m" => 60_000,
+        fraction if fraction.starts_with(['.', ',']) => {
+            return refuse(format!(
+                "expected a whole number, found `{value}`: use a smaller unit, as in `{example}`"
+            ));
+        }
         "" => {
             return refuse(format!(
                 "`{value}` has no unit: write \"{value}ms\", \"{value}s\" or \"{value}m\""

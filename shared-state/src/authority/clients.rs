@@ -1,19 +1,21 @@
 //! What each client was answered, so that a change sent again is answered again and not applied again.
 //!
 //! Bounded twice. Per client, the last `window` answers are kept: a client has at most that many unanswered
-//! changes. Per room, `limit` clients are kept; the one whose last accepted change is oldest is forgotten
-//! first, and the version of that change is remembered as `forgotten`. A change from an unknown client that was
-//! first sent at a version below `forgotten` may be one that was applied before the client was forgotten: it is
-//! refused as uncertain, never guessed.
+//! changes. Per room, `limit` clients are kept, and those that are in the room beyond it; of the absent ones, the
+//! one whose last accepted change is oldest is forgotten first, and the version of that change is remembered as
+//! `forgotten`. A change that an unknown client sends again, and first sent at a version below `forgotten`, may
+//! have been applied before the client was forgotten: it is refused as uncertain, never guessed.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use crate::protocol::{ClientId, Code, Outcome, Reject};
+use crate::protocol::{ClientId, Code, Outcome, Outcomes, Reject};
 
 #[derive(Debug)]
 pub(super) struct ClientTable {
     entries: HashMap<ClientId, Answered>,
-    /// (version of the last accepted change, client): the first is forgotten first.
+    /// How many sessions each client has in the room.
+    present: HashMap<ClientId, usize>,
+    /// Absent clients as (version of the last accepted change, client): the first is forgotten first.
     by_age: BTreeSet<(u64, ClientId)>,
     limit: usize,
     window: usize,
@@ -22,6 +24,8 @@ pub(super) struct ClientTable {
 
 #[derive(Debug, Default)]
 struct Answered {
+    /// The value of `forgotten` when the client became known: what it first sent before that is uncertain.
+    since: u64,
     last: u64,
     version: u64,
     outcomes: VecDeque<(u64, Outcome)>,
@@ -34,12 +38,15 @@ pub(super) enum Known {
     New,
     /// Decided before.
     Before(Outcome),
+    /// It may have been decided by a server that has forgotten the client since.
+    Uncertain,
 }
 
 impl ClientTable {
     pub(super) fn new(limit: usize, window: usize) -> Self {
         Self {
             entries: HashMap::new(),
+            present: HashMap::new(),
             by_age: BTreeSet::new(),
             limit: limit.max(1),
             window: window.max(1),
@@ -47,19 +54,45 @@ impl ClientTable {
         }
     }
 
-    /// What became of change `seq` of `client`, first sent at version `base`.
-    pub(super) fn look_up(&self, client: &ClientId, seq: u64, base: u64) -> Known {
-        let Some(entry) = self.entries.get(client) else {
-            return if self.forgotten > base {
-                let message = "the client was away longer than its changes are remembered";
-                Known::Before(Outcome::Rejected(Reject::new(Code::Uncertain, message)))
-            } else {
-                Known::New
-            };
-        };
-        if seq > entry.last {
-            return Known::New;
+    /// A session of this client begins: it is not forgotten while it is here.
+    pub(super) fn enter(&mut self, client: &ClientId) {
+        *self.present.entry(client.clone()).or_default() += 1;
+        if let Some(entry) = self.entries.get(client) {
+            self.by_age.remove(&(entry.version, client.clone()));
         }
+    }
+
+    /// A session of this client ends.
+    pub(super) fn exit(&mut self, client: &ClientId) {
+        if let Some(sessions) = self.present.get_mut(client) {
+            *sessions -= 1;
+            if *sessions > 0 {
+                return;
+            }
+        }
+        self.present.remove(client);
+        if let Some(entry) = self.entries.get(client) {
+            self.by_age.insert((entry.version, client.clone()));
+        }
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        while self.entries.len() > self.limit
+            && let Some((version, oldest)) = self.by_age.pop_first()
+        {
+            self.forgotten = self.forgotten.max(version);
+            self.entries.remove(&oldest);
+        }
+    }
+
+    /// What became of change `seq` of `client`, which it first sent at version `base` and, if so, sends `again`.
+    pub(super) fn look_up(&self, client: &ClientId, seq: u64, base: u64, again: bool) -> Known {
+        let entry = self.entries.get(client);
+        let since = entry.map_or(self.forgotten, |entry| entry.since);
+        let Some(entry) = entry.filter(|entry| seq <= entry.last) else {
+            return if again && since > base { Known::Uncertain } else { Known::New };
+        };
         let at = entry.outcomes.partition_point(|(known, _)| *known < seq);
         match entry.outcomes.get(at) {
             Some((known, outcome)) if *known == seq => Known::Before(outcome.clone()),
@@ -67,6 +100,7 @@ impl ClientTable {
             _ if at == 0 && entry.outcomes.len() >= self.window => Known::Before(Outcome::Rejected(
                 Reject::new(Code::Uncertain, "the change is older than the answers that are kept"),
             )),
+            _ if entry.since > base => Known::Uncertain,
             // Decided, and not accepted, or the log would have it.
             _ => Known::Before(Outcome::Rejected(Reject::new(
                 Code::Refused,
@@ -77,32 +111,30 @@ impl ClientTable {
 
     /// Notes what became of a change that was new.
     pub(super) fn note(&mut self, client: &ClientId, seq: u64, outcome: Outcome) {
-        let entry = self.entries.entry(client.clone()).or_insert_with(|| {
-            self.by_age.insert((0, client.clone()));
-            Answered::default()
-        });
+        let since = self.forgotten;
+        let entry =
+            self.entries.entry(client.clone()).or_insert_with(|| Answered { since, ..Answered::default() });
         entry.last = entry.last.max(seq);
+        let before = entry.version;
         if let Outcome::Accepted(version) = outcome {
-            self.by_age.remove(&(entry.version, client.clone()));
             entry.version = version;
-            self.by_age.insert((version, client.clone()));
         }
+        let after = entry.version;
         entry.outcomes.push_back((seq, outcome));
         if entry.outcomes.len() > self.window {
             entry.outcomes.pop_front();
         }
-        while self.entries.len() > self.limit
-            && let Some((version, oldest)) = self.by_age.pop_first()
-        {
-            self.forgotten = self.forgotten.max(version);
-            self.entries.remove(&oldest);
+        if !self.present.contains_key(client) {
+            self.by_age.remove(&(before, client.clone()));
+            self.by_age.insert((after, client.clone()));
+            self.forget();
         }
     }
 
-    /// The last answered sequence number, and the answers after `acked` that a state of `version` may carry:
-    /// everything in order up to the first change that is accepted but not in that state.
-    pub(super) fn answers(&self, client: &ClientId, acked: u64, version: u64) -> (u64, Vec<(u64, Outcome)>) {
-        let Some(entry) = self.entries.get(client) else { return (0, Vec::new()) };
+    /// The answers after `acked` that a state of `version` may carry: everything in order up to the first change
+    /// that is accepted but not in that state.
+    pub(super) fn answers(&self, client: &ClientId, acked: u64, version: u64) -> Outcomes {
+        let Some(entry) = self.entries.get(client) else { return Outcomes::default() };
         let start = entry.outcomes.partition_point(|(seq, _)| *seq <= acked);
         let answers: Vec<_> = entry
             .outcomes
@@ -118,17 +150,18 @@ impl ClientTable {
             // The first answer kept is not in the state yet: nothing is known to be answered beyond `acked`.
             None => acked,
         };
-        (last, answers)
+        Outcomes { last, since: entry.since, answers }
     }
 
-    /// Every client with its last sequence number and its accepted changes, for a snapshot.
-    pub(super) fn accepted(&self) -> impl Iterator<Item = (&ClientId, u64, Vec<(u64, u64)>)> {
+    /// Every client with the version it is known since, its last sequence number and its accepted changes, for a
+    /// snapshot.
+    pub(super) fn accepted(&self) -> impl Iterator<Item = (&ClientId, u64, u64, Vec<(u64, u64)>)> {
         self.entries.iter().map(|(client, entry)| {
             let accepted = entry.outcomes.iter().filter_map(|(seq, outcome)| match outcome {
                 Outcome::Accepted(version) => Some((*seq, *version)),
                 Outcome::Rejected(_) => None,
             });
-            (client, entry.last, accepted.collect())
+            (client, entry.since, entry.last, accepted.collect())
         })
     }
 
@@ -143,12 +176,13 @@ impl ClientTable {
     }
 
     /// Takes over what a snapshot kept of a client.
-    pub(super) fn restore(&mut self, client: ClientId, last: u64, accepted: &[(u64, u64)]) {
+    pub(super) fn restore(&mut self, client: ClientId, since: u64, last: u64, accepted: &[(u64, u64)]) {
         for (seq, version) in accepted {
             self.note(&client, *seq, Outcome::Accepted(*version));
         }
         if let Some(entry) = self.entries.get_mut(&client) {
             entry.last = entry.last.max(last);
+            entry.since = since;
         }
     }
 }
@@ -158,7 +192,7 @@ mod tests {
     use super::*;
 
     fn accepted(table: &ClientTable, client: &ClientId, seq: u64, base: u64) -> Option<u64> {
-        match table.look_up(client, seq, base) {
+        match table.look_up(client, seq, base, true) {
             Known::Before(Outcome::Accepted(version)) => Some(version),
             _ => None,
         }
@@ -172,11 +206,22 @@ mod tests {
         table.note(&b, 1, Outcome::Accepted(2));
         assert_eq!(accepted(&table, &a, 1, 0), Some(1));
         table.note(&c, 1, Outcome::Accepted(3));
-        assert!(matches!(
-            table.look_up(&a, 1, 0),
-            Known::Before(Outcome::Rejected(Reject { code: Code::Uncertain, .. }))
-        ));
-        assert!(matches!(table.look_up(&a, 2, 1), Known::New));
+        assert!(matches!(table.look_up(&a, 1, 0, true), Known::Uncertain));
+        assert!(matches!(table.look_up(&a, 2, 1, true), Known::New));
+        assert!(matches!(table.look_up(&a, 2, 0, false), Known::New));
+    }
+
+    #[test]
+    fn a_client_in_the_room_is_not_forgotten() {
+        let mut table = ClientTable::new(1, 4);
+        let [a, b] = ["a", "b"].map(ClientId::from);
+        table.enter(&a);
+        table.note(&a, 1, Outcome::Accepted(1));
+        table.note(&b, 1, Outcome::Accepted(2));
+        assert_eq!(accepted(&table, &a, 1, 0), Some(1));
+        table.exit(&a);
+        table.note(&b, 2, Outcome::Accepted(3));
+        assert_eq!(table.entries.len(), 1);
     }
 
     #[test]
@@ -186,10 +231,10 @@ mod tests {
         table.note(&a, 1, Outcome::Accepted(5));
         table.note(&a, 2, Outcome::Rejected(Reject::new(Code::Invalid, "")));
         table.note(&a, 3, Outcome::Accepted(7));
-        assert_eq!(table.answers(&a, 0, 6).0, 2);
-        assert_eq!(table.answers(&a, 0, 6).1.len(), 2);
-        assert_eq!(table.answers(&a, 1, 7).0, 3);
-        assert_eq!(table.answers(&a, 0, 4), (0, Vec::new()));
+        assert_eq!(table.answers(&a, 0, 6).last, 2);
+        assert_eq!(table.answers(&a, 0, 6).answers.len(), 2);
+        assert_eq!(table.answers(&a, 1, 7).last, 3);
+        assert_eq!(table.answers(&a, 0, 4), Outcomes::default());
     }
 
     #[test]
@@ -201,7 +246,7 @@ mod tests {
         }
         assert_eq!(accepted(&table, &a, 7, 0), Some(7));
         assert!(matches!(
-            table.look_up(&a, 6, 0),
+            table.look_up(&a, 6, 0, true),
             Known::Before(Outcome::Rejected(Reject { code: Code::Uncertain, .. }))
         ));
     }

@@ -46,6 +46,7 @@ pub(super) fn entry(author: &Author, updates: &str) -> Bytes {
 
 #[derive(Serialize, Deserialize)]
 struct Client {
+    since: u64,
     last: u64,
     accepted: Vec<(u64, u64)>,
 }
@@ -162,7 +163,7 @@ impl<O: Outbox> Authority<O> {
         let clients = self
             .clients
             .accepted()
-            .map(|(client, last, accepted)| (client.to_string(), Client { last, accepted }))
+            .map(|(client, since, last, accepted)| (client.to_string(), Client { since, last, accepted }))
             .collect();
         let head = SnapshotHead { format: FORMAT, forgotten: self.clients.forgotten(), clients };
         let mut out = String::from("{\"head\":");
@@ -183,8 +184,8 @@ impl<O: Outbox> Authority<O> {
         if head.format != FORMAT {
             return Err(format!("format {} found, {FORMAT} expected", head.format));
         }
-        for (client, Client { last, accepted }) in head.clients {
-            self.clients.restore(ClientId::from(client), last, &accepted);
+        for (client, Client { since, last, accepted }) in head.clients {
+            self.clients.restore(ClientId::from(client), since, last, &accepted);
         }
         self.clients.restore_forgotten(head.forgotten);
         self.state.restore(body.data.get(), body.track.get())

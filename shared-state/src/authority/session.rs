@@ -82,6 +82,7 @@ impl<O: Outbox> Authority<O> {
     ) -> SessionId {
         let id = SessionId(self.next_session);
         self.next_session += 1;
+        self.clients.enter(&client);
         let known = resume.filter(|resume| resume.epoch == self.epoch);
         let mut session = Session {
             client,
@@ -106,7 +107,9 @@ impl<O: Outbox> Authority<O> {
 
     /// Lets a session out; gives its outbox back.
     pub fn leave(&mut self, id: SessionId) -> Option<O> {
-        self.sessions.remove(&id).map(|session| session.outbox)
+        let session = self.sessions.remove(&id)?;
+        self.clients.exit(&session.client);
+        Some(session.outbox)
     }
 
     /// The session's queue has room again: if it was behind, it is sent what it missed.
@@ -160,13 +163,11 @@ impl<O: Outbox> Authority<O> {
         session.flow = Flow::Live;
         let frame = match session.dialect {
             Dialect::V1 => {
-                let (last, answers) = self.clients.answers(&session.client, session.answered, bring.version);
-                session.answered = session.answered.max(last);
+                let outcomes = self.clients.answers(&session.client, session.answered, bring.version);
+                session.answered = session.answered.max(outcomes.last);
                 match bring.since {
-                    None => server::sync(&self.room, self.epoch, bring.version, &bring.text, last, &answers),
-                    Some(since) => {
-                        server::delta(&self.room, since, bring.version, &bring.text, last, &answers)
-                    }
+                    None => server::sync(&self.room, self.epoch, bring.version, &bring.text, &outcomes),
+                    Some(since) => server::delta(&self.room, since, bring.version, &bring.text, &outcomes),
                 }
             }
             Dialect::Hook if bring.since.is_none() && self.state.is_complete() => {

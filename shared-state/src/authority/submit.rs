@@ -86,7 +86,7 @@ impl<O: Outbox> Authority<O> {
             self.refuse(session, seq, Reject::new(Code::BadSequence, message));
             return Submitted::Answered;
         }
-        match self.clients.look_up(&client, seq, change.base) {
+        match self.clients.look_up(&client, seq, change.base, change.again) {
             Known::Before(Outcome::Accepted(version)) => {
                 match version.checked_sub(self.durable + 1) {
                     Some(ahead) => {
@@ -100,6 +100,13 @@ impl<O: Outbox> Authority<O> {
                 Submitted::Answered
             }
             Known::Before(Outcome::Rejected(reject)) => {
+                self.refuse(session, seq, reject);
+                Submitted::Answered
+            }
+            Known::Uncertain => {
+                let message = "the client was away longer than its changes are remembered";
+                let reject = Reject::new(Code::Uncertain, message);
+                self.clients.note(&client, seq, Outcome::Rejected(reject.clone()));
                 self.refuse(session, seq, reject);
                 Submitted::Answered
             }

@@ -66,6 +66,9 @@ pub struct ChangeRequest<'a> {
     pub seq: u64,
     /// The version the client had confirmed when it first sent the change.
     pub base: u64,
+    /// Whether the client may have sent it before.
+    #[serde(default)]
+    pub again: bool,
     /// A JSON array of updates, not yet looked into.
     #[serde(borrow)]
     pub updates: &'a RawValue,
@@ -92,31 +95,9 @@ pub enum ClientMessage<'a> {
     Pong,
 }
 
-fn payload<'a, T: Deserialize<'a>>(envelope: &Envelope<'a>) -> Result<T, Violation> {
-    let raw = envelope.payload.map_or("{}", RawValue::get);
-    serde_json::from_str(raw).map_err(|error| {
-        Violation::new(Code::BadMessage, format!("`{}` has a wrong payload: {error}", envelope.kind))
-    })
-}
-
 fn epoch(text: &str) -> Result<u64, Violation> {
     u64::from_str_radix(text, 16)
         .map_err(|_| Violation::new(Code::BadMessage, "an epoch is 16 hexadecimal digits"))
-}
-
-impl<'a> Envelope<'a> {
-    /// Reads the envelope of a frame.
-    ///
-    /// # Errors
-    /// The frame is not JSON, or not an object with a `type`.
-    pub fn read(text: &'a str) -> Result<Self, Violation> {
-        serde_json::from_str(text).map_err(|error| match error.classify() {
-            serde_json::error::Category::Data => {
-                Violation::new(Code::BadMessage, format!("expected an object with a `type`: {error}"))
-            }
-            _ => Violation::new(Code::NotJson, format!("expected JSON text: {error}")),
-        })
-    }
 }
 
 impl<'a> ClientMessage<'a> {
@@ -126,24 +107,18 @@ impl<'a> ClientMessage<'a> {
     /// The type is unknown or the payload is not of its form.
     pub fn read(envelope: &Envelope<'a>) -> Result<Self, Violation> {
         Ok(match &*envelope.kind {
-            "hello" => Self::Hello(payload(envelope)?),
-            "room:join" => Self::Join(match payload::<WireJoin<'_>>(envelope)?.resume {
+            "hello" => Self::Hello(envelope.content()?),
+            "room:join" => Self::Join(match envelope.content::<WireJoin<'_>>()?.resume {
                 Some(WireResume { epoch: text, version, acked }) => {
                     Some(Resume { epoch: epoch(&text)?, version, acked })
                 }
                 None => None,
             }),
             "room:leave" => Self::Leave,
-            "state:change" => Self::Change(payload(envelope)?),
+            "state:change" => Self::Change(envelope.content()?),
             "ping" => Self::Ping,
             "pong" => Self::Pong,
-            other => {
-                let shown: String = other.chars().take(40).collect();
-                return Err(Violation::new(
-                    Code::UnknownMessage,
-                    format!("no message has the type `{shown}`"),
-                ));
-            }
+            _ => return Err(envelope.unknown()),
         })
     }
 }
@@ -162,6 +137,9 @@ pub enum Outcome {
 pub struct Outcomes {
     /// The highest sequence number of this client that the server has answered.
     pub last: u64,
+    /// The version since which the server knows this client. Of a change first sent before, and not among the
+    /// answers, it cannot say whether it was applied.
+    pub since: u64,
     /// Answers by sequence number, in order. Accepted ones are in the state they come with.
     pub answers: Vec<(u64, Outcome)>,
 }
@@ -183,12 +161,23 @@ impl WireReject<'_> {
     }
 }
 
-fn outcomes(last: u64, acks: Vec<(u64, u64)>, rejects: Vec<WireReject<'_>>) -> Outcomes {
+/// Absent members mean that nothing is to be said.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WireAnswers<'a> {
+    last: u64,
+    since: u64,
+    acks: Vec<(u64, u64)>,
+    #[serde(borrow)]
+    rejects: Vec<WireReject<'a>>,
+}
+
+fn outcomes(WireAnswers { last, since, acks, rejects }: WireAnswers<'_>) -> Outcomes {
     let accepted = acks.into_iter().map(|(seq, version)| (seq, Outcome::Accepted(version)));
     let rejected = rejects.into_iter().map(WireReject::read).map(|(seq, r)| (seq, Outcome::Rejected(r)));
     let mut answers: Vec<_> = accepted.chain(rejected).collect();
     answers.sort_by_key(|(seq, _)| *seq);
-    Outcomes { last, answers }
+    Outcomes { last, since, answers }
 }
 
 #[derive(Deserialize)]
@@ -198,12 +187,8 @@ struct WireSync<'a> {
     version: u64,
     #[serde(borrow)]
     data: &'a RawValue,
-    #[serde(default)]
-    last: u64,
-    #[serde(default)]
-    acks: Vec<(u64, u64)>,
     #[serde(borrow, default)]
-    rejects: Vec<WireReject<'a>>,
+    answers: WireAnswers<'a>,
 }
 
 #[derive(Deserialize)]
@@ -212,12 +197,8 @@ struct WireDelta<'a> {
     version: u64,
     #[serde(borrow)]
     updates: Vec<WireUpdate<'a>>,
-    #[serde(default)]
-    last: u64,
-    #[serde(default)]
-    acks: Vec<(u64, u64)>,
     #[serde(borrow, default)]
-    rejects: Vec<WireReject<'a>>,
+    answers: WireAnswers<'a>,
 }
 
 #[derive(Deserialize)]
@@ -336,39 +317,39 @@ impl<'a> ServerMessage<'a> {
         };
         match &*envelope.kind {
             "welcome" => {
-                let WireWelcome { id, heartbeat, window } = payload(envelope)?;
+                let WireWelcome { id, heartbeat, window } = envelope.content()?;
                 Ok(Self::Welcome { id, heartbeat, window })
             }
             "ping" => Ok(Self::Ping),
             "pong" => Ok(Self::Pong),
             "error" => {
-                let WireError { code, message } = payload(envelope)?;
+                let WireError { code, message } = envelope.content()?;
                 Ok(Self::Error(Violation { code: Code::from_text(&code), message }))
             }
             "state:sync" => {
-                let WireSync { epoch: text, version, data, last, acks, rejects } = payload(envelope)?;
-                let outcomes = outcomes(last, acks, rejects);
+                let WireSync { epoch: text, version, data, answers } = envelope.content()?;
+                let outcomes = outcomes(answers);
                 about_room(RoomMessage::Sync { epoch: epoch(&text)?, version, data, outcomes })
             }
             "state:delta" => {
-                let WireDelta { since, version, updates, last, acks, rejects } = payload(envelope)?;
-                let outcomes = outcomes(last, acks, rejects);
+                let WireDelta { since, version, updates, answers } = envelope.content()?;
+                let outcomes = outcomes(answers);
                 about_room(RoomMessage::Delta { since, version, updates, outcomes })
             }
             "state:change" => {
-                let WireChange { version, from, updates } = payload(envelope)?;
+                let WireChange { version, from, updates } = envelope.content()?;
                 about_room(RoomMessage::Change { version, from, updates })
             }
             "state:ack" => {
-                let WireAck { seq, version } = payload(envelope)?;
+                let WireAck { seq, version } = envelope.content()?;
                 about_room(RoomMessage::Answer(seq, Outcome::Accepted(version)))
             }
             "state:reject" => {
-                let (seq, reject) = payload::<WireReject<'_>>(envelope)?.read();
+                let (seq, reject) = envelope.content::<WireReject<'_>>()?.read();
                 about_room(RoomMessage::Answer(seq, Outcome::Rejected(reject)))
             }
             "room:error" => {
-                let WireError { code, message } = payload(envelope)?;
+                let WireError { code, message } = envelope.content()?;
                 about_room(RoomMessage::Error(Violation { code: Code::from_text(&code), message }))
             }
             _ => Ok(Self::Unknown),

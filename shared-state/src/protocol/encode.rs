@@ -65,18 +65,21 @@ pub mod client {
         frame("room:leave", Some(room), 8, |out| out.push_str("{}"))
     }
 
-    /// A change: `updates` are encoded updates, `reads` the names of the fields a transaction read.
+    /// A change: `updates` are encoded updates, `reads` the names of the fields a transaction read; `again`: it
+    /// may have been sent before.
     #[must_use]
     pub fn change<'a>(
         room: &str,
         seq: u64,
         base: u64,
+        again: bool,
         updates: impl Iterator<Item = &'a str> + Clone,
         reads: Option<&[&str]>,
     ) -> Frame {
         let size = updates.clone().map(|update| update.len() + 1).sum::<usize>() + 64;
         frame("state:change", Some(room), size, |out| {
-            put!(out, r#"{{"seq":{seq},"base":{base},"updates":["#);
+            put!(out, r#"{{"seq":{seq},"base":{base},"#);
+            out.push_str(if again { "\"again\":true,\"updates\":[" } else { "\"updates\":[" });
             for (index, update) in updates.enumerate() {
                 if index > 0 {
                     out.push(',');
@@ -114,7 +117,7 @@ pub mod client {
 /// Frames that the server sends.
 pub mod server {
     use super::{Frame, frame, string};
-    use crate::protocol::{Code, Limits, Outcome, Reject};
+    use crate::protocol::{Code, Limits, Outcome, Outcomes, Reject};
     use std::fmt::Write as _;
 
     /// The answer to `hello`.
@@ -135,44 +138,35 @@ pub mod server {
 
     /// The whole state: `data` is a JSON object.
     #[must_use]
-    pub fn sync(
-        room: &str,
-        epoch: u64,
-        version: u64,
-        data: &str,
-        last: u64,
-        outcomes: &[(u64, Outcome)],
-    ) -> Frame {
+    pub fn sync(room: &str, epoch: u64, version: u64, data: &str, outcomes: &Outcomes) -> Frame {
         frame("state:sync", Some(room), data.len() + 96, |out| {
             put!(out, r#"{{"epoch":"{epoch:016x}","version":{version},"data":{data}"#);
-            answers(out, last, outcomes);
+            answers(out, outcomes);
             out.push('}');
         })
     }
 
     /// What changed since a version: `updates` is a JSON array of updates.
     #[must_use]
-    pub fn delta(
-        room: &str,
-        since: u64,
-        version: u64,
-        updates: &str,
-        last: u64,
-        outcomes: &[(u64, Outcome)],
-    ) -> Frame {
+    pub fn delta(room: &str, since: u64, version: u64, updates: &str, outcomes: &Outcomes) -> Frame {
         frame("state:delta", Some(room), updates.len() + 96, |out| {
             put!(out, r#"{{"since":{since},"version":{version},"updates":{updates}"#);
-            answers(out, last, outcomes);
+            answers(out, outcomes);
             out.push('}');
         })
     }
 
-    fn answers(out: &mut String, last: u64, outcomes: &[(u64, Outcome)]) {
-        if last > 0 {
-            put!(out, ",\"last\":{last}");
+    /// The member `answers`, if there is anything to say.
+    fn answers(out: &mut String, Outcomes { last, since, answers }: &Outcomes) {
+        if *last == 0 && answers.is_empty() {
+            return;
+        }
+        put!(out, r#","answers":{{"last":{last}"#);
+        if *since > 0 {
+            put!(out, ",\"since\":{since}");
         }
         let mut open = false;
-        for (seq, outcome) in outcomes {
+        for (seq, outcome) in answers {
             if let Outcome::Accepted(version) = outcome {
                 out.push_str(if open { "," } else { ",\"acks\":[" });
                 put!(out, "[{seq},{version}]");
@@ -183,7 +177,7 @@ pub mod server {
             out.push(']');
         }
         open = false;
-        for (seq, outcome) in outcomes {
+        for (seq, outcome) in answers {
             if let Outcome::Rejected(reject) = outcome {
                 out.push_str(if open { "," } else { ",\"rejects\":[" });
                 rejection(out, *seq, reject);
@@ -193,6 +187,7 @@ pub mod server {
         if open {
             out.push(']');
         }
+        out.push('}');
     }
 
     /// One accepted change of somebody: `updates` is a JSON array of updates.

@@ -242,7 +242,7 @@ impl<S: SharedState> Replica<S> {
         }
         if self.events.len() >= self.config.max_events {
             // The app does not take its events: it is told how many it missed, and reads the state instead.
-            self.missed_events += 1 + self.events.len() as u64;
+            self.missed_events += self.events.len() as u64;
             self.events.clear();
         }
         self.events.push_back(Event { origin, version, from, updates });

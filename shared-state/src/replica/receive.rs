@@ -83,8 +83,12 @@ impl<S: SharedState> Replica<S> {
             let hidden = on_top(&self.queue, &self.held)
                 .any(|pending| S::field(pending) == field && S::hides(pending, &update));
             if !hidden {
+                // The update alone tells what the app sees, unless it does not commute with what is pending.
+                self.view.apply(update.clone());
+                let told = self.view.current(field);
                 self.rebuild(field);
-                shown.push(update);
+                let now = self.view.current(field);
+                shown.push(if now == told { update } else { now });
             }
         }
         for field in stale {
@@ -229,7 +233,12 @@ impl<S: SharedState> Replica<S> {
         }
         // Answered, and the answer is no longer known.
         while let Some(change) = self.queue.take_answered(outcomes.last) {
-            let reject = Reject::new(Code::Refused, "it was refused earlier; the reason is no longer known");
+            let reject = if change.sent.is_some_and(|sent| sent.base < outcomes.since) {
+                let message = "this client was away longer than its changes are remembered";
+                Reject::new(Code::Uncertain, message)
+            } else {
+                Reject::new(Code::Refused, "it was refused earlier; the reason is no longer known")
+            };
             let fields = self.forget(&change);
             refused.push((change.id, Rejected(reject), fields));
         }

@@ -6,7 +6,7 @@ use crate::protocol::{Code, Reject, client};
 use crate::replica::held::Held;
 use crate::replica::pending::{Both, Pending, Reads, Sent};
 use crate::replica::{Origin, Phase, Rejected, Replica, WriteError, WriteId};
-use crate::state::{FieldId, SharedState, Timing, WireUpdate, decode_update, encode_update};
+use crate::state::{FieldId, SharedState, Timing, canonical_update};
 
 impl<S: SharedState> Replica<S> {
     /// Writes a change: all of `updates` or nothing. The view has it when this returns.
@@ -49,7 +49,7 @@ impl<S: SharedState> Replica<S> {
         if let Some(update) = updates.iter().find(|update| S::read_only(update)) {
             return Err(WriteError::ReadOnly { field: S::FIELDS[S::field(update)].name });
         }
-        let updates = updates.into_iter().map(both::<S>).collect::<Result<Vec<_>, _>>()?;
+        let updates = updates.iter().map(both::<S>).collect::<Result<Vec<_>, _>>()?;
         let folded = match (&updates[..], &reads) {
             ([one], None) => self.folded(one)?,
             _ => None,
@@ -113,7 +113,7 @@ impl<S: SharedState> Replica<S> {
         };
         let Some(waiting) = waiting else { return Ok(None) };
         let mut typed = waiting.typed.clone();
-        if !S::coalesce(&mut typed, &update.typed) { Ok(None) } else { both::<S>(typed).map(Some) }
+        if !S::coalesce(&mut typed, &update.typed) { Ok(None) } else { both::<S>(&typed).map(Some) }
     }
 
     /// Puts a folded update in the place of the one that waits.
@@ -190,12 +190,13 @@ impl<S: SharedState> Replica<S> {
             };
             let Some(next) = self.queue.next_to_send() else { return };
             let (next_seq, version) = (self.next_seq, self.version);
+            let again = next.sent.is_some();
             let Sent { seq, base } = *next.sent.get_or_insert(Sent { seq: next_seq, base: version });
             self.next_seq = next_seq.max(seq + 1);
             let names: Option<Vec<&str>> =
                 reads.map(|fields| fields.into_iter().map(|field| S::FIELDS[field].name).collect());
             let updates = next.updates.iter().map(|update| update.encoded.as_str());
-            let frame = client::change(&self.room, seq, base, updates, names.as_deref());
+            let frame = client::change(&self.room, seq, base, again, updates, names.as_deref());
             self.frames.push_back(frame);
             self.queue.next_was_sent();
         }
@@ -256,14 +257,8 @@ fn fields_of<S: SharedState>(updates: &[Both<S>]) -> Vec<FieldId> {
     fields
 }
 
-/// Encodes an update and decodes it again: what is shown here is what everybody else will get, whatever the
-/// field's serde does with the value on its way.
-fn both<S: SharedState>(update: S::Update) -> Result<Both<S>, WriteError> {
-    let encoded = encode_update::<S>(&update).map_err(WriteError::Unsendable)?;
-    let wire: WireUpdate<'_> = serde_json::from_str(encoded.as_str()).map_err(|error| {
-        let field = S::FIELDS[S::field(&update)].name;
-        WriteError::Unsendable(crate::state::UpdateError::wrong_type(&error).in_field(field))
-    })?;
-    let typed = decode_update::<S>(&wire).map_err(WriteError::Unsendable)?;
+/// An update in both its forms: what is shown here is what everybody else will get.
+fn both<S: SharedState>(update: &S::Update) -> Result<Both<S>, WriteError> {
+    let (typed, encoded) = canonical_update::<S>(update).map_err(WriteError::Unsendable)?;
     Ok(Both { typed, encoded })
 }

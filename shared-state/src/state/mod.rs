@@ -16,6 +16,7 @@ pub use live::{Live, ServerLive, Within};
 pub use path::{Path, PathBuf};
 pub use rules::Invalid;
 pub use timing::Timing;
+pub(crate) use wire::canonical_update;
 pub use wire::{EncodedUpdate, UpdateError, UpdateErrorKind, WireUpdate, decode_update, encode_update};
 #[doc(hidden)]
 pub use wire::{deserialize_update, serialize_update};

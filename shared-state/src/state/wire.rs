@@ -137,7 +137,39 @@ impl<S: SharedState> Serialize for Payload<'_, S> {
 pub fn encode_update<S: SharedState>(update: &S::Update) -> Result<EncodedUpdate, UpdateError> {
     serde_json::to_string(&Addressed::<S> { update })
         .map(|text| EncodedUpdate(text.into_boxed_str()))
-        .map_err(|error| UpdateError::wrong_type(&error).in_field(S::FIELDS[S::field(update)].name))
+        .map_err(|error| not_sendable::<S>(update, &error))
+}
+
+/// Writes an update as JSON and reads it back: the update that everybody else will get, whatever the field's
+/// serde does with the value on its way.
+///
+/// # Errors
+/// The field's `Serialize` failed, or the value does not read back as its own type.
+pub(crate) fn canonical_update<S: SharedState>(
+    update: &S::Update,
+) -> Result<(S::Update, EncodedUpdate), UpdateError> {
+    let mut path = PathBuf::new();
+    let op = S::address(update, &mut path);
+    let fail = |error: serde_json::Error| not_sendable::<S>(update, &error);
+    let mut text = Vec::with_capacity(96);
+    text.extend_from_slice(b"{\"key\":");
+    serde_json::to_writer(&mut text, path.as_str()).map_err(fail)?;
+    if let Some(op) = op {
+        text.extend_from_slice(b",\"op\":");
+        serde_json::to_writer(&mut text, op).map_err(fail)?;
+    }
+    text.extend_from_slice(b",\"value\":");
+    let start = text.len();
+    serde_json::to_writer(&mut text, &Payload::<S> { update }).map_err(fail)?;
+    let value: &RawValue = serde_json::from_slice(&text[start..]).map_err(fail)?;
+    let canonical = S::decode(Path::new(path.as_str()), op, value)?;
+    text.push(b'}');
+    let text = String::from_utf8(text).map_err(|error| UpdateError::wrong_type(&error))?;
+    Ok((canonical, EncodedUpdate(text.into_boxed_str())))
+}
+
+fn not_sendable<S: SharedState>(update: &S::Update, error: &serde_json::Error) -> UpdateError {
+    UpdateError::wrong_type(error).in_field(S::FIELDS[S::field(update)].name)
 }
 
 /// Reads an update from JSON.

@@ -1,5 +1,10 @@
 //! The stores: one suite for all of them, and what only the durable one must do.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy knows the unwraps of `#[test]` functions only, not of async ones"
+)]
+
 mod conformance;
 #[cfg(feature = "redb")]
 mod damage;

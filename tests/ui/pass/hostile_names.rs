@@ -18,6 +18,7 @@ enum Shadow {
     Ok,
     Err,
 }
+#[allow(unused_imports)]
 use Shadow::*;
 const state: u8 = 0;
 const op: u8 = 0;

@@ -1,6 +1,12 @@
 //! Generated code under the strictest lints.
 #![forbid(unsafe_code)]
-#![deny(missing_docs, missing_debug_implementations, unreachable_pub, rust_2018_idioms, unused_qualifications)]
+#![deny(
+    missing_docs,
+    missing_debug_implementations,
+    unreachable_pub,
+    rust_2018_idioms,
+    unused_qualifications
+)]
 #![deny(warnings, clippy::all, clippy::pedantic)]
 
 use serde::{Deserialize, Serialize};
@@ -44,6 +50,7 @@ pub struct Document {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Hidden;
 
+#[allow(clippy::trivially_copy_pass_by_ref)]
 fn even(value: &u64) -> Result<(), String> {
     if value.is_multiple_of(2) { Ok(()) } else { Err(format!("{value} is odd")) }
 }

@@ -1,12 +1,13 @@
 use serde::{Deserialize, Serialize};
 use shared_state::SharedState;
 
-struct Opaque;
+#[derive(Clone, Debug, PartialEq)]
+struct Cursor;
 
 #[derive(Clone, Serialize, Deserialize, SharedState)]
 struct Document {
     title: String,
-    secret: Opaque,
+    cursor: Cursor,
 }
 
 fn main() {}

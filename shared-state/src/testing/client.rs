@@ -1,0 +1,158 @@
+//! A simulated user: the real replica, what its app was shown, and what it wrote.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use crate::authority::SessionId;
+use crate::protocol::{Frame, ServerMessage};
+use crate::replica::{Origin, Replica, ReplicaConfig, Transaction};
+use crate::state::{FieldId, SharedState};
+use crate::testing::ledger::{Ledger, Written};
+use crate::testing::model::Model;
+use crate::testing::sample::sample_update;
+use crate::testing::server::{Tube, json};
+
+/// A connection between a client and the server.
+pub(super) struct Wire {
+    /// Frames on their way to the server.
+    pub(super) up: VecDeque<Frame>,
+    /// Frames on their way to the client.
+    pub(super) down: Tube,
+    pub(super) session: Option<SessionId>,
+    /// What goes down is lost, and nobody notices yet.
+    pub(super) half_open: bool,
+}
+
+pub(super) struct Client<S: SharedState> {
+    pub(super) name: String,
+    pub(super) replica: Replica<S>,
+    pub(super) wire: Option<Wire>,
+    pub(super) ledger: Ledger<S>,
+    /// The state as somebody sees it who only follows the events.
+    mirror: S,
+    epoch: Option<u64>,
+}
+
+impl<S: SharedState> Client<S> {
+    pub(super) fn new(name: String, initial: &S, config: ReplicaConfig) -> Self {
+        Self {
+            name,
+            replica: Replica::new(Arc::from("room"), initial.clone(), config),
+            wire: None,
+            ledger: Ledger::new(),
+            mirror: initial.clone(),
+            epoch: None,
+        }
+    }
+
+    pub(super) fn connect(&mut self, capacity: usize, window: usize) {
+        self.wire =
+            Some(Wire { up: VecDeque::new(), down: Tube::new(capacity), session: None, half_open: false });
+        self.replica.connected(window);
+    }
+
+    pub(super) fn disconnect(&mut self) -> Option<SessionId> {
+        self.replica.disconnected();
+        self.wire.take().and_then(|wire| wire.session)
+    }
+
+    /// One random write.
+    pub(super) fn write(&mut self, rng: &mut Rng, now: Duration) -> Result<(), String> {
+        match rng.u8(..10) {
+            0..=5 => {
+                let Some(update) = sample_update::<S>(rng) else { return Ok(()) };
+                if let Ok(id) = self.replica.write(now, vec![update.clone()]) {
+                    self.ledger.wrote(id, Written { updates: vec![update], reads: Vec::new() })?;
+                }
+            }
+            6 | 7 => {
+                let updates: Vec<S::Update> =
+                    (0..rng.usize(..4)).filter_map(|_| sample_update::<S>(rng)).collect();
+                if let Ok(id) = self.replica.write(now, updates.clone()) {
+                    self.ledger.wrote(id, Written { updates, reads: Vec::new() })?;
+                }
+            }
+            8 => self.transact(rng, now)?,
+            _ => self.replica.flush(now),
+        }
+        Ok(())
+    }
+
+    fn transact(&mut self, rng: &mut Rng, now: Duration) -> Result<(), String> {
+        let seen = json(self.replica.state());
+        let mut transaction = Transaction::new(self.replica.state());
+        for _ in 0..1 + rng.usize(..2) {
+            if let Some(update) = sample_update::<S>(rng) {
+                transaction.write(update);
+            }
+        }
+        let (updates, _) = transaction.into_parts();
+        let reads: Vec<FieldId> = (0..1 + rng.usize(..2)).map(|_| rng.usize(..S::FIELDS.len())).collect();
+        if let Ok(id) = self.replica.write_if_unchanged(now, updates.clone(), reads.clone()) {
+            let reads = reads.into_iter().map(|field| (field, seen[S::FIELDS[field].name].clone())).collect();
+            self.ledger.wrote(id, Written { updates, reads })?;
+        }
+        Ok(())
+    }
+
+    /// A frame arrives from the server.
+    pub(super) fn receive(&mut self, frame: &Frame) -> Result<(), String> {
+        match ServerMessage::read(frame.as_str()) {
+            Ok(ServerMessage::Room(_, message)) => self
+                .replica
+                .receive(message)
+                .map_err(|violation| format!("{}: {violation} in {}", self.name, frame.as_str())),
+            other => Err(format!("{}: {other:?} from {}", self.name, frame.as_str())),
+        }
+    }
+
+    /// Takes what the replica has to say, and checks it against what it must say.
+    pub(super) fn settle(&mut self, model: &mut Model, epoch: u64) -> Result<(), String> {
+        while let Some(frame) = self.replica.poll_frame() {
+            if let Some(wire) = &mut self.wire {
+                wire.up.push_back(frame);
+            }
+        }
+        if self.replica.epoch() != self.epoch {
+            self.epoch = self.replica.epoch();
+            self.ledger.new_history();
+        }
+        let same_history = self.epoch == Some(epoch);
+        while let Some((id, answer)) = self.replica.poll_answer() {
+            // What a lost history answered cannot be held against the new one.
+            self.ledger.answered(&self.name, id, answer, same_history.then_some(&*model))?;
+        }
+        while let Some(event) = self.replica.poll_event() {
+            if let Origin::Missed(_) = event.origin {
+                self.mirror = self.replica.state().clone();
+            }
+            for update in event.updates {
+                self.mirror.apply(update);
+            }
+        }
+        let behind = S::diff(&self.mirror, self.replica.state());
+        if !behind.is_empty() {
+            return Err(format!("G5: the events of {} leave out {behind:?}", self.name));
+        }
+        if !same_history {
+            return Ok(());
+        }
+        let confirmed = json(self.replica.confirmed());
+        let version = self.replica.version();
+        let Some(expected) = usize::try_from(version).ok().and_then(|at| model.states.get(at)) else {
+            return Err(format!("G2: {} is at version {version}, which the store does not have", self.name));
+        };
+        if confirmed != *expected {
+            return Err(format!("G1: {} at {version} has {confirmed}, not {expected}", self.name));
+        }
+        let view = json(self.replica.state());
+        let expected = self.ledger.expected_view(confirmed, model)?;
+        if view != expected {
+            return Err(format!("G4: {} shows {view}, not {expected}", self.name));
+        }
+        Ok(())
+    }
+}

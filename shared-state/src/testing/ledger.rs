@@ -1,0 +1,141 @@
+//! What one simulated user wrote and was told, to be held against the log.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::protocol::Code;
+use crate::replica::{Rejected, WriteId};
+use crate::state::{FieldId, SharedState, encode_update};
+use crate::testing::model::Model;
+
+/// A write and, for a transaction, what it read.
+pub(super) struct Written<S: SharedState> {
+    pub(super) updates: Vec<S::Update>,
+    pub(super) reads: Vec<(FieldId, Value)>,
+}
+
+pub(super) struct Ledger<S: SharedState> {
+    /// Unanswered writes in the order in which they were made.
+    unanswered: Vec<(WriteId, Written<S>)>,
+    /// By version: what was acknowledged.
+    acknowledged: BTreeMap<u64, WriteId>,
+    /// Per field, the version of the last acknowledged write to it.
+    order: BTreeMap<FieldId, (WriteId, u64)>,
+    /// How many writes the server could not say of whether they had been applied.
+    uncertain: usize,
+}
+
+impl<S: SharedState> Ledger<S> {
+    pub(super) const fn new() -> Self {
+        Self { unanswered: Vec::new(), acknowledged: BTreeMap::new(), order: BTreeMap::new(), uncertain: 0 }
+    }
+
+    pub(super) fn acknowledged(&self) -> usize {
+        self.acknowledged.len()
+    }
+
+    pub(super) const fn uncertain(&self) -> usize {
+        self.uncertain
+    }
+
+    pub(super) fn unanswered(&self) -> usize {
+        self.unanswered.len()
+    }
+
+    /// A write was taken. It may share its id with an earlier one that it was folded into.
+    pub(super) fn wrote(&mut self, id: WriteId, written: Written<S>) -> Result<(), String> {
+        if let Some((_, earlier)) = self.unanswered.iter_mut().find(|(known, _)| *known == id) {
+            let ([earlier], [later]) = (&mut earlier.updates[..], &written.updates[..]) else {
+                return Err(format!("{id:?} folds changes of several updates"));
+            };
+            if !S::coalesce(earlier, later) {
+                return Err(format!("{id:?} folds {later:?} into {earlier:?}"));
+            }
+            return Ok(());
+        }
+        self.unanswered.push((id, written));
+        Ok(())
+    }
+
+    /// The history begins anew: what was acknowledged before is gone with it.
+    pub(super) fn new_history(&mut self) {
+        self.acknowledged.clear();
+        self.order.clear();
+    }
+
+    /// A write was answered: holds the answer against the log.
+    pub(super) fn answered(
+        &mut self,
+        client: &str,
+        id: WriteId,
+        answer: Result<u64, Rejected>,
+        model: Option<&Model>,
+    ) -> Result<(), String> {
+        let Some(at) = self.unanswered.iter().position(|(known, _)| *known == id) else {
+            return Err(format!("G3: {id:?} was answered twice, or never written"));
+        };
+        let (_, written) = self.unanswered.remove(at);
+        let version = match answer {
+            Ok(_) if written.updates.is_empty() => return Ok(()),
+            Ok(version) => version,
+            Err(rejected) if rejected.code() == Code::Other => return Err(rejected.to_string()),
+            Err(rejected) => {
+                self.uncertain += usize::from(rejected.code() == Code::Uncertain);
+                return Ok(());
+            }
+        };
+        let Some(model) = model else { return Ok(()) };
+        let index = usize::try_from(version).unwrap_or(usize::MAX).wrapping_sub(1);
+        let Some(logged) = model.log.get(index) else {
+            return Err(format!("G2: version {version} was acknowledged and is not in the store"));
+        };
+        if logged.client.as_deref() != Some(client) || logged.updates != encoded::<S>(&written.updates)? {
+            return Err(format!(
+                "G2: {client} wrote {:?}, acknowledged as version {version}, which is {logged:?}",
+                written.updates
+            ));
+        }
+        if let Some(other) = self.acknowledged.insert(version, id) {
+            return Err(format!("G3: version {version} answers both {other:?} and {id:?}"));
+        }
+        for field in written.updates.iter().map(S::field) {
+            let last = self.order.entry(field).or_insert((id, version));
+            if (last.0 < id) != (last.1 < version) && last.0 != id {
+                return Err(format!("G2: {id:?} and {:?} changed places", last.0));
+            }
+            *last = (id, version);
+        }
+        for (field, seen) in &written.reads {
+            let name = S::FIELDS[*field].name;
+            let was = &model.states[index][name];
+            if was != seen {
+                return Err(format!(
+                    "G6: a transaction read {name} = {seen}, but it was {was} before version {version}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// G4: what the app must see: the confirmed state with everything unanswered on top.
+    pub(super) fn expected_view(&self, confirmed: Value, model: &mut Model) -> Result<Value, String> {
+        let mut state = confirmed;
+        for (_, written) in &self.unanswered {
+            for update in encoded::<S>(&written.updates)? {
+                model.apply::<S>(&mut state, &update)?;
+            }
+        }
+        Ok(state)
+    }
+}
+
+fn encoded<S: SharedState>(updates: &[S::Update]) -> Result<Vec<Value>, String> {
+    updates
+        .iter()
+        .map(|update| {
+            let text = encode_update::<S>(update).map_err(|error| error.to_string())?;
+            serde_json::from_str(text.as_str()).map_err(|error| error.to_string())
+        })
+        .collect()
+}

@@ -1,0 +1,295 @@
+//! Random values of any type that serde can read: the type says what it wants, the sampler makes it up.
+
+use std::fmt;
+
+use fastrand::Rng;
+use serde::de::{self, DeserializeSeed, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};
+use serde::forward_to_deserialize_any;
+
+use crate::state::{FieldInfo, Path, PathBuf, SharedState};
+
+/// A deserializer that reads random values. Small numbers and short texts are likelier than large ones, but the
+/// bounds of every type come up.
+pub struct Sampler<'r> {
+    rng: &'r mut Rng,
+    depth: u32,
+}
+
+impl<'r> Sampler<'r> {
+    /// A sampler that draws from `rng`.
+    pub fn new(rng: &'r mut Rng) -> Self {
+        Self { rng, depth: 0 }
+    }
+
+    fn inner(&mut self) -> Sampler<'_> {
+        Sampler { rng: self.rng, depth: self.depth + 1 }
+    }
+
+    fn len(&mut self) -> usize {
+        if self.depth > 3 { 0 } else { self.rng.usize(..4) }
+    }
+
+    fn text(&mut self) -> String {
+        const PIECES: &[&str] =
+            &["a", "B", "7", " ", "ü", "語", "😀", "\"", "\\", "/", "~", "\n", "<", "null", "__proto__"];
+        let length = if self.rng.u8(..20) == 0 { 40 } else { self.rng.usize(..5) };
+        (0..length).map(|_| PIECES[self.rng.usize(..PIECES.len())]).collect()
+    }
+}
+
+/// A random update of `S`, or `None` where the value drawn is not one of the field's type.
+pub fn sample_update<S: SharedState>(rng: &mut Rng) -> Option<S::Update> {
+    let mut path = PathBuf::new();
+    let mut fields: &[FieldInfo] = S::FIELDS;
+    let op = loop {
+        if fields.is_empty() {
+            return None;
+        }
+        let info = &fields[rng.usize(..fields.len())];
+        path.push(info.name);
+        match (info.policy, info.parts) {
+            ("counter", _) if rng.u8(..4) > 0 => break Some("add"),
+            (_, Some(parts)) if rng.u8(..4) > 0 => fields = parts(),
+            _ => break None,
+        }
+    };
+    S::decode(Path::new(path.as_str()), op, Sampler::new(rng)).ok()
+}
+
+/// Why a type could not be sampled.
+#[derive(Debug)]
+pub struct SampleError(String);
+
+impl fmt::Display for SampleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for SampleError {}
+
+impl de::Error for SampleError {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self(message.to_string())
+    }
+}
+
+macro_rules! integers {
+    ($($method:ident $visit:ident $type:ident)*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, SampleError> {
+            let number = match self.rng.u8(..12) {
+                0 => $type::MIN,
+                1 => $type::MAX,
+                2 => self.rng.$type(..),
+                _ => self.rng.$type(..30),
+            };
+            visitor.$visit(number)
+        }
+    )*};
+}
+
+impl<'de> de::Deserializer<'de> for Sampler<'_> {
+    type Error = SampleError;
+
+    integers! {
+        deserialize_i8 visit_i8 i8
+        deserialize_i16 visit_i16 i16
+        deserialize_i32 visit_i32 i32
+        deserialize_i64 visit_i64 i64
+        deserialize_u8 visit_u8 u8
+        deserialize_u16 visit_u16 u16
+        deserialize_u32 visit_u32 u32
+        deserialize_u64 visit_u64 u64
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, SampleError> {
+        match self.rng.u8(..6) {
+            0 => visitor.visit_unit(),
+            1 => visitor.visit_bool(self.rng.bool()),
+            2 => visitor.visit_i64(self.rng.i64(-100..100)),
+            3 => visitor.visit_string(self.text()),
+            4 => self.deserialize_seq(visitor),
+            _ => self.deserialize_map(visitor),
+        }
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, SampleError> {
+        visitor.visit_bool(self.rng.bool())
+    }
+
+    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, SampleError> {
+        visitor.visit_f32(self.rng.f32() * 8.0)
+    }
+
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, SampleError> {
+        visitor.visit_f64(match self.rng.u8(..8) {
+            0 => f64::MAX,
+            1 => f64::MIN_POSITIVE,
+            _ => self.rng.f64() * 8.0,
+        })
+    }
+
+    fn deserialize_char<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, SampleError> {
+        visitor.visit_char(self.rng.char(..))
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, SampleError> {
+        visitor.visit_string(self.text())
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, SampleError> {
+        visitor.visit_string(self.text())
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, SampleError> {
+        if self.depth > 3 || self.rng.bool() {
+            visitor.visit_none()
+        } else {
+            visitor.visit_some(self.inner())
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        mut self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, SampleError> {
+        visitor.visit_newtype_struct(self.inner())
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, SampleError> {
+        let left = self.len();
+        visitor.visit_seq(Items { sampler: self.inner(), left })
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(mut self, len: usize, visitor: V) -> Result<V::Value, SampleError> {
+        visitor.visit_seq(Items { sampler: self.inner(), left: len })
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        len: usize,
+        visitor: V,
+    ) -> Result<V::Value, SampleError> {
+        self.deserialize_tuple(len, visitor)
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, SampleError> {
+        let left = self.len();
+        visitor.visit_map(Items { sampler: self.inner(), left })
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        mut self,
+        _name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, SampleError> {
+        visitor.visit_map(Members { sampler: self.inner(), names: fields.iter() })
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        mut self,
+        _name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, SampleError> {
+        if variants.is_empty() {
+            return Err(de::Error::custom("an enum without variants has no values"));
+        }
+        let variant = variants[self.rng.usize(..variants.len())];
+        visitor.visit_enum(Variant { sampler: self.inner(), name: variant })
+    }
+
+    forward_to_deserialize_any! { i128 u128 bytes byte_buf unit unit_struct identifier ignored_any }
+}
+
+struct Items<'r> {
+    sampler: Sampler<'r>,
+    left: usize,
+}
+
+impl<'de> SeqAccess<'de> for Items<'_> {
+    type Error = SampleError;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, SampleError> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        seed.deserialize(self.sampler.inner()).map(Some)
+    }
+}
+
+impl<'de> MapAccess<'de> for Items<'_> {
+    type Error = SampleError;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, SampleError> {
+        self.next_element_seed(seed)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, SampleError> {
+        seed.deserialize(self.sampler.inner())
+    }
+}
+
+struct Members<'r> {
+    sampler: Sampler<'r>,
+    names: std::slice::Iter<'static, &'static str>,
+}
+
+impl<'de> MapAccess<'de> for Members<'_> {
+    type Error = SampleError;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, SampleError> {
+        let Some(name) = self.names.next() else { return Ok(None) };
+        seed.deserialize(de::value::StrDeserializer::new(name)).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, SampleError> {
+        seed.deserialize(self.sampler.inner())
+    }
+}
+
+struct Variant<'r> {
+    sampler: Sampler<'r>,
+    name: &'static str,
+}
+
+impl<'de, 'r> EnumAccess<'de> for Variant<'r> {
+    type Error = SampleError;
+    type Variant = Sampler<'r>;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Sampler<'r>), SampleError> {
+        let variant = seed.deserialize(de::value::StrDeserializer::<SampleError>::new(self.name))?;
+        Ok((variant, self.sampler))
+    }
+}
+
+impl<'de> VariantAccess<'de> for Sampler<'_> {
+    type Error = SampleError;
+
+    fn unit_variant(self) -> Result<(), SampleError> {
+        Ok(())
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, SampleError> {
+        seed.deserialize(self)
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, SampleError> {
+        de::Deserializer::deserialize_tuple(self, len, visitor)
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, SampleError> {
+        de::Deserializer::deserialize_struct(self, "", fields, visitor)
+    }
+}

@@ -1,0 +1,233 @@
+//! The simulated server: the real authority on a disk that takes its time and survives crashes.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::authority::{Append, Authority, Dialect, Outbox, SessionId, Submitted, Typed};
+use crate::protocol::{ClientId, ClientMessage, Envelope, Frame, Limits};
+use crate::state::SharedState;
+use crate::testing::model::Model;
+
+/// One direction of a connection, seen by the authority as a bounded queue.
+#[derive(Clone)]
+pub(super) struct Tube(Rc<RefCell<Inner>>);
+
+struct Inner {
+    frames: VecDeque<Frame>,
+    capacity: usize,
+    refused: bool,
+}
+
+impl Tube {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self(Rc::new(RefCell::new(Inner { frames: VecDeque::new(), capacity, refused: false })))
+    }
+
+    pub(super) fn pop(&self) -> Option<Frame> {
+        self.0.borrow_mut().frames.pop_front()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.borrow().frames.is_empty()
+    }
+
+    /// Whether frames were refused and there is room again now.
+    fn drained(&self) -> bool {
+        let mut inner = self.0.borrow_mut();
+        inner.frames.is_empty() && std::mem::take(&mut inner.refused)
+    }
+}
+
+impl Outbox for Tube {
+    fn push(&mut self, frame: &Frame) -> bool {
+        let mut inner = self.0.borrow_mut();
+        if inner.frames.len() >= inner.capacity {
+            inner.refused = true;
+            return false;
+        }
+        inner.frames.push_back(frame.clone());
+        true
+    }
+}
+
+/// What a crash leaves.
+struct Disk {
+    epoch: u64,
+    snapshot: Option<(u64, Bytes)>,
+    entries: Vec<(u64, Bytes)>,
+}
+
+pub(super) struct Server<S: SharedState> {
+    initial: S,
+    limits: Arc<Limits>,
+    authority: Authority<Tube>,
+    disk: Disk,
+    appending: VecDeque<Append>,
+    pub(super) model: Model,
+}
+
+/// The state as the model sees it.
+pub(super) fn json<S: SharedState>(state: &S) -> serde_json::Value {
+    use crate::authority::RoomState as _;
+    let mut text = String::new();
+    Typed::new(state.clone()).write_data(&mut text);
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+impl<S: SharedState> Server<S> {
+    pub(super) fn new(initial: S, limits: Limits, epoch: u64) -> Self {
+        let limits = Arc::new(limits);
+        Self {
+            authority: Authority::new(
+                "room".into(),
+                epoch,
+                Box::new(Typed::new(initial.clone())),
+                limits.clone(),
+            ),
+            disk: Disk { epoch, snapshot: None, entries: Vec::new() },
+            appending: VecDeque::new(),
+            model: Model::new(json(&initial)),
+            limits,
+            initial,
+        }
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.disk.epoch
+    }
+
+    /// A frame of `client` over the connection whose session is `session`.
+    pub(super) fn receive(
+        &mut self,
+        client: &str,
+        session: &mut Option<SessionId>,
+        tube: &Tube,
+        frame: &Frame,
+    ) -> Result<(), String> {
+        let envelope = Envelope::read(frame.as_str()).map_err(|error| error.to_string())?;
+        match ClientMessage::read(&envelope) {
+            Ok(ClientMessage::Join(resume)) => {
+                if let Some(session) = session.take() {
+                    self.authority.leave(session);
+                }
+                let client = ClientId::from(client);
+                *session = Some(self.authority.join(client, Dialect::V1, resume, tube.clone()));
+            }
+            Ok(ClientMessage::Change(change)) => {
+                if let Some(session) = *session
+                    && let Submitted::Append(append) = self.authority.submit(session, &change)
+                {
+                    self.appending.push_back(append);
+                }
+            }
+            Ok(_) | Err(_) => {}
+        }
+        Ok(())
+    }
+
+    /// The connection of this session is gone.
+    pub(super) fn leave(&mut self, session: SessionId) {
+        self.authority.leave(session);
+    }
+
+    /// The reader of this session's queue has taken a frame.
+    pub(super) fn taken(&mut self, session: Option<SessionId>, tube: &Tube) {
+        if let Some(session) = session
+            && tube.drained()
+        {
+            self.authority.drained(session);
+        }
+    }
+
+    /// The server's own program writes.
+    pub(super) fn write(&mut self, update: &S::Update) {
+        let Ok(encoded) = crate::state::encode_update::<S>(update) else { return };
+        if let Ok(append) = self.authority.submit_server(&format!("[{}]", encoded.as_str())) {
+            self.appending.push_back(append);
+        }
+    }
+
+    pub(super) fn is_appending(&self) -> bool {
+        !self.appending.is_empty()
+    }
+
+    /// The disk finishes the next append.
+    pub(super) fn finish_append(&mut self) -> Result<(), String> {
+        if let Some(version) = self.make_durable()? {
+            self.authority.committed(version);
+        }
+        Ok(())
+    }
+
+    fn make_durable(&mut self) -> Result<Option<u64>, String> {
+        let Some(Append { version, entry }) = self.appending.pop_front() else { return Ok(None) };
+        self.model.append::<S>(&entry)?;
+        if self.model.version() != version {
+            return Err(format!("G1: version {version} is the log's entry {}", self.model.version()));
+        }
+        self.check_state(version)?;
+        self.disk.entries.push((version, entry));
+        Ok(Some(version))
+    }
+
+    /// G8: what the store has is valid, and no client wrote what only the server may.
+    fn check_state(&self, version: u64) -> Result<(), String> {
+        use crate::authority::RoomState as _;
+        let mut state = Typed::new(self.initial.clone());
+        state.restore(&self.model.states[self.model.log.len()].to_string(), "{}")?;
+        state.get().validate().map_err(|invalid| format!("G8: version {version} is invalid: {invalid}"))?;
+        let logged = &self.model.log[self.model.log.len() - 1];
+        for update in logged.updates.iter().filter(|_| logged.client.is_some()) {
+            let wire = update.to_string();
+            let decoded =
+                serde_json::from_str(&wire).map_err(|error| error.to_string()).and_then(|wire| {
+                    crate::state::decode_update::<S>(&wire).map_err(|error| error.to_string())
+                })?;
+            if S::read_only(&decoded) {
+                return Err(format!("G8: a client wrote a read-only field in version {version}: {update}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores a snapshot and drops the entries it covers, if the disk has everything it holds.
+    pub(super) fn compact(&mut self) {
+        if self.appending.is_empty() {
+            let (version, bytes) = self.authority.snapshot();
+            self.disk.snapshot = Some((version, bytes));
+            self.disk.entries.retain(|(entry, _)| *entry > version);
+        }
+    }
+
+    /// The process dies; of what was on its way to the disk, `arrived` entries had arrived. Then it starts
+    /// again.
+    pub(super) fn crash(&mut self, arrived: usize) -> Result<(), String> {
+        for _ in 0..arrived.min(self.appending.len()) {
+            self.make_durable()?;
+        }
+        self.appending.clear();
+        self.authority = Authority::load(
+            "room".into(),
+            self.disk.epoch,
+            Box::new(Typed::new(self.initial.clone())),
+            self.limits.clone(),
+            self.disk.snapshot.as_ref().map(|(version, bytes)| (*version, &bytes[..])),
+            self.disk.entries.iter().map(|(version, bytes)| (*version, &bytes[..])),
+        )
+        .map_err(|error| error.to_string())?;
+        if self.authority.head() != self.model.version() {
+            let (found, expected) = (self.authority.head(), self.model.version());
+            return Err(format!("G2: the room came back at version {found}, not {expected}"));
+        }
+        Ok(())
+    }
+
+    /// The disk is lost and replaced: the room begins a new history.
+    pub(super) fn lose_disk(&mut self, epoch: u64) {
+        *self = Self::new(self.initial.clone(), (*self.limits).clone(), epoch);
+    }
+}

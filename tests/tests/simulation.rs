@@ -1,0 +1,86 @@
+//! The guarantees under everything that can go wrong, from seeds.
+
+#![allow(missing_docs)]
+
+use serde::{Deserialize, Serialize};
+use shared_state::SharedState;
+use shared_state::testing::Simulation;
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Layout {
+    columns: u8,
+    #[shared(counter)]
+    moves: i64,
+    title: Option<String>,
+}
+
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+enum Theme {
+    #[default]
+    Light,
+    Dark,
+    Custom {
+        accent: String,
+        contrast: f64,
+    },
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Document {
+    #[shared(debounce = "300ms", validate(length(max = 12)))]
+    title: String,
+    theme: Theme,
+    #[shared(validate(range(min = 0, max = 24)), rename = "font/size")]
+    font_size: i8,
+    tags: Vec<Option<String>>,
+    #[shared(counter)]
+    views: i64,
+    #[shared(counter)]
+    stars: u8,
+    #[shared(nested)]
+    layout: Layout,
+    #[shared(read_only)]
+    edited: u64,
+    #[shared(throttle = "100ms")]
+    cursor: (u16, u16),
+    #[shared(skip)]
+    #[serde(skip)]
+    cached: usize,
+}
+
+/// A rule over the whole state: what a client shows is what it sends, in the order in which it was written.
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[shared(validate = Span::check)]
+struct Span {
+    #[shared(debounce = "200ms")]
+    start: u8,
+    #[shared(debounce = "100ms")]
+    end: u8,
+    label: String,
+}
+
+impl Span {
+    fn check(&self) -> Result<(), String> {
+        if self.start > self.end && self.end > 0 {
+            return Err(format!("starts at {} and ends at {}", self.start, self.end));
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn g1_to_g6_and_g8_hold_for_fields_of_every_kind() {
+    let report = Simulation::new(Document::default()).seeds(1500);
+    assert!(report.versions > 0 && report.acknowledged > 0, "{report:?}");
+    assert!(report.disconnects > 0 && report.crashes > 0, "{report:?}");
+}
+
+#[test]
+fn g1_to_g6_and_g8_hold_with_a_rule_over_the_whole_state() {
+    Simulation::new(Span::default()).clients(2).seeds(300);
+}
+
+#[test]
+fn g1_to_g6_and_g8_hold_for_many_clients_of_few_fields() {
+    Simulation::new(Layout::default()).clients(8).steps(600).seeds(200);
+}
