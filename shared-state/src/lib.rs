@@ -6,6 +6,8 @@ pub mod authority;
 pub mod merge;
 pub mod protocol;
 pub mod replica;
+#[cfg(feature = "server")]
+pub mod server;
 pub mod state;
 #[cfg(feature = "server")]
 pub mod store;

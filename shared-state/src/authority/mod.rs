@@ -22,7 +22,7 @@ pub use record::{LoadError, RoomLog};
 pub use session::{Dialect, Outbox, SessionId};
 pub use state::{RoomState, Writer};
 pub use submit::{Append, Author, Change, Submitted};
-pub use typed::Typed;
+pub use typed::{Rules, Typed};
 pub use untyped::Untyped;
 
 use std::collections::{BTreeMap, VecDeque};

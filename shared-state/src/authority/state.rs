@@ -2,13 +2,14 @@
 
 use std::any::Any;
 
+use crate::authority::Author;
 use crate::protocol::Reject;
 
 /// Who writes: decides what may be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Writer {
+pub enum Writer<'a> {
     /// Somebody over a connection.
-    Client,
+    Client(&'a Author),
     /// The server's own program.
     Server,
     /// The log, when a room is loaded: what it holds was checked when it was accepted.
@@ -21,7 +22,7 @@ pub trait RoomState: Any + Send {
     ///
     /// # Errors
     /// The first update that is wrong, or the rule that does not hold; the state is as it was.
-    fn apply(&mut self, updates: &str, by: Writer, version: u64) -> Result<(), Reject>;
+    fn apply(&mut self, updates: &str, by: Writer<'_>, version: u64) -> Result<(), Reject>;
 
     /// The version that last changed the field with this name; 0 if none did.
     ///

@@ -112,9 +112,9 @@ impl<O: Outbox> Authority<O> {
             }
             Known::New => {
                 let author = Author::Client { session, client: client.clone(), seq };
-                let verdict = self.check_base(change).and_then(|()| {
-                    self.accept(Change { author, updates: change.updates.get() }, Writer::Client)
-                });
+                let verdict = self
+                    .check_base(change)
+                    .and_then(|()| self.accept(Change { author, updates: change.updates.get() }));
                 match verdict {
                     Ok(append) => {
                         self.clients.note(&client, seq, Outcome::Accepted(append.version));
@@ -133,7 +133,7 @@ impl<O: Outbox> Authority<O> {
     /// Takes a change of a client that speaks the hook's dialect.
     pub fn submit_hook(&mut self, session: SessionId, updates: &str) -> Submitted {
         let Some(client) = self.client(session).cloned() else { return Submitted::Answered };
-        match self.accept(Change { author: Author::Hook { session, client }, updates }, Writer::Client) {
+        match self.accept(Change { author: Author::Hook { session, client }, updates }) {
             Ok(append) => Submitted::Append(append),
             Err(reject) => {
                 self.refuse(session, 0, reject);
@@ -147,7 +147,7 @@ impl<O: Outbox> Authority<O> {
     /// # Errors
     /// The change is wrong or breaks a rule.
     pub fn submit_server(&mut self, updates: &str) -> Result<Append, Reject> {
-        self.accept(Change { author: Author::Server, updates }, Writer::Server)
+        self.accept(Change { author: Author::Server, updates })
     }
 
     /// A transaction's reads must be what they were; a base must be a version there was.
@@ -166,11 +166,11 @@ impl<O: Outbox> Authority<O> {
         Ok(())
     }
 
-    fn accept(&mut self, change: Change<'_>, by: Writer) -> Result<Append, Reject> {
-        self.apply(&change, by).map_err(shortened)
+    fn accept(&mut self, change: Change<'_>) -> Result<Append, Reject> {
+        self.apply(&change).map_err(shortened)
     }
 
-    fn apply(&mut self, change: &Change<'_>, by: Writer) -> Result<Append, Reject> {
+    fn apply(&mut self, change: &Change<'_>) -> Result<Append, Reject> {
         if self.head >= MAX_COUNT {
             return Err(Reject::new(Code::Unavailable, "the room has reached the last version there is"));
         }
@@ -184,6 +184,10 @@ impl<O: Outbox> Authority<O> {
             return Err(Reject::new(Code::BadKey, message));
         }
         let version = self.head + 1;
+        let by = match &change.author {
+            Author::Server => Writer::Server,
+            author => Writer::Client(author),
+        };
         self.state.apply(change.updates, by, version)?;
         self.head = version;
         let updates: Arc<str> = change.updates.into();

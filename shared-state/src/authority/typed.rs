@@ -3,27 +3,48 @@
 use std::any::Any;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use crate::authority::{RoomState, Writer};
+use crate::authority::{Author, RoomState, Writer};
 use crate::merge::Track;
 use crate::protocol::{Code, Reject};
 use crate::state::field::{indices, names};
 use crate::state::{Path, PathBuf, SharedState, UpdateErrorKind, WireUpdate, decode_update, encode_update};
 
+/// What a client's change must satisfy besides the state's own rules: the state before, the state after, the
+/// author.
+pub type Rules<S> = dyn Fn(&S, &S, &Author) -> Result<(), String> + Send + Sync;
+
 /// The state of a typed room.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Typed<S> {
     state: S,
     track: Track,
+    rules: Option<Arc<Rules<S>>>,
+}
+
+impl<S: fmt::Debug> fmt::Debug for Typed<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Typed").field("state", &self.state).finish_non_exhaustive()
+    }
 }
 
 impl<S: SharedState> Typed<S> {
     /// A room that begins as `initial`.
     #[must_use]
     pub fn new(initial: S) -> Self {
-        Self { state: initial, track: Track::default() }
+        Self { state: initial, track: Track::default(), rules: None }
+    }
+
+    /// The same room, whose clients' changes must satisfy `rules` as well. Each of them then costs a clone of
+    /// the state.
+    #[must_use]
+    pub fn with_rules(mut self, rules: Arc<Rules<S>>) -> Self {
+        self.rules = Some(rules);
+        self
     }
 
     /// The state.
@@ -51,7 +72,7 @@ pub(crate) fn field_of<'a>(key: &'a str) -> Cow<'a, str> {
 }
 
 impl<S: SharedState> RoomState for Typed<S> {
-    fn apply(&mut self, updates: &str, by: Writer, version: u64) -> Result<(), Reject> {
+    fn apply(&mut self, updates: &str, by: Writer<'_>, version: u64) -> Result<(), Reject> {
         let wire = read_updates(updates)?;
         let mut decoded = Vec::with_capacity(wire.len());
         for update in &wire {
@@ -62,12 +83,16 @@ impl<S: SharedState> RoomState for Typed<S> {
                 Err(error) => return Err(error.into()),
             }
         }
-        if by == Writer::Client
+        if matches!(by, Writer::Client(_))
             && let Some(update) = decoded.iter().find(|update| S::read_only(update))
         {
             let field = S::FIELDS[S::field(update)].name;
             return Err(Reject::new(Code::ReadOnly, "only the server writes this field").in_field(field));
         }
+        let ruled = match (by, &self.rules) {
+            (Writer::Client(author), Some(rules)) => Some((rules.clone(), author, self.state.clone())),
+            _ => None,
+        };
         let mut inverses = Vec::with_capacity(decoded.len());
         for update in decoded {
             inverses.push(self.state.apply(update));
@@ -81,6 +106,12 @@ impl<S: SharedState> RoomState for Typed<S> {
                 self.undo(inverses);
                 return Err(invalid.into());
             }
+        }
+        if let Some((rules, author, before)) = ruled
+            && let Err(message) = rules(&before, &self.state, author)
+        {
+            self.undo(inverses);
+            return Err(Reject::new(Code::Invalid, message));
         }
         for touched in &inverses {
             S::touch(&mut self.track, touched, version);

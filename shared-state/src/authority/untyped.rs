@@ -46,7 +46,7 @@ impl Untyped {
 }
 
 impl RoomState for Untyped {
-    fn apply(&mut self, updates: &str, by: Writer, version: u64) -> Result<(), Reject> {
+    fn apply(&mut self, updates: &str, by: Writer<'_>, version: u64) -> Result<(), Reject> {
         let wire = read_updates(updates)?;
         let mut size = self.size;
         // The last update of a key counts; each is checked.
@@ -77,7 +77,7 @@ impl RoomState for Untyped {
                 return Err(Reject::new(Code::WrongType, error.to_string()).in_field(*key));
             }
         }
-        if by == Writer::Client && size > self.limit && size > self.size {
+        if matches!(by, Writer::Client(_)) && size > self.limit && size > self.size {
             let message = format!("the room would hold {size} bytes, {} at most", self.limit);
             return Err(Reject::new(Code::StateTooLarge, message));
         }

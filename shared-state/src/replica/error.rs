@@ -27,6 +27,9 @@ pub enum WriteError {
         /// Of what: `changes` or `bytes`.
         unit: &'static str,
     },
+    /// The room refused the change (a server's own write).
+    #[error(transparent)]
+    Rejected(#[from] Reject),
     /// The room or its client was closed.
     #[error("the room is closed")]
     Closed,

@@ -1,0 +1,114 @@
+//! How a server is put together.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::authority::Author;
+use crate::protocol::Limits;
+use crate::server::directory::Directory;
+use crate::server::kinds::{Kinds, rules};
+use crate::server::registry::Registry;
+use crate::server::{Inner, Server};
+use crate::state::SharedState;
+use crate::store::{MemoryStore, RoomStore};
+
+/// How long a room without anybody stays in memory if nothing else is said.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// Configures a [`Server`]. Without a store the rooms end with the process.
+#[must_use = "a builder does nothing until `build`"]
+pub struct ServerBuilder {
+    store: Arc<dyn RoomStore>,
+    kinds: Kinds,
+    untyped: bool,
+    limits: Limits,
+    idle: Duration,
+}
+
+impl ServerBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            store: Arc::new(MemoryStore::new()),
+            kinds: Kinds::default(),
+            untyped: false,
+            limits: Limits::default(),
+            idle: IDLE,
+        }
+    }
+
+    /// Where the rooms survive. Default: a [`MemoryStore`].
+    pub fn store(mut self, store: impl RoomStore) -> Self {
+        self.store = Arc::new(store);
+        self
+    }
+
+    /// Rooms of type `S`, which begin as `initial` makes them: every change is decoded and checked.
+    ///
+    /// A pattern is a room's name, or the beginning of names and a `*`: `"document-*"`. If several match, the
+    /// longest counts, and a whole name before a beginning.
+    pub fn rooms<S: SharedState>(
+        mut self,
+        pattern: impl Into<String>,
+        initial: impl Fn() -> S + Send + Sync + 'static,
+    ) -> Self {
+        self.kinds.add(pattern.into(), initial, None);
+        self
+    }
+
+    /// Like [`rooms`](Self::rooms), with rules about changes: what a client may make of the state depends on what
+    /// it was, and on who it is.
+    ///
+    /// `allowed` is called with the state before, the state after and the author; what it returns as an error
+    /// refuses the change as a whole and is what the author is told. It must be quick, and the same for the same
+    /// arguments. Each client's change of such a room costs a clone of its state.
+    pub fn rooms_with<S: SharedState, E: fmt::Display>(
+        mut self,
+        pattern: impl Into<String>,
+        initial: impl Fn() -> S + Send + Sync + 'static,
+        allowed: impl Fn(&S, &S, &Author) -> Result<(), E> + Send + Sync + 'static,
+    ) -> Self {
+        self.kinds.add(pattern.into(), initial, Some(rules(allowed)));
+        self
+    }
+
+    /// Whether a room that no pattern matches can be opened: it then holds any JSON object. Default: no.
+    pub fn untyped_rooms(mut self, allowed: bool) -> Self {
+        self.untyped = allowed;
+        self
+    }
+
+    /// What a connection and a room may cost.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// How long a room that nobody is in stays in memory. Default: 60 s.
+    pub fn idle(mut self, idle: Duration) -> Self {
+        self.idle = idle;
+        self
+    }
+
+    /// The server. It has no task of its own until it is used.
+    #[must_use]
+    pub fn build(mut self) -> Server {
+        self.kinds.allow_untyped(self.untyped, self.limits.state);
+        let limits = Arc::new(self.limits);
+        let directory = Directory::new(self.kinds, self.store, limits.clone(), self.idle);
+        let registry = Arc::new(Registry::new());
+        Server(Arc::new(Inner { directory, registry, limits, closing: watch::Sender::new(false) }))
+    }
+}
+
+impl fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBuilder")
+            .field("untyped", &self.untyped)
+            .field("limits", &self.limits)
+            .field("idle", &self.idle)
+            .finish_non_exhaustive()
+    }
+}

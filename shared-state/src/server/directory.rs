@@ -1,0 +1,324 @@
+//! Which rooms are live: opens them on demand, lets go of the idle ones.
+//!
+//! A room is loaded off the lock, once however many wait for it. The lock here may be held while a room's is
+//! taken, never the other way round.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::authority::{self, Authority, Dialect, SessionId};
+use crate::protocol::{ClientId, Code, Limits, Resume, check_room_name};
+use crate::server::kinds::Kinds;
+use crate::server::queue::{Outbox, Queue};
+use crate::server::room::{Closed, Room, described};
+use crate::store::{self, RoomStore};
+
+/// The shortest and the longest time between two looks for idle rooms.
+const LOOKS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(10));
+
+/// A room that cannot be opened.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenRoomError {
+    /// The name is empty, too long, or has control characters.
+    #[error("`{room}` is no room name: 1 to {limit} bytes, no control characters")]
+    BadName {
+        /// What was asked for.
+        room: Arc<str>,
+        /// The longest name, in bytes.
+        limit: usize,
+    },
+    /// No pattern matches the name, and untyped rooms are not allowed.
+    #[error("no room `{room}` can be opened here: no pattern matches its name")]
+    Unknown {
+        /// The room.
+        room: Arc<str>,
+    },
+    /// The room's state has another type than the one asked for.
+    #[error("room `{room}` holds a `{found}`, expected a `{expected}`")]
+    WrongType {
+        /// The room.
+        room: Arc<str>,
+        /// The type asked for.
+        expected: &'static str,
+        /// The room's type.
+        found: &'static str,
+    },
+    /// The store has the room and cannot give it.
+    #[error(transparent)]
+    Store(#[from] store::LoadError),
+    /// What the store has is not what this room's state can have been.
+    #[error(transparent)]
+    Load(#[from] authority::LoadError),
+    /// Opening it failed in this program.
+    #[error("room `{room}` cannot be opened: {message}")]
+    Failed {
+        /// The room.
+        room: Arc<str>,
+        /// What happened.
+        message: &'static str,
+    },
+    /// The server is shutting down.
+    #[error("the server is shutting down")]
+    ShuttingDown,
+}
+
+impl OpenRoomError {
+    /// What a client is told.
+    pub(super) fn code(&self) -> Code {
+        match self {
+            Self::BadName { .. } => Code::BadRoom,
+            Self::Unknown { .. } | Self::WrongType { .. } => Code::UnknownRoom,
+            Self::Store(_) | Self::Load(_) | Self::Failed { .. } => Code::Unavailable,
+            Self::ShuttingDown => Code::ShuttingDown,
+        }
+    }
+}
+
+type Opened = Option<Result<Arc<Room>, OpenRoomError>>;
+
+enum Slot {
+    Opening(watch::Receiver<Opened>),
+    Live(Arc<Room>),
+}
+
+/// The live rooms of a server.
+pub(super) struct Directory {
+    this: Weak<Self>,
+    kinds: Kinds,
+    store: Arc<dyn RoomStore>,
+    limits: Arc<Limits>,
+    idle: Duration,
+    rooms: Mutex<Rooms>,
+}
+
+#[derive(Default)]
+struct Rooms {
+    slots: HashMap<Arc<str>, Slot>,
+    closing: bool,
+    /// Whether the task that looks for idle rooms is running.
+    looking: bool,
+}
+
+impl Directory {
+    pub(super) fn new(
+        kinds: Kinds,
+        store: Arc<dyn RoomStore>,
+        limits: Arc<Limits>,
+        idle: Duration,
+    ) -> Arc<Self> {
+        let rooms = Mutex::default();
+        Arc::new_cyclic(|this| Self { this: this.clone(), kinds, store, limits, idle, rooms })
+    }
+
+    pub(super) fn store(&self) -> &Arc<dyn RoomStore> {
+        &self.store
+    }
+
+    /// Nothing that is done under the lock can leave the map half changed.
+    fn lock(&self) -> MutexGuard<'_, Rooms> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many rooms are in memory or on their way there.
+    pub(super) fn len(&self) -> usize {
+        self.lock().slots.len()
+    }
+
+    /// The live room of this name, loaded if need be. Cancel safe: a room whose opening nobody awaits any more is
+    /// opened all the same, and let go when it has been idle.
+    pub(super) async fn open(&self, name: &str) -> Result<Arc<Room>, OpenRoomError> {
+        let mut opening = {
+            let mut rooms = self.lock();
+            if rooms.closing {
+                return Err(OpenRoomError::ShuttingDown);
+            }
+            match rooms.slots.get(name) {
+                Some(Slot::Live(room)) => return Ok(room.clone()),
+                Some(Slot::Opening(opening)) => opening.clone(),
+                None => self.begin(&mut rooms, name)?,
+            }
+        };
+        match opening.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(opened)) => opened.clone(),
+            Ok(None) | Err(_) => {
+                Err(OpenRoomError::Failed { room: name.into(), message: "a panic while it was loaded" })
+            }
+        }
+    }
+
+    /// Starts to load a room.
+    fn begin(&self, rooms: &mut Rooms, name: &str) -> Result<watch::Receiver<Opened>, OpenRoomError> {
+        let room: Arc<str> = name.into();
+        if !check_room_name(name, self.limits.room_name) {
+            return Err(OpenRoomError::BadName { room, limit: self.limits.room_name });
+        }
+        if self.kinds.of(name).is_none() {
+            return Err(OpenRoomError::Unknown { room });
+        }
+        let Some(this) = self.this.upgrade() else { return Err(OpenRoomError::ShuttingDown) };
+        if !rooms.looking {
+            rooms.looking = true;
+            tokio::spawn(look_for_idle(self.this.clone(), self.idle));
+        }
+        let (opened, opening) = watch::channel(None);
+        rooms.slots.insert(room.clone(), Slot::Opening(opening.clone()));
+        let slot = OpeningSlot { directory: this, room };
+        tokio::spawn(async move {
+            let result = slot.directory.load(slot.room.clone()).await;
+            match &result {
+                Ok(room) => slot.fill(room.clone()),
+                // The slot is emptied: the next who asks tries again.
+                Err(error) => {
+                    tracing::error!(room = %slot.room, "{}", described(error));
+                    drop(slot);
+                }
+            }
+            opened.send_replace(Some(result));
+        });
+        Ok(opening)
+    }
+
+    async fn load(&self, name: Arc<str>) -> Result<Arc<Room>, OpenRoomError> {
+        let stored = self.store.load(name.clone()).await?;
+        let Some(kind) = self.kinds.of(&name) else { return Err(OpenRoomError::Unknown { room: name }) };
+        let state = (kind.begin)();
+        let limits = self.limits.clone();
+        let authority = match &stored {
+            Some(stored) => {
+                let snapshot = stored.snapshot.as_ref().map(|snapshot| (snapshot.version, &*snapshot.bytes));
+                let tail = stored.tail.iter().map(|entry| (entry.version, &*entry.bytes));
+                Authority::load(name, stored.epoch, state, limits, snapshot, tail)?
+            }
+            None => match getrandom::u64() {
+                Ok(epoch) => Authority::new(name, epoch, state, limits),
+                Err(_) => {
+                    let message = "the system has no randomness for its epoch";
+                    return Err(OpenRoomError::Failed { room: name, message });
+                }
+            },
+        };
+        tracing::debug!(room = %authority.room(), version = authority.head(), "room opened");
+        let in_flight = self.limits.in_flight;
+        Ok(Arc::new(Room::new(authority, kind.type_name, self.store.clone(), self.this.clone(), in_flight)))
+    }
+
+    /// Opens a room and joins it. Cancel safe: until it returns, nothing is joined.
+    pub(super) async fn join(
+        &self,
+        name: &str,
+        client: ClientId,
+        dialect: Dialect,
+        resume: Option<Resume>,
+        queue: Arc<Queue>,
+    ) -> Result<(Arc<Room>, SessionId), OpenRoomError> {
+        loop {
+            let room = self.open(name).await?;
+            match room.join(client.clone(), dialect, resume, Outbox::new(queue.clone())) {
+                Ok(session) => return Ok((room, session)),
+                // It ended in between: the next one is another.
+                Err(Closed) => self.forget(&room),
+            }
+        }
+    }
+
+    /// Opens a room and holds it; [`Room::release`] lets go. Cancel safe.
+    pub(super) async fn hold(&self, name: &str) -> Result<Arc<Room>, OpenRoomError> {
+        loop {
+            let room = self.open(name).await?;
+            match room.hold() {
+                Ok(()) => return Ok(room),
+                Err(Closed) => self.forget(&room),
+            }
+        }
+    }
+
+    /// Lets go of a room that is no more.
+    pub(super) fn forget(&self, room: &Arc<Room>) {
+        let mut rooms = self.lock();
+        if let Some(Slot::Live(live)) = rooms.slots.get(room.name())
+            && Arc::ptr_eq(live, room)
+        {
+            rooms.slots.remove(room.name());
+        }
+    }
+
+    fn live(&self) -> Vec<Arc<Room>> {
+        let live = |slot: &Slot| match slot {
+            Slot::Live(room) => Some(room.clone()),
+            Slot::Opening(_) => None,
+        };
+        self.lock().slots.values().filter_map(live).collect()
+    }
+
+    fn close_idle(&self) {
+        for room in self.live() {
+            // The snapshot is asked for before anybody can ask the store for the room again.
+            let mut rooms = self.lock();
+            if let Some(compaction) = room.close_if_idle(self.idle) {
+                rooms.slots.remove(room.name());
+                drop(rooms);
+                if let Some(compaction) = compaction.now_or_waiting() {
+                    tokio::spawn(compaction);
+                }
+            }
+        }
+    }
+
+    /// Opens no more rooms, and ends all there are once their changes are durable.
+    pub(super) async fn close(&self) {
+        let opening: Vec<_> = {
+            let mut rooms = self.lock();
+            rooms.closing = true;
+            let opening = |slot: &Slot| match slot {
+                Slot::Opening(opening) => Some(opening.clone()),
+                Slot::Live(_) => None,
+            };
+            rooms.slots.values().filter_map(opening).collect()
+        };
+        for mut opening in opening {
+            // One that failed is not there to be closed.
+            let _ = opening.wait_for(Option::is_some).await;
+        }
+        let rooms = self.live();
+        let drained = futures_util::future::join_all(rooms.iter().map(|room| room.clone().drain())).await;
+        rooms.iter().for_each(|room| self.forget(room));
+        for compaction in drained.into_iter().flatten() {
+            compaction.wait().await;
+        }
+    }
+}
+
+/// The slot of a room being loaded; dropped unfilled, it is emptied, also if loading panics.
+struct OpeningSlot {
+    directory: Arc<Directory>,
+    room: Arc<str>,
+}
+
+impl OpeningSlot {
+    fn fill(&self, room: Arc<Room>) {
+        self.directory.lock().slots.insert(self.room.clone(), Slot::Live(room));
+    }
+}
+
+impl Drop for OpeningSlot {
+    fn drop(&mut self) {
+        let mut rooms = self.directory.lock();
+        if let Some(Slot::Opening(_)) = rooms.slots.get(&self.room) {
+            rooms.slots.remove(&self.room);
+        }
+    }
+}
+
+/// Looks for idle rooms as long as there is a directory.
+async fn look_for_idle(directory: Weak<Directory>, idle: Duration) {
+    let pause = (idle / 4).clamp(LOOKS.0, LOOKS.1);
+    loop {
+        tokio::time::sleep(pause).await;
+        let Some(directory) = directory.upgrade() else { return };
+        directory.close_idle();
+    }
+}

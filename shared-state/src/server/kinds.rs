@@ -1,0 +1,100 @@
+//! Which rooms there can be, and what each begins as.
+
+use std::any::type_name;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::authority::{Author, RoomState, Rules, Typed, Untyped};
+use crate::state::SharedState;
+
+/// Makes the state that a room begins with.
+type Begin = Box<dyn Fn() -> Box<dyn RoomState> + Send + Sync>;
+
+/// The kinds of rooms, by pattern.
+#[derive(Default)]
+pub(super) struct Kinds {
+    typed: Vec<(String, Kind)>,
+    untyped: Option<Kind>,
+}
+
+/// One kind of room.
+pub(super) struct Kind {
+    pub(super) type_name: &'static str,
+    pub(super) begin: Begin,
+}
+
+impl Kinds {
+    pub(super) fn add<S: SharedState>(
+        &mut self,
+        pattern: String,
+        initial: impl Fn() -> S + Send + Sync + 'static,
+        rules: Option<Arc<Rules<S>>>,
+    ) {
+        let begin = move || -> Box<dyn RoomState> {
+            let typed = Typed::new(initial());
+            Box::new(match &rules {
+                Some(rules) => typed.with_rules(rules.clone()),
+                None => typed,
+            })
+        };
+        self.typed.push((pattern, Kind { type_name: type_name::<S>(), begin: Box::new(begin) }));
+    }
+
+    /// Whether any other room is one of any JSON object of at most `limit` bytes.
+    pub(super) fn allow_untyped(&mut self, allowed: bool, limit: usize) {
+        self.untyped = allowed.then(|| Kind {
+            type_name: type_name::<Untyped>(),
+            begin: Box::new(move || Box::new(Untyped::new(limit))),
+        });
+    }
+
+    /// The kind of the room with this name: that of the longest pattern that matches, an exact one first.
+    pub(super) fn of(&self, room: &str) -> Option<&Kind> {
+        self.typed
+            .iter()
+            .filter_map(|(pattern, kind)| Some((matches(pattern, room)?, kind)))
+            // Of two equal ones, the one given first.
+            .rev()
+            .max_by_key(|(rank, _)| *rank)
+            .map(|(_, kind)| kind)
+            .or(self.untyped.as_ref())
+    }
+}
+
+/// How well a room's name matches a pattern: exact, and the length of what is.
+fn matches(pattern: &str, room: &str) -> Option<(bool, usize)> {
+    match pattern.strip_suffix('*') {
+        Some(prefix) => room.starts_with(prefix).then_some((false, prefix.len())),
+        None => (pattern == room).then_some((true, pattern.len())),
+    }
+}
+
+/// Rules as the application wrote them, made uniform.
+pub(super) fn rules<S, E: fmt::Display>(
+    rules: impl Fn(&S, &S, &Author) -> Result<(), E> + Send + Sync + 'static,
+) -> Arc<Rules<S>> {
+    Arc::new(move |old, new, author| rules(old, new, author).map_err(|error| error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_pattern_wins_and_an_exact_one_is_longest() {
+        assert_eq!(matches("document-*", "document-1"), Some((false, 9)));
+        assert_eq!(matches("document-*", "documents"), None);
+        assert_eq!(matches("lobby", "lobby"), Some((true, 5)));
+        assert_eq!(matches("lobby", "lobby-2"), None);
+        assert!(matches("lobby", "lobby") > matches("lobby*", "lobby"));
+        assert!(matches("document-draft-*", "document-draft-1") > matches("*", "document-draft-1"));
+    }
+
+    #[test]
+    fn other_rooms_are_untyped_if_allowed() {
+        let mut kinds = Kinds::default();
+        assert!(kinds.of("x").is_none());
+        kinds.allow_untyped(true, 10);
+        assert!(kinds.of("x").is_some());
+    }
+}

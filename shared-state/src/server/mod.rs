@@ -1,0 +1,252 @@
+//! The server: rooms over WebSockets, and the server's own program as one of their writers.
+//!
+//! What is here are sockets, tasks and queues. What a change means, whether it is accepted, in which order and
+//! who is sent what is decided by the [`authority`](crate::authority); where it survives is the
+//! [`store`](crate::store)'s business.
+//!
+//! ```no_run
+//! use shared_state::server::Server;
+//!
+//! # async fn run() -> std::io::Result<()> {
+//! let server = Server::builder().untyped_rooms(true).build();
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+//! server.serve(listener).await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The parts
+//! A connection is one task (`socket`), which asks a state machine without I/O what each frame means
+//! (`connection`), and one bounded queue (`queue`), into which all its rooms put frames. A room (`room`) is an
+//! authority behind a lock and the way of its changes to the store. The `directory` knows which rooms are live,
+//! the `registry` which connections.
+
+mod builder;
+mod connection;
+mod directory;
+mod handle;
+mod handshake;
+mod kinds;
+mod queue;
+mod registry;
+mod room;
+mod socket;
+
+pub use builder::ServerBuilder;
+pub use directory::OpenRoomError;
+pub use handle::{Lost, Receipt, State};
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::ready;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::routing::{MethodRouter, get};
+use hyper::header::{self, HeaderValue};
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tracing::Instrument as _;
+
+use crate::authority::Dialect;
+use crate::protocol::{ClientId, Code, JSON, Limits};
+use crate::state::SharedState;
+use crate::store::CloseError;
+
+use directory::Directory;
+use queue::{Goodbye, Queue};
+use registry::Registry;
+use socket::Connection;
+
+/// How long a client may take to send its request.
+const REQUEST: Duration = Duration::from_secs(10);
+
+/// How long to wait when no connection can be accepted, for want of file descriptors say.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A server of shared rooms. Cheap to clone; all clones are the same server.
+#[derive(Clone)]
+pub struct Server(Arc<Inner>);
+
+struct Inner {
+    directory: Arc<Directory>,
+    registry: Arc<Registry>,
+    limits: Arc<Limits>,
+    closing: watch::Sender<bool>,
+}
+
+impl Server {
+    /// A server to be configured.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::new()
+    }
+
+    /// A handler for a route of the application's own router:
+    /// `Router::new().route("/ws", server.handler())`.
+    ///
+    /// The log names the peer if the router is served with connect info of a [`SocketAddr`]. Set `TCP_NODELAY` on
+    /// the listener's sockets: the messages are small.
+    pub fn handler<T: Clone + Send + Sync + 'static>(&self) -> MethodRouter<T> {
+        let server = self.clone();
+        get(move |request: Request<Body>| ready(server.upgrade(request)))
+    }
+
+    /// Accepts connections and serves the path `/ws`, until [`shutdown`](Self::shutdown).
+    ///
+    /// Cancel safe: dropping the future stops accepting, and connections go on.
+    pub async fn serve(&self, listener: TcpListener) {
+        let mut closing = self.0.closing.subscribe();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                // The sender is in `self`, so this does not fail.
+                _ = closing.wait_for(|closing| *closing) => return,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    tokio::spawn(self.clone().serve_stream(stream, peer));
+                }
+                Err(error) => {
+                    tracing::warn!("no connection could be accepted: {error}");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn serve_stream(self, stream: TcpStream, peer: SocketAddr) {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%peer, "TCP_NODELAY was not set: {error}");
+        }
+        let service = hyper::service::service_fn(move |mut request: Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(ConnectInfo(peer));
+            ready(Ok::<_, Infallible>(match request.uri().path() {
+                "/ws" => self.upgrade(request),
+                _ => answer(StatusCode::NOT_FOUND, "the path is `/ws`".to_owned()),
+            }))
+        });
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(REQUEST)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        if let Err(error) = connection.await {
+            tracing::debug!(%peer, "no request: {error}");
+        }
+    }
+
+    /// Answers a request for a WebSocket, and serves it once the answer is sent.
+    fn upgrade<B>(&self, mut request: Request<B>) -> Response<Body> {
+        let handshake::Offer { dialect, accept } = match handshake::read(&request) {
+            Ok(offer) => offer,
+            Err((status, message)) => return answer(status, message),
+        };
+        let Ok(accept) = HeaderValue::try_from(accept) else {
+            return answer(StatusCode::BAD_REQUEST, "the `Sec-WebSocket-Key` is wrong".to_owned());
+        };
+        let queue = Arc::new(Queue::new(self.0.limits.queue));
+        let Some(registration) = self.0.registry.register(queue.clone()) else {
+            return answer(StatusCode::SERVICE_UNAVAILABLE, "the server is shutting down".to_owned());
+        };
+        let hook = match dialect {
+            Dialect::V1 => None,
+            Dialect::Hook => match getrandom::u64() {
+                Ok(random) => Some(ClientId::from(format!("{random:016x}"))),
+                Err(error) => {
+                    let message = format!("the system has no randomness: {error}");
+                    return answer(StatusCode::SERVICE_UNAVAILABLE, message);
+                }
+            },
+        };
+        let span = {
+            let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
+            let client = tracing::field::Empty;
+            tracing::info_span!("connection", peer = peer.map(tracing::field::display), ?dialect, client)
+        };
+        if let Some(client) = &hook {
+            span.record("client", &**client);
+        }
+        let upgrade = hyper::upgrade::on(&mut request);
+        let (directory, limits) = (self.0.directory.clone(), self.0.limits.clone());
+        let task = async move {
+            match upgrade.await {
+                Ok(io) => {
+                    let io = TokioIo::new(io);
+                    Connection::new(io, hook, queue, directory, limits, registration).await.run().await;
+                }
+                Err(error) => tracing::debug!("no upgrade: {error}"),
+            }
+        };
+        tokio::spawn(task.instrument(span));
+
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let headers = response.headers_mut();
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+        if dialect == Dialect::V1 {
+            headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(JSON));
+        }
+        response
+    }
+
+    /// A room's state, for the server's own program: it reads it, and writes it with the server's rights, also the
+    /// fields that are read-only for clients.
+    ///
+    /// Opens the room if need be. Cancel safe.
+    ///
+    /// # Errors
+    /// No room of this name can be opened, its state has another type, or the store cannot give it.
+    pub async fn room<S: SharedState>(&self, name: &str) -> Result<S::Handle<State<S>>, OpenRoomError> {
+        let room = self.0.directory.hold(name).await?;
+        match State::new(room) {
+            Ok(state) => Ok(state.into()),
+            Err(room) => Err(OpenRoomError::WrongType {
+                room: room.name().clone(),
+                expected: std::any::type_name::<S>(),
+                found: room.type_name(),
+            }),
+        }
+    }
+
+    /// How many rooms are in memory.
+    #[must_use]
+    pub fn open_rooms(&self) -> usize {
+        self.0.directory.len()
+    }
+
+    /// Ends the server: accepts nothing more, tells every connection, waits until the changes on their way are
+    /// durable, stores a snapshot of each room that has changed, and closes the store.
+    ///
+    /// Resolves when all is done; a connection that does not listen holds it up for two seconds at most. Dropped
+    /// before, the server stays as far as it was; it may be called again.
+    ///
+    /// # Errors
+    /// The store was not closed cleanly. What was acknowledged is durable all the same.
+    pub async fn shutdown(&self) -> Result<(), CloseError> {
+        tracing::info!("shutting down");
+        self.0.closing.send_replace(true);
+        let goodbye = Goodbye::new(Code::ShuttingDown, "the server is shutting down; connect again");
+        self.0.registry.close(&goodbye).await;
+        self.0.directory.close().await;
+        self.0.directory.store().close().await
+    }
+}
+
+fn answer(status: StatusCode, message: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(message));
+    *response.status_mut() = status;
+    response
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("open_rooms", &self.open_rooms()).finish_non_exhaustive()
+    }
+}

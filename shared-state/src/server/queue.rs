@@ -1,0 +1,221 @@
+//! The frames on their way to one connection: a bounded queue that all its rooms share.
+//!
+//! Rooms push while they hold their own lock and never wait; the connection's task takes. What does not fit is
+//! refused, and the room sends a delta once the queue has been emptied. Never calls into a room, so that it
+//! may be locked under a room's lock.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::authority;
+use crate::protocol::{Code, Frame};
+
+/// Why a connection is to end.
+#[derive(Clone, Debug)]
+pub(super) struct Goodbye {
+    pub(super) code: Code,
+    pub(super) message: String,
+}
+
+impl Goodbye {
+    pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+/// One connection's queue.
+#[derive(Debug)]
+pub(super) struct Queue {
+    limit: usize,
+    inner: Mutex<Inner>,
+    filled: Notify,
+    killed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    frames: VecDeque<Frame>,
+    /// Some session's frame was refused since the queue was last empty.
+    refused: bool,
+    /// A room that the connection had joined is no more.
+    lost_room: bool,
+    goodbye: Option<Goodbye>,
+}
+
+/// What the connection has to do next.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// Send it.
+    Frame(Frame),
+    /// Forget the rooms that are no more.
+    LostRoom,
+    /// Everything was taken, and some session was refused: its room may send what it missed.
+    Drained,
+    /// Nothing.
+    Nothing,
+}
+
+impl Queue {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit: limit.max(1), inner: Mutex::default(), filled: Notify::new(), killed: Notify::new() }
+    }
+
+    /// Nothing that is done under the lock can leave the queue half changed.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, frame: &Frame) -> bool {
+        let mut inner = self.lock();
+        if inner.frames.len() >= self.limit {
+            inner.refused = true;
+            return false;
+        }
+        inner.frames.push_back(frame.clone());
+        drop(inner);
+        self.filled.notify_one();
+        true
+    }
+
+    /// Queues a frame beyond the limit: the connection's own answers, of which there is at most one for each
+    /// frame it has read and which it sends before it reads another.
+    pub(super) fn reply(&self, frame: Frame) {
+        self.lock().frames.push_back(frame);
+        self.filled.notify_one();
+    }
+
+    /// A joined room is no more. `last` is what the connection must be told, if it could not be queued: one
+    /// frame beyond the limit for each room joined.
+    fn lost_room(&self, last: Option<Frame>) {
+        let mut inner = self.lock();
+        inner.lost_room = true;
+        inner.frames.extend(last);
+        drop(inner);
+        self.filled.notify_one();
+    }
+
+    /// Takes the next frame. Only the connection's task calls it.
+    pub(super) fn next(&self) -> Next {
+        let mut inner = self.lock();
+        if std::mem::take(&mut inner.lost_room) {
+            return Next::LostRoom;
+        }
+        match inner.frames.pop_front() {
+            Some(frame) => Next::Frame(frame),
+            None => {
+                // A burst's worth of memory is not kept for an idle connection.
+                inner.frames = VecDeque::new();
+                match std::mem::take(&mut inner.refused) {
+                    true => Next::Drained,
+                    false => Next::Nothing,
+                }
+            }
+        }
+    }
+
+    /// Makes [`filled`](Self::filled) resolve once more.
+    pub(super) fn look_again(&self) {
+        self.filled.notify_one();
+    }
+
+    /// Resolves when there may be something to take. Cancel safe.
+    pub(super) async fn filled(&self) {
+        self.filled.notified().await;
+    }
+
+    /// Tells the connection to end. The first reason stays.
+    pub(super) fn kill(&self, goodbye: Goodbye) {
+        self.lock().goodbye.get_or_insert(goodbye);
+        self.killed.notify_one();
+    }
+
+    /// Resolves when the connection is to end. Cancel safe; afterwards it resolves at once.
+    pub(super) async fn killed(&self) -> Goodbye {
+        loop {
+            if let Some(goodbye) = self.lock().goodbye.clone() {
+                return goodbye;
+            }
+            self.killed.notified().await;
+        }
+    }
+}
+
+/// Where a room puts the frames of one session.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    queue: Arc<Queue>,
+    refused: bool,
+}
+
+impl Outbox {
+    pub(super) fn new(queue: Arc<Queue>) -> Self {
+        Self { queue, refused: false }
+    }
+
+    /// The room is no more; `last` was the last frame pushed.
+    pub(super) fn lost_room(self, last: Frame) {
+        self.queue.lost_room(self.refused.then_some(last));
+    }
+}
+
+impl authority::Outbox for Outbox {
+    fn push(&mut self, frame: &Frame) -> bool {
+        let taken = self.queue.push(frame);
+        self.refused = !taken;
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authority::Outbox as _;
+
+    fn frame(text: &str) -> Frame {
+        Frame::from(text.to_owned())
+    }
+
+    fn taken(queue: &Queue) -> Vec<String> {
+        let mut frames = Vec::new();
+        loop {
+            match queue.next() {
+                Next::Frame(frame) => frames.push(frame.as_str().to_owned()),
+                Next::LostRoom => {}
+                Next::Drained | Next::Nothing => return frames,
+            }
+        }
+    }
+
+    #[test]
+    fn g9_a_full_queue_refuses_and_says_so_once_it_is_empty() {
+        let queue = Arc::new(Queue::new(2));
+        let mut outbox = Outbox::new(queue.clone());
+        assert!(outbox.push(&frame("1")) && outbox.push(&frame("2")));
+        assert!(!outbox.push(&frame("3")));
+        assert!(matches!(queue.next(), Next::Frame(_)));
+        assert!(matches!(queue.next(), Next::Frame(_)));
+        assert!(matches!(queue.next(), Next::Drained));
+        assert!(matches!(queue.next(), Next::Nothing));
+        assert!(outbox.push(&frame("4")));
+        assert_eq!(taken(&queue), ["4"]);
+    }
+
+    #[test]
+    fn the_end_of_a_room_is_told_even_if_the_queue_is_full() {
+        let queue = Arc::new(Queue::new(1));
+        let mut full = Outbox::new(queue.clone());
+        assert!(full.push(&frame("1")));
+        let end = frame("end");
+        assert!(!full.push(&end));
+        full.lost_room(end);
+        assert_eq!(taken(&queue), ["1", "end"]);
+
+        let mut roomy = Outbox::new(queue.clone());
+        let end = frame("end");
+        assert!(roomy.push(&end));
+        roomy.lost_room(end);
+        assert_eq!(taken(&queue), ["end"]);
+    }
+}

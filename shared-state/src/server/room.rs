@@ -1,0 +1,463 @@
+//! A live room: the authority behind a lock, and the way of its changes to the store.
+//!
+//! The order of versions is the order of the store's calls, because both happen under the lock. What the store
+//! has not answered at once waits in `pending`; while anything waits, one task awaits it in order. A room whose
+//! store fails, or in whose lock something panics, is *reset*: it ends, everybody in it is told, and the next
+//! who joins gets a new one from what the store has.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt as _;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+
+use crate::authority::{Append, Authority, Dialect, RoomState, SessionId, Submitted};
+use crate::protocol::{ChangeRequest, ClientId, Code, Reject, Resume, server};
+use crate::server::directory::Directory;
+use crate::server::queue::Outbox;
+use crate::store::{self, AppendError, CompactError, RoomStore, Snapshot, StoreFuture};
+
+/// From when on a change's way to the store is worth a warning.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// The room is no more: open it again.
+#[derive(Debug)]
+pub(super) struct Closed;
+
+/// Leave for one change to be on its way.
+pub(super) type Permit = OwnedSemaphorePermit;
+
+/// Tells the server's program that its change is durable; dropped if it may never be.
+pub(super) type Durable = oneshot::Sender<u64>;
+
+/// A live room.
+pub(super) struct Room {
+    name: Arc<str>,
+    /// The Rust type of the state.
+    type_name: &'static str,
+    store: Arc<dyn RoomStore>,
+    directory: Weak<Directory>,
+    runtime: Handle,
+    in_flight: Arc<Semaphore>,
+    limit: u32,
+    durable: watch::Sender<u64>,
+    /// Set under the lock, read without it.
+    closed: AtomicBool,
+    core: Mutex<Core>,
+}
+
+struct Core {
+    authority: Authority<Outbox>,
+    pending: VecDeque<Pending>,
+    /// Whether the task that awaits the pending appends is running.
+    committing: bool,
+    /// The handles of the server's program.
+    holds: usize,
+    /// Since when nobody has been here, as far as the last look saw.
+    idle_since: Option<Instant>,
+    /// Why the room cannot go on.
+    broken: Option<String>,
+}
+
+/// A change that the store has been given and has not answered.
+struct Pending {
+    version: u64,
+    future: StoreFuture<(), AppendError>,
+    since: Instant,
+    durable: Option<Durable>,
+    _permit: Permit,
+}
+
+impl Room {
+    /// Makes a loaded room live. Called in a runtime, whose tasks then await the store.
+    pub(super) fn new(
+        authority: Authority<Outbox>,
+        type_name: &'static str,
+        store: Arc<dyn RoomStore>,
+        directory: Weak<Directory>,
+        in_flight: usize,
+    ) -> Self {
+        let limit = u32::try_from(in_flight.clamp(1, Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
+        Self {
+            name: authority.room().clone(),
+            type_name,
+            store,
+            directory,
+            runtime: Handle::current(),
+            in_flight: Arc::new(Semaphore::new(limit as usize)),
+            limit,
+            durable: watch::Sender::new(authority.durable()),
+            closed: AtomicBool::new(false),
+            core: Mutex::new(Core {
+                authority,
+                pending: VecDeque::new(),
+                committing: false,
+                holds: 0,
+                idle_since: None,
+                broken: None,
+            }),
+        }
+    }
+
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    pub(super) fn type_name(&self) -> &'static str {
+        self.type_name
+    }
+
+    /// The most changes on their way at once.
+    pub(super) fn limit(&self) -> usize {
+        self.limit as usize
+    }
+
+    /// The durable versions as they come to be; ends with the room.
+    pub(super) fn versions(&self) -> watch::Receiver<u64> {
+        self.durable.subscribe()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Runs `act` on the open room. If it panics or breaks the room, the room is reset.
+    fn with<R>(self: &Arc<Self>, act: impl FnOnce(&mut Core) -> R) -> Result<R, Closed> {
+        let mut guard = self.core.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_closed() {
+            return Err(Closed);
+        }
+        let core = &mut *guard;
+        let done = catch_unwind(AssertUnwindSafe(|| act(core)));
+        let why = match &done {
+            Ok(_) => core.broken.take(),
+            Err(_) => Some("a panic while the room was changed".to_owned()),
+        };
+        if let Some(why) = why {
+            tracing::error!(room = %self.name, reason = why, "room reset");
+            let message = "the room cannot be read or written now; join again";
+            let frame = server::room_error(&self.name, Code::Unavailable, message);
+            let outboxes = self.end(core, Code::Unavailable, message);
+            outboxes.into_iter().for_each(|outbox| outbox.lost_room(frame.clone()));
+            drop(guard);
+            if let Some(directory) = self.directory.upgrade() {
+                directory.forget(self);
+            }
+            return Err(Closed);
+        }
+        done.map_err(|_| Closed)
+    }
+
+    /// Ends the room: nothing is accepted, acknowledged or stored by it from now on.
+    fn end(&self, core: &mut Core, code: Code, message: &str) -> Vec<Outbox> {
+        self.closed.store(true, Ordering::Release);
+        self.in_flight.close();
+        // Whoever waits for one of these learns that nothing is known of it.
+        core.pending.clear();
+        core.authority.close(code, message)
+    }
+
+    /// Leave for a change, if there is any at once.
+    pub(super) fn permit_now(&self) -> Option<Permit> {
+        self.in_flight.clone().try_acquire_owned().ok()
+    }
+
+    /// Waits for leave for a change: this is what slows down writers whom the store cannot follow.
+    pub(super) fn permit(&self) -> impl Future<Output = Result<Permit, Closed>> + Send + 'static {
+        let permit = self.in_flight.clone().acquire_owned();
+        async move { permit.await.map_err(|_| Closed) }
+    }
+
+    pub(super) fn join(
+        self: &Arc<Self>,
+        client: ClientId,
+        dialect: Dialect,
+        resume: Option<Resume>,
+        outbox: Outbox,
+    ) -> Result<SessionId, Closed> {
+        self.with(|core| {
+            core.idle_since = None;
+            core.authority.join(client, dialect, resume, outbox)
+        })
+    }
+
+    pub(super) fn leave(self: &Arc<Self>, session: SessionId) {
+        // A room that is no more has no sessions to leave.
+        let _ = self.with(|core| core.authority.leave(session));
+    }
+
+    /// The session's queue was emptied.
+    pub(super) fn drained(self: &Arc<Self>, session: SessionId) {
+        // A room that is no more has told the session so.
+        let _ = self.with(|core| core.authority.drained(session));
+    }
+
+    pub(super) fn submit(
+        self: &Arc<Self>,
+        session: SessionId,
+        change: &ChangeRequest<'_>,
+        permit: Permit,
+    ) -> Result<(), Closed> {
+        self.with(|core| match core.authority.submit(session, change) {
+            Submitted::Append(append) => self.append(core, append, permit, None),
+            Submitted::Answered => {}
+        })
+    }
+
+    pub(super) fn submit_hook(
+        self: &Arc<Self>,
+        session: SessionId,
+        updates: &str,
+        permit: Permit,
+    ) -> Result<(), Closed> {
+        self.with(|core| match core.authority.submit_hook(session, updates) {
+            Submitted::Append(append) => self.append(core, append, permit, None),
+            Submitted::Answered => {}
+        })
+    }
+
+    pub(super) fn hook_sync(self: &Arc<Self>, session: SessionId) -> Result<(), Closed> {
+        self.with(|core| core.authority.hook_sync(session))
+    }
+
+    /// A change of the server's program, made of the state by `updates`: a JSON array, or `None` for no change.
+    pub(super) fn submit_server<E: From<Reject>>(
+        self: &Arc<Self>,
+        updates: impl FnOnce(&dyn RoomState) -> Result<Option<String>, E>,
+        permit: Permit,
+        durable: Durable,
+    ) -> Result<Result<(), E>, Closed> {
+        self.with(|core| {
+            let Some(updates) = updates(core.authority.state())? else {
+                return self.settled(core, durable);
+            };
+            let append = core.authority.submit_server(&updates)?;
+            self.append(core, append, permit, Some(durable));
+            Ok(())
+        })
+    }
+
+    /// Nothing was written: what is there is durable with the last change on its way.
+    fn settled<E>(&self, core: &mut Core, durable: Durable) -> Result<(), E> {
+        let version = core.authority.head();
+        let mut versions = self.versions();
+        if core.authority.durable() == version {
+            let _ = durable.send(version);
+        } else {
+            self.runtime.spawn(async move {
+                if versions.wait_for(|durable| *durable >= version).await.is_ok() {
+                    let _ = durable.send(version);
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// Looks at the state. A panic of `look` leaves the room as it is.
+    pub(super) fn read<R>(&self, look: impl FnOnce(&dyn RoomState, u64) -> R) -> R {
+        let core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
+        let looked = catch_unwind(AssertUnwindSafe(|| look(core.authority.state(), core.authority.head())));
+        drop(core);
+        looked.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
+    /// The server's program holds the room, so it stays in memory.
+    pub(super) fn hold(self: &Arc<Self>) -> Result<(), Closed> {
+        self.with(|core| {
+            core.holds += 1;
+            core.idle_since = None;
+        })
+    }
+
+    pub(super) fn release(self: &Arc<Self>) {
+        // A room that is no more has no holds.
+        let _ = self.with(|core| core.holds = core.holds.saturating_sub(1));
+    }
+
+    /// Gives the store an accepted change; answers at once if the store does.
+    fn append(self: &Arc<Self>, core: &mut Core, append: Append, permit: Permit, durable: Option<Durable>) {
+        let Append { version, entry } = append;
+        let mut future = self.store.append(store::Append {
+            room: self.name.clone(),
+            epoch: core.authority.epoch(),
+            expected: version - 1,
+            entry,
+        });
+        if core.pending.is_empty() && !core.committing {
+            match (&mut future).now_or_never() {
+                Some(Ok(())) => {
+                    self.committed(core, version);
+                    if let Some(durable) = durable {
+                        // The receipt may have been dropped.
+                        let _ = durable.send(version);
+                    }
+                    return;
+                }
+                Some(Err(error)) => {
+                    core.broken = Some(described(&error));
+                    return;
+                }
+                None => {}
+            }
+        }
+        core.pending.push_back(Pending { version, future, since: Instant::now(), durable, _permit: permit });
+        if !core.committing {
+            core.committing = true;
+            self.runtime.spawn(self.clone().commit_pending());
+        }
+    }
+
+    /// Awaits the pending appends in order. Those that the store answered together are committed together.
+    async fn commit_pending(self: Arc<Self>) {
+        let mut batch = VecDeque::new();
+        loop {
+            if batch.is_empty() {
+                let more = self.with(|core| {
+                    core.committing = !core.pending.is_empty();
+                    std::mem::take(&mut core.pending)
+                });
+                match more {
+                    Ok(more) if !more.is_empty() => batch = more,
+                    Ok(_) | Err(Closed) => return,
+                }
+            }
+            let Some(mut first) = batch.pop_front() else { continue };
+            let mut result = (&mut first.future).await;
+            let waited = first.since.elapsed();
+            if waited >= SLOW {
+                tracing::warn!(room = %self.name, version = first.version, ?waited, "slow commit");
+            }
+            let mut version = 0;
+            let mut done = Vec::new();
+            if result.is_ok() {
+                version = first.version;
+                done.push(first);
+                while let Some(next) = batch.front_mut()
+                    && let Some(answer) = (&mut next.future).now_or_never()
+                {
+                    result = answer;
+                    let Some(next) = batch.pop_front() else { break };
+                    if result.is_err() {
+                        break;
+                    }
+                    version = next.version;
+                    done.push(next);
+                }
+            }
+            let committed = self.with(|core| {
+                if version > 0 {
+                    self.committed(core, version);
+                    for pending in done {
+                        if let Some(durable) = pending.durable {
+                            // The receipt may have been dropped.
+                            let _ = durable.send(pending.version);
+                        }
+                    }
+                }
+                if let Err(error) = result {
+                    core.broken = Some(described(&error));
+                }
+            });
+            if committed.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The store has everything up to `version`.
+    fn committed(&self, core: &mut Core, version: u64) {
+        core.authority.committed(version);
+        self.durable.send_replace(version);
+        if core.authority.wants_snapshot()
+            && let Some(compaction) = self.compact(core).now_or_waiting()
+        {
+            self.runtime.spawn(compaction);
+        }
+    }
+
+    /// Gives the store a snapshot, behind the appends that it covers.
+    fn compact(&self, core: &mut Core) -> Compaction {
+        let (version, bytes) = core.authority.snapshot();
+        let snapshot = Snapshot { version, bytes };
+        Compaction(self.store.compact(self.name.clone(), core.authority.epoch(), snapshot))
+    }
+
+    /// Ends the room if nobody has been here for `idle`; gives what is left to await.
+    pub(super) fn close_if_idle(self: &Arc<Self>, idle: Duration) -> Option<Compaction> {
+        let closed = self.with(|core| {
+            let busy = core.authority.sessions() > 0
+                || core.holds > 0
+                || core.committing
+                || core.authority.durable() < core.authority.head();
+            if busy {
+                core.idle_since = None;
+                return None;
+            }
+            let since = *core.idle_since.get_or_insert_with(Instant::now);
+            (since.elapsed() >= idle).then(|| self.shut(core))
+        });
+        closed.ok().flatten()
+    }
+
+    /// Waits until every change on its way is durable, then ends the room; gives what is left to await.
+    pub(super) async fn drain(self: Arc<Self>) -> Option<Compaction> {
+        let _all = self.in_flight.clone().acquire_many_owned(self.limit).await.ok()?;
+        self.with(|core| self.shut(core)).ok()
+    }
+
+    fn shut(&self, core: &mut Core) -> Compaction {
+        let compaction = match core.authority.has_log() {
+            true => self.compact(core),
+            false => Compaction(Box::pin(std::future::ready(Ok(())))),
+        };
+        let message = "the server is shutting down";
+        let frame = server::room_error(&self.name, Code::ShuttingDown, message);
+        let outboxes = self.end(core, Code::ShuttingDown, message);
+        outboxes.into_iter().for_each(|outbox| outbox.lost_room(frame.clone()));
+        tracing::debug!(room = %self.name, version = core.authority.head(), "room closed");
+        compaction
+    }
+}
+
+/// A snapshot on its way to the store.
+pub(super) struct Compaction(StoreFuture<(), CompactError>);
+
+impl Compaction {
+    /// What is left to await, if anything.
+    pub(super) fn now_or_waiting(mut self) -> Option<impl Future<Output = ()> + Send + 'static> {
+        match (&mut self.0).now_or_never() {
+            Some(result) => {
+                log(result);
+                None
+            }
+            None => Some(self.wait()),
+        }
+    }
+
+    pub(super) async fn wait(self) {
+        log(self.0.await);
+    }
+}
+
+/// A snapshot that is not stored costs the next opening time and nothing else.
+fn log(result: Result<(), CompactError>) {
+    if let Err(error) = result {
+        tracing::warn!("{}", described(&error));
+    }
+}
+
+/// An error with its sources.
+pub(super) fn described(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

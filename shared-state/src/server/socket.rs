@@ -1,0 +1,374 @@
+//! The task of one connection: its socket on one side, its queue on the other.
+//!
+//! It reads one frame at a time and hands it to the [`Gate`]; what that decides is done before the next frame is
+//! read, so a room that is slow to take changes slows down those who make them. It writes whatever its queue
+//! has, many frames to one flush. It holds no lock while it waits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::{CapacityError, Error as SocketError};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::frame::{self, CloseFrame};
+use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
+
+use crate::authority::{Dialect, SessionId};
+use crate::protocol::{Code, Frame, Limits, Resume, server};
+use crate::server::connection::{Gate, HookAction, Incoming, Step, too_large};
+use crate::server::directory::Directory;
+use crate::server::queue::{Goodbye, Next, Queue};
+use crate::server::registry::Registration;
+use crate::server::room::{Closed, Permit, Room};
+
+/// How long the last words of a connection may take.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// A read buffer of this size is all that an idle connection has; the write buffer comes with the first frame.
+const BUFFER: usize = 4 << 10;
+
+/// A stay in a room, which ends when it is dropped.
+struct Seat {
+    room: Arc<Room>,
+    session: SessionId,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.room.leave(self.session);
+    }
+}
+
+/// Why a connection ends.
+enum End {
+    /// It is told why.
+    Told(Goodbye),
+    /// There is nobody to tell.
+    Gone(&'static str),
+}
+
+enum Event {
+    Write,
+    Read(Option<Result<Message, SocketError>>),
+    Tick,
+}
+
+/// One connection.
+pub(super) struct Connection<T> {
+    socket: WebSocketStream<T>,
+    gate: Gate<Seat>,
+    queue: Arc<Queue>,
+    directory: Arc<Directory>,
+    limits: Arc<Limits>,
+    registration: Registration,
+    heard: Instant,
+}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
+    /// A connection whose handshake is done. `hook` is its public name if it speaks the hook's dialect.
+    pub(super) async fn new(
+        io: T,
+        hook: Option<Arc<str>>,
+        queue: Arc<Queue>,
+        directory: Arc<Directory>,
+        limits: Arc<Limits>,
+        registration: Registration,
+    ) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(BUFFER)
+            .write_buffer_size(BUFFER)
+            .max_message_size(Some(limits.frame))
+            .max_frame_size(Some(limits.frame));
+        let gate = match hook {
+            Some(client) => Gate::hook(limits.clone(), client),
+            None => Gate::v1(limits.clone()),
+        };
+        Self {
+            socket: WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await,
+            gate,
+            queue,
+            directory,
+            limits,
+            registration,
+            heard: Instant::now(),
+        }
+    }
+
+    /// Serves the connection until it ends. Its rooms are left then, and also if the future is dropped.
+    pub(super) async fn run(mut self) {
+        let Err(end) = self.serve().await;
+        // Nothing more comes from the rooms, so the queue runs dry.
+        self.gate.retain(|_| false);
+        match end {
+            End::Told(goodbye) => {
+                tracing::debug!(code = %goodbye.code, "connection ended: {}", goodbye.message);
+                // Somebody who takes no more bytes is not told.
+                let _ = timeout(FAREWELL, Box::pin(self.farewell(&goodbye))).await;
+            }
+            End::Gone(why) => tracing::debug!("connection ended: {why}"),
+        }
+    }
+
+    async fn serve(&mut self) -> Result<std::convert::Infallible, End> {
+        let queue = self.queue.clone();
+        let mut tick = std::pin::pin!(sleep_until(self.heard + self.limits.heartbeat));
+        loop {
+            let event = tokio::select! {
+                goodbye = queue.killed() => return Err(End::Told(goodbye)),
+                () = queue.filled() => Event::Write,
+                message = self.socket.next() => Event::Read(message),
+                () = &mut tick => Event::Tick,
+            };
+            match event {
+                Event::Write => self.write().await?,
+                Event::Read(message) => self.read(message).await?,
+                Event::Tick => {
+                    let next = self.tick().await?;
+                    tick.as_mut().reset(next);
+                }
+            }
+        }
+    }
+
+    /// Asks a silent client whether it is there; gives the time of the next look.
+    async fn tick(&mut self) -> Result<Instant, End> {
+        let heartbeat = self.limits.heartbeat;
+        let silent = self.heard.elapsed();
+        if self.gate.client().is_none() {
+            return Err(End::Told(Goodbye::new(Code::HelloExpected, "expected `hello`, found silence")));
+        }
+        if silent >= heartbeat * 2 {
+            return Err(End::Gone("nothing was heard"));
+        }
+        if silent < heartbeat {
+            return Ok(self.heard + heartbeat);
+        }
+        match self.gate.dialect() {
+            Dialect::V1 => self.reply(server::ping()).await?,
+            // Every WebSocket answers this by itself.
+            Dialect::Hook => self.send(Message::Ping(Default::default())).await?,
+        }
+        Ok(self.heard + heartbeat * 2)
+    }
+
+    async fn read(&mut self, message: Option<Result<Message, SocketError>>) -> Result<(), End> {
+        self.heard = Instant::now();
+        let message = match message {
+            Some(Ok(message)) => message,
+            Some(Err(SocketError::Capacity(CapacityError::MessageTooLong { size, max_size }))) => {
+                return Err(End::Told(too_large(size, max_size)));
+            }
+            Some(Err(SocketError::Utf8(_))) => {
+                return Err(End::Told(Goodbye::new(Code::NotJson, "expected UTF-8 text")));
+            }
+            Some(Err(_)) => return Err(End::Gone("the socket failed")),
+            None => return Err(End::Gone("closed by the client")),
+        };
+        let incoming = match &message {
+            Message::Text(text) => Incoming::Text(text.as_str()),
+            Message::Binary(_) => Incoming::Binary,
+            // Answered by the socket.
+            Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => return Ok(()),
+        };
+        match self.gate.read(incoming) {
+            Step::Nothing => Ok(()),
+            Step::Reply(frame) => self.reply(frame).await,
+            Step::Close(goodbye) => Err(End::Told(goodbye)),
+            Step::Hello(client) => {
+                tracing::Span::current().record("client", &*client);
+                self.registration.identify(client.clone());
+                self.reply(server::welcome(&client, &self.limits)).await
+            }
+            Step::Join { room, resume } => self.join(&room, resume).await.map(drop),
+            Step::Leave { room } => {
+                self.gate.left(&room);
+                Ok(())
+            }
+            Step::Change { room: Seat { room, session }, change } => {
+                let (room, session) = (room.clone(), *session);
+                if let Ok(permit) = self.permit(&room).await? {
+                    // A room that is no more has told everybody in it.
+                    let _ = room.submit(session, &change, permit);
+                }
+                Ok(())
+            }
+            Step::Hook { room: name, joined, action } => {
+                let open = joined.filter(|seat| !seat.room.is_closed());
+                let place = match open.map(|seat| (seat.room.clone(), seat.session)) {
+                    Some(place) => Some(place),
+                    None => self.join(&name, None).await?,
+                };
+                // One that could not be joined was answered.
+                let Some((room, session)) = place else { return Ok(()) };
+                // A room that is no more has told everybody in it.
+                let _ = match action {
+                    HookAction::Sync => room.hook_sync(session),
+                    HookAction::Change(updates) => match self.permit(&room).await? {
+                        Ok(permit) => room.submit_hook(session, &updates, permit),
+                        Err(Closed) => Ok(()),
+                    },
+                };
+                Ok(())
+            }
+        }
+    }
+
+    /// Joins a room, or joins it again.
+    async fn join(
+        &mut self,
+        name: &str,
+        resume: Option<Resume>,
+    ) -> Result<Option<(Arc<Room>, SessionId)>, End> {
+        self.gate.left(name);
+        let Some(client) = self.gate.client().cloned() else { return Ok(None) };
+        let (directory, queue, dialect) = (self.directory.clone(), self.queue.clone(), self.gate.dialect());
+        let joining = async { directory.join(name, client, dialect, resume, queue).await };
+        match self.meanwhile(Box::pin(joining)).await? {
+            Ok((room, session)) => {
+                let seat = Seat { room: room.clone(), session };
+                self.gate.joined(room.name().clone(), seat);
+                Ok(Some((room, session)))
+            }
+            Err(error) => {
+                self.reply(server::room_error(name, error.code(), &error.to_string())).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Waits for leave to make a change.
+    async fn permit(&mut self, room: &Room) -> Result<Result<Permit, Closed>, End> {
+        match room.permit_now() {
+            Some(permit) => Ok(Ok(permit)),
+            None => self.meanwhile(Box::pin(room.permit())).await,
+        }
+    }
+
+    /// Awaits something while the queue is still written and the connection can still be ended.
+    async fn meanwhile<R>(&mut self, mut work: impl Future<Output = R> + Unpin) -> Result<R, End> {
+        let queue = self.queue.clone();
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return Ok(done),
+                goodbye = queue.killed() => return Err(End::Told(goodbye)),
+                () = queue.filled() => self.write().await?,
+            }
+        }
+    }
+
+    /// Sends an answer, after what is queued before it.
+    async fn reply(&mut self, frame: Frame) -> Result<(), End> {
+        self.queue.reply(frame);
+        self.write().await
+    }
+
+    /// Writes what is queued; stops if the connection is to end.
+    async fn write(&mut self) -> Result<(), End> {
+        let queue = self.queue.clone();
+        tokio::select! {
+            biased;
+            goodbye = queue.killed() => Err(End::Told(goodbye)),
+            written = self.write_queued() => written,
+        }
+    }
+
+    async fn write_queued(&mut self) -> Result<(), End> {
+        // Not for ever: a busy room must not keep the connection from being read.
+        for _ in 0..=self.limits.queue {
+            match self.queue.next() {
+                Next::Frame(frame) => self.feed(text(frame)).await?,
+                Next::LostRoom => self.gate.retain(|seat| !seat.room.is_closed()),
+                Next::Drained => self.gate.rooms().for_each(|seat| seat.room.drained(seat.session)),
+                Next::Nothing => return self.flush().await,
+            }
+        }
+        self.queue.look_again();
+        self.flush().await
+    }
+
+    async fn feed(&mut self, message: Message) -> Result<(), End> {
+        stalled(timeout(self.limits.heartbeat * 2, self.socket.feed(message)).await)
+    }
+
+    async fn flush(&mut self) -> Result<(), End> {
+        stalled(timeout(self.limits.heartbeat * 2, self.socket.flush()).await)
+    }
+
+    async fn send(&mut self, message: Message) -> Result<(), End> {
+        self.feed(message).await?;
+        self.flush().await
+    }
+
+    /// Sends what is queued, why the connection ends, and the end; then lets the client read it: a socket that is
+    /// closed with bytes unread is reset, and what was sent last may be lost.
+    async fn farewell(&mut self, goodbye: &Goodbye) {
+        loop {
+            match self.queue.next() {
+                Next::Frame(frame) => {
+                    if self.socket.feed(text(frame)).await.is_err() {
+                        return;
+                    }
+                }
+                Next::LostRoom | Next::Drained => {}
+                Next::Nothing => break,
+            }
+        }
+        let error = server::error(goodbye.code, &goodbye.message);
+        let code = match goodbye.code {
+            Code::BinaryFrame => CloseCode::Unsupported,
+            Code::FrameTooLarge => CloseCode::Size,
+            Code::ShuttingDown => CloseCode::Away,
+            _ => CloseCode::Policy,
+        };
+        let close = CloseFrame { code, reason: goodbye.code.as_str().into() };
+        if self.socket.feed(text(error)).await.is_err()
+            || self.socket.send(Message::Close(Some(close))).await.is_err()
+        {
+            return;
+        }
+        let io = self.socket.get_mut();
+        if io.shutdown().await.is_ok() {
+            let mut rest = vec![0; BUFFER];
+            while matches!(io.read(&mut rest).await, Ok(read) if read > 0) {}
+        }
+    }
+}
+
+/// A text frame as it is: it was made of a `String`, so the socket need not look for UTF-8 in it again.
+fn text(frame: Frame) -> Message {
+    Message::Frame(frame::Frame::message(frame.into_bytes(), OpCode::Data(Data::Text), true))
+}
+
+fn stalled(written: Result<Result<(), SocketError>, tokio::time::error::Elapsed>) -> Result<(), End> {
+    match written {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(End::Gone("the socket failed")),
+        Err(_) => Err(End::Gone("the client takes no bytes")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::kinds::Kinds;
+    use crate::server::registry::Registry;
+    use crate::store::MemoryStore;
+
+    /// What a connection keeps besides its read buffer.
+    #[tokio::test]
+    async fn a_connections_task_is_small() {
+        let limits = Arc::new(Limits::default());
+        let store = Arc::new(MemoryStore::new());
+        let directory = Directory::new(Kinds::default(), store, limits.clone(), Duration::from_secs(1));
+        let queue = Arc::new(Queue::new(1));
+        let registration = Arc::new(Registry::new()).register(queue.clone()).unwrap();
+        let (io, _peer) = tokio::io::duplex(64);
+        let task = Connection::new(io, None, queue, directory, limits, registration).await.run();
+        let size = size_of_val(&task);
+        assert!(size < 2048, "{size} bytes");
+    }
+}
