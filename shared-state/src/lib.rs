@@ -3,6 +3,8 @@
 #[doc(hidden)]
 pub mod __private;
 pub mod authority;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod merge;
 pub mod protocol;
 pub mod replica;

@@ -99,6 +99,8 @@ codes! {
     Refused = "refused",
     /// The client was away longer than the server remembers: the change may or may not have been applied.
     Uncertain = "uncertain",
+    /// The client has ended before the change was answered: it may or may not have been applied. Never sent.
+    Closed = "closed",
 }
 
 impl fmt::Display for Code {

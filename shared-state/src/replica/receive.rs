@@ -177,6 +177,8 @@ impl<S: SharedState> Replica<S> {
         if same_history {
             refused = self.settle(outcomes);
         } else {
+            // The server remembers this client from before this replica: its numbers go on from there.
+            self.next_seq = self.next_seq.max(outcomes.last.saturating_add(1));
             self.begin_history();
         }
         let mut view = self.confirmed.clone();

@@ -1,0 +1,165 @@
+//! How a client is configured, and how its task is started.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::client::core::Core;
+use crate::client::driver::{self, Dial};
+use crate::client::{Client, Reason};
+use crate::replica::{LinkConfig, ReplicaConfig};
+
+/// What a client is made of beyond its link and its replicas.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    pub(super) link: LinkConfig,
+    pub(super) replica: ReplicaConfig,
+    pub(super) linger: Duration,
+    pub(super) events: usize,
+    pub(super) reruns: u32,
+}
+
+/// Configures a [`Client`].
+#[derive(Clone)]
+#[must_use = "nothing happens before `connect`"]
+pub struct ClientBuilder {
+    url: String,
+    secret: Option<String>,
+    settings: Settings,
+}
+
+impl std::fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClientBuilder").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl ClientBuilder {
+    pub(super) fn new(url: String) -> Self {
+        let settings = Settings {
+            link: LinkConfig::default(),
+            replica: ReplicaConfig::default(),
+            linger: Duration::from_secs(5),
+            events: 1024,
+            reruns: 8,
+        };
+        Self { url, secret: None, settings }
+    }
+
+    /// The first and the longest wait between attempts to connect; it doubles in between. Default 1 s and 30 s.
+    pub const fn backoff(mut self, initial: Duration, max: Duration) -> Self {
+        self.settings.link.backoff.initial = initial;
+        self.settings.link.backoff.max = max;
+        self
+    }
+
+    /// The part of a wait that is random, 0 to 1: so that many clients do not return at once. Default 0.5.
+    pub const fn jitter(mut self, jitter: f64) -> Self {
+        self.settings.link.backoff.jitter = jitter;
+        self
+    }
+
+    /// How many attempts in a row may fail before the client gives up; `None`: never. Default `None`.
+    pub const fn attempts(mut self, attempts: Option<u32>) -> Self {
+        self.settings.link.backoff.attempts = attempts;
+        self
+    }
+
+    /// How long nothing may be heard before the server is asked for a sign of life, and how long its answer may
+    /// take: a link that is dead without saying so is noticed within twice this. Default 30 s; the server's own value
+    /// is taken if it is shorter.
+    pub const fn heartbeat(mut self, heartbeat: Duration) -> Self {
+        self.settings.link.heartbeat = heartbeat;
+        self
+    }
+
+    /// How long an attempt to connect may take, and then again how long the server's welcome. Default 10 s.
+    pub const fn handshake(mut self, handshake: Duration) -> Self {
+        self.settings.link.handshake = handshake;
+        self
+    }
+
+    /// How much may wait for an answer in one room, in changes and in bytes; beyond it a write is refused with
+    /// [`WriteError::QueueFull`](crate::WriteError::QueueFull). Default 10,000 changes and 8 MiB.
+    pub const fn max_queue(mut self, changes: usize, bytes: usize) -> Self {
+        self.settings.replica.max_changes = changes;
+        self.settings.replica.max_bytes = bytes;
+        self
+    }
+
+    /// How long a client that is closed, or whose last handle was dropped, goes on trying to have everything
+    /// answered. Default 5 s.
+    pub const fn linger(mut self, linger: Duration) -> Self {
+        self.settings.linger = linger;
+        self
+    }
+
+    /// How many events a stream of events keeps for an app that does not take them; beyond it the oldest are dropped
+    /// and the stream says how many. At least 1. Default 1,024.
+    pub const fn event_buffer(mut self, events: usize) -> Self {
+        self.settings.events = events;
+        self
+    }
+
+    /// How often a transaction is run again because somebody else was faster. Default 8.
+    pub const fn reruns(mut self, reruns: u32) -> Self {
+        self.settings.reruns = reruns;
+        self
+    }
+
+    /// The client's secret id: 16 to 128 printable ASCII characters that nobody can guess. Two clients with the same
+    /// id drive each other out. Default: 128 random bits.
+    pub fn client_id(mut self, secret: impl Into<String>) -> Self {
+        self.secret = Some(secret.into());
+        self
+    }
+
+    /// Makes the client and begins to connect. Returns at once and never fails: what can never work (an URL that is
+    /// none, `wss://` without the feature `rustls`) is [`Status::Disconnected`](crate::client::Status::Disconnected)
+    /// from the beginning, and logged.
+    ///
+    /// Inside a tokio runtime, which must have its I/O and time drivers enabled, the client is one task of it.
+    /// Outside, it is one thread with a runtime of its own.
+    #[must_use]
+    pub fn connect(self) -> Client {
+        let Self { url, secret, settings } = self;
+        let core = Arc::new(Core::new(settings));
+        let client = Client::new(core.clone());
+        let started = match Dial::new(url) {
+            Ok(dial) => start(core.clone(), dial, secret),
+            Err(reason) => Err(reason),
+        };
+        if let Err(reason) = started {
+            tracing::error!(%reason, "the client cannot connect");
+            core.end(reason);
+        }
+        client
+    }
+}
+
+fn start(core: Arc<Core>, dial: Dial, secret: Option<String>) -> Result<(), Reason> {
+    let secret = match secret {
+        Some(secret) => secret,
+        None => random_id().map_err(|error| Reason::Start(format!("no random client id: {error}").into()))?,
+    };
+    let task = driver::run(core, dial, secret);
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        runtime.spawn(task);
+        return Ok(());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .map_err(|error| Reason::Start(format!("no runtime: {error}").into()))?;
+    std::thread::Builder::new()
+        .name("shared-state".into())
+        .spawn(move || runtime.block_on(task))
+        .map(drop)
+        .map_err(|error| Reason::Start(format!("no thread: {error}").into()))
+}
+
+fn random_id() -> Result<String, getrandom::Error> {
+    let mut bits = [0; 16];
+    getrandom::fill(&mut bits)?;
+    Ok(format!("{:032x}", u128::from_ne_bytes(bits)))
+}

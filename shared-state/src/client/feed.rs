@@ -1,0 +1,98 @@
+//! The streams a client hands out.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_util::stream::{BoxStream, Stream, StreamExt as _};
+use tokio::sync::{broadcast, watch};
+
+use crate::replica::Event;
+
+/// A stream of what happens: a [`Stream`] that can be kept in a struct and be awaited as it is.
+///
+/// Bounded: what its maker says happens if it is not read. Dropping it costs nothing.
+#[must_use = "a stream does nothing unless it is read"]
+pub struct Feed<T> {
+    items: BoxStream<'static, T>,
+}
+
+/// The events of one room's state.
+pub type Events<S> = Feed<Event<S>>;
+
+impl<T> Feed<T> {
+    pub(super) fn new(items: impl Stream<Item = T> + Send + 'static) -> Self {
+        Self { items: items.boxed() }
+    }
+
+    /// The next item; `None` after the end. Cancellation safe: an item is taken only when the future is done.
+    pub async fn next(&mut self) -> Option<T> {
+        self.items.next().await
+    }
+}
+
+impl<T> Stream for Feed<T> {
+    type Item = T;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
+        self.items.poll_next_unpin(context)
+    }
+}
+
+impl<T> std::fmt::Debug for Feed<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Feed").finish_non_exhaustive()
+    }
+}
+
+/// What `read` makes of the value as it is now, then of the value after each change, the latest if there were
+/// several. Ends after a value of which `last` holds, and when nobody can change it any more.
+pub(super) fn latest<V, T>(
+    values: watch::Receiver<V>,
+    read: fn(&V) -> Option<T>,
+    last: fn(&V) -> bool,
+) -> Feed<T>
+where
+    V: Send + Sync + 'static,
+    T: Send + 'static,
+{
+    let first = true;
+    Feed::new(futures_util::stream::unfold(Some((values, first)), move |state| async move {
+        let (mut values, mut first) = state?;
+        loop {
+            if !first {
+                values.changed().await.ok()?;
+            }
+            first = false;
+            let value = values.borrow_and_update();
+            let (found, ended) = (read(&value), last(&value));
+            drop(value);
+            match found {
+                Some(found) => return Some((found, (!ended).then_some((values, first)))),
+                None if ended => return None,
+                None => {}
+            }
+        }
+    }))
+}
+
+/// What is broadcast; `missed` makes an item of how many were dropped. `keep` lives as long as the stream.
+pub(super) fn broadcast<V, T, K>(
+    receiver: broadcast::Receiver<V>,
+    keep: K,
+    item: fn(V) -> T,
+    missed: fn(u64) -> T,
+) -> Feed<T>
+where
+    V: Clone + Send + 'static,
+    T: Send + 'static,
+    K: Send + 'static,
+{
+    Feed::new(futures_util::stream::unfold((receiver, keep), move |(mut receiver, keep)| async move {
+        let next = match receiver.recv().await {
+            Ok(value) => item(value),
+            Err(broadcast::error::RecvError::Lagged(count)) => missed(count),
+            Err(broadcast::error::RecvError::Closed) => return None,
+        };
+        Some((next, (receiver, keep)))
+    }))
+}

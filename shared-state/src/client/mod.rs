@@ -1,0 +1,68 @@
+//! The native client: sockets, timers, handles and streams over tokio.
+//!
+//! Owns the connection's task, what wakes it, and the handles an app holds. Decides nothing about the state: that
+//! is [`Replica`](crate::replica::Replica), one per room, and [`Link`](crate::replica::Link), one per client.
+//!
+//! ```no_run
+//! use shared_state::client::Client;
+//! # #[cfg(feature = "derive")] mod app {
+//! # use serde::{Deserialize, Serialize};
+//! # use shared_state::{SharedState, client::Client};
+//! #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+//! struct Document { title: String }
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::builder("ws://127.0.0.1:8080/ws").connect(); // returns at once, reconnects for ever
+//! let document = client.room("document-123").state(Document::default());
+//! document.set_title("My Document")?.await?;                        // shows at once; resolves when it is kept
+//!
+//! let mut titles = document.watch(Document::TITLE);
+//! while let Some(title) = titles.next().await {
+//!     println!("{title}");
+//! }
+//! # Ok(()) }
+//! # }
+//! ```
+//!
+//! # Without a runtime
+//! A client that is made outside a tokio runtime runs one of its own on a thread of its own. Reads and writes
+//! never wait for the network, so a plain program needs nothing else; [`Receipt::wait`],
+//! [`Receipt::try_result`] and [`Client::close_blocking`] are for it.
+//!
+//! # Until when a client lives
+//! Until [`Client::close`], or until its last handle is dropped: [`Client`], [`Room`], [`State`] and the streams of
+//! a state are handles; receipts and the stream of statuses are not. Then what is pending is still sent, for as long
+//! as [`ClientBuilder::linger`] says. A room is left when the last handle of its state is dropped and everything
+//! written there was answered.
+
+mod block;
+mod builder;
+mod connection;
+mod core;
+mod driver;
+mod feed;
+mod handle;
+mod raw;
+mod receipt;
+mod room;
+mod state;
+mod status;
+mod transact;
+
+pub use builder::ClientBuilder;
+pub use feed::{Events, Feed};
+pub use handle::{Client, Room, StateError};
+pub use raw::{Missed, RawMessage};
+pub use receipt::Receipt;
+pub use state::State;
+pub use status::{Reason, Status, Unsent};
+pub use transact::TransactError;
+
+/// The handle of a state of type `S` in a room: the struct's own accessors over [`State`].
+pub type Handle<S> = <S as crate::state::SharedState>::Handle<State<S>>;
+
+/// A lock that a panic cannot take away: what it guards is changed by the state machines only, never by the code of
+/// an app that runs under it.
+fn lock<T: ?Sized>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,245 @@
+//! The live state of a room, as an app holds it.
+
+use std::sync::Arc;
+
+use crate::client::core::Guard;
+use crate::client::room::{Member as _, Shared};
+use crate::client::{Events, Feed, Receipt, feed};
+use crate::merge::{Counter, MergePolicy, Number};
+use crate::protocol::Violation;
+use crate::replica::{Rejected, WriteError};
+use crate::state::{Field, Live, SharedState};
+
+/// The state of one room, the same for everyone in it. Cheap to clone; every clone shows the same state.
+///
+/// Reads and writes take a lock for as long as they take, never wait for the network, and work without a connection.
+/// What an app gives to be run on the state ([`read`](Self::read), [`update`](Self::update), a transaction) runs
+/// under that lock: it must not use a handle of the same state, and should be brief.
+pub struct State<S: SharedState> {
+    pub(super) shared: Arc<Shared<S>>,
+    guard: Arc<Guard>,
+}
+
+impl<S: SharedState> State<S> {
+    pub(super) fn new(shared: Arc<Shared<S>>, guard: Arc<Guard>) -> Self {
+        shared.hold();
+        Self { shared, guard }
+    }
+
+    pub(super) fn reruns(&self) -> u32 {
+        self.guard.0.settings.reruns
+    }
+
+    /// The room's name.
+    #[must_use]
+    pub fn room(&self) -> &Arc<str> {
+        self.shared.room()
+    }
+
+    /// A copy of a field.
+    #[must_use]
+    pub fn get<T: Clone, P: MergePolicy<T>>(&self, field: Field<S, T, P>) -> T {
+        self.read(|state| field.get(state).clone())
+    }
+
+    /// A copy of the whole state. Costs the state; [`read`](Self::read) does not.
+    #[must_use]
+    pub fn state(&self) -> S {
+        self.read(S::clone)
+    }
+
+    /// Looks at the state without copying it. `look` must not use a handle of the same state.
+    pub fn read<R>(&self, look: impl FnOnce(&S) -> R) -> R {
+        look(self.shared.lock().replica.state())
+    }
+
+    /// Sets a field. It shows at once.
+    ///
+    /// # Errors
+    /// A rule does not hold, only the server may write there, the value has no JSON form, the queue is full or the
+    /// client was closed; nothing was changed, nothing will be sent.
+    pub fn set<T, P: MergePolicy<T>>(&self, field: Field<S, T, P>, value: T) -> Result<Receipt, WriteError> {
+        self.write(field.set(value))
+    }
+
+    /// Adds to a counter, whatever others add meanwhile. It shows at once.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    pub fn add<T: Number>(&self, field: Field<S, T, Counter>, by: T) -> Result<Receipt, WriteError> {
+        self.write(field.op(crate::merge::CounterOp::Add(by)))
+    }
+
+    /// Sets the fields that `patch` has, as one change.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    pub fn merge(&self, patch: S::Patch) -> Result<Receipt, WriteError> {
+        self.write_all(S::patch_updates(patch))
+    }
+
+    /// Changes a copy of the state and writes what is different, as one change. `change` must not use a handle of the
+    /// same state. Costs the state.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    pub fn update(&self, change: impl FnOnce(&mut S)) -> Result<Receipt, WriteError> {
+        self.shared.write(|state| {
+            let mut changed = state.clone();
+            change(&mut changed);
+            Ok((S::diff(state, &changed), None))
+        })
+    }
+
+    /// Writes one update.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    pub fn write(&self, update: S::Update) -> Result<Receipt, WriteError> {
+        self.write_all(vec![update])
+    }
+
+    /// Writes several updates as one change: all of them or nothing, for everybody.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    pub fn write_all(&self, updates: Vec<S::Update>) -> Result<Receipt, WriteError> {
+        self.shared.write(|_| Ok((updates, None)))
+    }
+
+    /// The version of the room's state that this client has confirmed; 0 before the room's state came.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.shared.lock().replica.version()
+    }
+
+    /// The random id of the room's history; `None` before the room's state came.
+    #[must_use]
+    pub fn epoch(&self) -> Option<u64> {
+        self.shared.lock().replica.epoch()
+    }
+
+    /// How many changes of this client wait for their answer, sent or not.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.shared.lock().replica.pending()
+    }
+
+    /// Whether changes go both ways: the room's state has come over the present connection.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.shared.lock().replica.is_live()
+    }
+
+    /// A number that rises with every visible change: an interface that draws at its own pace compares it with the
+    /// one it has drawn.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.shared.seen.borrow().revision
+    }
+
+    /// Waits until the [`revision`](Self::revision) is another than `revision`, and gives it; gives the present one
+    /// if the client has ended. Cancellation safe.
+    pub async fn changed(&self, revision: u64) -> u64 {
+        let mut seen = self.shared.seen.subscribe();
+        let changed = seen.wait_for(|seen| seen.revision != revision || seen.ended).await;
+        // Fails only if the sender is gone, which this handle holds.
+        changed.map_or(revision, |seen| seen.revision)
+    }
+
+    /// Sends on, now, what is kept back by debounce or throttle. The future is done when everything that is pending
+    /// now is answered; it may be dropped, and need not be awaited for the sending.
+    ///
+    /// # Errors
+    /// The first of these changes that was refused, in the order in which they were written. All are answered.
+    pub fn flush(&self) -> impl Future<Output = Result<(), Rejected>> + Send + use<S> {
+        let receipts = self.shared.flush();
+        async move {
+            let mut verdict = Ok(());
+            for receipt in receipts {
+                verdict = verdict.and(receipt.await.map(drop));
+            }
+            verdict
+        }
+    }
+
+    /// A field's value as it is now, and then each time that it changes. If it is read too slowly it skips to the
+    /// latest value. Ends with the client.
+    pub fn watch<T, P>(&self, field: Field<S, T, P>) -> Feed<T>
+    where
+        T: Clone + Send + 'static,
+        P: MergePolicy<T>,
+    {
+        let changes = self.shared.watch(field.id());
+        let from = (self.clone(), changes, true);
+        Feed::new(futures_util::stream::unfold(from, move |(state, mut changes, first)| async move {
+            if !first {
+                changes.changed().await.ok()?;
+            }
+            // Before the value is read: a change after that is not missed.
+            changes.mark_unchanged();
+            Some((state.get(field), (state, changes, false)))
+        }))
+    }
+
+    /// Every visible change from now on, whole and in order: this client's own, those of others, and what was rolled
+    /// back. If it is read too slowly the oldest are dropped, and [`Origin::Missed`](crate::replica::Origin::Missed)
+    /// says how many: read the state then. Ends with the client.
+    pub fn events(&self) -> Events<S> {
+        feed::broadcast(self.shared.events(), self.clone(), std::convert::identity, |count| {
+            crate::replica::Event {
+                origin: crate::replica::Origin::Missed(count),
+                version: None,
+                from: None,
+                updates: Vec::new(),
+            }
+        })
+    }
+
+    /// What is wrong with the room, if something is: the server does not let this client in, or what it sends does
+    /// not fit this state's type.
+    #[must_use]
+    pub fn error(&self) -> Option<Violation> {
+        self.shared.errors.borrow().clone()
+    }
+
+    /// What is wrong with the room now, if something is, and what goes wrong then. If it is read too slowly it skips
+    /// to the latest. Does not keep the client alive, and ends with the room.
+    pub fn errors(&self) -> Feed<Violation> {
+        feed::latest(self.shared.errors.subscribe(), Option::clone, |_| false)
+    }
+}
+
+impl<S: SharedState> Live<S> for State<S> {
+    type Receipt = Receipt;
+
+    fn read<R>(&self, look: impl FnOnce(&S) -> R) -> R {
+        Self::read(self, look)
+    }
+
+    fn write(&self, update: S::Update) -> Result<Receipt, WriteError> {
+        Self::write(self, update)
+    }
+}
+
+impl<S: SharedState> Clone for State<S> {
+    fn clone(&self) -> Self {
+        Self::new(self.shared.clone(), self.guard.clone())
+    }
+}
+
+impl<S: SharedState> Drop for State<S> {
+    fn drop(&mut self) {
+        self.shared.release();
+    }
+}
+
+impl<S: SharedState> std::fmt::Debug for State<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State")
+            .field("room", self.room())
+            .field("type", &S::NAME)
+            .field("revision", &self.revision())
+            .finish_non_exhaustive()
+    }
+}
