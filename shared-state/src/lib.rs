@@ -1,4 +1,106 @@
-//! Shared, live, typed state.
+//! Shared, live, typed state: derive it on a plain serde struct, and everyone in a room has the same object.
+//!
+#![cfg_attr(all(feature = "derive", feature = "client"), doc = "```no_run")]
+#![cfg_attr(not(all(feature = "derive", feature = "client")), doc = "```ignore")]
+//! use serde::{Deserialize, Serialize};
+//! use shared_state::{SharedState, client::Client};
+//!
+//! #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+//! struct Document {
+//!     title: String,
+//! }
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::builder("ws://127.0.0.1:8080/ws").connect();
+//! let doc = client.room("document-123").state(Document::default());
+//!
+//! let receipt = doc.set_title("My Document")?; // shows at once: `doc.title()` is "My Document"
+//! let version = receipt.await?; // in the room's history, or refused and rolled back
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # A struct that grows
+//!
+//! A field without attributes is set as a whole, and the set that the server ordered last stays. Attributes say
+//! more:
+//!
+#![cfg_attr(feature = "derive", doc = "```")]
+#![cfg_attr(not(feature = "derive"), doc = "```ignore")]
+//! # use serde::{Deserialize, Serialize};
+//! # use shared_state::SharedState;
+//! #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+//! #[shared(validate = Document::check)] // a rule over the whole state
+//! struct Document {
+//!     #[shared(debounce = "300ms", validate(length(max = 200)))]
+//!     title: String, // sent when the typing pauses
+//!     #[shared(validate(range(min = 12, max = 24)))]
+//!     font_size: u8,
+//!     #[shared(counter)]
+//!     views: i64, // additions of several people all count
+//!     #[shared(nested)]
+//!     layout: Layout, // its fields are written each on its own
+//!     #[shared(read_only)]
+//!     last_edit_time: u64, // only the server writes it
+//!     #[shared(skip)]
+//!     #[serde(skip)]
+//!     cached_word_count: usize, // not shared
+//! }
+//!
+//! #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+//! struct Layout {
+//!     columns: u8,
+//!     wide: bool,
+//! }
+//!
+//! impl Document {
+//!     fn check(&self) -> Result<(), String> {
+//!         if self.layout.wide && self.layout.columns > 4 {
+//!             return Err("a wide layout has four columns at most".into());
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//! ```
+//!
+//! The derive makes a key for each field (`Document::TITLE`), the typed update messages (`DocumentUpdate`), a partial
+//! state (`DocumentPatch`), and a handle with accessors (`SharedDocument`). Its own documentation lists the
+//! attributes.
+//!
+//! # Where to look
+//!
+#![cfg_attr(feature = "client", doc = "* [`client`]: connect, join rooms, read, write, watch.")]
+#![cfg_attr(
+    feature = "server",
+    doc = "* [`server`]: rooms beside your own routes; the server is a writer too."
+)]
+#![cfg_attr(feature = "server", doc = "* [`store`]: where rooms survive.")]
+#![cfg_attr(
+    feature = "testing",
+    doc = "* [`testing`]: run your own struct through lost connections and crashes."
+)]
+//! * [`state`]: what a derived struct is; [`merge`]: how concurrent writes combine.
+//! * [`replica`] and [`authority`]: the two state machines, without I/O, for other transports.
+//! * [`protocol`]: the messages.
+//!
+//! # Features
+//!
+//! | feature | default | |
+//! |---|---|---|
+//! | `derive` | yes | `#[derive(SharedState)]` |
+//! | `client` | yes | the client over tokio |
+//! | `server` | yes | the server over tokio and axum, and the store in memory |
+//! | `redb` | yes | the durable store of a single node |
+//! | `rustls` | | `wss://` for the client |
+//! | `testing` | | the simulation |
+//!
+//! Without any feature there are the state, the policies, the protocol and the two state machines, and no tokio.
+//!
+//! # Limits of the promise
+//!
+//! Not peer to peer: without a server nobody sees each other's edits. A plain field does not merge inside one
+//! value. A client that stays away longer than the room remembers it is told which of its changes may already have
+//! been applied ([`Code::Uncertain`](protocol::Code::Uncertain)), instead of somebody guessing.
 
 #[doc(hidden)]
 pub mod __private;
@@ -22,3 +124,8 @@ pub use state::{Field, Invalid, SharedState};
 
 #[cfg(feature = "derive")]
 pub use shared_state_derive::SharedState;
+
+/// The code in the README, compiled.
+#[cfg(all(doctest, feature = "derive", feature = "client", feature = "redb"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;

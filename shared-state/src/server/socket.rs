@@ -76,7 +76,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         directory: Arc<Directory>,
         limits: Arc<Limits>,
         registration: Registration,
-    ) -> Self {
+    ) -> Box<Self> {
         let config = WebSocketConfig::default()
             .read_buffer_size(BUFFER)
             .write_buffer_size(BUFFER)
@@ -86,7 +86,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             Some(client) => Gate::hook(limits.clone(), client),
             None => Gate::v1(limits.clone()),
         };
-        Self {
+        Box::new(Self {
             socket: WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await,
             gate,
             queue,
@@ -94,11 +94,13 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             limits,
             registration,
             heard: Instant::now(),
-        }
+        })
     }
 
     /// Serves the connection until it ends. Its rooms are left then, and also if the future is dropped.
-    pub(super) async fn run(mut self) {
+    ///
+    /// Boxed, because a future holds its arguments twice.
+    pub(super) async fn run(mut self: Box<Self>) {
         let Err(end) = self.serve().await;
         // Nothing more comes from the rooms, so the queue runs dry.
         self.gate.retain(|_| false);
@@ -358,7 +360,7 @@ mod tests {
     use crate::server::registry::Registry;
     use crate::store::MemoryStore;
 
-    /// What a connection keeps besides its read buffer.
+    /// With the connection itself, the read buffer, the queue and a seat, an idle one stays below 8 kB.
     #[tokio::test]
     async fn a_connections_task_is_small() {
         let limits = Arc::new(Limits::default());
@@ -369,6 +371,6 @@ mod tests {
         let (io, _peer) = tokio::io::duplex(64);
         let task = Connection::new(io, None, queue, directory, limits, registration).await.run();
         let size = size_of_val(&task);
-        assert!(size < 2048, "{size} bytes");
+        assert!(size <= 1536, "{size} bytes");
     }
 }

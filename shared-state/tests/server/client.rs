@@ -1,0 +1,139 @@
+//! A bare client: a WebSocket and JSON literals.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use shared_state::protocol::JSON;
+use shared_state::server::{Server, ServerBuilder};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+/// A test that waits this long has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Awaits an event that must come.
+pub async fn soon<T>(what: &str, event: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, event).await {
+        Ok(event) => event,
+        Err(_) => panic!("{what} did not happen"),
+    }
+}
+
+/// Starts a server on a free port.
+pub async fn start(builder: ServerBuilder) -> (Server, SocketAddr) {
+    let server = builder.build();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn({
+        let server = server.clone();
+        async move { server.serve(listener).await }
+    });
+    (server, address)
+}
+
+pub struct Client {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+}
+
+pub async fn connect(address: SocketAddr, protocol: Option<&str>) -> Result<Client, Error> {
+    let mut request = format!("ws://{address}/ws").into_client_request().unwrap();
+    if let Some(protocol) = protocol {
+        request.headers_mut().insert("sec-websocket-protocol", protocol.parse().unwrap());
+    }
+    tokio_tungstenite::connect_async(request).await.map(|(socket, _)| Client { socket })
+}
+
+impl Client {
+    /// Connects and says nothing.
+    pub async fn silent(address: SocketAddr) -> Self {
+        connect(address, Some(JSON)).await.unwrap()
+    }
+
+    /// Connects with the original hook's dialect.
+    pub async fn hook(address: SocketAddr) -> Self {
+        connect(address, None).await.unwrap()
+    }
+
+    /// Connects and says hello; `name` is padded to a client id.
+    pub async fn new(address: SocketAddr, name: &str) -> Self {
+        let mut client = Self::silent(address).await;
+        client.send(json!({"type": "hello", "payload": {"client": format!("{name:-<16}")}})).await;
+        client.expect("welcome").await;
+        client
+    }
+
+    pub async fn send(&mut self, frame: Value) {
+        self.send_raw(Message::text(frame.to_string())).await;
+    }
+
+    /// Sends what may be so wrong that the server stops reading.
+    pub async fn send_raw(&mut self, frame: Message) {
+        let _ = soon("sending", self.socket.send(frame)).await;
+    }
+
+    pub async fn join(&mut self, room: &str) -> Value {
+        self.send(json!({"type": "room:join", "room": room, "payload": {}})).await;
+        self.expect("state:sync").await
+    }
+
+    pub async fn set(&mut self, room: &str, seq: u64, base: u64, key: &str, value: Value) {
+        let payload = json!({"seq": seq, "base": base, "updates": [{"key": key, "value": value}]});
+        self.send(json!({"type": "state:change", "room": room, "payload": payload})).await;
+    }
+
+    pub async fn next_message(&mut self) -> Option<Message> {
+        loop {
+            match soon("a frame", self.socket.next()).await {
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(message)) => return Some(message),
+                Some(Err(_)) | None => return None,
+            }
+        }
+    }
+
+    /// The next frame.
+    pub async fn next(&mut self) -> Value {
+        match self.next_message().await {
+            Some(Message::Text(text)) => serde_json::from_str(&text).unwrap(),
+            other => panic!("expected a text frame, found {other:?}"),
+        }
+    }
+
+    /// The payload of the next frame, which must have this type.
+    pub async fn expect(&mut self, kind: &str) -> Value {
+        let mut frame = self.next().await;
+        assert_eq!(frame["type"], kind, "{frame}");
+        frame["payload"].take()
+    }
+
+    /// The next frame must be an error with this code, about a room or about the connection.
+    pub async fn expect_error(&mut self, code: &str) -> Value {
+        let frame = self.next().await;
+        let kind = frame["type"].as_str().unwrap_or_default();
+        assert!(matches!(kind, "error" | "room:error" | "state:reject"), "{frame}");
+        assert_eq!(frame["payload"]["code"], code, "{frame}");
+        frame
+    }
+
+    /// The close code and reason the server ends the connection with, nothing before it.
+    pub async fn closed(&mut self) -> (u16, String) {
+        match self.next_message().await {
+            Some(Message::Close(Some(close))) => {
+                let end = (close.code.into(), close.reason.to_string());
+                while self.next_message().await.is_some() {}
+                end
+            }
+            other => panic!("expected the end, found {other:?}"),
+        }
+    }
+
+    /// That the connection stands and nothing but the answer comes.
+    pub async fn ping(&mut self) {
+        self.send(json!({"type": "ping", "payload": {}})).await;
+        self.expect("pong").await;
+    }
+}

@@ -1,0 +1,62 @@
+//! The original hook's dialect in an untyped room.
+
+use serde_json::json;
+use shared_state::server::Server;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::client::{Client, start};
+
+#[tokio::test]
+async fn a_transcript_of_two_hooks_and_a_v1_client() {
+    let (_server, address) = start(Server::builder().untyped_rooms(true)).await;
+    let mut first = Client::hook(address).await;
+    let mut second = Client::hook(address).await;
+    let mut ann = Client::new(address, "ann").await;
+    ann.join("a").await;
+
+    // Nobody has written: the hook keeps its initial state.
+    first.send(json!({"type": "state:sync:request", "room": "a", "payload": {}, "timestamp": 1})).await;
+    first.ping().await;
+    let update = json!({"key": "title", "value": "x", "version": 1});
+    first.send(json!({"type": "state:update", "room": "a", "payload": update})).await;
+    assert_eq!(ann.expect("state:change").await["updates"], json!([{"key": "title", "value": "x"}]));
+
+    second.send(json!({"type": "state:sync:request", "room": "a", "payload": {}})).await;
+    let merge = second.expect("state:merge").await;
+    assert_eq!(merge, json!({"data": {"title": "x"}, "version": 1}));
+    second
+        .send(json!({"type": "state:merge", "room": "a", "payload": {"data": {"b": 2, "a": [1]}, "version": 2}}))
+        .await;
+    assert_eq!(first.expect("state:merge").await, json!({"data": {"a": [1], "b": 2}, "version": 2}));
+    assert_eq!(
+        ann.expect("state:change").await["updates"],
+        json!([{"key": "a", "value": [1]}, {"key": "b", "value": 2}])
+    );
+    ann.set("a", 1, 2, "title", json!("y")).await;
+    ann.expect("state:ack").await;
+    let update = json!({"key": "title", "value": "y", "version": 3});
+    assert_eq!(first.expect("state:update").await, update);
+    assert_eq!(second.expect("state:update").await, update);
+}
+
+#[tokio::test]
+async fn nonsense_is_answered_and_forgiven() {
+    let (_server, address) = start(Server::builder().untyped_rooms(true)).await;
+    let mut hook = Client::hook(address).await;
+    hook.send_raw(Message::text("nonsense")).await;
+    hook.expect_error("not_json").await;
+    hook.send(json!({"type": "cursor:dance", "room": "a", "payload": {}})).await;
+    hook.expect_error("unknown_message").await;
+    hook.send(json!({"type": "state:merge", "room": "a", "payload": {"data": 1}})).await;
+    hook.expect_error("bad_message").await;
+    hook.send(json!({"type": "state:update", "payload": {"key": "a", "value": 1}})).await;
+    hook.expect_error("bad_room").await;
+    hook.send(json!({"type": "state:update", "room": "a", "payload": {"key": "a/b", "value": 1}})).await;
+    hook.expect_error("bad_key").await;
+    hook.send(json!({"type": "state:update", "room": "a", "payload": {"key": "__proto__", "value": 1}}))
+        .await;
+    hook.expect_error("bad_key").await;
+    hook.send_raw(Message::binary(vec![1, 2])).await;
+    hook.expect_error("binary_frame").await;
+    assert_eq!(hook.closed().await, (1003, "binary_frame".to_owned()));
+}

@@ -1,0 +1,10 @@
+//! The server over real sockets.
+#![allow(missing_docs, unreachable_pub)]
+
+mod client;
+mod hook;
+mod observed;
+mod rooms;
+#[cfg(feature = "derive")]
+mod typed;
+mod v1;
