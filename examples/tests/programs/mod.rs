@@ -11,17 +11,17 @@ use std::time::{Duration, Instant};
 /// How long a line may take before the test has failed. Nothing waits that long otherwise.
 const LIMIT: Duration = Duration::from_secs(60);
 
-pub struct Program {
+pub(crate) struct Program {
     name: String,
     child: Child,
     input: Option<ChildStdin>,
     lines: Receiver<String>,
     /// All its lines so far.
-    pub seen: Vec<String>,
+    pub(crate) seen: Vec<String>,
 }
 
 impl Program {
-    pub fn start(binary: &str, name: &str, arguments: &[&str]) -> Self {
+    pub(crate) fn start(binary: &str, name: &str, arguments: &[&str]) -> Self {
         let mut child = Command::new(binary)
             .args(arguments)
             .stdin(Stdio::piped())
@@ -37,14 +37,14 @@ impl Program {
     }
 
     /// Types a command.
-    pub fn type_in(&mut self, command: &str) {
+    pub(crate) fn type_in(&mut self, command: &str) {
         self.seen.push(format!("> {command}"));
         let input = self.input.as_mut().expect("it was not closed");
         writeln!(input, "{command}").expect("the program reads");
     }
 
     /// Waits for a line with this text, and gives it. Lines before it are skipped.
-    pub fn until(&mut self, text: &str) -> String {
+    pub(crate) fn until(&mut self, text: &str) -> String {
         let deadline = Instant::now() + LIMIT;
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
@@ -61,33 +61,33 @@ impl Program {
     }
 
     /// Types a command and waits for a line.
-    pub fn ask(&mut self, command: &str, text: &str) -> String {
+    pub(crate) fn ask(&mut self, command: &str, text: &str) -> String {
         self.type_in(command);
         self.until(text)
     }
 
     /// Ends it by the end of its input, and says how it ended.
-    pub fn end(mut self) -> ExitStatus {
+    pub(crate) fn end(mut self) -> ExitStatus {
         drop(self.input.take());
         self.until("bye: everything was delivered");
         self.child.wait().expect("it is a child")
     }
 
     /// `kill -9`.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().expect("it runs");
         self.child.wait().expect("it is a child");
     }
 
     /// SIGTERM.
     #[cfg(unix)]
-    pub fn terminate(&mut self) {
+    pub(crate) fn terminate(&mut self) {
         let id = self.child.id().to_string();
         let status = Command::new("kill").args(["-TERM", &id]).status().expect("there is a `kill`");
         assert!(status.success(), "no signal was sent to {}", self.name);
     }
 
-    pub fn wait(mut self) -> ExitStatus {
+    pub(crate) fn wait(mut self) -> ExitStatus {
         self.child.wait().expect("it is a child")
     }
 
@@ -116,7 +116,7 @@ fn forward(from: impl Read + Send + 'static, to: Sender<String>) {
 }
 
 /// The demo server at this address, and its URL.
-pub fn demo(data: &Path, listen: &str) -> (Program, String) {
+pub(crate) fn demo(data: &Path, listen: &str) -> (Program, String) {
     let data = data.to_str().expect("a temporary directory has a plain name");
     let mut demo = Program::start(env!("CARGO_BIN_EXE_demo"), "demo", &["--listen", listen, "--data", data]);
     let line = demo.until("listening on ");
@@ -125,7 +125,7 @@ pub fn demo(data: &Path, listen: &str) -> (Program, String) {
 }
 
 /// An example, connected.
-pub fn connected(binary: &str, url: &str, room: &str, name: &str) -> Program {
+pub(crate) fn connected(binary: &str, url: &str, room: &str, name: &str) -> Program {
     let mut program = Program::start(binary, name, &["--url", url, "--room", room, "--name", name]);
     program.until("status: connected");
     program
