@@ -2,7 +2,7 @@
 //!
 //! A table: the frames sent, the code that must be answered to the last, whether the connection is closed after it.
 //! After every row a bystander in the same room and another client still exchange a change.
-#![allow(missing_docs, unreachable_pub)]
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
 #[allow(dead_code)]
 #[path = "server/client.rs"]

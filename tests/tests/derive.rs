@@ -405,6 +405,7 @@ struct Local<S>(Rc<RefCell<S>>);
 
 impl<S: SharedState> Live<S> for Local<S> {
     type Receipt = String;
+    type Error = WriteError;
 
     fn read<R>(&self, look: impl FnOnce(&S) -> R) -> R {
         look(&self.0.borrow())

@@ -111,9 +111,9 @@ fn reader(model: &Model, field: &Field) -> TokenStream {
 }
 
 fn writers(model: &Model, field: &Field) -> TokenStream {
-    let Model { ident: state, vis, krate, update, live, .. } = model;
+    let Model { ident: state, vis, update, live, .. } = model;
     let Field { ty, setter, adder, variant, .. } = field;
-    let result = quote!(::core::result::Result<#live::Receipt, #krate::WriteError>);
+    let result = quote!(::core::result::Result<#live::Receipt, #live::Error>);
     let set = {
         let docs = docs::of(field, "Sets the value. It shows at once.");
         let (parameter, value) = match field.is_string {

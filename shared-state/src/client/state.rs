@@ -212,6 +212,7 @@ impl<S: SharedState> State<S> {
 
 impl<S: SharedState> Live<S> for State<S> {
     type Receipt = Receipt;
+    type Error = WriteError;
 
     fn read<R>(&self, look: impl FnOnce(&S) -> R) -> R {
         Self::read(self, look)

@@ -95,31 +95,9 @@ pub enum ClientMessage<'a> {
     Pong,
 }
 
-fn payload<'a, T: Deserialize<'a>>(envelope: &Envelope<'a>) -> Result<T, Violation> {
-    let raw = envelope.payload.map_or("{}", RawValue::get);
-    serde_json::from_str(raw).map_err(|error| {
-        Violation::new(Code::BadMessage, format!("`{}` has a wrong payload: {error}", envelope.kind))
-    })
-}
-
 fn epoch(text: &str) -> Result<u64, Violation> {
     u64::from_str_radix(text, 16)
         .map_err(|_| Violation::new(Code::BadMessage, "an epoch is 16 hexadecimal digits"))
-}
-
-impl<'a> Envelope<'a> {
-    /// Reads the envelope of a frame.
-    ///
-    /// # Errors
-    /// The frame is not JSON, or not an object with a `type`.
-    pub fn read(text: &'a str) -> Result<Self, Violation> {
-        serde_json::from_str(text).map_err(|error| match error.classify() {
-            serde_json::error::Category::Data => {
-                Violation::new(Code::BadMessage, format!("expected an object with a `type`: {error}"))
-            }
-            _ => Violation::new(Code::NotJson, format!("expected JSON text: {error}")),
-        })
-    }
 }
 
 impl<'a> ClientMessage<'a> {
@@ -129,24 +107,18 @@ impl<'a> ClientMessage<'a> {
     /// The type is unknown or the payload is not of its form.
     pub fn read(envelope: &Envelope<'a>) -> Result<Self, Violation> {
         Ok(match &*envelope.kind {
-            "hello" => Self::Hello(payload(envelope)?),
-            "room:join" => Self::Join(match payload::<WireJoin<'_>>(envelope)?.resume {
+            "hello" => Self::Hello(envelope.content()?),
+            "room:join" => Self::Join(match envelope.content::<WireJoin<'_>>()?.resume {
                 Some(WireResume { epoch: text, version, acked }) => {
                     Some(Resume { epoch: epoch(&text)?, version, acked })
                 }
                 None => None,
             }),
             "room:leave" => Self::Leave,
-            "state:change" => Self::Change(payload(envelope)?),
+            "state:change" => Self::Change(envelope.content()?),
             "ping" => Self::Ping,
             "pong" => Self::Pong,
-            other => {
-                let shown: String = other.chars().take(40).collect();
-                return Err(Violation::new(
-                    Code::UnknownMessage,
-                    format!("no message has the type `{shown}`"),
-                ));
-            }
+            _ => return Err(envelope.unknown()),
         })
     }
 }
@@ -345,39 +317,39 @@ impl<'a> ServerMessage<'a> {
         };
         match &*envelope.kind {
             "welcome" => {
-                let WireWelcome { id, heartbeat, window } = payload(envelope)?;
+                let WireWelcome { id, heartbeat, window } = envelope.content()?;
                 Ok(Self::Welcome { id, heartbeat, window })
             }
             "ping" => Ok(Self::Ping),
             "pong" => Ok(Self::Pong),
             "error" => {
-                let WireError { code, message } = payload(envelope)?;
+                let WireError { code, message } = envelope.content()?;
                 Ok(Self::Error(Violation { code: Code::from_text(&code), message }))
             }
             "state:sync" => {
-                let WireSync { epoch: text, version, data, answers } = payload(envelope)?;
+                let WireSync { epoch: text, version, data, answers } = envelope.content()?;
                 let outcomes = outcomes(answers);
                 about_room(RoomMessage::Sync { epoch: epoch(&text)?, version, data, outcomes })
             }
             "state:delta" => {
-                let WireDelta { since, version, updates, answers } = payload(envelope)?;
+                let WireDelta { since, version, updates, answers } = envelope.content()?;
                 let outcomes = outcomes(answers);
                 about_room(RoomMessage::Delta { since, version, updates, outcomes })
             }
             "state:change" => {
-                let WireChange { version, from, updates } = payload(envelope)?;
+                let WireChange { version, from, updates } = envelope.content()?;
                 about_room(RoomMessage::Change { version, from, updates })
             }
             "state:ack" => {
-                let WireAck { seq, version } = payload(envelope)?;
+                let WireAck { seq, version } = envelope.content()?;
                 about_room(RoomMessage::Answer(seq, Outcome::Accepted(version)))
             }
             "state:reject" => {
-                let (seq, reject) = payload::<WireReject<'_>>(envelope)?.read();
+                let (seq, reject) = envelope.content::<WireReject<'_>>()?.read();
                 about_room(RoomMessage::Answer(seq, Outcome::Rejected(reject)))
             }
             "room:error" => {
-                let WireError { code, message } = payload(envelope)?;
+                let WireError { code, message } = envelope.content()?;
                 about_room(RoomMessage::Error(Violation { code: Code::from_text(&code), message }))
             }
             _ => Ok(Self::Unknown),

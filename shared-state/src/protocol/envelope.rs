@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::protocol::{Code, Violation};
+
 /// `{"type", "payload", "room"?, "from"?, "timestamp"?}`; other members are ignored.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Envelope<'a> {
@@ -17,4 +19,32 @@ pub struct Envelope<'a> {
     /// The room it is about.
     #[serde(borrow, default)]
     pub room: Option<Cow<'a, str>>,
+}
+
+impl<'a> Envelope<'a> {
+    /// Reads the envelope of a frame.
+    ///
+    /// # Errors
+    /// The frame is not JSON, or not an object with a `type`.
+    pub fn read(text: &'a str) -> Result<Self, Violation> {
+        serde_json::from_str(text).map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => {
+                Violation::new(Code::BadMessage, format!("expected an object with a `type`: {error}"))
+            }
+            _ => Violation::new(Code::NotJson, format!("expected JSON text: {error}")),
+        })
+    }
+
+    /// Reads the payload; an absent one is an empty object.
+    pub(super) fn content<T: Deserialize<'a>>(&self) -> Result<T, Violation> {
+        serde_json::from_str(self.payload.map_or("{}", RawValue::get)).map_err(|error| {
+            Violation::new(Code::BadMessage, format!("`{}` has a wrong payload: {error}", self.kind))
+        })
+    }
+
+    /// What to say of a message of a type that nobody knows.
+    pub(super) fn unknown(&self) -> Violation {
+        let shown: String = self.kind.chars().take(40).collect();
+        Violation::new(Code::UnknownMessage, format!("no message has the type `{shown}`"))
+    }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::protocol::{Code, Envelope, Violation};
+use crate::protocol::{Envelope, Violation};
 
 #[derive(Deserialize)]
 struct WireUpdate<'a> {
@@ -51,27 +51,16 @@ impl<'a> HookMessage<'a> {
     /// # Errors
     /// The type is unknown or the payload is not of its form.
     pub fn read(envelope: &Envelope<'a>) -> Result<Self, Violation> {
-        fn payload<'a, T: Deserialize<'a>>(envelope: &Envelope<'a>) -> Result<T, Violation> {
-            serde_json::from_str(envelope.payload.map_or("null", RawValue::get)).map_err(|error| {
-                Violation::new(Code::BadMessage, format!("`{}` has a wrong payload: {error}", envelope.kind))
-            })
-        }
         Ok(match &*envelope.kind {
             "state:sync:request" => Self::SyncRequest,
             "state:update" => {
-                let WireUpdate { key, value } = payload(envelope)?;
+                let WireUpdate { key, value } = envelope.content()?;
                 Self::Update { key, value }
             }
-            "state:merge" => Self::Merge { data: payload::<WireMerge<'_>>(envelope)?.data },
+            "state:merge" => Self::Merge { data: envelope.content::<WireMerge<'_>>()?.data },
             "ping" => Self::Ping,
             "pong" => Self::Pong,
-            other => {
-                let shown: String = other.chars().take(40).collect();
-                return Err(Violation::new(
-                    Code::UnknownMessage,
-                    format!("no message has the type `{shown}`"),
-                ));
-            }
+            _ => return Err(envelope.unknown()),
         })
     }
 }

@@ -236,6 +236,7 @@ fn told(error: WriteError) -> WriteError {
 
 impl<S: SharedState> Live<S> for State<S> {
     type Receipt = Receipt;
+    type Error = WriteError;
 
     fn read<R>(&self, look: impl FnOnce(&S) -> R) -> R {
         self.room().read(|state, _| {

@@ -332,6 +332,15 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         {
             return;
         }
+        loop {
+            match self.socket.next().await {
+                Some(Ok(_)) => {}
+                // The client has answered: it has read everything.
+                None => return,
+                Some(Err(_)) => break,
+            }
+        }
+        // What comes is no longer WebSocket frames, the rest of one that is too large say.
         let io = self.socket.get_mut();
         if io.shutdown().await.is_ok() {
             let mut rest = vec![0; BUFFER];

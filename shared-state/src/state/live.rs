@@ -3,7 +3,6 @@
 use std::fmt;
 
 use crate::merge::{Nested, NestedOp};
-use crate::replica::WriteError;
 use crate::state::{Field, SharedState};
 
 /// A live state of type `S`: a client's replica, the server's own room, or a nested part of either.
@@ -12,6 +11,8 @@ use crate::state::{Field, SharedState};
 pub trait Live<S: SharedState>: Clone {
     /// What a write returns: resolves to the version or to the rejection.
     type Receipt;
+    /// Why a write was not taken.
+    type Error: std::error::Error + Send + Sync + 'static;
 
     /// Runs `look` on the state as the app sees it now. `look` must not call back into the same handle.
     fn read<R>(&self, look: impl FnOnce(&S) -> R) -> R;
@@ -20,7 +21,7 @@ pub trait Live<S: SharedState>: Clone {
     ///
     /// # Errors
     /// The write breaks a rule, the field is read-only here, or a queue is full; nothing was changed.
-    fn write(&self, update: S::Update) -> Result<Self::Receipt, WriteError>;
+    fn write(&self, update: S::Update) -> Result<Self::Receipt, Self::Error>;
 }
 
 /// A live state with the server's rights: it may write read-only fields.
@@ -43,7 +44,7 @@ impl<L: Live<S>, S: SharedState, N: SharedState> Within<L, S, N> {
     ///
     /// # Errors
     /// As [`Live::write`].
-    pub fn replace(&self, value: N) -> Result<L::Receipt, WriteError> {
+    pub fn replace(&self, value: N) -> Result<L::Receipt, L::Error> {
         self.live.write(self.field.set(value))
     }
 
@@ -56,12 +57,13 @@ impl<L: Live<S>, S: SharedState, N: SharedState> Within<L, S, N> {
 
 impl<L: Live<S>, S: SharedState, N: SharedState> Live<N> for Within<L, S, N> {
     type Receipt = L::Receipt;
+    type Error = L::Error;
 
     fn read<R>(&self, look: impl FnOnce(&N) -> R) -> R {
         self.live.read(|state| look(self.field.get(state)))
     }
 
-    fn write(&self, update: N::Update) -> Result<Self::Receipt, WriteError> {
+    fn write(&self, update: N::Update) -> Result<Self::Receipt, Self::Error> {
         self.live.write(self.field.op(NestedOp::In(Box::new(update))))
     }
 }

@@ -1,5 +1,5 @@
 //! The server over real sockets.
-#![allow(missing_docs, unreachable_pub)]
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
 mod client;
 mod hook;

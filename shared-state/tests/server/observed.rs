@@ -16,8 +16,12 @@ pub enum Mode {
     Pass,
     /// Stored at once, answered when the mode changes.
     Hold,
+    /// As `Hold`, and those up to this version are answered.
+    Until(u64),
     /// Not stored; refused when the mode changes.
     Fail,
+    /// Not stored; refused at once.
+    Refuse,
 }
 
 pub struct Observed {
@@ -44,6 +48,11 @@ impl Observer {
     pub async fn next(&mut self) -> String {
         soon("a store call", self.events.recv()).await.unwrap()
     }
+
+    /// Whether there was no call besides those waited for.
+    pub fn is_quiet(&self) -> bool {
+        self.events.is_empty()
+    }
 }
 
 impl Observed {
@@ -65,14 +74,16 @@ impl RoomStore for Observed {
         let (room, version) = (append.room.clone(), append.expected + 1);
         self.note(format!("append {room} {version}"));
         let mut mode = self.mode.clone();
-        let now = *mode.borrow_and_update();
+        let now = *mode.borrow();
         let stored = match now {
-            Mode::Fail => None,
-            Mode::Pass | Mode::Hold => Some(self.inner.append(append)),
+            Mode::Fail | Mode::Refuse => None,
+            Mode::Pass | Mode::Hold | Mode::Until(_) => Some(self.inner.append(append)),
         };
         Box::pin(async move {
-            if now != Mode::Pass {
-                let _ = mode.changed().await;
+            if !matches!(now, Mode::Pass | Mode::Refuse) {
+                let answered =
+                    |mode: &Mode| *mode != now && !matches!(mode, Mode::Until(last) if *last < version);
+                let _ = mode.wait_for(answered).await;
             }
             match stored {
                 Some(stored) => stored.await,

@@ -27,8 +27,13 @@ async fn g2_nothing_is_told_before_the_store_has_it() {
     }
     ann.ping().await;
     bob.ping().await;
+    observer.mode.send_replace(Mode::Until(1));
+    assert_eq!(ann.expect("state:ack").await["version"], 1);
+    assert_eq!(bob.expect("state:change").await["version"], 1);
+    ann.ping().await;
+    bob.ping().await;
     observer.mode.send_replace(Mode::Pass);
-    for version in 1..=3 {
+    for version in 2..=3 {
         assert_eq!(ann.expect("state:ack").await["version"], version);
         assert_eq!(bob.expect("state:change").await["version"], version);
     }
@@ -72,6 +77,22 @@ async fn g2_a_failed_append_resets_the_room_and_tells_nobody_of_the_change() {
     assert_eq!(bob.expect("state:change").await["version"], 2);
     other.ping().await;
     assert_eq!(server.open_rooms(), 2);
+}
+
+#[tokio::test]
+async fn g2_an_append_refused_at_once_resets_the_room_as_well() {
+    let (store, observer) = observed();
+    let (_server, address) = start(Server::builder().untyped_rooms(true).store(store)).await;
+    let mut ann = Client::new(address, "ann").await;
+    let mut bob = Client::new(address, "bob").await;
+    ann.join("a").await;
+    bob.join("a").await;
+    observer.mode.send_replace(Mode::Refuse);
+    ann.set("a", 1, 0, "n", json!(1)).await;
+    ann.expect_error("unavailable").await;
+    bob.expect_error("unavailable").await;
+    observer.mode.send_replace(Mode::Pass);
+    assert_eq!(bob.join("a").await["version"], 0);
 }
 
 #[tokio::test]
@@ -137,9 +158,12 @@ async fn an_idle_room_leaves_memory_and_comes_back_as_it_was() {
     // What was answered before is known after.
     ann.set("a", 1, 0, "n", json!(1)).await;
     assert_eq!(ann.expect("state:ack").await, json!({"seq": 1, "version": 1}));
-    while server.open_rooms() > 1 {
-        tokio::task::yield_now().await;
-    }
+    let only_one = async {
+        while server.open_rooms() > 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("the end of the other room", only_one).await;
 }
 
 #[tokio::test]
@@ -200,7 +224,7 @@ async fn g2_shutdown_tells_everybody_and_waits_for_the_store() {
     ann.expect_error("shutting_down").await;
     assert_eq!(ann.closed().await, (1001, "shutting_down".to_owned()));
     assert!(connect(address, None).await.is_err());
-    assert!(!down.is_finished());
+    assert!(!down.is_finished() && observer.is_quiet());
     observer.mode.send_replace(Mode::Pass);
     soon("the end", down).await.unwrap().unwrap();
     assert_eq!(observer.next().await, "compact a 1");

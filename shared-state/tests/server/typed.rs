@@ -4,7 +4,6 @@ use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared_state::authority::Author;
-use shared_state::protocol::Code;
 use shared_state::server::{OpenRoomError, Server, ServerBuilder};
 use shared_state::state::Live as _;
 use shared_state::{SharedState, WriteError};
@@ -181,5 +180,29 @@ async fn the_servers_writes_are_refused_when_the_store_does_not_follow_and_lost_
     for event in ["load document-1", "append document-1 1"] {
         assert_eq!(observer.next().await, event);
     }
-    assert_eq!(Code::Unavailable.as_str(), "unavailable");
+}
+
+#[tokio::test]
+async fn a_room_that_the_servers_program_holds_stays_in_memory() {
+    let (store, mut observer) = observed();
+    let (server, _) = start(builder().store(store).idle(std::time::Duration::from_millis(1))).await;
+    let held = server.room::<Document>("document-held").await.unwrap();
+    held.add_views(1).unwrap().await.unwrap();
+    let left = server.room::<Document>("document-left").await.unwrap();
+    left.add_views(1).unwrap().await.unwrap();
+    drop(left);
+    for event in [
+        "load document-held",
+        "append document-held 1",
+        "load document-left",
+        "append document-left 1",
+        "compact document-left 1",
+    ] {
+        assert_eq!(observer.next().await, event);
+    }
+    assert_eq!(held.add_views(1).unwrap().await, Ok(2));
+    drop(held);
+    for event in ["append document-held 2", "compact document-held 2"] {
+        assert_eq!(observer.next().await, event);
+    }
 }
