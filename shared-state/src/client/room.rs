@@ -55,10 +55,11 @@ pub(super) struct Shared<S: SharedState> {
     inner: Mutex<Inner<S>>,
 }
 
-/// How often the visible state has changed, and whether it can change again.
+/// How often the visible state has changed, whether changes go both ways, and whether that can change again.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Seen {
     pub(super) revision: u64,
+    pub(super) live: bool,
     pub(super) ended: bool,
 }
 
@@ -179,9 +180,11 @@ impl<S: SharedState> Shared<S> {
                 inner.events = None;
             }
         }
-        if visible {
-            self.seen.send_modify(|seen| seen.revision += 1);
-        }
+        let live = inner.replica.is_live();
+        self.seen.send_if_modified(|seen| {
+            seen.revision += u64::from(visible);
+            visible | (std::mem::replace(&mut seen.live, live) != live)
+        });
         while let Some((id, outcome)) = inner.replica.poll_answer() {
             if let Err(rejected) = &outcome {
                 tracing::info!(room = %self.room, code = %rejected.code(), %rejected, "a change was rolled back");
@@ -217,15 +220,16 @@ impl<S: SharedState> Member for Shared<S> {
         if inner.connection != connection {
             inner.connection = connection;
             inner.replica.connected(window);
+            self.tell(&mut inner);
         }
     }
 
     fn rejoin(&self, window: usize) {
-        self.lock().replica.connected(window);
+        self.with(|replica| replica.connected(window));
     }
 
     fn detach(&self) {
-        self.lock().replica.disconnected();
+        self.with(Replica::disconnected);
     }
 
     fn receive(&self, message: RoomMessage<'_>) -> Result<(), Violation> {
@@ -266,6 +270,7 @@ impl<S: SharedState> Member for Shared<S> {
         let mut inner = self.lock();
         inner.closed = true;
         inner.replica.disconnected();
+        self.tell(&mut inner);
         inner.events = None;
         inner.watched.iter_mut().for_each(|watched| *watched = None);
         let message = format!("{reason}; whether the change was applied is not known");
