@@ -1,1 +1,8 @@
-//! Shared by the examples.
+//! What the example programs share: the structs that are shared, one module each, and the look of a terminal.
+//!
+//! The programs are in `src/bin`. Start `cargo demo` first, it says how to go on.
+
+pub mod document;
+pub mod quickstart;
+pub mod terminal;
+pub mod tictactoe;

@@ -27,7 +27,7 @@ pub enum WriteError {
         /// Of what: `changes` or `bytes`.
         unit: &'static str,
     },
-    /// The room refused the write, for a reason that no other variant has.
+    /// The room refused the change (a server's own write).
     #[error(transparent)]
     Rejected(#[from] Reject),
     /// The room or its client was closed.

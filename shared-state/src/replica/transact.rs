@@ -39,6 +39,18 @@ impl<S: SharedState> Transaction<S> {
         self.write(field.op(CounterOp::Add(by)));
     }
 
+    /// Changes the state by a function and writes what is different. As the function may look at any field, the
+    /// transaction depends on all of them from now on. Costs the state; gives what `change` gives.
+    pub fn update<R>(&mut self, change: impl FnOnce(&mut S) -> R) -> R {
+        self.reads = (0..S::FIELDS.len()).collect();
+        let mut changed = self.state.clone();
+        let result = change(&mut changed);
+        for update in S::diff(&self.state, &changed) {
+            self.write(update);
+        }
+        result
+    }
+
     /// Writes any update.
     pub fn write(&mut self, update: S::Update) {
         self.state.apply(update.clone());

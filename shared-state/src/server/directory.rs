@@ -11,9 +11,10 @@ use tokio::sync::watch;
 
 use crate::authority::{self, Authority, Dialect, SessionId};
 use crate::protocol::{ClientId, Code, Limits, Resume, check_room_name};
+use crate::server::compaction::described;
 use crate::server::kinds::Kinds;
 use crate::server::queue::{Outbox, Queue};
-use crate::server::room::{Closed, Room, described};
+use crate::server::room::{Closed, Room};
 use crate::store::{self, RoomStore};
 
 /// The shortest and the longest time between two looks for idle rooms.

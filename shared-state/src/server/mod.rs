@@ -22,6 +22,7 @@
 //! the `registry` which connections.
 
 mod builder;
+mod compaction;
 mod connection;
 mod directory;
 mod handle;

@@ -17,9 +17,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use crate::authority::{Append, Authority, Dialect, RoomState, SessionId, Submitted};
 use crate::protocol::{ChangeRequest, ClientId, Code, Reject, Resume, server};
+use crate::server::compaction::{Compaction, described};
 use crate::server::directory::Directory;
 use crate::server::queue::Outbox;
-use crate::store::{self, AppendError, CompactError, RoomStore, Snapshot, StoreFuture};
+use crate::store::{self, AppendError, RoomStore, Snapshot, StoreFuture};
 
 /// From when on a change's way to the store is worth a warning.
 const SLOW: Duration = Duration::from_secs(1);
@@ -383,7 +384,7 @@ impl Room {
     fn compact(&self, core: &mut Core) -> Compaction {
         let (version, bytes) = core.authority.snapshot();
         let snapshot = Snapshot { version, bytes };
-        Compaction(self.store.compact(self.name.clone(), core.authority.epoch(), snapshot))
+        Compaction::new(self.store.compact(self.name.clone(), core.authority.epoch(), snapshot))
     }
 
     /// Ends the room if nobody has been here for `idle`; gives what is left to await.
@@ -412,7 +413,7 @@ impl Room {
     fn shut(&self, core: &mut Core) -> Compaction {
         let compaction = match core.authority.has_log() {
             true => self.compact(core),
-            false => Compaction(Box::pin(std::future::ready(Ok(())))),
+            false => Compaction::new(Box::pin(std::future::ready(Ok(())))),
         };
         let message = "the server is shutting down";
         let frame = server::room_error(&self.name, Code::ShuttingDown, message);
@@ -421,43 +422,4 @@ impl Room {
         tracing::debug!(room = %self.name, version = core.authority.head(), "room closed");
         compaction
     }
-}
-
-/// A snapshot on its way to the store.
-pub(super) struct Compaction(StoreFuture<(), CompactError>);
-
-impl Compaction {
-    /// What is left to await, if anything.
-    pub(super) fn now_or_waiting(mut self) -> Option<impl Future<Output = ()> + Send + 'static> {
-        match (&mut self.0).now_or_never() {
-            Some(result) => {
-                log(result);
-                None
-            }
-            None => Some(self.wait()),
-        }
-    }
-
-    pub(super) async fn wait(self) {
-        log(self.0.await);
-    }
-}
-
-/// A snapshot that is not stored costs the next opening time and nothing else.
-fn log(result: Result<(), CompactError>) {
-    if let Err(error) = result {
-        tracing::warn!("{}", described(&error));
-    }
-}
-
-/// An error with its sources.
-pub(super) fn described(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

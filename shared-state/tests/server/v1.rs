@@ -66,7 +66,7 @@ async fn g3_a_resent_change_is_answered_in_the_delta_and_applied_once() {
     ann.set("a", 2, 1, "n", json!(2)).await;
     let delta = ann.expect("state:delta").await;
     assert_eq!((&delta["since"], &delta["version"]), (&json!(1), &json!(3)));
-    assert_eq!(delta["acks"], json!([[2, 2]]));
+    assert_eq!(delta["answers"]["acks"], json!([[2, 2]]));
     assert_eq!(delta["updates"], json!([{"key": "m", "value": 3}, {"key": "n", "value": 2}]));
     assert_eq!(ann.expect("state:ack").await, json!({"seq": 2, "version": 2}));
     bob.ping().await;

@@ -1,0 +1,138 @@
+//! Teaches: a server in a program of your own: a durable store, typed rooms, rules, and the server as a writer.
+//!
+//! ```console
+//! cargo demo                                     # at ws://127.0.0.1:8080/ws, rooms in ./data
+//! cargo demo --listen 127.0.0.1:9000 --data /tmp/rooms
+//! RUST_LOG=shared_state=debug cargo demo
+//! ```
+//! It goes on until Ctrl-C or SIGTERM, and then ends in good order. Kill it instead, whenever you like: what was
+//! acknowledged is kept.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use clap::Parser;
+use futures_util::StreamExt as _;
+use shared_state::server::Server;
+use shared_state::store::RedbStore;
+use shared_state_examples::document::{self, Document};
+use shared_state_examples::quickstart::Note;
+use shared_state_examples::terminal::{reason, say};
+use shared_state_examples::tictactoe::{self, Game};
+use tokio::net::TcpListener;
+use tracing_subscriber::EnvFilter;
+
+/// A server for all the examples.
+#[derive(Parser)]
+struct Args {
+    /// Where to listen; port 0 is any that is free.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// The directory that the rooms are kept in.
+    #[arg(long, default_value = "data")]
+    data: PathBuf,
+    /// The document whose edits are stamped with the time.
+    #[arg(long, default_value = "document-1")]
+    stamp: String,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match run(Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{}", reason(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(Args { listen, data, stamp }: Args) -> Result<(), Box<dyn Error>> {
+    let server = Server::builder()
+        .store(RedbStore::open(&data)?)
+        .rooms("quickstart*", Note::default)
+        .rooms_with("document-*", Document::default, document::rules)
+        .rooms_with("tictactoe-*", Game::default, tictactoe::rules)
+        .untyped_rooms(true)
+        .build();
+
+    let stopped = stop_signal()?;
+    tokio::spawn(stamp_edits(server.clone(), stamp));
+    let listener = TcpListener::bind(listen).await?;
+    introduce(listener.local_addr()?);
+    tokio::select! {
+        () = server.serve(listener) => {}
+        () = stopped => say("stopping"),
+    }
+    server.shutdown().await?;
+    say("stopped: everything is stored");
+    Ok(())
+}
+
+/// The server writes, too: the time of the last edit, which clients cannot.
+async fn stamp_edits(server: Server, room: String) {
+    // Again, should the room be reset because its store failed; at the server's end it cannot be opened.
+    while let Ok(document) = server.room::<Document>(&room).await {
+        let mut changes = document.changes();
+        let mut seen = document.state();
+        while changes.next().await.is_some() {
+            let now = document.state();
+            if now.is_edited_since(&seen)
+                && let Err(error) = document.set_last_edit_time(milliseconds())
+            {
+                tracing::warn!(room, "an edit was not stamped: {error}");
+            }
+            seen = now;
+        }
+    }
+}
+
+fn milliseconds() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn introduce(address: SocketAddr) {
+    say(format!("listening on ws://{address}/ws"));
+    let url = match address.port() {
+        8080 if address.ip().is_loopback() => String::new(),
+        _ => format!(" --url ws://{address}/ws"),
+    };
+    say("");
+    say("Now, in a second and a third terminal, one of:");
+    for name in ["ann", "ben"] {
+        for example in ["quickstart", "document", "tictactoe"] {
+            say(format!("  cargo {:<24}{url}", format!("{example} --name {name}")));
+        }
+    }
+    say("Ctrl-C stops the server.");
+}
+
+/// Ctrl-C or SIGTERM. From the call on the signals are caught, whenever the future is awaited.
+#[cfg(unix)]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Ctrl-C.
+#[cfg(not(unix))]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    })
+}

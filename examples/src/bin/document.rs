@@ -1,0 +1,124 @@
+//! Teaches: debounce, validation on both sides, atomic merges, a field that only the server writes, and events.
+//!
+//! ```console
+//! cargo demo                     # the server, in a first terminal
+//! cargo document --name ann      # in a second
+//! cargo document --name ben      # in a third
+//! ```
+//! `type hello` writes the content letter by letter: it shows at once, and the others are sent it once. `size 99`
+//! is refused before anything is sent. `title` without a text is against a rule that only the server has: it shows,
+//! and is rolled back with the reason. `merge dark 18 Plans` is one event for everybody. `stamp` wants to write
+//! what is the server's.
+
+use clap::{Parser, ValueEnum as _};
+use shared_state::WriteError;
+use shared_state::client::{Handle, Receipt};
+use shared_state_examples::document::{Document, DocumentPatch, Theme};
+use shared_state_examples::terminal::{Common, Input, Terminal, say, split};
+
+/// A document that several people edit.
+#[derive(Parser)]
+struct Args {
+    /// Which document. The demo server stamps the time of edits on `document-1`.
+    #[arg(long, default_value = "document-1")]
+    room: String,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let Args { room, common } = Args::parse();
+    let name = &*common.name;
+    say(format!("{name}, you are in {room}. Commands:"));
+    say("  title <text>, content <text>, type <text>, theme <light|dark|sepia>, size <12-24>,");
+    say("  merge <theme> <size> <title>, stamp, show, wait, quit");
+
+    let client = common.client().connect();
+    let document = client.room(room).state(Document::default());
+    let mut terminal = Terminal::new(&client, &document, |update| format!("{update:?}"));
+    terminal.answer("view", document.add_views(1));
+    loop {
+        match terminal.next().await {
+            Input::Command(command) => match edit(&document, name, &command) {
+                Ok(Some((what, written))) => terminal.answer(what, written),
+                Ok(None) if command == "wait" => terminal.wait(),
+                Ok(None) => show(&document.state(), &terminal),
+                Err(why) => say(why),
+            },
+            Input::Changed => show(&document.state(), &terminal),
+            Input::End => break,
+        }
+    }
+    terminal.close().await;
+}
+
+type Written = (&'static str, Result<Receipt, WriteError>);
+
+/// Does what the command says: a write, or none; an error if it says nothing that can be done.
+fn edit(document: &Handle<Document>, name: &str, command: &str) -> Result<Option<Written>, String> {
+    Ok(Some(match split(command) {
+        // Debounced, by the struct: the receipt resolves after the write was sent.
+        ("title", text) => ("title", signed(document, name).and_then(|()| document.set_title(text))),
+        ("content", text) => ("content", signed(document, name).and_then(|()| document.set_content(text))),
+        ("type", text) => {
+            let mut written = signed(document, name).map(|()| None);
+            for (end, letter) in text.char_indices() {
+                let typed = &text[..end + letter.len_utf8()];
+                // Writes that are sent as one share one answer.
+                written = written.and_then(|_| document.set_content(typed).map(Some));
+            }
+            match written.transpose() {
+                Some(written) => ("type", written),
+                None => return Err("what is to be typed?".to_owned()),
+            }
+        }
+        // Several fields at once are one change: all or nothing, for everybody.
+        ("theme", theme) => {
+            let patch = DocumentPatch { theme: Some(self::theme(theme)?), ..by(name) };
+            ("theme", document.merge(patch))
+        }
+        ("size", size) => {
+            let patch = DocumentPatch { font_size: Some(self::size(size)?), ..by(name) };
+            ("size", document.merge(patch))
+        }
+        ("merge", rest) => {
+            let (theme, rest) = split(rest);
+            let (size, title) = split(rest);
+            let (theme, size) = (self::theme(theme)?, self::size(size)?);
+            let title = Some(title.to_owned());
+            let patch = DocumentPatch { theme: Some(theme), font_size: Some(size), title, ..by(name) };
+            ("merge", document.merge(patch))
+        }
+        // There is no `set_last_edit_time` here; by the field's key it can be tried, and is refused.
+        ("stamp", _) => ("stamp", document.set(Document::LAST_EDIT_TIME, 0)),
+        ("show" | "wait", _) => return Ok(None),
+        (other, _) => return Err(format!("no such command: {other}")),
+    }))
+}
+
+/// Says who edits, unless that is known.
+fn signed(document: &Handle<Document>, name: &str) -> Result<(), WriteError> {
+    match document.read(|document| document.last_editor == name) {
+        true => Ok(()),
+        false => document.set_last_editor(name).map(drop),
+    }
+}
+
+fn by(name: &str) -> DocumentPatch {
+    DocumentPatch { last_editor: Some(name.to_owned()), ..DocumentPatch::default() }
+}
+
+fn theme(text: &str) -> Result<Theme, String> {
+    Theme::from_str(text, true).map_err(|_| format!("no such theme: {text:?}"))
+}
+
+fn size(text: &str) -> Result<u8, String> {
+    text.parse().map_err(|error| format!("no such size: {text:?}: {error}"))
+}
+
+fn show(document: &Document, terminal: &Terminal<Document>) {
+    let Document { title, content, theme, font_size, last_editor, views, last_edit_time } = document;
+    say(format!("  {title:?} {content:?} | {theme:?}, {font_size} pt | {views} views"));
+    say(format!("  by {last_editor:?} at {last_edit_time} ms | {}", terminal.standing()));
+}
