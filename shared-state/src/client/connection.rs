@@ -129,7 +129,7 @@ impl Driver {
         for member in &self.members {
             member.tick(now);
             let Some(window) = connection.window else { continue };
-            member.attach(self.connection, window);
+            member.attach(self.connection, window, self.link.max_frame());
             if let Some(retry) = connection.retries.get_mut(member.room())
                 && retry.due.is_some_and(|due| due <= now)
             {

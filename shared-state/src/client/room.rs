@@ -21,7 +21,7 @@ pub(super) trait Member: Send + Sync {
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
     fn state_name(&self) -> &'static str;
     /// Joins over this connection, unless it was done before.
-    fn attach(&self, connection: u64, window: usize);
+    fn attach(&self, connection: u64, window: usize, max_frame: usize);
     /// Joins again over the present connection.
     fn rejoin(&self, window: usize);
     /// Nothing can be sent there for now.
@@ -215,10 +215,11 @@ impl<S: SharedState> Member for Shared<S> {
         S::NAME
     }
 
-    fn attach(&self, connection: u64, window: usize) {
+    fn attach(&self, connection: u64, window: usize, max_frame: usize) {
         let mut inner = self.lock();
         if inner.connection != connection {
             inner.connection = connection;
+            inner.replica.limit_frames(max_frame);
             inner.replica.connected(window);
             self.tell(&mut inner);
         }

@@ -222,6 +222,12 @@ struct WireWelcome<'a> {
     id: Cow<'a, str>,
     heartbeat: u64,
     window: usize,
+    #[serde(default = "unlimited")]
+    frame: usize,
+}
+
+const fn unlimited() -> usize {
+    usize::MAX
 }
 
 #[derive(Deserialize)]
@@ -284,6 +290,8 @@ pub enum ServerMessage<'a> {
         heartbeat: u64,
         /// The most unanswered changes per room.
         window: usize,
+        /// The longest frame the server takes, in bytes.
+        frame: usize,
     },
     /// Asks for a pong.
     Ping,
@@ -317,8 +325,8 @@ impl<'a> ServerMessage<'a> {
         };
         match &*envelope.kind {
             "welcome" => {
-                let WireWelcome { id, heartbeat, window } = envelope.content()?;
-                Ok(Self::Welcome { id, heartbeat, window })
+                let WireWelcome { id, heartbeat, window, frame } = envelope.content()?;
+                Ok(Self::Welcome { id, heartbeat, window, frame })
             }
             "ping" => Ok(Self::Ping),
             "pong" => Ok(Self::Pong),

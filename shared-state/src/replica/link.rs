@@ -81,6 +81,7 @@ pub struct Link {
     /// When the last unanswered ping was sent.
     asked: Option<Duration>,
     public: Option<String>,
+    max_frame: usize,
 }
 
 /// What a frame from the server meant for the caller.
@@ -110,6 +111,7 @@ impl Link {
             heard: Duration::ZERO,
             asked: None,
             public: None,
+            max_frame: usize::MAX,
         }
     }
 
@@ -117,6 +119,12 @@ impl Link {
     #[must_use]
     pub fn public_id(&self) -> Option<&str> {
         self.public.as_deref()
+    }
+
+    /// The longest frame the server takes, in bytes; as much as one likes before it has said so.
+    #[must_use]
+    pub const fn max_frame(&self) -> usize {
+        self.max_frame
     }
 
     /// Whether rooms can be joined.
@@ -159,12 +167,13 @@ impl Link {
         self.heard = now;
         self.asked = None;
         Ok(match ServerMessage::read_envelope(envelope)? {
-            ServerMessage::Welcome { id, heartbeat, window } => {
+            ServerMessage::Welcome { id, heartbeat, window, frame } => {
                 if !matches!(self.state, State::Greeting(_)) {
                     return Err(Violation::new(Code::BadMessage, "a second `welcome`"));
                 }
                 self.state = State::Up;
                 self.public = Some(id.into_owned());
+                self.max_frame = frame;
                 self.heartbeat = self.config.heartbeat.min(Duration::from_millis(heartbeat.max(100)));
                 Heard::Welcome(window)
             }

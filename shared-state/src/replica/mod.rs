@@ -91,6 +91,7 @@ pub struct Replica<S: SharedState> {
     /// Per field, when a throttled update was last sent on.
     sent_at: Vec<Option<Duration>>,
     window: usize,
+    max_frame: usize,
     next_write: u64,
     next_seq: u64,
     frames: VecDeque<Frame>,
@@ -120,6 +121,7 @@ impl<S: SharedState> Replica<S> {
             touching: vec![0; S::FIELDS.len()],
             sent_at: vec![None; S::FIELDS.len()],
             window: 1,
+            max_frame: usize::MAX,
             next_write: 0,
             next_seq: 1,
             frames: VecDeque::new(),
@@ -215,6 +217,13 @@ impl<S: SharedState> Replica<S> {
             self.release(0, now);
         }
         self.pump();
+    }
+
+    /// The longest frame the server takes, in bytes. A change that is longer is refused here, with
+    /// [`Code::FrameTooLarge`](crate::protocol::Code::FrameTooLarge), when its turn comes: the server would end the
+    /// connection, again each time that it is sent. No limit before the first call.
+    pub const fn limit_frames(&mut self, bytes: usize) {
+        self.max_frame = bytes;
     }
 
     /// A connection stands that allows `window` unanswered changes: asks to join.

@@ -191,12 +191,18 @@ impl<S: SharedState> Replica<S> {
             let Some(next) = self.queue.next_to_send() else { return };
             let (next_seq, version) = (self.next_seq, self.version);
             let again = next.sent.is_some();
-            let Sent { seq, base } = *next.sent.get_or_insert(Sent { seq: next_seq, base: version });
-            self.next_seq = next_seq.max(seq + 1);
+            let sent = next.sent.unwrap_or(Sent { seq: next_seq, base: version });
+            let Sent { seq, base } = sent;
             let names: Option<Vec<&str>> =
                 reads.map(|fields| fields.into_iter().map(|field| S::FIELDS[field].name).collect());
             let updates = next.updates.iter().map(|update| update.encoded.as_str());
             let frame = client::change(&self.room, seq, base, again, updates, names.as_deref());
+            if frame.len() > self.max_frame {
+                self.refuse_long(frame.len());
+                continue;
+            }
+            next.sent = Some(sent);
+            self.next_seq = next_seq.max(seq + 1);
             self.frames.push_back(frame);
             self.queue.next_was_sent();
         }
@@ -209,6 +215,16 @@ impl<S: SharedState> Replica<S> {
             let message = "somebody changed it before the transaction was sent";
             let reject = Reject::new(Code::Conflict, message).in_field(S::FIELDS[field].name);
             self.roll_back(change, Rejected(reject));
+        }
+    }
+
+    /// The next change to send is longer than the server takes: it is refused here.
+    fn refuse_long(&mut self, found: usize) {
+        let at = self.queue.on_the_way();
+        if let Some(change) = self.queue.take(at) {
+            let limit = self.max_frame;
+            let message = format!("the server takes {limit} bytes at most, and the change has {found}");
+            self.roll_back(change, Rejected(Reject::new(Code::FrameTooLarge, message)));
         }
     }
 

@@ -142,3 +142,19 @@ async fn g9_a_full_queue_refuses_and_keeps_what_it_has() {
     assert_eq!(full, Err(WriteError::QueueFull { limit: 3, unit: "changes" }));
     assert_eq!(document.log(), [2]);
 }
+
+#[tokio::test]
+async fn a_change_that_is_longer_than_the_server_takes_is_refused_alone() {
+    let rig = Rig::start().await;
+    let client = quick(rig.address).connect();
+    let mut statuses = client.statuses();
+    let document = joined(&client).await;
+    statuses.next().await;
+    let long = document.set_title("x".repeat(2 << 20)).unwrap();
+    let next = document.set_size(1).unwrap();
+    let rejected = soon("the answer", long).await.unwrap_err();
+    assert_eq!(rejected.code(), Code::FrameTooLarge);
+    assert_eq!(soon("the next answer", next).await, Ok(1));
+    assert_eq!(document.title(), "");
+    assert!(statuses.next().now_or_never().is_none(), "the connection stands");
+}

@@ -1,5 +1,7 @@
 //! The native client against the real server, over real sockets.
 
+#![allow(clippy::unwrap_used)]
+
 mod closing;
 mod edits;
 mod faults;
