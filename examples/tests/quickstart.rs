@@ -2,7 +2,7 @@
 
 mod programs;
 
-use programs::{connected, demo};
+use programs::{Program, connected, demo};
 
 const QUICKSTART: &str = env!("CARGO_BIN_EXE_quickstart");
 
@@ -55,6 +55,15 @@ fn commands_of_a_script_are_delivered_before_the_end() {
     let mut ben = connected(QUICKSTART, &url, "quickstart-script", "ben");
     ben.until(r#""Scripted", 3 stars"#);
     assert!(ben.end().success());
+}
+
+#[test]
+fn a_client_that_can_never_connect_says_why() {
+    let arguments = ["--url", "http://127.0.0.1:1/ws"];
+    let mut ann = Program::start(QUICKSTART, "ann", &arguments);
+    ann.until("status: ended, the URL is of no use");
+    ann.ask("add 1", "add refused: the room is closed");
+    assert!(ann.end().success());
 }
 
 #[cfg(unix)]

@@ -21,10 +21,11 @@ pub type Events<S> = Feed<Event<S>>;
 
 impl<T> Feed<T> {
     pub(super) fn new(items: impl Stream<Item = T> + Send + 'static) -> Self {
-        Self { items: items.boxed() }
+        // Fused: a loop over several streams asks those that have ended again.
+        Self { items: items.fuse().boxed() }
     }
 
-    /// The next item; `None` after the end. Cancellation safe: an item is taken only when the future is done.
+    /// The next item; `None` after the end, however often it is asked. Cancellation safe: an item is taken only when the future is done.
     pub async fn next(&mut self) -> Option<T> {
         self.items.next().await
     }

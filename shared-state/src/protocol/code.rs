@@ -67,8 +67,6 @@ codes! {
     TooManyRooms = "too_many_rooms",
     /// The message is about a room that the connection has not joined.
     NotJoined = "not_joined",
-    /// The client has more unanswered changes than the window allows.
-    TooManyInFlight = "too_many_in_flight",
     /// The room cannot be read or written now; join again later.
     Unavailable = "unavailable",
     /// The server is shutting down; connect again.

@@ -18,7 +18,7 @@ pub struct Limits {
     pub updates: usize,
     /// The most rooms one connection joins. Default 64.
     pub rooms_per_connection: usize,
-    /// The most changes a client has unanswered. Default 128.
+    /// The most changes a client should have unanswered: as many answers are kept for it. Default 128.
     pub window: usize,
     /// The most frames queued for one connection; beyond it the reader is sent a delta later. Default 256.
     pub queue: usize,

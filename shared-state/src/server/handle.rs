@@ -158,11 +158,12 @@ impl<S: SharedState> State<S> {
     pub fn changes(&self) -> impl Stream<Item = u64> + Send + Unpin + use<S> {
         let mut versions = self.room().versions();
         versions.mark_unchanged();
-        Box::pin(stream::unfold(versions, |mut versions| async move {
+        let changes = stream::unfold(versions, |mut versions| async move {
             versions.changed().await.ok()?;
             let version = *versions.borrow_and_update();
             Some((version, versions))
-        }))
+        });
+        Box::pin(changes.fuse())
     }
 
     /// One field's value, now and whenever a change has made it another. Ends with the room; does not hold it.

@@ -70,6 +70,11 @@ async fn streams_end_with_the_client() {
     assert!(soon("the end", events.next()).await.is_none());
     assert_eq!(soon("the end", messages.next()).await, None);
     while soon("the end", statuses.next()).await.is_some() {}
+    // As a loop over all of them does, which goes on.
+    assert_eq!(titles.next().now_or_never(), Some(None));
+    assert!(events.next().now_or_never().is_some_and(|event| event.is_none()));
+    assert_eq!(messages.next().now_or_never(), Some(None));
+    assert_eq!(statuses.next().now_or_never(), Some(None));
     assert_eq!(document.watch(Document::TITLE).collect::<Vec<_>>().await, [""]);
 }
 

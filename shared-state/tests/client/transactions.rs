@@ -78,6 +78,24 @@ async fn g6_without_reruns_a_late_transaction_is_refused() {
 }
 
 #[tokio::test]
+async fn g6_an_update_in_a_transaction_depends_on_every_field() {
+    let rig = Rig::start().await;
+    let (proxy, [document, other]) = behind(&rig, 1).await;
+    let mut balances = Vec::new();
+    let transaction = document.transact(|transaction| {
+        transaction.update(|document| {
+            balances.push(document.balance);
+            document.title = format!("balance {}", document.balance);
+            Ok::<(), std::convert::Infallible>(())
+        })
+    });
+    proxy.release();
+    assert_eq!(soon("the transaction", transaction).await, Ok(2));
+    assert_eq!(balances, [0, 10], "it wrote the title only, and read the balance");
+    until(&other, Document::TITLE, "balance 10".into()).await;
+}
+
+#[tokio::test]
 async fn a_transaction_that_does_not_want_to_or_may_not_changes_nothing() {
     let rig = Rig::start().await;
     let client = quick(rig.address).connect();

@@ -1,0 +1,62 @@
+//! What `PROTOCOL.md` says is what the code does.
+
+#![allow(missing_docs)]
+
+use shared_state::protocol::{ClientMessage, Code, Envelope, Limits, ServerMessage, hook::HookMessage};
+
+const PROTOCOL: &str = include_str!("../../PROTOCOL.md");
+
+#[test]
+fn every_code_is_documented() {
+    for code in Code::ALL.iter().filter(|code| **code != Code::Closed) {
+        assert!(PROTOCOL.contains(&format!("| `{code}` |")), "PROTOCOL.md leaves out `{code}`");
+        assert_eq!(Code::from_text(code.as_str()), *code);
+    }
+}
+
+#[test]
+fn every_example_is_a_message() {
+    let mut heading = "";
+    let mut examples = 0;
+    for line in PROTOCOL.lines() {
+        if line.starts_with('#') {
+            heading = line;
+        }
+        let Some(frame) = line.strip_prefix("{\"type\"").map(|_| line) else { continue };
+        let envelope = Envelope::read(frame).unwrap_or_else(|error| panic!("{frame}: {error}"));
+        let read = if heading.contains("dialect") {
+            HookMessage::read(&envelope).map(drop)
+        } else if heading.contains("→ server") || heading.contains("both ways") {
+            ClientMessage::read(&envelope).map(drop)
+        } else if heading.contains("→ client") {
+            ServerMessage::read_envelope(&envelope).map(|message| {
+                assert!(!matches!(message, ServerMessage::Unknown), "{frame}");
+            })
+        } else {
+            Ok(())
+        };
+        read.unwrap_or_else(|error| panic!("under `{heading}`: {frame}: {error}"));
+        examples += 1;
+    }
+    assert!(examples >= 15, "only {examples} examples were found");
+}
+
+#[test]
+fn the_default_limits_are_the_documented_ones() {
+    let limits = Limits::default();
+    for (what, said) in [
+        (limits.frame == 1 << 20, "1 MiB"),
+        (limits.depth == 64, "nest deeper than 64"),
+        (limits.key == 256, "longer than 256 bytes"),
+        (limits.room_name == 128, "longer than 128 bytes"),
+        (limits.updates == 512, "more than 512"),
+        (limits.rooms_per_connection == 64, "in 64 rooms"),
+        (limits.state == 4 << 20, "beyond 4 MiB"),
+        (limits.queue == 256, "at most 256 frames"),
+        (limits.clients_per_room == 10_000, "10,000 clients"),
+        (limits.window == 128, "\"window\": 128"),
+        (limits.heartbeat.as_millis() == 30_000, "\"heartbeat\": 30000"),
+    ] {
+        assert!(what && PROTOCOL.contains(said), "PROTOCOL.md and the default limit differ: {said}");
+    }
+}
