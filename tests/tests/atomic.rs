@@ -1,5 +1,7 @@
 //! Merges and transactions over sockets: whole or not at all, and only if nobody was faster.
 
+#![allow(clippy::unwrap_used)]
+
 use std::convert::Infallible;
 
 use serde::{Deserialize, Serialize};
@@ -37,7 +39,8 @@ async fn g5_a_merge_is_one_event_for_another_client() {
     let (_server, address) = table().await;
     let (ann, bob) = (sit_down(address).await, sit_down(address).await);
     let mut events = bob.events();
-    let patch = TablePatch { hands: Some(1), dealer: Some("ann".into()), stake: Some(50), ..Default::default() };
+    let patch =
+        TablePatch { hands: Some(1), dealer: Some("ann".into()), stake: Some(50), ..Default::default() };
     let version = soon("an answer", ann.merge(patch).unwrap()).await.unwrap();
     soon("an answer", ann.set_stake(60).unwrap()).await.unwrap();
 

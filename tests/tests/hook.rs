@@ -1,5 +1,7 @@
 //! The original hook among typed clients: a transcript.
 
+#![allow(clippy::unwrap_used)]
+
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared_state::SharedState;

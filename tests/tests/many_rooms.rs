@@ -1,5 +1,7 @@
 //! Several rooms over one connection.
 
+#![allow(clippy::unwrap_used)]
+
 use serde::{Deserialize, Serialize};
 use shared_state::SharedState;
 use shared_state::server::Server;
@@ -50,7 +52,8 @@ async fn many_rooms_share_one_connection_and_nothing_else() {
     for (room, (ann, bob)) in anns.iter().zip(&bobs).enumerate() {
         receipts.push(ann.set_title(format!("room {room}")).unwrap());
         for _ in 0..room {
-            receipts.push(ann.merge(DocumentPatch { title: Some(format!("room {room}")), ..patch() }).unwrap());
+            receipts
+                .push(ann.merge(DocumentPatch { title: Some(format!("room {room}")), ..patch() }).unwrap());
             receipts.push(bob.add_views(1).unwrap());
         }
     }
@@ -73,7 +76,7 @@ async fn many_rooms_share_one_connection_and_nothing_else() {
     let revision = anns[0].revision();
     soon("an answer", bobs[0].set_title("without ann").unwrap()).await.unwrap();
     soon("an answer", bobs[1].set_title("with ann").unwrap()).await.unwrap();
-    until(&anns[0], "bob's change", |state| state.title() == "with ann").await;
+    until(&anns[0], "bob's change", |state| state.get(Document::TITLE) == "with ann").await;
     assert!(anns[0].revision() > revision);
     let again = ann.room("doc-0").state(Document::default());
     until(&again, "the state of the room left", |state| state.get(Document::TITLE) == "without ann").await;
@@ -138,6 +141,10 @@ async fn g2_three_rooms_of_different_types_go_offline_and_come_back() {
         (bobs_doc.state(), bobs_game.state(), bobs_profile.state())
     });
     assert_eq!(doc.state(), Document { title: "offline".into(), views: 5 });
-    assert_eq!(game.state(), Game { board: [0, 0, 0, 0, 1, 0, 0, 0, 0], turn: 2 }, "a plain field is one value");
+    assert_eq!(
+        game.state(),
+        Game { board: [0, 0, 0, 0, 1, 0, 0, 0, 0], turn: 2 },
+        "a plain field is one value"
+    );
     assert_eq!(profile.state(), Profile { name: "ann".into(), colours: Colours { front: 7, back: 9 } });
 }

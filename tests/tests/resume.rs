@@ -1,6 +1,8 @@
 //! A client that was cut off sends its queue, in order, and is brought up to date by what changed: what that costs
 //! does not depend on the state's size.
 
+#![allow(clippy::unwrap_used)]
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -10,7 +12,7 @@ use shared_state::merge::CounterOp;
 use shared_state::protocol::Limits;
 use shared_state::replica::Origin;
 use shared_state::server::Server;
-use shared_state_tests::{Link, Proxy, Traffic, builder, client, is_offline, live, soon, start, status, until};
+use shared_state_tests::{Link, Proxy, Traffic, builder, client, is_offline, soon, start, status, until};
 
 const ROOM: &str = "doc-1";
 
@@ -56,8 +58,7 @@ fn plain(number: i64) -> DocumentUpdate {
 async fn cut_off(link: Link, size: usize) -> Traffic {
     let mut limits = Limits::default();
     limits.frame = 4 << 20;
-    let (_server, address) =
-        start(Server::builder().rooms("doc-*", Document::default).limits(limits)).await;
+    let (_server, address) = start(Server::builder().rooms("doc-*", Document::default).limits(limits)).await;
     let proxy = Proxy::start(address).await;
 
     let other = client(address);
