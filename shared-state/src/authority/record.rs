@@ -13,7 +13,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::authority::typed::push_string;
+use crate::authority::typed::{self, push_string};
 use crate::authority::{Author, Authority, Outbox, RoomState, Writer};
 use crate::protocol::{ClientId, Limits, Outcome};
 
@@ -143,8 +143,8 @@ impl<O: Outbox> Authority<O> {
             if let Some(initial) = entry.i {
                 this.state.restore(initial.get(), "{}").map_err(|message| fail(version, message))?;
             }
-            this.state
-                .apply(entry.u.get(), Writer::Log, version)
+            typed::read_updates(entry.u.get())
+                .and_then(|updates| this.state.apply(&updates, Writer::Log, version))
                 .map_err(|reject| fail(version, reject.to_string()))?;
             this.head = version;
             this.log.note(bytes.len());

@@ -4,6 +4,7 @@ use std::any::Any;
 
 use crate::authority::Author;
 use crate::protocol::Reject;
+use crate::state::WireUpdate;
 
 /// Who writes: decides what may be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,11 +19,11 @@ pub enum Writer<'a> {
 
 /// A room's state: [`Typed`](crate::authority::Typed) or [`Untyped`](crate::authority::Untyped).
 pub trait RoomState: Any + Send {
-    /// Decodes, checks and applies a change's updates (a JSON array) as `version`. All or nothing.
+    /// Decodes, checks and applies a change's updates as `version`. All or nothing.
     ///
     /// # Errors
     /// The first update that is wrong, or the rule that does not hold; the state is as it was.
-    fn apply(&mut self, updates: &str, by: Writer<'_>, version: u64) -> Result<(), Reject>;
+    fn apply(&mut self, updates: &[WireUpdate<'_>], by: Writer<'_>, version: u64) -> Result<(), Reject>;
 
     /// The version that last changed the field with this name; 0 if none did.
     ///

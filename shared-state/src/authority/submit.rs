@@ -193,7 +193,7 @@ impl<O: Outbox> Authority<O> {
             Author::Server => Writer::Server,
             author => Writer::Client(author),
         };
-        self.state.apply(change.updates, by, version)?;
+        self.state.apply(&wire, by, version)?;
         self.head = version;
         let updates: Arc<str> = change.updates.into();
         let entry = record::entry(&change.author, initial.as_deref(), &updates);

@@ -72,10 +72,9 @@ pub(crate) fn field_of<'a>(key: &'a str) -> Cow<'a, str> {
 }
 
 impl<S: SharedState> RoomState for Typed<S> {
-    fn apply(&mut self, updates: &str, by: Writer<'_>, version: u64) -> Result<(), Reject> {
-        let wire = read_updates(updates)?;
-        let mut decoded = Vec::with_capacity(wire.len());
-        for update in &wire {
+    fn apply(&mut self, updates: &[WireUpdate<'_>], by: Writer<'_>, version: u64) -> Result<(), Reject> {
+        let mut decoded = Vec::with_capacity(updates.len());
+        for update in updates {
             match decode_update::<S>(update) {
                 Ok(update) => decoded.push(update),
                 // A field that the struct has lost since: the rest of its history stays readable.

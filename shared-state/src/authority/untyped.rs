@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use crate::authority::typed::{push_string, read_updates, touched};
+use crate::authority::typed::{push_string, touched};
 use crate::authority::{RoomState, Writer};
 use crate::protocol::{Code, Reject};
+use crate::state::WireUpdate;
 
 /// The state of an untyped room.
 #[derive(Clone, Debug)]
@@ -46,12 +47,11 @@ impl Untyped {
 }
 
 impl RoomState for Untyped {
-    fn apply(&mut self, updates: &str, by: Writer<'_>, version: u64) -> Result<(), Reject> {
-        let wire = read_updates(updates)?;
+    fn apply(&mut self, updates: &[WireUpdate<'_>], by: Writer<'_>, version: u64) -> Result<(), Reject> {
         let mut size = self.size;
         // The last update of a key counts; each is checked.
         let mut latest: BTreeMap<&str, &RawValue> = BTreeMap::new();
-        for update in &wire {
+        for update in updates {
             let key = &*update.key;
             let reject = |code, message: &str| Err(Reject::new(code, message).in_field(key));
             if let Some(op) = &update.op {

@@ -47,7 +47,9 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::routing::{MethodRouter, get};
+use bytes::Bytes;
 use hyper::header::{self, HeaderValue};
+use hyper::upgrade::Parts;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
@@ -176,10 +178,17 @@ impl Server {
         let (directory, limits) = (self.0.directory.clone(), self.0.limits.clone());
         let task = async move {
             match upgrade.await {
-                Ok(io) => {
-                    let io = TokioIo::new(io);
-                    Connection::new(io, hook, queue, directory, limits, registration).await.run().await;
-                }
+                // Bare TCP is served without what makes all kinds of I/O alike.
+                Ok(upgraded) => match upgraded.downcast::<TokioIo<TcpStream>>() {
+                    Ok(Parts { io, read_buf, .. }) => {
+                        let io = (io.into_inner(), read_buf);
+                        Connection::new(io, hook, queue, directory, limits, registration).await.run().await;
+                    }
+                    Err(upgraded) => {
+                        let io = (TokioIo::new(upgraded), Bytes::new());
+                        Connection::new(io, hook, queue, directory, limits, registration).await.run().await;
+                    }
+                },
                 Err(error) => tracing::debug!("no upgrade: {error}"),
             }
         };

@@ -5,12 +5,15 @@
 //! may be locked under a room's lock.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use tokio::sync::Notify;
+use std::task::{Context, Poll, Waker};
 
 use crate::authority;
 use crate::protocol::{Code, Frame};
+
+/// How many frames' places an empty queue keeps.
+const KEPT: usize = 8;
 
 /// Why a connection is to end.
 #[derive(Clone, Debug)]
@@ -30,8 +33,6 @@ impl Goodbye {
 pub(super) struct Queue {
     limit: usize,
     inner: Mutex<Inner>,
-    filled: Notify,
-    killed: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -42,6 +43,29 @@ struct Inner {
     /// A room that the connection had joined is no more.
     lost_room: bool,
     goodbye: Option<Goodbye>,
+    /// The connection is to look again even if there is nothing.
+    again: bool,
+    /// The connection's task, if it waits.
+    task: Option<Waker>,
+}
+
+impl Inner {
+    /// Waits in the task of `context`, the only one that ever does.
+    fn wait(&mut self, context: &Context<'_>) {
+        match &mut self.task {
+            Some(task) => task.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
+        }
+    }
+}
+
+/// Why the connection is woken.
+#[derive(Debug)]
+pub(super) enum Signal {
+    /// There may be something to take.
+    Filled,
+    /// It is to end.
+    Killed(Goodbye),
 }
 
 /// What the connection has to do next.
@@ -59,7 +83,7 @@ pub(super) enum Next {
 
 impl Queue {
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit: limit.max(1), inner: Mutex::default(), filled: Notify::new(), killed: Notify::new() }
+        Self { limit: limit.max(1), inner: Mutex::default() }
     }
 
     /// Nothing that is done under the lock can leave the queue half changed.
@@ -67,33 +91,42 @@ impl Queue {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, frame: &Frame) -> bool {
+    /// Changes the queue and wakes the connection's task if it waits.
+    fn change<R>(&self, change: impl FnOnce(&mut Inner) -> R) -> R {
         let mut inner = self.lock();
-        if inner.frames.len() >= self.limit {
-            inner.refused = true;
-            return false;
-        }
-        inner.frames.push_back(frame.clone());
+        let changed = change(&mut inner);
+        let task = inner.task.take();
         drop(inner);
-        self.filled.notify_one();
-        true
+        if let Some(task) = task {
+            task.wake();
+        }
+        changed
+    }
+
+    fn push(&self, frame: &Frame) -> bool {
+        self.change(|inner| {
+            if inner.frames.len() >= self.limit {
+                inner.refused = true;
+                return false;
+            }
+            inner.frames.push_back(frame.clone());
+            true
+        })
     }
 
     /// Queues a frame beyond the limit: the connection's own answers, of which there is at most one for each
     /// frame it has read and which it sends before it reads another.
     pub(super) fn reply(&self, frame: Frame) {
-        self.lock().frames.push_back(frame);
-        self.filled.notify_one();
+        self.change(|inner| inner.frames.push_back(frame));
     }
 
     /// A joined room is no more. `last` is what the connection must be told, if it could not be queued: one
     /// frame beyond the limit for each room joined.
     fn lost_room(&self, last: Option<Frame>) {
-        let mut inner = self.lock();
-        inner.lost_room = true;
-        inner.frames.extend(last);
-        drop(inner);
-        self.filled.notify_one();
+        self.change(|inner| {
+            inner.lost_room = true;
+            inner.frames.extend(last);
+        });
     }
 
     /// Takes the next frame. Only the connection's task calls it.
@@ -106,7 +139,9 @@ impl Queue {
             Some(frame) => Next::Frame(frame),
             None => {
                 // A burst's worth of memory is not kept for an idle connection.
-                inner.frames = VecDeque::new();
+                if inner.frames.capacity() > KEPT {
+                    inner.frames = VecDeque::new();
+                }
                 match std::mem::take(&mut inner.refused) {
                     true => Next::Drained,
                     false => Next::Nothing,
@@ -115,30 +150,48 @@ impl Queue {
         }
     }
 
-    /// Makes [`filled`](Self::filled) resolve once more.
+    /// Makes the next [`poll`](Self::poll) ready.
     pub(super) fn look_again(&self) {
-        self.filled.notify_one();
+        self.change(|inner| inner.again = true);
     }
 
-    /// Resolves when there may be something to take. Cancel safe.
-    pub(super) async fn filled(&self) {
-        self.filled.notified().await;
+    /// Ready when there may be something to take, or the connection is to end.
+    pub(super) fn poll(&self, context: &Context<'_>) -> Poll<Signal> {
+        let mut inner = self.lock();
+        if let Some(goodbye) = &inner.goodbye {
+            return Poll::Ready(Signal::Killed(goodbye.clone()));
+        }
+        if std::mem::take(&mut inner.again) || !inner.frames.is_empty() || inner.refused || inner.lost_room {
+            return Poll::Ready(Signal::Filled);
+        }
+        inner.wait(context);
+        Poll::Pending
+    }
+
+    /// Resolves when there may be something to take, or the connection is to end. Cancel safe.
+    pub(super) fn signal(&self) -> impl Future<Output = Signal> {
+        poll_fn(|context| self.poll(context))
     }
 
     /// Tells the connection to end. The first reason stays.
     pub(super) fn kill(&self, goodbye: Goodbye) {
-        self.lock().goodbye.get_or_insert(goodbye);
-        self.killed.notify_one();
+        self.change(|inner| {
+            inner.goodbye.get_or_insert(goodbye);
+        });
     }
 
-    /// Resolves when the connection is to end. Cancel safe; afterwards it resolves at once.
-    pub(super) async fn killed(&self) -> Goodbye {
-        loop {
-            if let Some(goodbye) = self.lock().goodbye.clone() {
-                return goodbye;
+    /// Resolves when the connection is to end. Cancel safe.
+    pub(super) fn killed(&self) -> impl Future<Output = Goodbye> {
+        poll_fn(|context| {
+            let mut inner = self.lock();
+            match &inner.goodbye {
+                Some(goodbye) => Poll::Ready(goodbye.clone()),
+                None => {
+                    inner.wait(context);
+                    Poll::Pending
+                }
             }
-            self.killed.notified().await;
-        }
+        })
     }
 }
 

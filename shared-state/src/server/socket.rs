@@ -4,9 +4,12 @@
 //! read, so a room that is slow to take changes slows down those who make them. It writes whatever its queue
 //! has, many frames to one flush. It holds no lock while it waits.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -20,7 +23,7 @@ use crate::authority::{Dialect, SessionId};
 use crate::protocol::{Code, Frame, Limits, Resume, server};
 use crate::server::connection::{Gate, HookAction, Incoming, Step, too_large};
 use crate::server::directory::Directory;
-use crate::server::queue::{Goodbye, Next, Queue};
+use crate::server::queue::{Goodbye, Next, Queue, Signal};
 use crate::server::registry::Registration;
 use crate::server::room::{Closed, Permit, Room};
 
@@ -51,6 +54,7 @@ enum End {
 }
 
 enum Event {
+    Kill(Goodbye),
     Write,
     Read(Option<Result<Message, SocketError>>),
     Tick,
@@ -68,9 +72,10 @@ pub(super) struct Connection<T> {
 }
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
-    /// A connection whose handshake is done. `hook` is its public name if it speaks the hook's dialect.
+    /// A connection whose handshake is done, and what was read of it already. `hook` is its public name if it
+    /// speaks the hook's dialect.
     pub(super) async fn new(
-        io: T,
+        (io, read): (T, Bytes),
         hook: Option<Arc<str>>,
         queue: Arc<Queue>,
         directory: Arc<Directory>,
@@ -86,15 +91,12 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             Some(client) => Gate::hook(limits.clone(), client),
             None => Gate::v1(limits.clone()),
         };
-        Box::new(Self {
-            socket: WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await,
-            gate,
-            queue,
-            directory,
-            limits,
-            registration,
-            heard: Instant::now(),
-        })
+        // Only a client that does not wait for the answer has sent anything yet; its bytes cost a buffer more.
+        let socket = match read.is_empty() {
+            true => WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await,
+            false => WebSocketStream::from_partially_read(io, read.into(), Role::Server, Some(config)).await,
+        };
+        Box::new(Self { socket, gate, queue, directory, limits, registration, heard: Instant::now() })
     }
 
     /// Serves the connection until it ends. Its rooms are left then, and also if the future is dropped.
@@ -117,14 +119,28 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
     async fn serve(&mut self) -> Result<std::convert::Infallible, End> {
         let queue = self.queue.clone();
         let mut tick = std::pin::pin!(sleep_until(self.heard + self.limits.heartbeat));
+        // Whoever had a turn comes second: a busy room does not keep the connection from being read, and a busy
+        // client does not keep it from being written.
+        let mut read_first = false;
         loop {
-            let event = tokio::select! {
-                goodbye = queue.killed() => return Err(End::Told(goodbye)),
-                () = queue.filled() => Event::Write,
-                message = self.socket.next() => Event::Read(message),
-                () = &mut tick => Event::Tick,
-            };
+            let event = poll_fn(|context| {
+                if read_first && let Poll::Ready(message) = self.socket.poll_next_unpin(context) {
+                    return Poll::Ready(Event::Read(message));
+                }
+                match queue.poll(context) {
+                    Poll::Ready(Signal::Filled) => return Poll::Ready(Event::Write),
+                    Poll::Ready(Signal::Killed(goodbye)) => return Poll::Ready(Event::Kill(goodbye)),
+                    Poll::Pending => {}
+                }
+                if !read_first && let Poll::Ready(message) = self.socket.poll_next_unpin(context) {
+                    return Poll::Ready(Event::Read(message));
+                }
+                tick.as_mut().poll(context).map(|()| Event::Tick)
+            })
+            .await;
+            read_first = matches!(event, Event::Write);
             match event {
+                Event::Kill(goodbye) => return Err(End::Told(goodbye)),
                 Event::Write => self.write().await?,
                 Event::Read(message) => self.read(message).await?,
                 Event::Tick => {
@@ -256,8 +272,10 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             tokio::select! {
                 biased;
                 done = &mut work => return Ok(done),
-                goodbye = queue.killed() => return Err(End::Told(goodbye)),
-                () = queue.filled() => self.write().await?,
+                signal = queue.signal() => match signal {
+                    Signal::Filled => self.write().await?,
+                    Signal::Killed(goodbye) => return Err(End::Told(goodbye)),
+                },
             }
         }
     }
@@ -273,8 +291,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         let queue = self.queue.clone();
         tokio::select! {
             biased;
-            goodbye = queue.killed() => Err(End::Told(goodbye)),
             written = self.write_queued() => written,
+            goodbye = queue.killed() => Err(End::Told(goodbye)),
         }
     }
 
@@ -378,7 +396,8 @@ mod tests {
         let queue = Arc::new(Queue::new(1));
         let registration = Arc::new(Registry::new()).register(queue.clone()).unwrap();
         let (io, _peer) = tokio::io::duplex(64);
-        let task = Connection::new(io, None, queue, directory, limits, registration).await.run();
+        let task =
+            Connection::new((io, Bytes::new()), None, queue, directory, limits, registration).await.run();
         let size = size_of_val(&task);
         assert!(size <= 1536, "{size} bytes");
     }
