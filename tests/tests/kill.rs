@@ -24,7 +24,12 @@ fn number(variable: &str) -> Option<u64> {
 
 /// Writes until it is told to stop; then everything it wrote is answered. The version of each of its changes, in
 /// order; each is also told as it comes.
-async fn write(address: SocketAddr, writer: usize, stop: Arc<AtomicBool>, acks: mpsc::Sender<u64>) -> Vec<u64> {
+async fn write(
+    address: SocketAddr,
+    writer: usize,
+    stop: Arc<AtomicBool>,
+    acks: mpsc::Sender<u64>,
+) -> Vec<u64> {
     let client = client(address);
     let state = client.room(ROOM).state(Load::default());
     let mut receipts = VecDeque::new();
@@ -129,5 +134,8 @@ async fn g2_g3_acknowledged_changes_survive_kill_9_under_full_load() {
     until(&observed, "the observer's last version", |observed| observed.version() == writes).await;
     assert_eq!(observed.state(), state);
     soon("the end of observing", observing).await.unwrap();
-    println!("{rounds} kills and one at the end, {writes} writes, all acknowledged, in {:?}", began.elapsed());
+    println!(
+        "{rounds} kills and one at the end, {writes} writes, all acknowledged, in {:?}",
+        began.elapsed()
+    );
 }
