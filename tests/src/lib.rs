@@ -14,9 +14,9 @@ pub use proxy::{Link, Proxy, Traffic};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use shared_state::SharedState;
-use shared_state::client::{Client, ClientBuilder, State, Status};
+use shared_state::client::{Client, ClientBuilder, Feed, Receipt, State, Status};
 use shared_state::server::{Server, ServerBuilder};
+use shared_state::{SharedState, WriteError};
 use tokio::net::TcpListener;
 
 /// A test that waits this long for one event has failed.
@@ -60,6 +60,23 @@ pub fn builder(address: SocketAddr) -> ClientBuilder {
 #[must_use]
 pub fn client(address: SocketAddr) -> Client {
     builder(address).connect()
+}
+
+/// The version that a write has made.
+///
+/// # Panics
+/// If it is refused.
+pub async fn accepted(written: Result<Receipt, WriteError>) -> u64 {
+    let receipt = written.expect("the write is taken");
+    soon("an answer", receipt).await.expect("the write is accepted")
+}
+
+/// The next item of a stream; `what` is the name of its absence.
+///
+/// # Panics
+/// If there is none.
+pub async fn next<T>(feed: &mut Feed<T>, what: &str) -> T {
+    soon(what, feed.next()).await.expect("the client has not ended")
 }
 
 /// Waits until the state satisfies `holds`.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 use shared_state::SharedState;
@@ -10,7 +11,7 @@ use shared_state::client::{Handle, TransactError};
 use shared_state::protocol::Code;
 use shared_state::replica::Origin;
 use shared_state::server::Server;
-use shared_state_tests::{builder, live, soon, start, until};
+use shared_state_tests::{accepted, builder, live, next, soon, start, until};
 
 const ROOM: &str = "table-1";
 
@@ -23,12 +24,12 @@ struct Table {
     seat: Option<String>,
 }
 
-async fn table() -> (Server, std::net::SocketAddr) {
+async fn table() -> (Server, SocketAddr) {
     start(Server::builder().rooms("table-*", Table::default)).await
 }
 
 /// A client's table, live; a transaction is run again as often as it takes.
-async fn sit_down(address: std::net::SocketAddr) -> Handle<Table> {
+async fn sit_down(address: SocketAddr) -> Handle<Table> {
     let state = builder(address).reruns(u32::MAX).connect().room(ROOM).state(Table::default());
     live(&state).await;
     state
@@ -41,14 +42,14 @@ async fn g5_a_merge_is_one_event_for_another_client() {
     let mut events = bob.events();
     let patch =
         TablePatch { hands: Some(1), dealer: Some("ann".into()), stake: Some(50), ..Default::default() };
-    let version = soon("an answer", ann.merge(patch).unwrap()).await.unwrap();
-    soon("an answer", ann.set_stake(60).unwrap()).await.unwrap();
+    let version = accepted(ann.merge(patch)).await;
+    accepted(ann.set_stake(60)).await;
 
-    let event = soon("the merge", events.next()).await.unwrap();
+    let event = next(&mut events, "the merge").await;
     assert_eq!((event.origin, event.version), (Origin::Remote, Some(version)));
     let whole = [Table::HANDS.set(1), Table::DEALER.set("ann".into()), Table::STAKE.set(50)];
     assert_eq!(event.updates, whole);
-    let event = soon("the next change", events.next()).await.unwrap();
+    let event = next(&mut events, "the next change").await;
     assert_eq!((event.version, &event.updates[..]), (Some(version + 1), &[Table::STAKE.set(60)][..]));
 }
 
@@ -68,7 +69,7 @@ async fn g5_a_transaction_is_one_event_for_another_client() {
     )
     .await
     .unwrap();
-    let event = soon("the transaction", events.next()).await.unwrap();
+    let event = next(&mut events, "the transaction").await;
     assert_eq!((event.origin, event.version), (Origin::Remote, Some(version)));
     assert_eq!(event.updates, [Table::STAKE.set(10), Table::DEALER.set("ann".into())]);
 }
@@ -77,9 +78,9 @@ async fn g5_a_transaction_is_one_event_for_another_client() {
 async fn g6_three_clients_that_count_by_transactions_lose_nothing() {
     const EACH: u64 = 40;
     let (_server, address) = table().await;
+    let seated = [sit_down(address).await, sit_down(address).await, sit_down(address).await];
     let mut counting = Vec::new();
-    for _ in 0..3 {
-        let table = sit_down(address).await;
+    for table in seated {
         counting.push(tokio::spawn(async move {
             let mut runs = 0;
             for _ in 0..EACH {
@@ -138,7 +139,7 @@ async fn g6_of_two_clients_that_claim_a_seat_exactly_one_gets_it() {
             until(table, "the winner's version", |table| table.version() >= version).await;
             assert_eq!(table.seat().as_deref(), Some(name), "round {round}");
         }
-        let free = soon("an answer", winner.set_seat(None).unwrap()).await.unwrap();
+        let free = accepted(winner.set_seat(None)).await;
         for table in [&ann, &bob] {
             until(table, "the free seat", |table| table.version() >= free).await;
             assert_eq!(table.seat(), None);

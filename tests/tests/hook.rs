@@ -8,7 +8,7 @@ use shared_state::SharedState;
 use shared_state::client::{Events, Handle};
 use shared_state::replica::Origin;
 use shared_state::server::Server;
-use shared_state_tests::{Hook, client, live, soon, start};
+use shared_state_tests::{Hook, accepted, client, live, next, start};
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 struct Page {
@@ -24,7 +24,7 @@ fn initial() -> Page {
 
 /// The next event must be somebody else's change, with this version and these updates.
 async fn expect(events: &mut Events<Page>, version: u64, updates: &[PageUpdate]) {
-    let event = soon("a change", events.next()).await.unwrap();
+    let event = next(events, "a change").await;
     assert_eq!((event.origin, event.version), (Origin::Remote, Some(version)), "{event:?}");
     assert!(event.from.is_some(), "{event:?}");
     assert_eq!(event.updates, updates);
@@ -46,12 +46,12 @@ async fn take_turns(hook: &mut Hook, native: &Handle<Page>, room: &str) {
     expect(&mut events, 2, &[Page::SIZE.set(16), Page::TAGS.set(tags.clone())]).await;
     assert_eq!(native.state(), Page { title: "Hello".into(), size: 16, tags });
 
-    assert_eq!(soon("an answer", native.set_title("Hello, hook").unwrap()).await, Ok(3));
+    assert_eq!(accepted(native.set_title("Hello, hook")).await, 3);
     let update = json!({"key": "title", "value": "Hello, hook", "version": 3});
     assert_eq!(hook.expect("state:update", room).await, update);
 
     let patch = PagePatch { title: Some("Bye".into()), size: Some(18), ..Default::default() };
-    assert_eq!(soon("an answer", native.merge(patch).unwrap()).await, Ok(4));
+    assert_eq!(accepted(native.merge(patch)).await, 4);
     let merge = json!({"data": {"title": "Bye", "size": 18}, "version": 4});
     assert_eq!(hook.expect("state:merge", room).await, merge);
     hook.expect_silence().await;

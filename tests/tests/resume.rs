@@ -12,7 +12,9 @@ use shared_state::merge::CounterOp;
 use shared_state::protocol::Limits;
 use shared_state::replica::Origin;
 use shared_state::server::Server;
-use shared_state_tests::{Link, Proxy, Traffic, builder, client, is_offline, soon, start, status, until};
+use shared_state_tests::{
+    Link, Proxy, Traffic, accepted, builder, client, is_offline, next, soon, start, status, until,
+};
 
 const ROOM: &str = "doc-1";
 
@@ -37,7 +39,7 @@ struct Document {
 /// The observer sees `CHANGES` changes of the client, the first numbered 1, each whole and in order.
 async fn expect_in_order(events: &mut Events<Document>, author: &str) {
     for number in 1..=CHANGES {
-        let event = soon("a change from the queue", events.next()).await.unwrap();
+        let event = next(events, "a change from the queue").await;
         assert_eq!((event.origin, event.from.as_deref()), (Origin::Remote, Some(author)), "{event:?}");
         let count = Document::EDITS.op(CounterOp::Add(1));
         assert_eq!(event.updates, [count, plain(number)], "change {number}");
@@ -63,14 +65,14 @@ async fn cut_off(link: Link, size: usize) -> Traffic {
 
     let other = client(address);
     let other = other.room(ROOM).state(Document::default());
-    soon("an answer", other.set_body("x".repeat(size)).unwrap()).await.unwrap();
-    let heartbeat = Duration::from_millis(500);
+    accepted(other.set_body("x".repeat(size))).await;
+    let heartbeat = Duration::from_secs(1);
     let away = builder(proxy.address()).heartbeat(heartbeat).handshake(2 * heartbeat).connect();
     let (mut syncs, mut deltas) = (away.on("state:sync"), away.on("state:delta"));
     let doc = away.room(ROOM).state(Document::default());
     until(&doc, "the first state", |doc| doc.version() == 1).await;
     assert_eq!(doc.read(|doc| doc.body.len()), size);
-    soon("the first state", syncs.next()).await.unwrap().unwrap();
+    next(&mut syncs, "the first state").await.expect("one message is no flood");
 
     proxy.set(link);
     if link == Link::Reset {
@@ -79,10 +81,10 @@ async fn cut_off(link: Link, size: usize) -> Traffic {
     let mut receipts = Vec::new();
     for number in 1..=CHANGES {
         let count = Document::EDITS.op(CounterOp::Add(1));
-        receipts.push(doc.write_all(vec![count, plain(number)]).unwrap());
+        receipts.push(doc.write_all(vec![count, plain(number)]).expect("the queue has room"));
     }
-    soon("an answer", other.set_theme("dark").unwrap()).await.unwrap();
-    soon("an answer", other.set_owner("bob").unwrap()).await.unwrap();
+    accepted(other.set_theme("dark")).await;
+    accepted(other.set_owner("bob")).await;
     // A link that is dead without saying so is noticed as well.
     status(&away, "the loss of the connection", is_offline).await;
     assert_eq!((doc.version(), doc.edits(), other.edits()), (1, CHANGES, 0));
@@ -92,7 +94,7 @@ async fn cut_off(link: Link, size: usize) -> Traffic {
     let mut events = other.events();
     proxy.set(Link::Up);
     status(&away, "the return", |status| *status == Status::Connected).await;
-    let author = away.id().unwrap();
+    let author = away.id().expect("it was welcomed");
     expect_in_order(&mut events, &author).await;
     for (receipt, version) in receipts.into_iter().zip(4..) {
         assert_eq!(soon("an answer", receipt).await, Ok(version));
@@ -102,10 +104,10 @@ async fn cut_off(link: Link, size: usize) -> Traffic {
     assert_eq!(doc.state(), other.state());
     assert_eq!((&*doc.theme(), &*doc.owner(), doc.edits()), ("dark", "bob", CHANGES));
 
-    let delta = soon("the delta", deltas.next()).await.unwrap().unwrap();
-    let delta: serde_json::Value = delta.read().unwrap();
+    let delta = next(&mut deltas, "the delta").await.expect("one message is no flood");
+    let delta: serde_json::Value = delta.read().expect("it is JSON");
     assert_eq!((&delta["since"], &delta["version"]), (&1.into(), &3.into()), "{delta}");
-    assert_eq!(delta["updates"].as_array().unwrap().len(), 2, "{delta}");
+    assert_eq!(delta["updates"].as_array().map(Vec::len), Some(2), "{delta}");
     // Both streams end with the client: nothing else has come.
     assert!(soon("the end", away.close()).await.is_empty());
     assert!(soon("the end", syncs.next()).await.is_none(), "the whole state came again");
