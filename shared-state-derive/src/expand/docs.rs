@@ -7,7 +7,8 @@ use crate::model::{Field, Policy, Rule, Timing};
 
 /// The field's documentation, then `line`, then what is known of the field.
 pub(super) fn of(field: &Field, line: &str) -> TokenStream {
-    let docs = &field.docs;
+    let docs: Vec<_> = field.docs.iter().filter(|attr| attr.path().is_ident("doc")).collect();
+    let others = field.docs.iter().filter(|attr| !attr.path().is_ident("doc"));
     let line = match docs.is_empty() {
         true => line.to_owned(),
         false => format!("\n{line}"),
@@ -17,6 +18,7 @@ pub(super) fn of(field: &Field, line: &str) -> TokenStream {
         #(#docs)*
         #[doc = #line]
         #[doc = #known]
+        #(#others)*
     }
 }
 
@@ -25,6 +27,7 @@ fn known(field: &Field) -> String {
     let mut text = String::from(match field.policy {
         Policy::Lww => "Set as a whole; the last writer wins.",
         Policy::Counter => "A counter: additions by several people all count.",
+        Policy::Own => "Changed by the operations of its own merge policy.",
         Policy::Nested => "A nested state: each of its fields is written on its own.",
     });
     if field.read_only {

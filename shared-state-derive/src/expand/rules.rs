@@ -11,12 +11,14 @@ pub(super) fn checkers(model: &Model) -> TokenStream {
 
 fn checker(model: &Model, field: &Field) -> TokenStream {
     let Field { checker, ty, .. } = field;
+    let generics = &model.generics;
+    let (params, clause) = (generics.declared(TokenStream::new(), TokenStream::new()), &generics.on_impls);
     let at = |span: Span| Span::call_site().located_at(span);
     // The value is spanned with the type: "`u8` has no length" points at the `u8`.
     let value = quote_spanned!(field.span=> __value);
     let option = |bound: &Option<syn::Expr>| match bound {
         Some(bound) => {
-            let bound = without_self(quote!(#bound), &model.ident);
+            let bound = without_self(quote!(#bound), &model.this);
             quote!(::core::option::Option::Some(#bound))
         }
         None => quote!(::core::option::Option::None),
@@ -35,13 +37,13 @@ fn checker(model: &Model, field: &Field) -> TokenStream {
             __state::rules::pattern(#value, &__PATTERN)?;
         },
         Rule::Custom { name, path } => {
-            let path = without_self(quote!(#path), &model.ident);
+            let path = without_self(quote!(#path), &model.this);
             quote_spanned!(at(name.span())=> __state::rules::custom(#path(#value))?;)
         }
     });
     quote! {
         #[allow(clippy::ptr_arg, clippy::trivially_copy_pass_by_ref, clippy::ref_option, non_snake_case)]
-        fn #checker(__value: &#ty) -> ::core::result::Result<(), __state::Invalid> {
+        fn #checker #params(__value: &#ty) -> ::core::result::Result<(), __state::Invalid> #clause {
             #(#rules)*
             ::core::result::Result::Ok(())
         }

@@ -10,7 +10,7 @@ mod value;
 pub(crate) use self::serde::{SerdeField, SerdeStruct};
 pub(crate) use self::shared::{FieldAttrs, StructAttrs};
 
-use syn::{Attribute, Data, DeriveInput, Fields, Ident, Type, Visibility};
+use syn::{Attribute, Data, DeriveInput, Fields, Generics, Ident, Type, Visibility};
 
 use crate::ctxt::Ctxt;
 
@@ -18,6 +18,7 @@ use crate::ctxt::Ctxt;
 pub(crate) struct Input {
     pub(crate) ident: Ident,
     pub(crate) vis: Visibility,
+    pub(crate) generics: Generics,
     pub(crate) attrs: StructAttrs,
     pub(crate) serde: SerdeStruct,
     pub(crate) fields: Vec<InputField>,
@@ -67,24 +68,20 @@ pub(crate) fn input(cx: &Ctxt, input: DeriveInput) -> Option<Input> {
         }
     };
     for param in &generics.params {
-        let reason = match param {
-            syn::GenericParam::Lifetime(_) => {
-                "a shared state owns its data and cannot borrow: remove the lifetime, and use `String` for \
-                 `&str`, `Vec<T>` for `&[T]`"
-            }
-            syn::GenericParam::Type(_) | syn::GenericParam::Const(_) => {
-                "a generic struct cannot derive `SharedState` yet: write the struct with concrete types, one \
-                 struct for each"
-            }
-        };
-        cx.error(param, reason);
+        if let syn::GenericParam::Lifetime(lifetime) = param {
+            cx.error(
+                lifetime,
+                "a shared state owns its data and cannot borrow: remove the lifetime, and use `String` for `&str`, \
+                 `Vec<T>` for `&[T]`",
+            );
+        }
     }
     let fields = fields.into_iter().filter_map(|field| {
         let ident = field.ident?;
         Some(InputField {
             attrs: shared::field(cx, &field.attrs),
             serde: serde::field(cx, &field.attrs),
-            docs: field.attrs.into_iter().filter(|attr| attr.path().is_ident("doc")).collect(),
+            docs: field.attrs.into_iter().filter(is_carried).collect(),
             ident,
             ty: field.ty,
         })
@@ -95,6 +92,12 @@ pub(crate) fn input(cx: &Ctxt, input: DeriveInput) -> Option<Input> {
         serde: serde::container(cx, &attrs),
         ident,
         vis,
+        generics,
         fields,
     })
+}
+
+/// Whether an attribute is carried to the items that are generated for its field.
+fn is_carried(attr: &Attribute) -> bool {
+    attr.path().is_ident("doc") || attr.path().is_ident("deprecated")
 }

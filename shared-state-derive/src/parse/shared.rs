@@ -1,17 +1,29 @@
 //! The grammar of `#[shared(..)]`.
 
 use syn::meta::ParseNestedMeta;
-use syn::{Attribute, Error, Expr, Ident, LitStr, Path, Result, Token, token};
+use syn::{Attribute, Error, Expr, Ident, LitStr, Path, Result, Token, Type, token};
 
 use super::value;
 use crate::ctxt::Ctxt;
 use crate::model::{Policy, Rule};
 
-const ON_FIELD: [&str; 9] =
-    ["counter", "nested", "skip", "read_only", "debounce", "max_wait", "throttle", "validate", "rename"];
+const ON_FIELD: [&str; 10] = [
+    "counter",
+    "nested",
+    "merge",
+    "skip",
+    "read_only",
+    "debounce",
+    "max_wait",
+    "throttle",
+    "validate",
+    "rename",
+];
 const ON_STRUCT: [&str; 2] = ["validate", "crate"];
 const RULES: [&str; 4] = ["length", "range", "pattern", "custom"];
-const NOT_YET: [&str; 7] = ["list", "map", "set", "text", "merge", "read", "write"];
+const NOT_YET: [&str; 4] = ["list", "map", "set", "text"];
+const ROLES: [&str; 2] = ["read", "write"];
+const SERDES: [&str; 2] = ["alias", "default"];
 
 /// A value, and the attribute's name it was given to.
 pub(crate) struct Given<T> {
@@ -32,6 +44,8 @@ pub(crate) struct FieldAttrs {
     /// The name of every attribute given, in order.
     pub(crate) names: Vec<Ident>,
     pub(crate) policies: Vec<Given<Policy>>,
+    /// The policy of `merge = Policy`.
+    pub(crate) own: Option<Type>,
     pub(crate) skip: Option<Ident>,
     pub(crate) read_only: Option<Ident>,
     pub(crate) debounce: Option<Given<u64>>,
@@ -91,6 +105,14 @@ fn one(cx: &Ctxt, found: &mut FieldAttrs, meta: &ParseNestedMeta<'_>, name: &Ide
             found.policies.push(Given { name: name.clone(), value: Policy::Nested });
             value::flag(meta, name)?;
         }
+        "merge" => {
+            let example = "merge = MyPolicy";
+            if !meta.input.peek(Token![=]) || meta.input.peek2(syn::Lit) {
+                value::path(meta, example)?;
+            }
+            found.policies.push(Given { name: name.clone(), value: Policy::Own });
+            found.own = Some(meta.value()?.parse()?);
+        }
         "skip" => {
             found.skip = Some(name.clone());
             value::flag(meta, name)?;
@@ -125,6 +147,22 @@ fn one(cx: &Ctxt, found: &mut FieldAttrs, meta: &ParseNestedMeta<'_>, name: &Ide
                     name,
                     format_args!(
                         "`{other}` is not available yet: remove it, and the field is set as a whole, the last writer winning"
+                    ),
+                )
+            } else if ROLES.contains(&other) {
+                Error::new_spanned(
+                    name,
+                    format_args!(
+                        "`{other}` is not available yet, and a role that nobody enforces would protect nothing: \
+                         remove it, and authorize in the server; `read_only` keeps clients from writing the field"
+                    ),
+                )
+            } else if SERDES.contains(&other) {
+                Error::new_spanned(
+                    name,
+                    format_args!(
+                        "`{other}` is serde's, and is read from there: write `#[serde({other}{})]` instead",
+                        if other == "alias" { " = \"..\"" } else { "" }
                     ),
                 )
             } else if other == "crate" {

@@ -3,11 +3,13 @@
 //! One policy, one file, its rule at the top. The state machines never look inside a policy: what they need of
 //! it is the trait [`MergePolicy`], reached through the derived struct.
 
+mod coded;
 mod counter;
 mod lww;
 mod nested;
 mod track;
 
+pub use coded::{Codec, Coded};
 pub use counter::{Counter, CounterOp, Number};
 pub use lww::Lww;
 pub use nested::{Nested, NestedOp};

@@ -9,6 +9,7 @@ mod live;
 mod path;
 pub mod rules;
 mod timing;
+mod value;
 mod wire;
 
 pub use field::{Field, FieldId, FieldInfo};
@@ -16,6 +17,7 @@ pub use live::{Live, ServerLive, Within};
 pub use path::{Path, PathBuf};
 pub use rules::Invalid;
 pub use timing::Timing;
+pub use value::Value;
 pub(crate) use wire::canonical_update;
 pub use wire::{EncodedUpdate, UpdateError, UpdateErrorKind, WireUpdate, decode_update, encode_update};
 #[doc(hidden)]
