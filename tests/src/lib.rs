@@ -1,1 +1,112 @@
-//! Shared by the whole-system tests.
+//! Shared by the whole-system tests: states, a server in this process or in one of its own, a proxy that breaks
+//! connections, and a bare client of the original hook's dialect.
+
+mod hook;
+mod load;
+mod process;
+mod proxy;
+
+pub use hook::Hook;
+pub use load::{Load, Stamp};
+pub use process::Process;
+pub use proxy::{Link, Proxy, Traffic};
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use shared_state::SharedState;
+use shared_state::client::{Client, ClientBuilder, State, Status};
+use shared_state::server::{Server, ServerBuilder};
+use tokio::net::TcpListener;
+
+/// A test that waits this long for one event has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often something is looked at of whose change nobody is told.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// Awaits an event that must come; `what` is the name of its absence.
+///
+/// # Panics
+/// If it does not come.
+pub async fn soon<T>(what: &str, event: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, event).await {
+        Ok(event) => event,
+        Err(_) => panic!("{what} did not happen within {PATIENCE:?}"),
+    }
+}
+
+/// Starts a server in this process, on a free port.
+///
+/// # Panics
+/// If there is no free port.
+pub async fn start(builder: ServerBuilder) -> (Server, SocketAddr) {
+    let server = builder.build();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
+    let address = listener.local_addr().expect("the listener is bound");
+    tokio::spawn({
+        let server = server.clone();
+        async move { server.serve(listener).await }
+    });
+    (server, address)
+}
+
+/// Configures a client that does not wait long before it connects again.
+pub fn builder(address: SocketAddr) -> ClientBuilder {
+    Client::builder(format!("ws://{address}/ws")).backoff(Duration::from_millis(2), Duration::from_millis(20))
+}
+
+/// Such a client.
+#[must_use]
+pub fn client(address: SocketAddr) -> Client {
+    builder(address).connect()
+}
+
+/// Waits until the state satisfies `holds`.
+///
+/// # Panics
+/// If it does not come to that.
+pub async fn until<S: SharedState>(state: &State<S>, what: &str, holds: impl Fn(&State<S>) -> bool) {
+    soon(what, async {
+        loop {
+            let revision = state.revision();
+            if holds(state) {
+                return;
+            }
+            // What is no part of the state (its version, whether it is live) changes without a word: look again.
+            let _ = tokio::time::timeout(LOOK, state.changed(revision)).await;
+        }
+    })
+    .await;
+}
+
+/// Waits until the room's state has come over the present connection.
+///
+/// # Panics
+/// If it does not come.
+pub async fn live<S: SharedState>(state: &State<S>) {
+    until(state, "the room's state", State::is_live).await;
+}
+
+/// Waits until the client's status is one that `wanted` wants.
+///
+/// # Panics
+/// If it does not come to that.
+pub async fn status(client: &Client, what: &str, wanted: impl Fn(&Status) -> bool) {
+    let mut statuses = client.statuses();
+    soon(what, async {
+        while let Some(status) = statuses.next().await {
+            if wanted(&status) {
+                return;
+            }
+        }
+        panic!("the client has ended");
+    })
+    .await;
+}
+
+/// Whether a client knows that it has no connection.
+#[must_use]
+pub fn is_offline(status: &Status) -> bool {
+    matches!(status, Status::Reconnecting { .. })
+}

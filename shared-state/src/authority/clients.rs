@@ -175,15 +175,15 @@ impl ClientTable {
         self.forgotten = self.forgotten.max(version);
     }
 
-    /// Takes over what a snapshot kept of a client.
+    /// Takes over what a snapshot kept of a client, whole: a client that is forgotten half way would be known
+    /// since later than it is.
     pub(super) fn restore(&mut self, client: ClientId, since: u64, last: u64, accepted: &[(u64, u64)]) {
-        for (seq, version) in accepted {
-            self.note(&client, *seq, Outcome::Accepted(*version));
-        }
-        if let Some(entry) = self.entries.get_mut(&client) {
-            entry.last = entry.last.max(last);
-            entry.since = since;
-        }
+        let kept = &accepted[accepted.len().saturating_sub(self.window)..];
+        let outcomes = kept.iter().map(|(seq, version)| (*seq, Outcome::Accepted(*version))).collect();
+        let version = kept.last().map_or(0, |(_, version)| *version);
+        self.by_age.insert((version, client.clone()));
+        self.entries.insert(client, Answered { since, last, version, outcomes });
+        self.forget();
     }
 }
 

@@ -1,7 +1,8 @@
 //! What the authority keeps in the store: log entries and snapshots, both JSON.
 //!
 //! An entry is `{"c": client, "s": sequence, "u": updates}`; `c` and `s` are absent where there is no client to
-//! answer. A snapshot holds the data, the versions that last changed each path, and the table of answers, so
+//! answer. The first entry of a typed room also has `i`, the state the room began with, so that a program that
+//! later begins its rooms otherwise does not change the history of this one. A snapshot holds the data, the versions that last changed each path, and the table of answers, so
 //! that a room opens as it was closed: it makes the same deltas and recognises the same repeats.
 
 use std::borrow::Cow;
@@ -25,18 +26,25 @@ struct Entry<'a> {
     c: Option<Cow<'a, str>>,
     #[serde(default)]
     s: u64,
+    #[serde(borrow, default)]
+    i: Option<&'a RawValue>,
     #[serde(borrow)]
     u: &'a RawValue,
 }
 
-/// The entry for a change.
-pub(super) fn entry(author: &Author, updates: &str) -> Bytes {
-    let mut out = String::with_capacity(updates.len() + 64);
+/// The entry for a change; `initial` is the state before it, if it is the first.
+pub(super) fn entry(author: &Author, initial: Option<&str>, updates: &str) -> Bytes {
+    let mut out = String::with_capacity(updates.len() + initial.map_or(0, str::len) + 64);
     out.push('{');
     if let Author::Client { client, seq, .. } = author {
         out.push_str("\"c\":");
         push_string(&mut out, client);
         out.push_str(&format!(",\"s\":{seq},"));
+    }
+    if let Some(initial) = initial {
+        out.push_str("\"i\":");
+        out.push_str(initial);
+        out.push(',');
     }
     out.push_str("\"u\":");
     out.push_str(updates);
@@ -132,6 +140,9 @@ impl<O: Outbox> Authority<O> {
                 serde_json::from_str(text).map_err(|error| error.to_string())
             };
             let entry = read().map_err(|error| fail(version, format!("not an entry: {error}")))?;
+            if let Some(initial) = entry.i {
+                this.state.restore(initial.get(), "{}").map_err(|message| fail(version, message))?;
+            }
             this.state
                 .apply(entry.u.get(), Writer::Log, version)
                 .map_err(|reject| fail(version, reject.to_string()))?;

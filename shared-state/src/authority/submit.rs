@@ -184,6 +184,11 @@ impl<O: Outbox> Authority<O> {
             return Err(Reject::new(Code::BadKey, message));
         }
         let version = self.head + 1;
+        let initial = (self.head == 0 && self.state.is_complete()).then(|| {
+            let mut initial = String::new();
+            self.state.write_data(&mut initial);
+            initial
+        });
         let by = match &change.author {
             Author::Server => Writer::Server,
             author => Writer::Client(author),
@@ -191,7 +196,7 @@ impl<O: Outbox> Authority<O> {
         self.state.apply(change.updates, by, version)?;
         self.head = version;
         let updates: Arc<str> = change.updates.into();
-        let entry = record::entry(&change.author, &updates);
+        let entry = record::entry(&change.author, initial.as_deref(), &updates);
         self.log.note(entry.len());
         self.in_flight.push_back(InFlight {
             version,

@@ -9,7 +9,7 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::stream::Mode;
 use tokio_tungstenite::tungstenite::{self, Error};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::client::core::{Core, EndWithTask};
 use crate::client::room::Member;
@@ -45,9 +45,33 @@ impl Dial {
         request.headers_mut().insert(tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
         let config = WebSocketConfig::default().read_buffer_size(BUFFER).write_buffer_size(BUFFER);
         let no_delay = true;
-        let (socket, _) = connect_async_with_config(request, Some(config), no_delay).await?;
+        #[cfg(feature = "rustls")]
+        let connecting = {
+            let connector = tls_connector()?;
+            tokio_tungstenite::connect_async_tls_with_config(request, Some(config), no_delay, Some(connector))
+        };
+        #[cfg(not(feature = "rustls"))]
+        let connecting = tokio_tungstenite::connect_async_with_config(request, Some(config), no_delay);
+        let (socket, _) = connecting.await?;
         Ok(socket)
     }
+}
+
+/// TLS with the web's root certificates, and with the program's own cryptography if it has installed one. Left to
+/// choose, rustls panics where a program has none of its own, or two.
+#[cfg(feature = "rustls")]
+fn tls_connector() -> Result<tokio_tungstenite::Connector, Error> {
+    use rustls::crypto::{CryptoProvider, ring};
+
+    let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect::<rustls::RootCertStore>();
+    let provider =
+        CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(ring::default_provider()));
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::Io(std::io::Error::other(error)))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(tokio_tungstenite::Connector::Rustls(Arc::new(config)))
 }
 
 /// How a connection, or an attempt to make one, has ended.

@@ -1,6 +1,8 @@
 //! The simulation: everything that can go wrong between clients, a network and a server, from one seed.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -32,6 +34,15 @@ pub struct Report {
     pub disconnects: usize,
     /// Times the server died.
     pub crashes: usize,
+}
+
+impl Report {
+    fn add(&mut self, other: Self) {
+        self.versions += other.versions;
+        self.acknowledged += other.acknowledged;
+        self.disconnects += other.disconnects;
+        self.crashes += other.crashes;
+    }
 }
 
 /// A guarantee did not hold.
@@ -69,11 +80,11 @@ impl<S: SharedState> Simulation<S> {
         self
     }
 
-    /// Runs `count` seeds from 0 on; `SHARED_STATE_SEEDS` in the environment overrides the number,
+    /// Runs `count` seeds from 0 on, on all cores; `SHARED_STATE_SEEDS` in the environment overrides the number,
     /// `SHARED_STATE_SEED` runs that one alone.
     ///
     /// # Panics
-    /// On the first seed that breaks a guarantee, naming it.
+    /// If a seed breaks a guarantee, naming it.
     #[track_caller]
     pub fn seeds(&self, count: u64) -> Report {
         let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
@@ -81,20 +92,32 @@ impl<S: SharedState> Simulation<S> {
             Some(seed) => seed..seed + 1,
             None => 0..number("SHARED_STATE_SEEDS").unwrap_or(count),
         };
-        let mut total = Report::default();
-        for seed in seeds {
-            match self.run(seed) {
-                Ok(report) => {
-                    total.versions += report.versions;
-                    total.acknowledged += report.acknowledged;
-                    total.disconnects += report.disconnects;
-                    total.crashes += report.crashes;
+        let next = AtomicU64::new(seeds.start);
+        let outcome = Mutex::new((Report::default(), None::<Failure>));
+        let locked = || outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        let work = || {
+            loop {
+                let seed = next.fetch_add(1, Ordering::Relaxed);
+                if seed >= seeds.end || locked().1.is_some() {
+                    return;
                 }
-                Err(failure) => panic!(
-                    "`{}` broke a guarantee; run it again with SHARED_STATE_SEED={seed}\n{failure}",
-                    S::NAME
-                ),
+                match self.run(seed) {
+                    Ok(report) => locked().0.add(report),
+                    Err(failure) => {
+                        locked().1.get_or_insert(failure);
+                    }
+                }
             }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+                scope.spawn(work);
+            }
+        });
+        let (total, failure) = outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(failure) = failure {
+            let (name, seed) = (S::NAME, failure.seed);
+            panic!("`{name}` broke a guarantee; run it again with SHARED_STATE_SEED={seed}\n{failure}");
         }
         total
     }

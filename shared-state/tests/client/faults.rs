@@ -199,3 +199,12 @@ async fn a_newer_client_of_the_same_id_drives_the_older_one_out() {
     .await;
     joined(&new).await;
 }
+
+/// The server does not speak TLS: that is a failed attempt like any other.
+#[cfg(feature = "rustls")]
+#[tokio::test]
+async fn tls_is_tried() {
+    let rig = Rig::start().await;
+    let client = Client::builder(format!("wss://{}/ws", rig.address)).connect();
+    status(&client, "the failure", is_reconnecting).await;
+}

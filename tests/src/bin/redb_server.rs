@@ -1,0 +1,25 @@
+//! A server on redb, to be killed: `redb_server <address> <directory>`. Ends with its standard input.
+
+use shared_state::server::Server;
+use shared_state::store::RedbStore;
+use shared_state_tests::Load;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut args = std::env::args().skip(1);
+    let (Some(address), Some(data)) = (args.next(), args.next()) else {
+        return Err("expected an address and a directory".into());
+    };
+    let server = Server::builder().store(RedbStore::open(data)?).rooms("doc-*", Load::default).build();
+    // Sets SO_REUSEADDR: connections that a killed process has left do not keep the port.
+    let listener = TcpListener::bind(&address).await?;
+    println!("listening {}", listener.local_addr()?);
+    let (mut input, mut byte) = (tokio::io::stdin(), [0]);
+    tokio::select! {
+        () = server.serve(listener) => {}
+        _ = input.read(&mut byte) => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! A bare WebSocket that speaks as the original hook does.
+
+use std::net::SocketAddr;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use crate::soon;
+
+/// A connection without a subprotocol.
+pub struct Hook {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+}
+
+impl Hook {
+    /// Connects.
+    ///
+    /// # Panics
+    /// If that fails.
+    pub async fn connect(address: SocketAddr) -> Self {
+        let connected = soon("a connection", connect_async(format!("ws://{address}/ws"))).await;
+        let (socket, _) = connected.expect("the server takes connections");
+        Self { socket }
+    }
+
+    /// Sends a frame.
+    ///
+    /// # Panics
+    /// If the connection is gone.
+    pub async fn send(&mut self, frame: Value) {
+        let sent = soon("sending", self.socket.send(Message::text(frame.to_string()))).await;
+        sent.expect("the connection stands");
+    }
+
+    /// The next frame.
+    ///
+    /// # Panics
+    /// If it is not JSON text, or the connection is gone.
+    pub async fn next(&mut self) -> Value {
+        loop {
+            match soon("a frame", self.socket.next()).await {
+                Some(Ok(Message::Text(text))) => {
+                    return serde_json::from_str(&text).expect("a frame is JSON");
+                }
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                other => panic!("expected a frame, found {other:?}"),
+            }
+        }
+    }
+
+    /// The payload of the next frame, which must have this type and room.
+    ///
+    /// # Panics
+    /// If it has not.
+    pub async fn expect(&mut self, kind: &str, room: &str) -> Value {
+        let mut frame = self.next().await;
+        assert_eq!((&frame["type"], &frame["room"]), (&json!(kind), &json!(room)), "{frame}");
+        frame["payload"].take()
+    }
+
+    /// That nothing has come, and nothing comes before the answer to a ping.
+    ///
+    /// # Panics
+    /// If something does.
+    pub async fn expect_silence(&mut self) {
+        self.send(json!({"type": "ping", "payload": {}})).await;
+        let frame = self.next().await;
+        assert_eq!(frame["type"], "pong", "{frame}");
+    }
+}

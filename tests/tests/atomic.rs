@@ -1,0 +1,173 @@
+//! Merges and transactions over sockets: whole or not at all, and only if nobody was faster.
+
+#![allow(clippy::unwrap_used)]
+
+use std::convert::Infallible;
+
+use serde::{Deserialize, Serialize};
+use shared_state::SharedState;
+use shared_state::client::{Handle, TransactError};
+use shared_state::protocol::Code;
+use shared_state::replica::Origin;
+use shared_state::server::Server;
+use shared_state_tests::{builder, live, soon, start, until};
+
+const ROOM: &str = "table-1";
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Table {
+    /// Not a counter: only a transaction can count with it.
+    hands: u64,
+    dealer: String,
+    stake: u32,
+    seat: Option<String>,
+}
+
+async fn table() -> (Server, std::net::SocketAddr) {
+    start(Server::builder().rooms("table-*", Table::default)).await
+}
+
+/// A client's table, live; a transaction is run again as often as it takes.
+async fn sit_down(address: std::net::SocketAddr) -> Handle<Table> {
+    let state = builder(address).reruns(u32::MAX).connect().room(ROOM).state(Table::default());
+    live(&state).await;
+    state
+}
+
+#[tokio::test]
+async fn g5_a_merge_is_one_event_for_another_client() {
+    let (_server, address) = table().await;
+    let (ann, bob) = (sit_down(address).await, sit_down(address).await);
+    let mut events = bob.events();
+    let patch =
+        TablePatch { hands: Some(1), dealer: Some("ann".into()), stake: Some(50), ..Default::default() };
+    let version = soon("an answer", ann.merge(patch).unwrap()).await.unwrap();
+    soon("an answer", ann.set_stake(60).unwrap()).await.unwrap();
+
+    let event = soon("the merge", events.next()).await.unwrap();
+    assert_eq!((event.origin, event.version), (Origin::Remote, Some(version)));
+    let whole = [Table::HANDS.set(1), Table::DEALER.set("ann".into()), Table::STAKE.set(50)];
+    assert_eq!(event.updates, whole);
+    let event = soon("the next change", events.next()).await.unwrap();
+    assert_eq!((event.version, &event.updates[..]), (Some(version + 1), &[Table::STAKE.set(60)][..]));
+}
+
+#[tokio::test]
+async fn g5_a_transaction_is_one_event_for_another_client() {
+    let (_server, address) = table().await;
+    let (ann, bob) = (sit_down(address).await, sit_down(address).await);
+    let mut events = bob.events();
+    let version = soon(
+        "an answer",
+        ann.transact(|tx| {
+            let stake = *tx.get(Table::STAKE);
+            tx.set(Table::STAKE, stake + 10);
+            tx.set(Table::DEALER, "ann".into());
+            Ok::<_, Infallible>(())
+        }),
+    )
+    .await
+    .unwrap();
+    let event = soon("the transaction", events.next()).await.unwrap();
+    assert_eq!((event.origin, event.version), (Origin::Remote, Some(version)));
+    assert_eq!(event.updates, [Table::STAKE.set(10), Table::DEALER.set("ann".into())]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g6_three_clients_that_count_by_transactions_lose_nothing() {
+    const EACH: u64 = 40;
+    let (_server, address) = table().await;
+    let mut counting = Vec::new();
+    for _ in 0..3 {
+        let table = sit_down(address).await;
+        counting.push(tokio::spawn(async move {
+            let mut runs = 0;
+            for _ in 0..EACH {
+                let counted = table.transact(|tx| {
+                    runs += 1;
+                    let hands = *tx.get(Table::HANDS);
+                    tx.set(Table::HANDS, hands + 1);
+                    Ok::<_, Infallible>(())
+                });
+                soon("a transaction", counted).await.unwrap();
+            }
+            (table, runs)
+        }));
+    }
+    let mut runs = 0;
+    let mut tables = Vec::new();
+    for counting in counting {
+        let (table, ran) = counting.await.unwrap();
+        runs += ran;
+        tables.push(table);
+    }
+    for table in &tables {
+        until(table, "the last version", |table| table.version() == 3 * EACH).await;
+        assert_eq!(table.hands(), 3 * EACH);
+    }
+    println!("{} transactions, run {runs} times", 3 * EACH);
+    assert!(runs > 3 * EACH, "nobody was ever faster: there was nothing to be tested");
+}
+
+#[derive(Debug, PartialEq)]
+struct Taken;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g6_of_two_clients_that_claim_a_seat_exactly_one_gets_it() {
+    let (_server, address) = table().await;
+    let (ann, bob) = (sit_down(address).await, sit_down(address).await);
+    let claim = |table: &Handle<Table>, name: &'static str| {
+        table.transact(move |tx| {
+            if tx.get(Table::SEAT).is_some() {
+                return Err(Taken);
+            }
+            tx.set(Table::SEAT, Some(name.to_owned()));
+            Ok(())
+        })
+    };
+    for round in 0..20 {
+        // Both have seen the seat free, and both see themselves in it.
+        let (anns, bobs) = (claim(&ann, "ann"), claim(&bob, "bob"));
+        let (anns, bobs) = soon("both answers", async { tokio::join!(anns, bobs) }).await;
+        let (winner, name, version) = match (anns, bobs) {
+            (Ok(version), Err(TransactError::Aborted(Taken))) => (&ann, "ann", version),
+            (Err(TransactError::Aborted(Taken)), Ok(version)) => (&bob, "bob", version),
+            both => panic!("round {round}: {both:?}"),
+        };
+        for table in [&ann, &bob] {
+            until(table, "the winner's version", |table| table.version() >= version).await;
+            assert_eq!(table.seat().as_deref(), Some(name), "round {round}");
+        }
+        let free = soon("an answer", winner.set_seat(None).unwrap()).await.unwrap();
+        for table in [&ann, &bob] {
+            until(table, "the free seat", |table| table.version() >= free).await;
+            assert_eq!(table.seat(), None);
+        }
+    }
+}
+
+#[tokio::test]
+async fn g6_a_refused_transaction_leaves_nothing_behind() {
+    let (_server, address) = table().await;
+    let (ann, bob) = (sit_down(address).await, sit_down(address).await);
+    let claim = |table: &Handle<Table>, name: &'static str| {
+        table.try_transact(move |tx| {
+            let first = tx.get(Table::SEAT).is_none();
+            tx.set(Table::SEAT, Some(name.to_owned()));
+            tx.set(Table::STAKE, if first { 10 } else { 20 });
+            Ok::<_, Infallible>(())
+        })
+    };
+    let (anns, bobs) = (claim(&ann, "ann"), claim(&bob, "bob"));
+    let (anns, bobs) = soon("both answers", async { tokio::join!(anns, bobs) }).await;
+    let (winner, why) = match (anns, bobs) {
+        (Ok(1), Err(TransactError::Rejected(why))) => ("ann", why),
+        (Err(TransactError::Rejected(why)), Ok(1)) => ("bob", why),
+        both => panic!("{both:?}"),
+    };
+    assert_eq!((why.code(), why.field()), (Code::Conflict, Some("seat")));
+    for table in [&ann, &bob] {
+        until(table, "the winner's change", |table| table.version() == 1).await;
+        assert_eq!(table.state(), Table { seat: Some(winner.into()), stake: 10, ..Table::default() });
+    }
+}

@@ -1,8 +1,0 @@
-use shared_state::SharedState;
-
-#[derive(Clone, SharedState)]
-struct Document {
-    title: String,
-}
-
-fn main() {}
