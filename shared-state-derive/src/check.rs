@@ -86,6 +86,17 @@ fn policy(cx: &Ctxt, field: &InputField) {
             ),
         );
     }
+    let nested = field.attrs.policies.iter().find(|given| given.value == Policy::Nested);
+    if let (Some(nested), Some(what)) = (nested, not_a_struct(&field.ty)) {
+        cx.error(
+            &nested.name,
+            format_args!(
+                "a `nested` field is a struct that derives `SharedState`, and `{}` is of type `{what}`: write the struct \
+                 itself, or remove `nested`, and the field is set as a whole",
+                field.ident
+            ),
+        );
+    }
     let Some(counter) = field.attrs.policies.iter().find(|given| given.value == Policy::Counter) else {
         return;
     };
@@ -99,6 +110,17 @@ fn policy(cx: &Ctxt, field: &InputField) {
             ),
         );
     }
+}
+
+/// The name of a type that is known to be no shared state.
+fn not_a_struct(ty: &Type) -> Option<String> {
+    let known = [
+        "Option", "Box", "Rc", "Arc", "Vec", "VecDeque", "HashMap", "BTreeMap", "HashSet", "BTreeSet",
+        "String", "bool", "char", "u8", "u16", "u32", "u64", "usize", "i8", "i16", "i32", "i64", "isize",
+        "f32", "f64",
+    ];
+    let last = last_segment(ty)?.to_string();
+    known.contains(&last.as_str()).then_some(last)
 }
 
 fn not_a_number(ty: &Type) -> Option<String> {
@@ -211,6 +233,7 @@ fn bounds(cx: &Ctxt, rule: &Rule) {
                 );
             }
         }
+        Rule::Inner { rules, .. } => rules.iter().for_each(|rule| bounds(cx, rule)),
         Rule::Length { .. } | Rule::Range { .. } | Rule::Custom { .. } => {}
     }
 }

@@ -99,10 +99,11 @@ pub(crate) enum Timing {
 
 /// One rule of `validate(..)`; `name` is the token that asked for it.
 pub(crate) enum Rule {
-    Length { name: Ident, min: Option<Expr>, max: Option<Expr> },
+    Length { name: Ident, unit: Option<Ident>, min: Option<Expr>, max: Option<Expr> },
     Range { name: Ident, min: Option<Expr>, max: Option<Expr> },
     Pattern { name: Ident, pattern: LitStr },
     Custom { name: Ident, path: Path },
+    Inner { name: Ident, rules: Vec<Rule> },
 }
 
 impl Model {

@@ -523,7 +523,6 @@ fn a_struct_in_a_function_derives() {
 }
 
 /// Generic structs; the same file is a UI test.
-
 #[path = "../ui/pass/generics.rs"]
 pub mod generics;
 #[allow(unused_imports)]
@@ -533,6 +532,22 @@ pub mod hostile_names;
 #[allow(dead_code)]
 #[path = "../ui/pass/strict.rs"]
 pub mod strict;
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, SharedState)]
+struct Counters {
+    #[shared(counter)]
+    up: u8,
+    #[shared(counter)]
+    down: u8,
+}
+
+#[test]
+fn a_struct_without_plain_fields_derives() {
+    let add = |by| Counters::UP.op(CounterOp::Add(by));
+    assert!(!Counters::hides(&add(1), &add(1)));
+    assert!(Counters::hides(&Counters::UP.set(1), &add(1)));
+    assert!(!Counters::hides(&Counters::UP.set(1), &Counters::DOWN.set(1)));
+}
 
 #[test]
 fn generic_structs_derive() {

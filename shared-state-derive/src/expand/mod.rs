@@ -8,6 +8,7 @@
 mod codec;
 mod docs;
 mod handle;
+mod info;
 mod keys;
 mod patch;
 mod rules;

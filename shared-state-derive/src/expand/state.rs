@@ -3,7 +3,8 @@
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 
-use crate::model::{Field, Model, Policy, Timing, at};
+use super::info;
+use crate::model::{Field, Model, Policy, at};
 
 pub(super) fn implementation(model: &Model) -> TokenStream {
     let Model { ident: state, this, generics, update, patch, handle, .. } = model;
@@ -13,7 +14,7 @@ pub(super) fn implementation(model: &Model) -> TokenStream {
     let handle_args = generics.passed(quote!(__L));
     let name = quote::ToTokens::to_token_stream(state).to_string();
     let name = name.trim_start_matches("r#");
-    let infos = each(model, info);
+    let infos = each(model, info::of);
     let methods =
         [changing(model), checking(model), indexed(model), comparing(model), tracking(model), wire(model)];
     quote! {
@@ -28,22 +29,6 @@ pub(super) fn implementation(model: &Model) -> TokenStream {
             #(#methods)*
         }
     }
-}
-
-fn info(field: &Field) -> TokenStream {
-    let wire = &field.wire;
-    let policy = field.policy("NAME");
-    let read_only = field.read_only.then(|| quote!(.read_only()));
-    let timing = match field.timing {
-        Timing::Immediate => TokenStream::new(),
-        Timing::Debounce { wait, max_wait } => quote!(.timing(__state::Timing::debounce(#wait, #max_wait))),
-        Timing::Throttle { every } => quote!(.timing(__state::Timing::throttle(#every))),
-    };
-    let parts = (field.policy == Policy::Nested).then(|| {
-        let ty = &field.ty;
-        quote!(.parts(|| <#ty as __state::SharedState>::FIELDS))
-    });
-    quote!(__state::FieldInfo::new(#wire, #policy)#read_only #timing #parts)
 }
 
 /// `apply`, `diff`, `patch_updates`.
@@ -239,7 +224,10 @@ fn comparing(model: &Model) -> TokenStream {
     };
     // A later set always hides an earlier one.
     let hides = each_but_lww(model, |field| pair(field, "hides"));
-    let hides = closed(hides.collect(), model, &quote!((__a, __b) => #this::field(__a) == #this::field(__b)));
+    // A pair of two fields' operations has no arm of its own.
+    let rest = (model.fields.len() > 1 || model.fields[0].policy == Policy::Lww)
+        .then(|| quote!((__a, __b) => #this::field(__a) == #this::field(__b)));
+    let hides = quote!(#(#hides)* #rest);
     let coalesce = each(model, |field| pair(field, "coalesce"));
     let other = (model.fields.len() > 1).then(|| quote!(_ => false));
     let coalesce = quote!(#(#coalesce)* #other);

@@ -10,6 +10,7 @@ mod value;
 pub(crate) use self::serde::{SerdeField, SerdeStruct};
 pub(crate) use self::shared::{FieldAttrs, StructAttrs};
 
+use quote::ToTokens as _;
 use syn::{Attribute, Data, DeriveInput, Fields, Generics, Ident, Type, Visibility};
 
 use crate::ctxt::Ctxt;
@@ -49,6 +50,20 @@ pub(crate) fn input(cx: &Ctxt, input: DeriveInput) -> Option<Input> {
     };
     let fields = match data.fields {
         Fields::Named(fields) => fields.named,
+        Fields::Unnamed(fields) if fields.unnamed.len() == 1 => {
+            let inner = &fields.unnamed[0].ty;
+            cx.error(
+                &ident,
+                format_args!(
+                    "`{ident}` is a newtype, whose field has no name to be addressed by: share `{}` itself, or write \
+                     `struct {ident} {{ #[shared(nested)] name: {} }}`; as a field's type `{ident}` needs no derive \
+                     beyond serde's",
+                    inner.to_token_stream(),
+                    inner.to_token_stream()
+                ),
+            );
+            return None;
+        }
         Fields::Unnamed(_) => {
             cx.error(
                 &ident,
