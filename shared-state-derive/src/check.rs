@@ -7,6 +7,7 @@ use syn::ext::IdentExt as _;
 use syn::{Expr, ExprLit, Ident, Lit, Type, UnOp};
 
 use crate::ctxt::Ctxt;
+use crate::generics::mentions;
 use crate::model::{Model, Policy, Rule, last_segment};
 use crate::parse::{Input, InputField};
 
@@ -18,7 +19,22 @@ pub(crate) fn input(cx: &Ctxt, input: &Input) {
         timing(cx, field);
         field.attrs.rules.iter().for_each(|rule| bounds(cx, rule));
         if field.is_shared() {
-            serde(cx, field);
+            serde(cx, input, field);
+        }
+    }
+    for param in input.generics.type_params() {
+        let shared = || input.fields.iter().filter(|field| field.is_shared());
+        if shared().next().is_some()
+            && !shared().any(|field| mentions(&field.ty, &|ident| *ident == param.ident))
+        {
+            cx.error(
+                &param.ident,
+                format_args!(
+                    "no shared field's type mentions `{}`: share a field of it (a `PhantomData` will do), or remove \
+                     the parameter",
+                    param.ident
+                ),
+            );
         }
     }
     if !input.fields.iter().any(InputField::is_shared) {
@@ -33,6 +49,16 @@ pub(crate) fn input(cx: &Ctxt, input: &Input) {
 }
 
 fn skip(cx: &Ctxt, field: &InputField) {
+    if let (Some(skip), None) = (&field.attrs.skip, &field.serde.skip) {
+        cx.error(
+            skip,
+            format_args!(
+                "serde still writes `{}` whenever the whole struct is written, so it would not stay here: add \
+                 `#[serde(skip)]`",
+                field.ident
+            ),
+        );
+    }
     let other = field.attrs.names.iter().find(|name| *name != "skip");
     match (&field.attrs.skip, &field.serde.skip, other) {
         (Some(_), _, Some(other)) => cx.error(
@@ -60,6 +86,17 @@ fn policy(cx: &Ctxt, field: &InputField) {
             ),
         );
     }
+    let nested = field.attrs.policies.iter().find(|given| given.value == Policy::Nested);
+    if let (Some(nested), Some(what)) = (nested, not_a_struct(&field.ty)) {
+        cx.error(
+            &nested.name,
+            format_args!(
+                "a `nested` field is a struct that derives `SharedState`, and `{}` is of type `{what}`: write the struct \
+                 itself, or remove `nested`, and the field is set as a whole",
+                field.ident
+            ),
+        );
+    }
     let Some(counter) = field.attrs.policies.iter().find(|given| given.value == Policy::Counter) else {
         return;
     };
@@ -73,6 +110,17 @@ fn policy(cx: &Ctxt, field: &InputField) {
             ),
         );
     }
+}
+
+/// The name of a type that is known to be no shared state.
+fn not_a_struct(ty: &Type) -> Option<String> {
+    let known = [
+        "Option", "Box", "Rc", "Arc", "Vec", "VecDeque", "HashMap", "BTreeMap", "HashSet", "BTreeSet",
+        "String", "bool", "char", "u8", "u16", "u32", "u64", "usize", "i8", "i16", "i32", "i64", "isize",
+        "f32", "f64",
+    ];
+    let last = last_segment(ty)?.to_string();
+    known.contains(&last.as_str()).then_some(last)
 }
 
 fn not_a_number(ty: &Type) -> Option<String> {
@@ -185,6 +233,7 @@ fn bounds(cx: &Ctxt, rule: &Rule) {
                 );
             }
         }
+        Rule::Inner { rules, .. } => rules.iter().for_each(|rule| bounds(cx, rule)),
         Rule::Length { .. } | Rule::Range { .. } | Rule::Custom { .. } => {}
     }
 }
@@ -199,15 +248,47 @@ fn number(bound: &Expr) -> Option<f64> {
     }
 }
 
-fn serde(cx: &Ctxt, field: &InputField) {
-    for path in &field.serde.unsuitable {
+/// What serde's attributes say must hold for a field on its own and for the field within its struct.
+fn serde(cx: &Ctxt, input: &Input, field: &InputField) {
+    let InputField { ident, serde, .. } = field;
+    for path in &serde.unsuitable {
         let name = &path.segments[0].ident;
+        let reason = match name.to_string().as_str() {
+            "flatten" => format!(
+                "`#[serde(flatten)]` mixes the parts of `{ident}` with the fields beside it, and a shared field is \
+                 addressed by its own name: remove it, and write `#[shared(nested)]` if its parts are to be written \
+                 one by one"
+            ),
+            "borrow" => "a shared state owns its data and cannot borrow it from a message: remove \
+                         `#[serde(borrow)]`, and use `String` for `&str`, `Vec<T>` for `&[T]`"
+                .to_owned(),
+            _ => format!(
+                "with `#[serde({name})]` the field is in one direction only, and a shared field is written and read \
+                 by everyone: write `#[serde(skip)]` if it is not to be shared, or remove it"
+            ),
+        };
+        cx.error(path, reason);
+    }
+    let optional =
+        last_segment(&field.ty).is_some_and(|last| last == "Option") && serde.deserialize.is_none();
+    if let Some(skip_if) = &serde.skip_if
+        && !(optional || serde.default || input.serde.default)
+    {
         cx.error(
-            path,
+            skip_if,
             format_args!(
-                "`#[serde({name})]` applies when the whole struct is written, and a shared field is also written on \
-                 its own: wrap the value in a type whose own `Serialize` and `Deserialize` do this, or mark the field \
-                 `#[shared(skip)]`"
+                "a state without `{ident}` could be written, and not be read: add `default`, as in \
+                 `#[serde(default, skip_serializing_if = \"..\")]`"
+            ),
+        );
+    }
+    if let (Some(with), Some(policy)) = (&serde.with, field.attrs.policies.first()) {
+        cx.error(
+            with,
+            format_args!(
+                "`{}` decides how the operations on `{ident}` are written: remove `{}`, or `{}` for a field that is \
+                 set as a whole",
+                policy.name, with.segments[0].ident, policy.name
             ),
         );
     }
@@ -218,6 +299,19 @@ pub(crate) fn model(cx: &Ctxt, model: &Model) {
     let mut wires: BTreeMap<String, &Ident> = BTreeMap::new();
     let mut generated: BTreeMap<String, &Ident> = BTreeMap::new();
     for field in &model.fields {
+        if let Some(rename) = &field.rename
+            && rename.value() != field.wire
+        {
+            cx.error(
+                rename,
+                format_args!(
+                    "serde writes this field as `{}` in the whole state, and one name has to serve both: write \
+                     `#[serde(rename = \"{}\")]` instead",
+                    field.wire,
+                    rename.value()
+                ),
+            );
+        }
         let named = [(field.wire.clone(), field.wire_at.clone())];
         let aliases = field.aliases.iter().map(|alias| (alias.value(), alias.to_token_stream()));
         for (wire, at) in named.into_iter().chain(aliases) {
@@ -227,7 +321,7 @@ pub(crate) fn model(cx: &Ctxt, model: &Model) {
                     at,
                     format_args!(
                         "the field `{other}` has the name `{wire}` on the wire already: give one of the two another name with \
-                         `#[shared(rename = \"..\")]`"
+                         `#[serde(rename = \"..\")]`"
                     ),
                 ),
                 _ => {}
@@ -249,7 +343,7 @@ pub(crate) fn model(cx: &Ctxt, model: &Model) {
                     &field.ident,
                     format_args!(
                         "`{name}`, {what} generated for `{}`, is generated for `{other}` too: rename one of the two \
-                         fields (`#[shared(rename = \"..\")]` keeps its name on the wire)",
+                         fields (`#[serde(rename = \"..\")]` keeps its name on the wire)",
                         field.ident
                     ),
                 );

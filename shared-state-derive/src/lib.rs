@@ -7,6 +7,7 @@
 mod check;
 mod ctxt;
 mod expand;
+mod generics;
 mod model;
 mod parse;
 

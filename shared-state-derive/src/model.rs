@@ -3,20 +3,22 @@
 //! Built from what the user wrote; [`check`](crate::check) looks for contradictions before and for clashes
 //! after.
 
-use std::collections::BTreeSet;
-
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
-use quote::{ToTokens, format_ident};
+use quote::{ToTokens, format_ident, quote};
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
-use syn::{Attribute, Expr, LitStr, Path, Visibility};
+use syn::{Attribute, Expr, ExprPath, LitStr, Path, Visibility};
 
+use crate::generics::{self, Generics};
 use crate::parse::{Input, InputField};
 
 /// A struct to derive for.
 pub(crate) struct Model {
     pub(crate) ident: Ident,
     pub(crate) vis: Visibility,
+    pub(crate) generics: Generics,
+    /// The struct with its parameters, `Document::<T>`: a type, and the start of a path.
+    pub(crate) this: TokenStream,
     /// The path of the crate `shared-state`.
     pub(crate) krate: TokenStream,
     /// The rule over the whole state.
@@ -42,6 +44,10 @@ pub(crate) struct Field {
     pub(crate) span: Span,
     pub(crate) docs: Vec<Attribute>,
     pub(crate) policy: Policy,
+    /// The policy's type, where the crate's modules have their short names.
+    pub(crate) policy_type: TokenStream,
+    /// How the value is written, if not by its own type.
+    pub(crate) codec: Option<Codec>,
     pub(crate) read_only: bool,
     pub(crate) timing: Timing,
     pub(crate) rules: Vec<Rule>,
@@ -49,6 +55,8 @@ pub(crate) struct Field {
     pub(crate) wire: String,
     /// Where the name on the wire was written.
     pub(crate) wire_at: TokenStream,
+    /// The name `#[shared(rename)]` asks for, which has to be the name on the wire.
+    pub(crate) rename: Option<LitStr>,
     /// Other names that are understood.
     pub(crate) aliases: Vec<LitStr>,
     /// `Title` in the update's enum.
@@ -69,6 +77,16 @@ pub(crate) enum Policy {
     Lww,
     Counter,
     Nested,
+    /// A type of the user's.
+    Own,
+}
+
+/// The functions of `#[serde(with = "..")]`; an absent one is the type's own.
+pub(crate) struct Codec {
+    /// The type that stands for the two.
+    pub(crate) ident: Ident,
+    pub(crate) serialize: Option<ExprPath>,
+    pub(crate) deserialize: Option<ExprPath>,
 }
 
 /// When a field is sent, in milliseconds.
@@ -81,28 +99,36 @@ pub(crate) enum Timing {
 
 /// One rule of `validate(..)`; `name` is the token that asked for it.
 pub(crate) enum Rule {
-    Length { name: Ident, min: Option<Expr>, max: Option<Expr> },
+    Length { name: Ident, unit: Option<Ident>, min: Option<Expr>, max: Option<Expr> },
     Range { name: Ident, min: Option<Expr>, max: Option<Expr> },
     Pattern { name: Ident, pattern: LitStr },
     Custom { name: Ident, path: Path },
+    Inner { name: Ident, rules: Vec<Rule> },
 }
 
 impl Model {
     pub(crate) fn new(input: Input) -> Self {
-        let Input { ident, vis, attrs, serde, fields } = input;
+        let Input { ident, vis, generics, attrs, serde, fields } = input;
         let name = ident.unraw();
-        let krate = attrs.krate.map_or_else(|| quote::quote!(::shared_state), Path::into_token_stream);
+        let krate = attrs.krate.map_or_else(|| quote!(::shared_state), Path::into_token_stream);
+        let this = this(&ident, &generics);
         let shared = fields.into_iter().filter(InputField::is_shared);
         let fields: Vec<_> = shared
             .enumerate()
-            .map(|(index, field)| Field::new(index, field, &ident, serde.rename_all.as_deref()))
+            .map(|(index, field)| Field::new(index, field, &this, serde.rename_all.as_deref()))
             .collect();
         Self {
             update: format_ident!("{}Update", name, span = ident.span()),
             patch: format_ident!("{}Patch", name, span = ident.span()),
-            handle: format_ident!("Shared{}", name, span = ident.span()),
-            rule: attrs.rule.map(|rule| without_self(rule.into_token_stream(), &ident)),
-            live: free_name(&["L", "Live", "Backend", "__L"], &fields, &ident),
+            // `SharedState` is the name of the trait and the derive, which stand beside the struct.
+            handle: match name == "State" {
+                true => format_ident!("StateHandle", span = ident.span()),
+                false => format_ident!("Shared{}", name, span = ident.span()),
+            },
+            rule: attrs.rule.map(|rule| without_self(rule.into_token_stream(), &this)),
+            live: free_name(&["L", "Live", "Backend", "__L"], &fields, &this),
+            generics: Generics::new(generics, &fields, &krate),
+            this,
             krate,
             vis,
             fields,
@@ -118,10 +144,15 @@ impl InputField {
 }
 
 impl Field {
-    fn new(index: usize, field: InputField, owner: &Ident, rename_all: Option<&str>) -> Self {
+    /// Whether the policy is asked what an operation means for the parts of the value.
+    pub(crate) const fn has_parts(&self) -> bool {
+        matches!(self.policy, Policy::Nested | Policy::Own)
+    }
+
+    fn new(index: usize, field: InputField, owner: &TokenStream, rename_all: Option<&str>) -> Self {
         let InputField { ident, ty, docs, attrs, serde } = field;
         let plain = ident.unraw().to_string();
-        let (wire, wire_at) = match attrs.rename.or(serde.rename) {
+        let (wire, wire_at) = match serde.rename {
             Some(name) => (name.value(), name.into_token_stream()),
             None => (renamed(&plain, rename_all), ident.to_token_stream()),
         };
@@ -137,13 +168,29 @@ impl Field {
         let named =
             |text: String| if text == "Self" { Ident::new("Self_", at) } else { Ident::new(&text, at) };
         let variant = pascal(&plain);
+        let codec = serde.with.is_some().then(|| Codec {
+            ident: format_ident!("{}Codec", variant, span = at),
+            serialize: serde.serialize,
+            deserialize: serde.deserialize,
+        });
+        let policy = attrs.policies.into_iter().next().map_or(Policy::Lww, |given| given.value);
+        let policy_type = match (policy, attrs.own, &codec) {
+            (Policy::Own, Some(own), _) => without_self(own.into_token_stream(), owner),
+            (Policy::Lww, _, Some(Codec { ident, .. })) => quote!(__merge::Coded<#ident<#owner>>),
+            (Policy::Counter, ..) => quote!(__merge::Counter),
+            (Policy::Nested, ..) => quote!(__merge::Nested),
+            (Policy::Lww | Policy::Own, ..) => quote!(__merge::Lww),
+        };
         Self {
             index,
             is_string: last_segment(&ty).is_some_and(|last| last == "String"),
             span: Span::call_site().located_at(ty.span()),
             ty: without_self(ty.into_token_stream(), owner),
             docs,
-            policy: attrs.policies.first().map_or(Policy::Lww, |given| given.value),
+            policy,
+            policy_type,
+            codec,
+            rename: attrs.rename,
             read_only: attrs.read_only.is_some(),
             timing,
             rules: attrs.rules,
@@ -188,40 +235,36 @@ pub(crate) fn at(span: Span, tokens: &TokenStream) -> TokenStream {
     moved.collect()
 }
 
+/// The struct with its parameters.
+fn this(ident: &Ident, generics: &syn::Generics) -> TokenStream {
+    let names: Vec<_> = generics::names(generics).collect();
+    match names.is_empty() {
+        true => ident.into_token_stream(),
+        false => quote!(#ident::<#(#names),*>),
+    }
+}
+
 /// The tokens with `Self` replaced by `name`, at the same place.
-pub(crate) fn without_self(tokens: TokenStream, name: &Ident) -> TokenStream {
+pub(crate) fn without_self(tokens: TokenStream, name: &TokenStream) -> TokenStream {
     tokens
         .into_iter()
-        .map(|tree| match tree {
-            TokenTree::Ident(ident) if ident == "Self" => {
-                let mut name = name.clone();
-                name.set_span(ident.span());
-                TokenTree::Ident(name)
-            }
+        .flat_map(|tree| match tree {
+            TokenTree::Ident(ident) if ident == "Self" => at(ident.span(), name),
             TokenTree::Group(group) => {
                 let mut inside = Group::new(group.delimiter(), without_self(group.stream(), name));
                 inside.set_span(group.span());
-                TokenTree::Group(inside)
+                TokenTree::Group(inside).into()
             }
-            other => other,
+            other => other.into(),
         })
         .collect()
 }
 
-/// The first of `names` that no field's type mentions.
-fn free_name(names: &[&str], fields: &[Field], owner: &Ident) -> Ident {
-    fn collect(tokens: TokenStream, used: &mut BTreeSet<String>) {
-        for tree in tokens {
-            match tree {
-                TokenTree::Ident(ident) => drop(used.insert(ident.to_string())),
-                TokenTree::Group(group) => collect(group.stream(), used),
-                TokenTree::Punct(_) | TokenTree::Literal(_) => {}
-            }
-        }
-    }
-    let mut used = BTreeSet::from([owner.to_string()]);
-    fields.iter().for_each(|field| collect(field.ty.clone(), &mut used));
-    let free = names.iter().find(|name| !used.contains(**name));
+/// The first of `names` that neither a field's type nor the struct mentions.
+fn free_name(names: &[&str], fields: &[Field], this: &TokenStream) -> Ident {
+    let types = fields.iter().map(|field| &field.ty).chain([this]);
+    let used = quote!(#(#types)*);
+    let free = names.iter().find(|name| !generics::mentions(used.clone(), &|ident| ident == *name));
     Ident::new(free.unwrap_or(&"__Backend"), Span::call_site())
 }
 

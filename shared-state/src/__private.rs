@@ -4,9 +4,10 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde::ser::{Serialize, SerializeMap};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::state::{FieldId, SharedState};
+use crate::merge::MergePolicy;
+use crate::state::{FieldId, Path, SharedState};
 
 pub use regex_lite::Regex;
 pub use serde;
@@ -57,6 +58,78 @@ pub fn patch_key<'de, S: SharedState, M: MapAccess<'de>>(map: &mut M) -> Result<
     }
 
     map.next_key_seed(Name::<S>(PhantomData))
+}
+
+/// Writes a patch's field, if it is given, as serde was told to.
+pub fn patch_entry_with<P: MergePolicy<T, Op = T>, M: SerializeMap, T>(
+    map: &mut M,
+    name: &'static str,
+    value: &Option<T>,
+) -> Result<(), M::Error> {
+    struct With<'a, P, T>(&'a T, PhantomData<P>);
+
+    impl<P: MergePolicy<T, Op = T>, T> Serialize for With<'_, P, T> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            P::encode(self.0, serializer)
+        }
+    }
+
+    match value {
+        Some(value) => map.serialize_entry(name, &With::<P, T>(value, PhantomData)),
+        None => Ok(()),
+    }
+}
+
+/// Reads a patch's field as serde was told to.
+pub fn patch_value_with<'de, P: MergePolicy<T, Op = T>, M: MapAccess<'de>, T>(
+    map: &mut M,
+) -> Result<Option<T>, M::Error> {
+    struct With<P, T>(PhantomData<(P, T)>);
+
+    impl<'de, P: MergePolicy<T, Op = T>, T> DeserializeSeed<'de> for With<P, T> {
+        type Value = T;
+
+        fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+            P::decode(Path::END, None, deserializer).map_err(serde::de::Error::custom)
+        }
+    }
+
+    map.next_value_seed(With::<P, T>(PhantomData)).map(Some)
+}
+
+/// What a patch can do beside what it is: read one field.
+pub trait PatchFields: Default {
+    /// The state it is a part of.
+    type State: SharedState;
+
+    /// Reads the value of a field, or over what is not a field.
+    ///
+    /// # Errors
+    /// The value does not have the field's type.
+    fn read_field<'de, M: MapAccess<'de>>(&mut self, field: FieldId, map: &mut M) -> Result<(), M::Error>;
+}
+
+/// Reads a patch, an object with the fields to change.
+pub fn deserialize_patch<'de, P: PatchFields, D: Deserializer<'de>>(deserializer: D) -> Result<P, D::Error> {
+    struct Fields<P>(PhantomData<P>);
+
+    impl<'de, P: PatchFields> Visitor<'de> for Fields<P> {
+        type Value = P;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object with the fields to change")
+        }
+
+        fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<P, M::Error> {
+            let mut patch = P::default();
+            while let Some(field) = patch_key::<P::State, M>(&mut map)? {
+                patch.read_field(field, &mut map)?;
+            }
+            Ok(patch)
+        }
+    }
+
+    deserializer.deserialize_map(Fields(PhantomData))
 }
 
 /// Reads a patch's field: present means given, even when it is `null`.

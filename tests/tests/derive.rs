@@ -56,7 +56,7 @@ struct Document {
     title: String,
     theme: Theme,
     #[shared(validate(range(min = 12, max = 24)), rename = "fontSize")]
-    #[serde(rename = "size")]
+    #[serde(rename = "fontSize")]
     font_size: u8,
     #[shared(counter, throttle = "1s")]
     views: i64,
@@ -468,8 +468,7 @@ fn a_field_is_encoded_on_its_own() {
     let state = valid();
     let whole = serde_json::to_value(&state).unwrap();
     for (index, info) in Document::FIELDS.iter().enumerate() {
-        // `#[shared(rename)]` speaks of updates only; serde's own name is the one in the whole state.
-        let name = if info.name == "fontSize" { "size" } else { info.name };
+        let name = info.name;
         assert_eq!(serde_json::to_value(Alone(&state, index)).unwrap(), whole[name], "{name}");
     }
 }
@@ -523,6 +522,9 @@ fn a_struct_in_a_function_derives() {
     assert_eq!(inside.unit(), L);
 }
 
+/// Generic structs; the same file is a UI test.
+#[path = "../ui/pass/generics.rs"]
+pub mod generics;
 #[allow(unused_imports)]
 #[path = "../ui/pass/hostile_names.rs"]
 pub mod hostile_names;
@@ -530,3 +532,24 @@ pub mod hostile_names;
 #[allow(dead_code)]
 #[path = "../ui/pass/strict.rs"]
 pub mod strict;
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, SharedState)]
+struct Counters {
+    #[shared(counter)]
+    up: u8,
+    #[shared(counter)]
+    down: u8,
+}
+
+#[test]
+fn a_struct_without_plain_fields_derives() {
+    let add = |by| Counters::UP.op(CounterOp::Add(by));
+    assert!(!Counters::hides(&add(1), &add(1)));
+    assert!(Counters::hides(&Counters::UP.set(1), &add(1)));
+    assert!(!Counters::hides(&Counters::UP.set(1), &Counters::DOWN.set(1)));
+}
+
+#[test]
+fn generic_structs_derive() {
+    generics::main();
+}

@@ -30,7 +30,8 @@ struct Document {
     #[shared(debounce = "300ms", validate(length(max = 12)))]
     title: String,
     theme: Theme,
-    #[shared(validate(range(min = 0, max = 24)), rename = "font/size")]
+    #[shared(validate(range(min = 0, max = 24)))]
+    #[serde(rename = "font/size")]
     font_size: i8,
     tags: Vec<Option<String>>,
     #[shared(counter)]

@@ -7,7 +7,8 @@ use crate::model::{Field, Policy, Rule, Timing};
 
 /// The field's documentation, then `line`, then what is known of the field.
 pub(super) fn of(field: &Field, line: &str) -> TokenStream {
-    let docs = &field.docs;
+    let docs: Vec<_> = field.docs.iter().filter(|attr| attr.path().is_ident("doc")).collect();
+    let others = field.docs.iter().filter(|attr| !attr.path().is_ident("doc"));
     let line = match docs.is_empty() {
         true => line.to_owned(),
         false => format!("\n{line}"),
@@ -17,6 +18,7 @@ pub(super) fn of(field: &Field, line: &str) -> TokenStream {
         #(#docs)*
         #[doc = #line]
         #[doc = #known]
+        #(#others)*
     }
 }
 
@@ -25,6 +27,7 @@ fn known(field: &Field) -> String {
     let mut text = String::from(match field.policy {
         Policy::Lww => "Set as a whole; the last writer wins.",
         Policy::Counter => "A counter: additions by several people all count.",
+        Policy::Own => "Changed by the operations of its own merge policy.",
         Policy::Nested => "A nested state: each of its fields is written on its own.",
     });
     if field.read_only {
@@ -38,17 +41,28 @@ fn known(field: &Field) -> String {
         Timing::Throttle { every } => text.push_str(&format!(" Throttled: sent once in {every} ms at most.")),
     }
     for rule in &field.rules {
-        text.push_str(&match rule {
-            Rule::Length { min, max, .. } => format!(" Its length is {}.", range(min, max)),
-            Rule::Range { min, max, .. } => format!(" Its value is {}.", range(min, max)),
-            Rule::Pattern { pattern, .. } => {
-                let pattern = pattern.value().escape_debug().to_string().replace("\\\\", "\\");
-                format!(" Its text matches `` {pattern} ``.")
-            }
-            Rule::Custom { path, .. } => format!(" Checked by `{}`.", spelled(path)),
-        });
+        text.push_str(&format!(" Its {}.", sentence(rule)));
     }
     text
+}
+
+fn sentence(rule: &Rule) -> String {
+    match rule {
+        Rule::Length { unit, min, max, .. } => {
+            let unit = unit.as_ref().map_or(String::new(), |unit| format!(" {unit}"));
+            format!("length is {}{unit}", range(min, max))
+        }
+        Rule::Range { min, max, .. } => format!("value is {}", range(min, max)),
+        Rule::Pattern { pattern, .. } => {
+            let pattern = pattern.value().escape_debug().to_string().replace("\\\\", "\\");
+            format!("text matches `` {pattern} ``")
+        }
+        Rule::Custom { path, .. } => format!("value is checked by `{}`", spelled(path)),
+        Rule::Inner { rules, .. } => {
+            let rules: Vec<_> = rules.iter().map(sentence).collect();
+            format!("items: each one's {}", rules.join("; "))
+        }
+    }
 }
 
 fn range(min: &Option<syn::Expr>, max: &Option<syn::Expr>) -> String {
@@ -60,6 +74,19 @@ fn range(min: &Option<syn::Expr>, max: &Option<syn::Expr>) -> String {
     }
 }
 
-fn spelled(tokens: &impl ToTokens) -> String {
+pub(super) fn spelled(tokens: &impl ToTokens) -> String {
     tokens.to_token_stream().to_string().replace(' ', "")
+}
+
+/// The field's documentation as one text.
+pub(super) fn prose(field: &Field) -> String {
+    let lines = field.docs.iter().filter_map(|attr| match &attr.meta {
+        syn::Meta::NameValue(syn::MetaNameValue {
+            path,
+            value: syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(line), .. }),
+            ..
+        }) if path.is_ident("doc") => Some(line.value()),
+        _ => None,
+    });
+    lines.map(|line| line.trim().to_owned()).collect::<Vec<_>>().join("\n")
 }

@@ -4,18 +4,16 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::docs;
-use crate::model::{Field, Model, Policy, at};
+use crate::model::{Field, Model, at};
 
 pub(super) fn implementation(model: &Model) -> TokenStream {
-    let Model { ident: state, vis, update, .. } = model;
+    let Model { this, generics, vis, update, .. } = model;
+    let (params, clause) = (generics.declared(TokenStream::new(), TokenStream::new()), &generics.on_impls);
     let keys = model.fields.iter().map(|field| {
-        let Field { index, ident, ty, key, variant, .. } = field;
-        let policy = field.policy.path();
-        let key_type = match field.policy {
-            Policy::Lww => quote!(__state::Field<#state, #ty>),
-            Policy::Counter | Policy::Nested => {
-                quote!(__state::Field<#state, #ty, __merge::#policy>)
-            }
+        let Field { index, ident, ty, policy_type, key, variant, .. } = field;
+        let key_type = match field.policy_type.to_string().as_str() {
+            "__merge :: Lww" => quote!(__state::Field<#this, #ty>),
+            _ => quote!(__state::Field<#this, #ty, #policy_type>),
         };
         let key_type = at(field.span, &key_type);
         let key_value = quote!(__state::Field::new(#index, |__state| &__state.#ident, #update::#variant));
@@ -28,7 +26,7 @@ pub(super) fn implementation(model: &Model) -> TokenStream {
     });
     quote! {
         #[allow(dead_code, deprecated, non_upper_case_globals, private_interfaces)]
-        impl #state {
+        impl #params #this #clause {
             #(#keys)*
         }
     }

@@ -5,8 +5,10 @@
 //! can see. Names of locals begin with `__`, so that no constant of the user's can turn a binding into a
 //! pattern. The code is linear in the number of fields.
 
+mod codec;
 mod docs;
 mod handle;
+mod info;
 mod keys;
 mod patch;
 mod rules;
@@ -24,9 +26,11 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
     let patch = patch::item(model);
     let handle = handle::item(model);
     let impls = [
+        codec::codecs(model),
         rules::checkers(model),
         state::implementation(model),
         update::serde(model),
+        patch::building(model),
         patch::serde(model),
         keys::implementation(model),
         handle::implementations(model),
@@ -48,9 +52,9 @@ impl Field {
     /// type lacks is reported there, and once.
     fn policy(&self, item: &str) -> TokenStream {
         let ty = &self.ty;
-        let policy = at(self.span, &self.policy.path());
+        let policy = at(self.span, &self.policy_type);
         let item = Ident::new(item, self.span);
-        quote_spanned!(self.span=> <__merge::#policy as __merge::MergePolicy<#ty>>::#item)
+        quote_spanned!(self.span=> <#policy as __merge::MergePolicy<#ty>>::#item)
     }
 
     /// An item of the nested type's `SharedState`, at the type.
@@ -59,24 +63,28 @@ impl Field {
         let item = Ident::new(item, self.span);
         quote_spanned!(self.span=> <#ty as __state::SharedState>::#item)
     }
-}
 
-impl Policy {
-    /// The policy's name in the module `merge`.
-    fn path(self) -> TokenStream {
-        match self {
-            Self::Lww => quote!(Lww),
-            Self::Counter => quote!(Counter),
-            Self::Nested => quote!(Nested),
+    /// The operation that sets the whole field.
+    fn set(&self, value: &TokenStream) -> TokenStream {
+        match self.policy {
+            Policy::Lww => value.clone(),
+            Policy::Counter => quote!(__merge::CounterOp::Set(#value)),
+            Policy::Nested => quote!(__merge::NestedOp::Set(#value)),
+            Policy::Own => {
+                let set = self.policy("set");
+                quote!(#set(#value))
+            }
         }
     }
 
-    /// The operation that sets the whole field.
-    fn set(self, value: &TokenStream) -> TokenStream {
-        match self {
-            Self::Lww => value.clone(),
-            Self::Counter => quote!(__merge::CounterOp::Set(#value)),
-            Self::Nested => quote!(__merge::NestedOp::Set(#value)),
+    /// The type of the field's operations, from outside.
+    fn op(&self, krate: &TokenStream) -> TokenStream {
+        let Self { ty, policy_type, .. } = self;
+        match self.policy {
+            Policy::Lww => ty.clone(),
+            Policy::Counter => quote_spanned!(self.span=> #krate::merge::CounterOp<#ty>),
+            Policy::Nested => quote_spanned!(self.span=> #krate::merge::NestedOp<#ty>),
+            Policy::Own => quote_spanned!(self.span=> <#policy_type as #krate::merge::MergePolicy<#ty>>::Op),
         }
     }
 }

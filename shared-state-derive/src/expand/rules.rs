@@ -1,8 +1,9 @@
 //! A function for each field that has rules; the field's pattern is compiled once, behind it.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 
+use super::docs::spelled;
 use crate::model::{Field, Model, Rule, without_self};
 
 pub(super) fn checkers(model: &Model) -> TokenStream {
@@ -11,39 +12,92 @@ pub(super) fn checkers(model: &Model) -> TokenStream {
 
 fn checker(model: &Model, field: &Field) -> TokenStream {
     let Field { checker, ty, .. } = field;
-    let at = |span: Span| Span::call_site().located_at(span);
+    let generics = &model.generics;
+    let (params, clause) = (generics.declared(TokenStream::new(), TokenStream::new()), &generics.on_impls);
     // The value is spanned with the type: "`u8` has no length" points at the `u8`.
     let value = quote_spanned!(field.span=> __value);
+    let rules = field.rules.iter().map(|rule| check(model, rule, &value));
+    quote! {
+        #[allow(clippy::ptr_arg, clippy::trivially_copy_pass_by_ref, clippy::ref_option, non_snake_case)]
+        fn #checker #params(__value: &#ty) -> ::core::result::Result<(), __state::Invalid> #clause {
+            #(#rules)*
+            ::core::result::Result::Ok(())
+        }
+    }
+}
+
+/// One rule's check of `value`.
+fn check(model: &Model, rule: &Rule, value: &TokenStream) -> TokenStream {
+    let at = |name: &Ident| Span::call_site().located_at(name.span());
     let option = |bound: &Option<syn::Expr>| match bound {
         Some(bound) => {
-            let bound = without_self(quote!(#bound), &model.ident);
+            let bound = without_self(quote!(#bound), &model.this);
             quote!(::core::option::Option::Some(#bound))
         }
         None => quote!(::core::option::Option::None),
     };
-    let rules = field.rules.iter().map(|rule| match rule {
-        Rule::Length { name, min, max } => {
+    match rule {
+        Rule::Length { name, unit, min, max } => {
             let (min, max) = (option(min), option(max));
-            quote_spanned!(at(name.span())=> __state::rules::length(#value, #min, #max)?;)
+            match unit {
+                Some(unit) if unit != "items" => {
+                    let bytes = unit == "bytes";
+                    quote_spanned!(at(name)=> __state::rules::text_length(#value, #bytes, #min, #max)?;)
+                }
+                _ => quote_spanned!(at(name)=> __state::rules::length(#value, #min, #max)?;),
+            }
         }
         Rule::Range { name, min, max } => {
             let (min, max) = (option(min), option(max));
-            quote_spanned!(at(name.span())=> __state::rules::range(#value, #min, #max)?;)
+            quote_spanned!(at(name)=> __state::rules::range(#value, #min, #max)?;)
         }
-        Rule::Pattern { name, pattern } => quote_spanned! {at(name.span())=>
+        Rule::Pattern { name, pattern } => quote_spanned! {at(name)=>
             static __PATTERN: __p::LazyLock<__p::Regex> = __p::LazyLock::new(|| __p::regex(#pattern));
             __state::rules::pattern(#value, &__PATTERN)?;
         },
         Rule::Custom { name, path } => {
-            let path = without_self(quote!(#path), &model.ident);
-            quote_spanned!(at(name.span())=> __state::rules::custom(#path(#value))?;)
+            let path = without_self(quote!(#path), &model.this);
+            quote_spanned!(at(name)=> __state::rules::custom(#path(#value))?;)
         }
-    });
-    quote! {
-        #[allow(clippy::ptr_arg, clippy::trivially_copy_pass_by_ref, clippy::ref_option, non_snake_case)]
-        fn #checker(__value: &#ty) -> ::core::result::Result<(), __state::Invalid> {
-            #(#rules)*
-            ::core::result::Result::Ok(())
+        Rule::Inner { name, rules } => {
+            let rules = rules.iter().map(|rule| check(model, rule, value));
+            quote_spanned! {at(name)=>
+                __state::rules::inner(#value, |#value| {
+                    #(#rules)*
+                    ::core::result::Result::Ok(())
+                })?;
+            }
+        }
+    }
+}
+
+/// A rule as data.
+pub(super) fn described(rule: &Rule) -> TokenStream {
+    let option = |bound: &Option<syn::Expr>| match bound {
+        Some(bound) => {
+            let bound = spelled(bound);
+            quote!(::core::option::Option::Some(#bound))
+        }
+        None => quote!(::core::option::Option::None),
+    };
+    match rule {
+        Rule::Length { unit, min, max, .. } => {
+            let unit = unit.as_ref().map_or_else(String::new, Ident::to_string);
+            let (min, max) = (option(min), option(max));
+            quote!(__state::RuleInfo::Length { unit: #unit, min: #min, max: #max })
+        }
+        Rule::Range { min, max, .. } => {
+            let (min, max) = (option(min), option(max));
+            quote!(__state::RuleInfo::Range { min: #min, max: #max })
+        }
+        Rule::Pattern { pattern, .. } => quote!(__state::RuleInfo::Pattern(#pattern)),
+        Rule::Custom { path, .. } => {
+            let path = spelled(path);
+            quote!(__state::RuleInfo::Custom(#path))
+        }
+        Rule::Inner { rules, .. } => {
+            let rules = rules.iter().map(described);
+            quote!(__state::RuleInfo::Inner(&[#(#rules),*]))
         }
     }
 }

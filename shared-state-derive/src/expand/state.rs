@@ -3,22 +3,27 @@
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 
-use crate::model::{Field, Model, Policy, Timing, at};
+use super::info;
+use crate::model::{Field, Model, Policy, at};
 
 pub(super) fn implementation(model: &Model) -> TokenStream {
-    let Model { ident: state, update, patch, handle, .. } = model;
+    let Model { ident: state, this, generics, update, patch, handle, .. } = model;
+    let none = TokenStream::new;
+    let (params, args, clause) =
+        (generics.declared(none(), none()), generics.passed(none()), &generics.on_impls);
+    let handle_args = generics.passed(quote!(__L));
     let name = quote::ToTokens::to_token_stream(state).to_string();
     let name = name.trim_start_matches("r#");
-    let infos = each(model, info);
+    let infos = each(model, info::of);
     let methods =
         [changing(model), checking(model), indexed(model), comparing(model), tracking(model), wire(model)];
     quote! {
         #[automatically_derived]
         #[allow(deprecated)]
-        impl __state::SharedState for #state {
-            type Update = #update;
-            type Patch = #patch;
-            type Handle<__L: __state::Live<Self>> = #handle<__L>;
+        impl #params __state::SharedState for #this #clause {
+            type Update = #update #args;
+            type Patch = #patch #args;
+            type Handle<__L: __state::Live<Self>> = #handle #handle_args;
             const NAME: &'static ::core::primitive::str = #name;
             const FIELDS: &'static [__state::FieldInfo] = &[#(#infos),*];
             #(#methods)*
@@ -26,25 +31,9 @@ pub(super) fn implementation(model: &Model) -> TokenStream {
     }
 }
 
-fn info(field: &Field) -> TokenStream {
-    let wire = &field.wire;
-    let policy = field.policy("NAME");
-    let read_only = field.read_only.then(|| quote!(.read_only()));
-    let timing = match field.timing {
-        Timing::Immediate => TokenStream::new(),
-        Timing::Debounce { wait, max_wait } => quote!(.timing(__state::Timing::debounce(#wait, #max_wait))),
-        Timing::Throttle { every } => quote!(.timing(__state::Timing::throttle(#every))),
-    };
-    let parts = (field.policy == Policy::Nested).then(|| {
-        let ty = &field.ty;
-        quote!(.parts(|| <#ty as __state::SharedState>::FIELDS))
-    });
-    quote!(__state::FieldInfo::new(#wire, #policy)#read_only #timing #parts)
-}
-
 /// `apply`, `diff`, `patch_updates`.
 fn changing(model: &Model) -> TokenStream {
-    let Model { update, patch, .. } = model;
+    let Model { update, .. } = model;
     let apply = each(model, |field| {
         let Field { ident, variant, .. } = field;
         let policy = field.policy("apply");
@@ -58,8 +47,8 @@ fn changing(model: &Model) -> TokenStream {
     let patched = each(model, |field| {
         let Field { ident, variant, .. } = field;
         let push = match field.policy {
-            Policy::Lww | Policy::Counter => {
-                let set = field.policy.set(&quote!(__value));
+            Policy::Lww | Policy::Counter | Policy::Own => {
+                let set = field.set(&quote!(__value));
                 quote!(__out.push(#update::#variant(#set));)
             }
             Policy::Nested => {
@@ -74,15 +63,15 @@ fn changing(model: &Model) -> TokenStream {
         quote!(if let ::core::option::Option::Some(__value) = __patch.#ident { #push })
     });
     quote! {
-        fn apply(&mut self, __update: #update) -> #update {
+        fn apply(&mut self, __update: Self::Update) -> Self::Update {
             match __update { #(#apply)* }
         }
-        fn diff(__old: &Self, __new: &Self) -> ::std::vec::Vec<#update> {
+        fn diff(__old: &Self, __new: &Self) -> ::std::vec::Vec<Self::Update> {
             let mut __out = ::std::vec::Vec::new();
             #(#diff)*
             __out
         }
-        fn patch_updates(__patch: #patch) -> ::std::vec::Vec<#update> {
+        fn patch_updates(__patch: Self::Patch) -> ::std::vec::Vec<Self::Update> {
             let mut __out = ::std::vec::Vec::new();
             #(#patched)*
             __out
@@ -92,7 +81,14 @@ fn changing(model: &Model) -> TokenStream {
 
 /// `HAS_RULE`, `check`, `check_rule`, `validate`.
 fn checking(model: &Model) -> TokenStream {
-    let Model { update, rule, .. } = model;
+    let Model { update, rule, generics, .. } = model;
+    let turbofish = match generics.is_empty() {
+        true => TokenStream::new(),
+        false => {
+            let args = generics.passed(TokenStream::new());
+            quote!(::#args)
+        }
+    };
     let own = rule.is_some();
     let inner = each_nested(model, |field| {
         let nested = field.nested("HAS_RULE");
@@ -105,20 +101,20 @@ fn checking(model: &Model) -> TokenStream {
     let rules = |field: &Field| {
         let Field { ident, checker, .. } = field;
         let in_field = in_field(field);
-        (!field.rules.is_empty()).then(|| quote!(#checker(&self.#ident)#in_field))
+        (!field.rules.is_empty()).then(|| quote!(#checker #turbofish(&self.#ident)#in_field))
     };
     let arms = model.fields.iter().filter_map(|field| {
         let Field { ident, variant, .. } = field;
         let at_type = |arm: TokenStream| Some(at(field.span, &arm));
         let in_field = in_field(field);
         match (rules(field), field.policy) {
-            (Some(rules), Policy::Nested) => {
+            (Some(rules), Policy::Nested | Policy::Own) => {
                 let policy = field.policy("check");
                 at_type(quote! {
                     #update::#variant(__op) => { #rules?; #policy(&self.#ident, __op)#in_field }
                 })
             }
-            (None, Policy::Nested) => {
+            (None, Policy::Nested | Policy::Own) => {
                 let policy = field.policy("check");
                 at_type(quote!(#update::#variant(__op) => #policy(&self.#ident, __op)#in_field,))
             }
@@ -147,7 +143,7 @@ fn checking(model: &Model) -> TokenStream {
     });
     quote! {
         const HAS_RULE: ::core::primitive::bool = #own #(#inner)*;
-        fn check(&self, __touched: &#update) -> ::core::result::Result<(), __state::Invalid> {
+        fn check(&self, __touched: &Self::Update) -> ::core::result::Result<(), __state::Invalid> {
             match __touched { #arms }
         }
         fn check_rule(&self) -> ::core::result::Result<(), __state::Invalid> {
@@ -169,7 +165,7 @@ fn indexed(model: &Model) -> TokenStream {
     let field_of = each(model, |Field { index, variant, .. }| quote!(#update::#variant(_) => #index,));
     let current = each(model, |field| {
         let Field { index, ident, variant, .. } = field;
-        let set = field.policy.set(&quote!(::core::clone::Clone::clone(&self.#ident)));
+        let set = field.set(&quote!(::core::clone::Clone::clone(&self.#ident)));
         quote!(#index => #update::#variant(#set),)
     });
     let copied = each(
@@ -178,7 +174,10 @@ fn indexed(model: &Model) -> TokenStream {
     );
     let encoded = each(model, |field| {
         let Field { index, ident, .. } = field;
-        let serialize = quote_spanned!(field.span=> __p::serde::Serialize::serialize);
+        let serialize = match field.codec.is_some() {
+            true => field.policy("encode"),
+            false => quote_spanned!(field.span=> __p::serde::Serialize::serialize),
+        };
         quote!(#index => #serialize(&self.#ident, __serializer),)
     });
     // The trait's own `field_named` knows the wire names only.
@@ -195,11 +194,11 @@ fn indexed(model: &Model) -> TokenStream {
     });
     let other = quote!(__other => __p::no_field(<Self as __state::SharedState>::NAME, __other));
     quote! {
-        fn field(__update: &#update) -> __state::FieldId {
+        fn field(__update: &Self::Update) -> __state::FieldId {
             match __update { #(#field_of)* }
         }
         #named
-        fn current(&self, __field: __state::FieldId) -> #update {
+        fn current(&self, __field: __state::FieldId) -> Self::Update {
             match __field { #(#current)* #other }
         }
         fn copy_field(&mut self, __from: &Self, __field: __state::FieldId) {
@@ -225,14 +224,17 @@ fn comparing(model: &Model) -> TokenStream {
     };
     // A later set always hides an earlier one.
     let hides = each_but_lww(model, |field| pair(field, "hides"));
-    let hides = closed(hides.collect(), model, &quote!((__a, __b) => #this::field(__a) == #this::field(__b)));
+    // A pair of two fields' operations has no arm of its own.
+    let rest = (model.fields.len() > 1 || model.fields[0].policy == Policy::Lww)
+        .then(|| quote!((__a, __b) => #this::field(__a) == #this::field(__b)));
+    let hides = quote!(#(#hides)* #rest);
     let coalesce = each(model, |field| pair(field, "coalesce"));
     let other = (model.fields.len() > 1).then(|| quote!(_ => false));
     let coalesce = quote!(#(#coalesce)* #other);
     // Only a nested update has a timing or a restriction of its own; the others have their field's.
     let field =
         quote!(<Self as __state::SharedState>::FIELDS[<Self as __state::SharedState>::field(__update)]);
-    let timing = each_nested(model, |field| {
+    let timing = each_in_parts(model, |field| {
         let (index, variant, policy) = (field.index, &field.variant, field.policy("timing"));
         quote! {
             #update::#variant(__op) => {
@@ -241,7 +243,7 @@ fn comparing(model: &Model) -> TokenStream {
         }
     });
     let timing = closed(timing.collect(), model, &quote!(_ => #field.timing));
-    let read_only = each_nested(model, |field| {
+    let read_only = each_in_parts(model, |field| {
         let (variant, policy) = (&field.variant, field.policy("read_only"));
         match field.read_only {
             true => quote!(#update::#variant(_) => true,),
@@ -250,16 +252,16 @@ fn comparing(model: &Model) -> TokenStream {
     });
     let read_only = closed(read_only.collect(), model, &quote!(_ => #field.read_only));
     quote! {
-        fn hides(__pending: &#update, __remote: &#update) -> ::core::primitive::bool {
+        fn hides(__pending: &Self::Update, __remote: &Self::Update) -> ::core::primitive::bool {
             match (__pending, __remote) { #hides }
         }
-        fn coalesce(__earlier: &mut #update, __later: &#update) -> ::core::primitive::bool {
+        fn coalesce(__earlier: &mut Self::Update, __later: &Self::Update) -> ::core::primitive::bool {
             match (__earlier, __later) { #coalesce }
         }
-        fn timing(__update: &#update) -> __state::Timing {
+        fn timing(__update: &Self::Update) -> __state::Timing {
             match __update { #timing }
         }
-        fn read_only(__update: &#update) -> ::core::primitive::bool {
+        fn read_only(__update: &Self::Update) -> ::core::primitive::bool {
             match __update { #read_only }
         }
     }
@@ -268,7 +270,7 @@ fn comparing(model: &Model) -> TokenStream {
 /// `touch`, `delta`.
 fn tracking(model: &Model) -> TokenStream {
     let Model { update, .. } = model;
-    let touch = each_nested(model, |field| {
+    let touch = each_in_parts(model, |field| {
         let (index, variant, policy) = (field.index, &field.variant, field.policy("touch"));
         quote!(#update::#variant(__op) => #policy(__track.part_mut(#index, __version), __op, __version),)
     });
@@ -287,14 +289,14 @@ fn tracking(model: &Model) -> TokenStream {
         }
     });
     quote! {
-        fn touch(__track: &mut __merge::Track, __touched: &#update, __version: ::core::primitive::u64) {
+        fn touch(__track: &mut __merge::Track, __touched: &Self::Update, __version: ::core::primitive::u64) {
             match __touched { #touch }
         }
         fn delta(
             &self,
             __track: &__merge::Track,
             __since: ::core::primitive::u64,
-            __out: &mut ::std::vec::Vec<#update>,
+            __out: &mut ::std::vec::Vec<Self::Update>,
         ) {
             #(#delta)*
         }
@@ -318,14 +320,14 @@ fn wire(model: &Model) -> TokenStream {
     let this = quote!(<Self as __state::SharedState>);
     quote! {
         fn address(
-            __update: &#update,
+            __update: &Self::Update,
             __path: &mut __state::PathBuf,
         ) -> ::core::option::Option<&'static ::core::primitive::str> {
             __path.push(#this::FIELDS[#this::field(__update)].name);
             match __update { #address }
         }
         fn encode<__S: __p::serde::Serializer>(
-            __update: &#update,
+            __update: &Self::Update,
             __serializer: __S,
         ) -> ::core::result::Result<__S::Ok, __S::Error> {
             match __update { #(#encode)* }
@@ -334,7 +336,7 @@ fn wire(model: &Model) -> TokenStream {
             mut __path: __state::Path<'_>,
             __op: ::core::option::Option<&::core::primitive::str>,
             __value: __D,
-        ) -> ::core::result::Result<#update, __state::UpdateError> {
+        ) -> ::core::result::Result<Self::Update, __state::UpdateError> {
             let __name = __path.next_segment().unwrap_or_default();
             let __decoded = match &*__name {
                 #(#decode)*
@@ -356,6 +358,12 @@ fn each(model: &Model, part: impl Fn(&Field) -> TokenStream) -> impl Iterator<It
 fn each_nested(model: &Model, part: impl Fn(&Field) -> TokenStream) -> impl Iterator<Item = TokenStream> {
     let nested = model.fields.iter().filter(|field| field.policy == Policy::Nested);
     nested.map(move |field| at(field.span, &part(field)))
+}
+
+/// What `part` makes of each field whose operations may reach into the value.
+fn each_in_parts(model: &Model, part: impl Fn(&Field) -> TokenStream) -> impl Iterator<Item = TokenStream> {
+    let in_parts = model.fields.iter().filter(|field| field.has_parts());
+    in_parts.map(move |field| at(field.span, &part(field)))
 }
 
 /// What `part` makes of each field that is not plain. What the last writer's policy says is known here and is

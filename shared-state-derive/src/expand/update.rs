@@ -1,22 +1,19 @@
 //! The update's enum, a variant for each field, and its form in JSON.
 
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use quote::quote;
 
 use super::docs;
-use crate::model::{Field, Model, Policy, at};
+use crate::model::{Field, Model, at};
 
 pub(super) fn item(model: &Model) -> TokenStream {
-    let Model { ident: state, vis, krate, update, .. } = model;
+    let Model { ident: state, generics, vis, krate, update, .. } = model;
+    let (params, clause) = (generics.declared(TokenStream::new(), TokenStream::new()), &generics.on_items);
     let variants = model.fields.iter().map(|field| {
-        let Field { ty, variant, .. } = field;
+        let Field { variant, .. } = field;
         // Spelled out where it can be, so that the documentation reads `Title(String)`.
         let krate = at(field.span, krate);
-        let op = match field.policy {
-            Policy::Lww => ty.clone(),
-            Policy::Counter => quote_spanned!(field.span=> #krate::merge::CounterOp<#ty>),
-            Policy::Nested => quote_spanned!(field.span=> #krate::merge::NestedOp<#ty>),
-        };
+        let op = field.op(&krate);
         let docs = docs::of(field, &format!("An operation on the field `{}`.", field.wire));
         quote!(#docs #variant(#op),)
     });
@@ -36,30 +33,34 @@ pub(super) fn item(model: &Model) -> TokenStream {
             clippy::enum_variant_names,
             clippy::large_enum_variant
         )]
-        #vis enum #update {
+        #vis enum #update #params #clause {
             #(#variants)*
         }
     }
 }
 
 pub(super) fn serde(model: &Model) -> TokenStream {
-    let Model { ident: state, update, .. } = model;
+    let Model { this, generics, update, .. } = model;
+    let none = TokenStream::new;
+    let (params, args, clause) =
+        (generics.declared(none(), none()), generics.passed(none()), &generics.on_impls);
+    let with_de = generics.declared(quote!('de,), none());
     quote! {
         #[automatically_derived]
-        impl __p::serde::Serialize for #update {
+        impl #params __p::serde::Serialize for #update #args #clause {
             fn serialize<__S: __p::serde::Serializer>(
                 &self,
                 __serializer: __S,
             ) -> ::core::result::Result<__S::Ok, __S::Error> {
-                __p::serialize_update::<#state, __S>(self, __serializer)
+                __p::serialize_update::<#this, __S>(self, __serializer)
             }
         }
         #[automatically_derived]
-        impl<'de> __p::serde::Deserialize<'de> for #update {
+        impl #with_de __p::serde::Deserialize<'de> for #update #args #clause {
             fn deserialize<__D: __p::serde::Deserializer<'de>>(
                 __deserializer: __D,
             ) -> ::core::result::Result<Self, __D::Error> {
-                __p::deserialize_update::<#state, __D>(__deserializer)
+                __p::deserialize_update::<#this, __D>(__deserializer)
             }
         }
     }

@@ -10,7 +10,8 @@ mod value;
 pub(crate) use self::serde::{SerdeField, SerdeStruct};
 pub(crate) use self::shared::{FieldAttrs, StructAttrs};
 
-use syn::{Attribute, Data, DeriveInput, Fields, Ident, Type, Visibility};
+use quote::ToTokens as _;
+use syn::{Attribute, Data, DeriveInput, Fields, Generics, Ident, Type, Visibility};
 
 use crate::ctxt::Ctxt;
 
@@ -18,6 +19,7 @@ use crate::ctxt::Ctxt;
 pub(crate) struct Input {
     pub(crate) ident: Ident,
     pub(crate) vis: Visibility,
+    pub(crate) generics: Generics,
     pub(crate) attrs: StructAttrs,
     pub(crate) serde: SerdeStruct,
     pub(crate) fields: Vec<InputField>,
@@ -48,6 +50,20 @@ pub(crate) fn input(cx: &Ctxt, input: DeriveInput) -> Option<Input> {
     };
     let fields = match data.fields {
         Fields::Named(fields) => fields.named,
+        Fields::Unnamed(fields) if fields.unnamed.len() == 1 => {
+            let inner = &fields.unnamed[0].ty;
+            cx.error(
+                &ident,
+                format_args!(
+                    "`{ident}` is a newtype, whose field has no name to be addressed by: share `{}` itself, or write \
+                     `struct {ident} {{ #[shared(nested)] name: {} }}`; as a field's type `{ident}` needs no derive \
+                     beyond serde's",
+                    inner.to_token_stream(),
+                    inner.to_token_stream()
+                ),
+            );
+            return None;
+        }
         Fields::Unnamed(_) => {
             cx.error(
                 &ident,
@@ -67,24 +83,20 @@ pub(crate) fn input(cx: &Ctxt, input: DeriveInput) -> Option<Input> {
         }
     };
     for param in &generics.params {
-        let reason = match param {
-            syn::GenericParam::Lifetime(_) => {
-                "a shared state owns its data and cannot borrow: remove the lifetime, and use `String` for \
-                 `&str`, `Vec<T>` for `&[T]`"
-            }
-            syn::GenericParam::Type(_) | syn::GenericParam::Const(_) => {
-                "a generic struct cannot derive `SharedState` yet: write the struct with concrete types, one \
-                 struct for each"
-            }
-        };
-        cx.error(param, reason);
+        if let syn::GenericParam::Lifetime(lifetime) = param {
+            cx.error(
+                lifetime,
+                "a shared state owns its data and cannot borrow: remove the lifetime, and use `String` for `&str`, \
+                 `Vec<T>` for `&[T]`",
+            );
+        }
     }
     let fields = fields.into_iter().filter_map(|field| {
         let ident = field.ident?;
         Some(InputField {
             attrs: shared::field(cx, &field.attrs),
             serde: serde::field(cx, &field.attrs),
-            docs: field.attrs.into_iter().filter(|attr| attr.path().is_ident("doc")).collect(),
+            docs: field.attrs.into_iter().filter(is_carried).collect(),
             ident,
             ty: field.ty,
         })
@@ -95,6 +107,12 @@ pub(crate) fn input(cx: &Ctxt, input: DeriveInput) -> Option<Input> {
         serde: serde::container(cx, &attrs),
         ident,
         vis,
+        generics,
         fields,
     })
+}
+
+/// Whether an attribute is carried to the items that are generated for its field.
+fn is_carried(attr: &Attribute) -> bool {
+    attr.path().is_ident("doc") || attr.path().is_ident("deprecated")
 }

@@ -4,16 +4,21 @@
 //! read is passed over here; what would make one field travel in two forms is refused.
 
 use syn::meta::ParseNestedMeta;
-use syn::{Attribute, Expr, ExprLit, Lit, LitStr, Result, Token, token};
+use syn::{Attribute, Expr, ExprLit, ExprPath, Ident, Lit, LitStr, Result, Token, token};
 
 use super::value;
 use crate::ctxt::Ctxt;
+
+/// On a field: attributes under which a field cannot travel on its own.
+const UNSUITABLE: [&str; 4] = ["flatten", "borrow", "skip_serializing", "skip_deserializing"];
 
 /// `#[serde(..)]` on the struct.
 #[derive(Default)]
 pub(crate) struct SerdeStruct {
     /// `rename_all = "camelCase"`: the rule's name.
     pub(crate) rename_all: Option<String>,
+    /// `default`: what is absent is taken from the struct's default.
+    pub(crate) default: bool,
 }
 
 /// `#[serde(..)]` on a field.
@@ -23,6 +28,16 @@ pub(crate) struct SerdeField {
     pub(crate) aliases: Vec<LitStr>,
     /// The attribute that leaves the field out.
     pub(crate) skip: Option<syn::Path>,
+    /// `default`: an absent field is read.
+    pub(crate) default: bool,
+    /// `skip_serializing_if`: the field is sometimes absent.
+    pub(crate) skip_if: Option<syn::Path>,
+    /// The function that writes the value, of `serialize_with` or `with`.
+    pub(crate) serialize: Option<ExprPath>,
+    /// The function that reads the value, of `deserialize_with` or `with`.
+    pub(crate) deserialize: Option<ExprPath>,
+    /// The attribute that named one of the two.
+    pub(crate) with: Option<syn::Path>,
     /// Attributes under which the field alone and the field within its struct would be written differently.
     pub(crate) unsuitable: Vec<syn::Path>,
 }
@@ -46,6 +61,7 @@ pub(super) fn container(cx: &Ctxt, attrs: &[Attribute]) -> SerdeStruct {
             );
             value::skip(meta.input)?;
         } else {
+            found.default |= meta.path.is_ident("default");
             value::skip(meta.input)?;
         }
         Ok(())
@@ -61,14 +77,26 @@ pub(super) fn field(cx: &Ctxt, attrs: &[Attribute]) -> SerdeField {
             found.rename = name(cx, meta)?;
         } else if is("alias") {
             found.aliases.extend(name(cx, meta)?);
+        } else if is("with") {
+            found.with = Some(meta.path.clone());
+            if let Some(module) = function(meta)? {
+                found.serialize = Some(inside(&module, "serialize"));
+                found.deserialize = Some(inside(&module, "deserialize"));
+            }
+        } else if is("serialize_with") {
+            found.with = Some(meta.path.clone());
+            found.serialize = function(meta)?;
+        } else if is("deserialize_with") {
+            found.with = Some(meta.path.clone());
+            found.deserialize = function(meta)?;
         } else {
             if is("skip") {
                 found.skip = Some(meta.path.clone());
-            } else if ["flatten", "with", "serialize_with", "deserialize_with", "skip_serializing"]
-                .iter()
-                .any(|name| is(name))
-                || is("skip_deserializing")
-            {
+            } else if is("default") {
+                found.default = true;
+            } else if is("skip_serializing_if") {
+                found.skip_if = Some(meta.path.clone());
+            } else if UNSUITABLE.iter().any(|name| is(name)) {
                 found.unsuitable.push(meta.path.clone());
             }
             value::skip(meta.input)?;
@@ -108,6 +136,18 @@ fn name(cx: &Ctxt, meta: &ParseNestedMeta<'_>) -> Result<Option<LitStr>> {
             Ok(None)
         }
     }
+}
+
+/// `= "path"`; a path that does not parse is serde's to report.
+fn function(meta: &ParseNestedMeta<'_>) -> Result<Option<ExprPath>> {
+    Ok(literal(meta.value()?.parse()?).and_then(|path| path.parse().ok()))
+}
+
+fn inside(module: &ExprPath, name: &str) -> ExprPath {
+    let mut function = module.clone();
+    let at = syn::spanned::Spanned::span(module);
+    function.path.segments.push(Ident::new(name, at).into());
+    function
 }
 
 fn literal(expr: Expr) -> Option<LitStr> {

@@ -1,17 +1,30 @@
 //! The grammar of `#[shared(..)]`.
 
 use syn::meta::ParseNestedMeta;
-use syn::{Attribute, Error, Expr, Ident, LitStr, Path, Result, Token, token};
+use syn::{Attribute, Error, Expr, Ident, LitStr, Path, Result, Token, Type, token};
 
 use super::value;
 use crate::ctxt::Ctxt;
 use crate::model::{Policy, Rule};
 
-const ON_FIELD: [&str; 9] =
-    ["counter", "nested", "skip", "read_only", "debounce", "max_wait", "throttle", "validate", "rename"];
+const ON_FIELD: [&str; 10] = [
+    "counter",
+    "nested",
+    "merge",
+    "skip",
+    "read_only",
+    "debounce",
+    "max_wait",
+    "throttle",
+    "validate",
+    "rename",
+];
 const ON_STRUCT: [&str; 2] = ["validate", "crate"];
-const RULES: [&str; 4] = ["length", "range", "pattern", "custom"];
-const NOT_YET: [&str; 7] = ["list", "map", "set", "text", "merge", "read", "write"];
+const RULES: [&str; 5] = ["length", "range", "pattern", "custom", "inner"];
+const UNITS: [&str; 3] = ["chars", "bytes", "items"];
+const NOT_YET: [&str; 4] = ["list", "map", "set", "text"];
+const ROLES: [&str; 2] = ["read", "write"];
+const SERDES: [&str; 2] = ["alias", "default"];
 
 /// A value, and the attribute's name it was given to.
 pub(crate) struct Given<T> {
@@ -32,6 +45,8 @@ pub(crate) struct FieldAttrs {
     /// The name of every attribute given, in order.
     pub(crate) names: Vec<Ident>,
     pub(crate) policies: Vec<Given<Policy>>,
+    /// The policy of `merge = Policy`.
+    pub(crate) own: Option<Type>,
     pub(crate) skip: Option<Ident>,
     pub(crate) read_only: Option<Ident>,
     pub(crate) debounce: Option<Given<u64>>,
@@ -91,6 +106,14 @@ fn one(cx: &Ctxt, found: &mut FieldAttrs, meta: &ParseNestedMeta<'_>, name: &Ide
             found.policies.push(Given { name: name.clone(), value: Policy::Nested });
             value::flag(meta, name)?;
         }
+        "merge" => {
+            let example = "merge = MyPolicy";
+            if !meta.input.peek(Token![=]) || meta.input.peek2(syn::Lit) {
+                value::path(meta, example)?;
+            }
+            found.policies.push(Given { name: name.clone(), value: Policy::Own });
+            found.own = Some(meta.value()?.parse()?);
+        }
         "skip" => {
             found.skip = Some(name.clone());
             value::flag(meta, name)?;
@@ -127,6 +150,22 @@ fn one(cx: &Ctxt, found: &mut FieldAttrs, meta: &ParseNestedMeta<'_>, name: &Ide
                         "`{other}` is not available yet: remove it, and the field is set as a whole, the last writer winning"
                     ),
                 )
+            } else if ROLES.contains(&other) {
+                Error::new_spanned(
+                    name,
+                    format_args!(
+                        "`{other}` is not available yet, and a role that nobody enforces would protect nothing: \
+                         remove it, and authorize in the server; `read_only` keeps clients from writing the field"
+                    ),
+                )
+            } else if SERDES.contains(&other) {
+                Error::new_spanned(
+                    name,
+                    format_args!(
+                        "`{other}` is serde's, and is read from there: write `#[serde({other}{})]` instead",
+                        if other == "alias" { " = \"..\"" } else { "" }
+                    ),
+                )
             } else if other == "crate" {
                 Error::new_spanned(name, "`crate` belongs on the struct: move it above `struct`")
             } else {
@@ -140,11 +179,11 @@ fn one(cx: &Ctxt, found: &mut FieldAttrs, meta: &ParseNestedMeta<'_>, name: &Ide
 fn rule(cx: &Ctxt, meta: &ParseNestedMeta<'_>, name: &Ident) -> Result<Rule> {
     match name.to_string().as_str() {
         "length" => {
-            let (min, max) = bounds(cx, meta, name, "length(min = 1, max = 200)")?;
-            Ok(Rule::Length { name: name.clone(), min, max })
+            let (unit, min, max) = bounds(cx, meta, name, &UNITS, "length(min = 1, max = 200)")?;
+            Ok(Rule::Length { name: name.clone(), unit, min, max })
         }
         "range" => {
-            let (min, max) = bounds(cx, meta, name, "range(min = 12, max = 24)")?;
+            let (_, min, max) = bounds(cx, meta, name, &[], "range(min = 12, max = 24)")?;
             Ok(Rule::Range { name: name.clone(), min, max })
         }
         "pattern" => {
@@ -159,30 +198,67 @@ fn rule(cx: &Ctxt, meta: &ParseNestedMeta<'_>, name: &Ident) -> Result<Rule> {
                 Error::new(error.span(), format_args!("expected a pattern in quotes: write `{example}`"))
             })?;
             if !content.is_empty() {
-                return Err(content.error(format_args!("expected one pattern only: write `{example}`")));
+                let too_much = content.error(format_args!("expected one pattern only: write `{example}`"));
+                content.parse::<proc_macro2::TokenStream>()?;
+                return Err(too_much);
             }
             Ok(Rule::Pattern { name: name.clone(), pattern })
         }
         "custom" => Ok(Rule::Custom { name: name.clone(), path: value::path(meta, "custom = check_title")? }),
-        _ => {
+        "inner" => {
+            let example = "inner(length(max = 20))";
+            let none = meta.input.peek(token::Paren)
+                && meta.input.fork().parse::<proc_macro2::Group>()?.stream().is_empty();
+            if none || !meta.input.peek(token::Paren) {
+                value::skip(meta.input)?;
+                return Err(meta.error(format_args!("`inner` lists rules for each item: write `{example}`")));
+            }
+            let (mut rules, mut seen) = (Vec::new(), Vec::new());
+            meta.parse_nested_meta(|meta| {
+                list_item(cx, &meta, &mut seen, |meta, name| {
+                    rules.push(rule(cx, meta, name)?);
+                    Ok(())
+                })
+            })?;
+            Ok(Rule::Inner { name: name.clone(), rules })
+        }
+        other => {
             value::skip(meta.input)?;
-            Err(unknown(name, "rule", &RULES))
+            Err(match other {
+                "email" | "url" => Error::new_spanned(
+                    name,
+                    format_args!(
+                        "there is no rule `{other}`, since what is valid is yours to say: write `pattern(\"..\")`, or \
+                         `custom = path` with a function that asks the crate of your choice"
+                    ),
+                ),
+                "dive" => Error::new_spanned(
+                    name,
+                    "there is no rule `dive`: a `nested` field's own rules are always checked, and `inner(..)` has \
+                     rules for the items of a collection",
+                ),
+                _ => unknown(name, "rule", &RULES),
+            })
         }
     }
 }
 
-/// `(min = .., max = ..)`, one of them at least.
+/// What is counted, and the least and the most of it.
+type Bounds = (Option<Ident>, Option<Expr>, Option<Expr>);
+
+/// `(unit, min = .., max = ..)`, one of the bounds at least.
 fn bounds(
     cx: &Ctxt,
     meta: &ParseNestedMeta<'_>,
     rule: &Ident,
+    units: &[&str],
     example: &str,
-) -> Result<(Option<Expr>, Option<Expr>)> {
+) -> Result<Bounds> {
     if !meta.input.peek(token::Paren) {
         value::skip(meta.input)?;
         return Err(meta.error(format_args!("`{rule}` needs its bounds: write `{example}`")));
     }
-    let (mut min, mut max) = (None, None);
+    let (mut unit, mut min, mut max) = (None, None, None);
     let mut seen = Vec::new();
     if meta.input.fork().parse::<proc_macro2::Group>()?.stream().is_empty() {
         value::skip(meta.input)?;
@@ -193,15 +269,28 @@ fn bounds(
             match name.to_string().as_str() {
                 "min" => min = Some(value::expr(meta, "min = 1")?),
                 "max" => max = Some(value::expr(meta, "max = 200")?),
+                found if units.contains(&found) => {
+                    value::flag(meta, name)?;
+                    if let Some(first) = unit.replace(name.clone()) {
+                        return Err(Error::new_spanned(
+                            name,
+                            format_args!("the length is counted in `{first}` already: keep one of the two"),
+                        ));
+                    }
+                }
                 _ => {
                     value::skip(meta.input)?;
-                    return Err(unknown(name, "bound", &["min", "max"]));
+                    let known: Vec<_> = ["min", "max"].iter().chain(units).copied().collect();
+                    return Err(unknown(name, "bound", &known));
                 }
             }
             Ok(())
         })
     })?;
-    Ok((min, max))
+    if min.is_none() && max.is_none() && unit.is_some() {
+        return Err(meta.error(format_args!("`{rule}` has neither `min` nor `max`: write `{example}`")));
+    }
+    Ok((unit, min, max))
 }
 
 fn each(
@@ -258,4 +347,31 @@ fn unknown(name: &Ident, what: &str, known: &[&str]) -> Error {
         _ => format!("unknown {what} `{found}`: expected one of {list}"),
     };
     Error::new_spanned(name, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first name in the first cell of each row of the table under `heading`.
+    fn listed(heading: &str) -> Vec<String> {
+        let page = include_str!("../derive.md");
+        let section = page.split_once(heading).expect("the page has the heading").1;
+        let section = section.split("\n# ").next().unwrap_or_default();
+        let cells = section.lines().filter_map(|line| line.strip_prefix("| `"));
+        cells.map(|cell| cell.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()).collect()
+    }
+
+    #[test]
+    fn the_documentation_lists_every_attribute_and_no_other() {
+        let sorted = |mut names: Vec<String>| {
+            names.sort_unstable();
+            names.dedup();
+            names
+        };
+        let owned = |names: &[&str]| sorted(names.iter().map(|&name| name.to_owned()).collect());
+        assert_eq!(sorted(listed("# Attributes on a field")), owned(&ON_FIELD));
+        assert_eq!(sorted(listed("# Attributes on the struct")), owned(&ON_STRUCT));
+        assert_eq!(sorted(listed("# Rules")), owned(&RULES));
+    }
 }

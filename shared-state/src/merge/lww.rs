@@ -1,19 +1,15 @@
 //! Last writer wins: the value is set as a whole, and the set that the server ordered last stays.
 
-use serde::de::DeserializeOwned;
-use serde::{Deserializer, Serialize, Serializer};
+use serde::{Deserializer, Serializer};
 
 use crate::merge::{MergePolicy, Track, whole};
-use crate::state::{Path, PathBuf, UpdateError};
+use crate::state::{Path, PathBuf, UpdateError, Value};
 
 /// The policy of a field without a policy attribute. An update is the new value itself; it costs the value.
 #[derive(Clone, Copy, Debug)]
 pub struct Lww;
 
-impl<T> MergePolicy<T> for Lww
-where
-    T: Clone + PartialEq + std::fmt::Debug + Serialize + DeserializeOwned + Send + Sync + 'static,
-{
+impl<T: Value> MergePolicy<T> for Lww {
     type Op = T;
 
     const NAME: &'static str = "set";

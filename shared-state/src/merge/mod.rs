@@ -3,11 +3,13 @@
 //! One policy, one file, its rule at the top. The state machines never look inside a policy: what they need of
 //! it is the trait [`MergePolicy`], reached through the derived struct.
 
+mod coded;
 mod counter;
 mod lww;
 mod nested;
 mod track;
 
+pub use coded::{Codec, Coded};
 pub use counter::{Counter, CounterOp, Number};
 pub use lww::Lww;
 pub use nested::{Nested, NestedOp};
@@ -25,6 +27,11 @@ use crate::state::{Invalid, Path, PathBuf, Timing, UpdateError};
 /// * [`apply`](Self::apply) is deterministic and total, and what it returns takes it back exactly.
 /// * [`set`](Self::set) replaces the value, whatever it was.
 /// * [`decode`](Self::decode) reads what [`address`](Self::address) and [`encode`](Self::encode) wrote.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a merge policy for a field of type `{T}`",
+    label = "the field's policy does not take this type",
+    note = "`merge = {Self}` needs an `impl MergePolicy<{T}> for {Self}`; without a policy a field is set as a whole"
+)]
 pub trait MergePolicy<T>: Sized + 'static {
     /// One operation on the field.
     type Op: Clone + PartialEq + Debug + Send + Sync + 'static;

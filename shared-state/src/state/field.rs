@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::merge::{Lww, MergePolicy};
-use crate::state::{Path, PathBuf, SharedState, Timing};
+use crate::state::{Path, PathBuf, RuleInfo, SharedState, Timing};
 
 /// The index of a shared field in [`SharedState::FIELDS`].
 pub type FieldId = usize;
@@ -20,6 +20,14 @@ pub struct FieldInfo {
     pub read_only: bool,
     /// When a client sends it.
     pub timing: Timing,
+    /// The field's type as the struct spells it.
+    pub type_name: &'static str,
+    /// Other names that are understood.
+    pub aliases: &'static [&'static str],
+    /// What has to hold of the value, beside its type.
+    pub rules: &'static [RuleInfo],
+    /// The field's documentation.
+    pub docs: &'static str,
     /// The fields inside, if updates can address them. A function, so that a struct may nest itself.
     pub parts: Option<fn() -> &'static [FieldInfo]>,
 }
@@ -28,13 +36,51 @@ impl FieldInfo {
     /// A field that anyone may write and that is sent at once.
     #[must_use]
     pub const fn new(name: &'static str, policy: &'static str) -> Self {
-        Self { name, policy, read_only: false, timing: Timing::IMMEDIATE, parts: None }
+        Self {
+            name,
+            policy,
+            read_only: false,
+            timing: Timing::IMMEDIATE,
+            type_name: "",
+            aliases: &[],
+            rules: &[],
+            docs: "",
+            parts: None,
+        }
     }
 
     /// The same field, written by the server only.
     #[must_use]
     pub const fn read_only(mut self) -> Self {
         self.read_only = true;
+        self
+    }
+
+    /// The same field, with its type as the struct spells it.
+    #[must_use]
+    pub const fn type_name(mut self, type_name: &'static str) -> Self {
+        self.type_name = type_name;
+        self
+    }
+
+    /// The same field, with other names that are understood.
+    #[must_use]
+    pub const fn aliases(mut self, aliases: &'static [&'static str]) -> Self {
+        self.aliases = aliases;
+        self
+    }
+
+    /// The same field, with rules.
+    #[must_use]
+    pub const fn rules(mut self, rules: &'static [RuleInfo]) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// The same field, with its documentation.
+    #[must_use]
+    pub const fn docs(mut self, docs: &'static str) -> Self {
+        self.docs = docs;
         self
     }
 

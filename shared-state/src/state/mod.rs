@@ -4,18 +4,22 @@
 //! handles. Everything here is a pure function of its arguments; replica, authority and handles are written
 //! against this module and never against a concrete struct.
 
+mod about;
 pub(crate) mod field;
 mod live;
 mod path;
 pub mod rules;
 mod timing;
+mod value;
 mod wire;
 
+pub use about::{About, RuleInfo};
 pub use field::{Field, FieldId, FieldInfo};
 pub use live::{Live, ServerLive, Within};
 pub use path::{Path, PathBuf};
 pub use rules::Invalid;
 pub use timing::Timing;
+pub use value::Value;
 pub(crate) use wire::canonical_update;
 pub use wire::{EncodedUpdate, UpdateError, UpdateErrorKind, WireUpdate, decode_update, encode_update};
 #[doc(hidden)]
@@ -56,6 +60,8 @@ pub trait SharedState: Clone + Serialize + DeserializeOwned + Send + Sync + 'sta
     const NAME: &'static str;
     /// The shared fields in declaration order; a [`FieldId`] is an index into it.
     const FIELDS: &'static [FieldInfo];
+    /// What is known of the struct at run time, to be printed or written.
+    const ABOUT: About = About::of::<Self>();
     /// Whether [`check_rule`](Self::check_rule) can refuse a state (here or in a nested struct).
     const HAS_RULE: bool;
 

@@ -12,6 +12,9 @@ pub struct Path<'a> {
 }
 
 impl<'a> Path<'a> {
+    /// Nothing is left: the update lands here.
+    pub const END: Self = Self { rest: None };
+
     /// A path as it is on the wire.
     #[must_use]
     pub const fn new(text: &'a str) -> Self {

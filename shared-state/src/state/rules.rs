@@ -94,10 +94,84 @@ length_is_len! {
     [T, S] HashSet<T, S>;
 }
 
+/// What `validate(length(bytes, ..))` and `validate(length(chars, ..))` count: a text.
+///
+/// # Errors
+/// The length is outside the bounds.
+pub fn text_length<T: Textual>(
+    value: &T,
+    bytes: bool,
+    min: Option<usize>,
+    max: Option<usize>,
+) -> Result<(), Invalid> {
+    match value.text() {
+        Some(text) if bytes => within(text.len(), " bytes", min, max),
+        Some(text) => within(text.chars().count(), " characters", min, max),
+        None => Ok(()),
+    }
+}
+
+/// What `validate(inner(..))` looks into: a collection of items, or an option.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no items for `validate(inner(..))` to check",
+    note = "inner works on vectors, arrays, sets, the values of maps, and options"
+)]
+pub trait Items {
+    /// What the rules inside speak of.
+    type Item;
+
+    /// Visits the items up to the first error; an item goes by its index, a map's value by its key's place.
+    ///
+    /// # Errors
+    /// The first that `check` returns.
+    fn each_item(&self, check: impl FnMut(&Self::Item) -> Result<(), Invalid>) -> Result<(), Invalid>;
+}
+
+macro_rules! items {
+    ($([$($generics:tt)*] $type:ty, $item:ty, $iter:ident;)*) => {$(
+        impl<$($generics)*> Items for $type {
+            type Item = $item;
+            fn each_item(&self, check: impl FnMut(&$item) -> Result<(), Invalid>) -> Result<(), Invalid> {
+                self.$iter().try_for_each(check)
+            }
+        }
+    )*};
+}
+
+items! {
+    [T] Option<T>, T, iter;
+    [T] Vec<T>, T, iter;
+    [T, const N: usize] [T; N], T, iter;
+    [T] std::collections::VecDeque<T>, T, iter;
+    [T] BTreeSet<T>, T, iter;
+    [T, S] HashSet<T, S>, T, iter;
+    [K, V] BTreeMap<K, V>, V, values;
+    [K, V, S] HashMap<K, V, S>, V, values;
+}
+
+/// `validate(inner(..))`: the rules hold for each item.
+///
+/// # Errors
+/// The first rule that does not hold, and the item's place.
+pub fn inner<T: Items>(
+    value: &T,
+    mut check: impl FnMut(&T::Item) -> Result<(), Invalid>,
+) -> Result<(), Invalid> {
+    let mut place = 0_usize;
+    value.each_item(|item| {
+        place += 1;
+        check(item).map_err(|mut invalid| {
+            invalid.message = format!("item {place}: {}", invalid.message);
+            invalid
+        })
+    })
+}
+
 /// What `validate(pattern(..))` matches: a text; nothing of `None`.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a text for `validate(pattern(..))` to match",
-    note = "pattern works on strings and options of strings"
+    message = "`{Self}` is not a text, and this rule is about texts",
+    note = "`pattern(..)` and a `length(..)` in `chars` or `bytes` work on strings and options of strings; the length of \
+            a collection is counted in `items`"
 )]
 pub trait Textual {
     /// The text, if there is one.
@@ -148,13 +222,16 @@ ranged!(i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize f32 f64);
 /// # Errors
 /// The length is outside the bounds.
 pub fn length<T: Length + ?Sized>(value: &T, min: Option<usize>, max: Option<usize>) -> Result<(), Invalid> {
-    let Some(found) = value.length() else { return Ok(()) };
+    value.length().map_or(Ok(()), |found| within(found, "", min, max))
+}
+
+fn within(found: usize, unit: &str, min: Option<usize>, max: Option<usize>) -> Result<(), Invalid> {
     match (min, max) {
         (Some(min), _) if found < min => {
-            Err(Invalid::new("length", format!("length is {found}, expected at least {min}")))
+            Err(Invalid::new("length", format!("length is {found}{unit}, expected at least {min}")))
         }
         (_, Some(max)) if found > max => {
-            Err(Invalid::new("length", format!("length is {found}, expected at most {max}")))
+            Err(Invalid::new("length", format!("length is {found}{unit}, expected at most {max}")))
         }
         _ => Ok(()),
     }

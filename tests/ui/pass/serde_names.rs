@@ -10,7 +10,7 @@ struct Document {
     title: String,
     #[serde(rename(serialize = "b", deserialize = "b"), alias = "body", alias = "b")]
     body_text: String,
-    #[shared(rename = "wire")]
+    #[serde(rename = "wire")]
     other: u8,
 }
 

@@ -9,8 +9,6 @@ struct Document {
     body: String,
     #[shared(map)]
     votes: u8,
-    #[shared(merge = Mine)]
-    mine: u8,
 }
 
 fn main() {}

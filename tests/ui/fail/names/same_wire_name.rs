@@ -4,7 +4,7 @@ use shared_state::SharedState;
 #[derive(Clone, Serialize, Deserialize, SharedState)]
 struct Document {
     title: String,
-    #[shared(rename = "title")]
+    #[serde(rename = "title")]
     heading: String,
     #[serde(alias = "heading")]
     head: String,

@@ -2,8 +2,10 @@ use serde::{Deserialize, Serialize};
 use shared_state::SharedState;
 
 #[derive(Clone, Serialize, Deserialize, SharedState)]
-struct Document<T, const N: usize> {
-    value: T,
+struct Document {
+    title: String,
+    #[serde(alias = "title")]
+    heading: String,
 }
 
 fn main() {}

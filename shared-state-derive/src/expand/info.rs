@@ -1,0 +1,45 @@
+//! What is known of a field at run time, all of it constant.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use super::{docs, rules};
+use crate::model::{Field, Policy, Timing};
+
+pub(super) fn of(field: &Field) -> TokenStream {
+    let wire = &field.wire;
+    let policy = field.policy("NAME");
+    let read_only = field.read_only.then(|| quote!(.read_only()));
+    let timing = match field.timing {
+        Timing::Immediate => TokenStream::new(),
+        Timing::Debounce { wait, max_wait } => quote!(.timing(__state::Timing::debounce(#wait, #max_wait))),
+        Timing::Throttle { every } => quote!(.timing(__state::Timing::throttle(#every))),
+    };
+    let parts = (field.policy == Policy::Nested).then(|| {
+        let ty = &field.ty;
+        quote!(.parts(|| <#ty as __state::SharedState>::FIELDS))
+    });
+    let ty = spelled_type(&field.ty);
+    let aliases = (!field.aliases.is_empty()).then(|| {
+        let aliases = &field.aliases;
+        quote!(.aliases(&[#(#aliases),*]))
+    });
+    let rules = (!field.rules.is_empty()).then(|| {
+        let rules = field.rules.iter().map(rules::described);
+        quote!(.rules(&[#(#rules),*]))
+    });
+    let prose = docs::prose(field);
+    let prose_of = (!prose.is_empty()).then(|| quote!(.docs(#prose)));
+    quote! {
+        __state::FieldInfo::new(#wire, #policy).type_name(#ty) #read_only #timing #aliases #rules #prose_of #parts
+    }
+}
+
+/// A type as it is usually spelled.
+fn spelled_type(ty: &TokenStream) -> String {
+    let mut text = docs::spelled(ty);
+    for (tight, loose) in [(",", ", "), (";", "; "), ("->", " -> ")] {
+        text = text.replace(tight, loose);
+    }
+    text.replace("::<", "<")
+}

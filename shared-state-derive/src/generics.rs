@@ -1,0 +1,113 @@
+//! The struct's generic parameters, in the forms the generated items and implementations need.
+
+use std::collections::BTreeSet;
+
+use proc_macro2::{Ident, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
+use syn::{GenericParam, WherePredicate};
+
+use crate::model::{Field, Policy};
+
+/// The parameters of a struct, and what must hold for them.
+pub(crate) struct Generics {
+    /// `T: Bound, const N: usize,`: to be declared.
+    pub(crate) params: TokenStream,
+    /// `T, N,`: to be passed on.
+    pub(crate) args: TokenStream,
+    /// What must hold for the items beside the struct to be well formed: `where ..`, or nothing.
+    pub(crate) on_items: TokenStream,
+    /// What must hold for the struct to be a shared state: `where ..`, or nothing.
+    pub(crate) on_impls: TokenStream,
+}
+
+impl Generics {
+    pub(crate) fn new(mut generics: syn::Generics, fields: &[Field], krate: &TokenStream) -> Self {
+        let names: BTreeSet<_> = names(&generics).map(Ident::to_string).collect();
+        let types: Vec<_> = generics.type_params().map(|param| param.ident.clone()).collect();
+        let own: Vec<WherePredicate> = generics
+            .where_clause
+            .take()
+            .map(|clause| clause.predicates.into_iter().collect())
+            .unwrap_or_default();
+        let mut args = TokenStream::new();
+        for param in &mut generics.params {
+            match param {
+                GenericParam::Type(param) => {
+                    param.default = None;
+                    let ident = &param.ident;
+                    args.extend(quote!(#ident,));
+                }
+                GenericParam::Const(param) => {
+                    param.default = None;
+                    let ident = &param.ident;
+                    args.extend(quote!(#ident,));
+                }
+                GenericParam::Lifetime(_) => {}
+            }
+        }
+        let params = generics.params.iter().map(|param| quote!(#param,)).collect();
+        let of_fields: Vec<_> = fields
+            .iter()
+            .filter(|field| mentions(field.ty.clone(), &|ident| names.contains(&ident.to_string())))
+            .filter_map(|field| {
+                let Field { ty, policy_type, .. } = field;
+                match field.policy {
+                    Policy::Lww => None,
+                    Policy::Counter => Some(quote!(#ty: #krate::merge::Number,)),
+                    Policy::Nested => Some(quote!(#ty: #krate::SharedState,)),
+                    Policy::Own => Some(quote!(#policy_type: #krate::merge::MergePolicy<#ty>,)),
+                }
+            })
+            .collect();
+        let clause = |predicates: TokenStream| match predicates.is_empty() {
+            true => TokenStream::new(),
+            false => quote!(where #predicates),
+        };
+        Self {
+            params,
+            args,
+            on_items: clause(quote!(#(#own,)* #(#of_fields)*)),
+            on_impls: clause(quote!(#(#own,)* #(#of_fields)* #(#types: #krate::state::Value,)*)),
+        }
+    }
+
+    /// `<'de, T: Bound, S: Serializer>`: the parameters between others, or nothing.
+    pub(crate) fn declared(&self, before: TokenStream, after: TokenStream) -> TokenStream {
+        angle(&before, &self.params, &after)
+    }
+
+    /// `<T, L>`: the arguments and others, or nothing.
+    pub(crate) fn passed(&self, after: TokenStream) -> TokenStream {
+        angle(&TokenStream::new(), &self.args, &after)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.args.is_empty()
+    }
+}
+
+fn angle(before: &TokenStream, own: &TokenStream, after: &TokenStream) -> TokenStream {
+    let inside = quote!(#before #own #after);
+    match inside.is_empty() {
+        true => inside,
+        false => quote!(<#inside>),
+    }
+}
+
+/// The names of the type and const parameters.
+pub(crate) fn names(generics: &syn::Generics) -> impl Iterator<Item = &Ident> {
+    generics.params.iter().filter_map(|param| match param {
+        GenericParam::Type(param) => Some(&param.ident),
+        GenericParam::Const(param) => Some(&param.ident),
+        GenericParam::Lifetime(_) => None,
+    })
+}
+
+/// Whether any identifier in `tokens` is one that is looked for.
+pub(crate) fn mentions(tokens: impl ToTokens, wanted: &impl Fn(&Ident) -> bool) -> bool {
+    tokens.into_token_stream().into_iter().any(|tree| match tree {
+        TokenTree::Ident(ident) => wanted(&ident),
+        TokenTree::Group(group) => mentions(group.stream(), wanted),
+        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+    })
+}

@@ -1,0 +1,87 @@
+//! Last writer wins, for a field that serde is told to write in another way than its type does.
+
+use std::fmt::Debug;
+use std::marker::PhantomData;
+
+use serde::{Deserializer, Serializer};
+
+use crate::merge::{MergePolicy, Track, whole};
+use crate::state::{Path, PathBuf, UpdateError};
+
+/// How a value is written and read: the functions of `#[serde(with = "..")]`, as a type.
+pub trait Codec<T>: 'static {
+    /// Writes a value.
+    ///
+    /// # Errors
+    /// What the serializer or the function reports.
+    fn serialize<S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error>;
+
+    /// Reads a value.
+    ///
+    /// # Errors
+    /// What the deserializer or the function reports.
+    fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error>;
+}
+
+/// As [`Lww`](crate::merge::Lww), written by `C`.
+#[derive(Clone, Copy, Debug)]
+pub struct Coded<C>(PhantomData<fn() -> C>);
+
+impl<T, C> MergePolicy<T> for Coded<C>
+where
+    T: Clone + PartialEq + Debug + Send + Sync + 'static,
+    C: Codec<T>,
+{
+    type Op = T;
+
+    const NAME: &'static str = "set";
+
+    fn set(value: T) -> T {
+        value
+    }
+
+    fn apply(value: &mut T, op: T) -> T {
+        std::mem::replace(value, op)
+    }
+
+    fn diff(old: &T, new: &T, each: &mut dyn FnMut(T)) {
+        if old != new {
+            each(new.clone());
+        }
+    }
+
+    fn hides(_pending: &T, _remote: &T) -> bool {
+        true
+    }
+
+    fn coalesce(earlier: &mut T, later: &T) -> bool {
+        earlier.clone_from(later);
+        true
+    }
+
+    fn delta(value: &T, track: &Track, since: u64, each: &mut dyn FnMut(T)) {
+        if track.changed() > since {
+            each(value.clone());
+        }
+    }
+
+    fn address(_op: &T, _path: &mut PathBuf) -> Option<&'static str> {
+        None
+    }
+
+    fn encode<S: Serializer>(op: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        C::serialize(op, serializer)
+    }
+
+    fn decode<'de, D: Deserializer<'de>>(
+        path: Path<'_>,
+        op: Option<&str>,
+        value: D,
+    ) -> Result<T, UpdateError> {
+        whole(<Self as MergePolicy<T>>::NAME, path)?;
+        match op {
+            None => C::deserialize(value).map_err(|error| UpdateError::wrong_type(&error)),
+            Some(op) => Err(UpdateError::unknown_op(<Self as MergePolicy<T>>::NAME, op)),
+        }
+    }
+}

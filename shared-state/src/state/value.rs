@@ -1,0 +1,19 @@
+//! What a field's type has to be.
+
+use std::fmt::Debug;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A value that can be shared as a whole: it can be copied, compared, shown, written and read.
+///
+/// Implemented for every type that has the traits; there is nothing to implement by hand.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the type of a shared field",
+    label = "lacks a trait that shared fields need",
+    note = "write `#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]` above `{Self}`, or \
+            `#[serde(skip)]` above the field if it is not to be shared"
+)]
+pub trait Value: Clone + PartialEq + Debug + Serialize + DeserializeOwned + Send + Sync + 'static {}
+
+impl<T: Clone + PartialEq + Debug + Serialize + DeserializeOwned + Send + Sync + 'static> Value for T {}

@@ -1,0 +1,113 @@
+//! What a struct says of itself at run time, and the rules that go by units and items.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use shared_state::SharedState;
+use shared_state::state::{About, RuleInfo};
+
+const MOST: usize = 3;
+
+fn calm(text: &str) -> Result<(), &'static str> {
+    if text.contains('!') { Err("calm down") } else { Ok(()) }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, SharedState)]
+#[serde(rename_all = "camelCase")]
+struct Page {
+    /// What everybody sees first.
+    ///
+    /// And more.
+    #[shared(debounce = "300ms", validate(length(chars, max = 4), custom = calm))]
+    main_title: String,
+    #[shared(validate(length(bytes, max = 4)))]
+    #[serde(alias = "nick")]
+    short_name: Option<String>,
+    #[shared(validate(length(items, min = 1, max = MOST), inner(length(max = 2), pattern("^[a-z]*$"), custom = calm)))]
+    tags: Vec<String>,
+    #[shared(validate(inner(inner(range(min = 1, max = 9)))))]
+    grades: BTreeMap<String, Option<u8>>,
+    #[shared(nested, read_only)]
+    layout: Layout,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, SharedState)]
+struct Layout {
+    #[shared(counter, throttle = "50ms")]
+    redraws: i64,
+}
+
+#[test]
+fn a_struct_is_described_for_people() {
+    const ABOUT: About = Page::ABOUT;
+    assert_eq!(
+        ABOUT.to_string(),
+        "Page\n  \
+         mainTitle: String (set, debounced 300ms to 3s) [length ..=4 chars] [checked by calm] -- What everybody sees first.\n  \
+         shortName: Option<String> (set, also nick) [length ..=4 bytes]\n  \
+         tags: Vec<String> (set) [length 1..=MOST items] [each item: [length ..=2] [pattern ^[a-z]*$] [checked by calm]]\n  \
+         grades: BTreeMap<String, Option<u8>> (set) [each item: [each item: [range 1..=9]]]\n  \
+         layout: Layout (nested, read only)\n    \
+         redraws: i64 (counter, throttled 50ms)"
+    );
+}
+
+#[test]
+fn a_struct_is_described_for_programs() {
+    assert_eq!(
+        serde_json::to_value(Page::ABOUT).unwrap(),
+        json!({ "name": "Page", "fields": [
+            {
+                "name": "mainTitle", "type": "String", "policy": "set", "debounce_ms": 300, "max_wait_ms": 3000,
+                "rules": [{ "rule": "length", "unit": "chars", "max": "4" }, { "custom": "calm" }],
+                "docs": "What everybody sees first.\n\nAnd more.",
+            },
+            {
+                "name": "shortName", "type": "Option<String>", "policy": "set", "aliases": ["nick"],
+                "rules": [{ "rule": "length", "unit": "bytes", "max": "4" }],
+            },
+            {
+                "name": "tags", "type": "Vec<String>", "policy": "set",
+                "rules": [
+                    { "rule": "length", "unit": "items", "min": "1", "max": "MOST" },
+                    { "inner": [{ "rule": "length", "max": "2" }, { "pattern": "^[a-z]*$" }, { "custom": "calm" }] },
+                ],
+            },
+            {
+                "name": "grades", "type": "BTreeMap<String, Option<u8>>", "policy": "set",
+                "rules": [{ "inner": [{ "inner": [{ "rule": "range", "min": "1", "max": "9" }] }] }],
+            },
+            {
+                "name": "layout", "type": "Layout", "policy": "nested", "read_only": true,
+                "fields": [{ "name": "redraws", "type": "i64", "policy": "counter", "throttle_ms": 50 }],
+            },
+        ]})
+    );
+    let rules = Page::FIELDS[Page::GRADES.id()].rules;
+    assert_eq!(
+        rules,
+        [RuleInfo::Inner(&[RuleInfo::Inner(&[RuleInfo::Range { min: Some("1"), max: Some("9") }])])]
+    );
+}
+
+#[test]
+fn lengths_have_units_and_items_have_rules() {
+    let check = |update: PageUpdate| {
+        let mut page = Page { tags: vec![String::new()], ..Page::default() };
+        page.apply(update.clone());
+        page.check(&update).map_err(|invalid| invalid.to_string())
+    };
+    let refused = |update, message: &str| assert_eq!(check(update), Err(message.to_owned()));
+    assert_eq!(check(Page::MAIN_TITLE.set("ÄÖÜß".into())), Ok(()));
+    refused(Page::MAIN_TITLE.set("ÄÖÜßx".into()), "mainTitle: length is 5 characters, expected at most 4");
+    assert_eq!(check(Page::SHORT_NAME.set(None)), Ok(()));
+    refused(Page::SHORT_NAME.set(Some("ÄÖÜ".into())), "shortName: length is 6 bytes, expected at most 4");
+    refused(Page::TAGS.set(vec![]), "tags: length is 0, expected at least 1");
+    refused(Page::TAGS.set(vec!["a".into(), "abc".into()]), "tags: item 2: length is 3, expected at most 2");
+    refused(Page::TAGS.set(vec!["A".into()]), "tags: item 1: expected a text that matches `^[a-z]*$`");
+    let grades = |grade| Page::GRADES.set(BTreeMap::from([("a".into(), None), ("b".into(), grade)]));
+    assert_eq!(check(grades(Some(9))), Ok(()));
+    refused(grades(Some(10)), "grades: item 2: item 1: value is 10, expected at most 9");
+}

@@ -1,0 +1,17 @@
+use serde::{Deserialize, Serialize};
+use shared_state::SharedState;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, SharedState)]
+struct Document {
+    title: String,
+    font_size: u8,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, SharedState)]
+struct Game {
+    score: u8,
+}
+
+fn main() {
+    let _ = DocumentPatch::new().titel("Plans");
+}
