@@ -40,15 +40,19 @@ impl Hook {
     /// # Panics
     /// If it is not JSON text, or the connection is gone.
     pub async fn next(&mut self) -> Value {
-        loop {
-            match soon("a frame", self.socket.next()).await {
-                Some(Ok(Message::Text(text))) => {
-                    return serde_json::from_str(&text).expect("a frame is JSON");
+        // As a whole: the server asks for signs of life meanwhile.
+        soon("a frame", async {
+            loop {
+                match self.socket.next().await {
+                    Some(Ok(Message::Text(text))) => {
+                        return serde_json::from_str(&text).expect("a frame is JSON");
+                    }
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    other => panic!("expected a frame, found {other:?}"),
                 }
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                other => panic!("expected a frame, found {other:?}"),
             }
-        }
+        })
+        .await
     }
 
     /// The payload of the next frame, which must have this type and room.

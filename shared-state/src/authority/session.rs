@@ -1,6 +1,7 @@
 //! Sessions: who is in the room, what each has been sent, and how a slow one is brought up to date.
 
-use crate::authority::{After, Authority};
+use crate::authority::typed::{field_of, push_string, read_updates};
+use crate::authority::{After, Authority, RoomState};
 use crate::protocol::{ClientId, Code, Frame, Outcome, Reject, Resume, server};
 
 /// One connection's stay in one room.
@@ -146,7 +147,7 @@ impl<O: Outbox> Authority<O> {
                 let mut updates = String::new();
                 self.state.write_delta(since, &mut updates);
                 let fields = self.state.touched(&updates);
-                write_fields(&*self.state, &fields, &mut text);
+                write_fields(&fields, |field, out| self.state.write_field(field, out), &mut text);
             }
             (None, _) => self.state.write_data(&mut text),
         }
@@ -268,31 +269,42 @@ impl Encoded<'_> {
         self.v1.get_or_insert_with(|| server::change(self.room, self.version, self.from, self.updates))
     }
 
-    /// The hook knows only whole fields: plain sets pass as they are, other operations as the field's value.
-    fn hook(&mut self, state: &dyn crate::authority::RoomState) -> &Frame {
+    /// The hook knows only whole fields: plain sets pass as their author wrote them, other operations as the
+    /// field's value. That one is the head's, which may be ahead of what is durable.
+    fn hook(&mut self, state: &dyn RoomState) -> &Frame {
         self.hook.get_or_insert_with(|| {
+            // It was read when it was accepted.
+            let updates = read_updates(self.updates).unwrap_or_default();
             let fields = state.touched(self.updates);
+            let value = |field: &str, out: &mut String| match updates
+                .iter()
+                .rev()
+                .find(|update| field_of(&update.key) == field)
+            {
+                Some(set) if set.op.is_none() && !set.key.contains('/') => out.push_str(set.value.get()),
+                _ => state.write_field(field, out),
+            };
             if let [field] = &fields[..] {
-                let mut value = String::new();
-                state.write_field(field, &mut value);
-                return server::hook_update(self.room, field, &value, self.version);
+                let mut text = String::new();
+                value(field, &mut text);
+                return server::hook_update(self.room, field, &text, self.version);
             }
             let mut data = String::new();
-            write_fields(state, &fields, &mut data);
+            write_fields(&fields, value, &mut data);
             server::hook_merge(self.room, &data, self.version)
         })
     }
 }
 
-fn write_fields(state: &dyn crate::authority::RoomState, fields: &[String], out: &mut String) {
+fn write_fields(fields: &[String], value: impl Fn(&str, &mut String), out: &mut String) {
     out.push('{');
     for (index, field) in fields.iter().enumerate() {
         if index > 0 {
             out.push(',');
         }
-        super::typed::push_string(out, field);
+        push_string(out, field);
         out.push(':');
-        state.write_field(field, out);
+        value(field, out);
     }
     out.push('}');
 }

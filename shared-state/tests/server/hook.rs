@@ -5,6 +5,7 @@ use shared_state::server::Server;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::client::{Client, start};
+use crate::observed::{Mode, observed};
 
 #[tokio::test]
 async fn a_transcript_of_two_hooks_and_a_v1_client() {
@@ -37,6 +38,28 @@ async fn a_transcript_of_two_hooks_and_a_v1_client() {
     let update = json!({"key": "title", "value": "y", "version": 3});
     assert_eq!(first.expect("state:update").await, update);
     assert_eq!(second.expect("state:update").await, update);
+}
+
+#[tokio::test]
+async fn g2_a_hook_is_told_the_value_of_the_version_and_none_that_is_not_durable_yet() {
+    let (store, mut observer) = observed();
+    let (_server, address) = start(Server::builder().untyped_rooms(true).store(store)).await;
+    let mut hook = Client::hook(address).await;
+    hook.send(json!({"type": "state:sync:request", "room": "a", "payload": {}})).await;
+    hook.ping().await;
+    let mut ann = Client::new(address, "ann").await;
+    ann.join("a").await;
+    assert_eq!(observer.next().await, "load a");
+    observer.mode.send_replace(Mode::Hold);
+    for seq in 1..=2 {
+        ann.set("a", seq, 0, "n", json!(seq)).await;
+        assert_eq!(observer.next().await, format!("append a {seq}"));
+    }
+    observer.mode.send_replace(Mode::Pass);
+    for version in 1..=2 {
+        let update = json!({"key": "n", "value": version, "version": version});
+        assert_eq!(hook.expect("state:update").await, update);
+    }
 }
 
 #[tokio::test]
