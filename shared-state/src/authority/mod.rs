@@ -18,19 +18,20 @@ mod submit;
 mod typed;
 mod untyped;
 
-pub use record::{LoadError, RoomLog};
+pub use record::LoadError;
 pub use session::{Dialect, Outbox, SessionId};
 pub use state::{RoomState, Writer};
-pub use submit::{Append, Author, Change, Submitted};
+pub use submit::{Append, Author, Submitted};
 pub use typed::{Rules, Typed};
 pub use untyped::Untyped;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use crate::protocol::{Limits, Reject};
+use crate::protocol::{Limits, Outcome};
 
 use clients::ClientTable;
+use record::RoomLog;
 use session::Session;
 
 /// An accepted change on its way to the store.
@@ -45,12 +46,11 @@ struct InFlight {
 
 /// Something that waits for a version to be durable.
 enum After {
-    /// A refusal, kept in the order of the client's changes.
-    Refuse(SessionId, u64, Reject),
+    /// The answer to a change: a refusal, kept in the order of the client's changes, or what is said again of a
+    /// change that was sent again while it was on its way.
+    Answer(SessionId, u64, Outcome),
     /// The state or delta a session was promised.
     Bring(SessionId, session::Bring),
-    /// The answer to a change that was sent again while it was on its way.
-    Repeat(SessionId, u64),
 }
 
 /// One room. `O` is where frames for a session go.

@@ -2,8 +2,9 @@
 //!
 //! An entry is `{"c": client, "s": sequence, "u": updates}`; `c` and `s` are absent where there is no client to
 //! answer. The first entry of a typed room also has `i`, the state the room began with, so that a program that
-//! later begins its rooms otherwise does not change the history of this one. A snapshot holds the data, the versions that last changed each path, and the table of answers, so
-//! that a room opens as it was closed: it makes the same deltas and recognises the same repeats.
+//! later begins its rooms otherwise does not change the history of this one. A snapshot holds the data, the
+//! versions that last changed each path, and the table of answers, so that a room opens as it was closed: it makes
+//! the same deltas and recognises the same repeats.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,9 +14,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::authority::typed::{self, push_string};
+use crate::authority::typed;
 use crate::authority::{Author, Authority, Outbox, RoomState, Writer};
-use crate::protocol::{ClientId, Limits, Outcome};
+use crate::protocol::{ClientId, Limits, Outcome, push_string};
 
 /// The format of snapshots; another number is refused.
 const FORMAT: u32 = 1;
@@ -91,7 +92,7 @@ pub struct LoadError {
 
 /// How much log there is since the last snapshot.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct RoomLog {
+pub(super) struct RoomLog {
     entries: u64,
     bytes: usize,
     snapshot: usize,

@@ -1,8 +1,8 @@
 //! Sessions: who is in the room, what each has been sent, and how a slow one is brought up to date.
 
-use crate::authority::typed::{field_of, push_string, read_updates};
+use crate::authority::typed::{field_of, read_updates, touched};
 use crate::authority::{After, Authority, RoomState};
-use crate::protocol::{ClientId, Code, Frame, Outcome, Reject, Resume, server};
+use crate::protocol::{ClientId, Code, Frame, Outcome, Reject, Resume, push_string, server};
 
 /// One connection's stay in one room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -146,7 +146,7 @@ impl<O: Outbox> Authority<O> {
             (Some(since), Dialect::Hook) => {
                 let mut updates = String::new();
                 self.state.write_delta(since, &mut updates);
-                let fields = self.state.touched(&updates);
+                let fields = touched(&updates);
                 write_fields(&fields, |field, out| self.state.write_field(field, out), &mut text);
             }
             (None, _) => self.state.write_data(&mut text),
@@ -257,9 +257,10 @@ impl<O: Outbox> Authority<O> {
 
     /// Refuses a change, after the answers to the changes before it.
     pub(super) fn refuse(&mut self, id: SessionId, seq: u64, reject: Reject) {
+        let outcome = Outcome::Rejected(reject);
         match self.in_flight.back_mut() {
-            Some(last) => last.after.push(After::Refuse(id, seq, reject)),
-            None => self.answer(id, seq, &Outcome::Rejected(reject)),
+            Some(last) => last.after.push(After::Answer(id, seq, outcome)),
+            None => self.answer(id, seq, &outcome),
         }
     }
 }
@@ -275,7 +276,7 @@ impl Encoded<'_> {
         self.hook.get_or_insert_with(|| {
             // It was read when it was accepted.
             let updates = read_updates(self.updates).unwrap_or_default();
-            let fields = state.touched(self.updates);
+            let fields = touched(self.updates);
             let value = |field: &str, out: &mut String| match updates
                 .iter()
                 .rev()

@@ -41,9 +41,6 @@ pub trait RoomState: Any + Send {
     /// Appends the updates since `since` as a JSON array. Costs what changed.
     fn write_delta(&self, since: u64, out: &mut String);
 
-    /// The names of the fields that `updates`, an accepted change, touched: each once.
-    fn touched(&self, updates: &str) -> Vec<String>;
-
     /// Appends one field's value as JSON; `null` if there is none.
     fn write_field(&self, key: &str, out: &mut String);
 

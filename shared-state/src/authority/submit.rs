@@ -57,15 +57,6 @@ pub struct Append {
     pub entry: Bytes,
 }
 
-/// A change as it came in.
-#[derive(Clone, Debug)]
-pub struct Change<'a> {
-    /// Who made it.
-    pub author: Author,
-    /// A JSON array of updates.
-    pub updates: &'a str,
-}
-
 /// What became of a submitted change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
@@ -92,7 +83,7 @@ impl<O: Outbox> Authority<O> {
                     Some(ahead) => {
                         let waiting = usize::try_from(ahead).ok().and_then(|at| self.in_flight.get_mut(at));
                         if let Some(waiting) = waiting {
-                            waiting.after.push(After::Repeat(session, seq));
+                            waiting.after.push(After::Answer(session, seq, Outcome::Accepted(version)));
                         }
                     }
                     None => self.answer(session, seq, &Outcome::Accepted(version)),
@@ -112,9 +103,8 @@ impl<O: Outbox> Authority<O> {
             }
             Known::New => {
                 let author = Author::Client { session, client: client.clone(), seq };
-                let verdict = self
-                    .check_base(change)
-                    .and_then(|()| self.accept(Change { author, updates: change.updates.get() }));
+                let verdict =
+                    self.check_base(change).and_then(|()| self.accept(author, change.updates.get()));
                 match verdict {
                     Ok(append) => {
                         self.clients.note(&client, seq, Outcome::Accepted(append.version));
@@ -133,7 +123,7 @@ impl<O: Outbox> Authority<O> {
     /// Takes a change of a client that speaks the hook's dialect.
     pub fn submit_hook(&mut self, session: SessionId, updates: &str) -> Submitted {
         let Some(client) = self.client(session).cloned() else { return Submitted::Answered };
-        match self.accept(Change { author: Author::Hook { session, client }, updates }) {
+        match self.accept(Author::Hook { session, client }, updates) {
             Ok(append) => Submitted::Append(append),
             Err(reject) => {
                 self.refuse(session, 0, reject);
@@ -147,7 +137,7 @@ impl<O: Outbox> Authority<O> {
     /// # Errors
     /// The change is wrong or breaks a rule.
     pub fn submit_server(&mut self, updates: &str) -> Result<Append, Reject> {
-        self.accept(Change { author: Author::Server, updates })
+        self.accept(Author::Server, updates)
     }
 
     /// A transaction's reads must be what they were; a base must be a version there was.
@@ -166,15 +156,16 @@ impl<O: Outbox> Authority<O> {
         Ok(())
     }
 
-    fn accept(&mut self, change: Change<'_>) -> Result<Append, Reject> {
-        self.apply(&change).map_err(shortened)
+    /// Decides a change, whose `updates` are a JSON array, and applies it to the head.
+    fn accept(&mut self, author: Author, updates: &str) -> Result<Append, Reject> {
+        self.apply(author, updates).map_err(shortened)
     }
 
-    fn apply(&mut self, change: &Change<'_>) -> Result<Append, Reject> {
+    fn apply(&mut self, author: Author, updates: &str) -> Result<Append, Reject> {
         if self.head >= MAX_COUNT {
             return Err(Reject::new(Code::Unavailable, "the room has reached the last version there is"));
         }
-        let wire = super::typed::read_updates(change.updates)?;
+        let wire = super::typed::read_updates(updates)?;
         if wire.is_empty() || wire.len() > self.limits.updates {
             let message = format!("a change has 1 to {} updates, found {}", self.limits.updates, wire.len());
             return Err(Reject::new(Code::BadChange, message));
@@ -189,21 +180,16 @@ impl<O: Outbox> Authority<O> {
             self.state.write_data(&mut initial);
             initial
         });
-        let by = match &change.author {
+        let by = match &author {
             Author::Server => Writer::Server,
             author => Writer::Client(author),
         };
         self.state.apply(&wire, by, version)?;
         self.head = version;
-        let updates: Arc<str> = change.updates.into();
-        let entry = record::entry(&change.author, initial.as_deref(), &updates);
+        let updates: Arc<str> = updates.into();
+        let entry = record::entry(&author, initial.as_deref(), &updates);
         self.log.note(entry.len());
-        self.in_flight.push_back(InFlight {
-            version,
-            author: change.author.clone(),
-            updates,
-            after: Vec::new(),
-        });
+        self.in_flight.push_back(InFlight { version, author, updates, after: Vec::new() });
         Ok(Append { version, entry })
     }
 
@@ -223,12 +209,7 @@ impl<O: Outbox> Authority<O> {
             self.tell(done.version, done.author.name(), &done.updates, author);
             for after in done.after {
                 match after {
-                    After::Refuse(session, seq, reject) => {
-                        self.answer(session, seq, &Outcome::Rejected(reject));
-                    }
-                    After::Repeat(session, seq) => {
-                        self.answer(session, seq, &Outcome::Accepted(done.version));
-                    }
+                    After::Answer(session, seq, outcome) => self.answer(session, seq, &outcome),
                     After::Bring(session, bring) => self.brought(session, &bring),
                 }
             }

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::authority::{Author, RoomState, Writer};
 use crate::merge::Track;
-use crate::protocol::{Code, Reject};
+use crate::protocol::{Code, Reject, push_string};
 use crate::state::field::{indices, names};
 use crate::state::{Path, PathBuf, SharedState, UpdateErrorKind, WireUpdate, decode_update, encode_update};
 
@@ -162,10 +162,6 @@ impl<S: SharedState> RoomState for Typed<S> {
         out.push(']');
     }
 
-    fn touched(&self, updates: &str) -> Vec<String> {
-        touched(updates)
-    }
-
     fn write_field(&self, key: &str, out: &mut String) {
         match S::field_named(key) {
             Some(field) => push_field(&self.state, field, out),
@@ -220,10 +216,6 @@ pub(crate) fn touched(updates: &str) -> Vec<String> {
         }
     }
     keys
-}
-
-pub(crate) fn push_string(out: &mut String, text: &str) {
-    out.push_str(&serde_json::to_string(text).unwrap_or_else(|_| "\"\"".to_owned()));
 }
 
 fn push_field<S: SharedState>(state: &S, field: usize, out: &mut String) {

@@ -9,9 +9,8 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use crate::authority::typed::{push_string, touched};
 use crate::authority::{RoomState, Writer};
-use crate::protocol::{Code, Reject};
+use crate::protocol::{Code, Reject, push_string};
 use crate::state::WireUpdate;
 
 /// The state of an untyped room.
@@ -127,10 +126,6 @@ impl RoomState for Untyped {
             out.push('}');
         }
         out.push(']');
-    }
-
-    fn touched(&self, updates: &str) -> Vec<String> {
-        touched(updates)
     }
 
     fn write_field(&self, key: &str, out: &mut String) {

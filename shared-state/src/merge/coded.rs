@@ -5,8 +5,9 @@ use std::marker::PhantomData;
 
 use serde::{Deserializer, Serializer};
 
-use crate::merge::{MergePolicy, Track, whole};
-use crate::state::{Path, PathBuf, UpdateError};
+use crate::merge::lww::set_as_a_whole;
+use crate::merge::{MergePolicy, whole};
+use crate::state::{Path, UpdateError};
 
 /// How a value is written and read: the functions of `#[serde(with = "..")]`, as a type.
 pub trait Codec<T>: 'static {
@@ -32,42 +33,7 @@ where
     T: Clone + PartialEq + Debug + Send + Sync + 'static,
     C: Codec<T>,
 {
-    type Op = T;
-
-    const NAME: &'static str = "set";
-
-    fn set(value: T) -> T {
-        value
-    }
-
-    fn apply(value: &mut T, op: T) -> T {
-        std::mem::replace(value, op)
-    }
-
-    fn diff(old: &T, new: &T, each: &mut dyn FnMut(T)) {
-        if old != new {
-            each(new.clone());
-        }
-    }
-
-    fn hides(_pending: &T, _remote: &T) -> bool {
-        true
-    }
-
-    fn coalesce(earlier: &mut T, later: &T) -> bool {
-        earlier.clone_from(later);
-        true
-    }
-
-    fn delta(value: &T, track: &Track, since: u64, each: &mut dyn FnMut(T)) {
-        if track.changed() > since {
-            each(value.clone());
-        }
-    }
-
-    fn address(_op: &T, _path: &mut PathBuf) -> Option<&'static str> {
-        None
-    }
+    set_as_a_whole!(T);
 
     fn encode<S: Serializer>(op: &T, serializer: S) -> Result<S::Ok, S::Error> {
         C::serialize(op, serializer)

@@ -2,50 +2,59 @@
 
 use serde::{Deserializer, Serializer};
 
-use crate::merge::{MergePolicy, Track, whole};
-use crate::state::{Path, PathBuf, UpdateError, Value};
+use crate::merge::{MergePolicy, whole};
+use crate::state::{Path, UpdateError, Value};
+
+/// Everything of a policy whose operation is the new value, but how that is written and read.
+macro_rules! set_as_a_whole {
+    ($T:ident) => {
+        type Op = $T;
+
+        const NAME: &'static str = "set";
+
+        fn set(value: $T) -> $T {
+            value
+        }
+
+        fn apply(value: &mut $T, op: $T) -> $T {
+            std::mem::replace(value, op)
+        }
+
+        fn diff(old: &$T, new: &$T, each: &mut dyn FnMut($T)) {
+            if old != new {
+                each(new.clone());
+            }
+        }
+
+        fn hides(_pending: &$T, _remote: &$T) -> bool {
+            true
+        }
+
+        fn coalesce(earlier: &mut $T, later: &$T) -> bool {
+            earlier.clone_from(later);
+            true
+        }
+
+        fn delta(value: &$T, track: &$crate::merge::Track, since: u64, each: &mut dyn FnMut($T)) {
+            if track.changed() > since {
+                each(value.clone());
+            }
+        }
+
+        fn address(_op: &$T, _path: &mut $crate::state::PathBuf) -> Option<&'static str> {
+            None
+        }
+    };
+}
+
+pub(super) use set_as_a_whole;
 
 /// The policy of a field without a policy attribute. An update is the new value itself; it costs the value.
 #[derive(Clone, Copy, Debug)]
 pub struct Lww;
 
 impl<T: Value> MergePolicy<T> for Lww {
-    type Op = T;
-
-    const NAME: &'static str = "set";
-
-    fn set(value: T) -> T {
-        value
-    }
-
-    fn apply(value: &mut T, op: T) -> T {
-        std::mem::replace(value, op)
-    }
-
-    fn diff(old: &T, new: &T, each: &mut dyn FnMut(T)) {
-        if old != new {
-            each(new.clone());
-        }
-    }
-
-    fn hides(_pending: &T, _remote: &T) -> bool {
-        true
-    }
-
-    fn coalesce(earlier: &mut T, later: &T) -> bool {
-        earlier.clone_from(later);
-        true
-    }
-
-    fn delta(value: &T, track: &Track, since: u64, each: &mut dyn FnMut(T)) {
-        if track.changed() > since {
-            each(value.clone());
-        }
-    }
-
-    fn address(_op: &T, _path: &mut PathBuf) -> Option<&'static str> {
-        None
-    }
+    set_as_a_whole!(T);
 
     fn encode<S: Serializer>(op: &T, serializer: S) -> Result<S::Ok, S::Error> {
         op.serialize(serializer)

@@ -3,7 +3,7 @@
 use crate::protocol::Frame;
 
 /// Appends `text` as a JSON string.
-fn string(out: &mut String, text: &str) {
+pub(crate) fn push_string(out: &mut String, text: &str) {
     match serde_json::to_string(text) {
         Ok(quoted) => out.push_str(&quoted),
         // A `str` always has a JSON form.
@@ -19,7 +19,7 @@ fn frame(kind: &str, room: Option<&str>, size: usize, payload: impl FnOnce(&mut 
     out.push('"');
     if let Some(room) = room {
         out.push_str(",\"room\":");
-        string(&mut out, room);
+        push_string(&mut out, room);
     }
     out.push_str(",\"payload\":");
     payload(&mut out);
@@ -34,7 +34,7 @@ macro_rules! put {
 
 /// Frames that a client sends.
 pub mod client {
-    use super::{Frame, frame, string};
+    use super::{Frame, frame, push_string};
     use crate::protocol::Resume;
     use std::fmt::Write as _;
 
@@ -43,7 +43,7 @@ pub mod client {
     pub fn hello(client: &str) -> Frame {
         frame("hello", None, 64, |out| {
             out.push_str("{\"client\":");
-            string(out, client);
+            push_string(out, client);
             out.push('}');
         })
     }
@@ -93,7 +93,7 @@ pub mod client {
                     if index > 0 {
                         out.push(',');
                     }
-                    string(out, key);
+                    push_string(out, key);
                 }
                 out.push(']');
             }
@@ -116,7 +116,7 @@ pub mod client {
 
 /// Frames that the server sends.
 pub mod server {
-    use super::{Frame, frame, string};
+    use super::{Frame, frame, push_string};
     use crate::protocol::{Code, Limits, Outcome, Outcomes, Reject};
     use std::fmt::Write as _;
 
@@ -125,7 +125,7 @@ pub mod server {
     pub fn welcome(id: &str, limits: &Limits) -> Frame {
         frame("welcome", None, 128, |out| {
             out.push_str("{\"id\":");
-            string(out, id);
+            push_string(out, id);
             put!(
                 out,
                 r#","heartbeat":{},"window":{},"frame":{}}}"#,
@@ -195,7 +195,7 @@ pub mod server {
     pub fn change(room: &str, version: u64, from: &str, updates: &str) -> Frame {
         frame("state:change", Some(room), updates.len() + 96, |out| {
             put!(out, "{{\"version\":{version},\"from\":");
-            string(out, from);
+            push_string(out, from);
             put!(out, ",\"updates\":{updates}}}");
         })
     }
@@ -218,10 +218,10 @@ pub mod server {
         put!(out, r#"{{"seq":{seq},"code":"{}""#, reject.code);
         if let Some(field) = &reject.field {
             out.push_str(",\"field\":");
-            string(out, field);
+            push_string(out, field);
         }
         out.push_str(",\"message\":");
-        string(out, &reject.message);
+        push_string(out, &reject.message);
         out.push('}');
     }
 
@@ -239,7 +239,7 @@ pub mod server {
 
     fn error_payload(out: &mut String, code: Code, message: &str) {
         put!(out, r#"{{"code":"{code}","message":"#);
-        string(out, message);
+        push_string(out, message);
         out.push('}');
     }
 
@@ -260,7 +260,7 @@ pub mod server {
     pub fn hook_update(room: &str, key: &str, value: &str, version: u64) -> Frame {
         frame("state:update", Some(room), value.len() + 64, |out| {
             out.push_str("{\"key\":");
-            string(out, key);
+            push_string(out, key);
             put!(out, ",\"value\":{value},\"version\":{version}}}");
         })
     }

@@ -15,6 +15,7 @@ pub use code::{Code, Reject};
 pub use decode::{
     ChangeRequest, ClientMessage, Hello, Outcome, Outcomes, Resume, RoomMessage, ServerMessage, Violation,
 };
+pub(crate) use encode::push_string;
 pub use encode::{client, server};
 pub use envelope::Envelope;
 pub use limits::{Limits, check_depth, check_room_name};
