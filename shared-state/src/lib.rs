@@ -105,6 +105,7 @@
 #[doc(hidden)]
 pub mod __private;
 pub mod authority;
+mod collections;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod merge;
@@ -119,6 +120,7 @@ pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use collections::{Iter as ListIter, List};
 pub use replica::WriteError;
 pub use state::{Field, Invalid, SharedState};
 

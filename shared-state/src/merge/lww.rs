@@ -16,6 +16,10 @@ macro_rules! set_as_a_whole {
             value
         }
 
+        fn whole(op: $T) -> Result<$T, $T> {
+            Ok(op)
+        }
+
         fn apply(value: &mut $T, op: $T) -> $T {
             std::mem::replace(value, op)
         }
@@ -26,8 +30,8 @@ macro_rules! set_as_a_whole {
             }
         }
 
-        fn hides(_pending: &$T, _remote: &$T) -> bool {
-            true
+        fn overlap(_pending: &$T, _remote: &$T) -> $crate::merge::Overlap {
+            $crate::merge::Overlap::Hidden
         }
 
         fn coalesce(earlier: &mut $T, later: &$T) -> bool {

@@ -49,6 +49,10 @@ impl<S: SharedState> Replica<S> {
         if let Some(update) = updates.iter().find(|update| S::read_only(update)) {
             return Err(WriteError::ReadOnly { field: S::FIELDS[S::field(update)].name });
         }
+        let updates = self.expanded(updates);
+        if updates.is_empty() {
+            return self.submit(now, updates, None);
+        }
         let updates = updates.iter().map(both::<S>).collect::<Result<Vec<_>, _>>()?;
         let folded = match (&updates[..], &reads) {
             ([one], None) => self.folded(one)?,
@@ -79,13 +83,36 @@ impl<S: SharedState> Replica<S> {
         }
     }
 
+    /// The updates with those that set whole fields taken for what is different to what the app sees.
+    fn expanded(&mut self, updates: Vec<S::Update>) -> Vec<S::Update> {
+        let mut expanded = Vec::with_capacity(updates.len());
+        let mut inverses = Vec::new();
+        let count = updates.len();
+        for (at, update) in updates.into_iter().enumerate() {
+            let parts = self.view.expand(&update).unwrap_or_else(|| vec![update]);
+            if at + 1 < count {
+                // A later update of the change is written on top of this one.
+                inverses.extend(parts.iter().map(|part| self.view.apply(part.clone())));
+            }
+            expanded.extend(parts);
+        }
+        for inverse in inverses.into_iter().rev() {
+            self.view.apply(inverse);
+        }
+        expanded
+    }
+
     /// Applies a change to the view, if it breaks no rule.
     fn show(&mut self, updates: &[Both<S>]) -> Result<(), WriteError> {
         let mut inverses = Vec::with_capacity(updates.len());
-        for update in updates {
+        let mut verdict = updates.iter().try_for_each(|update| {
+            self.view.admit(&update.typed)?;
             inverses.push(self.view.apply(update.typed.clone()));
+            Ok(())
+        });
+        if verdict.is_ok() {
+            verdict = inverses.iter().try_for_each(|touched| self.view.check(touched));
         }
-        let mut verdict = inverses.iter().try_for_each(|touched| self.view.check(touched));
         if S::HAS_RULE && verdict.is_ok() {
             verdict = self.view.check_rule();
         }
@@ -233,9 +260,9 @@ impl<S: SharedState> Replica<S> {
         let fields = self.forget(&change);
         for &field in &fields {
             self.rebuild(field);
-            self.mark_stale(field);
         }
-        let restored = fields.iter().map(|field| self.view.current(*field)).collect();
+        let restored: Vec<_> = fields.iter().map(|field| self.view.current(*field)).collect();
+        restored.iter().for_each(|update| self.mark_stale(update));
         self.event(Origin::RolledBack, None, None, restored);
         self.answers.push_back((change.id, Err(why)));
     }
@@ -249,8 +276,9 @@ impl<S: SharedState> Replica<S> {
         fields
     }
 
-    /// A field changed under transactions that read it and are not sent yet.
-    pub(super) fn mark_stale(&mut self, field: FieldId) {
+    /// Something changed under transactions that read it and are not sent yet; `touched` takes that back.
+    pub(super) fn mark_stale(&mut self, touched: &S::Update) {
+        let field = S::field(touched);
         for change in self.queue.iter_mut().filter(|change| change.sent.is_none()) {
             if let Some(reads) = &mut change.reads
                 && reads.fields.contains(&field)
