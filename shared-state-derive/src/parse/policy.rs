@@ -89,15 +89,6 @@ impl PolicyExpr {
             ))),
         }
     }
-
-    /// Whether it is, or holds, a policy for which `wanted` says so.
-    pub(crate) fn any(&self, wanted: &impl Fn(&Self) -> bool) -> bool {
-        wanted(self)
-            || match self {
-                Self::Map(Some(inner)) | Self::List(_, Some(inner)) => inner.any(wanted),
-                _ => false,
-            }
-    }
 }
 
 /// Reads one item inside `list(..)` or `map(..)`: a policy; `false` if it is one of `others`, still to be read.
