@@ -115,6 +115,24 @@ struct Inside {
     order: Vec<Todo>,
 }
 
+/// Little else than places: whoever inserts or moves an item does it beside one that somebody else removes.
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Order {
+    #[shared(list(key = id, nested))]
+    tracks: List<Track>,
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Track {
+    id: u8,
+    muted: bool,
+}
+
+#[test]
+fn g1_to_g7_hold_for_places_in_a_list() {
+    Simulation::new(Order::default()).clients(4).seeds(300);
+}
+
 #[test]
 fn g1_to_g7_hold_for_entries_in_entries() {
     Simulation::new(Board::default()).seeds(400);
