@@ -98,7 +98,8 @@ fn policy(cx: &Ctxt, field: &InputField) {
         );
     }
     container(cx, field);
-    let Some(counter) = field.attrs.policies.iter().find(|given| matches!(given.value, PolicyExpr::Counter)) else {
+    let Some(counter) = field.attrs.policies.iter().find(|given| matches!(given.value, PolicyExpr::Counter))
+    else {
         return;
     };
     if let Some(what) = not_a_number(&field.ty) {

@@ -193,7 +193,8 @@ impl Field {
             serialize: serde.serialize,
             deserialize: serde.deserialize,
         });
-        let mut types = PolicyTypes { krate, owner, name: format!("{name}{variant}Key"), list_keys: Vec::new() };
+        let mut types =
+            PolicyTypes { krate, owner, name: format!("{name}{variant}Key"), list_keys: Vec::new() };
         let plain_type = without_self(ty.to_token_stream(), owner);
         let given = attrs.policies.into_iter().next().map(|given| given.value);
         let (policy, policy_type) = match (&given, &codec) {

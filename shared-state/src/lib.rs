@@ -105,9 +105,9 @@
 #[doc(hidden)]
 pub mod __private;
 pub mod authority;
-mod collections;
 #[cfg(feature = "client")]
 pub mod client;
+mod collections;
 pub mod merge;
 pub mod protocol;
 pub mod replica;

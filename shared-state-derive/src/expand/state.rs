@@ -15,8 +15,15 @@ pub(super) fn implementation(model: &Model) -> TokenStream {
     let name = quote::ToTokens::to_token_stream(state).to_string();
     let name = name.trim_start_matches("r#");
     let infos = each(model, info::of);
-    let methods =
-        [changing(model), meaning(model), checking(model), indexed(model), comparing(model), tracking(model), wire(model)];
+    let methods = [
+        changing(model),
+        meaning(model),
+        checking(model),
+        indexed(model),
+        comparing(model),
+        tracking(model),
+        wire(model),
+    ];
     quote! {
         #[automatically_derived]
         #[allow(deprecated)]
@@ -101,8 +108,8 @@ fn meaning(model: &Model) -> TokenStream {
         }
     });
     let settle = settle.collect::<Vec<_>>();
-    let no_track =
-        (!settle.is_empty()).then(|| quote!(let __none = <__merge::Track as ::core::default::Default>::default();));
+    let no_track = (!settle.is_empty())
+        .then(|| quote!(let __none = <__merge::Track as ::core::default::Default>::default();));
     let settle = closed(settle, model, &none);
     let admit = each_in_parts(model, |field| {
         let Field { ident, variant, wire, .. } = field;

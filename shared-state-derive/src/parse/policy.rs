@@ -92,11 +92,7 @@ impl PolicyExpr {
 }
 
 /// Reads one item inside `list(..)` or `map(..)`: a policy; `false` if it is one of `others`, still to be read.
-fn entry(
-    meta: &ParseNestedMeta<'_>,
-    found: &mut Option<Box<PolicyExpr>>,
-    others: &[&str],
-) -> Result<bool> {
+fn entry(meta: &ParseNestedMeta<'_>, found: &mut Option<Box<PolicyExpr>>, others: &[&str]) -> Result<bool> {
     let name = meta.path.get_ident().cloned();
     let Some(name) = name else {
         return Err(Error::new_spanned(&meta.path, "expected a single name here, found a path"));

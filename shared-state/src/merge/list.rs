@@ -43,8 +43,7 @@ pub enum ListOp<C, T, O> {
     Nothing,
 }
 
-type OpOf<C, P> =
-    ListOp<C, <C as Sequence>::Item, <P as MergePolicy<<C as Sequence>::Item>>::Op>;
+type OpOf<C, P> = ListOp<C, <C as Sequence>::Item, <P as MergePolicy<<C as Sequence>::Item>>::Op>;
 
 impl<C: fmt::Debug, T: fmt::Debug, O: fmt::Debug> fmt::Debug for ListOp<C, T, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -316,7 +315,9 @@ where
         let item = |key: &Key| list.find::<F>(key.as_str()).and_then(|position| list.item(position));
         match touched {
             ListOp::Set(_) => <Self as MergePolicy<C>>::validate(list),
-            ListOp::Delete(key) => item(key).map_or(Ok(()), P::validate).map_err(|e| e.in_field(key.as_str())),
+            ListOp::Delete(key) => {
+                item(key).map_or(Ok(()), P::validate).map_err(|e| e.in_field(key.as_str()))
+            }
             ListOp::In(key, op) => item(key)
                 .map_or(Ok(()), |item| P::check(item, op).and_then(|()| P::check_rule(item)))
                 .map_err(|invalid| invalid.in_field(key.as_str())),

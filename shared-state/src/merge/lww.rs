@@ -10,7 +10,7 @@ macro_rules! set_as_a_whole {
     ($T:ident) => {
         type Op = $T;
 
-        const NAME: &'static str = "set";
+        const NAME: &'static str = "lww";
 
         fn set(value: $T) -> $T {
             value

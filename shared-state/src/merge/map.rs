@@ -121,13 +121,8 @@ macro_rules! mapping {
 mapping!(BTreeMap, K: Ord);
 mapping!(HashMap, K: Hash; H);
 
-
-type OpOf<M, P> = MapOp<
-    M,
-    <M as Mapping>::Key,
-    <M as Mapping>::Value,
-    <P as MergePolicy<<M as Mapping>::Value>>::Op,
->;
+type OpOf<M, P> =
+    MapOp<M, <M as Mapping>::Key, <M as Mapping>::Value, <P as MergePolicy<<M as Mapping>::Value>>::Op>;
 
 impl<M, K, V, O> MapOp<M, K, V, O> {
     /// An operation of the entries' policy `P` on an entry. One that sets it whole is a put.
@@ -246,7 +241,8 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
         let none = Track::default();
         let known = Key::of(key).ok();
         let entry = known.and_then(|key| track.entries()?.get(key.as_str()));
-        P::settle(value, entry.map_or(&none, |entry| entry.track()), op).map(|op| MapOp::at::<P>(key.clone(), op))
+        P::settle(value, entry.map_or(&none, |entry| entry.track()), op)
+            .map(|op| MapOp::at::<P>(key.clone(), op))
     }
 
     fn admit(map: &M, op: &Self::Op) -> Result<(), Invalid> {

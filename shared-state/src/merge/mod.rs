@@ -28,8 +28,8 @@ pub use nested::{Nested, NestedOp};
 pub use place::Place;
 pub use sequence::{KeyOf, Sequence};
 pub use set::{Members, SetOf, SetOp};
-pub use track::Track;
 pub(crate) use track::StoredTrack;
+pub use track::Track;
 
 use std::fmt::Debug;
 

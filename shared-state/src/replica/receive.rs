@@ -29,7 +29,9 @@ impl<S: SharedState> Replica<S> {
                 self.delta(since, version, &updates, outcomes)
             }
             RoomMessage::Change { version, from, updates } => self.change(version, &from, &updates),
-            RoomMessage::Accepted { seq, version, updates } => self.accepted(seq, version, updates.as_deref()),
+            RoomMessage::Accepted { seq, version, updates } => {
+                self.accepted(seq, version, updates.as_deref())
+            }
             RoomMessage::Rejected(seq, reject) => {
                 if let Some(change) = self.queue.take_seq(seq) {
                     self.roll_back(change, Rejected(reject));
@@ -77,8 +79,8 @@ impl<S: SharedState> Replica<S> {
         let mut shown = Vec::with_capacity(updates.len());
         for update in updates {
             let field = S::field(&update);
-            let touched = self.confirmed.apply(update.clone());
-            self.mark_stale(&touched);
+            self.confirmed.apply(update.clone());
+            self.mark_stale(&update);
             match self.overlap(&update) {
                 Overlap::Apart => {
                     self.view.apply(update.clone());
@@ -174,8 +176,8 @@ impl<S: SharedState> Replica<S> {
         let mut shown = Vec::new();
         for update in decoded {
             let field = S::field(&update);
-            let touched = self.confirmed.apply(update.clone());
-            self.mark_stale(&touched);
+            self.confirmed.apply(update.clone());
+            self.mark_stale(&update);
             if !contended.contains(&field) {
                 self.view.apply(update.clone());
                 shown.push(update);
@@ -293,7 +295,7 @@ impl<S: SharedState> Replica<S> {
         for change in self.queue.iter_mut() {
             change.sent = None;
             if let Some(reads) = &mut change.reads {
-                reads.stale = reads.fields.first().copied();
+                reads.stale = reads.all.first().map(|read| read.path.clone());
             }
         }
     }

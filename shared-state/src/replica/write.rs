@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use crate::merge::Track;
 use crate::protocol::{Code, Reject, client};
 use crate::replica::held::Held;
 use crate::replica::pending::{Both, Pending, Reads, Sent};
-use crate::replica::{Origin, Phase, Rejected, Replica, WriteError, WriteId};
-use crate::state::{FieldId, SharedState, Timing, canonical_update};
+use crate::replica::{Origin, Phase, Read, Rejected, Replica, WriteError, WriteId};
+use crate::state::{FieldId, Path, SharedState, Timing, canonical_update};
 
 impl<S: SharedState> Replica<S> {
     /// Writes a change: all of `updates` or nothing. The view has it when this returns.
@@ -21,7 +22,7 @@ impl<S: SharedState> Replica<S> {
         self.submit(now, updates, None)
     }
 
-    /// Writes a change that depends on what `reads` held: it is refused, by its answer, if one of these fields
+    /// Writes a change that depends on what `reads` held: it is refused, by its answer, if one of these
     /// was changed by somebody else before the server has it.
     ///
     /// # Errors
@@ -30,7 +31,7 @@ impl<S: SharedState> Replica<S> {
         &mut self,
         now: Duration,
         updates: Vec<S::Update>,
-        reads: Vec<FieldId>,
+        reads: Vec<Read>,
     ) -> Result<WriteId, WriteError> {
         self.submit(now, updates, Some(reads))
     }
@@ -39,7 +40,7 @@ impl<S: SharedState> Replica<S> {
         &mut self,
         now: Duration,
         updates: Vec<S::Update>,
-        reads: Option<Vec<FieldId>>,
+        reads: Option<Vec<Read>>,
     ) -> Result<WriteId, WriteError> {
         if updates.is_empty() {
             let id = self.new_id();
@@ -161,7 +162,7 @@ impl<S: SharedState> Replica<S> {
     }
 
     /// Queues a change, or keeps it back if its timing says so.
-    fn enqueue(&mut self, now: Duration, mut updates: Vec<Both<S>>, reads: Option<Vec<FieldId>>) -> WriteId {
+    fn enqueue(&mut self, now: Duration, mut updates: Vec<Both<S>>, reads: Option<Vec<Read>>) -> WriteId {
         let fields = fields_of(&updates);
         if S::HAS_RULE {
             // The rule saw what is kept back: others must see it no later.
@@ -170,7 +171,8 @@ impl<S: SharedState> Replica<S> {
             }
         }
         self.release_fields(&fields, now);
-        self.release_fields(reads.as_deref().unwrap_or_default(), now);
+        let read: Vec<FieldId> = reads.iter().flatten().map(|read| read.field).collect();
+        self.release_fields(&read, now);
         for field in &fields {
             self.touching[*field] += 1;
         }
@@ -185,7 +187,7 @@ impl<S: SharedState> Replica<S> {
             }
             self.sent_at[field] = Some(now);
         }
-        let reads = reads.map(|fields| Reads { fields, stale: None });
+        let reads = reads.map(|all| Reads { all, stale: None });
         self.queue.push(Pending { id, updates, reads, sent: None });
         id
     }
@@ -198,32 +200,27 @@ impl<S: SharedState> Replica<S> {
     /// Sends what may be sent.
     pub(super) fn pump(&mut self) {
         while self.phase == Phase::Live && self.queue.on_the_way() < self.window {
-            let Some(next) = self.queue.next_to_send() else { return };
-            if let Some(Reads { stale: Some(field), .. }) = next.reads {
-                self.refuse_stale(field);
+            let Some(next) = self.queue.next() else { return };
+            if let Some(Reads { stale: Some(path), .. }) = &next.reads {
+                let path = path.clone();
+                self.refuse_stale(&path);
                 continue;
             }
-            let reads = match &next.reads {
-                // What it read holds own changes that are not confirmed yet: it is sent once they are.
-                Some(reads) if next.sent.is_none() => {
-                    let fields = reads.fields.clone();
-                    if self.queue.sent_touch(&fields) {
-                        return;
-                    }
-                    Some(fields)
-                }
-                Some(reads) => Some(reads.fields.clone()),
-                None => None,
-            };
-            let Some(next) = self.queue.next_to_send() else { return };
+            // What a transaction read may hold own changes that are not confirmed yet: it is sent once they are.
+            if let (Some(reads), None) = (&next.reads, next.sent)
+                && self.queue.sent_touch(reads)
+            {
+                return;
+            }
             let (next_seq, version) = (self.next_seq, self.version);
+            let Some(next) = self.queue.next_to_send() else { return };
             let again = next.sent.is_some();
             let sent = next.sent.unwrap_or(Sent { seq: next_seq, base: version });
             let Sent { seq, base } = sent;
-            let names: Option<Vec<&str>> =
-                reads.map(|fields| fields.into_iter().map(|field| S::FIELDS[field].name).collect());
+            let paths: Option<Vec<&str>> =
+                next.reads.as_ref().map(|reads| reads.all.iter().map(|read| &*read.path).collect());
             let updates = next.updates.iter().map(|update| update.encoded.as_str());
-            let frame = client::change(&self.room, seq, base, again, updates, names.as_deref());
+            let frame = client::change(&self.room, seq, base, again, updates, paths.as_deref());
             if frame.len() > self.max_frame {
                 self.refuse_long(frame.len());
                 continue;
@@ -236,11 +233,11 @@ impl<S: SharedState> Replica<S> {
     }
 
     /// The next transaction to send read what has changed since: it is refused here.
-    fn refuse_stale(&mut self, field: FieldId) {
+    fn refuse_stale(&mut self, path: &str) {
         let at = self.queue.on_the_way();
         if let Some(change) = self.queue.take(at) {
             let message = "somebody changed it before the transaction was sent";
-            let reject = Reject::new(Code::Conflict, message).in_field(S::FIELDS[field].name);
+            let reject = Reject::new(Code::Conflict, message).in_field(path);
             self.roll_back(change, Rejected(reject));
         }
     }
@@ -276,15 +273,18 @@ impl<S: SharedState> Replica<S> {
         fields
     }
 
-    /// Something changed under transactions that read it and are not sent yet; `touched` takes that back.
-    pub(super) fn mark_stale(&mut self, touched: &S::Update) {
-        let field = S::field(touched);
-        for change in self.queue.iter_mut().filter(|change| change.sent.is_none()) {
-            if let Some(reads) = &mut change.reads
-                && reads.fields.contains(&field)
-            {
-                reads.stale.get_or_insert(field);
+    /// What `update` is about changed under transactions that read it and are not sent yet.
+    pub(super) fn mark_stale(&mut self, update: &S::Update) {
+        let field = S::field(update);
+        let unsent = self.queue.iter_mut().filter(|change| change.sent.is_none());
+        for reads in unsent.filter_map(|change| change.reads.as_mut()) {
+            if reads.stale.is_some() || reads.fields().all(|read| read != field) {
+                continue;
             }
+            let mut track = Track::default();
+            S::touch(&mut track, update, 1);
+            let changed = |read: &&Read| track.changed_at(S::FIELDS, Path::new(&read.path)) != Some(0);
+            reads.stale = reads.all.iter().find(changed).map(|read| read.path.clone());
         }
     }
 }

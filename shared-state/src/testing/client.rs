@@ -8,7 +8,7 @@ use fastrand::Rng;
 
 use crate::authority::SessionId;
 use crate::protocol::{Frame, ServerMessage};
-use crate::replica::{Origin, Replica, ReplicaConfig, Transaction};
+use crate::replica::{Origin, Read, Replica, ReplicaConfig, Transaction};
 use crate::state::{FieldId, SharedState};
 use crate::testing::ledger::{Ledger, Written};
 use crate::testing::model::Model;
@@ -124,7 +124,8 @@ impl<S: SharedState> Client<S> {
         let (updates, _) = transaction.into_parts();
         let meant = self.meant(updates.clone());
         let reads: Vec<FieldId> = (0..1 + rng.usize(..2)).map(|_| rng.usize(..S::FIELDS.len())).collect();
-        if let Ok(id) = self.replica.write_if_unchanged(now, updates, reads.clone()) {
+        let read = reads.iter().map(|field| Read::field::<S>(*field)).collect();
+        if let Ok(id) = self.replica.write_if_unchanged(now, updates, read) {
             let reads = reads.into_iter().map(|field| (field, seen[S::FIELDS[field].name].clone())).collect();
             self.ledger.wrote(id, Written { updates: meant, reads })?;
         }

@@ -111,7 +111,7 @@ fn in_value(
             let fields = about.and_then(|about| about.fields).ok_or("a nested field without fields")?;
             in_struct(value, fields(), path, op)
         }
-        ("set of members", [], Some(name)) => {
+        ("set", [], Some(name)) => {
             let members = value.as_array_mut().ok_or("no set")?;
             members.retain(|member| member != op.value);
             if name == "insert" {
@@ -153,7 +153,7 @@ fn in_map(
                     Bounds::Float => Value::from(0.0),
                 },
                 "map" => Value::Object(serde_json::Map::new()),
-                "list" | "set of members" => Value::Array(Vec::new()),
+                "list" | "set" => Value::Array(Vec::new()),
                 _ => return Ok(()),
             };
             let mut entry = start.clone();
@@ -224,7 +224,7 @@ pub(super) fn normalize(value: &mut Value, policy: &str, about: Option<&'static 
         normalize(entry, entries.map_or("", |entries| entries.name), entries);
     };
     match (policy, value) {
-        ("set of members", Value::Array(members)) => {
+        ("set", Value::Array(members)) => {
             members.sort_by_key(Value::to_string);
             members.dedup();
         }
