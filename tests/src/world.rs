@@ -84,7 +84,7 @@ impl<S: SharedState> User<S> {
         let mut inner = self.0.borrow_mut();
         inner.online = false;
         inner.replica.disconnected();
-        inner.down.borrow_mut().clear();
+        inner.down = Frames::default();
     }
 
     /// Its connection is back.
