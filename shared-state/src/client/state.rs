@@ -110,7 +110,7 @@ impl<S: SharedState> State<S> {
     /// Takes back this user's last change, or the changes that were made together with it, as a new change: what
     /// others did since stays. `None` if there is nothing to take back.
     ///
-    /// Changes made within [`undo_pause`](crate::replica::ReplicaConfig::undo_pause) of each other, or in one
+    /// Changes made within a [pause](crate::client::ClientBuilder::undo) of each other, or in one
     /// [`group`](Self::group), are taken back together. A change that others have overwritten since is skipped.
     /// Works without a connection.
     ///
