@@ -11,6 +11,8 @@
 //! state when they have arrived there.
 
 mod clients;
+mod fold;
+mod kept;
 mod record;
 mod session;
 mod state;
@@ -18,6 +20,7 @@ mod submit;
 mod typed;
 mod untyped;
 
+pub use kept::{KEPT_BYTES, KEPT_FIELDS};
 pub use record::LoadError;
 pub use session::{Dialect, Outbox, SessionId};
 pub use state::{RoomState, Writer};
@@ -65,6 +68,8 @@ pub struct Authority<O> {
     in_flight: VecDeque<InFlight>,
     sessions: BTreeMap<SessionId, Session<O>>,
     next_session: u64,
+    /// The state was migrated, and no entry says so yet.
+    migrated: bool,
     log: RoomLog,
 }
 
@@ -83,6 +88,7 @@ impl<O: Outbox> Authority<O> {
             in_flight: VecDeque::new(),
             sessions: BTreeMap::new(),
             next_session: 0,
+            migrated: false,
             log: RoomLog::default(),
         }
     }

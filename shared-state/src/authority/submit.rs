@@ -175,19 +175,25 @@ impl<O: Outbox> Authority<O> {
             return Err(Reject::new(Code::BadKey, message));
         }
         let version = self.head + 1;
-        let initial = (self.head == 0 && self.state.is_complete()).then(|| {
+        let initial = (self.migrated || self.head == 0 && self.state.is_complete()).then(|| {
             let mut initial = String::new();
             self.state.write_data(&mut initial);
             initial
         });
+        let declared = self.state.unstored(&wire);
         let by = match &author {
             Author::Server => Writer::Server,
             author => Writer::Client(author),
         };
         self.state.apply(&wire, by, version)?;
         self.head = version;
+        self.migrated = false;
+        if declared.is_some() {
+            self.state.mark_stored(&wire);
+        }
+        let context = record::Context { version: self.state.struct_version(), initial, declared };
         let updates: Arc<str> = updates.into();
-        let entry = record::entry(&author, initial.as_deref(), &updates);
+        let entry = record::entry(&author, &context, &updates);
         self.log.note(entry.len());
         self.in_flight.push_back(InFlight { version, author, updates, after: Vec::new() });
         Ok(Append { version, entry })

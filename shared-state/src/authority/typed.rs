@@ -8,11 +8,16 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
+use crate::authority::kept::{self, Kept, Staged};
 use crate::authority::{Author, RoomState, Writer};
 use crate::merge::Track;
-use crate::protocol::{Code, Reject, push_string};
+use crate::protocol::{Code, Declaration, Reject, Violation, push_string};
 use crate::state::field::{indices, names};
-use crate::state::{Path, PathBuf, SharedState, UpdateErrorKind, WireUpdate, decode_update, encode_update};
+use crate::state::schema::join;
+use crate::state::{
+    FieldSchema, Known, Path, Schema, SharedState, UpdateError, UpdateErrorKind, WireUpdate, decode_update,
+    encode_update, fit,
+};
 
 /// What a client's change must satisfy besides the state's own rules: the state before, the state after, the
 /// author.
@@ -23,6 +28,8 @@ pub type Rules<S> = dyn Fn(&S, &S, &Author) -> Result<(), String> + Send + Sync;
 pub struct Typed<S> {
     state: S,
     track: Track,
+    /// Fields that the struct does not have.
+    kept: Kept,
     rules: Option<Arc<Rules<S>>>,
 }
 
@@ -36,7 +43,7 @@ impl<S: SharedState> Typed<S> {
     /// A room that begins as `initial`.
     #[must_use]
     pub fn new(initial: S) -> Self {
-        Self { state: initial, track: Track::default(), rules: None }
+        Self { state: initial, track: Track::default(), kept: Kept::default(), rules: None }
     }
 
     /// The same room, whose clients' changes must satisfy `rules` as well. Each of them then costs a clone of
@@ -51,6 +58,69 @@ impl<S: SharedState> Typed<S> {
     #[must_use]
     pub const fn get(&self) -> &S {
         &self.state
+    }
+
+    /// Reads what is not as the struct has it: an update of a kept field, which is staged, and in the log what an
+    /// older struct has written.
+    fn read_other(
+        &self,
+        update: &WireUpdate<'_>,
+        by: Writer<'_>,
+        staged: &mut Staged,
+        error: UpdateError,
+    ) -> Result<Option<S::Update>, Reject> {
+        match (error.kind, by) {
+            (UpdateErrorKind::UnknownField, Writer::Log) => {
+                if kept::is_outside(S::FIELDS, &update.key) {
+                    self.kept.stage(staged, update)?;
+                }
+                Ok(None)
+            }
+            (UpdateErrorKind::UnknownField, _) if self.kept.is_declared(&update.key) => {
+                self.kept.stage(staged, update).map(|()| None)
+            }
+            (UpdateErrorKind::WrongType, Writer::Log) if update.op.is_none() => {
+                Ok(Some(self.read_fitted(&update.key, update.value)?.ok_or(error)?))
+            }
+            _ => Err(error.into()),
+        }
+    }
+
+    /// The set of a whole nested struct that an older one, without some fields, has written: those keep their value.
+    fn read_fitted(&self, key: &str, value: &RawValue) -> Result<Option<S::Update>, UpdateError> {
+        let writer = fit::Writer { named: &|_| None, lacks: &|_| true };
+        let Some(value) = fit::fitted_in(&self.state, key, value, &writer) else { return Ok(None) };
+        S::decode(Path::new(key), None, &*value).map(Some)
+    }
+
+    /// What a nested struct's value in the log has that the struct has lost.
+    fn stage_lost(&self, update: &WireUpdate<'_>, staged: &mut Staged) {
+        if let Some(parts) = fit::nested_at(S::FIELDS, Path::new(&update.key))
+            && update.op.is_none()
+        {
+            fit::unknown(parts, &update.key, update.value, &mut |path, value| {
+                staged.insert(path, value.to_owned());
+            });
+        }
+    }
+
+    /// Appends a field's value with what is kept in it; says whether there is any.
+    fn push_field(&self, name: &str, out: &mut String) -> bool {
+        let field = S::field_named(name);
+        let name = field.map_or(name, |field| S::FIELDS[field].name);
+        let mut kept = self.kept.values_under(name).peekable();
+        let value = field.map(|field| fit::field_json(&self.state, field));
+        if kept.peek().is_none() {
+            out.push_str(value.as_deref().unwrap_or("null"));
+            return field.is_some();
+        }
+        let value = kept.fold(value.unwrap_or_else(|| "{}".to_owned()), |json, (path, value)| {
+            let mut path = Path::new(path);
+            path.next_segment();
+            fit::inserted(&json, path, value)
+        });
+        out.push_str(&value);
+        true
     }
 
     fn undo(&mut self, inverses: Vec<S::Update>) {
@@ -74,13 +144,18 @@ pub(crate) fn field_of<'a>(key: &'a str) -> Cow<'a, str> {
 impl<S: SharedState> RoomState for Typed<S> {
     fn apply(&mut self, updates: &[WireUpdate<'_>], by: Writer<'_>, version: u64) -> Result<(), Reject> {
         let mut decoded = Vec::with_capacity(updates.len());
+        let mut staged = Staged::new();
         for update in updates {
             match decode_update::<S>(update) {
-                Ok(update) => decoded.push(update),
-                // A field that the struct has lost since: the rest of its history stays readable.
-                Err(error) if by == Writer::Log && error.kind == UpdateErrorKind::UnknownField => {}
-                Err(error) => return Err(error.into()),
+                Ok(typed) => decoded.push(typed),
+                Err(error) => decoded.extend(self.read_other(update, by, &mut staged, error)?),
             }
+            if by == Writer::Log {
+                self.stage_lost(update, &mut staged);
+            }
+        }
+        if by != Writer::Log {
+            self.kept.check(&staged)?;
         }
         if matches!(by, Writer::Client(_))
             && let Some(update) = decoded.iter().find(|update| S::read_only(update))
@@ -115,13 +190,19 @@ impl<S: SharedState> RoomState for Typed<S> {
         for touched in &inverses {
             S::touch(&mut self.track, touched, version);
         }
+        self.kept.commit(staged, version);
         Ok(())
     }
 
     fn changed(&self, key: &str) -> Result<u64, Reject> {
-        match S::field_named(key) {
-            Some(field) => Ok(self.track.part(field).map_or(0, Track::changed)),
-            None => {
+        let name = S::field_named(key).map_or(key, |field| S::FIELDS[field].name);
+        match (S::field_named(key), self.kept.changed_within(name)) {
+            (Some(field), kept) => {
+                let changed = self.track.part(field).map_or(0, Track::changed);
+                Ok(changed.max(kept.unwrap_or_default()))
+            }
+            (None, Some(kept)) => Ok(kept),
+            (None, None) => {
                 let message = format!("`{}` has no field `{key}`", S::NAME);
                 Err(Reject::new(Code::UnknownField, message).in_field(key))
             }
@@ -136,7 +217,17 @@ impl<S: SharedState> RoomState for Typed<S> {
             }
             push_string(out, info.name);
             out.push(':');
-            push_field(&self.state, field, out);
+            if self.kept.is_empty() {
+                out.push_str(&fit::field_json(&self.state, field));
+            } else {
+                self.push_field(info.name, out);
+            }
+        }
+        for name in self.kept.tops().iter().filter(|name| S::field_named(name).is_none()) {
+            out.push(',');
+            push_string(out, name);
+            out.push(':');
+            self.push_field(name, out);
         }
         out.push('}');
     }
@@ -159,14 +250,12 @@ impl<S: SharedState> RoomState for Typed<S> {
             first = false;
             out.push_str(encoded.as_str());
         }
+        self.kept.write_sets(|changed| changed > since, &mut first, out);
         out.push(']');
     }
 
     fn write_field(&self, key: &str, out: &mut String) {
-        match S::field_named(key) {
-            Some(field) => push_field(&self.state, field, out),
-            None => out.push_str("null"),
-        }
+        self.push_field(key, out);
     }
 
     fn write_track(&self, out: &mut String) {
@@ -176,29 +265,101 @@ impl<S: SharedState> RoomState for Typed<S> {
                 paths.insert(path.into_string(), version);
             }
         });
+        paths.extend(self.kept.versions().map(|(path, version)| (path.clone(), version)));
         out.push_str(&serde_json::to_string(&paths).unwrap_or_else(|_| "{}".to_owned()));
     }
 
     fn restore(&mut self, data: &str, track: &str) -> Result<(), String> {
         let fields: BTreeMap<Cow<'_, str>, &RawValue> =
             serde_json::from_str(data).map_err(|error| format!("the state is not an object: {error}"))?;
-        for (key, value) in fields {
-            let Some(field) = S::field_named(&key) else { continue };
-            let mut path = PathBuf::new();
-            path.push(S::FIELDS[field].name);
-            let update = S::decode(Path::new(path.as_str()), None, value).map_err(|error| {
-                format!("`{}` cannot be read as a field of `{}`: {error}", error.field, S::NAME)
-            })?;
-            self.state.apply(update);
-        }
-        let paths: BTreeMap<Cow<'_, str>, u64> = serde_json::from_str(track)
+        let paths: BTreeMap<String, u64> = serde_json::from_str(track)
             .map_err(|error| format!("the versions are not an object: {error}"))?;
-        for (path, version) in paths {
-            if let Some(indices) = indices(S::FIELDS, Path::new(&path)) {
-                self.track.restore(&indices, version);
+        let mut lost = Vec::new();
+        for (key, value) in fields {
+            let Some(field) = S::field_named(&key) else {
+                lost.push((join("", &key), value));
+                continue;
+            };
+            let path = join("", S::FIELDS[field].name);
+            let read = S::decode(Path::new(&path), None, value);
+            let update = match read {
+                Err(error) if error.kind == UpdateErrorKind::WrongType => {
+                    self.read_fitted(&path, value).and_then(|update| update.ok_or(error))
+                }
+                read => read,
+            };
+            let update = update
+                .map_err(|error| format!("`{}` cannot be read as in `{}`: {error}", error.field, S::NAME))?;
+            self.state.apply(update);
+            if let Some(parts) = fit::nested_at(S::FIELDS, Path::new(&path)) {
+                fit::unknown(parts, &path, value, &mut |path, value| lost.push((path, value)));
+            }
+        }
+        for (path, value) in lost {
+            let changed = paths.get(&path).copied().unwrap_or_default();
+            self.kept.restore(path, value, changed);
+        }
+        for (path, version) in &paths {
+            if let Some(indices) = indices(S::FIELDS, Path::new(path)) {
+                self.track.restore(&indices, *version);
             }
         }
         Ok(())
+    }
+
+    fn schema(&self) -> Option<Arc<Known>> {
+        Some(Schema::of::<S>())
+    }
+
+    fn kept(&self) -> BTreeMap<String, FieldSchema> {
+        self.kept.declared()
+    }
+
+    fn declare(&mut self, path: &str, declaration: &Declaration) -> Result<(), Violation> {
+        self.kept.declare(S::FIELDS, path, declaration)
+    }
+
+    fn unstored(&self, updates: &[WireUpdate<'_>]) -> Option<String> {
+        if self.kept.is_empty() { None } else { self.kept.unstored(updates) }
+    }
+
+    fn mark_stored(&mut self, updates: &[WireUpdate<'_>]) {
+        self.kept.mark_stored(updates);
+    }
+
+    fn write_unwritten(&self, out: &mut String) {
+        if out.ends_with(']') {
+            out.pop();
+            let mut first = out.ends_with('[');
+            self.kept.write_sets(|changed| changed == 0, &mut first, out);
+            out.push(']');
+        }
+    }
+
+    fn write_declared(&self, out: &mut String) {
+        self.kept.write_declared(out);
+    }
+
+    fn struct_version(&self) -> u32 {
+        S::VERSION
+    }
+
+    fn migrate(&mut self, from: u32, data: serde_json::Value, at: u64) -> Result<(), String> {
+        let to = S::VERSION;
+        let migrated = S::migrate(from, data).map_err(|error| {
+            format!("the migration from version {from} to {to} of `{}`: {error}", S::NAME)
+        })?;
+        self.restore(&migrated.to_string(), "{}")
+            .map_err(|error| format!("what the migration from version {from} to {to} has made: {error}"))?;
+        self.touch_all(at);
+        Ok(())
+    }
+
+    fn touch_all(&mut self, at: u64) {
+        for field in 0..S::FIELDS.len() {
+            self.track.part_mut(field, at).set_whole(at);
+        }
+        self.kept.touch_all(at);
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -216,15 +377,4 @@ pub(crate) fn touched(updates: &str) -> Vec<String> {
         }
     }
     keys
-}
-
-fn push_field<S: SharedState>(state: &S, field: usize, out: &mut String) {
-    struct One<'a, S>(&'a S, usize);
-    impl<S: SharedState> serde::Serialize for One<'_, S> {
-        fn serialize<Ser: serde::Serializer>(&self, serializer: Ser) -> Result<Ser::Ok, Ser::Error> {
-            self.0.encode_field(self.1, serializer)
-        }
-    }
-    // What was decoded from JSON has a JSON form.
-    out.push_str(&serde_json::to_string(&One(state, field)).unwrap_or_else(|_| "null".to_owned()));
 }

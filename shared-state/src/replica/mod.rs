@@ -22,6 +22,7 @@ mod held;
 mod link;
 mod pending;
 mod receive;
+mod schema;
 mod transact;
 mod write;
 
@@ -39,6 +40,7 @@ use crate::state::{FieldId, SharedState};
 
 use held::Held;
 use pending::Queue;
+use schema::Meeting;
 
 /// Names a write until it is answered. Writes that were folded into one share it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,6 +94,7 @@ pub struct Replica<S: SharedState> {
     sent_at: Vec<Option<Duration>>,
     window: usize,
     max_frame: usize,
+    meeting: Meeting,
     next_write: u64,
     next_seq: u64,
     frames: VecDeque<Frame>,
@@ -122,6 +125,7 @@ impl<S: SharedState> Replica<S> {
             sent_at: vec![None; S::FIELDS.len()],
             window: 1,
             max_frame: usize::MAX,
+            meeting: Meeting::new::<S>(),
             next_write: 0,
             next_seq: 1,
             frames: VecDeque::new(),
@@ -229,6 +233,7 @@ impl<S: SharedState> Replica<S> {
     /// A connection stands that allows `window` unanswered changes: asks to join.
     pub fn connected(&mut self, window: usize) {
         self.window = window.max(1);
+        self.meeting.begin();
         self.rejoin();
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::protocol::{Code, Reject, client};
 use crate::replica::held::Held;
 use crate::replica::pending::{Both, Pending, Reads, Sent};
-use crate::replica::{Origin, Phase, Rejected, Replica, WriteError, WriteId};
+use crate::replica::{Origin, Phase, Rejected, Replica, WriteError, WriteId, schema};
 use crate::state::{FieldId, SharedState, Timing, canonical_update};
 
 impl<S: SharedState> Replica<S> {
@@ -41,6 +41,9 @@ impl<S: SharedState> Replica<S> {
         updates: Vec<S::Update>,
         reads: Option<Vec<FieldId>>,
     ) -> Result<WriteId, WriteError> {
+        if let Some(refusal) = &self.meeting.refusal {
+            return Err(refusal.clone().into());
+        }
         if updates.is_empty() {
             let id = self.new_id();
             self.answers.push_back((id, Ok(self.version)));
@@ -195,8 +198,24 @@ impl<S: SharedState> Replica<S> {
             let Sent { seq, base } = sent;
             let names: Option<Vec<&str>> =
                 reads.map(|fields| fields.into_iter().map(|field| S::FIELDS[field].name).collect());
-            let updates = next.updates.iter().map(|update| update.encoded.as_str());
-            let frame = client::change(&self.room, seq, base, again, updates, names.as_deref());
+            let frame = match &self.meeting.differences {
+                None => {
+                    let updates = next.updates.iter().map(|update| update.encoded.as_str());
+                    client::change(&self.room, seq, base, again, updates, names.as_deref())
+                }
+                Some(differences) => {
+                    let (mut texts, room) = (Vec::new(), &self.room);
+                    for update in &next.updates {
+                        schema::written(differences, &self.initial, update, &mut texts);
+                    }
+                    let there = |name| schema::name_there(differences, name);
+                    let names: Option<Vec<_>> = names.map(|names| names.into_iter().map(there).collect());
+                    let names: Option<Vec<_>> =
+                        names.as_ref().map(|names| names.iter().map(String::as_str).collect());
+                    let updates = texts.iter().map(String::as_str);
+                    client::change(room, seq, base, again, updates, names.as_deref())
+                }
+            };
             if frame.len() > self.max_frame {
                 self.refuse_long(frame.len());
                 continue;

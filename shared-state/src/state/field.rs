@@ -114,7 +114,9 @@ pub(crate) fn names(mut fields: &'static [FieldInfo], indices: &[FieldId]) -> Op
 pub(crate) fn indices(mut fields: &'static [FieldInfo], mut path: Path<'_>) -> Option<Vec<FieldId>> {
     let mut indices = Vec::new();
     while let Some(segment) = path.next_segment() {
-        let index = fields.iter().position(|info| info.name == segment)?;
+        let named =
+            |info: &FieldInfo| info.name == segment || info.aliases.iter().any(|alias| *alias == segment);
+        let index = fields.iter().position(named)?;
         fields = fields[index].parts.map_or(&[], |parts| parts());
         indices.push(index);
     }
