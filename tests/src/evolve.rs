@@ -128,8 +128,8 @@ impl Program {
         Self { child, input, lines }
     }
 
-    async fn line(&mut self) -> String {
-        let line = soon("an answer", self.lines.next_line()).await.expect("it says text");
+    async fn line(&mut self, to: &str) -> String {
+        let line = soon(&format!("an answer to `{to}`"), self.lines.next_line()).await.expect("it says text");
         line.expect("it has not ended")
     }
 
@@ -140,7 +140,7 @@ impl Program {
     pub async fn serve(program: &str, kind: &str, address: SocketAddr, data: &Path) -> Self {
         let (listen, data) = (address.to_string(), data.to_string_lossy());
         let mut this = Self::start(program, &[kind, "serve", &listen, &data]);
-        assert_eq!(this.line().await, format!("listening {address}"));
+        assert_eq!(this.line("serve").await, format!("listening {address}"));
         this
     }
 
@@ -149,7 +149,10 @@ impl Program {
     /// # Panics
     /// If nothing is.
     pub async fn open(program: &str, kind: &str, room: &str, data: &Path) -> String {
-        Self::start(program, &[kind, "open", room, &data.to_string_lossy()]).line().await
+        let mut this = Self::start(program, &[kind, "open", room, &data.to_string_lossy()]);
+        let said = this.line("open").await;
+        this.end().await;
+        said
     }
 
     /// A client of a room.
@@ -158,7 +161,7 @@ impl Program {
     /// If it does not start.
     pub async fn join(program: &str, kind: &str, address: SocketAddr, room: &str) -> Self {
         let mut this = Self::start(program, &[kind, "join", &address.to_string(), room]);
-        assert_eq!(this.line().await, "joining");
+        assert_eq!(this.line("join").await, "joining");
         this
     }
 
@@ -169,7 +172,7 @@ impl Program {
     pub async fn ask(&mut self, command: &str) -> String {
         let input = self.input.as_mut().expect("it has not been ended");
         input.write_all(format!("{command}\n").as_bytes()).await.expect("it listens");
-        self.line().await
+        self.line(command).await
     }
 
     /// As [`ask`](Self::ask), for an answer that is a state.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::protocol::{Code, Declaration, Reject, Violation, push_string};
-use crate::state::schema::parts;
+use crate::state::schema::{join, parts};
 use crate::state::shape::MAX_SHAPE;
 use crate::state::{FieldInfo, FieldSchema, Path, SchemaError, WireUpdate};
 
@@ -83,6 +83,7 @@ impl Kept {
             Place::Below => return refuse(SchemaError::new(path, "a field without parts", "a part of it")),
             Place::Outside => {}
         }
+        self.split(path);
         let declared = Declared { policy: policy.clone(), shape: shape.clone() };
         let (count, bytes) = (self.fields.len(), self.bytes);
         if let Some(field) = self.fields.get_mut(path) {
@@ -118,6 +119,25 @@ impl Kept {
         let field = Field { declared: Some(declared), value: initial, changed: 0, stored: false };
         self.fields.insert(path.to_owned(), field);
         Ok(())
+    }
+
+    /// Takes a struct apart that the store had as a whole, if `path` leads into it: its fields are kept one by one.
+    fn split(&mut self, path: &str) {
+        let outer = |(at, _): &(usize, &str)| {
+            self.fields.get(&path[..*at]).is_some_and(|field| field.declared.is_none())
+        };
+        let Some((at, _)) = path.match_indices('/').find(outer) else { return };
+        let Some(value) = self.fields.get(&path[..at]).and_then(|field| field.value.clone()) else { return };
+        let Ok(members) = serde_json::from_str::<BTreeMap<String, Box<RawValue>>>(value.get()) else {
+            return;
+        };
+        let Some(whole) = self.fields.remove(&path[..at]) else { return };
+        self.bytes -= at + value.get().len();
+        for (name, value) in members {
+            self.restore(join(&path[..at], &name), &value, whole.changed);
+        }
+        // It may lie deeper.
+        self.split(path);
     }
 
     /// The declared fields.
@@ -405,6 +425,18 @@ mod tests {
         assert!(declared(&mut Kept::default(), "x", &"x".repeat(MAX_SHAPE + 1)).is_err());
         let long = declaration("set", "string", &format!("\"{}\"", "x".repeat(KEPT_BYTES)));
         assert!(Kept::default().declare(FIELDS, "x", &long).is_err());
+    }
+
+    #[test]
+    fn a_struct_that_was_lost_is_taken_apart_for_those_who_have_it() {
+        let mut kept = Kept::default();
+        let whole = RawValue::from_string(r#"{"dark":true,"in":{"x":1,"y":[2]}}"#.to_owned()).expect("JSON");
+        kept.restore("theme".to_owned(), &whole, 7);
+        assert_eq!(declared(&mut kept, "theme/in/x", "u8"), Ok(()));
+        let values: Vec<_> = kept.values_under("theme").collect();
+        assert_eq!(values, [("theme/dark", "true"), ("theme/in/x", "1"), ("theme/in/y", "[2]")]);
+        assert_eq!(kept.bytes, values.iter().map(|(path, value)| path.len() + value.len()).sum::<usize>());
+        assert_eq!(kept.changed_within("theme"), Some(7));
     }
 
     #[test]

@@ -296,7 +296,10 @@ impl<S: SharedState> RoomState for Typed<S> {
             }
         }
         for (path, value) in lost {
-            let changed = paths.get(&path).copied().unwrap_or_default();
+            // As a struct that is lost, it was changed where its fields were.
+            let inner = format!("{path}/");
+            let within = paths.iter().filter(|(other, _)| **other == path || other.starts_with(&inner));
+            let changed = within.map(|(_, version)| *version).max().unwrap_or_default();
             self.kept.restore(path, value, changed);
         }
         for (path, version) in &paths {

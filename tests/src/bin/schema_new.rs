@@ -39,11 +39,11 @@ mod other {
     use super::{Deserialize, Layout, Serialize, SharedState};
 
     #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
-    pub struct Document {
-        pub title: String,
-        pub font_size: String,
+    pub(super) struct Document {
+        pub(super) title: String,
+        pub(super) font_size: String,
         #[shared(nested)]
-        pub layout: Layout,
+        pub(super) layout: Layout,
     }
 }
 
@@ -52,13 +52,13 @@ mod migrated {
 
     #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
     #[shared(version = 2, migrate = Self::migrated)]
-    pub struct Document {
-        pub title: String,
-        pub font_size: String,
+    pub(super) struct Document {
+        pub(super) title: String,
+        pub(super) font_size: String,
         #[shared(nested)]
-        pub layout: Layout,
+        pub(super) layout: Layout,
         #[shared(counter)]
-        pub views: i64,
+        pub(super) views: i64,
     }
 
     impl Document {
