@@ -160,6 +160,12 @@ impl Kept {
         let before = staged.get(path).or_else(|| field.and_then(|field| field.value.as_ref()));
         let declared = field.and_then(|field| field.declared.as_ref());
         let counter = declared.filter(|declared| declared.policy == "counter");
+        if let Some(Declared { shape, .. }) = counter
+            && !counts(update.value.get(), shape)
+        {
+            let message = format!("expected {shape}, found {}", update.value.get());
+            return refuse(Code::WrongType, message);
+        }
         let value = match update.op.as_deref() {
             None => update.value.to_owned(),
             Some("add") if counter.is_some() || declared.is_none() => {
@@ -177,9 +183,6 @@ impl Kept {
                 return refuse(Code::UnknownOp, message);
             }
         };
-        if counter.is_some() && number(value.get()).is_none() {
-            return refuse(Code::WrongType, "a counter is a number".to_owned());
-        }
         // Numbers that JSON can write but no program can hold.
         if let Err(error) = serde_json::from_str::<serde_json::Value>(value.get()) {
             return refuse(Code::WrongType, error.to_string());
@@ -346,6 +349,33 @@ fn number(json: &str) -> Option<Number> {
     }
 }
 
+/// The least and the most of an integer type; of what is none, those of an `i64`.
+fn bounds(shape: &str) -> (i128, i128) {
+    match shape {
+        "i8" => (i8::MIN.into(), i8::MAX.into()),
+        "i16" => (i16::MIN.into(), i16::MAX.into()),
+        "i32" => (i32::MIN.into(), i32::MAX.into()),
+        "u8" => (0, u8::MAX.into()),
+        "u16" => (0, u16::MAX.into()),
+        "u32" => (0, u32::MAX.into()),
+        "u64" => (0, u64::MAX.into()),
+        _ => (i64::MIN.into(), i64::MAX.into()),
+    }
+}
+
+/// Whether a counter of this shape can hold, or be added to, a number.
+fn counts(json: &str, shape: &str) -> bool {
+    match number(json) {
+        Some(Number::Integer(integer)) if !shape.starts_with('f') => {
+            let (least, most) = bounds(shape);
+            (least..=most).contains(&integer)
+        }
+        Some(Number::Integer(_)) => true,
+        Some(Number::Float(float)) => shape.starts_with('f') && float.is_finite(),
+        None => false,
+    }
+}
+
 /// What a counter of this shape is after an addition, as [`Counter`](crate::merge::Counter) counts: integers stay at
 /// the bounds of their type, floats at the largest finite one.
 pub(super) fn sum(before: &str, by: &str, shape: &str) -> Option<Box<RawValue>> {
@@ -357,16 +387,7 @@ pub(super) fn sum(before: &str, by: &str, shape: &str) -> Option<Box<RawValue>> 
     let (before, by) = (number(before)?, number(by)?);
     let text = match (before, by) {
         (Number::Integer(before), Number::Integer(by)) if !shape.starts_with('f') => {
-            let (least, most): (i128, i128) = match shape {
-                "i8" => (i8::MIN.into(), i8::MAX.into()),
-                "i16" => (i16::MIN.into(), i16::MAX.into()),
-                "i32" => (i32::MIN.into(), i32::MAX.into()),
-                "u8" => (0, u8::MAX.into()),
-                "u16" => (0, u16::MAX.into()),
-                "u32" => (0, u32::MAX.into()),
-                "u64" => (0, u64::MAX.into()),
-                _ => (i64::MIN.into(), i64::MAX.into()),
-            };
+            let (least, most) = bounds(shape);
             before.saturating_add(by).clamp(least, most).to_string()
         }
         (before, by) if shape == "f32" => {
@@ -468,6 +489,9 @@ mod tests {
             (r#"{"key":"n","op":"push","value":4}"#, Code::UnknownOp),
             (r#"{"key":"n","op":"add","value":"4"}"#, Code::WrongType),
             (r#"{"key":"n","value":"4"}"#, Code::WrongType),
+            (r#"{"key":"n","op":"add","value":-1}"#, Code::WrongType),
+            (r#"{"key":"n","op":"add","value":0.5}"#, Code::WrongType),
+            (r#"{"key":"n","value":256}"#, Code::WrongType),
             (r#"{"key":"x","value":1e999}"#, Code::WrongType),
         ] {
             assert_eq!(staged(&kept, update).map(drop), Err(code), "{update}");

@@ -221,7 +221,7 @@ impl<S: SharedState> Replica<S> {
                 None => S::decode(Path::new(path.as_str()), None, value).map(Some),
                 Some(differences) => {
                     let update = WireUpdate { key: path.as_str().into(), op: None, value };
-                    schema::read(differences, &state, &update)
+                    schema::read(differences, &self.initial, &state, &update)
                 }
             };
             match read {
@@ -293,7 +293,7 @@ impl<S: SharedState> Replica<S> {
         for update in updates {
             let read = match &self.meeting.differences {
                 None => decode_update::<S>(update).map(Some),
-                Some(differences) => schema::read(differences, &self.confirmed, update),
+                Some(differences) => schema::read(differences, &self.initial, &self.confirmed, update),
             };
             match read {
                 Ok(update) => decoded.extend(update),

@@ -152,6 +152,7 @@ impl<S: SharedState> Replica<S> {
 /// that is not known here.
 pub(super) fn read<S: SharedState>(
     differences: &Differences,
+    initial: &S,
     state: &S,
     update: &WireUpdate<'_>,
 ) -> Result<Option<S::Update>, UpdateError> {
@@ -169,8 +170,12 @@ pub(super) fn read<S: SharedState>(
     match S::decode(Path::new(key), op, fitted.as_deref().unwrap_or(update.value)) {
         Ok(update) => Ok(Some(update)),
         Err(error) if error.kind == UpdateErrorKind::UnknownField => Ok(None),
-        // The room does not know the field's type and keeps what it is given: this is as good as nothing.
-        Err(_) if differences.is_foreign(key) => Ok(None),
+        // The room does not know the field's type and keeps what it is given: to everybody who knows it, what is of
+        // no use is the initial value.
+        Err(error) if op.is_none() && differences.is_foreign(key) => {
+            let initial = value_at(initial, key).ok_or(error)?;
+            S::decode(Path::new(key), None, &*initial).map(Some)
+        }
         Err(error) => Err(error),
     }
 }
