@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use crate::protocol::{Code, Declaration, Reject, Violation, push_string};
 use crate::state::schema::{join, parts};
 use crate::state::shape::MAX_SHAPE;
-use crate::state::{FieldInfo, FieldSchema, Path, SchemaError, WireUpdate};
+use crate::state::{FieldInfo, FieldSchema, Path, PathBuf, SchemaError, WireUpdate};
 
 /// The most fields a room keeps that its struct does not have.
 pub const KEPT_FIELDS: usize = 256;
@@ -24,8 +24,10 @@ pub const KEPT_BYTES: usize = 1 << 20;
 /// The longest path of a declared field, and the longest name of a policy, in bytes.
 const MAX_PATH: usize = 256;
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Kept {
+    /// The fields of the struct, by whose names the paths begin.
+    of_struct: &'static [FieldInfo],
     fields: BTreeMap<String, Field>,
     bytes: usize,
 }
@@ -57,20 +59,24 @@ impl Declared {
 pub(super) type Staged = BTreeMap<String, Box<RawValue>>;
 
 impl Kept {
+    pub(super) const fn new(of_struct: &'static [FieldInfo]) -> Self {
+        Self { of_struct, fields: BTreeMap::new(), bytes: 0 }
+    }
+
+    /// A path by the struct's own names, as far as it lies in the struct.
+    pub(super) fn own_path<'a>(&self, path: &'a str) -> Cow<'a, str> {
+        own_path(self.of_struct, path)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.fields.is_empty()
     }
 
-    /// Takes a declaration of a field that `struct_fields` does not have; says nothing to one that it has.
+    /// Takes a declaration of a field that the struct does not have; says nothing to one that it has.
     ///
     /// # Errors
     /// It is another field here, cannot lie where it is to lie, or there are too many.
-    pub(super) fn declare(
-        &mut self,
-        struct_fields: &'static [FieldInfo],
-        path: &str,
-        declaration: &Declaration,
-    ) -> Result<(), Violation> {
+    pub(super) fn declare(&mut self, path: &str, declaration: &Declaration) -> Result<(), Violation> {
         let refuse = |error: SchemaError| Err(Violation::new(Code::IncompatibleSchema, error.to_string()));
         let Declaration { policy, shape, initial } = declaration;
         if path.len() > MAX_PATH || policy.len() > MAX_PATH || shape.len() > MAX_SHAPE {
@@ -78,7 +84,8 @@ impl Kept {
                 format!("a path and a policy of {MAX_PATH} bytes and a shape of {MAX_SHAPE} at most");
             return refuse(SchemaError::new(&path.chars().take(40).collect::<String>(), expected, "more"));
         }
-        match place(struct_fields, Path::new(path)) {
+        let path = &*own_path(self.of_struct, path);
+        match place(self.of_struct, Path::new(path)) {
             Place::Inside => return Ok(()),
             Place::Below => return refuse(SchemaError::new(path, "a field without parts", "a part of it")),
             Place::Outside => {}
@@ -148,13 +155,13 @@ impl Kept {
 
     /// Whether clients may write the field.
     pub(super) fn is_declared(&self, path: &str) -> bool {
-        self.fields.get(path).is_some_and(|field| field.declared.is_some())
+        self.fields.get(&*self.own_path(path)).is_some_and(|field| field.declared.is_some())
     }
 
     /// Adds an update of a kept field to those of the same change. With `any`, of any field that the struct does not
     /// have: the log's, which once had it.
     pub(super) fn stage(&self, staged: &mut Staged, update: &WireUpdate<'_>) -> Result<(), Reject> {
-        let path = &*update.key;
+        let path = &*self.own_path(&update.key);
         let refuse = |code, message: String| Err(Reject::new(code, message).in_field(path));
         let field = self.fields.get(path);
         let before = staged.get(path).or_else(|| field.and_then(|field| field.value.as_ref()));
@@ -281,10 +288,10 @@ impl Kept {
         let mut new = BTreeMap::new();
         for update in updates {
             if let Some(Field { declared: Some(declared), value, stored: false, .. }) =
-                self.fields.get(&*update.key)
+                self.fields.get(&*self.own_path(&update.key))
             {
                 let Declared { policy, shape } = declared.clone();
-                new.insert(&*update.key, Declaration { policy, shape, initial: value.clone() });
+                new.insert(self.own_path(&update.key), Declaration { policy, shape, initial: value.clone() });
             }
         }
         // Declarations have no values that JSON does not have.
@@ -294,7 +301,7 @@ impl Kept {
     /// The log has what [`unstored`](Self::unstored) gave.
     pub(super) fn mark_stored(&mut self, updates: &[WireUpdate<'_>]) {
         for update in updates {
-            if let Some(field) = self.fields.get_mut(&*update.key) {
+            if let Some(field) = self.fields.get_mut(&*own_path(self.of_struct, &update.key)) {
                 field.stored = true;
             }
         }
@@ -309,9 +316,25 @@ impl Kept {
     }
 }
 
+/// A path with the struct's own names in the place of their aliases.
+pub(super) fn own_path<'a>(mut fields: &'static [FieldInfo], path: &'a str) -> Cow<'a, str> {
+    let mut own = PathBuf::new();
+    let mut rest = Path::new(path);
+    while let Some(name) = rest.next_segment() {
+        let info = fields.iter().find(|info| is_named(info, &name));
+        own.push(info.map_or(&*name, |info| info.name));
+        fields = info.and_then(parts).unwrap_or(&[]);
+    }
+    if own.as_str() == path { Cow::Borrowed(path) } else { Cow::Owned(own.into_string()) }
+}
+
+fn is_named(info: &FieldInfo, name: &str) -> bool {
+    info.name == name || info.aliases.contains(&name)
+}
+
 /// Whether a path leads out of the struct, and not into a field that has no parts.
-pub(super) fn is_outside(struct_fields: &'static [FieldInfo], path: &str) -> bool {
-    matches!(place(struct_fields, Path::new(path)), Place::Outside)
+pub(super) fn is_outside(of_struct: &'static [FieldInfo], path: &str) -> bool {
+    matches!(place(of_struct, Path::new(path)), Place::Outside)
 }
 
 enum Place {
@@ -325,8 +348,7 @@ enum Place {
 
 fn place(mut fields: &'static [FieldInfo], mut path: Path<'_>) -> Place {
     while let Some(name) = path.next_segment() {
-        let named = |info: &&FieldInfo| info.name == name || info.aliases.iter().any(|alias| *alias == name);
-        let Some(info) = fields.iter().find(named) else { return Place::Outside };
+        let Some(info) = fields.iter().find(|info| is_named(info, &name)) else { return Place::Outside };
         match parts(info) {
             _ if path.is_end() => return Place::Inside,
             Some(parts) => fields = parts,
@@ -407,7 +429,7 @@ mod tests {
     const INNER: &[FieldInfo] = &[FieldInfo::new("columns", "set")];
     const FIELDS: &[FieldInfo] = &[
         FieldInfo::new("title", "set").aliases(&["name"]),
-        FieldInfo::new("layout", "nested").parts(|| INNER),
+        FieldInfo::new("layout", "nested").aliases(&["place"]).parts(|| INNER),
     ];
 
     fn declaration(policy: &str, shape: &str, initial: &str) -> Declaration {
@@ -416,7 +438,7 @@ mod tests {
     }
 
     fn declared(kept: &mut Kept, path: &str, shape: &str) -> Result<(), String> {
-        kept.declare(FIELDS, path, &declaration("set", shape, "null")).map_err(|violation| violation.message)
+        kept.declare(path, &declaration("set", shape, "null")).map_err(|violation| violation.message)
     }
 
     fn staged(kept: &Kept, update: &str) -> Result<Staged, Code> {
@@ -428,7 +450,7 @@ mod tests {
 
     #[test]
     fn a_declaration_must_fit() {
-        let mut kept = Kept::default();
+        let mut kept = Kept::new(FIELDS);
         assert_eq!(declared(&mut kept, "layout/wide", "bool"), Ok(()));
         assert_eq!(declared(&mut kept, "layout/wide", "bool"), Ok(()));
         let error = "`layout/wide`: expected bool (set), found u8 (set)";
@@ -438,19 +460,21 @@ mod tests {
             assert!(declared(&mut kept, path, "u8").is_err(), "{path}");
         }
         assert_eq!(kept.declared().len(), 1);
+        assert_eq!(own_path(FIELDS, "place/wide/name"), "layout/wide/name");
+        assert!(kept.is_declared("place/wide") && declared(&mut kept, "place/wide", "u8").is_err());
         for number in 1..KEPT_FIELDS {
             assert_eq!(declared(&mut kept, &number.to_string(), "u8"), Ok(()));
         }
         assert!(declared(&mut kept, "more", "u8").is_err());
-        assert!(declared(&mut Kept::default(), &"x".repeat(MAX_PATH + 1), "u8").is_err());
-        assert!(declared(&mut Kept::default(), "x", &"x".repeat(MAX_SHAPE + 1)).is_err());
+        assert!(declared(&mut Kept::new(FIELDS), &"x".repeat(MAX_PATH + 1), "u8").is_err());
+        assert!(declared(&mut Kept::new(FIELDS), "x", &"x".repeat(MAX_SHAPE + 1)).is_err());
         let long = declaration("set", "string", &format!("\"{}\"", "x".repeat(KEPT_BYTES)));
-        assert!(Kept::default().declare(FIELDS, "x", &long).is_err());
+        assert!(Kept::new(FIELDS).declare("x", &long).is_err());
     }
 
     #[test]
     fn a_struct_that_was_lost_is_taken_apart_for_those_who_have_it() {
-        let mut kept = Kept::default();
+        let mut kept = Kept::new(FIELDS);
         let whole = RawValue::from_string(r#"{"dark":true,"in":{"x":1,"y":[2]}}"#.to_owned()).expect("JSON");
         kept.restore("theme".to_owned(), &whole, 7);
         assert_eq!(declared(&mut kept, "theme/in/x", "u8"), Ok(()));
@@ -462,7 +486,7 @@ mod tests {
 
     #[test]
     fn kept_bytes_are_counted() {
-        let mut kept = Kept::default();
+        let mut kept = Kept::new(FIELDS);
         assert_eq!(declared(&mut kept, "x", "string"), Ok(()));
         let set = |size: usize| format!(r#"{{"key":"x","value":"{}"}}"#, "x".repeat(size));
         assert!(matches!(staged(&kept, &set(KEPT_BYTES)), Err(Code::StateTooLarge)));
@@ -476,9 +500,9 @@ mod tests {
 
     #[test]
     fn counters_are_added_to_and_other_fields_are_not() {
-        let mut kept = Kept::default();
+        let mut kept = Kept::new(FIELDS);
         assert_eq!(declared(&mut kept, "x", "u8"), Ok(()));
-        assert_eq!(kept.declare(FIELDS, "n", &declaration("counter", "u8", "250")), Ok(()));
+        assert_eq!(kept.declare("n", &declaration("counter", "u8", "250")), Ok(()));
         let add = staged(&kept, r#"{"key":"n","op":"add","value":4}"#).expect("a counter");
         assert_eq!(add["n"].get(), "254");
         kept.commit(add, 1);

@@ -43,7 +43,7 @@ impl<S: SharedState> Typed<S> {
     /// A room that begins as `initial`.
     #[must_use]
     pub fn new(initial: S) -> Self {
-        Self { state: initial, track: Track::default(), kept: Kept::default(), rules: None }
+        Self { state: initial, track: Track::default(), kept: Kept::new(S::FIELDS), rules: None }
     }
 
     /// The same room, whose clients' changes must satisfy `rules` as well. Each of them then costs a clone of
@@ -88,6 +88,7 @@ impl<S: SharedState> Typed<S> {
 
     /// The set of a whole nested struct that an older one, without some fields, has written: those keep their value.
     fn read_fitted(&self, key: &str, value: &RawValue) -> Result<Option<S::Update>, UpdateError> {
+        let key = &*self.kept.own_path(key);
         let writer = fit::Writer { named: &|_| None, lacks: &|_| true };
         let Some(value) = fit::fitted_in(&self.state, key, value, &writer) else { return Ok(None) };
         S::decode(Path::new(key), None, &*value).map(Some)
@@ -98,7 +99,7 @@ impl<S: SharedState> Typed<S> {
         if let Some(parts) = fit::nested_at(S::FIELDS, Path::new(&update.key))
             && update.op.is_none()
         {
-            fit::unknown(parts, &update.key, update.value, &mut |path, value| {
+            fit::unknown(parts, &self.kept.own_path(&update.key), update.value, &mut |path, value| {
                 staged.insert(path, value.to_owned());
             });
         }
@@ -274,6 +275,8 @@ impl<S: SharedState> RoomState for Typed<S> {
             serde_json::from_str(data).map_err(|error| format!("the state is not an object: {error}"))?;
         let paths: BTreeMap<String, u64> = serde_json::from_str(track)
             .map_err(|error| format!("the versions are not an object: {error}"))?;
+        let paths: BTreeMap<String, u64> =
+            paths.iter().map(|(path, version)| (self.kept.own_path(path).into_owned(), *version)).collect();
         let mut lost = Vec::new();
         for (key, value) in fields {
             let Some(field) = S::field_named(&key) else {
@@ -319,7 +322,7 @@ impl<S: SharedState> RoomState for Typed<S> {
     }
 
     fn declare(&mut self, path: &str, declaration: &Declaration) -> Result<(), Violation> {
-        self.kept.declare(S::FIELDS, path, declaration)
+        self.kept.declare(path, declaration)
     }
 
     fn unstored(&self, updates: &[WireUpdate<'_>]) -> Option<String> {
