@@ -10,7 +10,7 @@ use syn::spanned::Spanned as _;
 use syn::{Attribute, Expr, ExprPath, LitStr, Path, Visibility};
 
 use crate::generics::{self, Generics};
-use crate::parse::{Input, InputField};
+use crate::parse::{Input, InputField, PolicyExpr};
 
 /// A struct to derive for.
 pub(crate) struct Model {
@@ -48,6 +48,8 @@ pub(crate) struct Field {
     pub(crate) policy: Policy,
     /// The policy's type, where the crate's modules have their short names.
     pub(crate) policy_type: TokenStream,
+    /// The types that know the keys of lists in the field.
+    pub(crate) list_keys: Vec<ListKey>,
     /// How the value is written, if not by its own type.
     pub(crate) codec: Option<Codec>,
     pub(crate) read_only: bool,
@@ -79,8 +81,19 @@ pub(crate) enum Policy {
     Lww,
     Counter,
     Nested,
+    /// A list, a map or a set.
+    Entries,
     /// A type of the user's.
     Own,
+}
+
+/// A type that knows where the items of a list have their key.
+pub(crate) struct ListKey {
+    pub(crate) ident: Ident,
+    /// The items' type.
+    pub(crate) item: TokenStream,
+    /// The field that is the key.
+    pub(crate) field: Ident,
 }
 
 /// The functions of `#[serde(with = "..")]`; an absent one is the type's own.
@@ -117,7 +130,7 @@ impl Model {
         let shared = fields.into_iter().filter(InputField::is_shared);
         let fields: Vec<_> = shared
             .enumerate()
-            .map(|(index, field)| Field::new(index, field, &this, serde.rename_all.as_deref()))
+            .map(|(index, field)| Field::new(index, field, &name, &this, &krate, serde.rename_all.as_deref()))
             .collect();
         Self {
             update: format_ident!("{}Update", name, span = ident.span()),
@@ -151,10 +164,17 @@ impl InputField {
 impl Field {
     /// Whether the policy is asked what an operation means for the parts of the value.
     pub(crate) const fn has_parts(&self) -> bool {
-        matches!(self.policy, Policy::Nested | Policy::Own)
+        matches!(self.policy, Policy::Nested | Policy::Own | Policy::Entries)
     }
 
-    fn new(index: usize, field: InputField, owner: &TokenStream, rename_all: Option<&str>) -> Self {
+    fn new(
+        index: usize,
+        field: InputField,
+        name: &Ident,
+        owner: &TokenStream,
+        krate: &TokenStream,
+        rename_all: Option<&str>,
+    ) -> Self {
         let InputField { ident, ty, docs, attrs, serde } = field;
         let plain = ident.unraw().to_string();
         let (wire, wire_at) = match serde.rename {
@@ -178,22 +198,24 @@ impl Field {
             serialize: serde.serialize,
             deserialize: serde.deserialize,
         });
-        let policy = attrs.policies.into_iter().next().map_or(Policy::Lww, |given| given.value);
-        let policy_type = match (policy, attrs.own, &codec) {
-            (Policy::Own, Some(own), _) => without_self(own.into_token_stream(), owner),
-            (Policy::Lww, _, Some(Codec { ident, .. })) => quote!(__merge::Coded<#ident<#owner>>),
-            (Policy::Counter, ..) => quote!(__merge::Counter),
-            (Policy::Nested, ..) => quote!(__merge::Nested),
-            (Policy::Lww | Policy::Own, ..) => quote!(__merge::Lww),
+        let mut types =
+            PolicyTypes { krate, owner, name: format!("{name}{variant}Key"), list_keys: Vec::new() };
+        let plain_type = without_self(ty.to_token_stream(), owner);
+        let given = attrs.policies.into_iter().next().map(|given| given.value);
+        let (policy, policy_type) = match (&given, &codec) {
+            (None, Some(Codec { ident, .. })) => (Policy::Lww, quote!(__merge::Coded<#ident<#owner>>)),
+            (None, None) => (Policy::Lww, quote!(__merge::Lww)),
+            (Some(expr), _) => (kind(expr), types.of(expr, &plain_type)),
         };
         Self {
             index,
             is_string: last_segment(&ty).is_some_and(|last| last == "String"),
             span: Span::call_site().located_at(ty.span()),
-            ty: without_self(ty.into_token_stream(), owner),
+            ty: plain_type,
             docs,
             policy,
             policy_type,
+            list_keys: types.list_keys,
             codec,
             rename: attrs.rename,
             read_only: attrs.read_only.is_some(),
@@ -212,6 +234,56 @@ impl Field {
             checker: format_ident!("__check_{}", plain, span = at),
             ident,
         }
+    }
+}
+
+const fn kind(expr: &PolicyExpr) -> Policy {
+    match expr {
+        PolicyExpr::Counter => Policy::Counter,
+        PolicyExpr::Nested => Policy::Nested,
+        PolicyExpr::List(..) | PolicyExpr::Map(_) | PolicyExpr::Set => Policy::Entries,
+        PolicyExpr::Own(_) => Policy::Own,
+    }
+}
+
+/// Makes the types of a field's policy.
+struct PolicyTypes<'a> {
+    krate: &'a TokenStream,
+    owner: &'a TokenStream,
+    /// The name of the type that knows a list's key.
+    name: String,
+    list_keys: Vec<ListKey>,
+}
+
+impl PolicyTypes<'_> {
+    /// The type of a policy for values of type `ty`.
+    fn of(&mut self, expr: &PolicyExpr, ty: &TokenStream) -> TokenStream {
+        let (krate, owner) = (self.krate, self.owner);
+        match expr {
+            PolicyExpr::Counter => quote!(#krate::merge::Counter),
+            PolicyExpr::Nested => quote!(#krate::merge::Nested),
+            PolicyExpr::Set => quote!(#krate::merge::SetOf),
+            PolicyExpr::Own(own) => without_self(own.to_token_stream(), owner),
+            PolicyExpr::Map(entries) => {
+                let entries = self.inner(entries, &quote!(<#ty as #krate::merge::Mapping>::Value));
+                quote!(#krate::merge::MapOf<#entries>)
+            }
+            PolicyExpr::List(field, items) => {
+                let item = quote!(<#ty as #krate::merge::Sequence>::Item);
+                let items = self.inner(items, &item);
+                let ident = match self.list_keys.len() {
+                    0 => Ident::new(&self.name, field.span()),
+                    more => format_ident!("{}{more}", self.name, span = field.span()),
+                };
+                self.list_keys.push(ListKey { ident: ident.clone(), item, field: field.clone() });
+                quote!(#krate::merge::ListOf<#ident<#owner>, #items>)
+            }
+        }
+    }
+
+    fn inner(&mut self, expr: &Option<Box<PolicyExpr>>, ty: &TokenStream) -> TokenStream {
+        let krate = self.krate;
+        expr.as_ref().map_or_else(|| quote!(#krate::merge::Lww), |expr| self.of(expr, ty))
     }
 }
 

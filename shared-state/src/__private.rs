@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::merge::MergePolicy;
+use crate::merge::{MergePolicy, Overlap};
 use crate::state::{FieldId, Path, SharedState};
 
 pub use regex_lite::Regex;
@@ -147,4 +147,10 @@ pub fn patch_unknown<'de, M: MapAccess<'de>>(map: &mut M) -> Result<(), M::Error
 /// A field index that the struct does not have.
 pub fn no_field(state: &str, field: usize) -> ! {
     panic!("`{state}` has no field of index {field}: an index is valid for the struct it came from only")
+}
+
+/// What a set of one field means for a set of another, or of the same.
+#[must_use]
+pub fn overlap_of_sets(pending: FieldId, remote: FieldId) -> Overlap {
+    if pending == remote { Overlap::Hidden } else { Overlap::Apart }
 }

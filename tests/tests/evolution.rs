@@ -143,7 +143,7 @@ async fn g11_a_client_whose_struct_does_not_fit_is_told_why() {
     let mut other = Program::join(NEW, "other", address, ROOM).await;
     // Written before the room has answered: rejected, not lost in silence.
     let answer = other.ask(r#"set {"key":"title","value":"Plans"}"#).await;
-    let why = "`font_size`: expected string (set), found u8 (set)";
+    let why = "`font_size`: expected string (lww), found u8 (lww)";
     assert!(answer.contains("incompatible_schema") && answer.contains(why), "{answer}");
     let answer = other.ask("live").await;
     assert!(answer.contains("incompatible_schema") && answer.contains(why), "{answer}");
@@ -163,7 +163,7 @@ async fn g11_a_client_whose_struct_does_not_fit_is_told_why() {
     let _server = Program::serve(NEW, "other", address, data.path()).await;
     let mut new = Program::join(NEW, "added", address, "another").await;
     let answer = new.ask("live").await;
-    assert!(answer.contains("`font_size`: expected u8 (set), found string (set)"), "{answer}");
+    assert!(answer.contains("`font_size`: expected u8 (lww), found string (lww)"), "{answer}");
     let mut other = Program::join(NEW, "other", address, "another").await;
     assert_eq!(other.ask("live").await, "live");
 }

@@ -331,7 +331,7 @@ fn g11_two_fields_of_one_name_are_refused_and_nothing_hangs() {
     for answer in answers {
         let rejected = answer.unwrap_err();
         assert_eq!(rejected.code(), Code::IncompatibleSchema);
-        assert!(rejected.message().ends_with("`size`: expected string (set), found u16 (set)"), "{rejected}");
+        assert!(rejected.message().ends_with("`size`: expected string (lww), found u16 (lww)"), "{rejected}");
     }
     assert_eq!((rival.replica.pending(), rival.replica.state()), (0, &Rival::default()));
     assert!(matches!(

@@ -144,6 +144,20 @@ fn reader(model: &Model, field: &Field) -> TokenStream {
                 #with
             }
         }
+        Policy::Entries => {
+            let docs = docs::of(field, "The handle of the entries: reads them, and writes them one by one.");
+            let policy = at(field.span, &field.policy_type);
+            let part = at(field.span, &quote!(__state::Part<#live, #this, #ty, #policy>));
+            let body = at(
+                field.span,
+                &quote!({ __state::Part::new(::core::clone::Clone::clone(&self.0), #this::#key) }),
+            );
+            quote! {
+                #docs
+                #[must_use]
+                #vis fn #ident(&self) -> #part #body
+            }
+        }
         Policy::Nested => {
             let docs = docs::of(field, "The handle of the nested state.");
             let inner = quote!(<#ty as __state::SharedState>::Handle<__state::Within<#live, #this, #ty>>);

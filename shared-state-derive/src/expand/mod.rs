@@ -10,6 +10,7 @@ mod docs;
 mod handle;
 mod info;
 mod keys;
+mod list_keys;
 mod patch;
 mod rules;
 mod state;
@@ -25,8 +26,10 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
     let update = update::item(model);
     let patch = patch::item(model);
     let handle = handle::item(model);
+    let markers = list_keys::items(model);
     let impls = [
         codec::codecs(model),
+        list_keys::implementations(model),
         rules::checkers(model),
         state::implementation(model),
         update::serde(model),
@@ -39,6 +42,7 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
         #update
         #patch
         #handle
+        #markers
         const _: () = {
             #[allow(unused_imports)]
             use #krate::{__private as __p, merge as __merge, state as __state};
@@ -70,7 +74,7 @@ impl Field {
             Policy::Lww => value.clone(),
             Policy::Counter => quote!(__merge::CounterOp::Set(#value)),
             Policy::Nested => quote!(__merge::NestedOp::Set(#value)),
-            Policy::Own => {
+            Policy::Own | Policy::Entries => {
                 let set = self.policy("set");
                 quote!(#set(#value))
             }
@@ -84,7 +88,9 @@ impl Field {
             Policy::Lww => ty.clone(),
             Policy::Counter => quote_spanned!(self.span=> #krate::merge::CounterOp<#ty>),
             Policy::Nested => quote_spanned!(self.span=> #krate::merge::NestedOp<#ty>),
-            Policy::Own => quote_spanned!(self.span=> <#policy_type as #krate::merge::MergePolicy<#ty>>::Op),
+            Policy::Own | Policy::Entries => {
+                quote_spanned!(self.span=> <#policy_type as #krate::merge::MergePolicy<#ty>>::Op)
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ pub(super) fn item(model: &Model) -> TokenStream {
     let fields = model.fields.iter().map(|field| {
         let Field { ident, ty, .. } = field;
         let value = match field.policy {
-            Policy::Lww | Policy::Counter | Policy::Own => ty.clone(),
+            Policy::Lww | Policy::Counter | Policy::Own | Policy::Entries => ty.clone(),
             Policy::Nested => quote!(<#ty as #krate::SharedState>::Patch),
         };
         let docs = docs::of(field, "The new value; `None` leaves the field alone.");
@@ -68,7 +68,7 @@ pub(super) fn building(model: &Model) -> TokenStream {
             _ if field.is_string => {
                 (quote!(impl ::core::convert::Into<#ty>), quote!(::core::convert::Into::into(value)))
             }
-            Policy::Lww | Policy::Counter | Policy::Own => (ty.clone(), quote!(value)),
+            Policy::Lww | Policy::Counter | Policy::Own | Policy::Entries => (ty.clone(), quote!(value)),
         };
         let parameter = at(field.span, &parameter);
         let body = at(field.span, &quote!({ self.#ident = ::core::option::Option::Some(#value); self }));

@@ -16,8 +16,15 @@ pub(super) fn implementation(model: &Model) -> TokenStream {
     let name = name.trim_start_matches("r#");
     let infos = each(model, info::of);
     let migration = migration(model);
-    let methods =
-        [changing(model), checking(model), indexed(model), comparing(model), tracking(model), wire(model)];
+    let methods = [
+        changing(model),
+        meaning(model),
+        checking(model),
+        indexed(model),
+        comparing(model),
+        tracking(model),
+        wire(model),
+    ];
     quote! {
         #[automatically_derived]
         #[allow(deprecated)]
@@ -65,7 +72,7 @@ fn changing(model: &Model) -> TokenStream {
     let patched = each(model, |field| {
         let Field { ident, variant, .. } = field;
         let push = match field.policy {
-            Policy::Lww | Policy::Counter | Policy::Own => {
+            Policy::Lww | Policy::Counter | Policy::Own | Policy::Entries => {
                 let set = field.set(&quote!(__value));
                 quote!(__out.push(#update::#variant(#set));)
             }
@@ -93,6 +100,58 @@ fn changing(model: &Model) -> TokenStream {
             let mut __out = ::std::vec::Vec::new();
             #(#patched)*
             __out
+        }
+    }
+}
+
+/// `expand`, `settle`, `admit`: what is asked of an update before it is applied.
+fn meaning(model: &Model) -> TokenStream {
+    let Model { update, .. } = model;
+    let none = quote!(_ => ::core::option::Option::None,);
+    let expand = each_in_parts(model, |field| {
+        let Field { ident, variant, .. } = field;
+        let policy = field.policy("expand");
+        quote! {
+            #update::#variant(__op) => #policy(&self.#ident, __op)
+                .map(|__ops| __ops.into_iter().map(#update::#variant).collect()),
+        }
+    });
+    let expand = closed(expand.collect(), model, &none);
+    let settle = each_in_parts(model, |field| {
+        let Field { index, ident, variant, .. } = field;
+        let policy = field.policy("settle");
+        quote! {
+            #update::#variant(__op) => #policy(&self.#ident, __track.part(#index).unwrap_or(&__none), __op)
+                .map(#update::#variant),
+        }
+    });
+    let settle = settle.collect::<Vec<_>>();
+    let no_track = (!settle.is_empty())
+        .then(|| quote!(let __none = <__merge::Track as ::core::default::Default>::default();));
+    let settle = closed(settle, model, &none);
+    let admit = each_in_parts(model, |field| {
+        let Field { ident, variant, wire, .. } = field;
+        let policy = field.policy("admit");
+        quote! {
+            #update::#variant(__op) => #policy(&self.#ident, __op)
+                .map_err(|__invalid| __invalid.in_field(#wire)),
+        }
+    });
+    let admit = closed(admit.collect(), model, &quote!(_ => ::core::result::Result::Ok(()),));
+    quote! {
+        fn expand(&self, __update: &Self::Update) -> ::core::option::Option<::std::vec::Vec<Self::Update>> {
+            match __update { #expand }
+        }
+        fn settle(
+            &self,
+            __track: &__merge::Track,
+            __update: &Self::Update,
+        ) -> ::core::option::Option<Self::Update> {
+            #no_track
+            match __update { #settle }
+        }
+        fn admit(&self, __update: &Self::Update) -> ::core::result::Result<(), __state::Invalid> {
+            match __update { #admit }
         }
     }
 }
@@ -126,13 +185,13 @@ fn checking(model: &Model) -> TokenStream {
         let at_type = |arm: TokenStream| Some(at(field.span, &arm));
         let in_field = in_field(field);
         match (rules(field), field.policy) {
-            (Some(rules), Policy::Nested | Policy::Own) => {
+            (Some(rules), Policy::Nested | Policy::Own | Policy::Entries) => {
                 let policy = field.policy("check");
                 at_type(quote! {
                     #update::#variant(__op) => { #rules?; #policy(&self.#ident, __op)#in_field }
                 })
             }
-            (None, Policy::Nested | Policy::Own) => {
+            (None, Policy::Nested | Policy::Own | Policy::Entries) => {
                 let policy = field.policy("check");
                 at_type(quote!(#update::#variant(__op) => #policy(&self.#ident, __op)#in_field,))
             }
@@ -153,9 +212,9 @@ fn checking(model: &Model) -> TokenStream {
     let all = each(model, |field| {
         let Field { ident, .. } = field;
         let rules = rules(field).map(|rules| quote!(#rules?;));
-        let inner = (field.policy == Policy::Nested).then(|| {
-            let (nested, in_field) = (field.nested("validate"), in_field(field));
-            quote!(#nested(&self.#ident)#in_field?;)
+        let inner = field.has_parts().then(|| {
+            let (policy, in_field) = (field.policy("validate"), in_field(field));
+            quote!(#policy(&self.#ident)#in_field?;)
         });
         quote!(#rules #inner)
     });
@@ -232,7 +291,7 @@ fn indexed(model: &Model) -> TokenStream {
     }
 }
 
-/// `hides`, `coalesce`, `timing`, `read_only`: what is asked of updates alone.
+/// `overlap`, `coalesce`, `timing`, `read_only`: what is asked of updates alone.
 fn comparing(model: &Model) -> TokenStream {
     let Model { update, .. } = model;
     let this = quote!(<Self as __state::SharedState>);
@@ -240,12 +299,11 @@ fn comparing(model: &Model) -> TokenStream {
         let (variant, policy) = (&field.variant, field.policy(method));
         quote!((#update::#variant(__a), #update::#variant(__b)) => #policy(__a, __b),)
     };
-    // A later set always hides an earlier one.
-    let hides = each_but_lww(model, |field| pair(field, "hides"));
-    // A pair of two fields' operations has no arm of its own.
+    let overlap = each_but_lww(model, |field| pair(field, "overlap"));
+    // A pair of two fields' operations has no arm of its own; of two sets of one field the later hides the other.
     let rest = (model.fields.len() > 1 || model.fields[0].policy == Policy::Lww)
-        .then(|| quote!((__a, __b) => #this::field(__a) == #this::field(__b)));
-    let hides = quote!(#(#hides)* #rest);
+        .then(|| quote!((__a, __b) => __p::overlap_of_sets(#this::field(__a), #this::field(__b))));
+    let overlap = quote!(#(#overlap)* #rest);
     let coalesce = each(model, |field| pair(field, "coalesce"));
     let other = (model.fields.len() > 1).then(|| quote!(_ => false));
     let coalesce = quote!(#(#coalesce)* #other);
@@ -270,8 +328,8 @@ fn comparing(model: &Model) -> TokenStream {
     });
     let read_only = closed(read_only.collect(), model, &quote!(_ => #field.read_only));
     quote! {
-        fn hides(__pending: &Self::Update, __remote: &Self::Update) -> ::core::primitive::bool {
-            match (__pending, __remote) { #hides }
+        fn overlap(__pending: &Self::Update, __remote: &Self::Update) -> __merge::Overlap {
+            match (__pending, __remote) { #overlap }
         }
         fn coalesce(__earlier: &mut Self::Update, __later: &Self::Update) -> ::core::primitive::bool {
             match (__earlier, __later) { #coalesce }

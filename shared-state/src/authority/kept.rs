@@ -240,9 +240,14 @@ impl Kept {
         self.fields.values_mut().filter(|field| field.value.is_some()).for_each(|field| field.changed = at);
     }
 
-    /// The version that last changed what is kept in the field `name`, or as it; `None` if nothing is.
-    pub(super) fn changed_within(&self, name: &str) -> Option<u64> {
-        self.under(name).map(|(_, field)| field.changed).max()
+    /// The version that last changed what is kept at a path, within it or around it; `None` if nothing is.
+    pub(super) fn changed_at(&self, path: &str) -> Option<u64> {
+        let path = self.own_path(path);
+        let within = |outer: &str, inner: &str| {
+            inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let there = self.fields.iter().filter(|(kept, _)| within(&path, kept) || within(kept, &path));
+        there.map(|(_, field)| field.changed).max()
     }
 
     /// The values that belong into the struct's field `name`, or are it.
@@ -277,11 +282,6 @@ impl Kept {
         }
     }
 
-    /// The versions that last changed each field that was written.
-    pub(super) fn versions(&self) -> impl Iterator<Item = (&String, u64)> {
-        self.fields.iter().map(|(path, field)| (path, field.changed)).filter(|(_, changed)| *changed > 0)
-    }
-
     /// The declarations of the fields that `updates` write and that are not in the log yet, as a JSON object;
     /// `initial` is each field's value before.
     pub(super) fn unstored(&self, updates: &[WireUpdate<'_>]) -> Option<String> {
@@ -307,13 +307,39 @@ impl Kept {
         }
     }
 
-    /// The declarations, for a snapshot, whose data has the values.
-    pub(super) fn write_declared(&self, out: &mut String) {
-        let declared = self.fields.iter().filter_map(|(path, field)| Some((path, field.declared.as_ref()?)));
-        let declared: BTreeMap<_, _> = declared.collect();
-        // Declarations have no values that JSON does not have.
-        out.push_str(&serde_json::to_string(&declared).unwrap_or_else(|_| "{}".to_owned()));
+    /// What a snapshot has of the fields beside their values.
+    pub(super) fn write(&self, out: &mut String) {
+        let stored = self.fields.iter().map(|(path, field)| {
+            (path, StoredField { declared: field.declared.clone(), changed: field.changed })
+        });
+        let stored: BTreeMap<_, _> = stored.collect();
+        // There are no values that JSON does not have.
+        out.push_str(&serde_json::to_string(&stored).unwrap_or_else(|_| "{}".to_owned()));
     }
+
+    /// Takes over what [`write`](Self::write) wrote, when the values are there.
+    pub(super) fn restore_all(&mut self, stored: &str) -> Result<(), String> {
+        let stored: BTreeMap<String, StoredField> = serde_json::from_str(stored)
+            .map_err(|error| format!("what is kept beside the struct is not an object: {error}"))?;
+        for (path, StoredField { declared, changed }) in stored {
+            if let Some(Declared { policy, shape }) = declared {
+                // What does not fit this struct any more is as good as undeclared.
+                let _ = self.declare(&path, &Declaration { policy, shape, initial: None });
+            }
+            if let Some(field) = self.fields.get_mut(&*own_path(self.of_struct, &path)) {
+                (field.changed, field.stored) = (changed, true);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredField {
+    #[serde(flatten)]
+    declared: Option<Declared>,
+    #[serde(default)]
+    changed: u64,
 }
 
 /// A path with the struct's own names in the place of their aliases.
@@ -426,9 +452,9 @@ pub(super) fn sum(before: &str, by: &str, shape: &str) -> Option<Box<RawValue>> 
 mod tests {
     use super::*;
 
-    const INNER: &[FieldInfo] = &[FieldInfo::new("columns", "set")];
+    const INNER: &[FieldInfo] = &[FieldInfo::new("columns", "lww")];
     const FIELDS: &[FieldInfo] = &[
-        FieldInfo::new("title", "set").aliases(&["name"]),
+        FieldInfo::new("title", "lww").aliases(&["name"]),
         FieldInfo::new("layout", "nested").aliases(&["place"]).parts(|| INNER),
     ];
 
@@ -438,7 +464,7 @@ mod tests {
     }
 
     fn declared(kept: &mut Kept, path: &str, shape: &str) -> Result<(), String> {
-        kept.declare(path, &declaration("set", shape, "null")).map_err(|violation| violation.message)
+        kept.declare(path, &declaration("lww", shape, "null")).map_err(|violation| violation.message)
     }
 
     fn staged(kept: &Kept, update: &str) -> Result<Staged, Code> {
@@ -453,7 +479,7 @@ mod tests {
         let mut kept = Kept::new(FIELDS);
         assert_eq!(declared(&mut kept, "layout/wide", "bool"), Ok(()));
         assert_eq!(declared(&mut kept, "layout/wide", "bool"), Ok(()));
-        let error = "`layout/wide`: expected bool (set), found u8 (set)";
+        let error = "`layout/wide`: expected bool (lww), found u8 (lww)";
         assert_eq!(declared(&mut kept, "layout/wide", "u8"), Err(error.into()));
         assert_eq!(declared(&mut kept, "name", "anything"), Ok(()), "the struct has it");
         for path in ["title/x", "layout/columns/x", "layout/wide/x"] {
@@ -468,7 +494,7 @@ mod tests {
         assert!(declared(&mut kept, "more", "u8").is_err());
         assert!(declared(&mut Kept::new(FIELDS), &"x".repeat(MAX_PATH + 1), "u8").is_err());
         assert!(declared(&mut Kept::new(FIELDS), "x", &"x".repeat(MAX_SHAPE + 1)).is_err());
-        let long = declaration("set", "string", &format!("\"{}\"", "x".repeat(KEPT_BYTES)));
+        let long = declaration("lww", "string", &format!("\"{}\"", "x".repeat(KEPT_BYTES)));
         assert!(Kept::new(FIELDS).declare("x", &long).is_err());
     }
 
@@ -481,7 +507,7 @@ mod tests {
         let values: Vec<_> = kept.values_under("theme").collect();
         assert_eq!(values, [("theme/dark", "true"), ("theme/in/x", "1"), ("theme/in/y", "[2]")]);
         assert_eq!(kept.bytes, values.iter().map(|(path, value)| path.len() + value.len()).sum::<usize>());
-        assert_eq!(kept.changed_within("theme"), Some(7));
+        assert_eq!(kept.changed_at("theme"), Some(7));
     }
 
     #[test]
@@ -495,7 +521,7 @@ mod tests {
         assert_eq!(kept.bytes, KEPT_BYTES - 7);
         let fits = staged(&kept, &set(0)).expect("it fits");
         kept.commit(fits, 2);
-        assert_eq!((kept.bytes, kept.changed_within("x")), (3, Some(2)));
+        assert_eq!((kept.bytes, kept.changed_at("x")), (3, Some(2)));
     }
 
     #[test]

@@ -105,8 +105,8 @@ struct SnapshotBody<'a> {
     head: &'a RawValue,
     #[serde(borrow)]
     track: &'a RawValue,
-    #[serde(default)]
-    declared: BTreeMap<String, Declaration>,
+    #[serde(borrow, default)]
+    kept: Option<&'a RawValue>,
     #[serde(borrow)]
     data: &'a RawValue,
 }
@@ -268,8 +268,8 @@ impl<O: Outbox> Authority<O> {
         out.push_str(&serde_json::to_string(&head).unwrap_or_default());
         out.push_str(",\"track\":");
         self.state.write_track(&mut out);
-        out.push_str(",\"declared\":");
-        self.state.write_declared(&mut out);
+        out.push_str(",\"kept\":");
+        self.state.write_kept(&mut out);
         out.push_str(",\"data\":");
         self.state.write_data(&mut out);
         out.push('}');
@@ -294,9 +294,8 @@ impl<O: Outbox> Authority<O> {
             return Fold::new(head.version, body.data.get()).map(Some);
         }
         self.state.restore(body.data.get(), body.track.get())?;
-        for (path, declaration) in &body.declared {
-            // What does not fit this struct any more is as good as undeclared.
-            let _ = self.state.declare(path, declaration);
+        if let Some(kept) = body.kept {
+            self.state.restore_kept(kept.get())?;
         }
         Ok(None)
     }

@@ -21,11 +21,17 @@ pub enum Writer<'a> {
 
 /// A room's state: [`Typed`](crate::authority::Typed) or [`Untyped`](crate::authority::Untyped).
 pub trait RoomState: Any + Send {
-    /// Decodes, checks and applies a change's updates as `version`. All or nothing.
+    /// Decodes, checks and applies a change's updates as `version`. All or nothing. Gives the updates as they
+    /// were applied, a JSON array, if that is not as they came.
     ///
     /// # Errors
     /// The first update that is wrong, or the rule that does not hold; the state is as it was.
-    fn apply(&mut self, updates: &[WireUpdate<'_>], by: Writer<'_>, version: u64) -> Result<(), Reject>;
+    fn apply(
+        &mut self,
+        updates: &[WireUpdate<'_>],
+        by: Writer<'_>,
+        version: u64,
+    ) -> Result<Option<String>, Reject>;
 
     /// The version that last changed the field with this name; 0 if none did.
     ///
@@ -92,9 +98,18 @@ pub trait RoomState: Any + Send {
         let _ = out;
     }
 
-    /// Appends the declarations, for a snapshot, as a JSON object.
-    fn write_declared(&self, out: &mut String) {
+    /// Appends what is to be known of the fields beside the struct's, for a snapshot, whose data has their values.
+    fn write_kept(&self, out: &mut String) {
         out.push_str("{}");
+    }
+
+    /// Takes over what [`write_kept`](Self::write_kept) wrote, after the data.
+    ///
+    /// # Errors
+    /// What is wrong with it, for people.
+    fn restore_kept(&mut self, kept: &str) -> Result<(), String> {
+        let _ = kept;
+        Ok(())
     }
 
     /// Which version of the struct this is.

@@ -10,9 +10,8 @@ use serde_json::value::RawValue;
 
 use crate::authority::kept::{self, Kept, Staged};
 use crate::authority::{Author, RoomState, Writer};
-use crate::merge::Track;
+use crate::merge::{StoredTrack, Track};
 use crate::protocol::{Code, Declaration, Reject, Violation, push_string};
-use crate::state::field::{indices, names};
 use crate::state::schema::join;
 use crate::state::{
     FieldSchema, Known, Path, Schema, SharedState, UpdateError, UpdateErrorKind, WireUpdate, decode_update,
@@ -71,8 +70,10 @@ impl<S: SharedState> Typed<S> {
     ) -> Result<Option<S::Update>, Reject> {
         match (error.kind, by) {
             (UpdateErrorKind::UnknownField, Writer::Log) => {
-                if kept::is_outside(S::FIELDS, &update.key) {
-                    self.kept.stage(staged, update)?;
+                if kept::is_outside(S::FIELDS, &update.key) && self.kept.stage(staged, update).is_err() {
+                    // An operation that cannot be applied without the struct that had the field.
+                    let path = self.kept.own_path(&update.key).into_owned();
+                    staged.insert(path, RawValue::NULL.to_owned());
                 }
                 Ok(None)
             }
@@ -124,6 +125,47 @@ impl<S: SharedState> Typed<S> {
         true
     }
 
+    /// Applies updates one after another, each as its policy settles it, and keeps what takes them back. Gives all
+    /// of them as JSON if one was not applied as it came. `None` is an update of a field that is kept.
+    fn take(
+        &mut self,
+        decoded: Vec<Option<S::Update>>,
+        wire: &[WireUpdate<'_>],
+        by: Writer<'_>,
+        inverses: &mut Vec<S::Update>,
+    ) -> Result<Option<String>, Reject> {
+        // The hook sets whole fields, and means what is different.
+        let expands = matches!(by, Writer::Client(Author::Hook { .. }));
+        let mut settled: Option<Vec<String>> = None;
+        // What was read as JSON is written as JSON.
+        let as_they_came = |at: usize| wire[..at].iter().flat_map(serde_json::to_string).collect();
+        for (at, update) in decoded.into_iter().enumerate() {
+            let Some(update) = update else {
+                if let Some(settled) = &mut settled {
+                    settled.extend(serde_json::to_string(&wire[at]));
+                }
+                continue;
+            };
+            let parts = if expands { self.state.expand(&update) } else { None };
+            if parts.is_some() {
+                settled.get_or_insert_with(|| as_they_came(at));
+            }
+            for update in parts.unwrap_or_else(|| vec![update]) {
+                self.state.admit(&update)?;
+                let found = self.state.settle(&self.track, &update);
+                if found.is_some() {
+                    settled.get_or_insert_with(|| as_they_came(at));
+                }
+                let update = found.unwrap_or(update);
+                if let Some(settled) = &mut settled {
+                    settled.push(encode_update::<S>(&update)?.as_str().to_owned());
+                }
+                inverses.push(self.state.apply(update));
+            }
+        }
+        Ok(settled.map(|updates| format!("[{}]", updates.join(","))))
+    }
+
     fn undo(&mut self, inverses: Vec<S::Update>) {
         for inverse in inverses.into_iter().rev() {
             self.state.apply(inverse);
@@ -143,13 +185,18 @@ pub(crate) fn field_of<'a>(key: &'a str) -> Cow<'a, str> {
 }
 
 impl<S: SharedState> RoomState for Typed<S> {
-    fn apply(&mut self, updates: &[WireUpdate<'_>], by: Writer<'_>, version: u64) -> Result<(), Reject> {
+    fn apply(
+        &mut self,
+        updates: &[WireUpdate<'_>],
+        by: Writer<'_>,
+        version: u64,
+    ) -> Result<Option<String>, Reject> {
         let mut decoded = Vec::with_capacity(updates.len());
         let mut staged = Staged::new();
         for update in updates {
             match decode_update::<S>(update) {
-                Ok(typed) => decoded.push(typed),
-                Err(error) => decoded.extend(self.read_other(update, by, &mut staged, error)?),
+                Ok(typed) => decoded.push(Some(typed)),
+                Err(error) => decoded.push(self.read_other(update, by, &mut staged, error)?),
             }
             if by == Writer::Log {
                 self.stage_lost(update, &mut staged);
@@ -158,8 +205,16 @@ impl<S: SharedState> RoomState for Typed<S> {
         if by != Writer::Log {
             self.kept.check(&staged)?;
         }
+        if by == Writer::Log {
+            for update in decoded.into_iter().flatten() {
+                let touched = self.state.apply(update);
+                S::touch(&mut self.track, &touched, version);
+            }
+            self.kept.commit(staged, version);
+            return Ok(None);
+        }
         if matches!(by, Writer::Client(_))
-            && let Some(update) = decoded.iter().find(|update| S::read_only(update))
+            && let Some(update) = decoded.iter().flatten().find(|update| S::read_only(update))
         {
             let field = S::FIELDS[S::field(update)].name;
             return Err(Reject::new(Code::ReadOnly, "only the server writes this field").in_field(field));
@@ -169,45 +224,32 @@ impl<S: SharedState> RoomState for Typed<S> {
             _ => None,
         };
         let mut inverses = Vec::with_capacity(decoded.len());
-        for update in decoded {
-            inverses.push(self.state.apply(update));
-        }
-        if by != Writer::Log {
-            let mut verdict = inverses.iter().try_for_each(|touched| self.state.check(touched));
-            if S::HAS_RULE && verdict.is_ok() {
-                verdict = self.state.check_rule();
+        let verdict = self.take(decoded, updates, by, &mut inverses).and_then(|settled| {
+            inverses.iter().try_for_each(|touched| self.state.check(touched))?;
+            if S::HAS_RULE {
+                self.state.check_rule()?;
             }
-            if let Err(invalid) = verdict {
-                self.undo(inverses);
-                return Err(invalid.into());
+            if let Some((rules, author, before)) = ruled {
+                rules(&before, &self.state, author).map_err(|message| Reject::new(Code::Invalid, message))?;
             }
+            Ok(settled)
+        });
+        match verdict {
+            Ok(_) => inverses.iter().for_each(|touched| S::touch(&mut self.track, touched, version)),
+            Err(_) => self.undo(inverses),
         }
-        if let Some((rules, author, before)) = ruled
-            && let Err(message) = rules(&before, &self.state, author)
-        {
-            self.undo(inverses);
-            return Err(Reject::new(Code::Invalid, message));
+        if verdict.is_ok() {
+            self.kept.commit(staged, version);
         }
-        for touched in &inverses {
-            S::touch(&mut self.track, touched, version);
-        }
-        self.kept.commit(staged, version);
-        Ok(())
+        verdict
     }
 
     fn changed(&self, key: &str) -> Result<u64, Reject> {
-        let name = S::field_named(key).map_or(key, |field| S::FIELDS[field].name);
-        match (S::field_named(key), self.kept.changed_within(name)) {
-            (Some(field), kept) => {
-                let changed = self.track.part(field).map_or(0, Track::changed);
-                Ok(changed.max(kept.unwrap_or_default()))
-            }
-            (None, Some(kept)) => Ok(kept),
-            (None, None) => {
-                let message = format!("`{}` has no field `{key}`", S::NAME);
-                Err(Reject::new(Code::UnknownField, message).in_field(key))
-            }
-        }
+        let kept = self.kept.changed_at(key);
+        self.track.changed_at(S::FIELDS, Path::new(key)).max(kept).ok_or_else(|| {
+            let message = format!("`{}` has no field `{key}`", S::NAME);
+            Reject::new(Code::UnknownField, message).in_field(key)
+        })
     }
 
     fn write_data(&self, out: &mut String) {
@@ -260,23 +302,16 @@ impl<S: SharedState> RoomState for Typed<S> {
     }
 
     fn write_track(&self, out: &mut String) {
-        let mut paths = BTreeMap::new();
-        self.track.each(&mut |path, version| {
-            if let Some(path) = names(S::FIELDS, path) {
-                paths.insert(path.into_string(), version);
-            }
-        });
-        paths.extend(self.kept.versions().map(|(path, version)| (path.clone(), version)));
-        out.push_str(&serde_json::to_string(&paths).unwrap_or_else(|_| "{}".to_owned()));
+        let stored = self.track.stored(S::FIELDS);
+        out.push_str(&serde_json::to_string(&stored).unwrap_or_else(|_| "{}".to_owned()));
     }
 
     fn restore(&mut self, data: &str, track: &str) -> Result<(), String> {
         let fields: BTreeMap<Cow<'_, str>, &RawValue> =
             serde_json::from_str(data).map_err(|error| format!("the state is not an object: {error}"))?;
-        let paths: BTreeMap<String, u64> = serde_json::from_str(track)
-            .map_err(|error| format!("the versions are not an object: {error}"))?;
-        let paths: BTreeMap<String, u64> =
-            paths.iter().map(|(path, version)| (self.kept.own_path(path).into_owned(), *version)).collect();
+        let track: StoredTrack =
+            serde_json::from_str(track).map_err(|error| format!("the versions are not a track: {error}"))?;
+        self.track = Track::restored(track, S::FIELDS);
         let mut lost = Vec::new();
         for (key, value) in fields {
             let Some(field) = S::field_named(&key) else {
@@ -298,17 +333,10 @@ impl<S: SharedState> RoomState for Typed<S> {
                 fit::unknown(parts, &path, value, &mut |path, value| lost.push((path, value)));
             }
         }
+        // As far as it is not said elsewhere, what is lost was changed when anything was.
+        let changed = self.track.changed();
         for (path, value) in lost {
-            // As a struct that is lost, it was changed where its fields were.
-            let inner = format!("{path}/");
-            let within = paths.iter().filter(|(other, _)| **other == path || other.starts_with(&inner));
-            let changed = within.map(|(_, version)| *version).max().unwrap_or_default();
             self.kept.restore(path, value, changed);
-        }
-        for (path, version) in &paths {
-            if let Some(indices) = indices(S::FIELDS, Path::new(path)) {
-                self.track.restore(&indices, *version);
-            }
         }
         Ok(())
     }
@@ -342,8 +370,12 @@ impl<S: SharedState> RoomState for Typed<S> {
         }
     }
 
-    fn write_declared(&self, out: &mut String) {
-        self.kept.write_declared(out);
+    fn write_kept(&self, out: &mut String) {
+        self.kept.write(out);
+    }
+
+    fn restore_kept(&mut self, kept: &str) -> Result<(), String> {
+        self.kept.restore_all(kept)
     }
 
     fn struct_version(&self) -> u32 {

@@ -12,7 +12,7 @@ use crate::client::core::Signal;
 use crate::client::receipt::Answer;
 use crate::client::{Reason, Receipt, lock};
 use crate::protocol::{Code, Frame, Reject, RoomMessage, Violation};
-use crate::replica::{Event, Origin, Rejected, Replica, WriteError, WriteId};
+use crate::replica::{Event, Origin, Read, Rejected, Replica, WriteError, WriteId};
 use crate::state::{FieldId, SharedState};
 
 /// A room as the client's task sees it, whatever its state's type.
@@ -108,11 +108,11 @@ impl<S: SharedState> Shared<S> {
         }
     }
 
-    /// Decides on the updates and writes them, in one step that nothing comes between. `decide` also gives the fields
-    /// that the write depends on, if it does.
+    /// Decides on the updates and writes them, in one step that nothing comes between. `decide` also gives what
+    /// the write depends on, if it does.
     pub(super) fn write<E: From<WriteError>>(
         &self,
-        decide: impl FnOnce(&S) -> Result<(Vec<S::Update>, Option<Vec<FieldId>>), E>,
+        decide: impl FnOnce(&S) -> Result<(Vec<S::Update>, Option<Vec<Read>>), E>,
     ) -> Result<Receipt, E> {
         let mut inner = self.lock();
         if inner.closed {

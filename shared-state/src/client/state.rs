@@ -227,8 +227,8 @@ impl<S: SharedState> Live<S> for State<S> {
         Self::read(self, look)
     }
 
-    fn write(&self, update: S::Update) -> Result<Receipt, WriteError> {
-        Self::write(self, update)
+    fn write_with(&self, decide: impl FnOnce(&S) -> Vec<S::Update>) -> Result<Receipt, WriteError> {
+        self.shared.write(|state| Ok((decide(state), None)))
     }
 }
 

@@ -29,7 +29,7 @@ mod write;
 pub use error::{Rejected, WriteError};
 pub use event::{Event, Origin};
 pub use link::{Backoff, Dead, Heard, Link, LinkConfig};
-pub use transact::Transaction;
+pub use transact::{Read, Transaction};
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -12,8 +12,7 @@ use crate::protocol::{
 };
 use crate::replica::pending::{Both, Pending};
 use crate::replica::{Phase, Rejected, Replica};
-use crate::state::field::indices;
-use crate::state::schema::{Differences, join, parts};
+use crate::state::schema::{Differences, parts};
 use crate::state::{
     FieldInfo, Known, Path, PathBuf, Schema, SharedState, UpdateError, UpdateErrorKind, WireUpdate,
     encode_update, fit,
@@ -192,17 +191,15 @@ pub(super) fn written<S: SharedState>(
     // It was made here.
     let Ok(wire) = serde_json::from_str::<WireUpdate<'_>>(text) else { return };
     let is_struct = wire.op.is_none() && wire.value.get().starts_with('{');
-    let path = indices(S::FIELDS, Path::new(&wire.key));
-    let (Some(path), true) = (path, is_struct && differences.is_apart(&wire.key)) else {
+    let place = fit::nested_indices(S::FIELDS, Path::new(&wire.key));
+    let (Some((path, parts)), true) = (place, is_struct && differences.is_apart(&wire.key)) else {
         return out.push(renamed(differences, text));
     };
     let mut state = initial.clone();
     state.apply(update.typed.clone());
     let mut track = Track::default();
     let at = path.iter().fold(&mut track, |track, index| track.part_mut(*index, 1));
-    if let Some(parts) = fit::nested_at(S::FIELDS, Path::new(&wire.key)) {
-        touch_fields(at, parts, DEPTH);
-    }
+    touch_fields(at, parts, DEPTH);
     let mut fields = Vec::new();
     state.delta(&track, 0, &mut fields);
     for field in fields {
@@ -237,12 +234,6 @@ fn renamed(differences: &Differences, text: &str) -> String {
         serde_json::to_string(&Renamed { key: &key, op: wire.op.as_deref(), value: wire.value }).ok()
     });
     renamed.unwrap_or_else(|| text.to_owned())
-}
-
-/// The room's name of a field of the struct itself.
-pub(super) fn name_there(differences: &Differences, name: &str) -> String {
-    let there = differences.to_room(&join("", name));
-    there.and_then(|path| Path::new(&path).next_segment().map(Into::into)).unwrap_or_else(|| name.to_owned())
 }
 
 /// The value at a path of names, as JSON.

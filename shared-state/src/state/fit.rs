@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use super::schema::{join, parts};
-use super::{FieldInfo, Path, SharedState};
+use super::{FieldId, FieldInfo, Path, SharedState};
 
 type Members<'v> = BTreeMap<Cow<'v, str>, &'v RawValue>;
 
@@ -129,16 +129,24 @@ pub(crate) fn field_json<S: SharedState>(state: &S, field: usize) -> String {
     serde_json::to_string(&One(state, field)).unwrap_or_else(|_| "null".to_owned())
 }
 
-/// The nested field at a path of names, and the fields in it; `None` if there is none.
-pub(crate) fn nested_at(
+/// The fields of the nested struct at a path of names; `None` if there is none.
+pub(crate) fn nested_at(fields: &'static [FieldInfo], path: Path<'_>) -> Option<&'static [FieldInfo]> {
+    nested_indices(fields, path).map(|(_, fields)| fields)
+}
+
+/// The same, with the path of indices.
+pub(crate) fn nested_indices(
     mut fields: &'static [FieldInfo],
     mut path: Path<'_>,
-) -> Option<&'static [FieldInfo]> {
+) -> Option<(Vec<FieldId>, &'static [FieldInfo])> {
+    let mut indices = Vec::new();
     while let Some(name) = path.next_segment() {
-        let named = |info: &&FieldInfo| info.name == name || info.aliases.iter().any(|alias| *alias == name);
-        fields = parts(fields.iter().find(named)?)?;
+        let named = |info: &FieldInfo| info.name == name || info.aliases.iter().any(|alias| *alias == name);
+        let index = fields.iter().position(named)?;
+        fields = parts(&fields[index])?;
+        indices.push(index);
     }
-    Some(fields)
+    Some((indices, fields))
 }
 
 fn push_member(out: &mut String, name: &str, value: &str) {
@@ -155,9 +163,9 @@ fn push_member(out: &mut String, name: &str, value: &str) {
 mod tests {
     use super::*;
 
-    const INNER: &[FieldInfo] = &[FieldInfo::new("x", "set"), FieldInfo::new("y", "set").aliases(&["z"])];
+    const INNER: &[FieldInfo] = &[FieldInfo::new("x", "lww"), FieldInfo::new("y", "lww").aliases(&["z"])];
     const FIELDS: &[FieldInfo] =
-        &[FieldInfo::new("a", "set"), FieldInfo::new("in", "nested").parts(|| INNER)];
+        &[FieldInfo::new("a", "lww"), FieldInfo::new("in", "nested").parts(|| INNER)];
 
     fn raw(json: &str) -> Box<RawValue> {
         RawValue::from_string(json.to_owned()).expect("it is JSON")

@@ -5,9 +5,10 @@
 //! against this module and never against a concrete struct.
 
 mod about;
-pub(crate) mod field;
+mod field;
 pub(crate) mod fit;
 mod live;
+mod part;
 mod path;
 pub mod rules;
 pub(crate) mod schema;
@@ -17,8 +18,9 @@ mod value;
 mod wire;
 
 pub use about::{About, RuleInfo};
-pub use field::{Field, FieldId, FieldInfo};
+pub use field::{Field, FieldId, FieldInfo, PolicyInfo};
 pub use live::{Live, ServerLive, Within};
+pub use part::Part;
 pub use path::{Path, PathBuf};
 pub use rules::Invalid;
 pub use schema::{FieldSchema, Known, Schema, SchemaError};
@@ -34,7 +36,7 @@ use std::fmt::Debug;
 use serde::de::DeserializeOwned;
 use serde::{Deserializer, Serialize, Serializer};
 
-use crate::merge::Track;
+use crate::merge::{Overlap, Track};
 
 /// A struct whose fields are shared by everyone in a room.
 ///
@@ -78,7 +80,7 @@ pub trait SharedState: Clone + Serialize + DeserializeOwned + Send + Sync + 'sta
     /// The field an update changes.
     fn field(update: &Self::Update) -> FieldId;
 
-    /// Checks the rules of the field that `touched` changed, on the state as it is now.
+    /// Checks the rules of what an update changed, on the state as it is now; `touched` is what takes it back.
     ///
     /// # Errors
     /// The first rule that does not hold.
@@ -111,8 +113,8 @@ pub trait SharedState: Clone + Serialize + DeserializeOwned + Send + Sync + 'sta
     /// Makes `field` equal to what it is in `from`.
     fn copy_field(&mut self, from: &Self, field: FieldId);
 
-    /// Whether `remote`, applied underneath `pending`, leaves what the app sees as it was.
-    fn hides(pending: &Self::Update, remote: &Self::Update) -> bool;
+    /// What `pending` means for `remote`, put underneath it.
+    fn overlap(pending: &Self::Update, remote: &Self::Update) -> Overlap;
 
     /// Folds `later` into `earlier` if the two in sequence equal one update; says whether it did.
     fn coalesce(earlier: &mut Self::Update, later: &Self::Update) -> bool;
@@ -123,7 +125,21 @@ pub trait SharedState: Clone + Serialize + DeserializeOwned + Send + Sync + 'sta
     /// Whether only the server may write this update.
     fn read_only(update: &Self::Update) -> bool;
 
-    /// Notes in `track` that `touched` was applied at `version`.
+    /// What an update that sets a whole field means, to somebody who sees this state, as updates of the field's
+    /// parts. `None`: it means what it says.
+    fn expand(&self, update: &Self::Update) -> Option<Vec<Self::Update>>;
+
+    /// The update with what it refers to looked up: what the server stores and sends in its place. `None`: it
+    /// needs nothing.
+    fn settle(&self, track: &Track, update: &Self::Update) -> Option<Self::Update>;
+
+    /// Checks what an update demands of the state before it is applied.
+    ///
+    /// # Errors
+    /// What is wrong with the update itself.
+    fn admit(&self, update: &Self::Update) -> Result<(), Invalid>;
+
+    /// Notes in `track` that an update was applied at `version`; `touched` is what takes it back.
     fn touch(track: &mut Track, touched: &Self::Update, version: u64);
 
     /// The updates that bring a state at version `since` to this one, in an order in which they apply.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::shape::shape;
-use super::{FieldInfo, Path, PathBuf, SharedState};
+use super::{FieldInfo, Path, PathBuf, PolicyInfo, SharedState};
 
 /// How deep nested structs are described; a struct may nest itself.
 const DEPTH: usize = 8;
@@ -142,10 +142,21 @@ fn fields<S: SharedState>(
             None => (shape(|probe| drop(S::decode(Path::new(path.as_str()), None, probe))), BTreeMap::new()),
         };
         let also = info.aliases.iter().map(|alias| (*alias).to_owned()).collect();
-        let schema = FieldSchema { policy: info.policy.to_owned(), shape, also, fields: inner };
+        let policy = info.about.map_or_else(|| info.policy.to_owned(), policy);
+        let schema = FieldSchema { policy, shape, also, fields: inner };
         (info.name.to_owned(), schema)
     };
     infos.iter().map(field).collect()
+}
+
+/// A policy's name, with a list's key and the policy of its entries or of a map's: `list(id, nested)`.
+fn policy(about: &PolicyInfo) -> String {
+    let entries = about.entries.map(policy).filter(|name| name != "lww");
+    let arguments: Vec<_> = about.key.map(str::to_owned).into_iter().chain(entries).collect();
+    match arguments.is_empty() {
+        true => about.name.to_owned(),
+        false => format!("{}({})", about.name, arguments.join(", ")),
+    }
 }
 
 impl FieldSchema {
@@ -364,9 +375,9 @@ mod tests {
 
     #[test]
     fn fields_that_one_side_lacks_do_not_matter() {
-        let old = schema([("title", field("set", "string"))]);
-        let layout = nested([("columns", field("set", "u8"))]);
-        let new = schema([("title", field("set", "string")), ("layout", layout)]);
+        let old = schema([("title", field("lww", "string"))]);
+        let layout = nested([("columns", field("lww", "u8"))]);
+        let new = schema([("title", field("lww", "string")), ("layout", layout)]);
         assert_eq!((old.check(&new), new.check(&old)), (Ok(()), Ok(())));
         let foreign = |kept: &Fields| {
             let differences = Differences::between(&new, &old, kept).expect("they fit");
@@ -376,19 +387,19 @@ mod tests {
         };
         assert_eq!(foreign(&Fields::new()), [("layout/columns".into(), false)]);
         assert_eq!(
-            foreign(&[("layout/columns".into(), field("set", "u8"))].into()),
+            foreign(&[("layout/columns".into(), field("lww", "u8"))].into()),
             [("layout/columns".into(), true)]
         );
-        let another = [("layout/columns".into(), field("set", "bool"))].into();
+        let another = [("layout/columns".into(), field("lww", "bool"))].into();
         assert!(Differences::between(&new, &old, &another).is_err());
     }
 
     #[test]
     fn what_a_room_keeps_may_lie_in_what_it_has() {
-        let old = schema([("style", nested([("columns", field("set", "u8"))]))]);
-        let inner = nested([("columns", field("set", "u8")), ("wide", also(field("set", "bool"), "broad"))]);
+        let old = schema([("style", nested([("columns", field("lww", "u8"))]))]);
+        let inner = nested([("columns", field("lww", "u8")), ("wide", also(field("lww", "bool"), "broad"))]);
         let new = schema([("layout", also(inner, "style"))]);
-        let kept = [("style/broad".into(), field("set", "bool"))].into();
+        let kept = [("style/broad".into(), field("lww", "bool"))].into();
         let differences = Differences::between(&new, &old, &kept).expect("they fit");
         let foreign: Vec<_> = differences.foreign().map(|(path, kept, own, _)| (path, kept, own)).collect();
         assert_eq!(foreign, [("style/broad".into(), true, "layout/wide")]);
@@ -397,10 +408,10 @@ mod tests {
 
     #[test]
     fn the_first_field_that_is_another_is_named() {
-        let own = schema([("layout", nested([("columns", field("set", "u8"))]))]);
+        let own = schema([("layout", nested([("columns", field("lww", "u8"))]))]);
         for (other, message) in [
-            (field("set", "u32"), "`layout/columns`: expected u8 (set), found u32 (set)"),
-            (field("counter", "u8"), "`layout/columns`: expected u8 (set), found u8 (counter)"),
+            (field("lww", "u32"), "`layout/columns`: expected u8 (lww), found u32 (lww)"),
+            (field("counter", "u8"), "`layout/columns`: expected u8 (lww), found u8 (counter)"),
         ] {
             let room = schema([("layout", nested([("columns", other)]))]);
             assert_eq!(own.check(&room).map_err(|error| error.to_string()), Err(message.into()));
@@ -412,8 +423,8 @@ mod tests {
 
     #[test]
     fn an_alias_is_the_same_field_from_both_sides() {
-        let old = schema([("style", nested([("cols", field("set", "u8"))]))]);
-        let inner = nested([("columns", also(field("set", "u8"), "cols"))]);
+        let old = schema([("style", nested([("cols", field("lww", "u8"))]))]);
+        let inner = nested([("columns", also(field("lww", "u8"), "cols"))]);
         let new = schema([("layout", also(inner, "style"))]);
         let newer = Differences::between(&new, &old, &Fields::new()).expect("they fit");
         assert_eq!(newer.to_room("layout/columns").as_deref(), Some("style/cols"));
@@ -427,15 +438,24 @@ mod tests {
 
     #[test]
     fn two_fields_that_are_one_there_are_refused() {
-        let two = schema([("name", field("set", "string")), ("title", field("set", "string"))]);
-        let one = schema([("title", also(field("set", "string"), "name"))]);
+        let two = schema([("name", field("lww", "string")), ("title", field("lww", "string"))]);
+        let one = schema([("title", also(field("lww", "string"), "name"))]);
         assert!(two.check(&one).is_err() && one.check(&two).is_err());
     }
 
     #[test]
+    fn a_list_is_another_by_another_key_or_other_entries() {
+        const NESTED: PolicyInfo = PolicyInfo::new("nested");
+        const LWW: PolicyInfo = PolicyInfo::new("lww");
+        assert_eq!(policy(&PolicyInfo::new("list").key("id").entries(&NESTED)), "list(id, nested)");
+        assert_eq!(policy(&PolicyInfo::new("list").key("id").entries(&LWW)), "list(id)");
+        assert_eq!(policy(&PolicyInfo::new("map").entries(&LWW)), "map");
+    }
+
+    #[test]
     fn the_hash_is_of_the_json() {
-        let schema = schema([("title", also(field("set", "string"), "name"))]);
-        let json = r#"{"fields":{"title":{"policy":"set","shape":"string","also":["name"]}}}"#;
+        let schema = schema([("title", also(field("lww", "string"), "name"))]);
+        let json = r#"{"fields":{"title":{"policy":"lww","shape":"string","also":["name"]}}}"#;
         assert_eq!(serde_json::to_string(&schema).expect("it has a JSON form"), json);
         assert_eq!(schema.hash(), fnv(json.as_bytes()));
         assert_eq!(fnv(b"a"), 0xaf63_dc4c_8601_ec8c);
