@@ -3,8 +3,8 @@
 //! An entry is `{"c": client, "s": sequence, "u": updates}`; `c` and `s` are absent where there is no client to
 //! answer. The first entry of a typed room also has `i`, the state the room began with, so that a program that
 //! later begins its rooms otherwise does not change the history of this one. So has the first entry after a migration: the
-//! state before it, as the new version has it. `v` is the version of the struct that wrote the entry, 1 if absent, and
-//! `k` declares fields, beside the struct's, that it is the first to write. A snapshot holds the data, the
+//! state before it, as the new version has it. `v` is the version of the struct that wrote the entry, 1 if absent, `t` its
+//! schema, if the entries before were written with another one, and `k` declares fields, beside the struct's, that it is the first to write. A snapshot holds the data, the
 //! versions that last changed each path, and the table of answers, so that a room opens as it was closed: it makes
 //! the same deltas and recognises the same repeats.
 
@@ -20,6 +20,7 @@ use crate::authority::fold::Fold;
 use crate::authority::typed;
 use crate::authority::{Author, Authority, Outbox, RoomState, Writer};
 use crate::protocol::{ClientId, Declaration, Limits, Outcome, push_string};
+use crate::state::Schema;
 
 /// The format of snapshots; another number is refused.
 const FORMAT: u32 = 1;
@@ -32,6 +33,8 @@ struct Entry<'a> {
     s: u64,
     #[serde(default = "first")]
     v: u32,
+    #[serde(default)]
+    t: Option<Schema>,
     #[serde(borrow, default)]
     i: Option<&'a RawValue>,
     #[serde(default)]
@@ -49,6 +52,8 @@ const fn first() -> u32 {
 pub(super) struct Context {
     /// The version of the struct.
     pub(super) version: u32,
+    /// Its schema as JSON, if the log does not have it.
+    pub(super) schema: Option<String>,
     /// The state before the change, if it is the first one, or the first since a migration.
     pub(super) initial: Option<String>,
     /// The declarations of fields that it is the first to write.
@@ -57,7 +62,7 @@ pub(super) struct Context {
 
 /// The entry for a change.
 pub(super) fn entry(author: &Author, context: &Context, updates: &str) -> Bytes {
-    let Context { version, initial, declared } = context;
+    let Context { version, schema, initial, declared } = context;
     let initial = initial.as_deref();
     let mut out = String::with_capacity(updates.len() + initial.map_or(0, str::len) + 64);
     out.push('{');
@@ -69,7 +74,8 @@ pub(super) fn entry(author: &Author, context: &Context, updates: &str) -> Bytes 
     if *version != first() {
         out.push_str(&format!("\"v\":{version},"));
     }
-    for (name, json) in [("\"i\":", initial), ("\"k\":", declared.as_deref())] {
+    for (name, json) in [("\"t\":", schema.as_deref()), ("\"i\":", initial), ("\"k\":", declared.as_deref())]
+    {
         if let Some(json) = json {
             out.push_str(name);
             out.push_str(json);
@@ -95,6 +101,8 @@ struct SnapshotHead {
     /// The version of the struct.
     #[serde(default = "first")]
     version: u32,
+    #[serde(default)]
+    schema: Option<Schema>,
     forgotten: u64,
     clients: BTreeMap<String, Client>,
 }
@@ -185,7 +193,7 @@ impl<O: Outbox> Authority<O> {
                 this.clients.note(&ClientId::from(&*client), entry.s, Outcome::Accepted(version));
             }
         }
-        if let Some(Fold { version, data }) = older {
+        if let Some(Fold { version, data, .. }) = older {
             let head = this.head;
             this.state.migrate(version, data, head).map_err(|message| fail(head, message))?;
             this.migrated = true;
@@ -198,9 +206,12 @@ impl<O: Outbox> Authority<O> {
     fn replay(&mut self, entry: &Entry<'_>, version: u64, older: &mut Option<Fold>) -> Result<(), String> {
         let updates = typed::read_updates(entry.u.get()).map_err(|reject| reject.to_string())?;
         self.check_version(entry.v)?;
+        if let Some(schema) = &entry.t {
+            self.written_with(schema, entry.v);
+        }
         if entry.v < self.state.struct_version() {
             if let Some(initial) = entry.i {
-                *older = Some(Fold::new(entry.v, initial.get())?);
+                *older = Some(Fold::new(entry.v, entry.t.clone(), initial.get())?);
             }
             let fold = older.as_mut().filter(|fold| fold.version == entry.v);
             let fold =
@@ -230,6 +241,15 @@ impl<O: Outbox> Authority<O> {
             self.state.mark_stored(&updates);
         }
         Ok(())
+    }
+
+    /// What is read of the log from here on was written with this schema.
+    fn written_with(&mut self, schema: &Schema, version: u32) {
+        let own = self.schema.as_ref().is_some_and(|own| own.schema == *schema);
+        self.logged = self.schema.as_ref().filter(|_| own).map(|known| known.hash);
+        if version == self.state.struct_version() {
+            self.state.written_with(schema);
+        }
     }
 
     fn check_version(&self, found: u32) -> Result<(), String> {
@@ -263,7 +283,9 @@ impl<O: Outbox> Authority<O> {
             .map(|(client, since, last, accepted)| (client.to_string(), Client { since, last, accepted }))
             .collect();
         let version = self.state.struct_version();
-        let head = SnapshotHead { format: FORMAT, version, forgotten: self.clients.forgotten(), clients };
+        let schema = self.schema.as_ref().map(|known| known.schema.clone());
+        let forgotten = self.clients.forgotten();
+        let head = SnapshotHead { format: FORMAT, version, schema, forgotten, clients };
         let mut out = String::from("{\"head\":");
         out.push_str(&serde_json::to_string(&head).unwrap_or_default());
         out.push_str(",\"track\":");
@@ -290,8 +312,11 @@ impl<O: Outbox> Authority<O> {
         }
         self.clients.restore_forgotten(head.forgotten);
         self.check_version(head.version)?;
+        if let Some(schema) = &head.schema {
+            self.written_with(schema, head.version);
+        }
         if head.version < self.state.struct_version() {
-            return Fold::new(head.version, body.data.get()).map(Some);
+            return Fold::new(head.version, head.schema, body.data.get()).map(Some);
         }
         self.state.restore(body.data.get(), body.track.get())?;
         if let Some(kept) = body.kept {

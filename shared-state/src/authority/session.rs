@@ -94,7 +94,7 @@ impl<O: Outbox> Authority<O> {
         for (path, declaration) in &request.declare {
             self.state.declare(path, declaration)?;
         }
-        let schema = self.state.schema();
+        let schema = self.schema.clone();
         let resume = request.resume;
         let id = SessionId(self.next_session);
         self.next_session += 1;

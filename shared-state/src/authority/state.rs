@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::authority::Author;
 use crate::protocol::{Declaration, Reject, Violation};
-use crate::state::{FieldSchema, Known, WireUpdate};
+use crate::state::{FieldSchema, Known, Schema, WireUpdate};
 
 /// Who writes: decides what may be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +110,11 @@ pub trait RoomState: Any + Send {
     fn restore_kept(&mut self, kept: &str) -> Result<(), String> {
         let _ = kept;
         Ok(())
+    }
+
+    /// What is read from the log, or restored, from here on was written by a struct with this schema.
+    fn written_with(&mut self, schema: &Schema) {
+        let _ = schema;
     }
 
     /// Which version of the struct this is.

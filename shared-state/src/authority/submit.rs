@@ -191,7 +191,11 @@ impl<O: Outbox> Authority<O> {
         if declared.is_some() {
             self.state.mark_stored(&wire);
         }
-        let context = record::Context { version: self.state.struct_version(), initial, declared };
+        let known = self.schema.as_ref().filter(|known| self.logged != Some(known.hash));
+        // It has no values that JSON does not have.
+        let schema = known.map(|known| serde_json::to_string(&known.schema).unwrap_or_default());
+        self.logged = self.schema.as_ref().map(|known| known.hash);
+        let context = record::Context { version: self.state.struct_version(), schema, initial, declared };
         let updates: Arc<str> = settled.as_deref().unwrap_or(updates).into();
         let entry = record::entry(&author, &context, &updates);
         self.log.note(entry.len());

@@ -12,7 +12,7 @@ use crate::authority::kept::{self, Kept, Staged};
 use crate::authority::{Author, RoomState, Writer};
 use crate::merge::{StoredTrack, Track};
 use crate::protocol::{Code, Declaration, Reject, Violation, push_string};
-use crate::state::schema::join;
+use crate::state::schema::{Differences, join};
 use crate::state::{
     FieldSchema, Known, Path, Schema, SharedState, UpdateError, UpdateErrorKind, WireUpdate, decode_update,
     encode_update, fit,
@@ -29,6 +29,8 @@ pub struct Typed<S> {
     track: Track,
     /// Fields that the struct does not have.
     kept: Kept,
+    /// How the struct differed that wrote what is read from the log, if it did.
+    writer: Option<Differences>,
     rules: Option<Arc<Rules<S>>>,
 }
 
@@ -42,7 +44,13 @@ impl<S: SharedState> Typed<S> {
     /// A room that begins as `initial`.
     #[must_use]
     pub fn new(initial: S) -> Self {
-        Self { state: initial, track: Track::default(), kept: Kept::new(S::FIELDS), rules: None }
+        Self {
+            state: initial,
+            track: Track::default(),
+            kept: Kept::new(S::FIELDS),
+            writer: None,
+            rules: None,
+        }
     }
 
     /// The same room, whose clients' changes must satisfy `rules` as well. Each of them then costs a clone of
@@ -57,6 +65,12 @@ impl<S: SharedState> Typed<S> {
     #[must_use]
     pub const fn get(&self) -> &S {
         &self.state
+    }
+
+    /// Reads what a struct has written that differs from this one.
+    fn read_written(&self, writer: &Differences, update: &WireUpdate<'_>) -> Result<S::Update, UpdateError> {
+        let read = fit::read(writer, &self.state, &self.state, update)?;
+        read.ok_or_else(|| UpdateError::unknown_field(S::NAME, &update.key))
     }
 
     /// Reads what is not as the struct has it: an update of a kept field, which is staged, and in the log what an
@@ -194,7 +208,11 @@ impl<S: SharedState> RoomState for Typed<S> {
         let mut decoded = Vec::with_capacity(updates.len());
         let mut staged = Staged::new();
         for update in updates {
-            match decode_update::<S>(update) {
+            let read = match (&self.writer, by) {
+                (Some(writer), Writer::Log) => self.read_written(writer, update),
+                _ => decode_update::<S>(update),
+            };
+            match read {
                 Ok(typed) => decoded.push(Some(typed)),
                 Err(error) => decoded.push(self.read_other(update, by, &mut staged, error)?),
             }
@@ -314,12 +332,20 @@ impl<S: SharedState> RoomState for Typed<S> {
         self.track = Track::restored(track, S::FIELDS);
         let mut lost = Vec::new();
         for (key, value) in fields {
-            let Some(field) = S::field_named(&key) else {
-                lost.push((join("", &key), value));
+            let written = join("", &key);
+            let renamed = self.writer.as_ref().and_then(|writer| writer.to_own(&written));
+            let name = renamed.as_deref().map_or(Cow::Borrowed(&*key), field_of);
+            let Some(field) = S::field_named(&name) else {
+                lost.push((written, value));
                 continue;
             };
             let path = join("", S::FIELDS[field].name);
-            let read = S::decode(Path::new(&path), None, value);
+            let read = match &self.writer {
+                None => S::decode(Path::new(&path), None, value),
+                Some(writer) => {
+                    self.read_written(writer, &WireUpdate { key: Cow::Borrowed(&written), op: None, value })
+                }
+            };
             let update = match read {
                 Err(error) if error.kind == UpdateErrorKind::WrongType => {
                     self.read_fitted(&path, value).and_then(|update| update.ok_or(error))
@@ -376,6 +402,12 @@ impl<S: SharedState> RoomState for Typed<S> {
 
     fn restore_kept(&mut self, kept: &str) -> Result<(), String> {
         self.kept.restore_all(kept)
+    }
+
+    fn written_with(&mut self, schema: &Schema) {
+        let own = &Schema::of::<S>().schema;
+        // Where they do not fit, each value tells for itself whether it can be read.
+        self.writer = Differences::between(own, schema, &BTreeMap::new()).ok().filter(|_| own != schema);
     }
 
     fn struct_version(&self) -> u32 {

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use crate::merge::Overlap;
 use crate::protocol::{Code, Outcome, Outcomes, Reject, RoomMessage, Violation, client};
 use crate::replica::{Origin, Phase, Rejected, Replica, WriteId, on_top, schema};
-use crate::state::{FieldId, Path, SharedState, UpdateErrorKind, WireUpdate, decode_update};
+use crate::state::{FieldId, Path, SharedState, UpdateErrorKind, WireUpdate, decode_update, fit};
 
 impl<S: SharedState> Replica<S> {
     /// Takes a message about this room.
@@ -256,7 +256,7 @@ impl<S: SharedState> Replica<S> {
                 None => S::decode(Path::new(path.as_str()), None, value).map(Some),
                 Some(differences) => {
                     let update = WireUpdate { key: path.as_str().into(), op: None, value };
-                    schema::read(differences, &self.initial, &state, &update)
+                    fit::read(differences, &self.initial, &state, &update)
                 }
             };
             match read {
@@ -326,7 +326,7 @@ impl<S: SharedState> Replica<S> {
         for update in updates {
             let read = match &self.meeting.differences {
                 None => decode_update::<S>(update).map(Some),
-                Some(differences) => schema::read(differences, &self.initial, &self.confirmed, update),
+                Some(differences) => fit::read(differences, &self.initial, &self.confirmed, update),
             };
             match read {
                 Ok(update) => decoded.extend(update),

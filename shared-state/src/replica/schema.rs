@@ -13,10 +13,7 @@ use crate::protocol::{
 use crate::replica::pending::{Both, Pending};
 use crate::replica::{Phase, Rejected, Replica};
 use crate::state::schema::{Differences, parts};
-use crate::state::{
-    FieldInfo, Known, Path, PathBuf, Schema, SharedState, UpdateError, UpdateErrorKind, WireUpdate,
-    encode_update, fit,
-};
+use crate::state::{FieldInfo, Known, Path, PathBuf, Schema, SharedState, WireUpdate, encode_update, fit};
 
 /// How deep nested structs are taken apart; a struct may nest itself.
 const DEPTH: usize = 8;
@@ -107,7 +104,7 @@ impl<S: SharedState> Replica<S> {
             .foreign()
             .map(|(room_path, _, own, field)| {
                 let (policy, shape) = (field.policy.clone(), field.shape.clone());
-                (room_path, Declaration { policy, shape, initial: value_at(&self.initial, own) })
+                (room_path, Declaration { policy, shape, initial: fit::value_at(&self.initial, own) })
             })
             .collect();
         let asked = &self.meeting.declare;
@@ -144,38 +141,6 @@ impl<S: SharedState> Replica<S> {
     #[must_use]
     pub const fn refusal(&self) -> Option<&Reject> {
         self.meeting.refusal.as_ref()
-    }
-}
-
-/// Reads an update from a room with another struct; `state` is what it will be applied to. `None`: it is of a field
-/// that is not known here.
-pub(super) fn read<S: SharedState>(
-    differences: &Differences,
-    initial: &S,
-    state: &S,
-    update: &WireUpdate<'_>,
-) -> Result<Option<S::Update>, UpdateError> {
-    let renamed = differences.to_own(&update.key);
-    let key = renamed.as_deref().unwrap_or(&update.key);
-    let op = update.op.as_deref();
-    let fitted = match op {
-        None if differences.is_apart(key) => {
-            let named = |path: &str| differences.to_room(path);
-            let lacks = |path: &str| differences.is_foreign(path);
-            fit::fitted_in(state, key, update.value, &fit::Writer { named: &named, lacks: &lacks })
-        }
-        _ => None,
-    };
-    match S::decode(Path::new(key), op, fitted.as_deref().unwrap_or(update.value)) {
-        Ok(update) => Ok(Some(update)),
-        Err(error) if error.kind == UpdateErrorKind::UnknownField => Ok(None),
-        // The room does not know the field's type and keeps what it is given: to everybody who knows it, what is of
-        // no use is the initial value.
-        Err(error) if op.is_none() && differences.is_foreign(key) => {
-            let initial = value_at(initial, key).ok_or(error)?;
-            S::decode(Path::new(key), None, &*initial).map(Some)
-        }
-        Err(error) => Err(error),
     }
 }
 
@@ -234,13 +199,6 @@ fn renamed(differences: &Differences, text: &str) -> String {
         serde_json::to_string(&Renamed { key: &key, op: wire.op.as_deref(), value: wire.value }).ok()
     });
     renamed.unwrap_or_else(|| text.to_owned())
-}
-
-/// The value at a path of names, as JSON.
-fn value_at<S: SharedState>(state: &S, path: &str) -> Option<Box<RawValue>> {
-    let mut path = Path::new(path);
-    let field = S::field_named(&path.next_segment()?)?;
-    fit::at(RawValue::from_string(fit::field_json(state, field)).ok()?, path)
 }
 
 /// A field's name as a path.

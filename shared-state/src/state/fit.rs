@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use super::schema::{join, parts};
-use super::{FieldId, FieldInfo, Path, SharedState};
+use super::schema::{Differences, join, parts};
+use super::{FieldId, FieldInfo, Path, SharedState, UpdateError, UpdateErrorKind, WireUpdate};
 
 type Members<'v> = BTreeMap<Cow<'v, str>, &'v RawValue>;
 
@@ -127,6 +127,45 @@ pub(crate) fn field_json<S: SharedState>(state: &S, field: usize) -> String {
     }
     // What was decoded from JSON has a JSON form.
     serde_json::to_string(&One(state, field)).unwrap_or_else(|_| "null".to_owned())
+}
+
+/// Reads an update that somebody with another struct has written; `state` is what it will be applied to. `None`: it is of a field
+/// that is not known here.
+pub(crate) fn read<S: SharedState>(
+    differences: &Differences,
+    initial: &S,
+    state: &S,
+    update: &WireUpdate<'_>,
+) -> Result<Option<S::Update>, UpdateError> {
+    let renamed = differences.to_own(&update.key);
+    let key = renamed.as_deref().unwrap_or(&update.key);
+    let op = update.op.as_deref();
+    let fitted = match op {
+        None if differences.is_apart(key) => {
+            let named = |path: &str| differences.to_room(path);
+            let lacks = |path: &str| differences.is_foreign(path);
+            fitted_in(state, key, update.value, &Writer { named: &named, lacks: &lacks })
+        }
+        _ => None,
+    };
+    match S::decode(Path::new(key), op, fitted.as_deref().unwrap_or(update.value)) {
+        Ok(update) => Ok(Some(update)),
+        Err(error) if error.kind == UpdateErrorKind::UnknownField => Ok(None),
+        // The room does not know the field's type and keeps what it is given: to everybody who knows it, what is of
+        // no use is the initial value.
+        Err(error) if op.is_none() && differences.is_foreign(key) => {
+            let initial = value_at(initial, key).ok_or(error)?;
+            S::decode(Path::new(key), None, &*initial).map(Some)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The value at a path of names, as JSON.
+pub(crate) fn value_at<S: SharedState>(state: &S, path: &str) -> Option<Box<RawValue>> {
+    let mut path = Path::new(path);
+    let field = S::field_named(&path.next_segment()?)?;
+    at(RawValue::from_string(field_json(state, field)).ok()?, path)
 }
 
 /// The fields of the nested struct at a path of names; `None` if there is none.
