@@ -126,13 +126,13 @@ async fn g11_a_new_server_keeps_what_older_clients_write() {
     new.set(r#"{"key":"layout","value":{"width":5,"wide":true}}"#).await;
     holds(&late.state("until /layout/columns 5").await, &own);
     server.end().await;
-    // Also if the older server comes back; only the name that it has never heard of is not its own.
+    // Also if the older server comes back: the log says what the names were.
     let _server = Program::serve(OLD, "", address, data.path()).await;
     let mut late = Program::join(OLD, "", address, ROOM).await;
-    holds(&late.state("until /note \"mine\"").await, &own);
+    holds(&late.state("until /name \"Ann\"").await, &own);
     let mut late = Program::join(NEW, "added", address, ROOM).await;
     assert_eq!(late.ask("live").await, "live");
-    holds(&late.state("until /subtitle \"Part 1\"").await, &newer());
+    holds(&late.state("until /author \"Ann\"").await, &newer());
 }
 
 #[tokio::test]

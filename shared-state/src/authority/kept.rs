@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::protocol::{Code, Declaration, Reject, Violation, push_string};
+use crate::state::fit::at;
 use crate::state::schema::{join, parts};
 use crate::state::shape::MAX_SHAPE;
 use crate::state::{FieldInfo, FieldSchema, Path, PathBuf, SchemaError, WireUpdate};
@@ -141,7 +142,11 @@ impl Kept {
         let Some(whole) = self.fields.remove(&path[..at]) else { return };
         self.bytes -= at + value.get().len();
         for (name, value) in members {
-            self.restore(join(&path[..at], &name), &value, whole.changed);
+            let inner = join(&path[..at], &name);
+            // What was written in it since is newer.
+            if !self.fields.contains_key(&inner) {
+                self.restore(inner, &value, whole.changed);
+            }
         }
         // It may lie deeper.
         self.split(path);
@@ -225,8 +230,25 @@ impl Kept {
     pub(super) fn commit(&mut self, staged: Staged, version: u64) {
         self.bytes = self.size_with(&staged);
         for (path, value) in staged {
+            self.set_within(&path, &value, version);
             let field = self.fields.entry(path).or_default();
             (field.value, field.changed) = (Some(value), version);
+        }
+    }
+
+    /// A lost struct is set as a whole, by the log: what is kept of its fields one by one follows.
+    fn set_within(&mut self, path: &str, value: &RawValue, version: u64) {
+        let rest = |inner: &str| Some(inner.strip_prefix(path)?.strip_prefix('/')?.to_owned());
+        let inner: Vec<_> =
+            self.fields.keys().filter_map(|inner| Some((inner.clone(), rest(inner)?))).collect();
+        for (inner, rest) in inner {
+            let (Some(field), new) = (self.fields.get_mut(&inner), at(value.to_owned(), Path::new(&rest)))
+            else {
+                continue;
+            };
+            let length = |value: &Option<Box<RawValue>>| value.as_ref().map_or(0, |value| value.get().len());
+            self.bytes = self.bytes + length(&new) - length(&field.value);
+            (field.value, field.changed) = (new, version);
         }
     }
 
