@@ -90,8 +90,9 @@ impl<S: SharedState> User<S> {
     /// Its connection is back.
     pub fn come_back(&self) {
         let mut inner = self.0.borrow_mut();
-        inner.online = true;
-        inner.replica.connected(64);
+        if !std::mem::replace(&mut inner.online, true) {
+            inner.replica.connected(64);
+        }
     }
 
     /// Writes what `body` writes, if what it reads is still so.
@@ -107,6 +108,39 @@ impl<S: SharedState> User<S> {
             Ok(id) => id,
             Err(error) => panic!("{error}"),
         }
+    }
+
+    /// Takes back its last change; says whether there was one.
+    ///
+    /// # Panics
+    /// If the write is not taken.
+    pub fn undo(&self) -> bool {
+        self.again(Replica::undo)
+    }
+
+    /// Makes what it undid last again; says whether there was anything.
+    ///
+    /// # Panics
+    /// If the write is not taken.
+    pub fn redo(&self) -> bool {
+        self.again(Replica::redo)
+    }
+
+    fn again(
+        &self,
+        step: impl FnOnce(&mut Replica<S>, Duration) -> Result<Option<WriteId>, WriteError>,
+    ) -> bool {
+        match step(&mut self.0.borrow_mut().replica, Duration::ZERO) {
+            Ok(id) => id.is_some(),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// What it writes in `body` is undone together.
+    pub fn group(&self, body: impl FnOnce()) {
+        self.0.borrow_mut().replica.begin_group();
+        body();
+        self.0.borrow_mut().replica.end_group();
     }
 
     /// The answers since the last call.
@@ -137,7 +171,10 @@ impl<S: SharedState> World<S> {
     /// Somebody joins.
     pub fn join(&mut self) -> User<S> {
         let name = format!("user-{}----------", self.users.len());
-        let replica = Replica::new(Arc::from("room"), self.initial.clone(), ReplicaConfig::default());
+        // Without time, every write is undone on its own.
+        let mut config = ReplicaConfig::default();
+        config.undo_pause = Duration::ZERO;
+        let replica = Replica::new(Arc::from("room"), self.initial.clone(), config);
         let user = User(Rc::new(RefCell::new(Inner {
             name: ClientId::from(&*name),
             replica,

@@ -104,7 +104,7 @@ fn changing(model: &Model) -> TokenStream {
     }
 }
 
-/// `expand`, `settle`, `admit`: what is asked of an update before it is applied.
+/// `take_back`, `expand`, `settle`, `admit`: what an update means to a state.
 fn meaning(model: &Model) -> TokenStream {
     let Model { update, .. } = model;
     let none = quote!(_ => ::core::option::Option::None,);
@@ -117,6 +117,16 @@ fn meaning(model: &Model) -> TokenStream {
         }
     });
     let expand = closed(expand.collect(), model, &none);
+    let take_back = each(model, |field| {
+        let Field { ident, variant, .. } = field;
+        let policy = field.policy("take_back");
+        quote! {
+            (#update::#variant(__op), #update::#variant(__inverse)) => {
+                #policy(&self.#ident, __op, __inverse).map(#update::#variant)
+            }
+        }
+    });
+    let other = (model.fields.len() > 1).then(|| quote!(_ => ::core::option::Option::None,));
     let settle = each_in_parts(model, |field| {
         let Field { index, ident, variant, .. } = field;
         let policy = field.policy("settle");
@@ -141,6 +151,13 @@ fn meaning(model: &Model) -> TokenStream {
     quote! {
         fn expand(&self, __update: &Self::Update) -> ::core::option::Option<::std::vec::Vec<Self::Update>> {
             match __update { #expand }
+        }
+        fn take_back(
+            &self,
+            __update: &Self::Update,
+            __inverse: &Self::Update,
+        ) -> ::core::option::Option<Self::Update> {
+            match (__update, __inverse) { #(#take_back)* #other }
         }
         fn settle(
             &self,

@@ -131,6 +131,35 @@ impl<S: SharedState> Shared<S> {
         Ok(Receipt::new(answer))
     }
 
+    /// Undoes or redoes.
+    pub(super) fn again(
+        &self,
+        step: impl FnOnce(&mut Replica<S>, Duration) -> Result<Option<WriteId>, WriteError>,
+    ) -> Result<Option<Receipt>, WriteError> {
+        let mut inner = self.lock();
+        if inner.closed {
+            return Err(WriteError::Closed);
+        }
+        let id = step(&mut inner.replica, self.signal.now())?;
+        let answer = id.map(|id| inner.answers.entry(id).or_default().clone());
+        self.tell(&mut inner);
+        drop(inner);
+        self.signal.wake.notify_one();
+        Ok(answer.map(Receipt::new))
+    }
+
+    /// Begins a group of writes that ends when what this gives is dropped.
+    pub(super) fn group(&self) -> impl Drop + use<'_, S> {
+        struct Group<'a, S: SharedState>(&'a Shared<S>);
+        impl<S: SharedState> Drop for Group<'_, S> {
+            fn drop(&mut self) {
+                self.0.lock().replica.end_group();
+            }
+        }
+        self.lock().replica.begin_group();
+        Group(self)
+    }
+
     /// Sends on what was kept back; the receipts of everything that is pending, in order.
     pub(super) fn flush(&self) -> Vec<Receipt> {
         let mut inner = self.lock();

@@ -209,6 +209,33 @@ where
         }
     }
 
+    fn take_back(list: &C, op: &Self::Op, inverse: &Self::Op) -> Option<Self::Op> {
+        match (op, inverse) {
+            (ListOp::Set(to), _) => (list == to).then(|| inverse.clone()),
+            // Wherever the item is by now, and whatever it has become.
+            (ListOp::Insert(..), ListOp::Delete(key)) => {
+                list.find::<F>(key.as_str()).map(|_| ListOp::Delete(key.clone()))
+            }
+            (ListOp::Delete(key), ListOp::Insert(..)) => match list.find::<F>(key.as_str()) {
+                None => Some(inverse.clone()),
+                Some(_) => None,
+            },
+            (ListOp::Move(key, place), ListOp::Move(..)) => {
+                let position = list.find::<F>(key.as_str())?;
+                let stays = match place {
+                    Place::End => position + 1 == list.len(),
+                    place => Place::of::<C, F>(list, position) == *place,
+                };
+                stays.then(|| inverse.clone())
+            }
+            (ListOp::In(key, op), ListOp::In(_, inverse)) => {
+                let item = list.item(list.find::<F>(key.as_str())?)?;
+                P::take_back(item, op, inverse).map(|op| ListOp::In(key.clone(), op))
+            }
+            _ => None,
+        }
+    }
+
     fn expand(list: &C, op: &Self::Op) -> Option<Vec<Self::Op>> {
         match op {
             ListOp::Set(new) => {

@@ -39,6 +39,10 @@ macro_rules! set_as_a_whole {
             true
         }
 
+        fn take_back(value: &$T, op: &$T, inverse: &$T) -> Option<$T> {
+            (value == op).then(|| inverse.clone())
+        }
+
         fn delta(value: &$T, track: &$crate::merge::Track, since: u64, each: &mut dyn FnMut($T)) {
             if track.changed() > since {
                 each(value.clone());

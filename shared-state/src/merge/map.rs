@@ -216,6 +216,26 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
         true
     }
 
+    fn take_back(map: &M, op: &Self::Op, inverse: &Self::Op) -> Option<Self::Op> {
+        match (op, inverse) {
+            (MapOp::Set(to), _) => (map == to).then(|| inverse.clone()),
+            (MapOp::Put(key, to), MapOp::Delete(_)) => {
+                (map.get(key)? == to).then(|| MapOp::Delete(key.clone()))
+            }
+            (MapOp::Put(key, to), MapOp::In(_, before)) => {
+                (map.get(key)? == to).then(|| MapOp::at::<P>(key.clone(), before.clone()))
+            }
+            (MapOp::Delete(key), MapOp::Put(..)) => map.get(key).is_none().then(|| inverse.clone()),
+            (MapOp::In(key, op), MapOp::In(_, inverse)) => {
+                P::take_back(map.get(key)?, op, inverse).map(|op| MapOp::at::<P>(key.clone(), op))
+            }
+            // It began the entry.
+            (MapOp::In(key, op), MapOp::Delete(_)) => P::take_back(map.get(key)?, op, &P::set(P::start()?))
+                .map(|op| MapOp::at::<P>(key.clone(), op)),
+            _ => None,
+        }
+    }
+
     fn expand(map: &M, op: &Self::Op) -> Option<Vec<Self::Op>> {
         match op {
             MapOp::Set(new) => {

@@ -99,6 +99,10 @@ pub trait MergePolicy<T>: Sized + 'static {
         false
     }
 
+    /// The operation that takes `op` back for its author, who sees `value` now; `inverse` would have taken it back
+    /// at once. What others have done since stays: `None` if they have overwritten it.
+    fn take_back(value: &T, op: &Self::Op, inverse: &Self::Op) -> Option<Self::Op>;
+
     /// What an operation that sets the whole value means, to somebody who sees `value`, as operations on its
     /// parts. `None`: it means what it says.
     fn expand(value: &T, op: &Self::Op) -> Option<Vec<Self::Op>> {

@@ -162,6 +162,16 @@ impl<C: Members> MergePolicy<C> for SetOf {
         true
     }
 
+    fn take_back(set: &C, op: &Self::Op, inverse: &Self::Op) -> Option<Self::Op> {
+        match (op, inverse) {
+            (SetOp::Set(to), _) => (set == to).then(|| inverse.clone()),
+            (SetOp::Insert(member), SetOp::Remove(_)) => set.has(member).then(|| inverse.clone()),
+            (SetOp::Remove(member), SetOp::Insert(_)) => (!set.has(member)).then(|| inverse.clone()),
+            // It did nothing.
+            _ => None,
+        }
+    }
+
     fn expand(set: &C, op: &Self::Op) -> Option<Vec<Self::Op>> {
         let SetOp::Set(new) = op else { return None };
         let mut ops = Vec::new();

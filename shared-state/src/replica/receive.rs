@@ -301,6 +301,7 @@ impl<S: SharedState> Replica<S> {
 
     pub(super) fn report(&mut self, refused: Vec<(WriteId, Rejected, Vec<FieldId>)>) {
         for (id, why, fields) in refused {
+            self.history.refused(id);
             let restored: Vec<_> = fields.iter().map(|field| self.view.current(*field)).collect();
             restored.iter().for_each(|update| self.mark_stale(update));
             self.event(Origin::RolledBack, None, None, restored);
@@ -311,6 +312,7 @@ impl<S: SharedState> Replica<S> {
     /// The room has begun a new history: nothing pending is in it. Plain changes are written anew; what a
     /// transaction read is gone.
     fn begin_history(&mut self) {
+        self.history.clear();
         for change in self.queue.iter_mut() {
             change.sent = None;
             if let Some(reads) = &mut change.reads {

@@ -6,6 +6,7 @@ use crate::merge::Track;
 use crate::protocol::{Code, Reject, client};
 use crate::replica::held::Held;
 use crate::replica::pending::{Both, Pending, Reads, Sent};
+use crate::replica::undo::Kind;
 use crate::replica::{Origin, Phase, Read, Rejected, Replica, WriteError, WriteId, schema};
 use crate::state::{FieldId, Path, SharedState, Timing, canonical_update};
 
@@ -19,7 +20,7 @@ impl<S: SharedState> Replica<S> {
     /// A rule does not hold, a field is read-only, a value has no JSON form, or the queue is full. Nothing was
     /// changed.
     pub fn write(&mut self, now: Duration, updates: Vec<S::Update>) -> Result<WriteId, WriteError> {
-        self.submit(now, updates, None)
+        self.submit(now, updates, None, Kind::Plain)
     }
 
     /// Writes a change that depends on what `reads` held: it is refused, by its answer, if one of these
@@ -33,14 +34,15 @@ impl<S: SharedState> Replica<S> {
         updates: Vec<S::Update>,
         reads: Vec<Read>,
     ) -> Result<WriteId, WriteError> {
-        self.submit(now, updates, Some(reads))
+        self.submit(now, updates, Some(reads), Kind::Plain)
     }
 
-    fn submit(
+    pub(super) fn submit(
         &mut self,
         now: Duration,
         updates: Vec<S::Update>,
         reads: Option<Vec<Read>>,
+        kind: Kind,
     ) -> Result<WriteId, WriteError> {
         if let Some(refusal) = &self.meeting.refusal {
             return Err(refusal.clone().into());
@@ -55,7 +57,7 @@ impl<S: SharedState> Replica<S> {
         }
         let updates = self.expanded(updates);
         if updates.is_empty() {
-            return self.submit(now, updates, None);
+            return self.submit(now, updates, None, kind);
         }
         let updates = updates.iter().map(both::<S>).collect::<Result<Vec<_>, _>>()?;
         let folded = match (&updates[..], &reads) {
@@ -65,11 +67,13 @@ impl<S: SharedState> Replica<S> {
         if folded.is_none() {
             self.check_room(&updates)?;
         }
-        self.show(&updates)?;
+        let inverses = self.show(&updates)?;
+        let written = updates.iter().map(|update| update.typed.clone()).zip(inverses).collect();
         let id = match folded {
             Some(folded) => self.fold(now, folded),
             None => self.enqueue(now, updates, reads),
         };
+        self.history.note(now, id, written, kind);
         self.pump();
         Ok(id)
     }
@@ -88,7 +92,7 @@ impl<S: SharedState> Replica<S> {
     }
 
     /// The updates with those that set whole fields taken for what is different to what the app sees.
-    fn expanded(&mut self, updates: Vec<S::Update>) -> Vec<S::Update> {
+    pub(super) fn expanded(&mut self, updates: Vec<S::Update>) -> Vec<S::Update> {
         let mut expanded = Vec::with_capacity(updates.len());
         let mut inverses = Vec::new();
         let count = updates.len();
@@ -106,8 +110,8 @@ impl<S: SharedState> Replica<S> {
         expanded
     }
 
-    /// Applies a change to the view, if it breaks no rule.
-    fn show(&mut self, updates: &[Both<S>]) -> Result<(), WriteError> {
+    /// Applies a change to the view, if it breaks no rule; gives what takes its updates back.
+    fn show(&mut self, updates: &[Both<S>]) -> Result<Vec<S::Update>, WriteError> {
         let mut inverses = Vec::with_capacity(updates.len());
         let mut verdict = updates.iter().try_for_each(|update| {
             self.view.admit(&update.typed)?;
@@ -128,7 +132,7 @@ impl<S: SharedState> Replica<S> {
         }
         let shown = updates.iter().map(|update| update.typed.clone()).collect();
         self.event(Origin::Local, None, None, shown);
-        Ok(())
+        Ok(inverses)
     }
 
     /// The update that a plain write makes together with one of the same field that was not sent yet, if there
@@ -274,6 +278,7 @@ impl<S: SharedState> Replica<S> {
     /// Takes a refused change out of the view and says so.
     pub(super) fn roll_back(&mut self, change: Pending<S>, why: Rejected) {
         let fields = self.forget(&change);
+        self.history.refused(change.id);
         for &field in &fields {
             self.rebuild(field);
         }

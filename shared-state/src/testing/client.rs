@@ -61,7 +61,7 @@ impl<S: SharedState> Client<S> {
 
     /// One random write.
     pub(super) fn write(&mut self, rng: &mut Rng, now: Duration) -> Result<(), String> {
-        match rng.u8(..10) {
+        match rng.u8(..11) {
             0..=5 => {
                 let Some(update) = sample_update(rng, self.replica.state()) else { return Ok(()) };
                 let updates = self.meant(vec![update.clone()]);
@@ -78,6 +78,7 @@ impl<S: SharedState> Client<S> {
                 }
             }
             8 => self.transact(rng, now)?,
+            9 => self.undo(rng.u8(..3) > 0, now)?,
             _ => self.replica.flush(now),
         }
         Ok(())
@@ -109,6 +110,33 @@ impl<S: SharedState> Client<S> {
             if !differs.is_empty() {
                 return Err(format!("G4: {} set {update:?}, and {differs:?} is missing", self.name));
             }
+        }
+        Ok(())
+    }
+
+    /// Takes the events; the updates of the last that this client wrote.
+    fn follow(&mut self) -> Vec<S::Update> {
+        let mut last = Vec::new();
+        while let Some(event) = self.replica.poll_event() {
+            if let Origin::Missed(_) = event.origin {
+                self.mirror = self.replica.state().clone();
+            }
+            if event.origin == Origin::Local {
+                last.clone_from(&event.updates);
+            }
+            for update in event.updates {
+                self.mirror.apply(update);
+            }
+        }
+        last
+    }
+
+    fn undo(&mut self, undo: bool, now: Duration) -> Result<(), String> {
+        self.follow();
+        let again = if undo { self.replica.undo(now) } else { self.replica.redo(now) };
+        if let Ok(Some(id)) = again {
+            let updates = self.follow();
+            self.ledger.wrote(id, Written { updates, reads: Vec::new() })?;
         }
         Ok(())
     }
@@ -159,14 +187,7 @@ impl<S: SharedState> Client<S> {
             // What a lost history answered cannot be held against the new one.
             self.ledger.answered(&self.name, id, answer, same_history.then_some(&*model))?;
         }
-        while let Some(event) = self.replica.poll_event() {
-            if let Origin::Missed(_) = event.origin {
-                self.mirror = self.replica.state().clone();
-            }
-            for update in event.updates {
-                self.mirror.apply(update);
-            }
-        }
+        self.follow();
         let behind = S::diff(&self.mirror, self.replica.state());
         if !behind.is_empty() {
             return Err(format!("G5: the events of {} leave out {behind:?}", self.name));

@@ -176,13 +176,9 @@ fn in_list(
     let field = about.and_then(|about| about.key).ok_or("a list without a key")?;
     let entries = about.and_then(|about| about.entries);
     let key_of = |item: &Value| key_text(&item[field]);
-    let place = |items: &[Value], value: &Value| match value.get("after") {
+    let place = |items: &[Value], value: &Value| match value.get("after").map(Value::as_str) {
         None => items.len(),
-        Some(Value::Null) => 0,
-        Some(after) => {
-            let after = key_text(after);
-            items.iter().position(|item| key_of(item) == after).map_or(0, |at| at + 1)
-        }
+        Some(after) => items.iter().position(|item| Some(&*key_of(item)) == after).map_or(0, |at| at + 1),
     };
     let Some((key, rest)) = path.split_first() else {
         let item = &op.value["item"];
@@ -200,7 +196,8 @@ fn in_list(
             items.remove(at);
         }
         ([], Some("move")) => {
-            if op.value.get("after").is_none_or(|after| key_text(after) != *key) {
+            let anchor = op.value.get("after").and_then(Value::as_str);
+            if anchor != Some(key) {
                 let item = items.remove(at);
                 let to = place(items, op.value);
                 items.insert(to, item);
