@@ -90,6 +90,8 @@ pub(crate) enum Policy {
 /// A type that knows where the items of a list have their key.
 pub(crate) struct ListKey {
     pub(crate) ident: Ident,
+    /// Whether the type has the struct as its parameter, because the items' type mentions the struct's parameters.
+    pub(crate) is_generic: bool,
     /// The items' type.
     pub(crate) item: TokenStream,
     /// The field that is the key.
@@ -130,7 +132,9 @@ impl Model {
         let shared = fields.into_iter().filter(InputField::is_shared);
         let fields: Vec<_> = shared
             .enumerate()
-            .map(|(index, field)| Field::new(index, field, &name, &this, &krate, serde.rename_all.as_deref()))
+            .map(|(index, field)| {
+                Field::new(index, field, &name, &generics, &this, &krate, serde.rename_all.as_deref())
+            })
             .collect();
         Self {
             update: format_ident!("{}Update", name, span = ident.span()),
@@ -171,6 +175,7 @@ impl Field {
         index: usize,
         field: InputField,
         name: &Ident,
+        generics: &syn::Generics,
         owner: &TokenStream,
         krate: &TokenStream,
         rename_all: Option<&str>,
@@ -198,8 +203,13 @@ impl Field {
             serialize: serde.serialize,
             deserialize: serde.deserialize,
         });
-        let mut types =
-            PolicyTypes { krate, owner, name: format!("{name}{variant}Key"), list_keys: Vec::new() };
+        let mut types = PolicyTypes {
+            krate,
+            owner,
+            name: format!("{name}{variant}Key"),
+            is_generic: generics::mentions(&ty, &|ident| generics::names(generics).any(|name| name == ident)),
+            list_keys: Vec::new(),
+        };
         let plain_type = without_self(ty.to_token_stream(), owner);
         let given = attrs.policies.into_iter().next().map(|given| given.value);
         let (policy, policy_type) = match (&given, &codec) {
@@ -252,6 +262,7 @@ struct PolicyTypes<'a> {
     owner: &'a TokenStream,
     /// The name of the type that knows a list's key.
     name: String,
+    is_generic: bool,
     list_keys: Vec<ListKey>,
 }
 
@@ -275,8 +286,10 @@ impl PolicyTypes<'_> {
                     0 => Ident::new(&self.name, field.span()),
                     more => format_ident!("{}{more}", self.name, span = field.span()),
                 };
-                self.list_keys.push(ListKey { ident: ident.clone(), item, field: field.clone() });
-                quote!(#krate::merge::ListOf<#ident<#owner>, #items>)
+                let key = if self.is_generic { quote!(#ident<#owner>) } else { quote!(#ident) };
+                let is_generic = self.is_generic;
+                self.list_keys.push(ListKey { ident, is_generic, item, field: field.clone() });
+                quote!(#krate::merge::ListOf<#key, #items>)
             }
         }
     }
