@@ -37,6 +37,7 @@ pub(crate) fn input(cx: &Ctxt, input: &Input) {
             );
         }
     }
+    migration(cx, input);
     if !input.fields.iter().any(InputField::is_shared) {
         cx.error(
             &input.ident,
@@ -45,6 +46,27 @@ pub(crate) fn input(cx: &Ctxt, input: &Input) {
                 input.ident
             ),
         );
+    }
+}
+
+fn migration(cx: &Ctxt, input: &Input) {
+    match (&input.attrs.version, &input.attrs.migrate) {
+        (Some(version), None) if version.value > 1 => cx.error(
+            &version.name,
+            "a `version` above 1 says that older rooms do not fit without being migrated: add `migrate = path`, a \
+             function `fn(u32, serde_json::Value) -> Result<serde_json::Value, E>`",
+        ),
+        (None, Some(migrate)) => cx.error(
+            &migrate.name,
+            "`migrate` has no effect without a `version`: add `version = 2`, and raise it with each change of the struct \
+             that older rooms do not fit",
+        ),
+        (Some(version), Some(migrate)) if version.value == 1 => cx.error(
+            &migrate.name,
+            "there is nothing to migrate from before version 1: write `version = 2`, since a struct without a version \
+             has version 1",
+        ),
+        _ => {}
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) struct Model {
     pub(crate) krate: TokenStream,
     /// The rule over the whole state.
     pub(crate) rule: Option<TokenStream>,
+    /// The version, if it is not the first, and the function that migrates older rooms to it.
+    pub(crate) migration: Option<(u32, TokenStream)>,
     /// The shared fields, in order.
     pub(crate) fields: Vec<Field>,
     pub(crate) update: Ident,
@@ -143,6 +145,9 @@ impl Model {
                 false => format_ident!("Shared{}", name, span = ident.span()),
             },
             rule: attrs.rule.map(|rule| without_self(rule.into_token_stream(), &this)),
+            migration: attrs.version.zip(attrs.migrate).map(|(version, migrate)| {
+                (version.value, without_self(migrate.value.into_token_stream(), &this))
+            }),
             live: free_name(&["L", "Live", "Backend", "__L"], &fields, &this),
             generics: Generics::new(generics, &fields, &krate),
             this,

@@ -11,6 +11,8 @@ use crate::state::{FieldId, Path, SharedState};
 
 pub use regex_lite::Regex;
 pub use serde;
+pub use serde_json::Value as Json;
+pub use std::string::{String, ToString};
 pub use std::sync::LazyLock;
 
 pub use crate::state::{deserialize_update, serialize_update};

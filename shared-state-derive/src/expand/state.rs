@@ -15,6 +15,7 @@ pub(super) fn implementation(model: &Model) -> TokenStream {
     let name = quote::ToTokens::to_token_stream(state).to_string();
     let name = name.trim_start_matches("r#");
     let infos = each(model, info::of);
+    let migration = migration(model);
     let methods = [
         changing(model),
         meaning(model),
@@ -33,9 +34,26 @@ pub(super) fn implementation(model: &Model) -> TokenStream {
             type Handle<__L: __state::Live<Self>> = #handle #handle_args;
             const NAME: &'static ::core::primitive::str = #name;
             const FIELDS: &'static [__state::FieldInfo] = &[#(#infos),*];
+            #migration
             #(#methods)*
         }
     }
+}
+
+/// `VERSION`, `migrate`.
+fn migration(model: &Model) -> Option<TokenStream> {
+    let (version, migrate) = model.migration.as_ref()?;
+    let at = proc_macro2::Span::call_site().located_at(syn::spanned::Spanned::span(migrate));
+    let migrated = quote_spanned!(at=> #migrate(__from, __value));
+    Some(quote! {
+        const VERSION: ::core::primitive::u32 = #version;
+        fn migrate(
+            __from: ::core::primitive::u32,
+            __value: __p::Json,
+        ) -> ::core::result::Result<__p::Json, __p::String> {
+            #migrated.map_err(|__error| __p::ToString::to_string(&__error))
+        }
+    })
 }
 
 /// `apply`, `diff`, `patch_updates`.

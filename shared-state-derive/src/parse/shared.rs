@@ -23,7 +23,7 @@ const ON_FIELD: [&str; 13] = [
     "validate",
     "rename",
 ];
-const ON_STRUCT: [&str; 2] = ["validate", "crate"];
+const ON_STRUCT: [&str; 4] = ["validate", "version", "migrate", "crate"];
 const RULES: [&str; 5] = ["length", "range", "pattern", "custom", "inner"];
 const UNITS: [&str; 3] = ["chars", "bytes", "items"];
 const NOT_YET: [&str; 1] = ["text"];
@@ -40,6 +40,8 @@ pub(crate) struct Given<T> {
 #[derive(Default)]
 pub(crate) struct StructAttrs {
     pub(crate) rule: Option<Path>,
+    pub(crate) version: Option<Given<u32>>,
+    pub(crate) migrate: Option<Given<Path>>,
     pub(crate) krate: Option<Path>,
 }
 
@@ -71,6 +73,13 @@ pub(super) fn container(cx: &Ctxt, attrs: &[Attribute]) -> StructAttrs {
                 ));
             }
             "validate" => found.rule = Some(value::path(meta, "validate = Self::check")?),
+            "version" => {
+                found.version = Some(Given { name: name.clone(), value: value::version(meta)? });
+            }
+            "migrate" => {
+                let path = value::path(meta, "migrate = Self::migrated")?;
+                found.migrate = Some(Given { name: name.clone(), value: path });
+            }
             "crate" => found.krate = Some(value::crate_path(meta)?),
             other => {
                 value::skip(meta.input)?;
@@ -156,8 +165,11 @@ fn one(cx: &Ctxt, found: &mut FieldAttrs, meta: &ParseNestedMeta<'_>, name: &Ide
                         if other == "alias" { " = \"..\"" } else { "" }
                     ),
                 )
-            } else if other == "crate" {
-                Error::new_spanned(name, "`crate` belongs on the struct: move it above `struct`")
+            } else if ["crate", "version", "migrate"].contains(&other) {
+                Error::new_spanned(
+                    name,
+                    format_args!("`{other}` belongs on the struct: move it above `struct`"),
+                )
             } else {
                 unknown(name, "attribute", &ON_FIELD)
             });

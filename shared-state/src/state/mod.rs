@@ -6,10 +6,13 @@
 
 mod about;
 mod field;
+pub(crate) mod fit;
 mod live;
 mod part;
 mod path;
 pub mod rules;
+pub(crate) mod schema;
+pub(crate) mod shape;
 mod timing;
 mod value;
 mod wire;
@@ -20,6 +23,7 @@ pub use live::{Live, ServerLive, Within};
 pub use part::Part;
 pub use path::{Path, PathBuf};
 pub use rules::Invalid;
+pub use schema::{FieldSchema, Known, Schema, SchemaError};
 pub use timing::Timing;
 pub use value::Value;
 pub(crate) use wire::canonical_update;
@@ -60,6 +64,9 @@ pub trait SharedState: Clone + Serialize + DeserializeOwned + Send + Sync + 'sta
 
     /// The struct's name, for messages and logs.
     const NAME: &'static str;
+    /// Which version of the struct it is: raised when what was stored before does not fit without
+    /// [`migrate`](Self::migrate).
+    const VERSION: u32 = 1;
     /// The shared fields in declaration order; a [`FieldId`] is an index into it.
     const FIELDS: &'static [FieldInfo];
     /// What is known of the struct at run time, to be printed or written.
@@ -166,6 +173,15 @@ pub trait SharedState: Clone + Serialize + DeserializeOwned + Send + Sync + 'sta
     /// # Errors
     /// What the serializer or the field's `Serialize` reports.
     fn encode_field<S: Serializer>(&self, field: FieldId, serializer: S) -> Result<S::Ok, S::Error>;
+
+    /// Makes of a state that version `from` of the struct has written, a JSON object, what this version reads.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    fn migrate(from: u32, value: serde_json::Value) -> Result<serde_json::Value, String> {
+        let _ = value;
+        Err(format!("there is no migration from version {from}"))
+    }
 
     /// The index of the field with this wire name.
     #[must_use]
