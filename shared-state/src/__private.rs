@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::merge::MergePolicy;
+use crate::merge::{MergePolicy, Track};
 use crate::state::{FieldId, Path, SharedState};
 
 pub use regex_lite::Regex;
@@ -140,6 +140,31 @@ pub fn patch_value<'de, M: MapAccess<'de>, T: Deserialize<'de>>(map: &mut M) -> 
 /// Reads over what is not a field.
 pub fn patch_unknown<'de, M: MapAccess<'de>>(map: &mut M) -> Result<(), M::Error> {
     map.next_value::<IgnoredAny>().map(drop)
+}
+
+/// Whether two updates change the same field.
+pub fn same_field<S: SharedState>(a: &S::Update, b: &S::Update) -> bool {
+    S::field(a) == S::field(b)
+}
+
+/// Puts a later update in the place of an earlier one, if they set the same field; says whether it did.
+pub fn supersede<S: SharedState>(earlier: &mut S::Update, later: &S::Update) -> bool {
+    let same = same_field::<S>(earlier, later);
+    if same {
+        earlier.clone_from(later);
+    }
+    same
+}
+
+/// Visits the parts of `track` that changed after `since`.
+pub fn delta(track: &Track, since: u64, mut visit: impl FnMut(FieldId, &Track)) {
+    for field in 0.. {
+        match track.part(field) {
+            Some(part) if part.changed() > since => visit(field, part),
+            Some(_) => {}
+            None => break,
+        }
+    }
 }
 
 /// A field index that the struct does not have.
