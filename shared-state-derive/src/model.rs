@@ -3,6 +3,8 @@
 //! Built from what the user wrote; [`check`](crate::check) looks for contradictions before and for clashes
 //! after.
 
+use std::collections::BTreeSet;
+
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 use syn::ext::IdentExt as _;
@@ -25,6 +27,8 @@ pub(crate) struct Model {
     pub(crate) rule: Option<TokenStream>,
     /// The shared fields, in order.
     pub(crate) fields: Vec<Field>,
+    /// The names that the fields' own accessors take.
+    pub(crate) accessors: BTreeSet<Ident>,
     pub(crate) update: Ident,
     pub(crate) patch: Ident,
     pub(crate) handle: Ident,
@@ -42,6 +46,8 @@ pub(crate) struct Field {
     pub(crate) is_string: bool,
     /// Where the compiler should point when the type lacks something.
     pub(crate) span: Span,
+    /// The field's names and types, there.
+    pub(crate) here: Here,
     pub(crate) docs: Vec<Attribute>,
     pub(crate) policy: Policy,
     /// The policy's type, where the crate's modules have their short names.
@@ -69,6 +75,19 @@ pub(crate) struct Field {
     pub(crate) adder: Ident,
     /// The private function that checks the field's rules.
     pub(crate) checker: Ident,
+}
+
+/// What stands for a field in expressions, every token of it at the field's type: an error there is an error about the
+/// type.
+pub(crate) struct Here {
+    pub(crate) ident: Ident,
+    pub(crate) ty: TokenStream,
+    pub(crate) policy_type: TokenStream,
+    pub(crate) key: Ident,
+    pub(crate) variant: Ident,
+    /// The struct, and its update.
+    pub(crate) this: TokenStream,
+    pub(crate) update: Ident,
 }
 
 /// How concurrent updates of a field combine.
@@ -112,13 +131,16 @@ impl Model {
         let name = ident.unraw();
         let krate = attrs.krate.map_or_else(|| quote!(::shared_state), Path::into_token_stream);
         let this = this(&ident, &generics);
+        let update = format_ident!("{}Update", name, span = ident.span());
         let shared = fields.into_iter().filter(InputField::is_shared);
         let fields: Vec<_> = shared
             .enumerate()
-            .map(|(index, field)| Field::new(index, field, &this, serde.rename_all.as_deref()))
+            .map(|(index, field)| Field::new(index, field, &this, &update, serde.rename_all.as_deref()))
             .collect();
+        let accessors = fields.iter().flat_map(|field| [&field.ident, &field.setter, &field.adder]);
         Self {
-            update: format_ident!("{}Update", name, span = ident.span()),
+            accessors: accessors.cloned().collect(),
+            update,
             patch: format_ident!("{}Patch", name, span = ident.span()),
             // `SharedState` is the name of the trait and the derive, which stand beside the struct.
             handle: match name == "State" {
@@ -144,12 +166,23 @@ impl InputField {
 }
 
 impl Field {
+    /// Whether the field is set as a whole: its operation is its new value.
+    pub(crate) const fn is_plain(&self) -> bool {
+        matches!(self.policy, Policy::Lww)
+    }
+
     /// Whether the policy is asked what an operation means for the parts of the value.
     pub(crate) const fn has_parts(&self) -> bool {
         matches!(self.policy, Policy::Nested | Policy::Own)
     }
 
-    fn new(index: usize, field: InputField, owner: &TokenStream, rename_all: Option<&str>) -> Self {
+    fn new(
+        index: usize,
+        field: InputField,
+        owner: &TokenStream,
+        update: &Ident,
+        rename_all: Option<&str>,
+    ) -> Self {
         let InputField { ident, ty, docs, attrs, serde } = field;
         let plain = ident.unraw().to_string();
         let (wire, wire_at) = match serde.rename {
@@ -164,12 +197,13 @@ impl Field {
             (None, Some(every)) => Timing::Throttle { every: every.value },
             (None, None) => Timing::Immediate,
         };
-        let at = ident.span();
-        let named =
-            |text: String| if text == "Self" { Ident::new("Self_", at) } else { Ident::new(&text, at) };
+        let name_at = ident.span();
+        let named = |text: String| {
+            if text == "Self" { Ident::new("Self_", name_at) } else { Ident::new(&text, name_at) }
+        };
         let variant = pascal(&plain);
         let codec = serde.with.is_some().then(|| Codec {
-            ident: format_ident!("{}Codec", variant, span = at),
+            ident: format_ident!("{}Codec", variant, span = name_at),
             serialize: serde.serialize,
             deserialize: serde.deserialize,
         });
@@ -179,13 +213,39 @@ impl Field {
             (Policy::Lww, _, Some(Codec { ident, .. })) => quote!(__merge::Coded<#ident<#owner>>),
             (Policy::Counter, ..) => quote!(__merge::Counter),
             (Policy::Nested, ..) => quote!(__merge::Nested),
-            (Policy::Lww | Policy::Own, ..) => quote!(__merge::Lww),
+            (Policy::Lww | Policy::Own, ..) => quote!(__Lww),
+        };
+        let variant = named(match variant.starts_with(|c: char| c.is_ascii_digit()) || variant.is_empty() {
+            true => format!("Field{variant}"),
+            false => variant,
+        });
+        let key = named(screaming(&plain));
+        let is_string = last_segment(&ty).is_some_and(|last| last == "String");
+        let span = Span::call_site().located_at(ty.span());
+        let ty = without_self(ty.into_token_stream(), owner);
+        let moved = |ident: &Ident| {
+            let mut ident = ident.clone();
+            ident.set_span(span);
+            ident
         };
         Self {
             index,
-            is_string: last_segment(&ty).is_some_and(|last| last == "String"),
-            span: Span::call_site().located_at(ty.span()),
-            ty: without_self(ty.into_token_stream(), owner),
+            is_string,
+            here: Here {
+                ident: moved(&ident),
+                ty: at(span, &ty),
+                // A policy of the user's is an error of its own where it is written, if there is none of the name.
+                policy_type: match policy {
+                    Policy::Own => policy_type.clone(),
+                    _ => at(span, &policy_type),
+                },
+                key: moved(&key),
+                variant: moved(&variant),
+                this: at(span, owner),
+                update: moved(update),
+            },
+            span,
+            ty,
             docs,
             policy,
             policy_type,
@@ -197,14 +257,11 @@ impl Field {
             wire,
             wire_at,
             aliases: serde.aliases,
-            variant: named(match variant.starts_with(|c: char| c.is_ascii_digit()) || variant.is_empty() {
-                true => format!("Field{variant}"),
-                false => variant,
-            }),
-            key: named(screaming(&plain)),
-            setter: format_ident!("set_{}", plain, span = at),
-            adder: format_ident!("add_{}", plain, span = at),
-            checker: format_ident!("__check_{}", plain, span = at),
+            variant,
+            key,
+            setter: format_ident!("set_{}", plain, span = name_at),
+            adder: format_ident!("add_{}", plain, span = name_at),
+            checker: format_ident!("__check_{}", plain, span = name_at),
             ident,
         }
     }

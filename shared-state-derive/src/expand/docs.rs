@@ -7,17 +7,25 @@ use crate::model::{Field, Policy, Rule, Timing};
 
 /// The field's documentation, then `line`, then what is known of the field.
 pub(super) fn of(field: &Field, line: &str) -> TokenStream {
+    around(field, &format!("{line}\n\n{}", known(field)))
+}
+
+/// The same, of a method that writes.
+pub(super) fn of_write(field: &Field, line: &str) -> TokenStream {
+    let errors = "# Errors\nA rule does not hold, or the write cannot be taken; nothing was changed.";
+    around(field, &format!("{line}\n\n{}\n\n{errors}", known(field)))
+}
+
+fn around(field: &Field, text: &str) -> TokenStream {
     let docs: Vec<_> = field.docs.iter().filter(|attr| attr.path().is_ident("doc")).collect();
     let others = field.docs.iter().filter(|attr| !attr.path().is_ident("doc"));
-    let line = match docs.is_empty() {
-        true => line.to_owned(),
-        false => format!("\n{line}"),
+    let text = match docs.is_empty() {
+        true => text.to_owned(),
+        false => format!("\n{text}"),
     };
-    let known = format!("\n{}", known(field));
     quote! {
         #(#docs)*
-        #[doc = #line]
-        #[doc = #known]
+        #[doc = #text]
         #(#others)*
     }
 }
