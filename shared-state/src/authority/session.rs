@@ -146,8 +146,15 @@ impl<O: Outbox> Authority<O> {
             (Some(since), Dialect::Hook) => {
                 let mut updates = String::new();
                 self.state.write_delta(since, &mut updates);
-                let fields = touched(&updates);
-                write_fields(&fields, |field, out| self.state.write_field(field, out), &mut text);
+                let fields = touched(&updates).into_iter();
+                let state = &*self.state;
+                let values: Vec<_> = fields
+                    .map(|field| {
+                        let value = written(state, &field);
+                        (field, value)
+                    })
+                    .collect();
+                text = object(&values);
             }
             (None, _) => self.state.write_data(&mut text),
         }
@@ -213,6 +220,8 @@ impl<O: Outbox> Authority<O> {
     pub(super) fn tell(&mut self, version: u64, from: &str, updates: &str, author: Option<(SessionId, u64)>) {
         let room = self.room.clone();
         let mut encoded = Encoded { room: &room, version, from, updates, v1: None, hook: None };
+        let is_ahead = self.head > version;
+        let mut ahead = Vec::new();
         for (id, session) in &mut self.sessions {
             if session.flow != Flow::Live || session.synced >= version {
                 continue;
@@ -228,11 +237,20 @@ impl<O: Outbox> Authority<O> {
                 // The hook counts its own writes itself.
                 (Dialect::Hook, Some(_)) => {}
                 (Dialect::V1, None) => session.push(encoded.v1()),
-                (Dialect::Hook, None) => session.push(encoded.hook(&*self.state)),
+                (Dialect::Hook, None) => match encoded.hook(is_ahead, &*self.state) {
+                    Some(frame) => session.push(frame),
+                    None => {
+                        ahead.push((*id, session.synced));
+                        continue;
+                    }
+                },
             }
             if session.flow == Flow::Live {
                 session.synced = version;
             }
+        }
+        for (id, since) in ahead {
+            self.bring(id, Some(since));
         }
     }
 
@@ -271,41 +289,48 @@ impl Encoded<'_> {
     }
 
     /// The hook knows only whole fields: plain sets pass as their author wrote them, other operations as the
-    /// field's value. That one is the head's, which may be ahead of what is durable.
-    fn hook(&mut self, state: &dyn RoomState) -> &Frame {
-        self.hook.get_or_insert_with(|| {
+    /// field's value. That is the head's: `None` where the head `is_ahead` of this version, and so of what the
+    /// store has.
+    fn hook(&mut self, is_ahead: bool, state: &dyn RoomState) -> Option<&Frame> {
+        if self.hook.is_none() {
             // It was read when it was accepted.
             let updates = read_updates(self.updates).unwrap_or_default();
-            let fields = touched(self.updates);
-            let value = |field: &str, out: &mut String| match updates
-                .iter()
-                .rev()
-                .find(|update| field_of(&update.key) == field)
-            {
-                Some(set) if set.op.is_none() && !set.key.contains('/') => out.push_str(set.value.get()),
-                _ => state.write_field(field, out),
-            };
-            if let [field] = &fields[..] {
-                let mut text = String::new();
-                value(field, &mut text);
-                return server::hook_update(self.room, field, &text, self.version);
+            let mut values = Vec::new();
+            for field in touched(self.updates) {
+                let last = updates.iter().rev().find(|update| field_of(&update.key) == field);
+                let value = match last {
+                    Some(set) if set.op.is_none() && !set.key.contains('/') => set.value.get().to_owned(),
+                    _ if is_ahead => return None,
+                    _ => written(state, &field),
+                };
+                values.push((field, value));
             }
-            let mut data = String::new();
-            write_fields(&fields, value, &mut data);
-            server::hook_merge(self.room, &data, self.version)
-        })
+            self.hook = Some(match &values[..] {
+                [(field, value)] => server::hook_update(self.room, field, value, self.version),
+                _ => server::hook_merge(self.room, &object(&values), self.version),
+            });
+        }
+        self.hook.as_ref()
     }
 }
 
-fn write_fields(fields: &[String], value: impl Fn(&str, &mut String), out: &mut String) {
-    out.push('{');
-    for (index, field) in fields.iter().enumerate() {
+fn written(state: &dyn RoomState, field: &str) -> String {
+    let mut text = String::new();
+    state.write_field(field, &mut text);
+    text
+}
+
+/// A JSON object of fields whose values are written already.
+fn object(fields: &[(String, String)]) -> String {
+    let mut out = String::from("{");
+    for (index, (field, value)) in fields.iter().enumerate() {
         if index > 0 {
             out.push(',');
         }
-        push_string(out, field);
+        push_string(&mut out, field);
         out.push(':');
-        value(field, out);
+        out.push_str(value);
     }
     out.push('}');
+    out
 }

@@ -1,11 +1,27 @@
 //! The original hook's dialect in an untyped room.
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
+use shared_state::SharedState;
 use shared_state::server::Server;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::client::{Client, start};
 use crate::observed::{Mode, observed};
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Board {
+    #[shared(counter)]
+    hits: i64,
+    #[shared(nested)]
+    page: Page,
+    theme: String,
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Page {
+    title: String,
+}
 
 #[tokio::test]
 async fn a_transcript_of_two_hooks_and_a_v1_client() {
@@ -60,6 +76,42 @@ async fn g2_a_hook_is_told_the_value_of_the_version_and_none_that_is_not_durable
         let update = json!({"key": "n", "value": version, "version": version});
         assert_eq!(hook.expect("state:update").await, update);
     }
+}
+
+#[tokio::test]
+async fn g2_a_hook_is_told_of_a_counter_or_a_nested_field_only_what_is_durable() {
+    let (store, mut observer) = observed();
+    let server = Server::builder().rooms("a", Board::default).store(store);
+    let (_server, address) = start(server).await;
+    let mut hook = Client::hook(address).await;
+    hook.send(json!({"type": "state:sync:request", "room": "a", "payload": {}})).await;
+    assert_eq!(observer.next().await, "load a");
+    let begin = json!({"data": {"hits": 0, "page": {"title": ""}, "theme": ""}, "version": 0});
+    assert_eq!(hook.expect("state:sync").await, begin);
+    let mut ann = Client::new(address, "ann").await;
+    ann.join("a").await;
+    observer.mode.send_replace(Mode::Hold);
+    let updates = [
+        json!({"key": "hits", "op": "add", "value": 1}),
+        json!({"key": "page/title", "value": "x"}),
+        json!({"key": "hits", "op": "add", "value": 1}),
+    ];
+    for (seq, update) in (1..).zip(updates) {
+        let payload = json!({"seq": seq, "base": 0, "updates": [update]});
+        ann.send(json!({"type": "state:change", "room": "a", "payload": payload})).await;
+        assert_eq!(observer.next().await, format!("append a {seq}"));
+    }
+    // The store has the first change alone: what the head holds beyond it is not told.
+    observer.mode.send_replace(Mode::Until(1));
+    assert_eq!(ann.expect("state:ack").await["version"], 1);
+    hook.ping().await;
+    observer.mode.send_replace(Mode::Pass);
+    let merge = json!({"data": {"hits": 2, "page": {"title": "x"}}, "version": 3});
+    assert_eq!(hook.expect("state:merge").await, merge);
+    // From here on, with nothing on its way, changes come one by one.
+    let payload = json!({"seq": 4, "base": 0, "updates": [{"key": "hits", "op": "add", "value": 5}]});
+    ann.send(json!({"type": "state:change", "room": "a", "payload": payload})).await;
+    assert_eq!(hook.expect("state:update").await, json!({"key": "hits", "value": 7, "version": 4}));
 }
 
 #[tokio::test]
