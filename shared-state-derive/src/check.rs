@@ -97,6 +97,14 @@ fn policy(cx: &Ctxt, field: &InputField) {
             ),
         );
     }
+    if let (Some(nested), Some(Rule::Dive { name })) =
+        (nested, field.attrs.rules.iter().find(|rule| matches!(rule, Rule::Dive { .. })))
+    {
+        cx.error(
+            name,
+            format_args!("the rules of a `{}` field's type are always checked: remove `dive`", nested.name),
+        );
+    }
     let Some(counter) = field.attrs.policies.iter().find(|given| given.value == Policy::Counter) else {
         return;
     };
@@ -234,7 +242,12 @@ fn bounds(cx: &Ctxt, rule: &Rule) {
             }
         }
         Rule::Inner { rules, .. } => rules.iter().for_each(|rule| bounds(cx, rule)),
-        Rule::Length { .. } | Rule::Range { .. } | Rule::Custom { .. } => {}
+        Rule::Length { .. }
+        | Rule::Range { .. }
+        | Rule::Custom { .. }
+        | Rule::Email { .. }
+        | Rule::Url { .. }
+        | Rule::Dive { .. } => {}
     }
 }
 

@@ -123,6 +123,9 @@ pub(crate) enum Rule {
     Pattern { name: Ident, pattern: LitStr },
     Custom { name: Ident, path: Path },
     Inner { name: Ident, rules: Vec<Rule> },
+    Email { name: Ident },
+    Url { name: Ident },
+    Dive { name: Ident },
 }
 
 impl Model {

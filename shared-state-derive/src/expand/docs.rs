@@ -66,6 +66,9 @@ fn sentence(rule: &Rule) -> String {
             format!("text matches `` {pattern} ``")
         }
         Rule::Custom { path, .. } => format!("value is checked by `{}`", spelled(path)),
+        Rule::Email { .. } => String::from("text is an email address"),
+        Rule::Url { .. } => String::from("text is a URL"),
+        Rule::Dive { .. } => String::from("items keep the rules of their own type"),
         Rule::Inner { rules, .. } => {
             let rules: Vec<_> = rules.iter().map(sentence).collect();
             format!("items: each one's {}", rules.join("; "))
