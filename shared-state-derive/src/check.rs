@@ -9,6 +9,7 @@ use syn::{Expr, ExprLit, Ident, Lit, Type, UnOp};
 use crate::ctxt::Ctxt;
 use crate::generics::mentions;
 use crate::model::{Model, Policy, Rule, last_segment};
+use crate::nest::Nest;
 use crate::parse::{Input, InputField};
 
 /// Checks each field on its own.
@@ -87,12 +88,12 @@ fn policy(cx: &Ctxt, field: &InputField) {
         );
     }
     let nested = field.attrs.policies.iter().find(|given| given.value == Policy::Nested);
-    if let (Some(nested), Some(what)) = (nested, not_a_struct(&field.ty)) {
+    if let (Some(nested), Err(what)) = (nested, Nest::new(&field.ty)) {
         cx.error(
             &nested.name,
             format_args!(
-                "a `nested` field is a struct that derives `SharedState`, and `{}` is of type `{what}`: write the struct \
-                 itself, or remove `nested`, and the field is set as a whole",
+                "a `nested` field is a struct that derives `SharedState`, a `Box` or an `Option` of it, and `{}` is of type \
+                 `{what}`: write the struct, or remove `nested`, and the field is set as a whole",
                 field.ident
             ),
         );
@@ -118,17 +119,6 @@ fn policy(cx: &Ctxt, field: &InputField) {
             ),
         );
     }
-}
-
-/// The name of a type that is known to be no shared state.
-fn not_a_struct(ty: &Type) -> Option<String> {
-    let known = [
-        "Option", "Box", "Rc", "Arc", "Vec", "VecDeque", "HashMap", "BTreeMap", "HashSet", "BTreeSet",
-        "String", "bool", "char", "u8", "u16", "u32", "u64", "usize", "i8", "i16", "i32", "i64", "isize",
-        "f32", "f64",
-    ];
-    let last = last_segment(ty)?.to_string();
-    known.contains(&last.as_str()).then_some(last)
 }
 
 fn not_a_number(ty: &Type) -> Option<String> {

@@ -12,6 +12,7 @@ use syn::spanned::Spanned as _;
 use syn::{Attribute, Expr, ExprPath, LitStr, Path, Visibility};
 
 use crate::generics::{self, Generics};
+use crate::nest::Nest;
 use crate::parse::{Input, InputField};
 
 /// A struct to derive for.
@@ -50,6 +51,8 @@ pub(crate) struct Field {
     pub(crate) here: Here,
     pub(crate) docs: Vec<Attribute>,
     pub(crate) policy: Policy,
+    /// How the nested struct lies in the field.
+    pub(crate) nest: Option<Nest>,
     /// The policy's type, where the crate's modules have their short names.
     pub(crate) policy_type: TokenStream,
     /// How the value is written, if not by its own type.
@@ -85,6 +88,8 @@ pub(crate) struct Here {
     pub(crate) policy_type: TokenStream,
     pub(crate) key: Ident,
     pub(crate) variant: Ident,
+    /// The nested struct; nothing if there is none.
+    pub(crate) inner: TokenStream,
     /// The struct, and its update.
     pub(crate) this: TokenStream,
     pub(crate) update: Ident,
@@ -95,7 +100,10 @@ pub(crate) struct Here {
 pub(crate) enum Policy {
     Lww,
     Counter,
+    /// A struct that is always there.
     Nested,
+    /// A struct that may be absent.
+    Optional,
     /// A type of the user's.
     Own,
 }
@@ -152,7 +160,7 @@ impl Model {
             },
             rule: attrs.rule.map(|rule| without_self(rule.into_token_stream(), &this)),
             live: free_name(&["L", "Live", "Backend", "__L"], &fields, &this),
-            generics: Generics::new(generics, &fields, &krate),
+            generics: Generics::new(&ident, generics, &fields, &krate),
             this,
             krate,
             vis,
@@ -176,7 +184,7 @@ impl Field {
 
     /// Whether the policy is asked what an operation means for the parts of the value.
     pub(crate) const fn has_parts(&self) -> bool {
-        matches!(self.policy, Policy::Nested | Policy::Own)
+        matches!(self.policy, Policy::Nested | Policy::Optional | Policy::Own)
     }
 
     fn new(
@@ -211,12 +219,20 @@ impl Field {
             deserialize: serde.deserialize,
         });
         let policy = attrs.policies.into_iter().next().map_or(Policy::Lww, |given| given.value);
+        let nest = match policy {
+            Policy::Nested => Nest::new(&ty).ok().map(|nest| nest.map(|ty| without_self(ty, owner))),
+            _ => None,
+        };
+        let policy = match &nest {
+            Some(nest) if nest.is_optional() => Policy::Optional,
+            _ => policy,
+        };
         let policy_type = match (policy, attrs.own, &codec) {
+            _ if let Some(nest) = &nest => nest.policy(&quote!(__merge)),
             (Policy::Own, Some(own), _) => without_self(own.into_token_stream(), owner),
             (Policy::Lww, _, Some(Codec { ident, .. })) => quote!(__merge::Coded<#ident<#owner>>),
             (Policy::Counter, ..) => quote!(__merge::Counter),
-            (Policy::Nested, ..) => quote!(__merge::Nested),
-            (Policy::Lww | Policy::Own, ..) => quote!(__Lww),
+            _ => quote!(__Lww),
         };
         let variant = named(match variant.starts_with(|c: char| c.is_ascii_digit()) || variant.is_empty() {
             true => format!("Field{variant}"),
@@ -244,6 +260,7 @@ impl Field {
                 },
                 key: moved(&key),
                 variant: moved(&variant),
+                inner: nest.as_ref().map(|nest| at(span, &nest.inner)).unwrap_or_default(),
                 this: at(span, owner),
                 update: moved(update),
             },
@@ -251,6 +268,7 @@ impl Field {
             ty,
             docs,
             policy,
+            nest,
             policy_type,
             codec,
             rename: attrs.rename,

@@ -36,6 +36,9 @@ fn known(field: &Field) -> String {
         Policy::Lww => "Set as a whole; the last writer wins.",
         Policy::Counter => "A counter: additions by several people all count.",
         Policy::Own => "Changed by the operations of its own merge policy.",
+        Policy::Optional => {
+            "A nested state that may be absent: while it is there, each of its fields is written on its own."
+        }
         Policy::Nested => "A nested state: each of its fields is written on its own.",
     });
     if field.read_only {

@@ -6,6 +6,7 @@ use syn::ext::IdentExt as _;
 
 use super::docs;
 use crate::model::{Field, Here, Model, Policy, at};
+use crate::nest::Nest;
 
 pub(super) fn item(model: &Model) -> TokenStream {
     let Model { ident: state, this, generics, vis, handle, live, .. } = model;
@@ -117,9 +118,9 @@ fn block(model: &Model, bound: &TokenStream, methods: impl Iterator<Item = Token
 fn reader(model: &Model, field: &Field) -> TokenStream {
     let Model { vis, live, .. } = model;
     let Field { ident, ty, .. } = field;
-    let Here { this, key, ty: ty_here, .. } = &field.here;
+    let Here { this, key, ident: here, inner: nested, update, variant, .. } = &field.here;
     match field.policy {
-        Policy::Lww | Policy::Counter | Policy::Own => {
+        Policy::Lww | Policy::Counter | Policy::Optional | Policy::Own => {
             let docs =
                 docs::of(field, "A copy of the value as it is now; `with_..` looks at it without copying.");
             let (look_at, copy) = (field.policy("__with"), copy(field));
@@ -144,10 +145,19 @@ fn reader(model: &Model, field: &Field) -> TokenStream {
             let docs = docs::of(field, "The handle of the nested state.");
             let live = at(field.span, &quote!(#live));
             let inner = quote_spanned! {field.span=>
-                <#ty_here as __state::SharedState>::Handle<__state::Within<#live, #this, #ty_here>>
+                <#nested as __state::SharedState>::Handle<__state::Within<#live, #this, #nested>>
+            };
+            let key = match field.nest.as_ref().is_none_or(Nest::is_bare) {
+                true => quote_spanned!(field.span=> #this::#key),
+                false => {
+                    let index = field.index;
+                    quote_spanned! {field.span=>
+                        __state::Field::<#this, #nested, __merge::Nested>::new(#index, |__state| &__state.#here, #update::#variant)
+                    }
+                }
             };
             let body = quote_spanned! {field.span=> {
-                ::core::convert::From::from(__state::Within::new(::core::clone::Clone::clone(&self.0), #this::#key))
+                ::core::convert::From::from(__state::Within::new(::core::clone::Clone::clone(&self.0), #key))
             }};
             quote! {
                 #docs
@@ -200,7 +210,20 @@ fn writers(model: &Model, field: &Field) -> TokenStream {
             #vis fn #change(&self, change: impl ::core::ops::FnOnce(&mut #ty)) -> #result #body
         }
     });
-    quote!(#add #set #change)
+    let edit = accessor(model, field, "edit").filter(|_| field.policy == Policy::Optional).map(|edit| {
+        let inner = field.nested("Update");
+        let docs =
+            docs::of_write(field, "Changes one field inside, if there is anything inside. It shows at once.");
+        let body = quote_spanned! {field.span=> {
+            let __inner = __merge::NestedOp::In(::std::boxed::Box::new(update));
+            __state::Live::<#this>::write(&self.0, #update::#variant(__merge::OptionalOp::In(__inner)))
+        }};
+        quote! {
+            #docs
+            #vis fn #edit(&self, update: #inner) -> #result #body
+        }
+    });
+    quote!(#add #set #change #edit)
 }
 
 /// The function that copies the field's value.

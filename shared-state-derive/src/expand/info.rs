@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::{docs, rules};
-use crate::model::{Field, Policy, Timing};
+use crate::model::{Field, Timing};
 
 pub(super) fn of(field: &Field) -> TokenStream {
     let wire = &field.wire;
@@ -15,9 +15,9 @@ pub(super) fn of(field: &Field) -> TokenStream {
         Timing::Debounce { wait, max_wait } => quote!(.timing(__state::Timing::debounce(#wait, #max_wait))),
         Timing::Throttle { every } => quote!(.timing(__state::Timing::throttle(#every))),
     };
-    let parts = (field.policy == Policy::Nested).then(|| {
-        let ty = &field.ty;
-        quote!(.parts(|| <#ty as __state::SharedState>::FIELDS))
+    let parts = field.nest.as_ref().map(|_| {
+        let fields = field.nested("FIELDS");
+        quote!(.parts(|| #fields))
     });
     let ty = spelled_type(&field.ty);
     let aliases = (!field.aliases.is_empty()).then(|| {

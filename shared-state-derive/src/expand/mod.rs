@@ -18,7 +18,8 @@ mod update;
 use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
 
-use crate::model::{Field, Here, Model, Policy};
+use crate::model::{Field, Here, Model, Policy, at};
+use crate::nest::Nest;
 
 pub(crate) fn expand(model: &Model) -> TokenStream {
     let krate = &model.krate;
@@ -60,9 +61,9 @@ impl Field {
 
     /// An item of the nested type's `SharedState`, at the type.
     fn nested(&self, item: &str) -> TokenStream {
-        let ty = &self.here.ty;
+        let inner = &self.here.inner;
         let item = Ident::new(item, self.span);
-        quote_spanned!(self.span=> <#ty as __state::SharedState>::#item)
+        quote_spanned!(self.span=> <#inner as __state::SharedState>::#item)
     }
 
     /// The operation that sets the whole field.
@@ -70,8 +71,10 @@ impl Field {
         match self.policy {
             Policy::Lww => value.clone(),
             Policy::Counter => quote_spanned!(self.span=> __merge::CounterOp::Set(#value)),
-            Policy::Nested => quote_spanned!(self.span=> __merge::NestedOp::Set(#value)),
-            Policy::Own => {
+            Policy::Nested if self.nest.as_ref().is_none_or(Nest::is_bare) => {
+                quote_spanned!(self.span=> __merge::NestedOp::Set(#value))
+            }
+            Policy::Nested | Policy::Optional | Policy::Own => {
                 let set = self.policy("set");
                 quote_spanned!(self.span=> #set(#value))
             }
@@ -84,8 +87,8 @@ impl Field {
         match self.policy {
             Policy::Lww => self.ty.clone(),
             Policy::Counter => quote_spanned!(self.span=> #krate::merge::CounterOp<#ty>),
-            Policy::Nested => quote_spanned!(self.span=> #krate::merge::NestedOp<#ty>),
-            Policy::Own => quote_spanned!(self.span=> <#policy_type as #krate::merge::MergePolicy<#ty>>::Op),
+            _ if let Some(nest) = &self.nest => at(self.span, &nest.op(&quote!(#krate::merge))),
+            _ => quote_spanned!(self.span=> <#policy_type as #krate::merge::MergePolicy<#ty>>::Op),
         }
     }
 }

@@ -16,8 +16,11 @@ pub(super) fn item(model: &Model) -> TokenStream {
     let fields = model.fields.iter().map(|field| {
         let Field { ident, ty, .. } = field;
         let value = match field.policy {
-            Policy::Lww | Policy::Counter | Policy::Own => ty.clone(),
-            Policy::Nested => quote!(<#ty as #krate::SharedState>::Patch),
+            Policy::Nested => {
+                let inner = &field.here.inner;
+                quote!(<#inner as #krate::SharedState>::Patch)
+            }
+            _ => ty.clone(),
         };
         let docs = docs::of(field, "The new value; `None` leaves the field alone.");
         let option = quote_spanned!(field.span=> ::core::option::Option<#value>);
@@ -64,11 +67,11 @@ pub(super) fn building(model: &Model) -> TokenStream {
         let Field { ident, ty, .. } = field;
         let docs = docs::of(field, "The same patch, with this new value.");
         let (parameter, value) = match field.policy {
-            Policy::Nested => (quote!(<#ty as __state::SharedState>::Patch), quote!(value)),
+            Policy::Nested => (field.nested("Patch"), quote!(value)),
             _ if field.is_string => {
                 (quote!(impl ::core::convert::Into<#ty>), quote!(::core::convert::Into::into(value)))
             }
-            Policy::Lww | Policy::Counter | Policy::Own => (ty.clone(), quote!(value)),
+            _ => (ty.clone(), quote!(value)),
         };
         let parameter = at(field.span, &parameter);
         let slot = &field.here.ident;

@@ -4,6 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 
 use super::info;
+use crate::generics::mentions;
 use crate::model::{Field, Here, Model, Policy};
 
 pub(super) fn implementation(model: &Model) -> TokenStream {
@@ -51,7 +52,7 @@ fn changing(model: &Model) -> TokenStream {
         let op = match field.policy {
             Policy::Lww => TokenStream::new(),
             Policy::Counter => quote_spanned!(field.span=> .map(__merge::CounterOp::Set)),
-            Policy::Own => {
+            Policy::Optional | Policy::Own => {
                 let set = field.policy("set");
                 quote_spanned!(field.span=> .map(#set))
             }
@@ -99,6 +100,10 @@ fn checking(model: &Model) -> TokenStream {
     };
     let own = rule.is_some();
     let inner = each_nested(model, |field| {
+        // A struct inside itself has no rule beyond its own.
+        if mentions(&field.here.inner, &|ident| *ident == model.ident) {
+            return TokenStream::new();
+        }
         let nested = field.nested("HAS_RULE");
         quote_spanned!(field.span=> || #nested)
     });
@@ -117,13 +122,13 @@ fn checking(model: &Model) -> TokenStream {
         let Here { update, ident, variant, .. } = &field.here;
         let in_field = in_field(field);
         match (rules(field), field.policy) {
-            (Some(rules), Policy::Nested | Policy::Own) => {
+            (Some(rules), _) if field.has_parts() => {
                 let policy = field.policy("check");
                 Some(quote_spanned! {field.span=>
                     #update::#variant(__op) => { #rules?; #policy(&self.#ident, __op)#in_field }
                 })
             }
-            (None, Policy::Nested | Policy::Own) => {
+            (None, _) if field.has_parts() => {
                 let policy = field.policy("check");
                 Some(quote_spanned!(field.span=> #update::#variant(__op) => #policy(&self.#ident, __op)#in_field,))
             }
@@ -139,14 +144,22 @@ fn checking(model: &Model) -> TokenStream {
     let inner_rules = each_nested(model, |field| {
         let Here { ident, .. } = &field.here;
         let (nested, in_field) = (field.nested("check_rule"), in_field(field));
-        quote_spanned!(field.span=> #nested(&self.#ident)#in_field?;)
+        inside(
+            field,
+            &quote_spanned!(field.span=> &self.#ident),
+            &|inner| quote_spanned!(field.span=> #nested(#inner)#in_field?;),
+        )
     });
     let all = each(model, |field| {
         let Here { ident, .. } = &field.here;
         let rules = rules(field).map(|rules| quote_spanned!(field.span=> #rules?;));
-        let inner = (field.policy == Policy::Nested).then(|| {
+        let inner = field.nest.as_ref().map(|_| {
             let (nested, in_field) = (field.nested("validate"), in_field(field));
-            quote_spanned!(field.span=> #nested(&self.#ident)#in_field?;)
+            inside(
+                field,
+                &quote_spanned!(field.span=> &self.#ident),
+                &|inner| quote_spanned!(field.span=> #nested(#inner)#in_field?;),
+            )
         });
         quote_spanned!(field.span=> #rules #inner)
     });
@@ -411,7 +424,7 @@ fn each(model: &Model, part: impl Fn(&Field) -> TokenStream) -> impl Iterator<It
 
 /// What `part` makes of each nested field.
 fn each_nested(model: &Model, part: impl Fn(&Field) -> TokenStream) -> impl Iterator<Item = TokenStream> {
-    let nested = model.fields.iter().filter(|field| field.policy == Policy::Nested);
+    let nested = model.fields.iter().filter(|field| field.nest.is_some());
     nested.map(part)
 }
 
@@ -434,6 +447,18 @@ fn written(
     method: impl FnOnce(Vec<TokenStream>) -> TokenStream,
 ) -> Option<TokenStream> {
     (!arms.is_empty()).then(|| method(arms))
+}
+
+/// What is done with the nested struct in `value`, if it is there.
+fn inside(field: &Field, value: &TokenStream, part: &dyn Fn(&TokenStream) -> TokenStream) -> TokenStream {
+    match field.policy {
+        Policy::Optional => {
+            let (inner, part) =
+                (quote_spanned!(field.span=> __inner), part(&quote_spanned!(field.span=> __inner)));
+            quote_spanned!(field.span=> for #inner in (#value).iter() { #part })
+        }
+        _ => part(value),
+    }
 }
 
 /// The names a field is read by, as a pattern.

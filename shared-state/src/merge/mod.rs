@@ -3,16 +3,20 @@
 //! One policy, one file, its rule at the top. The state machines never look inside a policy: what they need of
 //! it is the trait [`MergePolicy`], reached through the derived struct.
 
+mod boxed;
 mod coded;
 mod counter;
 mod lww;
 mod nested;
+mod optional;
 mod track;
 
+pub use boxed::Boxed;
 pub use coded::{Codec, Coded};
 pub use counter::{Counter, CounterOp, Number};
 pub use lww::Lww;
 pub use nested::{Nested, NestedOp};
+pub use optional::{Optional, OptionalOp};
 pub use track::Track;
 
 use std::fmt::{Debug, DebugStruct};
@@ -87,6 +91,11 @@ pub trait MergePolicy<T>: Sized + 'static {
     /// Whether the operation changes a part that only the server may write.
     fn read_only(op: &Self::Op) -> bool {
         let _ = op;
+        false
+    }
+
+    /// Whether there is a part that only the server may write, in any value.
+    fn guarded() -> bool {
         false
     }
 

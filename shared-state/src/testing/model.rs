@@ -56,7 +56,13 @@ impl Model {
     /// Applies one update to a JSON state.
     pub(super) fn apply<S: SharedState>(&mut self, state: &mut Value, update: &Value) -> Result<(), String> {
         let key = update["key"].as_str().ok_or("an update without a key")?;
-        let place = state.pointer_mut(&format!("/{key}")).ok_or_else(|| format!("no place `{key}`"))?;
+        let pointer = format!("/{key}");
+        let around = pointer.match_indices('/').skip(1).map(|(end, _)| &pointer[..end]);
+        if around.filter_map(|pointer| state.pointer(pointer)).any(Value::is_null) {
+            // A struct that is absent: there is nothing inside to change.
+            return Ok(());
+        }
+        let place = state.pointer_mut(&pointer).ok_or_else(|| format!("no place `{key}`"))?;
         *place = match update.get("op").and_then(Value::as_str) {
             None => update["value"].clone(),
             Some("add") => {
