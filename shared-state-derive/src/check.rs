@@ -9,8 +9,8 @@ use syn::{Expr, ExprLit, Ident, Lit, Type, UnOp};
 use crate::ctxt::Ctxt;
 use crate::generics::mentions;
 use crate::model::{Model, Policy, Rule, last_segment};
-use crate::nest::Nest;
-use crate::parse::{Input, InputField};
+use crate::nest::{Nest, no_struct};
+use crate::parse::{Input, InputField, PolicyExpr};
 
 /// Checks each field on its own.
 pub(crate) fn input(cx: &Ctxt, input: &Input) {
@@ -87,7 +87,7 @@ fn policy(cx: &Ctxt, field: &InputField) {
             ),
         );
     }
-    let nested = field.attrs.policies.iter().find(|given| given.value == Policy::Nested);
+    let nested = field.attrs.policies.iter().find(|given| matches!(given.value, PolicyExpr::Nested));
     if let (Some(nested), Err(what)) = (nested, Nest::new(&field.ty)) {
         cx.error(
             &nested.name,
@@ -106,7 +106,9 @@ fn policy(cx: &Ctxt, field: &InputField) {
             format_args!("the rules of a `{}` field's type are always checked: remove `dive`", nested.name),
         );
     }
-    let Some(counter) = field.attrs.policies.iter().find(|given| given.value == Policy::Counter) else {
+    container(cx, field);
+    let Some(counter) = field.attrs.policies.iter().find(|given| matches!(given.value, PolicyExpr::Counter))
+    else {
         return;
     };
     if let Some(what) = not_a_number(&field.ty) {
@@ -119,6 +121,34 @@ fn policy(cx: &Ctxt, field: &InputField) {
             ),
         );
     }
+}
+
+/// A list, map or set on a type that is known to be another.
+fn container(cx: &Ctxt, field: &InputField) {
+    let Some(given) = field.attrs.policies.first() else { return };
+    let (right, write): (&[&str], _) = match given.value {
+        PolicyExpr::List(..) => (&["Vec", "List"], "`Vec` or `shared_state::List`"),
+        PolicyExpr::Map(_) => (&["BTreeMap", "HashMap"], "`BTreeMap` or `HashMap`"),
+        PolicyExpr::Set => (&["BTreeSet", "HashSet"], "`BTreeSet` or `HashSet`"),
+        PolicyExpr::Counter | PolicyExpr::Nested | PolicyExpr::Own(_) => return,
+    };
+    let Some(what) = no_struct(&field.ty) else { return };
+    if right.contains(&&*what) {
+        return;
+    }
+    let instead = match &*what {
+        "Vec" | "VecDeque" => ", or write `list(key = ..)` with the field that tells the items apart",
+        "BTreeMap" | "HashMap" => ", or write `map`",
+        "BTreeSet" | "HashSet" => ", or write `set`",
+        _ => "",
+    };
+    cx.error(
+        &given.name,
+        format_args!(
+            "a `{}` is a {write}, and `{}` is of type `{what}`: change the type{instead}",
+            given.name, field.ident
+        ),
+    );
 }
 
 fn not_a_number(ty: &Type) -> Option<String> {
@@ -172,13 +202,13 @@ fn timing(cx: &Ctxt, field: &InputField) {
             ),
         );
     }
-    match (attrs.policies.first().map(|given| given.value), &attrs.debounce, timed) {
-        (Some(Policy::Counter), Some(debounce), _) => cx.error(
+    match (attrs.policies.first().map(|given| &given.value), &attrs.debounce, timed) {
+        (Some(PolicyExpr::Counter), Some(debounce), _) => cx.error(
             &debounce.name,
             "additions to a `counter` are not folded into one another, so there is nothing to debounce: remove \
              `debounce`, or use `throttle`",
         ),
-        (Some(Policy::Nested), _, Some(timed)) => cx.error(
+        (Some(PolicyExpr::Nested), _, Some(timed)) => cx.error(
             timed,
             format_args!(
                 "the updates of a `nested` field are those of its inner fields: put `{timed}` on the inner field"

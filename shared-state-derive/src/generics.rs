@@ -64,7 +64,9 @@ impl Generics {
                     Policy::Counter => Some(quote!(#ty: #krate::merge::Number,)),
                     Policy::Nested => Some(quote!(#inner: #krate::SharedState,)),
                     Policy::Optional => Some(quote!(#inner: #krate::SharedState + #krate::state::Value,)),
-                    Policy::Own => Some(quote!(#policy_type: #krate::merge::MergePolicy<#ty>,)),
+                    Policy::Own | Policy::Entries => {
+                        Some(quote!(#policy_type: #krate::merge::MergePolicy<#ty>,))
+                    }
                 }
             })
             .collect();

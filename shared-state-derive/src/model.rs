@@ -13,7 +13,7 @@ use syn::{Attribute, Expr, ExprPath, LitStr, Path, Visibility};
 
 use crate::generics::{self, Generics};
 use crate::nest::Nest;
-use crate::parse::{Input, InputField};
+use crate::parse::{Input, InputField, PolicyExpr};
 
 /// A struct to derive for.
 pub(crate) struct Model {
@@ -55,6 +55,8 @@ pub(crate) struct Field {
     pub(crate) nest: Option<Nest>,
     /// The policy's type, where the crate's modules have their short names.
     pub(crate) policy_type: TokenStream,
+    /// The types that know the keys of lists in the field.
+    pub(crate) list_keys: Vec<ListKey>,
     /// How the value is written, if not by its own type.
     pub(crate) codec: Option<Codec>,
     pub(crate) read_only: bool,
@@ -104,8 +106,19 @@ pub(crate) enum Policy {
     Nested,
     /// A struct that may be absent.
     Optional,
+    /// A list, a map or a set.
+    Entries,
     /// A type of the user's.
     Own,
+}
+
+/// A type that knows where the items of a list have their key.
+pub(crate) struct ListKey {
+    pub(crate) ident: Ident,
+    /// The items' type.
+    pub(crate) item: TokenStream,
+    /// The field that is the key.
+    pub(crate) field: Ident,
 }
 
 /// The functions of `#[serde(with = "..")]`; an absent one is the type's own.
@@ -146,7 +159,9 @@ impl Model {
         let shared = fields.into_iter().filter(InputField::is_shared);
         let fields: Vec<_> = shared
             .enumerate()
-            .map(|(index, field)| Field::new(index, field, &this, &update, serde.rename_all.as_deref()))
+            .map(|(index, field)| {
+                Field::new(index, field, &name, &this, &update, &krate, serde.rename_all.as_deref())
+            })
             .collect();
         let accessors = fields.iter().flat_map(|field| [&field.ident, &field.setter, &field.adder]);
         Self {
@@ -184,14 +199,16 @@ impl Field {
 
     /// Whether the policy is asked what an operation means for the parts of the value.
     pub(crate) const fn has_parts(&self) -> bool {
-        matches!(self.policy, Policy::Nested | Policy::Optional | Policy::Own)
+        matches!(self.policy, Policy::Nested | Policy::Optional | Policy::Own | Policy::Entries)
     }
 
     fn new(
         index: usize,
         field: InputField,
+        name: &Ident,
         owner: &TokenStream,
         update: &Ident,
+        krate: &TokenStream,
         rename_all: Option<&str>,
     ) -> Self {
         let InputField { ident, ty, docs, attrs, serde } = field;
@@ -218,21 +235,24 @@ impl Field {
             serialize: serde.serialize,
             deserialize: serde.deserialize,
         });
-        let policy = attrs.policies.into_iter().next().map_or(Policy::Lww, |given| given.value);
-        let nest = match policy {
-            Policy::Nested => Nest::new(&ty).ok().map(|nest| nest.map(|ty| without_self(ty, owner))),
+        let mut types =
+            PolicyTypes { krate, owner, name: format!("{name}{variant}Key"), list_keys: Vec::new() };
+        let plain_type = without_self(ty.to_token_stream(), owner);
+        let given = attrs.policies.into_iter().next().map(|given| given.value);
+        let nest = match &given {
+            Some(PolicyExpr::Nested) => {
+                Nest::new(&ty).ok().map(|nest| nest.map(|ty| without_self(ty, owner)))
+            }
             _ => None,
         };
-        let policy = match &nest {
-            Some(nest) if nest.is_optional() => Policy::Optional,
-            _ => policy,
-        };
-        let policy_type = match (policy, attrs.own, &codec) {
-            _ if let Some(nest) = &nest => nest.policy(&quote!(__merge)),
-            (Policy::Own, Some(own), _) => without_self(own.into_token_stream(), owner),
-            (Policy::Lww, _, Some(Codec { ident, .. })) => quote!(__merge::Coded<#ident<#owner>>),
-            (Policy::Counter, ..) => quote!(__merge::Counter),
-            _ => quote!(__Lww),
+        let (policy, policy_type) = match (&given, &codec, &nest) {
+            (None, Some(Codec { ident, .. }), _) => (Policy::Lww, quote!(__merge::Coded<#ident<#owner>>)),
+            (None, None, _) => (Policy::Lww, quote!(__Lww)),
+            (Some(expr), _, None) => (kind(expr), types.of(expr, &plain_type)),
+            (Some(_), _, Some(nest)) => (
+                if nest.is_optional() { Policy::Optional } else { Policy::Nested },
+                nest.policy(&quote!(#krate::merge)),
+            ),
         };
         let variant = named(match variant.starts_with(|c: char| c.is_ascii_digit()) || variant.is_empty() {
             true => format!("Field{variant}"),
@@ -241,7 +261,6 @@ impl Field {
         let key = named(screaming(&plain));
         let is_string = last_segment(&ty).is_some_and(|last| last == "String");
         let span = Span::call_site().located_at(ty.span());
-        let ty = without_self(ty.into_token_stream(), owner);
         let moved = |ident: &Ident| {
             let mut ident = ident.clone();
             ident.set_span(span);
@@ -252,7 +271,7 @@ impl Field {
             is_string,
             here: Here {
                 ident: moved(&ident),
-                ty: at(span, &ty),
+                ty: at(span, &plain_type),
                 // A policy of the user's is an error of its own where it is written, if there is none of the name.
                 policy_type: match policy {
                     Policy::Own => policy_type.clone(),
@@ -265,11 +284,12 @@ impl Field {
                 update: moved(update),
             },
             span,
-            ty,
+            ty: plain_type,
             docs,
             policy,
             nest,
             policy_type,
+            list_keys: types.list_keys,
             codec,
             rename: attrs.rename,
             read_only: attrs.read_only.is_some(),
@@ -285,6 +305,56 @@ impl Field {
             checker: format_ident!("__check_{}", plain, span = name_at),
             ident,
         }
+    }
+}
+
+const fn kind(expr: &PolicyExpr) -> Policy {
+    match expr {
+        PolicyExpr::Counter => Policy::Counter,
+        PolicyExpr::Nested => Policy::Nested,
+        PolicyExpr::List(..) | PolicyExpr::Map(_) | PolicyExpr::Set => Policy::Entries,
+        PolicyExpr::Own(_) => Policy::Own,
+    }
+}
+
+/// Makes the types of a field's policy.
+struct PolicyTypes<'a> {
+    krate: &'a TokenStream,
+    owner: &'a TokenStream,
+    /// The name of the type that knows a list's key.
+    name: String,
+    list_keys: Vec<ListKey>,
+}
+
+impl PolicyTypes<'_> {
+    /// The type of a policy for values of type `ty`.
+    fn of(&mut self, expr: &PolicyExpr, ty: &TokenStream) -> TokenStream {
+        let (krate, owner) = (self.krate, self.owner);
+        match expr {
+            PolicyExpr::Counter => quote!(#krate::merge::Counter),
+            PolicyExpr::Nested => quote!(#krate::merge::Nested),
+            PolicyExpr::Set => quote!(#krate::merge::SetOf),
+            PolicyExpr::Own(own) => without_self(own.to_token_stream(), owner),
+            PolicyExpr::Map(entries) => {
+                let entries = self.inner(entries, &quote!(<#ty as #krate::merge::Mapping>::Value));
+                quote!(#krate::merge::MapOf<#entries>)
+            }
+            PolicyExpr::List(field, items) => {
+                let item = quote!(<#ty as #krate::merge::Sequence>::Item);
+                let items = self.inner(items, &item);
+                let ident = match self.list_keys.len() {
+                    0 => Ident::new(&self.name, field.span()),
+                    more => format_ident!("{}{more}", self.name, span = field.span()),
+                };
+                self.list_keys.push(ListKey { ident: ident.clone(), item, field: field.clone() });
+                quote!(#krate::merge::ListOf<#ident<#owner>, #items>)
+            }
+        }
+    }
+
+    fn inner(&mut self, expr: &Option<Box<PolicyExpr>>, ty: &TokenStream) -> TokenStream {
+        let krate = self.krate;
+        expr.as_ref().map_or_else(|| quote!(#krate::merge::Lww), |expr| self.of(expr, ty))
     }
 }
 

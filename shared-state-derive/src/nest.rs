@@ -26,11 +26,6 @@ impl Nest {
     /// # Errors
     /// It is known to hold no shared state; says what it is.
     pub(crate) fn new(ty: &Type) -> Result<Self, String> {
-        const NO_STRUCTS: [&str; 25] = [
-            "Option", "Box", "Rc", "Arc", "Vec", "VecDeque", "HashMap", "BTreeMap", "HashSet", "BTreeSet",
-            "String", "bool", "char", "u8", "u16", "u32", "u64", "usize", "i8", "i16", "i32", "i64", "isize",
-            "f32", "f64",
-        ];
         let (mut around, mut ty) = (Vec::new(), ty);
         while let Some(last) = last_segment(ty).map(ToString::to_string) {
             let optional = around.iter().any(|around| matches!(around, Around::Option(_)));
@@ -44,8 +39,10 @@ impl Nest {
                     ty = content;
                 }
                 ("Option", Some(_)) => return Err("Option<Option<..>>".to_owned()),
-                (last, _) if NO_STRUCTS.contains(&last) => return Err(last.to_owned()),
-                _ => break,
+                _ => match no_struct(ty) {
+                    Some(what) => return Err(what),
+                    None => break,
+                },
             }
         }
         Ok(Self { around, inner: ty.to_token_stream() })
@@ -86,6 +83,17 @@ impl Nest {
         });
         Self { around: around.collect(), inner: change(self.inner) }
     }
+}
+
+/// The name of a type that is known to be no shared state.
+pub(crate) fn no_struct(ty: &Type) -> Option<String> {
+    const NO_STRUCTS: [&str; 25] = [
+        "Option", "Box", "Rc", "Arc", "Vec", "VecDeque", "HashMap", "BTreeMap", "HashSet", "BTreeSet",
+        "String", "bool", "char", "u8", "u16", "u32", "u64", "usize", "i8", "i16", "i32", "i64", "isize",
+        "f32", "f64",
+    ];
+    let last = last_segment(ty)?.to_string();
+    NO_STRUCTS.contains(&last.as_str()).then_some(last)
 }
 
 /// `T` of `Name<T>`.

@@ -108,6 +108,7 @@ pub mod __private;
 pub mod authority;
 #[cfg(feature = "client")]
 pub mod client;
+mod collections;
 pub mod merge;
 pub mod protocol;
 pub mod replica;
@@ -120,6 +121,7 @@ pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use collections::{Iter as ListIter, List};
 pub use replica::WriteError;
 pub use state::{Field, Invalid, SharedState};
 

@@ -45,10 +45,10 @@ fn a_struct_is_described_for_people() {
     assert_eq!(
         ABOUT.to_string(),
         "Page\n  \
-         mainTitle: String (set, debounced 300ms to 3s) [length ..=4 chars] [checked by calm] -- What everybody sees first.\n  \
-         shortName: Option<String> (set, also nick) [length ..=4 bytes]\n  \
-         tags: Vec<String> (set) [length 1..=MOST items] [each item: [length ..=2] [pattern ^[a-z]*$] [checked by calm]]\n  \
-         grades: BTreeMap<String, Option<u8>> (set) [each item: [each item: [range 1..=9]]]\n  \
+         mainTitle: String (lww, debounced 300ms to 3s) [length ..=4 chars] [checked by calm] -- What everybody sees first.\n  \
+         shortName: Option<String> (lww, also nick) [length ..=4 bytes]\n  \
+         tags: Vec<String> (lww) [length 1..=MOST items] [each item: [length ..=2] [pattern ^[a-z]*$] [checked by calm]]\n  \
+         grades: BTreeMap<String, Option<u8>> (lww) [each item: [each item: [range 1..=9]]]\n  \
          layout: Layout (nested, read only)\n    \
          redraws: i64 (counter, throttled 50ms)"
     );
@@ -60,23 +60,23 @@ fn a_struct_is_described_for_programs() {
         serde_json::to_value(Page::ABOUT).unwrap(),
         json!({ "name": "Page", "fields": [
             {
-                "name": "mainTitle", "type": "String", "policy": "set", "debounce_ms": 300, "max_wait_ms": 3000,
+                "name": "mainTitle", "type": "String", "policy": "lww", "debounce_ms": 300, "max_wait_ms": 3000,
                 "rules": [{ "rule": "length", "unit": "chars", "max": "4" }, { "custom": "calm" }],
                 "docs": "What everybody sees first.\n\nAnd more.",
             },
             {
-                "name": "shortName", "type": "Option<String>", "policy": "set", "aliases": ["nick"],
+                "name": "shortName", "type": "Option<String>", "policy": "lww", "aliases": ["nick"],
                 "rules": [{ "rule": "length", "unit": "bytes", "max": "4" }],
             },
             {
-                "name": "tags", "type": "Vec<String>", "policy": "set",
+                "name": "tags", "type": "Vec<String>", "policy": "lww",
                 "rules": [
                     { "rule": "length", "unit": "items", "min": "1", "max": "MOST" },
                     { "inner": [{ "rule": "length", "max": "2" }, { "pattern": "^[a-z]*$" }, { "custom": "calm" }] },
                 ],
             },
             {
-                "name": "grades", "type": "BTreeMap<String, Option<u8>>", "policy": "set",
+                "name": "grades", "type": "BTreeMap<String, Option<u8>>", "policy": "lww",
                 "rules": [{ "inner": [{ "inner": [{ "rule": "range", "min": "1", "max": "9" }] }] }],
             },
             {

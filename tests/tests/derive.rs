@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use shared_state::merge::{CounterOp, NestedOp, Track};
+use shared_state::merge::{CounterOp, NestedOp, Overlap, Track};
 use shared_state::state::{
     Invalid, Live, PathBuf, ServerLive, Timing, UpdateErrorKind, WireUpdate, decode_update, encode_update,
 };
@@ -158,13 +158,13 @@ fn what_is_not_an_update_is_refused_with_its_place() {
             r#"{"key":"title/x","value":1}"#,
             UnknownField,
             "title/x",
-            "a `set` field has no part `x` to address",
+            "a `lww` field has no part `x` to address",
         ),
         (
             r#"{"key":"title","op":"add","value":1}"#,
             UnknownOp,
             "title",
-            "a `set` field has no operation `add`",
+            "a `lww` field has no operation `add`",
         ),
         (
             r#"{"key":"layout/redraws","op":"mul","value":1}"#,
@@ -268,18 +268,18 @@ fn fields_are_listed_with_their_names_policies_and_timing() {
     assert_eq!(
         listed,
         [
-            ("title", "set", false),
-            ("theme", "set", false),
-            ("fontSize", "set", false),
+            ("title", "lww", false),
+            ("theme", "lww", false),
+            ("fontSize", "lww", false),
             ("views", "counter", false),
             ("layout", "nested", false),
-            ("tags", "set", false),
-            ("type", "set", false),
-            ("ratio", "set", false),
-            ("votes", "set", false),
-            ("last_edit", "set", true),
+            ("tags", "lww", false),
+            ("type", "lww", false),
+            ("ratio", "lww", false),
+            ("votes", "lww", false),
+            ("last_edit", "lww", true),
             ("frozen", "nested", true),
-            ("published", "set", false),
+            ("published", "lww", false),
         ]
     );
     assert_eq!(Document::NAME, "Document");
@@ -321,9 +321,9 @@ fn updates_of_one_field_fold_and_hide() {
     assert_eq!(first, DocumentUpdate::Title("b".into()));
     assert!(!Document::coalesce(&mut first, &DocumentUpdate::FontSize(1)));
     let add = DocumentUpdate::Views(CounterOp::Add(1));
-    assert!(!Document::hides(&add, &add));
-    assert!(Document::hides(&first, &first));
-    assert!(!Document::hides(&first, &add));
+    assert_eq!(Document::overlap(&add, &add), Overlap::Tangled);
+    assert_eq!(Document::overlap(&first, &first), Overlap::Hidden);
+    assert_eq!(Document::overlap(&first, &add), Overlap::Apart);
 }
 
 #[test]
@@ -411,16 +411,20 @@ impl<S: SharedState> Live<S> for Local<S> {
         look(&self.0.borrow())
     }
 
-    fn write(&self, update: S::Update) -> Result<String, WriteError> {
-        let mut path = PathBuf::new();
-        S::address(&update, &mut path);
+    fn write_with(&self, decide: impl FnOnce(&S) -> Vec<S::Update>) -> Result<String, WriteError> {
+        let mut paths = Vec::new();
         let mut state = self.0.borrow_mut();
-        let undo = state.apply(update.clone());
-        if let Err(invalid) = state.check(&update) {
-            state.apply(undo);
-            return Err(invalid.into());
+        for update in decide(&state) {
+            let mut path = PathBuf::new();
+            S::address(&update, &mut path);
+            let undo = state.apply(update);
+            if let Err(invalid) = state.check(&undo) {
+                state.apply(undo);
+                return Err(invalid.into());
+            }
+            paths.push(path.into_string());
         }
-        Ok(path.into_string())
+        Ok(paths.join(" "))
     }
 }
 
@@ -544,9 +548,9 @@ struct Counters {
 #[test]
 fn a_struct_without_plain_fields_derives() {
     let add = |by| Counters::UP.op(CounterOp::Add(by));
-    assert!(!Counters::hides(&add(1), &add(1)));
-    assert!(Counters::hides(&Counters::UP.set(1), &add(1)));
-    assert!(!Counters::hides(&Counters::UP.set(1), &Counters::DOWN.set(1)));
+    assert_eq!(Counters::overlap(&add(1), &add(1)), Overlap::Tangled);
+    assert_eq!(Counters::overlap(&Counters::UP.set(1), &add(1)), Overlap::Hidden);
+    assert_eq!(Counters::overlap(&Counters::UP.set(1), &Counters::DOWN.set(1)), Overlap::Apart);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use shared_state::SharedState;
-use shared_state::merge::{MergePolicy, Track};
+use shared_state::merge::{MergePolicy, Overlap, Track};
 use shared_state::state::{Path, PathBuf, UpdateError, Value, WireUpdate, decode_update, encode_update};
 
 /// The greatest value anybody has offered.
@@ -24,6 +24,13 @@ impl<T: Value + Ord> MergePolicy<T> for Greatest {
         GreatestOp::Set(value)
     }
 
+    fn whole(op: GreatestOp<T>) -> Result<T, GreatestOp<T>> {
+        match op {
+            GreatestOp::Set(value) => Ok(value),
+            GreatestOp::Offer(_) => Err(op),
+        }
+    }
+
     fn apply(value: &mut T, op: GreatestOp<T>) -> GreatestOp<T> {
         match op {
             GreatestOp::Offer(offer) if offer <= *value => GreatestOp::Set(value.clone()),
@@ -39,8 +46,12 @@ impl<T: Value + Ord> MergePolicy<T> for Greatest {
         }
     }
 
-    fn hides(pending: &GreatestOp<T>, _remote: &GreatestOp<T>) -> bool {
-        matches!(pending, GreatestOp::Set(_))
+    fn overlap(pending: &GreatestOp<T>, remote: &GreatestOp<T>) -> Overlap {
+        match (pending, remote) {
+            (GreatestOp::Set(_), _) => Overlap::Hidden,
+            (GreatestOp::Offer(_), GreatestOp::Offer(_)) => Overlap::Apart,
+            (GreatestOp::Offer(_), GreatestOp::Set(_)) => Overlap::Tangled,
+        }
     }
 
     fn coalesce(earlier: &mut GreatestOp<T>, later: &GreatestOp<T>) -> bool {
@@ -51,6 +62,11 @@ impl<T: Value + Ord> MergePolicy<T> for Greatest {
             }
         }
         true
+    }
+
+    fn take_back(value: &T, op: &GreatestOp<T>, inverse: &GreatestOp<T>) -> Option<GreatestOp<T>> {
+        let (GreatestOp::Set(to) | GreatestOp::Offer(to)) = op;
+        (value == to).then(|| inverse.clone())
     }
 
     fn delta(value: &T, track: &Track, since: u64, each: &mut dyn FnMut(GreatestOp<T>)) {
@@ -138,8 +154,8 @@ fn an_own_policy_is_asked_wherever_a_built_in_one_is() {
     let mut folded = offer(5);
     assert!(Game::coalesce(&mut folded, &offer(4)));
     assert_eq!(folded, offer(5));
-    assert!(!Game::hides(&offer(5), &offer(6)));
-    assert!(Game::hides(&Game::HIGH_SCORE.set(5), &offer(6)));
+    assert_eq!(Game::overlap(&offer(5), &offer(6)), Overlap::Apart);
+    assert_eq!(Game::overlap(&Game::HIGH_SCORE.set(5), &offer(6)), Overlap::Hidden);
     assert_eq!(Game::timing(&offer(1)), shared_state::state::Timing::throttle(1000));
     let mut broken = game;
     let touched = offer(2000);

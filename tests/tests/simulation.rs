@@ -2,9 +2,11 @@
 
 #![allow(missing_docs)]
 
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
 use serde::{Deserialize, Serialize};
-use shared_state::SharedState;
 use shared_state::testing::Simulation;
+use shared_state::{List, SharedState};
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 struct Layout {
@@ -67,6 +69,73 @@ impl Span {
         }
         Ok(())
     }
+}
+
+/// Entries in entries, two deep, each with a policy of its own.
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Board {
+    #[shared(list(key = id, nested), validate(length(max = 9)))]
+    todos: List<Todo>,
+    #[shared(list(key = name), debounce = "100ms")]
+    columns: Vec<Column>,
+    #[shared(map)]
+    owners: BTreeMap<u8, Option<String>>,
+    #[shared(map(counter), throttle = "50ms")]
+    tally: HashMap<String, i8>,
+    #[shared(map(list(key = id, nested)))]
+    lanes: BTreeMap<String, Vec<Todo>>,
+    #[shared(set)]
+    tags: BTreeSet<u8>,
+    #[shared(nested)]
+    inside: Inside,
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Todo {
+    id: u8,
+    #[shared(validate(length(max = 12)))]
+    title: String,
+    #[shared(counter)]
+    votes: i64,
+    #[shared(set)]
+    labels: HashSet<bool>,
+}
+
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Column {
+    name: String,
+    width: u8,
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Inside {
+    #[shared(map(map(set)))]
+    seats: BTreeMap<u8, BTreeMap<bool, BTreeSet<u8>>>,
+    #[shared(list(key = id))]
+    order: Vec<Todo>,
+}
+
+/// Little else than places: whoever inserts or moves an item does it beside one that somebody else removes.
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Order {
+    #[shared(list(key = id, nested))]
+    tracks: List<Track>,
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Track {
+    id: u8,
+    muted: bool,
+}
+
+#[test]
+fn g1_to_g7_hold_for_places_in_a_list() {
+    Simulation::new(Order::default()).clients(4).seeds(300);
+}
+
+#[test]
+fn g1_to_g7_hold_for_entries_in_entries() {
+    Simulation::new(Board::default()).seeds(400);
 }
 
 #[test]

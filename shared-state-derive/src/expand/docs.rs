@@ -39,6 +39,7 @@ fn known(field: &Field) -> String {
         Policy::Optional => {
             "A nested state that may be absent: while it is there, each of its fields is written on its own."
         }
+        Policy::Entries => "Its entries are written each on its own.",
         Policy::Nested => "A nested state: each of its fields is written on its own.",
     });
     if field.read_only {

@@ -141,6 +141,20 @@ fn reader(model: &Model, field: &Field) -> TokenStream {
                 #with
             }
         }
+        Policy::Entries => {
+            let docs = docs::of(field, "The handle of the entries: reads them, and writes them one by one.");
+            let live = at(field.span, &quote!(#live));
+            let Here { ty, policy_type, .. } = &field.here;
+            let part = quote_spanned!(field.span=> __state::Part<#live, #this, #ty, #policy_type>);
+            let body = quote_spanned! {field.span=> {
+                __state::Part::new(::core::clone::Clone::clone(&self.0), #this::#key)
+            }};
+            quote! {
+                #docs
+                #[must_use]
+                #vis fn #ident(&self) -> #part #body
+            }
+        }
         Policy::Nested => {
             let docs = docs::of(field, "The handle of the nested state.");
             let live = at(field.span, &quote!(#live));

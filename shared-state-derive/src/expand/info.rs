@@ -15,9 +15,9 @@ pub(super) fn of(field: &Field) -> TokenStream {
         Timing::Debounce { wait, max_wait } => quote!(.timing(__state::Timing::debounce(#wait, #max_wait))),
         Timing::Throttle { every } => quote!(.timing(__state::Timing::throttle(#every))),
     };
-    let parts = field.nest.as_ref().map(|_| {
-        let fields = field.nested("FIELDS");
-        quote!(.parts(|| #fields))
+    let parts = field.has_parts().then(|| {
+        let inside = field.policy("ABOUT");
+        quote!(.about(&#inside))
     });
     let ty = spelled_type(&field.ty);
     let aliases = (!field.aliases.is_empty()).then(|| {

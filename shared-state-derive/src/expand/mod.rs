@@ -10,6 +10,7 @@ mod docs;
 mod handle;
 mod info;
 mod keys;
+mod list_keys;
 mod patch;
 mod rules;
 mod state;
@@ -26,8 +27,10 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
     let update = update::item(model);
     let patch = patch::item(model);
     let handle = handle::item(model);
+    let markers = list_keys::items(model);
     let impls = [
         codec::codecs(model),
+        list_keys::implementations(model),
         rules::checkers(model),
         state::implementation(model),
         update::implementations(model),
@@ -40,6 +43,7 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
         #update
         #patch
         #handle
+        #markers
         const _: () = {
             #[allow(unused_imports)]
             use #krate::{__private as __p, merge as __merge, state as __state};
@@ -74,7 +78,7 @@ impl Field {
             Policy::Nested if self.nest.as_ref().is_none_or(Nest::is_bare) => {
                 quote_spanned!(self.span=> __merge::NestedOp::Set(#value))
             }
-            Policy::Nested | Policy::Optional | Policy::Own => {
+            Policy::Nested | Policy::Optional | Policy::Own | Policy::Entries => {
                 let set = self.policy("set");
                 quote_spanned!(self.span=> #set(#value))
             }

@@ -16,8 +16,15 @@ pub(super) fn implementation(model: &Model) -> TokenStream {
     let name = quote::ToTokens::to_token_stream(state).to_string();
     let name = name.trim_start_matches("r#");
     let infos = each(model, info::of);
-    let methods =
-        [changing(model), checking(model), indexed(model), comparing(model), tracking(model), wire(model)];
+    let methods = [
+        changing(model),
+        meaning(model),
+        checking(model),
+        indexed(model),
+        comparing(model),
+        tracking(model),
+        wire(model),
+    ];
     quote! {
         #[automatically_derived]
         #[allow(deprecated)]
@@ -52,7 +59,7 @@ fn changing(model: &Model) -> TokenStream {
         let op = match field.policy {
             Policy::Lww => TokenStream::new(),
             Policy::Counter => quote_spanned!(field.span=> .map(__merge::CounterOp::Set)),
-            Policy::Optional | Policy::Own => {
+            Policy::Optional | Policy::Own | Policy::Entries => {
                 let set = field.policy("set");
                 quote_spanned!(field.span=> .map(#set))
             }
@@ -82,6 +89,88 @@ fn changing(model: &Model) -> TokenStream {
             __out
         }
     }
+}
+
+/// `expand`, `take_back`, `settle`, `admit`: what an update means to a state. Of plain fields the trait's own know.
+fn meaning(model: &Model) -> TokenStream {
+    let none = quote!(_ => ::core::option::Option::None,);
+    let expand = each_in_parts(model, |field| {
+        let (Here { update, ident, variant, .. }, policy) = (&field.here, field.policy("expand"));
+        quote_spanned! {field.span=>
+            #update::#variant(__op) => #policy(&self.#ident, __op)
+                .map(|__ops| __ops.into_iter().map(#update::#variant).collect()),
+        }
+    });
+    let expand = written(expand.collect(), |arms| {
+        let arms = closed(arms, model, &none);
+        quote! {
+            fn expand(
+                &self,
+                __update: &Self::Update,
+            ) -> ::core::option::Option<::std::vec::Vec<Self::Update>> {
+                match __update { #arms }
+            }
+        }
+    });
+    let take_back = each_but_plain(model, |field| {
+        let (Here { update, ident, variant, .. }, policy) = (&field.here, field.policy("take_back"));
+        quote_spanned! {field.span=>
+            (#update::#variant(__op), #update::#variant(__inverse)) => {
+                #policy(&self.#ident, __op, __inverse).map(#update::#variant)
+            }
+        }
+    });
+    let take_back = written(take_back.collect(), |arms| {
+        let rest = (model.fields.len() > 1)
+            .then(|| quote!((__a, __b) => __p::take_back_set::<Self>(self, __a, __b),));
+        quote! {
+            fn take_back(
+                &self,
+                __update: &Self::Update,
+                __inverse: &Self::Update,
+            ) -> ::core::option::Option<Self::Update> {
+                match (__update, __inverse) { #(#arms)* #rest }
+            }
+        }
+    });
+    let settle = each_in_parts(model, |field| {
+        let index = field.index;
+        let (Here { update, ident, variant, .. }, policy) = (&field.here, field.policy("settle"));
+        quote_spanned! {field.span=>
+            #update::#variant(__op) => #policy(&self.#ident, __track.part(#index).unwrap_or(&__none), __op)
+                .map(#update::#variant),
+        }
+    });
+    let settle = written(settle.collect(), |arms| {
+        let arms = closed(arms, model, &none);
+        quote! {
+            fn settle(
+                &self,
+                __track: &__merge::Track,
+                __update: &Self::Update,
+            ) -> ::core::option::Option<Self::Update> {
+                let __none = <__merge::Track as ::core::default::Default>::default();
+                match __update { #arms }
+            }
+        }
+    });
+    let admit = each_in_parts(model, |field| {
+        let (Here { update, ident, variant, .. }, policy) = (&field.here, field.policy("admit"));
+        let wire = &field.wire;
+        quote_spanned! {field.span=>
+            #update::#variant(__op) => #policy(&self.#ident, __op)
+                .map_err(|__invalid| __invalid.in_field(#wire)),
+        }
+    });
+    let admit = written(admit.collect(), |arms| {
+        let arms = closed(arms, model, &quote!(_ => ::core::result::Result::Ok(()),));
+        quote! {
+            fn admit(&self, __update: &Self::Update) -> ::core::result::Result<(), __state::Invalid> {
+                match __update { #arms }
+            }
+        }
+    });
+    quote!(#expand #take_back #settle #admit)
 }
 
 /// `HAS_RULE`, `check`, `check_rule`, `validate`: nothing if there is nothing to check.
@@ -143,23 +232,15 @@ fn checking(model: &Model) -> TokenStream {
     });
     let inner_rules = each_nested(model, |field| {
         let Here { ident, .. } = &field.here;
-        let (nested, in_field) = (field.nested("check_rule"), in_field(field));
-        inside(
-            field,
-            &quote_spanned!(field.span=> &self.#ident),
-            &|inner| quote_spanned!(field.span=> #nested(#inner)#in_field?;),
-        )
+        let (policy, in_field) = (field.policy("check_rule"), in_field(field));
+        quote_spanned!(field.span=> #policy(&self.#ident)#in_field?;)
     });
     let all = each(model, |field| {
         let Here { ident, .. } = &field.here;
         let rules = rules(field).map(|rules| quote_spanned!(field.span=> #rules?;));
-        let inner = field.nest.as_ref().map(|_| {
-            let (nested, in_field) = (field.nested("validate"), in_field(field));
-            inside(
-                field,
-                &quote_spanned!(field.span=> &self.#ident),
-                &|inner| quote_spanned!(field.span=> #nested(#inner)#in_field?;),
-            )
+        let inner = field.has_parts().then(|| {
+            let (policy, in_field) = (field.policy("validate"), in_field(field));
+            quote_spanned!(field.span=> #policy(&self.#ident)#in_field?;)
         });
         quote_spanned!(field.span=> #rules #inner)
     });
@@ -261,7 +342,7 @@ fn indexed(model: &Model) -> TokenStream {
     }
 }
 
-/// `hides`, `coalesce`, `timing`, `read_only`: what is asked of updates alone. Of plain fields the trait's own know.
+/// `overlap`, `coalesce`, `timing`, `read_only`: what is asked of updates alone. Of plain fields the trait's own know.
 fn comparing(model: &Model) -> TokenStream {
     let pairs = |method: &str| -> Vec<_> {
         each_but_plain(model, |field| {
@@ -275,10 +356,10 @@ fn comparing(model: &Model) -> TokenStream {
         let rest = (model.fields.len() > 1).then_some(rest);
         quote!(#(#arms)* #rest)
     };
-    let hides = written(pairs("hides"), |arms| {
-        let arms = closed(arms, quote!((__a, __b) => __p::same_field::<Self>(__a, __b)));
+    let overlap = written(pairs("overlap"), |arms| {
+        let arms = closed(arms, quote!((__a, __b) => __p::overlap_of_sets::<Self>(__a, __b)));
         quote! {
-            fn hides(__pending: &Self::Update, __remote: &Self::Update) -> ::core::primitive::bool {
+            fn overlap(__pending: &Self::Update, __remote: &Self::Update) -> __merge::Overlap {
                 match (__pending, __remote) { #arms }
             }
         }
@@ -320,7 +401,7 @@ fn comparing(model: &Model) -> TokenStream {
             }
         }
     });
-    quote!(#hides #coalesce #timing #read_only)
+    quote!(#overlap #coalesce #timing #read_only)
 }
 
 /// `touch`, `delta`: of fields without parts the trait's own know.
@@ -447,18 +528,6 @@ fn written(
     method: impl FnOnce(Vec<TokenStream>) -> TokenStream,
 ) -> Option<TokenStream> {
     (!arms.is_empty()).then(|| method(arms))
-}
-
-/// What is done with the nested struct in `value`, if it is there.
-fn inside(field: &Field, value: &TokenStream, part: &dyn Fn(&TokenStream) -> TokenStream) -> TokenStream {
-    match field.policy {
-        Policy::Optional => {
-            let (inner, part) =
-                (quote_spanned!(field.span=> __inner), part(&quote_spanned!(field.span=> __inner)));
-            quote_spanned!(field.span=> for #inner in (#value).iter() { #part })
-        }
-        _ => part(value),
-    }
 }
 
 /// The names a field is read by, as a pattern.

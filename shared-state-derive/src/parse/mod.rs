@@ -3,10 +3,12 @@
 //! Owns the grammar. It reports what it cannot read, and never what contradicts something else: that is for
 //! [`check`](crate::check).
 
+mod policy;
 mod serde;
 mod shared;
 mod value;
 
+pub(crate) use self::policy::PolicyExpr;
 pub(crate) use self::serde::{SerdeField, SerdeStruct};
 pub(crate) use self::shared::{FieldAttrs, StructAttrs};
 

@@ -1,15 +1,19 @@
 //! The grammar of `#[shared(..)]`.
 
 use syn::meta::ParseNestedMeta;
-use syn::{Attribute, Error, Expr, Ident, LitStr, Path, Result, Token, Type, token};
+use syn::{Attribute, Error, Expr, Ident, LitStr, Path, Result, Token, token};
 
+use super::policy::{POLICIES, PolicyExpr};
 use super::value;
 use crate::ctxt::Ctxt;
-use crate::model::{Policy, Rule};
+use crate::model::Rule;
 
-const ON_FIELD: [&str; 10] = [
+const ON_FIELD: [&str; 13] = [
     "counter",
     "nested",
+    "list",
+    "map",
+    "set",
     "merge",
     "skip",
     "read_only",
@@ -22,7 +26,7 @@ const ON_FIELD: [&str; 10] = [
 const ON_STRUCT: [&str; 2] = ["validate", "crate"];
 const RULES: [&str; 8] = ["length", "range", "pattern", "email", "url", "custom", "inner", "dive"];
 const UNITS: [&str; 3] = ["chars", "bytes", "items"];
-const NOT_YET: [&str; 4] = ["list", "map", "set", "text"];
+const NOT_YET: [&str; 1] = ["text"];
 const ROLES: [&str; 2] = ["read", "write"];
 const SERDES: [&str; 2] = ["alias", "default"];
 
@@ -44,9 +48,7 @@ pub(crate) struct StructAttrs {
 pub(crate) struct FieldAttrs {
     /// The name of every attribute given, in order.
     pub(crate) names: Vec<Ident>,
-    pub(crate) policies: Vec<Given<Policy>>,
-    /// The policy of `merge = Policy`.
-    pub(crate) own: Option<Type>,
+    pub(crate) policies: Vec<Given<PolicyExpr>>,
     pub(crate) skip: Option<Ident>,
     pub(crate) read_only: Option<Ident>,
     pub(crate) debounce: Option<Given<u64>>,
@@ -98,21 +100,9 @@ pub(super) fn field(cx: &Ctxt, attrs: &[Attribute]) -> FieldAttrs {
 fn one(cx: &Ctxt, found: &mut FieldAttrs, meta: &ParseNestedMeta<'_>, name: &Ident) -> Result<()> {
     let given = |value| Some(Given { name: name.clone(), value });
     match name.to_string().as_str() {
-        "counter" => {
-            found.policies.push(Given { name: name.clone(), value: Policy::Counter });
-            value::flag(meta, name)?;
-        }
-        "nested" => {
-            found.policies.push(Given { name: name.clone(), value: Policy::Nested });
-            value::flag(meta, name)?;
-        }
-        "merge" => {
-            let example = "merge = MyPolicy";
-            if !meta.input.peek(Token![=]) || meta.input.peek2(syn::Lit) {
-                value::path(meta, example)?;
-            }
-            found.policies.push(Given { name: name.clone(), value: Policy::Own });
-            found.own = Some(meta.value()?.parse()?);
+        policy if POLICIES.contains(&policy) => {
+            let value = PolicyExpr::parse(meta, name)?;
+            found.policies.push(Given { name: name.clone(), value });
         }
         "skip" => {
             found.skip = Some(name.clone());
@@ -322,7 +312,7 @@ fn list_item(
     Ok(())
 }
 
-fn unknown(name: &Ident, what: &str, known: &[&str]) -> Error {
+pub(super) fn unknown(name: &Ident, what: &str, known: &[&str]) -> Error {
     let found = name.to_string();
     let nearest = known
         .iter()

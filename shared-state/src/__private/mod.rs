@@ -12,7 +12,7 @@ pub use regex_lite::Regex;
 pub use serde;
 pub use std::sync::LazyLock;
 
-use crate::merge::Track;
+use crate::merge::{Overlap, Track};
 use crate::state::{FieldId, SharedState};
 
 pub use crate::state::{deserialize_update, serialize_update};
@@ -36,6 +36,21 @@ pub fn push<T, U>(out: &mut Vec<U>, value: Option<T>, make: fn(T) -> U) {
 /// Whether two updates change the same field.
 pub fn same_field<S: SharedState>(a: &S::Update, b: &S::Update) -> bool {
     S::field(a) == S::field(b)
+}
+
+/// What a set of one field means for a set of another, or of the same.
+pub fn overlap_of_sets<S: SharedState>(pending: &S::Update, remote: &S::Update) -> Overlap {
+    if same_field::<S>(pending, remote) { Overlap::Hidden } else { Overlap::Apart }
+}
+
+/// What takes a set back, if nobody has set the field since.
+pub fn take_back_set<S: SharedState>(
+    state: &S,
+    update: &S::Update,
+    inverse: &S::Update,
+) -> Option<S::Update> {
+    let still = same_field::<S>(update, inverse) && state.current(S::field(update)) == *update;
+    still.then(|| inverse.clone())
 }
 
 /// Puts a later update in the place of an earlier one, if they set the same field; says whether it did.

@@ -38,8 +38,10 @@ use session::Session;
 struct InFlight {
     version: u64,
     author: Author,
-    /// The updates as JSON text, as they came and as they are sent on.
+    /// The updates as JSON text, as they are stored and sent on.
     updates: Arc<str>,
+    /// Whether these are other updates than its author sent.
+    settled: bool,
     /// What to send once this version is durable, after the change itself.
     after: Vec<After>,
 }

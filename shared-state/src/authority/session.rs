@@ -1,7 +1,7 @@
 //! Sessions: who is in the room, what each has been sent, and how a slow one is brought up to date.
 
 use crate::authority::typed::{field_of, read_updates, touched};
-use crate::authority::{After, Authority, RoomState};
+use crate::authority::{After, Author, Authority, InFlight, RoomState};
 use crate::protocol::{ClientId, Code, Frame, Outcome, Reject, Resume, push_string, server};
 
 /// One connection's stay in one room.
@@ -217,8 +217,15 @@ impl<O: Outbox> Authority<O> {
     }
 
     /// Tells everybody in the room of a change that is durable now; its author gets the answer.
-    pub(super) fn tell(&mut self, version: u64, from: &str, updates: &str, author: Option<(SessionId, u64)>) {
+    pub(super) fn tell(&mut self, change: &InFlight) {
         let room = self.room.clone();
+        let InFlight { version, author, updates, settled, .. } = change;
+        let (version, from) = (*version, author.name());
+        let author = match author {
+            Author::Client { session, seq, .. } => Some((*session, *seq)),
+            Author::Hook { session, .. } => Some((*session, 0)),
+            Author::Server => None,
+        };
         let mut encoded = Encoded { room: &room, version, from, updates, v1: None, hook: None };
         let is_ahead = self.head > version;
         let mut ahead = Vec::new();
@@ -229,7 +236,11 @@ impl<O: Outbox> Authority<O> {
             let own = author.filter(|(session, _)| session == id).map(|(_, seq)| seq);
             match (session.dialect, own) {
                 (Dialect::V1, Some(seq)) => {
-                    session.push(&server::ack(&room, seq, version));
+                    let frame = match settled {
+                        true => server::settled(&room, seq, version, updates),
+                        false => server::ack(&room, seq, version),
+                    };
+                    session.push(&frame);
                     if session.flow == Flow::Live {
                         session.answered = session.answered.max(seq);
                     }

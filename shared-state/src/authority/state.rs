@@ -19,11 +19,17 @@ pub enum Writer<'a> {
 
 /// A room's state: [`Typed`](crate::authority::Typed) or [`Untyped`](crate::authority::Untyped).
 pub trait RoomState: Any + Send {
-    /// Decodes, checks and applies a change's updates as `version`. All or nothing.
+    /// Decodes, checks and applies a change's updates as `version`. All or nothing. Gives the updates as they
+    /// were applied, a JSON array, if that is not as they came.
     ///
     /// # Errors
     /// The first update that is wrong, or the rule that does not hold; the state is as it was.
-    fn apply(&mut self, updates: &[WireUpdate<'_>], by: Writer<'_>, version: u64) -> Result<(), Reject>;
+    fn apply(
+        &mut self,
+        updates: &[WireUpdate<'_>],
+        by: Writer<'_>,
+        version: u64,
+    ) -> Result<Option<String>, Reject>;
 
     /// The version that last changed the field with this name; 0 if none did.
     ///

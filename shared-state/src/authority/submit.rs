@@ -184,12 +184,13 @@ impl<O: Outbox> Authority<O> {
             Author::Server => Writer::Server,
             author => Writer::Client(author),
         };
-        self.state.apply(&wire, by, version)?;
+        let settled = self.state.apply(&wire, by, version)?;
         self.head = version;
-        let updates: Arc<str> = updates.into();
+        let updates: Arc<str> = settled.as_deref().unwrap_or(updates).into();
         let entry = record::entry(&author, initial.as_deref(), &updates);
         self.log.note(entry.len());
-        self.in_flight.push_back(InFlight { version, author, updates, after: Vec::new() });
+        let settled = settled.is_some();
+        self.in_flight.push_back(InFlight { version, author, updates, settled, after: Vec::new() });
         Ok(Append { version, entry })
     }
 
@@ -201,12 +202,7 @@ impl<O: Outbox> Authority<O> {
             && let Some(done) = self.in_flight.pop_front()
         {
             self.durable = done.version;
-            let author = match &done.author {
-                Author::Client { session, seq, .. } => Some((*session, *seq)),
-                Author::Hook { session, .. } => Some((*session, 0)),
-                Author::Server => None,
-            };
-            self.tell(done.version, done.author.name(), &done.updates, author);
+            self.tell(&done);
             for after in done.after {
                 match after {
                     After::Answer(session, seq, outcome) => self.answer(session, seq, &outcome),

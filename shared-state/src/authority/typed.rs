@@ -9,9 +9,8 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use crate::authority::{Author, RoomState, Writer};
-use crate::merge::Track;
+use crate::merge::{StoredTrack, Track};
 use crate::protocol::{Code, Reject, push_string};
-use crate::state::field::{indices, names};
 use crate::state::{Path, PathBuf, SharedState, UpdateErrorKind, WireUpdate, decode_update, encode_update};
 
 /// What a client's change must satisfy besides the state's own rules: the state before, the state after, the
@@ -53,6 +52,41 @@ impl<S: SharedState> Typed<S> {
         &self.state
     }
 
+    /// Applies updates one after another, each as its policy settles it, and keeps what takes them back. Gives all
+    /// of them as JSON if one was not applied as it came.
+    fn take(
+        &mut self,
+        decoded: Vec<S::Update>,
+        wire: &[WireUpdate<'_>],
+        by: Writer<'_>,
+        inverses: &mut Vec<S::Update>,
+    ) -> Result<Option<String>, Reject> {
+        // The hook sets whole fields, and means what is different.
+        let expands = matches!(by, Writer::Client(Author::Hook { .. }));
+        let mut settled: Option<Vec<String>> = None;
+        // What was read as JSON is written as JSON.
+        let as_they_came = |at: usize| wire[..at].iter().flat_map(serde_json::to_string).collect();
+        for (at, update) in decoded.into_iter().enumerate() {
+            let parts = if expands { self.state.expand(&update) } else { None };
+            if parts.is_some() {
+                settled.get_or_insert_with(|| as_they_came(at));
+            }
+            for update in parts.unwrap_or_else(|| vec![update]) {
+                self.state.admit(&update)?;
+                let found = self.state.settle(&self.track, &update);
+                if found.is_some() {
+                    settled.get_or_insert_with(|| as_they_came(at));
+                }
+                let update = found.unwrap_or(update);
+                if let Some(settled) = &mut settled {
+                    settled.push(encode_update::<S>(&update)?.as_str().to_owned());
+                }
+                inverses.push(self.state.apply(update));
+            }
+        }
+        Ok(settled.map(|updates| format!("[{}]", updates.join(","))))
+    }
+
     fn undo(&mut self, inverses: Vec<S::Update>) {
         for inverse in inverses.into_iter().rev() {
             self.state.apply(inverse);
@@ -72,7 +106,12 @@ pub(crate) fn field_of<'a>(key: &'a str) -> Cow<'a, str> {
 }
 
 impl<S: SharedState> RoomState for Typed<S> {
-    fn apply(&mut self, updates: &[WireUpdate<'_>], by: Writer<'_>, version: u64) -> Result<(), Reject> {
+    fn apply(
+        &mut self,
+        updates: &[WireUpdate<'_>],
+        by: Writer<'_>,
+        version: u64,
+    ) -> Result<Option<String>, Reject> {
         let mut decoded = Vec::with_capacity(updates.len());
         for update in updates {
             match decode_update::<S>(update) {
@@ -81,6 +120,13 @@ impl<S: SharedState> RoomState for Typed<S> {
                 Err(error) if by == Writer::Log && error.kind == UpdateErrorKind::UnknownField => {}
                 Err(error) => return Err(error.into()),
             }
+        }
+        if by == Writer::Log {
+            for update in decoded {
+                let touched = self.state.apply(update);
+                S::touch(&mut self.track, &touched, version);
+            }
+            return Ok(None);
         }
         if matches!(by, Writer::Client(_))
             && let Some(update) = decoded.iter().find(|update| S::read_only(update))
@@ -93,39 +139,28 @@ impl<S: SharedState> RoomState for Typed<S> {
             _ => None,
         };
         let mut inverses = Vec::with_capacity(decoded.len());
-        for update in decoded {
-            inverses.push(self.state.apply(update));
-        }
-        if by != Writer::Log {
-            let mut verdict = inverses.iter().try_for_each(|touched| self.state.check(touched));
-            if S::HAS_RULE && verdict.is_ok() {
-                verdict = self.state.check_rule();
+        let verdict = self.take(decoded, updates, by, &mut inverses).and_then(|settled| {
+            inverses.iter().try_for_each(|touched| self.state.check(touched))?;
+            if S::HAS_RULE {
+                self.state.check_rule()?;
             }
-            if let Err(invalid) = verdict {
-                self.undo(inverses);
-                return Err(invalid.into());
+            if let Some((rules, author, before)) = ruled {
+                rules(&before, &self.state, author).map_err(|message| Reject::new(Code::Invalid, message))?;
             }
+            Ok(settled)
+        });
+        match verdict {
+            Ok(_) => inverses.iter().for_each(|touched| S::touch(&mut self.track, touched, version)),
+            Err(_) => self.undo(inverses),
         }
-        if let Some((rules, author, before)) = ruled
-            && let Err(message) = rules(&before, &self.state, author)
-        {
-            self.undo(inverses);
-            return Err(Reject::new(Code::Invalid, message));
-        }
-        for touched in &inverses {
-            S::touch(&mut self.track, touched, version);
-        }
-        Ok(())
+        verdict
     }
 
     fn changed(&self, key: &str) -> Result<u64, Reject> {
-        match S::field_named(key) {
-            Some(field) => Ok(self.track.part(field).map_or(0, Track::changed)),
-            None => {
-                let message = format!("`{}` has no field `{key}`", S::NAME);
-                Err(Reject::new(Code::UnknownField, message).in_field(key))
-            }
-        }
+        self.track.changed_at(S::FIELDS, Path::new(key)).ok_or_else(|| {
+            let message = format!("`{}` has no field `{key}`", S::NAME);
+            Reject::new(Code::UnknownField, message).in_field(key)
+        })
     }
 
     fn write_data(&self, out: &mut String) {
@@ -170,13 +205,8 @@ impl<S: SharedState> RoomState for Typed<S> {
     }
 
     fn write_track(&self, out: &mut String) {
-        let mut paths = BTreeMap::new();
-        self.track.each(&mut |path, version| {
-            if let Some(path) = names(S::FIELDS, path) {
-                paths.insert(path.into_string(), version);
-            }
-        });
-        out.push_str(&serde_json::to_string(&paths).unwrap_or_else(|_| "{}".to_owned()));
+        let stored = self.track.stored(S::FIELDS);
+        out.push_str(&serde_json::to_string(&stored).unwrap_or_else(|_| "{}".to_owned()));
     }
 
     fn restore(&mut self, data: &str, track: &str) -> Result<(), String> {
@@ -191,13 +221,9 @@ impl<S: SharedState> RoomState for Typed<S> {
             })?;
             self.state.apply(update);
         }
-        let paths: BTreeMap<Cow<'_, str>, u64> = serde_json::from_str(track)
-            .map_err(|error| format!("the versions are not an object: {error}"))?;
-        for (path, version) in paths {
-            if let Some(indices) = indices(S::FIELDS, Path::new(&path)) {
-                self.track.restore(&indices, version);
-            }
-        }
+        let stored: StoredTrack =
+            serde_json::from_str(track).map_err(|error| format!("the versions are not a track: {error}"))?;
+        self.track = Track::restored(stored, S::FIELDS);
         Ok(())
     }
 

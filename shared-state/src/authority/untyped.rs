@@ -46,7 +46,12 @@ impl Untyped {
 }
 
 impl RoomState for Untyped {
-    fn apply(&mut self, updates: &[WireUpdate<'_>], by: Writer<'_>, version: u64) -> Result<(), Reject> {
+    fn apply(
+        &mut self,
+        updates: &[WireUpdate<'_>],
+        by: Writer<'_>,
+        version: u64,
+    ) -> Result<Option<String>, Reject> {
         let mut size = self.size;
         // The last update of a key counts; each is checked.
         let mut latest: BTreeMap<&str, &RawValue> = BTreeMap::new();
@@ -90,7 +95,7 @@ impl RoomState for Untyped {
                 }
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     fn changed(&self, key: &str) -> Result<u64, Reject> {

@@ -5,8 +5,8 @@ use std::marker::PhantomData;
 
 use serde::{Deserializer, Serializer};
 
-use crate::merge::{MergePolicy, Track};
-use crate::state::{Invalid, Path, PathBuf, Timing, UpdateError};
+use crate::merge::{MergePolicy, Overlap, Track};
+use crate::state::{Invalid, Path, PathBuf, PolicyInfo, Timing, UpdateError};
 
 /// The policy of a `Box<T>` whose `T` has the policy `P`: the same operations, the same on the wire.
 pub struct Boxed<P>(PhantomData<fn() -> P>);
@@ -22,8 +22,18 @@ impl<T: 'static, P: MergePolicy<T>> MergePolicy<Box<T>> for Boxed<P> {
 
     const NAME: &'static str = P::NAME;
 
+    const ABOUT: PolicyInfo = P::ABOUT;
+
     fn set(value: Box<T>) -> P::Op {
         P::set(*value)
+    }
+
+    fn whole(op: P::Op) -> Result<Box<T>, P::Op> {
+        P::whole(op).map(Box::new)
+    }
+
+    fn start() -> Option<Box<T>> {
+        P::start().map(Box::new)
     }
 
     fn apply(value: &mut Box<T>, op: P::Op) -> P::Op {
@@ -34,8 +44,32 @@ impl<T: 'static, P: MergePolicy<T>> MergePolicy<Box<T>> for Boxed<P> {
         P::diff(old, new, each);
     }
 
-    fn hides(pending: &P::Op, remote: &P::Op) -> bool {
-        P::hides(pending, remote)
+    fn overlap(pending: &P::Op, remote: &P::Op) -> Overlap {
+        P::overlap(pending, remote)
+    }
+
+    fn take_back(value: &Box<T>, op: &P::Op, inverse: &P::Op) -> Option<P::Op> {
+        P::take_back(value, op, inverse)
+    }
+
+    fn expand(value: &Box<T>, op: &P::Op) -> Option<Vec<P::Op>> {
+        P::expand(value, op)
+    }
+
+    fn settle(value: &Box<T>, track: &Track, op: &P::Op) -> Option<P::Op> {
+        P::settle(value, track, op)
+    }
+
+    fn admit(value: &Box<T>, op: &P::Op) -> Result<(), Invalid> {
+        P::admit(value, op)
+    }
+
+    fn validate(value: &Box<T>) -> Result<(), Invalid> {
+        P::validate(value)
+    }
+
+    fn check_rule(value: &Box<T>) -> Result<(), Invalid> {
+        P::check_rule(value)
     }
 
     fn coalesce(earlier: &mut P::Op, later: &P::Op) -> bool {

@@ -9,7 +9,7 @@ use std::fmt::Debug;
 use serde::de::DeserializeOwned;
 use serde::{Deserializer, Serialize, Serializer};
 
-use crate::merge::{MergePolicy, Track, whole};
+use crate::merge::{MergePolicy, Overlap, Track, whole};
 use crate::state::{Path, PathBuf, UpdateError};
 
 /// The policy of `#[shared(counter)]`. Updates cost O(1).
@@ -34,6 +34,9 @@ pub enum CounterOp<T> {
     note = "counters are integers or floats of up to 64 bits, `i64` for example"
 )]
 pub trait Number: Copy + PartialEq + Debug + Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// What counting begins with.
+    const ZERO: Self;
+
     /// The sum, saturating at the type's bounds.
     #[must_use]
     fn plus(self, other: Self) -> Self;
@@ -46,6 +49,8 @@ pub trait Number: Copy + PartialEq + Debug + Serialize + DeserializeOwned + Send
 macro_rules! integers {
     ($($integer:ty)*) => {$(
         impl Number for $integer {
+            const ZERO: Self = 0;
+
             fn plus(self, other: Self) -> Self {
                 self.saturating_add(other)
             }
@@ -64,6 +69,8 @@ integers!(i8 i16 i32 i64 isize u8 u16 u32 u64 usize);
 macro_rules! floats {
     ($($float:ident)*) => {$(
         impl Number for $float {
+            const ZERO: Self = 0.0;
+
             fn plus(self, other: Self) -> Self {
                 (self + other).clamp($float::MIN, $float::MAX)
             }
@@ -84,8 +91,19 @@ impl<T: Number> MergePolicy<T> for Counter {
 
     const NAME: &'static str = "counter";
 
+    fn start() -> Option<T> {
+        Some(T::ZERO)
+    }
+
     fn set(value: T) -> CounterOp<T> {
         CounterOp::Set(value)
+    }
+
+    fn whole(op: CounterOp<T>) -> Result<T, CounterOp<T>> {
+        match op {
+            CounterOp::Set(value) => Ok(value),
+            CounterOp::Add(_) => Err(op),
+        }
     }
 
     fn apply(value: &mut T, op: CounterOp<T>) -> CounterOp<T> {
@@ -104,8 +122,12 @@ impl<T: Number> MergePolicy<T> for Counter {
         }
     }
 
-    fn hides(pending: &CounterOp<T>, _remote: &CounterOp<T>) -> bool {
-        matches!(pending, CounterOp::Set(_))
+    fn overlap(pending: &CounterOp<T>, _remote: &CounterOp<T>) -> Overlap {
+        match pending {
+            CounterOp::Set(_) => Overlap::Hidden,
+            // Additions commute until one of them meets a bound.
+            CounterOp::Add(_) => Overlap::Tangled,
+        }
     }
 
     fn coalesce(earlier: &mut CounterOp<T>, later: &CounterOp<T>) -> bool {
@@ -116,6 +138,17 @@ impl<T: Number> MergePolicy<T> for Counter {
                 true
             }
             CounterOp::Add(_) => false,
+        }
+    }
+
+    fn take_back(value: &T, op: &CounterOp<T>, inverse: &CounterOp<T>) -> Option<CounterOp<T>> {
+        match op {
+            CounterOp::Set(to) => (value == to).then_some(*inverse),
+            CounterOp::Add(by) => match T::ZERO.minus(*by) {
+                Some(by) => Some(CounterOp::Add(by)),
+                // The type has no negative numbers.
+                None => value.minus(*by).map(CounterOp::Set),
+            },
         }
     }
 

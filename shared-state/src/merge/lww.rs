@@ -10,10 +10,14 @@ macro_rules! set_as_a_whole {
     ($T:ident) => {
         type Op = $T;
 
-        const NAME: &'static str = "set";
+        const NAME: &'static str = "lww";
 
         fn set(value: $T) -> $T {
             value
+        }
+
+        fn whole(op: $T) -> Result<$T, $T> {
+            Ok(op)
         }
 
         fn apply(value: &mut $T, op: $T) -> $T {
@@ -26,13 +30,17 @@ macro_rules! set_as_a_whole {
             }
         }
 
-        fn hides(_pending: &$T, _remote: &$T) -> bool {
-            true
+        fn overlap(_pending: &$T, _remote: &$T) -> $crate::merge::Overlap {
+            $crate::merge::Overlap::Hidden
         }
 
         fn coalesce(earlier: &mut $T, later: &$T) -> bool {
             earlier.clone_from(later);
             true
+        }
+
+        fn take_back(value: &$T, op: &$T, inverse: &$T) -> Option<$T> {
+            (value == op).then(|| inverse.clone())
         }
 
         fn delta(value: &$T, track: &$crate::merge::Track, since: u64, each: &mut dyn FnMut($T)) {

@@ -6,17 +6,33 @@
 mod boxed;
 mod coded;
 mod counter;
+mod entries;
+mod key;
+mod list;
 mod lww;
+mod map;
 mod nested;
 mod optional;
+mod part;
+mod place;
+mod sequence;
+mod set;
 mod track;
 
 pub use boxed::Boxed;
 pub use coded::{Codec, Coded};
 pub use counter::{Counter, CounterOp, Number};
+pub use entries::{Entries, Entry};
+pub use key::{Key, MAX_KEY, NotAKey, key_text};
+pub use list::{ListOf, ListOp};
 pub use lww::Lww;
+pub use map::{MapOf, MapOp, Mapping};
 pub use nested::{Nested, NestedOp};
 pub use optional::{Optional, OptionalOp};
+pub use place::Place;
+pub use sequence::{KeyOf, Sequence};
+pub use set::{Members, SetOf, SetOp};
+pub(crate) use track::StoredTrack;
 pub use track::Track;
 
 use std::fmt::{Debug, DebugStruct};
@@ -26,7 +42,18 @@ use serde::ser::SerializeMap;
 use serde::{Deserializer, Serializer};
 
 use crate::__private::{self as private, OpVisitor};
-use crate::state::{Field, Invalid, Live, Path, PathBuf, SharedState, Timing, UpdateError};
+use crate::state::{Field, Invalid, Live, Path, PathBuf, PolicyInfo, SharedState, Timing, UpdateError};
+
+/// What a pending operation and a remote one that is put underneath it mean for each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overlap {
+    /// With the remote operation underneath, the value is what it was without it.
+    Hidden,
+    /// In either order the two make the same value.
+    Apart,
+    /// The value has to be worked out.
+    Tangled,
+}
 
 /// How the updates of a field of type `T` combine.
 ///
@@ -46,8 +73,22 @@ pub trait MergePolicy<T>: Sized + 'static {
     /// The policy's name, in metadata and messages.
     const NAME: &'static str;
 
+    /// What is known of the policy at run time.
+    const ABOUT: PolicyInfo = PolicyInfo::new(Self::NAME);
+
+    /// The value that an operation on an entry that is not there starts from; `None`: it does nothing.
+    fn start() -> Option<T> {
+        None
+    }
+
     /// The operation that replaces the whole value.
     fn set(value: T) -> Self::Op;
+
+    /// The value, if the operation is one that [`set`](Self::set) makes.
+    ///
+    /// # Errors
+    /// Gives the operation back if it is another.
+    fn whole(op: Self::Op) -> Result<T, Self::Op>;
 
     /// Applies an operation and returns the one that takes it back.
     fn apply(value: &mut T, op: Self::Op) -> Self::Op;
@@ -55,8 +96,9 @@ pub trait MergePolicy<T>: Sized + 'static {
     /// The operations that turn `old` into `new`; none if they are equal.
     fn diff(old: &T, new: &T, each: &mut dyn FnMut(Self::Op));
 
-    /// Whether `remote`, applied underneath `pending`, leaves the visible value as it was.
-    fn hides(pending: &Self::Op, remote: &Self::Op) -> bool;
+    /// What `pending` means for `remote`, put underneath it. [`Overlap::Tangled`] is always right, and costs the
+    /// value.
+    fn overlap(pending: &Self::Op, remote: &Self::Op) -> Overlap;
 
     /// Folds `later` into `earlier` if both in sequence equal one operation; says whether it did.
     fn coalesce(earlier: &mut Self::Op, later: &Self::Op) -> bool {
@@ -64,7 +106,34 @@ pub trait MergePolicy<T>: Sized + 'static {
         false
     }
 
-    /// Notes in `track` that `touched` was applied at `version`.
+    /// The operation that takes `op` back for its author, who sees `value` now; `inverse` would have taken it back
+    /// at once. What others have done since stays: `None` if they have overwritten it.
+    fn take_back(value: &T, op: &Self::Op, inverse: &Self::Op) -> Option<Self::Op>;
+
+    /// What an operation that sets the whole value means, to somebody who sees `value`, as operations on its
+    /// parts. `None`: it means what it says.
+    fn expand(value: &T, op: &Self::Op) -> Option<Vec<Self::Op>> {
+        let _ = (value, op);
+        None
+    }
+
+    /// The operation with what it refers to looked up: the server asks this of every operation before it applies
+    /// it, and what it gives is what is stored and sent to everybody, the author too. `None`: it needs nothing.
+    fn settle(value: &T, track: &Track, op: &Self::Op) -> Option<Self::Op> {
+        let _ = (value, track, op);
+        None
+    }
+
+    /// Checks what an operation demands of the value before it is applied.
+    ///
+    /// # Errors
+    /// What is wrong with the operation itself.
+    fn admit(value: &T, op: &Self::Op) -> Result<(), Invalid> {
+        let _ = (value, op);
+        Ok(())
+    }
+
+    /// Notes in `track` that an operation was applied at `version`; `touched` is what takes it back.
     fn touch(track: &mut Track, touched: &Self::Op, version: u64) {
         let _ = touched;
         track.set_whole(version);
@@ -73,12 +142,31 @@ pub trait MergePolicy<T>: Sized + 'static {
     /// The operations that bring a value at version `since` to this one.
     fn delta(value: &T, track: &Track, since: u64, each: &mut dyn FnMut(Self::Op));
 
-    /// Checks what the value itself demands of its parts after `touched` was applied (nested structs do).
+    /// Checks what the value itself demands of its parts after an operation was applied (nested structs do);
+    /// `touched` is what takes it back.
     ///
     /// # Errors
     /// The first rule that does not hold.
     fn check(value: &T, touched: &Self::Op) -> Result<(), Invalid> {
         let _ = (value, touched);
+        Ok(())
+    }
+
+    /// Checks what the value itself demands of all of its parts.
+    ///
+    /// # Errors
+    /// The first rule that does not hold.
+    fn validate(value: &T) -> Result<(), Invalid> {
+        let _ = value;
+        Ok(())
+    }
+
+    /// Checks the rules over the whole of the value.
+    ///
+    /// # Errors
+    /// What the rule says.
+    fn check_rule(value: &T) -> Result<(), Invalid> {
+        let _ = value;
         Ok(())
     }
 

@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde::{Deserializer, Serializer};
 
-use crate::merge::{MergePolicy, Track};
-use crate::state::{FieldInfo, Invalid, Path, PathBuf, SharedState, Timing, UpdateError};
+use crate::merge::{MergePolicy, Overlap, Track};
+use crate::state::{FieldInfo, Invalid, Path, PathBuf, PolicyInfo, SharedState, Timing, UpdateError};
 
 /// The policy of `#[shared(nested)]`. An update costs what the inner field's update costs.
 #[derive(Clone, Copy, Debug)]
@@ -51,8 +51,17 @@ impl<N: SharedState> MergePolicy<N> for Nested {
 
     const NAME: &'static str = "nested";
 
+    const ABOUT: PolicyInfo = PolicyInfo::new("nested").fields(|| N::FIELDS);
+
     fn set(value: N) -> NestedOp<N> {
         NestedOp::Set(value)
+    }
+
+    fn whole(op: NestedOp<N>) -> Result<N, NestedOp<N>> {
+        match op {
+            NestedOp::Set(value) => Ok(value),
+            NestedOp::In(_) => Err(op),
+        }
     }
 
     fn apply(value: &mut N, op: NestedOp<N>) -> NestedOp<N> {
@@ -68,13 +77,11 @@ impl<N: SharedState> MergePolicy<N> for Nested {
         }
     }
 
-    fn hides(pending: &NestedOp<N>, remote: &NestedOp<N>) -> bool {
+    fn overlap(pending: &NestedOp<N>, remote: &NestedOp<N>) -> Overlap {
         match (pending, remote) {
-            (NestedOp::Set(_), _) => true,
-            (NestedOp::In(_), NestedOp::Set(_)) => false,
-            (NestedOp::In(pending), NestedOp::In(remote)) => {
-                N::field(pending) == N::field(remote) && N::hides(pending, remote)
-            }
+            (NestedOp::Set(_), _) => Overlap::Hidden,
+            (NestedOp::In(_), NestedOp::Set(_)) => Overlap::Tangled,
+            (NestedOp::In(pending), NestedOp::In(remote)) => N::overlap(pending, remote),
         }
     }
 
@@ -88,6 +95,34 @@ impl<N: SharedState> MergePolicy<N> for Nested {
                 N::field(earlier) == N::field(later) && N::coalesce(earlier, later)
             }
             (NestedOp::Set(_), NestedOp::In(_)) => false,
+        }
+    }
+
+    fn take_back(value: &N, op: &NestedOp<N>, inverse: &NestedOp<N>) -> Option<NestedOp<N>> {
+        match (op, inverse) {
+            (NestedOp::In(update), NestedOp::In(inverse)) => {
+                value.take_back(update, inverse).map(|update| NestedOp::In(Box::new(update)))
+            }
+            (NestedOp::Set(to), _) => N::diff(value, to).is_empty().then(|| inverse.clone()),
+            (NestedOp::In(_), NestedOp::Set(_)) => None,
+        }
+    }
+
+    fn expand(value: &N, op: &NestedOp<N>) -> Option<Vec<NestedOp<N>>> {
+        let NestedOp::In(update) = op else { return None };
+        let updates = value.expand(update)?;
+        Some(updates.into_iter().map(|update| NestedOp::In(Box::new(update))).collect())
+    }
+
+    fn settle(value: &N, track: &Track, op: &NestedOp<N>) -> Option<NestedOp<N>> {
+        let NestedOp::In(update) = op else { return None };
+        value.settle(track, update).map(|update| NestedOp::In(Box::new(update)))
+    }
+
+    fn admit(value: &N, op: &NestedOp<N>) -> Result<(), Invalid> {
+        match op {
+            NestedOp::Set(_) => Ok(()),
+            NestedOp::In(update) => value.admit(update),
         }
     }
 
@@ -113,6 +148,14 @@ impl<N: SharedState> MergePolicy<N> for Nested {
             NestedOp::Set(_) => value.validate(),
             NestedOp::In(update) => value.check(update),
         }
+    }
+
+    fn validate(value: &N) -> Result<(), Invalid> {
+        value.validate()
+    }
+
+    fn check_rule(value: &N) -> Result<(), Invalid> {
+        value.check_rule()
     }
 
     fn timing(op: &NestedOp<N>, field: Timing) -> Timing {

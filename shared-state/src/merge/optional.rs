@@ -10,8 +10,8 @@ use std::marker::PhantomData;
 
 use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
-use crate::merge::{MergePolicy, Track};
-use crate::state::{Invalid, Path, PathBuf, Timing, UpdateError, Value};
+use crate::merge::{MergePolicy, Overlap, Track};
+use crate::state::{Invalid, Path, PathBuf, PolicyInfo, Timing, UpdateError, Value};
 
 /// The policy of an `Option<T>` whose `T` has the policy `P`. An update inside costs what it costs `P`.
 pub struct Optional<P>(PhantomData<fn() -> P>);
@@ -36,8 +36,17 @@ impl<T: Value, P: MergePolicy<T>> MergePolicy<Option<T>> for Optional<P> {
 
     const NAME: &'static str = P::NAME;
 
+    const ABOUT: PolicyInfo = P::ABOUT;
+
     fn set(value: Option<T>) -> Self::Op {
         OptionalOp::Set(value)
+    }
+
+    fn whole(op: Self::Op) -> Result<Option<T>, Self::Op> {
+        match op {
+            OptionalOp::Set(value) => Ok(value),
+            OptionalOp::In(_) => Err(op),
+        }
     }
 
     fn apply(value: &mut Option<T>, op: Self::Op) -> Self::Op {
@@ -57,12 +66,47 @@ impl<T: Value, P: MergePolicy<T>> MergePolicy<Option<T>> for Optional<P> {
         }
     }
 
-    fn hides(pending: &Self::Op, remote: &Self::Op) -> bool {
+    fn overlap(pending: &Self::Op, remote: &Self::Op) -> Overlap {
         match (pending, remote) {
-            (OptionalOp::Set(_), _) => true,
-            (OptionalOp::In(_), OptionalOp::Set(_)) => false,
-            (OptionalOp::In(pending), OptionalOp::In(remote)) => P::hides(pending, remote),
+            (OptionalOp::Set(_), _) => Overlap::Hidden,
+            (OptionalOp::In(_), OptionalOp::Set(_)) => Overlap::Tangled,
+            (OptionalOp::In(pending), OptionalOp::In(remote)) => P::overlap(pending, remote),
         }
+    }
+
+    fn take_back(value: &Option<T>, op: &Self::Op, inverse: &Self::Op) -> Option<Self::Op> {
+        match (value, op, inverse) {
+            (Some(value), OptionalOp::In(op), OptionalOp::In(inverse)) => {
+                P::take_back(value, op, inverse).map(OptionalOp::In)
+            }
+            (value, OptionalOp::Set(to), _) => (value == to).then(|| inverse.clone()),
+            _ => None,
+        }
+    }
+
+    fn expand(value: &Option<T>, op: &Self::Op) -> Option<Vec<Self::Op>> {
+        let (Some(value), OptionalOp::In(op)) = (value, op) else { return None };
+        P::expand(value, op).map(|ops| ops.into_iter().map(OptionalOp::In).collect())
+    }
+
+    fn settle(value: &Option<T>, track: &Track, op: &Self::Op) -> Option<Self::Op> {
+        let (Some(value), OptionalOp::In(op)) = (value, op) else { return None };
+        P::settle(value, track, op).map(OptionalOp::In)
+    }
+
+    fn admit(value: &Option<T>, op: &Self::Op) -> Result<(), Invalid> {
+        match (value, op) {
+            (Some(value), OptionalOp::In(op)) => P::admit(value, op),
+            _ => Ok(()),
+        }
+    }
+
+    fn validate(value: &Option<T>) -> Result<(), Invalid> {
+        value.as_ref().map_or(Ok(()), P::validate)
+    }
+
+    fn check_rule(value: &Option<T>) -> Result<(), Invalid> {
+        value.as_ref().map_or(Ok(()), P::check_rule)
     }
 
     fn coalesce(earlier: &mut Self::Op, later: &Self::Op) -> bool {
@@ -96,7 +140,7 @@ impl<T: Value, P: MergePolicy<T>> MergePolicy<Option<T>> for Optional<P> {
     fn check(value: &Option<T>, touched: &Self::Op) -> Result<(), Invalid> {
         match (value, touched) {
             (None, _) => Ok(()),
-            (Some(value), OptionalOp::Set(_)) => P::check(value, &P::set(value.clone())),
+            (Some(value), OptionalOp::Set(_)) => P::validate(value),
             (Some(value), OptionalOp::In(op)) => P::check(value, op),
         }
     }

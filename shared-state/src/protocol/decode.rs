@@ -211,9 +211,11 @@ struct WireChange<'a> {
 }
 
 #[derive(Deserialize)]
-struct WireAck {
+struct WireAck<'a> {
     seq: u64,
     version: u64,
+    #[serde(borrow)]
+    updates: Option<Vec<WireUpdate<'a>>>,
 }
 
 #[derive(Deserialize)]
@@ -272,8 +274,17 @@ pub enum RoomMessage<'a> {
         /// Its updates, in order.
         updates: Vec<WireUpdate<'a>>,
     },
-    /// The answer to one of the client's changes.
-    Answer(u64, Outcome),
+    /// One of the client's changes was accepted.
+    Accepted {
+        /// The client's number for it.
+        seq: u64,
+        /// The version it made.
+        version: u64,
+        /// Its updates as they were accepted, if that is not as they were sent.
+        updates: Option<Vec<WireUpdate<'a>>>,
+    },
+    /// One of the client's changes was refused.
+    Rejected(u64, Reject),
     /// Something about the room went wrong.
     Error(Violation),
 }
@@ -349,12 +360,12 @@ impl<'a> ServerMessage<'a> {
                 about_room(RoomMessage::Change { version, from, updates })
             }
             "state:ack" => {
-                let WireAck { seq, version } = envelope.content()?;
-                about_room(RoomMessage::Answer(seq, Outcome::Accepted(version)))
+                let WireAck { seq, version, updates } = envelope.content()?;
+                about_room(RoomMessage::Accepted { seq, version, updates })
             }
             "state:reject" => {
                 let (seq, reject) = envelope.content::<WireReject<'_>>()?.read();
-                about_room(RoomMessage::Answer(seq, Outcome::Rejected(reject)))
+                about_room(RoomMessage::Rejected(seq, reject))
             }
             "room:error" => {
                 let WireError { code, message } = envelope.content()?;

@@ -208,6 +208,14 @@ pub mod server {
         })
     }
 
+    /// The receiver's own change was accepted as these updates, a JSON array, which are not the ones it sent.
+    #[must_use]
+    pub fn settled(room: &str, seq: u64, version: u64, updates: &str) -> Frame {
+        frame("state:ack", Some(room), updates.len() + 64, |out| {
+            put!(out, r#"{{"seq":{seq},"version":{version},"updates":{updates}}}"#);
+        })
+    }
+
     /// The receiver's own change was refused.
     #[must_use]
     pub fn reject(room: &str, seq: u64, reject: &Reject) -> Frame {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
+use crate::merge::Overlap;
 use crate::protocol::{Code, Outcome, Outcomes, Reject, Resume, RoomMessage, Violation, client};
 use crate::replica::{Origin, Phase, Rejected, Replica, WriteId, on_top};
 use crate::state::{FieldId, Path, SharedState, UpdateErrorKind, WireUpdate, decode_update};
@@ -18,14 +19,20 @@ impl<S: SharedState> Replica<S> {
         let verdict = match message {
             RoomMessage::Error(violation) => return Err(violation),
             // What comes before the state that was asked for is in that state.
-            RoomMessage::Change { .. } | RoomMessage::Answer(..) if self.phase != Phase::Live => Ok(()),
+            RoomMessage::Change { .. } | RoomMessage::Accepted { .. } | RoomMessage::Rejected(..)
+                if self.phase != Phase::Live =>
+            {
+                Ok(())
+            }
             RoomMessage::Sync { epoch, version, data, outcomes } => self.sync(epoch, version, data, outcomes),
             RoomMessage::Delta { since, version, updates, outcomes } => {
                 self.delta(since, version, &updates, outcomes)
             }
             RoomMessage::Change { version, from, updates } => self.change(version, &from, &updates),
-            RoomMessage::Answer(seq, Outcome::Accepted(version)) => self.accepted(seq, version),
-            RoomMessage::Answer(seq, Outcome::Rejected(reject)) => {
+            RoomMessage::Accepted { seq, version, updates } => {
+                self.accepted(seq, version, updates.as_deref())
+            }
+            RoomMessage::Rejected(seq, reject) => {
                 if let Some(change) = self.queue.take_seq(seq) {
                     self.roll_back(change, Rejected(reject));
                 }
@@ -70,47 +77,78 @@ impl<S: SharedState> Replica<S> {
     /// Applies remote updates underneath what is pending; the ones that the app can see.
     fn apply_remote(&mut self, updates: Vec<S::Update>) -> Vec<S::Update> {
         let mut shown = Vec::with_capacity(updates.len());
-        let mut stale = Vec::new();
         for update in updates {
             let field = S::field(&update);
             self.confirmed.apply(update.clone());
-            stale.push(field);
-            if self.touching[field] == 0 {
-                self.view.apply(update.clone());
-                shown.push(update);
-                continue;
+            self.mark_stale(&update);
+            match self.overlap(&update) {
+                Overlap::Apart => {
+                    self.view.apply(update.clone());
+                    shown.push(update);
+                }
+                Overlap::Hidden => {}
+                Overlap::Tangled => shown.extend(self.rebuilt(field)),
             }
-            let hidden = on_top(&self.queue, &self.held)
-                .any(|pending| S::field(pending) == field && S::hides(pending, &update));
-            if !hidden {
-                // The update alone tells what the app sees, unless it does not commute with what is pending.
-                self.view.apply(update.clone());
-                let told = self.view.current(field);
-                self.rebuild(field);
-                let now = self.view.current(field);
-                shown.push(if now == told { update } else { now });
-            }
-        }
-        for field in stale {
-            self.mark_stale(field);
         }
         shown
     }
 
-    fn accepted(&mut self, seq: u64, version: u64) -> Result<(), Violation> {
+    /// What everything that is pending means for a remote update.
+    fn overlap(&self, remote: &S::Update) -> Overlap {
+        let field = S::field(remote);
+        if self.touching[field] == 0 {
+            return Overlap::Apart;
+        }
+        // The update passes below those it has nothing to do with, until one of them covers it.
+        on_top(&self.queue, &self.held)
+            .filter(|pending| S::field(pending) == field)
+            .map(|pending| S::overlap(pending, remote))
+            .find(|overlap| *overlap != Overlap::Apart)
+            .unwrap_or(Overlap::Apart)
+    }
+
+    /// Rebuilds a field of the view; the update that shows what is different.
+    fn rebuilt(&mut self, field: FieldId) -> Option<S::Update> {
+        let before = self.view.current(field);
+        self.rebuild(field);
+        let now = self.view.current(field);
+        (now != before).then_some(now)
+    }
+
+    /// An own change is in the history; `updates` if it is there in another form than it was sent in.
+    fn accepted(
+        &mut self,
+        seq: u64,
+        version: u64,
+        updates: Option<&[WireUpdate<'_>]>,
+    ) -> Result<(), Violation> {
+        let settled = updates.map(decode::<S>).transpose()?;
         let Some(change) = self.queue.take_seq(seq) else { return Ok(()) };
-        if version > self.version {
+        let is_news = version > self.version;
+        if is_news {
             if let Err(violation) = self.expect_next(version) {
                 self.queue.put_back(change);
                 return Err(violation);
             }
             self.version = version;
-            for update in &change.updates {
-                self.confirmed.apply(update.typed.clone());
-            }
         }
-        // The view has it already, and at the same place: below everything else that is pending.
-        self.forget(&change);
+        let fields = self.forget(&change);
+        match settled {
+            // The view has it already, and at the same place: below everything else that is pending.
+            None if is_news => {
+                for update in change.updates {
+                    self.confirmed.apply(update.typed);
+                }
+            }
+            Some(settled) if is_news => {
+                for update in settled {
+                    self.confirmed.apply(update);
+                }
+                let shown: Vec<_> = fields.into_iter().filter_map(|field| self.rebuilt(field)).collect();
+                self.event(Origin::Remote, Some(version), None, shown);
+            }
+            None | Some(_) => {}
+        }
         self.answers.push_back((change.id, Ok(version)));
         Ok(())
     }
@@ -128,7 +166,6 @@ impl<S: SharedState> Replica<S> {
             return Err(Violation::new(Code::BadMessage, message));
         }
         let decoded = decode::<S>(updates)?;
-        let touched: Vec<FieldId> = decoded.iter().map(S::field).collect();
         // Own changes may be among what the delta brings: compare what the app saw with what it sees then.
         let contended: Vec<FieldId> =
             (0..S::FIELDS.len()).filter(|field| self.touching[*field] > 0).collect();
@@ -140,6 +177,7 @@ impl<S: SharedState> Replica<S> {
         for update in decoded {
             let field = S::field(&update);
             self.confirmed.apply(update.clone());
+            self.mark_stale(&update);
             if !contended.contains(&field) {
                 self.view.apply(update.clone());
                 shown.push(update);
@@ -151,9 +189,6 @@ impl<S: SharedState> Replica<S> {
             if now != before {
                 shown.push(now);
             }
-        }
-        for field in touched {
-            self.mark_stale(field);
         }
         self.event(Origin::Remote, Some(version), None, shown);
         self.report(refused);
@@ -186,8 +221,8 @@ impl<S: SharedState> Replica<S> {
             view.apply(update.clone());
         }
         let shown = S::diff(&self.view, &view);
-        for field in shown.iter().map(S::field).collect::<Vec<_>>() {
-            self.mark_stale(field);
+        for update in &shown {
+            self.mark_stale(update);
         }
         self.view = view;
         self.event(Origin::Remote, Some(version), None, shown);
@@ -247,10 +282,9 @@ impl<S: SharedState> Replica<S> {
 
     fn report(&mut self, refused: Vec<(WriteId, Rejected, Vec<FieldId>)>) {
         for (id, why, fields) in refused {
-            for field in &fields {
-                self.mark_stale(*field);
-            }
-            let restored = fields.iter().map(|field| self.view.current(*field)).collect();
+            self.history.refused(id);
+            let restored: Vec<_> = fields.iter().map(|field| self.view.current(*field)).collect();
+            restored.iter().for_each(|update| self.mark_stale(update));
             self.event(Origin::RolledBack, None, None, restored);
             self.answers.push_back((id, Err(why)));
         }
@@ -259,10 +293,11 @@ impl<S: SharedState> Replica<S> {
     /// The room has begun a new history: nothing pending is in it. Plain changes are written anew; what a
     /// transaction read is gone.
     fn begin_history(&mut self) {
+        self.history.clear();
         for change in self.queue.iter_mut() {
             change.sent = None;
             if let Some(reads) = &mut change.reads {
-                reads.stale = reads.fields.first().copied();
+                reads.stale = reads.all.first().map(|read| read.path.clone());
             }
         }
     }

@@ -246,8 +246,8 @@ impl<S: SharedState> Live<S> for State<S> {
         })
     }
 
-    fn write(&self, update: S::Update) -> Result<Receipt, WriteError> {
-        self.submit(|_| vec![update])
+    fn write_with(&self, decide: impl FnOnce(&S) -> Vec<S::Update>) -> Result<Receipt, WriteError> {
+        self.submit(decide)
     }
 }
 

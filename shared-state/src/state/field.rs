@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::merge::{Lww, MergePolicy};
-use crate::state::{Path, PathBuf, RuleInfo, SharedState, Timing};
+use crate::state::{RuleInfo, SharedState, Timing};
 
 /// The index of a shared field in [`SharedState::FIELDS`].
 pub type FieldId = usize;
@@ -14,7 +14,7 @@ pub type FieldId = usize;
 pub struct FieldInfo {
     /// The name on the wire.
     pub name: &'static str,
-    /// The merge policy's name: `"set"` (last writer wins), `"counter"`, `"nested"`, ...
+    /// The merge policy's name: `"lww"` (the last writer wins), `"counter"`, `"nested"`, ...
     pub policy: &'static str,
     /// Only the server writes it.
     pub read_only: bool,
@@ -28,8 +28,63 @@ pub struct FieldInfo {
     pub rules: &'static [RuleInfo],
     /// The field's documentation.
     pub docs: &'static str,
-    /// The fields inside, if updates can address them. A function, so that a struct may nest itself.
+    /// The fields inside, or inside an entry, if updates can address them. A function, so that a struct may nest
+    /// itself.
     pub parts: Option<fn() -> &'static [FieldInfo]>,
+    /// More of the policy, if it is one whose operations reach into the value.
+    pub about: Option<&'static PolicyInfo>,
+}
+
+/// What is known of a merge policy at run time.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct PolicyInfo {
+    /// Its name.
+    pub name: &'static str,
+    /// Of a list: the field of an item that is its key.
+    pub key: Option<&'static str>,
+    /// Of a list or a map: the policy of the entries.
+    pub entries: Option<&'static PolicyInfo>,
+    /// Of a nested struct: its fields. A function, so that a struct may nest itself.
+    pub fields: Option<fn() -> &'static [FieldInfo]>,
+}
+
+impl PolicyInfo {
+    /// A policy of this name whose values have no parts.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Self { name, key: None, entries: None, fields: None }
+    }
+
+    /// The same policy, with the field of an item that is its key.
+    #[must_use]
+    pub const fn key(mut self, key: &'static str) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    /// The same policy, with the policy of its entries.
+    #[must_use]
+    pub const fn entries(mut self, entries: &'static PolicyInfo) -> Self {
+        self.entries = Some(entries);
+        self
+    }
+
+    /// The same policy, with the fields of its values.
+    #[must_use]
+    pub const fn fields(mut self, fields: fn() -> &'static [FieldInfo]) -> Self {
+        self.fields = Some(fields);
+        self
+    }
+
+    /// The fields of the values, or of the entries, whatever they are in.
+    const fn parts(&self) -> Option<fn() -> &'static [FieldInfo]> {
+        match (self.fields, self.entries) {
+            (Some(fields), _) => Some(fields),
+            (None, Some(entries)) => entries.parts(),
+            (None, None) => None,
+        }
+    }
 }
 
 impl FieldInfo {
@@ -46,6 +101,7 @@ impl FieldInfo {
             rules: &[],
             docs: "",
             parts: None,
+            about: None,
         }
     }
 
@@ -91,34 +147,20 @@ impl FieldInfo {
         self
     }
 
+    /// The same field, with what is known of its policy.
+    #[must_use]
+    pub const fn about(mut self, about: &'static PolicyInfo) -> Self {
+        self.parts = about.parts();
+        self.about = Some(about);
+        self
+    }
+
     /// The same field, with a timing.
     #[must_use]
     pub const fn timing(mut self, timing: Timing) -> Self {
         self.timing = timing;
         self
     }
-}
-
-/// The path of names for a path of indices.
-pub(crate) fn names(mut fields: &'static [FieldInfo], indices: &[FieldId]) -> Option<PathBuf> {
-    let mut path = PathBuf::new();
-    for &index in indices {
-        let info = fields.get(index)?;
-        path.push(info.name);
-        fields = info.parts.map_or(&[], |parts| parts());
-    }
-    Some(path)
-}
-
-/// The path of indices for a path of names; `None` if a name is not known.
-pub(crate) fn indices(mut fields: &'static [FieldInfo], mut path: Path<'_>) -> Option<Vec<FieldId>> {
-    let mut indices = Vec::new();
-    while let Some(segment) = path.next_segment() {
-        let index = fields.iter().position(|info| info.name == segment)?;
-        fields = fields[index].parts.map_or(&[], |parts| parts());
-        indices.push(index);
-    }
-    Some(indices)
 }
 
 /// A typed key for one field of `S`: its type `T` and its merge policy `P` are known to the compiler, so a key

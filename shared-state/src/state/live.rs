@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::merge::{Nested, NestedOp};
-use crate::state::{Field, SharedState};
+use crate::state::{Field, Invalid, SharedState};
 
 /// A live state of type `S`: a client's replica, the server's own room, or a nested part of either.
 ///
@@ -12,16 +12,25 @@ pub trait Live<S: SharedState>: Clone {
     /// What a write returns: resolves to the version or to the rejection.
     type Receipt;
     /// Why a write was not taken.
-    type Error: std::error::Error + Send + Sync + 'static;
+    type Error: std::error::Error + From<Invalid> + Send + Sync + 'static;
 
     /// Runs `look` on the state as the app sees it now. `look` must not call back into the same handle.
     fn read<R>(&self, look: impl FnOnce(&S) -> R) -> R;
 
+    /// Writes the updates that `decide` makes of the state as the app sees it now, as one change; nothing comes
+    /// between. `decide` must not call back into the same handle.
+    ///
+    /// # Errors
+    /// The write breaks a rule, a field is read-only here, or a queue is full; nothing was changed.
+    fn write_with(&self, decide: impl FnOnce(&S) -> Vec<S::Update>) -> Result<Self::Receipt, Self::Error>;
+
     /// Writes one update.
     ///
     /// # Errors
-    /// The write breaks a rule, the field is read-only here, or a queue is full; nothing was changed.
-    fn write(&self, update: S::Update) -> Result<Self::Receipt, Self::Error>;
+    /// As [`write_with`](Self::write_with).
+    fn write(&self, update: S::Update) -> Result<Self::Receipt, Self::Error> {
+        self.write_with(|_| vec![update])
+    }
 }
 
 /// A live state with the server's rights: it may write read-only fields.
@@ -63,8 +72,11 @@ impl<L: Live<S>, S: SharedState, N: SharedState> Live<N> for Within<L, S, N> {
         self.live.read(|state| look(self.field.get(state)))
     }
 
-    fn write(&self, update: N::Update) -> Result<Self::Receipt, Self::Error> {
-        self.live.write(self.field.op(NestedOp::In(Box::new(update))))
+    fn write_with(&self, decide: impl FnOnce(&N) -> Vec<N::Update>) -> Result<Self::Receipt, Self::Error> {
+        self.live.write_with(|state| {
+            let updates = decide(self.field.get(state)).into_iter();
+            updates.map(|update| self.field.op(NestedOp::In(Box::new(update)))).collect()
+        })
     }
 }
 

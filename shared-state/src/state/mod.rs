@@ -5,8 +5,9 @@
 //! against this module and never against a concrete struct.
 
 mod about;
-pub(crate) mod field;
+mod field;
 mod live;
+mod part;
 mod path;
 pub mod rules;
 mod timing;
@@ -14,8 +15,9 @@ mod value;
 mod wire;
 
 pub use about::{About, RuleInfo};
-pub use field::{Field, FieldId, FieldInfo};
+pub use field::{Field, FieldId, FieldInfo, PolicyInfo};
 pub use live::{Live, ServerLive, Within};
+pub use part::Part;
 pub use path::{Path, PathBuf};
 pub use rules::Invalid;
 pub use timing::Timing;
@@ -31,7 +33,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserializer, Serialize, Serializer};
 
 use crate::__private as private;
-use crate::merge::Track;
+use crate::merge::{Overlap, Track};
 
 /// A struct whose fields are shared by everyone in a room.
 ///
@@ -74,7 +76,7 @@ pub trait SharedState: Clone + Serialize + DeserializeOwned + Send + Sync + 'sta
     /// The field an update changes.
     fn field(update: &Self::Update) -> FieldId;
 
-    /// Checks the rules of the field that `touched` changed, on the state as it is now.
+    /// Checks the rules of what an update changed, on the state as it is now; `touched` is what takes it back.
     ///
     /// # Errors
     /// The first rule that does not hold.
@@ -116,9 +118,9 @@ pub trait SharedState: Clone + Serialize + DeserializeOwned + Send + Sync + 'sta
         self.apply(from.current(field));
     }
 
-    /// Whether `remote`, applied underneath `pending`, leaves what the app sees as it was.
-    fn hides(pending: &Self::Update, remote: &Self::Update) -> bool {
-        private::same_field::<Self>(pending, remote)
+    /// What `pending` means for `remote`, put underneath it.
+    fn overlap(pending: &Self::Update, remote: &Self::Update) -> Overlap {
+        private::overlap_of_sets::<Self>(pending, remote)
     }
 
     /// Folds `later` into `earlier` if the two in sequence equal one update; says whether it did.
@@ -136,7 +138,36 @@ pub trait SharedState: Clone + Serialize + DeserializeOwned + Send + Sync + 'sta
         Self::FIELDS[Self::field(update)].read_only
     }
 
-    /// Notes in `track` that `touched` was applied at `version`.
+    /// The update that takes `update` back for its author, who sees this state now; `inverse` would have taken it
+    /// back at once. `None` if others have overwritten it since.
+    fn take_back(&self, update: &Self::Update, inverse: &Self::Update) -> Option<Self::Update> {
+        private::take_back_set(self, update, inverse)
+    }
+
+    /// What an update that sets a whole field means, to somebody who sees this state, as updates of the field's
+    /// parts. `None`: it means what it says.
+    fn expand(&self, update: &Self::Update) -> Option<Vec<Self::Update>> {
+        let _ = update;
+        None
+    }
+
+    /// The update with what it refers to looked up: what the server stores and sends in its place. `None`: it
+    /// needs nothing.
+    fn settle(&self, track: &Track, update: &Self::Update) -> Option<Self::Update> {
+        let _ = (track, update);
+        None
+    }
+
+    /// Checks what an update demands of the state before it is applied.
+    ///
+    /// # Errors
+    /// What is wrong with the update itself.
+    fn admit(&self, update: &Self::Update) -> Result<(), Invalid> {
+        let _ = update;
+        Ok(())
+    }
+
+    /// Notes in `track` that an update was applied at `version`; `touched` is what takes it back.
     fn touch(track: &mut Track, touched: &Self::Update, version: u64) {
         track.part_mut(Self::field(touched), version).set_whole(version);
     }

@@ -76,6 +76,12 @@ impl PathBuf {
         }
     }
 
+    /// Whether nothing was pushed.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        !self.started
+    }
+
     /// The path as it is on the wire.
     #[must_use]
     pub fn as_str(&self) -> &str {

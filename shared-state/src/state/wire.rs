@@ -10,14 +10,14 @@ use crate::state::{Path, PathBuf, SharedState};
 
 /// One update in a JSON message, borrowed from the frame it came in. The value is kept as text and decoded
 /// once, by the type that knows it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WireUpdate<'a> {
     /// The path; see [`Path`].
     #[serde(borrow)]
     pub key: Cow<'a, str>,
     /// The operation's name; absent for a plain set.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub op: Option<Cow<'a, str>>,
     /// The operation's value.
     #[serde(borrow)]

@@ -8,7 +8,7 @@ use fastrand::Rng;
 
 use crate::authority::SessionId;
 use crate::protocol::{Frame, ServerMessage};
-use crate::replica::{Origin, Replica, ReplicaConfig, Transaction};
+use crate::replica::{Origin, Read, Replica, ReplicaConfig, Transaction};
 use crate::state::{FieldId, SharedState};
 use crate::testing::ledger::{Ledger, Written};
 use crate::testing::model::Model;
@@ -61,22 +61,82 @@ impl<S: SharedState> Client<S> {
 
     /// One random write.
     pub(super) fn write(&mut self, rng: &mut Rng, now: Duration) -> Result<(), String> {
-        match rng.u8(..10) {
+        match rng.u8(..11) {
             0..=5 => {
-                let Some(update) = sample_update::<S>(rng) else { return Ok(()) };
+                let Some(update) = sample_update(rng, self.replica.state()) else { return Ok(()) };
+                let updates = self.meant(vec![update.clone()]);
                 if let Ok(id) = self.replica.write(now, vec![update.clone()]) {
-                    self.ledger.wrote(id, Written { updates: vec![update], reads: Vec::new() })?;
+                    self.ledger.wrote(id, Written { updates, reads: Vec::new() })?;
+                    self.check_shown(&update)?;
                 }
             }
             6 | 7 => {
-                let updates: Vec<S::Update> =
-                    (0..rng.usize(..4)).filter_map(|_| sample_update::<S>(rng)).collect();
-                if let Ok(id) = self.replica.write(now, updates.clone()) {
-                    self.ledger.wrote(id, Written { updates, reads: Vec::new() })?;
+                let updates = self.sample_some(rng, 4);
+                let meant = self.meant(updates.clone());
+                if let Ok(id) = self.replica.write(now, updates) {
+                    self.ledger.wrote(id, Written { updates: meant, reads: Vec::new() })?;
                 }
             }
             8 => self.transact(rng, now)?,
+            9 => self.undo(rng.u8(..3) > 0, now)?,
             _ => self.replica.flush(now),
+        }
+        Ok(())
+    }
+
+    fn sample_some(&self, rng: &mut Rng, most: usize) -> Vec<S::Update> {
+        (0..rng.usize(..most)).filter_map(|_| sample_update(rng, self.replica.state())).collect()
+    }
+
+    /// The updates that will be sent for these: a whole list means what is different.
+    fn meant(&self, updates: Vec<S::Update>) -> Vec<S::Update> {
+        let mut state = self.replica.state().clone();
+        let mut meant = Vec::new();
+        for update in updates {
+            for part in state.expand(&update).unwrap_or_else(|| vec![update]) {
+                state.apply(part.clone());
+                meant.push(part);
+            }
+        }
+        meant
+    }
+
+    /// G4: a whole value that was set shows as it was set.
+    fn check_shown(&self, update: &S::Update) -> Result<(), String> {
+        let mut set = self.replica.state().clone();
+        if set.expand(update).is_some() {
+            set.apply(update.clone());
+            let differs = S::diff(self.replica.state(), &set);
+            if !differs.is_empty() {
+                return Err(format!("G4: {} set {update:?}, and {differs:?} is missing", self.name));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the events; the updates of the last that this client wrote.
+    fn follow(&mut self) -> Vec<S::Update> {
+        let mut last = Vec::new();
+        while let Some(event) = self.replica.poll_event() {
+            if let Origin::Missed(_) = event.origin {
+                self.mirror = self.replica.state().clone();
+            }
+            if event.origin == Origin::Local {
+                last.clone_from(&event.updates);
+            }
+            for update in event.updates {
+                self.mirror.apply(update);
+            }
+        }
+        last
+    }
+
+    fn undo(&mut self, undo: bool, now: Duration) -> Result<(), String> {
+        self.follow();
+        let again = if undo { self.replica.undo(now) } else { self.replica.redo(now) };
+        if let Ok(Some(id)) = again {
+            let updates = self.follow();
+            self.ledger.wrote(id, Written { updates, reads: Vec::new() })?;
         }
         Ok(())
     }
@@ -85,15 +145,17 @@ impl<S: SharedState> Client<S> {
         let seen = json(self.replica.state());
         let mut transaction = Transaction::new(self.replica.state());
         for _ in 0..1 + rng.usize(..2) {
-            if let Some(update) = sample_update::<S>(rng) {
+            if let Some(update) = sample_update(rng, self.replica.state()) {
                 transaction.write(update);
             }
         }
         let (updates, _) = transaction.into_parts();
+        let meant = self.meant(updates.clone());
         let reads: Vec<FieldId> = (0..1 + rng.usize(..2)).map(|_| rng.usize(..S::FIELDS.len())).collect();
-        if let Ok(id) = self.replica.write_if_unchanged(now, updates.clone(), reads.clone()) {
+        let read = reads.iter().map(|field| Read::field::<S>(*field)).collect();
+        if let Ok(id) = self.replica.write_if_unchanged(now, updates, read) {
             let reads = reads.into_iter().map(|field| (field, seen[S::FIELDS[field].name].clone())).collect();
-            self.ledger.wrote(id, Written { updates, reads })?;
+            self.ledger.wrote(id, Written { updates: meant, reads })?;
         }
         Ok(())
     }
@@ -125,14 +187,7 @@ impl<S: SharedState> Client<S> {
             // What a lost history answered cannot be held against the new one.
             self.ledger.answered(&self.name, id, answer, same_history.then_some(&*model))?;
         }
-        while let Some(event) = self.replica.poll_event() {
-            if let Origin::Missed(_) = event.origin {
-                self.mirror = self.replica.state().clone();
-            }
-            for update in event.updates {
-                self.mirror.apply(update);
-            }
-        }
+        self.follow();
         let behind = S::diff(&self.mirror, self.replica.state());
         if !behind.is_empty() {
             return Err(format!("G5: the events of {} leave out {behind:?}", self.name));

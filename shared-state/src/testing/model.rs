@@ -1,11 +1,13 @@
 //! The reference: what a room's state must be after each change, worked out from the log alone, as JSON, one
 //! change after another. It uses nothing of the replica, the authority or the policies.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::state::{Path, SharedState};
+use crate::state::{FieldInfo, Path, PolicyInfo, SharedState};
+use crate::testing::sample::key_text;
 
 /// One entry of the log as the model reads it.
 #[derive(Clone, Debug)]
@@ -56,22 +58,191 @@ impl Model {
     /// Applies one update to a JSON state.
     pub(super) fn apply<S: SharedState>(&mut self, state: &mut Value, update: &Value) -> Result<(), String> {
         let key = update["key"].as_str().ok_or("an update without a key")?;
-        let pointer = format!("/{key}");
-        let around = pointer.match_indices('/').skip(1).map(|(end, _)| &pointer[..end]);
-        if around.filter_map(|pointer| state.pointer(pointer)).any(Value::is_null) {
-            // A struct that is absent: there is nothing inside to change.
-            return Ok(());
-        }
-        let place = state.pointer_mut(&pointer).ok_or_else(|| format!("no place `{key}`"))?;
-        *place = match update.get("op").and_then(Value::as_str) {
-            None => update["value"].clone(),
-            Some("add") => {
-                let bounds = *self.bounds.entry(key.to_owned()).or_insert_with(|| bounds::<S>(key));
-                sum(place, &update["value"], bounds).ok_or_else(|| format!("cannot add at `{key}`"))?
-            }
-            Some(op) => return Err(format!("an operation the model does not know: {op}")),
+        let mut path = Path::new(key);
+        let segments: Vec<String> = std::iter::from_fn(|| path.next_segment()).map(Cow::into_owned).collect();
+        let mut bounds = || *self.bounds.entry(key.to_owned()).or_insert_with(|| bounds::<S>(key));
+        let mut op = Op {
+            name: update.get("op").and_then(Value::as_str),
+            value: &update["value"],
+            bounds: &mut bounds,
         };
-        Ok(())
+        in_struct(state, S::FIELDS, &segments, &mut op).map_err(|error| format!("`{key}`: {error}"))
+    }
+}
+
+/// An operation, and what the number it is done to can hold.
+struct Op<'a> {
+    name: Option<&'a str>,
+    value: &'a Value,
+    bounds: &'a mut dyn FnMut() -> Bounds,
+}
+
+fn in_struct(
+    state: &mut Value,
+    fields: &'static [FieldInfo],
+    path: &[String],
+    op: &mut Op<'_>,
+) -> Result<(), String> {
+    let (field, rest) = path.split_first().ok_or("no field")?;
+    let info = fields.iter().find(|info| info.name == field).ok_or("no such field")?;
+    let value = state.get_mut(field).ok_or("no value")?;
+    in_value(value, info.policy, info.about, rest, op)
+}
+
+fn in_value(
+    value: &mut Value,
+    policy: &str,
+    about: Option<&'static PolicyInfo>,
+    path: &[String],
+    op: &mut Op<'_>,
+) -> Result<(), String> {
+    match (policy, path, op.name) {
+        (_, [], None) => {
+            *value = op.value.clone();
+            normalize(value, policy, about);
+            Ok(())
+        }
+        ("counter", [], Some("add")) => {
+            let bounds = (op.bounds)();
+            *value = sum(value, op.value, bounds).ok_or("cannot add")?;
+            Ok(())
+        }
+        // A struct that is absent: there is nothing inside to change.
+        ("nested", [_, ..], _) if value.is_null() => Ok(()),
+        ("nested", [_, ..], _) => {
+            let fields = about.and_then(|about| about.fields).ok_or("a nested field without fields")?;
+            in_struct(value, fields(), path, op)
+        }
+        ("set", [], Some(name)) => {
+            let members = value.as_array_mut().ok_or("no set")?;
+            members.retain(|member| member != op.value);
+            if name == "insert" {
+                members.push(op.value.clone());
+            }
+            normalize(value, policy, about);
+            Ok(())
+        }
+        ("map", [key, rest @ ..], _) => in_map(value, about, key, rest, op),
+        ("list", _, _) => in_list(value, about, path, op),
+        _ => Err(format!("an operation the model does not know: {policy} {:?}", op.name)),
+    }
+}
+
+fn in_map(
+    map: &mut Value,
+    about: Option<&'static PolicyInfo>,
+    key: &str,
+    rest: &[String],
+    op: &mut Op<'_>,
+) -> Result<(), String> {
+    let map = map.as_object_mut().ok_or("no map")?;
+    let entries = about.and_then(|about| about.entries);
+    let policy = entries.map_or("", |entries| entries.name);
+    match (rest, op.name, map.get_mut(key)) {
+        ([], Some("delete"), _) => {
+            map.remove(key);
+        }
+        (_, _, Some(entry)) => in_value(entry, policy, entries, rest, op)?,
+        ([], None, None) => {
+            let mut entry = op.value.clone();
+            normalize(&mut entry, policy, entries);
+            map.insert(key.to_owned(), entry);
+        }
+        (_, _, None) => {
+            let start = match policy {
+                "counter" => match (op.bounds)() {
+                    Bounds::Integer(..) => Value::from(0),
+                    Bounds::Float => Value::from(0.0),
+                },
+                "map" => Value::Object(serde_json::Map::new()),
+                "list" | "set" => Value::Array(Vec::new()),
+                _ => return Ok(()),
+            };
+            let mut entry = start.clone();
+            in_value(&mut entry, policy, entries, rest, op)?;
+            if entry != start {
+                map.insert(key.to_owned(), entry);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn in_list(
+    list: &mut Value,
+    about: Option<&'static PolicyInfo>,
+    path: &[String],
+    op: &mut Op<'_>,
+) -> Result<(), String> {
+    let items = list.as_array_mut().ok_or("no list")?;
+    let field = about.and_then(|about| about.key).ok_or("a list without a key")?;
+    let entries = about.and_then(|about| about.entries);
+    let key_of = |item: &Value| key_text(&item[field]);
+    let place = |items: &[Value], value: &Value| match value.get("after").map(Value::as_str) {
+        None => items.len(),
+        Some(after) => items.iter().position(|item| Some(&*key_of(item)) == after).map_or(0, |at| at + 1),
+    };
+    let Some((key, rest)) = path.split_first() else {
+        let item = &op.value["item"];
+        if op.name == Some("insert") && !items.iter().any(|other| key_of(other) == key_of(item)) {
+            let at = place(items, op.value);
+            items.insert(at, item.clone());
+            let (policy, entries) = (entries.map_or("", |entries| entries.name), entries);
+            normalize(&mut items[at], policy, entries);
+        }
+        return Ok(());
+    };
+    let Some(at) = items.iter().position(|item| key_of(item) == *key) else { return Ok(()) };
+    match (rest, op.name) {
+        ([], Some("delete")) => {
+            items.remove(at);
+        }
+        ([], Some("move")) => {
+            let anchor = op.value.get("after").and_then(Value::as_str);
+            if anchor != Some(key) {
+                let item = items.remove(at);
+                let to = place(items, op.value);
+                items.insert(to, item);
+            }
+        }
+        _ => {
+            let before = items[at].clone();
+            in_value(&mut items[at], entries.map_or("", |entries| entries.name), entries, rest, op)?;
+            if key_of(&items[at]) != *key {
+                items[at] = before;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Puts the members of sets in one order, whatever the order they are written in.
+pub(super) fn normalize(value: &mut Value, policy: &str, about: Option<&'static PolicyInfo>) {
+    let inside = |entry: &mut Value| {
+        let entries = about.and_then(|about| about.entries);
+        normalize(entry, entries.map_or("", |entries| entries.name), entries);
+    };
+    match (policy, value) {
+        ("set", Value::Array(members)) => {
+            members.sort_by_key(Value::to_string);
+            members.dedup();
+        }
+        ("list", Value::Array(items)) => items.iter_mut().for_each(inside),
+        ("map", Value::Object(entries)) => entries.values_mut().for_each(inside),
+        ("nested", value) => {
+            let fields = about.and_then(|about| about.fields).map_or(&[][..], |fields| fields());
+            normalize_fields(value, fields);
+        }
+        _ => {}
+    }
+}
+
+/// As [`normalize`], for every field of a struct.
+pub(super) fn normalize_fields(state: &mut Value, fields: &'static [FieldInfo]) {
+    for info in fields {
+        if let Some(value) = state.get_mut(info.name) {
+            normalize(value, info.policy, info.about);
+        }
     }
 }
 

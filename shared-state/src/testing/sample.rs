@@ -6,23 +6,27 @@ use fastrand::Rng;
 use serde::de::{self, DeserializeSeed, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use crate::state::{FieldInfo, Path, PathBuf, SharedState};
+use serde_json::Value;
+
+use crate::state::{Path, PathBuf, PolicyInfo, SharedState};
 
 /// A deserializer that reads random values. Small numbers and short texts are likelier than large ones, but the
 /// bounds of every type come up.
 pub struct Sampler<'r> {
     rng: &'r mut Rng,
     depth: u32,
+    /// Texts that are drawn more often than others.
+    words: &'r [String],
 }
 
 impl<'r> Sampler<'r> {
     /// A sampler that draws from `rng`.
     pub fn new(rng: &'r mut Rng) -> Self {
-        Self { rng, depth: 0 }
+        Self { rng, depth: 0, words: &[] }
     }
 
     fn inner(&mut self) -> Sampler<'_> {
-        Sampler { rng: self.rng, depth: self.depth + 1 }
+        Sampler { rng: self.rng, depth: self.depth + 1, words: self.words }
     }
 
     fn len(&mut self) -> usize {
@@ -32,28 +36,95 @@ impl<'r> Sampler<'r> {
     fn text(&mut self) -> String {
         const PIECES: &[&str] =
             &["a", "B", "7", " ", "ü", "語", "😀", "\"", "\\", "/", "~", "\n", "<", "null", "__proto__"];
+        if !self.words.is_empty() && self.rng.u8(..4) > 0 {
+            return self.words[self.rng.usize(..self.words.len())].clone();
+        }
         let length = if self.rng.u8(..20) == 0 { 40 } else { self.rng.usize(..5) };
         (0..length).map(|_| PIECES[self.rng.usize(..PIECES.len())]).collect()
     }
 }
 
-/// A random update of `S`, or `None` where the value drawn is not one of the field's type.
-pub fn sample_update<S: SharedState>(rng: &mut Rng) -> Option<S::Update> {
-    let mut path = PathBuf::new();
-    let mut fields: &[FieldInfo] = S::FIELDS;
-    let op = loop {
-        if fields.is_empty() {
-            return None;
+/// A random update of `S` for somebody who sees `state`, or `None` where the value drawn is not one of the field's
+/// type. Entries that are there are meant more often than others.
+pub fn sample_update<S: SharedState>(rng: &mut Rng, state: &S) -> Option<S::Update> {
+    let state = super::server::json(state);
+    let info = &S::FIELDS[rng.usize(..S::FIELDS.len())];
+    let mut target = Target { path: PathBuf::new(), op: None, words: Vec::new() };
+    target.path.push(info.name);
+    aim(rng, info.policy, info.about, state.get(info.name), &mut target);
+    let Target { path, op, words } = target;
+    S::decode(Path::new(path.as_str()), op, Sampler { rng, depth: 0, words: &words }).ok()
+}
+
+/// Where an update goes.
+struct Target {
+    path: PathBuf,
+    op: Option<&'static str>,
+    /// The keys in sight.
+    words: Vec<String>,
+}
+
+/// Draws a place and an operation at a value, or further inside.
+fn aim(
+    rng: &mut Rng,
+    policy: &str,
+    about: Option<&'static PolicyInfo>,
+    value: Option<&Value>,
+    target: &mut Target,
+) {
+    match policy {
+        "counter" if rng.u8(..4) > 0 => target.op = Some("add"),
+        "nested" if rng.u8(..4) > 0 => {
+            let fields = about.and_then(|about| about.fields).map_or(&[][..], |fields| fields());
+            if !fields.is_empty() {
+                let info = &fields[rng.usize(..fields.len())];
+                target.path.push(info.name);
+                aim(rng, info.policy, info.about, value.and_then(|value| value.get(info.name)), target);
+            }
         }
-        let info = &fields[rng.usize(..fields.len())];
-        path.push(info.name);
-        match (info.policy, info.parts) {
-            ("counter", _) if rng.u8(..4) > 0 => break Some("add"),
-            (_, Some(parts)) if rng.u8(..4) > 0 => fields = parts(),
-            _ => break None,
+        "set" if rng.u8(..8) > 0 => {
+            target.op = Some(if rng.bool() { "insert" } else { "remove" });
         }
-    };
-    S::decode(Path::new(path.as_str()), op, Sampler::new(rng)).ok()
+        "list" | "map" if rng.u8(..8) > 0 => {
+            let inside = keys(about, value);
+            target.words = inside.iter().map(|(key, _)| key.clone()).collect();
+            let (key, entry) = match inside.is_empty() || rng.u8(..6) == 0 {
+                true => (rng.u8(..6).to_string(), None),
+                false => inside[rng.usize(..inside.len())].clone(),
+            };
+            let entries = about.and_then(|about| about.entries);
+            match rng.u8(..8) {
+                0..=2 if policy == "list" => return target.op = Some("insert"),
+                3 | 4 if policy == "list" => target.op = Some("move"),
+                5 => target.op = Some("delete"),
+                _ => {
+                    target.path.push(&key);
+                    return aim(rng, entries.map_or("", |entries| entries.name), entries, entry, target);
+                }
+            }
+            target.path.push(&key);
+        }
+        _ => {}
+    }
+}
+
+/// The entries of a list or a map by key.
+fn keys<'v>(about: Option<&PolicyInfo>, value: Option<&'v Value>) -> Vec<(String, Option<&'v Value>)> {
+    match value {
+        Some(Value::Array(items)) => {
+            let key = about.and_then(|about| about.key).unwrap_or_default();
+            items.iter().map(|item| (key_text(&item[key]), Some(item))).collect()
+        }
+        Some(Value::Object(entries)) => {
+            entries.iter().map(|(key, entry)| (key.clone(), Some(entry))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The text of a key that is a string or a number.
+pub(super) fn key_text(key: &Value) -> String {
+    key.as_str().map_or_else(|| key.to_string(), str::to_owned)
 }
 
 /// Why a type could not be sampled.

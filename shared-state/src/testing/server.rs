@@ -75,7 +75,9 @@ pub(super) fn json<S: SharedState>(state: &S) -> serde_json::Value {
     use crate::authority::RoomState as _;
     let mut text = String::new();
     Typed::new(state.clone()).write_data(&mut text);
-    serde_json::from_str(&text).unwrap_or_default()
+    let mut state = serde_json::from_str(&text).unwrap_or_default();
+    crate::testing::model::normalize_fields(&mut state, S::FIELDS);
+    state
 }
 
 impl<S: SharedState> Server<S> {
@@ -141,6 +143,12 @@ impl<S: SharedState> Server<S> {
         {
             self.authority.drained(session);
         }
+    }
+
+    /// The state at the head.
+    pub(super) fn state(&self) -> S {
+        let state = self.authority.state().as_any().downcast_ref::<Typed<S>>();
+        state.map_or_else(|| self.initial.clone(), |state| state.get().clone())
     }
 
     /// The server's own program writes.

@@ -211,7 +211,7 @@ impl<S: SharedState> World<S> {
                 }
             }
             953..=964 => {
-                if let Some(update) = sample_update::<S>(&mut self.rng) {
+                if let Some(update) = sample_update(&mut self.rng, &self.server.state()) {
                     self.server.write(&update);
                 }
             }
@@ -318,7 +318,7 @@ impl<S: SharedState> World<S> {
 
     /// Somebody joins and sends a change that no honest client would.
     fn hostile(&mut self) -> Result<(), String> {
-        let update = match sample_update::<S>(&mut self.rng) {
+        let update = match sample_update(&mut self.rng, &self.server.state()) {
             Some(update) if self.rng.bool() => {
                 encode_update::<S>(&update).map(|encoded| encoded.as_str().to_owned()).unwrap_or_default()
             }

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 use shared_state::SharedState;
-use shared_state::state::Live;
+use shared_state::state::{Invalid, Live};
 
 /// Inside.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, SharedState)]
@@ -51,13 +51,13 @@ struct NoLive;
 
 impl Live<Document<u8>> for NoLive {
     type Receipt = ();
-    type Error = std::fmt::Error;
+    type Error = Invalid;
 
     fn read<R>(&self, look: impl FnOnce(&Document<u8>) -> R) -> R {
         look(&Document::default())
     }
 
-    fn write(&self, _: DocumentUpdate<u8>) -> Result<(), std::fmt::Error> {
+    fn write_with(&self, _: impl FnOnce(&Document<u8>) -> Vec<DocumentUpdate<u8>>) -> Result<(), Invalid> {
         Ok(())
     }
 }

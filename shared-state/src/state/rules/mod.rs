@@ -91,6 +91,7 @@ macro_rules! length_is_len {
 length_is_len! {
     [T] [T];
     [T] Vec<T>;
+    [T] crate::List<T>;
     [T, const N: usize] [T; N];
     [T] std::collections::VecDeque<T>;
     [K, V] BTreeMap<K, V>;

@@ -1,0 +1,46 @@
+//! A type for each `list(key = ..)`, which knows where an item has its key.
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+
+use crate::model::{Field, ListKey, Model};
+
+fn all(model: &Model) -> impl Iterator<Item = (&Field, &ListKey)> {
+    model.fields.iter().flat_map(|field| field.list_keys.iter().map(move |key| (field, key)))
+}
+
+/// The types; they stand beside the struct, as the field's policy names them.
+pub(super) fn items(model: &Model) -> TokenStream {
+    let vis = &model.vis;
+    let items = all(model).map(|(_, ListKey { ident, .. })| {
+        quote! {
+            #[doc(hidden)]
+            #[allow(dead_code)]
+            #vis struct #ident<D>(::core::marker::PhantomData<fn() -> D>);
+        }
+    });
+    items.collect()
+}
+
+pub(super) fn implementations(model: &Model) -> TokenStream {
+    let Model { this, generics, .. } = model;
+    let (params, clause) = (generics.declared(TokenStream::new(), TokenStream::new()), &generics.on_impls);
+    let keys = all(model).map(|(field, ListKey { ident, item, field: key })| {
+        let name = quote::ToTokens::to_token_stream(&syn::ext::IdentExt::unraw(key)).to_string();
+        let text = quote_spanned!(key.span()=> __merge::key_text(&__item.#key, __look));
+        let item = crate::model::at(field.span, item);
+        quote! {
+            #[automatically_derived]
+            impl #params __merge::KeyOf<#item> for #ident<#this> #clause {
+                const NAME: &'static ::core::primitive::str = #name;
+                fn with_key<__R>(
+                    __item: &#item,
+                    __look: impl ::core::ops::FnOnce(&::core::primitive::str) -> __R,
+                ) -> ::core::option::Option<__R> {
+                    #text
+                }
+            }
+        }
+    });
+    keys.collect()
+}

@@ -1,0 +1,116 @@
+//! The merge policies as attributes: `counter`, `nested`, `set`, `map`, `map(counter)`, `list(key = id, nested)`.
+
+use syn::meta::ParseNestedMeta;
+use syn::{Error, Ident, Result, Token, Type, token};
+
+use super::value;
+
+/// The policies that are attributes of a field, and inside `list(..)` and `map(..)` say how the entries combine.
+pub(super) const POLICIES: [&str; 6] = ["counter", "nested", "list", "map", "set", "merge"];
+
+/// A merge policy as it was written.
+pub(crate) enum PolicyExpr {
+    Counter,
+    Nested,
+    Set,
+    /// The entries' own policy.
+    Map(Option<Box<PolicyExpr>>),
+    /// The field of an item that is its key, and the items' own policy.
+    List(Ident, Option<Box<PolicyExpr>>),
+    /// A type of the user's.
+    Own(Type),
+}
+
+impl PolicyExpr {
+    /// Reads the rest of an attribute whose name, one of [`POLICIES`], was read.
+    pub(super) fn parse(meta: &ParseNestedMeta<'_>, name: &Ident) -> Result<Self> {
+        Ok(match name.to_string().as_str() {
+            "counter" => {
+                value::flag(meta, name)?;
+                Self::Counter
+            }
+            "nested" => {
+                value::flag(meta, name)?;
+                Self::Nested
+            }
+            "set" => {
+                value::flag(meta, name)?;
+                Self::Set
+            }
+            "map" => Self::map(meta)?,
+            "list" => Self::list(meta)?,
+            _ => {
+                if !meta.input.peek(Token![=]) || meta.input.peek2(syn::Lit) {
+                    value::path(meta, "merge = MyPolicy")?;
+                }
+                Self::Own(meta.value()?.parse()?)
+            }
+        })
+    }
+
+    fn map(meta: &ParseNestedMeta<'_>) -> Result<Self> {
+        let example = "map, or map(nested), map(counter), .. if the entries have a policy of their own";
+        let mut entries = None;
+        if meta.input.peek(Token![=]) {
+            value::skip(meta.input)?;
+            return Err(meta.error(format_args!("`map` takes no value: write `{example}`")));
+        }
+        if meta.input.peek(token::Paren) {
+            meta.parse_nested_meta(|meta| entry(&meta, &mut entries, &[]).map(drop))?;
+        }
+        Ok(Self::Map(entries))
+    }
+
+    fn list(meta: &ParseNestedMeta<'_>) -> Result<Self> {
+        let example = "list(key = id)";
+        if !meta.input.peek(token::Paren) {
+            value::skip(meta.input)?;
+            return Err(meta.error(format_args!(
+                "a `list` needs the field of an item that tells it from the others: write `{example}`"
+            )));
+        }
+        let (mut key, mut items) = (None::<Ident>, None);
+        meta.parse_nested_meta(|meta| {
+            if !entry(&meta, &mut items, &["key"])? {
+                let field = value::path(&meta, "key = id")?;
+                let field = field.get_ident().cloned().ok_or_else(|| {
+                    Error::new_spanned(&field, "expected the name of a field of the item: write `key = id`")
+                })?;
+                if key.replace(field).is_some() {
+                    return Err(meta.error("`key` is given twice: remove one of the two"));
+                }
+            }
+            Ok(())
+        })?;
+        match key {
+            Some(key) => Ok(Self::List(key, items)),
+            None => Err(meta.error(format_args!(
+                "a `list` needs the field of an item that tells it from the others: write `{example}`"
+            ))),
+        }
+    }
+}
+
+/// Reads one item inside `list(..)` or `map(..)`: a policy; `false` if it is one of `others`, still to be read.
+fn entry(meta: &ParseNestedMeta<'_>, found: &mut Option<Box<PolicyExpr>>, others: &[&str]) -> Result<bool> {
+    let name = meta.path.get_ident().cloned();
+    let Some(name) = name else {
+        return Err(Error::new_spanned(&meta.path, "expected a single name here, found a path"));
+    };
+    if others.iter().any(|other| name == other) {
+        return Ok(false);
+    }
+    if !POLICIES.iter().any(|policy| name == policy) {
+        value::skip(meta.input)?;
+        let known: Vec<_> = others.iter().chain(&POLICIES).copied().collect();
+        return Err(super::shared::unknown(&name, "word here", &known));
+    }
+    let policy = PolicyExpr::parse(meta, &name)?;
+    if found.replace(Box::new(policy)).is_some() {
+        return Err(Error::new_spanned(
+            &name,
+            format_args!("the entries have a policy already: keep it, or `{name}`"),
+        ));
+    }
+    Ok(true)
+}
