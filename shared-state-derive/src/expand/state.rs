@@ -95,10 +95,9 @@ fn changing(model: &Model) -> TokenStream {
 fn meaning(model: &Model) -> TokenStream {
     let none = quote!(_ => ::core::option::Option::None,);
     let expand = each_in_parts(model, |field| {
-        let (Here { update, ident, variant, .. }, policy) = (&field.here, field.policy("expand"));
+        let (Here { update, ident, variant, .. }, policy) = (&field.here, field.policy("__expand"));
         quote_spanned! {field.span=>
-            #update::#variant(__op) => #policy(&self.#ident, __op)
-                .map(|__ops| __ops.into_iter().map(#update::#variant).collect()),
+            #update::#variant(__op) => #policy(&self.#ident, __op, #update::#variant),
         }
     });
     let expand = written(expand.collect(), |arms| {

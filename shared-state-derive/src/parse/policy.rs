@@ -18,7 +18,7 @@ pub(crate) enum PolicyExpr {
     /// The field of an item that is its key, and the items' own policy.
     List(Ident, Option<Box<PolicyExpr>>),
     /// A type of the user's.
-    Own(Type),
+    Own(Box<Type>),
 }
 
 impl PolicyExpr {

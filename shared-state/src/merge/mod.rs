@@ -215,6 +215,11 @@ pub trait MergePolicy<T>: Sized + 'static {
     }
 
     #[doc(hidden)]
+    fn __expand<U>(value: &T, op: &Self::Op, make: fn(Self::Op) -> U) -> Option<Vec<U>> {
+        Self::expand(value, op).map(|ops| ops.into_iter().map(make).collect())
+    }
+
+    #[doc(hidden)]
     fn __delta<U>(value: &T, track: &Track, since: u64, out: &mut Vec<U>, make: fn(Self::Op) -> U) {
         Self::delta(value, track, since, &mut |op| out.push(make(op)));
     }
