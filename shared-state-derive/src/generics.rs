@@ -18,6 +18,8 @@ pub(crate) struct Generics {
     pub(crate) on_items: TokenStream,
     /// What must hold for the struct to be a shared state: `where ..`, or nothing.
     pub(crate) on_impls: TokenStream,
+    /// What must hold for values of the parameters' types to be shared: `where ..`, or nothing.
+    pub(crate) on_values: TokenStream,
 }
 
 impl Generics {
@@ -84,6 +86,7 @@ impl Generics {
                 false => clause(quote!(#(#own,)* #(#of_fields)*)),
             },
             on_impls: clause(all),
+            on_values: clause(quote!(#(#own,)* #(#types: #krate::state::Value,)*)),
         }
     }
 

@@ -115,6 +115,8 @@ pub(crate) enum Policy {
 /// A type that knows where the items of a list have their key.
 pub(crate) struct ListKey {
     pub(crate) ident: Ident,
+    /// Whether the type has the struct as its parameter, because the items' type mentions the struct's parameters.
+    pub(crate) is_generic: bool,
     /// The items' type.
     pub(crate) item: TokenStream,
     /// The field that is the key.
@@ -160,7 +162,16 @@ impl Model {
         let fields: Vec<_> = shared
             .enumerate()
             .map(|(index, field)| {
-                Field::new(index, field, &name, &this, &update, &krate, serde.rename_all.as_deref())
+                Field::new(
+                    index,
+                    field,
+                    &name,
+                    &generics,
+                    &this,
+                    &update,
+                    &krate,
+                    serde.rename_all.as_deref(),
+                )
             })
             .collect();
         let accessors = fields.iter().flat_map(|field| [&field.ident, &field.setter, &field.adder]);
@@ -206,6 +217,7 @@ impl Field {
         index: usize,
         field: InputField,
         name: &Ident,
+        generics: &syn::Generics,
         owner: &TokenStream,
         update: &Ident,
         krate: &TokenStream,
@@ -235,8 +247,13 @@ impl Field {
             serialize: serde.serialize,
             deserialize: serde.deserialize,
         });
-        let mut types =
-            PolicyTypes { krate, owner, name: format!("{name}{variant}Key"), list_keys: Vec::new() };
+        let mut types = PolicyTypes {
+            krate,
+            owner,
+            name: format!("{name}{variant}Key"),
+            is_generic: generics::mentions(&ty, &|ident| generics::names(generics).any(|name| name == ident)),
+            list_keys: Vec::new(),
+        };
         let plain_type = without_self(ty.to_token_stream(), owner);
         let given = attrs.policies.into_iter().next().map(|given| given.value);
         let nest = match &given {
@@ -323,6 +340,7 @@ struct PolicyTypes<'a> {
     owner: &'a TokenStream,
     /// The name of the type that knows a list's key.
     name: String,
+    is_generic: bool,
     list_keys: Vec<ListKey>,
 }
 
@@ -346,8 +364,10 @@ impl PolicyTypes<'_> {
                     0 => Ident::new(&self.name, field.span()),
                     more => format_ident!("{}{more}", self.name, span = field.span()),
                 };
-                self.list_keys.push(ListKey { ident: ident.clone(), item, field: field.clone() });
-                quote!(#krate::merge::ListOf<#ident<#owner>, #items>)
+                let key = if self.is_generic { quote!(#ident<#owner>) } else { quote!(#ident) };
+                let is_generic = self.is_generic;
+                self.list_keys.push(ListKey { ident, is_generic, item, field: field.clone() });
+                quote!(#krate::merge::ListOf<#key, #items>)
             }
         }
     }

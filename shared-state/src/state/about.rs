@@ -3,6 +3,7 @@
 //! Everything is known to the compiler and costs nothing until it is asked for. `Display` is for people,
 //! `Serialize` for programs.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::ser::{SerializeMap, SerializeSeq};
@@ -72,6 +73,11 @@ impl fmt::Display for About {
     }
 }
 
+/// A field's policy as its attribute spells it.
+fn policy(field: &FieldInfo) -> Cow<'static, str> {
+    field.about.map_or(Cow::Borrowed(field.policy), |about| Cow::Owned(about.to_string()))
+}
+
 fn lines(f: &mut fmt::Formatter<'_>, fields: &[FieldInfo], depth: usize) -> fmt::Result {
     for field in fields {
         write!(
@@ -80,7 +86,7 @@ fn lines(f: &mut fmt::Formatter<'_>, fields: &[FieldInfo], depth: usize) -> fmt:
             "",
             field.name,
             field.type_name,
-            field.policy,
+            policy(field),
             indent = depth * 2
         )?;
         if field.read_only {
@@ -172,7 +178,7 @@ impl Serialize for One {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("name", field.name)?;
         map.serialize_entry("type", field.type_name)?;
-        map.serialize_entry("policy", field.policy)?;
+        map.serialize_entry("policy", &policy(field))?;
         if field.read_only {
             map.serialize_entry("read_only", &true)?;
         }
