@@ -24,7 +24,7 @@ const ON_FIELD: [&str; 13] = [
     "rename",
 ];
 const ON_STRUCT: [&str; 4] = ["validate", "version", "migrate", "crate"];
-const RULES: [&str; 5] = ["length", "range", "pattern", "custom", "inner"];
+const RULES: [&str; 8] = ["length", "range", "pattern", "email", "url", "custom", "inner", "dive"];
 const UNITS: [&str; 3] = ["chars", "bytes", "items"];
 const NOT_YET: [&str; 1] = ["text"];
 const ROLES: [&str; 2] = ["read", "write"];
@@ -224,23 +224,12 @@ fn rule(cx: &Ctxt, meta: &ParseNestedMeta<'_>, name: &Ident) -> Result<Rule> {
             })?;
             Ok(Rule::Inner { name: name.clone(), rules })
         }
-        other => {
+        "email" => value::flag(meta, name).map(|()| Rule::Email { name: name.clone() }),
+        "url" => value::flag(meta, name).map(|()| Rule::Url { name: name.clone() }),
+        "dive" => value::flag(meta, name).map(|()| Rule::Dive { name: name.clone() }),
+        _ => {
             value::skip(meta.input)?;
-            Err(match other {
-                "email" | "url" => Error::new_spanned(
-                    name,
-                    format_args!(
-                        "there is no rule `{other}`, since what is valid is yours to say: write `pattern(\"..\")`, or \
-                         `custom = path` with a function that asks the crate of your choice"
-                    ),
-                ),
-                "dive" => Error::new_spanned(
-                    name,
-                    "there is no rule `dive`: a `nested` field's own rules are always checked, and `inner(..)` has \
-                     rules for the items of a collection",
-                ),
-                _ => unknown(name, "rule", &RULES),
-            })
+            Err(unknown(name, "rule", &RULES))
         }
     }
 }
