@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use shared_state::SharedState;
-use shared_state::authority::Author;
+use shared_state::state::Author;
 
 /// A game for two, and for as many as want to watch.
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]

@@ -1,14 +1,14 @@
 //! The rules of tic-tac-toe, as the server asks them about a change.
 
-use shared_state::authority::Author;
+use shared_state::state::Author;
 use shared_state_examples::tictactoe::{Action, Game, Illegal, Mark, Move, Player, rules};
 
-/// The author of all changes here, by their public name.
-const AUTHOR: Author = Author::Server;
+/// The public name of the author of all changes here.
+const AUTHOR: &str = "ann";
 
 fn seated() -> Game {
     let mut game = Game::default();
-    for (mark, id) in [(Mark::X, AUTHOR.name()), (Mark::O, "other")] {
+    for (mark, id) in [(Mark::X, AUTHOR), (Mark::O, "other")] {
         game.follow(&Action::Sit(mark, Player { id: id.to_owned(), name: id.to_owned() }));
     }
     game
@@ -17,7 +17,7 @@ fn seated() -> Game {
 fn verdict(before: &Game, change: impl FnOnce(&mut Game)) -> Result<(), Illegal> {
     let mut after = before.clone();
     change(&mut after);
-    rules(before, &after, &AUTHOR)
+    rules(before, &after, &Author::new(AUTHOR))
 }
 
 fn x(cell: u8) -> Action {
@@ -56,7 +56,7 @@ fn seats_and_turns_are_their_owners() {
     let empty = Game::default();
     let somebody = |id: &str, name: &str| Player { id: id.to_owned(), name: name.to_owned() };
     let sit = |player| verdict(&empty, |game| game.follow(&Action::Sit(Mark::X, player)));
-    assert_eq!(sit(somebody(AUTHOR.name(), "ann")), Ok(()));
+    assert_eq!(sit(somebody(AUTHOR, "ann")), Ok(()));
     assert_eq!(sit(somebody("other", "ann")), Err(Illegal::NotYours(Mark::X)), "for somebody else");
-    assert_eq!(sit(somebody(AUTHOR.name(), "")), Err(Illegal::Name));
+    assert_eq!(sit(somebody(AUTHOR, "")), Err(Illegal::Name));
 }

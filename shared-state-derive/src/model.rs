@@ -26,6 +26,8 @@ pub(crate) struct Model {
     pub(crate) krate: TokenStream,
     /// The rule over the whole state.
     pub(crate) rule: Option<TokenStream>,
+    /// The rule over clients' changes.
+    pub(crate) change_rule: Option<TokenStream>,
     /// The version, if it is not the first, and the function that migrates older rooms to it.
     pub(crate) migration: Option<(u32, TokenStream)>,
     /// The shared fields, in order.
@@ -160,22 +162,18 @@ impl Model {
         let krate = attrs.krate.map_or_else(|| quote!(::shared_state), Path::into_token_stream);
         let this = this(&ident, &generics);
         let update = format_ident!("{}Update", name, span = ident.span());
+        let rename_all = serde.rename_all.as_deref();
+        let owner = Owner {
+            name: &name,
+            this: &this,
+            update: &update,
+            generics: &generics,
+            krate: &krate,
+            rename_all,
+        };
         let shared = fields.into_iter().filter(InputField::is_shared);
-        let fields: Vec<_> = shared
-            .enumerate()
-            .map(|(index, field)| {
-                Field::new(
-                    index,
-                    field,
-                    &name,
-                    &generics,
-                    &this,
-                    &update,
-                    &krate,
-                    serde.rename_all.as_deref(),
-                )
-            })
-            .collect();
+        let fields: Vec<_> =
+            shared.enumerate().map(|(index, field)| Field::new(index, field, &owner)).collect();
         let accessors = fields.iter().flat_map(|field| [&field.ident, &field.setter, &field.adder]);
         Self {
             accessors: accessors.cloned().collect(),
@@ -187,6 +185,7 @@ impl Model {
                 false => format_ident!("Shared{}", name, span = ident.span()),
             },
             rule: attrs.rule.map(|rule| without_self(rule.into_token_stream(), &this)),
+            change_rule: attrs.change_rule.map(|rule| without_self(rule.into_token_stream(), &this)),
             migration: attrs.version.zip(attrs.migrate).map(|(version, migrate)| {
                 (version.value, without_self(migrate.value.into_token_stream(), &this))
             }),
@@ -207,6 +206,16 @@ impl InputField {
     }
 }
 
+/// What a field has to know of its struct.
+struct Owner<'a> {
+    name: &'a Ident,
+    this: &'a TokenStream,
+    update: &'a Ident,
+    generics: &'a syn::Generics,
+    krate: &'a TokenStream,
+    rename_all: Option<&'a str>,
+}
+
 impl Field {
     /// Whether the field is set as a whole: its operation is its new value.
     pub(crate) const fn is_plain(&self) -> bool {
@@ -218,16 +227,8 @@ impl Field {
         matches!(self.policy, Policy::Nested | Policy::Optional | Policy::Own | Policy::Entries)
     }
 
-    fn new(
-        index: usize,
-        field: InputField,
-        name: &Ident,
-        generics: &syn::Generics,
-        owner: &TokenStream,
-        update: &Ident,
-        krate: &TokenStream,
-        rename_all: Option<&str>,
-    ) -> Self {
+    fn new(index: usize, field: InputField, owner: &Owner<'_>) -> Self {
+        let Owner { name, this: owner, update, generics, krate, rename_all } = *owner;
         let InputField { ident, ty, docs, attrs, serde } = field;
         let plain = ident.unraw().to_string();
         let (wire, wire_at) = match serde.rename {

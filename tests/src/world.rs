@@ -233,7 +233,7 @@ impl<S: SharedState> World<S> {
     /// # Panics
     /// If somebody is sent what does not fit.
     pub fn settle(&mut self) {
-        while self.users.clone().iter().fold(false, |any, user| self.exchange(user) || any) {}
+        while self.users.clone().iter().filter(|user| self.exchange(user)).count() > 0 {}
         for user in self.users.iter().filter(|user| user.0.borrow().online) {
             assert!(S::diff(&user.state(), &self.state()).is_empty(), "somebody sees another state");
         }

@@ -21,6 +21,7 @@ pub(super) fn implementation(model: &Model) -> TokenStream {
         changing(model),
         meaning(model),
         checking(model),
+        checking_changes(model).unwrap_or_default(),
         indexed(model),
         comparing(model),
         tracking(model),
@@ -204,19 +205,7 @@ fn checking(model: &Model) -> TokenStream {
             quote!(::#args)
         }
     };
-    let own = rule.is_some();
-    let inner = each_nested(model, |field| {
-        // A struct inside itself has no rule beyond its own.
-        if mentions(&field.here.inner, &|ident| *ident == model.ident) {
-            return TokenStream::new();
-        }
-        let nested = field.nested("HAS_RULE");
-        quote_spanned!(field.span=> || #nested)
-    });
-    let in_field = |field: &Field| {
-        let wire = &field.wire;
-        quote_spanned!(field.span=> .map_err(|__invalid| __invalid.in_field(#wire)))
-    };
+    let has_rule = self::has_rule(model, rule.is_some(), "HAS_RULE");
     let rules = |field: &Field| {
         let Field { checker, .. } = field;
         let Here { ident, .. } = &field.here;
@@ -262,7 +251,7 @@ fn checking(model: &Model) -> TokenStream {
         quote_spanned!(field.span=> #rules #inner)
     });
     quote! {
-        const HAS_RULE: ::core::primitive::bool = #own #(#inner)*;
+        const HAS_RULE: ::core::primitive::bool = #has_rule;
         fn check(&self, __touched: &Self::Update) -> ::core::result::Result<(), __state::Invalid> {
             match __touched { #arms }
         }
@@ -277,6 +266,55 @@ fn checking(model: &Model) -> TokenStream {
             ::core::result::Result::Ok(())
         }
     }
+}
+
+/// `HAS_CHANGE_RULE`, `check_change`.
+fn checking_changes(model: &Model) -> Option<TokenStream> {
+    let rule = &model.change_rule;
+    if rule.is_none() && model.fields.iter().all(|field| field.nest.is_none()) {
+        return None;
+    }
+    let has_rule = has_rule(model, rule.is_some(), "HAS_CHANGE_RULE");
+    let rule = rule.as_ref().map(|rule| {
+        let at = proc_macro2::Span::call_site().located_at(syn::spanned::Spanned::span(rule));
+        quote_spanned!(at=> __state::rules::change(#rule, __before, self, __author)?;)
+    });
+    let inner = each_nested(model, |field| {
+        let Here { ident, .. } = &field.here;
+        let (policy, in_field) = (field.policy("check_change"), in_field(field));
+        quote_spanned!(field.span=> #policy(&__before.#ident, &self.#ident, __author)#in_field?;)
+    });
+    Some(quote! {
+        const HAS_CHANGE_RULE: ::core::primitive::bool = #has_rule;
+        fn check_change(
+            &self,
+            __before: &Self,
+            __author: &__state::Author,
+        ) -> ::core::result::Result<(), __state::Invalid> {
+            #(#inner)*
+            #rule
+            ::core::result::Result::Ok(())
+        }
+    })
+}
+
+/// Whether there is a rule, here or in a nested struct, whose constant says so.
+fn has_rule(model: &Model, own: bool, constant: &str) -> TokenStream {
+    let inner = each_nested(model, |field| {
+        // A struct inside itself has no rule beyond its own.
+        if mentions(&field.here.inner, &|ident| *ident == model.ident) {
+            return TokenStream::new();
+        }
+        let nested = field.nested(constant);
+        quote_spanned!(field.span=> || #nested)
+    });
+    quote!(#own #(#inner)*)
+}
+
+/// What says of an `Invalid` that it is in the field.
+fn in_field(field: &Field) -> TokenStream {
+    let wire = &field.wire;
+    quote_spanned!(field.span=> .map_err(|__invalid| __invalid.in_field(#wire)))
 }
 
 /// `field`, `field_named`, `current`, `copy_field`, `encode_field`: what goes by a field's index.

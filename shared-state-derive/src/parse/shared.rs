@@ -23,7 +23,7 @@ const ON_FIELD: [&str; 13] = [
     "validate",
     "rename",
 ];
-const ON_STRUCT: [&str; 4] = ["validate", "version", "migrate", "crate"];
+const ON_STRUCT: [&str; 5] = ["validate", "validate_change", "version", "migrate", "crate"];
 const RULES: [&str; 8] = ["length", "range", "pattern", "email", "url", "custom", "inner", "dive"];
 const UNITS: [&str; 3] = ["chars", "bytes", "items"];
 const NOT_YET: [&str; 1] = ["text"];
@@ -40,6 +40,7 @@ pub(crate) struct Given<T> {
 #[derive(Default)]
 pub(crate) struct StructAttrs {
     pub(crate) rule: Option<Path>,
+    pub(crate) change_rule: Option<Path>,
     pub(crate) version: Option<Given<u32>>,
     pub(crate) migrate: Option<Given<Path>>,
     pub(crate) krate: Option<Path>,
@@ -73,6 +74,9 @@ pub(super) fn container(cx: &Ctxt, attrs: &[Attribute]) -> StructAttrs {
                 ));
             }
             "validate" => found.rule = Some(value::path(meta, "validate = Self::check")?),
+            "validate_change" => {
+                found.change_rule = Some(value::path(meta, "validate_change = Self::check_change")?);
+            }
             "version" => {
                 found.version = Some(Given { name: name.clone(), value: value::version(meta)? });
             }
@@ -165,7 +169,7 @@ fn one(cx: &Ctxt, found: &mut FieldAttrs, meta: &ParseNestedMeta<'_>, name: &Ide
                         if other == "alias" { " = \"..\"" } else { "" }
                     ),
                 )
-            } else if ["crate", "version", "migrate"].contains(&other) {
+            } else if ["validate_change", "crate", "version", "migrate"].contains(&other) {
                 Error::new_spanned(
                     name,
                     format_args!("`{other}` belongs on the struct: move it above `struct`"),

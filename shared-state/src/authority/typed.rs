@@ -9,13 +9,13 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use crate::authority::kept::{self, Kept, Staged};
-use crate::authority::{Author, RoomState, Writer};
+use crate::authority::{self, RoomState, Writer};
 use crate::merge::{StoredTrack, Track};
 use crate::protocol::{Code, Declaration, Reject, Violation, push_string};
 use crate::state::schema::{Differences, join};
 use crate::state::{
-    FieldSchema, Known, Path, Schema, SharedState, UpdateError, UpdateErrorKind, WireUpdate, decode_update,
-    encode_update, fit,
+    Author, FieldSchema, Known, Path, Schema, SharedState, UpdateError, UpdateErrorKind, WireUpdate,
+    decode_update, encode_update, fit,
 };
 
 /// What a client's change must satisfy besides the state's own rules: the state before, the state after, the
@@ -149,7 +149,7 @@ impl<S: SharedState> Typed<S> {
         inverses: &mut Vec<S::Update>,
     ) -> Result<Option<String>, Reject> {
         // The hook sets whole fields, and means what is different.
-        let expands = matches!(by, Writer::Client(Author::Hook { .. }));
+        let expands = matches!(by, Writer::Client(authority::Author::Hook { .. }));
         let mut settled: Option<Vec<String>> = None;
         // What was read as JSON is written as JSON.
         let as_they_came = |at: usize| wire[..at].iter().flat_map(serde_json::to_string).collect();
@@ -237,8 +237,10 @@ impl<S: SharedState> RoomState for Typed<S> {
             let field = S::FIELDS[S::field(update)].name;
             return Err(Reject::new(Code::ReadOnly, "only the server writes this field").in_field(field));
         }
-        let ruled = match (by, &self.rules) {
-            (Writer::Client(author), Some(rules)) => Some((rules.clone(), author, self.state.clone())),
+        let ruled = match by {
+            Writer::Client(author) if S::HAS_CHANGE_RULE || self.rules.is_some() => {
+                Some((Author::new(author.name()), self.state.clone()))
+            }
             _ => None,
         };
         let mut inverses = Vec::with_capacity(decoded.len());
@@ -247,8 +249,12 @@ impl<S: SharedState> RoomState for Typed<S> {
             if S::HAS_RULE {
                 self.state.check_rule()?;
             }
-            if let Some((rules, author, before)) = ruled {
-                rules(&before, &self.state, author).map_err(|message| Reject::new(Code::Invalid, message))?;
+            if let Some((author, before)) = ruled {
+                self.state.check_change(&before, &author)?;
+                if let Some(rules) = &self.rules {
+                    rules(&before, &self.state, &author)
+                        .map_err(|message| Reject::new(Code::Invalid, message))?;
+                }
             }
             Ok(settled)
         });

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use serde::{Deserializer, Serializer};
 
 use crate::merge::{MergePolicy, Overlap, Track};
-use crate::state::{Invalid, Path, PathBuf, PolicyInfo, Timing, UpdateError};
+use crate::state::{Author, Invalid, Path, PathBuf, PolicyInfo, Timing, UpdateError};
 
 /// The policy of a `Box<T>` whose `T` has the policy `P`: the same operations, the same on the wire.
 pub struct Boxed<P>(PhantomData<fn() -> P>);
@@ -70,6 +70,10 @@ impl<T: 'static, P: MergePolicy<T>> MergePolicy<Box<T>> for Boxed<P> {
 
     fn check_rule(value: &Box<T>) -> Result<(), Invalid> {
         P::check_rule(value)
+    }
+
+    fn check_change(before: &Box<T>, after: &Box<T>, author: &Author) -> Result<(), Invalid> {
+        P::check_change(before, after, author)
     }
 
     fn coalesce(earlier: &mut P::Op, later: &P::Op) -> bool {

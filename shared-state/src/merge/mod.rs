@@ -42,7 +42,9 @@ use serde::ser::SerializeMap;
 use serde::{Deserializer, Serializer};
 
 use crate::__private::{self as private, OpVisitor};
-use crate::state::{Field, Invalid, Live, Path, PathBuf, PolicyInfo, SharedState, Timing, UpdateError};
+use crate::state::{
+    Author, Field, Invalid, Live, Path, PathBuf, PolicyInfo, SharedState, Timing, UpdateError,
+};
 
 /// What a pending operation and a remote one that is put underneath it mean for each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,6 +169,15 @@ pub trait MergePolicy<T>: Sized + 'static {
     /// What the rule says.
     fn check_rule(value: &T) -> Result<(), Invalid> {
         let _ = value;
+        Ok(())
+    }
+
+    /// Checks what the value itself demands of a change that made `after` of `before` (nested structs do).
+    ///
+    /// # Errors
+    /// What the rule says.
+    fn check_change(before: &T, after: &T, author: &Author) -> Result<(), Invalid> {
+        let _ = (before, after, author);
         Ok(())
     }
 

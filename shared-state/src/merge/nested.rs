@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserializer, Serializer};
 
 use crate::merge::{MergePolicy, Overlap, Track};
-use crate::state::{FieldInfo, Invalid, Path, PathBuf, PolicyInfo, SharedState, Timing, UpdateError};
+use crate::state::{Author, FieldInfo, Invalid, Path, PathBuf, PolicyInfo, SharedState, Timing, UpdateError};
 
 /// The policy of `#[shared(nested)]`. An update costs what the inner field's update costs.
 #[derive(Clone, Copy, Debug)]
@@ -156,6 +156,14 @@ impl<N: SharedState> MergePolicy<N> for Nested {
 
     fn check_rule(value: &N) -> Result<(), Invalid> {
         value.check_rule()
+    }
+
+    fn check_change(before: &N, after: &N, author: &Author) -> Result<(), Invalid> {
+        // The change may have been to another part of the state.
+        match N::HAS_CHANGE_RULE && !N::diff(before, after).is_empty() {
+            true => after.check_change(before, author),
+            false => Ok(()),
+        }
     }
 
     fn timing(op: &NestedOp<N>, field: Timing) -> Timing {

@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
 use crate::merge::{MergePolicy, Overlap, Track};
-use crate::state::{Invalid, Path, PathBuf, PolicyInfo, Timing, UpdateError, Value};
+use crate::state::{Author, Invalid, Path, PathBuf, PolicyInfo, Timing, UpdateError, Value};
 
 /// The policy of an `Option<T>` whose `T` has the policy `P`. An update inside costs what it costs `P`.
 pub struct Optional<P>(PhantomData<fn() -> P>);
@@ -107,6 +107,14 @@ impl<T: Value, P: MergePolicy<T>> MergePolicy<Option<T>> for Optional<P> {
 
     fn check_rule(value: &Option<T>) -> Result<(), Invalid> {
         value.as_ref().map_or(Ok(()), P::check_rule)
+    }
+
+    fn check_change(before: &Option<T>, after: &Option<T>, author: &Author) -> Result<(), Invalid> {
+        match (before, after) {
+            (Some(before), Some(after)) => P::check_change(before, after, author),
+            // There is nothing to compare: whether it may come or go is for the struct around it to say.
+            _ => Ok(()),
+        }
     }
 
     fn coalesce(earlier: &mut Self::Op, later: &Self::Op) -> bool {

@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::authority::Author;
 use crate::protocol::Limits;
 use crate::server::directory::Directory;
 use crate::server::kinds::{Kinds, rules};
 use crate::server::registry::Registry;
 use crate::server::{Inner, Server};
-use crate::state::SharedState;
+use crate::state::{Author, SharedState};
 use crate::store::{MemoryStore, RoomStore};
 
 /// How long a room without anybody stays in memory if nothing else is said.

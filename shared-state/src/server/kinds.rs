@@ -4,8 +4,8 @@ use std::any::type_name;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::authority::{Author, RoomState, Rules, Typed, Untyped};
-use crate::state::SharedState;
+use crate::authority::{RoomState, Rules, Typed, Untyped};
+use crate::state::{Author, SharedState};
 
 /// Makes the state that a room begins with.
 type Begin = Box<dyn Fn() -> Box<dyn RoomState> + Send + Sync>;

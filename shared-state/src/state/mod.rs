@@ -5,6 +5,7 @@
 //! against this module and never against a concrete struct.
 
 mod about;
+mod author;
 mod field;
 pub(crate) mod fit;
 mod live;
@@ -18,6 +19,7 @@ mod value;
 mod wire;
 
 pub use about::{About, RuleInfo};
+pub use author::Author;
 pub use field::{Field, FieldId, FieldInfo, PolicyInfo};
 pub use live::{Live, ServerLive, Within};
 pub use part::Part;
@@ -76,6 +78,8 @@ pub trait SharedState: Clone + Serialize + DeserializeOwned + Send + Sync + 'sta
     const ABOUT: About = About::of::<Self>();
     /// Whether [`check_rule`](Self::check_rule) can refuse a state (here or in a nested struct).
     const HAS_RULE: bool = false;
+    /// Whether [`check_change`](Self::check_change) can refuse a change (here or in a nested struct).
+    const HAS_CHANGE_RULE: bool = false;
 
     /// Applies an update and returns the update that takes it back. Costs what the update's policy says.
     fn apply(&mut self, update: Self::Update) -> Self::Update;
@@ -97,6 +101,16 @@ pub trait SharedState: Clone + Serialize + DeserializeOwned + Send + Sync + 'sta
     /// # Errors
     /// What the rule says.
     fn check_rule(&self) -> Result<(), Invalid> {
+        Ok(())
+    }
+
+    /// Checks the rule over changes: `before` became `self` by a change of `author`, a client. Only a server asks: a
+    /// client knows neither the state that the change will meet nor what others have been allowed.
+    ///
+    /// # Errors
+    /// What the rule says.
+    fn check_change(&self, before: &Self, author: &Author) -> Result<(), Invalid> {
+        let _ = (before, author);
         Ok(())
     }
 

@@ -3,8 +3,8 @@
 use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use shared_state::authority::Author;
 use shared_state::server::{OpenRoomError, Server, ServerBuilder};
+use shared_state::state::Author;
 use shared_state::state::Live as _;
 use shared_state::{SharedState, WriteError};
 

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::{self, Display};
 use std::sync::LazyLock;
 
+use crate::state::Author;
+
 mod dive;
 mod web;
 
@@ -293,4 +295,17 @@ pub fn custom<E: Display>(verdict: Result<(), E>) -> Result<(), Invalid> {
 /// The function refused the state.
 pub fn state<E: Display>(verdict: Result<(), E>) -> Result<(), Invalid> {
     verdict.map_err(|error| Invalid::new("state", error.to_string()))
+}
+
+/// `#[shared(validate_change = path)]`: the rule over a client's change.
+///
+/// # Errors
+/// The function refused the change.
+pub fn change<S, E: Display>(
+    rule: impl FnOnce(&S, &S, &Author) -> Result<(), E>,
+    before: &S,
+    after: &S,
+    author: &Author,
+) -> Result<(), Invalid> {
+    rule(before, after, author).map_err(|error| Invalid::new("change", error.to_string()))
 }
