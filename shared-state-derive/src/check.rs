@@ -39,6 +39,7 @@ pub(crate) fn input(cx: &Ctxt, input: &Input) {
         }
     }
     migration(cx, input);
+    garde(cx, input);
     if !input.fields.iter().any(InputField::is_shared) {
         cx.error(
             &input.ident,
@@ -68,6 +69,33 @@ fn migration(cx: &Ctxt, input: &Input) {
              has version 1",
         ),
         _ => {}
+    }
+}
+
+/// Rules come from one place.
+fn garde(cx: &Ctxt, input: &Input) {
+    if input.attrs.garde.is_none() {
+        return;
+    }
+    if let Some(rule) = &input.attrs.rule {
+        cx.error(
+            &rule.name,
+            "the rules of this struct are those of `garde`: put this one there, with `#[garde(custom(path))]` on a field, \
+             or remove `garde`",
+        );
+    }
+    for field in &input.fields {
+        let rules = field.attrs.names.iter().find(|name| *name == "validate");
+        if let Some(rules) = rules {
+            cx.error(
+                rules,
+                format_args!(
+                    "the rules of this struct are those of `garde`: write `#[garde(..)]` on `{}` instead, or remove \
+                     `garde` from the struct",
+                    field.ident
+                ),
+            );
+        }
     }
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct Model {
     pub(crate) krate: TokenStream,
     /// The rule over the whole state.
     pub(crate) rule: Option<TokenStream>,
+    /// The name that asks for the rules of garde.
+    pub(crate) garde: Option<Ident>,
     /// The rule over clients' changes.
     pub(crate) change_rule: Option<TokenStream>,
     /// The version, if it is not the first, and the function that migrates older rooms to it.
@@ -184,7 +186,8 @@ impl Model {
                 true => format_ident!("StateHandle", span = ident.span()),
                 false => format_ident!("Shared{}", name, span = ident.span()),
             },
-            rule: attrs.rule.map(|rule| without_self(rule.into_token_stream(), &this)),
+            rule: attrs.rule.map(|rule| without_self(rule.value.into_token_stream(), &this)),
+            garde: attrs.garde,
             change_rule: attrs.change_rule.map(|rule| without_self(rule.into_token_stream(), &this)),
             migration: attrs.version.zip(attrs.migrate).map(|(version, migrate)| {
                 (version.value, without_self(migrate.value.into_token_stream(), &this))

@@ -93,6 +93,7 @@
 //! | `redb` | yes | the durable store of a single node |
 //! | `rustls` | | `wss://` for the client |
 //! | `email`, `url` | | the rules `validate(email)` and `validate(url)` |
+//! | `garde` | | `#[shared(garde)]`: the rules of a struct's own `garde::Validate` |
 //! | `testing` | | the simulation |
 //!
 //! Without any feature there are the state, the policies, the protocol and the two state machines, and no tokio.

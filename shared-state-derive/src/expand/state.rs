@@ -193,7 +193,10 @@ fn meaning(model: &Model) -> TokenStream {
 
 /// `HAS_RULE`, `check`, `check_rule`, `validate`: nothing if there is nothing to check.
 fn checking(model: &Model) -> TokenStream {
-    if model.rule.is_none() && !model.fields.iter().any(|field| field.has_parts() || !field.rules.is_empty())
+    let garde = garde(model);
+    if model.rule.is_none()
+        && garde.is_none()
+        && !model.fields.iter().any(|field| field.has_parts() || !field.rules.is_empty())
     {
         return TokenStream::new();
     }
@@ -205,7 +208,7 @@ fn checking(model: &Model) -> TokenStream {
             quote!(::#args)
         }
     };
-    let has_rule = self::has_rule(model, rule.is_some(), "HAS_RULE");
+    let has_rule = self::has_rule(model, rule.is_some() || garde.is_some(), "HAS_RULE");
     let rules = |field: &Field| {
         let Field { checker, .. } = field;
         let Here { ident, .. } = &field.here;
@@ -258,11 +261,13 @@ fn checking(model: &Model) -> TokenStream {
         fn check_rule(&self) -> ::core::result::Result<(), __state::Invalid> {
             #(#inner_rules)*
             #rule
+            #garde
             ::core::result::Result::Ok(())
         }
         fn validate(&self) -> ::core::result::Result<(), __state::Invalid> {
             #(#all)*
             #rule
+            #garde
             ::core::result::Result::Ok(())
         }
     }
@@ -296,6 +301,20 @@ fn checking_changes(model: &Model) -> Option<TokenStream> {
             ::core::result::Result::Ok(())
         }
     })
+}
+
+/// The question to garde, which knows the fields by their names in the struct.
+fn garde(model: &Model) -> Option<TokenStream> {
+    let name = model.garde.as_ref()?;
+    let named = model.fields.iter().map(|field| (field.ident.to_string(), &field.wire));
+    let renamed: Vec<_> =
+        named.filter(|(name, wire)| name != *wire).map(|(name, wire)| quote!(#name => #wire,)).collect();
+    let wire = match renamed.is_empty() {
+        true => quote!(|__name| __name),
+        false => quote!(|__name| match __name { #(#renamed)* _ => __name }),
+    };
+    let at = proc_macro2::Span::call_site().located_at(name.span());
+    Some(quote_spanned!(at=> __state::rules::garde(self, #wire)?;))
 }
 
 /// Whether there is a rule, here or in a nested struct, whose constant says so.

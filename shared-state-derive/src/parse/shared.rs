@@ -23,7 +23,7 @@ const ON_FIELD: [&str; 13] = [
     "validate",
     "rename",
 ];
-const ON_STRUCT: [&str; 5] = ["validate", "validate_change", "version", "migrate", "crate"];
+const ON_STRUCT: [&str; 6] = ["validate", "validate_change", "garde", "version", "migrate", "crate"];
 const RULES: [&str; 8] = ["length", "range", "pattern", "email", "url", "custom", "inner", "dive"];
 const UNITS: [&str; 3] = ["chars", "bytes", "items"];
 const NOT_YET: [&str; 1] = ["text"];
@@ -39,7 +39,9 @@ pub(crate) struct Given<T> {
 /// `#[shared(..)]` on the struct.
 #[derive(Default)]
 pub(crate) struct StructAttrs {
-    pub(crate) rule: Option<Path>,
+    pub(crate) rule: Option<Given<Path>>,
+    /// The name, if the rules are those of garde.
+    pub(crate) garde: Option<Ident>,
     pub(crate) change_rule: Option<Path>,
     pub(crate) version: Option<Given<u32>>,
     pub(crate) migrate: Option<Given<Path>>,
@@ -73,7 +75,14 @@ pub(super) fn container(cx: &Ctxt, attrs: &[Attribute]) -> StructAttrs {
                      and put `validate(..)` on a field",
                 ));
             }
-            "validate" => found.rule = Some(value::path(meta, "validate = Self::check")?),
+            "validate" => {
+                let path = value::path(meta, "validate = Self::check")?;
+                found.rule = Some(Given { name: name.clone(), value: path });
+            }
+            "garde" => {
+                found.garde = Some(name.clone());
+                value::flag(meta, name)?;
+            }
             "validate_change" => {
                 found.change_rule = Some(value::path(meta, "validate_change = Self::check_change")?);
             }
@@ -169,7 +178,7 @@ fn one(cx: &Ctxt, found: &mut FieldAttrs, meta: &ParseNestedMeta<'_>, name: &Ide
                         if other == "alias" { " = \"..\"" } else { "" }
                     ),
                 )
-            } else if ["validate_change", "crate", "version", "migrate"].contains(&other) {
+            } else if ["validate_change", "garde", "crate", "version", "migrate"].contains(&other) {
                 Error::new_spanned(
                     name,
                     format_args!("`{other}` belongs on the struct: move it above `struct`"),

@@ -8,9 +8,11 @@ use std::sync::LazyLock;
 use crate::state::Author;
 
 mod dive;
+mod garde;
 mod web;
 
 pub use dive::{Dive, dive};
+pub use garde::{Garde, garde};
 pub use regex_lite::Regex;
 pub use web::{EmailFeature, UrlFeature, email, url};
 
