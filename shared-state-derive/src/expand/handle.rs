@@ -67,6 +67,8 @@ pub(super) fn implementations(model: &Model) -> TokenStream {
         true => block(model, &quote!(ServerLive), writers(true)),
     };
     let for_all = block(model, &quote!(Live), readers.chain(for_all));
+    let watchers =
+        block(model, &quote!(Watch), model.fields.iter().filter_map(|field| watcher(model, field)));
     quote! {
         #traits
         #[automatically_derived]
@@ -83,6 +85,7 @@ pub(super) fn implementations(model: &Model) -> TokenStream {
             }
         }
         #for_all
+        #watchers
         #for_server
     }
 }
@@ -180,6 +183,23 @@ fn reader(model: &Model, field: &Field) -> TokenStream {
             }
         }
     }
+}
+
+fn watcher(model: &Model, field: &Field) -> Option<TokenStream> {
+    if field.nest.is_some() || field.policy == Policy::Own {
+        return None;
+    }
+    let Model { vis, live, .. } = model;
+    let Field { ty, .. } = field;
+    let Here { this, key, .. } = &field.here;
+    let watch = accessor(model, field, "watch")?;
+    let docs = docs::of(field, "The value now, and each time that it is another.");
+    let (values, copy) = (field.policy("__watch"), copy(field));
+    let body = quote_spanned!(field.span=> { #values(&self.0, #this::#key, #copy) });
+    Some(quote! {
+        #docs
+        #vis fn #watch(&self) -> #live::Stream<#ty> #body
+    })
 }
 
 fn writers(model: &Model, field: &Field) -> TokenStream {

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use futures_util::{Stream, StreamExt as _, stream};
+
 use crate::client::core::Guard;
 use crate::client::room::{Member as _, Shared};
 use crate::client::{Events, Feed, Receipt, feed};
 use crate::merge::{Counter, MergePolicy, Number};
 use crate::protocol::Violation;
 use crate::replica::{Rejected, Replica, WriteError};
-use crate::state::{Field, Live, SharedState};
+use crate::state::{Field, FieldId, Live, SharedState, Watch};
 
 /// The state of one room, the same for everyone in it. Cheap to clone; every clone shows the same state.
 ///
@@ -220,16 +222,24 @@ impl<S: SharedState> State<S> {
         T: Clone + Send + 'static,
         P: MergePolicy<T>,
     {
-        let changes = self.shared.watch(field.id());
-        let from = (self.clone(), changes, true);
-        Feed::new(futures_util::stream::unfold(from, move |(state, mut changes, first)| async move {
+        Feed::new(self.values(field.id(), move |state| field.get(state).clone()))
+    }
+
+    /// What `look` makes of the state, now and after each change to the field.
+    fn values<T: Send + 'static>(
+        &self,
+        field: FieldId,
+        look: impl Fn(&S) -> T + Send + 'static,
+    ) -> impl Stream<Item = T> + Send + 'static {
+        let from = (self.clone(), self.shared.watch(field), look, true);
+        stream::unfold(from, |(state, mut changes, look, first)| async move {
             if !first {
                 changes.changed().await.ok()?;
             }
             // Before the value is read: a change after that is not missed.
             changes.mark_unchanged();
-            Some((state.get(field), (state, changes, false)))
-        }))
+            Some((state.read(&look), (state, changes, look, false)))
+        })
     }
 
     /// Every visible change from now on, whole and in order: this client's own, those of others, and what was rolled
@@ -270,6 +280,25 @@ impl<S: SharedState> Live<S> for State<S> {
 
     fn write_with(&self, decide: impl FnOnce(&S) -> Vec<S::Update>) -> Result<Receipt, WriteError> {
         self.shared.write(|state| Ok((decide(state), None)))
+    }
+}
+
+impl<S: SharedState> Watch<S> for State<S> {
+    type Stream<T: Send + 'static> = Feed<T>;
+
+    fn watch<T: PartialEq + Clone + Send + 'static>(
+        &self,
+        field: FieldId,
+        look: impl Fn(&S) -> T + Send + 'static,
+    ) -> Feed<T> {
+        let mut last = None;
+        Feed::new(self.values(field, look).filter(move |value| {
+            let new = last.as_ref() != Some(value);
+            if new {
+                last = Some(value.clone());
+            }
+            std::future::ready(new)
+        }))
     }
 }
 

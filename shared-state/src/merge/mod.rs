@@ -43,7 +43,7 @@ use serde::{Deserializer, Serializer};
 
 use crate::__private::{self as private, OpVisitor};
 use crate::state::{
-    Author, Field, Invalid, Live, Path, PathBuf, PolicyInfo, SharedState, Timing, UpdateError,
+    Author, Field, Invalid, Live, Path, PathBuf, PolicyInfo, SharedState, Timing, UpdateError, Watch,
 };
 
 /// What a pending operation and a remote one that is put underneath it mean for each other.
@@ -274,6 +274,18 @@ pub trait MergePolicy<T>: Sized + 'static {
         let mut value = Self::__with(live, field, copy);
         change(&mut value);
         live.write(field.set(value))
+    }
+
+    #[doc(hidden)]
+    fn __watch<S: SharedState, L: Watch<S>>(
+        live: &L,
+        field: Field<S, T, Self>,
+        copy: fn(&T) -> T,
+    ) -> L::Stream<T>
+    where
+        T: Clone + PartialEq + Send + 'static,
+    {
+        live.watch(field.id(), move |state| copy(field.get(state)))
     }
 
     // Of a field whose operation is its new value.

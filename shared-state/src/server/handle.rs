@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use futures_util::stream::BoxStream;
 use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
 use tokio::sync::oneshot;
 
@@ -15,7 +16,7 @@ use crate::merge::{Counter, CounterOp, MergePolicy};
 use crate::protocol::{Code, Reject};
 use crate::replica::WriteError;
 use crate::server::room::{Closed, Room};
-use crate::state::{Field, Invalid, Live, ServerLive, SharedState, encode_update};
+use crate::state::{Field, FieldId, Invalid, Live, ServerLive, SharedState, Watch, encode_update};
 
 /// A room's state in the server's own program; see [`Server::room`](crate::server::Server::room).
 ///
@@ -172,20 +173,26 @@ impl<S: SharedState> State<S> {
         T: Clone + PartialEq + Send + 'static,
         P: MergePolicy<T>,
     {
+        self.values(move |state| field.get(state).clone())
+    }
+
+    /// What `look` makes of the state, now and whenever a change has made it another.
+    fn values<T: Clone + PartialEq + Send + 'static>(
+        &self,
+        look: impl Fn(&S) -> T + Send + 'static,
+    ) -> BoxStream<'static, T> {
         let room = Arc::downgrade(self.room());
         let mut last = None;
         let now = stream::once(std::future::ready(0));
         let values = now.chain(self.changes()).filter_map(move |_| {
-            let value = room.upgrade().and_then(|room| {
-                room.read(|state, _| typed::<S>(state).map(|state| field.get(state).clone()))
-            });
+            let value = room.upgrade().and_then(|room| room.read(|state, _| typed::<S>(state).map(&look)));
             let new = value.filter(|value| last.as_ref() != Some(value));
             if new.is_some() {
                 last.clone_from(&new);
             }
             std::future::ready(new)
         });
-        Box::pin(values)
+        values.boxed()
     }
 
     fn submit(&self, updates: impl FnOnce(&S) -> Vec<S::Update>) -> Result<Receipt, WriteError> {
@@ -248,6 +255,18 @@ impl<S: SharedState> Live<S> for State<S> {
 
     fn write_with(&self, decide: impl FnOnce(&S) -> Vec<S::Update>) -> Result<Receipt, WriteError> {
         self.submit(decide)
+    }
+}
+
+impl<S: SharedState> Watch<S> for State<S> {
+    type Stream<T: Send + 'static> = BoxStream<'static, T>;
+
+    fn watch<T: PartialEq + Clone + Send + 'static>(
+        &self,
+        _field: FieldId,
+        look: impl Fn(&S) -> T + Send + 'static,
+    ) -> BoxStream<'static, T> {
+        self.values(look)
     }
 }
 

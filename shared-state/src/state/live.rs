@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::merge::{Nested, NestedOp};
-use crate::state::{Field, Invalid, SharedState};
+use crate::state::{Field, FieldId, Invalid, SharedState};
 
 /// A live state of type `S`: a client's replica, the server's own room, or a nested part of either.
 ///
@@ -31,6 +31,19 @@ pub trait Live<S: SharedState>: Clone {
     fn write(&self, update: S::Update) -> Result<Self::Receipt, Self::Error> {
         self.write_with(|_| vec![update])
     }
+}
+
+/// A live state whose values can be followed.
+pub trait Watch<S: SharedState>: Live<S> {
+    /// The values as they come to be.
+    type Stream<T: Send + 'static>;
+
+    /// What `look` makes of `field`, now and each time that it is another. Who reads too slowly skips to the latest.
+    fn watch<T: PartialEq + Clone + Send + 'static>(
+        &self,
+        field: FieldId,
+        look: impl Fn(&S) -> T + Send + 'static,
+    ) -> Self::Stream<T>;
 }
 
 /// A live state with the server's rights: it may write read-only fields.
@@ -77,6 +90,19 @@ impl<L: Live<S>, S: SharedState, N: SharedState> Live<N> for Within<L, S, N> {
             let updates = decide(self.field.get(state)).into_iter();
             updates.map(|update| self.field.op(NestedOp::In(Box::new(update)))).collect()
         })
+    }
+}
+
+impl<L: Watch<S>, S: SharedState, N: SharedState> Watch<N> for Within<L, S, N> {
+    type Stream<T: Send + 'static> = L::Stream<T>;
+
+    fn watch<T: PartialEq + Clone + Send + 'static>(
+        &self,
+        _field: FieldId,
+        look: impl Fn(&N) -> T + Send + 'static,
+    ) -> L::Stream<T> {
+        let nested = self.field;
+        self.live.watch(nested.id(), move |state| look(nested.get(state)))
     }
 }
 
