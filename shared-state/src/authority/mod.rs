@@ -12,6 +12,7 @@
 
 mod clients;
 mod fold;
+mod json;
 mod kept;
 mod record;
 mod session;
