@@ -7,7 +7,7 @@
 use serde_json::{Map, Value};
 
 use crate::authority::json;
-use crate::authority::kept::sum;
+use crate::authority::number::sum;
 use crate::protocol::Declaration;
 use crate::state::{FieldSchema, Path, PathBuf, Schema, WireUpdate};
 

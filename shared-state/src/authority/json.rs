@@ -7,7 +7,7 @@
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
-use crate::authority::kept::{counts, sum};
+use crate::authority::number::{counts, sum};
 use crate::merge::MAX_KEY;
 use crate::protocol::{Code, Reject};
 use crate::state::{Path, WireUpdate};

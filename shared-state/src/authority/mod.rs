@@ -14,6 +14,7 @@ mod clients;
 mod fold;
 mod json;
 mod kept;
+mod number;
 mod record;
 mod session;
 mod state;
