@@ -12,7 +12,9 @@
 
 mod clients;
 mod fold;
+mod json;
 mod kept;
+mod number;
 mod record;
 mod session;
 mod state;
