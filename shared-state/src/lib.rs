@@ -79,9 +79,13 @@
     feature = "testing",
     doc = "* [`testing`]: run your own struct through lost connections and crashes."
 )]
-//! * [`state`]: what a derived struct is; [`merge`]: how concurrent writes combine.
+//! * [`state`]: what a derived struct is; [`merge`]: how concurrent writes combine, and which policy to choose.
 //! * [`replica`] and [`authority`]: the two state machines, without I/O, for other transports.
 //! * [`protocol`]: the messages.
+//!
+//! The repository has programs for the terminal to start from, each of which teaches one thing: `quickstart`,
+//! `document` (validation, debounce), `tictactoe` (rules and transactions), `todo` (a list that several people edit at
+//! once, undo) and `dashboard` (a drag that sends little, structs in structs).
 //!
 //! # Features
 //!
