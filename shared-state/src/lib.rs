@@ -109,6 +109,7 @@ pub mod authority;
 pub mod client;
 mod collections;
 pub mod merge;
+pub mod presence;
 pub mod protocol;
 pub mod replica;
 #[cfg(feature = "server")]

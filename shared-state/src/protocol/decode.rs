@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::protocol::presence::{PresenceNews, PresenceRequest};
 use crate::protocol::{Code, Envelope, Reject};
 use crate::state::WireUpdate;
 
@@ -89,6 +90,8 @@ pub enum ClientMessage<'a> {
     Leave,
     /// A change of the room's state.
     Change(ChangeRequest<'a>),
+    /// About the client's presence in a room.
+    Presence(PresenceRequest<'a>),
     /// Asks for a pong.
     Ping,
     /// Answers a ping.
@@ -118,6 +121,7 @@ impl<'a> ClientMessage<'a> {
             "state:change" => Self::Change(envelope.content()?),
             "ping" => Self::Ping,
             "pong" => Self::Pong,
+            kind if kind.starts_with("presence:") => Self::Presence(PresenceRequest::read(envelope)?),
             _ => return Err(envelope.unknown()),
         })
     }
@@ -312,6 +316,8 @@ pub enum ServerMessage<'a> {
     Error(Violation),
     /// About one room.
     Room(Cow<'a, str>, RoomMessage<'a>),
+    /// About presence in one room.
+    Presence(Cow<'a, str>, PresenceNews<'a>),
     /// A message of a type that this version does not know.
     Unknown,
 }
@@ -371,6 +377,11 @@ impl<'a> ServerMessage<'a> {
                 let WireError { code, message } = envelope.content()?;
                 about_room(RoomMessage::Error(Violation { code: Code::from_text(&code), message }))
             }
+            kind if kind.starts_with("presence:") => match (PresenceNews::read(envelope)?, &envelope.room) {
+                (Some(news), Some(room)) => Ok(Self::Presence(room.clone(), news)),
+                (Some(_), None) => Err(Violation::new(Code::BadRoom, format!("`{kind}` without a room"))),
+                (None, _) => Ok(Self::Unknown),
+            },
             _ => Ok(Self::Unknown),
         }
     }

@@ -10,6 +10,7 @@ mod encode;
 mod envelope;
 pub mod hook;
 mod limits;
+pub mod presence;
 
 pub use code::{Code, Reject};
 pub use decode::{

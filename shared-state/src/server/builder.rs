@@ -10,6 +10,7 @@ use crate::authority::Author;
 use crate::protocol::Limits;
 use crate::server::directory::Directory;
 use crate::server::kinds::{Kinds, rules};
+use crate::server::presence::Lobbies;
 use crate::server::registry::Registry;
 use crate::server::{Inner, Server};
 use crate::state::SharedState;
@@ -99,7 +100,8 @@ impl ServerBuilder {
         let limits = Arc::new(self.limits);
         let directory = Directory::new(self.kinds, self.store, limits.clone(), self.idle);
         let registry = Arc::new(Registry::new());
-        Server(Arc::new(Inner { directory, registry, limits, closing: watch::Sender::new(false) }))
+        let lobbies = Lobbies::new(&limits);
+        Server(Arc::new(Inner { directory, lobbies, registry, limits, closing: watch::Sender::new(false) }))
     }
 }
 

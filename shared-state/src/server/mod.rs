@@ -28,6 +28,8 @@ mod directory;
 mod handle;
 mod handshake;
 mod kinds;
+mod lane;
+mod presence;
 mod queue;
 mod registry;
 mod room;
@@ -57,11 +59,13 @@ use tokio::sync::watch;
 use tracing::Instrument as _;
 
 use crate::authority::Dialect;
+use crate::presence::Present;
 use crate::protocol::{ClientId, Code, JSON, Limits};
 use crate::state::SharedState;
 use crate::store::CloseError;
 
 use directory::Directory;
+use presence::Lobbies;
 use queue::{Goodbye, Queue};
 use registry::Registry;
 use socket::Connection;
@@ -78,6 +82,7 @@ pub struct Server(Arc<Inner>);
 
 struct Inner {
     directory: Arc<Directory>,
+    lobbies: Arc<Lobbies>,
     registry: Arc<Registry>,
     limits: Arc<Limits>,
     closing: watch::Sender<bool>,
@@ -175,18 +180,19 @@ impl Server {
             span.record("client", &**client);
         }
         let upgrade = hyper::upgrade::on(&mut request);
-        let (directory, limits) = (self.0.directory.clone(), self.0.limits.clone());
+        let (directory, lobbies) = (self.0.directory.clone(), self.0.lobbies.clone());
+        let limits = self.0.limits.clone();
         let task = async move {
             match upgrade.await {
                 // Bare TCP is served without what makes all kinds of I/O alike.
                 Ok(upgraded) => match upgraded.downcast::<TokioIo<TcpStream>>() {
                     Ok(Parts { io, read_buf, .. }) => {
                         let io = (io.into_inner(), read_buf);
-                        Connection::new(io, hook, queue, directory, limits, registration).await.run().await;
+                        Connection::new(io, hook, queue, directory, lobbies, limits, registration).await.run().await;
                     }
                     Err(upgraded) => {
                         let io = (TokioIo::new(upgraded), Bytes::new());
-                        Connection::new(io, hook, queue, directory, limits, registration).await.run().await;
+                        Connection::new(io, hook, queue, directory, lobbies, limits, registration).await.run().await;
                     }
                 },
                 Err(error) => tracing::debug!("no upgrade: {error}"),
@@ -223,6 +229,12 @@ impl Server {
                 found: room.type_name(),
             }),
         }
+    }
+
+    /// Who takes part in a room's presence now, those too who are not shown to others. Costs a copy of the list.
+    #[must_use]
+    pub fn present(&self, room: &str) -> Vec<Present> {
+        self.0.lobbies.present(room)
     }
 
     /// How many rooms are in memory.

@@ -23,6 +23,7 @@ use crate::authority::{Dialect, SessionId};
 use crate::protocol::{Code, Frame, Limits, Resume, server};
 use crate::server::connection::{Gate, HookAction, Incoming, Step, too_large};
 use crate::server::directory::Directory;
+use crate::server::presence::{Attending, Lobbies};
 use crate::server::queue::{Goodbye, Next, Queue, Signal};
 use crate::server::registry::Registration;
 use crate::server::room::{Closed, Permit, Room};
@@ -66,6 +67,7 @@ pub(super) struct Connection<T> {
     gate: Gate<Seat>,
     queue: Arc<Queue>,
     directory: Arc<Directory>,
+    attending: Attending,
     limits: Arc<Limits>,
     registration: Registration,
     heard: Instant,
@@ -79,6 +81,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         hook: Option<Arc<str>>,
         queue: Arc<Queue>,
         directory: Arc<Directory>,
+        lobbies: Arc<Lobbies>,
         limits: Arc<Limits>,
         registration: Registration,
     ) -> Box<Self> {
@@ -96,7 +99,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             true => WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await,
             false => WebSocketStream::from_partially_read(io, read.into(), Role::Server, Some(config)).await,
         };
-        Box::new(Self { socket, gate, queue, directory, limits, registration, heard: Instant::now() })
+        let attending = Attending::new(lobbies, &limits);
+        Box::new(Self { socket, gate, queue, directory, attending, limits, registration, heard: Instant::now() })
     }
 
     /// Serves the connection until it ends. Its rooms are left then, and also if the future is dropped.
@@ -106,6 +110,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         let Err(end) = self.serve().await;
         // Nothing more comes from the rooms, so the queue runs dry.
         self.gate.retain(|_| false);
+        self.attending.leave_all();
         match end {
             End::Told(goodbye) => {
                 tracing::debug!(code = %goodbye.code, "connection ended: {}", goodbye.message);
@@ -213,6 +218,14 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 }
                 Ok(())
             }
+            Step::Presence { room, step } => {
+                let Some(client) = self.gate.client() else { return Ok(()) };
+                let exists = self.directory.knows(&room);
+                match self.attending.step(&room, &step, client, &self.queue, exists) {
+                    Some(refusal) => self.reply(refusal).await,
+                    None => Ok(()),
+                }
+            }
             Step::Hook { room: name, joined, action } => {
                 let open = joined.filter(|seat| !seat.room.is_closed());
                 let place = match open.map(|seat| (seat.room.clone(), seat.session)) {
@@ -303,6 +316,12 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 Next::Frame(frame) => self.feed(text(frame)).await?,
                 Next::LostRoom => self.gate.retain(|seat| !seat.room.is_closed()),
                 Next::Drained => self.gate.rooms().for_each(|seat| seat.room.drained(seat.session)),
+                Next::Presence(frames) => {
+                    for frame in frames.iter() {
+                        self.feed(text(frame.clone())).await?;
+                    }
+                }
+                Next::LaneDrained(lane) => self.attending.drained(lane),
                 Next::Nothing => return self.flush().await,
             }
         }
@@ -333,7 +352,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                         return;
                     }
                 }
-                Next::LostRoom | Next::Drained => {}
+                Next::LostRoom | Next::Drained | Next::Presence(_) | Next::LaneDrained(_) => {}
                 Next::Nothing => break,
             }
         }
@@ -393,11 +412,12 @@ mod tests {
         let limits = Arc::new(Limits::default());
         let store = Arc::new(MemoryStore::new());
         let directory = Directory::new(Kinds::default(), store, limits.clone(), Duration::from_secs(1));
+        let lobbies = Lobbies::new(&limits);
         let queue = Arc::new(Queue::new(1));
         let registration = Arc::new(Registry::new()).register(queue.clone()).unwrap();
         let (io, _peer) = tokio::io::duplex(64);
         let task =
-            Connection::new((io, Bytes::new()), None, queue, directory, limits, registration).await.run();
+            Connection::new((io, Bytes::new()), None, queue, directory, lobbies, limits, registration).await.run();
         let size = size_of_val(&task);
         assert!(size <= 1536, "{size} bytes");
     }
