@@ -226,8 +226,7 @@ impl Room {
             let json = || "null".to_owned();
             let (user, data) = ((user, json()), (initial, json()));
             let core = &self.guard.0;
-            let attendance =
-                Attendance::with_json(core.signal.now(), self.name.clone(), user, data, options);
+            let attendance = Attendance::with_json(core.signal.now(), self.name.clone(), user, data, options);
             let shared = self.attend(attendance, options);
             shared.end();
             Presence::new(shared, self.guard.clone())

@@ -244,8 +244,12 @@ where
         let mut users: BTreeMap<String, Vec<Peer<U, D>>> = BTreeMap::new();
         let id = self.id.clone().unwrap_or_default();
         if !self.hidden {
-            let me =
-                Peer { id: id.clone(), user: self.user.clone(), data: self.data.clone(), away: self.is_away() };
+            let me = Peer {
+                id: id.clone(),
+                user: self.user.clone(),
+                data: self.data.clone(),
+                away: self.is_away(),
+            };
             users.entry(user::key(&self.user_json, &id)).or_default().push(me);
         }
         for (id, known) in &self.known {

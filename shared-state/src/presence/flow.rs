@@ -23,7 +23,7 @@ impl<L: Lane> Roster<L> {
         let hook_news = if hooks { self.hook_news(&before, &touched) } else { None };
         let everything = due.then(|| self.everything());
         let hook_everything = hooks_due.then(|| self.hook_everything());
-        let Self { room, seats, users, .. } = self;
+        let Self { room, seats, users, pointing, .. } = self;
         for seat in seats.values_mut() {
             match (seat.flow, seat.dialect) {
                 (Flow::Behind, _) => {}
@@ -49,7 +49,9 @@ impl<L: Lane> Roster<L> {
                     seat.flow = if taken { Flow::Live } else { Flow::Behind };
                 }
                 (Flow::Due, Dialect::Hook) => {
-                    let gone = seat.told.iter().filter(|key| !users.contains_key(*key));
+                    // Nothing but leaving takes a cursor away.
+                    let gone =
+                        seat.told.iter().filter(|key| !users.contains_key(*key) || !pointing.contains(*key));
                     let gone: Vec<_> =
                         gone.map(|key| crate::protocol::presence::hook_leave(room, key)).collect();
                     let everything = hook_everything.as_deref().unwrap_or_default();

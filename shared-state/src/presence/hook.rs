@@ -1,7 +1,7 @@
 //! Telling clients of the hook's dialect: they know users, not sessions, each by messages of its own. Of a user with
 //! several sessions they are shown the one that was seen last.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -25,7 +25,7 @@ impl<L: Lane> Roster<L> {
 
     /// What has changed, after it was published.
     pub(super) fn hook_news(
-        &self,
+        &mut self,
         before: &BTreeMap<Arc<str>, bool>,
         touched: &BTreeMap<ClientId, Touched>,
     ) -> Option<Arc<[Frame]>> {
@@ -33,6 +33,7 @@ impl<L: Lane> Roster<L> {
         for (key, was) in before {
             let Some(sessions) = self.users.get(key) else {
                 if *was {
+                    self.pointing.remove(key);
                     frames.push(hook_leave(&self.room, key));
                 }
                 continue;
@@ -44,19 +45,34 @@ impl<L: Lane> Roster<L> {
             }
             // One of several sessions is gone: another one is shown.
             let fewer = !news.seen && !news.cursor;
-            if let Some(seat) = self.latest(key) {
-                self.show(seat, !was, news.seen || fewer, news.cursor || fewer, &mut frames);
+            let Some(seat) = self.latest(key) else { continue };
+            let points = seat.place().is_some();
+            // Nothing but leaving takes a cursor away.
+            let anew = !points && self.pointing.contains(key);
+            if anew {
+                frames.push(hook_leave(&self.room, key));
+            }
+            self.show(seat, !was || anew, news.seen || fewer, news.cursor || fewer, &mut frames);
+            if points {
+                self.pointing.insert(key.clone());
+            } else {
+                self.pointing.remove(key);
             }
         }
         (!frames.is_empty()).then(|| frames.into())
     }
 
     /// Everybody who is there.
-    pub(super) fn hook_everything(&self) -> Vec<Frame> {
+    pub(super) fn hook_everything(&mut self) -> Vec<Frame> {
         let mut frames = Vec::new();
+        let mut pointing = BTreeSet::new();
         for seat in self.users.keys().filter_map(|key| self.latest(key)) {
             self.show(seat, true, true, true, &mut frames);
+            if seat.place().is_some() {
+                pointing.insert(seat.key.clone());
+            }
         }
+        self.pointing = pointing;
         frames
     }
 
@@ -76,26 +92,32 @@ impl<L: Lane> Roster<L> {
             frames.push(hook_update(&self.room, &user, seat.plain(), seen));
         }
         if (join || cursor)
-            && let Some((x, y)) = place(&seat.data)
+            && let Some((x, y)) = seat.place()
         {
             frames.push(hook_cursor(&self.room, &user, (&x, &y), seen));
         }
     }
 }
 
-/// The cursor in what a session shows, if it has numbers `x` and `y`.
-fn place(data: &str) -> Option<(String, String)> {
-    #[derive(Deserialize)]
-    struct Place<'a> {
-        #[serde(borrow)]
-        x: &'a RawValue,
-        #[serde(borrow)]
-        y: &'a RawValue,
+impl<L> Seat<L> {
+    /// Its cursor, if it has one: that of the hook's dialect, or numbers `x` and `y` in what it shows.
+    fn place(&self) -> Option<(String, String)> {
+        #[derive(Deserialize)]
+        struct Place<'a> {
+            #[serde(borrow)]
+            x: &'a RawValue,
+            #[serde(borrow)]
+            y: &'a RawValue,
+        }
+        if let Some((x, y)) = self.cursor {
+            return Some((serde_json::to_string(&x).ok()?, serde_json::to_string(&y).ok()?));
+        }
+        if !self.data.trim_start().starts_with('{') {
+            return None;
+        }
+        let Place { x, y } = serde_json::from_str(&self.data).ok()?;
+        let is_number =
+            |value: &RawValue| value.get().starts_with(|first: char| first == '-' || first.is_ascii_digit());
+        (is_number(x) && is_number(y)).then(|| (x.get().to_owned(), y.get().to_owned()))
     }
-    if !data.trim_start().starts_with('{') {
-        return None;
-    }
-    let Place { x, y } = serde_json::from_str(data).ok()?;
-    let is_number = |value: &RawValue| value.get().starts_with(|first: char| first == '-' || first.is_ascii_digit());
-    (is_number(x) && is_number(y)).then(|| (x.get().to_owned(), y.get().to_owned()))
 }

@@ -69,6 +69,8 @@ pub(super) enum Flow {
 
 pub(super) struct Seat<L> {
     pub(super) client: ClientId,
+    /// Which connection of the client it is: of two, the higher is the later one.
+    connection: u64,
     pub(super) dialect: Dialect,
     pub(super) lane: L,
     pub(super) flow: Flow,
@@ -82,7 +84,7 @@ pub(super) struct Seat<L> {
     /// What the hook's dialect shows of it, where that is something else.
     plain: Option<Arc<str>>,
     /// The cursor of a session of the hook's dialect.
-    cursor: Option<(f64, f64)>,
+    pub(super) cursor: Option<(f64, f64)>,
     pub(super) hidden: bool,
     pub(super) away: bool,
     /// When it last said something.
@@ -122,6 +124,8 @@ pub struct Roster<L> {
     /// The same by user.
     pub(super) users: BTreeMap<Arc<str>, BTreeSet<ClientId>>,
     pub(super) touched: BTreeMap<ClientId, Touched>,
+    /// The users of whom clients of the hook's dialect were shown a cursor.
+    pub(super) pointing: BTreeSet<Arc<str>>,
     /// Some session is to be told everything.
     pub(super) welcome: bool,
     pub(super) flushed: Option<Duration>,
@@ -144,6 +148,7 @@ impl<L: Lane> Roster<L> {
             shown: BTreeMap::new(),
             users: BTreeMap::new(),
             touched: BTreeMap::new(),
+            pointing: BTreeSet::new(),
             welcome: false,
             flushed: None,
         }
@@ -184,14 +189,15 @@ impl<L: Lane> Roster<L> {
     /// Lets a session take part. It is told who is there when it is time, and from then on what changes. `now` is the
     /// time since 1970, and never goes back.
     ///
-    /// If the client has a seat already, of a connection whose end was not noticed yet, this is its successor.
+    /// If the client has another seat, of a connection whose end was not noticed yet, that of the later `connection`, a
+    /// number that rises, is the one that counts.
     ///
     /// # Errors
     /// There is no `user`, it is too long, or there are too many sessions.
     pub fn enter(
         &mut self,
         now: Duration,
-        client: ClientId,
+        (client, connection): (ClientId, u64),
         dialect: Dialect,
         set: &PresenceSet<'_>,
         lane: L,
@@ -211,6 +217,7 @@ impl<L: Lane> Roster<L> {
         let seat = Seat {
             key: user::key(user, &client).into(),
             client: client.clone(),
+            connection,
             dialect,
             lane,
             flow: Flow::Due,
@@ -223,9 +230,14 @@ impl<L: Lane> Roster<L> {
             away: set.away.unwrap_or(false),
             seen: now,
         };
-        self.seats.insert(id, seat);
-        self.clients.insert(client.clone(), id);
         self.welcome = true;
+        let other = self.clients.get(&client).and_then(|other| self.seats.get(other));
+        let is_latest = other.is_none_or(|other| other.connection <= connection);
+        self.seats.insert(id, seat);
+        if !is_latest {
+            return Ok(id);
+        }
+        self.clients.insert(client.clone(), id);
         let all = Touched { whole: true, data: true, seen: true, cursor: true };
         self.touched.insert(client, all);
         Ok(id)
@@ -256,7 +268,8 @@ impl<L: Lane> Roster<L> {
             _ => None,
         };
         let Some(seat) = self.seats.get_mut(&id) else { return Ok(()) };
-        let mut touched = Touched { seen: new.is_some() || seat.dialect == Dialect::Hook, ..Touched::default() };
+        let mut touched =
+            Touched { seen: new.is_some() || seat.dialect == Dialect::Hook, ..Touched::default() };
         if let Some(user) = user
             && *user != *seat.user
         {

@@ -188,11 +188,17 @@ impl Server {
                 Ok(upgraded) => match upgraded.downcast::<TokioIo<TcpStream>>() {
                     Ok(Parts { io, read_buf, .. }) => {
                         let io = (io.into_inner(), read_buf);
-                        Connection::new(io, hook, queue, directory, lobbies, limits, registration).await.run().await;
+                        Connection::new(io, hook, queue, directory, lobbies, limits, registration)
+                            .await
+                            .run()
+                            .await;
                     }
                     Err(upgraded) => {
                         let io = (TokioIo::new(upgraded), Bytes::new());
-                        Connection::new(io, hook, queue, directory, lobbies, limits, registration).await.run().await;
+                        Connection::new(io, hook, queue, directory, lobbies, limits, registration)
+                            .await
+                            .run()
+                            .await;
                     }
                 },
                 Err(error) => tracing::debug!("no upgrade: {error}"),

@@ -172,13 +172,15 @@ pub(super) enum PresenceStep<'m> {
 pub(super) struct Attending {
     lobbies: Arc<Lobbies>,
     limit: usize,
+    /// Which connection it is.
+    connection: u64,
     next_lane: LaneId,
     seats: BTreeMap<Arc<str>, Seat>,
 }
 
 impl Attending {
-    pub(super) fn new(lobbies: Arc<Lobbies>, limits: &Limits) -> Self {
-        Self { lobbies, limit: limits.rooms_per_connection, next_lane: 0, seats: BTreeMap::new() }
+    pub(super) fn new(lobbies: Arc<Lobbies>, limits: &Limits, connection: u64) -> Self {
+        Self { lobbies, limit: limits.rooms_per_connection, connection, next_lane: 0, seats: BTreeMap::new() }
     }
 
     /// Leaves everywhere.
@@ -265,7 +267,8 @@ impl Attending {
         let lane = self.next_lane;
         self.next_lane += 1;
         let outlet = Outlet { queue: queue.clone(), id: lane };
-        let seat = lobby.act(|roster, now| roster.enter(now, client.clone(), dialect, set, outlet))?;
+        let who = (client.clone(), self.connection);
+        let seat = lobby.act(|roster, now| roster.enter(now, who, dialect, set, outlet))?;
         self.seats.insert(lobby.name.clone(), Seat { lobby, seat, lane });
         Ok(())
     }

@@ -99,8 +99,17 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             true => WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await,
             false => WebSocketStream::from_partially_read(io, read.into(), Role::Server, Some(config)).await,
         };
-        let attending = Attending::new(lobbies, &limits);
-        Box::new(Self { socket, gate, queue, directory, attending, limits, registration, heard: Instant::now() })
+        let attending = Attending::new(lobbies, &limits, registration.number());
+        Box::new(Self {
+            socket,
+            gate,
+            queue,
+            directory,
+            attending,
+            limits,
+            registration,
+            heard: Instant::now(),
+        })
     }
 
     /// Serves the connection until it ends. Its rooms are left then, and also if the future is dropped.
@@ -416,8 +425,9 @@ mod tests {
         let queue = Arc::new(Queue::new(1));
         let registration = Arc::new(Registry::new()).register(queue.clone()).unwrap();
         let (io, _peer) = tokio::io::duplex(64);
-        let task =
-            Connection::new((io, Bytes::new()), None, queue, directory, lobbies, limits, registration).await.run();
+        let task = Connection::new((io, Bytes::new()), None, queue, directory, lobbies, limits, registration)
+            .await
+            .run();
         let size = size_of_val(&task);
         assert!(size <= 1536, "{size} bytes");
     }

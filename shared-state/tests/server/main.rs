@@ -4,6 +4,7 @@
 mod client;
 mod hook;
 mod observed;
+mod presence;
 mod rooms;
 #[cfg(feature = "derive")]
 mod typed;
