@@ -81,6 +81,7 @@
 )]
 //! * [`state`]: what a derived struct is; [`merge`]: how concurrent writes combine.
 //! * [`replica`] and [`authority`]: the two state machines, without I/O, for other transports.
+//! * [`presence`]: who is here.
 //! * [`protocol`]: the messages.
 //!
 //! # Features

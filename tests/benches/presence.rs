@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use shared_state::SharedState;
-use shared_state::protocol::{client, presence};
+use shared_state::protocol::{JoinRequest, client, presence};
 use shared_state::server::Server;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -154,7 +154,7 @@ async fn connect(address: SocketAddr, name: &str) -> Result<(Reader, tokio::net:
     let (read, mut write) = socket.into_inner().into_split();
     let mut reader = Reader { stream: read, rest: Vec::new() };
     send(&mut write, client::hello(&format!("benchmark-client-{name}")).as_str()).await?;
-    send(&mut write, client::join("doc", None).as_str()).await?;
+    send(&mut write, client::join("doc", &JoinRequest::default()).as_str()).await?;
     let mut frames = 0;
     while frames < 2 {
         reader.read(|_| frames += 1).await?;
