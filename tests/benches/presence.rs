@@ -24,7 +24,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 /// Between two movements of one cursor.
 const MOVE: Duration = Duration::from_millis(50);
 /// Between two writes of the state, if the answer takes no longer.
-const WRITE: Duration = Duration::from_millis(5);
+const WRITE: Duration = Duration::from_millis(20);
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 struct Document {
@@ -91,6 +91,8 @@ struct Counts {
     bytes: AtomicU64,
     frames: AtomicU64,
     updates: AtomicU64,
+    joined: AtomicU64,
+    left: AtomicU64,
 }
 
 /// Counts what one client reads.
@@ -182,10 +184,14 @@ async fn user(
     tokio::spawn(async move {
         let looked_into = number == 0;
         let each = |frame: &[u8]| {
-            reading.bytes.fetch_add(frame.len() as u64 + 4, Relaxed);
+            if frame.starts_with(b"{\"type\":\"presence:") {
+                reading.bytes.fetch_add(frame.len() as u64 + 4, Relaxed);
+            }
             if looked_into && frame.starts_with(b"{\"type\":\"presence:changes\"") {
                 reading.frames.fetch_add(1, Relaxed);
                 reading.updates.fetch_add(count(frame, b"\"x\":"), Relaxed);
+                reading.joined.fetch_add(count(frame, b"\"joined\":"), Relaxed);
+                reading.left.fetch_add(count(frame, b"\"left\":"), Relaxed);
             }
         };
         while reader.read(each).await.is_ok() {}
@@ -239,6 +245,29 @@ impl Writer {
     }
 }
 
+/// How long after somebody's connection broke another one is told, while everybody moves.
+async fn crash(address: SocketAddr, counts: &Counts, moving: &AtomicBool) -> Result<Duration> {
+    moving.store(true, Relaxed);
+    let mut times = Vec::new();
+    for number in 0..20 {
+        let before = (counts.joined.load(Relaxed), counts.left.load(Relaxed));
+        let (reader, mut write) = connect(address, &format!("crash-{number}")).await?;
+        let first = presence::set("doc", Some("1"), Some("1"), None, None);
+        send(&mut write, first.as_str()).await?;
+        while counts.joined.load(Relaxed) == before.0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        drop((reader, write));
+        let start = Instant::now();
+        while counts.left.load(Relaxed) == before.1 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        times.push(start.elapsed());
+    }
+    moving.store(false, Relaxed);
+    Ok(percentile(&mut times, 1.0))
+}
+
 fn percentile(times: &mut [Duration], part: f64) -> Duration {
     times.sort();
     let at = ((times.len() as f64 - 1.0) * part).round() as usize;
@@ -276,22 +305,20 @@ async fn measure() -> Result<()> {
     let each = users as f64 * seconds;
     let sent = counts.sent.load(Relaxed) as f64;
     let frames = counts.frames.load(Relaxed) as f64;
+    let updates = counts.updates.load(Relaxed) as f64;
+    let sent_bytes = counts.sent_bytes.load(Relaxed) as f64;
+    let gone = crash(address, &counts, &moving).await?;
     println!("{users} users, each moves its cursor every {MOVE:?}; one of them beside writes the state");
     println!("movements sent       {:>9.1} per user and second", sent / each);
-    println!(
-        "bytes up             {:>9.0} per user and second",
-        counts.sent_bytes.load(Relaxed) as f64 / each
-    );
-    println!("bytes down           {:>9.0} per user and second, the state's included", bytes as f64 / each);
+    println!("bytes up             {:>9.0} per user and second", sent_bytes / each);
+    println!("bytes down           {:>9.0} per user and second", bytes as f64 / each);
     println!("frames down          {:>9.1} per user and second", frames / seconds);
-    println!("movements in a frame {:>9.1}", counts.updates.load(Relaxed) as f64 / frames);
-    println!(
-        "bytes per movement   {:>9.1}",
-        bytes as f64 / users as f64 / counts.updates.load(Relaxed) as f64
-    );
+    println!("movements in a frame {:>9.1}", updates / frames);
+    println!("bytes per movement   {:>9.1}", bytes as f64 / users as f64 / updates);
     let micros = |time: Duration| time.as_secs_f64() * 1e6 / each;
     println!("the server's CPU     {:>9.0} µs per user and second", micros(cpu_with));
     println!("  without movement   {:>9.0} µs", micros(cpu_without));
+    println!("gone after a crash   {gone:>9.1?} at most, of 20");
     println!("answers to writes    {:>12} {:>12} {:>8}", "p50", "p99", "writes");
     for (what, times) in [("without", &mut without), ("with", &mut with)] {
         let (half, most) = (percentile(times, 0.5), percentile(times, 0.99));
