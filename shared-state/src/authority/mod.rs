@@ -16,6 +16,7 @@ mod json;
 mod kept;
 mod number;
 mod record;
+mod rights;
 mod session;
 mod state;
 mod submit;
@@ -24,6 +25,7 @@ mod untyped;
 
 pub use kept::{KEPT_BYTES, KEPT_FIELDS};
 pub use record::LoadError;
+pub use rights::Rights;
 pub use session::{Dialect, Outbox, SessionId};
 pub use state::{RoomState, Writer};
 pub use submit::{Append, Author, Submitted};

@@ -246,7 +246,7 @@ impl Driver {
             Heard::Error(violation) => {
                 tracing::warn!(%violation, "the server complains");
                 match violation.code {
-                    Code::BadClientId | Code::Superseded => {
+                    Code::BadClientId | Code::Superseded | Code::Unauthorized => {
                         return Ok(Err(End::Final(Reason::Refused(violation))));
                     }
                     Code::ShuttingDown => return Ok(Err(End::Lost(violation.to_string().into()))),

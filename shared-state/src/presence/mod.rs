@@ -21,3 +21,5 @@ pub use attendance::{Attendance, PresenceError, PresenceOptions};
 pub use event::{Peer, PresenceEvent, UserSessions};
 pub use roster::{Lane, Present, Roster, RosterConfig, SeatId};
 pub use user::User;
+#[cfg(feature = "server")]
+pub(crate) use user::is_known_by;

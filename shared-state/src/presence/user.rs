@@ -81,6 +81,12 @@ pub(super) fn key(user: &str, client: &str) -> String {
     })
 }
 
+/// Whether a user is known by this id, as a string or as a number.
+#[cfg(feature = "server")]
+pub(crate) fn is_known_by(user: &str, id: &str) -> bool {
+    id_of(user).is_some_and(|found| found == id || serde_json::to_string(id).is_ok_and(|id| id == found))
+}
+
 /// The user as an object that has an `id`, which the hook's dialect needs; `key` is its key.
 pub(super) fn with_id(user: &str, key: &str) -> String {
     let user = user.trim();

@@ -57,6 +57,10 @@ codes! {
     HelloRepeated = "hello_repeated",
     /// The client id is missing, too short, too long or not printable ASCII.
     BadClientId = "bad_client_id",
+    /// The server does not know who this is, or does not want them.
+    Unauthorized = "unauthorized",
+    /// Whoever this is may not do that.
+    Forbidden = "forbidden",
     /// Another connection with the same client id took over.
     Superseded = "superseded",
     /// The message needs a `room`, or its name is empty, too long or has control characters.

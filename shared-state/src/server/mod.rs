@@ -21,6 +21,7 @@
 //! authority behind a lock and the way of its changes to the store. The `directory` knows which rooms are live,
 //! the `registry` which connections. Who is here is apart from all that (`presence`, `lane`).
 
+mod access;
 mod builder;
 mod compaction;
 mod connection;
@@ -35,6 +36,7 @@ mod registry;
 mod room;
 mod socket;
 
+pub use access::{Action, Handshake};
 pub use builder::ServerBuilder;
 pub use directory::OpenRoomError;
 pub use handle::{Lost, Receipt, State};
@@ -56,6 +58,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tracing::Instrument as _;
 
 use crate::authority::Dialect;
@@ -64,11 +67,12 @@ use crate::protocol::{ClientId, Code, JSON, Limits};
 use crate::state::SharedState;
 use crate::store::CloseError;
 
+use access::Access;
 use directory::Directory;
 use presence::Lobbies;
 use queue::{Goodbye, Queue};
 use registry::Registry;
-use socket::Connection;
+use socket::{Connection, Entry};
 
 /// How long a client may take to send its request.
 const REQUEST: Duration = Duration::from_secs(10);
@@ -85,6 +89,7 @@ struct Inner {
     lobbies: Arc<Lobbies>,
     registry: Arc<Registry>,
     limits: Arc<Limits>,
+    access: Access,
     closing: watch::Sender<bool>,
 }
 
@@ -171,8 +176,9 @@ impl Server {
                 }
             },
         };
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
+        let asked = Handshake::of(&request, peer);
         let span = {
-            let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
             let client = tracing::field::Empty;
             tracing::info_span!("connection", peer = peer.map(tracing::field::display), ?dialect, client)
         };
@@ -182,20 +188,25 @@ impl Server {
         let upgrade = hyper::upgrade::on(&mut request);
         let (directory, lobbies) = (self.0.directory.clone(), self.0.lobbies.clone());
         let limits = self.0.limits.clone();
+        let access = self.0.access.clone();
         let task = async move {
+            // Boxed, so that the connection's task does not keep room for it.
+            let who = Box::pin(timeout(REQUEST, access.identify(asked))).await;
+            let who = who.unwrap_or_else(|_| Err("it took too long to find out who this is".to_owned()));
+            let entry = Entry { access, who, hook };
             match upgrade.await {
                 // Bare TCP is served without what makes all kinds of I/O alike.
                 Ok(upgraded) => match upgraded.downcast::<TokioIo<TcpStream>>() {
                     Ok(Parts { io, read_buf, .. }) => {
                         let io = (io.into_inner(), read_buf);
-                        Connection::new(io, hook, queue, directory, lobbies, limits, registration)
+                        Connection::new(io, entry, queue, directory, lobbies, limits, registration)
                             .await
                             .run()
                             .await;
                     }
                     Err(upgraded) => {
                         let io = (TokioIo::new(upgraded), Bytes::new());
-                        Connection::new(io, hook, queue, directory, lobbies, limits, registration)
+                        Connection::new(io, entry, queue, directory, lobbies, limits, registration)
                             .await
                             .run()
                             .await;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Handle;
 
 use crate::authority::Dialect;
-use crate::presence::{Lane, Present, Roster, RosterConfig, SeatId};
+use crate::presence::{Lane, Present, Roster, RosterConfig, SeatId, is_known_by};
 use crate::protocol::presence::{HookPresence, PresenceRequest, PresenceSet, reject};
 use crate::protocol::{ClientId, Code, Frame, Limits, Violation, server};
 use crate::server::lane::LaneId;
@@ -195,18 +195,19 @@ impl Attending {
         }
     }
 
-    /// Does what a frame asks for; gives what its sender is to be told. `exists`: whether there can be such a room.
+    /// Does what a frame asks for; gives what its sender is to be told. `enter` says whether the connection may take
+    /// part in the room's presence, and as which user, if it does not yet.
     pub(super) fn step(
         &mut self,
         room: &str,
         step: &PresenceStep<'_>,
         client: &ClientId,
         queue: &Arc<Queue>,
-        exists: bool,
+        enter: impl FnOnce() -> Result<Option<String>, Violation>,
     ) -> Option<Frame> {
         let done = match step {
             PresenceStep::V1(PresenceRequest::Set(set)) => {
-                self.set(room, set, client, Dialect::V1, queue, exists).map(drop)
+                self.set(room, set, client, Dialect::V1, queue, enter)
             }
             PresenceStep::V1(PresenceRequest::Leave) => {
                 self.seats.remove(room);
@@ -214,7 +215,7 @@ impl Attending {
             }
             PresenceStep::Hook(HookPresence::Update { user, data }) => {
                 let set = PresenceSet { user: Some(user), data: *data, ..PresenceSet::default() };
-                self.set(room, &set, client, Dialect::Hook, queue, exists).map(drop)
+                self.set(room, &set, client, Dialect::Hook, queue, enter)
             }
             PresenceStep::Hook(HookPresence::Leave(user)) => match self.seats.get(room) {
                 Some(seat) => {
@@ -227,7 +228,7 @@ impl Attending {
                 let set = PresenceSet { user: Some(user), ..PresenceSet::default() };
                 let entered = match self.seats.contains_key(room) {
                     true => Ok(()),
-                    false => self.set(room, &set, client, Dialect::Hook, queue, exists),
+                    false => self.set(room, &set, client, Dialect::Hook, queue, enter),
                 };
                 entered.and_then(|()| {
                     let Some(seat) = self.seats.get(room) else { return Ok(()) };
@@ -249,13 +250,16 @@ impl Attending {
         client: &ClientId,
         dialect: Dialect,
         queue: &Arc<Queue>,
-        exists: bool,
+        enter: impl FnOnce() -> Result<Option<String>, Violation>,
     ) -> Result<(), Violation> {
         if let Some(seat) = self.seats.get(room) {
             return seat.lobby.act(|roster, now| roster.set(now, seat.seat, set));
         }
-        if !exists {
-            return Err(Violation::new(Code::UnknownRoom, "no room of this name can be opened here"));
+        if let Some(id) = enter()?
+            && set.user.is_some_and(|user| !is_known_by(user.get(), &id))
+        {
+            let shown: String = id.chars().take(80).collect();
+            return Err(Violation::new(Code::OtherUser, format!("this connection is the user `{shown}`")));
         }
         if self.seats.len() >= self.limit {
             let message = format!("a connection is present in at most {} rooms", self.limit);

@@ -20,7 +20,8 @@ use tokio_tungstenite::tungstenite::protocol::frame::{self, CloseFrame};
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 
 use crate::authority::{Dialect, SessionId};
-use crate::protocol::{Code, Frame, JoinRequest, Limits, server};
+use crate::protocol::{Code, Frame, JoinRequest, Limits, Violation, server};
+use crate::server::access::{Access, Identity};
 use crate::server::connection::{Gate, HookAction, Incoming, Step, too_large};
 use crate::server::directory::Directory;
 use crate::server::presence::{Attending, Lobbies};
@@ -61,8 +62,19 @@ enum Event {
     Tick,
 }
 
+/// Who has come.
+pub(super) struct Entry {
+    pub(super) access: Access,
+    /// Who is behind the connection, or why they are not let in.
+    pub(super) who: Result<Identity, String>,
+    /// The public name, if it speaks the hook's dialect.
+    pub(super) hook: Option<Arc<str>>,
+}
+
 /// One connection.
 pub(super) struct Connection<T> {
+    access: Access,
+    who: Result<Identity, String>,
     socket: WebSocketStream<T>,
     gate: Gate<Seat>,
     queue: Arc<Queue>,
@@ -74,11 +86,10 @@ pub(super) struct Connection<T> {
 }
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
-    /// A connection whose handshake is done, and what was read of it already. `hook` is its public name if it
-    /// speaks the hook's dialect.
+    /// A connection whose handshake is done, and what was read of it already.
     pub(super) async fn new(
         (io, read): (T, Bytes),
-        hook: Option<Arc<str>>,
+        Entry { access, who, hook }: Entry,
         queue: Arc<Queue>,
         directory: Arc<Directory>,
         lobbies: Arc<Lobbies>,
@@ -101,6 +112,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         };
         let attending = Attending::new(lobbies, &limits, registration.number());
         Box::new(Self {
+            access,
+            who,
             socket,
             gate,
             queue,
@@ -131,6 +144,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
     }
 
     async fn serve(&mut self) -> Result<std::convert::Infallible, End> {
+        if let Err(message) = &self.who {
+            return Err(End::Told(Goodbye::new(Code::Unauthorized, message.clone())));
+        }
         let queue = self.queue.clone();
         let mut tick = std::pin::pin!(sleep_until(self.heard + self.limits.heartbeat));
         // Whoever had a turn comes second: a busy room does not keep the connection from being read, and a busy
@@ -229,8 +245,17 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             }
             Step::Presence { room, step } => {
                 let Some(client) = self.gate.client() else { return Ok(()) };
-                let exists = self.directory.knows(&room);
-                match self.attending.step(&room, &step, client, &self.queue, exists) {
+                let (directory, access, who) = (&self.directory, &self.access, &self.who);
+                let enter = || {
+                    if !directory.knows(&room) {
+                        let message = "no room of this name can be opened here";
+                        return Err(Violation::new(Code::UnknownRoom, message));
+                    }
+                    let may = who.as_ref().map_err(Clone::clone);
+                    may.and_then(|who| access.may_be_present(who, &room))
+                        .map_err(|message| Violation::new(Code::Forbidden, message))
+                };
+                match self.attending.step(&room, &step, client, &self.queue, enter) {
                     Some(refusal) => self.reply(refusal).await,
                     None => Ok(()),
                 }
@@ -263,11 +288,19 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         request: JoinRequest,
     ) -> Result<Option<(Arc<Room>, SessionId)>, End> {
         self.gate.left(name);
-        let Some(client) = self.gate.client().cloned() else { return Ok(None) };
+        let (Some(client), Ok(who)) = (self.gate.client().cloned(), &self.who) else { return Ok(None) };
+        if let Err(message) = self.access.may_join(who, name) {
+            self.reply(server::room_error(name, Code::Forbidden, &message)).await?;
+            return Ok(None);
+        }
+        let rights = self.access.rights(who, &Arc::from(name));
         let (directory, queue, dialect) = (self.directory.clone(), self.queue.clone(), self.gate.dialect());
         let joining = async { directory.join(name, client, dialect, request, queue).await };
         match self.meanwhile(Box::pin(joining)).await? {
             Ok(Ok((room, session))) => {
+                if let Some(rights) = rights {
+                    room.grant(session, rights);
+                }
                 let seat = Seat { room: room.clone(), session };
                 self.gate.joined(room.name().clone(), seat);
                 Ok(Some((room, session)))
@@ -429,9 +462,11 @@ mod tests {
         let queue = Arc::new(Queue::new(1));
         let registration = Arc::new(Registry::new()).register(queue.clone()).unwrap();
         let (io, _peer) = tokio::io::duplex(64);
-        let task = Connection::new((io, Bytes::new()), None, queue, directory, lobbies, limits, registration)
-            .await
-            .run();
+        let entry = Entry { access: Access::default(), who: Ok(Arc::new(())), hook: None };
+        let task =
+            Connection::new((io, Bytes::new()), entry, queue, directory, lobbies, limits, registration)
+                .await
+                .run();
         let size = size_of_val(&task);
         assert!(size <= 1536, "{size} bytes");
     }

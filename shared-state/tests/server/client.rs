@@ -49,7 +49,24 @@ pub async fn connect(address: SocketAddr, protocol: Option<&str>) -> Result<Clie
     tokio_tungstenite::connect_async(request).await.map(|(socket, _)| Client { socket, peers: 0 })
 }
 
+/// Connects with a token, and says nothing.
+pub async fn connect_with(address: SocketAddr, token: Option<&str>) -> Client {
+    let mut request = format!("ws://{address}/ws").into_client_request().unwrap();
+    request.headers_mut().insert("sec-websocket-protocol", JSON.parse().unwrap());
+    if let Some(token) = token {
+        request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+    }
+    let (socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
+    Client { socket }
+}
+
 impl Client {
+    /// Connects with the original hook's dialect, at this path and query.
+    pub async fn hook_at(address: SocketAddr, path: &str) -> Self {
+        let (socket, _) = tokio_tungstenite::connect_async(format!("ws://{address}{path}")).await.unwrap();
+        Self { socket }
+    }
+
     /// Connects and says nothing.
     pub async fn silent(address: SocketAddr) -> Self {
         connect(address, Some(JSON)).await.unwrap()
