@@ -81,6 +81,7 @@
 )]
 //! * [`state`]: what a derived struct is; [`merge`]: how concurrent writes combine, and which policy to choose.
 //! * [`replica`] and [`authority`]: the two state machines, without I/O, for other transports.
+//! * [`presence`]: who is here.
 //! * [`protocol`]: the messages.
 //!
 //! The repository has programs for the terminal to start from, each of which teaches one thing: `quickstart`,
@@ -114,6 +115,7 @@ pub mod authority;
 pub mod client;
 mod collections;
 pub mod merge;
+pub mod presence;
 pub mod protocol;
 pub mod replica;
 #[cfg(feature = "server")]

@@ -12,6 +12,7 @@ use tokio_tungstenite::tungstenite::stream::Mode;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::client::core::{Core, EndWithTask};
+use crate::client::presence::Attendee;
 use crate::client::room::Member;
 use crate::client::{Reason, Status, lock};
 use crate::protocol;
@@ -94,6 +95,8 @@ pub(super) struct Driver {
     pub(super) link: Link,
     /// The rooms as of `generation`.
     pub(super) members: Vec<Arc<dyn Member>>,
+    /// Those who are present in rooms, as of `generation`.
+    pub(super) attendees: Vec<Arc<dyn Attendee>>,
     generation: u64,
     /// Counts connections, from 1.
     pub(super) connection: u64,
@@ -111,6 +114,7 @@ pub(super) async fn run(core: Arc<Core>, dial: Dial, secret: String) {
         link: Link::new(secret, core.settings.link),
         core,
         members: Vec::new(),
+        attendees: Vec::new(),
         generation: 0,
         connection: 0,
         failed: 0,
@@ -133,6 +137,7 @@ impl Driver {
                     let end = self.converse(socket).await;
                     self.link.closed();
                     self.members.iter().for_each(|member| member.detach());
+                    self.attendees.iter().for_each(|attendee| attendee.detach());
                     end
                 }
                 Err(end) => end,

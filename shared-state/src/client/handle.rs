@@ -129,8 +129,8 @@ pub enum StateError {
 /// A room of a client, by its name.
 #[derive(Clone)]
 pub struct Room {
-    guard: Arc<Guard>,
-    name: Arc<str>,
+    pub(super) guard: Arc<Guard>,
+    pub(super) name: Arc<str>,
 }
 
 impl Room {

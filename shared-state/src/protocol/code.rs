@@ -103,6 +103,12 @@ codes! {
     Refused = "refused",
     /// The client was away longer than the server remembers: the change may or may not have been applied.
     Uncertain = "uncertain",
+    /// What a session shows of itself is longer than the limit.
+    PresenceTooLarge = "presence_too_large",
+    /// As many sessions show themselves in the room as the limit allows.
+    TooManyPresent = "too_many_present",
+    /// The presence of another user than the session's own.
+    OtherUser = "other_user",
     /// The client has ended before the change was answered: it may or may not have been applied. Never sent.
     Closed = "closed",
 }

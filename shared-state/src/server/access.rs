@@ -73,6 +73,8 @@ impl Handshake {
 pub enum Action<'a> {
     /// Be in it and see its state.
     Join,
+    /// See who is there, and be seen; asked after [`Join`](Self::Join), when a session enters the room's presence.
+    Presence,
     /// Write at this path: a field's name, or what is inside it.
     Write(&'a str),
 }
@@ -82,6 +84,7 @@ pub(super) type Identity = Arc<dyn Any + Send + Sync>;
 
 type Future<T> = Pin<Box<dyn std::future::Future<Output = T> + Send>>;
 type Authenticate = dyn Fn(Handshake) -> Future<Result<Identity, String>> + Send + Sync;
+type UserId = dyn Fn(&Identity) -> Option<String> + Send + Sync;
 type Authorize = dyn Fn(&Identity, &str, Action<'_>) -> Result<(), String> + Send + Sync;
 
 /// Who is let in, and to do what.
@@ -89,6 +92,7 @@ type Authorize = dyn Fn(&Identity, &str, Action<'_>) -> Result<(), String> + Sen
 pub(super) struct Access {
     authenticate: Option<Arc<Authenticate>>,
     authorize: Option<Arc<Authorize>>,
+    user_id: Option<Arc<UserId>>,
 }
 
 impl Access {
@@ -137,6 +141,25 @@ impl Access {
     /// Whether somebody may be in a room.
     pub(super) fn may_join(&self, identity: &Identity, room: &str) -> Result<(), String> {
         self.authorize.as_ref().map_or(Ok(()), |authorize| authorize(identity, room, Action::Join))
+    }
+
+    pub(super) fn user_id_by<U: Send + Sync + 'static>(
+        &mut self,
+        id: impl Fn(&U) -> String + Send + Sync + 'static,
+    ) {
+        self.user_id = Some(Arc::new(move |identity| identity.downcast_ref::<U>().map(&id)));
+    }
+
+    /// Whether somebody may take part in a room's presence, and as which user; `None`: as whom they say.
+    pub(super) fn may_be_present(&self, identity: &Identity, room: &str) -> Result<Option<String>, String> {
+        self.may_join(identity, room)?;
+        if let Some(authorize) = &self.authorize {
+            authorize(identity, room, Action::Presence)?;
+        }
+        match &self.user_id {
+            Some(id) => id(identity).map(Some).ok_or_else(|| "the server cannot tell who this is".to_owned()),
+            None => Ok(None),
+        }
     }
 
     /// What somebody may do there; `None`: everything.

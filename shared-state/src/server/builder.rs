@@ -11,6 +11,7 @@ use crate::protocol::Limits;
 use crate::server::access::{Access, Action, Handshake};
 use crate::server::directory::Directory;
 use crate::server::kinds::{Kinds, rules};
+use crate::server::presence::Lobbies;
 use crate::server::registry::Registry;
 use crate::server::{Inner, Server};
 use crate::state::SharedState;
@@ -97,7 +98,7 @@ impl ServerBuilder {
         self
     }
 
-    /// What they may do: `may` is asked when somebody joins a room, and for every update they write, with the user that
+    /// What they may do: `may` is asked when somebody joins a room or its presence, and for every update they write, with the user that
     /// [`authenticate`](Self::authenticate) made. An error refuses the action with
     /// [`Code::Forbidden`](crate::protocol::Code::Forbidden) and what it says as the message. Default: everything.
     ///
@@ -107,6 +108,17 @@ impl ServerBuilder {
         may: impl Fn(&U, &str, Action<'_>) -> Result<(), E> + Send + Sync + 'static,
     ) -> Self {
         self.access.authorize_by(may);
+        self
+    }
+
+    /// The id of a user in presence: who takes part in a room's presence as somebody else is refused with
+    /// [`Code::OtherUser`](crate::protocol::Code::OtherUser). It is the member `id` of what a client says of its user, a
+    /// string or a number, or all that it says. Default: users are who they say they are.
+    pub fn user_id<U: Send + Sync + 'static>(
+        mut self,
+        id: impl Fn(&U) -> String + Send + Sync + 'static,
+    ) -> Self {
+        self.access.user_id_by(id);
         self
     }
 
@@ -129,8 +141,9 @@ impl ServerBuilder {
         let limits = Arc::new(self.limits);
         let directory = Directory::new(self.kinds, self.store, limits.clone(), self.idle);
         let registry = Arc::new(Registry::new());
+        let lobbies = Lobbies::new(&limits);
         let closing = watch::Sender::new(false);
-        Server(Arc::new(Inner { directory, registry, limits, access: self.access, closing }))
+        Server(Arc::new(Inner { directory, lobbies, registry, limits, access: self.access, closing }))
     }
 }
 

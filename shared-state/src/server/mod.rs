@@ -19,7 +19,7 @@
 //! A connection is one task (`socket`), which asks a state machine without I/O what each frame means
 //! (`connection`), and one bounded queue (`queue`), into which all its rooms put frames. A room (`room`) is an
 //! authority behind a lock and the way of its changes to the store. The `directory` knows which rooms are live,
-//! the `registry` which connections.
+//! the `registry` which connections. Who is here is apart from all that (`presence`, `lane`).
 
 mod access;
 mod builder;
@@ -29,6 +29,8 @@ mod directory;
 mod handle;
 mod handshake;
 mod kinds;
+mod lane;
+mod presence;
 mod queue;
 mod registry;
 mod room;
@@ -60,12 +62,14 @@ use tokio::time::timeout;
 use tracing::Instrument as _;
 
 use crate::authority::Dialect;
+use crate::presence::Present;
 use crate::protocol::{ClientId, Code, JSON, Limits};
 use crate::state::SharedState;
 use crate::store::CloseError;
 
 use access::Access;
 use directory::Directory;
+use presence::Lobbies;
 use queue::{Goodbye, Queue};
 use registry::Registry;
 use socket::{Connection, Entry};
@@ -82,6 +86,7 @@ pub struct Server(Arc<Inner>);
 
 struct Inner {
     directory: Arc<Directory>,
+    lobbies: Arc<Lobbies>,
     registry: Arc<Registry>,
     limits: Arc<Limits>,
     access: Access,
@@ -181,7 +186,8 @@ impl Server {
             span.record("client", &**client);
         }
         let upgrade = hyper::upgrade::on(&mut request);
-        let (directory, limits) = (self.0.directory.clone(), self.0.limits.clone());
+        let (directory, lobbies) = (self.0.directory.clone(), self.0.lobbies.clone());
+        let limits = self.0.limits.clone();
         let access = self.0.access.clone();
         let task = async move {
             // Boxed, so that the connection's task does not keep room for it.
@@ -193,11 +199,17 @@ impl Server {
                 Ok(upgraded) => match upgraded.downcast::<TokioIo<TcpStream>>() {
                     Ok(Parts { io, read_buf, .. }) => {
                         let io = (io.into_inner(), read_buf);
-                        Connection::new(io, entry, queue, directory, limits, registration).await.run().await;
+                        Connection::new(io, entry, queue, directory, lobbies, limits, registration)
+                            .await
+                            .run()
+                            .await;
                     }
                     Err(upgraded) => {
                         let io = (TokioIo::new(upgraded), Bytes::new());
-                        Connection::new(io, entry, queue, directory, limits, registration).await.run().await;
+                        Connection::new(io, entry, queue, directory, lobbies, limits, registration)
+                            .await
+                            .run()
+                            .await;
                     }
                 },
                 Err(error) => tracing::debug!("no upgrade: {error}"),
@@ -234,6 +246,12 @@ impl Server {
                 found: room.type_name(),
             }),
         }
+    }
+
+    /// Who takes part in a room's presence now, those too who are not shown to others. Costs a copy of the list.
+    #[must_use]
+    pub fn present(&self, room: &str) -> Vec<Present> {
+        self.0.lobbies.present(room)
     }
 
     /// How many rooms are in memory.

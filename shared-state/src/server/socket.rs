@@ -20,10 +20,11 @@ use tokio_tungstenite::tungstenite::protocol::frame::{self, CloseFrame};
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 
 use crate::authority::{Dialect, SessionId};
-use crate::protocol::{Code, Frame, JoinRequest, Limits, server};
+use crate::protocol::{Code, Frame, JoinRequest, Limits, Violation, server};
 use crate::server::access::{Access, Identity};
 use crate::server::connection::{Gate, HookAction, Incoming, Step, too_large};
 use crate::server::directory::Directory;
+use crate::server::presence::{Attending, Lobbies};
 use crate::server::queue::{Goodbye, Next, Queue, Signal};
 use crate::server::registry::Registration;
 use crate::server::room::{Closed, Permit, Room};
@@ -78,6 +79,7 @@ pub(super) struct Connection<T> {
     gate: Gate<Seat>,
     queue: Arc<Queue>,
     directory: Arc<Directory>,
+    attending: Attending,
     limits: Arc<Limits>,
     registration: Registration,
     heard: Instant,
@@ -90,6 +92,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         Entry { access, who, hook }: Entry,
         queue: Arc<Queue>,
         directory: Arc<Directory>,
+        lobbies: Arc<Lobbies>,
         limits: Arc<Limits>,
         registration: Registration,
     ) -> Box<Self> {
@@ -107,6 +110,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             true => WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await,
             false => WebSocketStream::from_partially_read(io, read.into(), Role::Server, Some(config)).await,
         };
+        let attending = Attending::new(lobbies, &limits, registration.number());
         Box::new(Self {
             access,
             who,
@@ -114,6 +118,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             gate,
             queue,
             directory,
+            attending,
             limits,
             registration,
             heard: Instant::now(),
@@ -127,6 +132,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         let Err(end) = self.serve().await;
         // Nothing more comes from the rooms, so the queue runs dry.
         self.gate.retain(|_| false);
+        self.attending.leave_all();
         match end {
             End::Told(goodbye) => {
                 tracing::debug!(code = %goodbye.code, "connection ended: {}", goodbye.message);
@@ -237,6 +243,23 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 }
                 Ok(())
             }
+            Step::Presence { room, step } => {
+                let Some(client) = self.gate.client() else { return Ok(()) };
+                let (directory, access, who) = (&self.directory, &self.access, &self.who);
+                let enter = || {
+                    if !directory.knows(&room) {
+                        let message = "no room of this name can be opened here";
+                        return Err(Violation::new(Code::UnknownRoom, message));
+                    }
+                    let may = who.as_ref().map_err(Clone::clone);
+                    may.and_then(|who| access.may_be_present(who, &room))
+                        .map_err(|message| Violation::new(Code::Forbidden, message))
+                };
+                match self.attending.step(&room, &step, client, &self.queue, enter) {
+                    Some(refusal) => self.reply(refusal).await,
+                    None => Ok(()),
+                }
+            }
             Step::Hook { room: name, joined, action } => {
                 let open = joined.filter(|seat| !seat.room.is_closed());
                 let place = match open.map(|seat| (seat.room.clone(), seat.session)) {
@@ -339,6 +362,12 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 Next::Frame(frame) => self.feed(text(frame)).await?,
                 Next::LostRoom => self.gate.retain(|seat| !seat.room.is_closed()),
                 Next::Drained => self.gate.rooms().for_each(|seat| seat.room.drained(seat.session)),
+                Next::Presence(frames) => {
+                    for frame in frames.iter() {
+                        self.feed(text(frame.clone())).await?;
+                    }
+                }
+                Next::LaneDrained(lane) => self.attending.drained(lane),
                 Next::Nothing => return self.flush().await,
             }
         }
@@ -369,7 +398,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                         return;
                     }
                 }
-                Next::LostRoom | Next::Drained => {}
+                Next::LostRoom | Next::Drained | Next::Presence(_) | Next::LaneDrained(_) => {}
                 Next::Nothing => break,
             }
         }
@@ -429,12 +458,15 @@ mod tests {
         let limits = Arc::new(Limits::default());
         let store = Arc::new(MemoryStore::new());
         let directory = Directory::new(Kinds::default(), store, limits.clone(), Duration::from_secs(1));
+        let lobbies = Lobbies::new(&limits);
         let queue = Arc::new(Queue::new(1));
         let registration = Arc::new(Registry::new()).register(queue.clone()).unwrap();
         let (io, _peer) = tokio::io::duplex(64);
         let entry = Entry { access: Access::default(), who: Ok(Arc::new(())), hook: None };
         let task =
-            Connection::new((io, Bytes::new()), entry, queue, directory, limits, registration).await.run();
+            Connection::new((io, Bytes::new()), entry, queue, directory, lobbies, limits, registration)
+                .await
+                .run();
         let size = size_of_val(&task);
         assert!(size <= 1536, "{size} bytes");
     }

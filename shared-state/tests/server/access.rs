@@ -42,6 +42,7 @@ fn builder() -> ServerBuilder {
         })
         .authorize(|user: &User, room: &str, action: Action<'_>| match action {
             Action::Join if room.ends_with("secret") && *user == User::Reader => Err("readers stay outside"),
+            Action::Presence if room == "document-quiet" => Err("nobody is seen here"),
             Action::Write(path) if *user == User::Reader && path != "views" => {
                 Err("readers may only be counted")
             }
@@ -93,6 +94,32 @@ async fn a_user_does_what_they_may_and_nothing_else() {
     assert_eq!(editor.expect("state:change").await["version"], 1);
     editor.set("document-1", 1, 1, "title", json!("y")).await;
     assert_eq!(editor.expect("state:ack").await["version"], 2);
+}
+
+#[tokio::test]
+async fn nobody_is_present_where_they_may_not_be_or_as_somebody_else() {
+    let id = |user: &User| if *user == User::Reader { "reader" } else { "editor" }.to_owned();
+    let (server, address) = start(builder().user_id(id)).await;
+    let mut reader = connect_with(address, Some("reader")).await;
+    reader.send(json!({"type": "hello", "payload": {"client": "reader-reader-reader"}})).await;
+    reader.expect("welcome").await;
+    for (room, user, code) in [
+        ("document-secret", "reader", "forbidden"),
+        ("document-quiet", "reader", "forbidden"),
+        ("document-1", "editor", "other_user"),
+    ] {
+        let payload = json!({"user": {"id": user}});
+        reader.send(json!({"type": "presence:set", "room": room, "payload": payload})).await;
+        reader.expect_error(code).await;
+        let mut hook = Client::hook_at(address, "/ws?token=reader").await;
+        let payload = json!({"user": {"id": user}, "x": 1, "y": 1, "timestamp": 1});
+        hook.send(json!({"type": "cursor:move", "room": room, "payload": payload})).await;
+        hook.expect_error(code).await;
+        assert!(server.present(room).is_empty());
+    }
+    let payload = json!({"user": {"id": "reader"}});
+    reader.send(json!({"type": "presence:set", "room": "document-1", "payload": payload})).await;
+    assert_eq!(reader.expect("presence:sync").await["peers"][0]["user"]["id"], "reader");
 }
 
 #[tokio::test]

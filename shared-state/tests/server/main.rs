@@ -7,6 +7,7 @@ mod client;
 #[cfg(feature = "derive")]
 mod hook;
 mod observed;
+mod presence;
 mod rooms;
 #[cfg(feature = "derive")]
 mod typed;
