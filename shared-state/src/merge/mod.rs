@@ -5,6 +5,7 @@
 
 mod coded;
 mod counter;
+mod edits;
 mod entries;
 mod key;
 mod list;
@@ -13,12 +14,16 @@ mod map;
 mod nested;
 mod part;
 mod place;
+pub(crate) mod scope;
 mod sequence;
 mod set;
+#[cfg(feature = "text")]
+mod text;
 mod track;
 
 pub use coded::{Codec, Coded};
 pub use counter::{Counter, CounterOp, Number};
+pub use edits::Edits;
 pub use entries::{Entries, Entry};
 pub use key::{Key, MAX_KEY, NotAKey, key_text};
 pub use list::{ListOf, ListOp};
@@ -28,6 +33,10 @@ pub use nested::{Nested, NestedOp};
 pub use place::Place;
 pub use sequence::{KeyOf, Sequence};
 pub use set::{Members, SetOf, SetOp};
+#[cfg(feature = "text")]
+pub(crate) use text::{FIRST_WRITER, Unit};
+#[cfg(feature = "text")]
+pub use text::{Anchor, Edit, NotAnAnchor, Side, Splice, Text, TextOf, TextOp, Undo};
 pub use track::Track;
 pub(crate) use track::StoredTrack;
 

@@ -1,0 +1,254 @@
+//! The document behind a text: one yrs document, and what is known of it beside.
+//!
+//! Deleted characters are kept for as long as the document lives, so that an edit can be taken back; they are
+//! forgotten when the text is written as a whole.
+
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use yrs::updates::decoder::Decode as _;
+use yrs::updates::encoder::{Encoder as _, EncoderV1};
+use yrs::{
+    Assoc, ClientID, Doc, GetString as _, ID, IdSet, IndexedSequence as _, OffsetKind, Options, ReadTxn as _,
+    Snapshot, StateVector, StickyIndex, Text as _, TextRef, Transact, TransactionMut,
+};
+
+use super::ranges::Ranges;
+use super::splice::Splice;
+use super::yjs::{Clocks, Content, Id, ROOT, Update};
+
+/// What an edit changed: enough to take it back.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Marks {
+    /// Per writer, how many units there were before.
+    before: Clocks,
+    deleted: IdSet,
+}
+
+pub(super) struct Core {
+    doc: Doc,
+    clocks: Clocks,
+    /// The units that have no place.
+    gone: Ranges,
+    /// Whether a character of more than one UTF-16 unit was ever inserted.
+    wide: bool,
+    plain: OnceLock<String>,
+    pen: Mutex<Option<Pen>>,
+}
+
+/// A second document, on which an edit is made before it is applied to the first: so that what is not applied in
+/// the end leaves no trace there. Made when first written with.
+struct Pen {
+    doc: Doc,
+    writer: u64,
+    /// The edit that the document has and the first one has not.
+    ahead: Option<Vec<u8>>,
+}
+
+fn new_doc(writer: u64) -> Doc {
+    let mut options = Options::with_guid_and_client_id("".into(), ClientID::new(writer));
+    options.offset_kind = OffsetKind::Utf16;
+    options.skip_gc = true;
+    let doc = Doc::with_options(options);
+    doc.get_or_insert_text(ROOT);
+    doc
+}
+
+fn root(txn: &TransactionMut<'_>) -> Option<TextRef> {
+    txn.get_text(ROOT)
+}
+
+/// Hands bytes that were checked to a document.
+fn integrate(txn: &mut TransactionMut<'_>, bytes: &[u8]) {
+    let update = yrs::Update::decode_v1(bytes);
+    debug_assert!(update.is_ok(), "what was checked can be read");
+    if let Ok(update) = update {
+        let applied = txn.apply_update(update);
+        debug_assert!(applied.is_ok() && !txn.has_missing_updates(), "what was checked can be applied");
+    }
+}
+
+impl Core {
+    pub(super) fn new() -> Self {
+        Self {
+            doc: new_doc(0),
+            clocks: Clocks::new(),
+            gone: Ranges::default(),
+            wide: false,
+            plain: OnceLock::new(),
+            pen: Mutex::new(None),
+        }
+    }
+
+    pub(super) const fn clocks(&self) -> &Clocks {
+        &self.clocks
+    }
+
+    pub(super) const fn gone(&self) -> &Ranges {
+        &self.gone
+    }
+
+    /// The whole document, with what was deleted.
+    fn bytes(&self) -> Vec<u8> {
+        Transact::transact(&self.doc).encode_state_as_update_v1(&StateVector::default())
+    }
+
+    pub(super) fn copy(&self) -> Self {
+        let copy = Self {
+            clocks: self.clocks.clone(),
+            gone: self.gone.clone(),
+            wide: self.wide,
+            plain: self.plain.clone(),
+            ..Self::new()
+        };
+        integrate(&mut Transact::transact_mut(&copy.doc), &self.bytes());
+        copy
+    }
+
+    /// The document as an update, what was deleted in it forgotten.
+    pub(super) fn whole(&self) -> Update {
+        // A document that was made of plain text reads as one.
+        let mut whole = Update::read(&self.bytes()).unwrap_or_default();
+        whole.compact();
+        whole
+    }
+
+    pub(super) fn plain(&self) -> &str {
+        self.plain.get_or_init(|| {
+            let txn = Transact::transact(&self.doc);
+            txn.get_text(ROOT).map(|root| root.get_string(&txn)).unwrap_or_default()
+        })
+    }
+
+    pub(super) const fn is_wide(&self) -> bool {
+        self.wide
+    }
+
+    /// The length in UTF-16 units.
+    pub(super) fn units(&self) -> usize {
+        let txn = Transact::transact(&self.doc);
+        txn.get_text(ROOT).map_or(0, |root| root.len(&txn)) as usize
+    }
+
+    /// Applies an update that was checked and fits; `bytes` are its own.
+    pub(super) fn apply(&mut self, update: &Update, bytes: &[u8]) -> Marks {
+        let before = update.spans().map(|(writer, span)| (writer, span.start)).collect();
+        let deleted = {
+            let mut txn = Transact::transact_mut(&self.doc);
+            integrate(&mut txn, bytes);
+            txn.delete_set().clone()
+        };
+        for (writer, structs) in &update.structs {
+            for run in structs {
+                match &run.content {
+                    Content::Text(text) => self.wide |= text.len() > 3 && text.chars().any(|c| c.len_utf16() > 1),
+                    Content::Gone => self.gone.insert(*writer, run.clock..run.end()),
+                    Content::Deleted => {}
+                }
+            }
+        }
+        self.clocks.extend(update.spans().map(|(writer, span)| (writer, span.end)));
+        self.plain.take();
+        let pen = self.pen.get_mut().unwrap_or_else(PoisonError::into_inner);
+        match pen.as_mut().map(|pen| pen.ahead.as_deref()) {
+            Some(Some(ahead)) if ahead != bytes => *pen = None,
+            Some(ahead) => {
+                let ahead = ahead.is_some();
+                if let Some(pen) = pen {
+                    pen.ahead = None;
+                    if !ahead {
+                        integrate(&mut Transact::transact_mut(&pen.doc), bytes);
+                    }
+                }
+            }
+            None => {}
+        }
+        Marks { before, deleted }
+    }
+
+    /// The document as it was before the last edits, `marks` being what the first of them changed.
+    pub(super) fn before(&self, marks: &Marks) -> Self {
+        let mut clocks = self.clocks.clone();
+        let mut gone = self.gone.clone();
+        for (writer, clock) in &marks.before {
+            gone.truncate(*writer, *clock);
+            match clock {
+                0 => clocks.remove(writer),
+                clock => clocks.insert(*writer, *clock),
+            };
+        }
+        let vector = clocks.iter().map(|(writer, clock)| (ClientID::new(*writer), *clock)).collect();
+        let bytes = {
+            let txn = Transact::transact(&self.doc);
+            let mut deleted = txn.snapshot().delete_set;
+            deleted.diff_with(&marks.deleted);
+            let mut encoder = EncoderV1::new();
+            // Fails only for a document that forgets what is deleted, and this one does not.
+            match txn.encode_state_from_snapshot(&Snapshot::new(StateVector::new(vector), deleted), &mut encoder) {
+                Ok(()) => encoder.to_vec(),
+                Err(_) => Vec::new(),
+            }
+        };
+        let core = Self { clocks, gone, wide: self.wide, ..Self::new() };
+        integrate(&mut Transact::transact_mut(&core.doc), &bytes);
+        core
+    }
+
+    /// What this document has and one with these clocks has not, and all that is deleted.
+    pub(super) fn since(&self, clocks: &Clocks) -> Update {
+        let vector = clocks.iter().map(|(writer, clock)| (ClientID::new(*writer), *clock)).collect();
+        let bytes = Transact::transact(&self.doc).encode_state_as_update_v1(&StateVector::new(vector));
+        Update::read(&bytes).unwrap_or_default()
+    }
+
+    fn pen(&self, writer: u64) -> MutexGuard<'_, Option<Pen>> {
+        let mut pen = self.pen.lock().unwrap_or_else(PoisonError::into_inner);
+        if pen.as_ref().is_none_or(|pen| pen.ahead.is_some() || pen.writer != writer) {
+            let doc = new_doc(writer);
+            integrate(&mut Transact::transact_mut(&doc), &self.bytes());
+            *pen = Some(Pen { doc, writer, ahead: None });
+        }
+        pen
+    }
+
+    /// The edit that these splices are, made by `writer`. Positions beyond the end mean the end.
+    pub(super) fn draft(&self, writer: u64, splices: &[Splice]) -> Vec<u8> {
+        let mut pen = self.pen(writer);
+        let Some(pen) = pen.as_mut() else { return Vec::new() };
+        let mut txn = Transact::transact_mut(&pen.doc);
+        let Some(root) = root(&txn) else { return Vec::new() };
+        for splice in splices {
+            let length = root.len(&txn);
+            let at = u32::try_from(splice.at).unwrap_or(u32::MAX).min(length);
+            let delete = u32::try_from(splice.delete).unwrap_or(u32::MAX).min(length - at);
+            if delete > 0 {
+                root.remove_range(&mut txn, at, delete);
+            }
+            root.insert(&mut txn, at, &splice.insert);
+        }
+        let bytes = txn.encode_update_v1();
+        drop(txn);
+        pen.ahead = Some(bytes.clone());
+        bytes
+    }
+
+    /// The unit to the left (`Assoc::Before`) or the right of a position in UTF-16 units.
+    pub(super) fn unit_at(&self, units: usize, side: Assoc) -> Option<Id> {
+        let txn = Transact::transact(&self.doc);
+        let index = root_of(&txn)?.sticky_index(&txn, u32::try_from(units).ok()?, side)?;
+        index.id().map(|id| Id { writer: id.client.get(), clock: id.clock })
+    }
+
+    /// The position of a unit in UTF-16 units: right of it (`Assoc::Before`) or left of it, or where it was.
+    pub(super) fn position_of(&self, id: Id, side: Assoc) -> Option<usize> {
+        if id.clock >= *self.clocks.get(&id.writer)? || self.gone.contains(id.writer, id.clock) {
+            return None;
+        }
+        let txn = Transact::transact(&self.doc);
+        let id = ID::new(ClientID::new(id.writer), id.clock);
+        StickyIndex::from_id(id, side).get_offset(&txn).map(|offset| offset.index as usize)
+    }
+}
+
+fn root_of(txn: &yrs::Transaction<'_>) -> Option<TextRef> {
+    txn.get_text(ROOT)
+}
