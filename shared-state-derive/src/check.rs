@@ -98,7 +98,8 @@ fn policy(cx: &Ctxt, field: &InputField) {
         );
     }
     container(cx, field);
-    let Some(counter) = field.attrs.policies.iter().find(|given| matches!(given.value, PolicyExpr::Counter)) else {
+    let Some(counter) = field.attrs.policies.iter().find(|given| matches!(given.value, PolicyExpr::Counter))
+    else {
         return;
     };
     if let Some(what) = not_a_number(&field.ty) {
@@ -119,6 +120,7 @@ fn container(cx: &Ctxt, field: &InputField) {
     let (right, write): (&[&str], _) = match given.value {
         PolicyExpr::List(..) => (&["Vec", "List"], "`Vec` or `shared_state::List`"),
         PolicyExpr::Map(_) => (&["BTreeMap", "HashMap"], "`BTreeMap` or `HashMap`"),
+        PolicyExpr::Text => (&[], "`shared_state::Text`"),
         PolicyExpr::Set => (&["BTreeSet", "HashSet"], "`BTreeSet` or `HashSet`"),
         PolicyExpr::Counter | PolicyExpr::Nested | PolicyExpr::Own(_) => return,
     };

@@ -55,7 +55,9 @@ impl Generics {
                     Policy::Lww => None,
                     Policy::Counter => Some(quote!(#ty: #krate::merge::Number,)),
                     Policy::Nested => Some(quote!(#ty: #krate::SharedState,)),
-                    Policy::Own | Policy::Entries => Some(quote!(#policy_type: #krate::merge::MergePolicy<#ty>,)),
+                    Policy::Own | Policy::Entries => {
+                        Some(quote!(#policy_type: #krate::merge::MergePolicy<#ty>,))
+                    }
                 }
             })
             .collect();

@@ -79,7 +79,7 @@ pub(crate) enum Policy {
     Lww,
     Counter,
     Nested,
-    /// A list, a map or a set.
+    /// A list, a map, a set or a text.
     Entries,
     /// A type of the user's.
     Own,
@@ -193,7 +193,8 @@ impl Field {
             serialize: serde.serialize,
             deserialize: serde.deserialize,
         });
-        let mut types = PolicyTypes { krate, owner, name: format!("{name}{variant}Key"), list_keys: Vec::new() };
+        let mut types =
+            PolicyTypes { krate, owner, name: format!("{name}{variant}Key"), list_keys: Vec::new() };
         let plain_type = without_self(ty.to_token_stream(), owner);
         let given = attrs.policies.into_iter().next().map(|given| given.value);
         let (policy, policy_type) = match (&given, &codec) {
@@ -235,7 +236,7 @@ const fn kind(expr: &PolicyExpr) -> Policy {
     match expr {
         PolicyExpr::Counter => Policy::Counter,
         PolicyExpr::Nested => Policy::Nested,
-        PolicyExpr::List(..) | PolicyExpr::Map(_) | PolicyExpr::Set => Policy::Entries,
+        PolicyExpr::List(..) | PolicyExpr::Map(_) | PolicyExpr::Set | PolicyExpr::Text => Policy::Entries,
         PolicyExpr::Own(_) => Policy::Own,
     }
 }
@@ -257,6 +258,7 @@ impl PolicyTypes<'_> {
             PolicyExpr::Counter => quote!(#krate::merge::Counter),
             PolicyExpr::Nested => quote!(#krate::merge::Nested),
             PolicyExpr::Set => quote!(#krate::merge::SetOf),
+            PolicyExpr::Text => quote!(#krate::merge::TextOf),
             PolicyExpr::Own(own) => without_self(own.to_token_stream(), owner),
             PolicyExpr::Map(entries) => {
                 let entries = self.inner(entries, &quote!(<#ty as #krate::merge::Mapping>::Value));

@@ -105,9 +105,9 @@
 #[doc(hidden)]
 pub mod __private;
 pub mod authority;
-mod collections;
 #[cfg(feature = "client")]
 pub mod client;
+mod collections;
 pub mod merge;
 pub mod protocol;
 pub mod replica;
@@ -121,6 +121,8 @@ pub mod store;
 pub mod testing;
 
 pub use collections::{Iter as ListIter, List};
+#[cfg(feature = "text")]
+pub use merge::Text;
 pub use replica::WriteError;
 pub use state::{Field, Invalid, SharedState};
 

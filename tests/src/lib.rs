@@ -5,11 +5,13 @@ mod hook;
 mod load;
 mod process;
 mod proxy;
+mod world;
 
 pub use hook::Hook;
 pub use load::{Load, Stamp};
 pub use process::Process;
 pub use proxy::{Link, Proxy, Traffic};
+pub use world::{User, World};
 
 use std::net::SocketAddr;
 use std::time::Duration;

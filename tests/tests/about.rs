@@ -60,23 +60,23 @@ fn a_struct_is_described_for_programs() {
         serde_json::to_value(Page::ABOUT).unwrap(),
         json!({ "name": "Page", "fields": [
             {
-                "name": "mainTitle", "type": "String", "policy": "set", "debounce_ms": 300, "max_wait_ms": 3000,
+                "name": "mainTitle", "type": "String", "policy": "lww", "debounce_ms": 300, "max_wait_ms": 3000,
                 "rules": [{ "rule": "length", "unit": "chars", "max": "4" }, { "custom": "calm" }],
                 "docs": "What everybody sees first.\n\nAnd more.",
             },
             {
-                "name": "shortName", "type": "Option<String>", "policy": "set", "aliases": ["nick"],
+                "name": "shortName", "type": "Option<String>", "policy": "lww", "aliases": ["nick"],
                 "rules": [{ "rule": "length", "unit": "bytes", "max": "4" }],
             },
             {
-                "name": "tags", "type": "Vec<String>", "policy": "set",
+                "name": "tags", "type": "Vec<String>", "policy": "lww",
                 "rules": [
                     { "rule": "length", "unit": "items", "min": "1", "max": "MOST" },
                     { "inner": [{ "rule": "length", "max": "2" }, { "pattern": "^[a-z]*$" }, { "custom": "calm" }] },
                 ],
             },
             {
-                "name": "grades", "type": "BTreeMap<String, Option<u8>>", "policy": "set",
+                "name": "grades", "type": "BTreeMap<String, Option<u8>>", "policy": "lww",
                 "rules": [{ "inner": [{ "inner": [{ "rule": "range", "min": "1", "max": "9" }] }] }],
             },
             {

@@ -268,18 +268,18 @@ fn fields_are_listed_with_their_names_policies_and_timing() {
     assert_eq!(
         listed,
         [
-            ("title", "set", false),
-            ("theme", "set", false),
-            ("fontSize", "set", false),
+            ("title", "lww", false),
+            ("theme", "lww", false),
+            ("fontSize", "lww", false),
             ("views", "counter", false),
             ("layout", "nested", false),
-            ("tags", "set", false),
-            ("type", "set", false),
-            ("ratio", "set", false),
-            ("votes", "set", false),
-            ("last_edit", "set", true),
+            ("tags", "lww", false),
+            ("type", "lww", false),
+            ("ratio", "lww", false),
+            ("votes", "lww", false),
+            ("last_edit", "lww", true),
             ("frozen", "nested", true),
-            ("published", "set", false),
+            ("published", "lww", false),
         ]
     );
     assert_eq!(Document::NAME, "Document");

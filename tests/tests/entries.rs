@@ -126,12 +126,13 @@ fn a_list_is_written_item_by_item() {
     assert_eq!(ids(&board), [1, 2, 4, 5, 6]);
     assert_eq!((todos.len(), todos.item(&6).unwrap().votes, todos.contains(&3)), (5, 2, false));
     sent();
-    todos.update(|list| {
-        list.remove(1);
-        list.insert(0, todo(9, "new"));
-        list.get_mut(1).unwrap().done = true;
-    })
-    .unwrap();
+    todos
+        .update(|list| {
+            list.remove(1);
+            list.insert(0, todo(9, "new"));
+            list.get_mut(1).unwrap().done = true;
+        })
+        .unwrap();
     assert_eq!(ids(&board), [9, 1, 4, 5, 6]);
     assert_eq!(sent().len(), 3, "removed, inserted, ticked");
     todos.clear().unwrap();
@@ -153,7 +154,10 @@ fn what_a_list_cannot_take_is_refused_or_does_nothing() {
         other => panic!("{other}"),
     };
     assert_eq!(invalid(todos.edit(&1, |todo| todo.id = 2).unwrap_err()), ("todos/1".into(), "key"));
-    assert_eq!(invalid(todos.edit(&1, |todo| todo.title = "too long".repeat(2)).unwrap_err()).0, "todos/1/title");
+    assert_eq!(
+        invalid(todos.edit(&1, |todo| todo.title = "too long".repeat(2)).unwrap_err()).0,
+        "todos/1/title"
+    );
     assert_eq!(invalid(todos.remove(&(1, 2)).unwrap_err()).1, "key");
     let columns = board.columns();
     columns.push(Column { name: "a".repeat(129), width: 1 }).unwrap_err();

@@ -64,6 +64,11 @@ impl<T: Value + Ord> MergePolicy<T> for Greatest {
         true
     }
 
+    fn take_back(value: &T, op: &GreatestOp<T>, inverse: &GreatestOp<T>) -> Option<GreatestOp<T>> {
+        let (GreatestOp::Set(to) | GreatestOp::Offer(to)) = op;
+        (value == to).then(|| inverse.clone())
+    }
+
     fn delta(value: &T, track: &Track, since: u64, each: &mut dyn FnMut(GreatestOp<T>)) {
         if track.changed() > since {
             each(GreatestOp::Set(value.clone()));

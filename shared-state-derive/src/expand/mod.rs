@@ -88,7 +88,9 @@ impl Field {
             Policy::Lww => ty.clone(),
             Policy::Counter => quote_spanned!(self.span=> #krate::merge::CounterOp<#ty>),
             Policy::Nested => quote_spanned!(self.span=> #krate::merge::NestedOp<#ty>),
-            Policy::Own | Policy::Entries => quote_spanned!(self.span=> <#policy_type as #krate::merge::MergePolicy<#ty>>::Op),
+            Policy::Own | Policy::Entries => {
+                quote_spanned!(self.span=> <#policy_type as #krate::merge::MergePolicy<#ty>>::Op)
+            }
         }
     }
 }

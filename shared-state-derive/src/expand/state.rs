@@ -15,8 +15,15 @@ pub(super) fn implementation(model: &Model) -> TokenStream {
     let name = quote::ToTokens::to_token_stream(state).to_string();
     let name = name.trim_start_matches("r#");
     let infos = each(model, info::of);
-    let methods =
-        [changing(model), meaning(model), checking(model), indexed(model), comparing(model), tracking(model), wire(model)];
+    let methods = [
+        changing(model),
+        meaning(model),
+        checking(model),
+        indexed(model),
+        comparing(model),
+        tracking(model),
+        wire(model),
+    ];
     quote! {
         #[automatically_derived]
         #[allow(deprecated)]
@@ -79,7 +86,7 @@ fn changing(model: &Model) -> TokenStream {
     }
 }
 
-/// `expand`, `settle`, `admit`: what is asked of an update before it is applied.
+/// `take_back`, `expand`, `settle`, `admit`: what an update means to a state.
 fn meaning(model: &Model) -> TokenStream {
     let Model { update, .. } = model;
     let none = quote!(_ => ::core::option::Option::None,);
@@ -92,6 +99,16 @@ fn meaning(model: &Model) -> TokenStream {
         }
     });
     let expand = closed(expand.collect(), model, &none);
+    let take_back = each(model, |field| {
+        let Field { ident, variant, .. } = field;
+        let policy = field.policy("take_back");
+        quote! {
+            (#update::#variant(__op), #update::#variant(__inverse)) => {
+                #policy(&self.#ident, __op, __inverse).map(#update::#variant)
+            }
+        }
+    });
+    let other = (model.fields.len() > 1).then(|| quote!(_ => ::core::option::Option::None,));
     let settle = each_in_parts(model, |field| {
         let Field { index, ident, variant, .. } = field;
         let policy = field.policy("settle");
@@ -101,8 +118,8 @@ fn meaning(model: &Model) -> TokenStream {
         }
     });
     let settle = settle.collect::<Vec<_>>();
-    let no_track =
-        (!settle.is_empty()).then(|| quote!(let __none = <__merge::Track as ::core::default::Default>::default();));
+    let no_track = (!settle.is_empty())
+        .then(|| quote!(let __none = <__merge::Track as ::core::default::Default>::default();));
     let settle = closed(settle, model, &none);
     let admit = each_in_parts(model, |field| {
         let Field { ident, variant, wire, .. } = field;
@@ -116,6 +133,13 @@ fn meaning(model: &Model) -> TokenStream {
     quote! {
         fn expand(&self, __update: &Self::Update) -> ::core::option::Option<::std::vec::Vec<Self::Update>> {
             match __update { #expand }
+        }
+        fn take_back(
+            &self,
+            __update: &Self::Update,
+            __inverse: &Self::Update,
+        ) -> ::core::option::Option<Self::Update> {
+            match (__update, __inverse) { #(#take_back)* #other }
         }
         fn settle(
             &self,

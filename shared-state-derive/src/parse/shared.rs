@@ -26,7 +26,6 @@ const ON_FIELD: [&str; 13] = [
 const ON_STRUCT: [&str; 2] = ["validate", "crate"];
 const RULES: [&str; 5] = ["length", "range", "pattern", "custom", "inner"];
 const UNITS: [&str; 3] = ["chars", "bytes", "items"];
-const NOT_YET: [&str; 1] = ["text"];
 const ROLES: [&str; 2] = ["read", "write"];
 const SERDES: [&str; 2] = ["alias", "default"];
 
@@ -133,14 +132,7 @@ fn one(cx: &Ctxt, found: &mut FieldAttrs, meta: &ParseNestedMeta<'_>, name: &Ide
         }
         other => {
             value::skip(meta.input)?;
-            return Err(if NOT_YET.contains(&other) {
-                Error::new_spanned(
-                    name,
-                    format_args!(
-                        "`{other}` is not available yet: remove it, and the field is set as a whole, the last writer winning"
-                    ),
-                )
-            } else if ROLES.contains(&other) {
+            return Err(if ROLES.contains(&other) {
                 Error::new_spanned(
                     name,
                     format_args!(

@@ -17,6 +17,7 @@ mod state;
 mod submit;
 mod typed;
 mod untyped;
+mod writers;
 
 pub use record::LoadError;
 pub use session::{Dialect, Outbox, SessionId};

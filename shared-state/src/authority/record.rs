@@ -145,7 +145,7 @@ impl<O: Outbox> Authority<O> {
                 this.state.restore(initial.get(), "{}").map_err(|message| fail(version, message))?;
             }
             typed::read_updates(entry.u.get())
-                .and_then(|updates| this.state.apply(&updates, Writer::Log, version))
+                .and_then(|updates| this.state.apply(&updates, Writer::Log { client: entry.c.as_deref() }, version))
                 .map_err(|reject| fail(version, reject.to_string()))?;
             this.head = version;
             this.log.note(bytes.len());

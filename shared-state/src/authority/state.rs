@@ -14,7 +14,10 @@ pub enum Writer<'a> {
     /// The server's own program.
     Server,
     /// The log, when a room is loaded: what it holds was checked when it was accepted.
-    Log,
+    Log {
+        /// The client that made the change; `None`: the server, or a client of the hook's dialect.
+        client: Option<&'a str>,
+    },
 }
 
 /// A room's state: [`Typed`](crate::authority::Typed) or [`Untyped`](crate::authority::Untyped).
@@ -39,6 +42,11 @@ pub trait RoomState: Any + Send {
 
     /// Appends the state as a JSON object.
     fn write_data(&self, out: &mut String);
+
+    /// As [`write_data`](Self::write_data), for somebody who only reads: without what merging edits needs.
+    fn write_plain(&self, out: &mut String) {
+        self.write_data(out);
+    }
 
     /// Whether the data has every field there can be. If not, a field it lacks is one that nobody wrote, and a
     /// client keeps its own initial value for it.

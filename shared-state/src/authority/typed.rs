@@ -9,7 +9,8 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use crate::authority::{Author, RoomState, Writer};
-use crate::merge::{StoredTrack, Track};
+use crate::authority::writers::Writers;
+use crate::merge::{StoredTrack, Track, scope};
 use crate::protocol::{Code, Reject, push_string};
 use crate::state::{Path, PathBuf, SharedState, UpdateErrorKind, WireUpdate, decode_update, encode_update};
 
@@ -22,6 +23,7 @@ pub type Rules<S> = dyn Fn(&S, &S, &Author) -> Result<(), String> + Send + Sync;
 pub struct Typed<S> {
     state: S,
     track: Track,
+    writers: Writers,
     rules: Option<Arc<Rules<S>>>,
 }
 
@@ -35,7 +37,7 @@ impl<S: SharedState> Typed<S> {
     /// A room that begins as `initial`.
     #[must_use]
     pub fn new(initial: S) -> Self {
-        Self { state: initial, track: Track::default(), rules: None }
+        Self { state: initial, track: Track::default(), writers: Writers::default(), rules: None }
     }
 
     /// The same room, whose clients' changes must satisfy `rules` as well. Each of them then costs a clone of
@@ -112,17 +114,20 @@ impl<S: SharedState> RoomState for Typed<S> {
         by: Writer<'_>,
         version: u64,
     ) -> Result<Option<String>, Reject> {
+        let logged = if let Writer::Log { client } = by { Some(client) } else { None };
         let mut decoded = Vec::with_capacity(updates.len());
         for update in updates {
             match decode_update::<S>(update) {
                 Ok(update) => decoded.push(update),
                 // A field that the struct has lost since: the rest of its history stays readable.
-                Err(error) if by == Writer::Log && error.kind == UpdateErrorKind::UnknownField => {}
+                Err(error) if logged.is_some() && error.kind == UpdateErrorKind::UnknownField => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        if by == Writer::Log {
+        if let Some(client) = logged {
             for update in decoded {
+                let (_, claims) = scope::claims(|| self.state.admit(&update));
+                client.into_iter().for_each(|client| self.writers.bind(&claims, client));
                 let touched = self.state.apply(update);
                 S::touch(&mut self.track, &touched, version);
             }
@@ -139,7 +144,9 @@ impl<S: SharedState> RoomState for Typed<S> {
             _ => None,
         };
         let mut inverses = Vec::with_capacity(decoded.len());
-        let verdict = self.take(decoded, updates, by, &mut inverses).and_then(|settled| {
+        let (taken, claims) = scope::claims(|| self.take(decoded, updates, by, &mut inverses));
+        let verdict = taken.and_then(|settled| {
+            self.writers.check(&claims, by)?;
             inverses.iter().try_for_each(|touched| self.state.check(touched))?;
             if S::HAS_RULE {
                 self.state.check_rule()?;
@@ -150,7 +157,12 @@ impl<S: SharedState> RoomState for Typed<S> {
             Ok(settled)
         });
         match verdict {
-            Ok(_) => inverses.iter().for_each(|touched| S::touch(&mut self.track, touched, version)),
+            Ok(_) => {
+                inverses.iter().for_each(|touched| S::touch(&mut self.track, touched, version));
+                if let Writer::Client(author) = by {
+                    self.writers.bind(&claims, author.name());
+                }
+            }
             Err(_) => self.undo(inverses),
         }
         verdict
@@ -164,6 +176,10 @@ impl<S: SharedState> RoomState for Typed<S> {
     }
 
     fn write_data(&self, out: &mut String) {
+        scope::with_history(|| self.write_plain(out));
+    }
+
+    fn write_plain(&self, out: &mut String) {
         out.push('{');
         for (field, info) in S::FIELDS.iter().enumerate() {
             if field > 0 {
@@ -205,7 +221,7 @@ impl<S: SharedState> RoomState for Typed<S> {
     }
 
     fn write_track(&self, out: &mut String) {
-        let stored = self.track.stored(S::FIELDS);
+        let stored = StoredVersions { track: self.track.stored(S::FIELDS), o: self.writers.stored() };
         out.push_str(&serde_json::to_string(&stored).unwrap_or_else(|_| "{}".to_owned()));
     }
 
@@ -221,15 +237,26 @@ impl<S: SharedState> RoomState for Typed<S> {
             })?;
             self.state.apply(update);
         }
-        let stored: StoredTrack =
+        let stored: StoredVersions =
             serde_json::from_str(track).map_err(|error| format!("the versions are not a track: {error}"))?;
-        self.track = Track::restored(stored, S::FIELDS);
+        self.track = Track::restored(stored.track, S::FIELDS);
+        self.writers = Writers::restored(stored.o);
         Ok(())
     }
 
     fn as_any(&self) -> &dyn Any {
         self
     }
+}
+
+/// What is stored beside the data.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct StoredVersions {
+    #[serde(flatten)]
+    track: StoredTrack,
+    /// The numbers of writers, each with its client.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    o: Vec<(u64, String)>,
 }
 
 /// The fields an accepted change touched.

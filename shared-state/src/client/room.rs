@@ -12,7 +12,7 @@ use crate::client::core::Signal;
 use crate::client::receipt::Answer;
 use crate::client::{Reason, Receipt, lock};
 use crate::protocol::{Code, Frame, Reject, RoomMessage, Violation};
-use crate::replica::{Event, Origin, Rejected, Replica, WriteError, WriteId};
+use crate::replica::{Event, Origin, Read, Rejected, Replica, WriteError, WriteId};
 use crate::state::{FieldId, SharedState};
 
 /// A room as the client's task sees it, whatever its state's type.
@@ -106,11 +106,11 @@ impl<S: SharedState> Shared<S> {
         }
     }
 
-    /// Decides on the updates and writes them, in one step that nothing comes between. `decide` also gives the fields
-    /// that the write depends on, if it does.
+    /// Decides on the updates and writes them, in one step that nothing comes between. `decide` also gives what
+    /// the write depends on, if it does.
     pub(super) fn write<E: From<WriteError>>(
         &self,
-        decide: impl FnOnce(&S) -> Result<(Vec<S::Update>, Option<Vec<FieldId>>), E>,
+        decide: impl FnOnce(&S) -> Result<(Vec<S::Update>, Option<Vec<Read>>), E>,
     ) -> Result<Receipt, E> {
         let mut inner = self.lock();
         if inner.closed {
@@ -127,6 +127,35 @@ impl<S: SharedState> Shared<S> {
         drop(inner);
         self.signal.wake.notify_one();
         Ok(Receipt::new(answer))
+    }
+
+    /// Undoes or redoes.
+    pub(super) fn again(
+        &self,
+        step: impl FnOnce(&mut Replica<S>, Duration) -> Result<Option<WriteId>, WriteError>,
+    ) -> Result<Option<Receipt>, WriteError> {
+        let mut inner = self.lock();
+        if inner.closed {
+            return Err(WriteError::Closed);
+        }
+        let id = step(&mut inner.replica, self.signal.now())?;
+        let answer = id.map(|id| inner.answers.entry(id).or_default().clone());
+        self.tell(&mut inner);
+        drop(inner);
+        self.signal.wake.notify_one();
+        Ok(answer.map(Receipt::new))
+    }
+
+    /// Begins a group of writes that ends when what this gives is dropped.
+    pub(super) fn group(&self) -> impl Drop + use<'_, S> {
+        struct Group<'a, S: SharedState>(&'a Shared<S>);
+        impl<S: SharedState> Drop for Group<'_, S> {
+            fn drop(&mut self) {
+                self.0.lock().replica.end_group();
+            }
+        }
+        self.lock().replica.begin_group();
+        Group(self)
     }
 
     /// Sends on what was kept back; the receipts of everything that is pending, in order.

@@ -7,7 +7,7 @@ use crate::client::room::{Member as _, Shared};
 use crate::client::{Events, Feed, Receipt, feed};
 use crate::merge::{Counter, MergePolicy, Number};
 use crate::protocol::Violation;
-use crate::replica::{Rejected, WriteError};
+use crate::replica::{Rejected, Replica, WriteError};
 use crate::state::{Field, Live, SharedState};
 
 /// The state of one room, the same for everyone in it. Cheap to clone; every clone shows the same state.
@@ -105,6 +105,47 @@ impl<S: SharedState> State<S> {
     /// As [`set`](Self::set).
     pub fn write_all(&self, updates: Vec<S::Update>) -> Result<Receipt, WriteError> {
         self.shared.write(|_| Ok((updates, None)))
+    }
+
+    /// Takes back this user's last change, or the changes that were made together with it, as a new change: what
+    /// others did since stays. `None` if there is nothing to take back.
+    ///
+    /// Changes made within [`undo_pause`](crate::replica::ReplicaConfig::undo_pause) of each other, or in one
+    /// [`group`](Self::group), are taken back together. A change that others have overwritten since is skipped.
+    /// Works without a connection.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    pub fn undo(&self) -> Result<Option<Receipt>, WriteError> {
+        self.shared.again(Replica::undo)
+    }
+
+    /// Makes what was undone last again, as a new change. `None` if nothing was undone, or something was written
+    /// since.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    pub fn redo(&self) -> Result<Option<Receipt>, WriteError> {
+        self.shared.again(Replica::redo)
+    }
+
+    /// Whether there is anything to undo.
+    #[must_use]
+    pub fn can_undo(&self) -> bool {
+        self.shared.lock().replica.can_undo()
+    }
+
+    /// Whether there is anything to redo.
+    #[must_use]
+    pub fn can_redo(&self) -> bool {
+        self.shared.lock().replica.can_redo()
+    }
+
+    /// What is written while `body` runs is undone together. `body` may use the handle; what other threads write
+    /// meanwhile belongs to the group as well.
+    pub fn group<R>(&self, body: impl FnOnce() -> R) -> R {
+        let _end = self.shared.group();
+        body()
     }
 
     /// The version of the room's state that this client has confirmed; 0 before the room's state came.

@@ -141,6 +141,17 @@ impl<T: Number> MergePolicy<T> for Counter {
         }
     }
 
+    fn take_back(value: &T, op: &CounterOp<T>, inverse: &CounterOp<T>) -> Option<CounterOp<T>> {
+        match op {
+            CounterOp::Set(to) => (value == to).then_some(*inverse),
+            CounterOp::Add(by) => match T::ZERO.minus(*by) {
+                Some(by) => Some(CounterOp::Add(by)),
+                // The type has no negative numbers.
+                None => value.minus(*by).map(CounterOp::Set),
+            },
+        }
+    }
+
     fn delta(value: &T, track: &Track, since: u64, each: &mut dyn FnMut(CounterOp<T>)) {
         if track.changed() > since {
             each(CounterOp::Set(*value));

@@ -43,8 +43,7 @@ pub enum ListOp<C, T, O> {
     Nothing,
 }
 
-type OpOf<C, P> =
-    ListOp<C, <C as Sequence>::Item, <P as MergePolicy<<C as Sequence>::Item>>::Op>;
+type OpOf<C, P> = ListOp<C, <C as Sequence>::Item, <P as MergePolicy<<C as Sequence>::Item>>::Op>;
 
 impl<C: fmt::Debug, T: fmt::Debug, O: fmt::Debug> fmt::Debug for ListOp<C, T, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -210,6 +209,33 @@ where
         }
     }
 
+    fn take_back(list: &C, op: &Self::Op, inverse: &Self::Op) -> Option<Self::Op> {
+        match (op, inverse) {
+            (ListOp::Set(to), _) => (list == to).then(|| inverse.clone()),
+            // Wherever the item is by now, and whatever it has become.
+            (ListOp::Insert(..), ListOp::Delete(key)) => {
+                list.find::<F>(key.as_str()).map(|_| ListOp::Delete(key.clone()))
+            }
+            (ListOp::Delete(key), ListOp::Insert(..)) => match list.find::<F>(key.as_str()) {
+                None => Some(inverse.clone()),
+                Some(_) => None,
+            },
+            (ListOp::Move(key, place), ListOp::Move(..)) => {
+                let position = list.find::<F>(key.as_str())?;
+                let stays = match place {
+                    Place::End => position + 1 == list.len(),
+                    place => Place::of::<C, F>(list, position) == *place,
+                };
+                stays.then(|| inverse.clone())
+            }
+            (ListOp::In(key, op), ListOp::In(_, inverse)) => {
+                let item = list.item(list.find::<F>(key.as_str())?)?;
+                P::take_back(item, op, inverse).map(|op| ListOp::In(key.clone(), op))
+            }
+            _ => None,
+        }
+    }
+
     fn expand(list: &C, op: &Self::Op) -> Option<Vec<Self::Op>> {
         match op {
             ListOp::Set(new) => {
@@ -316,7 +342,9 @@ where
         let item = |key: &Key| list.find::<F>(key.as_str()).and_then(|position| list.item(position));
         match touched {
             ListOp::Set(_) => <Self as MergePolicy<C>>::validate(list),
-            ListOp::Delete(key) => item(key).map_or(Ok(()), P::validate).map_err(|e| e.in_field(key.as_str())),
+            ListOp::Delete(key) => {
+                item(key).map_or(Ok(()), P::validate).map_err(|e| e.in_field(key.as_str()))
+            }
             ListOp::In(key, op) => item(key)
                 .map_or(Ok(()), |item| P::check(item, op).and_then(|()| P::check_rule(item)))
                 .map_err(|invalid| invalid.in_field(key.as_str())),

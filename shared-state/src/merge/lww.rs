@@ -10,7 +10,7 @@ macro_rules! set_as_a_whole {
     ($T:ident) => {
         type Op = $T;
 
-        const NAME: &'static str = "set";
+        const NAME: &'static str = "lww";
 
         fn set(value: $T) -> $T {
             value
@@ -37,6 +37,10 @@ macro_rules! set_as_a_whole {
         fn coalesce(earlier: &mut $T, later: &$T) -> bool {
             earlier.clone_from(later);
             true
+        }
+
+        fn take_back(value: &$T, op: &$T, inverse: &$T) -> Option<$T> {
+            (value == op).then(|| inverse.clone())
         }
 
         fn delta(value: &$T, track: &$crate::merge::Track, since: u64, each: &mut dyn FnMut($T)) {

@@ -121,13 +121,8 @@ macro_rules! mapping {
 mapping!(BTreeMap, K: Ord);
 mapping!(HashMap, K: Hash; H);
 
-
-type OpOf<M, P> = MapOp<
-    M,
-    <M as Mapping>::Key,
-    <M as Mapping>::Value,
-    <P as MergePolicy<<M as Mapping>::Value>>::Op,
->;
+type OpOf<M, P> =
+    MapOp<M, <M as Mapping>::Key, <M as Mapping>::Value, <P as MergePolicy<<M as Mapping>::Value>>::Op>;
 
 impl<M, K, V, O> MapOp<M, K, V, O> {
     /// An operation of the entries' policy `P` on an entry. One that sets it whole is a put.
@@ -221,6 +216,26 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
         true
     }
 
+    fn take_back(map: &M, op: &Self::Op, inverse: &Self::Op) -> Option<Self::Op> {
+        match (op, inverse) {
+            (MapOp::Set(to), _) => (map == to).then(|| inverse.clone()),
+            (MapOp::Put(key, to), MapOp::Delete(_)) => {
+                (map.get(key)? == to).then(|| MapOp::Delete(key.clone()))
+            }
+            (MapOp::Put(key, to), MapOp::In(_, before)) => {
+                (map.get(key)? == to).then(|| MapOp::at::<P>(key.clone(), before.clone()))
+            }
+            (MapOp::Delete(key), MapOp::Put(..)) => map.get(key).is_none().then(|| inverse.clone()),
+            (MapOp::In(key, op), MapOp::In(_, inverse)) => {
+                P::take_back(map.get(key)?, op, inverse).map(|op| MapOp::at::<P>(key.clone(), op))
+            }
+            // It began the entry.
+            (MapOp::In(key, op), MapOp::Delete(_)) => P::take_back(map.get(key)?, op, &P::set(P::start()?))
+                .map(|op| MapOp::at::<P>(key.clone(), op)),
+            _ => None,
+        }
+    }
+
     fn expand(map: &M, op: &Self::Op) -> Option<Vec<Self::Op>> {
         match op {
             MapOp::Set(new) => {
@@ -246,7 +261,8 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
         let none = Track::default();
         let known = Key::of(key).ok();
         let entry = known.and_then(|key| track.entries()?.get(key.as_str()));
-        P::settle(value, entry.map_or(&none, |entry| entry.track()), op).map(|op| MapOp::at::<P>(key.clone(), op))
+        P::settle(value, entry.map_or(&none, |entry| entry.track()), op)
+            .map(|op| MapOp::at::<P>(key.clone(), op))
     }
 
     fn admit(map: &M, op: &Self::Op) -> Result<(), Invalid> {

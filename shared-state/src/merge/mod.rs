@@ -34,11 +34,11 @@ pub use place::Place;
 pub use sequence::{KeyOf, Sequence};
 pub use set::{Members, SetOf, SetOp};
 #[cfg(feature = "text")]
-pub(crate) use text::{FIRST_WRITER, Unit};
+pub(crate) use text::Unit;
 #[cfg(feature = "text")]
 pub use text::{Anchor, Edit, NotAnAnchor, Side, Splice, Text, TextOf, TextOp, Undo};
-pub use track::Track;
 pub(crate) use track::StoredTrack;
+pub use track::Track;
 
 use std::fmt::Debug;
 
@@ -107,6 +107,10 @@ pub trait MergePolicy<T>: Sized + 'static {
         let _ = (earlier, later);
         false
     }
+
+    /// The operation that takes `op` back for its author, who sees `value` now; `inverse` would have taken it back
+    /// at once. What others have done since stays: `None` if they have overwritten it.
+    fn take_back(value: &T, op: &Self::Op, inverse: &Self::Op) -> Option<Self::Op>;
 
     /// What an operation that sets the whole value means, to somebody who sees `value`, as operations on its
     /// parts. `None`: it means what it says.

@@ -98,6 +98,16 @@ impl<N: SharedState> MergePolicy<N> for Nested {
         }
     }
 
+    fn take_back(value: &N, op: &NestedOp<N>, inverse: &NestedOp<N>) -> Option<NestedOp<N>> {
+        match (op, inverse) {
+            (NestedOp::In(update), NestedOp::In(inverse)) => {
+                value.take_back(update, inverse).map(|update| NestedOp::In(Box::new(update)))
+            }
+            (NestedOp::Set(to), _) => N::diff(value, to).is_empty().then(|| inverse.clone()),
+            (NestedOp::In(_), NestedOp::Set(_)) => None,
+        }
+    }
+
     fn expand(value: &N, op: &NestedOp<N>) -> Option<Vec<NestedOp<N>>> {
         let NestedOp::In(update) = op else { return None };
         let updates = value.expand(update)?;

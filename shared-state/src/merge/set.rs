@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, Hash};
 use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
 use crate::merge::{Key, MergePolicy, Overlap, Track, whole};
-use crate::state::{Path, PathBuf, UpdateError, Value};
+use crate::state::{Path, PathBuf, PolicyInfo, UpdateError, Value};
 
 /// The policy of `#[shared(set)]`. An operation costs what the set's own costs, and on the wire the member.
 #[derive(Clone, Copy, Debug)]
@@ -89,15 +89,19 @@ macro_rules! members {
 members!(BTreeSet, T: Ord);
 members!(HashSet, T: Hash, Eq; H);
 
-/// How a member is named in a track: as JSON.
-fn name<T: Value>(member: &T) -> Option<Key> {
-    serde_json::to_string(member).ok().map(|text| Key::from(&*text))
+impl SetOf {
+    /// How a member is named in a track, and in what a transaction read: as JSON.
+    pub(crate) fn name<T: Value>(member: &T) -> Option<Key> {
+        serde_json::to_string(member).ok().map(|text| Key::from(&*text))
+    }
 }
 
 impl<C: Members> MergePolicy<C> for SetOf {
     type Op = SetOp<C, C::Member>;
 
-    const NAME: &'static str = "set of members";
+    const NAME: &'static str = "set";
+
+    const ABOUT: PolicyInfo = PolicyInfo::new("set").entries(&PolicyInfo::new("member"));
 
     fn start() -> Option<C> {
         Some(C::default())
@@ -158,6 +162,16 @@ impl<C: Members> MergePolicy<C> for SetOf {
         true
     }
 
+    fn take_back(set: &C, op: &Self::Op, inverse: &Self::Op) -> Option<Self::Op> {
+        match (op, inverse) {
+            (SetOp::Set(to), _) => (set == to).then(|| inverse.clone()),
+            (SetOp::Insert(member), SetOp::Remove(_)) => set.has(member).then(|| inverse.clone()),
+            (SetOp::Remove(member), SetOp::Insert(_)) => (!set.has(member)).then(|| inverse.clone()),
+            // It did nothing.
+            _ => None,
+        }
+    }
+
     fn expand(set: &C, op: &Self::Op) -> Option<Vec<Self::Op>> {
         let SetOp::Set(new) = op else { return None };
         let mut ops = Vec::new();
@@ -169,8 +183,8 @@ impl<C: Members> MergePolicy<C> for SetOf {
         match touched {
             SetOp::Set(_) => track.set_whole(version),
             SetOp::Remove(member) | SetOp::Insert(member) => {
-                if let Some(name) = name(member) {
-                    track.entries_mut(version).edited(name.as_str(), version);
+                if let Some(name) = Self::name(member) {
+                    track.entries_mut(version).edited(name.as_str(), version).set_whole(version);
                 }
             }
         }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::merge::{Edits, Entries};
-use crate::state::{FieldInfo, Path};
+use crate::state::{FieldInfo, Path, PolicyInfo};
 
 /// The versions that last changed a value and, where a policy addresses them, its parts.
 ///
@@ -116,22 +116,30 @@ impl Track {
     /// struct this is the track of. `None`: there is no such field.
     pub(crate) fn changed_at(&self, fields: &[FieldInfo], mut path: Path<'_>) -> Option<u64> {
         let Some(segment) = path.next_segment() else { return Some(self.changed) };
-        if let Some(entries) = self.entries() {
-            let inside = match entries.get(&segment) {
-                Some(entry) => entry.track().changed_at(fields, path)?.max(entry.placed()),
-                None => entries.removed_at(&segment),
-            };
-            return Some(inside.max(self.whole));
-        }
         let known = |info: &FieldInfo| info.name == segment || info.aliases.contains(&&*segment);
-        let Some(index) = fields.iter().position(known) else {
-            // The value has entries, and none of them was changed alone.
-            return fields.is_empty().then_some(self.whole);
-        };
-        let inner = fields[index].parts.map_or(&[][..], |parts| parts());
+        let index = fields.iter().position(known)?;
         let inside = match self.part(index) {
-            Some(part) => part.changed_at(inner, path)?,
+            Some(part) => part.changed_inside(fields[index].about, path)?,
             None => 0,
+        };
+        Some(inside.max(self.whole))
+    }
+
+    fn changed_inside(&self, about: Option<&PolicyInfo>, path: Path<'_>) -> Option<u64> {
+        let parts = about.map(|about| (about.fields, about.entries));
+        if let Some((Some(fields), _)) = parts {
+            return self.changed_at(fields(), path);
+        }
+        let mut rest = path;
+        let (Some((_, Some(entries))), Some(key)) = (parts, rest.next_segment()) else {
+            return Some(self.changed);
+        };
+        let inside = match self.entries() {
+            None => 0,
+            Some(known) => match known.get(&key) {
+                Some(entry) => entry.track().changed_inside(Some(entries), rest)?.max(entry.placed()),
+                None => known.removed_at(&key),
+            },
         };
         Some(inside.max(self.whole))
     }
@@ -199,11 +207,13 @@ pub(super) fn is_zero(version: &u64) -> bool {
 mod tests {
     use super::*;
 
-    const INNER: &[FieldInfo] = &[FieldInfo::new("x", "set"), FieldInfo::new("y", "set")];
+    const INNER: &[FieldInfo] = &[FieldInfo::new("x", "lww"), FieldInfo::new("y", "lww")];
+    const NESTED: PolicyInfo = PolicyInfo::new("nested").fields(|| INNER);
+    const MAP: PolicyInfo = PolicyInfo::new("map").entries(&NESTED);
     const FIELDS: &[FieldInfo] = &[
-        FieldInfo::new("a", "nested").parts(|| INNER),
-        FieldInfo::new("b", "set"),
-        FieldInfo::new("c", "map").parts(|| INNER),
+        FieldInfo::new("a", "nested").about(&NESTED),
+        FieldInfo::new("b", "lww"),
+        FieldInfo::new("c", "map").about(&MAP),
     ];
 
     fn track() -> Track {

@@ -12,6 +12,10 @@
 //! transaction that reads it, and, in a struct with a rule over the whole state, any other change, first sends
 //! what is kept back. Plain sets of one field that were never sent fold into one, at the place of the first.
 //!
+//! # What undoing means
+//! A user takes back their own changes only, the latest first, and each is taken back as a new change on what there
+//! is now: what others did since stays. What others have overwritten is left as it is and skipped.
+//!
 //! # Why a user never sees their own field flicker
 //! A remote change is applied to confirmed. In the view, a field without pending changes takes it as well; a
 //! field with pending changes is rebuilt as confirmed with those on top, before anybody can look.
@@ -23,12 +27,13 @@ mod link;
 mod pending;
 mod receive;
 mod transact;
+mod undo;
 mod write;
 
 pub use error::{Rejected, WriteError};
 pub use event::{Event, Origin};
 pub use link::{Backoff, Dead, Heard, Link, LinkConfig};
-pub use transact::Transaction;
+pub use transact::{Read, Transaction};
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -39,6 +44,7 @@ use crate::state::{FieldId, SharedState};
 
 use held::Held;
 use pending::Queue;
+use undo::History;
 
 /// Names a write until it is answered. Writes that were folded into one share it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,11 +60,25 @@ pub struct ReplicaConfig {
     pub max_bytes: usize,
     /// The most events kept for an app that does not take them. Default 4,096.
     pub max_events: usize,
+    /// The most updates that can be undone, and redone. Default 1,000.
+    pub max_undo: usize,
+    /// Writes that follow each other faster than this are undone together. Default 500 ms.
+    pub undo_pause: Duration,
+    /// The number under which this client's edits of texts are made: random, from 16 to 2^53 - 1, of this replica
+    /// alone. With 0, the default, they are sent by position, and what others type meanwhile moves them.
+    pub writer: u64,
 }
 
 impl Default for ReplicaConfig {
     fn default() -> Self {
-        Self { max_changes: 10_000, max_bytes: 8 << 20, max_events: 4096 }
+        Self {
+            max_changes: 10_000,
+            max_bytes: 8 << 20,
+            max_events: 4096,
+            max_undo: 1000,
+            undo_pause: Duration::from_millis(500),
+            writer: 0,
+        }
     }
 }
 
@@ -92,6 +112,7 @@ pub struct Replica<S: SharedState> {
     sent_at: Vec<Option<Duration>>,
     window: usize,
     max_frame: usize,
+    history: History<S>,
     next_write: u64,
     next_seq: u64,
     frames: VecDeque<Frame>,
@@ -122,6 +143,7 @@ impl<S: SharedState> Replica<S> {
             sent_at: vec![None; S::FIELDS.len()],
             window: 1,
             max_frame: usize::MAX,
+            history: History::new(config.max_undo, config.undo_pause),
             next_write: 0,
             next_seq: 1,
             frames: VecDeque::new(),

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::replica::WriteId;
+use crate::replica::{Read, WriteId};
 use crate::state::{EncodedUpdate, FieldId, SharedState};
 
 /// How far from the end of the queue a write is folded into an earlier one, so that a long queue does not make
@@ -18,9 +18,16 @@ pub(super) struct Both<S: SharedState> {
 
 /// What a transaction read.
 pub(super) struct Reads {
-    pub(super) fields: Vec<FieldId>,
-    /// A field that was read has changed since, before the transaction was sent.
-    pub(super) stale: Option<FieldId>,
+    pub(super) all: Vec<Read>,
+    /// What was read and has changed since, before the transaction was sent.
+    pub(super) stale: Option<Box<str>>,
+}
+
+impl Reads {
+    /// The fields that were read, or that hold what was.
+    pub(super) fn fields(&self) -> impl Iterator<Item = FieldId> {
+        self.all.iter().map(|read| read.field)
+    }
 }
 
 /// One change that waits for its answer.
@@ -86,7 +93,7 @@ impl<S: SharedState> Queue<S> {
         for update in &change.updates {
             self.last[S::field(&update.typed)] = Some(change.id);
         }
-        for &field in change.reads.iter().flat_map(|reads| &reads.fields) {
+        for field in change.reads.iter().flat_map(Reads::fields) {
             self.last[field] = Some(change.id);
         }
         self.bytes += change.bytes();
@@ -124,17 +131,20 @@ impl<S: SharedState> Queue<S> {
         Ok(change.id)
     }
 
-    /// The next change to send over the present connection.
+    /// The change that is sent next over the present connection.
+    pub(super) fn next(&self) -> Option<&Pending<S>> {
+        self.changes.get(self.on_the_way)
+    }
+
+    /// As [`next`](Self::next), to be changed.
     pub(super) fn next_to_send(&mut self) -> Option<&mut Pending<S>> {
         self.changes.get_mut(self.on_the_way)
     }
 
-    /// Whether a change before the next one to send touches one of `fields`.
-    pub(super) fn sent_touch(&self, fields: &[FieldId]) -> bool {
-        self.changes
-            .iter()
-            .take(self.on_the_way)
-            .any(|change| fields.iter().any(|field| change.touches(*field)))
+    /// Whether a change that is on its way touches a field that `reads` read.
+    pub(super) fn sent_touch(&self, reads: &Reads) -> bool {
+        let mut sent = self.changes.iter().take(self.on_the_way);
+        sent.any(|change| reads.fields().any(|field| change.touches(field)))
     }
 
     pub(super) fn next_was_sent(&mut self) {

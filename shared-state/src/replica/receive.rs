@@ -29,7 +29,9 @@ impl<S: SharedState> Replica<S> {
                 self.delta(since, version, &updates, outcomes)
             }
             RoomMessage::Change { version, from, updates } => self.change(version, &from, &updates),
-            RoomMessage::Accepted { seq, version, updates } => self.accepted(seq, version, updates.as_deref()),
+            RoomMessage::Accepted { seq, version, updates } => {
+                self.accepted(seq, version, updates.as_deref())
+            }
             RoomMessage::Rejected(seq, reject) => {
                 if let Some(change) = self.queue.take_seq(seq) {
                     self.roll_back(change, Rejected(reject));
@@ -77,8 +79,8 @@ impl<S: SharedState> Replica<S> {
         let mut shown = Vec::with_capacity(updates.len());
         for update in updates {
             let field = S::field(&update);
-            let touched = self.confirmed.apply(update.clone());
-            self.mark_stale(&touched);
+            self.confirmed.apply(update.clone());
+            self.mark_stale(&update);
             match self.overlap(&update) {
                 Overlap::Apart => {
                     self.view.apply(update.clone());
@@ -174,8 +176,8 @@ impl<S: SharedState> Replica<S> {
         let mut shown = Vec::new();
         for update in decoded {
             let field = S::field(&update);
-            let touched = self.confirmed.apply(update.clone());
-            self.mark_stale(&touched);
+            self.confirmed.apply(update.clone());
+            self.mark_stale(&update);
             if !contended.contains(&field) {
                 self.view.apply(update.clone());
                 shown.push(update);
@@ -280,6 +282,7 @@ impl<S: SharedState> Replica<S> {
 
     fn report(&mut self, refused: Vec<(WriteId, Rejected, Vec<FieldId>)>) {
         for (id, why, fields) in refused {
+            self.history.refused(id);
             let restored: Vec<_> = fields.iter().map(|field| self.view.current(*field)).collect();
             restored.iter().for_each(|update| self.mark_stale(update));
             self.event(Origin::RolledBack, None, None, restored);
@@ -290,10 +293,11 @@ impl<S: SharedState> Replica<S> {
     /// The room has begun a new history: nothing pending is in it. Plain changes are written anew; what a
     /// transaction read is gone.
     fn begin_history(&mut self) {
+        self.history.clear();
         for change in self.queue.iter_mut() {
             change.sent = None;
             if let Some(reads) = &mut change.reads {
-                reads.stale = reads.fields.first().copied();
+                reads.stale = reads.all.first().map(|read| read.path.clone());
             }
         }
     }

@@ -1,16 +1,58 @@
 //! Transactions: a change that is applied only if what it read is still so.
 
-use crate::merge::{Counter, CounterOp, MergePolicy, Number};
-use crate::state::{Field, FieldId, SharedState};
+use serde::Serialize;
+
+use crate::merge::{
+    Counter, CounterOp, Key, KeyOf, ListOf, MapOf, Mapping, Members, MergePolicy, Number, Sequence, SetOf,
+};
+use crate::state::{Field, FieldId, PathBuf, SharedState};
+
+/// Something that a transaction read: a field, or an entry of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read {
+    pub(super) field: FieldId,
+    /// The path on the wire.
+    pub(super) path: Box<str>,
+}
+
+impl Read {
+    /// A whole field.
+    ///
+    /// # Panics
+    /// If there is no such field.
+    #[must_use]
+    pub fn field<S: SharedState>(field: FieldId) -> Self {
+        Self::at::<S>(field, None)
+    }
+
+    /// An entry of a field, whether it is there or not.
+    ///
+    /// # Panics
+    /// If there is no such field.
+    #[must_use]
+    pub fn entry<S: SharedState>(field: FieldId, key: &Key) -> Self {
+        Self::at::<S>(field, Some(key.as_str()))
+    }
+
+    fn at<S: SharedState>(field: FieldId, key: Option<&str>) -> Self {
+        let mut path = PathBuf::new();
+        path.push(S::FIELDS[field].name);
+        if let Some(key) = key {
+            path.push(key);
+        }
+        Self { field, path: path.into_string().into_boxed_str() }
+    }
+}
 
 /// What a transaction's closure reads from and writes to.
 ///
 /// Reads see the state with the transaction's own writes. What is read is remembered: the server refuses the
-/// transaction if one of these fields was changed by somebody else meanwhile. A field that is only written is
-/// not compared.
+/// transaction if somebody else changed that meanwhile. [`item`](Self::item), [`entry`](Self::entry) and
+/// [`has`](Self::has) read one entry, there or not, and other entries may change; what is only written is not
+/// compared.
 pub struct Transaction<S: SharedState> {
     state: S,
-    reads: Vec<FieldId>,
+    reads: Vec<Read>,
     updates: Vec<S::Update>,
 }
 
@@ -21,12 +63,50 @@ impl<S: SharedState> Transaction<S> {
         Self { state: state.clone(), reads: Vec::new(), updates: Vec::new() }
     }
 
+    fn note(&mut self, read: Read) {
+        if !self.reads.contains(&read) {
+            self.reads.push(read);
+        }
+    }
+
     /// Reads a field; the transaction depends on it from now on.
     pub fn get<T, P: MergePolicy<T>>(&mut self, field: Field<S, T, P>) -> &T {
-        if !self.reads.contains(&field.id()) {
-            self.reads.push(field.id());
-        }
+        self.note(Read::field::<S>(field.id()));
         field.get(&self.state)
+    }
+
+    /// Reads the item of a list that has this key; `None` if there is none, or `id` is no key. The transaction
+    /// depends on this item, or on its absence, from now on.
+    pub fn item<C, F, P, Q>(&mut self, field: Field<S, C, ListOf<F, P>>, id: &Q) -> Option<&C::Item>
+    where
+        C: Sequence,
+        F: KeyOf<C::Item>,
+        P: MergePolicy<C::Item>,
+        Q: Serialize + ?Sized,
+    {
+        let key = Key::of(id).ok()?;
+        self.note(Read::entry::<S>(field.id(), &key));
+        let list = field.get(&self.state);
+        list.item(list.find::<F>(key.as_str())?)
+    }
+
+    /// Reads an entry of a map; `None` if there is none. The transaction depends on this entry, or on its absence,
+    /// from now on.
+    pub fn entry<M, P>(&mut self, field: Field<S, M, MapOf<P>>, key: &M::Key) -> Option<&M::Value>
+    where
+        M: Mapping,
+        P: MergePolicy<M::Value>,
+    {
+        self.note(Read::entry::<S>(field.id(), &Key::of(key).ok()?));
+        field.get(&self.state).get(key)
+    }
+
+    /// Whether a set has a member. The transaction depends on that from now on.
+    pub fn has<C: Members>(&mut self, field: Field<S, C, SetOf>, member: &C::Member) -> bool {
+        if let Some(name) = SetOf::name(member) {
+            self.note(Read::entry::<S>(field.id(), &name));
+        }
+        field.get(&self.state).has(member)
     }
 
     /// Sets a field.
@@ -42,7 +122,7 @@ impl<S: SharedState> Transaction<S> {
     /// Changes the state by a function and writes what is different. As the function may look at any field, the
     /// transaction depends on all of them from now on. Costs the state; gives what `change` gives.
     pub fn update<R>(&mut self, change: impl FnOnce(&mut S) -> R) -> R {
-        self.reads = (0..S::FIELDS.len()).collect();
+        self.reads = (0..S::FIELDS.len()).map(Read::field::<S>).collect();
         let mut changed = self.state.clone();
         let result = change(&mut changed);
         for update in S::diff(&self.state, &changed) {
@@ -51,15 +131,20 @@ impl<S: SharedState> Transaction<S> {
         result
     }
 
+    /// Writes one operation of a field's policy.
+    pub fn op<T, P: MergePolicy<T>>(&mut self, field: Field<S, T, P>, op: P::Op) {
+        self.write(field.op(op));
+    }
+
     /// Writes any update.
     pub fn write(&mut self, update: S::Update) {
         self.state.apply(update.clone());
         self.updates.push(update);
     }
 
-    /// The updates written and the fields read.
+    /// The updates written, and what was read.
     #[must_use]
-    pub fn into_parts(self) -> (Vec<S::Update>, Vec<FieldId>) {
+    pub fn into_parts(self) -> (Vec<S::Update>, Vec<Read>) {
         (self.updates, self.reads)
     }
 }

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use crate::merge::Track;
+use crate::merge::scope;
 use crate::protocol::{Code, Reject, client};
 use crate::replica::held::Held;
 use crate::replica::pending::{Both, Pending, Reads, Sent};
-use crate::replica::{Origin, Phase, Rejected, Replica, WriteError, WriteId};
-use crate::state::{FieldId, SharedState, Timing, canonical_update};
+use crate::replica::undo::Kind;
+use crate::replica::{Origin, Phase, Read, Rejected, Replica, WriteError, WriteId};
+use crate::state::{FieldId, Path, SharedState, Timing, canonical_update};
 
 impl<S: SharedState> Replica<S> {
     /// Writes a change: all of `updates` or nothing. The view has it when this returns.
@@ -18,10 +21,10 @@ impl<S: SharedState> Replica<S> {
     /// A rule does not hold, a field is read-only, a value has no JSON form, or the queue is full. Nothing was
     /// changed.
     pub fn write(&mut self, now: Duration, updates: Vec<S::Update>) -> Result<WriteId, WriteError> {
-        self.submit(now, updates, None)
+        self.submit(now, updates, None, Kind::Plain)
     }
 
-    /// Writes a change that depends on what `reads` held: it is refused, by its answer, if one of these fields
+    /// Writes a change that depends on what `reads` held: it is refused, by its answer, if one of these
     /// was changed by somebody else before the server has it.
     ///
     /// # Errors
@@ -30,16 +33,17 @@ impl<S: SharedState> Replica<S> {
         &mut self,
         now: Duration,
         updates: Vec<S::Update>,
-        reads: Vec<FieldId>,
+        reads: Vec<Read>,
     ) -> Result<WriteId, WriteError> {
-        self.submit(now, updates, Some(reads))
+        self.submit(now, updates, Some(reads), Kind::Plain)
     }
 
-    fn submit(
+    pub(super) fn submit(
         &mut self,
         now: Duration,
         updates: Vec<S::Update>,
-        reads: Option<Vec<FieldId>>,
+        reads: Option<Vec<Read>>,
+        kind: Kind,
     ) -> Result<WriteId, WriteError> {
         if updates.is_empty() {
             let id = self.new_id();
@@ -51,7 +55,7 @@ impl<S: SharedState> Replica<S> {
         }
         let updates = self.expanded(updates);
         if updates.is_empty() {
-            return self.submit(now, updates, None);
+            return self.submit(now, updates, None, kind);
         }
         let updates = updates.iter().map(both::<S>).collect::<Result<Vec<_>, _>>()?;
         let folded = match (&updates[..], &reads) {
@@ -61,11 +65,13 @@ impl<S: SharedState> Replica<S> {
         if folded.is_none() {
             self.check_room(&updates)?;
         }
-        self.show(&updates)?;
+        let inverses = self.show(&updates)?;
+        let written = updates.iter().map(|update| update.typed.clone()).zip(inverses).collect();
         let id = match folded {
             Some(folded) => self.fold(now, folded),
             None => self.enqueue(now, updates, reads),
         };
+        self.history.note(now, id, written, kind);
         self.pump();
         Ok(id)
     }
@@ -84,12 +90,12 @@ impl<S: SharedState> Replica<S> {
     }
 
     /// The updates with those that set whole fields taken for what is different to what the app sees.
-    fn expanded(&mut self, updates: Vec<S::Update>) -> Vec<S::Update> {
+    pub(super) fn expanded(&mut self, updates: Vec<S::Update>) -> Vec<S::Update> {
         let mut expanded = Vec::with_capacity(updates.len());
         let mut inverses = Vec::new();
         let count = updates.len();
         for (at, update) in updates.into_iter().enumerate() {
-            let parts = self.view.expand(&update).unwrap_or_else(|| vec![update]);
+            let parts = scope::as_writer(self.config.writer, || self.view.expand(&update)).unwrap_or_else(|| vec![update]);
             if at + 1 < count {
                 // A later update of the change is written on top of this one.
                 inverses.extend(parts.iter().map(|part| self.view.apply(part.clone())));
@@ -102,8 +108,8 @@ impl<S: SharedState> Replica<S> {
         expanded
     }
 
-    /// Applies a change to the view, if it breaks no rule.
-    fn show(&mut self, updates: &[Both<S>]) -> Result<(), WriteError> {
+    /// Applies a change to the view, if it breaks no rule; gives what takes its updates back.
+    fn show(&mut self, updates: &[Both<S>]) -> Result<Vec<S::Update>, WriteError> {
         let mut inverses = Vec::with_capacity(updates.len());
         let mut verdict = updates.iter().try_for_each(|update| {
             self.view.admit(&update.typed)?;
@@ -124,7 +130,7 @@ impl<S: SharedState> Replica<S> {
         }
         let shown = updates.iter().map(|update| update.typed.clone()).collect();
         self.event(Origin::Local, None, None, shown);
-        Ok(())
+        Ok(inverses)
     }
 
     /// The update that a plain write makes together with one of the same field that was not sent yet, if there
@@ -161,7 +167,7 @@ impl<S: SharedState> Replica<S> {
     }
 
     /// Queues a change, or keeps it back if its timing says so.
-    fn enqueue(&mut self, now: Duration, mut updates: Vec<Both<S>>, reads: Option<Vec<FieldId>>) -> WriteId {
+    fn enqueue(&mut self, now: Duration, mut updates: Vec<Both<S>>, reads: Option<Vec<Read>>) -> WriteId {
         let fields = fields_of(&updates);
         if S::HAS_RULE {
             // The rule saw what is kept back: others must see it no later.
@@ -170,7 +176,8 @@ impl<S: SharedState> Replica<S> {
             }
         }
         self.release_fields(&fields, now);
-        self.release_fields(reads.as_deref().unwrap_or_default(), now);
+        let read: Vec<FieldId> = reads.iter().flatten().map(|read| read.field).collect();
+        self.release_fields(&read, now);
         for field in &fields {
             self.touching[*field] += 1;
         }
@@ -185,7 +192,7 @@ impl<S: SharedState> Replica<S> {
             }
             self.sent_at[field] = Some(now);
         }
-        let reads = reads.map(|fields| Reads { fields, stale: None });
+        let reads = reads.map(|all| Reads { all, stale: None });
         self.queue.push(Pending { id, updates, reads, sent: None });
         id
     }
@@ -198,32 +205,27 @@ impl<S: SharedState> Replica<S> {
     /// Sends what may be sent.
     pub(super) fn pump(&mut self) {
         while self.phase == Phase::Live && self.queue.on_the_way() < self.window {
-            let Some(next) = self.queue.next_to_send() else { return };
-            if let Some(Reads { stale: Some(field), .. }) = next.reads {
-                self.refuse_stale(field);
+            let Some(next) = self.queue.next() else { return };
+            if let Some(Reads { stale: Some(path), .. }) = &next.reads {
+                let path = path.clone();
+                self.refuse_stale(&path);
                 continue;
             }
-            let reads = match &next.reads {
-                // What it read holds own changes that are not confirmed yet: it is sent once they are.
-                Some(reads) if next.sent.is_none() => {
-                    let fields = reads.fields.clone();
-                    if self.queue.sent_touch(&fields) {
-                        return;
-                    }
-                    Some(fields)
-                }
-                Some(reads) => Some(reads.fields.clone()),
-                None => None,
-            };
-            let Some(next) = self.queue.next_to_send() else { return };
+            // What a transaction read may hold own changes that are not confirmed yet: it is sent once they are.
+            if let (Some(reads), None) = (&next.reads, next.sent)
+                && self.queue.sent_touch(reads)
+            {
+                return;
+            }
             let (next_seq, version) = (self.next_seq, self.version);
+            let Some(next) = self.queue.next_to_send() else { return };
             let again = next.sent.is_some();
             let sent = next.sent.unwrap_or(Sent { seq: next_seq, base: version });
             let Sent { seq, base } = sent;
-            let names: Option<Vec<&str>> =
-                reads.map(|fields| fields.into_iter().map(|field| S::FIELDS[field].name).collect());
+            let paths: Option<Vec<&str>> =
+                next.reads.as_ref().map(|reads| reads.all.iter().map(|read| &*read.path).collect());
             let updates = next.updates.iter().map(|update| update.encoded.as_str());
-            let frame = client::change(&self.room, seq, base, again, updates, names.as_deref());
+            let frame = client::change(&self.room, seq, base, again, updates, paths.as_deref());
             if frame.len() > self.max_frame {
                 self.refuse_long(frame.len());
                 continue;
@@ -236,11 +238,11 @@ impl<S: SharedState> Replica<S> {
     }
 
     /// The next transaction to send read what has changed since: it is refused here.
-    fn refuse_stale(&mut self, field: FieldId) {
+    fn refuse_stale(&mut self, path: &str) {
         let at = self.queue.on_the_way();
         if let Some(change) = self.queue.take(at) {
             let message = "somebody changed it before the transaction was sent";
-            let reject = Reject::new(Code::Conflict, message).in_field(S::FIELDS[field].name);
+            let reject = Reject::new(Code::Conflict, message).in_field(path);
             self.roll_back(change, Rejected(reject));
         }
     }
@@ -258,6 +260,7 @@ impl<S: SharedState> Replica<S> {
     /// Takes a refused change out of the view and says so.
     pub(super) fn roll_back(&mut self, change: Pending<S>, why: Rejected) {
         let fields = self.forget(&change);
+        self.history.refused(change.id);
         for &field in &fields {
             self.rebuild(field);
         }
@@ -276,15 +279,18 @@ impl<S: SharedState> Replica<S> {
         fields
     }
 
-    /// Something changed under transactions that read it and are not sent yet; `touched` takes that back.
-    pub(super) fn mark_stale(&mut self, touched: &S::Update) {
-        let field = S::field(touched);
-        for change in self.queue.iter_mut().filter(|change| change.sent.is_none()) {
-            if let Some(reads) = &mut change.reads
-                && reads.fields.contains(&field)
-            {
-                reads.stale.get_or_insert(field);
+    /// What `update` is about changed under transactions that read it and are not sent yet.
+    pub(super) fn mark_stale(&mut self, update: &S::Update) {
+        let field = S::field(update);
+        let unsent = self.queue.iter_mut().filter(|change| change.sent.is_none());
+        for reads in unsent.filter_map(|change| change.reads.as_mut()) {
+            if reads.stale.is_some() || reads.fields().all(|read| read != field) {
+                continue;
             }
+            let mut track = Track::default();
+            S::touch(&mut track, update, 1);
+            let changed = |read: &&Read| track.changed_at(S::FIELDS, Path::new(&read.path)) != Some(0);
+            reads.stale = reads.all.iter().find(changed).map(|read| read.path.clone());
         }
     }
 }

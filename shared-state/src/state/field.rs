@@ -14,7 +14,7 @@ pub type FieldId = usize;
 pub struct FieldInfo {
     /// The name on the wire.
     pub name: &'static str,
-    /// The merge policy's name: `"set"` (last writer wins), `"counter"`, `"nested"`, ...
+    /// The merge policy's name: `"lww"` (the last writer wins), `"counter"`, `"nested"`, ...
     pub policy: &'static str,
     /// Only the server writes it.
     pub read_only: bool,

@@ -22,10 +22,7 @@ pub trait Live<S: SharedState>: Clone {
     ///
     /// # Errors
     /// The write breaks a rule, a field is read-only here, or a queue is full; nothing was changed.
-    fn write_with(
-        &self,
-        decide: impl FnOnce(&S) -> Vec<S::Update>,
-    ) -> Result<Self::Receipt, Self::Error>;
+    fn write_with(&self, decide: impl FnOnce(&S) -> Vec<S::Update>) -> Result<Self::Receipt, Self::Error>;
 
     /// Writes one update.
     ///
@@ -75,10 +72,7 @@ impl<L: Live<S>, S: SharedState, N: SharedState> Live<N> for Within<L, S, N> {
         self.live.read(|state| look(self.field.get(state)))
     }
 
-    fn write_with(
-        &self,
-        decide: impl FnOnce(&N) -> Vec<N::Update>,
-    ) -> Result<Self::Receipt, Self::Error> {
+    fn write_with(&self, decide: impl FnOnce(&N) -> Vec<N::Update>) -> Result<Self::Receipt, Self::Error> {
         self.live.write_with(|state| {
             let updates = decide(self.field.get(state)).into_iter();
             updates.map(|update| self.field.op(NestedOp::In(Box::new(update)))).collect()

@@ -118,6 +118,10 @@ pub trait SharedState: Clone + Serialize + DeserializeOwned + Send + Sync + 'sta
     /// Whether only the server may write this update.
     fn read_only(update: &Self::Update) -> bool;
 
+    /// The update that takes `update` back for its author, who sees this state now; `inverse` would have taken it
+    /// back at once. `None` if others have overwritten it since.
+    fn take_back(&self, update: &Self::Update, inverse: &Self::Update) -> Option<Self::Update>;
+
     /// What an update that sets a whole field means, to somebody who sees this state, as updates of the field's
     /// parts. `None`: it means what it says.
     fn expand(&self, update: &Self::Update) -> Option<Vec<Self::Update>>;

@@ -8,7 +8,7 @@ use fastrand::Rng;
 
 use crate::authority::SessionId;
 use crate::protocol::{Frame, ServerMessage};
-use crate::replica::{Origin, Replica, ReplicaConfig, Transaction};
+use crate::replica::{Origin, Read, Replica, ReplicaConfig, Transaction};
 use crate::state::{FieldId, SharedState};
 use crate::testing::ledger::{Ledger, Written};
 use crate::testing::model::Model;
@@ -61,7 +61,7 @@ impl<S: SharedState> Client<S> {
 
     /// One random write.
     pub(super) fn write(&mut self, rng: &mut Rng, now: Duration) -> Result<(), String> {
-        match rng.u8(..10) {
+        match rng.u8(..11) {
             0..=5 => {
                 let Some(update) = sample_update(rng, self.replica.state()) else { return Ok(()) };
                 let updates = self.meant(vec![update.clone()]);
@@ -78,6 +78,7 @@ impl<S: SharedState> Client<S> {
                 }
             }
             8 => self.transact(rng, now)?,
+            9 => self.undo(rng.u8(..3) > 0, now)?,
             _ => self.replica.flush(now),
         }
         Ok(())
@@ -113,6 +114,33 @@ impl<S: SharedState> Client<S> {
         Ok(())
     }
 
+    /// Takes the events; the updates of the last that this client wrote.
+    fn follow(&mut self) -> Vec<S::Update> {
+        let mut last = Vec::new();
+        while let Some(event) = self.replica.poll_event() {
+            if let Origin::Missed(_) = event.origin {
+                self.mirror = self.replica.state().clone();
+            }
+            if event.origin == Origin::Local {
+                last.clone_from(&event.updates);
+            }
+            for update in event.updates {
+                self.mirror.apply(update);
+            }
+        }
+        last
+    }
+
+    fn undo(&mut self, undo: bool, now: Duration) -> Result<(), String> {
+        self.follow();
+        let again = if undo { self.replica.undo(now) } else { self.replica.redo(now) };
+        if let Ok(Some(id)) = again {
+            let updates = self.follow();
+            self.ledger.wrote(id, Written { updates, reads: Vec::new() })?;
+        }
+        Ok(())
+    }
+
     fn transact(&mut self, rng: &mut Rng, now: Duration) -> Result<(), String> {
         let seen = json(self.replica.state());
         let mut transaction = Transaction::new(self.replica.state());
@@ -124,7 +152,8 @@ impl<S: SharedState> Client<S> {
         let (updates, _) = transaction.into_parts();
         let meant = self.meant(updates.clone());
         let reads: Vec<FieldId> = (0..1 + rng.usize(..2)).map(|_| rng.usize(..S::FIELDS.len())).collect();
-        if let Ok(id) = self.replica.write_if_unchanged(now, updates, reads.clone()) {
+        let read = reads.iter().map(|field| Read::field::<S>(*field)).collect();
+        if let Ok(id) = self.replica.write_if_unchanged(now, updates, read) {
             let reads = reads.into_iter().map(|field| (field, seen[S::FIELDS[field].name].clone())).collect();
             self.ledger.wrote(id, Written { updates: meant, reads })?;
         }
@@ -158,14 +187,7 @@ impl<S: SharedState> Client<S> {
             // What a lost history answered cannot be held against the new one.
             self.ledger.answered(&self.name, id, answer, same_history.then_some(&*model))?;
         }
-        while let Some(event) = self.replica.poll_event() {
-            if let Origin::Missed(_) = event.origin {
-                self.mirror = self.replica.state().clone();
-            }
-            for update in event.updates {
-                self.mirror.apply(update);
-            }
-        }
+        self.follow();
         let behind = S::diff(&self.mirror, self.replica.state());
         if !behind.is_empty() {
             return Err(format!("G5: the events of {} leave out {behind:?}", self.name));

@@ -137,7 +137,9 @@ fn same(logged: &[Value], written: &[Value]) -> bool {
     logged.len() == written.len()
         && logged.iter().zip(written).all(|(logged, written)| {
             let mut settled = written.clone();
-            if let (Some(after), Some(place)) = (logged["value"].get("after"), settled["value"].get_mut("after")) {
+            if let (Some(after), Some(place)) =
+                (logged["value"].get("after"), settled["value"].get_mut("after"))
+            {
                 place.clone_from(after);
             }
             *logged == settled

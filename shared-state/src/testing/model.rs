@@ -111,7 +111,7 @@ fn in_value(
             let fields = about.and_then(|about| about.fields).ok_or("a nested field without fields")?;
             in_struct(value, fields(), path, op)
         }
-        ("set of members", [], Some(name)) => {
+        ("set", [], Some(name)) => {
             let members = value.as_array_mut().ok_or("no set")?;
             members.retain(|member| member != op.value);
             if name == "insert" {
@@ -153,7 +153,7 @@ fn in_map(
                     Bounds::Float => Value::from(0.0),
                 },
                 "map" => Value::Object(serde_json::Map::new()),
-                "list" | "set of members" => Value::Array(Vec::new()),
+                "list" | "set" => Value::Array(Vec::new()),
                 _ => return Ok(()),
             };
             let mut entry = start.clone();
@@ -176,13 +176,9 @@ fn in_list(
     let field = about.and_then(|about| about.key).ok_or("a list without a key")?;
     let entries = about.and_then(|about| about.entries);
     let key_of = |item: &Value| key_text(&item[field]);
-    let place = |items: &[Value], value: &Value| match value.get("after") {
+    let place = |items: &[Value], value: &Value| match value.get("after").map(Value::as_str) {
         None => items.len(),
-        Some(Value::Null) => 0,
-        Some(after) => {
-            let after = key_text(after);
-            items.iter().position(|item| key_of(item) == after).map_or(0, |at| at + 1)
-        }
+        Some(after) => items.iter().position(|item| Some(&*key_of(item)) == after).map_or(0, |at| at + 1),
     };
     let Some((key, rest)) = path.split_first() else {
         let item = &op.value["item"];
@@ -200,7 +196,8 @@ fn in_list(
             items.remove(at);
         }
         ([], Some("move")) => {
-            if op.value.get("after").is_none_or(|after| key_text(after) != *key) {
+            let anchor = op.value.get("after").and_then(Value::as_str);
+            if anchor != Some(key) {
                 let item = items.remove(at);
                 let to = place(items, op.value);
                 items.insert(to, item);
@@ -224,7 +221,7 @@ pub(super) fn normalize(value: &mut Value, policy: &str, about: Option<&'static 
         normalize(entry, entries.map_or("", |entries| entries.name), entries);
     };
     match (policy, value) {
-        ("set of members", Value::Array(members)) => {
+        ("set", Value::Array(members)) => {
             members.sort_by_key(Value::to_string);
             members.dedup();
         }

@@ -82,7 +82,7 @@ fn aim(
                 aim(rng, info.policy, info.about, value.and_then(|value| value.get(info.name)), target);
             }
         }
-        "set of members" if rng.u8(..8) > 0 => {
+        "set" if rng.u8(..8) > 0 => {
             target.op = Some(if rng.bool() { "insert" } else { "remove" });
         }
         "list" | "map" if rng.u8(..8) > 0 => {

@@ -121,7 +121,9 @@ where
     ) -> Result<L::Receipt, L::Error> {
         let id = key(id)?;
         self.write_with(|list| {
-            let Some(old) = list.find::<F>(id.as_str()).and_then(|at| list.item(at)) else { return Vec::new() };
+            let Some(old) = list.find::<F>(id.as_str()).and_then(|at| list.item(at)) else {
+                return Vec::new();
+            };
             let mut new = old.clone();
             change(&mut new);
             let mut ops = Vec::new();

@@ -79,10 +79,7 @@ where
     ///
     /// # Errors
     /// As [`Live::write`].
-    pub fn retain(
-        &self,
-        mut keep: impl FnMut(&M::Key, &M::Value) -> bool,
-    ) -> Result<L::Receipt, L::Error> {
+    pub fn retain(&self, mut keep: impl FnMut(&M::Key, &M::Value) -> bool) -> Result<L::Receipt, L::Error> {
         self.write_with(|map| {
             let gone = map.entries().filter(|(key, value)| !keep(key, value));
             gone.map(|(key, _)| MapOp::Delete(key.clone())).collect()

@@ -7,8 +7,9 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use yrs::updates::decoder::Decode as _;
 use yrs::updates::encoder::{Encoder as _, EncoderV1};
+use yrs::types::text::YChange;
 use yrs::{
-    Assoc, ClientID, Doc, GetString as _, ID, IdSet, IndexedSequence as _, OffsetKind, Options, ReadTxn as _,
+    Any, Assoc, ClientID, Doc, GetString as _, ID, IdSet, IndexedSequence as _, OffsetKind, Options, Out, ReadTxn as _,
     Snapshot, StateVector, StickyIndex, Text as _, TextRef, Transact, TransactionMut,
 };
 
@@ -198,6 +199,34 @@ impl Core {
         let vector = clocks.iter().map(|(writer, clock)| (ClientID::new(*writer), *clock)).collect();
         let bytes = Transact::transact(&self.doc).encode_state_as_update_v1(&StateVector::new(vector));
         Update::read(&bytes).unwrap_or_default()
+    }
+
+    /// What an edit deleted that was there before it, as splices that insert it where it was, the last place first.
+    pub(super) fn deleted_by(&self, edit: &Update, marks: &Marks) -> Vec<Splice> {
+        let mut deleted = marks.deleted.clone();
+        for (writer, span) in edit.spans() {
+            let mut own = IdSet::new();
+            own.insert(ID::new(ClientID::new(writer), span.start), span.end - span.start);
+            deleted.diff_with(&own);
+        }
+        if deleted.is_empty() {
+            return Vec::new();
+        }
+        let mut txn = Transact::transact_mut(&self.doc);
+        let now = txn.snapshot();
+        let mut with = now.clone();
+        with.delete_set.diff_with(&deleted);
+        let Some(root) = root(&txn) else { return Vec::new() };
+        let (mut at, mut splices) = (0, Vec::new());
+        for piece in root.diff_range(&mut txn, Some(&with), Some(&now), YChange::identity) {
+            let Out::Any(Any::String(text)) = piece.insert else { continue };
+            match piece.ychange {
+                Some(_) => splices.push(Splice { at, delete: 0, insert: (*text).to_owned() }),
+                None => at += super::yjs::units(&text),
+            }
+        }
+        splices.reverse();
+        splices
     }
 
     fn pen(&self, writer: u64) -> MutexGuard<'_, Option<Pen>> {

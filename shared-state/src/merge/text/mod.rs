@@ -43,8 +43,6 @@ pub(crate) const INITIAL: u64 = 0;
 pub(crate) const SERVER: u64 = 1;
 /// The id of edits that nobody made yet.
 pub(crate) const UNSIGNED: u64 = 2;
-/// The first id that a client may have.
-pub(crate) const FIRST_WRITER: u64 = 16;
 
 /// The most bytes of an edit that another is folded into.
 const MAX_FOLDED: usize = 16 << 10;
@@ -210,6 +208,16 @@ impl MergePolicy<Text> for TextOf {
         true
     }
 
+    fn take_back(value: &Text, op: &TextOp, inverse: &TextOp) -> Option<TextOp> {
+        match (op, inverse) {
+            (_, TextOp::Undo(Undo(undo))) => {
+                value.taken_back(scope::writer(), &undo.0, &undo.1).map(TextOp::Edit)
+            }
+            (_, TextOp::Set(before)) => Some(TextOp::Set(before.clone())),
+            _ => None,
+        }
+    }
+
     fn expand(value: &Text, op: &TextOp) -> Option<Vec<TextOp>> {
         match op {
             TextOp::Set(new) => {
@@ -258,13 +266,11 @@ impl MergePolicy<Text> for TextOf {
         for text in edits.since(since) {
             // They were edits when they were noted.
             let Ok(update) = value::bytes(text).and_then(|bytes| Update::read(&bytes)) else { continue };
-            match &mut merged {
-                Some(merged) if merged.merge(&update) => {}
-                merged => {
-                    if let Some(before) = merged.replace(update) {
-                        each(TextOp::Edit(Edit::of(before)));
-                    }
-                }
+            if merged.as_mut().is_some_and(|merged| merged.merge(&update)) {
+                continue;
+            }
+            if let Some(before) = merged.replace(update) {
+                each(TextOp::Edit(Edit::of(before)));
             }
         }
         if let Some(mut merged) = merged {

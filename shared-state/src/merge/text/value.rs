@@ -191,6 +191,26 @@ impl Text {
         self.core = Arc::new(self.core.before(marks));
     }
 
+    /// The edit by which `writer` takes an edit back that changed `marks`, whatever came after it: what it inserted
+    /// goes, what it deleted is inserted where it was.
+    pub(super) fn taken_back(&self, writer: u64, edit: &Edit, marks: &Marks) -> Option<Edit> {
+        let mut update = match writer {
+            0 => return None,
+            writer => {
+                let edit = self.draft(writer, &self.core.deleted_by(edit.update(), marks));
+                edit.map(|edit| edit.update().clone()).unwrap_or_default()
+            }
+        };
+        let mut inserted = super::ranges::Ranges::default();
+        for (writer, span) in edit.update().spans() {
+            inserted.insert(writer, span);
+        }
+        let gone = self.core.whole().deleted;
+        update.deleted.extend(&inserted.without(&gone));
+        let edit = Edit::of(update);
+        (!edit.update().is_empty() && self.check(&edit).is_ok()).then_some(edit)
+    }
+
     fn core_mut(&mut self) -> &mut Core {
         if Arc::get_mut(&mut self.core).is_none() {
             self.core = Arc::new(self.core.copy());

@@ -284,9 +284,8 @@ impl Update {
         for (writer, structs) in &mut self.structs {
             let mut tidied: Vec<Struct> = Vec::with_capacity(structs.len());
             for run in structs.drain(..) {
-                match tidied.last_mut() {
-                    Some(last) if last.join(*writer, &run) => {}
-                    _ => tidied.push(run),
+                if !tidied.last_mut().is_some_and(|last| last.join(*writer, &run)) {
+                    tidied.push(run);
                 }
             }
             *structs = tidied;

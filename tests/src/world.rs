@@ -1,0 +1,299 @@
+//! A room and its users without sockets and without time: the real authority and real replicas, and frames that
+//! arrive when the test says so.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use shared_state::SharedState;
+use shared_state::WriteError;
+use shared_state::authority::{Authority, Dialect, Outbox, SessionId, Submitted, Typed};
+use shared_state::protocol::{ClientId, ClientMessage, Envelope, Frame, Limits, ServerMessage};
+use shared_state::replica::{Read, Rejected, Replica, ReplicaConfig, Transaction, WriteId};
+use shared_state::state::Live;
+
+type Frames = Rc<RefCell<VecDeque<Frame>>>;
+
+struct Tube(Frames);
+
+impl Outbox for Tube {
+    fn push(&mut self, frame: &Frame) -> bool {
+        self.0.borrow_mut().push_back(frame.clone());
+        true
+    }
+}
+
+/// A room whose store has everything at once.
+pub struct World<S: SharedState> {
+    authority: Authority<Tube>,
+    limits: Arc<Limits>,
+    initial: S,
+    users: Vec<User<S>>,
+}
+
+/// Somebody in the room. Clones are the same user.
+pub struct User<S: SharedState>(Rc<RefCell<Inner<S>>>);
+
+struct Inner<S: SharedState> {
+    name: ClientId,
+    replica: Replica<S>,
+    down: Frames,
+    session: Option<SessionId>,
+    online: bool,
+    received: usize,
+    sent: usize,
+}
+
+impl<S: SharedState> Clone for User<S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<S: SharedState> Live<S> for User<S> {
+    type Receipt = WriteId;
+    type Error = WriteError;
+
+    fn read<R>(&self, look: impl FnOnce(&S) -> R) -> R {
+        look(self.0.borrow().replica.state())
+    }
+
+    fn write_with(&self, decide: impl FnOnce(&S) -> Vec<S::Update>) -> Result<WriteId, WriteError> {
+        let updates = decide(self.0.borrow().replica.state());
+        self.0.borrow_mut().replica.write(Duration::ZERO, updates)
+    }
+}
+
+impl<S: SharedState> User<S> {
+    /// Its handle.
+    #[must_use]
+    pub fn handle(&self) -> S::Handle<Self> {
+        S::Handle::from(self.clone())
+    }
+
+    /// The state it sees.
+    #[must_use]
+    pub fn state(&self) -> S {
+        self.0.borrow().replica.state().clone()
+    }
+
+    /// Its connection is lost; what was on its way is gone.
+    pub fn leave(&self) {
+        let mut inner = self.0.borrow_mut();
+        inner.online = false;
+        inner.replica.disconnected();
+        inner.down = Frames::default();
+    }
+
+    /// Its connection is back.
+    pub fn come_back(&self) {
+        let mut inner = self.0.borrow_mut();
+        if !std::mem::replace(&mut inner.online, true) {
+            inner.replica.connected(64);
+        }
+    }
+
+    /// Writes what `body` writes, if what it reads is still so.
+    ///
+    /// # Panics
+    /// If the write is not taken.
+    pub fn transact(&self, body: impl FnOnce(&mut Transaction<S>)) -> WriteId {
+        let mut inner = self.0.borrow_mut();
+        let mut transaction = Transaction::new(inner.replica.state());
+        body(&mut transaction);
+        let (updates, reads): (_, Vec<Read>) = transaction.into_parts();
+        match inner.replica.write_if_unchanged(Duration::ZERO, updates, reads) {
+            Ok(id) => id,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Takes back its last change; says whether there was one.
+    ///
+    /// # Panics
+    /// If the write is not taken.
+    pub fn undo(&self) -> bool {
+        self.again(Replica::undo)
+    }
+
+    /// Makes what it undid last again; says whether there was anything.
+    ///
+    /// # Panics
+    /// If the write is not taken.
+    pub fn redo(&self) -> bool {
+        self.again(Replica::redo)
+    }
+
+    fn again(
+        &self,
+        step: impl FnOnce(&mut Replica<S>, Duration) -> Result<Option<WriteId>, WriteError>,
+    ) -> bool {
+        match step(&mut self.0.borrow_mut().replica, Duration::ZERO) {
+            Ok(id) => id.is_some(),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// What it writes in `body` is undone together.
+    pub fn group(&self, body: impl FnOnce()) {
+        self.0.borrow_mut().replica.begin_group();
+        body();
+        self.0.borrow_mut().replica.end_group();
+    }
+
+    /// The answers since the last call.
+    #[must_use]
+    pub fn answers(&self) -> Vec<(WriteId, Result<u64, Rejected>)> {
+        let mut inner = self.0.borrow_mut();
+        std::iter::from_fn(|| inner.replica.poll_answer()).collect()
+    }
+
+    /// Bytes of frames received and sent since the last call.
+    #[must_use]
+    pub fn traffic(&self) -> (usize, usize) {
+        let mut inner = self.0.borrow_mut();
+        (std::mem::take(&mut inner.received), std::mem::take(&mut inner.sent))
+    }
+}
+
+impl<S: SharedState> World<S> {
+    /// A room that begins as `initial`.
+    #[must_use]
+    pub fn new(initial: S) -> Self {
+        let limits = Arc::new(Limits::default());
+        let state = Box::new(Typed::new(initial.clone()));
+        let authority = Authority::new("room".into(), 7, state, limits.clone());
+        Self { authority, limits, initial, users: Vec::new() }
+    }
+
+    /// Somebody joins.
+    pub fn join(&mut self) -> User<S> {
+        let name = format!("user-{}----------", self.users.len());
+        // Without time, every write is undone on its own.
+        let mut config = ReplicaConfig::default();
+        config.undo_pause = Duration::ZERO;
+        config.writer = 1000 + self.users.len() as u64;
+        let replica = Replica::new(Arc::from("room"), self.initial.clone(), config);
+        let user = User(Rc::new(RefCell::new(Inner {
+            name: ClientId::from(&*name),
+            replica,
+            down: Frames::default(),
+            session: None,
+            online: false,
+            received: 0,
+            sent: 0,
+        })));
+        user.come_back();
+        self.users.push(user.clone());
+        self.settle();
+        user
+    }
+
+    /// The server's own program writes.
+    ///
+    /// # Panics
+    /// If it is refused.
+    pub fn write(&mut self, updates: &str) {
+        match self.authority.submit_server(updates) {
+            Ok(append) => self.authority.committed(append.version),
+            Err(reject) => panic!("{reject}"),
+        }
+    }
+
+    /// The state the server has.
+    #[must_use]
+    pub fn state(&self) -> S {
+        let state = self.authority.state().as_any().downcast_ref::<Typed<S>>();
+        state.map_or_else(|| self.initial.clone(), |state| state.get().clone())
+    }
+
+    /// The room is closed and opened again from a snapshot; gives the snapshot's bytes.
+    ///
+    /// # Panics
+    /// If it does not open.
+    pub fn restart(&mut self) -> usize {
+        for user in &self.users {
+            user.leave();
+            user.0.borrow_mut().session = None;
+        }
+        let (version, bytes) = self.authority.snapshot();
+        let state = Box::new(Typed::new(self.initial.clone()));
+        let opened =
+            Authority::load("room".into(), 7, state, self.limits.clone(), Some((version, &bytes)), []);
+        match opened {
+            Ok(authority) => self.authority = authority,
+            Err(error) => panic!("{error}"),
+        }
+        bytes.len()
+    }
+
+    /// Everything arrives, until nobody has anything to say.
+    ///
+    /// # Panics
+    /// If somebody is sent what does not fit.
+    pub fn settle(&mut self) {
+        while self.users.clone().iter().fold(false, |any, user| self.exchange(user) || any) {}
+        for user in self.users.iter().filter(|user| user.0.borrow().online) {
+            assert!(S::diff(&user.state(), &self.state()).is_empty(), "somebody sees another state");
+        }
+    }
+
+    fn exchange(&mut self, user: &User<S>) -> bool {
+        let mut moved = false;
+        if !user.0.borrow().online {
+            let session = user.0.borrow_mut().session.take();
+            return session.is_some_and(|session| self.authority.leave(session).is_none());
+        }
+        loop {
+            let next = user.0.borrow_mut().replica.poll_frame();
+            let Some(frame) = next else { break };
+            moved = true;
+            user.0.borrow_mut().sent += frame.len();
+            self.take(user, &frame);
+        }
+        loop {
+            let next = user.0.borrow().down.borrow_mut().pop_front();
+            let Some(frame) = next else { return moved };
+            moved = true;
+            let mut inner = user.0.borrow_mut();
+            inner.received += frame.len();
+            match ServerMessage::read(frame.as_str()) {
+                Ok(ServerMessage::Room(_, message)) => {
+                    if let Err(violation) = inner.replica.receive(message) {
+                        panic!("{violation}: {}", frame.as_str());
+                    }
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    fn take(&mut self, user: &User<S>, frame: &Frame) {
+        let envelope = Envelope::read(frame.as_str()).map_err(|error| error.to_string());
+        let envelope = envelope.unwrap_or_else(|error| panic!("{error}"));
+        match ClientMessage::read(&envelope) {
+            Ok(ClientMessage::Join(resume)) => {
+                let (name, down, old) = {
+                    let mut inner = user.0.borrow_mut();
+                    (inner.name.clone(), inner.down.clone(), inner.session.take())
+                };
+                if let Some(old) = old {
+                    self.authority.leave(old);
+                }
+                let session = self.authority.join(name, Dialect::V1, resume, Tube(down));
+                user.0.borrow_mut().session = Some(session);
+            }
+            Ok(ClientMessage::Change(change)) => {
+                let session = user.0.borrow().session;
+                if let Some(session) = session
+                    && let Submitted::Append(append) = self.authority.submit(session, &change)
+                {
+                    self.authority.committed(append.version);
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What one small change in a large value costs everybody else on the wire.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use shared_state::{List, SharedState};
+use shared_state_tests::{User, World};
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Board {
+    #[shared(list(key = id, nested))]
+    todos: List<Todo>,
+    #[shared(list(key = id))]
+    plain: Vec<Todo>,
+    #[shared(map)]
+    scores: BTreeMap<u32, String>,
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Todo {
+    id: u32,
+    title: String,
+    done: bool,
+}
+
+fn board(items: u32) -> Board {
+    let todo = |id| Todo { id, title: format!("what has to be done as number {id}"), done: false };
+    Board {
+        todos: (0..items).map(todo).collect(),
+        plain: (0..100).map(todo).collect(),
+        scores: (0..10_000).map(|id| (id, format!("score {id}"))).collect(),
+    }
+}
+
+/// The bytes an observer receives for one change, live and when it comes back after it.
+fn costs(items: u32, change: impl Fn(&SharedBoard<User<Board>>, u32)) -> (usize, usize) {
+    let mut world = World::new(board(items));
+    let [writer, observer] = [world.join(), world.join()];
+    let _ = observer.traffic();
+    change(&writer.handle(), items / 2);
+    world.settle();
+    let live = observer.traffic().0;
+    observer.leave();
+    change(&writer.handle(), items / 2 + 1);
+    world.settle();
+    observer.come_back();
+    world.settle();
+    (live, observer.traffic().0)
+}
+
+#[test]
+fn one_small_change_costs_the_same_whatever_the_size_of_the_list() {
+    for items in [10_000, 100_000] {
+        let rows = [
+            ("a tick", costs(items, |h, id| drop(h.todos().edit(&id, |todo| todo.done = true)))),
+            ("a move", costs(items, |h, id| drop(h.todos().move_to(&id, 3)))),
+            ("a removal", costs(items, |h, id| drop(h.todos().remove(&id)))),
+            ("an entry of a map", costs(items, |h, id| drop(h.scores().put(id % 10_000, "new".into())))),
+            (
+                "a closure",
+                costs(items, |h, id| {
+                    drop(h.todos().update(|todos| {
+                        todos.get_mut(id as usize).unwrap().done = true;
+                    }))
+                }),
+            ),
+        ];
+        for (what, (live, back)) in rows {
+            println!("{items} items, {what}: {live} bytes live, {back} bytes after a reconnect");
+            assert!(live < 200 && back < 200, "{what} in {items} items: {live} and {back} bytes");
+        }
+    }
+}
