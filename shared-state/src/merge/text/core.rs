@@ -6,11 +6,10 @@
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use yrs::updates::decoder::Decode as _;
-use yrs::updates::encoder::{Encoder as _, EncoderV1};
 use yrs::types::text::YChange;
 use yrs::{
     Any, Assoc, ClientID, Doc, GetString as _, ID, IdSet, IndexedSequence as _, OffsetKind, Options, Out, ReadTxn as _,
-    Snapshot, StateVector, StickyIndex, Text as _, TextRef, Transact, TransactionMut,
+    StateVector, StickyIndex, Text as _, TextRef, Transact, TransactionMut,
 };
 
 use super::ranges::Ranges;
@@ -22,7 +21,8 @@ use super::yjs::{Clocks, Content, Id, ROOT, Update};
 pub(super) struct Marks {
     /// Per writer, how many units there were before.
     before: Clocks,
-    deleted: IdSet,
+    /// What was deleted, its own included.
+    deleted: Ranges,
 }
 
 pub(super) struct Core {
@@ -52,6 +52,14 @@ fn new_doc(writer: u64) -> Doc {
     let doc = Doc::with_options(options);
     doc.get_or_insert_text(ROOT);
     doc
+}
+
+fn ranges(set: &IdSet) -> Ranges {
+    let mut ranges = Ranges::default();
+    for (client, range) in set.iter().flat_map(|(client, ranges)| ranges.iter().map(move |range| (client, range))) {
+        ranges.insert(client.get(), range.start..range.end);
+    }
+    ranges
 }
 
 fn root(txn: &TransactionMut<'_>) -> Option<TextRef> {
@@ -136,7 +144,7 @@ impl Core {
         let deleted = {
             let mut txn = Transact::transact_mut(&self.doc);
             integrate(&mut txn, bytes);
-            txn.delete_set().clone()
+            ranges(txn.delete_set())
         };
         for (writer, structs) in &update.structs {
             for run in structs {
@@ -177,20 +185,13 @@ impl Core {
                 clock => clocks.insert(*writer, *clock),
             };
         }
-        let vector = clocks.iter().map(|(writer, clock)| (ClientID::new(*writer), *clock)).collect();
-        let bytes = {
-            let txn = Transact::transact(&self.doc);
-            let mut deleted = txn.snapshot().delete_set;
-            deleted.diff_with(&marks.deleted);
-            let mut encoder = EncoderV1::new();
-            // Fails only for a document that forgets what is deleted, and this one does not.
-            match txn.encode_state_from_snapshot(&Snapshot::new(StateVector::new(vector), deleted), &mut encoder) {
-                Ok(()) => encoder.to_vec(),
-                Err(_) => Vec::new(),
-            }
-        };
+        let mut before = Update::read(&self.bytes()).unwrap_or_default();
+        before.deleted = before.deleted.without(&marks.deleted);
+        for (writer, clock) in &marks.before {
+            before.truncate(*writer, *clock);
+        }
         let core = Self { clocks, gone, wide: self.wide, ..Self::new() };
-        integrate(&mut Transact::transact_mut(&core.doc), &bytes);
+        integrate(&mut Transact::transact_mut(&core.doc), &before.write());
         core
     }
 
@@ -203,11 +204,11 @@ impl Core {
 
     /// What an edit deleted that was there before it, as splices that insert it where it was, the last place first.
     pub(super) fn deleted_by(&self, edit: &Update, marks: &Marks) -> Vec<Splice> {
-        let mut deleted = marks.deleted.clone();
-        for (writer, span) in edit.spans() {
-            let mut own = IdSet::new();
-            own.insert(ID::new(ClientID::new(writer), span.start), span.end - span.start);
-            deleted.diff_with(&own);
+        let mut own = Ranges::default();
+        edit.spans().for_each(|(writer, span)| own.insert(writer, span));
+        let mut deleted = IdSet::new();
+        for (writer, range) in marks.deleted.without(&own).all() {
+            deleted.insert(ID::new(ClientID::new(writer), range.start), range.end - range.start);
         }
         if deleted.is_empty() {
             return Vec::new();

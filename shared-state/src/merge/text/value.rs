@@ -137,7 +137,7 @@ impl Text {
     /// A position in UTF-16 units.
     pub(crate) fn units(&self, position: usize, unit: Unit) -> usize {
         match unit {
-            Unit::Utf16 => position,
+            Unit::Utf16 if !self.core.is_wide() => position.min(self.utf16_len()),
             Unit::Chars if !self.core.is_wide() => position.min(self.utf16_len()),
             unit => convert(self.as_str(), position, unit, Unit::Utf16),
         }

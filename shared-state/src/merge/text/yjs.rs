@@ -182,7 +182,8 @@ impl Update {
             while let Some(run) = structs.get(at) {
                 for id in run.origin.into_iter().chain(run.right) {
                     if gone.contains(id.writer, id.clock) || self.is_gone(id, known(id.writer)) {
-                        return Err("the edit is at a place in another edit that was refused".to_owned());
+                        let what = format!("unit {} of writer {}", id.clock, id.writer);
+                        return Err(format!("the edit is at {what}, which the text does not have: that was refused"));
                     }
                     let here = if id.writer == writer {
                         reached
@@ -261,6 +262,18 @@ impl Update {
         }
         self.structs.retain(|_, structs| !structs.is_empty());
         changed
+    }
+
+    /// Leaves a writer only what it had below a clock.
+    pub(super) fn truncate(&mut self, writer: u64, clock: u32) {
+        self.deleted.truncate(writer, clock);
+        let Some(structs) = self.structs.get_mut(&writer) else { return };
+        structs.retain(|run| run.clock < clock);
+        match structs.last_mut() {
+            Some(last) if last.end() > clock => drop(last.split(writer, clock)),
+            Some(_) => {}
+            None => drop(self.structs.remove(&writer)),
+        }
     }
 
     /// Takes in an update that comes after this one, if the two are one; says whether it did.
