@@ -18,7 +18,7 @@ pub(crate) mod scope;
 mod sequence;
 mod set;
 #[cfg(feature = "text")]
-mod text;
+pub(crate) mod text;
 mod track;
 
 pub use coded::{Codec, Coded};

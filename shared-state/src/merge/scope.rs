@@ -1,4 +1,5 @@
-//! What a state machine says to the values of a text while it works on them: how they are written, and who writes.
+//! What a state machine says to texts while it works on them: whether they are taken for strings or with their history,
+//! and who writes.
 //!
 //! A text may lie deep inside other values, which serde writes and other policies change; this reaches it there
 //! without an argument through all of them. It is said by the thread that works, for as long as it works.
@@ -20,7 +21,8 @@ impl<T: Copy> Drop for Restore<T> {
     }
 }
 
-/// Runs `work`; texts that it writes are written with what merging them needs, not as plain strings.
+/// Runs `work`; texts that it writes are written with what merging them needs, not as plain strings, and those that
+/// it compares are equal if that is.
 pub(crate) fn with_history<R>(work: impl FnOnce() -> R) -> R {
     let _restore = Restore(&WITH_HISTORY, WITH_HISTORY.replace(true));
     work()
@@ -40,7 +42,7 @@ pub(crate) fn claims<R>(work: impl FnOnce() -> R) -> (R, Vec<u64>) {
     (result, claims)
 }
 
-/// Whether texts are to be written with their history.
+/// Whether texts are to be written and compared with their history.
 #[cfg(feature = "text")]
 pub(super) fn is_with_history() -> bool {
     WITH_HISTORY.get()

@@ -13,7 +13,7 @@ use yrs::{
 };
 
 use super::ranges::Ranges;
-use super::splice::Splice;
+use super::splice::{Splice, Unit, convert};
 use super::yjs::{Clocks, Content, Id, ROOT, Update};
 
 /// What an edit changed: enough to take it back.
@@ -30,8 +30,8 @@ pub(super) struct Core {
     clocks: Clocks,
     /// The units that have no place.
     gone: Ranges,
-    /// Whether a character of more than one UTF-16 unit was ever inserted.
-    wide: bool,
+    /// The second units of the characters that have two.
+    halves: Ranges,
     plain: OnceLock<String>,
     pen: Mutex<Option<Pen>>,
 }
@@ -82,7 +82,7 @@ impl Core {
             doc: new_doc(0),
             clocks: Clocks::new(),
             gone: Ranges::default(),
-            wide: false,
+            halves: Ranges::default(),
             plain: OnceLock::new(),
             pen: Mutex::new(None),
         }
@@ -92,8 +92,10 @@ impl Core {
         &self.clocks
     }
 
-    pub(super) const fn gone(&self) -> &Ranges {
-        &self.gone
+    /// Checks that the document has everything that an update is about.
+    pub(super) fn check(&self, update: &Update) -> Result<(), String> {
+        update.check(&self.clocks, &self.gone)?;
+        update.check_cuts(&self.halves)
     }
 
     /// The whole document, with what was deleted.
@@ -105,7 +107,7 @@ impl Core {
         let copy = Self {
             clocks: self.clocks.clone(),
             gone: self.gone.clone(),
-            wide: self.wide,
+            halves: self.halves.clone(),
             plain: self.plain.clone(),
             ..Self::new()
         };
@@ -128,8 +130,9 @@ impl Core {
         })
     }
 
-    pub(super) const fn is_wide(&self) -> bool {
-        self.wide
+    /// Whether there may be a character of more than one UTF-16 unit.
+    pub(super) fn is_wide(&self) -> bool {
+        !self.halves.is_empty()
     }
 
     /// The length in UTF-16 units.
@@ -149,7 +152,7 @@ impl Core {
         for (writer, structs) in &update.structs {
             for run in structs {
                 match &run.content {
-                    Content::Text(text) => self.wide |= text.len() > 3 && text.chars().any(|c| c.len_utf16() > 1),
+                    Content::Text(_) => run.halves().for_each(|half| self.halves.insert(*writer, half..half + 1)),
                     Content::Gone => self.gone.insert(*writer, run.clock..run.end()),
                     Content::Deleted => {}
                 }
@@ -177,9 +180,10 @@ impl Core {
     /// The document as it was before the last edits, `marks` being what the first of them changed.
     pub(super) fn before(&self, marks: &Marks) -> Self {
         let mut clocks = self.clocks.clone();
-        let mut gone = self.gone.clone();
+        let (mut gone, mut halves) = (self.gone.clone(), self.halves.clone());
         for (writer, clock) in &marks.before {
             gone.truncate(*writer, *clock);
+            halves.truncate(*writer, *clock);
             match clock {
                 0 => clocks.remove(writer),
                 clock => clocks.insert(*writer, *clock),
@@ -190,7 +194,7 @@ impl Core {
         for (writer, clock) in &marks.before {
             before.truncate(*writer, *clock);
         }
-        let core = Self { clocks, gone, wide: self.wide, ..Self::new() };
+        let core = Self { clocks, gone, halves, ..Self::new() };
         integrate(&mut Transact::transact_mut(&core.doc), &before.write());
         core
     }
@@ -240,16 +244,26 @@ impl Core {
         pen
     }
 
-    /// The edit that these splices are, made by `writer`. Positions beyond the end mean the end.
+    /// The edit that these splices are, made by `writer`. Positions beyond the end mean the end, and inside a
+    /// character before it.
     pub(super) fn draft(&self, writer: u64, splices: &[Splice]) -> Vec<u8> {
         let mut pen = self.pen(writer);
         let Some(pen) = pen.as_mut() else { return Vec::new() };
         let mut txn = Transact::transact_mut(&pen.doc);
         let Some(root) = root(&txn) else { return Vec::new() };
         for splice in splices {
+            let (start, end) = (splice.at, splice.at.saturating_add(splice.delete));
+            let (at, end) = match self.is_wide() || splices.len() > 1 {
+                true => {
+                    let text = root.get_string(&txn);
+                    let place = |at| convert(&text, at, Unit::Utf16, Unit::Utf16);
+                    (place(start), place(end))
+                }
+                false => (start, end),
+            };
             let length = root.len(&txn);
-            let at = u32::try_from(splice.at).unwrap_or(u32::MAX).min(length);
-            let delete = u32::try_from(splice.delete).unwrap_or(u32::MAX).min(length - at);
+            let within = |at| u32::try_from(at).unwrap_or(u32::MAX).min(length);
+            let (at, delete) = (within(at), within(end) - within(at));
             if delete > 0 {
                 root.remove_range(&mut txn, at, delete);
             }

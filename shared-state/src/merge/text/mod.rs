@@ -15,10 +15,10 @@
 
 mod anchor;
 mod core;
-mod ranges;
+pub(crate) mod ranges;
 mod splice;
 mod value;
-mod yjs;
+pub(crate) mod yjs;
 
 pub use anchor::{Anchor, NotAnAnchor, Side};
 pub use splice::Splice;

@@ -5,27 +5,27 @@ use std::ops::Range;
 
 /// Per writer, ranges of clocks: sorted, apart from each other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Ranges(BTreeMap<u64, Vec<Range<u32>>>);
+pub(crate) struct Ranges(BTreeMap<u64, Vec<Range<u32>>>);
 
 impl Ranges {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The writers, the greatest first, with their ranges.
-    pub(super) fn writers(&self) -> impl ExactSizeIterator<Item = (u64, &[Range<u32>])> {
+    pub(crate) fn writers(&self) -> impl ExactSizeIterator<Item = (u64, &[Range<u32>])> {
         self.0.iter().rev().map(|(writer, ranges)| (*writer, &ranges[..]))
     }
 
-    pub(super) fn of(&self, writer: u64) -> &[Range<u32>] {
+    pub(crate) fn of(&self, writer: u64) -> &[Range<u32>] {
         self.0.get(&writer).map_or(&[], Vec::as_slice)
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = (u64, Range<u32>)> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = (u64, Range<u32>)> {
         self.0.iter().flat_map(|(writer, ranges)| ranges.iter().map(|range| (*writer, range.clone())))
     }
 
-    pub(super) fn insert(&mut self, writer: u64, range: Range<u32>) {
+    pub(crate) fn insert(&mut self, writer: u64, range: Range<u32>) {
         if range.is_empty() {
             return;
         }
@@ -39,27 +39,27 @@ impl Ranges {
         ranges.splice(from..to, [joined]);
     }
 
-    pub(super) fn extend(&mut self, other: &Self) {
+    pub(crate) fn extend(&mut self, other: &Self) {
         for (writer, range) in other.all() {
             self.insert(writer, range);
         }
     }
 
-    pub(super) fn contains(&self, writer: u64, clock: u32) -> bool {
+    pub(crate) fn contains(&self, writer: u64, clock: u32) -> bool {
         let ranges = self.of(writer);
         let at = ranges.partition_point(|range| range.end <= clock);
         ranges.get(at).is_some_and(|range| range.start <= clock)
     }
 
     /// Whether a range has something in common with these.
-    pub(super) fn meets(&self, writer: u64, range: &Range<u32>) -> bool {
+    pub(crate) fn meets(&self, writer: u64, range: &Range<u32>) -> bool {
         let ranges = self.of(writer);
         let at = ranges.partition_point(|other| other.end <= range.start);
         ranges.get(at).is_some_and(|other| other.start < range.end)
     }
 
     /// These without what is in `other` too.
-    pub(super) fn without(&self, other: &Self) -> Self {
+    pub(crate) fn without(&self, other: &Self) -> Self {
         let mut left = Self::default();
         for (writer, range) in self.all() {
             let mut start = range.start;
@@ -73,7 +73,7 @@ impl Ranges {
     }
 
     /// What is left of a writer's ranges below a clock.
-    pub(super) fn truncate(&mut self, writer: u64, clock: u32) {
+    pub(crate) fn truncate(&mut self, writer: u64, clock: u32) {
         let Some(ranges) = self.0.get_mut(&writer) else { return };
         ranges.retain(|range| range.start < clock);
         if let Some(last) = ranges.last_mut() {

@@ -164,7 +164,7 @@ impl Text {
 
     /// Checks that the text has everything that an edit is about.
     pub(super) fn check(&self, edit: &Edit) -> Result<(), String> {
-        edit.update().check(self.core.clocks(), self.core.gone())
+        self.core.check(edit.update())
     }
 
     /// The edit as it is applied here, if it is not as it is.
@@ -239,19 +239,8 @@ impl Text {
         (old.core.whole() == newer.core.whole()).then_some(edit)
     }
 
-    /// Whether it is as it was made of a string, without a history; also the empty text.
-    fn is_fresh(whole: &Update) -> bool {
-        let plain = |run: &Struct| {
-            run.clock == 0 && run.origin.is_none() && run.right.is_none() && matches!(run.content, Content::Text(_))
-        };
-        let mut structs = whole.structs.iter();
-        whole.deleted.is_empty()
-            && structs.next().is_none_or(|(writer, runs)| *writer == INITIAL && matches!(&runs[..], [run] if plain(run)))
-            && structs.next().is_none()
-    }
-
     fn of(whole: &Update) -> Result<Self, String> {
-        whole.check(&Clocks::new(), &super::ranges::Ranges::default())?;
+        Core::new().check(whole)?;
         if whole.spans().any(|(_, span)| span.start > 0) {
             return Err("the beginning of the document is missing".to_owned());
         }
@@ -324,7 +313,11 @@ impl fmt::Debug for Text {
 
 impl PartialEq for Text {
     fn eq(&self, other: &Self) -> bool {
-        self.is_same(other) || self.as_str() == other.as_str()
+        self.is_same(other)
+            || match scope::is_with_history() {
+                true => self.clocks() == other.clocks() && self.core.whole() == other.core.whole(),
+                false => self.as_str() == other.as_str(),
+            }
     }
 }
 
@@ -352,7 +345,7 @@ impl Serialize for Text {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if scope::is_with_history() {
             let whole = self.core.whole();
-            if !Self::is_fresh(&whole) {
+            if whole.as_plain().is_none() {
                 let mut object = serializer.serialize_map(Some(1))?;
                 object.serialize_entry("yjs", &BASE64_NOPAD.encode(&whole.write()))?;
                 return object.end();

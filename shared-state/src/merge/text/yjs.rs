@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::ranges::Ranges;
 
 /// The name of the root type: an editor binds to `doc.getText("text")`.
-pub(super) const ROOT: &str = "text";
+pub(crate) const ROOT: &str = "text";
 
 /// The greatest client id that JavaScript can count to.
 const MAX_WRITER: u64 = (1 << 53) - 1;
@@ -30,13 +30,13 @@ const SKIP: u8 = 10;
 
 /// One UTF-16 unit of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Id {
-    pub(super) writer: u64,
-    pub(super) clock: u32,
+pub(crate) struct Id {
+    pub(crate) writer: u64,
+    pub(crate) clock: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Content {
+pub(crate) enum Content {
     Text(String),
     /// A text that was deleted, and is forgotten but for its place.
     Deleted,
@@ -46,29 +46,41 @@ pub(super) enum Content {
 
 /// A run of units that were inserted together.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Struct {
-    pub(super) clock: u32,
-    pub(super) units: u32,
+pub(crate) struct Struct {
+    pub(crate) clock: u32,
+    pub(crate) units: u32,
     /// What was to the left of it, and to the right, when it was inserted.
-    pub(super) origin: Option<Id>,
-    pub(super) right: Option<Id>,
-    pub(super) content: Content,
+    pub(crate) origin: Option<Id>,
+    pub(crate) right: Option<Id>,
+    pub(crate) content: Content,
 }
 
 /// A Yjs update of one plain text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Update {
+pub(crate) struct Update {
     /// Per writer, its structs: one after another without a gap.
-    pub(super) structs: BTreeMap<u64, Vec<Struct>>,
-    pub(super) deleted: Ranges,
+    pub(crate) structs: BTreeMap<u64, Vec<Struct>>,
+    pub(crate) deleted: Ranges,
 }
 
 /// How many units of each writer a text has.
-pub(super) type Clocks = BTreeMap<u64, u32>;
+pub(crate) type Clocks = BTreeMap<u64, u32>;
 
 impl Struct {
-    pub(super) const fn end(&self) -> u32 {
+    pub(crate) const fn end(&self) -> u32 {
         self.clock + self.units
+    }
+
+    /// The clocks of the second units of characters that have two.
+    pub(crate) fn halves(&self) -> impl Iterator<Item = u32> {
+        let text = if let Content::Text(text) = &self.content { text } else { "" };
+        // Only a character of four bytes has two units.
+        let text = if text.len() < 4 { "" } else { text };
+        let mut clock = self.clock;
+        text.chars().filter_map(move |c| {
+            clock += c.len_utf16() as u32;
+            (c.len_utf16() == 2).then(|| clock - 1)
+        })
     }
 
     /// Takes the units from `clock` on away, as a struct of their own.
@@ -125,17 +137,30 @@ fn split_units(text: &mut String, units: u32) -> String {
     String::new()
 }
 
-pub(super) fn units(text: &str) -> usize {
+pub(crate) fn units(text: &str) -> usize {
     text.chars().map(char::len_utf16).sum()
 }
 
 impl Update {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.structs.is_empty() && self.deleted.is_empty()
     }
 
+    /// The text, if it has no history: it was made of a string, or is empty.
+    pub(crate) fn as_plain(&self) -> Option<&str> {
+        let mut writers = self.structs.iter();
+        match (writers.next(), writers.next()) {
+            (None, _) if self.deleted.is_empty() => Some(""),
+            (Some((&super::INITIAL, runs)), None) if self.deleted.is_empty() => match &runs[..] {
+                [Struct { clock: 0, origin: None, right: None, content: Content::Text(text), .. }] => Some(text),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Per writer, the clocks of the structs.
-    pub(super) fn spans(&self) -> impl Iterator<Item = (u64, std::ops::Range<u32>)> {
+    pub(crate) fn spans(&self) -> impl Iterator<Item = (u64, std::ops::Range<u32>)> {
         self.structs.iter().filter_map(|(writer, structs)| {
             let (first, last) = (structs.first()?, structs.last()?);
             Some((*writer, first.clock..last.end()))
@@ -147,7 +172,7 @@ impl Update {
     }
 
     /// Whether `other` can be applied before or after this one, and makes no difference to it.
-    pub(super) fn is_apart_from(&self, other: &Self) -> bool {
+    pub(crate) fn is_apart_from(&self, other: &Self) -> bool {
         let mut new = Ranges::default();
         for (writer, span) in other.spans() {
             if self.structs.contains_key(&writer) {
@@ -161,7 +186,7 @@ impl Update {
 
     /// Checks that everything this update is about is in a text with these clocks, or in the update itself before
     /// it is needed; `gone` are the units of the text that have no place.
-    pub(super) fn check(&self, clocks: &Clocks, gone: &Ranges) -> Result<(), String> {
+    pub(crate) fn check(&self, clocks: &Clocks, gone: &Ranges) -> Result<(), String> {
         let known = |writer: u64| clocks.get(&writer).copied().unwrap_or(0);
         let spans: BTreeMap<u64, std::ops::Range<u32>> = self.spans().collect();
         for (writer, range) in self.deleted.all() {
@@ -224,6 +249,30 @@ impl Update {
         }
     }
 
+    /// Checks that this update cuts no character in two; `halves` are the second units of the text's characters.
+    pub(crate) fn check_cuts(&self, halves: &Ranges) -> Result<(), String> {
+        let mut all = None;
+        for (writer, structs) in &self.structs {
+            for half in structs.iter().flat_map(Struct::halves) {
+                all.get_or_insert_with(|| halves.clone()).insert(*writer, half..half + 1);
+            }
+        }
+        let halves = all.as_ref().unwrap_or(halves);
+        if halves.is_empty() {
+            return Ok(());
+        }
+        let runs = || self.structs.values().flatten();
+        let after = runs().filter_map(|run| run.origin).map(|id| (id.writer, id.clock + 1));
+        let before = runs().filter_map(|run| run.right).map(|id| (id.writer, id.clock));
+        let ends = self.deleted.all().flat_map(|(writer, range)| [(writer, range.start), (writer, range.end)]);
+        match after.chain(before).chain(ends).find(|(writer, clock)| halves.contains(*writer, *clock)) {
+            Some((writer, clock)) => {
+                Err(format!("the edit cuts a character in two, before unit {clock} of writer {writer}"))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Whether a unit has no place once this update is applied to a text that has `known` units of its writer.
     fn is_gone(&self, id: Id, known: u32) -> bool {
         let Some(structs) = self.structs.get(&id.writer) else { return false };
@@ -237,7 +286,7 @@ impl Update {
 
     /// Leaves out what a text with these clocks has already, and fills gaps before what it has not. Says whether
     /// there was either.
-    pub(super) fn fit(&mut self, clocks: &Clocks) -> bool {
+    pub(crate) fn fit(&mut self, clocks: &Clocks) -> bool {
         let mut changed = false;
         for (writer, structs) in &mut self.structs {
             let known = clocks.get(writer).copied().unwrap_or(0);
@@ -265,7 +314,7 @@ impl Update {
     }
 
     /// Leaves a writer only what it had below a clock.
-    pub(super) fn truncate(&mut self, writer: u64, clock: u32) {
+    pub(crate) fn truncate(&mut self, writer: u64, clock: u32) {
         self.deleted.truncate(writer, clock);
         let Some(structs) = self.structs.get_mut(&writer) else { return };
         structs.retain(|run| run.clock < clock);
@@ -277,7 +326,7 @@ impl Update {
     }
 
     /// Takes in an update that comes after this one, if the two are one; says whether it did.
-    pub(super) fn merge(&mut self, later: &Self) -> bool {
+    pub(crate) fn merge(&mut self, later: &Self) -> bool {
         for (writer, span) in later.spans() {
             let end = self.structs.get(&writer).and_then(|structs| structs.last()).map(Struct::end);
             if end.is_some_and(|end| end != span.start) {
@@ -307,7 +356,7 @@ impl Update {
 
     /// Forgets the texts of its own that it deletes, but for their places. What is left has one form, however it
     /// came to be.
-    pub(super) fn compact(&mut self) {
+    pub(crate) fn compact(&mut self) {
         for (writer, structs) in &mut self.structs {
             let deleted = self.deleted.of(*writer);
             let mut compacted = Vec::with_capacity(structs.len());
@@ -336,7 +385,7 @@ impl Update {
     }
 
     /// The update's bytes.
-    pub(super) fn write(&self) -> Vec<u8> {
+    pub(crate) fn write(&self) -> Vec<u8> {
         let mut out = Vec::new();
         number(&mut out, self.structs.len() as u64);
         for (writer, structs) in self.structs.iter().rev() {
@@ -361,7 +410,7 @@ impl Update {
     ///
     /// # Errors
     /// For people: what is wrong, or what is more than plain text.
-    pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, String> {
         let mut input = Reader { left: bytes };
         let mut update = Self::default();
         for _ in 0..input.number()? {
