@@ -31,6 +31,7 @@ pub struct World<S: SharedState> {
     limits: Arc<Limits>,
     initial: S,
     users: Vec<User<S>>,
+    stored: usize,
 }
 
 /// Somebody in the room. Clones are the same user.
@@ -143,6 +144,11 @@ impl<S: SharedState> User<S> {
         self.0.borrow_mut().replica.end_group();
     }
 
+    /// Sends on what is kept back by debounce or throttle.
+    pub fn flush(&self) {
+        self.0.borrow_mut().replica.flush(Duration::ZERO);
+    }
+
     /// The answers since the last call.
     #[must_use]
     pub fn answers(&self) -> Vec<(WriteId, Result<u64, Rejected>)> {
@@ -165,7 +171,7 @@ impl<S: SharedState> World<S> {
         let limits = Arc::new(Limits::default());
         let state = Box::new(Typed::new(initial.clone()));
         let authority = Authority::new("room".into(), 7, state, limits.clone());
-        Self { authority, limits, initial, users: Vec::new() }
+        Self { authority, limits, initial, users: Vec::new(), stored: 0 }
     }
 
     /// Somebody joins.
@@ -229,12 +235,31 @@ impl<S: SharedState> World<S> {
         bytes.len()
     }
 
+    /// Bytes of the log's entries so far.
+    #[must_use]
+    pub const fn stored(&self) -> usize {
+        self.stored
+    }
+
+    /// The bytes of a snapshot.
+    pub fn snapshot(&mut self) -> usize {
+        self.authority.snapshot().1.len()
+    }
+
     /// Everything arrives, until nobody has anything to say.
     ///
     /// # Panics
     /// If somebody is sent what does not fit.
-    pub fn settle(&mut self) {
+    pub fn deliver(&mut self) {
         while self.users.clone().iter().fold(false, |any, user| self.exchange(user) || any) {}
+    }
+
+    /// Everything arrives, until nobody has anything to say, and everybody then sees the same.
+    ///
+    /// # Panics
+    /// If somebody is sent what does not fit.
+    pub fn settle(&mut self) {
+        self.deliver();
         for user in self.users.iter().filter(|user| user.0.borrow().online) {
             assert!(S::diff(&user.state(), &self.state()).is_empty(), "somebody sees another state");
         }
@@ -290,6 +315,7 @@ impl<S: SharedState> World<S> {
                 if let Some(session) = session
                     && let Submitted::Append(append) = self.authority.submit(session, &change)
                 {
+                    self.stored += append.entry.len();
                     self.authority.committed(append.version);
                 }
             }

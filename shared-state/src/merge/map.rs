@@ -12,7 +12,7 @@ use std::marker::PhantomData;
 use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
 use crate::merge::key::{check_key, with_key};
-use crate::merge::{Key, Lww, MergePolicy, Overlap, Track};
+use crate::merge::{Key, Lww, MergePolicy, Overlap, Track, scope};
 use crate::state::{Invalid, Path, PathBuf, PolicyInfo, Timing, UpdateError, Value};
 
 /// The policy of `#[shared(map)]`: `P` is the entries' own policy.
@@ -423,7 +423,8 @@ fn with_entry<M: Mapping, P: MergePolicy<M::Value>, R>(
 fn begin<M: Mapping, P: MergePolicy<M::Value>>(map: &mut M, key: M::Key, op: P::Op) -> OpOf<M, P> {
     let Some(mut value) = P::start() else { return MapOp::Nothing };
     P::apply(&mut value, op);
-    if P::start().as_ref() == Some(&value) {
+    // A text that reads as it begins may have a history.
+    if scope::with_history(|| P::start().as_ref() == Some(&value)) {
         return MapOp::Nothing;
     }
     map.put(key.clone(), value);
