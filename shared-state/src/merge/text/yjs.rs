@@ -189,6 +189,12 @@ impl Update {
     pub(crate) fn check(&self, clocks: &Clocks, gone: &Ranges) -> Result<(), String> {
         let known = |writer: u64| clocks.get(&writer).copied().unwrap_or(0);
         let spans: BTreeMap<u64, std::ops::Range<u32>> = self.spans().collect();
+        for (writer, span) in &spans {
+            if span.start < known(*writer) {
+                let what = format!("unit {} of writer {writer}", span.start);
+                return Err(format!("the edit inserts {what}, which the text has: it was made in another text"));
+            }
+        }
         for (writer, range) in self.deleted.all() {
             let mine = spans.get(&writer).map_or(0, |span| span.end);
             if range.end > known(writer).max(mine) {
@@ -284,8 +290,7 @@ impl Update {
         id.clock < first || structs.get(at).is_some_and(|run| run.content == Content::Gone)
     }
 
-    /// Leaves out what a text with these clocks has already, and fills gaps before what it has not. Says whether
-    /// there was either.
+    /// Fills the gaps between what a text with these clocks has and this update. Says whether there was one.
     pub(crate) fn fit(&mut self, clocks: &Clocks) -> bool {
         let mut changed = false;
         for (writer, structs) in &mut self.structs {
@@ -301,15 +306,8 @@ impl Update {
                 };
                 structs.insert(0, gap);
                 changed = true;
-            } else if first.clock < known {
-                structs.retain(|run| run.end() > known);
-                if let Some(first) = structs.first_mut().filter(|first| first.clock < known) {
-                    *first = first.split(*writer, known);
-                }
-                changed = true;
             }
         }
-        self.structs.retain(|_, structs| !structs.is_empty());
         changed
     }
 
