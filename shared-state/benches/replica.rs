@@ -4,13 +4,14 @@
 
 #![allow(missing_docs)]
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
 use divan::{Bencher, black_box};
 use serde::{Deserialize, Serialize};
 use shared_state::SharedState;
-use shared_state::protocol::{Frame, Outcomes, ServerMessage, server};
+use shared_state::protocol::{Frame, Outcomes, RoomMessage, ServerMessage, server};
 use shared_state::replica::{Replica, ReplicaConfig};
 
 const ENTRIES: &[usize] = &[10, 1_000, 100_000];
@@ -33,7 +34,7 @@ fn replica(entries: usize) -> Replica<Document> {
     let initial = Document { entries, ..Document::default() };
     let mut replica = Replica::new(Arc::from("room"), initial, ReplicaConfig::default());
     replica.connected(128);
-    receive(&mut replica, &server::sync("room", 1, 0, "{}", &Outcomes::default()));
+    receive(&mut replica, &server::sync("room", 1, 0, "{}", None, &Outcomes::default()));
     while replica.poll_frame().is_some() {}
     replica
 }
@@ -45,21 +46,25 @@ fn receive(replica: &mut Replica<Document>, frame: &Frame) {
     while replica.poll_answer().is_some() {}
 }
 
-/// A field is set, shown, framed, sent; and acknowledged, so that the queue stays short.
+/// A field is set, shown, framed and sent. It is acknowledged between two samples, so that the queue stays short.
 #[divan::bench(args = ENTRIES)]
 fn local_set(bencher: Bencher<'_, '_>, entries: usize) {
-    let mut replica = replica(entries);
+    let replica = RefCell::new(replica(entries));
     let mut seq = 0;
-    bencher.bench_local(|| {
+    let with_inputs = || {
+        if seq > 0 {
+            let ack = RoomMessage::Accepted { seq, version: seq, updates: None };
+            let _ = replica.borrow_mut().receive(ack);
+            while replica.borrow_mut().poll_answer().is_some() {}
+        }
         seq += 1;
-        let update = DocumentUpdate::Title("My Document".to_owned());
+        DocumentUpdate::Title("My Document".to_owned())
+    };
+    bencher.with_inputs(with_inputs).max_time(Duration::from_secs(2)).bench_local_values(|update| {
+        let replica = &mut *replica.borrow_mut();
         let _ = black_box(replica.write(Duration::ZERO, vec![update]));
         while replica.poll_frame().is_some() {}
         while replica.poll_event().is_some() {}
-        let ack =
-            shared_state::protocol::RoomMessage::Answer(seq, shared_state::protocol::Outcome::Accepted(seq));
-        let _ = replica.receive(ack);
-        while replica.poll_answer().is_some() {}
     });
 }
 

@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 use shared_state::{SharedState, Text};
 use shared_state_tests::{User, World};
 use yrs::updates::decoder::Decode as _;
-use yrs::{ClientID, Doc, GetString as _, OffsetKind, Options, ReadTxn as _, StateVector, Text as _, Transact};
+use yrs::{
+    ClientID, Doc, GetString as _, OffsetKind, Options, ReadTxn as _, StateVector, Text as _, Transact,
+};
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 struct Paper {
@@ -138,7 +140,10 @@ fn bare(edits: &[Patch]) -> Bare {
 
 fn told(time: Duration, edits: usize, bare: &Bare) -> String {
     let each = time.as_secs_f64() * 1e6 / edits as f64;
-    format!("{time:.2?} ({each:.1} us an edit), {:.2} of bare yrs", time.as_secs_f64() / bare.time.as_secs_f64())
+    format!(
+        "{time:.2?} ({each:.1} us an edit), {:.2} of bare yrs",
+        time.as_secs_f64() / bare.time.as_secs_f64()
+    )
 }
 
 fn one_writer(edits: &[Patch], bare: &Bare) {

@@ -45,10 +45,10 @@ fn a_struct_is_described_for_people() {
     assert_eq!(
         ABOUT.to_string(),
         "Page\n  \
-         mainTitle: String (set, debounced 300ms to 3s) [length ..=4 chars] [checked by calm] -- What everybody sees first.\n  \
-         shortName: Option<String> (set, also nick) [length ..=4 bytes]\n  \
-         tags: Vec<String> (set) [length 1..=MOST items] [each item: [length ..=2] [pattern ^[a-z]*$] [checked by calm]]\n  \
-         grades: BTreeMap<String, Option<u8>> (set) [each item: [each item: [range 1..=9]]]\n  \
+         mainTitle: String (lww, debounced 300ms to 3s) [length ..=4 chars] [checked by calm] -- What everybody sees first.\n  \
+         shortName: Option<String> (lww, also nick) [length ..=4 bytes]\n  \
+         tags: Vec<String> (lww) [length 1..=MOST items] [each item: [length ..=2] [pattern ^[a-z]*$] [checked by calm]]\n  \
+         grades: BTreeMap<String, Option<u8>> (lww) [each item: [each item: [range 1..=9]]]\n  \
          layout: Layout (nested, read only)\n    \
          redraws: i64 (counter, throttled 50ms)"
     );

@@ -85,6 +85,20 @@ fn ids(board: &SharedBoard<Local>) -> Vec<u32> {
 }
 
 #[test]
+fn a_policy_is_described_as_its_attribute_spells_it() {
+    let policies: Vec<_> = Board::FIELDS.iter().map(|info| info.about.unwrap().to_string()).collect();
+    let spelled = [
+        "list(key = id, nested)",
+        "list(key = name)",
+        "map",
+        "map(counter)",
+        "map(list(key = id, nested))",
+        "set",
+    ];
+    assert_eq!(policies, spelled);
+}
+
+#[test]
 fn a_list_is_written_item_by_item() {
     let (board, sent) = board();
     let todos = board.todos();

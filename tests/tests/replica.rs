@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use shared_state::protocol::{Code, Reject, RoomMessage, ServerMessage, server};
-use shared_state::replica::{Origin, Replica, ReplicaConfig, WriteError, WriteId};
+use shared_state::replica::{Origin, Read, Replica, ReplicaConfig, WriteError, WriteId};
 use shared_state::{SharedState, protocol};
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
@@ -51,7 +51,7 @@ impl Harness {
         let join = self.frames();
         assert_eq!(join.len(), 1, "{join:?}");
         let epoch = 7;
-        self.receive(&server::sync("room", epoch, 0, "{}", &protocol::Outcomes::default()));
+        self.receive(&server::sync("room", epoch, 0, "{}", None, &protocol::Outcomes::default()));
     }
 
     fn receive(&mut self, frame: &protocol::Frame) {
@@ -163,7 +163,7 @@ fn a_kept_back_write_is_not_overtaken_by_a_change_of_the_same_field() {
 fn a_transaction_sends_what_it_read_first_and_waits_for_its_answer() {
     let mut it = Harness::live();
     it.write(Fields::Title("mine".into()));
-    let reads = vec![Document::TITLE.id()];
+    let reads = vec![Read::field::<Document>(Document::TITLE.id())];
     it.replica.write_if_unchanged(it.now, vec![Fields::Body("b".into())], reads).expect("taken");
     it.write(Fields::Theme("later".into()));
     assert_eq!(it.sent(), ["title=mine"]);
@@ -175,7 +175,8 @@ fn a_transaction_sends_what_it_read_first_and_waits_for_its_answer() {
 fn g6_a_transaction_is_refused_without_being_sent_when_what_it_read_changes() {
     let mut it = Harness::live();
     it.write(Fields::Title("mine".into()));
-    let reads = vec![Document::TITLE.id(), Document::VIEWS.id()];
+    let reads =
+        vec![Read::field::<Document>(Document::TITLE.id()), Read::field::<Document>(Document::VIEWS.id())];
     let id = it.replica.write_if_unchanged(it.now, vec![Fields::Body("b".into())], reads).expect("taken");
     it.receive(&server::ack("room", 1, 1));
     it.frames();
@@ -186,7 +187,11 @@ fn g6_a_transaction_is_refused_without_being_sent_when_what_it_read_changes() {
     it.write(Fields::Title("again".into()));
     let id = it
         .replica
-        .write_if_unchanged(it.now, vec![Fields::Body("b".into())], vec![Document::TITLE.id()])
+        .write_if_unchanged(
+            it.now,
+            vec![Fields::Body("b".into())],
+            vec![Read::field::<Document>(Document::TITLE.id())],
+        )
         .expect("taken");
     it.receive(&server::change("room", 2, "other", r#"[{"key":"title","value":"theirs"}]"#));
     it.frames();
@@ -299,7 +304,7 @@ fn g3_what_was_sent_keeps_its_number_over_a_reconnect_and_says_so() {
     it.replica.connected(64);
     assert!(it.frames()[0].contains(r#""acked":0"#));
     let nothing = protocol::Outcomes::default();
-    it.receive(&server::delta("room", 0, 0, "[]", &nothing));
+    it.receive(&server::delta("room", 0, 0, "[]", None, &nothing));
     let again = it.frames();
     assert_eq!(again[0], first.replace(r#""base":0,"#, r#""base":0,"again":true,"#));
     assert!(again[1].contains(r#""seq":2"#) && !again[1].contains("again"));
@@ -323,6 +328,6 @@ fn an_app_that_takes_no_events_is_told_how_many_it_missed() {
 fn a_message_after_leaving_live_is_not_an_error() {
     let mut it = Harness::live();
     it.replica.disconnected();
-    let ack = RoomMessage::Answer(9, protocol::Outcome::Accepted(3));
+    let ack = RoomMessage::Accepted { seq: 9, version: 3, updates: None };
     assert_eq!(it.replica.receive(ack), Ok(()));
 }

@@ -3,11 +3,13 @@
 use serde::{Deserialize, Serialize};
 use shared_state::merge::{Edit, MergePolicy, Side, Splice, TextOf, TextOp};
 use shared_state::protocol::Code;
-use shared_state::{SharedState, Text};
 use shared_state::state::Live as _;
+use shared_state::{SharedState, Text};
 use shared_state_tests::World;
 use yrs::updates::decoder::Decode as _;
-use yrs::{ClientID, Doc, GetString as _, OffsetKind, Options, ReadTxn as _, StateVector, Text as _, Transact};
+use yrs::{
+    ClientID, Doc, GetString as _, OffsetKind, Options, ReadTxn as _, StateVector, Text as _, Transact,
+};
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 struct Page {
@@ -227,7 +229,8 @@ fn g8_a_refused_edit_leaves_no_trace_and_takes_nothing_of_others_or_of_its_write
     a.handle().body().insert(3, "?").expect("inside the refused");
     a.handle().body().delete(28 + 1, 1).expect("valid here");
     world.settle();
-    let codes: Vec<_> = a.answers().into_iter().map(|(_, answer)| answer.map_err(|rejected| rejected.code())).collect();
+    let codes: Vec<_> =
+        a.answers().into_iter().map(|(_, answer)| answer.map_err(|rejected| rejected.code())).collect();
     assert_eq!(codes, [Err(Code::Invalid), Ok(2), Ok(3), Err(Code::Invalid), Ok(4)]);
     for text in [a.state().body, b.state().body, world.state().body] {
         assert_eq!(text, "01234!56789and more"[..].replacen('1', "", 1).as_str());
@@ -438,8 +441,14 @@ fn g10_bytes_that_are_no_edit_of_the_text_are_refused_and_harm_nothing() {
         assert!(error.to_string().contains(message), "{error}");
     }
     for (bytes, message) in [
-        (vec![1, 1, 50, 0, 4, 1, 5, b'o', b't', b'h', b'e', b'r', 1, b'x', 0], "expected the root type `text`"),
-        (vec![1, 1, 50, 0, 6, 1, 4, b't', b'e', b'x', b't', 1, b'b', 1, b'1', 0], "formats, embedded objects"),
+        (
+            vec![1, 1, 50, 0, 4, 1, 5, b'o', b't', b'h', b'e', b'r', 1, b'x', 0],
+            "expected the root type `text`",
+        ),
+        (
+            vec![1, 1, 50, 0, 6, 1, 4, b't', b'e', b'x', b't', 1, b'b', 1, b'1', 0],
+            "formats, embedded objects",
+        ),
         (vec![1, 1, 50, 0, 10, 3, 0], "leaves out"),
         (vec![0, 0, 0], "1 bytes more"),
         (vec![1, 2], "ends too early"),
@@ -506,7 +515,8 @@ fn serde_sees_a_string() {
     assert_eq!(serde_json::to_string(&edited).expect("JSON"), "\"typed\"");
     assert!(stored(&edited).contains(r#""body":{"yjs":""#));
     let mut patched = Text::from("abc");
-    let ops: Vec<Splice> = patched.follow(TextOp::Splice(vec![Splice { at: 1, delete: 1, insert: "😀".into() }]));
+    let ops: Vec<Splice> =
+        patched.follow(TextOp::Splice(vec![Splice { at: 1, delete: 1, insert: "😀".into() }]));
     assert_eq!(ops, [Splice { at: 1, delete: 1, insert: "😀".into() }]);
     let vector = Transact::transact(&editor.doc).encode_state_as_update_v1(&StateVector::default());
     assert!(Edit::read(vector).is_ok());

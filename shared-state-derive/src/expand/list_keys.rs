@@ -12,11 +12,15 @@ fn all(model: &Model) -> impl Iterator<Item = (&Field, &ListKey)> {
 /// The types; they stand beside the struct, as the field's policy names them.
 pub(super) fn items(model: &Model) -> TokenStream {
     let vis = &model.vis;
-    let items = all(model).map(|(_, ListKey { ident, .. })| {
+    let items = all(model).map(|(_, ListKey { ident, is_generic, .. })| {
+        let rest = match is_generic {
+            true => quote!(<D>(::core::marker::PhantomData<fn() -> D>);),
+            false => quote!(;),
+        };
         quote! {
             #[doc(hidden)]
             #[allow(dead_code)]
-            #vis struct #ident<D>(::core::marker::PhantomData<fn() -> D>);
+            #vis struct #ident #rest
         }
     });
     items.collect()
@@ -24,14 +28,19 @@ pub(super) fn items(model: &Model) -> TokenStream {
 
 pub(super) fn implementations(model: &Model) -> TokenStream {
     let Model { this, generics, .. } = model;
-    let (params, clause) = (generics.declared(TokenStream::new(), TokenStream::new()), &generics.on_impls);
-    let keys = all(model).map(|(field, ListKey { ident, item, field: key })| {
+    let nothing = TokenStream::new();
+    let keys = all(model).map(|(field, ListKey { ident, is_generic, item, field: key })| {
+        let none = TokenStream::new;
+        let (params, args, clause) = match is_generic {
+            true => (generics.declared(none(), none()), quote!(<#this>), &generics.on_values),
+            false => (none(), none(), &nothing),
+        };
         let name = quote::ToTokens::to_token_stream(&syn::ext::IdentExt::unraw(key)).to_string();
         let text = quote_spanned!(key.span()=> __merge::key_text(&__item.#key, __look));
         let item = crate::model::at(field.span, item);
         quote! {
             #[automatically_derived]
-            impl #params __merge::KeyOf<#item> for #ident<#this> #clause {
+            impl #params __merge::KeyOf<#item> for #ident #args #clause {
                 const NAME: &'static ::core::primitive::str = #name;
                 fn with_key<__R>(
                     __item: &#item,

@@ -19,7 +19,7 @@ pub(crate) enum PolicyExpr {
     /// The field of an item that is its key, and the items' own policy.
     List(Ident, Option<Box<PolicyExpr>>),
     /// A type of the user's.
-    Own(Type),
+    Own(Box<Type>),
 }
 
 impl PolicyExpr {
@@ -48,17 +48,18 @@ impl PolicyExpr {
                 if !meta.input.peek(Token![=]) || meta.input.peek2(syn::Lit) {
                     value::path(meta, "merge = MyPolicy")?;
                 }
-                Self::Own(meta.value()?.parse()?)
+                Self::Own(Box::new(meta.value()?.parse()?))
             }
         })
     }
 
     fn map(meta: &ParseNestedMeta<'_>) -> Result<Self> {
-        let example = "map, or map(nested), map(counter), .. if the entries have a policy of their own";
         let mut entries = None;
         if meta.input.peek(Token![=]) {
             value::skip(meta.input)?;
-            return Err(meta.error(format_args!("`map` takes no value: write `{example}`")));
+            return Err(meta.error(
+                "`map` takes no value: write `map`, or `map(counter)` for a policy of the entries' own",
+            ));
         }
         if meta.input.peek(token::Paren) {
             meta.parse_nested_meta(|meta| entry(&meta, &mut entries, &[]).map(drop))?;
@@ -67,12 +68,13 @@ impl PolicyExpr {
     }
 
     fn list(meta: &ParseNestedMeta<'_>) -> Result<Self> {
-        let example = "list(key = id)";
-        if !meta.input.peek(token::Paren) {
+        const MISSING: &str =
+            "a `list` needs the field of an item that tells it from the others: write `list(key = id)`";
+        let empty = meta.input.peek(token::Paren)
+            && meta.input.fork().parse::<proc_macro2::Group>()?.stream().is_empty();
+        if empty || !meta.input.peek(token::Paren) {
             value::skip(meta.input)?;
-            return Err(meta.error(format_args!(
-                "a `list` needs the field of an item that tells it from the others: write `{example}`"
-            )));
+            return Err(meta.error(MISSING));
         }
         let (mut key, mut items) = (None::<Ident>, None);
         meta.parse_nested_meta(|meta| {
@@ -89,9 +91,7 @@ impl PolicyExpr {
         })?;
         match key {
             Some(key) => Ok(Self::List(key, items)),
-            None => Err(meta.error(format_args!(
-                "a `list` needs the field of an item that tells it from the others: write `{example}`"
-            ))),
+            None => Err(meta.error(MISSING)),
         }
     }
 }

@@ -28,7 +28,8 @@ impl Writers {
         let Writer::Client(author) = by else { return Ok(()) };
         for claim in claims {
             if *claim < FIRST_WRITER {
-                let message = format!("the client ids below {FIRST_WRITER} are the server's: draw another at random");
+                let message =
+                    format!("the client ids below {FIRST_WRITER} are the server's: draw another at random");
                 return Err(Reject::new(Code::Invalid, message));
             }
             if self.owners.get(claim).is_some_and(|owner| **owner != *author.name()) {
@@ -94,8 +95,13 @@ mod tests {
     #[test]
     fn a_number_stays_with_the_client_that_first_used_it_within_the_bounds() {
         let mut writers = Writers::default();
-        let author = |name: &str| Author::Hook { session: crate::authority::SessionId::default(), client: name.into() };
-        let may = |writers: &Writers, claim, name: &str| writers.check(&[claim], Writer::Client(&author(name))).is_ok();
+        let author = |name: &str| Author::Hook {
+            session: crate::authority::SessionId::default(),
+            client: name.into(),
+        };
+        let may = |writers: &Writers, claim, name: &str| {
+            writers.check(&[claim], Writer::Client(&author(name))).is_ok()
+        };
         writers.bind(&[100, 101], "alice");
         assert!(may(&writers, 100, "alice") && !may(&writers, 100, "bob") && may(&writers, 102, "bob"));
         assert!(!may(&writers, 1, "alice"), "the server's");

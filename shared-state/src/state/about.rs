@@ -3,6 +3,7 @@
 //! Everything is known to the compiler and costs nothing until it is asked for. `Display` is for people,
 //! `Serialize` for programs.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::ser::{SerializeMap, SerializeSeq};
@@ -34,6 +35,12 @@ pub enum RuleInfo {
     Pattern(&'static str),
     /// The function of this name accepts the value.
     Custom(&'static str),
+    /// The text is an email address.
+    Email,
+    /// The text is a URL with its scheme.
+    Url,
+    /// Each item keeps the rules of its own type.
+    Dive,
     /// Each item keeps these rules.
     Inner(&'static [RuleInfo]),
 }
@@ -66,6 +73,11 @@ impl fmt::Display for About {
     }
 }
 
+/// A field's policy as its attribute spells it.
+fn policy(field: &FieldInfo) -> Cow<'static, str> {
+    field.about.map_or(Cow::Borrowed(field.policy), |about| Cow::Owned(about.to_string()))
+}
+
 fn lines(f: &mut fmt::Formatter<'_>, fields: &[FieldInfo], depth: usize) -> fmt::Result {
     for field in fields {
         write!(
@@ -74,7 +86,7 @@ fn lines(f: &mut fmt::Formatter<'_>, fields: &[FieldInfo], depth: usize) -> fmt:
             "",
             field.name,
             field.type_name,
-            field.policy,
+            policy(field),
             indent = depth * 2
         )?;
         if field.read_only {
@@ -116,6 +128,9 @@ impl fmt::Display for RuleInfo {
             }
             Self::Pattern(pattern) => write!(f, "pattern {pattern}"),
             Self::Custom(path) => write!(f, "checked by {path}"),
+            Self::Email => f.write_str("email"),
+            Self::Url => f.write_str("url"),
+            Self::Dive => f.write_str("each item by its own rules"),
             Self::Inner(rules) => {
                 f.write_str("each item:")?;
                 rules.iter().try_for_each(|rule| write!(f, " [{rule}]"))
@@ -163,7 +178,7 @@ impl Serialize for One {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("name", field.name)?;
         map.serialize_entry("type", field.type_name)?;
-        map.serialize_entry("policy", field.policy)?;
+        map.serialize_entry("policy", &policy(field))?;
         if field.read_only {
             map.serialize_entry("read_only", &true)?;
         }
@@ -209,6 +224,9 @@ impl Serialize for RuleInfo {
             Self::Range { min, max } => bounded("range", "", *min, *max)?,
             Self::Pattern(pattern) => map.serialize_entry("pattern", pattern)?,
             Self::Custom(path) => map.serialize_entry("custom", path)?,
+            Self::Email => map.serialize_entry("rule", "email")?,
+            Self::Url => map.serialize_entry("rule", "url")?,
+            Self::Dive => map.serialize_entry("rule", "dive")?,
             Self::Inner(rules) => map.serialize_entry("inner", rules)?,
         }
         map.end()

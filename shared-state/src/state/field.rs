@@ -163,6 +163,20 @@ impl FieldInfo {
     }
 }
 
+/// The policy as its attribute spells it: `list(key = id, nested)`.
+impl fmt::Display for PolicyInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)?;
+        let entries = self.entries.filter(|entries| !matches!(entries.name, "lww" | "member"));
+        match (self.key, entries) {
+            (Some(key), Some(entries)) => write!(f, "(key = {key}, {entries})"),
+            (Some(key), None) => write!(f, "(key = {key})"),
+            (None, Some(entries)) => write!(f, "({entries})"),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
 /// A typed key for one field of `S`: its type `T` and its merge policy `P` are known to the compiler, so a key
 /// of another struct, or a value of another type, does not typecheck.
 ///

@@ -97,7 +97,9 @@ impl<S: SharedState> Client<S> {
         let mut state = self.replica.state().clone();
         let mut meant = Vec::new();
         for update in updates {
-            for part in scope::as_writer(self.writer, || state.expand(&update)).unwrap_or_else(|| vec![update]) {
+            for part in
+                scope::as_writer(self.writer, || state.expand(&update)).unwrap_or_else(|| vec![update])
+            {
                 state.apply(part.clone());
                 meant.push(part);
             }

@@ -3,17 +3,18 @@
 //! Deleted characters are kept for as long as the document lives, so that an edit can be taken back; they are
 //! forgotten when the text is written as a whole.
 
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-use yrs::updates::decoder::Decode as _;
 use yrs::types::text::YChange;
+use yrs::updates::decoder::Decode as _;
 use yrs::{
-    Any, Assoc, ClientID, Doc, GetString as _, ID, IdSet, IndexedSequence as _, OffsetKind, Options, Out, ReadTxn as _,
-    StateVector, StickyIndex, Text as _, TextRef, Transact, TransactionMut,
+    Any, Assoc, ClientID, Doc, GetString as _, ID, IdSet, IndexedSequence as _, OffsetKind, Options, Out,
+    ReadTxn as _, StateVector, StickyIndex, Text as _, TextRef, Transact, TransactionMut,
 };
 
+use super::pen::Pen;
 use super::ranges::Ranges;
-use super::splice::{Splice, Unit, convert};
+use super::splice::Splice;
 use super::yjs::{Clocks, Content, Id, ROOT, Update};
 
 /// What an edit changed: enough to take it back.
@@ -36,16 +37,7 @@ pub(super) struct Core {
     pen: Mutex<Option<Pen>>,
 }
 
-/// A second document, on which an edit is made before it is applied to the first: so that what is not applied in
-/// the end leaves no trace there. Made when first written with.
-struct Pen {
-    doc: Doc,
-    writer: u64,
-    /// The edit that the document has and the first one has not.
-    ahead: Option<Vec<u8>>,
-}
-
-fn new_doc(writer: u64) -> Doc {
+pub(super) fn new_doc(writer: u64) -> Doc {
     let mut options = Options::with_guid_and_client_id("".into(), ClientID::new(writer));
     options.offset_kind = OffsetKind::Utf16;
     options.skip_gc = true;
@@ -56,7 +48,9 @@ fn new_doc(writer: u64) -> Doc {
 
 fn ranges(set: &IdSet) -> Ranges {
     let mut ranges = Ranges::default();
-    for (client, range) in set.iter().flat_map(|(client, ranges)| ranges.iter().map(move |range| (client, range))) {
+    for (client, range) in
+        set.iter().flat_map(|(client, ranges)| ranges.iter().map(move |range| (client, range)))
+    {
         ranges.insert(client.get(), range.start..range.end);
     }
     ranges
@@ -67,7 +61,7 @@ fn root(txn: &TransactionMut<'_>) -> Option<TextRef> {
 }
 
 /// Hands bytes that were checked to a document.
-fn integrate(txn: &mut TransactionMut<'_>, bytes: &[u8]) {
+pub(super) fn integrate(txn: &mut TransactionMut<'_>, bytes: &[u8]) {
     let update = yrs::Update::decode_v1(bytes);
     debug_assert!(update.is_ok(), "what was checked can be read");
     if let Ok(update) = update {
@@ -152,7 +146,9 @@ impl Core {
         for (writer, structs) in &update.structs {
             for run in structs {
                 match &run.content {
-                    Content::Text(_) => run.halves().for_each(|half| self.halves.insert(*writer, half..half + 1)),
+                    Content::Text(_) => {
+                        run.halves().for_each(|half| self.halves.insert(*writer, half..half + 1))
+                    }
                     Content::Gone => self.gone.insert(*writer, run.clock..run.end()),
                     Content::Deleted => {}
                 }
@@ -161,18 +157,8 @@ impl Core {
         self.clocks.extend(update.spans().map(|(writer, span)| (writer, span.end)));
         self.plain.take();
         let pen = self.pen.get_mut().unwrap_or_else(PoisonError::into_inner);
-        match pen.as_mut().map(|pen| pen.ahead.as_deref()) {
-            Some(Some(ahead)) if ahead != bytes => *pen = None,
-            Some(ahead) => {
-                let ahead = ahead.is_some();
-                if let Some(pen) = pen {
-                    pen.ahead = None;
-                    if !ahead {
-                        integrate(&mut Transact::transact_mut(&pen.doc), bytes);
-                    }
-                }
-            }
-            None => {}
+        if !pen.as_mut().is_none_or(|pen| pen.follow(bytes)) {
+            *pen = None;
         }
         Marks { before, deleted }
     }
@@ -234,45 +220,21 @@ impl Core {
         splices
     }
 
-    fn pen(&self, writer: u64) -> MutexGuard<'_, Option<Pen>> {
-        let mut pen = self.pen.lock().unwrap_or_else(PoisonError::into_inner);
-        if pen.as_ref().is_none_or(|pen| pen.ahead.is_some() || pen.writer != writer) {
-            let doc = new_doc(writer);
-            integrate(&mut Transact::transact_mut(&doc), &self.bytes());
-            *pen = Some(Pen { doc, writer, ahead: None });
-        }
-        pen
-    }
-
     /// The edit that these splices are, made by `writer`. Positions beyond the end mean the end, and inside a
-    /// character before it.
-    pub(super) fn draft(&self, writer: u64, splices: &[Splice]) -> Vec<u8> {
-        let mut pen = self.pen(writer);
-        let Some(pen) = pen.as_mut() else { return Vec::new() };
-        let mut txn = Transact::transact_mut(&pen.doc);
-        let Some(root) = root(&txn) else { return Vec::new() };
-        for splice in splices {
-            let (start, end) = (splice.at, splice.at.saturating_add(splice.delete));
-            let (at, end) = match self.is_wide() || splices.len() > 1 {
-                true => {
-                    let text = root.get_string(&txn);
-                    let place = |at| convert(&text, at, Unit::Utf16, Unit::Utf16);
-                    (place(start), place(end))
-                }
-                false => (start, end),
-            };
-            let length = root.len(&txn);
-            let within = |at| u32::try_from(at).unwrap_or(u32::MAX).min(length);
-            let (at, delete) = (within(at), within(end) - within(at));
-            if delete > 0 {
-                root.remove_range(&mut txn, at, delete);
-            }
-            root.insert(&mut txn, at, &splice.insert);
+    /// character before it. A walk to the position, but for who types on where it typed last.
+    pub(super) fn draft(&self, writer: u64, splices: &[Splice]) -> Option<Vec<u8>> {
+        let mut pen = self.pen.lock().unwrap_or_else(PoisonError::into_inner);
+        if pen.as_ref().is_none_or(|pen| !pen.is_ready() || pen.writer != writer) {
+            *pen = Some(Pen::new(writer, &self.bytes()));
         }
-        let bytes = txn.encode_update_v1();
-        drop(txn);
-        pen.ahead = Some(bytes.clone());
-        bytes
+        let pen = pen.as_mut()?;
+        if let ([splice], false) = (splices, self.is_wide()) {
+            let clock = self.clocks.get(&writer).copied().unwrap_or(0);
+            if let Some(bytes) = pen.type_on(splice, clock) {
+                return Some(bytes);
+            }
+        }
+        pen.write(splices, self.is_wide() || splices.len() > 1)
     }
 
     /// The unit to the left (`Assoc::Before`) or the right of a position in UTF-16 units.

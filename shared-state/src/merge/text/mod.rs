@@ -15,6 +15,7 @@
 
 mod anchor;
 mod core;
+mod pen;
 pub(crate) mod ranges;
 mod splice;
 mod value;
@@ -31,10 +32,10 @@ use std::sync::Arc;
 use data_encoding::BASE64_NOPAD;
 use serde::{Deserialize, Deserializer, Serialize as _, Serializer, de};
 
+use self::core::Marks;
 use crate::merge::{MergePolicy, Overlap, Track, scope, whole};
 use crate::state::rules::{Length, Textual};
 use crate::state::{Invalid, Path, PathBuf, UpdateError};
-use self::core::Marks;
 use yjs::Update;
 
 /// The id under which a text is numbered that is made of a string.
@@ -187,7 +188,9 @@ impl MergePolicy<Text> for TextOf {
     fn overlap(pending: &TextOp, remote: &TextOp) -> Overlap {
         match (pending, remote) {
             (TextOp::Nothing, _) | (_, TextOp::Nothing) => Overlap::Apart,
-            (TextOp::Edit(pending), TextOp::Edit(remote)) if pending.update().is_apart_from(remote.update()) => {
+            (TextOp::Edit(pending), TextOp::Edit(remote))
+                if pending.update().is_apart_from(remote.update()) =>
+            {
                 Overlap::Apart
             }
             _ => Overlap::Tangled,

@@ -109,7 +109,9 @@ mod tests {
             let meets = model[range.start as usize..range.end as usize].contains(&true);
             assert_eq!(ranges.meets(7, &range), meets, "{range:?} {ranges:?}");
             ranges.truncate(7, start);
-            assert!((0..40).all(|clock| ranges.contains(7, clock) == (clock < start && model[clock as usize])));
+            assert!(
+                (0..40).all(|clock| ranges.contains(7, clock) == (clock < start && model[clock as usize]))
+            );
         }
     }
 }

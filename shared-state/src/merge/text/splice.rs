@@ -116,7 +116,8 @@ mod tests {
         let splice = |at, delete, insert: &str| Splice { at, delete, insert: insert.to_owned() };
         assert_eq!(difference("ab 😀 cd", "ab 😀 xd"), [splice(6, 1, "x")]);
         assert_eq!(difference("one two", "one and two"), [splice(4, 0, "and ")]);
-        let changed: usize = difference("the cat sat", "The cat sits").iter().map(|s| s.delete + s.insert.len()).sum();
+        let changed: usize =
+            difference("the cat sat", "The cat sits").iter().map(|s| s.delete + s.insert.len()).sum();
         assert_eq!(changed, 5);
     }
 

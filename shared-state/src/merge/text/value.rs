@@ -159,7 +159,7 @@ impl Text {
         if splices.iter().all(|splice| splice.delete == 0 && splice.insert.is_empty()) {
             return None;
         }
-        Edit::read(self.core.draft(writer, splices)).ok().filter(|edit| !edit.update().is_empty())
+        Edit::read(self.core.draft(writer, splices)?).ok().filter(|edit| !edit.update().is_empty())
     }
 
     /// Checks that the text has everything that an edit is about.
@@ -267,7 +267,9 @@ impl From<&str> for Text {
         let units = u32::try_from(super::yjs::units(text)).unwrap_or(u32::MAX);
         if units > 0 {
             let content = Content::Text(text.to_owned());
-            initial.structs.insert(INITIAL, vec![Struct { clock: 0, units, origin: None, right: None, content }]);
+            initial
+                .structs
+                .insert(INITIAL, vec![Struct { clock: 0, units, origin: None, right: None, content }]);
         }
         Self::of(&initial).unwrap_or_default()
     }
@@ -373,7 +375,8 @@ impl<'de> Deserialize<'de> for Text {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Text, A::Error> {
                 match map.next_entry::<String, String>()? {
                     Some((key, yjs)) if key == "yjs" => {
-                        let whole = bytes(&yjs).and_then(|bytes| Update::read(&bytes)).map_err(de::Error::custom)?;
+                        let whole =
+                            bytes(&yjs).and_then(|bytes| Update::read(&bytes)).map_err(de::Error::custom)?;
                         if map.next_key::<de::IgnoredAny>()?.is_some() {
                             return Err(de::Error::custom("expected nothing beside `yjs`"));
                         }

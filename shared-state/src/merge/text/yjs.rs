@@ -152,7 +152,9 @@ impl Update {
         match (writers.next(), writers.next()) {
             (None, _) if self.deleted.is_empty() => Some(""),
             (Some((&super::INITIAL, runs)), None) if self.deleted.is_empty() => match &runs[..] {
-                [Struct { clock: 0, origin: None, right: None, content: Content::Text(text), .. }] => Some(text),
+                [Struct { clock: 0, origin: None, right: None, content: Content::Text(text), .. }] => {
+                    Some(text)
+                }
                 _ => None,
             },
             _ => None,
@@ -192,7 +194,9 @@ impl Update {
         for (writer, span) in &spans {
             if span.start < known(*writer) {
                 let what = format!("unit {} of writer {writer}", span.start);
-                return Err(format!("the edit inserts {what}, which the text has: it was made in another text"));
+                return Err(format!(
+                    "the edit inserts {what}, which the text has: it was made in another text"
+                ));
             }
         }
         for (writer, range) in self.deleted.all() {
@@ -214,7 +218,9 @@ impl Update {
                 for id in run.origin.into_iter().chain(run.right) {
                     if gone.contains(id.writer, id.clock) || self.is_gone(id, known(id.writer)) {
                         let what = format!("unit {} of writer {}", id.clock, id.writer);
-                        return Err(format!("the edit is at {what}, which the text does not have: that was refused"));
+                        return Err(format!(
+                            "the edit is at {what}, which the text does not have: that was refused"
+                        ));
                     }
                     let here = if id.writer == writer {
                         reached
@@ -222,7 +228,9 @@ impl Update {
                         done.get(&id.writer).map_or_else(|| known(id.writer), |(_, reached)| *reached)
                     };
                     if id.clock >= here {
-                        if id.writer == writer || spans.get(&id.writer).is_none_or(|span| id.clock >= span.end) {
+                        if id.writer == writer
+                            || spans.get(&id.writer).is_none_or(|span| id.clock >= span.end)
+                        {
                             let what = format!("unit {} of writer {}", id.clock, id.writer);
                             return Err(format!("the edit is at {what}, which the text does not have"));
                         }
@@ -270,7 +278,8 @@ impl Update {
         let runs = || self.structs.values().flatten();
         let after = runs().filter_map(|run| run.origin).map(|id| (id.writer, id.clock + 1));
         let before = runs().filter_map(|run| run.right).map(|id| (id.writer, id.clock));
-        let ends = self.deleted.all().flat_map(|(writer, range)| [(writer, range.start), (writer, range.end)]);
+        let ends =
+            self.deleted.all().flat_map(|(writer, range)| [(writer, range.start), (writer, range.end)]);
         match after.chain(before).chain(ends).find(|(writer, clock)| halves.contains(*writer, *clock)) {
             Some((writer, clock)) => {
                 Err(format!("the edit cuts a character in two, before unit {clock} of writer {writer}"))
@@ -559,7 +568,9 @@ impl<'a> Reader<'a> {
             DELETED => (self.length(clock)? - clock, Content::Deleted),
             SKIP => return Err("the update leaves out units of a writer".to_owned()),
             kind => {
-                return Err(format!("expected plain text, found content of the kind {kind} (formats, embedded objects)"));
+                return Err(format!(
+                    "expected plain text, found content of the kind {kind} (formats, embedded objects)"
+                ));
             }
         };
         Ok(Struct { clock, units, origin, right, content })
