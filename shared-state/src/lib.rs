@@ -91,6 +91,7 @@
 //! | `client` | yes | the client over tokio |
 //! | `server` | yes | the server over tokio and axum, and the store in memory |
 //! | `redb` | yes | the durable store of a single node |
+//! | `text` | yes | texts that several people type in at once, over yrs |
 //! | `rustls` | | `wss://` for the client |
 //! | `email`, `url` | | the rules `validate(email)` and `validate(url)` |
 //! | `testing` | | the simulation |
