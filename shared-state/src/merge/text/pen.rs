@@ -81,7 +81,10 @@ impl Pen {
             caret.at += length as usize;
             caret.left = Id { writer: self.writer, clock: end - 1 };
             caret.typed = if caret.typed.end == clock { caret.typed.start } else { clock }..end;
-        } else if insert.is_empty() && at + delete == caret.at && *delete <= caret.typed.len() {
+        } else if insert.is_empty()
+            && at.checked_add(*delete) == Some(caret.at)
+            && *delete <= caret.typed.len()
+        {
             let start = caret.typed.end - u32::try_from(*delete).ok()?;
             update.deleted.insert(self.writer, start..caret.typed.end);
             caret.at = *at;
