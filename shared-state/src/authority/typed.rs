@@ -131,7 +131,7 @@ impl<S: SharedState> Typed<S> {
         let field = S::field_named(name);
         let name = field.map_or(name, |field| S::FIELDS[field].name);
         let mut kept = self.kept.values_under(name).peekable();
-        let value = field.map(|field| scope::with_history(|| fit::field_json(&self.state, field)));
+        let value = field.map(|field| fit::field_json(&self.state, field));
         if kept.peek().is_none() {
             out.push_str(value.as_deref().unwrap_or("null"));
             return field.is_some();
