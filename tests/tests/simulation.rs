@@ -166,12 +166,12 @@ struct Line {
 
 #[test]
 fn g1_to_g8_hold_for_one_text() {
-    Simulation::new(Line { line: "begin".into() }).seeds(400);
+    Simulation::new(Line { line: "begin".into() }).seeds(200);
 }
 
 #[test]
 fn g1_to_g8_hold_for_texts_in_other_values() {
-    Simulation::new(Article::default()).seeds(300);
+    Simulation::new(Article::default()).seeds(150);
 }
 
 #[test]
