@@ -96,6 +96,7 @@
 //! | `client` | yes | the client over tokio |
 //! | `server` | yes | the server over tokio and axum, and the store in memory |
 //! | `redb` | yes | the durable store of a single node |
+//! | `text` | yes | texts that several people type in at once, over yrs |
 //! | `rustls` | | `wss://` for the client |
 //! | `email`, `url` | | the rules `validate(email)` and `validate(url)` |
 //! | `testing` | | the simulation |
@@ -128,6 +129,8 @@ pub mod store;
 pub mod testing;
 
 pub use collections::{Iter as ListIter, List};
+#[cfg(feature = "text")]
+pub use merge::Text;
 pub use replica::WriteError;
 pub use state::{Field, Invalid, SharedState};
 

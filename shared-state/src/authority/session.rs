@@ -218,7 +218,8 @@ impl<O: Outbox> Authority<O> {
                     .collect();
                 text = object(&values);
             }
-            (None, _) => self.state.write_data(&mut text),
+            (None, Dialect::V1) => self.state.write_data(&mut text),
+            (None, Dialect::Hook) => self.state.write_plain(&mut text),
         }
         let bring = Bring { since, version: self.head, text, schema };
         match self.in_flight.back_mut() {

@@ -75,6 +75,7 @@
 mod boxed;
 mod coded;
 mod counter;
+mod edits;
 mod entries;
 mod key;
 mod list;
@@ -84,13 +85,17 @@ mod nested;
 mod optional;
 mod part;
 mod place;
+pub(crate) mod scope;
 mod sequence;
 mod set;
+#[cfg(feature = "text")]
+pub(crate) mod text;
 mod track;
 
 pub use boxed::Boxed;
 pub use coded::{Codec, Coded};
 pub use counter::{Counter, CounterOp, Number};
+pub use edits::Edits;
 pub use entries::{Entries, Entry};
 pub use key::{Key, MAX_KEY, NotAKey, key_text};
 pub use list::{ListOf, ListOp};
@@ -101,6 +106,10 @@ pub use optional::{Optional, OptionalOp};
 pub use place::Place;
 pub use sequence::{KeyOf, Sequence};
 pub use set::{Members, SetOf, SetOp};
+#[cfg(feature = "text")]
+pub(crate) use text::Unit;
+#[cfg(feature = "text")]
+pub use text::{Anchor, Edit, NotAnAnchor, Side, Splice, Text, TextOf, TextOp, Undo};
 pub(crate) use track::StoredTrack;
 pub use track::Track;
 

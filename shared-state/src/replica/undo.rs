@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::merge::scope;
 use crate::replica::{Replica, WriteError, WriteId};
 use crate::state::SharedState;
 
@@ -209,7 +210,8 @@ impl<S: SharedState> Replica<S> {
         let mut updates: Vec<S::Update> = Vec::new();
         let mut inverses = Vec::new();
         for Written { update, inverse, .. } in step.written.iter().rev() {
-            if let Some(update) = self.view.take_back(update, inverse) {
+            let taken_back = scope::as_writer(self.config.writer, || self.view.take_back(update, inverse));
+            if let Some(update) = taken_back {
                 inverses.push(self.view.apply(update.clone()));
                 let last = updates.last_mut().filter(|last| S::field(last) == S::field(&update));
                 if !last.is_some_and(|last| S::coalesce(last, &update)) {
