@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use shared_state::SharedState;
 use shared_state::WriteError;
-use shared_state::authority::{Authority, Dialect, Outbox, SessionId, Submitted, Typed};
+use shared_state::authority::{Authority, Dialect, Outbox, RoomState, SessionId, Submitted, Typed, Untyped};
 use shared_state::protocol::{ClientId, ClientMessage, Envelope, Frame, Limits, ServerMessage};
 use shared_state::replica::{Read, Rejected, Replica, ReplicaConfig, Transaction, WriteId};
 use shared_state::state::Live;
@@ -31,6 +31,8 @@ pub struct World<S: SharedState> {
     limits: Arc<Limits>,
     initial: S,
     users: Vec<User<S>>,
+    typed: bool,
+    stored: usize,
 }
 
 /// Somebody in the room. Clones are the same user.
@@ -143,6 +145,11 @@ impl<S: SharedState> User<S> {
         self.0.borrow_mut().replica.end_group();
     }
 
+    /// Sends on what is kept back by debounce or throttle.
+    pub fn flush(&self) {
+        self.0.borrow_mut().replica.flush(Duration::ZERO);
+    }
+
     /// The answers since the last call.
     #[must_use]
     pub fn answers(&self) -> Vec<(WriteId, Result<u64, Rejected>)> {
@@ -165,7 +172,22 @@ impl<S: SharedState> World<S> {
         let limits = Arc::new(Limits::default());
         let state = Box::new(Typed::new(initial.clone()));
         let authority = Authority::new("room".into(), 7, state, limits.clone());
-        Self { authority, limits, initial, users: Vec::new() }
+        Self { authority, limits, initial, users: Vec::new(), typed: true, stored: 0 }
+    }
+
+    /// The same room, of whose state the server knows no type.
+    #[must_use]
+    pub fn untyped(initial: S) -> Self {
+        let limits = Arc::new(Limits::default());
+        let authority = Authority::new("room".into(), 7, Box::new(Untyped::new(1 << 20)), limits.clone());
+        Self { authority, limits, initial, users: Vec::new(), typed: false, stored: 0 }
+    }
+
+    fn fresh(&self) -> Box<dyn RoomState> {
+        match self.typed {
+            true => Box::new(Typed::new(self.initial.clone())),
+            false => Box::new(Untyped::new(1 << 20)),
+        }
     }
 
     /// Somebody joins.
@@ -174,6 +196,7 @@ impl<S: SharedState> World<S> {
         // Without time, every write is undone on its own.
         let mut config = ReplicaConfig::default();
         config.undo_pause = Duration::ZERO;
+        config.writer = 1000 + self.users.len() as u64;
         let replica = Replica::new(Arc::from("room"), self.initial.clone(), config);
         let user = User(Rc::new(RefCell::new(Inner {
             name: ClientId::from(&*name),
@@ -218,7 +241,7 @@ impl<S: SharedState> World<S> {
             user.0.borrow_mut().session = None;
         }
         let (version, bytes) = self.authority.snapshot();
-        let state = Box::new(Typed::new(self.initial.clone()));
+        let state = self.fresh();
         let opened =
             Authority::load("room".into(), 7, state, self.limits.clone(), Some((version, &bytes)), []);
         match opened {
@@ -228,14 +251,42 @@ impl<S: SharedState> World<S> {
         bytes.len()
     }
 
+    /// Bytes of the log's entries so far.
+    #[must_use]
+    pub const fn stored(&self) -> usize {
+        self.stored
+    }
+
+    /// The bytes of a snapshot.
+    pub fn snapshot(&mut self) -> usize {
+        self.authority.snapshot().1.len()
+    }
+
     /// Everything arrives, until nobody has anything to say.
     ///
     /// # Panics
     /// If somebody is sent what does not fit.
-    pub fn settle(&mut self) {
+    pub fn deliver(&mut self) {
         while self.users.clone().iter().filter(|user| self.exchange(user)).count() > 0 {}
-        for user in self.users.iter().filter(|user| user.0.borrow().online) {
-            assert!(S::diff(&user.state(), &self.state()).is_empty(), "somebody sees another state");
+    }
+
+    /// Everything arrives, until nobody has anything to say, and everybody then sees the same.
+    ///
+    /// # Panics
+    /// If somebody is sent what does not fit.
+    pub fn settle(&mut self) {
+        self.deliver();
+        let mut online = self.users.iter().filter(|user| user.0.borrow().online);
+        if self.typed {
+            assert!(
+                online.all(|user| S::diff(&user.state(), &self.state()).is_empty()),
+                "somebody sees another state"
+            );
+        } else if let Some(first) = online.next() {
+            assert!(
+                online.all(|user| S::diff(&user.state(), &first.state()).is_empty()),
+                "two see different states"
+            );
         }
     }
 
@@ -289,6 +340,7 @@ impl<S: SharedState> World<S> {
                 if let Some(session) = session
                     && let Submitted::Append(append) = self.authority.submit(session, &change)
                 {
+                    self.stored += append.entry.len();
                     self.authority.committed(append.version);
                 }
             }

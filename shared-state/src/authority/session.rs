@@ -1,10 +1,13 @@
 //! Sessions: who is in the room, what each has been sent, and how a slow one is brought up to date.
 
+use std::sync::Arc;
+
 use crate::authority::typed::{field_of, read_updates, touched};
-use crate::authority::{After, Author, Authority, InFlight, RoomState};
+use crate::authority::{After, Author, Authority, InFlight, Rights, RoomState};
 use crate::protocol::{
     ClientId, Code, Frame, JoinRequest, Outcome, Reject, Violation, push_string, room_schema, server,
 };
+use crate::state::WireUpdate;
 
 /// One connection's stay in one room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,6 +51,8 @@ pub(super) struct Session<O> {
     answered: u64,
     /// The room's schema, if it was to be told and its queue was full.
     untold: Option<String>,
+    /// What it may do; `None`: everything that a client may.
+    rights: Option<Arc<dyn Rights>>,
     outbox: O,
 }
 
@@ -108,6 +113,7 @@ impl<O: Outbox> Authority<O> {
             stateless: false,
             answered: known.map_or(0, |resume| resume.acked),
             untold: None,
+            rights: None,
             outbox,
         };
         if let Some(resume) = known.filter(|resume| resume.version > self.head) {
@@ -128,6 +134,24 @@ impl<O: Outbox> Authority<O> {
             self.bring_with(id, since, told, !request.declare.is_empty());
         }
         Ok(id)
+    }
+
+    /// From now on the session may do what `rights` say, and nothing else.
+    pub fn grant(&mut self, id: SessionId, rights: Arc<dyn Rights>) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.rights = Some(rights);
+        }
+    }
+
+    /// Whether the author of a change may write all that it writes.
+    pub(super) fn check_rights(&self, author: &Author, updates: &[WireUpdate<'_>]) -> Result<(), Reject> {
+        let (Author::Client { session, .. } | Author::Hook { session, .. }) = author else { return Ok(()) };
+        let rights = self.sessions.get(session).and_then(|session| session.rights.as_ref());
+        let Some(rights) = rights else { return Ok(()) };
+        updates.iter().try_for_each(|update| {
+            let refuse = |message| Reject::new(Code::Forbidden, message).in_field(&*update.key);
+            rights.write(&update.key).map_err(refuse)
+        })
     }
 
     /// Lets a session out; gives its outbox back.
@@ -194,7 +218,8 @@ impl<O: Outbox> Authority<O> {
                     .collect();
                 text = object(&values);
             }
-            (None, _) => self.state.write_data(&mut text),
+            (None, Dialect::V1) => self.state.write_data(&mut text),
+            (None, Dialect::Hook) => self.state.write_plain(&mut text),
         }
         let bring = Bring { since, version: self.head, text, schema };
         match self.in_flight.back_mut() {

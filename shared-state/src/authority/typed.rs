@@ -9,8 +9,9 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use crate::authority::kept::{self, Kept, Staged};
+use crate::authority::writers::Writers;
 use crate::authority::{self, RoomState, Writer};
-use crate::merge::{StoredTrack, Track};
+use crate::merge::{StoredTrack, Track, scope};
 use crate::protocol::{Code, Declaration, Reject, Violation, push_string};
 use crate::state::schema::{Differences, join};
 use crate::state::{
@@ -27,6 +28,9 @@ pub type Rules<S> = dyn Fn(&S, &S, &Author) -> Result<(), String> + Send + Sync;
 pub struct Typed<S> {
     state: S,
     track: Track,
+    writers: Writers,
+    /// Whose changes are read from the log.
+    logged_by: Option<String>,
     /// Fields that the struct does not have.
     kept: Kept,
     /// How the struct differed that wrote what is read from the log, if it did.
@@ -47,6 +51,8 @@ impl<S: SharedState> Typed<S> {
         Self {
             state: initial,
             track: Track::default(),
+            writers: Writers::default(),
+            logged_by: None,
             kept: Kept::new(S::FIELDS),
             writer: None,
             rules: None,
@@ -81,7 +87,7 @@ impl<S: SharedState> Typed<S> {
         by: Writer<'_>,
         staged: &mut Staged,
         error: UpdateError,
-    ) -> Result<Option<S::Update>, Reject> {
+    ) -> Result<Read<S>, Reject> {
         match (error.kind, by) {
             (UpdateErrorKind::UnknownField, Writer::Log) => {
                 if kept::is_outside(S::FIELDS, &update.key) && self.kept.stage(staged, update).is_err() {
@@ -89,13 +95,13 @@ impl<S: SharedState> Typed<S> {
                     let path = self.kept.own_path(&update.key).into_owned();
                     staged.insert(path, RawValue::NULL.to_owned());
                 }
-                Ok(None)
+                Ok(Read::Kept(None))
             }
             (UpdateErrorKind::UnknownField, _) if self.kept.is_declared(&update.key) => {
-                self.kept.stage(staged, update).map(|()| None)
+                self.kept.stage(staged, update).map(Read::Kept)
             }
             (UpdateErrorKind::WrongType, Writer::Log) if update.op.is_none() => {
-                Ok(Some(self.read_fitted(&update.key, update.value)?.ok_or(error)?))
+                Ok(Read::Own(self.read_fitted(&update.key, update.value)?.ok_or(error)?))
             }
             _ => Err(error.into()),
         }
@@ -140,10 +146,10 @@ impl<S: SharedState> Typed<S> {
     }
 
     /// Applies updates one after another, each as its policy settles it, and keeps what takes them back. Gives all
-    /// of them as JSON if one was not applied as it came. `None` is an update of a field that is kept.
+    /// of them as JSON if one was not applied as it came.
     fn take(
         &mut self,
-        decoded: Vec<Option<S::Update>>,
+        decoded: Vec<Read<S>>,
         wire: &[WireUpdate<'_>],
         by: Writer<'_>,
         inverses: &mut Vec<S::Update>,
@@ -154,11 +160,19 @@ impl<S: SharedState> Typed<S> {
         // What was read as JSON is written as JSON.
         let as_they_came = |at: usize| wire[..at].iter().flat_map(serde_json::to_string).collect();
         for (at, update) in decoded.into_iter().enumerate() {
-            let Some(update) = update else {
-                if let Some(settled) = &mut settled {
-                    settled.extend(serde_json::to_string(&wire[at]));
+            let update = match update {
+                Read::Own(update) => update,
+                Read::Kept(value) => {
+                    let WireUpdate { key, op, value: as_it_came } = wire[at].clone();
+                    if value.is_some() {
+                        settled.get_or_insert_with(|| as_they_came(at));
+                    }
+                    if let Some(settled) = &mut settled {
+                        let value = value.as_deref().unwrap_or(as_it_came);
+                        settled.extend(serde_json::to_string(&WireUpdate { key, op, value }));
+                    }
+                    continue;
                 }
-                continue;
             };
             let parts = if expands { self.state.expand(&update) } else { None };
             if parts.is_some() {
@@ -183,6 +197,23 @@ impl<S: SharedState> Typed<S> {
     fn undo(&mut self, inverses: Vec<S::Update>) {
         for inverse in inverses.into_iter().rev() {
             self.state.apply(inverse);
+        }
+    }
+}
+
+/// An update as it was read.
+enum Read<S: SharedState> {
+    /// Of the struct.
+    Own(S::Update),
+    /// Of a field that is kept; the operation's value if it is another than it came with.
+    Kept(Option<Box<RawValue>>),
+}
+
+impl<S: SharedState> Read<S> {
+    fn own(&self) -> Option<&S::Update> {
+        match self {
+            Self::Own(update) => Some(update),
+            Self::Kept(_) => None,
         }
     }
 }
@@ -213,7 +244,7 @@ impl<S: SharedState> RoomState for Typed<S> {
                 _ => decode_update::<S>(update),
             };
             match read {
-                Ok(typed) => decoded.push(Some(typed)),
+                Ok(typed) => decoded.push(Read::Own(typed)),
                 Err(error) => decoded.push(self.read_other(update, by, &mut staged, error)?),
             }
             if by == Writer::Log {
@@ -224,7 +255,12 @@ impl<S: SharedState> RoomState for Typed<S> {
             self.kept.check(&staged)?;
         }
         if by == Writer::Log {
-            for update in decoded.into_iter().flatten() {
+            for read in decoded {
+                let Read::Own(update) = read else { continue };
+                let (_, claims) = scope::claims(|| self.state.admit(&update));
+                if let Some(client) = &self.logged_by {
+                    self.writers.bind(&claims, client);
+                }
                 let touched = self.state.apply(update);
                 S::touch(&mut self.track, &touched, version);
             }
@@ -232,7 +268,7 @@ impl<S: SharedState> RoomState for Typed<S> {
             return Ok(None);
         }
         if matches!(by, Writer::Client(_))
-            && let Some(update) = decoded.iter().flatten().find(|update| S::read_only(update))
+            && let Some(update) = decoded.iter().filter_map(Read::own).find(|update| S::read_only(update))
         {
             let field = S::FIELDS[S::field(update)].name;
             return Err(Reject::new(Code::ReadOnly, "only the server writes this field").in_field(field));
@@ -244,7 +280,9 @@ impl<S: SharedState> RoomState for Typed<S> {
             _ => None,
         };
         let mut inverses = Vec::with_capacity(decoded.len());
-        let verdict = self.take(decoded, updates, by, &mut inverses).and_then(|settled| {
+        let (taken, claims) = scope::claims(|| self.take(decoded, updates, by, &mut inverses));
+        let verdict = taken.and_then(|settled| {
+            self.writers.check(&claims, by)?;
             inverses.iter().try_for_each(|touched| self.state.check(touched))?;
             if S::HAS_RULE {
                 self.state.check_rule()?;
@@ -259,7 +297,12 @@ impl<S: SharedState> RoomState for Typed<S> {
             Ok(settled)
         });
         match verdict {
-            Ok(_) => inverses.iter().for_each(|touched| S::touch(&mut self.track, touched, version)),
+            Ok(_) => {
+                inverses.iter().for_each(|touched| S::touch(&mut self.track, touched, version));
+                if let Writer::Client(author) = by {
+                    self.writers.bind(&claims, author.name());
+                }
+            }
             Err(_) => self.undo(inverses),
         }
         if verdict.is_ok() {
@@ -277,6 +320,10 @@ impl<S: SharedState> RoomState for Typed<S> {
     }
 
     fn write_data(&self, out: &mut String) {
+        scope::with_history(|| self.write_plain(out));
+    }
+
+    fn write_plain(&self, out: &mut String) {
         out.push('{');
         for (field, info) in S::FIELDS.iter().enumerate() {
             if field > 0 {
@@ -297,6 +344,10 @@ impl<S: SharedState> RoomState for Typed<S> {
             self.push_field(name, out);
         }
         out.push('}');
+    }
+
+    fn logged_by(&mut self, client: Option<&str>) {
+        self.logged_by = client.map(str::to_owned);
     }
 
     fn is_complete(&self) -> bool {
@@ -326,16 +377,17 @@ impl<S: SharedState> RoomState for Typed<S> {
     }
 
     fn write_track(&self, out: &mut String) {
-        let stored = self.track.stored(S::FIELDS);
+        let stored = StoredVersions { track: self.track.stored(S::FIELDS), o: self.writers.stored() };
         out.push_str(&serde_json::to_string(&stored).unwrap_or_else(|_| "{}".to_owned()));
     }
 
     fn restore(&mut self, data: &str, track: &str) -> Result<(), String> {
         let fields: BTreeMap<Cow<'_, str>, &RawValue> =
             serde_json::from_str(data).map_err(|error| format!("the state is not an object: {error}"))?;
-        let track: StoredTrack =
+        let stored: StoredVersions =
             serde_json::from_str(track).map_err(|error| format!("the versions are not a track: {error}"))?;
-        self.track = Track::restored(track, S::FIELDS);
+        self.track = Track::restored(stored.track, S::FIELDS);
+        self.writers = Writers::restored(stored.o);
         let mut lost = Vec::new();
         for (key, value) in fields {
             let written = join("", &key);
@@ -441,6 +493,16 @@ impl<S: SharedState> RoomState for Typed<S> {
     fn as_any(&self) -> &dyn Any {
         self
     }
+}
+
+/// What is stored beside the data.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct StoredVersions {
+    #[serde(flatten)]
+    track: StoredTrack,
+    /// The numbers of writers, each with its client.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    o: Vec<(u64, String)>,
 }
 
 /// The fields an accepted change touched.

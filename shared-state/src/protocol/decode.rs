@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::protocol::join::{JoinRequest, RoomSchema, WireJoin, WireSchema};
+use crate::protocol::presence::{PresenceNews, PresenceRequest};
 use crate::protocol::{Code, Envelope, Reject};
 use crate::state::WireUpdate;
 
@@ -78,6 +79,8 @@ pub enum ClientMessage<'a> {
     Leave,
     /// A change of the room's state.
     Change(ChangeRequest<'a>),
+    /// About the client's presence in a room.
+    Presence(PresenceRequest<'a>),
     /// Asks for a pong.
     Ping,
     /// Answers a ping.
@@ -102,6 +105,7 @@ impl<'a> ClientMessage<'a> {
             "state:change" => Self::Change(envelope.content()?),
             "ping" => Self::Ping,
             "pong" => Self::Pong,
+            kind if kind.starts_with("presence:") => Self::Presence(PresenceRequest::read(envelope)?),
             _ => return Err(envelope.unknown()),
         })
     }
@@ -304,6 +308,8 @@ pub enum ServerMessage<'a> {
     Error(Violation),
     /// About one room.
     Room(Cow<'a, str>, RoomMessage<'a>),
+    /// About presence in one room.
+    Presence(Cow<'a, str>, PresenceNews<'a>),
     /// A message of a type that this version does not know.
     Unknown,
 }
@@ -363,6 +369,11 @@ impl<'a> ServerMessage<'a> {
                 let WireError { code, message } = envelope.content()?;
                 about_room(RoomMessage::Error(Violation { code: Code::from_text(&code), message }))
             }
+            kind if kind.starts_with("presence:") => match (PresenceNews::read(envelope)?, &envelope.room) {
+                (Some(news), Some(room)) => Ok(Self::Presence(room.clone(), news)),
+                (Some(_), None) => Err(Violation::new(Code::BadRoom, format!("`{kind}` without a room"))),
+                (None, _) => Ok(Self::Unknown),
+            },
             _ => Ok(Self::Unknown),
         }
     }

@@ -12,7 +12,7 @@ pub(crate) fn push_string(out: &mut String, text: &str) {
 }
 
 /// Writes one frame: `payload` appends a JSON value.
-fn frame(kind: &str, room: Option<&str>, size: usize, payload: impl FnOnce(&mut String)) -> Frame {
+pub(super) fn frame(kind: &str, room: Option<&str>, size: usize, payload: impl FnOnce(&mut String)) -> Frame {
     let mut out = String::with_capacity(size + 64 + room.map_or(0, str::len));
     out.push_str("{\"type\":\"");
     out.push_str(kind);

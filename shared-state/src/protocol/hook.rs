@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::protocol::presence::HookPresence;
 use crate::protocol::{Envelope, Violation};
 
 #[derive(Deserialize)]
@@ -39,6 +40,8 @@ pub enum HookMessage<'a> {
         /// A JSON object of fields.
         data: &'a RawValue,
     },
+    /// About the client's presence in a room, or its cursor.
+    Presence(HookPresence<'a>),
     /// Asks for a pong.
     Ping,
     /// Answers a ping.
@@ -60,6 +63,9 @@ impl<'a> HookMessage<'a> {
             "state:merge" => Self::Merge { data: envelope.content::<WireMerge<'_>>()?.data },
             "ping" => Self::Ping,
             "pong" => Self::Pong,
+            kind if kind.starts_with("presence:") || kind == "cursor:move" => {
+                Self::Presence(HookPresence::read(envelope)?)
+            }
             _ => return Err(envelope.unknown()),
         })
     }

@@ -11,6 +11,7 @@ mod envelope;
 pub mod hook;
 mod join;
 mod limits;
+pub mod presence;
 
 pub use code::{Code, Reject};
 pub use decode::{

@@ -16,6 +16,7 @@ use crate::protocol::{
     ChangeRequest, ClientId, ClientMessage, Code, Envelope, Frame, JoinRequest, Limits, Violation,
     check_depth, check_room_name, server,
 };
+use crate::server::presence::PresenceStep;
 use crate::server::queue::Goodbye;
 use crate::state::PathBuf;
 
@@ -46,6 +47,8 @@ pub(super) enum Step<'g, 'm, J> {
     Leave { room: Cow<'m, str> },
     /// A change.
     Change { room: &'g J, change: ChangeRequest<'m> },
+    /// About presence.
+    Presence { room: Cow<'m, str>, step: PresenceStep<'m> },
     /// Something of the hook's dialect; a room not yet joined is to be joined first.
     Hook { room: Cow<'m, str>, joined: Option<&'g J>, action: HookAction },
 }
@@ -179,6 +182,7 @@ impl<J> Gate<J> {
                 Some(joined) => Step::Change { room: joined, change },
                 None => Step::Reply(not_joined(&room)),
             },
+            ClientMessage::Presence(request) => Step::Presence { room, step: PresenceStep::V1(request) },
             // Taken care of above.
             ClientMessage::Hello(_) | ClientMessage::Ping | ClientMessage::Pong => Step::Nothing,
         }
@@ -204,6 +208,12 @@ impl<J> Gate<J> {
         let action = match HookMessage::read(envelope) {
             Ok(HookMessage::Ping) => return Step::Reply(server::pong()),
             Ok(HookMessage::Pong) => return Step::Nothing,
+            Ok(HookMessage::Presence(presence)) => {
+                return match self.room(envelope) {
+                    Ok(room) => Step::Presence { room, step: PresenceStep::Hook(presence) },
+                    Err(frame) => Step::Reply(frame),
+                };
+            }
             Ok(HookMessage::SyncRequest) => HookAction::Sync,
             Ok(HookMessage::Update { key, value }) => HookAction::Change(updates([(&*key, value)])),
             Ok(HookMessage::Merge { data }) => {
