@@ -193,11 +193,13 @@ fn watcher(model: &Model, field: &Field) -> Option<TokenStream> {
     let Field { ty, .. } = field;
     let Here { this, key, .. } = &field.here;
     let watch = accessor(model, field, "watch")?;
-    let docs = docs::of(field, "The value now, and each time that it is another.");
+    let docs = format!("The values of `{}`: the one it has now, and each new one.", field.wire);
+    let carried = field.docs.iter().filter(|attr| !attr.path().is_ident("doc"));
     let (values, copy) = (field.policy("__watch"), copy(field));
     let body = quote_spanned!(field.span=> { #values(&self.0, #this::#key, #copy) });
     Some(quote! {
-        #docs
+        #[doc = #docs]
+        #(#carried)*
         #vis fn #watch(&self) -> #live::Stream<#ty> #body
     })
 }
