@@ -229,16 +229,16 @@ impl<S: SharedState> State<S> {
     fn values<T: Send + 'static>(
         &self,
         field: FieldId,
-        look: impl Fn(&S) -> T + Send + 'static,
+        look: impl FnMut(&S) -> T + Send + 'static,
     ) -> impl Stream<Item = T> + Send + 'static {
         let from = (self.clone(), self.shared.watch(field), look, true);
-        stream::unfold(from, |(state, mut changes, look, first)| async move {
+        stream::unfold(from, |(state, mut changes, mut look, first)| async move {
             if !first {
                 changes.changed().await.ok()?;
             }
             // Before the value is read: a change after that is not missed.
             changes.mark_unchanged();
-            Some((state.read(&look), (state, changes, look, false)))
+            Some((state.read(&mut look), (state, changes, look, false)))
         })
     }
 
@@ -286,19 +286,12 @@ impl<S: SharedState> Live<S> for State<S> {
 impl<S: SharedState> Watch<S> for State<S> {
     type Stream<T: Send + 'static> = Feed<T>;
 
-    fn watch<T: PartialEq + Clone + Send + 'static>(
+    fn watch<T: Send + 'static>(
         &self,
         field: FieldId,
-        look: impl Fn(&S) -> T + Send + 'static,
+        look: impl FnMut(&S) -> Option<T> + Send + 'static,
     ) -> Feed<T> {
-        let mut last = None;
-        Feed::new(self.values(field, look).filter(move |value| {
-            let new = last.as_ref() != Some(value);
-            if new {
-                last = Some(value.clone());
-            }
-            std::future::ready(new)
-        }))
+        Feed::new(self.values(field, look).filter_map(std::future::ready))
     }
 }
 

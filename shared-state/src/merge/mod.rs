@@ -361,9 +361,17 @@ pub trait MergePolicy<T>: Sized + 'static {
         copy: fn(&T) -> T,
     ) -> L::Stream<T>
     where
-        T: Clone + PartialEq + Send + 'static,
+        T: Send + 'static,
     {
-        live.watch(field.id(), move |state| copy(field.get(state)))
+        let mut last = None;
+        live.watch(field.id(), move |state| {
+            let value = field.get(state);
+            let mut new = last.is_none();
+            if let Some(last) = &last {
+                Self::diff(last, value, &mut |_| new = true);
+            }
+            new.then(|| copy(last.insert(copy(value))))
+        })
     }
 
     // Of a field whose operation is its new value.

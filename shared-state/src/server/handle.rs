@@ -173,24 +173,25 @@ impl<S: SharedState> State<S> {
         T: Clone + PartialEq + Send + 'static,
         P: MergePolicy<T>,
     {
-        self.values(move |state| field.get(state).clone())
+        let mut last = None;
+        self.values(move |state| {
+            let value = field.get(state);
+            let new = last.as_ref() != Some(value);
+            new.then(|| last.insert(value.clone()).clone())
+        })
     }
 
-    /// What `look` makes of the state, now and whenever a change has made it another.
-    fn values<T: Clone + PartialEq + Send + 'static>(
+    /// What `look` makes of the state, now and after each change.
+    fn values<T: Send + 'static>(
         &self,
-        look: impl Fn(&S) -> T + Send + 'static,
+        mut look: impl FnMut(&S) -> Option<T> + Send + 'static,
     ) -> BoxStream<'static, T> {
         let room = Arc::downgrade(self.room());
-        let mut last = None;
         let now = stream::once(std::future::ready(0));
         let values = now.chain(self.changes()).filter_map(move |_| {
-            let value = room.upgrade().and_then(|room| room.read(|state, _| typed::<S>(state).map(&look)));
-            let new = value.filter(|value| last.as_ref() != Some(value));
-            if new.is_some() {
-                last.clone_from(&new);
-            }
-            std::future::ready(new)
+            let value =
+                room.upgrade().and_then(|room| room.read(|state, _| typed::<S>(state).and_then(&mut look)));
+            std::future::ready(value)
         });
         values.boxed()
     }
@@ -261,10 +262,10 @@ impl<S: SharedState> Live<S> for State<S> {
 impl<S: SharedState> Watch<S> for State<S> {
     type Stream<T: Send + 'static> = BoxStream<'static, T>;
 
-    fn watch<T: PartialEq + Clone + Send + 'static>(
+    fn watch<T: Send + 'static>(
         &self,
         _field: FieldId,
-        look: impl Fn(&S) -> T + Send + 'static,
+        look: impl FnMut(&S) -> Option<T> + Send + 'static,
     ) -> BoxStream<'static, T> {
         self.values(look)
     }

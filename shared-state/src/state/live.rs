@@ -38,11 +38,12 @@ pub trait Watch<S: SharedState>: Live<S> {
     /// The values as they come to be.
     type Stream<T: Send + 'static>;
 
-    /// What `look` makes of `field`, now and each time that it is another. Who reads too slowly skips to the latest.
-    fn watch<T: PartialEq + Clone + Send + 'static>(
+    /// What `look` makes of the state, now and after each change to `field`; `None` is left out. Who reads too slowly
+    /// skips to the latest.
+    fn watch<T: Send + 'static>(
         &self,
         field: FieldId,
-        look: impl Fn(&S) -> T + Send + 'static,
+        look: impl FnMut(&S) -> Option<T> + Send + 'static,
     ) -> Self::Stream<T>;
 }
 
@@ -116,10 +117,10 @@ impl<L: Live<S>, S: SharedState, N: SharedState> Live<N> for Within<L, S, N> {
 impl<L: Watch<S>, S: SharedState, N: SharedState> Watch<N> for Within<L, S, N> {
     type Stream<T: Send + 'static> = L::Stream<T>;
 
-    fn watch<T: PartialEq + Clone + Send + 'static>(
+    fn watch<T: Send + 'static>(
         &self,
         _field: FieldId,
-        look: impl Fn(&N) -> T + Send + 'static,
+        mut look: impl FnMut(&N) -> Option<T> + Send + 'static,
     ) -> L::Stream<T> {
         let nested = self.field;
         self.live.watch(nested.id(), move |state| look(nested.get(state)))
