@@ -267,7 +267,14 @@ impl<S: SharedState> World<S> {
     /// # Panics
     /// If somebody is sent what does not fit.
     pub fn deliver(&mut self) {
-        while self.users.clone().iter().fold(false, |any, user| self.exchange(user) || any) {}
+        let users = self.users.clone();
+        let mut moved = true;
+        while moved {
+            moved = false;
+            for user in &users {
+                moved |= self.exchange(user);
+            }
+        }
     }
 
     /// Everything arrives, until nobody has anything to say, and everybody then sees the same.
