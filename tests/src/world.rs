@@ -267,7 +267,14 @@ impl<S: SharedState> World<S> {
     /// # Panics
     /// If somebody is sent what does not fit.
     pub fn deliver(&mut self) {
-        while self.users.clone().iter().filter(|user| self.exchange(user)).count() > 0 {}
+        let users = self.users.clone();
+        let mut moved = true;
+        while moved {
+            moved = false;
+            for user in &users {
+                moved |= self.exchange(user);
+            }
+        }
     }
 
     /// Everything arrives, until nobody has anything to say, and everybody then sees the same.

@@ -10,7 +10,7 @@ use crate::protocol::{
 use crate::state::WireUpdate;
 
 /// One connection's stay in one room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(u64);
 
 /// What a session's client speaks.
