@@ -22,6 +22,7 @@ mod state;
 mod submit;
 mod typed;
 mod untyped;
+mod writers;
 
 pub use kept::{KEPT_BYTES, KEPT_FIELDS};
 pub use record::LoadError;

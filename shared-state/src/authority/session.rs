@@ -10,7 +10,7 @@ use crate::protocol::{
 use crate::state::WireUpdate;
 
 /// One connection's stay in one room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(u64);
 
 /// What a session's client speaks.
@@ -218,7 +218,8 @@ impl<O: Outbox> Authority<O> {
                     .collect();
                 text = object(&values);
             }
-            (None, _) => self.state.write_data(&mut text),
+            (None, Dialect::V1) => self.state.write_data(&mut text),
+            (None, Dialect::Hook) => self.state.write_plain(&mut text),
         }
         let bring = Bring { since, version: self.head, text, schema };
         match self.in_flight.back_mut() {
