@@ -55,14 +55,14 @@ pub async fn connect_with(address: SocketAddr, token: Option<&str>) -> Client {
         request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
     }
     let (socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
-    Client { socket, peers: 0 }
+    Client { socket }
 }
 
 impl Client {
     /// Connects with the original hook's dialect, at this path and query.
     pub async fn hook_at(address: SocketAddr, path: &str) -> Self {
         let (socket, _) = tokio_tungstenite::connect_async(format!("ws://{address}{path}")).await.unwrap();
-        Self { socket, peers: 0 }
+        Self { socket }
     }
 
     /// Connects and says nothing.
