@@ -37,8 +37,6 @@ pub async fn start(builder: ServerBuilder) -> (Server, SocketAddr) {
 
 pub struct Client {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    /// How many are present, where a test counts them.
-    pub peers: usize,
 }
 
 pub async fn connect(address: SocketAddr, protocol: Option<&str>) -> Result<Client, Error> {
@@ -46,7 +44,7 @@ pub async fn connect(address: SocketAddr, protocol: Option<&str>) -> Result<Clie
     if let Some(protocol) = protocol {
         request.headers_mut().insert("sec-websocket-protocol", protocol.parse().unwrap());
     }
-    tokio_tungstenite::connect_async(request).await.map(|(socket, _)| Client { socket, peers: 0 })
+    tokio_tungstenite::connect_async(request).await.map(|(socket, _)| Client { socket })
 }
 
 /// Connects with a token, and says nothing.
@@ -57,14 +55,14 @@ pub async fn connect_with(address: SocketAddr, token: Option<&str>) -> Client {
         request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
     }
     let (socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
-    Client { socket, peers: 0 }
+    Client { socket }
 }
 
 impl Client {
     /// Connects with the original hook's dialect, at this path and query.
     pub async fn hook_at(address: SocketAddr, path: &str) -> Self {
         let (socket, _) = tokio_tungstenite::connect_async(format!("ws://{address}{path}")).await.unwrap();
-        Self { socket, peers: 0 }
+        Self { socket }
     }
 
     /// Connects and says nothing.

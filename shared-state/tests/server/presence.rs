@@ -182,29 +182,30 @@ async fn a_client_that_crashed_or_fell_silent_is_gone_for_the_others() {
     set(&mut bob, json!({"user": {"id": "bob"}, "data": 1})).await;
     set(&mut ann, json!({"user": {"id": "ann"}, "data": 1})).await;
     set(&mut silent, json!({"user": {"id": "silent"}, "data": 1})).await;
-    until_answering(&mut bob, 3).await;
+    let mut peers = 0;
+    until_answering(&mut bob, &mut peers, 3).await;
     drop(ann);
-    until_answering(&mut bob, 2).await;
+    until_answering(&mut bob, &mut peers, 2).await;
     // It neither reads nor answers.
-    until_answering(&mut bob, 1).await;
+    until_answering(&mut bob, &mut peers, 1).await;
     drop(silent);
 }
 
 /// Answers the server's pings until this many are there.
-async fn until_answering(client: &mut Client, count: usize) {
+async fn until_answering(client: &mut Client, peers: &mut usize, count: usize) {
     client.send(json!({"type": "presence:set", "room": "a", "payload": {"data": 1}})).await;
     loop {
         let frame = client.next().await;
         match frame["type"].as_str().unwrap() {
             "ping" => client.send(json!({"type": "pong"})).await,
-            "presence:sync" => client.peers = frame["payload"]["peers"].as_array().unwrap().len(),
+            "presence:sync" => *peers = frame["payload"]["peers"].as_array().unwrap().len(),
             "presence:changes" => {
-                client.peers += frame["payload"]["joined"].as_array().map_or(0, Vec::len);
-                client.peers -= frame["payload"]["left"].as_array().map_or(0, Vec::len);
+                *peers += frame["payload"]["joined"].as_array().map_or(0, Vec::len);
+                *peers -= frame["payload"]["left"].as_array().map_or(0, Vec::len);
             }
             other => panic!("{other}"),
         }
-        if client.peers == count {
+        if *peers == count {
             return;
         }
     }
