@@ -80,6 +80,7 @@
     doc = "* [`testing`]: run your own struct through lost connections and crashes."
 )]
 //! * [`state`]: what a derived struct is; [`merge`]: how concurrent writes combine.
+//! * [`channel`]: messages between those in a room.
 //! * [`replica`] and [`authority`]: the two state machines, without I/O, for other transports.
 //! * [`protocol`]: the messages.
 //!
@@ -105,6 +106,7 @@
 #[doc(hidden)]
 pub mod __private;
 pub mod authority;
+pub mod channel;
 #[cfg(feature = "client")]
 pub mod client;
 mod collections;

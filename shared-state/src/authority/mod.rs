@@ -10,6 +10,7 @@
 //! sent before: a session that joins, or is caught up, while changes are on their way to the store gets its
 //! state when they have arrived there.
 
+mod channel;
 mod clients;
 mod record;
 mod session;
@@ -18,6 +19,7 @@ mod submit;
 mod typed;
 mod untyped;
 
+pub use channel::{ChannelLog, History, Relayed};
 pub use record::LoadError;
 pub use session::{Dialect, Outbox, SessionId};
 pub use state::{RoomState, Writer};

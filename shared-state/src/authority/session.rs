@@ -2,7 +2,8 @@
 
 use crate::authority::typed::{field_of, read_updates, touched};
 use crate::authority::{After, Author, Authority, InFlight, RoomState};
-use crate::protocol::{ClientId, Code, Frame, Outcome, Reject, Resume, push_string, server};
+use crate::protocol::channel::{APPEND, ChannelEntry};
+use crate::protocol::{ClientId, Code, Frame, Outcome, Reject, Resume, push_string, server, split_address};
 
 /// One connection's stay in one room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,6 +23,12 @@ pub trait Outbox {
     /// Queues a frame. `false`: it was not taken, the queue is full. The session is then sent nothing until
     /// [`Authority::drained`] says that there is room again, and then what it missed as one delta.
     fn push(&mut self, frame: &Frame) -> bool;
+
+    /// Queues a frame that may be left out. `false`: it was, and that has no consequences. A queue should keep room
+    /// for what may not be.
+    fn offer(&mut self, frame: &Frame) -> bool {
+        self.push(frame)
+    }
 }
 
 /// Whether a session is sent changes as they come.
@@ -60,6 +67,15 @@ impl<O: Outbox> Session<O> {
             self.flow = Flow::Behind;
         }
     }
+
+    /// Sends what may be left out, if the session is sent things as they come.
+    pub(super) fn offer(&mut self, frame: &Frame) -> bool {
+        self.flow == Flow::Live && self.outbox.offer(frame)
+    }
+
+    pub(super) fn is_hook(&self) -> bool {
+        self.dialect == Dialect::Hook
+    }
 }
 
 /// A change encoded at most once for each dialect that somebody in the room speaks.
@@ -70,6 +86,8 @@ struct Encoded<'a> {
     updates: &'a str,
     v1: Option<Frame>,
     hook: Option<Frame>,
+    /// Of a channel, for the hook's dialect.
+    messages: Option<Vec<(u64, Frame)>>,
 }
 
 impl<O: Outbox> Authority<O> {
@@ -141,9 +159,12 @@ impl<O: Outbox> Authority<O> {
         session.flow = Flow::Syncing;
         session.synced = self.head;
         let mut text = String::new();
+        let is_channel = split_address(&self.room).1.is_some();
         match (since, session.dialect) {
-            (Some(since), Dialect::V1) => self.state.write_delta(since, &mut text),
-            (Some(since), Dialect::Hook) => {
+            (Some(since), dialect) if is_channel || dialect == Dialect::V1 => {
+                self.state.write_delta(since, &mut text)
+            }
+            (Some(since), _) => {
                 let mut updates = String::new();
                 self.state.write_delta(since, &mut updates);
                 let fields = touched(&updates).into_iter();
@@ -169,7 +190,18 @@ impl<O: Outbox> Authority<O> {
     pub(super) fn brought(&mut self, id: SessionId, bring: &Bring) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         session.flow = Flow::Live;
+        let is_channel = split_address(&self.room).1.is_some();
         let frame = match session.dialect {
+            Dialect::Hook if is_channel => {
+                for (seq, frame) in messages(&self.room, &bring.text) {
+                    session.push(&frame);
+                    if session.flow == Flow::Behind {
+                        session.synced = seq - 1;
+                        return;
+                    }
+                }
+                return;
+            }
             Dialect::V1 => {
                 let outcomes = self.clients.answers(&session.client, session.answered, bring.version);
                 session.answered = session.answered.max(outcomes.last);
@@ -226,8 +258,10 @@ impl<O: Outbox> Authority<O> {
             Author::Hook { session, .. } => Some((*session, 0)),
             Author::Server => None,
         };
-        let mut encoded = Encoded { room: &room, version, from, updates, v1: None, hook: None };
+        let mut encoded =
+            Encoded { room: &room, version, from, updates, v1: None, hook: None, messages: None };
         let is_ahead = self.head > version;
+        let is_channel = split_address(&room).1.is_some();
         let mut ahead = Vec::new();
         for (id, session) in &mut self.sessions {
             if session.flow != Flow::Live || session.synced >= version {
@@ -245,10 +279,13 @@ impl<O: Outbox> Authority<O> {
                         session.answered = session.answered.max(seq);
                     }
                 }
-                // The hook counts its own writes itself.
-                (Dialect::Hook, Some(_)) => {}
+                // The hook counts its own writes itself. A message of its own it shows when it comes back.
+                (Dialect::Hook, Some(_)) if !is_channel => {}
                 (Dialect::V1, None) => session.push(encoded.v1()),
-                (Dialect::Hook, None) => match encoded.hook(is_ahead, &*self.state) {
+                (Dialect::Hook, _) if is_channel => {
+                    encoded.messages().iter().for_each(|(_, frame)| session.push(frame))
+                }
+                (Dialect::Hook, _) => match encoded.hook(is_ahead, &*self.state) {
                     Some(frame) => session.push(frame),
                     None => {
                         ahead.push((*id, session.synced));
@@ -294,7 +331,23 @@ impl<O: Outbox> Authority<O> {
     }
 }
 
+/// The messages among some updates of a channel, as the hook's dialect has them.
+fn messages(address: &str, updates: &str) -> Vec<(u64, Frame)> {
+    // They were read when they were accepted.
+    let updates = read_updates(updates).unwrap_or_default();
+    let appended = updates.iter().filter(|update| update.op.as_deref() == Some(APPEND));
+    let entries =
+        appended.filter_map(|update| serde_json::from_str::<ChannelEntry<'_>>(update.value.get()).ok());
+    let frame =
+        |entry: &ChannelEntry<'_>| server::hook_broadcast(address, &entry.from, entry.at, entry.value.get());
+    entries.map(|entry| (entry.seq, frame(&entry))).collect()
+}
+
 impl Encoded<'_> {
+    fn messages(&mut self) -> &[(u64, Frame)] {
+        self.messages.get_or_insert_with(|| messages(self.room, self.updates))
+    }
+
     fn v1(&mut self) -> &Frame {
         self.v1.get_or_insert_with(|| server::change(self.room, self.version, self.from, self.updates))
     }

@@ -60,6 +60,11 @@ pub trait RoomState: Any + Send {
     /// What is wrong with it, for people.
     fn restore(&mut self, data: &str, track: &str) -> Result<(), String>;
 
+    /// It is `now`, in milliseconds since 1970, for a state that depends on it.
+    fn pass(&mut self, now: u64) {
+        let _ = now;
+    }
+
     /// The state itself, for a caller who knows its type.
     fn as_any(&self) -> &dyn Any;
 }

@@ -4,6 +4,8 @@
 //! Reading borrows from the frame; the values of updates stay text until the type that knows them decodes
 //! them. Writing makes each frame once, whatever the number of receivers.
 
+mod address;
+pub mod channel;
 mod code;
 mod decode;
 mod encode;
@@ -11,6 +13,7 @@ mod envelope;
 pub mod hook;
 mod limits;
 
+pub use address::{channel_address, split_address};
 pub use code::{Code, Reject};
 pub use decode::{
     ChangeRequest, ClientMessage, Hello, Outcome, Outcomes, Resume, RoomMessage, ServerMessage, Violation,

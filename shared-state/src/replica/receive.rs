@@ -18,6 +18,8 @@ impl<S: SharedState> Replica<S> {
     pub fn receive(&mut self, message: RoomMessage<'_>) -> Result<(), Violation> {
         let verdict = match message {
             RoomMessage::Error(violation) => return Err(violation),
+            // No part of the state.
+            RoomMessage::Broadcast { .. } => return Ok(()),
             // What comes before the state that was asked for is in that state.
             RoomMessage::Change { .. } | RoomMessage::Accepted { .. } | RoomMessage::Rejected(..)
                 if self.phase != Phase::Live =>

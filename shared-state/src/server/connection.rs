@@ -13,8 +13,8 @@ use sha2::{Digest as _, Sha256};
 use crate::authority::Dialect;
 use crate::protocol::hook::HookMessage;
 use crate::protocol::{
-    ChangeRequest, ClientId, ClientMessage, Code, Envelope, Frame, Limits, Resume, Violation, check_depth,
-    check_room_name, server,
+    ChangeRequest, ClientId, ClientMessage, Code, Envelope, Frame, Limits, Resume, Violation,
+    channel_address, check_depth, check_room_name, server, split_address,
 };
 use crate::server::queue::Goodbye;
 use crate::state::PathBuf;
@@ -46,6 +46,8 @@ pub(super) enum Step<'g, 'm, J> {
     Leave { room: Cow<'m, str> },
     /// A change.
     Change { room: &'g J, change: ChangeRequest<'m> },
+    /// A message for those who are in the channel now.
+    Broadcast { room: &'g J, value: &'m str },
     /// Something of the hook's dialect; a room not yet joined is to be joined first.
     Hook { room: Cow<'m, str>, joined: Option<&'g J>, action: HookAction },
 }
@@ -179,6 +181,14 @@ impl<J> Gate<J> {
                 Some(joined) => Step::Change { room: joined, change },
                 None => Step::Reply(not_joined(&room)),
             },
+            ClientMessage::Broadcast(_) if split_address(&room).1.is_none() => {
+                let message = "`channel:broadcast` needs a `channel`";
+                Step::Reply(server::error(Code::BadChannel, message))
+            }
+            ClientMessage::Broadcast(value) => match self.rooms.get(&*room) {
+                Some(joined) => Step::Broadcast { room: joined, value: value.get() },
+                None => Step::Reply(not_joined(&room)),
+            },
             // Taken care of above.
             ClientMessage::Hello(_) | ClientMessage::Ping | ClientMessage::Pong => Step::Nothing,
         }
@@ -232,7 +242,10 @@ impl<J> Gate<J> {
     /// The room a message is about.
     fn room<'m>(&self, envelope: &Envelope<'m>) -> Result<Cow<'m, str>, Frame> {
         match &envelope.room {
-            Some(room) if check_room_name(room, self.limits.room_name) => Ok(room.clone()),
+            Some(room) if check_room_name(room, self.limits.room_name) => match &envelope.channel {
+                Some(channel) => self.channel(room, channel).map(Cow::Owned),
+                None => Ok(room.clone()),
+            },
             Some(_) => {
                 let limit = self.limits.room_name;
                 let message = format!("a room's name has 1 to {limit} bytes and no control characters");
@@ -243,6 +256,16 @@ impl<J> Gate<J> {
                 Err(server::error(Code::BadRoom, &message))
             }
         }
+    }
+
+    /// The address of a room's channel.
+    fn channel(&self, room: &str, channel: &str) -> Result<String, Frame> {
+        let limit = self.limits.room_name;
+        if check_room_name(channel, limit) {
+            return Ok(channel_address(room, channel));
+        }
+        let message = format!("a channel's name has 1 to {limit} bytes and no control characters");
+        Err(server::room_error(room, Code::BadChannel, &message))
     }
 
     fn may_join(&self, room: &str) -> Result<(), Frame> {

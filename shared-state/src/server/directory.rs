@@ -10,11 +10,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::authority::{self, Authority, Dialect, SessionId};
-use crate::protocol::{ClientId, Code, Limits, Resume, check_room_name};
+use crate::protocol::{ClientId, Code, Limits, Resume, check_room_name, split_address};
 use crate::server::compaction::described;
 use crate::server::kinds::Kinds;
 use crate::server::queue::{Outbox, Queue};
 use crate::server::room::{Closed, Room};
+use crate::server::volatile::Volatile;
 use crate::store::{self, RoomStore};
 
 /// The shortest and the longest time between two looks for idle rooms.
@@ -37,6 +38,14 @@ pub enum OpenRoomError {
     Unknown {
         /// The room.
         room: Arc<str>,
+    },
+    /// There is such a room, and it has no such channel.
+    #[error("room `{room}` has no channel `{channel}`")]
+    UnknownChannel {
+        /// The room.
+        room: Arc<str>,
+        /// The channel.
+        channel: Arc<str>,
     },
     /// The room's state has another type than the one asked for.
     #[error("room `{room}` holds a `{found}`, expected a `{expected}`")]
@@ -72,6 +81,7 @@ impl OpenRoomError {
     pub(super) fn code(&self) -> Code {
         match self {
             Self::BadName { .. } => Code::BadRoom,
+            Self::UnknownChannel { .. } => Code::UnknownChannel,
             Self::Unknown { .. } | Self::WrongType { .. } => Code::UnknownRoom,
             Self::Store(_) | Self::Load(_) | Self::Failed { .. } => Code::Unavailable,
             Self::ShuttingDown => Code::ShuttingDown,
@@ -154,11 +164,14 @@ impl Directory {
     /// Starts to load a room.
     fn begin(&self, rooms: &mut Rooms, name: &str) -> Result<watch::Receiver<Opened>, OpenRoomError> {
         let room: Arc<str> = name.into();
-        if !check_room_name(name, self.limits.room_name) {
-            return Err(OpenRoomError::BadName { room, limit: self.limits.room_name });
+        let (of, channel) = split_address(name);
+        for part in std::iter::once(of).chain(channel) {
+            if !check_room_name(part, self.limits.room_name) {
+                return Err(OpenRoomError::BadName { room: part.into(), limit: self.limits.room_name });
+            }
         }
         if self.kinds.of(name).is_none() {
-            return Err(OpenRoomError::Unknown { room });
+            return Err(self.unknown(name));
         }
         let Some(this) = self.this.upgrade() else { return Err(OpenRoomError::ShuttingDown) };
         if !rooms.looking {
@@ -183,9 +196,23 @@ impl Directory {
         Ok(opening)
     }
 
+    /// Why there is nothing of this address.
+    fn unknown(&self, address: &str) -> OpenRoomError {
+        match split_address(address) {
+            (room, Some(channel)) if self.kinds.of(room).is_some() => {
+                OpenRoomError::UnknownChannel { room: room.into(), channel: channel.into() }
+            }
+            (room, _) => OpenRoomError::Unknown { room: room.into() },
+        }
+    }
+
     async fn load(&self, name: Arc<str>) -> Result<Arc<Room>, OpenRoomError> {
-        let stored = self.store.load(name.clone()).await?;
-        let Some(kind) = self.kinds.of(&name) else { return Err(OpenRoomError::Unknown { room: name }) };
+        let Some(kind) = self.kinds.of(&name) else { return Err(self.unknown(&name)) };
+        let store = match kind.durable {
+            true => self.store.clone(),
+            false => Arc::new(Volatile),
+        };
+        let stored = store.load(name.clone()).await?;
         let state = (kind.begin)();
         let limits = self.limits.clone();
         let authority = match &stored {
@@ -204,7 +231,7 @@ impl Directory {
         };
         tracing::debug!(room = %authority.room(), version = authority.head(), "room opened");
         let in_flight = self.limits.in_flight;
-        Ok(Arc::new(Room::new(authority, kind.type_name, self.store.clone(), self.this.clone(), in_flight)))
+        Ok(Arc::new(Room::new(authority, kind.type_name, store, self.this.clone(), in_flight)))
     }
 
     /// Opens a room and joins it. Cancel safe: until it returns, nothing is joined.

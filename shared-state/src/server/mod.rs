@@ -22,6 +22,7 @@
 //! the `registry` which connections.
 
 mod builder;
+mod channels;
 mod compaction;
 mod connection;
 mod directory;
@@ -32,8 +33,11 @@ mod queue;
 mod registry;
 mod room;
 mod socket;
+mod volatile;
 
+pub use crate::authority::History;
 pub use builder::ServerBuilder;
+pub use channels::ChannelKind;
 pub use directory::OpenRoomError;
 pub use handle::{Lost, Receipt, State};
 

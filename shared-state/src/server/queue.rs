@@ -114,6 +114,17 @@ impl Queue {
         })
     }
 
+    /// Queues a frame that may be left out, unless the queue is half full: the rest is for what may not be.
+    fn offer(&self, frame: &Frame) -> bool {
+        self.change(|inner| {
+            let taken = inner.frames.len() < self.limit.div_ceil(2);
+            if taken {
+                inner.frames.push_back(frame.clone());
+            }
+            taken
+        })
+    }
+
     /// Queues a frame beyond the limit: the connection's own answers, of which there is at most one for each
     /// frame it has read and which it sends before it reads another.
     pub(super) fn reply(&self, frame: Frame) {
@@ -218,6 +229,10 @@ impl authority::Outbox for Outbox {
         let taken = self.queue.push(frame);
         self.refused = !taken;
         taken
+    }
+
+    fn offer(&mut self, frame: &Frame) -> bool {
+        self.queue.offer(frame)
     }
 }
 

@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, O
 use tokio_tungstenite::tungstenite::protocol::frame::{self, CloseFrame};
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 
-use crate::authority::{Dialect, SessionId};
+use crate::authority::{Dialect, Relayed, SessionId};
 use crate::protocol::{Code, Frame, Limits, Resume, server};
 use crate::server::connection::{Gate, HookAction, Incoming, Step, too_large};
 use crate::server::directory::Directory;
@@ -210,6 +210,13 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 if let Ok(permit) = self.permit(&room).await? {
                     // A room that is no more has told everybody in it.
                     let _ = room.submit(session, &change, permit);
+                }
+                Ok(())
+            }
+            Step::Broadcast { room: Seat { room, session }, value } => {
+                if let Ok(Relayed::Refused(reject)) = room.broadcast(*session, value) {
+                    let frame = server::room_error(room.name(), reject.code, &reject.message);
+                    return self.reply(frame).await;
                 }
                 Ok(())
             }
