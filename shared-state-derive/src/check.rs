@@ -9,6 +9,7 @@ use syn::{Expr, ExprLit, Ident, Lit, Type, UnOp};
 use crate::ctxt::Ctxt;
 use crate::generics::mentions;
 use crate::model::{Model, Policy, Rule, last_segment};
+use crate::nest::{Nest, no_struct};
 use crate::parse::{Input, InputField, PolicyExpr};
 
 /// Checks each field on its own.
@@ -37,6 +38,7 @@ pub(crate) fn input(cx: &Ctxt, input: &Input) {
             );
         }
     }
+    migration(cx, input);
     if !input.fields.iter().any(InputField::is_shared) {
         cx.error(
             &input.ident,
@@ -45,6 +47,27 @@ pub(crate) fn input(cx: &Ctxt, input: &Input) {
                 input.ident
             ),
         );
+    }
+}
+
+fn migration(cx: &Ctxt, input: &Input) {
+    match (&input.attrs.version, &input.attrs.migrate) {
+        (Some(version), None) if version.value > 1 => cx.error(
+            &version.name,
+            "a `version` above 1 says that older rooms do not fit without being migrated: add `migrate = path`, a \
+             function `fn(u32, serde_json::Value) -> Result<serde_json::Value, E>`",
+        ),
+        (None, Some(migrate)) => cx.error(
+            &migrate.name,
+            "`migrate` has no effect without a `version`: add `version = 2`, and raise it with each change of the struct \
+             that older rooms do not fit",
+        ),
+        (Some(version), Some(migrate)) if version.value == 1 => cx.error(
+            &migrate.name,
+            "there is nothing to migrate from before version 1: write `version = 2`, since a struct without a version \
+             has version 1",
+        ),
+        _ => {}
     }
 }
 
@@ -87,14 +110,22 @@ fn policy(cx: &Ctxt, field: &InputField) {
         );
     }
     let nested = field.attrs.policies.iter().find(|given| matches!(given.value, PolicyExpr::Nested));
-    if let (Some(nested), Some(what)) = (nested, not_a_struct(&field.ty)) {
+    if let (Some(nested), Err(what)) = (nested, Nest::new(&field.ty)) {
         cx.error(
             &nested.name,
             format_args!(
-                "a `nested` field is a struct that derives `SharedState`, and `{}` is of type `{what}`: write the struct \
-                 itself, or remove `nested`, and the field is set as a whole",
+                "a `nested` field is a struct that derives `SharedState`, a `Box` or an `Option` of it, and `{}` is of type \
+                 `{what}`: write the struct, or remove `nested`, and the field is set as a whole",
                 field.ident
             ),
+        );
+    }
+    if let (Some(nested), Some(Rule::Dive { name })) =
+        (nested, field.attrs.rules.iter().find(|rule| matches!(rule, Rule::Dive { .. })))
+    {
+        cx.error(
+            name,
+            format_args!("the rules of a `{}` field's type are always checked: remove `dive`", nested.name),
         );
     }
     container(cx, field);
@@ -123,7 +154,7 @@ fn container(cx: &Ctxt, field: &InputField) {
         PolicyExpr::Set => (&["BTreeSet", "HashSet"], "`BTreeSet` or `HashSet`"),
         PolicyExpr::Counter | PolicyExpr::Nested | PolicyExpr::Own(_) => return,
     };
-    let Some(what) = not_a_struct(&field.ty) else { return };
+    let Some(what) = no_struct(&field.ty) else { return };
     if right.contains(&&*what) {
         return;
     }
@@ -140,17 +171,6 @@ fn container(cx: &Ctxt, field: &InputField) {
             given.name, field.ident
         ),
     );
-}
-
-/// The name of a type that is known to be no shared state.
-fn not_a_struct(ty: &Type) -> Option<String> {
-    let known = [
-        "Option", "Box", "Rc", "Arc", "Vec", "VecDeque", "HashMap", "BTreeMap", "HashSet", "BTreeSet",
-        "String", "bool", "char", "u8", "u16", "u32", "u64", "usize", "i8", "i16", "i32", "i64", "isize",
-        "f32", "f64",
-    ];
-    let last = last_segment(ty)?.to_string();
-    known.contains(&last.as_str()).then_some(last)
 }
 
 fn not_a_number(ty: &Type) -> Option<String> {
@@ -264,7 +284,12 @@ fn bounds(cx: &Ctxt, rule: &Rule) {
             }
         }
         Rule::Inner { rules, .. } => rules.iter().for_each(|rule| bounds(cx, rule)),
-        Rule::Length { .. } | Rule::Range { .. } | Rule::Custom { .. } => {}
+        Rule::Length { .. }
+        | Rule::Range { .. }
+        | Rule::Custom { .. }
+        | Rule::Email { .. }
+        | Rule::Url { .. }
+        | Rule::Dive { .. } => {}
     }
 }
 

@@ -23,7 +23,12 @@ pub(crate) struct Generics {
 }
 
 impl Generics {
-    pub(crate) fn new(mut generics: syn::Generics, fields: &[Field], krate: &TokenStream) -> Self {
+    pub(crate) fn new(
+        ident: &Ident,
+        mut generics: syn::Generics,
+        fields: &[Field],
+        krate: &TokenStream,
+    ) -> Self {
         let names: BTreeSet<_> = names(&generics).map(Ident::to_string).collect();
         let types: Vec<_> = generics.type_params().map(|param| param.ident.clone()).collect();
         let own: Vec<WherePredicate> = generics
@@ -48,15 +53,19 @@ impl Generics {
             }
         }
         let params = generics.params.iter().map(|param| quote!(#param,)).collect();
+        let holds_itself = |field: &Field| mentions(field.here.inner.clone(), &|found| found == ident);
         let of_fields: Vec<_> = fields
             .iter()
+            .filter(|field| !holds_itself(field))
             .filter(|field| mentions(field.ty.clone(), &|ident| names.contains(&ident.to_string())))
             .filter_map(|field| {
-                let Field { ty, policy_type, .. } = field;
+                let Field { ty, policy_type, here, .. } = field;
+                let inner = &here.inner;
                 match field.policy {
                     Policy::Lww => None,
                     Policy::Counter => Some(quote!(#ty: #krate::merge::Number,)),
-                    Policy::Nested => Some(quote!(#ty: #krate::SharedState,)),
+                    Policy::Nested => Some(quote!(#inner: #krate::SharedState,)),
+                    Policy::Optional => Some(quote!(#inner: #krate::SharedState + #krate::state::Value,)),
                     Policy::Own | Policy::Entries => {
                         Some(quote!(#policy_type: #krate::merge::MergePolicy<#ty>,))
                     }
@@ -67,11 +76,16 @@ impl Generics {
             true => TokenStream::new(),
             false => quote!(where #predicates),
         };
+        let all = quote!(#(#own,)* #(#of_fields)* #(#types: #krate::state::Value,)*);
         Self {
             params,
             args,
-            on_items: clause(quote!(#(#own,)* #(#of_fields)*)),
-            on_impls: clause(quote!(#(#own,)* #(#of_fields)* #(#types: #krate::state::Value,)*)),
+            // A struct in itself is a shared state where it is one.
+            on_items: match fields.iter().any(holds_itself) {
+                true => clause(all.clone()),
+                false => clause(quote!(#(#own,)* #(#of_fields)*)),
+            },
+            on_impls: clause(all),
             on_values: clause(quote!(#(#own,)* #(#types: #krate::state::Value,)*)),
         }
     }

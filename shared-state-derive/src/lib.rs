@@ -9,6 +9,7 @@ mod ctxt;
 mod expand;
 mod generics;
 mod model;
+mod nest;
 mod parse;
 
 use proc_macro::TokenStream;

@@ -3,6 +3,8 @@
 //! Built from what the user wrote; [`check`](crate::check) looks for contradictions before and for clashes
 //! after.
 
+use std::collections::BTreeSet;
+
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 use syn::ext::IdentExt as _;
@@ -10,6 +12,7 @@ use syn::spanned::Spanned as _;
 use syn::{Attribute, Expr, ExprPath, LitStr, Path, Visibility};
 
 use crate::generics::{self, Generics};
+use crate::nest::Nest;
 use crate::parse::{Input, InputField, PolicyExpr};
 
 /// A struct to derive for.
@@ -23,8 +26,12 @@ pub(crate) struct Model {
     pub(crate) krate: TokenStream,
     /// The rule over the whole state.
     pub(crate) rule: Option<TokenStream>,
+    /// The version, if it is not the first, and the function that migrates older rooms to it.
+    pub(crate) migration: Option<(u32, TokenStream)>,
     /// The shared fields, in order.
     pub(crate) fields: Vec<Field>,
+    /// The names that the fields' own accessors take.
+    pub(crate) accessors: BTreeSet<Ident>,
     pub(crate) update: Ident,
     pub(crate) patch: Ident,
     pub(crate) handle: Ident,
@@ -42,8 +49,12 @@ pub(crate) struct Field {
     pub(crate) is_string: bool,
     /// Where the compiler should point when the type lacks something.
     pub(crate) span: Span,
+    /// The field's names and types, there.
+    pub(crate) here: Here,
     pub(crate) docs: Vec<Attribute>,
     pub(crate) policy: Policy,
+    /// How the nested struct lies in the field.
+    pub(crate) nest: Option<Nest>,
     /// The policy's type, where the crate's modules have their short names.
     pub(crate) policy_type: TokenStream,
     /// The types that know the keys of lists in the field.
@@ -73,12 +84,30 @@ pub(crate) struct Field {
     pub(crate) checker: Ident,
 }
 
+/// What stands for a field in expressions, every token of it at the field's type: an error there is an error about the
+/// type.
+pub(crate) struct Here {
+    pub(crate) ident: Ident,
+    pub(crate) ty: TokenStream,
+    pub(crate) policy_type: TokenStream,
+    pub(crate) key: Ident,
+    pub(crate) variant: Ident,
+    /// The nested struct; nothing if there is none.
+    pub(crate) inner: TokenStream,
+    /// The struct, and its update.
+    pub(crate) this: TokenStream,
+    pub(crate) update: Ident,
+}
+
 /// How concurrent updates of a field combine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Policy {
     Lww,
     Counter,
+    /// A struct that is always there.
     Nested,
+    /// A struct that may be absent.
+    Optional,
     /// A list, a map or a set.
     Entries,
     /// A type of the user's.
@@ -119,6 +148,9 @@ pub(crate) enum Rule {
     Pattern { name: Ident, pattern: LitStr },
     Custom { name: Ident, path: Path },
     Inner { name: Ident, rules: Vec<Rule> },
+    Email { name: Ident },
+    Url { name: Ident },
+    Dive { name: Ident },
 }
 
 impl Model {
@@ -127,15 +159,27 @@ impl Model {
         let name = ident.unraw();
         let krate = attrs.krate.map_or_else(|| quote!(::shared_state), Path::into_token_stream);
         let this = this(&ident, &generics);
+        let update = format_ident!("{}Update", name, span = ident.span());
         let shared = fields.into_iter().filter(InputField::is_shared);
         let fields: Vec<_> = shared
             .enumerate()
             .map(|(index, field)| {
-                Field::new(index, field, &name, &generics, &this, &krate, serde.rename_all.as_deref())
+                Field::new(
+                    index,
+                    field,
+                    &name,
+                    &generics,
+                    &this,
+                    &update,
+                    &krate,
+                    serde.rename_all.as_deref(),
+                )
             })
             .collect();
+        let accessors = fields.iter().flat_map(|field| [&field.ident, &field.setter, &field.adder]);
         Self {
-            update: format_ident!("{}Update", name, span = ident.span()),
+            accessors: accessors.cloned().collect(),
+            update,
             patch: format_ident!("{}Patch", name, span = ident.span()),
             // `SharedState` is the name of the trait and the derive, which stand beside the struct.
             handle: match name == "State" {
@@ -143,8 +187,11 @@ impl Model {
                 false => format_ident!("Shared{}", name, span = ident.span()),
             },
             rule: attrs.rule.map(|rule| without_self(rule.into_token_stream(), &this)),
+            migration: attrs.version.zip(attrs.migrate).map(|(version, migrate)| {
+                (version.value, without_self(migrate.value.into_token_stream(), &this))
+            }),
             live: free_name(&["L", "Live", "Backend", "__L"], &fields, &this),
-            generics: Generics::new(generics, &fields, &krate),
+            generics: Generics::new(&ident, generics, &fields, &krate),
             this,
             krate,
             vis,
@@ -161,9 +208,14 @@ impl InputField {
 }
 
 impl Field {
+    /// Whether the field is set as a whole: its operation is its new value.
+    pub(crate) const fn is_plain(&self) -> bool {
+        matches!(self.policy, Policy::Lww)
+    }
+
     /// Whether the policy is asked what an operation means for the parts of the value.
     pub(crate) const fn has_parts(&self) -> bool {
-        matches!(self.policy, Policy::Nested | Policy::Own | Policy::Entries)
+        matches!(self.policy, Policy::Nested | Policy::Optional | Policy::Own | Policy::Entries)
     }
 
     fn new(
@@ -172,6 +224,7 @@ impl Field {
         name: &Ident,
         generics: &syn::Generics,
         owner: &TokenStream,
+        update: &Ident,
         krate: &TokenStream,
         rename_all: Option<&str>,
     ) -> Self {
@@ -189,12 +242,13 @@ impl Field {
             (None, Some(every)) => Timing::Throttle { every: every.value },
             (None, None) => Timing::Immediate,
         };
-        let at = ident.span();
-        let named =
-            |text: String| if text == "Self" { Ident::new("Self_", at) } else { Ident::new(&text, at) };
+        let name_at = ident.span();
+        let named = |text: String| {
+            if text == "Self" { Ident::new("Self_", name_at) } else { Ident::new(&text, name_at) }
+        };
         let variant = pascal(&plain);
         let codec = serde.with.is_some().then(|| Codec {
-            ident: format_ident!("{}Codec", variant, span = at),
+            ident: format_ident!("{}Codec", variant, span = name_at),
             serialize: serde.serialize,
             deserialize: serde.deserialize,
         });
@@ -207,18 +261,55 @@ impl Field {
         };
         let plain_type = without_self(ty.to_token_stream(), owner);
         let given = attrs.policies.into_iter().next().map(|given| given.value);
-        let (policy, policy_type) = match (&given, &codec) {
-            (None, Some(Codec { ident, .. })) => (Policy::Lww, quote!(__merge::Coded<#ident<#owner>>)),
-            (None, None) => (Policy::Lww, quote!(__merge::Lww)),
-            (Some(expr), _) => (kind(expr), types.of(expr, &plain_type)),
+        let nest = match &given {
+            Some(PolicyExpr::Nested) => {
+                Nest::new(&ty).ok().map(|nest| nest.map(|ty| without_self(ty, owner)))
+            }
+            _ => None,
+        };
+        let (policy, policy_type) = match (&given, &codec, &nest) {
+            (None, Some(Codec { ident, .. }), _) => (Policy::Lww, quote!(__merge::Coded<#ident<#owner>>)),
+            (None, None, _) => (Policy::Lww, quote!(__Lww)),
+            (Some(expr), _, None) => (kind(expr), types.of(expr, &plain_type)),
+            (Some(_), _, Some(nest)) => (
+                if nest.is_optional() { Policy::Optional } else { Policy::Nested },
+                nest.policy(&quote!(#krate::merge)),
+            ),
+        };
+        let variant = named(match variant.starts_with(|c: char| c.is_ascii_digit()) || variant.is_empty() {
+            true => format!("Field{variant}"),
+            false => variant,
+        });
+        let key = named(screaming(&plain));
+        let is_string = last_segment(&ty).is_some_and(|last| last == "String");
+        let span = Span::call_site().located_at(ty.span());
+        let moved = |ident: &Ident| {
+            let mut ident = ident.clone();
+            ident.set_span(span);
+            ident
         };
         Self {
             index,
-            is_string: last_segment(&ty).is_some_and(|last| last == "String"),
-            span: Span::call_site().located_at(ty.span()),
+            is_string,
+            here: Here {
+                ident: moved(&ident),
+                ty: at(span, &plain_type),
+                // A policy of the user's is an error of its own where it is written, if there is none of the name.
+                policy_type: match policy {
+                    Policy::Own => policy_type.clone(),
+                    _ => at(span, &policy_type),
+                },
+                key: moved(&key),
+                variant: moved(&variant),
+                inner: nest.as_ref().map(|nest| at(span, &nest.inner)).unwrap_or_default(),
+                this: at(span, owner),
+                update: moved(update),
+            },
+            span,
             ty: plain_type,
             docs,
             policy,
+            nest,
             policy_type,
             list_keys: types.list_keys,
             codec,
@@ -229,14 +320,11 @@ impl Field {
             wire,
             wire_at,
             aliases: serde.aliases,
-            variant: named(match variant.starts_with(|c: char| c.is_ascii_digit()) || variant.is_empty() {
-                true => format!("Field{variant}"),
-                false => variant,
-            }),
-            key: named(screaming(&plain)),
-            setter: format_ident!("set_{}", plain, span = at),
-            adder: format_ident!("add_{}", plain, span = at),
-            checker: format_ident!("__check_{}", plain, span = at),
+            variant,
+            key,
+            setter: format_ident!("set_{}", plain, span = name_at),
+            adder: format_ident!("add_{}", plain, span = name_at),
+            checker: format_ident!("__check_{}", plain, span = name_at),
             ident,
         }
     }

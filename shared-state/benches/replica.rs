@@ -34,7 +34,7 @@ fn replica(entries: usize) -> Replica<Document> {
     let initial = Document { entries, ..Document::default() };
     let mut replica = Replica::new(Arc::from("room"), initial, ReplicaConfig::default());
     replica.connected(128);
-    receive(&mut replica, &server::sync("room", 1, 0, "{}", &Outcomes::default()));
+    receive(&mut replica, &server::sync("room", 1, 0, "{}", None, &Outcomes::default()));
     while replica.poll_frame().is_some() {}
     replica
 }

@@ -93,6 +93,7 @@
 //! | `server` | yes | the server over tokio and axum, and the store in memory |
 //! | `redb` | yes | the durable store of a single node |
 //! | `rustls` | | `wss://` for the client |
+//! | `email`, `url` | | the rules `validate(email)` and `validate(url)` |
 //! | `testing` | | the simulation |
 //!
 //! Without any feature there are the state, the policies, the protocol and the two state machines, and no tokio.

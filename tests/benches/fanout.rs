@@ -202,7 +202,8 @@ impl Contestant {
         let mut stream = socket.into_inner();
         if self.ours {
             let hello = shared_state::protocol::client::hello(&format!("benchmark-client-{client:06}"));
-            let join = shared_state::protocol::client::join("doc", None);
+            let join =
+                shared_state::protocol::client::join("doc", &shared_state::protocol::JoinRequest::default());
             send(&mut stream, hello.as_str()).await?;
             send(&mut stream, join.as_str()).await?;
             let mut frames = Frames::default();

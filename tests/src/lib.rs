@@ -1,6 +1,7 @@
 //! Shared by the whole-system tests: states, a server in this process or in one of its own, a proxy that breaks
 //! connections, and a bare client of the original hook's dialect.
 
+pub mod evolve;
 mod hook;
 mod load;
 mod process;

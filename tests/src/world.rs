@@ -273,7 +273,7 @@ impl<S: SharedState> World<S> {
         let envelope = Envelope::read(frame.as_str()).map_err(|error| error.to_string());
         let envelope = envelope.unwrap_or_else(|error| panic!("{error}"));
         match ClientMessage::read(&envelope) {
-            Ok(ClientMessage::Join(resume)) => {
+            Ok(ClientMessage::Join(request)) => {
                 let (name, down, old) = {
                     let mut inner = user.0.borrow_mut();
                     (inner.name.clone(), inner.down.clone(), inner.session.take())
@@ -281,8 +281,8 @@ impl<S: SharedState> World<S> {
                 if let Some(old) = old {
                     self.authority.leave(old);
                 }
-                let session = self.authority.join(name, Dialect::V1, resume, Tube(down));
-                user.0.borrow_mut().session = Some(session);
+                let session = self.authority.join(name, Dialect::V1, &request, Tube(down));
+                user.0.borrow_mut().session = Some(session.expect("nothing is declared"));
             }
             Ok(ClientMessage::Change(change)) => {
                 let session = user.0.borrow().session;

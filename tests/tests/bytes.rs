@@ -73,3 +73,36 @@ fn one_small_change_costs_the_same_whatever_the_size_of_the_list() {
         }
     }
 }
+
+/// A list that has seen much and holds little: what is kept of the rest is bounded.
+#[test]
+fn a_room_after_many_operations_is_stored_in_what_it_holds_and_a_bounded_rest() {
+    let mut world = World::new(Board::default());
+    let (mut first, mut next, mut log) = (1, 1_u32, 0);
+    for step in 0..100_000_u32 {
+        let update = match step % 5 {
+            _ if next - first < 100 => {
+                let item = format!(r#"{{"id":{next},"title":"item {next}","done":false}}"#);
+                next += 1;
+                format!(r#"{{"key":"todos","op":"insert","value":{{"item":{item}}}}}"#)
+            }
+            0 => format!(r#"{{"key":"todos/{}","op":"move","value":{{}}}}"#, first + 50),
+            1 => format!(r#"{{"key":"todos/{}/done","value":true}}"#, first + 51),
+            _ => {
+                first += 1;
+                format!(r#"{{"key":"todos/{}","op":"delete","value":null}}"#, first - 1)
+            }
+        };
+        log += update.len();
+        world.write(&format!("[{update}]"));
+    }
+    let kept = world.state().todos.len();
+    let begun = std::time::Instant::now();
+    let bytes = world.restart();
+    println!(
+        "100,000 operations, {log} bytes of updates; {kept} items left: a snapshot of {bytes} bytes, opened in {:?}",
+        begun.elapsed()
+    );
+    assert!((90..=100).contains(&kept), "{kept} items");
+    assert!(bytes < 100 * kept + 4_096 * 60, "{bytes} bytes for {kept} items");
+}

@@ -158,13 +158,13 @@ fn what_is_not_an_update_is_refused_with_its_place() {
             r#"{"key":"title/x","value":1}"#,
             UnknownField,
             "title/x",
-            "a `set` field has no part `x` to address",
+            "a `lww` field has no part `x` to address",
         ),
         (
             r#"{"key":"title","op":"add","value":1}"#,
             UnknownOp,
             "title",
-            "a `set` field has no operation `add`",
+            "a `lww` field has no operation `add`",
         ),
         (
             r#"{"key":"layout/redraws","op":"mul","value":1}"#,

@@ -2,7 +2,9 @@
 
 #![allow(missing_docs)]
 
+use shared_state::authority::{KEPT_BYTES, KEPT_FIELDS};
 use shared_state::protocol::{ClientMessage, Code, Envelope, Limits, ServerMessage, hook::HookMessage};
+use shared_state::state::Schema;
 
 const PROTOCOL: &str = include_str!("../../PROTOCOL.md");
 
@@ -52,6 +54,8 @@ fn the_default_limits_are_the_documented_ones() {
         (limits.updates == 512, "more than 512"),
         (limits.rooms_per_connection == 64, "in 64 rooms"),
         (limits.state == 4 << 20, "beyond 4 MiB"),
+        (KEPT_FIELDS == 256, "at most 256 such fields"),
+        (KEPT_BYTES == 1 << 20, "1 MiB of them"),
         (limits.queue == 256, "at most 256 frames"),
         (limits.clients_per_room == 10_000, "10,000 clients"),
         (limits.window == 128, "\"window\": 128"),
@@ -59,4 +63,16 @@ fn the_default_limits_are_the_documented_ones() {
     ] {
         assert!(what && PROTOCOL.contains(said), "PROTOCOL.md and the default limit differ: {said}");
     }
+}
+
+#[test]
+fn the_schema_in_the_example_hashes_as_it_is_said() {
+    let line = PROTOCOL.lines().find(|line| line.starts_with("{\"version\"")).unwrap_or_default();
+    let schema: Schema = serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+    let compact = line.replace(": ", ":").replace(", ", ",");
+    assert_eq!(serde_json::to_string(&schema).ok(), Some(compact.clone()));
+    let hash = compact.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    assert_eq!(schema.hash(), hash);
 }

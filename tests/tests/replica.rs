@@ -51,7 +51,7 @@ impl Harness {
         let join = self.frames();
         assert_eq!(join.len(), 1, "{join:?}");
         let epoch = 7;
-        self.receive(&server::sync("room", epoch, 0, "{}", &protocol::Outcomes::default()));
+        self.receive(&server::sync("room", epoch, 0, "{}", None, &protocol::Outcomes::default()));
     }
 
     fn receive(&mut self, frame: &protocol::Frame) {
@@ -304,7 +304,7 @@ fn g3_what_was_sent_keeps_its_number_over_a_reconnect_and_says_so() {
     it.replica.connected(64);
     assert!(it.frames()[0].contains(r#""acked":0"#));
     let nothing = protocol::Outcomes::default();
-    it.receive(&server::delta("room", 0, 0, "[]", &nothing));
+    it.receive(&server::delta("room", 0, 0, "[]", None, &nothing));
     let again = it.frames();
     assert_eq!(again[0], first.replace(r#""base":0,"#, r#""base":0,"again":true,"#));
     assert!(again[1].contains(r#""seq":2"#) && !again[1].contains("again"));

@@ -7,17 +7,25 @@ use crate::model::{Field, Policy, Rule, Timing};
 
 /// The field's documentation, then `line`, then what is known of the field.
 pub(super) fn of(field: &Field, line: &str) -> TokenStream {
+    around(field, &format!("{line}\n\n{}", known(field)))
+}
+
+/// The same, of a method that writes.
+pub(super) fn of_write(field: &Field, line: &str) -> TokenStream {
+    let errors = "# Errors\nA rule does not hold, or the write cannot be taken; nothing was changed.";
+    around(field, &format!("{line}\n\n{}\n\n{errors}", known(field)))
+}
+
+fn around(field: &Field, text: &str) -> TokenStream {
     let docs: Vec<_> = field.docs.iter().filter(|attr| attr.path().is_ident("doc")).collect();
     let others = field.docs.iter().filter(|attr| !attr.path().is_ident("doc"));
-    let line = match docs.is_empty() {
-        true => line.to_owned(),
-        false => format!("\n{line}"),
+    let text = match docs.is_empty() {
+        true => text.to_owned(),
+        false => format!("\n{text}"),
     };
-    let known = format!("\n{}", known(field));
     quote! {
         #(#docs)*
-        #[doc = #line]
-        #[doc = #known]
+        #[doc = #text]
         #(#others)*
     }
 }
@@ -28,6 +36,9 @@ fn known(field: &Field) -> String {
         Policy::Lww => "Set as a whole; the last writer wins.",
         Policy::Counter => "A counter: additions by several people all count.",
         Policy::Own => "Changed by the operations of its own merge policy.",
+        Policy::Optional => {
+            "A nested state that may be absent: while it is there, each of its fields is written on its own."
+        }
         Policy::Entries => "Its entries are written each on its own.",
         Policy::Nested => "A nested state: each of its fields is written on its own.",
     });
@@ -59,6 +70,9 @@ fn sentence(rule: &Rule) -> String {
             format!("text matches `` {pattern} ``")
         }
         Rule::Custom { path, .. } => format!("value is checked by `{}`", spelled(path)),
+        Rule::Email { .. } => String::from("text is an email address"),
+        Rule::Url { .. } => String::from("text is a URL"),
+        Rule::Dive { .. } => String::from("items keep the rules of their own type"),
         Rule::Inner { rules, .. } => {
             let rules: Vec<_> = rules.iter().map(sentence).collect();
             format!("items: each one's {}", rules.join("; "))

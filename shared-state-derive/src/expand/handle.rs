@@ -1,11 +1,12 @@
 //! The handle: the struct's own accessors over any backend.
 
 use proc_macro2::{Ident, TokenStream};
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 
 use super::docs;
-use crate::model::{Field, Model, Policy, at};
+use crate::model::{Field, Here, Model, Policy, at};
+use crate::nest::Nest;
 
 pub(super) fn item(model: &Model) -> TokenStream {
     let Model { ident: state, this, generics, vis, handle, live, .. } = model;
@@ -115,23 +116,19 @@ fn block(model: &Model, bound: &TokenStream, methods: impl Iterator<Item = Token
 }
 
 fn reader(model: &Model, field: &Field) -> TokenStream {
-    let Model { this, vis, live, .. } = model;
-    let Field { ident, ty, key, .. } = field;
+    let Model { vis, live, .. } = model;
+    let Field { ident, ty, .. } = field;
+    let Here { this, key, ident: here, inner: nested, update, variant, .. } = &field.here;
     match field.policy {
-        Policy::Lww | Policy::Counter | Policy::Own => {
+        Policy::Lww | Policy::Counter | Policy::Optional | Policy::Own => {
             let docs =
-                docs::of(field, "A copy of the value as it is now; `read` looks at it without copying.");
-            let body = quote! {{
-                __state::Live::<#this>::read(&self.0, |__state| ::core::clone::Clone::clone(&__state.#ident))
-            }};
-            let body = at(field.span, &body);
+                docs::of(field, "A copy of the value as it is now; `with_..` looks at it without copying.");
+            let (look_at, copy) = (field.policy("__with"), copy(field));
+            let body = quote_spanned!(field.span=> { #look_at(&self.0, #this::#key, #copy) });
             let with = accessor(model, field, "with").map(|with| {
                 let docs =
                     docs::of(field, "Looks at the value without copying it. `look` must not use the handle.");
-                let body = at(
-                    field.span,
-                    &quote!({ __state::Live::<#this>::read(&self.0, |__state| look(&__state.#ident)) }),
-                );
+                let body = quote_spanned!(field.span=> { #look_at(&self.0, #this::#key, look) });
                 quote! {
                     #docs
                     #vis fn #with<__R>(&self, look: impl ::core::ops::FnOnce(&#ty) -> __R) -> __R #body
@@ -146,12 +143,12 @@ fn reader(model: &Model, field: &Field) -> TokenStream {
         }
         Policy::Entries => {
             let docs = docs::of(field, "The handle of the entries: reads them, and writes them one by one.");
-            let policy = at(field.span, &field.policy_type);
-            let part = at(field.span, &quote!(__state::Part<#live, #this, #ty, #policy>));
-            let body = at(
-                field.span,
-                &quote!({ __state::Part::new(::core::clone::Clone::clone(&self.0), #this::#key) }),
-            );
+            let live = at(field.span, &quote!(#live));
+            let Here { ty, policy_type, .. } = &field.here;
+            let part = quote_spanned!(field.span=> __state::Part<#live, #this, #ty, #policy_type>);
+            let body = quote_spanned! {field.span=> {
+                __state::Part::new(::core::clone::Clone::clone(&self.0), #this::#key)
+            }};
             quote! {
                 #docs
                 #[must_use]
@@ -160,12 +157,22 @@ fn reader(model: &Model, field: &Field) -> TokenStream {
         }
         Policy::Nested => {
             let docs = docs::of(field, "The handle of the nested state.");
-            let inner = quote!(<#ty as __state::SharedState>::Handle<__state::Within<#live, #this, #ty>>);
-            let inner = at(field.span, &inner);
-            let body = quote! {{
-                ::core::convert::From::from(__state::Within::new(::core::clone::Clone::clone(&self.0), #this::#key))
+            let live = at(field.span, &quote!(#live));
+            let inner = quote_spanned! {field.span=>
+                <#nested as __state::SharedState>::Handle<__state::Within<#live, #this, #nested>>
+            };
+            let key = match field.nest.as_ref().is_none_or(Nest::is_bare) {
+                true => quote_spanned!(field.span=> #this::#key),
+                false => {
+                    let index = field.index;
+                    quote_spanned! {field.span=>
+                        __state::Field::<#this, #nested, __merge::Nested>::new(#index, |__state| &__state.#here, #update::#variant)
+                    }
+                }
+            };
+            let body = quote_spanned! {field.span=> {
+                ::core::convert::From::from(__state::Within::new(::core::clone::Clone::clone(&self.0), #key))
             }};
-            let body = at(field.span, &body);
             quote! {
                 #docs
                 #[must_use]
@@ -176,61 +183,73 @@ fn reader(model: &Model, field: &Field) -> TokenStream {
 }
 
 fn writers(model: &Model, field: &Field) -> TokenStream {
-    let Model { this, vis, update, live, .. } = model;
-    let Field { ty, setter, adder, variant, .. } = field;
+    let Model { vis, live, .. } = model;
+    let Field { ty, setter, adder, .. } = field;
+    let Here { this, update, key, variant, .. } = &field.here;
     let result = quote!(::core::result::Result<#live::Receipt, #live::Error>);
     let set = {
-        let docs = docs::of(field, "Sets the value. It shows at once.");
+        let docs = docs::of_write(field, "Sets the value. It shows at once.");
         let (parameter, value) = match field.is_string {
-            true => (quote!(impl ::core::convert::Into<#ty>), quote!(::core::convert::Into::into(value))),
-            false => (ty.clone(), quote!(value)),
+            true => (
+                quote!(impl ::core::convert::Into<#ty>),
+                quote_spanned!(field.span=> ::core::convert::Into::into(value)),
+            ),
+            false => (ty.clone(), quote_spanned!(field.span=> value)),
         };
         let value = field.set(&value);
-        let body =
-            at(field.span, &quote!({ __state::Live::<#this>::write(&self.0, #update::#variant(#value)) }));
+        let body = quote_spanned! {field.span=> {
+            __state::Live::<#this>::write(&self.0, #update::#variant(#value))
+        }};
         quote! {
             #docs
-            ///
-            /// # Errors
-            /// A rule does not hold, or the write cannot be taken; nothing was changed.
             #vis fn #setter(&self, value: #parameter) -> #result #body
         }
     };
     let add = (field.policy == Policy::Counter).then(|| {
-        let docs = docs::of(field, "Adds to the value, whatever others add meanwhile. It shows at once.");
+        let docs =
+            docs::of_write(field, "Adds to the value, whatever others add meanwhile. It shows at once.");
         quote! {
             #docs
-            ///
-            /// # Errors
-            /// A rule does not hold, or the write cannot be taken; nothing was changed.
             #vis fn #adder(&self, by: #ty) -> #result {
                 __state::Live::<#this>::write(&self.0, #update::#variant(__merge::CounterOp::Add(by)))
             }
         }
     });
     let change = accessor(model, field, "update").filter(|_| field.policy == Policy::Lww).map(|change| {
-        let Field { ident, .. } = field;
-        let docs = docs::of(field, "Changes a copy of the value and sets it. It shows at once.");
-        let body = at(field.span, &quote!({
-            let mut __value =
-                __state::Live::<#this>::read(&self.0, |__state| ::core::clone::Clone::clone(&__state.#ident));
-            change(&mut __value);
-            __state::Live::<#this>::write(&self.0, #update::#variant(__value))
-        }));
+        let docs = docs::of_write(field, "Changes a copy of the value and sets it. It shows at once.");
+        let (edit, copy) = (field.policy("__change"), copy(field));
+        let body = quote_spanned!(field.span=> { #edit(&self.0, #this::#key, #copy, change) });
         quote! {
             #docs
-            ///
-            /// # Errors
-            /// A rule does not hold, or the write cannot be taken; nothing was changed.
             #vis fn #change(&self, change: impl ::core::ops::FnOnce(&mut #ty)) -> #result #body
         }
     });
-    quote!(#add #set #change)
+    let edit = accessor(model, field, "edit").filter(|_| field.policy == Policy::Optional).map(|edit| {
+        let inner = field.nested("Update");
+        let docs =
+            docs::of_write(field, "Changes one field inside, if there is anything inside. It shows at once.");
+        let body = quote_spanned! {field.span=> {
+            let __inner = __merge::NestedOp::In(::std::boxed::Box::new(update));
+            __state::Live::<#this>::write(&self.0, #update::#variant(__merge::OptionalOp::In(__inner)))
+        }};
+        quote! {
+            #docs
+            #vis fn #edit(&self, update: #inner) -> #result #body
+        }
+    });
+    quote!(#add #set #change #edit)
+}
+
+/// The function that copies the field's value.
+fn copy(field: &Field) -> TokenStream {
+    match field.is_plain() {
+        true => field.policy("__copy"),
+        false => quote_spanned!(field.span=> ::core::clone::Clone::clone),
+    }
 }
 
 /// `with_title`, unless a field's own accessor has that name.
 fn accessor(model: &Model, field: &Field, verb: &str) -> Option<Ident> {
     let name = format_ident!("{verb}_{}", field.ident.unraw(), span = field.ident.span());
-    let taken = |field: &Field| field.ident == name || field.setter == name || field.adder == name;
-    (!model.fields.iter().any(taken)).then_some(name)
+    (!model.accessors.contains(&name)).then_some(name)
 }

@@ -19,7 +19,8 @@ mod update;
 use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
 
-use crate::model::{Field, Model, Policy, at};
+use crate::model::{Field, Here, Model, Policy, at};
+use crate::nest::Nest;
 
 pub(crate) fn expand(model: &Model) -> TokenStream {
     let krate = &model.krate;
@@ -32,9 +33,9 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
         list_keys::implementations(model),
         rules::checkers(model),
         state::implementation(model),
-        update::serde(model),
+        update::implementations(model),
         patch::building(model),
-        patch::serde(model),
+        patch::implementations(model),
         keys::implementation(model),
         handle::implementations(model),
     ];
@@ -46,51 +47,52 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
         const _: () = {
             #[allow(unused_imports)]
             use #krate::{__private as __p, merge as __merge, state as __state};
+            #[allow(unused_imports)]
+            use #krate::merge::{Lww as __Lww, MergePolicy as __Policy};
             #(#impls)*
         };
     }
 }
 
 impl Field {
-    /// An item of the policy's `MergePolicy` for the field's type. Every token is at the type, so that what the
-    /// type lacks is reported there, and once.
+    /// An item of the policy's `MergePolicy` for the field's type. Whatever generated code asks of a type it asks in this
+    /// way: the compiler reports what the type lacks once.
     fn policy(&self, item: &str) -> TokenStream {
-        let ty = &self.ty;
-        let policy = at(self.span, &self.policy_type);
+        let Here { ty, policy_type, .. } = &self.here;
         let item = Ident::new(item, self.span);
-        quote_spanned!(self.span=> <#policy as __merge::MergePolicy<#ty>>::#item)
+        quote_spanned!(self.span=> <#policy_type as __Policy<#ty>>::#item)
     }
 
     /// An item of the nested type's `SharedState`, at the type.
     fn nested(&self, item: &str) -> TokenStream {
-        let ty = &self.ty;
+        let inner = &self.here.inner;
         let item = Ident::new(item, self.span);
-        quote_spanned!(self.span=> <#ty as __state::SharedState>::#item)
+        quote_spanned!(self.span=> <#inner as __state::SharedState>::#item)
     }
 
     /// The operation that sets the whole field.
     fn set(&self, value: &TokenStream) -> TokenStream {
         match self.policy {
             Policy::Lww => value.clone(),
-            Policy::Counter => quote!(__merge::CounterOp::Set(#value)),
-            Policy::Nested => quote!(__merge::NestedOp::Set(#value)),
-            Policy::Own | Policy::Entries => {
+            Policy::Counter => quote_spanned!(self.span=> __merge::CounterOp::Set(#value)),
+            Policy::Nested if self.nest.as_ref().is_none_or(Nest::is_bare) => {
+                quote_spanned!(self.span=> __merge::NestedOp::Set(#value))
+            }
+            Policy::Nested | Policy::Optional | Policy::Own | Policy::Entries => {
                 let set = self.policy("set");
-                quote!(#set(#value))
+                quote_spanned!(self.span=> #set(#value))
             }
         }
     }
 
     /// The type of the field's operations, from outside.
     fn op(&self, krate: &TokenStream) -> TokenStream {
-        let Self { ty, policy_type, .. } = self;
+        let Here { ty, policy_type, .. } = &self.here;
         match self.policy {
-            Policy::Lww => ty.clone(),
+            Policy::Lww => self.ty.clone(),
             Policy::Counter => quote_spanned!(self.span=> #krate::merge::CounterOp<#ty>),
-            Policy::Nested => quote_spanned!(self.span=> #krate::merge::NestedOp<#ty>),
-            Policy::Own | Policy::Entries => {
-                quote_spanned!(self.span=> <#policy_type as #krate::merge::MergePolicy<#ty>>::Op)
-            }
+            _ if let Some(nest) = &self.nest => at(self.span, &nest.op(&quote!(#krate::merge))),
+            _ => quote_spanned!(self.span=> <#policy_type as #krate::merge::MergePolicy<#ty>>::Op),
         }
     }
 }

@@ -4,7 +4,8 @@
 //! a fraction of what serde's derive does, and keeps `null` apart from absent without a wrapper for each field.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
+use syn::ext::IdentExt as _;
 
 use super::docs;
 use crate::model::{Field, Model, Policy, at};
@@ -15,11 +16,14 @@ pub(super) fn item(model: &Model) -> TokenStream {
     let fields = model.fields.iter().map(|field| {
         let Field { ident, ty, .. } = field;
         let value = match field.policy {
-            Policy::Lww | Policy::Counter | Policy::Own | Policy::Entries => ty.clone(),
-            Policy::Nested => quote!(<#ty as #krate::SharedState>::Patch),
+            Policy::Nested => {
+                let inner = &field.here.inner;
+                quote!(<#inner as #krate::SharedState>::Patch)
+            }
+            _ => ty.clone(),
         };
         let docs = docs::of(field, "The new value; `None` leaves the field alone.");
-        let option = at(field.span, &quote!(::core::option::Option<#value>));
+        let option = quote_spanned!(field.span=> ::core::option::Option<#value>);
         quote!(#docs #vis #ident: #option,)
     });
     let head = format!("A partial [`{state}`]: what to change, merged as one change.");
@@ -27,7 +31,6 @@ pub(super) fn item(model: &Model) -> TokenStream {
         #[doc = #head]
         ///
         /// As JSON it is an object with the fields to change; `null` is a value, an absent field is left alone.
-        #[derive(::core::clone::Clone, ::core::fmt::Debug)]
         #[allow(
             dead_code,
             deprecated,
@@ -64,20 +67,22 @@ pub(super) fn building(model: &Model) -> TokenStream {
         let Field { ident, ty, .. } = field;
         let docs = docs::of(field, "The same patch, with this new value.");
         let (parameter, value) = match field.policy {
-            Policy::Nested => (quote!(<#ty as __state::SharedState>::Patch), quote!(value)),
+            Policy::Nested => (field.nested("Patch"), quote!(value)),
             _ if field.is_string => {
                 (quote!(impl ::core::convert::Into<#ty>), quote!(::core::convert::Into::into(value)))
             }
-            Policy::Lww | Policy::Counter | Policy::Own | Policy::Entries => (ty.clone(), quote!(value)),
+            _ => (ty.clone(), quote!(value)),
         };
         let parameter = at(field.span, &parameter);
-        let body = at(field.span, &quote!({ self.#ident = ::core::option::Option::Some(#value); self }));
-        quote!(#docs #[must_use] #vis fn #ident(mut self, value: #parameter) -> Self #body)
+        let slot = &field.here.ident;
+        let body = quote_spanned!(field.span=> { __p::put(&mut self.#slot, #value); self });
+        quote!(#docs #[inline] #[must_use] #vis fn #ident(mut self, value: #parameter) -> Self #body)
     });
     quote! {
         #[automatically_derived]
         #[allow(deprecated)]
         impl #params ::core::default::Default for #patch #args #clause {
+            #[inline]
             fn default() -> Self {
                 Self { #(#absent)* }
             }
@@ -97,55 +102,98 @@ pub(super) fn building(model: &Model) -> TokenStream {
     }
 }
 
-pub(super) fn serde(model: &Model) -> TokenStream {
+/// `Clone`, `Debug` and serde's two.
+pub(super) fn implementations(model: &Model) -> TokenStream {
     let Model { this, generics, patch, .. } = model;
+    let name = patch.to_string();
+    let copied = model.fields.iter().map(|field| {
+        let ident = &field.here.ident;
+        let copy = match field.is_plain() {
+            true => field.policy("__patch_copy"),
+            false => quote_spanned!(field.span=> ::core::clone::Clone::clone),
+        };
+        quote_spanned!(field.span=> #ident: #copy(&self.#ident),)
+    });
+    let shown = model.fields.iter().map(|field| {
+        let (ident, name) = (&field.here.ident, field.ident.unraw().to_string());
+        let show = match field.is_plain() {
+            true => field.policy("__patch_show"),
+            false => quote_spanned!(field.span=> __p::patch_show),
+        };
+        quote_spanned!(field.span=> #show(&self.#ident, #name, &mut __out);)
+    });
     let none = TokenStream::new;
     let (params, args, clause) =
         (generics.declared(none(), none()), generics.passed(none()), &generics.on_impls);
     let with_de = generics.declared(quote!('de,), none());
-    let entries = model.fields.iter().map(|field| {
-        let Field { ident, wire, policy_type, .. } = field;
-        let entry = match field.codec {
-            Some(_) => quote!(__p::patch_entry_with::<#policy_type, _, _>),
-            None => quote!(__p::patch_entry),
+    let written = model.fields.iter().map(|field| {
+        let (index, ident) = (field.index, &field.here.ident);
+        let write = match field.is_plain() {
+            true => field.policy("__patch_write"),
+            false => quote_spanned!(field.span=> __p::patch_write),
         };
-        at(field.span, &quote!(#entry(&mut __map, #wire, &self.#ident)?;))
+        quote_spanned!(field.span=> #index => #write(&self.#ident, __name, __map),)
     });
-    let arms = model.fields.iter().map(|field| {
-        let Field { index, ident, policy_type, .. } = field;
-        let value = match field.codec {
-            Some(_) => quote!(__p::patch_value_with::<#policy_type, _, _>),
-            None => quote!(__p::patch_value),
+    let read = model.fields.iter().map(|field| {
+        let (index, ident) = (field.index, &field.here.ident);
+        let read = match field.is_plain() {
+            true => field.policy("__patch_read"),
+            false => quote_spanned!(field.span=> __p::patch_read),
         };
-        at(field.span, &quote!(#index => self.#ident = #value(__map)?,))
+        quote_spanned!(field.span=> #index => #read(&mut self.#ident, __map),)
     });
     quote! {
         #[automatically_derived]
         #[allow(deprecated)]
+        impl #params ::core::clone::Clone for #patch #args #clause {
+            #[inline]
+            fn clone(&self) -> Self {
+                Self { #(#copied)* }
+            }
+        }
+        #[automatically_derived]
+        #[allow(deprecated)]
+        impl #params ::core::fmt::Debug for #patch #args #clause {
+            #[inline]
+            fn fmt(&self, __f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                let mut __out = __f.debug_struct(#name);
+                #(#shown)*
+                __out.finish_non_exhaustive()
+            }
+        }
+        #[automatically_derived]
         impl #params __p::serde::Serialize for #patch #args #clause {
             fn serialize<__S: __p::serde::Serializer>(
                 &self,
                 __serializer: __S,
             ) -> ::core::result::Result<__S::Ok, __S::Error> {
-                let mut __map = __p::serde::Serializer::serialize_map(__serializer, ::core::option::Option::None)?;
-                #(#entries)*
-                __p::serde::ser::SerializeMap::end(__map)
+                __p::serialize_patch(self, __serializer)
             }
         }
         #[automatically_derived]
         #[allow(deprecated)]
         impl #params __p::PatchFields for #patch #args #clause {
             type State = #this;
+            fn write_field<__M: __p::serde::ser::SerializeMap>(
+                &self,
+                __field: __state::FieldId,
+                __name: &::core::primitive::str,
+                __map: &mut __M,
+            ) -> ::core::result::Result<(), __M::Error> {
+                match __field {
+                    #(#written)*
+                    __other => __p::no_field(<#this as __state::SharedState>::NAME, __other),
+                }
+            }
             fn read_field<'de, __M: __p::serde::de::MapAccess<'de>>(
                 &mut self,
                 __field: __state::FieldId,
                 __map: &mut __M,
             ) -> ::core::result::Result<(), __M::Error> {
                 match __field {
-                    #(#arms)*
-                    _ => __p::patch_unknown(__map)?,
+                    #(#read)*
+                    _ => __p::patch_skip(__map),
                 }
-                ::core::result::Result::Ok(())
             }
         }
         #[automatically_derived]

@@ -59,6 +59,9 @@ fn check(model: &Model, rule: &Rule, value: &TokenStream) -> TokenStream {
             let path = without_self(quote!(#path), &model.this);
             quote_spanned!(at(name)=> __state::rules::custom(#path(#value))?;)
         }
+        Rule::Email { name } => quote_spanned!(at(name)=> __state::rules::email(#value)?;),
+        Rule::Url { name } => quote_spanned!(at(name)=> __state::rules::url(#value)?;),
+        Rule::Dive { name } => quote_spanned!(at(name)=> __state::rules::dive(#value)?;),
         Rule::Inner { name, rules } => {
             let rules = rules.iter().map(|rule| check(model, rule, value));
             quote_spanned! {at(name)=>
@@ -95,6 +98,9 @@ pub(super) fn described(rule: &Rule) -> TokenStream {
             let path = spelled(path);
             quote!(__state::RuleInfo::Custom(#path))
         }
+        Rule::Email { .. } => quote!(__state::RuleInfo::Email),
+        Rule::Url { .. } => quote!(__state::RuleInfo::Url),
+        Rule::Dive { .. } => quote!(__state::RuleInfo::Dive),
         Rule::Inner { rules, .. } => {
             let rules = rules.iter().map(described);
             quote!(__state::RuleInfo::Inner(&[#(#rules),*]))

@@ -4,7 +4,8 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 
 use super::info;
-use crate::model::{Field, Model, Policy, at};
+use crate::generics::mentions;
+use crate::model::{Field, Here, Model, Policy};
 
 pub(super) fn implementation(model: &Model) -> TokenStream {
     let Model { ident: state, this, generics, update, patch, handle, .. } = model;
@@ -15,6 +16,7 @@ pub(super) fn implementation(model: &Model) -> TokenStream {
     let name = quote::ToTokens::to_token_stream(state).to_string();
     let name = name.trim_start_matches("r#");
     let infos = each(model, info::of);
+    let migration = migration(model);
     let methods = [
         changing(model),
         meaning(model),
@@ -33,41 +35,62 @@ pub(super) fn implementation(model: &Model) -> TokenStream {
             type Handle<__L: __state::Live<Self>> = #handle #handle_args;
             const NAME: &'static ::core::primitive::str = #name;
             const FIELDS: &'static [__state::FieldInfo] = &[#(#infos),*];
+            #migration
             #(#methods)*
         }
     }
 }
 
+/// `VERSION`, `migrate`.
+fn migration(model: &Model) -> Option<TokenStream> {
+    let (version, migrate) = model.migration.as_ref()?;
+    let at = proc_macro2::Span::call_site().located_at(syn::spanned::Spanned::span(migrate));
+    let migrated = quote_spanned!(at=> #migrate(__from, __value));
+    Some(quote! {
+        const VERSION: ::core::primitive::u32 = #version;
+        fn migrate(
+            __from: ::core::primitive::u32,
+            __value: __p::Json,
+        ) -> ::core::result::Result<__p::Json, __p::String> {
+            #migrated.map_err(|__error| __p::ToString::to_string(&__error))
+        }
+    })
+}
+
 /// `apply`, `diff`, `patch_updates`.
 fn changing(model: &Model) -> TokenStream {
-    let Model { update, .. } = model;
     let apply = each(model, |field| {
-        let Field { ident, variant, .. } = field;
-        let policy = field.policy("apply");
-        quote!(#update::#variant(__op) => #update::#variant(#policy(&mut self.#ident, __op)),)
+        let Here { update, ident, variant, .. } = &field.here;
+        let apply = match field.policy {
+            Policy::Lww => quote_spanned!(field.span=> ::core::mem::replace),
+            _ => field.policy("apply"),
+        };
+        quote_spanned!(field.span=> #update::#variant(__op) => #update::#variant(#apply(&mut self.#ident, __op)),)
     });
     let diff = each(model, |field| {
-        let Field { ident, variant, .. } = field;
-        let policy = field.policy("diff");
-        quote!(#policy(&__old.#ident, &__new.#ident, &mut |__op| __out.push(#update::#variant(__op)));)
+        let Here { update, ident, variant, .. } = &field.here;
+        let diff = field.policy("__diff");
+        quote_spanned!(field.span=> #diff(&__old.#ident, &__new.#ident, &mut __out, #update::#variant);)
     });
     let patched = each(model, |field| {
-        let Field { ident, variant, .. } = field;
-        let push = match field.policy {
-            Policy::Lww | Policy::Counter | Policy::Own | Policy::Entries => {
-                let set = field.set(&quote!(__value));
-                quote!(__out.push(#update::#variant(#set));)
+        let Here { update, ident, variant, .. } = &field.here;
+        let op = match field.policy {
+            Policy::Lww => TokenStream::new(),
+            Policy::Counter => quote_spanned!(field.span=> .map(__merge::CounterOp::Set)),
+            Policy::Optional | Policy::Own | Policy::Entries => {
+                let set = field.policy("set");
+                quote_spanned!(field.span=> .map(#set))
             }
             Policy::Nested => {
                 let nested = field.nested("patch_updates");
-                quote! {
-                    __out.extend(#nested(__value).into_iter().map(|__inner| {
-                        #update::#variant(__merge::NestedOp::In(::std::boxed::Box::new(__inner)))
-                    }));
-                }
+                return quote_spanned! {field.span=>
+                    for __inner in __patch.#ident.map(#nested).into_iter().flatten() {
+                        __out.push(#update::#variant(__merge::NestedOp::In(::std::boxed::Box::new(__inner))));
+                    }
+                };
             }
         };
-        quote!(if let ::core::option::Option::Some(__value) = __patch.#ident { #push })
+        quote_spanned!(field.span=> __p::push(&mut __out, __patch.#ident #op, #update::#variant);)
     });
     quote! {
         fn apply(&mut self, __update: Self::Update) -> Self::Update {
@@ -86,78 +109,94 @@ fn changing(model: &Model) -> TokenStream {
     }
 }
 
-/// `take_back`, `expand`, `settle`, `admit`: what an update means to a state.
+/// `expand`, `take_back`, `settle`, `admit`: what an update means to a state. Of plain fields the trait's own know.
 fn meaning(model: &Model) -> TokenStream {
-    let Model { update, .. } = model;
     let none = quote!(_ => ::core::option::Option::None,);
     let expand = each_in_parts(model, |field| {
-        let Field { ident, variant, .. } = field;
-        let policy = field.policy("expand");
-        quote! {
-            #update::#variant(__op) => #policy(&self.#ident, __op)
-                .map(|__ops| __ops.into_iter().map(#update::#variant).collect()),
+        let (Here { update, ident, variant, .. }, policy) = (&field.here, field.policy("__expand"));
+        quote_spanned! {field.span=>
+            #update::#variant(__op) => #policy(&self.#ident, __op, #update::#variant),
         }
     });
-    let expand = closed(expand.collect(), model, &none);
-    let take_back = each(model, |field| {
-        let Field { ident, variant, .. } = field;
-        let policy = field.policy("take_back");
+    let expand = written(expand.collect(), |arms| {
+        let arms = closed(arms, model, &none);
         quote! {
+            fn expand(
+                &self,
+                __update: &Self::Update,
+            ) -> ::core::option::Option<::std::vec::Vec<Self::Update>> {
+                match __update { #arms }
+            }
+        }
+    });
+    let take_back = each_but_plain(model, |field| {
+        let (Here { update, ident, variant, .. }, policy) = (&field.here, field.policy("take_back"));
+        quote_spanned! {field.span=>
             (#update::#variant(__op), #update::#variant(__inverse)) => {
                 #policy(&self.#ident, __op, __inverse).map(#update::#variant)
             }
         }
     });
-    let other = (model.fields.len() > 1).then(|| quote!(_ => ::core::option::Option::None,));
-    let settle = each_in_parts(model, |field| {
-        let Field { index, ident, variant, .. } = field;
-        let policy = field.policy("settle");
+    let take_back = written(take_back.collect(), |arms| {
+        let rest = (model.fields.len() > 1)
+            .then(|| quote!((__a, __b) => __p::take_back_set::<Self>(self, __a, __b),));
         quote! {
+            fn take_back(
+                &self,
+                __update: &Self::Update,
+                __inverse: &Self::Update,
+            ) -> ::core::option::Option<Self::Update> {
+                match (__update, __inverse) { #(#arms)* #rest }
+            }
+        }
+    });
+    let settle = each_in_parts(model, |field| {
+        let index = field.index;
+        let (Here { update, ident, variant, .. }, policy) = (&field.here, field.policy("settle"));
+        quote_spanned! {field.span=>
             #update::#variant(__op) => #policy(&self.#ident, __track.part(#index).unwrap_or(&__none), __op)
                 .map(#update::#variant),
         }
     });
-    let settle = settle.collect::<Vec<_>>();
-    let no_track = (!settle.is_empty())
-        .then(|| quote!(let __none = <__merge::Track as ::core::default::Default>::default();));
-    let settle = closed(settle, model, &none);
-    let admit = each_in_parts(model, |field| {
-        let Field { ident, variant, wire, .. } = field;
-        let policy = field.policy("admit");
+    let settle = written(settle.collect(), |arms| {
+        let arms = closed(arms, model, &none);
         quote! {
+            fn settle(
+                &self,
+                __track: &__merge::Track,
+                __update: &Self::Update,
+            ) -> ::core::option::Option<Self::Update> {
+                let __none = <__merge::Track as ::core::default::Default>::default();
+                match __update { #arms }
+            }
+        }
+    });
+    let admit = each_in_parts(model, |field| {
+        let (Here { update, ident, variant, .. }, policy) = (&field.here, field.policy("admit"));
+        let wire = &field.wire;
+        quote_spanned! {field.span=>
             #update::#variant(__op) => #policy(&self.#ident, __op)
                 .map_err(|__invalid| __invalid.in_field(#wire)),
         }
     });
-    let admit = closed(admit.collect(), model, &quote!(_ => ::core::result::Result::Ok(()),));
-    quote! {
-        fn expand(&self, __update: &Self::Update) -> ::core::option::Option<::std::vec::Vec<Self::Update>> {
-            match __update { #expand }
+    let admit = written(admit.collect(), |arms| {
+        let arms = closed(arms, model, &quote!(_ => ::core::result::Result::Ok(()),));
+        quote! {
+            fn admit(&self, __update: &Self::Update) -> ::core::result::Result<(), __state::Invalid> {
+                match __update { #arms }
+            }
         }
-        fn take_back(
-            &self,
-            __update: &Self::Update,
-            __inverse: &Self::Update,
-        ) -> ::core::option::Option<Self::Update> {
-            match (__update, __inverse) { #(#take_back)* #other }
-        }
-        fn settle(
-            &self,
-            __track: &__merge::Track,
-            __update: &Self::Update,
-        ) -> ::core::option::Option<Self::Update> {
-            #no_track
-            match __update { #settle }
-        }
-        fn admit(&self, __update: &Self::Update) -> ::core::result::Result<(), __state::Invalid> {
-            match __update { #admit }
-        }
-    }
+    });
+    quote!(#expand #take_back #settle #admit)
 }
 
-/// `HAS_RULE`, `check`, `check_rule`, `validate`.
+/// `HAS_RULE`, `check`, `check_rule`, `validate`: nothing if there is nothing to check.
 fn checking(model: &Model) -> TokenStream {
-    let Model { update, rule, generics, .. } = model;
+    if model.rule.is_none() && !model.fields.iter().any(|field| field.has_parts() || !field.rules.is_empty())
+    {
+        return TokenStream::new();
+    }
+    let Model { rule, generics, .. } = model;
     let turbofish = match generics.is_empty() {
         true => TokenStream::new(),
         false => {
@@ -167,34 +206,39 @@ fn checking(model: &Model) -> TokenStream {
     };
     let own = rule.is_some();
     let inner = each_nested(model, |field| {
+        // A struct inside itself has no rule beyond its own.
+        if mentions(&field.here.inner, &|ident| *ident == model.ident) {
+            return TokenStream::new();
+        }
         let nested = field.nested("HAS_RULE");
-        quote!(|| #nested)
+        quote_spanned!(field.span=> || #nested)
     });
     let in_field = |field: &Field| {
         let wire = &field.wire;
-        quote!(.map_err(|__invalid| __invalid.in_field(#wire)))
+        quote_spanned!(field.span=> .map_err(|__invalid| __invalid.in_field(#wire)))
     };
     let rules = |field: &Field| {
-        let Field { ident, checker, .. } = field;
+        let Field { checker, .. } = field;
+        let Here { ident, .. } = &field.here;
         let in_field = in_field(field);
-        (!field.rules.is_empty()).then(|| quote!(#checker #turbofish(&self.#ident)#in_field))
+        (!field.rules.is_empty())
+            .then(|| quote_spanned!(field.span=> #checker #turbofish(&self.#ident)#in_field))
     };
     let arms = model.fields.iter().filter_map(|field| {
-        let Field { ident, variant, .. } = field;
-        let at_type = |arm: TokenStream| Some(at(field.span, &arm));
+        let Here { update, ident, variant, .. } = &field.here;
         let in_field = in_field(field);
         match (rules(field), field.policy) {
-            (Some(rules), Policy::Nested | Policy::Own | Policy::Entries) => {
+            (Some(rules), _) if field.has_parts() => {
                 let policy = field.policy("check");
-                at_type(quote! {
+                Some(quote_spanned! {field.span=>
                     #update::#variant(__op) => { #rules?; #policy(&self.#ident, __op)#in_field }
                 })
             }
-            (None, Policy::Nested | Policy::Own | Policy::Entries) => {
+            (None, _) if field.has_parts() => {
                 let policy = field.policy("check");
-                at_type(quote!(#update::#variant(__op) => #policy(&self.#ident, __op)#in_field,))
+                Some(quote_spanned!(field.span=> #update::#variant(__op) => #policy(&self.#ident, __op)#in_field,))
             }
-            (Some(rules), _) => at_type(quote!(#update::#variant(_) => #rules,)),
+            (Some(rules), _) => Some(quote_spanned!(field.span=> #update::#variant(_) => #rules,)),
             (None, _) => None,
         }
     });
@@ -204,18 +248,18 @@ fn checking(model: &Model) -> TokenStream {
         quote_spanned!(at=> __state::rules::state(#rule(self))?;)
     });
     let inner_rules = each_nested(model, |field| {
-        let Field { ident, .. } = field;
-        let (nested, in_field) = (field.nested("check_rule"), in_field(field));
-        quote!(#nested(&self.#ident)#in_field?;)
+        let Here { ident, .. } = &field.here;
+        let (policy, in_field) = (field.policy("check_rule"), in_field(field));
+        quote_spanned!(field.span=> #policy(&self.#ident)#in_field?;)
     });
     let all = each(model, |field| {
-        let Field { ident, .. } = field;
-        let rules = rules(field).map(|rules| quote!(#rules?;));
+        let Here { ident, .. } = &field.here;
+        let rules = rules(field).map(|rules| quote_spanned!(field.span=> #rules?;));
         let inner = field.has_parts().then(|| {
             let (policy, in_field) = (field.policy("validate"), in_field(field));
-            quote!(#policy(&self.#ident)#in_field?;)
+            quote_spanned!(field.span=> #policy(&self.#ident)#in_field?;)
         });
-        quote!(#rules #inner)
+        quote_spanned!(field.span=> #rules #inner)
     });
     quote! {
         const HAS_RULE: ::core::primitive::bool = #own #(#inner)*;
@@ -237,30 +281,57 @@ fn checking(model: &Model) -> TokenStream {
 
 /// `field`, `field_named`, `current`, `copy_field`, `encode_field`: what goes by a field's index.
 fn indexed(model: &Model) -> TokenStream {
-    let Model { update, .. } = model;
-    let field_of = each(model, |Field { index, variant, .. }| quote!(#update::#variant(_) => #index,));
-    let current = each(model, |field| {
-        let Field { index, ident, variant, .. } = field;
-        let set = field.set(&quote!(::core::clone::Clone::clone(&self.#ident)));
-        quote!(#index => #update::#variant(#set),)
+    let field_of = each(model, |field| {
+        let (index, Here { update, variant, .. }) = (field.index, &field.here);
+        quote_spanned!(field.span=> #update::#variant(_) => #index,)
     });
-    let copied = each(
-        model,
-        |Field { index, ident, .. }| quote!(#index => ::core::clone::Clone::clone_from(&mut self.#ident, &__from.#ident),),
-    );
-    let encoded = each(model, |field| {
-        let Field { index, ident, .. } = field;
-        let serialize = match field.codec.is_some() {
-            true => field.policy("encode"),
-            false => quote_spanned!(field.span=> __p::serde::Serialize::serialize),
+    let current = each(model, |field| {
+        let Field { index, .. } = field;
+        let Here { update, ident, variant, .. } = &field.here;
+        let set = match field.is_plain() {
+            true => {
+                let copy = field.policy("__copy");
+                quote_spanned!(field.span=> #copy(&self.#ident))
+            }
+            false => field.set(&quote_spanned!(field.span=> ::core::clone::Clone::clone(&self.#ident))),
         };
-        quote!(#index => #serialize(&self.#ident, __serializer),)
+        quote_spanned!(field.span=> #index => #update::#variant(#set),)
+    });
+    // The trait's own `copy_field` sets the whole field, which for a value with parts may not be the same.
+    let copied: Vec<_> = each_in_parts(
+        model,
+        |field| {
+            let (index, ident) = (field.index, &field.here.ident);
+            quote_spanned!(field.span=> #index => ::core::clone::Clone::clone_from(&mut self.#ident, &__from.#ident),)
+        },
+    )
+    .collect();
+    let copied = (!copied.is_empty()).then(|| {
+        let rest = (copied.len() < model.fields.len())
+            .then(|| quote!(_ => drop(self.apply(<Self as __state::SharedState>::current(__from, __field)))));
+        let rest = rest.unwrap_or_else(
+            || quote!(__other => __p::no_field(<Self as __state::SharedState>::NAME, __other)),
+        );
+        quote! {
+            fn copy_field(&mut self, __from: &Self, __field: __state::FieldId) {
+                match __field { #(#copied)* #rest }
+            }
+        }
+    });
+    let encoded = each(model, |field| {
+        let Field { index, .. } = field;
+        let Here { ident, .. } = &field.here;
+        let serialize = match field.policy {
+            Policy::Lww => field.policy("encode"),
+            _ => quote_spanned!(field.span=> __p::serde::Serialize::serialize),
+        };
+        quote_spanned!(field.span=> #index => #serialize(&self.#ident, __serializer),)
     });
     // The trait's own `field_named` knows the wire names only.
     let named = model.fields.iter().any(|field| !field.aliases.is_empty()).then(|| {
         let arms = each(model, |field| {
             let (index, names) = (field.index, names(field));
-            quote!(#names => ::core::option::Option::Some(#index),)
+            quote_spanned!(field.span=> #names => ::core::option::Option::Some(#index),)
         });
         quote! {
             fn field_named(__name: &::core::primitive::str) -> ::core::option::Option<__state::FieldId> {
@@ -277,9 +348,7 @@ fn indexed(model: &Model) -> TokenStream {
         fn current(&self, __field: __state::FieldId) -> Self::Update {
             match __field { #(#current)* #other }
         }
-        fn copy_field(&mut self, __from: &Self, __field: __state::FieldId) {
-            match __field { #(#copied)* #other }
-        }
+        #copied
         fn encode_field<__S: __p::serde::Serializer>(
             &self,
             __field: __state::FieldId,
@@ -290,117 +359,139 @@ fn indexed(model: &Model) -> TokenStream {
     }
 }
 
-/// `overlap`, `coalesce`, `timing`, `read_only`: what is asked of updates alone.
+/// `overlap`, `coalesce`, `timing`, `read_only`: what is asked of updates alone. Of plain fields the trait's own know.
 fn comparing(model: &Model) -> TokenStream {
-    let Model { update, .. } = model;
-    let this = quote!(<Self as __state::SharedState>);
-    let pair = |field: &Field, method: &str| {
-        let (variant, policy) = (&field.variant, field.policy(method));
-        quote!((#update::#variant(__a), #update::#variant(__b)) => #policy(__a, __b),)
+    let pairs = |method: &str| -> Vec<_> {
+        each_but_plain(model, |field| {
+            let (Here { update, variant, .. }, policy) = (&field.here, field.policy(method));
+            quote_spanned!(field.span=> (#update::#variant(__a), #update::#variant(__b)) => #policy(__a, __b),)
+        })
+        .collect()
     };
-    let overlap = each_but_lww(model, |field| pair(field, "overlap"));
-    // A pair of two fields' operations has no arm of its own; of two sets of one field the later hides the other.
-    let rest = (model.fields.len() > 1 || model.fields[0].policy == Policy::Lww)
-        .then(|| quote!((__a, __b) => __p::overlap_of_sets(#this::field(__a), #this::field(__b))));
-    let overlap = quote!(#(#overlap)* #rest);
-    let coalesce = each(model, |field| pair(field, "coalesce"));
-    let other = (model.fields.len() > 1).then(|| quote!(_ => false));
-    let coalesce = quote!(#(#coalesce)* #other);
-    // Only a nested update has a timing or a restriction of its own; the others have their field's.
-    let field =
-        quote!(<Self as __state::SharedState>::FIELDS[<Self as __state::SharedState>::field(__update)]);
-    let timing = each_in_parts(model, |field| {
-        let (index, variant, policy) = (field.index, &field.variant, field.policy("timing"));
+    // A pair of two fields' operations has no arm of its own.
+    let closed = |arms: Vec<_>, rest: TokenStream| {
+        let rest = (model.fields.len() > 1).then_some(rest);
+        quote!(#(#arms)* #rest)
+    };
+    let overlap = written(pairs("overlap"), |arms| {
+        let arms = closed(arms, quote!((__a, __b) => __p::overlap_of_sets::<Self>(__a, __b)));
         quote! {
-            #update::#variant(__op) => {
-                #policy(__op, <Self as __state::SharedState>::FIELDS[#index].timing)
+            fn overlap(__pending: &Self::Update, __remote: &Self::Update) -> __merge::Overlap {
+                match (__pending, __remote) { #arms }
             }
         }
     });
-    let timing = closed(timing.collect(), model, &quote!(_ => #field.timing));
-    let read_only = each_in_parts(model, |field| {
-        let (variant, policy) = (&field.variant, field.policy("read_only"));
-        match field.read_only {
-            true => quote!(#update::#variant(_) => true,),
-            false => quote!(#update::#variant(__op) => #policy(__op),),
+    let coalesce = written(pairs("coalesce"), |arms| {
+        let arms = closed(arms, quote!((__a, __b) => __p::supersede::<Self>(__a, __b)));
+        quote! {
+            fn coalesce(__earlier: &mut Self::Update, __later: &Self::Update) -> ::core::primitive::bool {
+                match (__earlier, __later) { #arms }
+            }
         }
     });
-    let read_only = closed(read_only.collect(), model, &quote!(_ => #field.read_only));
-    quote! {
-        fn overlap(__pending: &Self::Update, __remote: &Self::Update) -> __merge::Overlap {
-            match (__pending, __remote) { #overlap }
+    let this = quote!(<Self as __state::SharedState>);
+    let timing = each_in_parts(model, |field| {
+        let (index, Here { update, variant, .. }, policy) =
+            (field.index, &field.here, field.policy("timing"));
+        quote_spanned!(field.span=> #update::#variant(__op) => #policy(__op, #this::FIELDS[#index].timing),)
+    });
+    let timing = written(timing.collect(), |arms| {
+        let arms = self::closed(arms, model, &quote!(_ => #this::FIELDS[#this::field(__update)].timing));
+        quote! {
+            fn timing(__update: &Self::Update) -> __state::Timing {
+                match __update { #arms }
+            }
         }
-        fn coalesce(__earlier: &mut Self::Update, __later: &Self::Update) -> ::core::primitive::bool {
-            match (__earlier, __later) { #coalesce }
+    });
+    let read_only = each_in_parts(model, |field| {
+        let (Here { update, variant, .. }, policy) = (&field.here, field.policy("read_only"));
+        match field.read_only {
+            true => quote_spanned!(field.span=> #update::#variant(_) => true,),
+            false => quote_spanned!(field.span=> #update::#variant(__op) => #policy(__op),),
         }
-        fn timing(__update: &Self::Update) -> __state::Timing {
-            match __update { #timing }
+    });
+    let read_only = written(read_only.collect(), |arms| {
+        let arms = self::closed(arms, model, &quote!(_ => #this::FIELDS[#this::field(__update)].read_only));
+        quote! {
+            fn read_only(__update: &Self::Update) -> ::core::primitive::bool {
+                match __update { #arms }
+            }
         }
-        fn read_only(__update: &Self::Update) -> ::core::primitive::bool {
-            match __update { #read_only }
-        }
-    }
+    });
+    quote!(#overlap #coalesce #timing #read_only)
 }
 
-/// `touch`, `delta`.
+/// `touch`, `delta`: of fields without parts the trait's own know.
 fn tracking(model: &Model) -> TokenStream {
-    let Model { update, .. } = model;
+    let this = quote!(<Self as __state::SharedState>);
     let touch = each_in_parts(model, |field| {
-        let (index, variant, policy) = (field.index, &field.variant, field.policy("touch"));
-        quote!(#update::#variant(__op) => #policy(__track.part_mut(#index, __version), __op, __version),)
+        let (index, Here { update, variant, .. }, policy) = (field.index, &field.here, field.policy("touch"));
+        quote_spanned!(field.span=> #update::#variant(__op) => #policy(__track.part_mut(#index, __version), __op, __version),)
     });
-    // Only a nested value is touched in parts.
-    let whole = quote! {
-        _ => __track.part_mut(<Self as __state::SharedState>::field(__touched), __version).set_whole(__version)
-    };
-    let touch = closed(touch.collect(), model, &whole);
-    let delta = each(model, |field| {
-        let Field { index, ident, variant, .. } = field;
-        let policy = field.policy("delta");
+    let touch = written(touch.collect(), |arms| {
+        let whole = quote!(_ => __track.part_mut(#this::field(__touched), __version).set_whole(__version));
+        let arms = closed(arms, model, &whole);
         quote! {
-            if let ::core::option::Option::Some(__part) = __track.part(#index) {
-                #policy(&self.#ident, __part, __since, &mut |__op| __out.push(#update::#variant(__op)));
+            fn touch(
+                __track: &mut __merge::Track,
+                __touched: &Self::Update,
+                __version: ::core::primitive::u64,
+            ) {
+                match __touched { #arms }
             }
         }
     });
-    quote! {
-        fn touch(__track: &mut __merge::Track, __touched: &Self::Update, __version: ::core::primitive::u64) {
-            match __touched { #touch }
+    let delta = each_in_parts(model, |field| {
+        let (index, Here { update, ident, variant, .. }, delta) =
+            (field.index, &field.here, field.policy("__delta"));
+        quote_spanned!(field.span=> #index => #delta(&self.#ident, __part, __since, __out, #update::#variant),)
+    });
+    let delta = written(delta.collect(), |arms| {
+        quote! {
+            fn delta(
+                &self,
+                __track: &__merge::Track,
+                __since: ::core::primitive::u64,
+                __out: &mut ::std::vec::Vec<Self::Update>,
+            ) {
+                __p::delta(__track, __since, |__field, __part| match __field {
+                    #(#arms)*
+                    _ => __out.push(#this::current(self, __field)),
+                });
+            }
         }
-        fn delta(
-            &self,
-            __track: &__merge::Track,
-            __since: ::core::primitive::u64,
-            __out: &mut ::std::vec::Vec<Self::Update>,
-        ) {
-            #(#delta)*
-        }
-    }
+    });
+    quote!(#touch #delta)
 }
 
 /// `address`, `encode`, `decode`.
 fn wire(model: &Model) -> TokenStream {
-    let Model { update, .. } = model;
     let op = |field: &Field, method: &str, argument: &TokenStream| {
-        let (variant, policy) = (&field.variant, field.policy(method));
-        quote!(#update::#variant(__op) => #policy(__op, #argument),)
+        let (Here { update, variant, .. }, policy) = (&field.here, field.policy(method));
+        quote_spanned!(field.span=> #update::#variant(__op) => #policy(__op, #argument),)
     };
-    let address = each_but_lww(model, |field| op(field, "address", &quote!(__path)));
-    let address = closed(address.collect(), model, &quote!(_ => ::core::option::Option::None));
+    let this = quote!(<Self as __state::SharedState>);
+    let address = each_but_plain(model, |field| op(field, "address", &quote!(__path)));
+    let address = written(address.collect(), |arms| {
+        let arms = closed(arms, model, &quote!(_ => ::core::option::Option::None));
+        quote! {
+            fn address(
+                __update: &Self::Update,
+                __path: &mut __state::PathBuf,
+            ) -> ::core::option::Option<&'static ::core::primitive::str> {
+                __path.push(#this::FIELDS[#this::field(__update)].name);
+                match __update { #arms }
+            }
+        }
+    });
     let encode = each(model, |field| op(field, "encode", &quote!(__serializer)));
     let decode = each(model, |field| {
-        let (variant, policy, names) = (&field.variant, field.policy("decode"), names(field));
-        quote!(#names => #policy(__path, __op, __value).map(#update::#variant),)
+        let (Here { update, variant, .. }, decode, names) =
+            (&field.here, field.policy("__decode"), names(field));
+        quote_spanned!(field.span=> #names => #decode(__path, __op, __value, #update::#variant),)
     });
-    let this = quote!(<Self as __state::SharedState>);
     quote! {
-        fn address(
-            __update: &Self::Update,
-            __path: &mut __state::PathBuf,
-        ) -> ::core::option::Option<&'static ::core::primitive::str> {
-            __path.push(#this::FIELDS[#this::field(__update)].name);
-            match __update { #address }
-        }
+        #address
         fn encode<__S: __p::serde::Serializer>(
             __update: &Self::Update,
             __serializer: __S,
@@ -426,26 +517,34 @@ fn wire(model: &Model) -> TokenStream {
 
 /// What `part` makes of each field, all of it at the field's type: whatever the type lacks is reported there.
 fn each(model: &Model, part: impl Fn(&Field) -> TokenStream) -> impl Iterator<Item = TokenStream> {
-    model.fields.iter().map(move |field| at(field.span, &part(field)))
+    model.fields.iter().map(part)
 }
 
 /// What `part` makes of each nested field.
 fn each_nested(model: &Model, part: impl Fn(&Field) -> TokenStream) -> impl Iterator<Item = TokenStream> {
-    let nested = model.fields.iter().filter(|field| field.policy == Policy::Nested);
-    nested.map(move |field| at(field.span, &part(field)))
+    let nested = model.fields.iter().filter(|field| field.nest.is_some());
+    nested.map(part)
 }
 
 /// What `part` makes of each field whose operations may reach into the value.
 fn each_in_parts(model: &Model, part: impl Fn(&Field) -> TokenStream) -> impl Iterator<Item = TokenStream> {
     let in_parts = model.fields.iter().filter(|field| field.has_parts());
-    in_parts.map(move |field| at(field.span, &part(field)))
+    in_parts.map(part)
 }
 
-/// What `part` makes of each field that is not plain. What the last writer's policy says is known here and is
-/// left to a last arm: plain fields are the most, and each mention of a policy costs the compiler.
-fn each_but_lww(model: &Model, part: impl Fn(&Field) -> TokenStream) -> impl Iterator<Item = TokenStream> {
-    let others = model.fields.iter().filter(|field| field.policy != Policy::Lww);
-    others.map(move |field| at(field.span, &part(field)))
+/// What `part` makes of each field that is not plain. What the last writer's policy says is known, and is left to a
+/// last arm or to the trait: plain fields are the most, and each mention of a policy costs the compiler.
+fn each_but_plain(model: &Model, part: impl Fn(&Field) -> TokenStream) -> impl Iterator<Item = TokenStream> {
+    let others = model.fields.iter().filter(|field| !field.is_plain());
+    others.map(part)
+}
+
+/// The method with these arms; none if there are no arms, and the trait's own is right.
+fn written(
+    arms: Vec<TokenStream>,
+    method: impl FnOnce(Vec<TokenStream>) -> TokenStream,
+) -> Option<TokenStream> {
+    (!arms.is_empty()).then(|| method(arms))
 }
 
 /// The names a field is read by, as a pattern.

@@ -1,7 +1,7 @@
 //! The update's enum, a variant for each field, and its form in JSON.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
 
 use super::docs;
 use crate::model::{Field, Model, at};
@@ -23,7 +23,6 @@ pub(super) fn item(model: &Model) -> TokenStream {
         ///
         /// As JSON it is an object with `key`, the field's path, `op`, the operation if it is not a plain set, and
         /// `value`.
-        #[derive(::core::clone::Clone, ::core::fmt::Debug, ::core::cmp::PartialEq)]
         #[non_exhaustive]
         #[allow(
             dead_code,
@@ -39,13 +38,46 @@ pub(super) fn item(model: &Model) -> TokenStream {
     }
 }
 
-pub(super) fn serde(model: &Model) -> TokenStream {
+/// `Clone`, `Debug`, `PartialEq` and serde's two. The first three are not derived: one look at the operation serves them
+/// all, and a type that lacks one of them is reported with what else it lacks.
+pub(super) fn implementations(model: &Model) -> TokenStream {
     let Model { this, generics, update, .. } = model;
     let none = TokenStream::new;
     let (params, args, clause) =
         (generics.declared(none(), none()), generics.passed(none()), &generics.on_impls);
     let with_de = generics.declared(quote!('de,), none());
+    let operations = model.fields.iter().map(|field| {
+        let (variant, visit) = (&field.here.variant, field.policy("__visit"));
+        let name = variant.to_string();
+        quote_spanned!(field.span=> Self::#variant(__op) => #visit(__op, #name, Self::#variant, __visitor),)
+    });
     quote! {
+        #[automatically_derived]
+        impl #params __p::Operation for #update #args #clause {
+            fn operation<'a, __V: __p::OpVisitor<'a, Self>>(&'a self, __visitor: __V) -> __V::Out {
+                match self { #(#operations)* }
+            }
+        }
+        #[automatically_derived]
+        impl #params ::core::clone::Clone for #update #args #clause {
+            fn clone(&self) -> Self {
+                __p::clone_update(self)
+            }
+        }
+        #[automatically_derived]
+        impl #params ::core::fmt::Debug for #update #args #clause {
+            #[inline]
+            fn fmt(&self, __f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                __p::show_update(self, __f)
+            }
+        }
+        #[automatically_derived]
+        impl #params ::core::cmp::PartialEq for #update #args #clause {
+            #[inline]
+            fn eq(&self, __other: &Self) -> ::core::primitive::bool {
+                __p::same_update(self, __other)
+            }
+        }
         #[automatically_derived]
         impl #params __p::serde::Serialize for #update #args #clause {
             fn serialize<__S: __p::serde::Serializer>(

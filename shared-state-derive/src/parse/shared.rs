@@ -23,8 +23,8 @@ const ON_FIELD: [&str; 13] = [
     "validate",
     "rename",
 ];
-const ON_STRUCT: [&str; 2] = ["validate", "crate"];
-const RULES: [&str; 5] = ["length", "range", "pattern", "custom", "inner"];
+const ON_STRUCT: [&str; 4] = ["validate", "version", "migrate", "crate"];
+const RULES: [&str; 8] = ["length", "range", "pattern", "email", "url", "custom", "inner", "dive"];
 const UNITS: [&str; 3] = ["chars", "bytes", "items"];
 const NOT_YET: [&str; 1] = ["text"];
 const ROLES: [&str; 2] = ["read", "write"];
@@ -40,6 +40,8 @@ pub(crate) struct Given<T> {
 #[derive(Default)]
 pub(crate) struct StructAttrs {
     pub(crate) rule: Option<Path>,
+    pub(crate) version: Option<Given<u32>>,
+    pub(crate) migrate: Option<Given<Path>>,
     pub(crate) krate: Option<Path>,
 }
 
@@ -71,6 +73,13 @@ pub(super) fn container(cx: &Ctxt, attrs: &[Attribute]) -> StructAttrs {
                 ));
             }
             "validate" => found.rule = Some(value::path(meta, "validate = Self::check")?),
+            "version" => {
+                found.version = Some(Given { name: name.clone(), value: value::version(meta)? });
+            }
+            "migrate" => {
+                let path = value::path(meta, "migrate = Self::migrated")?;
+                found.migrate = Some(Given { name: name.clone(), value: path });
+            }
             "crate" => found.krate = Some(value::crate_path(meta)?),
             other => {
                 value::skip(meta.input)?;
@@ -156,8 +165,11 @@ fn one(cx: &Ctxt, found: &mut FieldAttrs, meta: &ParseNestedMeta<'_>, name: &Ide
                         if other == "alias" { " = \"..\"" } else { "" }
                     ),
                 )
-            } else if other == "crate" {
-                Error::new_spanned(name, "`crate` belongs on the struct: move it above `struct`")
+            } else if ["crate", "version", "migrate"].contains(&other) {
+                Error::new_spanned(
+                    name,
+                    format_args!("`{other}` belongs on the struct: move it above `struct`"),
+                )
             } else {
                 unknown(name, "attribute", &ON_FIELD)
             });
@@ -212,23 +224,12 @@ fn rule(cx: &Ctxt, meta: &ParseNestedMeta<'_>, name: &Ident) -> Result<Rule> {
             })?;
             Ok(Rule::Inner { name: name.clone(), rules })
         }
-        other => {
+        "email" => value::flag(meta, name).map(|()| Rule::Email { name: name.clone() }),
+        "url" => value::flag(meta, name).map(|()| Rule::Url { name: name.clone() }),
+        "dive" => value::flag(meta, name).map(|()| Rule::Dive { name: name.clone() }),
+        _ => {
             value::skip(meta.input)?;
-            Err(match other {
-                "email" | "url" => Error::new_spanned(
-                    name,
-                    format_args!(
-                        "there is no rule `{other}`, since what is valid is yours to say: write `pattern(\"..\")`, or \
-                         `custom = path` with a function that asks the crate of your choice"
-                    ),
-                ),
-                "dive" => Error::new_spanned(
-                    name,
-                    "there is no rule `dive`: a `nested` field's own rules are always checked, and `inner(..)` has \
-                     rules for the items of a collection",
-                ),
-                _ => unknown(name, "rule", &RULES),
-            })
+            Err(unknown(name, "rule", &RULES))
         }
     }
 }

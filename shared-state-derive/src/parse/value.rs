@@ -56,6 +56,24 @@ pub(super) fn path(meta: &ParseNestedMeta<'_>, example: &str) -> Result<Path> {
     }
 }
 
+/// The number of a struct's version.
+pub(super) fn version(meta: &ParseNestedMeta<'_>) -> Result<u32> {
+    let found = expr(meta, "version = 2")?;
+    let refuse = |found: &Expr| {
+        Error::new_spanned(
+            found,
+            "a version is a whole number from 1, raised when what was stored before does not fit: write `version = 2`",
+        )
+    };
+    match &found {
+        Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => match number.base10_parse::<u32>() {
+            Ok(number) if number > 0 => Ok(number),
+            _ => Err(refuse(&found)),
+        },
+        _ => Err(refuse(&found)),
+    }
+}
+
 /// A path that may also be the keyword `crate` alone, which is no expression.
 pub(super) fn crate_path(meta: &ParseNestedMeta<'_>) -> Result<Path> {
     let example = "crate = my_reexports::shared_state";

@@ -12,6 +12,8 @@
 
 mod channel;
 mod clients;
+mod fold;
+mod kept;
 mod record;
 mod session;
 mod state;
@@ -20,6 +22,7 @@ mod typed;
 mod untyped;
 
 pub use channel::{ChannelLog, History, Relayed};
+pub use kept::{KEPT_BYTES, KEPT_FIELDS};
 pub use record::LoadError;
 pub use session::{Dialect, Outbox, SessionId};
 pub use state::{RoomState, Writer};
@@ -31,6 +34,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::protocol::{Limits, Outcome};
+use crate::state::Known;
 
 use clients::ClientTable;
 use record::RoomLog;
@@ -69,6 +73,12 @@ pub struct Authority<O> {
     in_flight: VecDeque<InFlight>,
     sessions: BTreeMap<SessionId, Session<O>>,
     next_session: u64,
+    /// The schema of the struct, if there is one.
+    schema: Option<Arc<Known>>,
+    /// The hash of the schema that the log says it was written with, up to its end.
+    logged: Option<u64>,
+    /// The state was migrated, and no entry says so yet.
+    migrated: bool,
     log: RoomLog,
 }
 
@@ -83,10 +93,13 @@ impl<O: Outbox> Authority<O> {
             epoch,
             head: 0,
             durable: 0,
-            state,
             in_flight: VecDeque::new(),
             sessions: BTreeMap::new(),
             next_session: 0,
+            schema: state.schema(),
+            logged: None,
+            migrated: false,
+            state,
             log: RoomLog::default(),
         }
     }

@@ -2,7 +2,9 @@
 //!
 //! An entry is `{"c": client, "s": sequence, "u": updates}`; `c` and `s` are absent where there is no client to
 //! answer. The first entry of a typed room also has `i`, the state the room began with, so that a program that
-//! later begins its rooms otherwise does not change the history of this one. A snapshot holds the data, the
+//! later begins its rooms otherwise does not change the history of this one. So has the first entry after a migration: the
+//! state before it, as the new version has it. `v` is the version of the struct that wrote the entry, 1 if absent, `t` its
+//! schema, if the entries before were written with another one, and `k` declares fields, beside the struct's, that it is the first to write. A snapshot holds the data, the
 //! versions that last changed each path, and the table of answers, so that a room opens as it was closed: it makes
 //! the same deltas and recognises the same repeats.
 
@@ -14,9 +16,11 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::authority::fold::Fold;
 use crate::authority::typed;
 use crate::authority::{Author, Authority, Outbox, RoomState, Writer};
-use crate::protocol::{ClientId, Limits, Outcome, push_string};
+use crate::protocol::{ClientId, Declaration, Limits, Outcome, push_string};
+use crate::state::Schema;
 
 /// The format of snapshots; another number is refused.
 const FORMAT: u32 = 1;
@@ -27,14 +31,39 @@ struct Entry<'a> {
     c: Option<Cow<'a, str>>,
     #[serde(default)]
     s: u64,
+    #[serde(default = "first")]
+    v: u32,
+    #[serde(default)]
+    t: Option<Schema>,
     #[serde(borrow, default)]
     i: Option<&'a RawValue>,
+    #[serde(default)]
+    k: BTreeMap<String, Declaration>,
     #[serde(borrow)]
     u: &'a RawValue,
 }
 
-/// The entry for a change; `initial` is the state before it, if it is the first.
-pub(super) fn entry(author: &Author, initial: Option<&str>, updates: &str) -> Bytes {
+const fn first() -> u32 {
+    1
+}
+
+/// What an entry has beside its author and its updates.
+#[derive(Default)]
+pub(super) struct Context {
+    /// The version of the struct.
+    pub(super) version: u32,
+    /// Its schema as JSON, if the log does not have it.
+    pub(super) schema: Option<String>,
+    /// The state before the change, if it is the first one, or the first since a migration.
+    pub(super) initial: Option<String>,
+    /// The declarations of fields that it is the first to write.
+    pub(super) declared: Option<String>,
+}
+
+/// The entry for a change.
+pub(super) fn entry(author: &Author, context: &Context, updates: &str) -> Bytes {
+    let Context { version, schema, initial, declared } = context;
+    let initial = initial.as_deref();
     let mut out = String::with_capacity(updates.len() + initial.map_or(0, str::len) + 64);
     out.push('{');
     if let Author::Client { client, seq, .. } = author {
@@ -42,10 +71,16 @@ pub(super) fn entry(author: &Author, initial: Option<&str>, updates: &str) -> By
         push_string(&mut out, client);
         out.push_str(&format!(",\"s\":{seq},"));
     }
-    if let Some(initial) = initial {
-        out.push_str("\"i\":");
-        out.push_str(initial);
-        out.push(',');
+    if *version != first() {
+        out.push_str(&format!("\"v\":{version},"));
+    }
+    for (name, json) in [("\"t\":", schema.as_deref()), ("\"i\":", initial), ("\"k\":", declared.as_deref())]
+    {
+        if let Some(json) = json {
+            out.push_str(name);
+            out.push_str(json);
+            out.push(',');
+        }
     }
     out.push_str("\"u\":");
     out.push_str(updates);
@@ -63,6 +98,11 @@ struct Client {
 #[derive(Serialize, Deserialize)]
 struct SnapshotHead {
     format: u32,
+    /// The version of the struct.
+    #[serde(default = "first")]
+    version: u32,
+    #[serde(default)]
+    schema: Option<Schema>,
     forgotten: u64,
     clients: BTreeMap<String, Client>,
 }
@@ -73,6 +113,8 @@ struct SnapshotBody<'a> {
     head: &'a RawValue,
     #[serde(borrow)]
     track: &'a RawValue,
+    #[serde(borrow, default)]
+    kept: Option<&'a RawValue>,
     #[serde(borrow)]
     data: &'a RawValue,
 }
@@ -127,8 +169,11 @@ impl<O: Outbox> Authority<O> {
     ) -> Result<Self, LoadError> {
         let mut this = Self::new(room.clone(), epoch, state, limits);
         let fail = |version, message: String| LoadError { room: room.clone(), version, message };
+        // What an older version of the struct has written, so far.
+        let mut older = None;
         if let Some((version, bytes)) = snapshot {
-            this.restore(bytes).map_err(|message| fail(version, format!("the snapshot: {message}")))?;
+            older =
+                this.restore(bytes).map_err(|message| fail(version, format!("the snapshot: {message}")))?;
             this.head = version;
             this.log.snapshot = bytes.len();
         }
@@ -141,20 +186,80 @@ impl<O: Outbox> Authority<O> {
                 serde_json::from_str(text).map_err(|error| error.to_string())
             };
             let entry = read().map_err(|error| fail(version, format!("not an entry: {error}")))?;
-            if let Some(initial) = entry.i {
-                this.state.restore(initial.get(), "{}").map_err(|message| fail(version, message))?;
-            }
-            typed::read_updates(entry.u.get())
-                .and_then(|updates| this.state.apply(&updates, Writer::Log, version))
-                .map_err(|reject| fail(version, reject.to_string()))?;
+            this.replay(&entry, version, &mut older).map_err(|message| fail(version, message))?;
             this.head = version;
             this.log.note(bytes.len());
             if let Some(client) = entry.c {
                 this.clients.note(&ClientId::from(&*client), entry.s, Outcome::Accepted(version));
             }
         }
+        if let Some(Fold { version, data, .. }) = older {
+            let head = this.head;
+            this.state.migrate(version, data, head).map_err(|message| fail(head, message))?;
+            this.migrated = true;
+        }
         this.durable = this.head;
         Ok(this)
+    }
+
+    /// Applies an entry to the state, or to what an older version of the struct has written.
+    fn replay(&mut self, entry: &Entry<'_>, version: u64, older: &mut Option<Fold>) -> Result<(), String> {
+        let updates = typed::read_updates(entry.u.get()).map_err(|reject| reject.to_string())?;
+        self.check_version(entry.v)?;
+        if let Some(schema) = &entry.t {
+            self.written_with(schema, entry.v);
+        }
+        if entry.v < self.state.struct_version() {
+            if let Some(initial) = entry.i {
+                *older = Some(Fold::new(entry.v, entry.t.clone(), initial.get())?);
+            }
+            let fold = older.as_mut().filter(|fold| fold.version == entry.v);
+            let fold =
+                fold.ok_or_else(|| format!("the state that version {} of the struct began with", entry.v))?;
+            entry.k.iter().try_for_each(|(path, declaration)| fold.begin(path, declaration))?;
+            return updates.iter().try_for_each(|update| fold.apply(update));
+        }
+        if let Some(initial) = entry.i {
+            self.state.restore(initial.get(), "{}")?;
+            if version > 1 {
+                // What was before it, was before a migration.
+                self.state.touch_all(version - 1);
+            }
+            *older = None;
+        }
+        if let Some(Fold { version, .. }) = older {
+            return Err(format!(
+                "the state that was migrated from version {version} of the struct is missing"
+            ));
+        }
+        for (path, declaration) in &entry.k {
+            // What does not fit this struct any more is as good as undeclared.
+            let _ = self.state.declare(path, declaration);
+        }
+        self.state.apply(&updates, Writer::Log, version).map_err(|reject| reject.to_string())?;
+        if !entry.k.is_empty() {
+            self.state.mark_stored(&updates);
+        }
+        Ok(())
+    }
+
+    /// What is read of the log from here on was written with this schema.
+    fn written_with(&mut self, schema: &Schema, version: u32) {
+        let own = self.schema.as_ref().is_some_and(|own| own.schema == *schema);
+        self.logged = self.schema.as_ref().filter(|_| own).map(|known| known.hash);
+        if version == self.state.struct_version() {
+            self.state.written_with(schema);
+        }
+    }
+
+    fn check_version(&self, found: u32) -> Result<(), String> {
+        let expected = self.state.struct_version();
+        match found > expected {
+            true => {
+                Err(format!("written by version {found} of the struct, this program has version {expected}"))
+            }
+            false => Ok(()),
+        }
     }
 
     /// Whether the log since the last snapshot has become so long that a new one is due.
@@ -177,11 +282,16 @@ impl<O: Outbox> Authority<O> {
             .accepted()
             .map(|(client, since, last, accepted)| (client.to_string(), Client { since, last, accepted }))
             .collect();
-        let head = SnapshotHead { format: FORMAT, forgotten: self.clients.forgotten(), clients };
+        let version = self.state.struct_version();
+        let schema = self.schema.as_ref().map(|known| known.schema.clone());
+        let forgotten = self.clients.forgotten();
+        let head = SnapshotHead { format: FORMAT, version, schema, forgotten, clients };
         let mut out = String::from("{\"head\":");
         out.push_str(&serde_json::to_string(&head).unwrap_or_default());
         out.push_str(",\"track\":");
         self.state.write_track(&mut out);
+        out.push_str(",\"kept\":");
+        self.state.write_kept(&mut out);
         out.push_str(",\"data\":");
         self.state.write_data(&mut out);
         out.push('}');
@@ -189,7 +299,8 @@ impl<O: Outbox> Authority<O> {
         (self.head, Bytes::from(out))
     }
 
-    fn restore(&mut self, bytes: &[u8]) -> Result<(), String> {
+    /// Takes over a snapshot; gives the state that an older version of the struct has written.
+    fn restore(&mut self, bytes: &[u8]) -> Result<Option<Fold>, String> {
         let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
         let body: SnapshotBody<'_> = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let head: SnapshotHead = serde_json::from_str(body.head.get()).map_err(|error| error.to_string())?;
@@ -200,6 +311,17 @@ impl<O: Outbox> Authority<O> {
             self.clients.restore(ClientId::from(client), since, last, &accepted);
         }
         self.clients.restore_forgotten(head.forgotten);
-        self.state.restore(body.data.get(), body.track.get())
+        self.check_version(head.version)?;
+        if let Some(schema) = &head.schema {
+            self.written_with(schema, head.version);
+        }
+        if head.version < self.state.struct_version() {
+            return Fold::new(head.version, head.schema, body.data.get()).map(Some);
+        }
+        self.state.restore(body.data.get(), body.track.get())?;
+        if let Some(kept) = body.kept {
+            self.state.restore_kept(kept.get())?;
+        }
+        Ok(None)
     }
 }

@@ -3,7 +3,10 @@
 use crate::authority::typed::{field_of, read_updates, touched};
 use crate::authority::{After, Author, Authority, InFlight, RoomState};
 use crate::protocol::channel::{APPEND, ChannelEntry};
-use crate::protocol::{ClientId, Code, Frame, Outcome, Reject, Resume, push_string, server, split_address};
+use crate::protocol::{
+    ClientId, Code, Frame, JoinRequest, Outcome, Reject, Violation, push_string, room_schema, server,
+    split_address,
+};
 
 /// One connection's stay in one room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,6 +54,8 @@ pub(super) struct Session<O> {
     stateless: bool,
     /// The sequence number up to which its changes were answered.
     answered: u64,
+    /// The room's schema, if it was to be told and its queue was full.
+    untold: Option<String>,
     outbox: O,
 }
 
@@ -59,6 +64,8 @@ pub(super) struct Bring {
     since: Option<u64>,
     version: u64,
     text: String,
+    /// The room's schema, if the client has another and joins.
+    schema: Option<String>,
 }
 
 impl<O: Outbox> Session<O> {
@@ -91,14 +98,23 @@ struct Encoded<'a> {
 }
 
 impl<O: Outbox> Authority<O> {
-    /// Lets a session in and sends it the state, or what it missed since `resume`.
+    /// Lets a session in and sends it the state, or what it missed since it left; and the room's schema, if the
+    /// client says that it has another.
+    ///
+    /// # Errors
+    /// A field that the client declares does not fit what the room has: nobody was let in.
     pub fn join(
         &mut self,
         client: ClientId,
         dialect: Dialect,
-        resume: Option<Resume>,
+        request: &JoinRequest,
         outbox: O,
-    ) -> SessionId {
+    ) -> Result<SessionId, Violation> {
+        for (path, declaration) in &request.declare {
+            self.state.declare(path, declaration)?;
+        }
+        let schema = self.schema.clone();
+        let resume = request.resume;
         let id = SessionId(self.next_session);
         self.next_session += 1;
         self.clients.enter(&client);
@@ -110,6 +126,7 @@ impl<O: Outbox> Authority<O> {
             synced: self.head,
             stateless: false,
             answered: known.map_or(0, |resume| resume.acked),
+            untold: None,
             outbox,
         };
         if let Some(resume) = known.filter(|resume| resume.version > self.head) {
@@ -118,10 +135,18 @@ impl<O: Outbox> Authority<O> {
         }
         self.sessions.insert(id, session);
         if dialect == Dialect::V1 {
+            // With another struct, the state at a version is another.
+            let same = |hash: Option<u64>| match (hash, &schema) {
+                (Some(hash), Some(schema)) => hash == schema.hash,
+                _ => true,
+            };
+            let known = known.filter(|resume| same(resume.schema));
             let since = known.map(|resume| resume.version).filter(|version| *version <= self.head);
-            self.bring(id, since);
+            let told = schema.as_ref().filter(|_| !same(request.schema));
+            let told = told.map(|known| room_schema(known.hash, &known.schema, &self.state.kept()));
+            self.bring_with(id, since, told, !request.declare.is_empty());
         }
-        id
+        Ok(id)
     }
 
     /// Lets a session out; gives its outbox back.
@@ -155,14 +180,26 @@ impl<O: Outbox> Authority<O> {
 
     /// Makes the state (`since` is `None`) or a delta at the head version, to be sent when that is durable.
     fn bring(&mut self, id: SessionId, since: Option<u64>) {
+        self.bring_with(id, since, None, false);
+    }
+
+    /// The same for a session that joins: with the room's schema, and for one that has `declared` fields, with those
+    /// that nobody has written.
+    fn bring_with(&mut self, id: SessionId, since: Option<u64>, schema: Option<String>, declared: bool) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         session.flow = Flow::Syncing;
         session.synced = self.head;
+        let untold = session.untold.take();
+        let declared = declared || untold.is_some();
+        let schema = schema.or(untold);
         let mut text = String::new();
         let is_channel = split_address(&self.room).1.is_some();
         match (since, session.dialect) {
             (Some(since), dialect) if is_channel || dialect == Dialect::V1 => {
-                self.state.write_delta(since, &mut text)
+                self.state.write_delta(since, &mut text);
+                if declared {
+                    self.state.write_unwritten(&mut text);
+                }
             }
             (Some(since), _) => {
                 let mut updates = String::new();
@@ -179,7 +216,7 @@ impl<O: Outbox> Authority<O> {
             }
             (None, _) => self.state.write_data(&mut text),
         }
-        let bring = Bring { since, version: self.head, text };
+        let bring = Bring { since, version: self.head, text, schema };
         match self.in_flight.back_mut() {
             Some(last) => last.after.push(After::Bring(id, bring)),
             None => self.brought(id, &bring),
@@ -205,9 +242,10 @@ impl<O: Outbox> Authority<O> {
             Dialect::V1 => {
                 let outcomes = self.clients.answers(&session.client, session.answered, bring.version);
                 session.answered = session.answered.max(outcomes.last);
+                let (text, schema) = (&bring.text, bring.schema.as_deref());
                 match bring.since {
-                    None => server::sync(&self.room, self.epoch, bring.version, &bring.text, &outcomes),
-                    Some(since) => server::delta(&self.room, since, bring.version, &bring.text, &outcomes),
+                    None => server::sync(&self.room, self.epoch, bring.version, text, schema, &outcomes),
+                    Some(since) => server::delta(&self.room, since, bring.version, text, schema, &outcomes),
                 }
             }
             Dialect::Hook if bring.since.is_none() && self.state.is_complete() => {
@@ -218,6 +256,7 @@ impl<O: Outbox> Authority<O> {
         session.push(&frame);
         if session.flow == Flow::Behind {
             // It was not taken: what it would have brought is still missing.
+            session.untold.clone_from(&bring.schema);
             match bring.since {
                 Some(since) => session.synced = since,
                 None => session.stateless = true,

@@ -1,10 +1,12 @@
 //! What the authority needs of a room's state, whether the server knows its type or not.
 
 use std::any::Any;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::authority::Author;
-use crate::protocol::Reject;
-use crate::state::WireUpdate;
+use crate::protocol::{Declaration, Reject, Violation};
+use crate::state::{FieldSchema, Known, Schema, WireUpdate};
 
 /// Who writes: decides what may be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +65,80 @@ pub trait RoomState: Any + Send {
     /// It is `now`, in milliseconds since 1970, for a state that depends on it.
     fn pass(&mut self, now: u64) {
         let _ = now;
+    }
+
+    /// The schema of the struct, if there is one.
+    fn schema(&self) -> Option<Arc<Known>> {
+        None
+    }
+
+    /// The fields that clients have declared beside the struct's, by their paths.
+    fn kept(&self) -> BTreeMap<String, FieldSchema> {
+        BTreeMap::new()
+    }
+
+    /// Takes a client's declaration of a field that the struct does not have.
+    ///
+    /// # Errors
+    /// It does not fit what is there, or there are too many.
+    fn declare(&mut self, path: &str, declaration: &Declaration) -> Result<(), Violation> {
+        let _ = (path, declaration);
+        Ok(())
+    }
+
+    /// The declarations of the fields that `updates` would write and that no entry of the log has yet, as a JSON
+    /// object.
+    fn unstored(&self, updates: &[WireUpdate<'_>]) -> Option<String> {
+        let _ = updates;
+        None
+    }
+
+    /// An entry of the log has the declarations of what `updates` write.
+    fn mark_stored(&mut self, updates: &[WireUpdate<'_>]) {
+        let _ = updates;
+    }
+
+    /// Adds to a JSON array of updates those that set declared fields which nobody has written.
+    fn write_unwritten(&self, out: &mut String) {
+        let _ = out;
+    }
+
+    /// Appends what is to be known of the fields beside the struct's, for a snapshot, whose data has their values.
+    fn write_kept(&self, out: &mut String) {
+        out.push_str("{}");
+    }
+
+    /// Takes over what [`write_kept`](Self::write_kept) wrote, after the data.
+    ///
+    /// # Errors
+    /// What is wrong with it, for people.
+    fn restore_kept(&mut self, kept: &str) -> Result<(), String> {
+        let _ = kept;
+        Ok(())
+    }
+
+    /// What is read from the log, or restored, from here on was written by a struct with this schema.
+    fn written_with(&mut self, schema: &Schema) {
+        let _ = schema;
+    }
+
+    /// Which version of the struct this is.
+    fn struct_version(&self) -> u32 {
+        1
+    }
+
+    /// Takes the state from what version `from` of the struct had at version `at` of the room.
+    ///
+    /// # Errors
+    /// Why it cannot, for people.
+    fn migrate(&mut self, from: u32, data: serde_json::Value, at: u64) -> Result<(), String> {
+        let _ = (data, at);
+        Err(format!("version {from} of a struct, expected none"))
+    }
+
+    /// Every field counts as changed at version `at`.
+    fn touch_all(&mut self, at: u64) {
+        let _ = at;
     }
 
     /// The state itself, for a caller who knows its type.

@@ -175,19 +175,29 @@ impl<O: Outbox> Authority<O> {
             return Err(Reject::new(Code::BadKey, message));
         }
         let version = self.head + 1;
-        let initial = (self.head == 0 && self.state.is_complete()).then(|| {
+        let initial = (self.migrated || self.head == 0 && self.state.is_complete()).then(|| {
             let mut initial = String::new();
             self.state.write_data(&mut initial);
             initial
         });
+        let declared = self.state.unstored(&wire);
         let by = match &author {
             Author::Server => Writer::Server,
             author => Writer::Client(author),
         };
         let settled = self.state.apply(&wire, by, version)?;
         self.head = version;
+        self.migrated = false;
+        if declared.is_some() {
+            self.state.mark_stored(&wire);
+        }
+        let known = self.schema.as_ref().filter(|known| self.logged != Some(known.hash));
+        // It has no values that JSON does not have.
+        let schema = known.map(|known| serde_json::to_string(&known.schema).unwrap_or_default());
+        self.logged = self.schema.as_ref().map(|known| known.hash);
+        let context = record::Context { version: self.state.struct_version(), schema, initial, declared };
         let updates: Arc<str> = settled.as_deref().unwrap_or(updates).into();
-        let entry = record::entry(&author, initial.as_deref(), &updates);
+        let entry = record::entry(&author, &context, &updates);
         self.log.note(entry.len());
         let settled = settled.is_some();
         self.in_flight.push_back(InFlight { version, author, updates, settled, after: Vec::new() });

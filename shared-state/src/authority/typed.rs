@@ -8,10 +8,15 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
+use crate::authority::kept::{self, Kept, Staged};
 use crate::authority::{Author, RoomState, Writer};
 use crate::merge::{StoredTrack, Track};
-use crate::protocol::{Code, Reject, push_string};
-use crate::state::{Path, PathBuf, SharedState, UpdateErrorKind, WireUpdate, decode_update, encode_update};
+use crate::protocol::{Code, Declaration, Reject, Violation, push_string};
+use crate::state::schema::{Differences, join};
+use crate::state::{
+    FieldSchema, Known, Path, Schema, SharedState, UpdateError, UpdateErrorKind, WireUpdate, decode_update,
+    encode_update, fit,
+};
 
 /// What a client's change must satisfy besides the state's own rules: the state before, the state after, the
 /// author.
@@ -22,6 +27,10 @@ pub type Rules<S> = dyn Fn(&S, &S, &Author) -> Result<(), String> + Send + Sync;
 pub struct Typed<S> {
     state: S,
     track: Track,
+    /// Fields that the struct does not have.
+    kept: Kept,
+    /// How the struct differed that wrote what is read from the log, if it did.
+    writer: Option<Differences>,
     rules: Option<Arc<Rules<S>>>,
 }
 
@@ -35,7 +44,13 @@ impl<S: SharedState> Typed<S> {
     /// A room that begins as `initial`.
     #[must_use]
     pub fn new(initial: S) -> Self {
-        Self { state: initial, track: Track::default(), rules: None }
+        Self {
+            state: initial,
+            track: Track::default(),
+            kept: Kept::new(S::FIELDS),
+            writer: None,
+            rules: None,
+        }
     }
 
     /// The same room, whose clients' changes must satisfy `rules` as well. Each of them then costs a clone of
@@ -52,11 +67,83 @@ impl<S: SharedState> Typed<S> {
         &self.state
     }
 
+    /// Reads what a struct has written that differs from this one.
+    fn read_written(&self, writer: &Differences, update: &WireUpdate<'_>) -> Result<S::Update, UpdateError> {
+        let read = fit::read(writer, &self.state, &self.state, update)?;
+        read.ok_or_else(|| UpdateError::unknown_field(S::NAME, &update.key))
+    }
+
+    /// Reads what is not as the struct has it: an update of a kept field, which is staged, and in the log what an
+    /// older struct has written.
+    fn read_other(
+        &self,
+        update: &WireUpdate<'_>,
+        by: Writer<'_>,
+        staged: &mut Staged,
+        error: UpdateError,
+    ) -> Result<Option<S::Update>, Reject> {
+        match (error.kind, by) {
+            (UpdateErrorKind::UnknownField, Writer::Log) => {
+                if kept::is_outside(S::FIELDS, &update.key) && self.kept.stage(staged, update).is_err() {
+                    // An operation that cannot be applied without the struct that had the field.
+                    let path = self.kept.own_path(&update.key).into_owned();
+                    staged.insert(path, RawValue::NULL.to_owned());
+                }
+                Ok(None)
+            }
+            (UpdateErrorKind::UnknownField, _) if self.kept.is_declared(&update.key) => {
+                self.kept.stage(staged, update).map(|()| None)
+            }
+            (UpdateErrorKind::WrongType, Writer::Log) if update.op.is_none() => {
+                Ok(Some(self.read_fitted(&update.key, update.value)?.ok_or(error)?))
+            }
+            _ => Err(error.into()),
+        }
+    }
+
+    /// The set of a whole nested struct that an older one, without some fields, has written: those keep their value.
+    fn read_fitted(&self, key: &str, value: &RawValue) -> Result<Option<S::Update>, UpdateError> {
+        let key = &*self.kept.own_path(key);
+        let writer = fit::Writer { named: &|_| None, lacks: &|_| true };
+        let Some(value) = fit::fitted_in(&self.state, key, value, &writer) else { return Ok(None) };
+        S::decode(Path::new(key), None, &*value).map(Some)
+    }
+
+    /// What a nested struct's value in the log has that the struct has lost.
+    fn stage_lost(&self, update: &WireUpdate<'_>, staged: &mut Staged) {
+        if let Some(parts) = fit::nested_at(S::FIELDS, Path::new(&update.key))
+            && update.op.is_none()
+        {
+            fit::unknown(parts, &self.kept.own_path(&update.key), update.value, &mut |path, value| {
+                staged.insert(path, value.to_owned());
+            });
+        }
+    }
+
+    /// Appends a field's value with what is kept in it; says whether there is any.
+    fn push_field(&self, name: &str, out: &mut String) -> bool {
+        let field = S::field_named(name);
+        let name = field.map_or(name, |field| S::FIELDS[field].name);
+        let mut kept = self.kept.values_under(name).peekable();
+        let value = field.map(|field| fit::field_json(&self.state, field));
+        if kept.peek().is_none() {
+            out.push_str(value.as_deref().unwrap_or("null"));
+            return field.is_some();
+        }
+        let value = kept.fold(value.unwrap_or_else(|| "{}".to_owned()), |json, (path, value)| {
+            let mut path = Path::new(path);
+            path.next_segment();
+            fit::inserted(&json, path, value)
+        });
+        out.push_str(&value);
+        true
+    }
+
     /// Applies updates one after another, each as its policy settles it, and keeps what takes them back. Gives all
-    /// of them as JSON if one was not applied as it came.
+    /// of them as JSON if one was not applied as it came. `None` is an update of a field that is kept.
     fn take(
         &mut self,
-        decoded: Vec<S::Update>,
+        decoded: Vec<Option<S::Update>>,
         wire: &[WireUpdate<'_>],
         by: Writer<'_>,
         inverses: &mut Vec<S::Update>,
@@ -67,6 +154,12 @@ impl<S: SharedState> Typed<S> {
         // What was read as JSON is written as JSON.
         let as_they_came = |at: usize| wire[..at].iter().flat_map(serde_json::to_string).collect();
         for (at, update) in decoded.into_iter().enumerate() {
+            let Some(update) = update else {
+                if let Some(settled) = &mut settled {
+                    settled.extend(serde_json::to_string(&wire[at]));
+                }
+                continue;
+            };
             let parts = if expands { self.state.expand(&update) } else { None };
             if parts.is_some() {
                 settled.get_or_insert_with(|| as_they_came(at));
@@ -113,23 +206,33 @@ impl<S: SharedState> RoomState for Typed<S> {
         version: u64,
     ) -> Result<Option<String>, Reject> {
         let mut decoded = Vec::with_capacity(updates.len());
+        let mut staged = Staged::new();
         for update in updates {
-            match decode_update::<S>(update) {
-                Ok(update) => decoded.push(update),
-                // A field that the struct has lost since: the rest of its history stays readable.
-                Err(error) if by == Writer::Log && error.kind == UpdateErrorKind::UnknownField => {}
-                Err(error) => return Err(error.into()),
+            let read = match (&self.writer, by) {
+                (Some(writer), Writer::Log) => self.read_written(writer, update),
+                _ => decode_update::<S>(update),
+            };
+            match read {
+                Ok(typed) => decoded.push(Some(typed)),
+                Err(error) => decoded.push(self.read_other(update, by, &mut staged, error)?),
+            }
+            if by == Writer::Log {
+                self.stage_lost(update, &mut staged);
             }
         }
+        if by != Writer::Log {
+            self.kept.check(&staged)?;
+        }
         if by == Writer::Log {
-            for update in decoded {
+            for update in decoded.into_iter().flatten() {
                 let touched = self.state.apply(update);
                 S::touch(&mut self.track, &touched, version);
             }
+            self.kept.commit(staged, version);
             return Ok(None);
         }
         if matches!(by, Writer::Client(_))
-            && let Some(update) = decoded.iter().find(|update| S::read_only(update))
+            && let Some(update) = decoded.iter().flatten().find(|update| S::read_only(update))
         {
             let field = S::FIELDS[S::field(update)].name;
             return Err(Reject::new(Code::ReadOnly, "only the server writes this field").in_field(field));
@@ -153,11 +256,15 @@ impl<S: SharedState> RoomState for Typed<S> {
             Ok(_) => inverses.iter().for_each(|touched| S::touch(&mut self.track, touched, version)),
             Err(_) => self.undo(inverses),
         }
+        if verdict.is_ok() {
+            self.kept.commit(staged, version);
+        }
         verdict
     }
 
     fn changed(&self, key: &str) -> Result<u64, Reject> {
-        self.track.changed_at(S::FIELDS, Path::new(key)).ok_or_else(|| {
+        let kept = self.kept.changed_at(key);
+        self.track.changed_at(S::FIELDS, Path::new(key)).max(kept).ok_or_else(|| {
             let message = format!("`{}` has no field `{key}`", S::NAME);
             Reject::new(Code::UnknownField, message).in_field(key)
         })
@@ -171,7 +278,17 @@ impl<S: SharedState> RoomState for Typed<S> {
             }
             push_string(out, info.name);
             out.push(':');
-            push_field(&self.state, field, out);
+            if self.kept.is_empty() {
+                out.push_str(&fit::field_json(&self.state, field));
+            } else {
+                self.push_field(info.name, out);
+            }
+        }
+        for name in self.kept.tops().iter().filter(|name| S::field_named(name).is_none()) {
+            out.push(',');
+            push_string(out, name);
+            out.push(':');
+            self.push_field(name, out);
         }
         out.push('}');
     }
@@ -194,14 +311,12 @@ impl<S: SharedState> RoomState for Typed<S> {
             first = false;
             out.push_str(encoded.as_str());
         }
+        self.kept.write_sets(|changed| changed > since, &mut first, out);
         out.push(']');
     }
 
     fn write_field(&self, key: &str, out: &mut String) {
-        match S::field_named(key) {
-            Some(field) => push_field(&self.state, field, out),
-            None => out.push_str("null"),
-        }
+        self.push_field(key, out);
     }
 
     fn write_track(&self, out: &mut String) {
@@ -212,19 +327,109 @@ impl<S: SharedState> RoomState for Typed<S> {
     fn restore(&mut self, data: &str, track: &str) -> Result<(), String> {
         let fields: BTreeMap<Cow<'_, str>, &RawValue> =
             serde_json::from_str(data).map_err(|error| format!("the state is not an object: {error}"))?;
-        for (key, value) in fields {
-            let Some(field) = S::field_named(&key) else { continue };
-            let mut path = PathBuf::new();
-            path.push(S::FIELDS[field].name);
-            let update = S::decode(Path::new(path.as_str()), None, value).map_err(|error| {
-                format!("`{}` cannot be read as a field of `{}`: {error}", error.field, S::NAME)
-            })?;
-            self.state.apply(update);
-        }
-        let stored: StoredTrack =
+        let track: StoredTrack =
             serde_json::from_str(track).map_err(|error| format!("the versions are not a track: {error}"))?;
-        self.track = Track::restored(stored, S::FIELDS);
+        self.track = Track::restored(track, S::FIELDS);
+        let mut lost = Vec::new();
+        for (key, value) in fields {
+            let written = join("", &key);
+            let renamed = self.writer.as_ref().and_then(|writer| writer.to_own(&written));
+            let name = renamed.as_deref().map_or(Cow::Borrowed(&*key), field_of);
+            let Some(field) = S::field_named(&name) else {
+                lost.push((written, value));
+                continue;
+            };
+            let path = join("", S::FIELDS[field].name);
+            let read = match &self.writer {
+                None => S::decode(Path::new(&path), None, value),
+                Some(writer) => {
+                    self.read_written(writer, &WireUpdate { key: Cow::Borrowed(&written), op: None, value })
+                }
+            };
+            let update = match read {
+                Err(error) if error.kind == UpdateErrorKind::WrongType => {
+                    self.read_fitted(&path, value).and_then(|update| update.ok_or(error))
+                }
+                read => read,
+            };
+            let update = update
+                .map_err(|error| format!("`{}` cannot be read as in `{}`: {error}", error.field, S::NAME))?;
+            self.state.apply(update);
+            if let Some(parts) = fit::nested_at(S::FIELDS, Path::new(&path)) {
+                fit::unknown(parts, &path, value, &mut |path, value| lost.push((path, value)));
+            }
+        }
+        // As far as it is not said elsewhere, what is lost was changed when anything was.
+        let changed = self.track.changed();
+        for (path, value) in lost {
+            self.kept.restore(path, value, changed);
+        }
         Ok(())
+    }
+
+    fn schema(&self) -> Option<Arc<Known>> {
+        Some(Schema::of::<S>())
+    }
+
+    fn kept(&self) -> BTreeMap<String, FieldSchema> {
+        self.kept.declared()
+    }
+
+    fn declare(&mut self, path: &str, declaration: &Declaration) -> Result<(), Violation> {
+        self.kept.declare(path, declaration)
+    }
+
+    fn unstored(&self, updates: &[WireUpdate<'_>]) -> Option<String> {
+        if self.kept.is_empty() { None } else { self.kept.unstored(updates) }
+    }
+
+    fn mark_stored(&mut self, updates: &[WireUpdate<'_>]) {
+        self.kept.mark_stored(updates);
+    }
+
+    fn write_unwritten(&self, out: &mut String) {
+        if out.ends_with(']') {
+            out.pop();
+            let mut first = out.ends_with('[');
+            self.kept.write_sets(|changed| changed == 0, &mut first, out);
+            out.push(']');
+        }
+    }
+
+    fn write_kept(&self, out: &mut String) {
+        self.kept.write(out);
+    }
+
+    fn restore_kept(&mut self, kept: &str) -> Result<(), String> {
+        self.kept.restore_all(kept)
+    }
+
+    fn written_with(&mut self, schema: &Schema) {
+        let own = &Schema::of::<S>().schema;
+        // Where they do not fit, each value tells for itself whether it can be read.
+        self.writer = Differences::between(own, schema, &BTreeMap::new()).ok().filter(|_| own != schema);
+    }
+
+    fn struct_version(&self) -> u32 {
+        S::VERSION
+    }
+
+    fn migrate(&mut self, from: u32, data: serde_json::Value, at: u64) -> Result<(), String> {
+        let to = S::VERSION;
+        let migrated = S::migrate(from, data).map_err(|error| {
+            format!("the migration from version {from} to {to} of `{}`: {error}", S::NAME)
+        })?;
+        self.restore(&migrated.to_string(), "{}")
+            .map_err(|error| format!("what the migration from version {from} to {to} has made: {error}"))?;
+        self.touch_all(at);
+        Ok(())
+    }
+
+    fn touch_all(&mut self, at: u64) {
+        for field in 0..S::FIELDS.len() {
+            self.track.part_mut(field, at).set_whole(at);
+        }
+        self.kept.touch_all(at);
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -242,15 +447,4 @@ pub(crate) fn touched(updates: &str) -> Vec<String> {
         }
     }
     keys
-}
-
-fn push_field<S: SharedState>(state: &S, field: usize, out: &mut String) {
-    struct One<'a, S>(&'a S, usize);
-    impl<S: SharedState> serde::Serialize for One<'_, S> {
-        fn serialize<Ser: serde::Serializer>(&self, serializer: Ser) -> Result<Ser::Ok, Ser::Error> {
-            self.0.encode_field(self.1, serializer)
-        }
-    }
-    // What was decoded from JSON has a JSON form.
-    out.push_str(&serde_json::to_string(&One(state, field)).unwrap_or_else(|_| "null".to_owned()));
 }

@@ -14,9 +14,9 @@ use serde_json::value::RawValue;
 
 use crate::channel::Log;
 use crate::channel::log::{Kept, Sent, same_sent};
-use crate::merge::{Overlap, Track};
+use crate::merge::Overlap;
 use crate::protocol::channel::{APPEND, ChannelEntry, ChannelHistory, GONE, MESSAGES, SEND};
-use crate::state::{FieldId, FieldInfo, Invalid, Live, Path, PathBuf, SharedState, Timing, UpdateError};
+use crate::state::{FieldId, FieldInfo, Live, Path, PathBuf, SharedState, UpdateError};
 
 /// One operation on a channel.
 pub struct Update<T>(Op<T>);
@@ -114,7 +114,6 @@ where
 
     const NAME: &'static str = "channel";
     const FIELDS: &'static [FieldInfo] = &[FieldInfo::new(MESSAGES, "append")];
-    const HAS_RULE: bool = false;
 
     fn apply(&mut self, update: Update<T>) -> Update<T> {
         Update(match update.0 {
@@ -149,18 +148,6 @@ where
         0
     }
 
-    fn check(&self, _touched: &Update<T>) -> Result<(), Invalid> {
-        Ok(())
-    }
-
-    fn check_rule(&self) -> Result<(), Invalid> {
-        Ok(())
-    }
-
-    fn validate(&self) -> Result<(), Invalid> {
-        Ok(())
-    }
-
     fn diff(old: &Self, new: &Self) -> Vec<Update<T>> {
         if old.is_same(new) { Vec::new() } else { vec![Update(Op::Set(new.clone()))] }
     }
@@ -188,39 +175,9 @@ where
         false
     }
 
-    fn timing(_update: &Update<T>) -> Timing {
-        Timing::IMMEDIATE
-    }
-
-    fn read_only(_update: &Update<T>) -> bool {
-        false
-    }
-
     fn take_back(&self, _update: &Update<T>, _inverse: &Update<T>) -> Option<Update<T>> {
         // What was said was heard.
         None
-    }
-
-    fn expand(&self, _update: &Update<T>) -> Option<Vec<Update<T>>> {
-        None
-    }
-
-    fn settle(&self, _track: &Track, _update: &Update<T>) -> Option<Update<T>> {
-        None
-    }
-
-    fn admit(&self, _update: &Update<T>) -> Result<(), Invalid> {
-        Ok(())
-    }
-
-    fn touch(track: &mut Track, _touched: &Update<T>, version: u64) {
-        track.part_mut(0, version).set_whole(version);
-    }
-
-    fn delta(&self, track: &Track, since: u64, out: &mut Vec<Update<T>>) {
-        if track.changed() > since {
-            out.push(self.current(0));
-        }
     }
 
     fn address(update: &Update<T>, path: &mut PathBuf) -> Option<&'static str> {

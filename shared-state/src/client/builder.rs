@@ -86,6 +86,14 @@ impl ClientBuilder {
         self
     }
 
+    /// How many updates of one room can be undone, and how long a pause between two writes must be for them to be
+    /// undone one by one. Default 1,000 and 500 ms.
+    pub const fn undo(mut self, updates: usize, pause: Duration) -> Self {
+        self.settings.replica.max_undo = updates;
+        self.settings.replica.undo_pause = pause;
+        self
+    }
+
     /// How long a client that is closed, or whose last handle was dropped, goes on trying to have everything
     /// answered. Default 5 s.
     pub const fn linger(mut self, linger: Duration) -> Self {

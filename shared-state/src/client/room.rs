@@ -56,11 +56,13 @@ pub(super) struct Shared<S: SharedState> {
     inner: Mutex<Inner<S>>,
 }
 
-/// How often the visible state has changed, whether changes go both ways, and whether that can change again.
+/// How often the visible state has changed, whether changes go both ways, whether the room does not fit, and whether
+/// any of that can change again.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Seen {
     pub(super) revision: u64,
     pub(super) live: bool,
+    pub(super) refused: bool,
     pub(super) ended: bool,
 }
 
@@ -234,10 +236,12 @@ impl<S: SharedState> Shared<S> {
                 inner.events = None;
             }
         }
-        let live = inner.replica.is_live();
+        let (live, refused) = (inner.replica.is_live(), inner.replica.refusal().is_some());
         self.seen.send_if_modified(|seen| {
             seen.revision += u64::from(visible);
-            visible | (std::mem::replace(&mut seen.live, live) != live)
+            let changed = (seen.live, seen.refused) != (live, refused);
+            (seen.live, seen.refused) = (live, refused);
+            visible | changed
         });
         while let Some((id, outcome)) = inner.replica.poll_answer() {
             if let Err(rejected) = &outcome {

@@ -115,7 +115,7 @@ impl<S: SharedState> State<S> {
     /// Takes back this user's last change, or the changes that were made together with it, as a new change: what
     /// others did since stays. `None` if there is nothing to take back.
     ///
-    /// Changes made within [`undo_pause`](crate::replica::ReplicaConfig::undo_pause) of each other, or in one
+    /// Changes made within a [pause](crate::client::ClientBuilder::undo) of each other, or in one
     /// [`group`](Self::group), are taken back together. A change that others have overwritten since is skipped.
     /// Works without a connection.
     ///
@@ -178,11 +178,12 @@ impl<S: SharedState> State<S> {
     }
 
     /// Waits until the state [is live](Self::is_live): what is read then is, for the first time, what the room has.
-    /// `false` if the client has ended. Cancellation safe.
+    /// `false` if the client has ended, or the room's struct is another that this one does not fit:
+    /// [`error`](Self::error) says where. Cancellation safe.
     pub async fn live(&self) -> bool {
         let mut seen = self.shared.seen.subscribe();
         // Fails only if the sender is gone, which this handle holds.
-        seen.wait_for(|seen| seen.live || seen.ended).await.is_ok_and(|seen| seen.live)
+        seen.wait_for(|seen| seen.live || seen.refused || seen.ended).await.is_ok_and(|seen| seen.live)
     }
 
     /// A number that rises with every visible change: an interface that draws at its own pace compares it with the

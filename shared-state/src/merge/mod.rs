@@ -3,6 +3,7 @@
 //! One policy, one file, its rule at the top. The state machines never look inside a policy: what they need of
 //! it is the trait [`MergePolicy`], reached through the derived struct.
 
+mod boxed;
 mod coded;
 mod counter;
 mod entries;
@@ -11,12 +12,14 @@ mod list;
 mod lww;
 mod map;
 mod nested;
+mod optional;
 mod part;
 mod place;
 mod sequence;
 mod set;
 mod track;
 
+pub use boxed::Boxed;
 pub use coded::{Codec, Coded};
 pub use counter::{Counter, CounterOp, Number};
 pub use entries::{Entries, Entry};
@@ -25,17 +28,21 @@ pub use list::{ListOf, ListOp};
 pub use lww::Lww;
 pub use map::{MapOf, MapOp, Mapping};
 pub use nested::{Nested, NestedOp};
+pub use optional::{Optional, OptionalOp};
 pub use place::Place;
 pub use sequence::{KeyOf, Sequence};
 pub use set::{Members, SetOf, SetOp};
 pub(crate) use track::StoredTrack;
 pub use track::Track;
 
-use std::fmt::Debug;
+use std::fmt::{Debug, DebugStruct};
 
+use serde::de::MapAccess;
+use serde::ser::SerializeMap;
 use serde::{Deserializer, Serializer};
 
-use crate::state::{Invalid, Path, PathBuf, PolicyInfo, Timing, UpdateError};
+use crate::__private::{self as private, OpVisitor};
+use crate::state::{Field, Invalid, Live, Path, PathBuf, PolicyInfo, SharedState, Timing, UpdateError};
 
 /// What a pending operation and a remote one that is put underneath it mean for each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,6 +182,11 @@ pub trait MergePolicy<T>: Sized + 'static {
         false
     }
 
+    /// Whether there is a part that only the server may write, in any value.
+    fn guarded() -> bool {
+        false
+    }
+
     /// Appends the path below the field and returns the operation's name; `None` is a plain set.
     fn address(op: &Self::Op, path: &mut PathBuf) -> Option<&'static str>;
 
@@ -193,6 +205,99 @@ pub trait MergePolicy<T>: Sized + 'static {
         op: Option<&str>,
         value: D,
     ) -> Result<Self::Op, UpdateError>;
+
+    // What generated code asks of a policy. All of it is here and none in functions beside: what a field's type lacks is
+    // then one error, whatever is asked first and however often.
+
+    #[doc(hidden)]
+    fn __diff<U>(old: &T, new: &T, out: &mut Vec<U>, make: fn(Self::Op) -> U) {
+        Self::diff(old, new, &mut |op| out.push(make(op)));
+    }
+
+    #[doc(hidden)]
+    fn __expand<U>(value: &T, op: &Self::Op, make: fn(Self::Op) -> U) -> Option<Vec<U>> {
+        Self::expand(value, op).map(|ops| ops.into_iter().map(make).collect())
+    }
+
+    #[doc(hidden)]
+    fn __delta<U>(value: &T, track: &Track, since: u64, out: &mut Vec<U>, make: fn(Self::Op) -> U) {
+        Self::delta(value, track, since, &mut |op| out.push(make(op)));
+    }
+
+    #[doc(hidden)]
+    fn __decode<'de, D: Deserializer<'de>, U>(
+        path: Path<'_>,
+        op: Option<&str>,
+        value: D,
+        make: fn(Self::Op) -> U,
+    ) -> Result<U, UpdateError> {
+        Self::decode(path, op, value).map(make)
+    }
+
+    #[doc(hidden)]
+    fn __visit<'a, U, V: OpVisitor<'a, U>>(
+        op: &'a Self::Op,
+        variant: &'static str,
+        make: fn(Self::Op) -> U,
+        visitor: V,
+    ) -> V::Out {
+        visitor.visit(op, variant, make)
+    }
+
+    #[doc(hidden)]
+    fn __with<S: SharedState, L: Live<S>, R>(
+        live: &L,
+        field: Field<S, T, Self>,
+        look: impl FnOnce(&T) -> R,
+    ) -> R {
+        live.read(|state| look(field.get(state)))
+    }
+
+    #[doc(hidden)]
+    fn __change<S: SharedState, L: Live<S>>(
+        live: &L,
+        field: Field<S, T, Self>,
+        copy: fn(&T) -> T,
+        change: impl FnOnce(&mut T),
+    ) -> Result<L::Receipt, L::Error> {
+        let mut value = Self::__with(live, field, copy);
+        change(&mut value);
+        live.write(field.set(value))
+    }
+
+    // Of a field whose operation is its new value.
+
+    #[doc(hidden)]
+    fn __copy(value: &Self::Op) -> Self::Op {
+        value.clone()
+    }
+
+    #[doc(hidden)]
+    fn __patch_copy(value: &Option<Self::Op>) -> Option<Self::Op> {
+        value.clone()
+    }
+
+    #[doc(hidden)]
+    fn __patch_show(value: &Option<Self::Op>, name: &str, out: &mut DebugStruct<'_, '_>) {
+        private::patch_show(value, name, out);
+    }
+
+    #[doc(hidden)]
+    fn __patch_write<M: SerializeMap>(
+        value: &Option<Self::Op>,
+        name: &str,
+        map: &mut M,
+    ) -> Result<(), M::Error> {
+        private::patch_write_op::<Self, T, M>(value, name, map)
+    }
+
+    #[doc(hidden)]
+    fn __patch_read<'de, M: MapAccess<'de>>(
+        value: &mut Option<Self::Op>,
+        map: &mut M,
+    ) -> Result<(), M::Error> {
+        private::patch_read_op::<Self, T, M>(value, map)
+    }
 }
 
 /// For policies whose values have no addressable parts: refuses a path that goes on.

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserializer, Serializer};
 
 use crate::merge::{MergePolicy, Overlap, Track};
-use crate::state::{Invalid, Path, PathBuf, PolicyInfo, SharedState, Timing, UpdateError};
+use crate::state::{FieldInfo, Invalid, Path, PathBuf, PolicyInfo, SharedState, Timing, UpdateError};
 
 /// The policy of `#[shared(nested)]`. An update costs what the inner field's update costs.
 #[derive(Clone, Copy, Debug)]
@@ -170,6 +170,18 @@ impl<N: SharedState> MergePolicy<N> for Nested {
             NestedOp::Set(value) => (0..N::FIELDS.len()).any(|field| N::read_only(&value.current(field))),
             NestedOp::In(update) => N::read_only(update),
         }
+    }
+
+    fn guarded() -> bool {
+        /// `seen` keeps a struct that nests itself from being searched for ever.
+        fn any(fields: &'static [FieldInfo], seen: &mut Vec<*const FieldInfo>) -> bool {
+            if seen.contains(&fields.as_ptr()) {
+                return false;
+            }
+            seen.push(fields.as_ptr());
+            fields.iter().any(|field| field.read_only || field.parts.is_some_and(|parts| any(parts(), seen)))
+        }
+        any(N::FIELDS, &mut Vec::new())
     }
 
     fn address(op: &NestedOp<N>, path: &mut PathBuf) -> Option<&'static str> {

@@ -71,6 +71,8 @@ codes! {
     TooManyRooms = "too_many_rooms",
     /// The message is about a room that the connection has not joined.
     NotJoined = "not_joined",
+    /// The client's struct and the room's have a field that is not the same in both.
+    IncompatibleSchema = "incompatible_schema",
     /// The room cannot be read or written now; join again later.
     Unavailable = "unavailable",
     /// The server is shutting down; connect again.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::protocol::join::{JoinRequest, RoomSchema, WireJoin, WireSchema};
 use crate::protocol::{Code, Envelope, Reject};
 use crate::state::WireUpdate;
 
@@ -43,20 +44,8 @@ pub struct Resume {
     pub version: u64,
     /// Every change up to this sequence number was answered.
     pub acked: u64,
-}
-
-#[derive(Deserialize)]
-struct WireResume<'a> {
-    #[serde(borrow)]
-    epoch: Cow<'a, str>,
-    version: u64,
-    acked: u64,
-}
-
-#[derive(Deserialize)]
-struct WireJoin<'a> {
-    #[serde(borrow, default)]
-    resume: Option<WireResume<'a>>,
+    /// The hash of the schema that the room had. If it has another now, the client is sent the whole state.
+    pub schema: Option<u64>,
 }
 
 /// A client's change as it was sent.
@@ -84,7 +73,7 @@ pub enum ClientMessage<'a> {
     /// Who is there.
     Hello(Hello<'a>),
     /// Joins a room.
-    Join(Option<Resume>),
+    Join(JoinRequest),
     /// Leaves a room.
     Leave,
     /// A change of the room's state.
@@ -103,7 +92,7 @@ struct WireCast<'a> {
     value: &'a RawValue,
 }
 
-fn epoch(text: &str) -> Result<u64, Violation> {
+pub(super) fn epoch(text: &str) -> Result<u64, Violation> {
     u64::from_str_radix(text, 16)
         .map_err(|_| Violation::new(Code::BadMessage, "an epoch is 16 hexadecimal digits"))
 }
@@ -116,12 +105,7 @@ impl<'a> ClientMessage<'a> {
     pub fn read(envelope: &Envelope<'a>) -> Result<Self, Violation> {
         Ok(match &*envelope.kind {
             "hello" => Self::Hello(envelope.content()?),
-            "room:join" => Self::Join(match envelope.content::<WireJoin<'_>>()?.resume {
-                Some(WireResume { epoch: text, version, acked }) => {
-                    Some(Resume { epoch: epoch(&text)?, version, acked })
-                }
-                None => None,
-            }),
+            "room:join" => Self::Join(envelope.content::<WireJoin<'_>>()?.read()?),
             "room:leave" => Self::Leave,
             "state:change" => Self::Change(envelope.content()?),
             "channel:broadcast" => Self::Broadcast(envelope.content::<WireCast<'_>>()?.value),
@@ -197,6 +181,8 @@ struct WireSync<'a> {
     #[serde(borrow)]
     data: &'a RawValue,
     #[serde(borrow, default)]
+    schema: Option<WireSchema<'a>>,
+    #[serde(borrow, default)]
     answers: WireAnswers<'a>,
 }
 
@@ -206,6 +192,8 @@ struct WireDelta<'a> {
     version: u64,
     #[serde(borrow)]
     updates: Vec<WireUpdate<'a>>,
+    #[serde(borrow, default)]
+    schema: Option<WireSchema<'a>>,
     #[serde(borrow, default)]
     answers: WireAnswers<'a>,
 }
@@ -269,6 +257,8 @@ pub enum RoomMessage<'a> {
         version: u64,
         /// A JSON object: the fields.
         data: &'a RawValue,
+        /// The room's schema, if it is not the client's.
+        schema: Option<Box<RoomSchema>>,
         /// Answers to the client's changes.
         outcomes: Outcomes,
     },
@@ -280,6 +270,8 @@ pub enum RoomMessage<'a> {
         version: u64,
         /// The updates, in order.
         updates: Vec<WireUpdate<'a>>,
+        /// The room's schema, if it is not the client's.
+        schema: Option<Box<RoomSchema>>,
         /// Answers to the client's changes.
         outcomes: Outcomes,
     },
@@ -373,14 +365,14 @@ impl<'a> ServerMessage<'a> {
                 Ok(Self::Error(Violation { code: Code::from_text(&code), message }))
             }
             "state:sync" => {
-                let WireSync { epoch: text, version, data, answers } = envelope.content()?;
-                let outcomes = outcomes(answers);
-                about_room(RoomMessage::Sync { epoch: epoch(&text)?, version, data, outcomes })
+                let WireSync { epoch: text, version, data, schema, answers } = envelope.content()?;
+                let (schema, outcomes) = (schema.map(WireSchema::read).transpose()?, outcomes(answers));
+                about_room(RoomMessage::Sync { epoch: epoch(&text)?, version, data, schema, outcomes })
             }
             "state:delta" => {
-                let WireDelta { since, version, updates, answers } = envelope.content()?;
-                let outcomes = outcomes(answers);
-                about_room(RoomMessage::Delta { since, version, updates, outcomes })
+                let WireDelta { since, version, updates, schema, answers } = envelope.content()?;
+                let (schema, outcomes) = (schema.map(WireSchema::read).transpose()?, outcomes(answers));
+                about_room(RoomMessage::Delta { since, version, updates, schema, outcomes })
             }
             "state:change" => {
                 let WireChange { version, from, updates } = envelope.content()?;

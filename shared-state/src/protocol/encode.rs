@@ -40,7 +40,7 @@ macro_rules! put {
 /// Frames that a client sends.
 pub mod client {
     use super::{Frame, frame, push_string};
-    use crate::protocol::Resume;
+    use crate::protocol::{JoinRequest, Resume};
     use std::fmt::Write as _;
 
     /// The first frame of a connection.
@@ -55,12 +55,28 @@ pub mod client {
 
     /// Joins a room, or resumes it where it was left.
     #[must_use]
-    pub fn join(room: &str, resume: Option<Resume>) -> Frame {
-        frame("room:join", Some(room), 96, |out| match resume {
-            Some(Resume { epoch, version, acked }) => {
-                put!(out, r#"{{"resume":{{"epoch":"{epoch:016x}","version":{version},"acked":{acked}}}}}"#);
+    pub fn join(room: &str, request: &JoinRequest) -> Frame {
+        let JoinRequest { resume, schema, declare } = request;
+        frame("room:join", Some(room), 160, |out| {
+            out.push('{');
+            if let Some(schema) = schema {
+                put!(out, r#""schema":"{schema:016x}","#);
             }
-            None => out.push_str("{}"),
+            if let Some(Resume { epoch, version, acked, schema }) = resume {
+                put!(out, r#""resume":{{"epoch":"{epoch:016x}","version":{version},"acked":{acked}"#);
+                if let Some(schema) = schema {
+                    put!(out, r#","schema":"{schema:016x}""#);
+                }
+                out.push_str("},");
+            }
+            if !declare.is_empty() {
+                // Declarations have no values that JSON does not have.
+                put!(out, r#""declare":{},"#, serde_json::to_string(declare).unwrap_or_default());
+            }
+            if out.ends_with(',') {
+                out.pop();
+            }
+            out.push('}');
         })
     }
 
@@ -149,24 +165,46 @@ pub mod server {
         })
     }
 
-    /// The whole state: `data` is a JSON object.
+    /// The whole state: `data` is a JSON object, `schema` the room's schema, for a client that has another.
     #[must_use]
-    pub fn sync(room: &str, epoch: u64, version: u64, data: &str, outcomes: &Outcomes) -> Frame {
-        frame("state:sync", Some(room), data.len() + 96, |out| {
+    pub fn sync(
+        room: &str,
+        epoch: u64,
+        version: u64,
+        data: &str,
+        schema: Option<&str>,
+        outcomes: &Outcomes,
+    ) -> Frame {
+        frame("state:sync", Some(room), data.len() + schema.map_or(0, str::len) + 96, |out| {
             put!(out, r#"{{"epoch":"{epoch:016x}","version":{version},"data":{data}"#);
+            told(out, schema);
             answers(out, outcomes);
             out.push('}');
         })
     }
 
-    /// What changed since a version: `updates` is a JSON array of updates.
+    /// What changed since a version: `updates` is a JSON array of updates, `schema` as of [`sync`].
     #[must_use]
-    pub fn delta(room: &str, since: u64, version: u64, updates: &str, outcomes: &Outcomes) -> Frame {
-        frame("state:delta", Some(room), updates.len() + 96, |out| {
+    pub fn delta(
+        room: &str,
+        since: u64,
+        version: u64,
+        updates: &str,
+        schema: Option<&str>,
+        outcomes: &Outcomes,
+    ) -> Frame {
+        frame("state:delta", Some(room), updates.len() + schema.map_or(0, str::len) + 96, |out| {
             put!(out, r#"{{"since":{since},"version":{version},"updates":{updates}"#);
+            told(out, schema);
             answers(out, outcomes);
             out.push('}');
         })
+    }
+
+    fn told(out: &mut String, schema: Option<&str>) {
+        if let Some(schema) = schema {
+            put!(out, ",\"schema\":{schema}");
+        }
     }
 
     /// The member `answers`, if there is anything to say.

@@ -11,6 +11,7 @@ mod decode;
 mod encode;
 mod envelope;
 pub mod hook;
+mod join;
 mod limits;
 
 pub use address::{channel_address, split_address};
@@ -21,6 +22,8 @@ pub use decode::{
 pub(crate) use encode::push_string;
 pub use encode::{client, server};
 pub use envelope::Envelope;
+pub(crate) use join::room_schema;
+pub use join::{Declaration, JoinRequest, RoomSchema};
 pub use limits::{Limits, check_depth, check_room_name};
 
 use bytes::Bytes;

@@ -27,7 +27,7 @@ pub enum WriteError {
         /// Of what: `changes` or `bytes`.
         unit: &'static str,
     },
-    /// The room refused the change (a server's own write).
+    /// The room refused the change (a server's own write), or does not take this client at all: its struct is another.
     #[error(transparent)]
     Rejected(#[from] Reject),
     /// The room or its client was closed.

@@ -26,6 +26,7 @@ mod held;
 mod link;
 mod pending;
 mod receive;
+mod schema;
 mod transact;
 mod undo;
 mod write;
@@ -44,6 +45,7 @@ use crate::state::{FieldId, SharedState};
 
 use held::Held;
 use pending::Queue;
+use schema::Meeting;
 use undo::History;
 
 /// Names a write until it is answered. Writes that were folded into one share it.
@@ -108,6 +110,7 @@ pub struct Replica<S: SharedState> {
     sent_at: Vec<Option<Duration>>,
     window: usize,
     max_frame: usize,
+    meeting: Meeting,
     history: History<S>,
     next_write: u64,
     next_seq: u64,
@@ -139,6 +142,7 @@ impl<S: SharedState> Replica<S> {
             sent_at: vec![None; S::FIELDS.len()],
             window: 1,
             max_frame: usize::MAX,
+            meeting: Meeting::new::<S>(),
             history: History::new(config.max_undo, config.undo_pause),
             next_write: 0,
             next_seq: 1,
@@ -247,6 +251,7 @@ impl<S: SharedState> Replica<S> {
     /// A connection stands that allows `window` unanswered changes: asks to join.
     pub fn connected(&mut self, window: usize) {
         self.window = window.max(1);
+        self.meeting.begin();
         self.rejoin();
     }
 

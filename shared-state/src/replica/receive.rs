@@ -5,9 +5,9 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use crate::merge::Overlap;
-use crate::protocol::{Code, Outcome, Outcomes, Reject, Resume, RoomMessage, Violation, client};
-use crate::replica::{Origin, Phase, Rejected, Replica, WriteId, on_top};
-use crate::state::{FieldId, Path, SharedState, UpdateErrorKind, WireUpdate, decode_update};
+use crate::protocol::{Code, Outcome, Outcomes, Reject, RoomMessage, Violation, client};
+use crate::replica::{Origin, Phase, Rejected, Replica, WriteId, on_top, schema};
+use crate::state::{FieldId, Path, SharedState, UpdateErrorKind, WireUpdate, decode_update, fit};
 
 impl<S: SharedState> Replica<S> {
     /// Takes a message about this room.
@@ -17,18 +17,31 @@ impl<S: SharedState> Replica<S> {
     /// caller may log the error.
     pub fn receive(&mut self, message: RoomMessage<'_>) -> Result<(), Violation> {
         let verdict = match message {
-            RoomMessage::Error(violation) => return Err(violation),
             // No part of the state.
             RoomMessage::Broadcast { .. } => return Ok(()),
+            RoomMessage::Error(violation) => {
+                if violation.code == Code::IncompatibleSchema {
+                    self.refuse(&violation);
+                }
+                return Err(violation);
+            }
             // What comes before the state that was asked for is in that state.
             RoomMessage::Change { .. } | RoomMessage::Accepted { .. } | RoomMessage::Rejected(..)
                 if self.phase != Phase::Live =>
             {
                 Ok(())
             }
-            RoomMessage::Sync { epoch, version, data, outcomes } => self.sync(epoch, version, data, outcomes),
-            RoomMessage::Delta { since, version, updates, outcomes } => {
-                self.delta(since, version, &updates, outcomes)
+            RoomMessage::Sync { epoch, version, data, schema, outcomes } => {
+                match self.meet(schema, self.epoch == Some(epoch), &outcomes)? {
+                    true => self.sync(epoch, version, data, outcomes),
+                    false => Ok(()),
+                }
+            }
+            RoomMessage::Delta { since, version, updates, schema, outcomes } => {
+                match self.meet(schema, true, &outcomes)? {
+                    true => self.delta(since, version, &updates, outcomes),
+                    false => Ok(()),
+                }
             }
             RoomMessage::Change { version, from, updates } => self.change(version, &from, &updates),
             RoomMessage::Accepted { seq, version, updates } => {
@@ -55,13 +68,13 @@ impl<S: SharedState> Replica<S> {
         self.phase = Phase::Joining;
         self.queue.unsend();
         let acked = self.queue.acked(self.next_seq);
-        let resume = self.epoch.map(|epoch| Resume { epoch, version: self.version, acked });
-        self.frames.push_back(client::join(&self.room, resume));
+        let request = self.meeting.request(self.epoch.map(|epoch| (epoch, self.version, acked)));
+        self.frames.push_back(client::join(&self.room, &request));
     }
 
     fn change(&mut self, version: u64, from: &str, updates: &[WireUpdate<'_>]) -> Result<(), Violation> {
         self.expect_next(version)?;
-        let decoded = decode::<S>(updates)?;
+        let decoded = self.decode(updates)?;
         self.version = version;
         let shown = self.apply_remote(decoded);
         self.event(Origin::Remote, Some(version), Some(Arc::from(from)), shown);
@@ -124,7 +137,7 @@ impl<S: SharedState> Replica<S> {
         version: u64,
         updates: Option<&[WireUpdate<'_>]>,
     ) -> Result<(), Violation> {
-        let settled = updates.map(decode::<S>).transpose()?;
+        let settled = updates.map(|updates| self.decode(updates)).transpose()?;
         let Some(change) = self.queue.take_seq(seq) else { return Ok(()) };
         let is_news = version > self.version;
         if is_news {
@@ -167,7 +180,7 @@ impl<S: SharedState> Replica<S> {
                 format!("a delta from version {since} to {version} does not fit version {}", self.version);
             return Err(Violation::new(Code::BadMessage, message));
         }
-        let decoded = decode::<S>(updates)?;
+        let decoded = self.decode(updates)?;
         // Own changes may be among what the delta brings: compare what the app saw with what it sees then.
         let contended: Vec<FieldId> =
             (0..S::FIELDS.len()).filter(|field| self.touching[*field] > 0).collect();
@@ -240,12 +253,18 @@ impl<S: SharedState> Replica<S> {
         let mut state = self.initial.clone();
         // What is not shared stays as this client has it.
         for (key, value) in fields {
-            let mut path = crate::state::PathBuf::new();
-            path.push(&key);
-            match S::decode(Path::new(path.as_str()), None, value) {
-                Ok(update) => {
-                    state.apply(update);
+            let path = schema::path_of(&key);
+            let read = match &self.meeting.differences {
+                None => S::decode(Path::new(path.as_str()), None, value).map(Some),
+                Some(differences) => {
+                    let update = WireUpdate { key: path.as_str().into(), op: None, value };
+                    fit::read(differences, &self.initial, &state, &update)
                 }
+            };
+            match read {
+                Ok(update) => update.into_iter().for_each(|update| {
+                    state.apply(update);
+                }),
                 // A field of a newer struct.
                 Err(error) if error.kind == UpdateErrorKind::UnknownField => {}
                 Err(error) => {
@@ -258,7 +277,7 @@ impl<S: SharedState> Replica<S> {
     }
 
     /// Takes the answers that come with a state which has the accepted changes already. Gives the refused.
-    fn settle(&mut self, outcomes: Outcomes) -> Vec<(WriteId, Rejected, Vec<FieldId>)> {
+    pub(super) fn settle(&mut self, outcomes: Outcomes) -> Vec<(WriteId, Rejected, Vec<FieldId>)> {
         let mut refused = Vec::new();
         for (seq, outcome) in outcomes.answers {
             let Some(change) = self.queue.take_seq(seq) else { continue };
@@ -282,7 +301,7 @@ impl<S: SharedState> Replica<S> {
         refused
     }
 
-    fn report(&mut self, refused: Vec<(WriteId, Rejected, Vec<FieldId>)>) {
+    pub(super) fn report(&mut self, refused: Vec<(WriteId, Rejected, Vec<FieldId>)>) {
         for (id, why, fields) in refused {
             self.history.refused(id);
             let restored: Vec<_> = fields.iter().map(|field| self.view.current(*field)).collect();
@@ -305,18 +324,24 @@ impl<S: SharedState> Replica<S> {
     }
 }
 
-fn decode<S: SharedState>(updates: &[WireUpdate<'_>]) -> Result<Vec<S::Update>, Violation> {
-    let mut decoded = Vec::with_capacity(updates.len());
-    for update in updates {
-        match decode_update::<S>(update) {
-            Ok(update) => decoded.push(update),
-            // A field of a newer struct.
-            Err(error) if error.kind == UpdateErrorKind::UnknownField => {}
-            Err(error) => {
-                let message = format!("`{}` in an update: {error}", error.field);
-                return Err(Violation::new(Code::WrongType, message));
+impl<S: SharedState> Replica<S> {
+    fn decode(&self, updates: &[WireUpdate<'_>]) -> Result<Vec<S::Update>, Violation> {
+        let mut decoded = Vec::with_capacity(updates.len());
+        for update in updates {
+            let read = match &self.meeting.differences {
+                None => decode_update::<S>(update).map(Some),
+                Some(differences) => fit::read(differences, &self.initial, &self.confirmed, update),
+            };
+            match read {
+                Ok(update) => decoded.extend(update),
+                // A field of a newer struct.
+                Err(error) if error.kind == UpdateErrorKind::UnknownField => {}
+                Err(error) => {
+                    let message = format!("`{}` in an update: {error}", error.field);
+                    return Err(Violation::new(Code::WrongType, message));
+                }
             }
         }
+        Ok(decoded)
     }
-    Ok(decoded)
 }

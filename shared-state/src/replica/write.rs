@@ -7,7 +7,7 @@ use crate::protocol::{Code, Reject, client};
 use crate::replica::held::Held;
 use crate::replica::pending::{Both, Pending, Reads, Sent};
 use crate::replica::undo::Kind;
-use crate::replica::{Origin, Phase, Read, Rejected, Replica, WriteError, WriteId};
+use crate::replica::{Origin, Phase, Read, Rejected, Replica, WriteError, WriteId, schema};
 use crate::state::{FieldId, Path, SharedState, Timing, canonical_update};
 
 impl<S: SharedState> Replica<S> {
@@ -44,6 +44,9 @@ impl<S: SharedState> Replica<S> {
         reads: Option<Vec<Read>>,
         kind: Kind,
     ) -> Result<WriteId, WriteError> {
+        if let Some(refusal) = &self.meeting.refusal {
+            return Err(refusal.clone().into());
+        }
         if updates.is_empty() {
             let id = self.new_id();
             self.answers.push_back((id, Ok(self.version)));
@@ -223,8 +226,24 @@ impl<S: SharedState> Replica<S> {
             let Sent { seq, base } = sent;
             let paths: Option<Vec<&str>> =
                 next.reads.as_ref().map(|reads| reads.all.iter().map(|read| &*read.path).collect());
-            let updates = next.updates.iter().map(|update| update.encoded.as_str());
-            let frame = client::change(&self.room, seq, base, again, updates, paths.as_deref());
+            let frame = match &self.meeting.differences {
+                None => {
+                    let updates = next.updates.iter().map(|update| update.encoded.as_str());
+                    client::change(&self.room, seq, base, again, updates, paths.as_deref())
+                }
+                Some(differences) => {
+                    let mut texts = Vec::new();
+                    for update in &next.updates {
+                        schema::written(differences, &self.initial, update, &mut texts);
+                    }
+                    let there = |path: &str| differences.to_room(path).unwrap_or_else(|| path.to_owned());
+                    let paths: Option<Vec<_>> = paths.map(|paths| paths.into_iter().map(there).collect());
+                    let paths: Option<Vec<_>> =
+                        paths.as_ref().map(|paths| paths.iter().map(String::as_str).collect());
+                    let updates = texts.iter().map(String::as_str);
+                    client::change(&self.room, seq, base, again, updates, paths.as_deref())
+                }
+            };
             if frame.len() > self.max_frame {
                 self.refuse_long(frame.len());
                 continue;

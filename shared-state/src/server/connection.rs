@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use crate::authority::Dialect;
 use crate::protocol::hook::HookMessage;
 use crate::protocol::{
-    ChangeRequest, ClientId, ClientMessage, Code, Envelope, Frame, Limits, Resume, Violation,
+    ChangeRequest, ClientId, ClientMessage, Code, Envelope, Frame, JoinRequest, Limits, Violation,
     channel_address, check_depth, check_room_name, server, split_address,
 };
 use crate::server::queue::Goodbye;
@@ -41,7 +41,7 @@ pub(super) enum Step<'g, 'm, J> {
     /// The client has said who it is; the answer comes after older connections of it have been ended.
     Hello(ClientId),
     /// A room to be joined, or joined again.
-    Join { room: Cow<'m, str>, resume: Option<Resume> },
+    Join { room: Cow<'m, str>, request: JoinRequest },
     /// A room left.
     Leave { room: Cow<'m, str> },
     /// A change.
@@ -171,8 +171,8 @@ impl<J> Gate<J> {
             Err(frame) => return Step::Reply(frame),
         };
         match message {
-            ClientMessage::Join(resume) => match self.may_join(&room) {
-                Ok(()) => Step::Join { room, resume },
+            ClientMessage::Join(request) => match self.may_join(&room) {
+                Ok(()) => Step::Join { room, request },
                 Err(frame) => Step::Reply(frame),
             },
             ClientMessage::Leave if self.rooms.contains_key(&*room) => Step::Leave { room },
@@ -385,7 +385,7 @@ mod tests {
         let change = r#"{"type":"state:change","room":"a","payload":{"seq":1,"base":0,"updates":[]}}"#;
         assert_eq!(refusal(&mut gate, Incoming::Text(change)), Some((Code::NotJoined, false)));
         let join = Incoming::Text(r#"{"type":"room:join","room":"a"}"#);
-        assert!(matches!(gate.read(join), Step::Join { resume: None, .. }));
+        assert!(matches!(gate.read(join), Step::Join { request: JoinRequest { resume: None, .. }, .. }));
         gate.joined("a".into(), 1);
         gate.joined("b".into(), 2);
         assert!(matches!(gate.read(Incoming::Text(change)), Step::Change { room: 1, .. }));

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::authority::{self, Authority, Dialect, SessionId};
-use crate::protocol::{ClientId, Code, Limits, Resume, check_room_name, split_address};
+use crate::protocol::{ClientId, Code, JoinRequest, Limits, Violation, check_room_name, split_address};
 use crate::server::compaction::described;
 use crate::server::kinds::Kinds;
 use crate::server::queue::{Outbox, Queue};
@@ -240,13 +240,13 @@ impl Directory {
         name: &str,
         client: ClientId,
         dialect: Dialect,
-        resume: Option<Resume>,
+        request: JoinRequest,
         queue: Arc<Queue>,
-    ) -> Result<(Arc<Room>, SessionId), OpenRoomError> {
+    ) -> Result<Result<(Arc<Room>, SessionId), Violation>, OpenRoomError> {
         loop {
             let room = self.open(name).await?;
-            match room.join(client.clone(), dialect, resume, Outbox::new(queue.clone())) {
-                Ok(session) => return Ok((room, session)),
+            match room.join(client.clone(), dialect, &request, Outbox::new(queue.clone())) {
+                Ok(joined) => return Ok(joined.map(|session| (room, session))),
                 // It ended in between: the next one is another.
                 Err(Closed) => self.forget(&room),
             }

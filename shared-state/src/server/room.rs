@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use crate::authority::{Append, Authority, Dialect, Relayed, RoomState, SessionId, Submitted};
-use crate::protocol::{ChangeRequest, ClientId, Code, Reject, Resume, server, split_address};
+use crate::protocol::{ChangeRequest, ClientId, Code, JoinRequest, Reject, Violation, server, split_address};
 use crate::server::compaction::{Compaction, described};
 use crate::server::directory::Directory;
 use crate::server::queue::Outbox;
@@ -189,12 +189,12 @@ impl Room {
         self: &Arc<Self>,
         client: ClientId,
         dialect: Dialect,
-        resume: Option<Resume>,
+        request: &JoinRequest,
         outbox: Outbox,
-    ) -> Result<SessionId, Closed> {
+    ) -> Result<Result<SessionId, Violation>, Closed> {
         self.with(|core| {
             core.idle_since = None;
-            core.authority.join(client, dialect, resume, outbox)
+            core.authority.join(client, dialect, request, outbox)
         })
     }
 

@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::{self, CloseFrame};
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 
 use crate::authority::{Dialect, Relayed, SessionId};
-use crate::protocol::{Code, Frame, Limits, Resume, server};
+use crate::protocol::{Code, Frame, JoinRequest, Limits, server};
 use crate::server::connection::{Gate, HookAction, Incoming, Step, too_large};
 use crate::server::directory::Directory;
 use crate::server::queue::{Goodbye, Next, Queue, Signal};
@@ -200,7 +200,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 self.registration.identify(client.clone());
                 self.reply(server::welcome(&client, &self.limits)).await
             }
-            Step::Join { room, resume } => self.join(&room, resume).await.map(drop),
+            Step::Join { room, request } => self.join(&room, request).await.map(drop),
             Step::Leave { room } => {
                 self.gate.left(&room);
                 Ok(())
@@ -224,7 +224,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 let open = joined.filter(|seat| !seat.room.is_closed());
                 let place = match open.map(|seat| (seat.room.clone(), seat.session)) {
                     Some(place) => Some(place),
-                    None => self.join(&name, None).await?,
+                    None => self.join(&name, JoinRequest::default()).await?,
                 };
                 // One that could not be joined was answered.
                 let Some((room, session)) = place else { return Ok(()) };
@@ -245,17 +245,21 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
     async fn join(
         &mut self,
         name: &str,
-        resume: Option<Resume>,
+        request: JoinRequest,
     ) -> Result<Option<(Arc<Room>, SessionId)>, End> {
         self.gate.left(name);
         let Some(client) = self.gate.client().cloned() else { return Ok(None) };
         let (directory, queue, dialect) = (self.directory.clone(), self.queue.clone(), self.gate.dialect());
-        let joining = async { directory.join(name, client, dialect, resume, queue).await };
+        let joining = async { directory.join(name, client, dialect, request, queue).await };
         match self.meanwhile(Box::pin(joining)).await? {
-            Ok((room, session)) => {
+            Ok(Ok((room, session))) => {
                 let seat = Seat { room: room.clone(), session };
                 self.gate.joined(room.name().clone(), seat);
                 Ok(Some((room, session)))
+            }
+            Ok(Err(violation)) => {
+                self.reply(server::room_error(name, violation.code, &violation.message)).await?;
+                Ok(None)
             }
             Err(error) => {
                 self.reply(server::room_error(name, error.code(), &error.to_string())).await?;

@@ -35,6 +35,12 @@ pub enum RuleInfo {
     Pattern(&'static str),
     /// The function of this name accepts the value.
     Custom(&'static str),
+    /// The text is an email address.
+    Email,
+    /// The text is a URL with its scheme.
+    Url,
+    /// Each item keeps the rules of its own type.
+    Dive,
     /// Each item keeps these rules.
     Inner(&'static [RuleInfo]),
 }
@@ -122,6 +128,9 @@ impl fmt::Display for RuleInfo {
             }
             Self::Pattern(pattern) => write!(f, "pattern {pattern}"),
             Self::Custom(path) => write!(f, "checked by {path}"),
+            Self::Email => f.write_str("email"),
+            Self::Url => f.write_str("url"),
+            Self::Dive => f.write_str("each item by its own rules"),
             Self::Inner(rules) => {
                 f.write_str("each item:")?;
                 rules.iter().try_for_each(|rule| write!(f, " [{rule}]"))
@@ -215,6 +224,9 @@ impl Serialize for RuleInfo {
             Self::Range { min, max } => bounded("range", "", *min, *max)?,
             Self::Pattern(pattern) => map.serialize_entry("pattern", pattern)?,
             Self::Custom(path) => map.serialize_entry("custom", path)?,
+            Self::Email => map.serialize_entry("rule", "email")?,
+            Self::Url => map.serialize_entry("rule", "url")?,
+            Self::Dive => map.serialize_entry("rule", "dive")?,
             Self::Inner(rules) => map.serialize_entry("inner", rules)?,
         }
         map.end()

@@ -6,10 +6,13 @@
 
 mod about;
 mod field;
+pub(crate) mod fit;
 mod live;
 mod part;
 mod path;
 pub mod rules;
+pub(crate) mod schema;
+pub(crate) mod shape;
 mod timing;
 mod value;
 mod wire;
@@ -20,6 +23,7 @@ pub use live::{Live, ServerLive, Within};
 pub use part::Part;
 pub use path::{Path, PathBuf};
 pub use rules::Invalid;
+pub use schema::{FieldSchema, Known, Schema, SchemaError};
 pub use timing::Timing;
 pub use value::Value;
 pub(crate) use wire::canonical_update;
@@ -32,6 +36,7 @@ use std::fmt::Debug;
 use serde::de::DeserializeOwned;
 use serde::{Deserializer, Serialize, Serializer};
 
+use crate::__private as private;
 use crate::merge::{Overlap, Track};
 
 /// A struct whose fields are shared by everyone in a room.
@@ -44,6 +49,8 @@ use crate::merge::{Overlap, Track};
 ///   state, on every machine, and it never fails, whatever the state.
 /// * `state.apply(state.apply(update))` restores the state exactly.
 /// * `decode(encode(update)) == update` for every update that was itself decoded.
+///
+/// The methods with a body are right for a struct whose fields are all set as a whole and have no rules.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a shared state",
     label = "does not implement `SharedState`",
@@ -60,12 +67,15 @@ pub trait SharedState: Clone + Serialize + DeserializeOwned + Send + Sync + 'sta
 
     /// The struct's name, for messages and logs.
     const NAME: &'static str;
+    /// Which version of the struct it is: raised when what was stored before does not fit without
+    /// [`migrate`](Self::migrate).
+    const VERSION: u32 = 1;
     /// The shared fields in declaration order; a [`FieldId`] is an index into it.
     const FIELDS: &'static [FieldInfo];
     /// What is known of the struct at run time, to be printed or written.
     const ABOUT: About = About::of::<Self>();
     /// Whether [`check_rule`](Self::check_rule) can refuse a state (here or in a nested struct).
-    const HAS_RULE: bool;
+    const HAS_RULE: bool = false;
 
     /// Applies an update and returns the update that takes it back. Costs what the update's policy says.
     fn apply(&mut self, update: Self::Update) -> Self::Update;
@@ -77,19 +87,26 @@ pub trait SharedState: Clone + Serialize + DeserializeOwned + Send + Sync + 'sta
     ///
     /// # Errors
     /// The first rule that does not hold.
-    fn check(&self, touched: &Self::Update) -> Result<(), Invalid>;
+    fn check(&self, touched: &Self::Update) -> Result<(), Invalid> {
+        let _ = touched;
+        Ok(())
+    }
 
     /// Checks the rule over the whole state.
     ///
     /// # Errors
     /// What the rule says.
-    fn check_rule(&self) -> Result<(), Invalid>;
+    fn check_rule(&self) -> Result<(), Invalid> {
+        Ok(())
+    }
 
     /// Checks every field's rules and the whole-state rule.
     ///
     /// # Errors
     /// The first rule that does not hold.
-    fn validate(&self) -> Result<(), Invalid>;
+    fn validate(&self) -> Result<(), Invalid> {
+        Ok(())
+    }
 
     /// The updates that turn `old` into `new`, smallest first choice of each policy; empty if equal.
     fn diff(old: &Self, new: &Self) -> Vec<Self::Update>;
@@ -104,46 +121,74 @@ pub trait SharedState: Clone + Serialize + DeserializeOwned + Send + Sync + 'sta
     fn current(&self, field: FieldId) -> Self::Update;
 
     /// Makes `field` equal to what it is in `from`.
-    fn copy_field(&mut self, from: &Self, field: FieldId);
+    fn copy_field(&mut self, from: &Self, field: FieldId) {
+        self.apply(from.current(field));
+    }
 
     /// What `pending` means for `remote`, put underneath it.
-    fn overlap(pending: &Self::Update, remote: &Self::Update) -> Overlap;
+    fn overlap(pending: &Self::Update, remote: &Self::Update) -> Overlap {
+        private::overlap_of_sets::<Self>(pending, remote)
+    }
 
     /// Folds `later` into `earlier` if the two in sequence equal one update; says whether it did.
-    fn coalesce(earlier: &mut Self::Update, later: &Self::Update) -> bool;
+    fn coalesce(earlier: &mut Self::Update, later: &Self::Update) -> bool {
+        private::supersede::<Self>(earlier, later)
+    }
 
     /// When an update is sent: at once, debounced or throttled.
-    fn timing(update: &Self::Update) -> Timing;
+    fn timing(update: &Self::Update) -> Timing {
+        Self::FIELDS[Self::field(update)].timing
+    }
 
     /// Whether only the server may write this update.
-    fn read_only(update: &Self::Update) -> bool;
+    fn read_only(update: &Self::Update) -> bool {
+        Self::FIELDS[Self::field(update)].read_only
+    }
 
     /// The update that takes `update` back for its author, who sees this state now; `inverse` would have taken it
     /// back at once. `None` if others have overwritten it since.
-    fn take_back(&self, update: &Self::Update, inverse: &Self::Update) -> Option<Self::Update>;
+    fn take_back(&self, update: &Self::Update, inverse: &Self::Update) -> Option<Self::Update> {
+        private::take_back_set(self, update, inverse)
+    }
 
     /// What an update that sets a whole field means, to somebody who sees this state, as updates of the field's
     /// parts. `None`: it means what it says.
-    fn expand(&self, update: &Self::Update) -> Option<Vec<Self::Update>>;
+    fn expand(&self, update: &Self::Update) -> Option<Vec<Self::Update>> {
+        let _ = update;
+        None
+    }
 
     /// The update with what it refers to looked up: what the server stores and sends in its place. `None`: it
     /// needs nothing.
-    fn settle(&self, track: &Track, update: &Self::Update) -> Option<Self::Update>;
+    fn settle(&self, track: &Track, update: &Self::Update) -> Option<Self::Update> {
+        let _ = (track, update);
+        None
+    }
 
     /// Checks what an update demands of the state before it is applied.
     ///
     /// # Errors
     /// What is wrong with the update itself.
-    fn admit(&self, update: &Self::Update) -> Result<(), Invalid>;
+    fn admit(&self, update: &Self::Update) -> Result<(), Invalid> {
+        let _ = update;
+        Ok(())
+    }
 
     /// Notes in `track` that an update was applied at `version`; `touched` is what takes it back.
-    fn touch(track: &mut Track, touched: &Self::Update, version: u64);
+    fn touch(track: &mut Track, touched: &Self::Update, version: u64) {
+        track.part_mut(Self::field(touched), version).set_whole(version);
+    }
 
     /// The updates that bring a state at version `since` to this one, in an order in which they apply.
-    fn delta(&self, track: &Track, since: u64, out: &mut Vec<Self::Update>);
+    fn delta(&self, track: &Track, since: u64, out: &mut Vec<Self::Update>) {
+        private::delta(track, since, |field, _| out.push(self.current(field)));
+    }
 
     /// Writes the path of an update and returns its operation's name; `None` is a plain set.
-    fn address(update: &Self::Update, path: &mut PathBuf) -> Option<&'static str>;
+    fn address(update: &Self::Update, path: &mut PathBuf) -> Option<&'static str> {
+        path.push(Self::FIELDS[Self::field(update)].name);
+        None
+    }
 
     /// Writes an update's value, without its path and operation.
     ///
@@ -166,6 +211,15 @@ pub trait SharedState: Clone + Serialize + DeserializeOwned + Send + Sync + 'sta
     /// # Errors
     /// What the serializer or the field's `Serialize` reports.
     fn encode_field<S: Serializer>(&self, field: FieldId, serializer: S) -> Result<S::Ok, S::Error>;
+
+    /// Makes of a state that version `from` of the struct has written, a JSON object, what this version reads.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    fn migrate(from: u32, value: serde_json::Value) -> Result<serde_json::Value, String> {
+        let _ = value;
+        Err(format!("there is no migration from version {from}"))
+    }
 
     /// The index of the field with this wire name.
     #[must_use]

@@ -107,6 +107,8 @@ fn in_value(
             *value = sum(value, op.value, bounds).ok_or("cannot add")?;
             Ok(())
         }
+        // A struct that is absent: there is nothing inside to change.
+        ("nested", [_, ..], _) if value.is_null() => Ok(()),
         ("nested", [_, ..], _) => {
             let fields = about.and_then(|about| about.fields).ok_or("a nested field without fields")?;
             in_struct(value, fields(), path, op)

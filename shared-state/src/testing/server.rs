@@ -112,12 +112,13 @@ impl<S: SharedState> Server<S> {
     ) -> Result<(), String> {
         let envelope = Envelope::read(frame.as_str()).map_err(|error| error.to_string())?;
         match ClientMessage::read(&envelope) {
-            Ok(ClientMessage::Join(resume)) => {
+            Ok(ClientMessage::Join(request)) => {
                 if let Some(session) = session.take() {
                     self.authority.leave(session);
                 }
                 let client = ClientId::from(client);
-                *session = Some(self.authority.join(client, Dialect::V1, resume, tube.clone()));
+                let joined = self.authority.join(client, Dialect::V1, &request, tube.clone());
+                *session = Some(joined.map_err(|violation| violation.to_string())?);
             }
             Ok(ClientMessage::Change(change)) => {
                 if let Some(session) = *session

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use crate::protocol::{Limits, client as frames};
+use crate::protocol::{JoinRequest, Limits, client as frames};
 use crate::replica::ReplicaConfig;
 use crate::state::{SharedState, encode_update};
 use crate::testing::client::Client;
@@ -336,7 +336,12 @@ impl<S: SharedState> World<S> {
         let frame = frames::change("room", seq, base, self.rng.bool(), [update.as_str()].into_iter(), None);
         let tube = super::server::Tube::new(4);
         let mut session = None;
-        self.server.receive("mallory", &mut session, &tube, &frames::join("room", None))?;
+        self.server.receive(
+            "mallory",
+            &mut session,
+            &tube,
+            &frames::join("room", &JoinRequest::default()),
+        )?;
         self.server.receive("mallory", &mut session, &tube, &frame)?;
         if let Some(session) = session {
             self.server.leave(session);

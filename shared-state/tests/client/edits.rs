@@ -1,6 +1,7 @@
 //! Reads and writes while the network is well.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use shared_state::WriteError;
@@ -47,6 +48,30 @@ async fn g4_a_rejected_change_is_rolled_back_with_its_reason() {
     assert_eq!(origins, [Origin::Local, Origin::RolledBack]);
     assert_eq!(soon("the next answer", loose.set_size(24).unwrap()).await, Ok(1));
     until(&strict, Document::SIZE, 24).await;
+}
+
+#[tokio::test]
+async fn undo_takes_back_own_changes_and_leaves_the_others() {
+    let rig = Rig::start().await;
+    let a = quick(rig.address).undo(100, Duration::ZERO).connect();
+    let b = quick(rig.address).connect();
+    let (at_a, at_b) = (joined(&a).await, joined(&b).await);
+    assert!(at_a.undo().unwrap().is_none() && !at_a.can_undo());
+    at_a.add_views(5).unwrap();
+    at_a.group(|| {
+        at_a.set_title("a").unwrap();
+        at_a.add_views(2).unwrap();
+    });
+    until(&at_b, Document::VIEWS, 7).await;
+    soon("the answer", at_b.add_views(1).unwrap()).await.unwrap();
+    until(&at_a, Document::VIEWS, 8).await;
+    let undone = at_a.undo().unwrap().expect("a group to undo");
+    assert_eq!((at_a.title(), at_a.views(), at_a.can_redo()), (String::new(), 6, true));
+    soon("the answer", undone).await.unwrap();
+    until(&at_b, Document::VIEWS, 6).await;
+    soon("the answer", at_a.redo().unwrap().expect("a group to redo")).await.unwrap();
+    until(&at_b, Document::TITLE, "a".into()).await;
+    assert_eq!(at_b.views(), 8);
 }
 
 #[tokio::test]

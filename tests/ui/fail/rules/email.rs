@@ -1,10 +1,16 @@
 use serde::{Deserialize, Serialize};
 use shared_state::SharedState;
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, SharedState)]
+#[derive(Clone, Serialize, Deserialize, SharedState)]
 struct Document {
-    #[shared(validate(email, url))]
-    field: String,
+    #[shared(validate(email))]
+    age: u8,
+    #[shared(validate(url))]
+    home: Vec<String>,
+    #[shared(validate(emial))]
+    author: String,
+    #[shared(validate(url = "https"))]
+    link: String,
 }
 
 fn main() {}

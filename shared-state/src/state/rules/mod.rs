@@ -5,7 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::{self, Display};
 use std::sync::LazyLock;
 
+mod dive;
+mod web;
+
+pub use dive::{Dive, dive};
 pub use regex_lite::Regex;
+pub use web::{EmailFeature, UrlFeature, email, url};
 
 /// A rule that does not hold: which field, which rule, and what was expected and found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -171,8 +176,8 @@ pub fn inner<T: Items>(
 /// What `validate(pattern(..))` matches: a text; nothing of `None`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a text, and this rule is about texts",
-    note = "`pattern(..)` and a `length(..)` in `chars` or `bytes` work on strings and options of strings; the length of \
-            a collection is counted in `items`"
+    note = "`pattern(..)`, `email`, `url` and a `length(..)` in `chars` or `bytes` work on strings and options of strings; \
+            write `inner(..)` for the items of a collection, whose length is counted in `items`"
 )]
 pub trait Textual {
     /// The text, if there is one.

@@ -1,0 +1,115 @@
+//! How a nested struct lies in its field: itself, in a `Box`, in an `Option`, or in both.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+use syn::{GenericArgument, PathArguments, Type};
+
+use crate::model::last_segment;
+
+/// The type of a `nested` field, taken apart.
+pub(crate) struct Nest {
+    /// What is around the struct, from the outside in.
+    around: Vec<Around>,
+    /// The struct.
+    pub(crate) inner: TokenStream,
+}
+
+enum Around {
+    Box,
+    /// What it holds.
+    Option(TokenStream),
+}
+
+impl Nest {
+    /// Takes a type apart.
+    ///
+    /// # Errors
+    /// It is known to hold no shared state; says what it is.
+    pub(crate) fn new(ty: &Type) -> Result<Self, String> {
+        let (mut around, mut ty) = (Vec::new(), ty);
+        while let Some(last) = last_segment(ty).map(ToString::to_string) {
+            let optional = around.iter().any(|around| matches!(around, Around::Option(_)));
+            match (last.as_str(), only_argument(ty)) {
+                ("Box", Some(content)) => {
+                    around.push(Around::Box);
+                    ty = content;
+                }
+                ("Option", Some(content)) if !optional => {
+                    around.push(Around::Option(content.to_token_stream()));
+                    ty = content;
+                }
+                ("Option", Some(_)) => return Err("Option<Option<..>>".to_owned()),
+                _ => match no_struct(ty) {
+                    Some(what) => return Err(what),
+                    None => break,
+                },
+            }
+        }
+        Ok(Self { around, inner: ty.to_token_stream() })
+    }
+
+    /// Whether there is anything around the struct.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.around.is_empty()
+    }
+
+    /// Whether the struct may be absent.
+    pub(crate) fn is_optional(&self) -> bool {
+        self.around.iter().any(|around| matches!(around, Around::Option(_)))
+    }
+
+    /// The policy; `merge` is the module of policies.
+    pub(crate) fn policy(&self, merge: &TokenStream) -> TokenStream {
+        self.around.iter().rev().fold(quote!(#merge::Nested), |inside, around| match around {
+            Around::Box => quote!(#merge::Boxed<#inside>),
+            Around::Option(_) => quote!(#merge::Optional<#inside>),
+        })
+    }
+
+    /// The type of the operations.
+    pub(crate) fn op(&self, merge: &TokenStream) -> TokenStream {
+        let inner = &self.inner;
+        self.around.iter().rev().fold(quote!(#merge::NestedOp<#inner>), |inside, around| match around {
+            Around::Box => inside,
+            Around::Option(content) => quote!(#merge::OptionalOp<#content, #inside>),
+        })
+    }
+
+    /// Replaces `Self` in the types.
+    pub(crate) fn map(self, change: impl Fn(TokenStream) -> TokenStream) -> Self {
+        let around = self.around.into_iter().map(|around| match around {
+            Around::Box => Around::Box,
+            Around::Option(content) => Around::Option(change(content)),
+        });
+        Self { around: around.collect(), inner: change(self.inner) }
+    }
+}
+
+/// The name of a type that is known to be no shared state.
+pub(crate) fn no_struct(ty: &Type) -> Option<String> {
+    const NO_STRUCTS: [&str; 25] = [
+        "Option", "Box", "Rc", "Arc", "Vec", "VecDeque", "HashMap", "BTreeMap", "HashSet", "BTreeSet",
+        "String", "bool", "char", "u8", "u16", "u32", "u64", "usize", "i8", "i16", "i32", "i64", "isize",
+        "f32", "f64",
+    ];
+    let last = last_segment(ty)?.to_string();
+    NO_STRUCTS.contains(&last.as_str()).then_some(last)
+}
+
+/// `T` of `Name<T>`.
+fn only_argument(ty: &Type) -> Option<&Type> {
+    match ty {
+        Type::Path(path) => match &path.path.segments.last()?.arguments {
+            PathArguments::AngleBracketed(arguments) if arguments.args.len() == 1 => {
+                match arguments.args.first()? {
+                    GenericArgument::Type(ty) => Some(ty),
+                    _ => None,
+                }
+            }
+            _ => None,
+        },
+        Type::Group(group) => only_argument(&group.elem),
+        Type::Paren(paren) => only_argument(&paren.elem),
+        _ => None,
+    }
+}

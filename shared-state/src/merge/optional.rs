@@ -1,0 +1,192 @@
+//! Optional: a value that may be absent, with the policy of what is in it while it is there.
+//!
+//! An operation inside is applied to the value that is there when it is ordered, and is without effect if there is none.
+//! So where one person removes the value and another edits it, the order decides: the edit first, and it is removed with
+//! the rest; the removal first, and the edit finds nothing. Where one person puts a new value and another edits the old
+//! one, the edit is applied to whichever is there.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+use crate::merge::{MergePolicy, Overlap, Track};
+use crate::state::{Invalid, Path, PathBuf, PolicyInfo, Timing, UpdateError, Value};
+
+/// The policy of an `Option<T>` whose `T` has the policy `P`. An update inside costs what it costs `P`.
+pub struct Optional<P>(PhantomData<fn() -> P>);
+
+impl<P> fmt::Debug for Optional<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Optional")
+    }
+}
+
+/// An operation on an optional value; `O` is the operation of the policy inside.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OptionalOp<T, O> {
+    /// Replaces the value, present or not, by another one or none.
+    Set(Option<T>),
+    /// Changes the value if there is one.
+    In(O),
+}
+
+impl<T: Value, P: MergePolicy<T>> MergePolicy<Option<T>> for Optional<P> {
+    type Op = OptionalOp<T, P::Op>;
+
+    const NAME: &'static str = P::NAME;
+
+    const ABOUT: PolicyInfo = P::ABOUT;
+
+    fn set(value: Option<T>) -> Self::Op {
+        OptionalOp::Set(value)
+    }
+
+    fn whole(op: Self::Op) -> Result<Option<T>, Self::Op> {
+        match op {
+            OptionalOp::Set(value) => Ok(value),
+            OptionalOp::In(_) => Err(op),
+        }
+    }
+
+    fn apply(value: &mut Option<T>, op: Self::Op) -> Self::Op {
+        match (value, op) {
+            (value, OptionalOp::Set(new)) => OptionalOp::Set(std::mem::replace(value, new)),
+            (Some(value), OptionalOp::In(op)) => OptionalOp::In(P::apply(value, op)),
+            // What did nothing is taken back by doing nothing again.
+            (None, op) => op,
+        }
+    }
+
+    fn diff(old: &Option<T>, new: &Option<T>, each: &mut dyn FnMut(Self::Op)) {
+        match (old, new) {
+            (Some(old), Some(new)) => P::diff(old, new, &mut |op| each(OptionalOp::In(op))),
+            (None, None) => {}
+            (Some(_), None) | (None, Some(_)) => each(OptionalOp::Set(new.clone())),
+        }
+    }
+
+    fn overlap(pending: &Self::Op, remote: &Self::Op) -> Overlap {
+        match (pending, remote) {
+            (OptionalOp::Set(_), _) => Overlap::Hidden,
+            (OptionalOp::In(_), OptionalOp::Set(_)) => Overlap::Tangled,
+            (OptionalOp::In(pending), OptionalOp::In(remote)) => P::overlap(pending, remote),
+        }
+    }
+
+    fn take_back(value: &Option<T>, op: &Self::Op, inverse: &Self::Op) -> Option<Self::Op> {
+        match (value, op, inverse) {
+            (Some(value), OptionalOp::In(op), OptionalOp::In(inverse)) => {
+                P::take_back(value, op, inverse).map(OptionalOp::In)
+            }
+            (value, OptionalOp::Set(to), _) => (value == to).then(|| inverse.clone()),
+            _ => None,
+        }
+    }
+
+    fn expand(value: &Option<T>, op: &Self::Op) -> Option<Vec<Self::Op>> {
+        let (Some(value), OptionalOp::In(op)) = (value, op) else { return None };
+        P::expand(value, op).map(|ops| ops.into_iter().map(OptionalOp::In).collect())
+    }
+
+    fn settle(value: &Option<T>, track: &Track, op: &Self::Op) -> Option<Self::Op> {
+        let (Some(value), OptionalOp::In(op)) = (value, op) else { return None };
+        P::settle(value, track, op).map(OptionalOp::In)
+    }
+
+    fn admit(value: &Option<T>, op: &Self::Op) -> Result<(), Invalid> {
+        match (value, op) {
+            (Some(value), OptionalOp::In(op)) => P::admit(value, op),
+            _ => Ok(()),
+        }
+    }
+
+    fn validate(value: &Option<T>) -> Result<(), Invalid> {
+        value.as_ref().map_or(Ok(()), P::validate)
+    }
+
+    fn check_rule(value: &Option<T>) -> Result<(), Invalid> {
+        value.as_ref().map_or(Ok(()), P::check_rule)
+    }
+
+    fn coalesce(earlier: &mut Self::Op, later: &Self::Op) -> bool {
+        match (earlier, later) {
+            (earlier, OptionalOp::Set(_)) => {
+                earlier.clone_from(later);
+                true
+            }
+            (OptionalOp::In(earlier), OptionalOp::In(later)) => P::coalesce(earlier, later),
+            (OptionalOp::Set(_), OptionalOp::In(_)) => false,
+        }
+    }
+
+    fn touch(track: &mut Track, touched: &Self::Op, version: u64) {
+        match touched {
+            OptionalOp::Set(_) => track.set_whole(version),
+            OptionalOp::In(op) => P::touch(track, op, version),
+        }
+    }
+
+    fn delta(value: &Option<T>, track: &Track, since: u64, each: &mut dyn FnMut(Self::Op)) {
+        match value {
+            _ if track.changed() <= since => {}
+            Some(value) if track.whole() <= since => {
+                P::delta(value, track, since, &mut |op| each(OptionalOp::In(op)));
+            }
+            _ => each(OptionalOp::Set(value.clone())),
+        }
+    }
+
+    fn check(value: &Option<T>, touched: &Self::Op) -> Result<(), Invalid> {
+        match (value, touched) {
+            (None, _) => Ok(()),
+            (Some(value), OptionalOp::Set(_)) => P::validate(value),
+            (Some(value), OptionalOp::In(op)) => P::check(value, op),
+        }
+    }
+
+    fn timing(op: &Self::Op, field: Timing) -> Timing {
+        match op {
+            OptionalOp::Set(_) => field,
+            OptionalOp::In(op) => P::timing(op, field),
+        }
+    }
+
+    fn read_only(op: &Self::Op) -> bool {
+        match op {
+            // Removing a value removes what only the server may write in it.
+            OptionalOp::Set(_) => P::guarded(),
+            OptionalOp::In(op) => P::read_only(op),
+        }
+    }
+
+    fn guarded() -> bool {
+        P::guarded()
+    }
+
+    fn address(op: &Self::Op, path: &mut PathBuf) -> Option<&'static str> {
+        match op {
+            OptionalOp::Set(_) => None,
+            OptionalOp::In(op) => P::address(op, path),
+        }
+    }
+
+    fn encode<S: Serializer>(op: &Self::Op, serializer: S) -> Result<S::Ok, S::Error> {
+        match op {
+            OptionalOp::Set(value) => value.serialize(serializer),
+            OptionalOp::In(op) => P::encode(op, serializer),
+        }
+    }
+
+    fn decode<'de, D: Deserializer<'de>>(
+        path: Path<'_>,
+        op: Option<&str>,
+        value: D,
+    ) -> Result<Self::Op, UpdateError> {
+        if path.is_end() && op.is_none() {
+            let value = Option::deserialize(value).map_err(|error| UpdateError::wrong_type(&error))?;
+            return Ok(OptionalOp::Set(value));
+        }
+        P::decode(path, op, value).map(OptionalOp::In)
+    }
+}

@@ -1,0 +1,209 @@
+//! A replica and a room whose structs differ: what the room is asked to keep, and how names and nested structs are
+//! translated. With equal structs nothing here is used.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use crate::merge::Track;
+use crate::protocol::{
+    Code, Declaration, JoinRequest, Outcomes, Reject, Resume, RoomSchema, Violation, client,
+};
+use crate::replica::pending::{Both, Pending};
+use crate::replica::{Phase, Rejected, Replica};
+use crate::state::schema::{Differences, parts};
+use crate::state::{FieldInfo, Known, Path, PathBuf, Schema, SharedState, WireUpdate, encode_update, fit};
+
+/// How deep nested structs are taken apart; a struct may nest itself.
+const DEPTH: usize = 8;
+
+/// What is known of the room's schema.
+pub(super) struct Meeting {
+    own: Arc<Known>,
+    /// The hash of the room's schema; `None` before the first state came.
+    room: Option<u64>,
+    /// What is different; `None`: nothing.
+    pub(super) differences: Option<Differences>,
+    /// What the room is asked to keep.
+    declare: BTreeMap<String, Declaration>,
+    /// Nothing has come over the present connection.
+    fresh: bool,
+    /// Why the room cannot be shared, if it cannot.
+    pub(super) refusal: Option<Reject>,
+}
+
+impl Meeting {
+    pub(super) fn new<S: SharedState>() -> Self {
+        Self {
+            own: Schema::of::<S>(),
+            room: None,
+            differences: None,
+            declare: BTreeMap::new(),
+            fresh: true,
+            refusal: None,
+        }
+    }
+
+    /// There is a new connection: whose server may be another program.
+    pub(super) fn begin(&mut self) {
+        self.fresh = true;
+        self.refusal = None;
+    }
+
+    /// What is sent to join.
+    pub(super) fn request(&self, resume: Option<(u64, u64, u64)>) -> JoinRequest {
+        let resume =
+            resume.map(|(epoch, version, acked)| Resume { epoch, version, acked, schema: self.room });
+        JoinRequest { resume, schema: Some(self.own.hash), declare: self.declare.clone() }
+    }
+}
+
+impl<S: SharedState> Replica<S> {
+    /// Whether the state or delta that comes with this schema can be taken: not if the room was asked for another one
+    /// just now.
+    ///
+    /// # Errors
+    /// The structs do not fit: everything pending is refused.
+    pub(super) fn meet(
+        &mut self,
+        schema: Option<Box<RoomSchema>>,
+        same_history: bool,
+        outcomes: &Outcomes,
+    ) -> Result<bool, Violation> {
+        let meeting = &mut self.meeting;
+        if meeting.refusal.is_some() {
+            return Ok(false);
+        }
+        let fresh = std::mem::replace(&mut meeting.fresh, false);
+        let Some(room) = schema else {
+            if fresh {
+                meeting.room = Some(meeting.own.hash);
+                meeting.differences = None;
+                meeting.declare.clear();
+            }
+            return Ok(true);
+        };
+        let differences = match Differences::between(&meeting.own.schema, &room.schema, &room.kept) {
+            Ok(differences) => differences,
+            Err(error) => {
+                if same_history {
+                    let refused = self.settle(outcomes.clone());
+                    self.report(refused);
+                }
+                let violation = Violation::new(
+                    Code::IncompatibleSchema,
+                    format!("this program and the room have different structs: {error}"),
+                );
+                self.frames.push_back(client::leave(&self.room));
+                self.refuse(&violation);
+                return Err(violation);
+            }
+        };
+        let declare: BTreeMap<_, _> = differences
+            .foreign()
+            .map(|(room_path, _, own, field)| {
+                let (policy, shape) = (field.policy.clone(), field.shape.clone());
+                (room_path, Declaration { policy, shape, initial: fit::value_at(&self.initial, own) })
+            })
+            .collect();
+        let asked = &self.meeting.declare;
+        let complete = differences.foreign().all(|(path, kept, ..)| kept || asked.contains_key(&path));
+        self.meeting.declare = declare;
+        self.meeting.differences = Some(differences);
+        if complete {
+            self.meeting.room = Some(room.hash);
+        } else {
+            self.rejoin();
+        }
+        Ok(complete)
+    }
+
+    /// The room cannot be shared: whatever is pending is refused, and so is what is written until there is another
+    /// connection.
+    pub(super) fn refuse(&mut self, violation: &Violation) {
+        let reject = Reject::new(violation.code, violation.message.clone());
+        self.phase = Phase::Offline;
+        self.meeting.refusal = Some(reject.clone());
+        for held in std::mem::take(&mut self.held) {
+            self.queue.push(Pending { id: held.id, updates: vec![held.update], reads: None, sent: None });
+        }
+        let mut refused = Vec::new();
+        while let Some(change) = self.queue.take(0) {
+            let fields = self.forget(&change);
+            refused.push((change.id, Rejected(reject.clone()), fields));
+        }
+        self.view = self.confirmed.clone();
+        self.report(refused);
+    }
+
+    /// Why the room cannot be shared, if it cannot: its struct and this one do not fit.
+    #[must_use]
+    pub const fn refusal(&self) -> Option<&Reject> {
+        self.meeting.refusal.as_ref()
+    }
+}
+
+/// An update as the room names it. A nested struct that is not the same there is set field by field, so that what
+/// only one side has keeps its value.
+pub(super) fn written<S: SharedState>(
+    differences: &Differences,
+    initial: &S,
+    update: &Both<S>,
+    out: &mut Vec<String>,
+) {
+    let text = update.encoded.as_str();
+    // It was made here.
+    let Ok(wire) = serde_json::from_str::<WireUpdate<'_>>(text) else { return };
+    let is_struct = wire.op.is_none() && wire.value.get().starts_with('{');
+    let place = fit::nested_indices(S::FIELDS, Path::new(&wire.key));
+    let (Some((path, parts)), true) = (place, is_struct && differences.is_apart(&wire.key)) else {
+        return out.push(renamed(differences, text));
+    };
+    let mut state = initial.clone();
+    state.apply(update.typed.clone());
+    let mut track = Track::default();
+    let at = path.iter().fold(&mut track, |track, index| track.part_mut(*index, 1));
+    touch_fields(at, parts, DEPTH);
+    let mut fields = Vec::new();
+    state.delta(&track, 0, &mut fields);
+    for field in fields {
+        // As a part of the whole it had a JSON form.
+        if let Ok(encoded) = encode_update::<S>(&field) {
+            out.push(renamed(differences, encoded.as_str()));
+        }
+    }
+}
+
+fn touch_fields(track: &mut Track, fields: &'static [FieldInfo], depth: usize) {
+    for (index, info) in fields.iter().enumerate() {
+        let part = track.part_mut(index, 1);
+        match parts(info).filter(|_| depth > 1) {
+            Some(parts) => touch_fields(part, parts, depth - 1),
+            None => part.set_whole(1),
+        }
+    }
+}
+
+/// The text of an update with its path as the room has it.
+fn renamed(differences: &Differences, text: &str) -> String {
+    #[derive(serde::Serialize)]
+    struct Renamed<'a> {
+        key: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        op: Option<&'a str>,
+        value: &'a RawValue,
+    }
+    let renamed = serde_json::from_str::<WireUpdate<'_>>(text).ok().and_then(|wire| {
+        let key = differences.to_room(&wire.key)?;
+        serde_json::to_string(&Renamed { key: &key, op: wire.op.as_deref(), value: wire.value }).ok()
+    });
+    renamed.unwrap_or_else(|| text.to_owned())
+}
+
+/// A field's name as a path.
+pub(super) fn path_of(name: &str) -> PathBuf {
+    let mut path = PathBuf::new();
+    path.push(name);
+    path
+}
