@@ -37,9 +37,20 @@ enum Op<T> {
 }
 
 impl<T> Update<T> {
-    /// A message to be sent. `json` is `value` as JSON.
-    pub(crate) fn send(json: Box<RawValue>, value: T) -> Self {
+    fn send(json: Box<RawValue>, value: T) -> Self {
         Self(Op::Send(Arc::new(Sent { json, value: Arc::new(value) })))
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> Update<T> {
+    /// A message to be sent: as it reads back from its own JSON, which is what the others get.
+    ///
+    /// # Errors
+    /// The value has no JSON form, or does not read back from it.
+    pub fn of(value: &T) -> Result<Self, UpdateError> {
+        let json = serde_json::value::to_raw_value(value).map_err(|error| UpdateError::wrong_type(&error))?;
+        let read = serde_json::from_str(json.get()).map_err(|error| UpdateError::wrong_type(&error))?;
+        Ok(Self::send(json, read))
     }
 }
 

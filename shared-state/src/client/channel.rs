@@ -11,7 +11,6 @@ use crate::client::handle::{Room, StateError};
 use crate::client::{Feed, Missed, Receipt, State, feed};
 use crate::protocol::{Violation, channel_address, split_address};
 use crate::replica::WriteError;
-use crate::state::UpdateError;
 
 /// A channel of a room: messages of type `T`, one after the other, the same for everybody. Cheap to clone; every clone
 /// is the same channel.
@@ -88,10 +87,7 @@ where
     /// # Errors
     /// The value has no JSON form or does not read back from it, too many wait already, or the client was closed.
     pub fn send(&self, value: &T) -> Result<Receipt, WriteError> {
-        let unsendable = |error| WriteError::Unsendable(UpdateError::wrong_type(&error));
-        let json = serde_json::value::to_raw_value(value).map_err(unsendable)?;
-        let read = serde_json::from_str(json.get()).map_err(unsendable)?;
-        self.state.write(Update::send(json, read))
+        self.state.write(Update::of(value).map_err(WriteError::Unsendable)?)
     }
 
     /// What is known of the channel now, oldest first: the messages that were got, those that cannot be read, gaps
