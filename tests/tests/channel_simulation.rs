@@ -324,6 +324,14 @@ impl World {
                         // No gap over what every bound keeps.
                         let is_bounded = self.history != History::default();
                         assert!(is_bounded, "seed {seed}: a gap to {to}, and nothing is bounded");
+                        if self.history.age.is_none() && self.history.bytes == History::default().bytes {
+                            let kept = self.history.messages as u64;
+                            let there = self.model.len() as u64;
+                            assert!(
+                                to + kept <= there,
+                                "seed {seed}: a gap to {to} of {there}, {kept} are kept"
+                            );
+                        }
                         self.gaps += to + 1 - from;
                         user.read = to;
                     }

@@ -145,6 +145,9 @@ impl<O: Outbox> Authority<O> {
             let told = schema.as_ref().filter(|_| !same(request.schema));
             let told = told.map(|known| room_schema(known.hash, &known.schema, &self.state.kept()));
             self.bring_with(id, since, told, !request.declare.is_empty());
+        } else if let Some(resume) = known.filter(|resume| resume.version < self.head) {
+            // A hook in a channel, which was told of it when it was at that version.
+            self.bring(id, Some(resume.version));
         }
         Ok(id)
     }

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use crate::authority::Dialect;
+use crate::protocol::channel::{MESSAGES, SEND};
 use crate::protocol::hook::HookMessage;
 use crate::protocol::{
     ChangeRequest, ClientId, ClientMessage, Code, Envelope, Frame, JoinRequest, Limits, Violation,
@@ -98,6 +99,11 @@ impl<J> Gate<J> {
         self.client.as_ref()
     }
 
+    /// Whether the connection has joined what has this address, or may not.
+    pub(super) fn is_in_or_full(&self, address: &str) -> bool {
+        self.rooms.contains_key(address) || self.may_join(address).is_err()
+    }
+
     /// Notes that a room was joined.
     pub(super) fn joined(&mut self, room: Arc<str>, joined: J) {
         self.rooms.insert(room, joined);
@@ -135,7 +141,8 @@ impl<J> Gate<J> {
         }
         match (Envelope::read(text), self.dialect) {
             (Ok(envelope), Dialect::V1) => self.read_v1(&envelope),
-            (Ok(envelope), Dialect::Hook) => self.read_hook(&envelope),
+            // The dialect says the channel in the type.
+            (Ok(envelope), Dialect::Hook) => self.read_hook(&Envelope { channel: None, ..envelope }),
             // The original hook's server answered what it could not read, and went on.
             (Err(violation), Dialect::V1) if violation.code == Code::NotJson => {
                 Step::Close(Goodbye::new(violation.code, violation.message))
@@ -211,10 +218,15 @@ impl<J> Gate<J> {
     }
 
     fn read_hook<'m>(&mut self, envelope: &Envelope<'m>) -> Step<'_, 'm, J> {
+        let mut channel = None;
         let action = match HookMessage::read(envelope) {
             Ok(HookMessage::Ping) => return Step::Reply(server::pong()),
             Ok(HookMessage::Pong) => return Step::Nothing,
             Ok(HookMessage::SyncRequest) => HookAction::Sync,
+            Ok(HookMessage::Broadcast { channel: name, value }) => {
+                channel = Some(name);
+                HookAction::Change(message(value))
+            }
             Ok(HookMessage::Update { key, value }) => HookAction::Change(updates([(&*key, value)])),
             Ok(HookMessage::Merge { data }) => {
                 // Of two members with one name, the last counts, as in JavaScript.
@@ -228,7 +240,11 @@ impl<J> Gate<J> {
             }
             Err(violation) => return refused(&violation),
         };
-        let room = match self.room(envelope) {
+        let room = match (self.room(envelope), &channel) {
+            (Ok(room), Some(channel)) => self.channel(&room, channel).map(Cow::Owned),
+            (room, _) => room,
+        };
+        let room = match room {
             Ok(room) => room,
             Err(frame) => return Step::Reply(frame),
         };
@@ -294,6 +310,11 @@ fn refused<'g, 'm, J>(violation: &Violation) -> Step<'g, 'm, J> {
 
 fn shown(kind: &str) -> String {
     kind.chars().take(40).collect()
+}
+
+/// A message to a channel, as updates.
+fn message(value: &RawValue) -> String {
+    format!("[{{\"key\":\"{MESSAGES}\",\"op\":\"{SEND}\",\"value\":{value}}}]")
 }
 
 /// Updates that set fields. The hook's keys are fields' names, whatever characters they have.

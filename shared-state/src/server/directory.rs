@@ -13,6 +13,7 @@ use crate::authority::{self, Authority, Dialect, SessionId};
 use crate::protocol::{ClientId, Code, JoinRequest, Limits, Violation, check_room_name, split_address};
 use crate::server::compaction::described;
 use crate::server::kinds::Kinds;
+use crate::server::listeners::Listeners;
 use crate::server::queue::{Outbox, Queue};
 use crate::server::room::{Closed, Room};
 use crate::server::volatile::Volatile;
@@ -103,6 +104,7 @@ pub(super) struct Directory {
     store: Arc<dyn RoomStore>,
     limits: Arc<Limits>,
     idle: Duration,
+    listeners: Arc<Listeners>,
     rooms: Mutex<Rooms>,
 }
 
@@ -121,12 +123,17 @@ impl Directory {
         limits: Arc<Limits>,
         idle: Duration,
     ) -> Arc<Self> {
-        let rooms = Mutex::default();
-        Arc::new_cyclic(|this| Self { this: this.clone(), kinds, store, limits, idle, rooms })
+        let (listeners, rooms) = (Arc::default(), Mutex::default());
+        Arc::new_cyclic(|this| Self { this: this.clone(), kinds, store, limits, idle, listeners, rooms })
     }
 
     pub(super) fn store(&self) -> &Arc<dyn RoomStore> {
         &self.store
+    }
+
+    /// Who hears which channels without saying so.
+    pub(super) fn listeners(&self) -> &Arc<Listeners> {
+        &self.listeners
     }
 
     /// Nothing that is done under the lock can leave the map half changed.
@@ -271,6 +278,7 @@ impl Directory {
             && Arc::ptr_eq(live, room)
         {
             rooms.slots.remove(room.name());
+            self.listeners.closed(room.name());
         }
     }
 
@@ -288,6 +296,7 @@ impl Directory {
             let mut rooms = self.lock();
             if let Some(compaction) = room.close_if_idle(self.idle) {
                 rooms.slots.remove(room.name());
+                self.listeners.closed(room.name());
                 drop(rooms);
                 if let Some(compaction) = compaction.now_or_waiting() {
                     tokio::spawn(compaction);
@@ -328,7 +337,10 @@ struct OpeningSlot {
 
 impl OpeningSlot {
     fn fill(&self, room: Arc<Room>) {
-        self.directory.lock().slots.insert(self.room.clone(), Slot::Live(room));
+        let from = room.place();
+        let mut rooms = self.directory.lock();
+        rooms.slots.insert(self.room.clone(), Slot::Live(room));
+        self.directory.listeners.opened(&self.room, from);
     }
 }
 

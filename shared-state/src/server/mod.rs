@@ -29,6 +29,7 @@ mod directory;
 mod handle;
 mod handshake;
 mod kinds;
+mod listeners;
 mod queue;
 mod registry;
 mod room;

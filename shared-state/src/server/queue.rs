@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::authority;
-use crate::protocol::{Code, Frame};
+use crate::protocol::{Code, Frame, Resume};
 
 /// How many frames' places an empty queue keeps.
 const KEPT: usize = 8;
@@ -43,6 +43,8 @@ struct Inner {
     /// A room that the connection had joined is no more.
     lost_room: bool,
     goodbye: Option<Goodbye>,
+    /// Channels to be joined that have come to be live, and from where.
+    opened: Vec<(Arc<str>, Resume)>,
     /// The connection is to look again even if there is nothing.
     again: bool,
     /// The connection's task, if it waits.
@@ -138,6 +140,21 @@ impl Queue {
             inner.lost_room = true;
             inner.frames.extend(last);
         });
+    }
+
+    /// A channel that the connection hears is live. More than it could join are left out.
+    pub(super) fn opened(&self, address: Arc<str>, from: Resume) {
+        self.change(|inner| {
+            if inner.opened.len() < self.limit {
+                inner.opened.push((address, from));
+                inner.again = true;
+            }
+        });
+    }
+
+    /// The channels that have come to be live since the last call.
+    pub(super) fn take_opened(&self) -> Vec<(Arc<str>, Resume)> {
+        std::mem::take(&mut self.lock().opened)
     }
 
     /// Takes the next frame. Only the connection's task calls it.

@@ -16,7 +16,9 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use crate::authority::{Append, Authority, Dialect, Relayed, RoomState, SessionId, Submitted};
-use crate::protocol::{ChangeRequest, ClientId, Code, JoinRequest, Reject, Violation, server, split_address};
+use crate::protocol::{
+    ChangeRequest, ClientId, Code, JoinRequest, Reject, Resume, Violation, server, split_address,
+};
 use crate::server::compaction::{Compaction, described};
 use crate::server::directory::Directory;
 use crate::server::queue::Outbox;
@@ -119,6 +121,12 @@ impl Room {
 
     pub(super) fn type_name(&self) -> &'static str {
         self.type_name
+    }
+
+    /// Where it is now.
+    pub(super) fn place(&self) -> Resume {
+        let core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
+        Resume { epoch: core.authority.epoch(), version: core.authority.head(), acked: 0, schema: None }
     }
 
     /// The most changes on their way at once.

@@ -4,6 +4,7 @@
 //! read, so a room that is slow to take changes slows down those who make them. It writes whatever its queue
 //! has, many frames to one flush. It holds no lock while it waits.
 
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
@@ -20,9 +21,10 @@ use tokio_tungstenite::tungstenite::protocol::frame::{self, CloseFrame};
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 
 use crate::authority::{Dialect, Relayed, SessionId};
-use crate::protocol::{Code, Frame, JoinRequest, Limits, server};
+use crate::protocol::{Code, Frame, JoinRequest, Limits, Resume, server, split_address};
 use crate::server::connection::{Gate, HookAction, Incoming, Step, too_large};
 use crate::server::directory::Directory;
+use crate::server::listeners::Listening;
 use crate::server::queue::{Goodbye, Next, Queue, Signal};
 use crate::server::registry::Registration;
 use crate::server::room::{Closed, Permit, Room};
@@ -68,6 +70,8 @@ pub(super) struct Connection<T> {
     directory: Arc<Directory>,
     limits: Arc<Limits>,
     registration: Registration,
+    /// The rooms whose channels a connection of the hook's dialect hears.
+    listening: BTreeMap<Box<str>, Listening>,
     heard: Instant,
 }
 
@@ -96,7 +100,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             true => WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await,
             false => WebSocketStream::from_partially_read(io, read.into(), Role::Server, Some(config)).await,
         };
-        Box::new(Self { socket, gate, queue, directory, limits, registration, heard: Instant::now() })
+        let (listening, heard) = (BTreeMap::new(), Instant::now());
+        Box::new(Self { socket, gate, queue, directory, limits, registration, listening, heard })
     }
 
     /// Serves the connection until it ends. Its rooms are left then, and also if the future is dropped.
@@ -106,6 +111,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         let Err(end) = self.serve().await;
         // Nothing more comes from the rooms, so the queue runs dry.
         self.gate.retain(|_| false);
+        self.listening.clear();
         match end {
             End::Told(goodbye) => {
                 tracing::debug!(code = %goodbye.code, "connection ended: {}", goodbye.message);
@@ -147,6 +153,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                     let next = self.tick().await?;
                     tick.as_mut().reset(next);
                 }
+            }
+            for (channel, from) in queue.take_opened() {
+                self.hear(&channel, Some(from)).await?;
             }
         }
     }
@@ -228,6 +237,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 };
                 // One that could not be joined was answered.
                 let Some((room, session)) = place else { return Ok(()) };
+                self.listen(&name).await?;
                 // A room that is no more has told everybody in it.
                 let _ = match action {
                     HookAction::Sync => room.hook_sync(session),
@@ -239,6 +249,29 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 Ok(())
             }
         }
+    }
+
+    /// Joins a channel that a connection of the hook's dialect hears, if it can.
+    async fn hear(&mut self, channel: &str, from: Option<Resume>) -> Result<(), End> {
+        if self.gate.is_in_or_full(channel) {
+            return Ok(());
+        }
+        let request = JoinRequest { resume: from, ..JoinRequest::default() };
+        self.join(channel, request).await.map(drop)
+    }
+
+    /// Hears the channels of the room of this address from now on, if it is a connection of the hook's dialect.
+    async fn listen(&mut self, address: &str) -> Result<(), End> {
+        let room = split_address(address).0;
+        if self.gate.dialect() == Dialect::V1 || self.listening.contains_key(room) {
+            return Ok(());
+        }
+        let (listening, live) = self.directory.listeners().listen(room, &self.queue);
+        self.listening.insert(room.into(), listening);
+        for channel in live {
+            self.hear(&channel, None).await?;
+        }
+        Ok(())
     }
 
     /// Joins a room, or joins it again.
