@@ -358,3 +358,18 @@ async fn a_channel_that_begins_anew_is_said_to() {
     assert!(matches!(item, Item::Restarted), "{item:?}");
     assert_eq!(message(&mut stream).await.value(), &line("the first again"));
 }
+
+#[tokio::test]
+async fn the_server_speaks_too() {
+    let (server, address) = start(server(ChannelKind::of::<Line>("chat"))).await;
+    let client = client(address);
+    let chat = joined(&client).await;
+    let mut stream = chat.stream();
+    let speaker = server.channel("lobby", "chat").await.unwrap();
+    assert_eq!(soon("an answer", speaker.send(&line("tea is ready")).unwrap()).await.unwrap(), 1);
+    let heard = message(&mut stream).await;
+    assert_eq!((heard.value(), heard.from().map(|from| &**from)), (&line("tea is ready"), Some("server")));
+    assert!(matches!(speaker.send(&7), Err(WriteError::Rejected(reject)) if reject.code == Code::WrongType));
+    assert_eq!(speaker.last(), 1);
+    assert!(server.channel("lobby", "gossip").await.is_err());
+}

@@ -301,3 +301,116 @@ impl<O: Outbox> Authority<O> {
         Relayed::To(taken)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authority::typed::read_updates;
+
+    fn log(history: History) -> ChannelLog {
+        ChannelLog::new(history, 100)
+    }
+
+    fn say(log: &mut ChannelLog, value: &str) -> Result<Option<String>, Reject> {
+        let update = format!(r#"[{{"key":"messages","op":"send","value":{value}}}]"#);
+        let version = log.last + 1;
+        log.apply(&read_updates(&update)?, Writer::Server, version)
+    }
+
+    fn written(write: impl FnOnce(&mut String)) -> String {
+        let mut out = String::new();
+        write(&mut out);
+        out
+    }
+
+    #[test]
+    fn a_message_is_stamped_and_time_does_not_go_back() {
+        let mut log = log(History::default());
+        log.pass(50);
+        let accepted = say(&mut log, r#"{"n":1.50}"#).unwrap().unwrap();
+        let expected = r#"[{"key":"messages","op":"append","value":{"seq":1,"from":"server","at":50,"value":{"n":1.50}}}]"#;
+        assert_eq!(accepted, expected);
+        log.pass(40);
+        assert!(say(&mut log, "2").unwrap().unwrap().contains(r#""seq":2,"from":"server","at":50"#));
+    }
+
+    #[test]
+    fn g9_number_bytes_and_age_bound_the_history() {
+        for (history, gone) in [
+            (History { messages: 3, ..History::default() }, 7),
+            (History { messages: 0, ..History::default() }, 10),
+            (History { bytes: 100, ..History::default() }, 8),
+            (History { age: Some(Duration::from_millis(45)), ..History::default() }, 5),
+            (History::default(), 0),
+        ] {
+            let mut log = log(history);
+            for at in 1..=10 {
+                log.pass(10 * at);
+                say(&mut log, "1").unwrap();
+            }
+            assert_eq!(log.gone(), gone, "{history:?}");
+            assert!(log.kept.iter().map(|kept| kept.json.len()).sum::<usize>() == log.bytes);
+            let delta = written(|out| log.write_delta(2, out));
+            assert_eq!(delta.contains(&format!(r#""op":"gone","value":{gone}"#)), gone > 2, "{delta}");
+            assert_eq!(delta.matches("append").count() as u64, 10 - gone.max(2), "{delta}");
+            assert_eq!(written(|out| log.write_delta(10, out)).contains("append"), false);
+        }
+        // Also when nobody says anything any more.
+        let mut log = log(History { age: Some(Duration::from_millis(45)), ..History::default() });
+        say(&mut log, "1").unwrap();
+        log.pass(45);
+        assert_eq!(log.gone(), 0);
+        log.pass(46);
+        assert_eq!((log.gone(), log.bytes), (1, 0));
+    }
+
+    #[test]
+    fn what_is_no_message_is_refused_and_changes_nothing() {
+        let mut log = log(History::default()).checked(Arc::new(|json| match json {
+            "7" => Err("not seven".to_owned()),
+            _ => Ok(()),
+        }));
+        let long = format!("\"{}\"", "x".repeat(100));
+        for (updates, code) in [
+            (r#"[{"key":"messages","op":"send","value":7}]"#.to_owned(), Code::WrongType),
+            (format!(r#"[{{"key":"messages","op":"send","value":{long}}}]"#), Code::MessageTooLarge),
+            (r#"[{"key":"messages","value":1}]"#.to_owned(), Code::UnknownOp),
+            (r#"[{"key":"messages","op":"append","value":1}]"#.to_owned(), Code::UnknownOp),
+            (r#"[{"key":"title","op":"send","value":1}]"#.to_owned(), Code::UnknownField),
+            (
+                r#"[{"key":"messages","op":"send","value":1},{"key":"messages","op":"send","value":1}]"#
+                    .to_owned(),
+                Code::BadChange,
+            ),
+        ] {
+            let refused = log.apply(&read_updates(&updates).unwrap(), Writer::Server, 1).unwrap_err();
+            assert_eq!(refused.code, code, "{updates}");
+        }
+        assert_eq!((log.last, log.bytes), (0, 0));
+        let mut any = super::tests::log(History::default());
+        assert_eq!(say(&mut any, "1e999").unwrap_err().code, Code::WrongType);
+    }
+
+    #[test]
+    fn a_channel_comes_back_as_it_was() {
+        let mut one = log(History { messages: 4, ..History::default() });
+        for at in 1..=10 {
+            one.pass(at);
+            say(&mut one, "[1]").unwrap();
+        }
+        let (data, track) = (written(|out| one.write_data(out)), written(|out| one.write_track(out)));
+        let mut two = log(History { messages: 4, ..History::default() });
+        two.restore(&data, &track).unwrap();
+        assert_eq!(written(|out| two.write_data(out)), data);
+        assert_eq!((two.last, two.last_at, two.bytes), (10, 10, one.bytes));
+        // With a shorter history than it had.
+        let mut three = log(History { messages: 0, ..History::default() });
+        three.restore(&data, &track).unwrap();
+        assert_eq!((three.last, three.last_at, three.gone()), (10, 10, 10));
+        assert!(
+            three
+                .restore(r#"{"messages":{"gone":1,"entries":[{"seq":3,"from":"a","at":1,"value":1}]}}"#, "{}")
+                .is_err()
+        );
+    }
+}

@@ -10,11 +10,8 @@ use crate::channel::message::Stamp;
 use crate::channel::{Item, Message, Unreadable};
 use crate::protocol::channel::ChannelEntry;
 
-/// How many messages a client keeps if nothing else is said.
-const MESSAGES: usize = 1000;
-
-/// How many bytes of messages a client keeps if nothing else is said.
-const BYTES: usize = 4 << 20;
+/// How many messages, and how many bytes of them, a client keeps if nothing else is said.
+pub(crate) const KEPT: (usize, usize) = (1000, 4 << 20);
 
 /// A message, read.
 pub(super) struct Kept<T> {
@@ -46,7 +43,7 @@ pub struct Log<T> {
 
 impl<T> Default for Log<T> {
     fn default() -> Self {
-        Self::keeping(MESSAGES, BYTES)
+        Self::keeping(KEPT.0, KEPT.1)
     }
 }
 

@@ -19,11 +19,11 @@ use crate::replica::WriteError;
 ///
 /// # What is bounded, and what then
 /// * Own messages that are not acknowledged: as many as
-///   [`max_changes`](crate::replica::ReplicaConfig::max_changes) and
-///   [`max_bytes`](crate::replica::ReplicaConfig::max_bytes) say; then [`send`](Self::send) fails with
+///   [`max_queue`](crate::client::ClientBuilder::max_queue) says; then [`send`](Self::send) fails with
 ///   [`WriteError::QueueFull`]. At most the server's window of them (128) is on the way; a server whose store cannot
 ///   follow takes them more slowly. To be slowed down with it, await the receipts.
-/// * What is kept here of what came: 1,000 messages or 4 MiB of JSON. A [`stream`](Self::stream) that is read more
+/// * What is kept here of what came: as much as
+///   [`channel_buffer`](crate::client::ClientBuilder::channel_buffer) says. A [`stream`](Self::stream) that is read more
 ///   slowly gets an [`Item::Missed`].
 /// * What the server keeps: its configuration says. Who was away for longer gets an [`Item::Gap`].
 /// * Broadcasts: 64 that wait for the socket, then [`CastError::Full`]; 256 that wait to be taken, then
@@ -45,8 +45,7 @@ impl Room {
     where
         T: Serialize + DeserializeOwned + Send + Sync + 'static,
     {
-        let address = channel_address(self.name(), name);
-        Channel { state: State::clone(&self.of(address).state(Log::default())) }
+        Channel { state: State::clone(&self.of(channel_address(self.name(), name)).state(self.log())) }
     }
 
     /// [`channel`](Self::channel), for those who want to know.
@@ -57,8 +56,13 @@ impl Room {
     where
         T: Serialize + DeserializeOwned + Send + Sync + 'static,
     {
-        let address = channel_address(self.name(), name);
-        Ok(Channel { state: State::clone(&*self.of(address).try_state(Log::default())?) })
+        let state = self.of(channel_address(self.name(), name)).try_state(self.log())?;
+        Ok(Channel { state: State::clone(&state) })
+    }
+
+    fn log<T>(&self) -> Log<T> {
+        let (messages, bytes) = self.settings().messages;
+        Log::keeping(messages, bytes)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::client::block::block_on;
+use crate::client::builder::Settings;
 use crate::client::core::{Core, Guard};
 use crate::client::room::{Member, Shared};
 use crate::client::{
@@ -203,6 +204,10 @@ impl Room {
         drop(rooms);
         core.signal.wake.notify_one();
         Ok(state.into())
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.guard.0.settings
     }
 
     /// What has this address, a channel's say.

@@ -142,20 +142,25 @@ mod tests {
     #[test]
     fn the_kind_for_the_longest_pattern_of_rooms_counts_then_of_channels() {
         let mut channels = Channels::default();
-        for (at, (rooms, pattern)) in
+        for (longest, (rooms, pattern)) in
             [("*", "chat"), ("*", "c*"), ("game-*", "*"), ("game-1", "c*")].into_iter().enumerate()
         {
-            channels.add(ChannelKind::any(pattern).rooms(rooms).longest(at));
+            channels.add(ChannelKind::any(pattern).rooms(rooms).longest(longest));
         }
+        // Which one it is shows in the longest message that it takes.
         let of = |room, channel| {
-            channels.of(room, channel).map(|kind| {
-                let state = (kind.begin)();
-                let log = state.as_any().downcast_ref::<ChannelLog>().map(|log| log.admit("1234").is_err());
-                log
-            })
+            let state = (channels.of(room, channel)?.begin)();
+            let log = state.as_any().downcast_ref::<ChannelLog>()?;
+            (0..4)
+                .rev()
+                .find(|length| log.admit(&"1".repeat(*length)).is_ok_and(|()| *length > 0))
+                .or(Some(0))
         };
-        assert!(of("lobby", "chat").is_some() && of("lobby", "cards").is_some());
-        assert!(of("lobby", "other").is_none());
-        assert!(of("game-2", "other").is_some() && of("game-1", "chat").is_some());
+        assert_eq!(of("lobby", "chat"), Some(0));
+        assert_eq!(of("lobby", "cards"), Some(1));
+        assert_eq!(of("lobby", "other"), None);
+        assert_eq!(of("game-2", "chat"), Some(2));
+        assert_eq!(of("game-1", "chat"), Some(3));
+        assert_eq!(of("game-1", "other"), Some(2));
     }
 }

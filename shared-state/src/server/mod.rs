@@ -34,6 +34,7 @@ mod queue;
 mod registry;
 mod room;
 mod socket;
+mod speaker;
 mod volatile;
 
 pub use crate::authority::History;
@@ -41,6 +42,7 @@ pub use builder::ServerBuilder;
 pub use channels::ChannelKind;
 pub use directory::OpenRoomError;
 pub use handle::{Lost, Receipt, State};
+pub use speaker::Channel;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -62,7 +64,7 @@ use tokio::sync::watch;
 use tracing::Instrument as _;
 
 use crate::authority::Dialect;
-use crate::protocol::{ClientId, Code, JSON, Limits};
+use crate::protocol::{ClientId, Code, JSON, Limits, channel_address};
 use crate::state::SharedState;
 use crate::store::CloseError;
 
@@ -230,7 +232,15 @@ impl Server {
         }
     }
 
-    /// How many rooms are in memory.
+    /// A room's channel, for the server's own program to speak in. Opens it if need be. Cancel safe.
+    ///
+    /// # Errors
+    /// There is no such room, it has no such channel, or the store cannot give it.
+    pub async fn channel(&self, room: &str, channel: &str) -> Result<Channel, OpenRoomError> {
+        self.0.directory.hold(&channel_address(room, channel)).await.map(Channel::new)
+    }
+
+    /// How many rooms are in memory, channels among them.
     #[must_use]
     pub fn open_rooms(&self) -> usize {
         self.0.directory.len()
