@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use shared_state::SharedState;
 use shared_state::WriteError;
-use shared_state::authority::{Authority, Dialect, Outbox, SessionId, Submitted, Typed};
+use shared_state::authority::{Authority, Dialect, Outbox, RoomState, SessionId, Submitted, Typed, Untyped};
 use shared_state::protocol::{ClientId, ClientMessage, Envelope, Frame, Limits, ServerMessage};
 use shared_state::replica::{Read, Rejected, Replica, ReplicaConfig, Transaction, WriteId};
 use shared_state::state::Live;
@@ -31,6 +31,7 @@ pub struct World<S: SharedState> {
     limits: Arc<Limits>,
     initial: S,
     users: Vec<User<S>>,
+    typed: bool,
 }
 
 /// Somebody in the room. Clones are the same user.
@@ -165,7 +166,22 @@ impl<S: SharedState> World<S> {
         let limits = Arc::new(Limits::default());
         let state = Box::new(Typed::new(initial.clone()));
         let authority = Authority::new("room".into(), 7, state, limits.clone());
-        Self { authority, limits, initial, users: Vec::new() }
+        Self { authority, limits, initial, users: Vec::new(), typed: true }
+    }
+
+    /// The same room, of whose state the server knows no type.
+    #[must_use]
+    pub fn untyped(initial: S) -> Self {
+        let limits = Arc::new(Limits::default());
+        let authority = Authority::new("room".into(), 7, Box::new(Untyped::new(1 << 20)), limits.clone());
+        Self { authority, limits, initial, users: Vec::new(), typed: false }
+    }
+
+    fn fresh(&self) -> Box<dyn RoomState> {
+        match self.typed {
+            true => Box::new(Typed::new(self.initial.clone())),
+            false => Box::new(Untyped::new(1 << 20)),
+        }
     }
 
     /// Somebody joins.
@@ -218,7 +234,7 @@ impl<S: SharedState> World<S> {
             user.0.borrow_mut().session = None;
         }
         let (version, bytes) = self.authority.snapshot();
-        let state = Box::new(Typed::new(self.initial.clone()));
+        let state = self.fresh();
         let opened =
             Authority::load("room".into(), 7, state, self.limits.clone(), Some((version, &bytes)), []);
         match opened {
@@ -234,8 +250,17 @@ impl<S: SharedState> World<S> {
     /// If somebody is sent what does not fit.
     pub fn settle(&mut self) {
         while self.users.clone().iter().fold(false, |any, user| self.exchange(user) || any) {}
-        for user in self.users.iter().filter(|user| user.0.borrow().online) {
-            assert!(S::diff(&user.state(), &self.state()).is_empty(), "somebody sees another state");
+        let mut online = self.users.iter().filter(|user| user.0.borrow().online);
+        if self.typed {
+            assert!(
+                online.all(|user| S::diff(&user.state(), &self.state()).is_empty()),
+                "somebody sees another state"
+            );
+        } else if let Some(first) = online.next() {
+            assert!(
+                online.all(|user| S::diff(&user.state(), &first.state()).is_empty()),
+                "two see different states"
+            );
         }
     }
 

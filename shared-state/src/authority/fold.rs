@@ -1,13 +1,15 @@
 //! The state of a room that an older version of the struct has written, as JSON: what a migration is given.
 //!
-//! The older struct is gone, so its updates are read by their operations alone: a set replaces the value at its path,
-//! an `add` adds to the number there, within the bounds of the type that the schema in the log says it has.
+//! The older struct is gone, so its updates are read by their operations and by the schema in the log: a set replaces
+//! the value at its path, an `add` adds to the number there, within the bounds of its type, and the entries of lists,
+//! maps and sets are changed by the rules of their policies.
 
 use serde_json::{Map, Value};
 
-use crate::authority::kept::sum;
+use crate::authority::json;
+use crate::authority::number::sum;
 use crate::protocol::Declaration;
-use crate::state::{Path, Schema, WireUpdate};
+use crate::state::{FieldSchema, Path, PathBuf, Schema, WireUpdate};
 
 pub(super) struct Fold {
     /// The version that wrote it.
@@ -50,6 +52,23 @@ impl Fold {
         shape.to_owned()
     }
 
+    /// The field with entries that a path leads to or into: its path, the rest, its policy and its shape.
+    fn entries<'p>(&self, path: &'p str) -> Option<(String, Path<'p>, String, String)> {
+        let mut fields = &self.schema.as_ref()?.fields;
+        let mut rest = Path::new(path);
+        let mut at = PathBuf::new();
+        while let Some(name) = rest.next_segment() {
+            let also = |field: &FieldSchema| field.also.iter().any(|also| **also == *name);
+            let (own, field) = fields.iter().find(|(own, field)| **own == *name || also(field))?;
+            at.push(own);
+            if ["list", "map", "set"].iter().any(|entries| field.policy.starts_with(entries)) {
+                return Some((at.into_string(), rest, field.policy.clone(), field.shape.clone()));
+            }
+            fields = &field.fields;
+        }
+        None
+    }
+
     fn at(&mut self, path: &str) -> &mut Value {
         let mut at = &mut self.data;
         let mut path = Path::new(path);
@@ -66,6 +85,12 @@ impl Fold {
     /// Applies an update of the same version.
     pub(super) fn apply(&mut self, update: &WireUpdate<'_>) -> Result<(), String> {
         let fail = |error: &dyn std::fmt::Display| format!("`{}`: {error}", update.key);
+        if let Some((path, rest, policy, shape)) = self.entries(&update.key) {
+            let value = serde_json::from_str(update.value.get()).map_err(|error| fail(&error))?;
+            let declared = json::Declared { policy: &policy, shape: &shape };
+            let applied = json::apply(declared, self.at(&path), rest, update.op.as_deref(), &value);
+            return applied.map(drop).map_err(|reject| fail(&reject.message));
+        }
         let shape = self.shape(&update.key);
         let at = self.at(&update.key);
         let value = match update.op.as_deref() {

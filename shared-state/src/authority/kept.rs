@@ -1,6 +1,6 @@
 //! What a typed room keeps for clients whose struct has more fields than the server's.
 //!
-//! Their fields are JSON here: a counter is added to, any other field is set as a whole. No rule of theirs is
+//! Their fields are JSON here, changed by the rules of the policy they are declared with. No rule of theirs is
 //! checked, since the server does not have them. A field is kept because a client has declared it, or because the
 //! store had it and the struct has lost it; of those only the declared ones can be written.
 
@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::authority::json;
+use crate::authority::number::{counts, sum};
 use crate::protocol::{Code, Declaration, Reject, Violation, push_string};
 use crate::state::fit::at;
 use crate::state::schema::{join, parts};
@@ -158,15 +160,36 @@ impl Kept {
         declared.map(|(path, declared)| (path.clone(), declared.field())).collect()
     }
 
-    /// Whether clients may write the field.
+    /// Whether clients may write at a path.
     pub(super) fn is_declared(&self, path: &str) -> bool {
-        self.fields.get(&*self.own_path(path)).is_some_and(|field| field.declared.is_some())
+        self.holder(&self.own_path(path)).is_some()
     }
 
-    /// Adds an update of a kept field to those of the same change. With `any`, of any field that the struct does not
-    /// have: the log's, which once had it.
-    pub(super) fn stage(&self, staged: &mut Staged, update: &WireUpdate<'_>) -> Result<(), Reject> {
-        let path = &*self.own_path(&update.key);
+    /// The declared field that a path leads to, or into an entry of; and where in it.
+    fn holder<'p>(&self, path: &'p str) -> Option<(&'p str, Path<'p>)> {
+        let declared = |at: &str| self.fields.get(at).is_some_and(|field| field.declared.is_some());
+        if declared(path) {
+            return Some((path, Path::END));
+        }
+        let outer = path.rmatch_indices('/').find(|(at, _)| declared(&path[..*at]));
+        outer.map(|(at, _)| (&path[..at], Path::new(&path[at + 1..])))
+    }
+
+    /// Adds an update of a kept field to those of the same change. Gives the operation's value if it is another than
+    /// it came with.
+    pub(super) fn stage(
+        &self,
+        staged: &mut Staged,
+        update: &WireUpdate<'_>,
+    ) -> Result<Option<Box<RawValue>>, Reject> {
+        let own = self.own_path(&update.key);
+        if let Some((field, rest)) = self.holder(&own)
+            && let Some(declared) = self.fields.get(field).and_then(|field| field.declared.as_ref())
+            && !matches!(declared.policy.as_str(), "lww" | "counter" | "nested")
+        {
+            return self.stage_entry(staged, update, field, declared, rest);
+        }
+        let path = &*own;
         let refuse = |code, message: String| Err(Reject::new(code, message).in_field(path));
         let field = self.fields.get(path);
         let before = staged.get(path).or_else(|| field.and_then(|field| field.value.as_ref()));
@@ -200,7 +223,28 @@ impl Kept {
             return refuse(Code::WrongType, error.to_string());
         }
         staged.insert(path.to_owned(), value);
-        Ok(())
+        Ok(None)
+    }
+
+    /// Stages an update of a field whose entries are written one by one, or of one of the entries.
+    fn stage_entry(
+        &self,
+        staged: &mut Staged,
+        update: &WireUpdate<'_>,
+        field: &str,
+        declared: &Declared,
+        rest: Path<'_>,
+    ) -> Result<Option<Box<RawValue>>, Reject> {
+        let before = staged.get(field).or_else(|| self.fields.get(field)?.value.as_ref());
+        let (changed, settled) = json::changed(
+            json::Declared { policy: &declared.policy, shape: &declared.shape },
+            before.map(|before| &**before),
+            Path::END,
+            rest,
+            update,
+        )?;
+        staged.insert(field.to_owned(), changed);
+        Ok(settled)
     }
 
     /// Whether the new values are not too many bytes.
@@ -309,11 +353,12 @@ impl Kept {
     pub(super) fn unstored(&self, updates: &[WireUpdate<'_>]) -> Option<String> {
         let mut new = BTreeMap::new();
         for update in updates {
-            if let Some(Field { declared: Some(declared), value, stored: false, .. }) =
-                self.fields.get(&*self.own_path(&update.key))
+            let own = self.own_path(&update.key);
+            let field = self.holder(&own).map_or(&*own, |(field, _)| field);
+            if let Some(Field { declared: Some(declared), value, stored: false, .. }) = self.fields.get(field)
             {
                 let Declared { policy, shape } = declared.clone();
-                new.insert(self.own_path(&update.key), Declaration { policy, shape, initial: value.clone() });
+                new.insert(field.to_owned(), Declaration { policy, shape, initial: value.clone() });
             }
         }
         // Declarations have no values that JSON does not have.
@@ -323,7 +368,9 @@ impl Kept {
     /// The log has what [`unstored`](Self::unstored) gave.
     pub(super) fn mark_stored(&mut self, updates: &[WireUpdate<'_>]) {
         for update in updates {
-            if let Some(field) = self.fields.get_mut(&*own_path(self.of_struct, &update.key)) {
+            let own = own_path(self.of_struct, &update.key);
+            let field = self.holder(&own).map_or(&*own, |(field, _)| field).to_owned();
+            if let Some(field) = self.fields.get_mut(&field) {
                 field.stored = true;
             }
         }
@@ -406,70 +453,6 @@ fn place(mut fields: &'static [FieldInfo], mut path: Path<'_>) -> Place {
     Place::Inside
 }
 
-/// A number, exactly: an integer, or a float.
-enum Number {
-    Integer(i128),
-    Float(f64),
-}
-
-fn number(json: &str) -> Option<Number> {
-    match json.parse() {
-        Ok(integer) => Some(Number::Integer(integer)),
-        Err(_) => serde_json::from_str(json).ok().map(Number::Float),
-    }
-}
-
-/// The least and the most of an integer type; of what is none, those of an `i64`.
-fn bounds(shape: &str) -> (i128, i128) {
-    match shape {
-        "i8" => (i8::MIN.into(), i8::MAX.into()),
-        "i16" => (i16::MIN.into(), i16::MAX.into()),
-        "i32" => (i32::MIN.into(), i32::MAX.into()),
-        "u8" => (0, u8::MAX.into()),
-        "u16" => (0, u16::MAX.into()),
-        "u32" => (0, u32::MAX.into()),
-        "u64" => (0, u64::MAX.into()),
-        _ => (i64::MIN.into(), i64::MAX.into()),
-    }
-}
-
-/// Whether a counter of this shape can hold, or be added to, a number.
-fn counts(json: &str, shape: &str) -> bool {
-    match number(json) {
-        Some(Number::Integer(integer)) if !shape.starts_with('f') => {
-            let (least, most) = bounds(shape);
-            (least..=most).contains(&integer)
-        }
-        Some(Number::Integer(_)) => true,
-        Some(Number::Float(float)) => shape.starts_with('f') && float.is_finite(),
-        None => false,
-    }
-}
-
-/// What a counter of this shape is after an addition, as [`Counter`](crate::merge::Counter) counts: integers stay at
-/// the bounds of their type, floats at the largest finite one.
-pub(super) fn sum(before: &str, by: &str, shape: &str) -> Option<Box<RawValue>> {
-    let float = |number| match number {
-        #[allow(clippy::cast_precision_loss)]
-        Number::Integer(integer) => integer as f64,
-        Number::Float(float) => float,
-    };
-    let (before, by) = (number(before)?, number(by)?);
-    let text = match (before, by) {
-        (Number::Integer(before), Number::Integer(by)) if !shape.starts_with('f') => {
-            let (least, most) = bounds(shape);
-            before.saturating_add(by).clamp(least, most).to_string()
-        }
-        (before, by) if shape == "f32" => {
-            #[allow(clippy::cast_possible_truncation)]
-            let sum = float(before) as f32 + float(by) as f32;
-            serde_json::to_string(&sum.clamp(f32::MIN, f32::MAX)).ok()?
-        }
-        (before, by) => serde_json::to_string(&(float(before) + float(by)).clamp(f64::MIN, f64::MAX)).ok()?,
-    };
-    RawValue::from_string(text).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -492,7 +475,7 @@ mod tests {
     fn staged(kept: &Kept, update: &str) -> Result<Staged, Code> {
         let mut staged = Staged::new();
         let update: WireUpdate<'_> = serde_json::from_str(update).expect("an update");
-        kept.stage(&mut staged, &update).and_then(|()| kept.check(&staged)).map_err(|reject| reject.code)?;
+        kept.stage(&mut staged, &update).and_then(|_| kept.check(&staged)).map_err(|reject| reject.code)?;
         Ok(staged)
     }
 

@@ -13,7 +13,9 @@
 mod channel;
 mod clients;
 mod fold;
+mod json;
 mod kept;
+mod number;
 mod record;
 mod session;
 mod state;

@@ -81,7 +81,7 @@ impl<S: SharedState> Typed<S> {
         by: Writer<'_>,
         staged: &mut Staged,
         error: UpdateError,
-    ) -> Result<Option<S::Update>, Reject> {
+    ) -> Result<Read<S>, Reject> {
         match (error.kind, by) {
             (UpdateErrorKind::UnknownField, Writer::Log) => {
                 if kept::is_outside(S::FIELDS, &update.key) && self.kept.stage(staged, update).is_err() {
@@ -89,13 +89,13 @@ impl<S: SharedState> Typed<S> {
                     let path = self.kept.own_path(&update.key).into_owned();
                     staged.insert(path, RawValue::NULL.to_owned());
                 }
-                Ok(None)
+                Ok(Read::Kept(None))
             }
             (UpdateErrorKind::UnknownField, _) if self.kept.is_declared(&update.key) => {
-                self.kept.stage(staged, update).map(|()| None)
+                self.kept.stage(staged, update).map(Read::Kept)
             }
             (UpdateErrorKind::WrongType, Writer::Log) if update.op.is_none() => {
-                Ok(Some(self.read_fitted(&update.key, update.value)?.ok_or(error)?))
+                Ok(Read::Own(self.read_fitted(&update.key, update.value)?.ok_or(error)?))
             }
             _ => Err(error.into()),
         }
@@ -140,10 +140,10 @@ impl<S: SharedState> Typed<S> {
     }
 
     /// Applies updates one after another, each as its policy settles it, and keeps what takes them back. Gives all
-    /// of them as JSON if one was not applied as it came. `None` is an update of a field that is kept.
+    /// of them as JSON if one was not applied as it came.
     fn take(
         &mut self,
-        decoded: Vec<Option<S::Update>>,
+        decoded: Vec<Read<S>>,
         wire: &[WireUpdate<'_>],
         by: Writer<'_>,
         inverses: &mut Vec<S::Update>,
@@ -154,11 +154,19 @@ impl<S: SharedState> Typed<S> {
         // What was read as JSON is written as JSON.
         let as_they_came = |at: usize| wire[..at].iter().flat_map(serde_json::to_string).collect();
         for (at, update) in decoded.into_iter().enumerate() {
-            let Some(update) = update else {
-                if let Some(settled) = &mut settled {
-                    settled.extend(serde_json::to_string(&wire[at]));
+            let update = match update {
+                Read::Own(update) => update,
+                Read::Kept(value) => {
+                    let WireUpdate { key, op, value: as_it_came } = wire[at].clone();
+                    if value.is_some() {
+                        settled.get_or_insert_with(|| as_they_came(at));
+                    }
+                    if let Some(settled) = &mut settled {
+                        let value = value.as_deref().unwrap_or(as_it_came);
+                        settled.extend(serde_json::to_string(&WireUpdate { key, op, value }));
+                    }
+                    continue;
                 }
-                continue;
             };
             let parts = if expands { self.state.expand(&update) } else { None };
             if parts.is_some() {
@@ -183,6 +191,23 @@ impl<S: SharedState> Typed<S> {
     fn undo(&mut self, inverses: Vec<S::Update>) {
         for inverse in inverses.into_iter().rev() {
             self.state.apply(inverse);
+        }
+    }
+}
+
+/// An update as it was read.
+enum Read<S: SharedState> {
+    /// Of the struct.
+    Own(S::Update),
+    /// Of a field that is kept; the operation's value if it is another than it came with.
+    Kept(Option<Box<RawValue>>),
+}
+
+impl<S: SharedState> Read<S> {
+    fn own(&self) -> Option<&S::Update> {
+        match self {
+            Self::Own(update) => Some(update),
+            Self::Kept(_) => None,
         }
     }
 }
@@ -213,7 +238,7 @@ impl<S: SharedState> RoomState for Typed<S> {
                 _ => decode_update::<S>(update),
             };
             match read {
-                Ok(typed) => decoded.push(Some(typed)),
+                Ok(typed) => decoded.push(Read::Own(typed)),
                 Err(error) => decoded.push(self.read_other(update, by, &mut staged, error)?),
             }
             if by == Writer::Log {
@@ -224,15 +249,17 @@ impl<S: SharedState> RoomState for Typed<S> {
             self.kept.check(&staged)?;
         }
         if by == Writer::Log {
-            for update in decoded.into_iter().flatten() {
-                let touched = self.state.apply(update);
-                S::touch(&mut self.track, &touched, version);
+            for read in decoded {
+                if let Read::Own(update) = read {
+                    let touched = self.state.apply(update);
+                    S::touch(&mut self.track, &touched, version);
+                }
             }
             self.kept.commit(staged, version);
             return Ok(None);
         }
         if matches!(by, Writer::Client(_))
-            && let Some(update) = decoded.iter().flatten().find(|update| S::read_only(update))
+            && let Some(update) = decoded.iter().filter_map(Read::own).find(|update| S::read_only(update))
         {
             let field = S::FIELDS[S::field(update)].name;
             return Err(Reject::new(Code::ReadOnly, "only the server writes this field").in_field(field));

@@ -1,22 +1,36 @@
 //! A room whose type the server does not know: any JSON object, field by field.
 //!
-//! Fields are set as wholes, last writer wins. The limits are the server's: bytes of the whole state, names of
-//! fields; depth was checked when the frame came in.
+//! A field is set as a whole, last writer wins, unless a client has declared it with another policy: then the
+//! operations of that policy are taken too. A field is read and written as a whole for each of them, and is as a whole
+//! in a delta. The limits are the server's: bytes of the whole state, names of fields; depth was checked when the
+//! frame came in.
 
 use std::any::Any;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
 
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::authority::{RoomState, Writer};
-use crate::protocol::{Code, Reject, push_string};
-use crate::state::WireUpdate;
+use crate::authority::{RoomState, Writer, json};
+use crate::protocol::{Code, Declaration, Reject, Violation, push_string};
+use crate::state::{FieldSchema, Known, Path, Schema, WireUpdate};
+
+/// The most fields with a policy of their own.
+const MAX_DECLARED: usize = 256;
+
+/// The longest declaration of a field, in bytes.
+const MAX_DECLARATION: usize = 2048;
+
+/// The schema of such a room: nothing is known.
+static NOTHING: LazyLock<Arc<Known>> = LazyLock::new(|| Arc::new(Known::from(Schema::default())));
 
 /// The state of an untyped room.
 #[derive(Clone, Debug)]
 pub struct Untyped {
     fields: BTreeMap<String, Value>,
+    declared: BTreeMap<String, Declared>,
     size: usize,
     limit: usize,
 }
@@ -27,17 +41,33 @@ struct Value {
     changed: u64,
 }
 
+/// A field's policy and shape, as a client has declared them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Declared {
+    policy: String,
+    shape: String,
+    /// The log or a snapshot has it.
+    #[serde(skip)]
+    stored: bool,
+}
+
 impl Untyped {
     /// An empty room of at most `limit` bytes.
     #[must_use]
     pub const fn new(limit: usize) -> Self {
-        Self { fields: BTreeMap::new(), size: 0, limit }
+        Self { fields: BTreeMap::new(), declared: BTreeMap::new(), size: 0, limit }
     }
 
     /// One field's value as JSON text.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
         self.fields.get(key).map(|value| value.json.get())
+    }
+
+    /// The declared field that a path leads to or into, and how far it is there.
+    fn holder(&self, path: &str) -> Option<(&Declared, usize)> {
+        let ends = std::iter::once(path.len()).chain(path.rmatch_indices('/').map(|(at, _)| at));
+        ends.filter_map(|end| Some((self.declared.get(&path[..end])?, end))).next()
     }
 
     fn cost(key: &str, json: &RawValue) -> usize {
@@ -53,32 +83,60 @@ impl RoomState for Untyped {
         version: u64,
     ) -> Result<Option<String>, Reject> {
         let mut size = self.size;
-        // The last update of a key counts; each is checked.
-        let mut latest: BTreeMap<&str, &RawValue> = BTreeMap::new();
-        for update in updates {
-            let key = &*update.key;
-            let reject = |code, message: &str| Err(Reject::new(code, message).in_field(key));
-            if let Some(op) = &update.op {
-                return reject(
-                    Code::UnknownOp,
-                    &format!("a field of an untyped room has no operation `{op}`"),
-                );
-            }
+        // The last value of a field counts; each update is checked.
+        let mut latest: BTreeMap<Cow<'_, str>, Cow<'_, RawValue>> = BTreeMap::new();
+        let mut settled: Option<Vec<String>> = None;
+        for (at, update) in updates.iter().enumerate() {
+            let (key, rest) = place(&update.key);
+            let reject = |code, message: &str| Err(Reject::new(code, message).in_field(&*update.key));
             if key.is_empty() || key.contains(['/', '~']) || key == "__proto__" {
                 return reject(
                     Code::BadKey,
                     "a field's name is not empty, has no `/` or `~`, and is not reserved",
                 );
             }
-            let before = latest.insert(key, update.value);
-            let before = before.or_else(|| self.fields.get(key).map(|value| &*value.json));
-            size += Self::cost(key, update.value);
-            size -= before.map_or(0, |json| Self::cost(key, json));
+            let before = latest.get(&key).map(|json| &**json);
+            let before = before.or_else(|| self.fields.get(&*key).map(|value| &*value.json));
+            let (value, found) = match self.holder(&update.key) {
+                _ if rest.is_end() && update.op.is_none() => (Cow::Borrowed(update.value), None),
+                Some((Declared { policy, shape, .. }, end)) => {
+                    let (_, outer) = place(&update.key[..end]);
+                    let rest = update.key.get(end + 1..).map_or(Path::END, Path::new);
+                    let declared = json::Declared { policy, shape };
+                    let (value, found) = json::changed(declared, before, outer, rest, update)?;
+                    (Cow::Owned(value), found)
+                }
+                None => match &update.op {
+                    Some(op) => {
+                        let message = format!(
+                            "nobody has declared a policy of this field that has an operation `{op}`"
+                        );
+                        return reject(Code::UnknownOp, &message);
+                    }
+                    None => {
+                        return reject(
+                            Code::BadKey,
+                            "nobody has declared a policy by which this field has parts",
+                        );
+                    }
+                },
+            };
+            size += Self::cost(&key, &value);
+            size -= before.map_or(0, |json| Self::cost(&key, json));
+            latest.insert(key, value);
+            if found.is_some() {
+                // What was read as JSON is written as JSON.
+                settled.get_or_insert_with(|| updates[..at].iter().flat_map(serde_json::to_string).collect());
+            }
+            if let Some(settled) = &mut settled {
+                let value = found.as_deref().unwrap_or(update.value);
+                settled.extend(serde_json::to_string(&WireUpdate { value, ..update.clone() }));
+            }
         }
         // Numbers that JSON can write but no program can hold are refused here, for everybody.
         for (key, json) in &latest {
             if let Err(error) = serde_json::from_str::<serde_json::Value>(json.get()) {
-                return Err(Reject::new(Code::WrongType, error.to_string()).in_field(*key));
+                return Err(Reject::new(Code::WrongType, error.to_string()).in_field(&**key));
             }
         }
         if matches!(by, Writer::Client(_)) && size > self.limit && size > self.size {
@@ -87,19 +145,20 @@ impl RoomState for Untyped {
         }
         self.size = size;
         for (key, json) in latest {
-            let value = Value { json: json.to_owned(), changed: version };
-            match self.fields.get_mut(key) {
+            let value = Value { json: json.into_owned(), changed: version };
+            match self.fields.get_mut(&*key) {
                 Some(field) => *field = value,
                 None => {
-                    self.fields.insert(key.to_owned(), value);
+                    self.fields.insert(key.into_owned(), value);
                 }
             }
         }
-        Ok(None)
+        Ok(settled.map(|updates| format!("[{}]", updates.join(","))))
     }
 
     fn changed(&self, key: &str) -> Result<u64, Reject> {
-        Ok(self.fields.get(key).map_or(0, |value| value.changed))
+        let (field, _) = place(key);
+        Ok(self.fields.get(&*field).map_or(0, |value| value.changed))
     }
 
     fn write_data(&self, out: &mut String) {
@@ -159,7 +218,81 @@ impl RoomState for Untyped {
         Ok(())
     }
 
+    fn schema(&self) -> Option<Arc<Known>> {
+        Some(NOTHING.clone())
+    }
+
+    fn kept(&self) -> BTreeMap<String, FieldSchema> {
+        let field = |Declared { policy, shape, .. }: &Declared| FieldSchema {
+            policy: policy.clone(),
+            shape: shape.clone(),
+            ..FieldSchema::default()
+        };
+        self.declared.iter().map(|(path, declared)| (path.clone(), field(declared))).collect()
+    }
+
+    fn declare(&mut self, path: &str, declaration: &Declaration) -> Result<(), Violation> {
+        let Declaration { policy, shape, .. } = declaration;
+        let refuse = |message: String| Err(Violation::new(Code::IncompatibleSchema, message));
+        if let Some(known) = self.declared.get(path) {
+            return match known.policy == *policy {
+                true => Ok(()),
+                false => {
+                    refuse(format!("`{path}` is declared as `{}` already, found `{policy}`", known.policy))
+                }
+            };
+        }
+        let length = path.len() + policy.len() + shape.len();
+        if self.declared.len() >= MAX_DECLARED || length > MAX_DECLARATION {
+            return refuse(format!(
+                "a room takes {MAX_DECLARED} declarations of {MAX_DECLARATION} bytes, and `{path}` is one more or longer"
+            ));
+        }
+        let declared = Declared { policy: policy.clone(), shape: shape.clone(), stored: false };
+        self.declared.insert(path.to_owned(), declared);
+        Ok(())
+    }
+
+    fn unstored(&self, updates: &[WireUpdate<'_>]) -> Option<String> {
+        let mut new = BTreeMap::new();
+        for update in updates {
+            if let Some((Declared { policy, shape, stored: false }, end)) = self.holder(&update.key) {
+                let declaration = Declaration { policy: policy.clone(), shape: shape.clone(), initial: None };
+                new.insert(update.key[..end].to_owned(), declaration);
+            }
+        }
+        // Declarations have no values that JSON does not have.
+        (!new.is_empty()).then(|| serde_json::to_string(&new).unwrap_or_default())
+    }
+
+    fn mark_stored(&mut self, updates: &[WireUpdate<'_>]) {
+        for update in updates {
+            let end = self.holder(&update.key).map_or(0, |(_, end)| end);
+            if let Some(declared) = self.declared.get_mut(&update.key[..end]) {
+                declared.stored = true;
+            }
+        }
+    }
+
+    fn write_kept(&self, out: &mut String) {
+        out.push_str(&serde_json::to_string(&self.declared).unwrap_or_else(|_| "{}".to_owned()));
+    }
+
+    fn restore_kept(&mut self, kept: &str) -> Result<(), String> {
+        self.declared = serde_json::from_str(kept)
+            .map_err(|error| format!("the declarations are not an object: {error}"))?;
+        self.declared.values_mut().for_each(|declared| declared.stored = true);
+        Ok(())
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }
+}
+
+/// The field a path leads to or into, and the rest of the path.
+fn place(key: &str) -> (Cow<'_, str>, Path<'_>) {
+    let mut path = Path::new(key);
+    let field = path.next_segment().unwrap_or_default();
+    (field, path)
 }

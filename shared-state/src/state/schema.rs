@@ -115,6 +115,19 @@ pub struct Known {
     pub hash: u64,
 }
 
+impl From<Schema> for Known {
+    fn from(schema: Schema) -> Self {
+        Self { hash: schema.hash(), schema }
+    }
+}
+
+/// The schema of a room that knows no struct.
+impl Default for Schema {
+    fn default() -> Self {
+        Self { version: 1, fields: BTreeMap::new() }
+    }
+}
+
 /// FNV-1a.
 pub(crate) fn fnv(bytes: &[u8]) -> u64 {
     bytes
@@ -216,7 +229,8 @@ impl Differences {
     /// # Errors
     /// The first field that is not the same; `own` is what is expected.
     pub(crate) fn between(own: &Schema, room: &Schema, kept: &Fields) -> Result<Self, SchemaError> {
-        if own.version != room.version {
+        // A room that knows no struct takes any.
+        if own.version != room.version && !room.fields.is_empty() {
             let version = |schema: &Schema| format!("version {} of the state", schema.version);
             return Err(SchemaError::new("", version(own), version(room)));
         }

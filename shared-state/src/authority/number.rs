@@ -1,0 +1,67 @@
+//! Numbers of JSON as counters count: exactly, within the bounds of a type that is known by its name.
+
+use serde_json::value::RawValue;
+
+/// A number, exactly: an integer, or a float.
+enum Number {
+    Integer(i128),
+    Float(f64),
+}
+
+fn number(json: &str) -> Option<Number> {
+    match json.parse() {
+        Ok(integer) => Some(Number::Integer(integer)),
+        Err(_) => serde_json::from_str(json).ok().map(Number::Float),
+    }
+}
+
+/// The least and the most of an integer type; of what is none, those of an `i64`.
+fn bounds(shape: &str) -> (i128, i128) {
+    match shape {
+        "i8" => (i8::MIN.into(), i8::MAX.into()),
+        "i16" => (i16::MIN.into(), i16::MAX.into()),
+        "i32" => (i32::MIN.into(), i32::MAX.into()),
+        "u8" => (0, u8::MAX.into()),
+        "u16" => (0, u16::MAX.into()),
+        "u32" => (0, u32::MAX.into()),
+        "u64" => (0, u64::MAX.into()),
+        _ => (i64::MIN.into(), i64::MAX.into()),
+    }
+}
+
+/// Whether a counter of this shape can hold, or be added to, a number.
+pub(super) fn counts(json: &str, shape: &str) -> bool {
+    match number(json) {
+        Some(Number::Integer(integer)) if !shape.starts_with('f') => {
+            let (least, most) = bounds(shape);
+            (least..=most).contains(&integer)
+        }
+        Some(Number::Integer(_)) => true,
+        Some(Number::Float(float)) => shape.starts_with('f') && float.is_finite(),
+        None => false,
+    }
+}
+
+/// What a counter of this shape is after an addition, as [`Counter`](crate::merge::Counter) counts: integers stay at
+/// the bounds of their type, floats at the largest finite one.
+pub(super) fn sum(before: &str, by: &str, shape: &str) -> Option<Box<RawValue>> {
+    let float = |number| match number {
+        #[allow(clippy::cast_precision_loss)]
+        Number::Integer(integer) => integer as f64,
+        Number::Float(float) => float,
+    };
+    let (before, by) = (number(before)?, number(by)?);
+    let text = match (before, by) {
+        (Number::Integer(before), Number::Integer(by)) if !shape.starts_with('f') => {
+            let (least, most) = bounds(shape);
+            before.saturating_add(by).clamp(least, most).to_string()
+        }
+        (before, by) if shape == "f32" => {
+            #[allow(clippy::cast_possible_truncation)]
+            let sum = float(before) as f32 + float(by) as f32;
+            serde_json::to_string(&sum.clamp(f32::MIN, f32::MAX)).ok()?
+        }
+        (before, by) => serde_json::to_string(&(float(before) + float(by)).clamp(f64::MIN, f64::MAX)).ok()?,
+    };
+    RawValue::from_string(text).ok()
+}

@@ -1,0 +1,122 @@
+//! Typed clients in a room of whose state the server knows no type: the same operations, on JSON.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fastrand::Rng;
+use serde::{Deserialize, Serialize};
+use shared_state::state::Live as _;
+use shared_state::testing::sample_update;
+use shared_state::{List, SharedState};
+use shared_state_tests::{User, World};
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Board {
+    title: String,
+    #[shared(counter)]
+    views: u8,
+    #[shared(list(key = id, nested))]
+    todos: List<Todo>,
+    #[shared(map(counter))]
+    tally: BTreeMap<String, i8>,
+    #[shared(map(list(key = id, nested)))]
+    lanes: BTreeMap<String, Vec<Todo>>,
+    #[shared(set)]
+    tags: BTreeSet<u8>,
+    #[shared(nested)]
+    layout: Layout,
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Todo {
+    id: u8,
+    title: String,
+    #[shared(counter)]
+    votes: i16,
+    #[shared(set)]
+    labels: BTreeSet<String>,
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Layout {
+    columns: u8,
+    #[shared(counter)]
+    moves: i8,
+    #[shared(set)]
+    open: BTreeSet<u8>,
+}
+
+fn todo(id: u8) -> Todo {
+    Todo { id, ..Todo::default() }
+}
+
+#[test]
+fn the_operations_of_every_policy_are_taken_once_they_are_declared() {
+    let mut world = World::untyped(Board::default());
+    let [ann, bob] = [world.join(), world.join()];
+    let (a, b) = (ann.handle(), bob.handle());
+    a.todos().push(todo(1)).unwrap();
+    b.todos().push(todo(2)).unwrap();
+    a.add_views(200).unwrap();
+    b.add_views(100).unwrap();
+    a.tally().add("x".into(), 3).unwrap();
+    b.tally().add("x".into(), 4).unwrap();
+    a.lanes().put("l".into(), vec![todo(7)]).unwrap();
+    a.layout().open().insert(3).unwrap();
+    b.layout().add_moves(5).unwrap();
+    world.settle();
+    a.todos().move_to(&2, 0).unwrap();
+    b.todos().edit(&2, |todo| todo.votes += 9).unwrap();
+    b.lanes().edit(&"l".into(), |lane| lane[0].title = "x".into()).unwrap();
+    world.settle();
+    let state = bob.state();
+    assert_eq!(state.todos.iter().map(|todo| (todo.id, todo.votes)).collect::<Vec<_>>(), [(2, 9), (1, 0)]);
+    assert_eq!((state.views, state.tally["x"], state.layout.moves), (255, 7, 5));
+    assert_eq!((state.lanes["l"][0].title.as_str(), state.layout.open.len()), ("x", 1));
+    world.restart();
+    ann.come_back();
+    let carol = world.join();
+    a.todos().remove(&1).unwrap();
+    world.settle();
+    assert_eq!(carol.state().todos.len(), 1);
+    assert_eq!(carol.state().lanes, state.lanes);
+}
+
+#[test]
+fn random_histories_end_in_one_state_for_everybody() {
+    for seed in 0..200 {
+        let mut rng = Rng::with_seed(seed);
+        let mut world = World::untyped(Board::default());
+        let users: Vec<User<Board>> = (0..3).map(|_| world.join()).collect();
+        for _ in 0..60 {
+            let user = &users[rng.usize(..users.len())];
+            match rng.u8(..20) {
+                0 => user.leave(),
+                1 => user.come_back(),
+                2 if seed % 3 == 0 => {
+                    world.settle();
+                    world.restart();
+                    users.iter().for_each(User::come_back);
+                }
+                _ => {
+                    if let Some(update) = sample_update(&mut rng, &user.state()) {
+                        // One that breaks a rule of keys is refused here.
+                        let _ = user.write(update);
+                    }
+                }
+            }
+            if rng.bool() {
+                world.settle();
+            }
+        }
+        users.iter().for_each(User::come_back);
+        world.settle();
+        let latecomer = world.join();
+        assert!(Board::diff(&latecomer.state(), &users[0].state()).is_empty(), "seed {seed}");
+        let refused = users.iter().flat_map(|user| user.answers()).filter_map(|(_, answer)| answer.err());
+        for reject in refused {
+            panic!("seed {seed}: {reject}");
+        }
+    }
+}
