@@ -35,8 +35,8 @@ impl Default for History {
     }
 }
 
-/// Says what is wrong with a message, if it is not what the channel takes.
-pub(crate) type Check = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
+/// Says what is wrong with a message, JSON text, if it is not what the channel takes.
+pub type Check = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
 
 /// A message that is kept.
 struct Kept {
@@ -69,7 +69,7 @@ impl ChannelLog {
 
     /// The same channel, which takes only messages that `check` accepts.
     #[must_use]
-    pub fn checked(mut self, check: Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>) -> Self {
+    pub fn checked(mut self, check: Check) -> Self {
         self.check = Some(check);
         self
     }
@@ -353,7 +353,7 @@ mod tests {
             let delta = written(|out| log.write_delta(2, out));
             assert_eq!(delta.contains(&format!(r#""op":"gone","value":{gone}"#)), gone > 2, "{delta}");
             assert_eq!(delta.matches("append").count() as u64, 10 - gone.max(2), "{delta}");
-            assert_eq!(written(|out| log.write_delta(10, out)).contains("append"), false);
+            assert!(!written(|out| log.write_delta(10, out)).contains("append"));
         }
         // Also when nobody says anything any more.
         let mut log = log(History { age: Some(Duration::from_millis(45)), ..History::default() });

@@ -23,7 +23,7 @@ mod submit;
 mod typed;
 mod untyped;
 
-pub use channel::{ChannelLog, History, Relayed};
+pub use channel::{ChannelLog, Check, History, Relayed};
 pub use kept::{KEPT_BYTES, KEPT_FIELDS};
 pub use record::LoadError;
 pub use session::{Dialect, Outbox, SessionId};

@@ -7,13 +7,11 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use crate::authority::{ChannelLog, History, RoomState};
+use crate::authority::{ChannelLog, Check, History, RoomState};
 use crate::server::kinds::{Begin, Kind, matches};
 
 /// The longest message if nothing else is said, in bytes of JSON.
 const LONGEST: usize = 64 << 10;
-
-type Check = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
 
 /// A kind of channels: their names, whose they are, what they take and what of it is kept.
 #[derive(Clone)]
