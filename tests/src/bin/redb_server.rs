@@ -15,7 +15,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = Server::builder()
         .store(RedbStore::open(data)?)
         .rooms("doc-*", Load::default)
-        .channels(ChannelKind::any("chat").keep(5000).durable(true))
+        .channels(ChannelKind::any("chat").keep(usize::MAX).keep_bytes(usize::MAX).durable(true))
         .channels(ChannelKind::any("reactions"))
         .build();
     // Sets SO_REUSEADDR: connections that a killed process has left do not keep the port.
