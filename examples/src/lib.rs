@@ -3,7 +3,9 @@
 //! The programs are in `src/bin`. Start `cargo demo` first, it says how to go on.
 
 pub mod chat;
+pub mod dashboard;
 pub mod document;
 pub mod quickstart;
 pub mod terminal;
 pub mod tictactoe;
+pub mod todo;

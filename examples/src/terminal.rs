@@ -106,12 +106,17 @@ impl<S: SharedState> Terminal<S> {
         what: &'static str,
         version: impl Future<Output = Result<u64, E>> + Send + 'static,
     ) {
-        self.answers.spawn(async move {
+        self.tell(async move {
             match version.await {
                 Ok(version) => format!("{what} accepted: version {version}"),
                 Err(error) => format!("{what} refused: {}", reason(&error)),
             }
         });
+    }
+
+    /// Prints a line once it is known.
+    pub fn tell(&mut self, line: impl Future<Output = String> + Send + 'static) {
+        self.answers.spawn(line);
     }
 
     /// Prints the version once nothing is pending any more.

@@ -1,7 +1,9 @@
-//! The rules of tic-tac-toe, as the server asks them about a change.
+//! The rules of the examples, as the server asks them about a change.
 
 use shared_state::authority::Author;
+use shared_state_examples::dashboard::{self, Dashboard, Kind, Position, Widget};
 use shared_state_examples::tictactoe::{Action, Game, Illegal, Mark, Move, Player, rules};
+use shared_state_examples::todo::{self, Refused, Todo, TodoList};
 
 /// The author of all changes here, by their public name.
 const AUTHOR: Author = Author::Server;
@@ -59,4 +61,50 @@ fn seats_and_turns_are_their_owners() {
     assert_eq!(sit(somebody(AUTHOR.name(), "ann")), Ok(()));
     assert_eq!(sit(somebody("other", "ann")), Err(Illegal::NotYours(Mark::X)), "for somebody else");
     assert_eq!(sit(somebody(AUTHOR.name(), "")), Err(Illegal::Name));
+}
+
+#[test]
+fn a_todo_that_somebody_is_at_work_on_stays_theirs() {
+    let mut before = TodoList::default();
+    for (id, taken_by, done) in [("a", Some("ann"), false), ("b", Some("ann"), true), ("c", None, false)] {
+        let (id, taken_by) = (id.to_owned(), taken_by.map(str::to_owned));
+        before.todos.push(Todo { id, taken_by, done, ..Todo::default() });
+    }
+    let verdict = |change: &dyn Fn(&mut Todo)| {
+        let mut after = before.clone();
+        after.todos = after.todos.iter().cloned().map(|mut todo| (change(&mut todo), todo).1).collect();
+        todo::rules(&before, &after, &AUTHOR)
+    };
+    let without = |id: &str| {
+        let mut after = before.clone();
+        after.todos.retain(|todo| todo.id != id);
+        todo::rules(&before, &after, &AUTHOR)
+    };
+    assert!(matches!(without("a"), Err(Refused::Taken { by, .. }) if by == "ann"));
+    assert_eq!((without("b"), without("c")), (Ok(()), Ok(())), "done, or nobody's");
+    assert_eq!(verdict(&|todo| todo.done = true), Ok(()));
+    assert_eq!(verdict(&|todo| todo.taken_by = None), Ok(()));
+    let takes = |who: &'static str| move |todo: &mut Todo| todo.taken_by = Some(who.to_owned());
+    assert_eq!(verdict(&takes("ann")), Ok(()));
+    assert!(matches!(verdict(&takes("ben")), Err(Refused::Taken { .. })));
+    assert_eq!(verdict(&|todo| todo.created_by = "ben".to_owned()), Err(Refused::Creator));
+}
+
+#[test]
+fn every_widget_is_on_the_canvas() {
+    let mut dashboard = Dashboard::default();
+    dashboard.widgets.push(Widget::new("sales", Kind::Chart));
+    let place = |x, y| {
+        let mut after = dashboard.clone();
+        after.widgets = dashboard
+            .widgets
+            .iter()
+            .cloned()
+            .map(|widget| Widget { position: Position { x, y }, ..widget })
+            .collect();
+        dashboard::rules(&dashboard, &after, &AUTHOR)
+    };
+    assert_eq!(place(1_000, 700), Ok(()));
+    let outside = Err("sales is not within 1200x800".to_owned());
+    assert_eq!([place(1_001, 700), place(1_000, 701), place(u32::MAX, 0)], [(); 3].map(|()| outside.clone()));
 }

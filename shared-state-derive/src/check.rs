@@ -151,6 +151,7 @@ fn container(cx: &Ctxt, field: &InputField) {
     let (right, write): (&[&str], _) = match given.value {
         PolicyExpr::List(..) => (&["Vec", "List"], "`Vec` or `shared_state::List`"),
         PolicyExpr::Map(_) => (&["BTreeMap", "HashMap"], "`BTreeMap` or `HashMap`"),
+        PolicyExpr::Text => (&[], "`shared_state::Text`"),
         PolicyExpr::Set => (&["BTreeSet", "HashSet"], "`BTreeSet` or `HashSet`"),
         PolicyExpr::Counter | PolicyExpr::Nested | PolicyExpr::Own(_) => return,
     };

@@ -108,7 +108,7 @@ pub(crate) enum Policy {
     Nested,
     /// A struct that may be absent.
     Optional,
-    /// A list, a map or a set.
+    /// A list, a map, a set or a text.
     Entries,
     /// A type of the user's.
     Own,
@@ -334,7 +334,7 @@ const fn kind(expr: &PolicyExpr) -> Policy {
     match expr {
         PolicyExpr::Counter => Policy::Counter,
         PolicyExpr::Nested => Policy::Nested,
-        PolicyExpr::List(..) | PolicyExpr::Map(_) | PolicyExpr::Set => Policy::Entries,
+        PolicyExpr::List(..) | PolicyExpr::Map(_) | PolicyExpr::Set | PolicyExpr::Text => Policy::Entries,
         PolicyExpr::Own(_) => Policy::Own,
     }
 }
@@ -357,6 +357,7 @@ impl PolicyTypes<'_> {
             PolicyExpr::Counter => quote!(#krate::merge::Counter),
             PolicyExpr::Nested => quote!(#krate::merge::Nested),
             PolicyExpr::Set => quote!(#krate::merge::SetOf),
+            PolicyExpr::Text => quote!(#krate::merge::TextOf),
             PolicyExpr::Own(own) => without_self(own.to_token_stream(), owner),
             PolicyExpr::Map(entries) => {
                 let entries = self.inner(entries, &quote!(<#ty as #krate::merge::Mapping>::Value));

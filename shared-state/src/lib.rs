@@ -79,10 +79,16 @@
     feature = "testing",
     doc = "* [`testing`]: run your own struct through lost connections and crashes."
 )]
-//! * [`state`]: what a derived struct is; [`merge`]: how concurrent writes combine.
+//! * [`state`]: what a derived struct is; [`merge`]: how concurrent writes combine, and which policy to choose.
 //! * [`channel`]: messages between those in a room.
 //! * [`replica`] and [`authority`]: the two state machines, without I/O, for other transports.
+//! * [`presence`]: who is here.
 //! * [`protocol`]: the messages.
+//!
+//! The repository has programs for the terminal to start from, each of which teaches one thing: `quickstart`,
+//! `document` (validation, debounce), `tictactoe` (rules and transactions), `todo` (a list that several people edit at
+//! once, undo) and `dashboard` (a drag that sends little, structs in structs), `chat`
+//! (a channel).
 //!
 //! # Features
 //!
@@ -92,6 +98,7 @@
 //! | `client` | yes | the client over tokio |
 //! | `server` | yes | the server over tokio and axum, and the store in memory |
 //! | `redb` | yes | the durable store of a single node |
+//! | `text` | yes | texts that several people type in at once, over yrs |
 //! | `rustls` | | `wss://` for the client |
 //! | `email`, `url` | | the rules `validate(email)` and `validate(url)` |
 //! | `testing` | | the simulation |
@@ -112,6 +119,7 @@ pub mod channel;
 pub mod client;
 mod collections;
 pub mod merge;
+pub mod presence;
 pub mod protocol;
 pub mod replica;
 #[cfg(feature = "server")]
@@ -124,6 +132,8 @@ pub mod store;
 pub mod testing;
 
 pub use collections::{Iter as ListIter, List};
+#[cfg(feature = "text")]
+pub use merge::Text;
 pub use replica::WriteError;
 pub use state::{Field, Invalid, SharedState};
 

@@ -66,6 +66,10 @@ fn set(key: &str, value: &str) -> String {
     change(&format!(r#"[{{"key":"{key}","value":{value}}}]"#))
 }
 
+fn presence(kind: &str, payload: &str) -> String {
+    format!(r#"{{"type":"presence:{kind}","room":"a","payload":{payload}}}"#)
+}
+
 fn hello(client: &str) -> String {
     format!(r#"{{"type":"hello","payload":{{"client":{client}}}}}"#)
 }
@@ -113,6 +117,24 @@ fn connection_rows() -> Vec<Row> {
         row("room of a wrong type", Joined, r#"{"type":"room:join","room":7}"#, "bad_message", Open),
         row("unknown message", Joined, r#"{"type":"state:explode","room":"a"}"#, "unknown_message", Open),
         row("a server's message", Joined, r#"{"type":"state:ack","room":"a"}"#, "unknown_message", Open),
+        row("presence without a user", Joined, presence("set", r#"{"data":1}"#), "bad_message", Open),
+        row("presence of a wrong type", Joined, presence("set", "7"), "bad_message", Open),
+        row(
+            "hidden of a wrong type",
+            Joined,
+            presence("set", r#"{"user":1,"hidden":2}"#),
+            "bad_message",
+            Open,
+        ),
+        row("unknown presence", Joined, presence("dance", "{}"), "unknown_message", Open),
+        row("presence of no room", Joined, r#"{"type":"presence:leave","payload":{}}"#, "bad_room", Open),
+        row(
+            "large presence",
+            Joined,
+            presence("set", &format!(r#"{{"user":1,"data":"{}"}}"#, "x".repeat(5000))),
+            "presence_too_large",
+            Open,
+        ),
         row(
             "too large",
             Joined,

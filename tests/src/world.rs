@@ -32,6 +32,7 @@ pub struct World<S: SharedState> {
     initial: S,
     users: Vec<User<S>>,
     typed: bool,
+    stored: usize,
 }
 
 /// Somebody in the room. Clones are the same user.
@@ -144,6 +145,11 @@ impl<S: SharedState> User<S> {
         self.0.borrow_mut().replica.end_group();
     }
 
+    /// Sends on what is kept back by debounce or throttle.
+    pub fn flush(&self) {
+        self.0.borrow_mut().replica.flush(Duration::ZERO);
+    }
+
     /// The answers since the last call.
     #[must_use]
     pub fn answers(&self) -> Vec<(WriteId, Result<u64, Rejected>)> {
@@ -166,7 +172,7 @@ impl<S: SharedState> World<S> {
         let limits = Arc::new(Limits::default());
         let state = Box::new(Typed::new(initial.clone()));
         let authority = Authority::new("room".into(), 7, state, limits.clone());
-        Self { authority, limits, initial, users: Vec::new(), typed: true }
+        Self { authority, limits, initial, users: Vec::new(), typed: true, stored: 0 }
     }
 
     /// The same room, of whose state the server knows no type.
@@ -174,7 +180,7 @@ impl<S: SharedState> World<S> {
     pub fn untyped(initial: S) -> Self {
         let limits = Arc::new(Limits::default());
         let authority = Authority::new("room".into(), 7, Box::new(Untyped::new(1 << 20)), limits.clone());
-        Self { authority, limits, initial, users: Vec::new(), typed: false }
+        Self { authority, limits, initial, users: Vec::new(), typed: false, stored: 0 }
     }
 
     fn fresh(&self) -> Box<dyn RoomState> {
@@ -190,6 +196,7 @@ impl<S: SharedState> World<S> {
         // Without time, every write is undone on its own.
         let mut config = ReplicaConfig::default();
         config.undo_pause = Duration::ZERO;
+        config.writer = 1000 + self.users.len() as u64;
         let replica = Replica::new(Arc::from("room"), self.initial.clone(), config);
         let user = User(Rc::new(RefCell::new(Inner {
             name: ClientId::from(&*name),
@@ -244,12 +251,38 @@ impl<S: SharedState> World<S> {
         bytes.len()
     }
 
+    /// Bytes of the log's entries so far.
+    #[must_use]
+    pub const fn stored(&self) -> usize {
+        self.stored
+    }
+
+    /// The bytes of a snapshot.
+    pub fn snapshot(&mut self) -> usize {
+        self.authority.snapshot().1.len()
+    }
+
     /// Everything arrives, until nobody has anything to say.
     ///
     /// # Panics
     /// If somebody is sent what does not fit.
+    pub fn deliver(&mut self) {
+        let users = self.users.clone();
+        let mut moved = true;
+        while moved {
+            moved = false;
+            for user in &users {
+                moved |= self.exchange(user);
+            }
+        }
+    }
+
+    /// Everything arrives, until nobody has anything to say, and everybody then sees the same.
+    ///
+    /// # Panics
+    /// If somebody is sent what does not fit.
     pub fn settle(&mut self) {
-        while self.users.clone().iter().fold(false, |any, user| self.exchange(user) || any) {}
+        self.deliver();
         let mut online = self.users.iter().filter(|user| user.0.borrow().online);
         if self.typed {
             assert!(
@@ -314,6 +347,7 @@ impl<S: SharedState> World<S> {
                 if let Some(session) = session
                     && let Submitted::Append(append) = self.authority.submit(session, &change)
                 {
+                    self.stored += append.entry.len();
                     self.authority.committed(append.version);
                 }
             }

@@ -11,7 +11,7 @@ use shared_state::WriteError;
 use shared_state::channel::{Item, Message};
 use shared_state::client::{CastError, Channel, Client, Feed, StateError};
 use shared_state::protocol::Code;
-use shared_state::server::{ChannelKind, Server, ServerBuilder};
+use shared_state::server::{Action, ChannelKind, Server, ServerBuilder};
 use shared_state_tests::{Hook, Link, Proxy, accepted, client, is_offline, next, soon, start, status};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -372,4 +372,29 @@ async fn the_server_speaks_too() {
     assert!(matches!(speaker.send(&7), Err(WriteError::Rejected(reject)) if reject.code == Code::WrongType));
     assert_eq!(speaker.last(), 1);
     assert!(server.channel("lobby", "gossip").await.is_err());
+}
+
+#[tokio::test]
+async fn who_may_be_in_a_channel_and_who_may_speak_is_asked() {
+    let may = |(): &(), room: &str, action: Action<'_>| match (room, action) {
+        ("lobby", Action::Channel("secret")) => Err("not for you"),
+        ("lobby", Action::Send("chat")) => Err("you may listen"),
+        ("lobby", _) => Ok(()),
+        (room, action) => panic!("asked of {room:?}: {action:?}"),
+    };
+    let (server, address) = start(server(ChannelKind::any("*")).authorize(may)).await;
+    let client = client(address);
+    let chat = joined(&client).await;
+    assert_eq!(refused(&chat, "hello").await, Code::Forbidden);
+    let mut errors = chat.errors();
+    chat.broadcast(&line("hello")).unwrap();
+    assert_eq!(next(&mut errors, "an error").await.code, Code::Forbidden);
+    let secret = client.room("lobby").channel::<Value>("secret");
+    assert_eq!(next(&mut secret.errors(), "an error").await.code, Code::Forbidden);
+    // The hook is not told of what it may not hear.
+    let mut hook = Hook::connect(address).await;
+    hook.send(json!({"type": "state:sync:request", "room": "lobby", "payload": {}})).await;
+    hook.expect_silence().await;
+    server.channel("lobby", "secret").await.unwrap().send(&1).unwrap().await.unwrap();
+    hook.expect_silence().await;
 }

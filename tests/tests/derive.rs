@@ -456,6 +456,10 @@ fn handles_read_and_write_through_any_backend() {
     layout.add_redraws(7).unwrap();
     assert_eq!((layout.columns(), layout.redraws()), (4, 7));
     assert_eq!(layout.state(), Layout { columns: 4, line_width: 0, redraws: 7 }, "through Deref");
+    let patch = LayoutPatch { columns: Some(5), redraws: Some(8), ..LayoutPatch::default() };
+    assert_eq!(layout.merge(patch).unwrap(), "layout/columns layout/redraws");
+    assert_eq!(layout.update(|layout| layout.columns += 1).unwrap(), "layout/columns");
+    assert_eq!(layout.state(), Layout { columns: 6, line_width: 0, redraws: 8 });
     assert_eq!(document.set_layout(Layout::default()).unwrap(), "layout");
     assert_eq!(document.clone().layout().columns(), 0);
     assert!(format!("{document:?}").starts_with("SharedDocument(Local("));

@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use shared_state::merge::{ListOp, MapOp};
 use shared_state::protocol::Code;
 use shared_state::{List, SharedState};
 use shared_state_tests::{User, World};
@@ -197,17 +196,7 @@ fn g6_a_transaction_on_one_item_does_not_mind_another() {
     users.iter().for_each(User::leave);
     let claim = |user: &User<Board>, id: u32| {
         user.transact(|tx| {
-            let free = tx.item(Board::TODOS, &id).is_some_and(|todo| !todo.done);
-            if free {
-                let op = Todo::DONE.set(true);
-                tx.op(
-                    Board::TODOS,
-                    ListOp::In(
-                        id.to_string().as_str().into(),
-                        shared_state::merge::NestedOp::In(Box::new(op)),
-                    ),
-                );
-            }
+            tx.edit_item(Board::TODOS, &id, |todo| todo.done = true);
         })
     };
     claim(&users[0], 1);
@@ -227,13 +216,36 @@ fn g6_a_transaction_on_one_item_does_not_mind_another() {
 }
 
 #[test]
+fn g6_two_people_who_insert_one_new_key_by_a_transaction_do_not_both_insert_it() {
+    let (mut world, users, _) = three();
+    users.iter().for_each(User::leave);
+    for (user, (title, id)) in users.iter().zip([("ann's", 9), ("bob's", 9), ("cat's", 10)]) {
+        user.transact(|tx| {
+            if tx.item(Board::TODOS, &id).is_none() {
+                tx.push(Board::TODOS, Todo { title: title.into(), ..todo(id) });
+            }
+            assert_eq!(tx.edit_item(Board::TODOS, &77, |todo| todo.done), None, "there is none");
+        });
+    }
+    for user in &users {
+        user.come_back();
+        world.settle();
+    }
+    let titles: Vec<_> = world.state().todos.iter().skip(4).map(|todo| todo.title.clone()).collect();
+    assert_eq!(titles, ["ann's", "cat's"]);
+    let bob = users[1].answers();
+    let reject = bob[0].1.as_ref().unwrap_err();
+    assert_eq!((reject.code(), reject.field()), (Code::Conflict, Some("todos/9")));
+}
+
+#[test]
 fn g6_two_people_who_claim_one_free_seat_do_not_both_get_it() {
     let (mut world, users, _) = three();
     users.iter().for_each(User::leave);
     for (user, (name, seat)) in users.iter().zip([("ann", 1), ("bob", 1), ("cat", 2)]) {
         user.transact(|tx| {
             if tx.entry(Board::SEATS, &seat).is_none() {
-                tx.op(Board::SEATS, MapOp::Put(seat, name.into()));
+                tx.put(Board::SEATS, seat, name.into());
             }
         });
     }
@@ -258,7 +270,7 @@ fn g6_an_entry_that_came_and_went_since_it_was_read_counts_as_changed() {
     a.seats().remove(&1).unwrap();
     users[1].transact(|tx| {
         assert!(tx.entry(Board::SEATS, &1).is_none() && !tx.has(Board::TAGS, &"x".into()));
-        tx.op(Board::SEATS, MapOp::Put(1, "bob".into()));
+        tx.put(Board::SEATS, 1, "bob".into());
     });
     users[1].come_back();
     world.settle();

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use shared_state::testing::Simulation;
-use shared_state::{List, SharedState};
+use shared_state::{List, SharedState, Text};
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 struct Layout {
@@ -126,6 +126,52 @@ struct Order {
 struct Track {
     id: u8,
     muted: bool,
+}
+
+/// Texts, also where they are not a field of their own.
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Article {
+    #[shared(text, validate(length(max = 30)))]
+    title: Text,
+    #[shared(text, debounce = "300ms")]
+    body: Text,
+    #[shared(nested)]
+    notes: Notes,
+    likes: u8,
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Notes {
+    #[shared(text)]
+    margin: Text,
+    #[shared(map(text))]
+    by_person: BTreeMap<u8, Text>,
+    #[shared(list(key = id, nested))]
+    footnotes: List<Footnote>,
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Footnote {
+    id: u8,
+    #[shared(text, validate(length(bytes, max = 20)))]
+    text: Text,
+}
+
+/// Nothing but one text.
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Line {
+    #[shared(text, validate(length(max = 12)))]
+    line: Text,
+}
+
+#[test]
+fn g1_to_g8_hold_for_one_text() {
+    Simulation::new(Line { line: "begin".into() }).seeds(200);
+}
+
+#[test]
+fn g1_to_g8_hold_for_texts_in_other_values() {
+    Simulation::new(Article::default()).seeds(150);
 }
 
 #[test]

@@ -33,6 +33,7 @@ struct Todo {
     id: u32,
     title: String,
     done: bool,
+    place: u32,
 }
 
 type Handle = SharedBoard<User<Board>>;
@@ -159,6 +160,48 @@ fn a_group_is_undone_and_redone_together() {
     let state = world.state();
     assert_eq!((state.title.as_str(), state.todos[0].done, state.tags.len()), ("grouped", true, 1));
     assert_eq!(state.tally["x"], 3);
+}
+
+#[test]
+fn a_drag_is_taken_back_by_one_update_however_many_places_it_went_through() {
+    let (mut world, ann, bob, a, b) = two();
+    ann.group(|| {
+        for place in 1..=2_000 {
+            if place == 50 {
+                // From here on each is put in the place of the one before.
+                ann.leave();
+            }
+            a.todos().edit(&1, |todo| todo.place = place).unwrap();
+        }
+    });
+    ann.come_back();
+    world.settle();
+    b.todos().edit(&1, |todo| todo.done = true).unwrap();
+    world.settle();
+    let _ = bob.traffic();
+    assert!(ann.undo());
+    world.settle();
+    assert_eq!(world.state().todos[0], Todo { done: true, ..todo(1) });
+    let (received, _) = bob.traffic();
+    assert!(received < 200, "{received} bytes");
+    assert!(!ann.undo() && ann.redo());
+    world.settle();
+    assert_eq!((world.state().todos[0].place, bob.state().todos[0].place), (2_000, 2_000));
+}
+
+#[test]
+fn what_a_drag_moved_and_somebody_else_moved_on_stays() {
+    let (mut world, ann, _, a, b) = two();
+    ann.group(|| {
+        for place in 1..=3 {
+            a.todos().edit(&1, |todo| todo.place = place).unwrap();
+        }
+    });
+    world.settle();
+    b.todos().edit(&1, |todo| todo.place = 9).unwrap();
+    world.settle();
+    assert!(!ann.undo());
+    assert_eq!(world.state().todos[0].place, 9);
 }
 
 #[test]

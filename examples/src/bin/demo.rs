@@ -19,10 +19,12 @@ use futures_util::StreamExt as _;
 use shared_state::server::{ChannelKind, Server};
 use shared_state::store::RedbStore;
 use shared_state_examples::chat;
+use shared_state_examples::dashboard::{self, Dashboard};
 use shared_state_examples::document::{self, Document};
 use shared_state_examples::quickstart::Note;
 use shared_state_examples::terminal::{reason, say};
 use shared_state_examples::tictactoe::{self, Game};
+use shared_state_examples::todo::{self, TodoList};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
@@ -59,6 +61,8 @@ async fn run(Args { listen, data, stamp }: Args) -> Result<(), Box<dyn Error>> {
         .rooms("quickstart*", Note::default)
         .rooms_with("document-*", Document::default, document::rules)
         .rooms_with("tictactoe-*", Game::default, tictactoe::rules)
+        .rooms_with("todo-*", TodoList::default, todo::rules)
+        .rooms_with("dashboard-*", Dashboard::default, dashboard::rules)
         .untyped_rooms(true)
         .channels(chat::channel())
         // What clients of the original hook say in channels of any other name.
@@ -110,7 +114,7 @@ fn introduce(address: SocketAddr) {
     say("");
     say("Now, in a second and a third terminal, one of:");
     for name in ["ann", "ben"] {
-        for example in ["quickstart", "document", "tictactoe", "chat"] {
+        for example in ["quickstart", "document", "tictactoe", "todo", "dashboard", "chat"] {
             say(format!("  cargo {:<24}{url}", format!("{example} --name {name}")));
         }
     }

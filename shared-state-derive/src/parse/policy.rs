@@ -6,13 +6,14 @@ use syn::{Error, Ident, Result, Token, Type, token};
 use super::value;
 
 /// The policies that are attributes of a field, and inside `list(..)` and `map(..)` say how the entries combine.
-pub(super) const POLICIES: [&str; 6] = ["counter", "nested", "list", "map", "set", "merge"];
+pub(super) const POLICIES: [&str; 7] = ["counter", "nested", "list", "map", "set", "text", "merge"];
 
 /// A merge policy as it was written.
 pub(crate) enum PolicyExpr {
     Counter,
     Nested,
     Set,
+    Text,
     /// The entries' own policy.
     Map(Option<Box<PolicyExpr>>),
     /// The field of an item that is its key, and the items' own policy.
@@ -36,6 +37,10 @@ impl PolicyExpr {
             "set" => {
                 value::flag(meta, name)?;
                 Self::Set
+            }
+            "text" => {
+                value::flag(meta, name)?;
+                Self::Text
             }
             "map" => Self::map(meta)?,
             "list" => Self::list(meta)?,

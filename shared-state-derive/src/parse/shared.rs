@@ -26,7 +26,6 @@ const ON_FIELD: [&str; 13] = [
 const ON_STRUCT: [&str; 4] = ["validate", "version", "migrate", "crate"];
 const RULES: [&str; 8] = ["length", "range", "pattern", "email", "url", "custom", "inner", "dive"];
 const UNITS: [&str; 3] = ["chars", "bytes", "items"];
-const NOT_YET: [&str; 1] = ["text"];
 const ROLES: [&str; 2] = ["read", "write"];
 const SERDES: [&str; 2] = ["alias", "default"];
 
@@ -142,14 +141,7 @@ fn one(cx: &Ctxt, found: &mut FieldAttrs, meta: &ParseNestedMeta<'_>, name: &Ide
         }
         other => {
             value::skip(meta.input)?;
-            return Err(if NOT_YET.contains(&other) {
-                Error::new_spanned(
-                    name,
-                    format_args!(
-                        "`{other}` is not available yet: remove it, and the field is set as a whole, the last writer winning"
-                    ),
-                )
-            } else if ROLES.contains(&other) {
+            return Err(if ROLES.contains(&other) {
                 Error::new_spanned(
                     name,
                     format_args!(

@@ -286,6 +286,9 @@ impl<O: Outbox> Authority<O> {
             return Relayed::Refused(reject);
         }
         let Some(from) = self.client(sender).cloned() else { return Relayed::To(0) };
+        if let Some(Err(reject)) = self.sessions.get(&sender).map(|session| session.may_write(MESSAGES)) {
+            return Relayed::Refused(reject);
+        }
         let v1 = server::broadcast(&self.room, &from, at, value);
         let hook = std::cell::OnceCell::new();
         let mut taken = 0;

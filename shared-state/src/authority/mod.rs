@@ -17,15 +17,18 @@ mod json;
 mod kept;
 mod number;
 mod record;
+mod rights;
 mod session;
 mod state;
 mod submit;
 mod typed;
 mod untyped;
+mod writers;
 
 pub use channel::{ChannelLog, Check, History, Relayed};
 pub use kept::{KEPT_BYTES, KEPT_FIELDS};
 pub use record::LoadError;
+pub use rights::Rights;
 pub use session::{Dialect, Outbox, SessionId};
 pub use state::{RoomState, Writer};
 pub use submit::{Append, Author, Submitted};

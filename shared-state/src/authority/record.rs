@@ -187,6 +187,7 @@ impl<O: Outbox> Authority<O> {
                 serde_json::from_str(text).map_err(|error| error.to_string())
             };
             let entry = read().map_err(|error| fail(version, format!("not an entry: {error}")))?;
+            this.state.logged_by(entry.c.as_deref());
             this.replay(&entry, version, &mut older).map_err(|message| fail(version, message))?;
             this.head = version;
             this.log.note(bytes.len());

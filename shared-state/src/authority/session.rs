@@ -1,15 +1,18 @@
 //! Sessions: who is in the room, what each has been sent, and how a slow one is brought up to date.
 
+use std::sync::Arc;
+
 use crate::authority::typed::{field_of, read_updates, touched};
-use crate::authority::{After, Author, Authority, InFlight, RoomState};
+use crate::authority::{After, Author, Authority, InFlight, Rights, RoomState};
 use crate::protocol::channel::{APPEND, ChannelEntry};
 use crate::protocol::{
     ClientId, Code, Frame, JoinRequest, Outcome, Reject, Violation, push_string, room_schema, server,
     split_address,
 };
+use crate::state::WireUpdate;
 
 /// One connection's stay in one room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(u64);
 
 /// What a session's client speaks.
@@ -56,6 +59,8 @@ pub(super) struct Session<O> {
     answered: u64,
     /// The room's schema, if it was to be told and its queue was full.
     untold: Option<String>,
+    /// What it may do; `None`: everything that a client may.
+    rights: Option<Arc<dyn Rights>>,
     outbox: O,
 }
 
@@ -78,6 +83,12 @@ impl<O: Outbox> Session<O> {
     /// Sends what may be left out, if the session is sent things as they come.
     pub(super) fn offer(&mut self, frame: &Frame) -> bool {
         self.flow == Flow::Live && self.outbox.offer(frame)
+    }
+
+    /// Whether its client may write at this path.
+    pub(super) fn may_write(&self, path: &str) -> Result<(), Reject> {
+        let verdict = self.rights.as_ref().map_or(Ok(()), |rights| rights.write(path));
+        verdict.map_err(|message| Reject::new(Code::Forbidden, message))
     }
 
     pub(super) fn is_hook(&self) -> bool {
@@ -127,6 +138,7 @@ impl<O: Outbox> Authority<O> {
             stateless: false,
             answered: known.map_or(0, |resume| resume.acked),
             untold: None,
+            rights: None,
             outbox,
         };
         if let Some(resume) = known.filter(|resume| resume.version > self.head) {
@@ -150,6 +162,24 @@ impl<O: Outbox> Authority<O> {
             self.bring(id, Some(resume.version));
         }
         Ok(id)
+    }
+
+    /// From now on the session may do what `rights` say, and nothing else.
+    pub fn grant(&mut self, id: SessionId, rights: Arc<dyn Rights>) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.rights = Some(rights);
+        }
+    }
+
+    /// Whether the author of a change may write all that it writes.
+    pub(super) fn check_rights(&self, author: &Author, updates: &[WireUpdate<'_>]) -> Result<(), Reject> {
+        let (Author::Client { session, .. } | Author::Hook { session, .. }) = author else { return Ok(()) };
+        let rights = self.sessions.get(session).and_then(|session| session.rights.as_ref());
+        let Some(rights) = rights else { return Ok(()) };
+        updates.iter().try_for_each(|update| {
+            let refuse = |message| Reject::new(Code::Forbidden, message).in_field(&*update.key);
+            rights.write(&update.key).map_err(refuse)
+        })
     }
 
     /// Lets a session out; gives its outbox back.
@@ -217,7 +247,8 @@ impl<O: Outbox> Authority<O> {
                     .collect();
                 text = object(&values);
             }
-            (None, _) => self.state.write_data(&mut text),
+            (None, Dialect::V1) => self.state.write_data(&mut text),
+            (None, Dialect::Hook) => self.state.write_plain(&mut text),
         }
         let bring = Bring { since, version: self.head, text, schema };
         match self.in_flight.back_mut() {

@@ -33,6 +33,12 @@ pub trait RoomState: Any + Send {
         version: u64,
     ) -> Result<Option<String>, Reject>;
 
+    /// The changes that are applied from the log next were made by this client; `None`: by the server, or over the
+    /// hook's dialect.
+    fn logged_by(&mut self, client: Option<&str>) {
+        let _ = client;
+    }
+
     /// The version that last changed the field with this name; 0 if none did.
     ///
     /// # Errors
@@ -41,6 +47,11 @@ pub trait RoomState: Any + Send {
 
     /// Appends the state as a JSON object.
     fn write_data(&self, out: &mut String);
+
+    /// As [`write_data`](Self::write_data), for somebody who only reads: without what merging edits needs.
+    fn write_plain(&self, out: &mut String) {
+        self.write_data(out);
+    }
 
     /// Whether the data has every field there can be. If not, a field it lacks is one that nobody wrote, and a
     /// client keeps its own initial value for it.

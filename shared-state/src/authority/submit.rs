@@ -174,6 +174,7 @@ impl<O: Outbox> Authority<O> {
             let message = format!("a key has at most {} bytes, found {}", self.limits.key, update.key.len());
             return Err(Reject::new(Code::BadKey, message));
         }
+        self.check_rights(&author, &wire)?;
         let version = self.head + 1;
         let initial = (self.migrated || self.head == 0 && self.state.is_complete()).then(|| {
             let mut initial = String::new();

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use crate::authority::kept::{self, Kept, Staged};
+use crate::authority::writers::Writers;
 use crate::authority::{Author, RoomState, Writer};
-use crate::merge::{StoredTrack, Track};
+use crate::merge::{StoredTrack, Track, scope};
 use crate::protocol::{Code, Declaration, Reject, Violation, push_string};
 use crate::state::schema::{Differences, join};
 use crate::state::{
@@ -27,6 +28,9 @@ pub type Rules<S> = dyn Fn(&S, &S, &Author) -> Result<(), String> + Send + Sync;
 pub struct Typed<S> {
     state: S,
     track: Track,
+    writers: Writers,
+    /// Whose changes are read from the log.
+    logged_by: Option<String>,
     /// Fields that the struct does not have.
     kept: Kept,
     /// How the struct differed that wrote what is read from the log, if it did.
@@ -47,6 +51,8 @@ impl<S: SharedState> Typed<S> {
         Self {
             state: initial,
             track: Track::default(),
+            writers: Writers::default(),
+            logged_by: None,
             kept: Kept::new(S::FIELDS),
             writer: None,
             rules: None,
@@ -250,10 +256,13 @@ impl<S: SharedState> RoomState for Typed<S> {
         }
         if by == Writer::Log {
             for read in decoded {
-                if let Read::Own(update) = read {
-                    let touched = self.state.apply(update);
-                    S::touch(&mut self.track, &touched, version);
+                let Read::Own(update) = read else { continue };
+                let (_, claims) = scope::claims(|| self.state.admit(&update));
+                if let Some(client) = &self.logged_by {
+                    self.writers.bind(&claims, client);
                 }
+                let touched = self.state.apply(update);
+                S::touch(&mut self.track, &touched, version);
             }
             self.kept.commit(staged, version);
             return Ok(None);
@@ -269,7 +278,9 @@ impl<S: SharedState> RoomState for Typed<S> {
             _ => None,
         };
         let mut inverses = Vec::with_capacity(decoded.len());
-        let verdict = self.take(decoded, updates, by, &mut inverses).and_then(|settled| {
+        let (taken, claims) = scope::claims(|| self.take(decoded, updates, by, &mut inverses));
+        let verdict = taken.and_then(|settled| {
+            self.writers.check(&claims, by)?;
             inverses.iter().try_for_each(|touched| self.state.check(touched))?;
             if S::HAS_RULE {
                 self.state.check_rule()?;
@@ -280,7 +291,12 @@ impl<S: SharedState> RoomState for Typed<S> {
             Ok(settled)
         });
         match verdict {
-            Ok(_) => inverses.iter().for_each(|touched| S::touch(&mut self.track, touched, version)),
+            Ok(_) => {
+                inverses.iter().for_each(|touched| S::touch(&mut self.track, touched, version));
+                if let Writer::Client(author) = by {
+                    self.writers.bind(&claims, author.name());
+                }
+            }
             Err(_) => self.undo(inverses),
         }
         if verdict.is_ok() {
@@ -298,6 +314,10 @@ impl<S: SharedState> RoomState for Typed<S> {
     }
 
     fn write_data(&self, out: &mut String) {
+        scope::with_history(|| self.write_plain(out));
+    }
+
+    fn write_plain(&self, out: &mut String) {
         out.push('{');
         for (field, info) in S::FIELDS.iter().enumerate() {
             if field > 0 {
@@ -318,6 +338,10 @@ impl<S: SharedState> RoomState for Typed<S> {
             self.push_field(name, out);
         }
         out.push('}');
+    }
+
+    fn logged_by(&mut self, client: Option<&str>) {
+        self.logged_by = client.map(str::to_owned);
     }
 
     fn is_complete(&self) -> bool {
@@ -347,16 +371,17 @@ impl<S: SharedState> RoomState for Typed<S> {
     }
 
     fn write_track(&self, out: &mut String) {
-        let stored = self.track.stored(S::FIELDS);
+        let stored = StoredVersions { track: self.track.stored(S::FIELDS), o: self.writers.stored() };
         out.push_str(&serde_json::to_string(&stored).unwrap_or_else(|_| "{}".to_owned()));
     }
 
     fn restore(&mut self, data: &str, track: &str) -> Result<(), String> {
         let fields: BTreeMap<Cow<'_, str>, &RawValue> =
             serde_json::from_str(data).map_err(|error| format!("the state is not an object: {error}"))?;
-        let track: StoredTrack =
+        let stored: StoredVersions =
             serde_json::from_str(track).map_err(|error| format!("the versions are not a track: {error}"))?;
-        self.track = Track::restored(track, S::FIELDS);
+        self.track = Track::restored(stored.track, S::FIELDS);
+        self.writers = Writers::restored(stored.o);
         let mut lost = Vec::new();
         for (key, value) in fields {
             let written = join("", &key);
@@ -462,6 +487,16 @@ impl<S: SharedState> RoomState for Typed<S> {
     fn as_any(&self) -> &dyn Any {
         self
     }
+}
+
+/// What is stored beside the data.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct StoredVersions {
+    #[serde(flatten)]
+    track: StoredTrack,
+    /// The numbers of writers, each with its client.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    o: Vec<(u64, String)>,
 }
 
 /// The fields an accepted change touched.

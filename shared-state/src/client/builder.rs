@@ -26,6 +26,7 @@ pub(super) struct Settings {
 pub struct ClientBuilder {
     url: String,
     secret: Option<String>,
+    bearer: Option<String>,
     settings: Settings,
 }
 
@@ -45,7 +46,7 @@ impl ClientBuilder {
             reruns: 8,
             messages: KEPT,
         };
-        Self { url, secret: None, settings }
+        Self { url, secret: None, bearer: None, settings }
     }
 
     /// The first and the longest wait between attempts to connect; it doubles in between. Default 1 s and 30 s.
@@ -131,6 +132,13 @@ impl ClientBuilder {
         self
     }
 
+    /// A token that says who this is, sent as an `Authorization: Bearer` header with each attempt to connect. If the
+    /// server does not want it, the client [ends](crate::client::Reason::Refused).
+    pub fn bearer(mut self, token: impl Into<String>) -> Self {
+        self.bearer = Some(token.into());
+        self
+    }
+
     /// Makes the client and begins to connect. Returns at once and never fails: what can never work (an URL that is
     /// none, `wss://` without the feature `rustls`) is [`Status::Disconnected`](crate::client::Status::Disconnected)
     /// from the beginning, and logged.
@@ -139,10 +147,10 @@ impl ClientBuilder {
     /// Outside, it is one thread with a runtime of its own.
     #[must_use]
     pub fn connect(self) -> Client {
-        let Self { url, secret, settings } = self;
+        let Self { url, secret, bearer, settings } = self;
         let core = Arc::new(Core::new(settings));
         let client = Client::new(core.clone());
-        let started = match Dial::new(url) {
+        let started = match Dial::new(url, bearer) {
             Ok(dial) => start(core.clone(), dial, secret),
             Err(reason) => Err(reason),
         };

@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use crate::client::driver::{Driver, End, Socket};
 use crate::client::{Reason, Status, lock};
-use crate::protocol::{Code, Envelope, Frame, RoomMessage, Violation, client};
+use crate::protocol::{Code, Envelope, Frame, RoomMessage, Violation, client, presence};
 use crate::replica::Heard;
 
 /// How many messages are taken before others have their turn.
@@ -47,6 +47,8 @@ struct Connection {
     retries: BTreeMap<Arc<str>, Retry>,
     /// Something was written that may not have left yet.
     dirty: bool,
+    /// The socket did not take everything that there was.
+    blocked: bool,
 }
 
 impl Driver {
@@ -60,6 +62,7 @@ impl Driver {
             window: None,
             retries: BTreeMap::new(),
             dirty: false,
+            blocked: false,
         };
         match self.talk(&mut connection).await {
             End::Final(Reason::Closed) => {
@@ -79,6 +82,11 @@ impl Driver {
         self.failed = self.failed.saturating_add(1);
         let core = self.core.clone();
         loop {
+            for room in self.refresh_presence() {
+                if connection.window.is_some() {
+                    connection.own.push_back(presence::leave(&room));
+                }
+            }
             for room in self.refresh() {
                 connection.retries.remove(&room);
                 if connection.window.is_some() {
@@ -137,6 +145,14 @@ impl Driver {
                 member.rejoin(window);
             }
         }
+        for attendee in &self.attendees {
+            attendee.tick(now);
+            if connection.window.is_some()
+                && let Some(id) = self.link.public_id()
+            {
+                attendee.attach(self.connection, id);
+            }
+        }
         Ok(())
     }
 
@@ -144,11 +160,15 @@ impl Driver {
     fn deadline(&self, connection: &Connection) -> Option<Duration> {
         let rooms = self.members.iter().filter_map(|member| member.deadline());
         let retries = connection.retries.values().filter_map(|retry| retry.due);
-        rooms.chain(retries).chain(self.link.deadline()).chain(self.closing()).min()
+        // What the socket does not take now is sent when it does, not when it is due.
+        let attendees = if connection.blocked { &[] } else { &*self.attendees };
+        let presence = attendees.iter().filter_map(|attendee| attendee.deadline());
+        rooms.chain(retries).chain(presence).chain(self.link.deadline()).chain(self.closing()).min()
     }
 
     /// Gives the socket what is to be sent, as long as it takes it.
     fn feed(&self, connection: &mut Connection) -> Result<(), End> {
+        connection.blocked = true;
         while let Some(frame) = connection.own.front() {
             let frame = frame.clone();
             if !connection.write(frame)? {
@@ -165,6 +185,15 @@ impl Driver {
                 connection.write(frame)?;
             }
         }
+        for attendee in &self.attendees {
+            if !connection.is_ready()? {
+                return Ok(());
+            }
+            if let Some(frame) = attendee.poll_frame(self.core.signal.now()) {
+                connection.write(frame)?;
+            }
+        }
+        connection.blocked = false;
         Ok(())
     }
 
@@ -208,10 +237,16 @@ impl Driver {
                 self.core.status.send_replace(Status::Connected);
             }
             Heard::Room(room, message) => self.hear_room(connection, &room, message),
+            Heard::Presence(room, news) => {
+                // Of a room that was left a moment ago, there is none.
+                if let Some(attendee) = self.attendees.iter().find(|attendee| **attendee.room() == *room) {
+                    attendee.receive(self.core.signal.now(), news);
+                }
+            }
             Heard::Error(violation) => {
                 tracing::warn!(%violation, "the server complains");
                 match violation.code {
-                    Code::BadClientId | Code::Superseded => {
+                    Code::BadClientId | Code::Superseded | Code::Unauthorized => {
                         return Ok(Err(End::Final(Reason::Refused(violation))));
                     }
                     Code::ShuttingDown => return Ok(Err(End::Lost(violation.to_string().into()))),

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 
 use crate::client::builder::Settings;
+use crate::client::presence::Attendee;
 use crate::client::raw::Listeners;
 use crate::client::room::Member;
 use crate::client::{Reason, Status, Unsent, lock};
@@ -35,7 +36,8 @@ impl Signal {
 #[derive(Default)]
 pub(super) struct Rooms {
     pub(super) members: BTreeMap<Arc<str>, Arc<dyn Member>>,
-    /// Rises with each change of `members`.
+    pub(super) attendees: BTreeMap<Arc<str>, Arc<dyn Attendee>>,
+    /// Rises with each change of `members` and `attendees`.
     pub(super) generation: u64,
     pub(super) ended: bool,
 }
@@ -78,13 +80,13 @@ impl Core {
 
     /// The client's end: what is pending is answered with it. Only the first reason counts.
     pub(super) fn end(&self, reason: Reason) {
-        let members = {
+        let (members, attendees) = {
             let mut rooms = lock(&self.rooms);
             if std::mem::replace(&mut rooms.ended, true) {
                 return;
             }
             rooms.generation += 1;
-            std::mem::take(&mut rooms.members)
+            (std::mem::take(&mut rooms.members), std::mem::take(&mut rooms.attendees))
         };
         let mut unsent = Unsent::default();
         for (room, member) in members {
@@ -93,6 +95,7 @@ impl Core {
                 changes => unsent.rooms.push((room, changes)),
             }
         }
+        attendees.into_values().for_each(|attendee| attendee.end());
         self.listeners.end();
         self.status.send_replace(Status::Disconnected { reason });
         self.unsent.send_replace(Some(unsent));

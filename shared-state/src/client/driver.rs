@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::client::{IntoClientRequest as _, uri_mode};
-use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::stream::Mode;
-use tokio_tungstenite::tungstenite::{self, Error};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::client::core::{Core, EndWithTask};
+use crate::client::presence::Attendee;
 use crate::client::room::Member;
 use crate::client::{Reason, Status, lock};
 use crate::protocol;
@@ -23,26 +24,33 @@ pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 const BUFFER: usize = 16 << 10;
 
 /// Where to connect to.
+#[derive(Clone)]
 pub(super) struct Dial {
     url: String,
+    bearer: Option<String>,
 }
 
 impl Dial {
-    pub(super) fn new(url: String) -> Result<Self, Reason> {
+    pub(super) fn new(url: String, bearer: Option<String>) -> Result<Self, Reason> {
         let unusable = |error: Error| Reason::Url(format!("{url}: {error}").into());
         let request = url.as_str().into_client_request().map_err(unusable)?;
         let mode = uri_mode(request.uri()).map_err(unusable)?;
         if matches!(mode, Mode::Tls) && cfg!(not(feature = "rustls")) {
             return Err(Reason::Url(format!("{url}: `wss://` needs the crate's feature `rustls`").into()));
         }
-        Ok(Self { url })
+        Ok(Self { url, bearer })
     }
 
     async fn connect(&self) -> Result<Socket, Error> {
         // Made anew each time: a request has a key of its own.
         let mut request = self.url.as_str().into_client_request()?;
         let subprotocol = HeaderValue::from_static(protocol::JSON);
-        request.headers_mut().insert(tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
+        request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
+        if let Some(bearer) = &self.bearer {
+            let mut token = HeaderValue::try_from(format!("Bearer {bearer}"))?;
+            token.set_sensitive(true);
+            request.headers_mut().insert(header::AUTHORIZATION, token);
+        }
         let config = WebSocketConfig::default().read_buffer_size(BUFFER).write_buffer_size(BUFFER);
         let no_delay = true;
         #[cfg(feature = "rustls")]
@@ -87,6 +95,8 @@ pub(super) struct Driver {
     pub(super) link: Link,
     /// The rooms as of `generation`.
     pub(super) members: Vec<Arc<dyn Member>>,
+    /// Those who are present in rooms, as of `generation`.
+    pub(super) attendees: Vec<Arc<dyn Attendee>>,
     generation: u64,
     /// Counts connections, from 1.
     pub(super) connection: u64,
@@ -104,6 +114,7 @@ pub(super) async fn run(core: Arc<Core>, dial: Dial, secret: String) {
         link: Link::new(secret, core.settings.link),
         core,
         members: Vec::new(),
+        attendees: Vec::new(),
         generation: 0,
         connection: 0,
         failed: 0,
@@ -126,6 +137,7 @@ impl Driver {
                     let end = self.converse(socket).await;
                     self.link.closed();
                     self.members.iter().for_each(|member| member.detach());
+                    self.attendees.iter().for_each(|attendee| attendee.detach());
                     end
                 }
                 Err(end) => end,
@@ -144,7 +156,7 @@ impl Driver {
     async fn connect(&mut self) -> Result<Socket, End> {
         let core = self.core.clone();
         let timeout = core.settings.link.handshake;
-        let dial = Dial { url: self.dial.url.clone() };
+        let dial = self.dial.clone();
         let mut attempt = std::pin::pin!(tokio::time::timeout(timeout, dial.connect()));
         loop {
             self.refresh();

@@ -130,8 +130,8 @@ pub enum StateError {
 /// A room of a client, by its name.
 #[derive(Clone)]
 pub struct Room {
-    guard: Arc<Guard>,
-    name: Arc<str>,
+    pub(super) guard: Arc<Guard>,
+    pub(super) name: Arc<str>,
 }
 
 impl Room {
@@ -217,7 +217,14 @@ impl Room {
 
     fn shared<S: SharedState>(&self, initial: S) -> Arc<Shared<S>> {
         let core = &self.guard.0;
-        let replica = Replica::new(self.name.clone(), initial, core.settings.replica);
+        let mut config = core.settings.replica;
+        if config.writer == 0
+            && let Ok(random) = getrandom::u64()
+        {
+            // Of those that JavaScript can count to, one that is not the server's.
+            config.writer = (random >> 11).max(1 << 20);
+        }
+        let replica = Replica::new(self.name.clone(), initial, config);
         Arc::new(Shared::new(replica, core.signal.clone(), core.settings.events))
     }
 }

@@ -24,16 +24,44 @@
 //! # }
 //! ```
 //!
+//! # Who is here
+//! [`Room::presence`] takes part in a room's presence: [`Presence`] shows the others, and the others this client.
+//!
+//! ```no_run
+//! use serde::{Deserialize, Serialize};
+//! use shared_state::{client::Client, presence::{PresenceEvent, User}};
+//!
+//! #[derive(Serialize, Deserialize, Clone, Default)]
+//! struct Cursor { x: f64, y: f64 }
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::builder("ws://127.0.0.1:8080/ws").connect();
+//! let here = client.room("document-123").presence(User::new("user-123").name("Alice"), Cursor::default());
+//! here.update(|cursor| cursor.x = 10.0)?;
+//! println!("{} people are here", here.count());
+//!
+//! let mut events = here.events();
+//! while let Some(event) = events.next().await {
+//!     match event {
+//!         PresenceEvent::Joined(peer) => println!("{:?} is here", peer.user.name),
+//!         PresenceEvent::Updated(peer) => println!("{:?} is at {}", peer.user.name, peer.data.x),
+//!         PresenceEvent::Left(peer) => println!("{:?} is gone", peer.user.name),
+//!         _ => {}
+//!     }
+//! }
+//! # Ok(()) }
+//! ```
+//!
 //! # Without a runtime
 //! A client that is made outside a tokio runtime runs one of its own on a thread of its own. Reads and writes
 //! never wait for the network, so a plain program needs nothing else; [`Receipt::wait`],
 //! [`Receipt::try_result`] and [`Client::close_blocking`] are for it.
 //!
 //! # Until when a client lives
-//! Until [`Client::close`], or until its last handle is dropped: [`Client`], [`Room`], [`State`] and the streams of
-//! a state are handles; receipts and the stream of statuses are not. Then what is pending is still sent, for as long
-//! as [`ClientBuilder::linger`] says. A room is left when the last handle of its state is dropped and everything
-//! written there was answered.
+//! Until [`Client::close`], or until its last handle is dropped: [`Client`], [`Room`], [`State`], [`Presence`] and the
+//! streams of the latter two are handles; receipts and the stream of statuses are not. Then what is pending is still
+//! sent, for as long as [`ClientBuilder::linger`] says. A room is left when the last handle of its state is dropped and
+//! everything written there was answered; its presence when the last handle of that is dropped.
 
 mod block;
 mod builder;
@@ -44,6 +72,7 @@ mod core;
 mod driver;
 mod feed;
 mod handle;
+mod presence;
 mod raw;
 mod receipt;
 mod room;
@@ -56,6 +85,7 @@ pub use cast::{Broadcast, CastError, HearError};
 pub use channel::Channel;
 pub use feed::{Events, Feed};
 pub use handle::{Client, Room, StateError};
+pub use presence::Presence;
 pub use raw::{Missed, RawMessage};
 pub use receipt::Receipt;
 pub use state::State;

@@ -12,7 +12,7 @@ use std::marker::PhantomData;
 use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
 use crate::merge::key::{check_key, with_key};
-use crate::merge::{Key, Lww, MergePolicy, Overlap, Track};
+use crate::merge::{Key, Lww, MergePolicy, Overlap, Track, scope};
 use crate::state::{Invalid, Path, PathBuf, PolicyInfo, Timing, UpdateError, Value};
 
 /// The policy of `#[shared(map)]`: `P` is the entries' own policy.
@@ -248,7 +248,7 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
                 Some(ops.into_iter().map(|op| MapOp::at::<P>(key.clone(), op)).collect())
             }
             MapOp::In(key, op) => {
-                let ops = P::expand(map.get(key)?, op)?;
+                let ops = with_entry::<M, P, _>(map, key, |value| P::expand(value, op))??;
                 Some(ops.into_iter().map(|op| MapOp::at::<P>(key.clone(), op)).collect())
             }
             MapOp::Delete(_) | MapOp::Nothing => None,
@@ -257,21 +257,20 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
 
     fn settle(map: &M, track: &Track, op: &Self::Op) -> Option<Self::Op> {
         let MapOp::In(key, op) = op else { return None };
-        let value = map.get(key)?;
         let none = Track::default();
         let known = Key::of(key).ok();
         let entry = known.and_then(|key| track.entries()?.get(key.as_str()));
-        P::settle(value, entry.map_or(&none, |entry| entry.track()), op)
-            .map(|op| MapOp::at::<P>(key.clone(), op))
+        let track = entry.map_or(&none, |entry| entry.track());
+        let op = with_entry::<M, P, _>(map, key, |value| P::settle(value, track, op))??;
+        Some(MapOp::at::<P>(key.clone(), op))
     }
 
     fn admit(map: &M, op: &Self::Op) -> Result<(), Invalid> {
         match op {
             MapOp::Put(key, _) => key_of(key).map(drop),
-            MapOp::In(key, op) => match map.get(key) {
-                Some(value) => P::admit(value, op).map_err(|invalid| inside(key, invalid)),
-                None => Ok(()),
-            },
+            MapOp::In(key, op) => with_entry::<M, P, _>(map, key, |value| P::admit(value, op))
+                .unwrap_or(Ok(()))
+                .map_err(|invalid| inside(key, invalid)),
             MapOp::Set(_) | MapOp::Delete(_) | MapOp::Nothing => Ok(()),
         }
     }
@@ -408,11 +407,24 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
     }
 }
 
+/// Looks at an entry, or at what it would begin with; `None`: it would not begin.
+fn with_entry<M: Mapping, P: MergePolicy<M::Value>, R>(
+    map: &M,
+    key: &M::Key,
+    look: impl FnOnce(&M::Value) -> R,
+) -> Option<R> {
+    match map.get(key) {
+        Some(value) => Some(look(value)),
+        None => P::start().map(|start| look(&start)),
+    }
+}
+
 /// Applies an operation to an entry that is not there.
 fn begin<M: Mapping, P: MergePolicy<M::Value>>(map: &mut M, key: M::Key, op: P::Op) -> OpOf<M, P> {
     let Some(mut value) = P::start() else { return MapOp::Nothing };
     P::apply(&mut value, op);
-    if P::start().as_ref() == Some(&value) {
+    // A text that reads as it begins may have a history.
+    if scope::with_history(|| P::start().as_ref() == Some(&value)) {
         return MapOp::Nothing;
     }
     map.put(key.clone(), value);

@@ -2,10 +2,80 @@
 //!
 //! One policy, one file, its rule at the top. The state machines never look inside a policy: what they need of
 //! it is the trait [`MergePolicy`], reached through the derived struct.
+//!
+//! # Choosing a policy
+//!
+//! | the field is | attribute | concurrent writes |
+//! |---|---|---|
+//! | one value: a title, a colour, a place, two dates that belong together | none | the one the server ordered last stays |
+//! | a number people add to | `counter` | every addition counts |
+//! | a struct with fields of its own, there or not | `nested` | each inner field by its own policy |
+//! | items in an order, each with an id | `list(key = id)` | insert, edit, move and remove of different items all count; of one item the later move and the later edit win |
+//! | the same, and people edit different fields of one item | `list(key = id, nested)` | each field of an item by its own policy |
+//! | entries by key | `map` | different entries are independent; of one entry the later put wins |
+//! | entries by key that have parts themselves | `map(counter)`, `map(nested)`, `map(list(key = id))` | of one entry, the entries' policy decides |
+//! | members, each there or not | `set` | different members are independent |
+//! | something else | `merge = Policy` | what your own [`MergePolicy`] says |
+//!
+#![cfg_attr(feature = "derive", doc = "```")]
+#![cfg_attr(not(feature = "derive"), doc = "```ignore")]
+//! # use std::collections::{BTreeMap, BTreeSet};
+//! # use serde::{Deserialize, Serialize};
+//! use shared_state::{List, SharedState};
+//!
+//! #[derive(SharedState, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+//! struct Board {
+//!     title: String,
+//!     #[shared(counter)]
+//!     views: i64,
+//!     #[shared(nested)]
+//!     layout: Layout,
+//!     #[shared(list(key = id, nested))]
+//!     todos: List<Todo>,
+//!     #[shared(map)]
+//!     seats: BTreeMap<u8, String>,
+//!     #[shared(map(counter))]
+//!     votes: BTreeMap<String, i64>,
+//!     #[shared(set)]
+//!     labels: BTreeSet<String>,
+//! }
+//!
+//! #[derive(SharedState, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+//! struct Layout {
+//!     columns: u8,
+//! }
+//!
+//! #[derive(SharedState, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+//! struct Todo {
+//!     id: String, // made by whoever adds it, and never twice: random, say
+//!     title: String,
+//!     done: bool,
+//! }
+//!
+//! # use shared_state::state::Live;
+//! # fn example<L: Live<Board>>(board: &SharedBoard<L>) -> Result<(), L::Error> {
+//! # let todo = Todo::default();
+//! board.set_title("Plans")?;
+//! board.add_views(1)?;
+//! board.layout().set_columns(3)?;
+//! board.todos().push(todo)?;
+//! board.todos().edit("7f3a", |todo| todo.done = true)?; // only what the closure changed travels
+//! board.todos().move_to("7f3a", 0)?;
+//! board.seats().put(1, "ann".into())?;
+//! board.votes().add("yes".into(), 1)?;
+//! board.labels().insert("urgent".into())?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Values that are only right together are one field, or a nested struct that is set as a whole. A field that is
+//! written many times a second, as the place of something that is dragged, is one field with a `throttle`; a change of
+//! several fields is always sent at once.
 
 mod boxed;
 mod coded;
 mod counter;
+mod edits;
 mod entries;
 mod key;
 mod list;
@@ -15,13 +85,17 @@ mod nested;
 mod optional;
 mod part;
 mod place;
+pub(crate) mod scope;
 mod sequence;
 mod set;
+#[cfg(feature = "text")]
+pub(crate) mod text;
 mod track;
 
 pub use boxed::Boxed;
 pub use coded::{Codec, Coded};
 pub use counter::{Counter, CounterOp, Number};
+pub use edits::Edits;
 pub use entries::{Entries, Entry};
 pub use key::{Key, MAX_KEY, NotAKey, key_text};
 pub use list::{ListOf, ListOp};
@@ -32,6 +106,10 @@ pub use optional::{Optional, OptionalOp};
 pub use place::Place;
 pub use sequence::{KeyOf, Sequence};
 pub use set::{Members, SetOf, SetOp};
+#[cfg(feature = "text")]
+pub(crate) use text::Unit;
+#[cfg(feature = "text")]
+pub use text::{Anchor, Edit, NotAnAnchor, Side, Splice, Text, TextOf, TextOp, Undo};
 pub(crate) use track::StoredTrack;
 pub use track::Track;
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::merge::Entries;
+use crate::merge::{Edits, Entries};
 use crate::state::{FieldInfo, Path, PolicyInfo};
 
 /// The versions that last changed a value and, where a policy addresses them, its parts.
@@ -23,6 +23,7 @@ enum Parts {
     None,
     Fields(Vec<Track>),
     Entries(Box<Entries>),
+    Edits(Box<Edits>),
 }
 
 impl Track {
@@ -56,7 +57,7 @@ impl Track {
                 }
                 &mut fields[index]
             }
-            Parts::None | Parts::Entries(_) => unreachable!("set to fields above"),
+            _ => unreachable!("set to fields above"),
         }
     }
 
@@ -65,7 +66,7 @@ impl Track {
     pub fn part(&self, index: usize) -> Option<&Self> {
         match &self.parts {
             Parts::Fields(fields) => fields.get(index),
-            Parts::None | Parts::Entries(_) => None,
+            _ => None,
         }
     }
 
@@ -77,7 +78,7 @@ impl Track {
         }
         match &mut self.parts {
             Parts::Entries(entries) => entries,
-            Parts::None | Parts::Fields(_) => unreachable!("set to entries above"),
+            _ => unreachable!("set to entries above"),
         }
     }
 
@@ -86,7 +87,28 @@ impl Track {
     pub fn entries(&self) -> Option<&Entries> {
         match &self.parts {
             Parts::Entries(entries) => Some(entries),
-            Parts::None | Parts::Fields(_) => None,
+            _ => None,
+        }
+    }
+
+    /// What is known of the edits, to be noted in; the value itself counts as changed at `version`.
+    pub fn edits_mut(&mut self, version: u64) -> &mut Edits {
+        self.changed = version;
+        if !matches!(self.parts, Parts::Edits(_)) {
+            self.parts = Parts::Edits(Box::default());
+        }
+        match &mut self.parts {
+            Parts::Edits(edits) => edits,
+            _ => unreachable!("set to edits above"),
+        }
+    }
+
+    /// What is known of the edits, if there was one since the value was last replaced.
+    #[must_use]
+    pub fn edits(&self) -> Option<&Edits> {
+        match &self.parts {
+            Parts::Edits(edits) => Some(edits),
+            _ => None,
         }
     }
 
@@ -134,6 +156,7 @@ impl Track {
                 }
             }
             Parts::Entries(entries) => stored.e = Some(Box::new(entries.stored(fields))),
+            Parts::Edits(edits) => stored.d = Some(edits.stored()),
         }
         stored
     }
@@ -154,6 +177,11 @@ impl Track {
             track.changed = track.changed.max(entries.changed());
             track.parts = Parts::Entries(Box::new(entries));
         }
+        if let Some(edits) = stored.d {
+            let edits = Edits::restored(edits);
+            track.changed = track.changed.max(edits.changed());
+            track.parts = Parts::Edits(Box::new(edits));
+        }
         track
     }
 }
@@ -167,6 +195,8 @@ pub(crate) struct StoredTrack {
     f: Vec<(String, StoredTrack)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     e: Option<Box<super::entries::StoredEntries>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    d: Option<super::edits::StoredEdits>,
 }
 
 pub(super) fn is_zero(version: &u64) -> bool {

@@ -57,6 +57,10 @@ codes! {
     HelloRepeated = "hello_repeated",
     /// The client id is missing, too short, too long or not printable ASCII.
     BadClientId = "bad_client_id",
+    /// The server does not know who this is, or does not want them.
+    Unauthorized = "unauthorized",
+    /// Whoever this is may not do that.
+    Forbidden = "forbidden",
     /// Another connection with the same client id took over.
     Superseded = "superseded",
     /// The message needs a `room`, or its name is empty, too long or has control characters.
@@ -105,6 +109,12 @@ codes! {
     Refused = "refused",
     /// The client was away longer than the server remembers: the change may or may not have been applied.
     Uncertain = "uncertain",
+    /// What a session shows of itself is longer than the limit.
+    PresenceTooLarge = "presence_too_large",
+    /// As many sessions show themselves in the room as the limit allows.
+    TooManyPresent = "too_many_present",
+    /// The presence of another user than the session's own.
+    OtherUser = "other_user",
     /// The client has ended before the change was answered: it may or may not have been applied. Never sent.
     Closed = "closed",
 }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::protocol::join::{JoinRequest, RoomSchema, WireJoin, WireSchema};
+use crate::protocol::presence::{PresenceNews, PresenceRequest};
 use crate::protocol::{Code, Envelope, Reject};
 use crate::state::WireUpdate;
 
@@ -80,6 +81,8 @@ pub enum ClientMessage<'a> {
     Change(ChangeRequest<'a>),
     /// A message for those who are in the channel now.
     Broadcast(&'a RawValue),
+    /// About the client's presence in a room.
+    Presence(PresenceRequest<'a>),
     /// Asks for a pong.
     Ping,
     /// Answers a ping.
@@ -111,6 +114,7 @@ impl<'a> ClientMessage<'a> {
             "channel:broadcast" => Self::Broadcast(envelope.content::<WireCast<'_>>()?.value),
             "ping" => Self::Ping,
             "pong" => Self::Pong,
+            kind if kind.starts_with("presence:") => Self::Presence(PresenceRequest::read(envelope)?),
             _ => return Err(envelope.unknown()),
         })
     }
@@ -331,6 +335,8 @@ pub enum ServerMessage<'a> {
     Error(Violation),
     /// About one room.
     Room(Cow<'a, str>, RoomMessage<'a>),
+    /// About presence in one room.
+    Presence(Cow<'a, str>, PresenceNews<'a>),
     /// A message of a type that this version does not know.
     Unknown,
 }
@@ -394,6 +400,11 @@ impl<'a> ServerMessage<'a> {
                 let WireError { code, message } = envelope.content()?;
                 about_room(RoomMessage::Error(Violation { code: Code::from_text(&code), message }))
             }
+            kind if kind.starts_with("presence:") => match (PresenceNews::read(envelope)?, &envelope.room) {
+                (Some(news), Some(room)) => Ok(Self::Presence(room.clone(), news)),
+                (Some(_), None) => Err(Violation::new(Code::BadRoom, format!("`{kind}` without a room"))),
+                (None, _) => Ok(Self::Unknown),
+            },
             _ => Ok(Self::Unknown),
         }
     }

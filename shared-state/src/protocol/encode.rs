@@ -12,7 +12,12 @@ pub(crate) fn push_string(out: &mut String, text: &str) {
 }
 
 /// Writes one frame: `payload` appends a JSON value; `address` is a room's or a channel's.
-fn frame(kind: &str, address: Option<&str>, size: usize, payload: impl FnOnce(&mut String)) -> Frame {
+pub(super) fn frame(
+    kind: &str,
+    address: Option<&str>,
+    size: usize,
+    payload: impl FnOnce(&mut String),
+) -> Frame {
     let mut out = String::with_capacity(size + 64 + address.map_or(0, str::len));
     out.push_str("{\"type\":\"");
     out.push_str(kind);

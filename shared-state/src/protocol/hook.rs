@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::protocol::presence::HookPresence;
 use crate::protocol::{Envelope, Violation};
 
 /// What the type of a channel's message begins with; the rest is the channel's name.
@@ -49,6 +50,8 @@ pub enum HookMessage<'a> {
         /// Its content.
         value: &'a RawValue,
     },
+    /// About the client's presence in a room, or its cursor.
+    Presence(HookPresence<'a>),
     /// Asks for a pong.
     Ping,
     /// Answers a ping.
@@ -77,6 +80,9 @@ impl<'a> HookMessage<'a> {
             },
             "ping" => Self::Ping,
             "pong" => Self::Pong,
+            kind if kind.starts_with("presence:") || kind == "cursor:move" => {
+                Self::Presence(HookPresence::read(envelope)?)
+            }
             _ => return Err(envelope.unknown()),
         })
     }

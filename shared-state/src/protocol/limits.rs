@@ -28,6 +28,12 @@ pub struct Limits {
     pub state: usize,
     /// The most changes of one room on their way to the store; beyond it connections wait. Default 1,024.
     pub in_flight: usize,
+    /// The longest presence of a session, its user and its data together, in bytes of JSON. Default 4 KiB.
+    pub presence: usize,
+    /// The most sessions that take part in the presence of one room. Default 1,000.
+    pub present: usize,
+    /// The time between two messages about presence in a room, in which changes are gathered. Default 50 ms.
+    pub presence_interval: Duration,
     /// How long a connection may be silent before it is asked, and again until it is closed. Default 30 s.
     pub heartbeat: Duration,
 }
@@ -46,6 +52,9 @@ impl Default for Limits {
             clients_per_room: 10_000,
             state: 4 << 20,
             in_flight: 1024,
+            presence: 4 << 10,
+            present: 1000,
+            presence_interval: Duration::from_millis(50),
             heartbeat: Duration::from_secs(30),
         }
     }

@@ -13,6 +13,7 @@ mod envelope;
 pub mod hook;
 mod join;
 mod limits;
+pub mod presence;
 
 pub use address::{channel_address, split_address};
 pub use code::{Code, Reject};

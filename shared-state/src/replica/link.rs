@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::protocol::presence::PresenceNews;
 use crate::protocol::{Code, Envelope, Frame, RoomMessage, ServerMessage, Violation, client};
 
 /// How a link behaves.
@@ -95,6 +96,8 @@ pub enum Heard<'a> {
     Welcome(usize),
     /// For the replica of this room.
     Room(std::borrow::Cow<'a, str>, RoomMessage<'a>),
+    /// For the presence in this room.
+    Presence(std::borrow::Cow<'a, str>, PresenceNews<'a>),
     /// The server complains about the connection; it may close it.
     Error(Violation),
 }
@@ -181,6 +184,7 @@ impl Link {
             ServerMessage::Pong | ServerMessage::Unknown => Heard::Nothing,
             ServerMessage::Error(violation) => Heard::Error(violation),
             ServerMessage::Room(room, message) => Heard::Room(room, message),
+            ServerMessage::Presence(room, news) => Heard::Presence(room, news),
         })
     }
 

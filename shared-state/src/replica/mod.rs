@@ -66,6 +66,9 @@ pub struct ReplicaConfig {
     pub max_undo: usize,
     /// Writes that follow each other faster than this are undone together. Default 500 ms.
     pub undo_pause: Duration,
+    /// The number under which this client's edits of texts are made: random, from 16 to 2^53 - 1, of this replica
+    /// alone. With 0, the default, they are sent by position, and what others type meanwhile moves them.
+    pub writer: u64,
 }
 
 impl Default for ReplicaConfig {
@@ -76,6 +79,7 @@ impl Default for ReplicaConfig {
             max_events: 4096,
             max_undo: 1000,
             undo_pause: Duration::from_millis(500),
+            writer: 0,
         }
     }
 }

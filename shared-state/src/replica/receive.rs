@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use crate::merge::Overlap;
+use crate::merge::{Overlap, scope};
 use crate::protocol::{Code, Outcome, Outcomes, Reject, RoomMessage, Violation, client};
 use crate::replica::{Origin, Phase, Rejected, Replica, WriteId, on_top, schema};
 use crate::state::{FieldId, Path, SharedState, UpdateErrorKind, WireUpdate, decode_update, fit};
@@ -16,6 +16,10 @@ impl<S: SharedState> Replica<S> {
     /// The message does not fit what this replica knows. It has asked for the state anew where that helps; the
     /// caller may log the error.
     pub fn receive(&mut self, message: RoomMessage<'_>) -> Result<(), Violation> {
+        scope::with_history(|| self.take(message))
+    }
+
+    fn take(&mut self, message: RoomMessage<'_>) -> Result<(), Violation> {
         let verdict = match message {
             // No part of the state.
             RoomMessage::Broadcast { .. } => return Ok(()),

@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use crate::merge::{
-    Counter, CounterOp, Key, KeyOf, ListOf, MapOf, Mapping, Members, MergePolicy, Number, Sequence, SetOf,
+    Counter, CounterOp, Key, KeyOf, ListOf, ListOp, MapOf, MapOp, Mapping, Members, MergePolicy, Number,
+    Place, Sequence, SetOf,
 };
 use crate::state::{Field, FieldId, PathBuf, SharedState};
 
@@ -117,6 +118,51 @@ impl<S: SharedState> Transaction<S> {
     /// Adds to a counter.
     pub fn add<T: Number>(&mut self, field: Field<S, T, Counter>, by: T) {
         self.write(field.op(CounterOp::Add(by)));
+    }
+
+    /// Inserts an item at the end of a list. Does nothing if there is an item with its key:
+    /// [`item`](Self::item) says so.
+    pub fn push<C, F, P>(&mut self, field: Field<S, C, ListOf<F, P>>, item: C::Item)
+    where
+        C: Sequence,
+        F: KeyOf<C::Item>,
+        P: MergePolicy<C::Item>,
+    {
+        self.op(field, ListOp::Insert(Place::End, item));
+    }
+
+    /// Changes a copy of an item and writes what is different by the items' own policy. As the function looks at it,
+    /// the transaction depends on the item, or on its absence, from now on. Gives what `change` gives; `None` if there
+    /// is no such item.
+    pub fn edit_item<C, F, P, Q, R>(
+        &mut self,
+        field: Field<S, C, ListOf<F, P>>,
+        id: &Q,
+        change: impl FnOnce(&mut C::Item) -> R,
+    ) -> Option<R>
+    where
+        C: Sequence,
+        F: KeyOf<C::Item>,
+        P: MergePolicy<C::Item>,
+        Q: Serialize + ?Sized,
+    {
+        let key = Key::of(id).ok()?;
+        let old = self.item(field, id)?;
+        let mut new = old.clone();
+        let result = change(&mut new);
+        let mut ops = Vec::new();
+        P::diff(old, &new, &mut |op| ops.push(ListOp::In(key.clone(), op)));
+        ops.into_iter().for_each(|op| self.op(field, op));
+        Some(result)
+    }
+
+    /// Puts an entry of a map, whether there was one with this key or not.
+    pub fn put<M, P>(&mut self, field: Field<S, M, MapOf<P>>, key: M::Key, value: M::Value)
+    where
+        M: Mapping,
+        P: MergePolicy<M::Value>,
+    {
+        self.op(field, MapOp::Put(key, value));
     }
 
     /// Changes the state by a function and writes what is different. As the function may look at any field, the

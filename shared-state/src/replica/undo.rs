@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::merge::scope;
 use crate::replica::{Replica, WriteError, WriteId};
 use crate::state::SharedState;
 
@@ -21,6 +22,21 @@ struct Written<S: SharedState> {
     inverse: S::Update,
 }
 
+impl<S: SharedState> Written<S> {
+    /// Takes in a later update that is sent as one with this one; says whether it could.
+    fn fold(&mut self, id: WriteId, update: &S::Update, inverse: &S::Update) -> bool {
+        if self.id != id || S::field(&self.update) != S::field(update) {
+            return false;
+        }
+        let (mut whole, mut back) = (self.update.clone(), inverse.clone());
+        let folds = S::coalesce(&mut whole, update) && S::coalesce(&mut back, &self.inverse);
+        if folds {
+            (self.update, self.inverse) = (whole, back);
+        }
+        folds
+    }
+}
+
 /// What is taken back together.
 struct Step<S: SharedState> {
     written: Vec<Written<S>>,
@@ -28,6 +44,12 @@ struct Step<S: SharedState> {
     until: Duration,
     /// Every write joins it: a group that is open.
     open: bool,
+}
+
+impl<S: SharedState> Step<S> {
+    const fn closed(written: Vec<Written<S>>) -> Self {
+        Self { written, until: Duration::ZERO, open: false }
+    }
 }
 
 /// What can be undone and redone.
@@ -44,7 +66,7 @@ impl<S: SharedState> History<S> {
         Self { undo: VecDeque::new(), redo: VecDeque::new(), groups: 0, limit, pause }
     }
 
-    /// Notes a write.
+    /// Notes a write. What was folded into an earlier write is taken back with it, at the cost of one.
     pub(super) fn note(
         &mut self,
         now: Duration,
@@ -53,19 +75,25 @@ impl<S: SharedState> History<S> {
         kind: Kind,
     ) {
         let written = written.into_iter().map(|(update, inverse)| Written { id, update, inverse });
-        let written: Vec<_> = written.collect();
         match kind {
-            Kind::Undo => self.redo.push_back(Step { written, until: Duration::ZERO, open: false }),
-            Kind::Redo => self.undo.push_back(Step { written, until: Duration::ZERO, open: false }),
+            Kind::Undo => self.redo.push_back(Step::closed(written.collect())),
+            Kind::Redo => self.undo.push_back(Step::closed(written.collect())),
             Kind::Plain => {
                 self.redo.clear();
                 let until = now + self.pause;
                 match self.undo.back_mut().filter(|step| step.open || now < step.until) {
                     Some(step) => {
-                        step.written.extend(written);
+                        for Written { id, update, inverse } in written {
+                            let last = step.written.last_mut();
+                            if !last.is_some_and(|last| last.fold(id, &update, &inverse)) {
+                                step.written.push(Written { id, update, inverse });
+                            }
+                        }
                         step.until = until;
                     }
-                    None => self.undo.push_back(Step { written, until, open: false }),
+                    None => {
+                        self.undo.push_back(Step { written: written.collect(), until, open: false });
+                    }
                 }
             }
         }
@@ -176,14 +204,19 @@ impl<S: SharedState> Replica<S> {
         Ok(None)
     }
 
-    /// The updates that take a step back, the last write first, each on what the one before leaves.
+    /// The updates that take a step back, the last write first, each on what the one before leaves; those that make
+    /// one are one.
     fn taken_back(&mut self, step: &Step<S>) -> Vec<S::Update> {
-        let mut updates = Vec::new();
+        let mut updates: Vec<S::Update> = Vec::new();
         let mut inverses = Vec::new();
         for Written { update, inverse, .. } in step.written.iter().rev() {
-            if let Some(update) = self.view.take_back(update, inverse) {
+            let taken_back = scope::as_writer(self.config.writer, || self.view.take_back(update, inverse));
+            if let Some(update) = taken_back {
                 inverses.push(self.view.apply(update.clone()));
-                updates.push(update);
+                let last = updates.last_mut().filter(|last| S::field(last) == S::field(&update));
+                if !last.is_some_and(|last| S::coalesce(last, &update)) {
+                    updates.push(update);
+                }
             }
         }
         for inverse in inverses.into_iter().rev() {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::merge::Track;
+use crate::merge::scope;
 use crate::protocol::{Code, Reject, client};
 use crate::replica::held::Held;
 use crate::replica::pending::{Both, Pending, Reads, Sent};
@@ -97,7 +98,8 @@ impl<S: SharedState> Replica<S> {
         let mut inverses = Vec::new();
         let count = updates.len();
         for (at, update) in updates.into_iter().enumerate() {
-            let parts = self.view.expand(&update).unwrap_or_else(|| vec![update]);
+            let parts = scope::as_writer(self.config.writer, || self.view.expand(&update))
+                .unwrap_or_else(|| vec![update]);
             if at + 1 < count {
                 // A later update of the change is written on top of this one.
                 inverses.extend(parts.iter().map(|part| self.view.apply(part.clone())));

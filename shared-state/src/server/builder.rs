@@ -9,9 +9,11 @@ use tokio::sync::watch;
 
 use crate::authority::Author;
 use crate::protocol::Limits;
+use crate::server::access::{Access, Action, Handshake};
 use crate::server::channels::ChannelKind;
 use crate::server::directory::Directory;
 use crate::server::kinds::{Kinds, rules};
+use crate::server::presence::Lobbies;
 use crate::server::registry::Registry;
 use crate::server::{Inner, Server};
 use crate::state::SharedState;
@@ -28,6 +30,7 @@ pub struct ServerBuilder {
     untyped: bool,
     limits: Limits,
     idle: Duration,
+    access: Access,
 }
 
 impl ServerBuilder {
@@ -38,6 +41,7 @@ impl ServerBuilder {
             untyped: false,
             limits: Limits::default(),
             idle: IDLE,
+            access: Access::default(),
         }
     }
 
@@ -98,6 +102,44 @@ impl ServerBuilder {
         self
     }
 
+    /// Who is behind a connection, decided on the request it began with. Default: nobody in particular, `()`.
+    ///
+    /// An error closes the connection with [`Code::Unauthorized`](crate::protocol::Code::Unauthorized) and what it says
+    /// as the message. It may take its time, ten seconds at most; nobody waits for it but the connection itself.
+    pub fn authenticate<U, E, F>(mut self, who: impl Fn(Handshake) -> F + Send + Sync + 'static) -> Self
+    where
+        U: Send + Sync + 'static,
+        E: fmt::Display,
+        F: Future<Output = Result<U, E>> + Send + 'static,
+    {
+        self.access.authenticate_by(who);
+        self
+    }
+
+    /// What they may do: `may` is asked when somebody joins a room or its presence, and for every update they write, with the user that
+    /// [`authenticate`](Self::authenticate) made. An error refuses the action with
+    /// [`Code::Forbidden`](crate::protocol::Code::Forbidden) and what it says as the message. Default: everything.
+    ///
+    /// It is called under the room's lock: it must be quick and must not call into the server.
+    pub fn authorize<U: Send + Sync + 'static, E: fmt::Display>(
+        mut self,
+        may: impl Fn(&U, &str, Action<'_>) -> Result<(), E> + Send + Sync + 'static,
+    ) -> Self {
+        self.access.authorize_by(may);
+        self
+    }
+
+    /// The id of a user in presence: who takes part in a room's presence as somebody else is refused with
+    /// [`Code::OtherUser`](crate::protocol::Code::OtherUser). It is the member `id` of what a client says of its user, a
+    /// string or a number, or all that it says. Default: users are who they say they are.
+    pub fn user_id<U: Send + Sync + 'static>(
+        mut self,
+        id: impl Fn(&U) -> String + Send + Sync + 'static,
+    ) -> Self {
+        self.access.user_id_by(id);
+        self
+    }
+
     /// What a connection and a room may cost.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -117,7 +159,9 @@ impl ServerBuilder {
         let limits = Arc::new(self.limits);
         let directory = Directory::new(self.kinds, self.store, limits.clone(), self.idle);
         let registry = Arc::new(Registry::new());
-        Server(Arc::new(Inner { directory, registry, limits, closing: watch::Sender::new(false) }))
+        let lobbies = Lobbies::new(&limits);
+        let closing = watch::Sender::new(false);
+        Server(Arc::new(Inner { directory, lobbies, registry, limits, access: self.access, closing }))
     }
 }
 

@@ -17,6 +17,7 @@ use crate::protocol::{
     ChangeRequest, ClientId, ClientMessage, Code, Envelope, Frame, JoinRequest, Limits, Violation,
     channel_address, check_depth, check_room_name, server, split_address,
 };
+use crate::server::presence::PresenceStep;
 use crate::server::queue::Goodbye;
 use crate::state::PathBuf;
 
@@ -49,6 +50,8 @@ pub(super) enum Step<'g, 'm, J> {
     Change { room: &'g J, change: ChangeRequest<'m> },
     /// A message for those who are in the channel now.
     Broadcast { room: &'g J, value: &'m str },
+    /// About presence.
+    Presence { room: Cow<'m, str>, step: PresenceStep<'m> },
     /// Something of the hook's dialect; a room not yet joined is to be joined first.
     Hook { room: Cow<'m, str>, joined: Option<&'g J>, action: HookAction },
 }
@@ -196,6 +199,10 @@ impl<J> Gate<J> {
                 Some(joined) => Step::Broadcast { room: joined, value: value.get() },
                 None => Step::Reply(not_joined(&room)),
             },
+            ClientMessage::Presence(_) if split_address(&room).1.is_some() => {
+                Step::Reply(server::error(Code::BadChannel, "presence is a room's, found a `channel`"))
+            }
+            ClientMessage::Presence(request) => Step::Presence { room, step: PresenceStep::V1(request) },
             // Taken care of above.
             ClientMessage::Hello(_) | ClientMessage::Ping | ClientMessage::Pong => Step::Nothing,
         }
@@ -222,6 +229,12 @@ impl<J> Gate<J> {
         let action = match HookMessage::read(envelope) {
             Ok(HookMessage::Ping) => return Step::Reply(server::pong()),
             Ok(HookMessage::Pong) => return Step::Nothing,
+            Ok(HookMessage::Presence(presence)) => {
+                return match self.room(envelope) {
+                    Ok(room) => Step::Presence { room, step: PresenceStep::Hook(presence) },
+                    Err(frame) => Step::Reply(frame),
+                };
+            }
             Ok(HookMessage::SyncRequest) => HookAction::Sync,
             Ok(HookMessage::Broadcast { channel: name, value }) => {
                 channel = Some(name);

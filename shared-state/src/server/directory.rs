@@ -141,6 +141,11 @@ impl Directory {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether there can be a room of this name.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.kinds.of(name).is_some()
+    }
+
     /// How many rooms are in memory or on their way there.
     pub(super) fn len(&self) -> usize {
         self.lock().slots.len()

@@ -19,8 +19,9 @@
 //! A connection is one task (`socket`), which asks a state machine without I/O what each frame means
 //! (`connection`), and one bounded queue (`queue`), into which all its rooms put frames. A room (`room`) is an
 //! authority behind a lock and the way of its changes to the store. The `directory` knows which rooms are live,
-//! the `registry` which connections.
+//! the `registry` which connections. Who is here is apart from all that (`presence`, `lane`).
 
+mod access;
 mod builder;
 mod channels;
 mod compaction;
@@ -29,7 +30,9 @@ mod directory;
 mod handle;
 mod handshake;
 mod kinds;
+mod lane;
 mod listeners;
+mod presence;
 mod queue;
 mod registry;
 mod room;
@@ -38,6 +41,7 @@ mod speaker;
 mod volatile;
 
 pub use crate::authority::History;
+pub use access::{Action, Handshake};
 pub use builder::ServerBuilder;
 pub use channels::ChannelKind;
 pub use directory::OpenRoomError;
@@ -61,17 +65,21 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tracing::Instrument as _;
 
 use crate::authority::Dialect;
+use crate::presence::Present;
 use crate::protocol::{ClientId, Code, JSON, Limits, channel_address};
 use crate::state::SharedState;
 use crate::store::CloseError;
 
+use access::Access;
 use directory::Directory;
+use presence::Lobbies;
 use queue::{Goodbye, Queue};
 use registry::Registry;
-use socket::Connection;
+use socket::{Connection, Entry};
 
 /// How long a client may take to send its request.
 const REQUEST: Duration = Duration::from_secs(10);
@@ -85,8 +93,10 @@ pub struct Server(Arc<Inner>);
 
 struct Inner {
     directory: Arc<Directory>,
+    lobbies: Arc<Lobbies>,
     registry: Arc<Registry>,
     limits: Arc<Limits>,
+    access: Access,
     closing: watch::Sender<bool>,
 }
 
@@ -173,8 +183,9 @@ impl Server {
                 }
             },
         };
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
+        let asked = Handshake::of(&request, peer);
         let span = {
-            let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
             let client = tracing::field::Empty;
             tracing::info_span!("connection", peer = peer.map(tracing::field::display), ?dialect, client)
         };
@@ -182,18 +193,30 @@ impl Server {
             span.record("client", &**client);
         }
         let upgrade = hyper::upgrade::on(&mut request);
-        let (directory, limits) = (self.0.directory.clone(), self.0.limits.clone());
+        let (directory, lobbies) = (self.0.directory.clone(), self.0.lobbies.clone());
+        let limits = self.0.limits.clone();
+        let access = self.0.access.clone();
         let task = async move {
+            // Boxed, so that the connection's task does not keep room for it.
+            let who = Box::pin(timeout(REQUEST, access.identify(asked))).await;
+            let who = who.unwrap_or_else(|_| Err("it took too long to find out who this is".to_owned()));
+            let entry = Entry { access, who, hook };
             match upgrade.await {
                 // Bare TCP is served without what makes all kinds of I/O alike.
                 Ok(upgraded) => match upgraded.downcast::<TokioIo<TcpStream>>() {
                     Ok(Parts { io, read_buf, .. }) => {
                         let io = (io.into_inner(), read_buf);
-                        Connection::new(io, hook, queue, directory, limits, registration).await.run().await;
+                        Connection::new(io, entry, queue, directory, lobbies, limits, registration)
+                            .await
+                            .run()
+                            .await;
                     }
                     Err(upgraded) => {
                         let io = (TokioIo::new(upgraded), Bytes::new());
-                        Connection::new(io, hook, queue, directory, limits, registration).await.run().await;
+                        Connection::new(io, entry, queue, directory, lobbies, limits, registration)
+                            .await
+                            .run()
+                            .await;
                     }
                 },
                 Err(error) => tracing::debug!("no upgrade: {error}"),
@@ -230,6 +253,12 @@ impl Server {
                 found: room.type_name(),
             }),
         }
+    }
+
+    /// Who takes part in a room's presence now, those too who are not shown to others. Costs a copy of the list.
+    #[must_use]
+    pub fn present(&self, room: &str) -> Vec<Present> {
+        self.0.lobbies.present(room)
     }
 
     /// A room's channel, for the server's own program to speak in. Opens it if need be. Cancel safe.

@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::authority;
 use crate::protocol::{Code, Frame, Resume};
+use crate::server::lane::{Due, LaneId, Lanes};
 
 /// How many frames' places an empty queue keeps.
 const KEPT: usize = 8;
@@ -38,6 +39,7 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 struct Inner {
     frames: VecDeque<Frame>,
+    lanes: Lanes,
     /// Some session's frame was refused since the queue was last empty.
     refused: bool,
     /// A room that the connection had joined is no more.
@@ -79,6 +81,10 @@ pub(super) enum Next {
     LostRoom,
     /// Everything was taken, and some session was refused: its room may send what it missed.
     Drained,
+    /// Send these, about presence.
+    Presence(Arc<[Frame]>),
+    /// Everything in a lane was taken, and it had refused something.
+    LaneDrained(LaneId),
     /// Nothing.
     Nothing,
 }
@@ -127,6 +133,16 @@ impl Queue {
         })
     }
 
+    /// Puts frames in a lane, if it has room.
+    pub(super) fn push_presence(&self, lane: LaneId, frames: &Arc<[Frame]>) -> bool {
+        self.change(|inner| inner.lanes.push(lane, frames))
+    }
+
+    /// Nothing is put in a lane any more.
+    pub(super) fn close_lane(&self, lane: LaneId) {
+        self.lock().lanes.close(lane);
+    }
+
     /// Queues a frame beyond the limit: the connection's own answers, of which there is at most one for each
     /// frame it has read and which it sends before it reads another.
     pub(super) fn reply(&self, frame: Frame) {
@@ -170,9 +186,13 @@ impl Queue {
                 if inner.frames.capacity() > KEPT {
                     inner.frames = VecDeque::new();
                 }
-                match std::mem::take(&mut inner.refused) {
-                    true => Next::Drained,
-                    false => Next::Nothing,
+                if std::mem::take(&mut inner.refused) {
+                    return Next::Drained;
+                }
+                match inner.lanes.next() {
+                    Some(Due::Frames(frames)) => Next::Presence(frames),
+                    Some(Due::Drained(lane)) => Next::LaneDrained(lane),
+                    None => Next::Nothing,
                 }
             }
         }
@@ -189,7 +209,8 @@ impl Queue {
         if let Some(goodbye) = &inner.goodbye {
             return Poll::Ready(Signal::Killed(goodbye.clone()));
         }
-        if std::mem::take(&mut inner.again) || !inner.frames.is_empty() || inner.refused || inner.lost_room {
+        let filled = !inner.frames.is_empty() || !inner.lanes.is_empty() || inner.refused || inner.lost_room;
+        if std::mem::take(&mut inner.again) || filled {
             return Poll::Ready(Signal::Filled);
         }
         inner.wait(context);
@@ -267,7 +288,7 @@ mod tests {
         loop {
             match queue.next() {
                 Next::Frame(frame) => frames.push(frame.as_str().to_owned()),
-                Next::LostRoom => {}
+                Next::LostRoom | Next::Presence(_) | Next::LaneDrained(_) => {}
                 Next::Drained | Next::Nothing => return frames,
             }
         }

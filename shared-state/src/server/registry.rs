@@ -69,6 +69,11 @@ impl Registry {
 }
 
 impl Registration {
+    /// The connection's number: higher than those of all connections before it.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// Notes whose connection it is, and ends the older connection of the same client.
     pub(super) fn identify(&mut self, client: ClientId) {
         let mut inner = self.registry.lock();

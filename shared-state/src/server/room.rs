@@ -15,7 +15,7 @@ use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
-use crate::authority::{Append, Authority, Dialect, Relayed, RoomState, SessionId, Submitted};
+use crate::authority::{Append, Authority, Dialect, Relayed, Rights, RoomState, SessionId, Submitted};
 use crate::protocol::{
     ChangeRequest, ClientId, Code, JoinRequest, Reject, Resume, Violation, server, split_address,
 };
@@ -204,6 +204,12 @@ impl Room {
             core.idle_since = None;
             core.authority.join(client, dialect, request, outbox)
         })
+    }
+
+    /// What a session may do from now on.
+    pub(super) fn grant(self: &Arc<Self>, session: SessionId, rights: Arc<dyn Rights>) {
+        // A room that is no more has no sessions.
+        let _ = self.with(|core| core.authority.grant(session, rights));
     }
 
     pub(super) fn leave(self: &Arc<Self>, session: SessionId) {

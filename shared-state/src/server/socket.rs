@@ -21,10 +21,12 @@ use tokio_tungstenite::tungstenite::protocol::frame::{self, CloseFrame};
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 
 use crate::authority::{Dialect, Relayed, SessionId};
-use crate::protocol::{Code, Frame, JoinRequest, Limits, Resume, server, split_address};
+use crate::protocol::{Code, Frame, JoinRequest, Limits, Resume, Violation, server, split_address};
+use crate::server::access::{Access, Identity};
 use crate::server::connection::{Gate, HookAction, Incoming, Step, too_large};
 use crate::server::directory::Directory;
 use crate::server::listeners::Listening;
+use crate::server::presence::{Attending, Lobbies};
 use crate::server::queue::{Goodbye, Next, Queue, Signal};
 use crate::server::registry::Registration;
 use crate::server::room::{Closed, Permit, Room};
@@ -62,12 +64,24 @@ enum Event {
     Tick,
 }
 
+/// Who has come.
+pub(super) struct Entry {
+    pub(super) access: Access,
+    /// Who is behind the connection, or why they are not let in.
+    pub(super) who: Result<Identity, String>,
+    /// The public name, if it speaks the hook's dialect.
+    pub(super) hook: Option<Arc<str>>,
+}
+
 /// One connection.
 pub(super) struct Connection<T> {
+    access: Access,
+    who: Result<Identity, String>,
     socket: WebSocketStream<T>,
     gate: Gate<Seat>,
     queue: Arc<Queue>,
     directory: Arc<Directory>,
+    attending: Attending,
     limits: Arc<Limits>,
     registration: Registration,
     /// The rooms whose channels a connection of the hook's dialect hears.
@@ -76,13 +90,13 @@ pub(super) struct Connection<T> {
 }
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
-    /// A connection whose handshake is done, and what was read of it already. `hook` is its public name if it
-    /// speaks the hook's dialect.
+    /// A connection whose handshake is done, and what was read of it already.
     pub(super) async fn new(
         (io, read): (T, Bytes),
-        hook: Option<Arc<str>>,
+        Entry { access, who, hook }: Entry,
         queue: Arc<Queue>,
         directory: Arc<Directory>,
+        lobbies: Arc<Lobbies>,
         limits: Arc<Limits>,
         registration: Registration,
     ) -> Box<Self> {
@@ -100,8 +114,20 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             true => WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await,
             false => WebSocketStream::from_partially_read(io, read.into(), Role::Server, Some(config)).await,
         };
-        let (listening, heard) = (BTreeMap::new(), Instant::now());
-        Box::new(Self { socket, gate, queue, directory, limits, registration, listening, heard })
+        let attending = Attending::new(lobbies, &limits, registration.number());
+        Box::new(Self {
+            access,
+            who,
+            socket,
+            gate,
+            queue,
+            directory,
+            attending,
+            limits,
+            registration,
+            listening: BTreeMap::new(),
+            heard: Instant::now(),
+        })
     }
 
     /// Serves the connection until it ends. Its rooms are left then, and also if the future is dropped.
@@ -112,6 +138,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         // Nothing more comes from the rooms, so the queue runs dry.
         self.gate.retain(|_| false);
         self.listening.clear();
+        self.attending.leave_all();
         match end {
             End::Told(goodbye) => {
                 tracing::debug!(code = %goodbye.code, "connection ended: {}", goodbye.message);
@@ -123,6 +150,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
     }
 
     async fn serve(&mut self) -> Result<std::convert::Infallible, End> {
+        if let Err(message) = &self.who {
+            return Err(End::Told(Goodbye::new(Code::Unauthorized, message.clone())));
+        }
         let queue = self.queue.clone();
         let mut tick = std::pin::pin!(sleep_until(self.heard + self.limits.heartbeat));
         // Whoever had a turn comes second: a busy room does not keep the connection from being read, and a busy
@@ -229,6 +259,23 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 }
                 Ok(())
             }
+            Step::Presence { room, step } => {
+                let Some(client) = self.gate.client() else { return Ok(()) };
+                let (directory, access, who) = (&self.directory, &self.access, &self.who);
+                let enter = || {
+                    if !directory.knows(&room) {
+                        let message = "no room of this name can be opened here";
+                        return Err(Violation::new(Code::UnknownRoom, message));
+                    }
+                    let may = who.as_ref().map_err(Clone::clone);
+                    may.and_then(|who| access.may_be_present(who, &room))
+                        .map_err(|message| Violation::new(Code::Forbidden, message))
+                };
+                match self.attending.step(&room, &step, client, &self.queue, enter) {
+                    Some(refusal) => self.reply(refusal).await,
+                    None => Ok(()),
+                }
+            }
             Step::Hook { room: name, joined, action } => {
                 let open = joined.filter(|seat| !seat.room.is_closed());
                 let place = match open.map(|seat| (seat.room.clone(), seat.session)) {
@@ -253,7 +300,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
 
     /// Joins a channel that a connection of the hook's dialect hears, if it can.
     async fn hear(&mut self, channel: &str, from: Option<Resume>) -> Result<(), End> {
-        if self.gate.is_in_or_full(channel) {
+        let may = |who| self.access.may_join(who, channel).is_ok();
+        if self.gate.is_in_or_full(channel) || !self.who.as_ref().is_ok_and(may) {
             return Ok(());
         }
         let request = JoinRequest { resume: from, ..JoinRequest::default() };
@@ -281,11 +329,19 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         request: JoinRequest,
     ) -> Result<Option<(Arc<Room>, SessionId)>, End> {
         self.gate.left(name);
-        let Some(client) = self.gate.client().cloned() else { return Ok(None) };
+        let (Some(client), Ok(who)) = (self.gate.client().cloned(), &self.who) else { return Ok(None) };
+        if let Err(message) = self.access.may_join(who, name) {
+            self.reply(server::room_error(name, Code::Forbidden, &message)).await?;
+            return Ok(None);
+        }
+        let rights = self.access.rights(who, &Arc::from(name));
         let (directory, queue, dialect) = (self.directory.clone(), self.queue.clone(), self.gate.dialect());
         let joining = async { directory.join(name, client, dialect, request, queue).await };
         match self.meanwhile(Box::pin(joining)).await? {
             Ok(Ok((room, session))) => {
+                if let Some(rights) = rights {
+                    room.grant(session, rights);
+                }
                 let seat = Seat { room: room.clone(), session };
                 self.gate.joined(room.name().clone(), seat);
                 Ok(Some((room, session)))
@@ -347,6 +403,12 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 Next::Frame(frame) => self.feed(text(frame)).await?,
                 Next::LostRoom => self.gate.retain(|seat| !seat.room.is_closed()),
                 Next::Drained => self.gate.rooms().for_each(|seat| seat.room.drained(seat.session)),
+                Next::Presence(frames) => {
+                    for frame in frames.iter() {
+                        self.feed(text(frame.clone())).await?;
+                    }
+                }
+                Next::LaneDrained(lane) => self.attending.drained(lane),
                 Next::Nothing => return self.flush().await,
             }
         }
@@ -377,7 +439,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                         return;
                     }
                 }
-                Next::LostRoom | Next::Drained => {}
+                Next::LostRoom | Next::Drained | Next::Presence(_) | Next::LaneDrained(_) => {}
                 Next::Nothing => break,
             }
         }
@@ -437,11 +499,15 @@ mod tests {
         let limits = Arc::new(Limits::default());
         let store = Arc::new(MemoryStore::new());
         let directory = Directory::new(Kinds::default(), store, limits.clone(), Duration::from_secs(1));
+        let lobbies = Lobbies::new(&limits);
         let queue = Arc::new(Queue::new(1));
         let registration = Arc::new(Registry::new()).register(queue.clone()).unwrap();
         let (io, _peer) = tokio::io::duplex(64);
+        let entry = Entry { access: Access::default(), who: Ok(Arc::new(())), hook: None };
         let task =
-            Connection::new((io, Bytes::new()), None, queue, directory, limits, registration).await.run();
+            Connection::new((io, Bytes::new()), entry, queue, directory, lobbies, limits, registration)
+                .await
+                .run();
         let size = size_of_val(&task);
         assert!(size <= 1536, "{size} bytes");
     }

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::schema::{Differences, join, parts};
 use super::{FieldId, FieldInfo, Path, SharedState, UpdateError, UpdateErrorKind, WireUpdate};
+use crate::merge::scope;
 
 type Members<'v> = BTreeMap<Cow<'v, str>, &'v RawValue>;
 
@@ -66,7 +67,7 @@ pub(crate) fn fitted_in<S: SharedState>(
     let fields = nested_at(S::FIELDS, Path::new(path))?;
     let mut inner = Path::new(path);
     let field = S::field_named(&inner.next_segment()?)?;
-    let now = at(RawValue::from_string(field_json(state, field)).ok()?, inner)?;
+    let now = at(RawValue::from_string(scope::with_history(|| field_json(state, field))).ok()?, inner)?;
     fitted(fields, path, value, &now, writer)
 }
 
@@ -165,7 +166,7 @@ pub(crate) fn read<S: SharedState>(
 pub(crate) fn value_at<S: SharedState>(state: &S, path: &str) -> Option<Box<RawValue>> {
     let mut path = Path::new(path);
     let field = S::field_named(&path.next_segment()?)?;
-    at(RawValue::from_string(field_json(state, field)).ok()?, path)
+    at(RawValue::from_string(scope::with_history(|| field_json(state, field))).ok()?, path)
 }
 
 /// The fields of the nested struct at a path of names; `None` if there is none.

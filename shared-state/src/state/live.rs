@@ -57,6 +57,26 @@ impl<L: Live<S>, S: SharedState, N: SharedState> Within<L, S, N> {
         self.live.write(self.field.set(value))
     }
 
+    /// Sets the fields that `patch` has, as one change.
+    ///
+    /// # Errors
+    /// As [`Live::write`].
+    pub fn merge(&self, patch: N::Patch) -> Result<L::Receipt, L::Error> {
+        self.write_with(|_| N::patch_updates(patch))
+    }
+
+    /// Changes a copy of the nested value and writes what is different, as one change. Costs the nested value.
+    ///
+    /// # Errors
+    /// As [`Live::write`].
+    pub fn update(&self, change: impl FnOnce(&mut N)) -> Result<L::Receipt, L::Error> {
+        self.write_with(|old| {
+            let mut new = old.clone();
+            change(&mut new);
+            N::diff(old, &new)
+        })
+    }
+
     /// A copy of the nested value.
     #[must_use]
     pub fn state(&self) -> N {

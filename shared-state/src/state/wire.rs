@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::merge::scope;
 use crate::state::{Path, PathBuf, SharedState};
 
 /// One update in a JSON message, borrowed from the frame it came in. The value is kept as text and decoded
@@ -135,7 +136,7 @@ impl<S: SharedState> Serialize for Payload<'_, S> {
 /// # Errors
 /// The field's `Serialize` failed.
 pub fn encode_update<S: SharedState>(update: &S::Update) -> Result<EncodedUpdate, UpdateError> {
-    serde_json::to_string(&Addressed::<S> { update })
+    scope::with_history(|| serde_json::to_string(&Addressed::<S> { update }))
         .map(|text| EncodedUpdate(text.into_boxed_str()))
         .map_err(|error| not_sendable::<S>(update, &error))
 }
@@ -160,7 +161,7 @@ pub(crate) fn canonical_update<S: SharedState>(
     }
     text.extend_from_slice(b",\"value\":");
     let start = text.len();
-    serde_json::to_writer(&mut text, &Payload::<S> { update }).map_err(fail)?;
+    scope::with_history(|| serde_json::to_writer(&mut text, &Payload::<S> { update })).map_err(fail)?;
     let value: &RawValue = serde_json::from_slice(&text[start..]).map_err(fail)?;
     let canonical = S::decode(Path::new(path.as_str()), op, value)?;
     text.push(b'}');

@@ -7,13 +7,14 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use crate::authority::SessionId;
+use crate::merge::scope;
 use crate::protocol::{Frame, ServerMessage};
 use crate::replica::{Origin, Read, Replica, ReplicaConfig, Transaction};
 use crate::state::{FieldId, SharedState};
 use crate::testing::ledger::{Ledger, Written};
 use crate::testing::model::Model;
 use crate::testing::sample::sample_update;
-use crate::testing::server::{Tube, json};
+use crate::testing::server::{Tube, json, plain};
 
 /// A connection between a client and the server.
 pub(super) struct Wire {
@@ -34,6 +35,8 @@ pub(super) struct Client<S: SharedState> {
     /// The state as somebody sees it who only follows the events.
     mirror: S,
     epoch: Option<u64>,
+    /// The number under which its edits of texts are made.
+    writer: u64,
 }
 
 impl<S: SharedState> Client<S> {
@@ -45,6 +48,7 @@ impl<S: SharedState> Client<S> {
             ledger: Ledger::new(),
             mirror: initial.clone(),
             epoch: None,
+            writer: config.writer,
         }
     }
 
@@ -93,7 +97,9 @@ impl<S: SharedState> Client<S> {
         let mut state = self.replica.state().clone();
         let mut meant = Vec::new();
         for update in updates {
-            for part in state.expand(&update).unwrap_or_else(|| vec![update]) {
+            for part in
+                scope::as_writer(self.writer, || state.expand(&update)).unwrap_or_else(|| vec![update])
+            {
                 state.apply(part.clone());
                 meant.push(part);
             }
@@ -106,9 +112,9 @@ impl<S: SharedState> Client<S> {
         let mut set = self.replica.state().clone();
         if set.expand(update).is_some() {
             set.apply(update.clone());
-            let differs = S::diff(self.replica.state(), &set);
-            if !differs.is_empty() {
-                return Err(format!("G4: {} set {update:?}, and {differs:?} is missing", self.name));
+            let (shown, expected) = (plain(self.replica.state()), plain(&set));
+            if shown != expected {
+                return Err(format!("G4: {} set {update:?}, and {shown} shows, not {expected}", self.name));
             }
         }
         Ok(())

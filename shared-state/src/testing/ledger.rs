@@ -132,11 +132,16 @@ impl<S: SharedState> Ledger<S> {
     }
 }
 
-/// Whether these are the updates that were written: the server may have settled the places in lists.
+/// Whether these are the updates that were written: the server may have settled the places in lists, and filled what
+/// edits of texts leave out.
 fn same(logged: &[Value], written: &[Value]) -> bool {
     logged.len() == written.len()
         && logged.iter().zip(written).all(|(logged, written)| {
             let mut settled = written.clone();
+            #[cfg(feature = "text")]
+            if logged["op"] == "edit" && super::text::same(&logged["value"], &written["value"]) {
+                settled["value"] = logged["value"].clone();
+            }
             if let (Some(after), Some(place)) =
                 (logged["value"].get("after"), settled["value"].get_mut("after"))
             {

@@ -28,6 +28,8 @@ mod model;
 mod sample;
 mod server;
 mod simulation;
+#[cfg(feature = "text")]
+mod text;
 
 pub use sample::{Sampler, sample_update};
 pub use simulation::{Failure, Report, Simulation};

@@ -122,6 +122,8 @@ fn in_value(
             normalize(value, policy, about);
             Ok(())
         }
+        #[cfg(feature = "text")]
+        ("text", [], Some("edit")) => super::text::edit(value, op.value),
         ("map", [key, rest @ ..], _) => in_map(value, about, key, rest, op),
         ("list", _, _) => in_list(value, about, path, op),
         _ => Err(format!("an operation the model does not know: {policy} {:?}", op.name)),
@@ -155,6 +157,7 @@ fn in_map(
                     Bounds::Float => Value::from(0.0),
                 },
                 "map" => Value::Object(serde_json::Map::new()),
+                "text" => Value::from(""),
                 "list" | "set" => Value::Array(Vec::new()),
                 _ => return Ok(()),
             };

@@ -82,6 +82,7 @@ fn aim(
                 aim(rng, info.policy, info.about, value.and_then(|value| value.get(info.name)), target);
             }
         }
+        "text" if rng.u8(..8) > 0 => target.op = Some("splice"),
         "set" if rng.u8(..8) > 0 => {
             target.op = Some(if rng.bool() { "insert" } else { "remove" });
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::authority::{Append, Authority, Dialect, Outbox, SessionId, Submitted, Typed};
+use crate::authority::{Append, Authority, Dialect, Outbox, RoomState as _, SessionId, Submitted, Typed};
 use crate::protocol::{ClientId, ClientMessage, Envelope, Frame, Limits};
 use crate::state::SharedState;
 use crate::testing::model::Model;
@@ -72,9 +72,17 @@ pub(super) struct Server<S: SharedState> {
 
 /// The state as the model sees it.
 pub(super) fn json<S: SharedState>(state: &S) -> serde_json::Value {
-    use crate::authority::RoomState as _;
+    written(state, Typed::write_data)
+}
+
+/// The state as somebody sees it who only reads.
+pub(super) fn plain<S: SharedState>(state: &S) -> serde_json::Value {
+    written(state, Typed::write_plain)
+}
+
+fn written<S: SharedState>(state: &S, write: impl FnOnce(&Typed<S>, &mut String)) -> serde_json::Value {
     let mut text = String::new();
-    Typed::new(state.clone()).write_data(&mut text);
+    write(&Typed::new(state.clone()), &mut text);
     let mut state = serde_json::from_str(&text).unwrap_or_default();
     crate::testing::model::normalize_fields(&mut state, S::FIELDS);
     state
@@ -185,7 +193,6 @@ impl<S: SharedState> Server<S> {
 
     /// G8: what the store has is valid, and no client wrote what only the server may.
     fn check_state(&self, version: u64) -> Result<(), String> {
-        use crate::authority::RoomState as _;
         let mut state = Typed::new(self.initial.clone());
         state.restore(&self.model.states[self.model.log.len()].to_string(), "{}")?;
         state.get().validate().map_err(|invalid| format!("G8: version {version} is invalid: {invalid}"))?;

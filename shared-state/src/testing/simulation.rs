@@ -187,7 +187,8 @@ impl<S: SharedState> World<S> {
 
     fn new_client(&mut self) -> Client<S> {
         self.names += 1;
-        Client::new(format!("client-{}", self.names), &self.initial, self.config)
+        let config = ReplicaConfig { writer: 15 + self.names as u64, ..self.config };
+        Client::new(format!("client-{}", self.names), &self.initial, config)
     }
 
     fn step(&mut self) -> Result<(), String> {

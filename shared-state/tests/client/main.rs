@@ -5,6 +5,7 @@
 mod closing;
 mod edits;
 mod faults;
+mod presence;
 mod proxy;
 mod rooms;
 mod streams;

@@ -37,6 +37,8 @@ pub async fn start(builder: ServerBuilder) -> (Server, SocketAddr) {
 
 pub struct Client {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// How many are present, where a test counts them.
+    pub peers: usize,
 }
 
 pub async fn connect(address: SocketAddr, protocol: Option<&str>) -> Result<Client, Error> {
@@ -44,10 +46,27 @@ pub async fn connect(address: SocketAddr, protocol: Option<&str>) -> Result<Clie
     if let Some(protocol) = protocol {
         request.headers_mut().insert("sec-websocket-protocol", protocol.parse().unwrap());
     }
-    tokio_tungstenite::connect_async(request).await.map(|(socket, _)| Client { socket })
+    tokio_tungstenite::connect_async(request).await.map(|(socket, _)| Client { socket, peers: 0 })
+}
+
+/// Connects with a token, and says nothing.
+pub async fn connect_with(address: SocketAddr, token: Option<&str>) -> Client {
+    let mut request = format!("ws://{address}/ws").into_client_request().unwrap();
+    request.headers_mut().insert("sec-websocket-protocol", JSON.parse().unwrap());
+    if let Some(token) = token {
+        request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+    }
+    let (socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
+    Client { socket, peers: 0 }
 }
 
 impl Client {
+    /// Connects with the original hook's dialect, at this path and query.
+    pub async fn hook_at(address: SocketAddr, path: &str) -> Self {
+        let (socket, _) = tokio_tungstenite::connect_async(format!("ws://{address}{path}")).await.unwrap();
+        Self { socket, peers: 0 }
+    }
+
     /// Connects and says nothing.
     pub async fn silent(address: SocketAddr) -> Self {
         connect(address, Some(JSON)).await.unwrap()
@@ -114,9 +133,28 @@ impl Client {
     pub async fn expect_error(&mut self, code: &str) -> Value {
         let frame = self.next().await;
         let kind = frame["type"].as_str().unwrap_or_default();
-        assert!(matches!(kind, "error" | "room:error" | "state:reject"), "{frame}");
+        assert!(matches!(kind, "error" | "room:error" | "state:reject" | "presence:reject"), "{frame}");
         assert_eq!(frame["payload"]["code"], code, "{frame}");
         frame
+    }
+
+    /// Like [`expect_error`](Self::expect_error); what is said about presence before it is skipped.
+    pub async fn expect_error_among_presence(&mut self, code: &str) {
+        loop {
+            let frame = self.next().await;
+            let kind = frame["type"].as_str().unwrap_or_default();
+            if kind.starts_with("presence:") || kind == "cursor:move" {
+                continue;
+            }
+            assert_eq!(frame["payload"]["code"], code, "{frame}");
+            return;
+        }
+    }
+
+    /// That the connection stands; what is said about presence is skipped.
+    pub async fn ping_among_presence(&mut self) {
+        self.send(json!({"type": "ping", "payload": {}})).await;
+        while self.next().await["type"] != "pong" {}
     }
 
     /// The close code and reason the server ends the connection with, nothing before it.

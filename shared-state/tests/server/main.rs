@@ -1,9 +1,13 @@
 //! The server over real sockets.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
+#[cfg(feature = "derive")]
+mod access;
 mod client;
+#[cfg(feature = "derive")]
 mod hook;
 mod observed;
+mod presence;
 mod rooms;
 #[cfg(feature = "derive")]
 mod typed;

@@ -78,8 +78,8 @@ where
         self.write(ListOp::Insert(Place::After(key(id)?), item))
     }
 
-    /// Moves an item so that it is at `position`: right after the item that is to the left of it there. Does nothing
-    /// if there is no such item.
+    /// Moves an item so that it is at `position`: right after the item that is to the left of it there; beyond the
+    /// last one, `usize::MAX`, it is at the end. Does nothing if there is no such item.
     ///
     /// # Errors
     /// `id` is no key, or as [`Live::write`].

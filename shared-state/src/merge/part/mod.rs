@@ -3,6 +3,8 @@
 mod list;
 mod map;
 mod set;
+#[cfg(feature = "text")]
+mod text;
 
 use serde::Serialize;
 

@@ -1,0 +1,117 @@
+//! Sets of numbered characters: per writer, ranges of numbers.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// Per writer, ranges of clocks: sorted, apart from each other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ranges(BTreeMap<u64, Vec<Range<u32>>>);
+
+impl Ranges {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The writers, the greatest first, with their ranges.
+    pub(crate) fn writers(&self) -> impl ExactSizeIterator<Item = (u64, &[Range<u32>])> {
+        self.0.iter().rev().map(|(writer, ranges)| (*writer, &ranges[..]))
+    }
+
+    pub(crate) fn of(&self, writer: u64) -> &[Range<u32>] {
+        self.0.get(&writer).map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = (u64, Range<u32>)> {
+        self.0.iter().flat_map(|(writer, ranges)| ranges.iter().map(|range| (*writer, range.clone())))
+    }
+
+    pub(crate) fn insert(&mut self, writer: u64, range: Range<u32>) {
+        if range.is_empty() {
+            return;
+        }
+        let ranges = self.0.entry(writer).or_default();
+        let from = ranges.partition_point(|other| other.end < range.start);
+        let to = ranges.partition_point(|other| other.start <= range.end);
+        let mut joined = range;
+        for other in &ranges[from..to] {
+            joined = joined.start.min(other.start)..joined.end.max(other.end);
+        }
+        ranges.splice(from..to, [joined]);
+    }
+
+    pub(crate) fn extend(&mut self, other: &Self) {
+        for (writer, range) in other.all() {
+            self.insert(writer, range);
+        }
+    }
+
+    pub(crate) fn contains(&self, writer: u64, clock: u32) -> bool {
+        let ranges = self.of(writer);
+        let at = ranges.partition_point(|range| range.end <= clock);
+        ranges.get(at).is_some_and(|range| range.start <= clock)
+    }
+
+    /// Whether a range has something in common with these.
+    pub(crate) fn meets(&self, writer: u64, range: &Range<u32>) -> bool {
+        let ranges = self.of(writer);
+        let at = ranges.partition_point(|other| other.end <= range.start);
+        ranges.get(at).is_some_and(|other| other.start < range.end)
+    }
+
+    /// These without what is in `other` too.
+    pub(crate) fn without(&self, other: &Self) -> Self {
+        let mut left = Self::default();
+        for (writer, range) in self.all() {
+            let mut start = range.start;
+            for cut in other.of(writer).iter().filter(|cut| cut.start < range.end && cut.end > range.start) {
+                left.insert(writer, start..cut.start.max(start));
+                start = cut.end;
+            }
+            left.insert(writer, start..range.end.max(start));
+        }
+        left
+    }
+
+    /// What is left of a writer's ranges below a clock.
+    pub(crate) fn truncate(&mut self, writer: u64, clock: u32) {
+        let Some(ranges) = self.0.get_mut(&writer) else { return };
+        ranges.retain(|range| range.start < clock);
+        if let Some(last) = ranges.last_mut() {
+            last.end = last.end.min(clock);
+        }
+        if ranges.is_empty() {
+            self.0.remove(&writer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_sets() {
+        let mut rng = fastrand::Rng::with_seed(3);
+        for _ in 0..300 {
+            let (mut ranges, mut model) = (Ranges::default(), [false; 40]);
+            for _ in 0..rng.usize(..12) {
+                let start = rng.u32(..36);
+                let range = start..start + rng.u32(..5);
+                model[range.start as usize..range.end as usize].fill(true);
+                ranges.insert(7, range);
+            }
+            for (clock, inside) in model.iter().enumerate() {
+                assert_eq!(ranges.contains(7, clock as u32), *inside);
+            }
+            assert!(ranges.of(7).windows(2).all(|pair| pair[0].end < pair[1].start));
+            let start = rng.u32(..30);
+            let range = start..start + rng.u32(..9);
+            let meets = model[range.start as usize..range.end as usize].contains(&true);
+            assert_eq!(ranges.meets(7, &range), meets, "{range:?} {ranges:?}");
+            ranges.truncate(7, start);
+            assert!(
+                (0..40).all(|clock| ranges.contains(7, clock) == (clock < start && model[clock as usize]))
+            );
+        }
+    }
+}

@@ -1,0 +1,578 @@
+//! The update format of Yjs, version 1, as far as it is about one plain text: read, checked, merged and written.
+//!
+//! An update is bytes: the number of writers; for each of them, the number of structs, its id and the clock of its
+//! first struct, then the structs; then the deleted ranges, per writer. All numbers are unsigned LEB128. Every
+//! struct has as many clocks as its text has UTF-16 units. The format is that of Yjs' `encodeStateAsUpdate`; formats,
+//! embedded objects and other types than the one text are refused here.
+//!
+//! What this reads is safe to hand on: it is complete, of plain text, and its numbers are in bounds.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::ranges::Ranges;
+
+/// The name of the root type: an editor binds to `doc.getText("text")`.
+pub(crate) const ROOT: &str = "text";
+
+/// The greatest client id that JavaScript can count to.
+const MAX_WRITER: u64 = (1 << 53) - 1;
+
+/// The greatest clock; one writer's units of a text.
+const MAX_CLOCK: u32 = 1 << 30;
+
+const HAS_ORIGIN: u8 = 0x80;
+const HAS_RIGHT: u8 = 0x40;
+const HAS_KEY: u8 = 0x20;
+const GONE: u8 = 0;
+const DELETED: u8 = 1;
+const TEXT: u8 = 4;
+const SKIP: u8 = 10;
+
+/// One UTF-16 unit of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Id {
+    pub(crate) writer: u64,
+    pub(crate) clock: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    Text(String),
+    /// A text that was deleted, and is forgotten but for its place.
+    Deleted,
+    /// Units without a place: of an edit that was refused, so that its writer's clocks go on.
+    Gone,
+}
+
+/// A run of units that were inserted together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Struct {
+    pub(crate) clock: u32,
+    pub(crate) units: u32,
+    /// What was to the left of it, and to the right, when it was inserted.
+    pub(crate) origin: Option<Id>,
+    pub(crate) right: Option<Id>,
+    pub(crate) content: Content,
+}
+
+/// A Yjs update of one plain text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Update {
+    /// Per writer, its structs: one after another without a gap.
+    pub(crate) structs: BTreeMap<u64, Vec<Struct>>,
+    pub(crate) deleted: Ranges,
+}
+
+/// How many units of each writer a text has.
+pub(crate) type Clocks = BTreeMap<u64, u32>;
+
+impl Struct {
+    pub(crate) const fn end(&self) -> u32 {
+        self.clock + self.units
+    }
+
+    /// The clocks of the second units of characters that have two.
+    pub(crate) fn halves(&self) -> impl Iterator<Item = u32> {
+        let text = if let Content::Text(text) = &self.content { text } else { "" };
+        // Only a character of four bytes has two units.
+        let text = if text.len() < 4 { "" } else { text };
+        let mut clock = self.clock;
+        text.chars().filter_map(move |c| {
+            clock += c.len_utf16() as u32;
+            (c.len_utf16() == 2).then(|| clock - 1)
+        })
+    }
+
+    /// Takes the units from `clock` on away, as a struct of their own.
+    fn split(&mut self, writer: u64, clock: u32) -> Self {
+        let at = clock - self.clock;
+        let mut rest = Self { clock, units: self.units - at, ..self.clone() };
+        rest.origin = Some(Id { writer, clock: clock - 1 });
+        if let Content::Text(text) = &mut self.content {
+            rest.content = Content::Text(split_units(text, at));
+        }
+        if self.content == Content::Gone {
+            rest.origin = None;
+        }
+        self.units = at;
+        rest
+    }
+
+    /// Takes in the struct after this one, if the two are one.
+    fn join(&mut self, writer: u64, next: &Self) -> bool {
+        let one = match (&mut self.content, &next.content) {
+            (Content::Gone, Content::Gone) => true,
+            (Content::Text(_), Content::Text(_)) | (Content::Deleted, Content::Deleted) => {
+                let last = Id { writer, clock: self.clock + self.units - 1 };
+                next.origin == Some(last) && next.right == self.right
+            }
+            _ => false,
+        };
+        if one {
+            if let (Content::Text(text), Content::Text(more)) = (&mut self.content, &next.content) {
+                text.push_str(more);
+            }
+            self.units += next.units;
+        }
+        one
+    }
+}
+
+/// Cuts a text after so many UTF-16 units. Half of a surrogate pair becomes U+FFFD, as everywhere in Yjs.
+fn split_units(text: &mut String, units: u32) -> String {
+    let mut seen = 0;
+    for (at, c) in text.char_indices() {
+        if seen == units {
+            return text.split_off(at);
+        }
+        seen += c.len_utf16() as u32;
+        if seen > units {
+            let mut rest = String::from('\u{fffd}');
+            rest.push_str(&text[at + c.len_utf8()..]);
+            text.truncate(at);
+            text.push('\u{fffd}');
+            return rest;
+        }
+    }
+    String::new()
+}
+
+pub(crate) fn units(text: &str) -> usize {
+    text.chars().map(char::len_utf16).sum()
+}
+
+impl Update {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.structs.is_empty() && self.deleted.is_empty()
+    }
+
+    /// The text, if it has no history: it was made of a string, or is empty.
+    pub(crate) fn as_plain(&self) -> Option<&str> {
+        let mut writers = self.structs.iter();
+        match (writers.next(), writers.next()) {
+            (None, _) if self.deleted.is_empty() => Some(""),
+            (Some((&super::INITIAL, runs)), None) if self.deleted.is_empty() => match &runs[..] {
+                [Struct { clock: 0, origin: None, right: None, content: Content::Text(text), .. }] => {
+                    Some(text)
+                }
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Per writer, the clocks of the structs.
+    pub(crate) fn spans(&self) -> impl Iterator<Item = (u64, std::ops::Range<u32>)> {
+        self.structs.iter().filter_map(|(writer, structs)| {
+            let (first, last) = (structs.first()?, structs.last()?);
+            Some((*writer, first.clock..last.end()))
+        })
+    }
+
+    fn ids(&self) -> impl Iterator<Item = Id> {
+        self.structs.values().flatten().flat_map(|run| run.origin.into_iter().chain(run.right))
+    }
+
+    /// Whether `other` can be applied before or after this one, and makes no difference to it.
+    pub(crate) fn is_apart_from(&self, other: &Self) -> bool {
+        let mut new = Ranges::default();
+        for (writer, span) in other.spans() {
+            if self.structs.contains_key(&writer) {
+                return false;
+            }
+            new.insert(writer, span);
+        }
+        !self.ids().any(|id| new.contains(id.writer, id.clock))
+            && !self.deleted.all().any(|(writer, range)| new.meets(writer, &range))
+    }
+
+    /// Checks that everything this update is about is in a text with these clocks, or in the update itself before
+    /// it is needed; `gone` are the units of the text that have no place.
+    pub(crate) fn check(&self, clocks: &Clocks, gone: &Ranges) -> Result<(), String> {
+        let known = |writer: u64| clocks.get(&writer).copied().unwrap_or(0);
+        let spans: BTreeMap<u64, std::ops::Range<u32>> = self.spans().collect();
+        for (writer, span) in &spans {
+            if span.start < known(*writer) {
+                let what = format!("unit {} of writer {writer}", span.start);
+                return Err(format!(
+                    "the edit inserts {what}, which the text has: it was made in another text"
+                ));
+            }
+        }
+        for (writer, range) in self.deleted.all() {
+            let mine = spans.get(&writer).map_or(0, |span| span.end);
+            if range.end > known(writer).max(mine) {
+                let found = format!("unit {} of writer {writer}", range.end - 1);
+                return Err(format!("the edit deletes {found}, which the text does not have"));
+            }
+        }
+        // Every writer's structs in order, as far as what they need is there; who waits is woken by what it needs.
+        let mut done: HashMap<u64, (usize, u32)> = HashMap::new();
+        let mut waiting: HashMap<u64, Vec<(u32, u64)>> = HashMap::new();
+        let mut ready: Vec<u64> = self.structs.keys().copied().collect();
+        while let Some(writer) = ready.pop() {
+            let structs = &self.structs[&writer];
+            let (mut at, mut reached) = done.get(&writer).copied().unwrap_or((0, known(writer)));
+            let mut blocked = None;
+            while let Some(run) = structs.get(at) {
+                for id in run.origin.into_iter().chain(run.right) {
+                    if gone.contains(id.writer, id.clock) || self.is_gone(id, known(id.writer)) {
+                        let what = format!("unit {} of writer {}", id.clock, id.writer);
+                        return Err(format!(
+                            "the edit is at {what}, which the text does not have: that was refused"
+                        ));
+                    }
+                    let here = if id.writer == writer {
+                        reached
+                    } else {
+                        done.get(&id.writer).map_or_else(|| known(id.writer), |(_, reached)| *reached)
+                    };
+                    if id.clock >= here {
+                        if id.writer == writer
+                            || spans.get(&id.writer).is_none_or(|span| id.clock >= span.end)
+                        {
+                            let what = format!("unit {} of writer {}", id.clock, id.writer);
+                            return Err(format!("the edit is at {what}, which the text does not have"));
+                        }
+                        blocked = Some(id);
+                    }
+                }
+                if blocked.is_some() {
+                    break;
+                }
+                at += 1;
+                reached = reached.max(run.end());
+            }
+            done.insert(writer, (at, reached));
+            if let Some(id) = blocked {
+                waiting.entry(id.writer).or_default().push((id.clock, writer));
+            }
+            if let Some(others) = waiting.get_mut(&writer) {
+                others.retain(|(clock, other)| {
+                    let waits = *clock >= reached;
+                    if !waits {
+                        ready.push(*other);
+                    }
+                    waits
+                });
+            }
+        }
+        match waiting.values().all(Vec::is_empty) {
+            true => Ok(()),
+            false => Err("the edit's parts are each at a place in the other".to_owned()),
+        }
+    }
+
+    /// Checks that this update cuts no character in two; `halves` are the second units of the text's characters.
+    pub(crate) fn check_cuts(&self, halves: &Ranges) -> Result<(), String> {
+        let mut all = None;
+        for (writer, structs) in &self.structs {
+            for half in structs.iter().flat_map(Struct::halves) {
+                all.get_or_insert_with(|| halves.clone()).insert(*writer, half..half + 1);
+            }
+        }
+        let halves = all.as_ref().unwrap_or(halves);
+        if halves.is_empty() {
+            return Ok(());
+        }
+        let runs = || self.structs.values().flatten();
+        let after = runs().filter_map(|run| run.origin).map(|id| (id.writer, id.clock + 1));
+        let before = runs().filter_map(|run| run.right).map(|id| (id.writer, id.clock));
+        let ends =
+            self.deleted.all().flat_map(|(writer, range)| [(writer, range.start), (writer, range.end)]);
+        match after.chain(before).chain(ends).find(|(writer, clock)| halves.contains(*writer, *clock)) {
+            Some((writer, clock)) => {
+                Err(format!("the edit cuts a character in two, before unit {clock} of writer {writer}"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a unit has no place once this update is applied to a text that has `known` units of its writer.
+    fn is_gone(&self, id: Id, known: u32) -> bool {
+        let Some(structs) = self.structs.get(&id.writer) else { return false };
+        let first = structs.first().map_or(0, |run| run.clock);
+        if id.clock < known {
+            return false;
+        }
+        let at = structs.partition_point(|run| run.end() <= id.clock);
+        id.clock < first || structs.get(at).is_some_and(|run| run.content == Content::Gone)
+    }
+
+    /// Fills the gaps between what a text with these clocks has and this update. Says whether there was one.
+    pub(crate) fn fit(&mut self, clocks: &Clocks) -> bool {
+        let mut changed = false;
+        for (writer, structs) in &mut self.structs {
+            let known = clocks.get(writer).copied().unwrap_or(0);
+            let Some(first) = structs.first() else { continue };
+            if first.clock > known {
+                let gap = Struct {
+                    clock: known,
+                    units: first.clock - known,
+                    origin: None,
+                    right: None,
+                    content: Content::Gone,
+                };
+                structs.insert(0, gap);
+                changed = true;
+            }
+        }
+        changed
+    }
+
+    /// Leaves a writer only what it had below a clock.
+    pub(crate) fn truncate(&mut self, writer: u64, clock: u32) {
+        self.deleted.truncate(writer, clock);
+        let Some(structs) = self.structs.get_mut(&writer) else { return };
+        structs.retain(|run| run.clock < clock);
+        match structs.last_mut() {
+            Some(last) if last.end() > clock => drop(last.split(writer, clock)),
+            Some(_) => {}
+            None => drop(self.structs.remove(&writer)),
+        }
+    }
+
+    /// Takes in an update that comes after this one, if the two are one; says whether it did.
+    pub(crate) fn merge(&mut self, later: &Self) -> bool {
+        for (writer, span) in later.spans() {
+            let end = self.structs.get(&writer).and_then(|structs| structs.last()).map(Struct::end);
+            if end.is_some_and(|end| end != span.start) {
+                return false;
+            }
+        }
+        for (writer, structs) in &later.structs {
+            self.structs.entry(*writer).or_default().extend_from_slice(structs);
+        }
+        self.deleted.extend(&later.deleted);
+        self.tidy();
+        true
+    }
+
+    /// Joins structs that are one.
+    fn tidy(&mut self) {
+        for (writer, structs) in &mut self.structs {
+            let mut tidied: Vec<Struct> = Vec::with_capacity(structs.len());
+            for run in structs.drain(..) {
+                if !tidied.last_mut().is_some_and(|last| last.join(*writer, &run)) {
+                    tidied.push(run);
+                }
+            }
+            *structs = tidied;
+        }
+    }
+
+    /// Forgets the texts of its own that it deletes, but for their places. What is left has one form, however it
+    /// came to be.
+    pub(crate) fn compact(&mut self) {
+        for (writer, structs) in &mut self.structs {
+            let deleted = self.deleted.of(*writer);
+            let mut compacted = Vec::with_capacity(structs.len());
+            for mut run in structs.drain(..) {
+                let mut at = deleted.partition_point(|range| range.end <= run.clock);
+                while let Some(range) = deleted.get(at).filter(|range| range.start < run.end()) {
+                    if range.start > run.clock {
+                        let rest = run.split(*writer, range.start);
+                        compacted.push(std::mem::replace(&mut run, rest));
+                    }
+                    let rest = (range.end < run.end()).then(|| run.split(*writer, range.end));
+                    if matches!(run.content, Content::Text(_)) {
+                        run.content = Content::Deleted;
+                    }
+                    match rest {
+                        Some(rest) => compacted.push(std::mem::replace(&mut run, rest)),
+                        None => break,
+                    }
+                    at += 1;
+                }
+                compacted.push(run);
+            }
+            *structs = compacted;
+        }
+        self.tidy();
+    }
+
+    /// The update's bytes.
+    pub(crate) fn write(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        number(&mut out, self.structs.len() as u64);
+        for (writer, structs) in self.structs.iter().rev() {
+            number(&mut out, structs.len() as u64);
+            number(&mut out, *writer);
+            number(&mut out, structs.first().map_or(0, |run| run.clock).into());
+            structs.iter().for_each(|run| write_struct(&mut out, run));
+        }
+        number(&mut out, self.deleted.writers().len() as u64);
+        for (writer, ranges) in self.deleted.writers() {
+            number(&mut out, writer);
+            number(&mut out, ranges.len() as u64);
+            for range in ranges {
+                number(&mut out, range.start.into());
+                number(&mut out, (range.end - range.start).into());
+            }
+        }
+        out
+    }
+
+    /// Reads an update.
+    ///
+    /// # Errors
+    /// For people: what is wrong, or what is more than plain text.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, String> {
+        let mut input = Reader { left: bytes };
+        let mut update = Self::default();
+        for _ in 0..input.number()? {
+            let count = input.number()?;
+            let writer = input.writer()?;
+            let mut clock = input.clock(0)?;
+            let mut structs = Vec::new();
+            for _ in 0..count {
+                let run = input.read_struct(clock)?;
+                clock = run.end();
+                structs.push(run);
+            }
+            if structs.is_empty() || update.structs.insert(writer, structs).is_some() {
+                return Err(format!("the update's part of writer {writer} is empty or there twice"));
+            }
+        }
+        for _ in 0..input.number()? {
+            let writer = input.writer()?;
+            for _ in 0..input.number()? {
+                let start = input.clock(0)?;
+                let end = input.length(start)?;
+                update.deleted.insert(writer, start..end);
+            }
+        }
+        match input.left {
+            [] => Ok(update),
+            left => Err(format!("{} bytes more than the update has", left.len())),
+        }
+    }
+}
+
+fn write_struct(out: &mut Vec<u8>, run: &Struct) {
+    let kind = match run.content {
+        Content::Text(_) => TEXT,
+        Content::Deleted => DELETED,
+        Content::Gone => {
+            out.push(GONE);
+            return number(out, run.units.into());
+        }
+    };
+    let flag = |id: Option<Id>, flag: u8| if id.is_some() { flag } else { 0 };
+    out.push(kind | flag(run.origin, HAS_ORIGIN) | flag(run.right, HAS_RIGHT));
+    for id in run.origin.into_iter().chain(run.right) {
+        number(out, id.writer);
+        number(out, id.clock.into());
+    }
+    if run.origin.is_none() && run.right.is_none() {
+        number(out, 1);
+        string(out, ROOT);
+    }
+    match &run.content {
+        Content::Text(text) => string(out, text),
+        Content::Deleted | Content::Gone => number(out, run.units.into()),
+    }
+}
+
+fn number(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+fn string(out: &mut Vec<u8>, text: &str) {
+    number(out, text.len() as u64);
+    out.extend_from_slice(text.as_bytes());
+}
+
+struct Reader<'a> {
+    left: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    fn byte(&mut self) -> Result<u8, String> {
+        let (first, rest) = self.left.split_first().ok_or("the update ends too early")?;
+        self.left = rest;
+        Ok(*first)
+    }
+
+    fn number(&mut self) -> Result<u64, String> {
+        let mut number = 0_u64;
+        for shift in (0..56).step_by(7) {
+            let byte = self.byte()?;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok(number);
+            }
+        }
+        Err("a number in the update is too large".to_owned())
+    }
+
+    fn writer(&mut self) -> Result<u64, String> {
+        let writer = self.number()?;
+        if writer > MAX_WRITER {
+            return Err(format!("a client id is at most {MAX_WRITER}, found {writer}"));
+        }
+        Ok(writer)
+    }
+
+    fn clock(&mut self, from: u32) -> Result<u32, String> {
+        let number = self.number()?;
+        let sum = u32::try_from(number).ok().and_then(|number| from.checked_add(number));
+        sum.filter(|sum| *sum <= MAX_CLOCK)
+            .ok_or_else(|| format!("a writer has at most {MAX_CLOCK} units, found {number} after {from}"))
+    }
+
+    /// The end of what begins at `start` and has as many units as are read; one at least.
+    fn length(&mut self, start: u32) -> Result<u32, String> {
+        let end = self.clock(start)?;
+        if end > start { Ok(end) } else { Err("a part of the update is empty".to_owned()) }
+    }
+
+    fn id(&mut self) -> Result<Id, String> {
+        Ok(Id { writer: self.writer()?, clock: self.clock(0)? })
+    }
+
+    fn string(&mut self) -> Result<&'a str, String> {
+        let length = usize::try_from(self.number()?).unwrap_or(usize::MAX);
+        let (text, rest) = self.left.split_at_checked(length).ok_or("the update ends too early")?;
+        self.left = rest;
+        std::str::from_utf8(text).map_err(|_| "a text in the update is not UTF-8".to_owned())
+    }
+
+    fn read_struct(&mut self, clock: u32) -> Result<Struct, String> {
+        let info = self.byte()?;
+        if info == GONE {
+            let units = self.length(clock)? - clock;
+            return Ok(Struct { clock, units, origin: None, right: None, content: Content::Gone });
+        }
+        let origin = if info & HAS_ORIGIN != 0 { Some(self.id()?) } else { None };
+        let right = if info & HAS_RIGHT != 0 { Some(self.id()?) } else { None };
+        if origin.is_none() && right.is_none() {
+            let root = if self.number()? == 1 { self.string()? } else { "" };
+            if root != ROOT || info & HAS_KEY != 0 {
+                return Err(format!("expected the root type `{ROOT}` of a plain text, found `{root}`"));
+            }
+        }
+        let (units, content) = match info & 0x1f {
+            TEXT => {
+                let text = self.string()?;
+                let length = u32::try_from(units(text)).unwrap_or(u32::MAX);
+                if length == 0 || length > MAX_CLOCK - clock {
+                    return Err("a text in the update is empty or too long".to_owned());
+                }
+                (length, Content::Text(text.to_owned()))
+            }
+            DELETED => (self.length(clock)? - clock, Content::Deleted),
+            SKIP => return Err("the update leaves out units of a writer".to_owned()),
+            kind => {
+                return Err(format!(
+                    "expected plain text, found content of the kind {kind} (formats, embedded objects)"
+                ));
+            }
+        };
+        Ok(Struct { clock, units, origin, right, content })
+    }
+}

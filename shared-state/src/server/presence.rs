@@ -1,0 +1,279 @@
+//! Presence over connections: which rooms have any, and a connection's part in them.
+//!
+//! A room's presence knows nothing of the room's state: it has a lock, a task and a lane in the queues of its own. It
+//! is there as long as somebody takes part, whatever becomes of the room.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::runtime::Handle;
+
+use crate::authority::Dialect;
+use crate::presence::{Lane, Present, Roster, RosterConfig, SeatId, is_known_by};
+use crate::protocol::presence::{HookPresence, PresenceRequest, PresenceSet, reject};
+use crate::protocol::{ClientId, Code, Frame, Limits, Violation, server};
+use crate::server::lane::LaneId;
+use crate::server::queue::Queue;
+
+/// A session's lane.
+struct Outlet {
+    queue: Arc<Queue>,
+    id: LaneId,
+}
+
+impl Lane for Outlet {
+    fn push(&mut self, frames: &Arc<[Frame]>) -> bool {
+        self.queue.push_presence(self.id, frames)
+    }
+}
+
+impl Drop for Outlet {
+    fn drop(&mut self) {
+        self.queue.close_lane(self.id);
+    }
+}
+
+/// The presence of the rooms that have any.
+pub(super) struct Lobbies {
+    this: Weak<Self>,
+    config: RosterConfig,
+    start: (Duration, Instant),
+    open: Mutex<HashMap<Arc<str>, Weak<Lobby>>>,
+}
+
+/// The presence of one room.
+pub(super) struct Lobby {
+    name: Arc<str>,
+    lobbies: Arc<Lobbies>,
+    runtime: Handle,
+    core: Mutex<Core>,
+}
+
+struct Core {
+    roster: Roster<Outlet>,
+    /// Whether the task that tells what has changed is running.
+    telling: bool,
+}
+
+impl Lobbies {
+    pub(super) fn new(limits: &Limits) -> Arc<Self> {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Arc::new_cyclic(|this| Self {
+            this: this.clone(),
+            config: limits.into(),
+            start: (since, Instant::now()),
+            open: Mutex::default(),
+        })
+    }
+
+    /// The time since 1970, as far as the system's clock was right when the server began; never goes back.
+    fn now(&self) -> Duration {
+        self.start.0 + self.start.1.elapsed()
+    }
+
+    /// Nothing that is done under the lock can leave the map half changed.
+    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Weak<Lobby>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A room's presence. Called in a runtime, whose tasks then tell of it.
+    fn open(&self, room: &str) -> Option<Arc<Lobby>> {
+        let mut open = self.lock();
+        if let Some(lobby) = open.get(room).and_then(Weak::upgrade) {
+            return Some(lobby);
+        }
+        let name: Arc<str> = room.into();
+        let lobby = Arc::new(Lobby {
+            name: name.clone(),
+            lobbies: self.this.upgrade()?,
+            runtime: Handle::current(),
+            core: Mutex::new(Core { roster: Roster::new(name.clone(), self.config), telling: false }),
+        });
+        open.insert(name, Arc::downgrade(&lobby));
+        Some(lobby)
+    }
+
+    /// Who is in a room.
+    pub(super) fn present(&self, room: &str) -> Vec<Present> {
+        let lobby = self.lock().get(room).and_then(Weak::upgrade);
+        lobby.map_or_else(Vec::new, |lobby| lobby.lock().roster.present().collect())
+    }
+}
+
+impl Lobby {
+    /// Only the state machine is changed under the lock.
+    fn lock(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something, and tells it if it is time, or sees to it that it is told.
+    fn act<R>(self: &Arc<Self>, act: impl FnOnce(&mut Roster<Outlet>, Duration) -> R) -> R {
+        let mut core = self.lock();
+        let now = self.lobbies.now();
+        let done = act(&mut core.roster, now);
+        core.roster.tick(now);
+        if !core.telling && core.roster.deadline().is_some() {
+            core.telling = true;
+            self.runtime.spawn(self.clone().tell());
+        }
+        done
+    }
+
+    /// Tells what has changed, time and again as long as anything does.
+    async fn tell(self: Arc<Self>) {
+        loop {
+            let wait = {
+                let mut core = self.lock();
+                let Some(due) = core.roster.deadline() else {
+                    core.telling = false;
+                    return;
+                };
+                due.saturating_sub(self.lobbies.now())
+            };
+            tokio::time::sleep(wait).await;
+            self.lock().roster.tick(self.lobbies.now());
+        }
+    }
+}
+
+impl Drop for Lobby {
+    fn drop(&mut self) {
+        let mut open = self.lobbies.lock();
+        // Another one may have taken its place.
+        if open.get(&self.name).is_some_and(|lobby| lobby.strong_count() == 0) {
+            open.remove(&self.name);
+        }
+    }
+}
+
+/// A connection's part in one room's presence, until it is dropped.
+struct Seat {
+    lobby: Arc<Lobby>,
+    seat: SeatId,
+    lane: LaneId,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let lane = self.lobby.act(|roster, _| roster.leave(self.seat));
+        drop(lane);
+    }
+}
+
+/// What a frame asks of presence.
+#[derive(Clone, Debug)]
+pub(super) enum PresenceStep<'m> {
+    V1(PresenceRequest<'m>),
+    Hook(HookPresence<'m>),
+}
+
+/// A connection's part in the presence of its rooms.
+pub(super) struct Attending {
+    lobbies: Arc<Lobbies>,
+    limit: usize,
+    /// Which connection it is.
+    connection: u64,
+    next_lane: LaneId,
+    seats: BTreeMap<Arc<str>, Seat>,
+}
+
+impl Attending {
+    pub(super) fn new(lobbies: Arc<Lobbies>, limits: &Limits, connection: u64) -> Self {
+        Self { lobbies, limit: limits.rooms_per_connection, connection, next_lane: 0, seats: BTreeMap::new() }
+    }
+
+    /// Leaves everywhere.
+    pub(super) fn leave_all(&mut self) {
+        self.seats.clear();
+    }
+
+    /// A lane has room again.
+    pub(super) fn drained(&self, lane: LaneId) {
+        if let Some(seat) = self.seats.values().find(|seat| seat.lane == lane) {
+            seat.lobby.act(|roster, _| roster.drained(seat.seat));
+        }
+    }
+
+    /// Does what a frame asks for; gives what its sender is to be told. `enter` says whether the connection may take
+    /// part in the room's presence, and as which user, if it does not yet.
+    pub(super) fn step(
+        &mut self,
+        room: &str,
+        step: &PresenceStep<'_>,
+        client: &ClientId,
+        queue: &Arc<Queue>,
+        enter: impl FnOnce() -> Result<Option<String>, Violation>,
+    ) -> Option<Frame> {
+        let done = match step {
+            PresenceStep::V1(PresenceRequest::Set(set)) => {
+                self.set(room, set, client, Dialect::V1, queue, enter)
+            }
+            PresenceStep::V1(PresenceRequest::Leave) => {
+                self.seats.remove(room);
+                Ok(())
+            }
+            PresenceStep::Hook(HookPresence::Update { user, data }) => {
+                let set = PresenceSet { user: Some(user), data: *data, ..PresenceSet::default() };
+                self.set(room, &set, client, Dialect::Hook, queue, enter)
+            }
+            PresenceStep::Hook(HookPresence::Leave(user)) => match self.seats.get(room) {
+                Some(seat) => {
+                    let own = seat.lobby.act(|roster, _| roster.is_own(seat.seat, user));
+                    own.map(|()| drop(self.seats.remove(room)))
+                }
+                None => Ok(()),
+            },
+            PresenceStep::Hook(HookPresence::Cursor { user, x, y }) => {
+                let set = PresenceSet { user: Some(user), ..PresenceSet::default() };
+                let entered = match self.seats.contains_key(room) {
+                    true => Ok(()),
+                    false => self.set(room, &set, client, Dialect::Hook, queue, enter),
+                };
+                entered.and_then(|()| {
+                    let Some(seat) = self.seats.get(room) else { return Ok(()) };
+                    seat.lobby.act(|roster, now| roster.cursor(now, seat.seat, user, (*x, *y)))
+                })
+            }
+        };
+        let Violation { code, message } = done.err()?;
+        Some(match step {
+            PresenceStep::V1(_) => reject(room, code, &message),
+            PresenceStep::Hook(_) => server::room_error(room, code, &message),
+        })
+    }
+
+    fn set(
+        &mut self,
+        room: &str,
+        set: &PresenceSet<'_>,
+        client: &ClientId,
+        dialect: Dialect,
+        queue: &Arc<Queue>,
+        enter: impl FnOnce() -> Result<Option<String>, Violation>,
+    ) -> Result<(), Violation> {
+        if let Some(seat) = self.seats.get(room) {
+            return seat.lobby.act(|roster, now| roster.set(now, seat.seat, set));
+        }
+        if let Some(id) = enter()?
+            && set.user.is_some_and(|user| !is_known_by(user.get(), &id))
+        {
+            let shown: String = id.chars().take(80).collect();
+            return Err(Violation::new(Code::OtherUser, format!("this connection is the user `{shown}`")));
+        }
+        if self.seats.len() >= self.limit {
+            let message = format!("a connection is present in at most {} rooms", self.limit);
+            return Err(Violation::new(Code::TooManyRooms, message));
+        }
+        let Some(lobby) = self.lobbies.open(room) else {
+            return Err(Violation::new(Code::ShuttingDown, "the server is shutting down"));
+        };
+        let lane = self.next_lane;
+        self.next_lane += 1;
+        let outlet = Outlet { queue: queue.clone(), id: lane };
+        let who = (client.clone(), self.connection);
+        let seat = lobby.act(|roster, now| roster.enter(now, who, dialect, set, outlet))?;
+        self.seats.insert(lobby.name.clone(), Seat { lobby, seat, lane });
+        Ok(())
+    }
+}

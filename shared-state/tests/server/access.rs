@@ -1,0 +1,140 @@
+//! Who is let in, and what they may do, in both dialects.
+
+use std::future::ready;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use shared_state::SharedState;
+use shared_state::server::{Action, Handshake, Server, ServerBuilder};
+
+use crate::client::{Client, connect_with, start};
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Document {
+    title: String,
+    #[shared(counter)]
+    views: i64,
+    #[shared(nested)]
+    layout: Layout,
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Layout {
+    columns: u8,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum User {
+    Editor,
+    Reader,
+}
+
+fn builder() -> ServerBuilder {
+    Server::builder()
+        .rooms("document-*", Document::default)
+        .authenticate(|handshake: Handshake| {
+            ready(match handshake.bearer().or(handshake.query("token")) {
+                Some("editor") => Ok(User::Editor),
+                Some("reader") => Ok(User::Reader),
+                Some(_) => Err("the token is not known"),
+                None => Err("a token is needed"),
+            })
+        })
+        .authorize(|user: &User, room: &str, action: Action<'_>| match action {
+            Action::Join if room.ends_with("secret") && *user == User::Reader => Err("readers stay outside"),
+            Action::Presence if room == "document-quiet" => Err("nobody is seen here"),
+            Action::Write(path) if *user == User::Reader && path != "views" => {
+                Err("readers may only be counted")
+            }
+            _ => Ok(()),
+        })
+}
+
+#[tokio::test]
+async fn whoever_is_not_known_is_told_so_and_let_out() {
+    let (_server, address) = start(builder()).await;
+    for (token, message) in [(None, "a token is needed"), (Some("nonsense"), "the token is not known")] {
+        let mut client = connect_with(address, token).await;
+        let error = client.expect_error("unauthorized").await;
+        assert_eq!(error["payload"]["message"], message);
+        assert_eq!(client.closed().await, (1008, "unauthorized".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn a_user_does_what_they_may_and_nothing_else() {
+    let (_server, address) = start(builder()).await;
+    let mut editor = connect_with(address, Some("editor")).await;
+    let mut reader = connect_with(address, Some("reader")).await;
+    for (client, name) in [(&mut editor, "editor"), (&mut reader, "reader")] {
+        client.send(json!({"type": "hello", "payload": {"client": format!("{name:-<16}")}})).await;
+        client.expect("welcome").await;
+        client.join("document-1").await;
+    }
+    reader.send(json!({"type": "room:join", "room": "document-secret", "payload": {}})).await;
+    reader.expect_error("forbidden").await;
+    editor.join("document-secret").await;
+
+    let rows = [
+        (json!([{"key": "title", "value": "x"}]), "title"),
+        (
+            json!([{"key": "views", "op": "add", "value": 1}, {"key": "layout/columns", "value": 2}]),
+            "layout/columns",
+        ),
+        (json!([{"key": "layout", "value": {"columns": 2}}]), "layout"),
+    ];
+    for (seq, (updates, field)) in (1..).zip(rows) {
+        let payload = json!({"seq": seq, "base": 0, "updates": updates});
+        reader.send(json!({"type": "state:change", "room": "document-1", "payload": payload})).await;
+        assert_eq!(reader.expect_error("forbidden").await["payload"]["field"], field);
+    }
+    let payload = json!({"seq": 4, "base": 0, "updates": [{"key": "views", "op": "add", "value": 1}]});
+    reader.send(json!({"type": "state:change", "room": "document-1", "payload": payload})).await;
+    assert_eq!(reader.expect("state:ack").await["version"], 1);
+    assert_eq!(editor.expect("state:change").await["version"], 1);
+    editor.set("document-1", 1, 1, "title", json!("y")).await;
+    assert_eq!(editor.expect("state:ack").await["version"], 2);
+}
+
+#[tokio::test]
+async fn nobody_is_present_where_they_may_not_be_or_as_somebody_else() {
+    let id = |user: &User| if *user == User::Reader { "reader" } else { "editor" }.to_owned();
+    let (server, address) = start(builder().user_id(id)).await;
+    let mut reader = connect_with(address, Some("reader")).await;
+    reader.send(json!({"type": "hello", "payload": {"client": "reader-reader-reader"}})).await;
+    reader.expect("welcome").await;
+    for (room, user, code) in [
+        ("document-secret", "reader", "forbidden"),
+        ("document-quiet", "reader", "forbidden"),
+        ("document-1", "editor", "other_user"),
+    ] {
+        let payload = json!({"user": {"id": user}});
+        reader.send(json!({"type": "presence:set", "room": room, "payload": payload})).await;
+        reader.expect_error(code).await;
+        let mut hook = Client::hook_at(address, "/ws?token=reader").await;
+        let payload = json!({"user": {"id": user}, "x": 1, "y": 1, "timestamp": 1});
+        hook.send(json!({"type": "cursor:move", "room": room, "payload": payload})).await;
+        hook.expect_error(code).await;
+        assert!(server.present(room).is_empty());
+    }
+    let payload = json!({"user": {"id": "reader"}});
+    reader.send(json!({"type": "presence:set", "room": "document-1", "payload": payload})).await;
+    assert_eq!(reader.expect("presence:sync").await["peers"][0]["user"]["id"], "reader");
+}
+
+#[tokio::test]
+async fn the_hooks_dialect_is_no_way_round() {
+    let (_server, address) = start(builder()).await;
+    let mut hook = Client::hook_at(address, "/ws?token=reader").await;
+    hook.send(json!({"type": "state:sync:request", "room": "document-secret", "payload": {}})).await;
+    hook.expect_error("forbidden").await;
+    let update = json!({"key": "title", "value": "x", "version": 1});
+    hook.send(json!({"type": "state:update", "room": "document-1", "payload": update})).await;
+    hook.expect_error("forbidden").await;
+    let update = json!({"key": "views", "value": 3, "version": 1});
+    hook.send(json!({"type": "state:update", "room": "document-1", "payload": update})).await;
+    hook.send(json!({"type": "state:sync:request", "room": "document-1", "payload": {}})).await;
+    assert_eq!(hook.expect("state:sync").await["data"]["views"], 3);
+    let mut nobody = Client::hook_at(address, "/ws").await;
+    nobody.expect_error("unauthorized").await;
+}
