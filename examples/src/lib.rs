@@ -2,6 +2,7 @@
 //!
 //! The programs are in `src/bin`. Start `cargo demo` first, it says how to go on.
 
+pub mod chat;
 pub mod dashboard;
 pub mod document;
 pub mod quickstart;

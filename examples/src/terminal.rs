@@ -6,7 +6,7 @@ use std::io::{BufRead as _, Write as _};
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use shared_state::client::{Client, ClientBuilder, Events, Feed, Receipt, State, Status};
+use shared_state::client::{Client, ClientBuilder, Events, Feed, Receipt, State, Status, Unsent};
 use shared_state::protocol::Violation;
 use shared_state::replica::{Event, Origin};
 use shared_state::{SharedState, WriteError};
@@ -66,11 +66,7 @@ impl<S: SharedState> Terminal<S> {
             errors: state.errors(),
             events: state.events(),
             lines: lines(),
-            interrupt: Box::pin(async {
-                if tokio::signal::ctrl_c().await.is_err() {
-                    std::future::pending().await
-                }
-            }),
+            interrupt: interrupted(),
             answers: JoinSet::new(),
         }
     }
@@ -153,10 +149,7 @@ impl<S: SharedState> Terminal<S> {
                 say(answer);
             }
         }
-        match unsent.changes() {
-            0 => say("bye: everything was delivered"),
-            changes => say(format!("bye: {changes} changes were not delivered")),
-        }
+        bye(&unsent);
     }
 }
 
@@ -164,6 +157,28 @@ impl<S: SharedState> std::fmt::Debug for Terminal<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Terminal").field("state", &self.state).finish_non_exhaustive()
     }
+}
+
+/// Ends a client once everything is delivered, or five seconds later, and says which.
+pub async fn goodbye(client: &Client) {
+    bye(&client.close().await);
+}
+
+fn bye(unsent: &Unsent) {
+    match unsent.changes() {
+        0 => say("bye: everything was delivered"),
+        changes => say(format!("bye: {changes} changes were not delivered")),
+    }
+}
+
+/// Ctrl-C.
+#[must_use]
+pub fn interrupted() -> Pin<Box<dyn Future<Output = ()>>> {
+    Box::pin(async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    })
 }
 
 /// Prints a line. If nobody reads it any more, that is no reason to stop.
@@ -192,7 +207,8 @@ pub fn reason(error: &dyn std::error::Error) -> String {
 }
 
 /// The lines of the standard input, by a thread: a read cannot be called off.
-fn lines() -> mpsc::Receiver<String> {
+#[must_use]
+pub fn lines() -> mpsc::Receiver<String> {
     let (sender, lines) = mpsc::channel(64);
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines() {
@@ -220,7 +236,9 @@ fn event_line<S: SharedState>(event: &Event<S>, describe: fn(&S::Update) -> Stri
     format!("{origin}: {}", updates.join(", "))
 }
 
-fn status_line(status: &Status) -> String {
+/// A status, for people.
+#[must_use]
+pub fn status_line(status: &Status) -> String {
     match status {
         Status::Connecting => "status: connecting".to_owned(),
         Status::Connected => "status: connected".to_owned(),

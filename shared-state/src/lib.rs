@@ -80,13 +80,15 @@
     doc = "* [`testing`]: run your own struct through lost connections and crashes."
 )]
 //! * [`state`]: what a derived struct is; [`merge`]: how concurrent writes combine, and which policy to choose.
+//! * [`channel`]: messages between those in a room.
 //! * [`replica`] and [`authority`]: the two state machines, without I/O, for other transports.
 //! * [`presence`]: who is here.
 //! * [`protocol`]: the messages.
 //!
 //! The repository has programs for the terminal to start from, each of which teaches one thing: `quickstart`,
 //! `document` (validation, debounce), `tictactoe` (rules and transactions), `todo` (a list that several people edit at
-//! once, undo) and `dashboard` (a drag that sends little, structs in structs).
+//! once, undo) and `dashboard` (a drag that sends little, structs in structs), `chat`
+//! (a channel).
 //!
 //! # Features
 //!
@@ -113,6 +115,7 @@
 #[doc(hidden)]
 pub mod __private;
 pub mod authority;
+pub mod channel;
 #[cfg(feature = "client")]
 pub mod client;
 mod collections;

@@ -16,8 +16,9 @@ use std::time::SystemTime;
 
 use clap::Parser;
 use futures_util::StreamExt as _;
-use shared_state::server::Server;
+use shared_state::server::{ChannelKind, Server};
 use shared_state::store::RedbStore;
+use shared_state_examples::chat;
 use shared_state_examples::dashboard::{self, Dashboard};
 use shared_state_examples::document::{self, Document};
 use shared_state_examples::quickstart::Note;
@@ -63,6 +64,9 @@ async fn run(Args { listen, data, stamp }: Args) -> Result<(), Box<dyn Error>> {
         .rooms_with("todo-*", TodoList::default, todo::rules)
         .rooms_with("dashboard-*", Dashboard::default, dashboard::rules)
         .untyped_rooms(true)
+        .channels(chat::channel())
+        // What clients of the original hook say in channels of any other name.
+        .channels(ChannelKind::any("*"))
         .build();
 
     let stopped = stop_signal()?;
@@ -110,7 +114,7 @@ fn introduce(address: SocketAddr) {
     say("");
     say("Now, in a second and a third terminal, one of:");
     for name in ["ann", "ben"] {
-        for example in ["quickstart", "document", "tictactoe", "todo", "dashboard"] {
+        for example in ["quickstart", "document", "tictactoe", "todo", "dashboard", "chat"] {
             say(format!("  cargo {:<24}{url}", format!("{example} --name {name}")));
         }
     }

@@ -10,6 +10,7 @@
 //! sent before: a session that joins, or is caught up, while changes are on their way to the store gets its
 //! state when they have arrived there.
 
+mod channel;
 mod clients;
 mod fold;
 mod json;
@@ -24,6 +25,7 @@ mod typed;
 mod untyped;
 mod writers;
 
+pub use channel::{ChannelLog, Check, History, Relayed};
 pub use kept::{KEPT_BYTES, KEPT_FIELDS};
 pub use record::LoadError;
 pub use rights::Rights;

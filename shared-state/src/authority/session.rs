@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use crate::authority::typed::{field_of, read_updates, touched};
 use crate::authority::{After, Author, Authority, InFlight, Rights, RoomState};
+use crate::protocol::channel::{APPEND, ChannelEntry};
 use crate::protocol::{
     ClientId, Code, Frame, JoinRequest, Outcome, Reject, Violation, push_string, room_schema, server,
+    split_address,
 };
 use crate::state::WireUpdate;
 
@@ -27,6 +29,12 @@ pub trait Outbox {
     /// Queues a frame. `false`: it was not taken, the queue is full. The session is then sent nothing until
     /// [`Authority::drained`] says that there is room again, and then what it missed as one delta.
     fn push(&mut self, frame: &Frame) -> bool;
+
+    /// Queues a frame that may be left out. `false`: it was, and that has no consequences. A queue should keep room
+    /// for what may not be.
+    fn offer(&mut self, frame: &Frame) -> bool {
+        self.push(frame)
+    }
 }
 
 /// Whether a session is sent changes as they come.
@@ -71,6 +79,21 @@ impl<O: Outbox> Session<O> {
             self.flow = Flow::Behind;
         }
     }
+
+    /// Sends what may be left out, if the session is sent things as they come.
+    pub(super) fn offer(&mut self, frame: &Frame) -> bool {
+        self.flow == Flow::Live && self.outbox.offer(frame)
+    }
+
+    /// Whether its client may write at this path.
+    pub(super) fn may_write(&self, path: &str) -> Result<(), Reject> {
+        let verdict = self.rights.as_ref().map_or(Ok(()), |rights| rights.write(path));
+        verdict.map_err(|message| Reject::new(Code::Forbidden, message))
+    }
+
+    pub(super) fn is_hook(&self) -> bool {
+        self.dialect == Dialect::Hook
+    }
 }
 
 /// A change encoded at most once for each dialect that somebody in the room speaks.
@@ -81,6 +104,8 @@ struct Encoded<'a> {
     updates: &'a str,
     v1: Option<Frame>,
     hook: Option<Frame>,
+    /// Of a channel, for the hook's dialect.
+    messages: Option<Vec<(u64, Frame)>>,
 }
 
 impl<O: Outbox> Authority<O> {
@@ -132,6 +157,9 @@ impl<O: Outbox> Authority<O> {
             let told = schema.as_ref().filter(|_| !same(request.schema));
             let told = told.map(|known| room_schema(known.hash, &known.schema, &self.state.kept()));
             self.bring_with(id, since, told, !request.declare.is_empty());
+        } else if let Some(resume) = known.filter(|resume| resume.version < self.head) {
+            // A hook in a channel, which was told of it when it was at that version.
+            self.bring(id, Some(resume.version));
         }
         Ok(id)
     }
@@ -198,14 +226,15 @@ impl<O: Outbox> Authority<O> {
         let declared = declared || untold.is_some();
         let schema = schema.or(untold);
         let mut text = String::new();
+        let is_channel = split_address(&self.room).1.is_some();
         match (since, session.dialect) {
-            (Some(since), Dialect::V1) => {
+            (Some(since), dialect) if is_channel || dialect == Dialect::V1 => {
                 self.state.write_delta(since, &mut text);
                 if declared {
                     self.state.write_unwritten(&mut text);
                 }
             }
-            (Some(since), Dialect::Hook) => {
+            (Some(since), _) => {
                 let mut updates = String::new();
                 self.state.write_delta(since, &mut updates);
                 let fields = touched(&updates).into_iter();
@@ -232,7 +261,18 @@ impl<O: Outbox> Authority<O> {
     pub(super) fn brought(&mut self, id: SessionId, bring: &Bring) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         session.flow = Flow::Live;
+        let is_channel = split_address(&self.room).1.is_some();
         let frame = match session.dialect {
+            Dialect::Hook if is_channel => {
+                for (seq, frame) in messages(&self.room, &bring.text) {
+                    session.push(&frame);
+                    if session.flow == Flow::Behind {
+                        session.synced = seq - 1;
+                        return;
+                    }
+                }
+                return;
+            }
             Dialect::V1 => {
                 let outcomes = self.clients.answers(&session.client, session.answered, bring.version);
                 session.answered = session.answered.max(outcomes.last);
@@ -291,8 +331,10 @@ impl<O: Outbox> Authority<O> {
             Author::Hook { session, .. } => Some((*session, 0)),
             Author::Server => None,
         };
-        let mut encoded = Encoded { room: &room, version, from, updates, v1: None, hook: None };
+        let mut encoded =
+            Encoded { room: &room, version, from, updates, v1: None, hook: None, messages: None };
         let is_ahead = self.head > version;
+        let is_channel = split_address(&room).1.is_some();
         let mut ahead = Vec::new();
         for (id, session) in &mut self.sessions {
             if session.flow != Flow::Live || session.synced >= version {
@@ -310,10 +352,13 @@ impl<O: Outbox> Authority<O> {
                         session.answered = session.answered.max(seq);
                     }
                 }
-                // The hook counts its own writes itself.
-                (Dialect::Hook, Some(_)) => {}
+                // The hook counts its own writes itself. A message of its own it shows when it comes back.
+                (Dialect::Hook, Some(_)) if !is_channel => {}
                 (Dialect::V1, None) => session.push(encoded.v1()),
-                (Dialect::Hook, None) => match encoded.hook(is_ahead, &*self.state) {
+                (Dialect::Hook, _) if is_channel => {
+                    encoded.messages().iter().for_each(|(_, frame)| session.push(frame))
+                }
+                (Dialect::Hook, _) => match encoded.hook(is_ahead, &*self.state) {
                     Some(frame) => session.push(frame),
                     None => {
                         ahead.push((*id, session.synced));
@@ -359,7 +404,23 @@ impl<O: Outbox> Authority<O> {
     }
 }
 
+/// The messages among some updates of a channel, as the hook's dialect has them.
+fn messages(address: &str, updates: &str) -> Vec<(u64, Frame)> {
+    // They were read when they were accepted.
+    let updates = read_updates(updates).unwrap_or_default();
+    let appended = updates.iter().filter(|update| update.op.as_deref() == Some(APPEND));
+    let entries =
+        appended.filter_map(|update| serde_json::from_str::<ChannelEntry<'_>>(update.value.get()).ok());
+    let frame =
+        |entry: &ChannelEntry<'_>| server::hook_broadcast(address, &entry.from, entry.at, entry.value.get());
+    entries.map(|entry| (entry.seq, frame(&entry))).collect()
+}
+
 impl Encoded<'_> {
+    fn messages(&mut self) -> &[(u64, Frame)] {
+        self.messages.get_or_insert_with(|| messages(self.room, self.updates))
+    }
+
     fn v1(&mut self) -> &Frame {
         self.v1.get_or_insert_with(|| server::change(self.room, self.version, self.from, self.updates))
     }

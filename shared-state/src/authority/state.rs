@@ -73,6 +73,11 @@ pub trait RoomState: Any + Send {
     /// What is wrong with it, for people.
     fn restore(&mut self, data: &str, track: &str) -> Result<(), String>;
 
+    /// It is `now`, in milliseconds since 1970, for a state that depends on it.
+    fn pass(&mut self, now: u64) {
+        let _ = now;
+    }
+
     /// The schema of the struct, if there is one.
     fn schema(&self) -> Option<Arc<Known>> {
         None

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::channel::KEPT;
 use crate::client::core::Core;
 use crate::client::driver::{self, Dial};
 use crate::client::{Client, Reason};
@@ -16,6 +17,7 @@ pub(super) struct Settings {
     pub(super) linger: Duration,
     pub(super) events: usize,
     pub(super) reruns: u32,
+    pub(super) messages: (usize, usize),
 }
 
 /// Configures a [`Client`].
@@ -42,6 +44,7 @@ impl ClientBuilder {
             linger: Duration::from_secs(5),
             events: 1024,
             reruns: 8,
+            messages: KEPT,
         };
         Self { url, secret: None, bearer: None, settings }
     }
@@ -99,6 +102,13 @@ impl ClientBuilder {
     /// answered. Default 5 s.
     pub const fn linger(mut self, linger: Duration) -> Self {
         self.settings.linger = linger;
+        self
+    }
+
+    /// How much of each channel is kept here, in messages and in bytes of JSON: beyond it the oldest are let go of, and
+    /// a stream that has not given them yet says which. At least the last. Default 1,000 messages and 4 MiB.
+    pub const fn channel_buffer(mut self, messages: usize, bytes: usize) -> Self {
+        self.settings.messages = (messages, bytes);
         self
     }
 

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use crate::client::block::block_on;
+use crate::client::builder::Settings;
 use crate::client::core::{Core, Guard};
 use crate::client::room::{Member, Shared};
 use crate::client::{
     ClientBuilder, Feed, Handle, Missed, RawMessage, Reason, State, Status, Unsent, feed, lock,
 };
-use crate::protocol::{Limits, check_room_name};
+use crate::protocol::{Limits, check_room_name, split_address};
 use crate::replica::Replica;
 use crate::state::SharedState;
 
@@ -168,7 +169,9 @@ impl Room {
     /// The client has the room with another type, the name is not one a room can have, or the client has ended.
     pub fn try_state<S: SharedState>(&self, initial: S) -> Result<Handle<S>, StateError> {
         let name = &self.name;
-        if !check_room_name(name, Limits::default().room_name) {
+        let (room, channel) = split_address(name);
+        let mut parts = std::iter::once(room).chain(channel);
+        if !parts.all(|part| check_room_name(part, Limits::default().room_name)) {
             return Err(StateError::Name { name: name.clone() });
         }
         let core = &self.guard.0;
@@ -201,6 +204,15 @@ impl Room {
         drop(rooms);
         core.signal.wake.notify_one();
         Ok(state.into())
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.guard.0.settings
+    }
+
+    /// What has this address, a channel's say.
+    pub(super) fn of(&self, address: String) -> Self {
+        Self { guard: self.guard.clone(), name: address.into() }
     }
 
     fn shared<S: SharedState>(&self, initial: S) -> Arc<Shared<S>> {

@@ -65,6 +65,8 @@
 
 mod block;
 mod builder;
+mod cast;
+mod channel;
 mod connection;
 mod core;
 mod driver;
@@ -79,6 +81,8 @@ mod status;
 mod transact;
 
 pub use builder::ClientBuilder;
+pub use cast::{Broadcast, CastError, HearError};
+pub use channel::Channel;
 pub use feed::{Events, Feed};
 pub use handle::{Client, Room, StateError};
 pub use presence::Presence;

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use tokio::sync::{broadcast, watch};
 
+use crate::client::cast::{CastError, Casts, Heard};
 use crate::client::core::Signal;
 use crate::client::receipt::Answer;
 use crate::client::{Reason, Receipt, lock};
-use crate::protocol::{Code, Frame, Reject, RoomMessage, Violation};
+use crate::protocol::{Code, Frame, Reject, RoomMessage, Violation, client};
 use crate::replica::{Event, Origin, Read, Rejected, Replica, WriteError, WriteId};
 use crate::state::{FieldId, SharedState};
 
@@ -72,6 +73,8 @@ pub(super) struct Inner<S: SharedState> {
     /// Per field that somebody watches, how often it has changed.
     watched: Vec<Option<watch::Sender<u64>>>,
     events: Option<broadcast::Sender<Event<S>>>,
+    /// What is no part of the state.
+    casts: Casts,
     /// The connection it was last joined over.
     connection: u64,
     closed: bool,
@@ -91,6 +94,7 @@ impl<S: SharedState> Shared<S> {
                 answers: BTreeMap::new(),
                 watched: S::FIELDS.iter().map(|_| None).collect(),
                 events: None,
+                casts: Casts::default(),
                 connection: 0,
                 closed: false,
             }),
@@ -192,6 +196,27 @@ impl<S: SharedState> Shared<S> {
         inner.events.get_or_insert_with(|| broadcast::channel(self.events).0).subscribe()
     }
 
+    /// Sends a message, JSON text, to those who are there now.
+    pub(super) fn cast(&self, value: &str) -> Result<(), CastError> {
+        let mut inner = self.lock();
+        if !inner.replica.is_live() {
+            return Err(CastError::NotLive);
+        }
+        inner.casts.send(client::broadcast(&self.room, value))?;
+        drop(inner);
+        self.signal.wake.notify_one();
+        Ok(())
+    }
+
+    /// The messages for those who are there, from now on; ends with the client.
+    pub(super) fn casts(&self) -> broadcast::Receiver<Heard> {
+        let mut inner = self.lock();
+        if inner.closed {
+            return broadcast::channel(1).1;
+        }
+        inner.casts.listen()
+    }
+
     /// Passes on what the replica has to say. Under the lock, so that everybody hears it in order.
     fn tell(&self, inner: &mut Inner<S>) {
         let mut visible = false;
@@ -253,6 +278,7 @@ impl<S: SharedState> Member for Shared<S> {
         if inner.connection != connection {
             inner.connection = connection;
             inner.replica.limit_frames(max_frame);
+            inner.casts.limit_frames(max_frame);
             inner.replica.connected(window);
             self.tell(&mut inner);
         }
@@ -263,11 +289,18 @@ impl<S: SharedState> Member for Shared<S> {
     }
 
     fn detach(&self) {
-        self.with(Replica::disconnected);
+        let mut inner = self.lock();
+        inner.casts.detach();
+        inner.replica.disconnected();
+        self.tell(&mut inner);
     }
 
     fn receive(&self, message: RoomMessage<'_>) -> Result<(), Violation> {
         let mut inner = self.lock();
+        if let RoomMessage::Broadcast { from, at, value } = message {
+            inner.casts.hear(&from, at, value);
+            return Ok(());
+        }
         let verdict = inner.replica.receive(message);
         self.tell(&mut inner);
         verdict
@@ -282,7 +315,8 @@ impl<S: SharedState> Member for Shared<S> {
     }
 
     fn poll_frame(&self) -> Option<Frame> {
-        self.lock().replica.poll_frame()
+        let mut inner = self.lock();
+        inner.replica.poll_frame().or_else(|| inner.casts.poll_frame())
     }
 
     fn pending(&self) -> usize {
@@ -306,6 +340,7 @@ impl<S: SharedState> Member for Shared<S> {
         inner.replica.disconnected();
         self.tell(&mut inner);
         inner.events = None;
+        inner.casts.end();
         inner.watched.iter_mut().for_each(|watched| *watched = None);
         let message = format!("{reason}; whether the change was applied is not known");
         let rejected = Rejected(Reject::new(Code::Closed, message));

@@ -6,7 +6,7 @@ use futures_util::{Stream, StreamExt as _, stream};
 
 use crate::client::core::Guard;
 use crate::client::room::{Member as _, Shared};
-use crate::client::{Events, Feed, Receipt, feed};
+use crate::client::{Events, Feed, Receipt, feed, lock};
 use crate::merge::{Counter, MergePolicy, Number};
 use crate::protocol::Violation;
 use crate::replica::{Rejected, Replica, WriteError};
@@ -26,6 +26,11 @@ impl<S: SharedState> State<S> {
     pub(super) fn new(shared: Arc<Shared<S>>, guard: Arc<Guard>) -> Self {
         shared.hold();
         Self { shared, guard }
+    }
+
+    /// The client's public name.
+    pub(super) fn client_id(&self) -> Option<Arc<str>> {
+        lock(&self.guard.0.public).clone()
     }
 
     pub(super) fn reruns(&self) -> u32 {

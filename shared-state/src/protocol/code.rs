@@ -67,6 +67,10 @@ codes! {
     BadRoom = "bad_room",
     /// No room of this name can be opened here.
     UnknownRoom = "unknown_room",
+    /// The name of a channel is empty, too long or has control characters.
+    BadChannel = "bad_channel",
+    /// No channel of this name can be opened in the room.
+    UnknownChannel = "unknown_channel",
     /// The connection has joined as many rooms as the limit allows.
     TooManyRooms = "too_many_rooms",
     /// The message is about a room that the connection has not joined.
@@ -99,6 +103,8 @@ codes! {
     FutureVersion = "future_version",
     /// The room's state would grow beyond the limit.
     StateTooLarge = "state_too_large",
+    /// The message is longer than the channel takes.
+    MessageTooLarge = "message_too_large",
     /// The change was refused earlier; the reason is no longer known.
     Refused = "refused",
     /// The client was away longer than the server remembers: the change may or may not have been applied.

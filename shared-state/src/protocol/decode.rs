@@ -79,12 +79,20 @@ pub enum ClientMessage<'a> {
     Leave,
     /// A change of the room's state.
     Change(ChangeRequest<'a>),
+    /// A message for those who are in the channel now.
+    Broadcast(&'a RawValue),
     /// About the client's presence in a room.
     Presence(PresenceRequest<'a>),
     /// Asks for a pong.
     Ping,
     /// Answers a ping.
     Pong,
+}
+
+#[derive(Deserialize)]
+struct WireCast<'a> {
+    #[serde(borrow)]
+    value: &'a RawValue,
 }
 
 pub(super) fn epoch(text: &str) -> Result<u64, Violation> {
@@ -103,6 +111,7 @@ impl<'a> ClientMessage<'a> {
             "room:join" => Self::Join(envelope.content::<WireJoin<'_>>()?.read()?),
             "room:leave" => Self::Leave,
             "state:change" => Self::Change(envelope.content()?),
+            "channel:broadcast" => Self::Broadcast(envelope.content::<WireCast<'_>>()?.value),
             "ping" => Self::Ping,
             "pong" => Self::Pong,
             kind if kind.starts_with("presence:") => Self::Presence(PresenceRequest::read(envelope)?),
@@ -211,6 +220,15 @@ struct WireAck<'a> {
 }
 
 #[derive(Deserialize)]
+struct WireHeard<'a> {
+    #[serde(borrow)]
+    from: Cow<'a, str>,
+    at: u64,
+    #[serde(borrow)]
+    value: &'a RawValue,
+}
+
+#[derive(Deserialize)]
 struct WireWelcome<'a> {
     #[serde(borrow)]
     id: Cow<'a, str>,
@@ -281,6 +299,15 @@ pub enum RoomMessage<'a> {
     },
     /// One of the client's changes was refused.
     Rejected(u64, Reject),
+    /// A message for those who are in the channel now; no part of its history.
+    Broadcast {
+        /// Who sent it.
+        from: Cow<'a, str>,
+        /// When the server had it, in milliseconds since 1970.
+        at: u64,
+        /// Its content.
+        value: &'a RawValue,
+    },
     /// Something about the room went wrong.
     Error(Violation),
 }
@@ -328,7 +355,7 @@ impl<'a> ServerMessage<'a> {
     /// # Errors
     /// A known message is not of its form.
     pub fn read_envelope(envelope: &Envelope<'a>) -> Result<Self, Violation> {
-        let about_room = |message| match envelope.room.clone() {
+        let about_room = |message| match envelope.address() {
             Some(room) => Ok(Self::Room(room, message)),
             None => Err(Violation::new(Code::BadRoom, format!("`{}` without a room", envelope.kind))),
         };
@@ -364,6 +391,10 @@ impl<'a> ServerMessage<'a> {
             "state:reject" => {
                 let (seq, reject) = envelope.content::<WireReject<'_>>()?.read();
                 about_room(RoomMessage::Rejected(seq, reject))
+            }
+            "channel:broadcast" => {
+                let WireHeard { from, at, value } = envelope.content()?;
+                about_room(RoomMessage::Broadcast { from, at, value })
             }
             "room:error" => {
                 let WireError { code, message } = envelope.content()?;

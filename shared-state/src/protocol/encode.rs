@@ -1,6 +1,6 @@
 //! Writing frames.
 
-use crate::protocol::Frame;
+use crate::protocol::{Frame, split_address};
 
 /// Appends `text` as a JSON string.
 pub(crate) fn push_string(out: &mut String, text: &str) {
@@ -11,15 +11,25 @@ pub(crate) fn push_string(out: &mut String, text: &str) {
     }
 }
 
-/// Writes one frame: `payload` appends a JSON value.
-pub(super) fn frame(kind: &str, room: Option<&str>, size: usize, payload: impl FnOnce(&mut String)) -> Frame {
-    let mut out = String::with_capacity(size + 64 + room.map_or(0, str::len));
+/// Writes one frame: `payload` appends a JSON value; `address` is a room's or a channel's.
+pub(super) fn frame(
+    kind: &str,
+    address: Option<&str>,
+    size: usize,
+    payload: impl FnOnce(&mut String),
+) -> Frame {
+    let mut out = String::with_capacity(size + 64 + address.map_or(0, str::len));
     out.push_str("{\"type\":\"");
     out.push_str(kind);
     out.push('"');
-    if let Some(room) = room {
+    if let Some(address) = address {
+        let (room, channel) = split_address(address);
         out.push_str(",\"room\":");
         push_string(&mut out, room);
+        if let Some(channel) = channel {
+            out.push_str(",\"channel\":");
+            push_string(&mut out, channel);
+        }
     }
     out.push_str(",\"payload\":");
     payload(&mut out);
@@ -117,6 +127,14 @@ pub mod client {
         })
     }
 
+    /// A message for those who are in the channel now: `value` is JSON.
+    #[must_use]
+    pub fn broadcast(channel: &str, value: &str) -> Frame {
+        frame("channel:broadcast", Some(channel), value.len() + 16, |out| {
+            put!(out, "{{\"value\":{value}}}");
+        })
+    }
+
     /// Asks whether the other side is there.
     #[must_use]
     pub fn ping() -> Frame {
@@ -133,7 +151,7 @@ pub mod client {
 /// Frames that the server sends.
 pub mod server {
     use super::{Frame, frame, push_string};
-    use crate::protocol::{Code, Limits, Outcome, Outcomes, Reject};
+    use crate::protocol::{Code, Limits, Outcome, Outcomes, Reject, split_address};
     use std::fmt::Write as _;
 
     /// The answer to `hello`.
@@ -271,6 +289,16 @@ pub mod server {
         out.push('}');
     }
 
+    /// A message for those who are in the channel now: `value` is JSON, `at` in milliseconds since 1970.
+    #[must_use]
+    pub fn broadcast(channel: &str, from: &str, at: u64, value: &str) -> Frame {
+        frame("channel:broadcast", Some(channel), value.len() + 64, |out| {
+            out.push_str("{\"from\":");
+            push_string(out, from);
+            put!(out, ",\"at\":{at},\"value\":{value}}}");
+        })
+    }
+
     /// Something about a room went wrong.
     #[must_use]
     pub fn room_error(room: &str, code: Code, message: &str) -> Frame {
@@ -299,6 +327,21 @@ pub mod server {
     #[must_use]
     pub fn ping() -> Frame {
         super::client::ping()
+    }
+
+    /// `broadcast:<channel>` of the original hook's dialect: `value` is JSON, `at` in milliseconds since 1970.
+    #[must_use]
+    pub fn hook_broadcast(channel: &str, from: &str, at: u64, value: &str) -> Frame {
+        let (room, channel) = split_address(channel);
+        let mut out = String::with_capacity(value.len() + 160);
+        out.push_str("{\"type\":");
+        push_string(&mut out, &format!("broadcast:{}", channel.unwrap_or_default()));
+        out.push_str(",\"room\":");
+        push_string(&mut out, room);
+        out.push_str(",\"from\":");
+        push_string(&mut out, from);
+        put!(out, ",\"timestamp\":{at},\"payload\":{value}}}");
+        Frame::from(out)
     }
 
     /// `state:update` of the original hook's dialect: `value` is JSON.

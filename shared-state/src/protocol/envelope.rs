@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::protocol::{Code, Violation};
+use crate::protocol::{Code, Violation, channel_address};
 
-/// `{"type", "payload", "room"?, "from"?, "timestamp"?}`; other members are ignored.
+/// `{"type", "payload", "room"?, "channel"?, "from"?, "timestamp"?}`; other members are ignored.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Envelope<'a> {
     /// What the message is.
@@ -19,6 +19,9 @@ pub struct Envelope<'a> {
     /// The room it is about.
     #[serde(borrow, default)]
     pub room: Option<Cow<'a, str>>,
+    /// The channel of the room it is about, if it is not about the room's state.
+    #[serde(borrow, default)]
+    pub channel: Option<Cow<'a, str>>,
 }
 
 impl<'a> Envelope<'a> {
@@ -33,6 +36,15 @@ impl<'a> Envelope<'a> {
             }
             _ => Violation::new(Code::NotJson, format!("expected JSON text: {error}")),
         })
+    }
+
+    /// The room or the channel it is about, as one name; see [`channel_address`].
+    #[must_use]
+    pub fn address(&self) -> Option<Cow<'a, str>> {
+        match (&self.room, &self.channel) {
+            (Some(room), Some(channel)) => Some(Cow::Owned(channel_address(room, channel))),
+            (room, _) => room.clone(),
+        }
     }
 
     /// Reads the payload; an absent one is an empty object.

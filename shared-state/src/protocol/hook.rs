@@ -8,6 +8,9 @@ use serde_json::value::RawValue;
 use crate::protocol::presence::HookPresence;
 use crate::protocol::{Envelope, Violation};
 
+/// What the type of a channel's message begins with; the rest is the channel's name.
+const BROADCAST: &str = "broadcast:";
+
 #[derive(Deserialize)]
 struct WireUpdate<'a> {
     #[serde(borrow)]
@@ -40,6 +43,13 @@ pub enum HookMessage<'a> {
         /// A JSON object of fields.
         data: &'a RawValue,
     },
+    /// A message for a channel.
+    Broadcast {
+        /// The channel.
+        channel: Cow<'a, str>,
+        /// Its content.
+        value: &'a RawValue,
+    },
     /// About the client's presence in a room, or its cursor.
     Presence(HookPresence<'a>),
     /// Asks for a pong.
@@ -61,6 +71,13 @@ impl<'a> HookMessage<'a> {
                 Self::Update { key, value }
             }
             "state:merge" => Self::Merge { data: envelope.content::<WireMerge<'_>>()?.data },
+            kind if kind.starts_with(BROADCAST) => Self::Broadcast {
+                channel: match &envelope.kind {
+                    Cow::Borrowed(kind) => Cow::Borrowed(&kind[BROADCAST.len()..]),
+                    Cow::Owned(kind) => Cow::Owned(kind[BROADCAST.len()..].to_owned()),
+                },
+                value: envelope.payload.unwrap_or(RawValue::NULL),
+            },
             "ping" => Self::Ping,
             "pong" => Self::Pong,
             kind if kind.starts_with("presence:") || kind == "cursor:move" => {

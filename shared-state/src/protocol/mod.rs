@@ -4,6 +4,8 @@
 //! Reading borrows from the frame; the values of updates stay text until the type that knows them decodes
 //! them. Writing makes each frame once, whatever the number of receivers.
 
+mod address;
+pub mod channel;
 mod code;
 mod decode;
 mod encode;
@@ -13,6 +15,7 @@ mod join;
 mod limits;
 pub mod presence;
 
+pub use address::{channel_address, split_address};
 pub use code::{Code, Reject};
 pub use decode::{
     ChangeRequest, ClientMessage, Hello, Outcome, Outcomes, Resume, RoomMessage, ServerMessage, Violation,

@@ -21,6 +21,8 @@ impl<S: SharedState> Replica<S> {
 
     fn take(&mut self, message: RoomMessage<'_>) -> Result<(), Violation> {
         let verdict = match message {
+            // No part of the state.
+            RoomMessage::Broadcast { .. } => return Ok(()),
             RoomMessage::Error(violation) => {
                 if violation.code == Code::IncompatibleSchema {
                     self.refuse(&violation);

@@ -10,6 +10,7 @@ use hyper::header::{self, AsHeaderName, HeaderMap};
 use hyper::{Request, Uri};
 
 use crate::authority::Rights;
+use crate::protocol::split_address;
 
 /// The request a connection began with: what [`authenticate`](crate::server::ServerBuilder::authenticate) decides on.
 #[derive(Clone, Debug)]
@@ -77,6 +78,10 @@ pub enum Action<'a> {
     Presence,
     /// Write at this path: a field's name, or what is inside it.
     Write(&'a str),
+    /// Be in the room's channel of this name and see its messages; asked after [`Join`](Self::Join).
+    Channel(&'a str),
+    /// Send messages, or broadcasts, in the room's channel of this name.
+    Send(&'a str),
 }
 
 /// Whoever is behind a connection, as the program knows them.
@@ -138,9 +143,12 @@ impl Access {
         }
     }
 
-    /// Whether somebody may be in a room.
-    pub(super) fn may_join(&self, identity: &Identity, room: &str) -> Result<(), String> {
-        self.authorize.as_ref().map_or(Ok(()), |authorize| authorize(identity, room, Action::Join))
+    /// Whether somebody may be in a room, or in a channel.
+    pub(super) fn may_join(&self, identity: &Identity, address: &str) -> Result<(), String> {
+        let Some(authorize) = &self.authorize else { return Ok(()) };
+        let (room, channel) = split_address(address);
+        authorize(identity, room, Action::Join)?;
+        channel.map_or(Ok(()), |channel| authorize(identity, room, Action::Channel(channel)))
     }
 
     pub(super) fn user_id_by<U: Send + Sync + 'static>(
@@ -177,7 +185,8 @@ struct InRoom {
 
 impl Rights for InRoom {
     fn write(&self, path: &str) -> Result<(), String> {
-        (self.authorize)(&self.identity, &self.room, Action::Write(path))
+        let (room, channel) = split_address(&self.room);
+        (self.authorize)(&self.identity, room, channel.map_or(Action::Write(path), Action::Send))
     }
 }
 

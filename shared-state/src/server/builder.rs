@@ -4,10 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use crate::protocol::Limits;
 use crate::server::access::{Access, Action, Handshake};
+use crate::server::channels::ChannelKind;
 use crate::server::directory::Directory;
 use crate::server::kinds::{Kinds, rules};
 use crate::server::presence::Lobbies;
@@ -74,6 +76,22 @@ impl ServerBuilder {
         allowed: impl Fn(&S, &S, &Author) -> Result<(), E> + Send + Sync + 'static,
     ) -> Self {
         self.kinds.add(pattern.into(), initial, Some(rules(allowed)));
+        self
+    }
+
+    /// Channels whose messages are a `T`: every message is decoded and checked. `pattern` is a channel's name, or the
+    /// beginning of names and a `*`; it is for the channels of every room, and they have the default history. See
+    /// [`ChannelKind`] for more, and [`channels`](Self::channels).
+    pub fn channel<T: DeserializeOwned + 'static>(self, pattern: impl Into<String>) -> Self {
+        self.channels(ChannelKind::of::<T>(pattern))
+    }
+
+    /// Which channels there are, beside those already said, how much of them is kept, and where. If several kinds
+    /// match a channel, the one for the longest pattern of rooms counts, then that for the longest of channels. A
+    /// room has no other channels: others are refused with
+    /// [`Code::UnknownChannel`](crate::protocol::Code::UnknownChannel).
+    pub fn channels(mut self, kind: ChannelKind) -> Self {
+        self.kinds.add_channel(kind);
         self
     }
 

@@ -11,10 +11,11 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use crate::authority::Dialect;
+use crate::protocol::channel::{MESSAGES, SEND};
 use crate::protocol::hook::HookMessage;
 use crate::protocol::{
     ChangeRequest, ClientId, ClientMessage, Code, Envelope, Frame, JoinRequest, Limits, Violation,
-    check_depth, check_room_name, server,
+    channel_address, check_depth, check_room_name, server, split_address,
 };
 use crate::server::presence::PresenceStep;
 use crate::server::queue::Goodbye;
@@ -47,6 +48,8 @@ pub(super) enum Step<'g, 'm, J> {
     Leave { room: Cow<'m, str> },
     /// A change.
     Change { room: &'g J, change: ChangeRequest<'m> },
+    /// A message for those who are in the channel now.
+    Broadcast { room: &'g J, value: &'m str },
     /// About presence.
     Presence { room: Cow<'m, str>, step: PresenceStep<'m> },
     /// Something of the hook's dialect; a room not yet joined is to be joined first.
@@ -99,6 +102,11 @@ impl<J> Gate<J> {
         self.client.as_ref()
     }
 
+    /// Whether the connection has joined what has this address, or may not.
+    pub(super) fn is_in_or_full(&self, address: &str) -> bool {
+        self.rooms.contains_key(address) || self.may_join(address).is_err()
+    }
+
     /// Notes that a room was joined.
     pub(super) fn joined(&mut self, room: Arc<str>, joined: J) {
         self.rooms.insert(room, joined);
@@ -136,7 +144,8 @@ impl<J> Gate<J> {
         }
         match (Envelope::read(text), self.dialect) {
             (Ok(envelope), Dialect::V1) => self.read_v1(&envelope),
-            (Ok(envelope), Dialect::Hook) => self.read_hook(&envelope),
+            // The dialect says the channel in the type.
+            (Ok(envelope), Dialect::Hook) => self.read_hook(&Envelope { channel: None, ..envelope }),
             // The original hook's server answered what it could not read, and went on.
             (Err(violation), Dialect::V1) if violation.code == Code::NotJson => {
                 Step::Close(Goodbye::new(violation.code, violation.message))
@@ -182,6 +191,17 @@ impl<J> Gate<J> {
                 Some(joined) => Step::Change { room: joined, change },
                 None => Step::Reply(not_joined(&room)),
             },
+            ClientMessage::Broadcast(_) if split_address(&room).1.is_none() => {
+                let message = "`channel:broadcast` needs a `channel`";
+                Step::Reply(server::error(Code::BadChannel, message))
+            }
+            ClientMessage::Broadcast(value) => match self.rooms.get(&*room) {
+                Some(joined) => Step::Broadcast { room: joined, value: value.get() },
+                None => Step::Reply(not_joined(&room)),
+            },
+            ClientMessage::Presence(_) if split_address(&room).1.is_some() => {
+                Step::Reply(server::error(Code::BadChannel, "presence is a room's, found a `channel`"))
+            }
             ClientMessage::Presence(request) => Step::Presence { room, step: PresenceStep::V1(request) },
             // Taken care of above.
             ClientMessage::Hello(_) | ClientMessage::Ping | ClientMessage::Pong => Step::Nothing,
@@ -205,6 +225,7 @@ impl<J> Gate<J> {
     }
 
     fn read_hook<'m>(&mut self, envelope: &Envelope<'m>) -> Step<'_, 'm, J> {
+        let mut channel = None;
         let action = match HookMessage::read(envelope) {
             Ok(HookMessage::Ping) => return Step::Reply(server::pong()),
             Ok(HookMessage::Pong) => return Step::Nothing,
@@ -215,6 +236,10 @@ impl<J> Gate<J> {
                 };
             }
             Ok(HookMessage::SyncRequest) => HookAction::Sync,
+            Ok(HookMessage::Broadcast { channel: name, value }) => {
+                channel = Some(name);
+                HookAction::Change(message(value))
+            }
             Ok(HookMessage::Update { key, value }) => HookAction::Change(updates([(&*key, value)])),
             Ok(HookMessage::Merge { data }) => {
                 // Of two members with one name, the last counts, as in JavaScript.
@@ -228,7 +253,11 @@ impl<J> Gate<J> {
             }
             Err(violation) => return refused(&violation),
         };
-        let room = match self.room(envelope) {
+        let room = match (self.room(envelope), &channel) {
+            (Ok(room), Some(channel)) => self.channel(&room, channel).map(Cow::Owned),
+            (room, _) => room,
+        };
+        let room = match room {
             Ok(room) => room,
             Err(frame) => return Step::Reply(frame),
         };
@@ -242,7 +271,10 @@ impl<J> Gate<J> {
     /// The room a message is about.
     fn room<'m>(&self, envelope: &Envelope<'m>) -> Result<Cow<'m, str>, Frame> {
         match &envelope.room {
-            Some(room) if check_room_name(room, self.limits.room_name) => Ok(room.clone()),
+            Some(room) if check_room_name(room, self.limits.room_name) => match &envelope.channel {
+                Some(channel) => self.channel(room, channel).map(Cow::Owned),
+                None => Ok(room.clone()),
+            },
             Some(_) => {
                 let limit = self.limits.room_name;
                 let message = format!("a room's name has 1 to {limit} bytes and no control characters");
@@ -253,6 +285,16 @@ impl<J> Gate<J> {
                 Err(server::error(Code::BadRoom, &message))
             }
         }
+    }
+
+    /// The address of a room's channel.
+    fn channel(&self, room: &str, channel: &str) -> Result<String, Frame> {
+        let limit = self.limits.room_name;
+        if check_room_name(channel, limit) {
+            return Ok(channel_address(room, channel));
+        }
+        let message = format!("a channel's name has 1 to {limit} bytes and no control characters");
+        Err(server::room_error(room, Code::BadChannel, &message))
     }
 
     fn may_join(&self, room: &str) -> Result<(), Frame> {
@@ -281,6 +323,11 @@ fn refused<'g, 'm, J>(violation: &Violation) -> Step<'g, 'm, J> {
 
 fn shown(kind: &str) -> String {
     kind.chars().take(40).collect()
+}
+
+/// A message to a channel, as updates.
+fn message(value: &RawValue) -> String {
+    format!("[{{\"key\":\"{MESSAGES}\",\"op\":\"{SEND}\",\"value\":{value}}}]")
 }
 
 /// Updates that set fields. The hook's keys are fields' names, whatever characters they have.

@@ -10,11 +10,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::authority::{self, Authority, Dialect, SessionId};
-use crate::protocol::{ClientId, Code, JoinRequest, Limits, Violation, check_room_name};
+use crate::protocol::{ClientId, Code, JoinRequest, Limits, Violation, check_room_name, split_address};
 use crate::server::compaction::described;
 use crate::server::kinds::Kinds;
+use crate::server::listeners::Listeners;
 use crate::server::queue::{Outbox, Queue};
 use crate::server::room::{Closed, Room};
+use crate::server::volatile::Volatile;
 use crate::store::{self, RoomStore};
 
 /// The shortest and the longest time between two looks for idle rooms.
@@ -37,6 +39,14 @@ pub enum OpenRoomError {
     Unknown {
         /// The room.
         room: Arc<str>,
+    },
+    /// There is such a room, and it has no such channel.
+    #[error("room `{room}` has no channel `{channel}`")]
+    UnknownChannel {
+        /// The room.
+        room: Arc<str>,
+        /// The channel.
+        channel: Arc<str>,
     },
     /// The room's state has another type than the one asked for.
     #[error("room `{room}` holds a `{found}`, expected a `{expected}`")]
@@ -72,6 +82,7 @@ impl OpenRoomError {
     pub(super) fn code(&self) -> Code {
         match self {
             Self::BadName { .. } => Code::BadRoom,
+            Self::UnknownChannel { .. } => Code::UnknownChannel,
             Self::Unknown { .. } | Self::WrongType { .. } => Code::UnknownRoom,
             Self::Store(_) | Self::Load(_) | Self::Failed { .. } => Code::Unavailable,
             Self::ShuttingDown => Code::ShuttingDown,
@@ -93,6 +104,7 @@ pub(super) struct Directory {
     store: Arc<dyn RoomStore>,
     limits: Arc<Limits>,
     idle: Duration,
+    listeners: Arc<Listeners>,
     rooms: Mutex<Rooms>,
 }
 
@@ -111,12 +123,17 @@ impl Directory {
         limits: Arc<Limits>,
         idle: Duration,
     ) -> Arc<Self> {
-        let rooms = Mutex::default();
-        Arc::new_cyclic(|this| Self { this: this.clone(), kinds, store, limits, idle, rooms })
+        let (listeners, rooms) = (Arc::default(), Mutex::default());
+        Arc::new_cyclic(|this| Self { this: this.clone(), kinds, store, limits, idle, listeners, rooms })
     }
 
     pub(super) fn store(&self) -> &Arc<dyn RoomStore> {
         &self.store
+    }
+
+    /// Who hears which channels without saying so.
+    pub(super) fn listeners(&self) -> &Arc<Listeners> {
+        &self.listeners
     }
 
     /// Nothing that is done under the lock can leave the map half changed.
@@ -159,11 +176,14 @@ impl Directory {
     /// Starts to load a room.
     fn begin(&self, rooms: &mut Rooms, name: &str) -> Result<watch::Receiver<Opened>, OpenRoomError> {
         let room: Arc<str> = name.into();
-        if !check_room_name(name, self.limits.room_name) {
-            return Err(OpenRoomError::BadName { room, limit: self.limits.room_name });
+        let (of, channel) = split_address(name);
+        for part in std::iter::once(of).chain(channel) {
+            if !check_room_name(part, self.limits.room_name) {
+                return Err(OpenRoomError::BadName { room: part.into(), limit: self.limits.room_name });
+            }
         }
         if self.kinds.of(name).is_none() {
-            return Err(OpenRoomError::Unknown { room });
+            return Err(self.unknown(name));
         }
         let Some(this) = self.this.upgrade() else { return Err(OpenRoomError::ShuttingDown) };
         if !rooms.looking {
@@ -188,9 +208,23 @@ impl Directory {
         Ok(opening)
     }
 
+    /// Why there is nothing of this address.
+    fn unknown(&self, address: &str) -> OpenRoomError {
+        match split_address(address) {
+            (room, Some(channel)) if self.kinds.of(room).is_some() => {
+                OpenRoomError::UnknownChannel { room: room.into(), channel: channel.into() }
+            }
+            (room, _) => OpenRoomError::Unknown { room: room.into() },
+        }
+    }
+
     async fn load(&self, name: Arc<str>) -> Result<Arc<Room>, OpenRoomError> {
-        let stored = self.store.load(name.clone()).await?;
-        let Some(kind) = self.kinds.of(&name) else { return Err(OpenRoomError::Unknown { room: name }) };
+        let Some(kind) = self.kinds.of(&name) else { return Err(self.unknown(&name)) };
+        let store = match kind.durable {
+            true => self.store.clone(),
+            false => Arc::new(Volatile),
+        };
+        let stored = store.load(name.clone()).await?;
         let state = (kind.begin)();
         let limits = self.limits.clone();
         let authority = match &stored {
@@ -209,7 +243,7 @@ impl Directory {
         };
         tracing::debug!(room = %authority.room(), version = authority.head(), "room opened");
         let in_flight = self.limits.in_flight;
-        Ok(Arc::new(Room::new(authority, kind.type_name, self.store.clone(), self.this.clone(), in_flight)))
+        Ok(Arc::new(Room::new(authority, kind.type_name, store, self.this.clone(), in_flight)))
     }
 
     /// Opens a room and joins it. Cancel safe: until it returns, nothing is joined.
@@ -249,6 +283,7 @@ impl Directory {
             && Arc::ptr_eq(live, room)
         {
             rooms.slots.remove(room.name());
+            self.listeners.closed(room.name());
         }
     }
 
@@ -266,6 +301,7 @@ impl Directory {
             let mut rooms = self.lock();
             if let Some(compaction) = room.close_if_idle(self.idle) {
                 rooms.slots.remove(room.name());
+                self.listeners.closed(room.name());
                 drop(rooms);
                 if let Some(compaction) = compaction.now_or_waiting() {
                     tokio::spawn(compaction);
@@ -306,7 +342,10 @@ struct OpeningSlot {
 
 impl OpeningSlot {
     fn fill(&self, room: Arc<Room>) {
-        self.directory.lock().slots.insert(self.room.clone(), Slot::Live(room));
+        let from = room.place();
+        let mut rooms = self.directory.lock();
+        rooms.slots.insert(self.room.clone(), Slot::Live(room));
+        self.directory.listeners.opened(&self.room, from);
     }
 }
 

@@ -29,7 +29,8 @@ pub struct State<S> {
     state: PhantomData<fn() -> S>,
 }
 
-struct Hold(Arc<Room>);
+/// A hold of a room, which ends when it is dropped.
+pub(super) struct Hold(pub(super) Arc<Room>);
 
 impl Drop for Hold {
     fn drop(&mut self) {
@@ -52,6 +53,12 @@ pub struct Lost {
 pub struct Receipt {
     room: Arc<str>,
     durable: oneshot::Receiver<u64>,
+}
+
+impl Receipt {
+    pub(super) const fn new(room: Arc<str>, durable: oneshot::Receiver<u64>) -> Self {
+        Self { room, durable }
+    }
 }
 
 impl Future for Receipt {
@@ -222,7 +229,7 @@ impl<S: SharedState> State<S> {
             Ok(Some(text))
         };
         match room.submit_server(encoded, permit, durable) {
-            Ok(Ok(())) => Ok(Receipt { room: room.name().clone(), durable: receipt }),
+            Ok(Ok(())) => Ok(Receipt::new(room.name().clone(), receipt)),
             Ok(Err(error)) => Err(told(error)),
             Err(Closed) => Err(WriteError::Closed),
         }

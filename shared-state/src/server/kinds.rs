@@ -5,22 +5,27 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::authority::{RoomState, Rules, Typed, Untyped};
+use crate::protocol::split_address;
+use crate::server::channels::{ChannelKind, Channels};
 use crate::state::{Author, SharedState};
 
 /// Makes the state that a room begins with.
-type Begin = Box<dyn Fn() -> Box<dyn RoomState> + Send + Sync>;
+pub(super) type Begin = Box<dyn Fn() -> Box<dyn RoomState> + Send + Sync>;
 
 /// The kinds of rooms, by pattern.
 #[derive(Default)]
 pub(super) struct Kinds {
     typed: Vec<(String, Kind)>,
     untyped: Option<Kind>,
+    channels: Channels,
 }
 
 /// One kind of room.
 pub(super) struct Kind {
     pub(super) type_name: &'static str,
     pub(super) begin: Begin,
+    /// Whether the store keeps it.
+    pub(super) durable: bool,
 }
 
 impl Kinds {
@@ -37,7 +42,8 @@ impl Kinds {
                 None => typed,
             })
         };
-        self.typed.push((pattern, Kind { type_name: type_name::<S>(), begin: Box::new(begin) }));
+        self.typed
+            .push((pattern, Kind { type_name: type_name::<S>(), begin: Box::new(begin), durable: true }));
     }
 
     /// Whether any other room is one of any JSON object of at most `limit` bytes.
@@ -45,11 +51,24 @@ impl Kinds {
         self.untyped = allowed.then(|| Kind {
             type_name: type_name::<Untyped>(),
             begin: Box::new(move || Box::new(Untyped::new(limit))),
+            durable: true,
         });
     }
 
+    pub(super) fn add_channel(&mut self, kind: ChannelKind) {
+        self.channels.add(kind);
+    }
+
+    /// The kind of what has this address.
+    pub(super) fn of(&self, address: &str) -> Option<&Kind> {
+        match split_address(address) {
+            (room, None) => self.of_room(room),
+            (room, Some(channel)) => self.of_room(room).and_then(|_| self.channels.of(room, channel)),
+        }
+    }
+
     /// The kind of the room with this name: that of the longest pattern that matches, an exact one first.
-    pub(super) fn of(&self, room: &str) -> Option<&Kind> {
+    fn of_room(&self, room: &str) -> Option<&Kind> {
         self.typed
             .iter()
             .filter_map(|(pattern, kind)| Some((matches(pattern, room)?, kind)))
@@ -62,7 +81,7 @@ impl Kinds {
 }
 
 /// How well a room's name matches a pattern: exact, and the length of what is.
-fn matches(pattern: &str, room: &str) -> Option<(bool, usize)> {
+pub(super) fn matches(pattern: &str, room: &str) -> Option<(bool, usize)> {
     match pattern.strip_suffix('*') {
         Some(prefix) => room.starts_with(prefix).then_some((false, prefix.len())),
         None => (pattern == room).then_some((true, pattern.len())),

@@ -23,6 +23,7 @@
 
 mod access;
 mod builder;
+mod channels;
 mod compaction;
 mod connection;
 mod directory;
@@ -30,16 +31,22 @@ mod handle;
 mod handshake;
 mod kinds;
 mod lane;
+mod listeners;
 mod presence;
 mod queue;
 mod registry;
 mod room;
 mod socket;
+mod speaker;
+mod volatile;
 
+pub use crate::authority::History;
 pub use access::{Action, Handshake};
 pub use builder::ServerBuilder;
+pub use channels::ChannelKind;
 pub use directory::OpenRoomError;
 pub use handle::{Lost, Receipt, State};
+pub use speaker::Channel;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -63,7 +70,7 @@ use tracing::Instrument as _;
 
 use crate::authority::Dialect;
 use crate::presence::Present;
-use crate::protocol::{ClientId, Code, JSON, Limits};
+use crate::protocol::{ClientId, Code, JSON, Limits, channel_address};
 use crate::state::SharedState;
 use crate::store::CloseError;
 
@@ -254,7 +261,15 @@ impl Server {
         self.0.lobbies.present(room)
     }
 
-    /// How many rooms are in memory.
+    /// A room's channel, for the server's own program to speak in. Opens it if need be. Cancel safe.
+    ///
+    /// # Errors
+    /// There is no such room, it has no such channel, or the store cannot give it.
+    pub async fn channel(&self, room: &str, channel: &str) -> Result<Channel, OpenRoomError> {
+        self.0.directory.hold(&channel_address(room, channel)).await.map(Channel::new)
+    }
+
+    /// How many rooms are in memory, channels among them.
     #[must_use]
     pub fn open_rooms(&self) -> usize {
         self.0.directory.len()

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::authority;
-use crate::protocol::{Code, Frame};
+use crate::protocol::{Code, Frame, Resume};
 use crate::server::lane::{Due, LaneId, Lanes};
 
 /// How many frames' places an empty queue keeps.
@@ -45,6 +45,8 @@ struct Inner {
     /// A room that the connection had joined is no more.
     lost_room: bool,
     goodbye: Option<Goodbye>,
+    /// Channels to be joined that have come to be live, and from where.
+    opened: Vec<(Arc<str>, Resume)>,
     /// The connection is to look again even if there is nothing.
     again: bool,
     /// The connection's task, if it waits.
@@ -120,6 +122,17 @@ impl Queue {
         })
     }
 
+    /// Queues a frame that may be left out, unless the queue is half full: the rest is for what may not be.
+    fn offer(&self, frame: &Frame) -> bool {
+        self.change(|inner| {
+            let taken = inner.frames.len() < self.limit.div_ceil(2);
+            if taken {
+                inner.frames.push_back(frame.clone());
+            }
+            taken
+        })
+    }
+
     /// Puts frames in a lane, if it has room.
     pub(super) fn push_presence(&self, lane: LaneId, frames: &Arc<[Frame]>) -> bool {
         self.change(|inner| inner.lanes.push(lane, frames))
@@ -143,6 +156,21 @@ impl Queue {
             inner.lost_room = true;
             inner.frames.extend(last);
         });
+    }
+
+    /// A channel that the connection hears is live. More than it could join are left out.
+    pub(super) fn opened(&self, address: Arc<str>, from: Resume) {
+        self.change(|inner| {
+            if inner.opened.len() < self.limit {
+                inner.opened.push((address, from));
+                inner.again = true;
+            }
+        });
+    }
+
+    /// The channels that have come to be live since the last call.
+    pub(super) fn take_opened(&self) -> Vec<(Arc<str>, Resume)> {
+        std::mem::take(&mut self.lock().opened)
     }
 
     /// Takes the next frame. Only the connection's task calls it.
@@ -239,6 +267,10 @@ impl authority::Outbox for Outbox {
         let taken = self.queue.push(frame);
         self.refused = !taken;
         taken
+    }
+
+    fn offer(&mut self, frame: &Frame) -> bool {
+        self.queue.offer(frame)
     }
 }
 

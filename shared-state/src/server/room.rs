@@ -9,14 +9,16 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
-use crate::authority::{Append, Authority, Dialect, Rights, RoomState, SessionId, Submitted};
-use crate::protocol::{ChangeRequest, ClientId, Code, JoinRequest, Reject, Violation, server};
+use crate::authority::{Append, Authority, Dialect, Relayed, Rights, RoomState, SessionId, Submitted};
+use crate::protocol::{
+    ChangeRequest, ClientId, Code, JoinRequest, Reject, Resume, Violation, server, split_address,
+};
 use crate::server::compaction::{Compaction, described};
 use crate::server::directory::Directory;
 use crate::server::queue::Outbox;
@@ -40,6 +42,8 @@ pub(super) struct Room {
     name: Arc<str>,
     /// The Rust type of the state.
     type_name: &'static str,
+    /// Whether its state depends on the time.
+    is_channel: bool,
     store: Arc<dyn RoomStore>,
     directory: Weak<Directory>,
     runtime: Handle,
@@ -73,6 +77,12 @@ struct Pending {
     _permit: Permit,
 }
 
+/// Milliseconds since 1970; a clock before that counts as then.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 impl Room {
     /// Makes a loaded room live. Called in a runtime, whose tasks then await the store.
     pub(super) fn new(
@@ -86,6 +96,7 @@ impl Room {
         Self {
             name: authority.room().clone(),
             type_name,
+            is_channel: split_address(authority.room()).1.is_some(),
             store,
             directory,
             runtime: Handle::current(),
@@ -112,6 +123,12 @@ impl Room {
         self.type_name
     }
 
+    /// Where it is now.
+    pub(super) fn place(&self) -> Resume {
+        let core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
+        Resume { epoch: core.authority.epoch(), version: core.authority.head(), acked: 0, schema: None }
+    }
+
     /// The most changes on their way at once.
     pub(super) fn limit(&self) -> usize {
         self.limit as usize
@@ -133,6 +150,9 @@ impl Room {
             return Err(Closed);
         }
         let core = &mut *guard;
+        if self.is_channel {
+            core.authority.pass(now());
+        }
         let done = catch_unwind(AssertUnwindSafe(|| act(core)));
         let why = match &done {
             Ok(_) => core.broken.take(),
@@ -225,6 +245,11 @@ impl Room {
             Submitted::Append(append) => self.append(core, append, permit, None),
             Submitted::Answered => {}
         })
+    }
+
+    /// Sends a message to those who are in the channel now.
+    pub(super) fn broadcast(self: &Arc<Self>, session: SessionId, value: &str) -> Result<Relayed, Closed> {
+        self.with(|core| core.authority.broadcast(session, now(), value))
     }
 
     pub(super) fn hook_sync(self: &Arc<Self>, session: SessionId) -> Result<(), Closed> {

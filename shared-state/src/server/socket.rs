@@ -4,6 +4,7 @@
 //! read, so a room that is slow to take changes slows down those who make them. It writes whatever its queue
 //! has, many frames to one flush. It holds no lock while it waits.
 
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
@@ -19,11 +20,12 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, O
 use tokio_tungstenite::tungstenite::protocol::frame::{self, CloseFrame};
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 
-use crate::authority::{Dialect, SessionId};
-use crate::protocol::{Code, Frame, JoinRequest, Limits, Violation, server};
+use crate::authority::{Dialect, Relayed, SessionId};
+use crate::protocol::{Code, Frame, JoinRequest, Limits, Resume, Violation, server, split_address};
 use crate::server::access::{Access, Identity};
 use crate::server::connection::{Gate, HookAction, Incoming, Step, too_large};
 use crate::server::directory::Directory;
+use crate::server::listeners::Listening;
 use crate::server::presence::{Attending, Lobbies};
 use crate::server::queue::{Goodbye, Next, Queue, Signal};
 use crate::server::registry::Registration;
@@ -82,6 +84,8 @@ pub(super) struct Connection<T> {
     attending: Attending,
     limits: Arc<Limits>,
     registration: Registration,
+    /// The rooms whose channels a connection of the hook's dialect hears.
+    listening: BTreeMap<Box<str>, Listening>,
     heard: Instant,
 }
 
@@ -121,6 +125,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             attending,
             limits,
             registration,
+            listening: BTreeMap::new(),
             heard: Instant::now(),
         })
     }
@@ -132,6 +137,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         let Err(end) = self.serve().await;
         // Nothing more comes from the rooms, so the queue runs dry.
         self.gate.retain(|_| false);
+        self.listening.clear();
         self.attending.leave_all();
         match end {
             End::Told(goodbye) => {
@@ -177,6 +183,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                     let next = self.tick().await?;
                     tick.as_mut().reset(next);
                 }
+            }
+            for (channel, from) in queue.take_opened() {
+                self.hear(&channel, Some(from)).await?;
             }
         }
     }
@@ -243,6 +252,13 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 }
                 Ok(())
             }
+            Step::Broadcast { room: Seat { room, session }, value } => {
+                if let Ok(Relayed::Refused(reject)) = room.broadcast(*session, value) {
+                    let frame = server::room_error(room.name(), reject.code, &reject.message);
+                    return self.reply(frame).await;
+                }
+                Ok(())
+            }
             Step::Presence { room, step } => {
                 let Some(client) = self.gate.client() else { return Ok(()) };
                 let (directory, access, who) = (&self.directory, &self.access, &self.who);
@@ -268,6 +284,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 };
                 // One that could not be joined was answered.
                 let Some((room, session)) = place else { return Ok(()) };
+                self.listen(&name).await?;
                 // A room that is no more has told everybody in it.
                 let _ = match action {
                     HookAction::Sync => room.hook_sync(session),
@@ -279,6 +296,30 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 Ok(())
             }
         }
+    }
+
+    /// Joins a channel that a connection of the hook's dialect hears, if it can.
+    async fn hear(&mut self, channel: &str, from: Option<Resume>) -> Result<(), End> {
+        let may = |who| self.access.may_join(who, channel).is_ok();
+        if self.gate.is_in_or_full(channel) || !self.who.as_ref().is_ok_and(may) {
+            return Ok(());
+        }
+        let request = JoinRequest { resume: from, ..JoinRequest::default() };
+        self.join(channel, request).await.map(drop)
+    }
+
+    /// Hears the channels of the room of this address from now on, if it is a connection of the hook's dialect.
+    async fn listen(&mut self, address: &str) -> Result<(), End> {
+        let room = split_address(address).0;
+        if self.gate.dialect() == Dialect::V1 || self.listening.contains_key(room) {
+            return Ok(());
+        }
+        let (listening, live) = self.directory.listeners().listen(room, &self.queue);
+        self.listening.insert(room.into(), listening);
+        for channel in live {
+            self.hear(&channel, None).await?;
+        }
+        Ok(())
     }
 
     /// Joins a room, or joins it again.

@@ -1,6 +1,6 @@
 //! A server on redb, to be killed: `redb_server <address> <directory>`. Ends with its standard input.
 
-use shared_state::server::Server;
+use shared_state::server::{ChannelKind, Server};
 use shared_state::store::RedbStore;
 use shared_state_tests::Load;
 use tokio::io::AsyncReadExt as _;
@@ -12,7 +12,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (Some(address), Some(data)) = (args.next(), args.next()) else {
         return Err("expected an address and a directory".into());
     };
-    let server = Server::builder().store(RedbStore::open(data)?).rooms("doc-*", Load::default).build();
+    let server = Server::builder()
+        .store(RedbStore::open(data)?)
+        .rooms("doc-*", Load::default)
+        .channels(ChannelKind::any("chat").keep(usize::MAX).keep_bytes(usize::MAX).durable(true))
+        .channels(ChannelKind::any("reactions"))
+        .build();
     // Sets SO_REUSEADDR: connections that a killed process has left do not keep the port.
     let listener = TcpListener::bind(&address).await?;
     println!("listening {}", listener.local_addr()?);

@@ -1,0 +1,419 @@
+//! A channel: a room whose state is its last messages.
+//!
+//! A message is a change, so that order, acknowledgement, repeats, the store and slow readers are the room's. What is
+//! here is the stamp that the server puts on a message, and the bound of the history. A delta is the messages that the
+//! receiver has not got, and where some of these are no longer kept, the number up to which they are gone.
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use crate::authority::{Authority, Outbox, RoomState, SessionId, Writer};
+use crate::protocol::channel::{APPEND, ChannelEntry, ChannelHistory, MESSAGES, SEND};
+use crate::protocol::{Code, Reject, server};
+use crate::state::WireUpdate;
+
+/// How much of a channel is kept for those who come later or were away. Whichever bound is reached first counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct History {
+    /// The most messages. Default 1,000; 0: none.
+    pub messages: usize,
+    /// The most bytes of messages, as JSON with their stamps. Default 1 MiB.
+    pub bytes: usize,
+    /// How old a message may become. Default: as old as it likes.
+    pub age: Option<Duration>,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self { messages: 1000, bytes: 1 << 20, age: None }
+    }
+}
+
+/// Says what is wrong with a message, JSON text, if it is not what the channel takes.
+pub type Check = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
+
+/// A message that is kept.
+struct Kept {
+    seq: u64,
+    at: u64,
+    /// A [`ChannelEntry`].
+    json: Box<str>,
+}
+
+/// The state of a channel.
+pub struct ChannelLog {
+    history: History,
+    /// The longest message, in bytes of JSON.
+    longest: usize,
+    check: Option<Check>,
+    /// With dense numbers, the last is `last`.
+    kept: VecDeque<Kept>,
+    bytes: usize,
+    last: u64,
+    last_at: u64,
+    now: u64,
+}
+
+impl ChannelLog {
+    /// An empty channel that takes any JSON of at most `longest` bytes as a message.
+    #[must_use]
+    pub const fn new(history: History, longest: usize) -> Self {
+        Self { history, longest, check: None, kept: VecDeque::new(), bytes: 0, last: 0, last_at: 0, now: 0 }
+    }
+
+    /// The same channel, which takes only messages that `check` accepts.
+    #[must_use]
+    pub fn checked(mut self, check: Check) -> Self {
+        self.check = Some(check);
+        self
+    }
+
+    /// Whether a message, JSON text, is one for this channel.
+    ///
+    /// # Errors
+    /// It is too long, holds a number that no program can hold, or does not have the channel's type.
+    pub fn admit(&self, value: &str) -> Result<(), Reject> {
+        let (found, longest) = (value.len(), self.longest);
+        if found > longest {
+            let message = format!("a message has at most {longest} bytes, found {found}");
+            return Err(Reject::new(Code::MessageTooLarge, message));
+        }
+        let checked = match &self.check {
+            Some(check) => check(value),
+            None => {
+                serde_json::from_str::<serde_json::Value>(value).map(drop).map_err(|error| error.to_string())
+            }
+        };
+        checked.map_err(|message| Reject::new(Code::WrongType, message))
+    }
+
+    /// The number up to which messages are no longer kept.
+    fn gone(&self) -> u64 {
+        self.last - self.kept.len() as u64
+    }
+
+    fn keep(&mut self, entry: &ChannelEntry<'_>) {
+        // Every part has a JSON form.
+        let json = serde_json::to_string(entry).unwrap_or_default().into_boxed_str();
+        self.bytes += json.len();
+        self.kept.push_back(Kept { seq: entry.seq, at: entry.at, json });
+        self.last = entry.seq;
+        self.last_at = entry.at;
+        self.trim();
+    }
+
+    fn trim(&mut self) {
+        let age = self.history.age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+        while let Some(first) = self.kept.front() {
+            let old = age.is_some_and(|age| first.at.saturating_add(age) < self.now);
+            if !old && self.kept.len() <= self.history.messages && self.bytes <= self.history.bytes {
+                return;
+            }
+            self.bytes -= first.json.len();
+            self.kept.pop_front();
+        }
+    }
+
+    /// Takes a message from the log of a stored channel.
+    fn replay(&mut self, update: &WireUpdate<'_>, version: u64) -> Result<(), Reject> {
+        let wrong = |message: String| Reject::new(Code::WrongType, message);
+        let entry: ChannelEntry<'_> =
+            serde_json::from_str(update.value.get()).map_err(|error| wrong(error.to_string()))?;
+        if update.op.as_deref() != Some(APPEND) || entry.seq != version {
+            return Err(wrong(format!("expected message {version} to be appended, found {}", entry.seq)));
+        }
+        self.keep(&entry);
+        Ok(())
+    }
+}
+
+impl RoomState for ChannelLog {
+    fn apply(
+        &mut self,
+        updates: &[WireUpdate<'_>],
+        by: Writer<'_>,
+        version: u64,
+    ) -> Result<Option<String>, Reject> {
+        let [update] = updates else {
+            let message = format!("a change of a channel is one message, found {}", updates.len());
+            return Err(Reject::new(Code::BadChange, message));
+        };
+        if update.key != MESSAGES {
+            let message = format!("a channel has the field `{MESSAGES}` only");
+            return Err(Reject::new(Code::UnknownField, message).in_field(update.key.as_ref()));
+        }
+        let from = match by {
+            Writer::Log => return self.replay(update, version).map(|()| None),
+            Writer::Client(author) => author.name(),
+            Writer::Server => "server",
+        };
+        if update.op.as_deref() != Some(SEND) {
+            let message = format!("the operation on `{MESSAGES}` is `{SEND}`");
+            return Err(Reject::new(Code::UnknownOp, message).in_field(MESSAGES));
+        }
+        self.admit(update.value.get())?;
+        let at = self.now.max(self.last_at);
+        let entry = ChannelEntry { seq: version, from: Cow::Borrowed(from), at, value: update.value };
+        self.keep(&entry);
+        let accepted = Accepted { key: MESSAGES, op: APPEND, value: entry };
+        // Every part has a JSON form.
+        Ok(Some(serde_json::to_string(&[accepted]).unwrap_or_default()))
+    }
+
+    fn changed(&self, key: &str) -> Result<u64, Reject> {
+        match key == MESSAGES {
+            true => Ok(self.last),
+            false => Err(Reject::new(Code::UnknownField, "a channel has no such field").in_field(key)),
+        }
+    }
+
+    fn write_data(&self, out: &mut String) {
+        out.push_str("{\"messages\":{\"gone\":");
+        out.push_str(&self.gone().to_string());
+        out.push_str(",\"entries\":[");
+        for (index, kept) in self.kept.iter().enumerate() {
+            if index > 0 {
+                out.push(',');
+            }
+            out.push_str(&kept.json);
+        }
+        out.push_str("]}}");
+    }
+
+    fn is_complete(&self) -> bool {
+        false
+    }
+
+    fn write_delta(&self, since: u64, out: &mut String) {
+        out.push('[');
+        let gone = self.gone();
+        if since < gone {
+            out.push_str(&format!("{{\"key\":\"messages\",\"op\":\"gone\",\"value\":{gone}}}"));
+        }
+        let first = self.kept.partition_point(|kept| kept.seq <= since);
+        for (index, kept) in self.kept.range(first..).enumerate() {
+            if index > 0 || since < gone {
+                out.push(',');
+            }
+            out.push_str("{\"key\":\"messages\",\"op\":\"append\",\"value\":");
+            out.push_str(&kept.json);
+            out.push('}');
+        }
+        out.push(']');
+    }
+
+    fn write_field(&self, _key: &str, out: &mut String) {
+        out.push_str("null");
+    }
+
+    fn write_track(&self, out: &mut String) {
+        // With what has no bound of its own: a clock that was set back does not put messages out of order.
+        out.push_str(&format!("{{\"at\":{}}}", self.last_at));
+    }
+
+    fn restore(&mut self, data: &str, track: &str) -> Result<(), String> {
+        #[derive(serde::Deserialize)]
+        struct Data<'a> {
+            #[serde(borrow)]
+            messages: &'a RawValue,
+        }
+        #[derive(serde::Deserialize)]
+        struct Track {
+            #[serde(default)]
+            at: u64,
+        }
+        let data: Data<'_> = serde_json::from_str(data).map_err(|error| format!("the channel: {error}"))?;
+        let ChannelHistory { gone, entries } = serde_json::from_str(data.messages.get())
+            .map_err(|error| format!("the channel's history: {error}"))?;
+        let track: Track = serde_json::from_str(track).map_err(|error| format!("the track: {error}"))?;
+        self.kept.clear();
+        (self.bytes, self.last, self.last_at) = (0, gone, 0);
+        for entry in &entries {
+            if entry.seq != self.last + 1 {
+                return Err(format!("expected message {} next, found {}", self.last + 1, entry.seq));
+            }
+            self.keep(entry);
+        }
+        self.last_at = self.last_at.max(track.at);
+        Ok(())
+    }
+
+    fn pass(&mut self, now: u64) {
+        self.now = self.now.max(now);
+        self.trim();
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// A message as everybody gets it.
+#[derive(serde::Serialize)]
+struct Accepted<'a> {
+    key: &'a str,
+    op: &'a str,
+    value: ChannelEntry<'a>,
+}
+
+/// What became of a message for those who are there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Relayed {
+    /// It was queued for as many as can take it.
+    To(usize),
+    /// It is not one for this channel.
+    Refused(Reject),
+}
+
+impl<O: Outbox> Authority<O> {
+    /// It is `now`, in milliseconds since 1970. A time before the last one is ignored.
+    pub fn pass(&mut self, now: u64) {
+        self.state.pass(now);
+    }
+
+    /// Sends a message, JSON text, to everybody in the channel but its sender, once, if there is room for it: it is
+    /// not stored, not ordered with those that are, and not sent again.
+    pub fn broadcast(&mut self, sender: SessionId, at: u64, value: &str) -> Relayed {
+        if let Some(channel) = self.state.as_any().downcast_ref::<ChannelLog>()
+            && let Err(reject) = channel.admit(value)
+        {
+            return Relayed::Refused(reject);
+        }
+        let Some(from) = self.client(sender).cloned() else { return Relayed::To(0) };
+        if let Some(Err(reject)) = self.sessions.get(&sender).map(|session| session.may_write(MESSAGES)) {
+            return Relayed::Refused(reject);
+        }
+        let v1 = server::broadcast(&self.room, &from, at, value);
+        let hook = std::cell::OnceCell::new();
+        let mut taken = 0;
+        for (id, session) in &mut self.sessions {
+            if *id != sender {
+                let frame = match session.is_hook() {
+                    true => hook.get_or_init(|| server::hook_broadcast(&self.room, &from, at, value)),
+                    false => &v1,
+                };
+                taken += usize::from(session.offer(frame));
+            }
+        }
+        Relayed::To(taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authority::typed::read_updates;
+
+    fn log(history: History) -> ChannelLog {
+        ChannelLog::new(history, 100)
+    }
+
+    fn say(log: &mut ChannelLog, value: &str) -> Result<Option<String>, Reject> {
+        let update = format!(r#"[{{"key":"messages","op":"send","value":{value}}}]"#);
+        let version = log.last + 1;
+        log.apply(&read_updates(&update)?, Writer::Server, version)
+    }
+
+    fn written(write: impl FnOnce(&mut String)) -> String {
+        let mut out = String::new();
+        write(&mut out);
+        out
+    }
+
+    #[test]
+    fn a_message_is_stamped_and_time_does_not_go_back() {
+        let mut log = log(History::default());
+        log.pass(50);
+        let accepted = say(&mut log, r#"{"n":1.50}"#).unwrap().unwrap();
+        let expected = r#"[{"key":"messages","op":"append","value":{"seq":1,"from":"server","at":50,"value":{"n":1.50}}}]"#;
+        assert_eq!(accepted, expected);
+        log.pass(40);
+        assert!(say(&mut log, "2").unwrap().unwrap().contains(r#""seq":2,"from":"server","at":50"#));
+    }
+
+    #[test]
+    fn g9_number_bytes_and_age_bound_the_history() {
+        for (history, gone) in [
+            (History { messages: 3, ..History::default() }, 7),
+            (History { messages: 0, ..History::default() }, 10),
+            (History { bytes: 100, ..History::default() }, 8),
+            (History { age: Some(Duration::from_millis(45)), ..History::default() }, 5),
+            (History::default(), 0),
+        ] {
+            let mut log = log(history);
+            for at in 1..=10 {
+                log.pass(10 * at);
+                say(&mut log, "1").unwrap();
+            }
+            assert_eq!(log.gone(), gone, "{history:?}");
+            assert!(log.kept.iter().map(|kept| kept.json.len()).sum::<usize>() == log.bytes);
+            let delta = written(|out| log.write_delta(2, out));
+            assert_eq!(delta.contains(&format!(r#""op":"gone","value":{gone}"#)), gone > 2, "{delta}");
+            assert_eq!(delta.matches("append").count() as u64, 10 - gone.max(2), "{delta}");
+            assert!(!written(|out| log.write_delta(10, out)).contains("append"));
+        }
+        // Also when nobody says anything any more.
+        let mut log = log(History { age: Some(Duration::from_millis(45)), ..History::default() });
+        say(&mut log, "1").unwrap();
+        log.pass(45);
+        assert_eq!(log.gone(), 0);
+        log.pass(46);
+        assert_eq!((log.gone(), log.bytes), (1, 0));
+    }
+
+    #[test]
+    fn what_is_no_message_is_refused_and_changes_nothing() {
+        let mut log = log(History::default()).checked(Arc::new(|json| match json {
+            "7" => Err("not seven".to_owned()),
+            _ => Ok(()),
+        }));
+        let long = format!("\"{}\"", "x".repeat(100));
+        for (updates, code) in [
+            (r#"[{"key":"messages","op":"send","value":7}]"#.to_owned(), Code::WrongType),
+            (format!(r#"[{{"key":"messages","op":"send","value":{long}}}]"#), Code::MessageTooLarge),
+            (r#"[{"key":"messages","value":1}]"#.to_owned(), Code::UnknownOp),
+            (r#"[{"key":"messages","op":"append","value":1}]"#.to_owned(), Code::UnknownOp),
+            (r#"[{"key":"title","op":"send","value":1}]"#.to_owned(), Code::UnknownField),
+            (
+                r#"[{"key":"messages","op":"send","value":1},{"key":"messages","op":"send","value":1}]"#
+                    .to_owned(),
+                Code::BadChange,
+            ),
+        ] {
+            let refused = log.apply(&read_updates(&updates).unwrap(), Writer::Server, 1).unwrap_err();
+            assert_eq!(refused.code, code, "{updates}");
+        }
+        assert_eq!((log.last, log.bytes), (0, 0));
+        let mut any = super::tests::log(History::default());
+        assert_eq!(say(&mut any, "1e999").unwrap_err().code, Code::WrongType);
+    }
+
+    #[test]
+    fn a_channel_comes_back_as_it_was() {
+        let mut one = log(History { messages: 4, ..History::default() });
+        for at in 1..=10 {
+            one.pass(at);
+            say(&mut one, "[1]").unwrap();
+        }
+        let (data, track) = (written(|out| one.write_data(out)), written(|out| one.write_track(out)));
+        let mut two = log(History { messages: 4, ..History::default() });
+        two.restore(&data, &track).unwrap();
+        assert_eq!(written(|out| two.write_data(out)), data);
+        assert_eq!((two.last, two.last_at, two.bytes), (10, 10, one.bytes));
+        // With a shorter history than it had.
+        let mut three = log(History { messages: 0, ..History::default() });
+        three.restore(&data, &track).unwrap();
+        assert_eq!((three.last, three.last_at, three.gone()), (10, 10, 10));
+        assert!(
+            three
+                .restore(r#"{"messages":{"gone":1,"entries":[{"seq":3,"from":"a","at":1,"value":1}]}}"#, "{}")
+                .is_err()
+        );
+    }
+}

@@ -1,0 +1,313 @@
+//! A client's copy of a channel as the replica knows it: one field, to which messages are appended.
+//!
+//! Its own messages and those of the channel lie apart in the log, so a message that comes never disturbs one that is
+//! pending.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use serde::de::{DeserializeOwned, Error as _};
+use serde::ser::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use crate::channel::Log;
+use crate::channel::log::{Kept, Sent, same_sent};
+use crate::merge::Overlap;
+use crate::protocol::channel::{APPEND, ChannelEntry, ChannelHistory, GONE, MESSAGES, SEND};
+use crate::state::{FieldId, FieldInfo, Live, Path, PathBuf, SharedState, UpdateError};
+
+/// One operation on a channel.
+pub struct Update<T>(Op<T>);
+
+enum Op<T> {
+    /// An own message.
+    Send(Arc<Sent<T>>),
+    /// A message that the server has numbered.
+    Append(Arc<Kept<T>>),
+    /// There are no more messages up to this number.
+    Gone(u64),
+    /// The whole log.
+    Set(Log<T>),
+    /// Takes back an own message.
+    Unsend(Arc<Sent<T>>),
+    /// Takes back the last message, and puts back those that were let go of for it, which were up to a number.
+    Retract(Arc<Kept<T>>, Vec<Arc<Kept<T>>>, u64),
+}
+
+impl<T> Update<T> {
+    fn send(json: Box<RawValue>, value: T) -> Self {
+        Self(Op::Send(Arc::new(Sent { json, value: Arc::new(value) })))
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> Update<T> {
+    /// A message to be sent: as it reads back from its own JSON, which is what the others get.
+    ///
+    /// # Errors
+    /// The value has no JSON form, or does not read back from it.
+    pub fn of(value: &T) -> Result<Self, UpdateError> {
+        let json = serde_json::value::to_raw_value(value).map_err(|error| UpdateError::wrong_type(&error))?;
+        let read = serde_json::from_str(json.get()).map_err(|error| UpdateError::wrong_type(&error))?;
+        Ok(Self::send(json, read))
+    }
+}
+
+impl<T> Clone for Update<T> {
+    fn clone(&self) -> Self {
+        Self(match &self.0 {
+            Op::Send(sent) => Op::Send(sent.clone()),
+            Op::Append(kept) => Op::Append(kept.clone()),
+            Op::Gone(seq) => Op::Gone(*seq),
+            Op::Set(log) => Op::Set(log.clone()),
+            Op::Unsend(sent) => Op::Unsend(sent.clone()),
+            Op::Retract(kept, dropped, up_to) => Op::Retract(kept.clone(), dropped.clone(), *up_to),
+        })
+    }
+}
+
+impl<T> PartialEq for Update<T> {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Op::Send(a), Op::Send(b)) | (Op::Unsend(a), Op::Unsend(b)) => same_sent(a, b),
+            (Op::Append(a), Op::Append(b)) => a.stamp == b.stamp,
+            (Op::Retract(a, _, to), Op::Retract(b, _, other)) => a.stamp == b.stamp && to == other,
+            (Op::Gone(a), Op::Gone(b)) => a == b,
+            (Op::Set(a), Op::Set(b)) => a.is_same(b),
+            _ => false,
+        }
+    }
+}
+
+impl<T> fmt::Debug for Update<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Op::Send(sent) => write!(f, "Send({})", sent.json),
+            Op::Append(kept) => write!(f, "Append({:?})", kept.stamp),
+            Op::Gone(seq) => write!(f, "Gone({seq})"),
+            Op::Set(log) => write!(f, "Set({} messages, {} pending)", log.kept.len(), log.pending.len()),
+            Op::Unsend(sent) => write!(f, "Unsend({})", sent.json),
+            Op::Retract(kept, ..) => write!(f, "Retract({:?})", kept.stamp),
+        }
+    }
+}
+
+/// A part of a channel, to be merged: there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoPatch {}
+
+/// A channel's handle over any backend: the backend itself.
+#[derive(Clone, Debug)]
+pub struct Bare<L>(L);
+
+impl<L> From<L> for Bare<L> {
+    fn from(live: L) -> Self {
+        Self(live)
+    }
+}
+
+impl<L> Deref for Bare<L> {
+    type Target = L;
+
+    fn deref(&self) -> &L {
+        &self.0
+    }
+}
+
+impl<T> SharedState for Log<T>
+where
+    T: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    type Update = Update<T>;
+    type Patch = NoPatch;
+    type Handle<L: Live<Self>> = Bare<L>;
+
+    const NAME: &'static str = "channel";
+    const FIELDS: &'static [FieldInfo] = &[FieldInfo::new(MESSAGES, "append")];
+
+    fn apply(&mut self, update: Update<T>) -> Update<T> {
+        Update(match update.0 {
+            Op::Send(sent) => {
+                self.pending.push_back(sent.clone());
+                Op::Unsend(sent)
+            }
+            Op::Unsend(sent) => {
+                if let Some(at) = self.pending.iter().rposition(|pending| same_sent(pending, &sent)) {
+                    self.pending.remove(at);
+                }
+                Op::Send(sent)
+            }
+            Op::Append(kept) => {
+                let up_to = self.dropped;
+                match self.append(kept.clone()) {
+                    Some(dropped) => Op::Retract(kept, dropped, up_to),
+                    None => Op::Gone(0),
+                }
+            }
+            Op::Retract(kept, dropped, up_to) => {
+                self.retract(dropped, up_to);
+                Op::Append(kept)
+            }
+            // What is there stays: the hole before the next message, or at the end, tells a reader.
+            Op::Gone(seq) => Op::Gone(seq),
+            Op::Set(log) => Op::Set(self.replace(log)),
+        })
+    }
+
+    fn field(_update: &Update<T>) -> FieldId {
+        0
+    }
+
+    fn diff(old: &Self, new: &Self) -> Vec<Update<T>> {
+        if old.is_same(new) { Vec::new() } else { vec![Update(Op::Set(new.clone()))] }
+    }
+
+    fn patch_updates(_patch: NoPatch) -> Vec<Update<T>> {
+        Vec::new()
+    }
+
+    fn current(&self, _field: FieldId) -> Update<T> {
+        Update(Op::Set(self.clone()))
+    }
+
+    fn copy_field(&mut self, from: &Self, _field: FieldId) {
+        self.replace(from.clone());
+    }
+
+    fn overlap(pending: &Update<T>, remote: &Update<T>) -> Overlap {
+        match (&pending.0, &remote.0) {
+            (Op::Send(_), Op::Append(_) | Op::Gone(_)) => Overlap::Apart,
+            _ => Overlap::Tangled,
+        }
+    }
+
+    fn coalesce(_earlier: &mut Update<T>, _later: &Update<T>) -> bool {
+        false
+    }
+
+    fn take_back(&self, _update: &Update<T>, _inverse: &Update<T>) -> Option<Update<T>> {
+        // What was said was heard.
+        None
+    }
+
+    fn address(update: &Update<T>, path: &mut PathBuf) -> Option<&'static str> {
+        path.push(MESSAGES);
+        match &update.0 {
+            Op::Send(_) => Some(SEND),
+            Op::Append(_) => Some(APPEND),
+            Op::Gone(_) => Some(GONE),
+            Op::Set(_) | Op::Unsend(_) | Op::Retract(..) => None,
+        }
+    }
+
+    fn encode<S: Serializer>(update: &Update<T>, serializer: S) -> Result<S::Ok, S::Error> {
+        match &update.0 {
+            Op::Send(sent) => sent.json.serialize(serializer),
+            Op::Append(kept) => written(kept, |entry| entry.serialize(serializer)),
+            Op::Gone(seq) => serializer.serialize_u64(*seq),
+            Op::Set(log) => log.messages(serializer),
+            Op::Unsend(_) | Op::Retract(..) => Err(S::Error::custom("what takes a message back is not sent")),
+        }
+    }
+
+    fn decode<'de, D: Deserializer<'de>>(
+        mut path: Path<'_>,
+        op: Option<&str>,
+        value: D,
+    ) -> Result<Update<T>, UpdateError> {
+        let field = path.next_segment().unwrap_or_default();
+        if field != MESSAGES {
+            return Err(UpdateError::unknown_field(Self::NAME, &field));
+        }
+        if let Some(part) = path.next_segment() {
+            return Err(UpdateError::no_parts("append", &part).in_field(MESSAGES));
+        }
+        let read = match op {
+            Some(SEND) => Box::<RawValue>::deserialize(value).and_then(|json| {
+                let read = T::deserialize(&*json).map_err(D::Error::custom)?;
+                Ok(Update::send(json, read))
+            }),
+            Some(APPEND) => {
+                ChannelEntry::deserialize(value).map(|entry| Update(Op::Append(Arc::new(Kept::read(&entry)))))
+            }
+            Some(GONE) => u64::deserialize(value).map(|seq| Update(Op::Gone(seq))),
+            None => ChannelHistory::deserialize(value).map(|history| Update(Op::Set(Self::of(&history)))),
+            Some(op) => return Err(UpdateError::unknown_op("append", op).in_field(MESSAGES)),
+        };
+        read.map_err(|error| UpdateError::wrong_type(&error).in_field(MESSAGES))
+    }
+
+    fn encode_field<S: Serializer>(&self, _field: FieldId, serializer: S) -> Result<S::Ok, S::Error> {
+        self.messages(serializer)
+    }
+}
+
+/// A message as it is written.
+fn written<T: Serialize, R, E: serde::ser::Error>(
+    kept: &Kept<T>,
+    write: impl FnOnce(&ChannelEntry<'_>) -> Result<R, E>,
+) -> Result<R, E> {
+    let own;
+    let value = match &kept.value {
+        Ok(value) => {
+            own = serde_json::value::to_raw_value(&**value).map_err(E::custom)?;
+            &*own
+        }
+        Err((json, _)) => json,
+    };
+    let (seq, at) = (kept.stamp.seq, kept.stamp.at);
+    write(&ChannelEntry { seq, from: (&*kept.stamp.from).into(), at, value })
+}
+
+impl<T: Serialize + DeserializeOwned> Log<T> {
+    /// The log with these messages, as long as they are.
+    fn of(history: &ChannelHistory<'_>) -> Self {
+        let mut log = Self::keeping(usize::MAX, usize::MAX);
+        for entry in &history.entries {
+            log.append(Arc::new(Kept::read(entry)));
+        }
+        log
+    }
+
+    fn messages<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct as _;
+        let mut json = Vec::with_capacity(self.kept.len());
+        for kept in &self.kept {
+            json.push(written(kept, |entry| {
+                serde_json::value::to_raw_value(entry).map_err(S::Error::custom)
+            })?);
+        }
+        let mut object = serializer.serialize_struct("Messages", 2)?;
+        object.serialize_field("gone", &self.kept.front().map_or(self.dropped, |kept| kept.stamp.seq - 1))?;
+        object.serialize_field("entries", &json)?;
+        object.end()
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> Serialize for Log<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        struct Messages<'a, T>(&'a Log<T>);
+        impl<T: Serialize + DeserializeOwned> Serialize for Messages<'_, T> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                self.0.messages(serializer)
+            }
+        }
+        use serde::ser::SerializeStruct as _;
+        let mut object = serializer.serialize_struct("Channel", 1)?;
+        object.serialize_field(MESSAGES, &Messages(self))?;
+        object.end()
+    }
+}
+
+impl<'de, T: Serialize + DeserializeOwned> Deserialize<'de> for Log<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Channel {
+            messages: Box<RawValue>,
+        }
+        let channel = Channel::deserialize(deserializer)?;
+        let history = serde_json::from_str(channel.messages.get()).map_err(D::Error::custom)?;
+        Ok(Self::of(&history))
+    }
+}
