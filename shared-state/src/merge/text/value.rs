@@ -113,7 +113,7 @@ impl Text {
     /// Where an anchor is, in characters; `None`: the text does not have its character (yet).
     #[must_use]
     pub fn position(&self, anchor: &Anchor) -> Option<usize> {
-        self.position_utf16(anchor).map(|units| self.from_units(units, Unit::Chars))
+        self.position_utf16(anchor).map(|units| self.units_to(units, Unit::Chars))
     }
 
     /// Where an anchor is, in UTF-16 units; `None`: the text does not have its character (yet).
@@ -143,7 +143,7 @@ impl Text {
         }
     }
 
-    fn from_units(&self, units: usize, to: Unit) -> usize {
+    fn units_to(&self, units: usize, to: Unit) -> usize {
         if to == Unit::Chars && !self.core.is_wide() {
             return units;
         }
