@@ -49,7 +49,7 @@ fn todos(count: u32) -> Vec<Todo> {
 fn live<S: SharedState>(initial: S) -> Replica<S> {
     let mut replica = Replica::new(Arc::from("room"), initial, ReplicaConfig::default());
     replica.connected(128);
-    receive(&mut replica, &server::sync("room", 1, 0, "{}", &Outcomes::default()));
+    receive(&mut replica, &server::sync("room", 1, 0, "{}", None, &Outcomes::default()));
     while replica.poll_frame().is_some() {}
     replica
 }

@@ -60,7 +60,7 @@ fn local_set(bencher: Bencher<'_, '_>, entries: usize) {
         seq += 1;
         DocumentUpdate::Title("My Document".to_owned())
     };
-    bencher.with_inputs(with_inputs).max_time(Duration::from_secs(2)).bench_local_values(|update| {
+    bencher.with_inputs(with_inputs).bench_local_values(|update| {
         let replica = &mut *replica.borrow_mut();
         let _ = black_box(replica.write(Duration::ZERO, vec![update]));
         while replica.poll_frame().is_some() {}

@@ -84,7 +84,7 @@ fn broken(field: &str, message: &str) -> Result<(), (String, String)> {
 
 #[test]
 fn an_error_is_at_the_field_under_its_name_on_the_wire() {
-    assert!(Account::HAS_RULE && Size::HAS_RULE);
+    const { assert!(Account::HAS_RULE && Size::HAS_RULE) };
     assert_eq!(verdict([]), Ok(()));
     assert_eq!(verdict([Account::TYPE.set("ü".into())]), broken("type", "not ascii"));
     let both = |name: &str| [Account::USER_NAME.set(name.into()), Account::REPEATED.set(name.into())];
