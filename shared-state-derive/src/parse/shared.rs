@@ -8,12 +8,13 @@ use super::value;
 use crate::ctxt::Ctxt;
 use crate::model::Rule;
 
-const ON_FIELD: [&str; 13] = [
+const ON_FIELD: [&str; 14] = [
     "counter",
     "nested",
     "list",
     "map",
     "set",
+    "text",
     "merge",
     "skip",
     "read_only",

@@ -239,7 +239,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 self.registration.identify(client.clone());
                 self.reply(server::welcome(&client, &self.limits)).await
             }
-            Step::Join { room, request } => self.join(&room, request).await.map(drop),
+            // Boxed, so that an idle connection does not keep room for it.
+            Step::Join { room, request } => Box::pin(self.join(&room, request)).await.map(drop),
             Step::Leave { room } => {
                 self.gate.left(&room);
                 Ok(())
@@ -280,7 +281,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 let open = joined.filter(|seat| !seat.room.is_closed());
                 let place = match open.map(|seat| (seat.room.clone(), seat.session)) {
                     Some(place) => Some(place),
-                    None => self.join(&name, JoinRequest::default()).await?,
+                    None => Box::pin(self.join(&name, JoinRequest::default())).await?,
                 };
                 // One that could not be joined was answered.
                 let Some((room, session)) = place else { return Ok(()) };
@@ -305,7 +306,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             return Ok(());
         }
         let request = JoinRequest { resume: from, ..JoinRequest::default() };
-        self.join(channel, request).await.map(drop)
+        Box::pin(self.join(channel, request)).await.map(drop)
     }
 
     /// Hears the channels of the room of this address from now on, if it is a connection of the hook's dialect.

@@ -55,7 +55,7 @@ impl Ranges {
     pub(crate) fn meets(&self, writer: u64, range: &Range<u32>) -> bool {
         let ranges = self.of(writer);
         let at = ranges.partition_point(|other| other.end <= range.start);
-        ranges.get(at).is_some_and(|other| other.start < range.end)
+        !range.is_empty() && ranges.get(at).is_some_and(|other| other.start < range.end)
     }
 
     /// These without what is in `other` too.
