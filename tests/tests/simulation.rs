@@ -2,7 +2,7 @@
 
 #![allow(missing_docs)]
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 use shared_state::testing::Simulation;
@@ -98,7 +98,7 @@ struct Todo {
     #[shared(counter)]
     votes: i64,
     #[shared(set)]
-    labels: HashSet<bool>,
+    labels: BTreeSet<bool>,
 }
 
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Default)]

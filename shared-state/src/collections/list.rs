@@ -235,6 +235,10 @@ impl<T: Value> Sequence for List<T> {
         let item = self.items.remove(&label)?;
         if let (Some(index), Some(key)) = (self.index.get_mut(), F::key(&item)) {
             index.remove(key.as_str());
+            if index.len() != self.items.len() {
+                // Another item has the same key: the next look finds that one.
+                self.index.take();
+            }
         }
         Some(Arc::unwrap_or_clone(item))
     }
@@ -434,6 +438,17 @@ mod tests {
             assert_eq!(list.find::<Itself>("1"), Some(model.len() - 1));
             assert_eq!(list.find::<Itself>("10000"), model.iter().position(|item| *item == 10_000));
         }
+    }
+
+    #[test]
+    fn of_two_items_with_one_key_the_second_is_found_when_the_first_is_gone() {
+        let mut list = List::from(vec![5, 7, 5]);
+        for rest in [&[7, 5][..], &[7]] {
+            let first = list.find::<Itself>("5").expect("one of them");
+            list.take::<Itself>(first);
+            assert!(list.iter().eq(rest), "{list:?}");
+        }
+        assert_eq!(list.find::<Itself>("5"), None);
     }
 
     #[test]

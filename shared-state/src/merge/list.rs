@@ -282,7 +282,9 @@ where
                 let item = list.find::<F>(key.as_str()).and_then(|at| list.item(at));
                 item.map_or(Ok(()), |item| P::admit(item, op)).map_err(|e| e.in_field(key.as_str()))
             }
-            ListOp::Set(_) | ListOp::Move(..) | ListOp::Delete(_) | ListOp::Nothing => Ok(()),
+            // Two items of one key are none that can be meant, not even for the rest of a change.
+            ListOp::Set(list) => distinct::<C, F>(list),
+            ListOp::Move(..) | ListOp::Delete(_) | ListOp::Nothing => Ok(()),
         }
     }
 
@@ -353,15 +355,11 @@ where
     }
 
     fn validate(list: &C) -> Result<(), Invalid> {
-        let mut known = std::collections::HashSet::with_capacity(list.len());
-        for item in list.items() {
+        distinct::<C, F>(list)?;
+        list.items().try_for_each(|item| {
             let key = key_of::<C, F>(item)?;
-            P::validate(item).map_err(|invalid| invalid.in_field(key.as_str()))?;
-            if let Some(key) = known.replace(key) {
-                return Err(Invalid::new("key", format!("two items have the key `{}`", key.as_str())));
-            }
-        }
-        Ok(())
+            P::validate(item).map_err(|invalid| invalid.in_field(key.as_str()))
+        })
     }
 
     fn timing(op: &Self::Op, field: Timing) -> Timing {
@@ -436,6 +434,15 @@ where
             },
         }
     }
+}
+
+/// Checks that every item has a key of its own.
+fn distinct<C: Sequence, F: KeyOf<C::Item>>(list: &C) -> Result<(), Invalid> {
+    let mut known = std::collections::HashSet::with_capacity(list.len());
+    list.items().try_for_each(|item| match known.replace(key_of::<C, F>(item)?) {
+        Some(key) => Err(Invalid::new("key", format!("two items have the key `{}`", key.as_str()))),
+        None => Ok(()),
+    })
 }
 
 /// The items by key, with their positions, in order.
