@@ -88,6 +88,15 @@ pub(super) fn apply(
     }
 }
 
+/// The innermost field that is declared, of those that a path leads to or into; and the rest of the path.
+pub(super) fn holder(path: &str, is_declared: impl Fn(&str) -> bool) -> Option<(&str, Path<'_>)> {
+    if is_declared(path) {
+        return Some((path, Path::END));
+    }
+    let outer = path.rmatch_indices('/').find(|(at, _)| is_declared(&path[..*at]));
+    outer.map(|(at, _)| (&path[..at], Path::new(&path[at + 1..])))
+}
+
 /// Applies an update to a JSON value: `declared` is what lies at `outer` in it, and `rest` goes on from there. Gives what
 /// the value is now, and the operation's own value if it is another than it came with.
 ///

@@ -167,12 +167,7 @@ impl Kept {
 
     /// The declared field that a path leads to, or into an entry of; and where in it.
     fn holder<'p>(&self, path: &'p str) -> Option<(&'p str, Path<'p>)> {
-        let declared = |at: &str| self.fields.get(at).is_some_and(|field| field.declared.is_some());
-        if declared(path) {
-            return Some((path, Path::END));
-        }
-        let outer = path.rmatch_indices('/').find(|(at, _)| declared(&path[..*at]));
-        outer.map(|(at, _)| (&path[..at], Path::new(&path[at + 1..])))
+        json::holder(path, |at| self.fields.get(at).is_some_and(|field| field.declared.is_some()))
     }
 
     /// Adds an update of a kept field to those of the same change. Gives the operation's value if it is another than

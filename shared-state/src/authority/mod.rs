@@ -19,6 +19,7 @@ mod number;
 mod record;
 mod rights;
 mod session;
+mod settled;
 mod state;
 mod submit;
 mod typed;

@@ -237,14 +237,9 @@ impl<O: Outbox> Authority<O> {
             (Some(since), _) => {
                 let mut updates = String::new();
                 self.state.write_delta(since, &mut updates);
-                let fields = touched(&updates).into_iter();
                 let state = &*self.state;
-                let values: Vec<_> = fields
-                    .map(|field| {
-                        let value = written(state, &field);
-                        (field, value)
-                    })
-                    .collect();
+                let values: Vec<_> =
+                    touched(&updates).into_iter().map(|field| (written(state, &field), field)).collect();
                 text = object(&values);
             }
             (None, Dialect::V1) => self.state.write_data(&mut text),
@@ -440,10 +435,10 @@ impl Encoded<'_> {
                     _ if is_ahead => return None,
                     _ => written(state, &field),
                 };
-                values.push((field, value));
+                values.push((value, field));
             }
             self.hook = Some(match &values[..] {
-                [(field, value)] => server::hook_update(self.room, field, value, self.version),
+                [(value, field)] => server::hook_update(self.room, field, value, self.version),
                 _ => server::hook_merge(self.room, &object(&values), self.version),
             });
         }
@@ -457,10 +452,10 @@ fn written(state: &dyn RoomState, field: &str) -> String {
     text
 }
 
-/// A JSON object of fields whose values are written already.
+/// A JSON object of values that are written already, each with its field.
 fn object(fields: &[(String, String)]) -> String {
     let mut out = String::from("{");
-    for (index, (field, value)) in fields.iter().enumerate() {
+    for (index, (value, field)) in fields.iter().enumerate() {
         if index > 0 {
             out.push(',');
         }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use crate::authority::kept::{self, Kept, Staged};
+use crate::authority::settled::Settled;
 use crate::authority::writers::Writers;
 use crate::authority::{self, RoomState, Writer};
 use crate::merge::{StoredTrack, Track, scope};
@@ -156,42 +157,33 @@ impl<S: SharedState> Typed<S> {
     ) -> Result<Option<String>, Reject> {
         // The hook sets whole fields, and means what is different.
         let expands = matches!(by, Writer::Client(authority::Author::Hook { .. }));
-        let mut settled: Option<Vec<String>> = None;
-        // What was read as JSON is written as JSON.
-        let as_they_came = |at: usize| wire[..at].iter().flat_map(serde_json::to_string).collect();
+        let mut settled = Settled::new(wire);
         for (at, update) in decoded.into_iter().enumerate() {
             let update = match update {
                 Read::Own(update) => update,
                 Read::Kept(value) => {
-                    let WireUpdate { key, op, value: as_it_came } = wire[at].clone();
-                    if value.is_some() {
-                        settled.get_or_insert_with(|| as_they_came(at));
-                    }
-                    if let Some(settled) = &mut settled {
-                        let value = value.as_deref().unwrap_or(as_it_came);
-                        settled.extend(serde_json::to_string(&WireUpdate { key, op, value }));
-                    }
+                    settled.take(at, value.as_deref());
                     continue;
                 }
             };
             let parts = if expands { self.state.expand(&update) } else { None };
             if parts.is_some() {
-                settled.get_or_insert_with(|| as_they_came(at));
+                settled.differs(at);
             }
             for update in parts.unwrap_or_else(|| vec![update]) {
                 self.state.admit(&update)?;
                 let found = self.state.settle(&self.track, &update);
                 if found.is_some() {
-                    settled.get_or_insert_with(|| as_they_came(at));
+                    settled.differs(at);
                 }
                 let update = found.unwrap_or(update);
-                if let Some(settled) = &mut settled {
+                if settled.has_differed() {
                     settled.push(encode_update::<S>(&update)?.as_str().to_owned());
                 }
                 inverses.push(self.state.apply(update));
             }
         }
-        Ok(settled.map(|updates| format!("[{}]", updates.join(","))))
+        Ok(settled.into_json())
     }
 
     fn undo(&mut self, inverses: Vec<S::Update>) {
@@ -251,14 +243,11 @@ impl<S: SharedState> RoomState for Typed<S> {
                 self.stage_lost(update, &mut staged);
             }
         }
-        if by != Writer::Log {
-            self.kept.check(&staged)?;
-        }
         if by == Writer::Log {
             for read in decoded {
                 let Read::Own(update) = read else { continue };
-                let (_, claims) = scope::claims(|| self.state.admit(&update));
                 if let Some(client) = &self.logged_by {
+                    let (_, claims) = scope::claims(|| self.state.admit(&update));
                     self.writers.bind(&claims, client);
                 }
                 let touched = self.state.apply(update);
@@ -267,6 +256,7 @@ impl<S: SharedState> RoomState for Typed<S> {
             self.kept.commit(staged, version);
             return Ok(None);
         }
+        self.kept.check(&staged)?;
         if matches!(by, Writer::Client(_))
             && let Some(update) = decoded.iter().filter_map(Read::own).find(|update| S::read_only(update))
         {
@@ -302,11 +292,9 @@ impl<S: SharedState> RoomState for Typed<S> {
                 if let Writer::Client(author) = by {
                     self.writers.bind(&claims, author.name());
                 }
+                self.kept.commit(staged, version);
             }
             Err(_) => self.undo(inverses),
-        }
-        if verdict.is_ok() {
-            self.kept.commit(staged, version);
         }
         verdict
     }

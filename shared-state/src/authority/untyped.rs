@@ -13,6 +13,7 @@ use std::sync::{Arc, LazyLock};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::authority::settled::Settled;
 use crate::authority::{RoomState, Writer, json};
 use crate::protocol::{Code, Declaration, Reject, Violation, push_string};
 use crate::state::{FieldSchema, Known, Path, Schema, WireUpdate};
@@ -64,10 +65,9 @@ impl Untyped {
         self.fields.get(key).map(|value| value.json.get())
     }
 
-    /// The declared field that a path leads to or into, and how far it is there.
-    fn holder(&self, path: &str) -> Option<(&Declared, usize)> {
-        let ends = std::iter::once(path.len()).chain(path.rmatch_indices('/').map(|(at, _)| at));
-        ends.filter_map(|end| Some((self.declared.get(&path[..end])?, end))).next()
+    /// The declared field that a path leads to or into: its path, and the rest.
+    fn holder<'p>(&self, path: &'p str) -> Option<(&'p str, Path<'p>)> {
+        json::holder(path, |at| self.declared.contains_key(at))
     }
 
     fn cost(key: &str, json: &RawValue) -> usize {
@@ -85,7 +85,7 @@ impl RoomState for Untyped {
         let mut size = self.size;
         // The last value of a field counts; each update is checked.
         let mut latest: BTreeMap<Cow<'_, str>, Cow<'_, RawValue>> = BTreeMap::new();
-        let mut settled: Option<Vec<String>> = None;
+        let mut settled = Settled::new(updates);
         for (at, update) in updates.iter().enumerate() {
             let (key, rest) = place(&update.key);
             let reject = |code, message: &str| Err(Reject::new(code, message).in_field(&*update.key));
@@ -99,9 +99,9 @@ impl RoomState for Untyped {
             let before = before.or_else(|| self.fields.get(&*key).map(|value| &*value.json));
             let (value, found) = match self.holder(&update.key) {
                 _ if rest.is_end() && update.op.is_none() => (Cow::Borrowed(update.value), None),
-                Some((Declared { policy, shape, .. }, end)) => {
-                    let (_, outer) = place(&update.key[..end]);
-                    let rest = update.key.get(end + 1..).map_or(Path::END, Path::new);
+                Some((holder, rest)) => {
+                    let (_, outer) = place(holder);
+                    let Declared { policy, shape, .. } = &self.declared[holder];
                     let declared = json::Declared { policy, shape };
                     let (value, found) = json::changed(declared, before, outer, rest, update)?;
                     (Cow::Owned(value), found)
@@ -124,14 +124,7 @@ impl RoomState for Untyped {
             size += Self::cost(&key, &value);
             size -= before.map_or(0, |json| Self::cost(&key, json));
             latest.insert(key, value);
-            if found.is_some() {
-                // What was read as JSON is written as JSON.
-                settled.get_or_insert_with(|| updates[..at].iter().flat_map(serde_json::to_string).collect());
-            }
-            if let Some(settled) = &mut settled {
-                let value = found.as_deref().unwrap_or(update.value);
-                settled.extend(serde_json::to_string(&WireUpdate { value, ..update.clone() }));
-            }
+            settled.take(at, found.as_deref());
         }
         // Numbers that JSON can write but no program can hold are refused here, for everybody.
         for (key, json) in &latest {
@@ -153,7 +146,7 @@ impl RoomState for Untyped {
                 }
             }
         }
-        Ok(settled.map(|updates| format!("[{}]", updates.join(","))))
+        Ok(settled.into_json())
     }
 
     fn changed(&self, key: &str) -> Result<u64, Reject> {
@@ -256,9 +249,10 @@ impl RoomState for Untyped {
     fn unstored(&self, updates: &[WireUpdate<'_>]) -> Option<String> {
         let mut new = BTreeMap::new();
         for update in updates {
-            if let Some((Declared { policy, shape, stored: false }, end)) = self.holder(&update.key) {
+            let Some((holder, _)) = self.holder(&update.key) else { continue };
+            if let Declared { policy, shape, stored: false } = &self.declared[holder] {
                 let declaration = Declaration { policy: policy.clone(), shape: shape.clone(), initial: None };
-                new.insert(update.key[..end].to_owned(), declaration);
+                new.insert(holder.to_owned(), declaration);
             }
         }
         // Declarations have no values that JSON does not have.
@@ -267,8 +261,8 @@ impl RoomState for Untyped {
 
     fn mark_stored(&mut self, updates: &[WireUpdate<'_>]) {
         for update in updates {
-            let end = self.holder(&update.key).map_or(0, |(_, end)| end);
-            if let Some(declared) = self.declared.get_mut(&update.key[..end]) {
+            let holder = self.holder(&update.key).map(|(holder, _)| holder);
+            if let Some(declared) = holder.and_then(|holder| self.declared.get_mut(holder)) {
                 declared.stored = true;
             }
         }
