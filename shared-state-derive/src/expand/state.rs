@@ -155,7 +155,7 @@ fn meaning(model: &Model) -> TokenStream {
         let index = field.index;
         let (Here { update, ident, variant, .. }, policy) = (&field.here, field.policy("settle"));
         quote_spanned! {field.span=>
-            #update::#variant(__op) => #policy(&self.#ident, __track.part(#index).unwrap_or(&__none), __op)
+            #update::#variant(__op) => #policy(&self.#ident, __track.part(#index).unwrap_or(__merge::Track::NONE), __op)
                 .map(#update::#variant),
         }
     });
@@ -167,7 +167,6 @@ fn meaning(model: &Model) -> TokenStream {
                 __track: &__merge::Track,
                 __update: &Self::Update,
             ) -> ::core::option::Option<Self::Update> {
-                let __none = <__merge::Track as ::core::default::Default>::default();
                 match __update { #arms }
             }
         }

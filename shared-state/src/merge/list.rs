@@ -17,7 +17,7 @@ use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
 use crate::merge::key::check_key;
 use crate::merge::place::{Inserted, longest_run};
-use crate::merge::{Key, KeyOf, Lww, MergePolicy, Overlap, Place, Sequence, Track};
+use crate::merge::{Key, KeyOf, Lww, MergePolicy, Overlap, Place, Sequence, Track, differences};
 use crate::state::{Invalid, Path, PathBuf, PolicyInfo, Timing, UpdateError};
 
 /// The policy of `#[shared(list(key = ..))]`: `F` knows the key of an item, `P` is the items' own policy.
@@ -238,11 +238,7 @@ where
 
     fn expand(list: &C, op: &Self::Op) -> Option<Vec<Self::Op>> {
         match op {
-            ListOp::Set(new) => {
-                let mut ops = Vec::new();
-                <Self as MergePolicy<C>>::diff(list, new, &mut |op| ops.push(op));
-                Some(ops)
-            }
+            ListOp::Set(new) => Some(differences::<C, Self>(list, new)),
             ListOp::In(key, op) => {
                 let item = list.item(list.find::<F>(key.as_str())?)?;
                 let ops = P::expand(item, op)?;
@@ -262,10 +258,8 @@ where
             }
             ListOp::In(key, op) => {
                 let item = list.item(list.find::<F>(key.as_str())?)?;
-                let entry = track.entries().and_then(|entries| entries.get(key.as_str()));
-                let none = Track::default();
-                P::settle(item, entry.map_or(&none, |entry| entry.track()), op)
-                    .map(|op| ListOp::In(key.clone(), op))
+                let track = track.entry(key.as_str()).unwrap_or(Track::NONE);
+                P::settle(item, track, op).map(|op| ListOp::In(key.clone(), op))
             }
             ListOp::Move(..) | ListOp::Set(_) | ListOp::Delete(_) | ListOp::Nothing => None,
         }
@@ -357,8 +351,10 @@ where
     fn validate(list: &C) -> Result<(), Invalid> {
         distinct::<C, F>(list)?;
         list.items().try_for_each(|item| {
-            let key = key_of::<C, F>(item)?;
-            P::validate(item).map_err(|invalid| invalid.in_field(key.as_str()))
+            P::validate(item).map_err(|invalid| match F::key(item) {
+                Some(key) => invalid.in_field(key.as_str()),
+                None => invalid,
+            })
         })
     }
 

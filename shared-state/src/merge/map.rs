@@ -12,7 +12,7 @@ use std::marker::PhantomData;
 use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
 use crate::merge::key::{check_key, with_key};
-use crate::merge::{Key, Lww, MergePolicy, Overlap, Track, scope};
+use crate::merge::{Key, Lww, MergePolicy, Overlap, Track, differences, scope};
 use crate::state::{Invalid, Path, PathBuf, PolicyInfo, Timing, UpdateError, Value};
 
 /// The policy of `#[shared(map)]`: `P` is the entries' own policy.
@@ -238,11 +238,7 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
 
     fn expand(map: &M, op: &Self::Op) -> Option<Vec<Self::Op>> {
         match op {
-            MapOp::Set(new) => {
-                let mut ops = Vec::new();
-                <Self as MergePolicy<M>>::diff(map, new, &mut |op| ops.push(op));
-                Some(ops)
-            }
+            MapOp::Set(new) => Some(differences::<M, Self>(map, new)),
             MapOp::Put(key, value) => {
                 let ops = P::expand(map.get(key)?, &P::set(value.clone()))?;
                 Some(ops.into_iter().map(|op| MapOp::at::<P>(key.clone(), op)).collect())
@@ -257,10 +253,8 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
 
     fn settle(map: &M, track: &Track, op: &Self::Op) -> Option<Self::Op> {
         let MapOp::In(key, op) = op else { return None };
-        let none = Track::default();
         let known = Key::of(key).ok();
-        let entry = known.and_then(|key| track.entries()?.get(key.as_str()));
-        let track = entry.map_or(&none, |entry| entry.track());
+        let track = known.and_then(|key| track.entry(key.as_str())).unwrap_or(Track::NONE);
         let op = with_entry::<M, P, _>(map, key, |value| P::settle(value, track, op))??;
         Some(MapOp::at::<P>(key.clone(), op))
     }

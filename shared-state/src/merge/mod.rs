@@ -409,6 +409,13 @@ pub trait MergePolicy<T>: Sized + 'static {
     }
 }
 
+/// The operations that turn `old` into `new`.
+pub(crate) fn differences<T, P: MergePolicy<T>>(old: &T, new: &T) -> Vec<P::Op> {
+    let mut ops = Vec::new();
+    P::diff(old, new, &mut |op| ops.push(op));
+    ops
+}
+
 /// For policies whose values have no addressable parts: refuses a path that goes on.
 fn whole(policy: &str, mut path: Path<'_>) -> Result<(), UpdateError> {
     match path.next_segment() {

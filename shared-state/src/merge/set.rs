@@ -9,7 +9,7 @@ use std::hash::{BuildHasher, Hash};
 
 use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
-use crate::merge::{Key, MergePolicy, Overlap, Track, whole};
+use crate::merge::{Key, MergePolicy, Overlap, Track, differences, whole};
 use crate::state::{Path, PathBuf, PolicyInfo, UpdateError, Value};
 
 /// The policy of `#[shared(set)]`. An operation costs what the set's own costs, and on the wire the member.
@@ -174,9 +174,7 @@ impl<C: Members> MergePolicy<C> for SetOf {
 
     fn expand(set: &C, op: &Self::Op) -> Option<Vec<Self::Op>> {
         let SetOp::Set(new) = op else { return None };
-        let mut ops = Vec::new();
-        <Self as MergePolicy<C>>::diff(set, new, &mut |op| ops.push(op));
-        Some(ops)
+        Some(differences::<C, Self>(set, new))
     }
 
     fn touch(track: &mut Track, touched: &Self::Op, version: u64) {

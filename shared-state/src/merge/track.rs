@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::merge::{Edits, Entries};
+use crate::merge::{Edits, Entries, Entry};
 use crate::state::{FieldInfo, Path, PolicyInfo};
 
 /// The versions that last changed a value and, where a policy addresses them, its parts.
@@ -14,19 +14,16 @@ use crate::state::{FieldInfo, Path, PolicyInfo};
 pub struct Track {
     changed: u64,
     whole: u64,
-    parts: Parts,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-enum Parts {
-    #[default]
-    None,
-    Fields(Vec<Track>),
-    Entries(Box<Entries>),
-    Edits(Box<Edits>),
+    fields: Vec<Track>,
+    entries: Option<Box<Entries>>,
+    edits: Option<Box<Edits>>,
 }
 
 impl Track {
+    /// The track of a value that was never changed.
+    pub const NONE: &'static Self =
+        &Self { changed: 0, whole: 0, fields: Vec::new(), entries: None, edits: None };
+
     /// The version that last changed the value or a part of it; 0 if none did.
     #[must_use]
     pub const fn changed(&self) -> u64 {
@@ -41,75 +38,52 @@ impl Track {
 
     /// Notes that the value was replaced as a whole. What was known of its parts is no longer needed.
     pub fn set_whole(&mut self, version: u64) {
-        *self = Self { changed: version, whole: version, parts: Parts::None };
+        *self = Self { changed: version, whole: version, ..Self::default() };
     }
 
     /// The node of the field at `index`, to be noted in; the value itself counts as changed at `version`.
     pub fn part_mut(&mut self, index: usize, version: u64) -> &mut Self {
         self.changed = version;
-        if !matches!(self.parts, Parts::Fields(_)) {
-            self.parts = Parts::Fields(Vec::new());
+        if self.fields.len() <= index {
+            self.fields.resize_with(index + 1, Self::default);
         }
-        match &mut self.parts {
-            Parts::Fields(fields) => {
-                if fields.len() <= index {
-                    fields.resize_with(index + 1, Self::default);
-                }
-                &mut fields[index]
-            }
-            _ => unreachable!("set to fields above"),
-        }
+        &mut self.fields[index]
     }
 
     /// The node of the field at `index`, if that field was ever changed alone.
     #[must_use]
     pub fn part(&self, index: usize) -> Option<&Self> {
-        match &self.parts {
-            Parts::Fields(fields) => fields.get(index),
-            _ => None,
-        }
+        self.fields.get(index)
     }
 
     /// What is known of the entries, to be noted in; the value itself counts as changed at `version`.
     pub fn entries_mut(&mut self, version: u64) -> &mut Entries {
         self.changed = version;
-        if !matches!(self.parts, Parts::Entries(_)) {
-            self.parts = Parts::Entries(Box::default());
-        }
-        match &mut self.parts {
-            Parts::Entries(entries) => entries,
-            _ => unreachable!("set to entries above"),
-        }
+        self.entries.get_or_insert_default()
     }
 
     /// What is known of the entries, if one was ever changed alone.
     #[must_use]
     pub fn entries(&self) -> Option<&Entries> {
-        match &self.parts {
-            Parts::Entries(entries) => Some(entries),
-            _ => None,
-        }
+        self.entries.as_deref()
+    }
+
+    /// The node of an entry, if that entry was ever changed alone.
+    #[must_use]
+    pub fn entry(&self, key: &str) -> Option<&Self> {
+        self.entries()?.get(key).map(Entry::track)
     }
 
     /// What is known of the edits, to be noted in; the value itself counts as changed at `version`.
     pub fn edits_mut(&mut self, version: u64) -> &mut Edits {
         self.changed = version;
-        if !matches!(self.parts, Parts::Edits(_)) {
-            self.parts = Parts::Edits(Box::default());
-        }
-        match &mut self.parts {
-            Parts::Edits(edits) => edits,
-            _ => unreachable!("set to edits above"),
-        }
+        self.edits.get_or_insert_default()
     }
 
     /// What is known of the edits, if there was one since the value was last replaced.
     #[must_use]
     pub fn edits(&self) -> Option<&Edits> {
-        match &self.parts {
-            Parts::Edits(edits) => Some(edits),
-            _ => None,
-        }
+        self.edits.as_deref()
     }
 
     /// The version that last changed the value at `path`, or something that holds it; `fields` are those of the
@@ -146,24 +120,22 @@ impl Track {
 
     /// The form that is stored; `fields` are those of the struct this is the track of.
     pub(crate) fn stored(&self, fields: &'static [FieldInfo]) -> StoredTrack {
-        let mut stored = StoredTrack { w: self.whole, ..StoredTrack::default() };
-        match &self.parts {
-            Parts::None => {}
-            Parts::Fields(parts) => {
-                for (info, part) in fields.iter().zip(parts).filter(|(_, part)| part.changed > 0) {
-                    let inner = info.parts.map_or(&[][..], |parts| parts());
-                    stored.f.push((info.name.to_owned(), part.stored(inner)));
-                }
-            }
-            Parts::Entries(entries) => stored.e = Some(Box::new(entries.stored(fields))),
-            Parts::Edits(edits) => stored.d = Some(edits.stored()),
+        let changed = fields.iter().zip(&self.fields).filter(|(_, part)| part.changed > 0);
+        let named = changed.map(|(info, part)| {
+            let inner = info.parts.map_or(&[][..], |parts| parts());
+            (info.name.to_owned(), part.stored(inner))
+        });
+        StoredTrack {
+            w: self.whole,
+            f: named.collect(),
+            e: self.entries.as_ref().map(|entries| Box::new(entries.stored(fields))),
+            d: self.edits.as_ref().map(|edits| edits.stored()),
         }
-        stored
     }
 
     /// The inverse of [`stored`](Self::stored). A field that there is no more is left out.
     pub(crate) fn restored(stored: StoredTrack, fields: &'static [FieldInfo]) -> Self {
-        let mut track = Self { changed: stored.w, whole: stored.w, parts: Parts::None };
+        let mut track = Self { changed: stored.w, whole: stored.w, ..Self::default() };
         for (name, part) in stored.f {
             let known = |info: &FieldInfo| info.name == name || info.aliases.contains(&&*name);
             let Some(index) = fields.iter().position(known) else { continue };
@@ -175,12 +147,12 @@ impl Track {
         if let Some(entries) = stored.e {
             let entries = Entries::restored(*entries, fields);
             track.changed = track.changed.max(entries.changed());
-            track.parts = Parts::Entries(Box::new(entries));
+            track.entries = Some(Box::new(entries));
         }
         if let Some(edits) = stored.d {
             let edits = Edits::restored(edits);
             track.changed = track.changed.max(edits.changed());
-            track.parts = Parts::Edits(Box::new(edits));
+            track.edits = Some(Box::new(edits));
         }
         track
     }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::merge::{
     Counter, CounterOp, Key, KeyOf, ListOf, ListOp, MapOf, MapOp, Mapping, Members, MergePolicy, Number,
-    Place, Sequence, SetOf,
+    Place, Sequence, SetOf, differences,
 };
 use crate::state::{Field, FieldId, PathBuf, SharedState};
 
@@ -150,9 +150,9 @@ impl<S: SharedState> Transaction<S> {
         let old = self.item(field, id)?;
         let mut new = old.clone();
         let result = change(&mut new);
-        let mut ops = Vec::new();
-        P::diff(old, &new, &mut |op| ops.push(ListOp::In(key.clone(), op)));
-        ops.into_iter().for_each(|op| self.op(field, op));
+        for op in differences::<_, P>(old, &new) {
+            self.op(field, ListOp::In(key.clone(), op));
+        }
         Some(result)
     }
 

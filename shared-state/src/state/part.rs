@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::merge::MergePolicy;
+use crate::merge::{MergePolicy, differences};
 use crate::state::{Field, Live, SharedState};
 
 /// The field of a live state of type `S`, with the operations of its policy `P` as methods.
@@ -54,9 +54,7 @@ impl<L: Live<S>, S: SharedState, T, P: MergePolicy<T>> Part<L, S, T, P> {
         self.write_with(|old| {
             let mut new = old.clone();
             change(&mut new);
-            let mut ops = Vec::new();
-            P::diff(old, &new, &mut |op| ops.push(op));
-            ops
+            differences::<T, P>(old, &new)
         })
     }
 

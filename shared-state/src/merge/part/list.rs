@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::key;
 use crate::merge::place::longest_run;
-use crate::merge::{KeyOf, ListOf, ListOp, MergePolicy, Place, Sequence};
+use crate::merge::{KeyOf, ListOf, ListOp, MergePolicy, Place, Sequence, differences};
 use crate::state::{Live, Part, SharedState};
 
 impl<L, S, C, F, P> Part<L, S, C, ListOf<F, P>>
@@ -126,9 +126,7 @@ where
             };
             let mut new = old.clone();
             change(&mut new);
-            let mut ops = Vec::new();
-            P::diff(old, &new, &mut |op| ops.push(ListOp::In(id.clone(), op)));
-            ops
+            differences::<_, P>(old, &new).into_iter().map(|op| ListOp::In(id.clone(), op)).collect()
         })
     }
 

@@ -1,6 +1,6 @@
 //! The handle of a map.
 
-use crate::merge::{MapOf, MapOp, Mapping, MergePolicy};
+use crate::merge::{MapOf, MapOp, Mapping, MergePolicy, differences};
 use crate::state::{Live, Part, SharedState};
 
 impl<L, S, M, P> Part<L, S, M, MapOf<P>>
@@ -52,9 +52,7 @@ where
             let Some(old) = map.get(key) else { return Vec::new() };
             let mut new = old.clone();
             change(&mut new);
-            let mut ops = Vec::new();
-            P::diff(old, &new, &mut |op| ops.push(MapOp::at::<P>(key.clone(), op)));
-            ops
+            differences::<_, P>(old, &new).into_iter().map(|op| MapOp::at::<P>(key.clone(), op)).collect()
         })
     }
 
