@@ -52,10 +52,48 @@ impl<S: SharedState> Step<S> {
     }
 }
 
+/// Steps, the last one on top.
+struct Steps<S: SharedState> {
+    steps: VecDeque<Step<S>>,
+    /// How many updates they hold together.
+    count: usize,
+}
+
+impl<S: SharedState> Steps<S> {
+    const fn new() -> Self {
+        Self { steps: VecDeque::new(), count: 0 }
+    }
+
+    fn push(&mut self, step: Step<S>) {
+        self.count += step.written.len();
+        self.steps.push_back(step);
+    }
+
+    fn pop(&mut self) -> Option<Step<S>> {
+        let step = self.steps.pop_back()?;
+        self.count -= step.written.len();
+        Some(step)
+    }
+
+    fn retain(&mut self, keep: impl Fn(&Written<S>) -> bool) {
+        self.steps.iter_mut().for_each(|step| step.written.retain(&keep));
+        self.steps.retain(|step| step.open || !step.written.is_empty());
+        self.count = self.steps.iter().map(|step| step.written.len()).sum();
+    }
+
+    /// Lets the oldest go until the rest is within the limit. A single step beyond it cannot be taken back whole,
+    /// and is not taken back in part.
+    fn trim(&mut self, limit: usize) {
+        while self.count > limit {
+            self.count -= self.steps.pop_front().map_or(0, |step| step.written.len());
+        }
+    }
+}
+
 /// What can be undone and redone.
 pub(super) struct History<S: SharedState> {
-    undo: VecDeque<Step<S>>,
-    redo: VecDeque<Step<S>>,
+    undo: Steps<S>,
+    redo: Steps<S>,
     groups: usize,
     limit: usize,
     pause: Duration,
@@ -63,7 +101,7 @@ pub(super) struct History<S: SharedState> {
 
 impl<S: SharedState> History<S> {
     pub(super) const fn new(limit: usize, pause: Duration) -> Self {
-        Self { undo: VecDeque::new(), redo: VecDeque::new(), groups: 0, limit, pause }
+        Self { undo: Steps::new(), redo: Steps::new(), groups: 0, limit, pause }
     }
 
     /// Notes a write. What was folded into an earlier write is taken back with it, at the cost of one.
@@ -76,61 +114,49 @@ impl<S: SharedState> History<S> {
     ) {
         let written = written.into_iter().map(|(update, inverse)| Written { id, update, inverse });
         match kind {
-            Kind::Undo => self.redo.push_back(Step::closed(written.collect())),
-            Kind::Redo => self.undo.push_back(Step::closed(written.collect())),
+            Kind::Undo => self.redo.push(Step::closed(written.collect())),
+            Kind::Redo => self.undo.push(Step::closed(written.collect())),
             Kind::Plain => {
-                self.redo.clear();
+                self.redo = Steps::new();
                 let until = now + self.pause;
-                match self.undo.back_mut().filter(|step| step.open || now < step.until) {
+                match self.undo.steps.back_mut().filter(|step| step.open || now < step.until) {
                     Some(step) => {
                         for Written { id, update, inverse } in written {
                             let last = step.written.last_mut();
                             if !last.is_some_and(|last| last.fold(id, &update, &inverse)) {
                                 step.written.push(Written { id, update, inverse });
+                                self.undo.count += 1;
                             }
                         }
                         step.until = until;
                     }
-                    None => {
-                        self.undo.push_back(Step { written: written.collect(), until, open: false });
-                    }
+                    None => self.undo.push(Step { written: written.collect(), until, open: false }),
                 }
             }
         }
-        for steps in [&mut self.undo, &mut self.redo] {
-            let mut count: usize = steps.iter().map(|step| step.written.len()).sum();
-            while count > self.limit && steps.len() > 1 {
-                count -= steps.pop_front().map_or(0, |step| step.written.len());
-            }
-            if count > self.limit {
-                // A single step beyond the limit cannot be taken back whole, and is not taken back in part.
-                steps.clear();
-            }
-        }
+        self.undo.trim(self.limit);
+        self.redo.trim(self.limit);
     }
 
     /// A write was refused: there is nothing of it to take back.
     pub(super) fn refused(&mut self, id: WriteId) {
-        for steps in [&mut self.undo, &mut self.redo] {
-            steps.iter_mut().for_each(|step| step.written.retain(|written| written.id != id));
-            steps.retain(|step| step.open || !step.written.is_empty());
-        }
+        self.undo.retain(|written| written.id != id);
+        self.redo.retain(|written| written.id != id);
     }
 
     /// The room's history is another: nothing of this one is in it.
     pub(super) fn clear(&mut self) {
-        self.undo.clear();
-        self.redo.clear();
+        (self.undo, self.redo) = (Steps::new(), Steps::new());
     }
 
     /// The next write begins a step of its own, however soon.
     fn seal(&mut self) {
-        if let Some(step) = self.undo.back_mut() {
+        if let Some(step) = self.undo.steps.back_mut() {
             (step.until, step.open) = (Duration::ZERO, false);
         }
     }
 
-    const fn steps(&mut self, kind: Kind) -> &mut VecDeque<Step<S>> {
+    const fn steps(&mut self, kind: Kind) -> &mut Steps<S> {
         if matches!(kind, Kind::Redo) { &mut self.redo } else { &mut self.undo }
     }
 }
@@ -158,20 +184,20 @@ impl<S: SharedState> Replica<S> {
     /// Whether there is anything to undo. What others have overwritten counts until it is tried.
     #[must_use]
     pub fn can_undo(&self) -> bool {
-        !self.history.undo.is_empty()
+        !self.history.undo.steps.is_empty()
     }
 
     /// Whether there is anything to redo. What others have overwritten counts until it is tried.
     #[must_use]
     pub fn can_redo(&self) -> bool {
-        !self.history.redo.is_empty()
+        !self.history.redo.steps.is_empty()
     }
 
     /// What is written from now on is undone together, until [`end_group`](Self::end_group). Groups nest.
     pub fn begin_group(&mut self) {
         self.history.groups += 1;
         if self.history.groups == 1 {
-            self.history.undo.push_back(Step { written: Vec::new(), until: Duration::ZERO, open: true });
+            self.history.undo.push(Step { written: Vec::new(), until: Duration::ZERO, open: true });
         }
     }
 
@@ -182,12 +208,12 @@ impl<S: SharedState> Replica<S> {
         if history.groups > 0 {
             return;
         }
-        history.undo.retain(|step| !step.written.is_empty());
+        history.undo.steps.retain(|step| !step.written.is_empty());
         history.seal();
     }
 
     fn take_back(&mut self, now: Duration, kind: Kind) -> Result<Option<WriteId>, WriteError> {
-        while let Some(step) = self.history.steps(kind).pop_back() {
+        while let Some(step) = self.history.steps(kind).pop() {
             self.history.seal();
             let updates = self.taken_back(&step);
             if updates.is_empty() {
@@ -196,7 +222,7 @@ impl<S: SharedState> Replica<S> {
             return match self.submit(now, updates, None, kind) {
                 Ok(id) => Ok(Some(id)),
                 Err(error) => {
-                    self.history.steps(kind).push_back(step);
+                    self.history.steps(kind).push(step);
                     Err(error)
                 }
             };

@@ -96,11 +96,11 @@ impl<S: SharedState> Replica<S> {
     pub(super) fn expanded(&mut self, updates: Vec<S::Update>) -> Vec<S::Update> {
         let mut expanded = Vec::with_capacity(updates.len());
         let mut inverses = Vec::new();
-        let count = updates.len();
+        let fields: Vec<FieldId> = updates.iter().map(S::field).collect();
         for (at, update) in updates.into_iter().enumerate() {
             let parts = scope::as_writer(self.config.writer, || self.view.expand(&update))
                 .unwrap_or_else(|| vec![update]);
-            if at + 1 < count {
+            if fields[at + 1..].contains(&fields[at]) {
                 // A later update of the change is written on top of this one.
                 inverses.extend(parts.iter().map(|part| self.view.apply(part.clone())));
             }
