@@ -18,7 +18,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use serde::{Deserialize, Serialize};
 use shared_state::SharedState;
 use shared_state::server::Server;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use shared_state_tests::{BareFrames, cpu_of, send_bare};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
@@ -173,12 +173,7 @@ impl Contestant {
 
     /// Nanoseconds of CPU time so far.
     fn cpu(&self) -> Result<u64> {
-        let mut total = 0;
-        for task in std::fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
-            let text = std::fs::read_to_string(task?.path().join("schedstat"))?;
-            total += text.split(' ').next().and_then(|first| first.parse::<u64>().ok()).unwrap_or(0);
-        }
-        Ok(total)
+        u64::try_from(cpu_of(self.process.id())?.as_nanos()).map_err(Error::other)
     }
 
     /// Resident memory in kB.
@@ -204,11 +199,11 @@ impl Contestant {
             let hello = shared_state::protocol::client::hello(&format!("benchmark-client-{client:06}"));
             let join =
                 shared_state::protocol::client::join("doc", &shared_state::protocol::JoinRequest::default());
-            send(&mut stream, hello.as_str()).await?;
-            send(&mut stream, join.as_str()).await?;
-            let mut frames = Frames::default();
-            while frames.count < 2 {
-                frames.read(&mut stream).await?;
+            send_bare(&mut stream, hello.as_str()).await?;
+            send_bare(&mut stream, join.as_str()).await?;
+            let (mut frames, mut seen) = (BareFrames::default(), 0);
+            while seen < 2 {
+                seen += count(&mut frames, &mut stream).await?;
             }
         }
         Ok(stream)
@@ -222,52 +217,11 @@ impl Drop for Contestant {
     }
 }
 
-/// Sends a text frame, masked by zero.
-async fn send(stream: &mut TcpStream, text: &str) -> Result<()> {
-    let mut frame = vec![0x81];
-    match u8::try_from(text.len()) {
-        Ok(length) if length < 126 => frame.push(0x80 | length),
-        _ => {
-            frame.push(0x80 | 126);
-            frame.extend_from_slice(&u16::try_from(text.len()).map_err(Error::other)?.to_be_bytes());
-        }
-    }
-    frame.extend_from_slice(&[0; 4]);
-    frame.extend_from_slice(text.as_bytes());
-    stream.write_all(&frame).await
-}
-
-/// Counts the frames in a stream of bytes.
-#[derive(Default)]
-struct Frames {
-    rest: Vec<u8>,
-    count: u64,
-}
-
-impl Frames {
-    async fn read(&mut self, stream: &mut TcpStream) -> Result<u64> {
-        let before = self.count;
-        if stream.read_buf(&mut self.rest).await? == 0 {
-            return Err(Error::other("the server closed the connection"));
-        }
-        let mut at = 0;
-        while let Some([_, length]) = self.rest.get(at..at + 2) {
-            let (head, length) = match length {
-                126 => match self.rest.get(at + 2..at + 4) {
-                    Some([high, low]) => (4, usize::from(u16::from_be_bytes([*high, *low]))),
-                    _ => break,
-                },
-                length => (2, usize::from(*length)),
-            };
-            if self.rest.len() < at + head + length {
-                break;
-            }
-            at += head + length;
-            self.count += 1;
-        }
-        self.rest.drain(..at);
-        Ok(self.count - before)
-    }
+/// Reads some more; gives how many whole frames there were.
+async fn count(frames: &mut BareFrames, stream: &mut TcpStream) -> Result<u64> {
+    let mut count = 0;
+    frames.read(stream, |_| count += 1).await?;
+    Ok(count)
 }
 
 async fn measure() -> Result<()> {
@@ -324,7 +278,7 @@ async fn measure() -> Result<()> {
 struct Room {
     server: Contestant,
     writer: TcpStream,
-    acks: Frames,
+    acks: BareFrames,
     seq: u64,
     received: Arc<AtomicU64>,
     receivers: u64,
@@ -339,8 +293,8 @@ impl Room {
             let mut stream = server.connect(client, "").await?;
             let received = received.clone();
             tokio::spawn(async move {
-                let mut frames = Frames::default();
-                while let Ok(count) = frames.read(&mut stream).await {
+                let mut frames = BareFrames::default();
+                while let Ok(count) = count(&mut frames, &mut stream).await {
                     received.fetch_add(count, Ordering::Relaxed);
                 }
             });
@@ -349,7 +303,7 @@ impl Room {
         Ok(Self {
             server,
             writer,
-            acks: Frames::default(),
+            acks: BareFrames::default(),
             seq: 0,
             received,
             receivers: receivers as u64,
@@ -366,8 +320,8 @@ impl Room {
             let update = [r#"{"key":"title","value":"My Document"}"#];
             let frame =
                 shared_state::protocol::client::change("doc", self.seq, 0, false, update.into_iter(), None);
-            send(&mut self.writer, frame.as_str()).await?;
-            while self.acks.read(&mut self.writer).await? == 0 {}
+            send_bare(&mut self.writer, frame.as_str()).await?;
+            while count(&mut self.acks, &mut self.writer).await? == 0 {}
             while self.received.load(Ordering::Relaxed) < self.expected {
                 tokio::task::yield_now().await;
             }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use shared_state::SharedState;
 use shared_state::protocol::{JoinRequest, client, presence};
 use shared_state::server::Server;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use shared_state_tests::{BareFrames, cpu_of, send_bare};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
@@ -65,14 +65,9 @@ impl Process {
         Ok((Self(process), address))
     }
 
-    /// CPU time so far, of all threads.
+    /// CPU time so far.
     fn cpu(&self) -> Result<Duration> {
-        let mut total = 0;
-        for task in std::fs::read_dir(format!("/proc/{}/task", self.0.id()))? {
-            let text = std::fs::read_to_string(task?.path().join("schedstat"))?;
-            total += text.split(' ').next().and_then(|first| first.parse::<u64>().ok()).unwrap_or(0);
-        }
-        Ok(Duration::from_nanos(total))
+        cpu_of(self.0.id())
     }
 }
 
@@ -95,54 +90,17 @@ struct Counts {
     left: AtomicU64,
 }
 
-/// Counts what one client reads.
+/// What one client reads.
 struct Reader {
     stream: tokio::net::tcp::OwnedReadHalf,
-    rest: Vec<u8>,
+    frames: BareFrames,
 }
 
 impl Reader {
     /// Reads some more and gives the whole frames to `each`.
-    async fn read(&mut self, mut each: impl FnMut(&[u8])) -> Result<()> {
-        if self.stream.read_buf(&mut self.rest).await? == 0 {
-            return Err(Error::other("the server closed the connection"));
-        }
-        let mut at = 0;
-        while let Some([_, length]) = self.rest.get(at..at + 2) {
-            let (head, length) = match length {
-                127 => match self.rest.get(at + 2..at + 10).and_then(|bytes| bytes.try_into().ok()) {
-                    Some(bytes) => (10, u64::from_be_bytes(bytes) as usize),
-                    None => break,
-                },
-                126 => match self.rest.get(at + 2..at + 4) {
-                    Some([high, low]) => (4, usize::from(u16::from_be_bytes([*high, *low]))),
-                    _ => break,
-                },
-                length => (2, usize::from(*length)),
-            };
-            let Some(frame) = self.rest.get(at + head..at + head + length) else { break };
-            each(frame);
-            at += head + length;
-        }
-        self.rest.drain(..at);
-        Ok(())
+    async fn read(&mut self, each: impl FnMut(&[u8])) -> Result<()> {
+        self.frames.read(&mut self.stream, each).await
     }
-}
-
-/// Sends a text frame, masked by zero.
-async fn send(stream: &mut (impl tokio::io::AsyncWrite + Unpin), text: &str) -> Result<u64> {
-    let mut frame = vec![0x81];
-    match u8::try_from(text.len()) {
-        Ok(length) if length < 126 => frame.push(0x80 | length),
-        _ => {
-            frame.push(0x80 | 126);
-            frame.extend_from_slice(&u16::try_from(text.len()).map_err(Error::other)?.to_be_bytes());
-        }
-    }
-    frame.extend_from_slice(&[0; 4]);
-    frame.extend_from_slice(text.as_bytes());
-    stream.write_all(&frame).await?;
-    Ok(frame.len() as u64)
 }
 
 /// A connection in the room.
@@ -154,9 +112,9 @@ async fn connect(address: SocketAddr, name: &str) -> Result<(Reader, tokio::net:
     stream.set_nodelay(true)?;
     let (socket, _) = tokio_tungstenite::client_async(request, stream).await.map_err(Error::other)?;
     let (read, mut write) = socket.into_inner().into_split();
-    let mut reader = Reader { stream: read, rest: Vec::new() };
-    send(&mut write, client::hello(&format!("benchmark-client-{name}")).as_str()).await?;
-    send(&mut write, client::join("doc", &JoinRequest::default()).as_str()).await?;
+    let mut reader = Reader { stream: read, frames: BareFrames::default() };
+    send_bare(&mut write, client::hello(&format!("benchmark-client-{name}")).as_str()).await?;
+    send_bare(&mut write, client::join("doc", &JoinRequest::default()).as_str()).await?;
     let mut frames = 0;
     while frames < 2 {
         reader.read(|_| frames += 1).await?;
@@ -179,7 +137,7 @@ async fn user(
     let (mut reader, mut write) = connect(address, &format!("{number:06}")).await?;
     let user = format!(r#"{{"id":"user-{number}","name":"User {number}"}}"#);
     let first = presence::set("doc", Some(&user), Some(r#"{"x":0,"y":0}"#), None, None);
-    send(&mut write, first.as_str()).await?;
+    send_bare(&mut write, first.as_str()).await?;
     let reading = counts.clone();
     tokio::spawn(async move {
         let looked_into = number == 0;
@@ -208,7 +166,7 @@ async fn user(
             }
             let cursor = format!(r#"{{"x":{},"y":{}}}"#, random.u32(0..2000), random.u32(0..1000));
             let frame = presence::set("doc", None, Some(&cursor), None, None);
-            let Ok(bytes) = send(&mut write, frame.as_str()).await else { return };
+            let Ok(bytes) = send_bare(&mut write, frame.as_str()).await else { return };
             counts.sent.fetch_add(1, Relaxed);
             counts.sent_bytes.fetch_add(bytes, Relaxed);
         }
@@ -233,7 +191,7 @@ impl Writer {
             let update = [r#"{"key":"title","value":"My Document"}"#];
             let frame = client::change("doc", self.seq, 0, false, update.into_iter(), None);
             let start = Instant::now();
-            send(&mut self.write, frame.as_str()).await?;
+            send_bare(&mut self.write, frame.as_str()).await?;
             let mut answered = false;
             while !answered {
                 self.reader.read(|frame| answered |= frame.starts_with(b"{\"type\":\"state:ack\"")).await?;
@@ -253,7 +211,7 @@ async fn crash(address: SocketAddr, counts: &Counts, moving: &AtomicBool) -> Res
         let before = (counts.joined.load(Relaxed), counts.left.load(Relaxed));
         let (reader, mut write) = connect(address, &format!("crash-{number}")).await?;
         let first = presence::set("doc", Some("1"), Some("1"), None, None);
-        send(&mut write, first.as_str()).await?;
+        send_bare(&mut write, first.as_str()).await?;
         while counts.joined.load(Relaxed) == before.0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

@@ -1,6 +1,7 @@
 //! Shared by the whole-system tests: states, a server in this process or in one of its own, a proxy that breaks
 //! connections, and a bare client of the original hook's dialect.
 
+mod bare;
 pub mod evolve;
 mod hook;
 mod load;
@@ -8,6 +9,7 @@ mod process;
 mod proxy;
 mod world;
 
+pub use bare::{BareFrames, cpu_of, send_bare};
 pub use hook::Hook;
 pub use load::{Load, Stamp};
 pub use process::Process;

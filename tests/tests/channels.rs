@@ -350,7 +350,7 @@ async fn a_channel_that_begins_anew_is_said_to() {
     assert!(client.close().await.is_empty());
     soon("the end of the channel", async {
         while server.open_rooms() > 0 {
-            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            tokio::task::yield_now().await;
         }
     })
     .await;
