@@ -10,6 +10,7 @@
 //! sent before: a session that joins, or is caught up, while changes are on their way to the store gets its
 //! state when they have arrived there.
 
+mod bring;
 mod channel;
 mod clients;
 mod fold;
@@ -22,6 +23,7 @@ mod session;
 mod settled;
 mod state;
 mod submit;
+mod tell;
 mod typed;
 mod untyped;
 mod writers;
@@ -64,7 +66,7 @@ enum After {
     /// change that was sent again while it was on its way.
     Answer(SessionId, u64, Outcome),
     /// The state or delta a session was promised.
-    Bring(SessionId, session::Bring),
+    Bring(SessionId, bring::Bring),
 }
 
 /// One room. `O` is where frames for a session go.

@@ -152,21 +152,17 @@ impl<S: SharedState> Replica<S> {
             self.version = version;
         }
         let fields = self.forget(&change);
-        match settled {
+        if is_news && let Some(settled) = settled {
+            for update in settled {
+                self.confirmed.apply(update);
+            }
+            let shown: Vec<_> = fields.into_iter().filter_map(|field| self.rebuilt(field)).collect();
+            self.event(Origin::Remote, Some(version), None, shown);
+        } else if is_news {
             // The view has it already, and at the same place: below everything else that is pending.
-            None if is_news => {
-                for update in change.updates {
-                    self.confirmed.apply(update.typed);
-                }
+            for update in change.updates {
+                self.confirmed.apply(update.typed);
             }
-            Some(settled) if is_news => {
-                for update in settled {
-                    self.confirmed.apply(update);
-                }
-                let shown: Vec<_> = fields.into_iter().filter_map(|field| self.rebuilt(field)).collect();
-                self.event(Origin::Remote, Some(version), None, shown);
-            }
-            None | Some(_) => {}
         }
         self.answers.push_back((change.id, Ok(version)));
         Ok(())

@@ -1,0 +1,143 @@
+//! How a change that is durable is told: to everybody in the room, made at most once for each dialect.
+
+use crate::authority::session::Flow;
+use crate::authority::typed::{field_of, read_updates, touched};
+use crate::authority::{Author, Authority, Dialect, InFlight, Outbox, RoomState};
+use crate::protocol::channel::{APPEND, ChannelEntry};
+use crate::protocol::{Frame, push_string, server, split_address};
+
+/// A change encoded at most once for each dialect that somebody in the room speaks.
+struct Encoded<'a> {
+    room: &'a str,
+    version: u64,
+    from: &'a str,
+    updates: &'a str,
+    v1: Option<Frame>,
+    hook: Option<Frame>,
+    /// Of a channel, for the hook's dialect.
+    messages: Option<Vec<(u64, Frame)>>,
+}
+
+impl<O: Outbox> Authority<O> {
+    /// Tells everybody in the room of a change that is durable now; its author gets the answer.
+    pub(super) fn tell(&mut self, change: &InFlight) {
+        let room = self.room.clone();
+        let InFlight { version, author, updates, settled, .. } = change;
+        let (version, from) = (*version, author.name());
+        let author = match author {
+            Author::Client { session, seq, .. } => Some((*session, *seq)),
+            Author::Hook { session, .. } => Some((*session, 0)),
+            Author::Server => None,
+        };
+        let mut encoded =
+            Encoded { room: &room, version, from, updates, v1: None, hook: None, messages: None };
+        let is_ahead = self.head > version;
+        let is_channel = split_address(&room).1.is_some();
+        let mut ahead = Vec::new();
+        for (id, session) in &mut self.sessions {
+            if session.flow != Flow::Live || session.synced >= version {
+                continue;
+            }
+            let own = author.filter(|(session, _)| session == id).map(|(_, seq)| seq);
+            match (session.dialect, own) {
+                (Dialect::V1, Some(seq)) => {
+                    let frame = match settled {
+                        true => server::settled(&room, seq, version, updates),
+                        false => server::ack(&room, seq, version),
+                    };
+                    session.push(&frame);
+                    if session.flow == Flow::Live {
+                        session.answered = session.answered.max(seq);
+                    }
+                }
+                // The hook counts its own writes itself. A message of its own it shows when it comes back.
+                (Dialect::Hook, Some(_)) if !is_channel => {}
+                (Dialect::V1, None) => session.push(encoded.v1()),
+                (Dialect::Hook, _) if is_channel => {
+                    encoded.messages().iter().for_each(|(_, frame)| session.push(frame))
+                }
+                (Dialect::Hook, _) => match encoded.hook(is_ahead, &*self.state) {
+                    Some(frame) => session.push(frame),
+                    None => {
+                        ahead.push((*id, session.synced));
+                        continue;
+                    }
+                },
+            }
+            if session.flow == Flow::Live {
+                session.synced = version;
+            }
+        }
+        for (id, since) in ahead {
+            self.bring(id, Some(since));
+        }
+    }
+}
+
+impl Encoded<'_> {
+    fn messages(&mut self) -> &[(u64, Frame)] {
+        self.messages.get_or_insert_with(|| messages(self.room, self.updates))
+    }
+
+    fn v1(&mut self) -> &Frame {
+        self.v1.get_or_insert_with(|| server::change(self.room, self.version, self.from, self.updates))
+    }
+
+    /// The hook knows only whole fields: plain sets pass as their author wrote them, other operations as the
+    /// field's value. That is the head's: `None` where the head `is_ahead` of this version, and so of what the
+    /// store has.
+    fn hook(&mut self, is_ahead: bool, state: &dyn RoomState) -> Option<&Frame> {
+        if self.hook.is_none() {
+            // It was read when it was accepted.
+            let updates = read_updates(self.updates).unwrap_or_default();
+            let mut values = Vec::new();
+            for field in touched(self.updates) {
+                let last = updates.iter().rev().find(|update| field_of(&update.key) == field);
+                let value = match last {
+                    Some(set) if set.op.is_none() && !set.key.contains('/') => set.value.get().to_owned(),
+                    _ if is_ahead => return None,
+                    _ => written(state, &field),
+                };
+                values.push((value, field));
+            }
+            self.hook = Some(match &values[..] {
+                [(value, field)] => server::hook_update(self.room, field, value, self.version),
+                _ => server::hook_merge(self.room, &object(&values), self.version),
+            });
+        }
+        self.hook.as_ref()
+    }
+}
+
+/// The messages among some updates of a channel, as the hook's dialect has them.
+pub(super) fn messages(address: &str, updates: &str) -> Vec<(u64, Frame)> {
+    // They were read when they were accepted.
+    let updates = read_updates(updates).unwrap_or_default();
+    let appended = updates.iter().filter(|update| update.op.as_deref() == Some(APPEND));
+    let entries =
+        appended.filter_map(|update| serde_json::from_str::<ChannelEntry<'_>>(update.value.get()).ok());
+    let frame =
+        |entry: &ChannelEntry<'_>| server::hook_broadcast(address, &entry.from, entry.at, entry.value.get());
+    entries.map(|entry| (entry.seq, frame(&entry))).collect()
+}
+
+pub(super) fn written(state: &dyn RoomState, field: &str) -> String {
+    let mut text = String::new();
+    state.write_field(field, &mut text);
+    text
+}
+
+/// A JSON object of values that are written already, each with its field.
+pub(super) fn object(fields: &[(String, String)]) -> String {
+    let mut out = String::from("{");
+    for (index, (value, field)) in fields.iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        push_string(&mut out, field);
+        out.push(':');
+        out.push_str(value);
+    }
+    out.push('}');
+    out
+}
