@@ -45,6 +45,8 @@ pub(super) enum Flow {
 pub(super) struct Session<O> {
     pub(super) client: ClientId,
     pub(super) dialect: Dialect,
+    /// Whether it takes brief frames.
+    pub(super) brief: bool,
     pub(super) flow: Flow,
     /// The version up to which it was sent everything.
     pub(super) synced: u64,
@@ -107,6 +109,7 @@ impl<O: Outbox> Authority<O> {
         let mut session = Session {
             client,
             dialect,
+            brief: request.brief && dialect == Dialect::V1,
             flow: Flow::Live,
             synced: self.head,
             stateless: false,
@@ -119,6 +122,7 @@ impl<O: Outbox> Authority<O> {
             let message = format!("the room is at version {}, not yet at {}", self.head, resume.version);
             session.push(&server::room_error(&self.room, Code::FutureVersion, &message));
         }
+        self.brief += usize::from(session.brief);
         self.sessions.insert(id, session);
         if dialect == Dialect::V1 {
             // With another struct, the state at a version is another.
@@ -160,6 +164,7 @@ impl<O: Outbox> Authority<O> {
     pub fn leave(&mut self, id: SessionId) -> Option<O> {
         let session = self.sessions.remove(&id)?;
         self.clients.exit(&session.client);
+        self.brief -= usize::from(session.brief);
         Some(session.outbox)
     }
 
@@ -188,6 +193,7 @@ impl<O: Outbox> Authority<O> {
     pub fn close(&mut self, code: Code, message: &str) -> Vec<O> {
         let frame = server::room_error(&self.room, code, message);
         let sessions = std::mem::take(&mut self.sessions);
+        self.brief = 0;
         sessions
             .into_values()
             .map(|mut session| {

@@ -36,11 +36,12 @@ pub use event::{Event, Origin};
 pub use link::{Backoff, Dead, Heard, Link, LinkConfig};
 pub use transact::{Read, Transaction};
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::protocol::Frame;
+use crate::protocol::brief::Subject;
 use crate::state::{FieldId, SharedState};
 
 use held::Held;
@@ -115,6 +116,8 @@ pub struct Replica<S: SharedState> {
     window: usize,
     max_frame: usize,
     meeting: Meeting,
+    /// What brief frames can be about, by number.
+    subjects: BTreeMap<u8, Subject>,
     history: History<S>,
     next_write: u64,
     next_seq: u64,
@@ -147,6 +150,7 @@ impl<S: SharedState> Replica<S> {
             window: 1,
             max_frame: usize::MAX,
             meeting: Meeting::new::<S>(),
+            subjects: BTreeMap::new(),
             history: History::new(config.max_undo, config.undo_pause),
             next_write: 0,
             next_seq: 1,

@@ -55,7 +55,7 @@ impl Meeting {
     pub(super) fn request(&self, resume: Option<(u64, u64, u64)>) -> JoinRequest {
         let resume =
             resume.map(|(epoch, version, acked)| Resume { epoch, version, acked, schema: self.room });
-        JoinRequest { resume, schema: Some(self.own.hash), declare: self.declare.clone() }
+        JoinRequest { resume, schema: Some(self.own.hash), declare: self.declare.clone(), brief: true }
     }
 }
 
