@@ -70,6 +70,8 @@ pub struct ReplicaConfig {
     /// The number under which this client's edits of texts are made: random, from 16 to 2^53 - 1, of this replica
     /// alone. With 0, the default, they are sent by position, and what others type meanwhile moves them.
     pub writer: u64,
+    /// Whether the room may send [brief](crate::protocol::brief) frames. Default true.
+    pub brief: bool,
 }
 
 impl Default for ReplicaConfig {
@@ -81,6 +83,7 @@ impl Default for ReplicaConfig {
             max_undo: 1000,
             undo_pause: Duration::from_millis(500),
             writer: 0,
+            brief: true,
         }
     }
 }

@@ -87,7 +87,8 @@ impl<S: SharedState> Replica<S> {
         self.phase = Phase::Joining;
         self.queue.unsend();
         let acked = self.queue.acked(self.next_seq);
-        let request = self.meeting.request(self.epoch.map(|epoch| (epoch, self.version, acked)));
+        let resume = self.epoch.map(|epoch| (epoch, self.version, acked));
+        let request = self.meeting.request(resume, self.config.brief);
         self.frames.push_back(client::join(&self.room, &request));
     }
 
