@@ -8,7 +8,7 @@ use serde_json::json;
 use shared_state::SharedState;
 use shared_state::server::{Action, Handshake, Server, ServerBuilder};
 
-use crate::client::{Client, connect_with, start};
+use crate::client::{Client, connect_with, soon, start};
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 struct Document {
@@ -184,14 +184,17 @@ async fn who_is_busy_expires_all_the_same() {
     client.send(json!({"type": "hello", "payload": {"client": "busy-busy-busy-busy"}})).await;
     client.expect("welcome").await;
     client.join("document-1").await;
-    for seq in 1.. {
-        client.set("document-1", seq, 0, "title", json!("x")).await;
-        let answer = client.next().await;
-        if answer["type"] != "state:ack" {
-            assert_eq!(answer["payload"]["code"], "expired", "{answer}");
-            break;
+    let end = async {
+        for seq in 1.. {
+            client.set("document-1", seq, 0, "title", json!("x")).await;
+            let answer = client.next().await;
+            if answer["type"] != "state:ack" {
+                assert_eq!(answer["payload"]["code"], "expired", "{answer}");
+                break;
+            }
         }
-    }
+    };
+    soon("the end", end).await;
     assert_eq!(client.closed().await, (1008, "expired".to_owned()));
 }
 
