@@ -126,20 +126,12 @@ fn reader(model: &Model, field: &Field) -> TokenStream {
         Policy::Lww | Policy::Counter | Policy::Optional | Policy::Own => {
             let docs =
                 docs::of(field, "A copy of the value as it is now; `with_..` looks at it without copying.");
-            let look_at = field.policy("__with");
-            let body = match field.is_plain() {
-                true => quote_spanned!(field.span=> { __p::get(&self.0, #this::#key) }),
-                false => {
-                    quote_spanned!(field.span=> { #look_at(&self.0, #this::#key, ::core::clone::Clone::clone) })
-                }
-            };
+            let (look_at, copy) = (field.policy("__with"), copy(field));
+            let body = quote_spanned!(field.span=> { #look_at(&self.0, #this::#key, #copy) });
             let with = accessor(model, field, "with").map(|with| {
                 let docs =
                     docs::of(field, "Looks at the value without copying it. `look` must not use the handle.");
-                let body = match field.is_plain() {
-                    true => quote_spanned!(field.span=> { __p::look(&self.0, #this::#key, look) }),
-                    false => quote_spanned!(field.span=> { #look_at(&self.0, #this::#key, look) }),
-                };
+                let body = quote_spanned!(field.span=> { #look_at(&self.0, #this::#key, look) });
                 quote! {
                     #docs
                     #vis fn #with<__R>(&self, look: impl ::core::ops::FnOnce(&#ty) -> __R) -> __R #body
@@ -203,13 +195,8 @@ fn watcher(model: &Model, field: &Field) -> Option<TokenStream> {
     let watch = accessor(model, field, "watch")?;
     let docs = format!("The values of `{}`: the one it has now, and each new one.", field.wire);
     let carried = field.docs.iter().filter(|attr| !attr.path().is_ident("doc"));
-    let body = match field.is_plain() {
-        true => quote_spanned!(field.span=> { __p::watch(&self.0, #this::#key) }),
-        false => {
-            let values = field.policy("__watch");
-            quote_spanned!(field.span=> { #values(&self.0, #this::#key, ::core::clone::Clone::clone) })
-        }
-    };
+    let (values, copy) = (field.policy("__watch"), copy(field));
+    let body = quote_spanned!(field.span=> { #values(&self.0, #this::#key, #copy) });
     Some(quote! {
         #[doc = #docs]
         #(#carried)*
@@ -252,7 +239,8 @@ fn writers(model: &Model, field: &Field) -> TokenStream {
     });
     let change = accessor(model, field, "update").filter(|_| field.policy == Policy::Lww).map(|change| {
         let docs = docs::of_write(field, "Changes a copy of the value and sets it. It shows at once.");
-        let body = quote_spanned!(field.span=> { __p::change(&self.0, #this::#key, change) });
+        let (edit, copy) = (field.policy("__change"), copy(field));
+        let body = quote_spanned!(field.span=> { #edit(&self.0, #this::#key, #copy, change) });
         quote! {
             #docs
             #vis fn #change(&self, change: impl ::core::ops::FnOnce(&mut #ty)) -> #result #body
@@ -272,6 +260,14 @@ fn writers(model: &Model, field: &Field) -> TokenStream {
         }
     });
     quote!(#add #set #change #edit)
+}
+
+/// The function that copies the field's value.
+fn copy(field: &Field) -> TokenStream {
+    match field.is_plain() {
+        true => field.policy("__copy"),
+        false => quote_spanned!(field.span=> ::core::clone::Clone::clone),
+    }
 }
 
 /// `with_title`, unless a field's own accessor has that name.

@@ -1,10 +1,8 @@
 //! What generated code names. Not for anybody else: it changes without notice.
 
-mod accessor;
 mod operation;
 mod patch;
 
-pub use accessor::{change, get, look, watch};
 pub use operation::{OpVisitor, Operation, clone_update, same_update, show_update};
 pub use patch::{
     PatchFields, deserialize_patch, patch_copy, patch_read, patch_show, patch_skip, patch_write,
