@@ -49,13 +49,13 @@ fn todos(count: u32) -> Vec<Todo> {
 fn live<S: SharedState>(initial: S) -> Replica<S> {
     let mut replica = Replica::new(Arc::from("room"), initial, ReplicaConfig::default());
     replica.connected(128);
-    receive(&mut replica, &server::sync("room", 1, 0, "{}", None, &Outcomes::default()));
+    receive(&mut replica, &server::sync("room", 1, 0, "{}", Default::default(), &Outcomes::default()));
     while replica.poll_frame().is_some() {}
     replica
 }
 
 fn receive<S: SharedState>(replica: &mut Replica<S>, frame: &Frame) {
-    let Ok(ServerMessage::Room(_, message)) = ServerMessage::read(frame.as_str()) else { return };
+    let Ok(ServerMessage::Room(_, message)) = ServerMessage::of(&frame) else { return };
     let _ = replica.receive(message);
     while replica.poll_event().is_some() {}
 }

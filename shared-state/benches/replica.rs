@@ -34,13 +34,13 @@ fn replica(entries: usize) -> Replica<Document> {
     let initial = Document { entries, ..Document::default() };
     let mut replica = Replica::new(Arc::from("room"), initial, ReplicaConfig::default());
     replica.connected(128);
-    receive(&mut replica, &server::sync("room", 1, 0, "{}", None, &Outcomes::default()));
+    receive(&mut replica, &server::sync("room", 1, 0, "{}", Default::default(), &Outcomes::default()));
     while replica.poll_frame().is_some() {}
     replica
 }
 
 fn receive(replica: &mut Replica<Document>, frame: &Frame) {
-    let Ok(ServerMessage::Room(_, message)) = ServerMessage::read(frame.as_str()) else { return };
+    let Ok(ServerMessage::Room(_, message)) = ServerMessage::of(&frame) else { return };
     let _ = replica.receive(message);
     while replica.poll_event().is_some() {}
     while replica.poll_answer().is_some() {}
@@ -87,14 +87,14 @@ fn remote_apply(bencher: Bencher<'_, '_>, entries: usize) {
     bencher
         .with_inputs(|| {
             version += 1;
-            server::change("room", version, "other", r#"[{"key":"title","value":"My Document"}]"#)
+            server::change("room", version, "other", r#"[{"key":"title","value":"My Document"}]"#, None)
         })
         .bench_local_refs(|frame| receive(&mut replica, frame));
 }
 
 #[divan::bench]
 fn remote_apply_floor(bencher: Bencher<'_, '_>) {
-    let frame = server::change("room", 1, "other", r#"[{"key":"title","value":"My Document"}]"#);
+    let frame = server::change("room", 1, "other", r#"[{"key":"title","value":"My Document"}]"#, None);
     let mut state = Document::default();
     bencher.bench_local(|| {
         let frame: serde_json::Value = serde_json::from_str(black_box(frame.as_str())).unwrap_or_default();

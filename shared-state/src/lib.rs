@@ -102,6 +102,7 @@
 //! | `rustls` | | `wss://` for the client |
 //! | `email`, `url` | | the rules `validate(email)` and `validate(url)` |
 //! | `garde` | | `#[shared(garde)]`: the rules of a struct's own `garde::Validate` |
+//! | `indexmap` | | `IndexMap` and `IndexSet` as `map` and `set` |
 //! | `testing` | | the simulation |
 //!
 //! Without any feature there are the state, the policies, the protocol and the two state machines, and no tokio.

@@ -70,6 +70,7 @@ fn delivery() -> String {
         1000,
         "0123456789abcdef",
         r#"[{"key":"title","value":"My Document"}]"#,
+        None,
     );
     frame.as_str().to_owned()
 }

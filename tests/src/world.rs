@@ -316,10 +316,10 @@ impl<S: SharedState> World<S> {
             moved = true;
             let mut inner = user.0.borrow_mut();
             inner.received += frame.len();
-            match ServerMessage::read(frame.as_str()) {
-                Ok(ServerMessage::Room(_, message)) => {
+            match ServerMessage::of(&frame) {
+                Ok(ServerMessage::Room(_, message) | ServerMessage::Numbered(_, message)) => {
                     if let Err(violation) = inner.replica.receive(message) {
-                        panic!("{violation}: {}", frame.as_str());
+                        panic!("{violation}: {frame:?}");
                     }
                 }
                 other => panic!("{other:?}"),

@@ -1,13 +1,15 @@
-//! The authority alone: what a room keeps over a restart.
+//! The authority alone: what a room keeps over a restart, and what its sessions are sent.
 
 #![allow(missing_docs)]
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use shared_state::SharedState;
-use shared_state::authority::{Append, Authority, Outbox, Typed};
-use shared_state::protocol::{Frame, Limits};
+use shared_state::authority::{Append, Authority, Dialect, Outbox, SessionId, Submitted, Typed};
+use shared_state::protocol::{ChangeRequest, Frame, JoinRequest, Limits};
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 struct Page {
@@ -107,4 +109,109 @@ fn a_log_with_a_hole_or_a_wrong_entry_is_refused_with_room_and_version() {
         let error = open(&[(1, &log[0].entry[..]), (2, wrong)]).expect("a wrong entry");
         assert!(error.contains("`room`") && error.contains("version 2"), "{error}");
     }
+}
+
+/// What a session is sent, until it takes no more.
+#[derive(Clone, Default)]
+struct Sent {
+    frames: Rc<RefCell<Vec<Frame>>>,
+    full: Rc<RefCell<bool>>,
+}
+
+impl Outbox for Sent {
+    fn push(&mut self, frame: &Frame) -> bool {
+        if !*self.full.borrow() {
+            self.frames.borrow_mut().push(frame.clone());
+        }
+        !*self.full.borrow()
+    }
+}
+
+impl Sent {
+    /// The frames since the last call: the bytes of brief ones, the texts of others.
+    fn take(&self) -> Vec<String> {
+        let shown = |frame: Frame| match frame.is_binary() {
+            true => format!("{:?}", frame.as_bytes()),
+            false => frame.as_str().to_owned(),
+        };
+        self.frames.take().into_iter().map(shown).collect()
+    }
+}
+
+struct Talk {
+    room: Authority<Sent>,
+}
+
+impl Talk {
+    fn join(&mut self, name: &str, brief: bool) -> (SessionId, Sent) {
+        let (sent, request) = (Sent::default(), JoinRequest { brief, ..JoinRequest::default() });
+        let id =
+            self.room.join(name.into(), Dialect::V1, &request, sent.clone()).expect("nothing is declared");
+        (id, sent)
+    }
+
+    fn write(&mut self, author: SessionId, seq: u64, updates: &str) {
+        let updates: Box<serde_json::value::RawValue> = serde_json::from_str(updates).expect("JSON");
+        let change = ChangeRequest { seq, base: 0, again: false, updates: &updates, reads: None };
+        match self.room.submit(author, &change) {
+            Submitted::Append(append) => self.room.committed(append.version),
+            Submitted::Answered => panic!("{updates} is refused"),
+        }
+    }
+}
+
+#[test]
+fn brief_frames_are_for_those_who_ask_and_who_were_told_what_they_are_about() {
+    let page = Box::new(Typed::new(Page::default()));
+    let room = Authority::new("room".into(), 7, page, Arc::new(Limits::default())).with_number(300);
+    let mut talk = Talk { room };
+    let (author, own) = talk.join("author", true);
+    let (slow, brief) = talk.join("brief", true);
+    let (_, plain) = talk.join("plain", false);
+    let begin = [own.take(), brief.take(), plain.take()].concat();
+    assert!(begin[0].contains(r#""brief":300"#) && begin[1].contains(r#""brief":300"#), "{begin:?}");
+    assert!(!begin[2].contains("brief"), "{begin:?}");
+
+    // The first change of a subject tells its number, the next is brief.
+    talk.write(author, 1, r#"[{"key":"title","value":"a"}]"#);
+    let told = brief.take();
+    assert!(told[0].contains(r#""brief":1}"#), "{told:?}");
+    talk.write(author, 2, r#"[{"key":"title","value":"b"}]"#);
+    assert_eq!(brief.take(), ["[172, 2, 1, 34, 98, 34]"]);
+    assert_eq!(own.take(), ["[172, 2, 0]", "[172, 2, 0]"]);
+    let in_full = plain.take();
+    assert!(in_full[1].contains(r#""version":2,"from":"author""#), "{in_full:?}");
+
+    // Another operation is another subject; a change of two updates is none.
+    talk.write(author, 3, r#"[{"key":"views","op":"add","value":1}]"#);
+    talk.write(author, 4, r#"[{"key":"title","value":"c"},{"key":"theme","value":"d"}]"#);
+    talk.write(author, 5, r#"[{"key":"views","op":"add","value":12}]"#);
+    let frames = brief.take();
+    assert!(frames[0].contains(r#""brief":2}"#) && !frames[1].contains("brief"), "{frames:?}");
+    assert_eq!(frames[2], "[172, 2, 2, 49, 50]");
+
+    // Who comes has been told nothing.
+    let (_, late) = talk.join("late", true);
+    late.take();
+    talk.write(author, 6, r#"[{"key":"title","value":"e"}]"#);
+    for frames in [brief.take(), late.take()] {
+        assert!(frames[0].contains(r#""version":6"#) && frames[0].contains(r#""brief":1}"#), "{frames:?}");
+    }
+
+    // Nor has who was too slow to hear it.
+    *brief.full.borrow_mut() = true;
+    talk.write(author, 7, r#"[{"key":"theme","value":"x"}]"#);
+    assert_eq!(late.take().len(), 1);
+    *brief.full.borrow_mut() = false;
+    talk.room.drained(slow);
+    assert!(brief.take()[0].contains("state:delta"));
+    talk.write(author, 8, r#"[{"key":"theme","value":"y"}]"#);
+    for frames in [brief.take(), late.take()] {
+        assert!(frames[0].contains(r#""version":8"#) && frames[0].contains(r#""brief":1}"#), "{frames:?}");
+    }
+    talk.write(author, 9, r#"[{"key":"theme","value":"z"}]"#);
+    assert_eq!(
+        (brief.take(), late.take()),
+        (vec!["[172, 2, 1, 34, 122, 34]".into()], vec!["[172, 2, 1, 34, 122, 34]".into()])
+    );
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use shared_state::{List, SharedState};
+use shared_state::{List, SharedState, Text};
 use shared_state_tests::{User, World};
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
@@ -72,6 +72,50 @@ fn one_small_change_costs_the_same_whatever_the_size_of_the_list() {
             assert!(live < 200 && back < 200, "{what} in {items} items: {live} and {back} bytes");
         }
     }
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Paper {
+    #[shared(text)]
+    text: Text,
+}
+
+/// What bare Yjs sends for the same.
+fn bare_keystroke(text: &str, at: usize) -> usize {
+    use yrs::{ClientID, Doc, Options, Text as _, Transact as _};
+    let doc = Doc::with_options(Options::with_client_id(ClientID::new(1000)));
+    let root = doc.get_or_insert_text("text");
+    root.insert(&mut doc.transact_mut(), 0, text);
+    let mut txn = doc.transact_mut();
+    root.insert(&mut txn, at as u32, "x");
+    txn.encode_update_v1().len()
+}
+
+#[test]
+fn a_keystroke_in_a_long_text_costs_an_observer_little_more_than_its_yjs_update() {
+    let text = "a word or two ".repeat(7_500);
+    let mut world = World::new(Paper::default());
+    let [writer, observer] = [world.join(), world.join()];
+    writer.handle().text().insert(0, &text).unwrap();
+    world.settle();
+    let at = text.len() / 2;
+    let bare = bare_keystroke(&text, at);
+    let _ = observer.traffic();
+    writer.handle().text().insert(at, "x").unwrap();
+    world.settle();
+    let live = observer.traffic().0;
+    observer.leave();
+    writer.handle().text().insert(at + 1, "x").unwrap();
+    world.settle();
+    observer.come_back();
+    world.settle();
+    let back = observer.traffic().0;
+    println!(
+        "a keystroke in {} bytes: {bare} as a bare Yjs update, {live} live, {back} after a reconnect",
+        text.len()
+    );
+    assert!(live * 5 <= bare * 6, "{live} bytes for {bare}");
+    assert!(back < 200, "{back} bytes after a reconnect");
 }
 
 /// A list that has seen much and holds little: what is kept of the rest is bounded.

@@ -235,10 +235,10 @@ impl World {
         if wire.half_open {
             return;
         }
-        match ServerMessage::read(frame.as_str()) {
-            Ok(ServerMessage::Room(_, message)) => {
+        match ServerMessage::of(&frame) {
+            Ok(ServerMessage::Room(_, message) | ServerMessage::Numbered(_, message)) => {
                 if let Err(violation) = user.replica.receive(message) {
-                    panic!("seed {}: {violation} in {}", self.seed, frame.as_str());
+                    panic!("seed {}: {violation} in {frame:?}", self.seed);
                 }
             }
             other => panic!("seed {}: {other:?}", self.seed),

@@ -51,12 +51,18 @@ impl Harness {
         let join = self.frames();
         assert_eq!(join.len(), 1, "{join:?}");
         let epoch = 7;
-        self.receive(&server::sync("room", epoch, 0, "{}", None, &protocol::Outcomes::default()));
+        self.receive(&server::sync(
+            "room",
+            epoch,
+            0,
+            "{}",
+            Default::default(),
+            &protocol::Outcomes::default(),
+        ));
     }
 
     fn receive(&mut self, frame: &protocol::Frame) {
-        let ServerMessage::Room(_, message) = ServerMessage::read(frame.as_str()).expect("a frame of ours")
-        else {
+        let ServerMessage::Room(_, message) = ServerMessage::of(frame).expect("a frame of ours") else {
             panic!("not about a room: {}", frame.as_str());
         };
         self.replica.receive(message).expect("a message that fits");
@@ -193,7 +199,7 @@ fn g6_a_transaction_is_refused_without_being_sent_when_what_it_read_changes() {
             vec![Read::field::<Document>(Document::TITLE.id())],
         )
         .expect("taken");
-    it.receive(&server::change("room", 2, "other", r#"[{"key":"title","value":"theirs"}]"#));
+    it.receive(&server::change("room", 2, "other", r#"[{"key":"title","value":"theirs"}]"#, None));
     it.frames();
     assert_eq!(it.answers().last(), Some(&(id, Err(Code::Conflict))), "at once");
     it.receive(&server::ack("room", 3, 3));
@@ -244,8 +250,7 @@ fn g4_a_remote_change_leaves_the_users_own_pending_field_alone() {
         "room",
         1,
         "other",
-        r#"[{"key":"body","value":"theirs"},{"key":"theme","value":"dark"},{"key":"views","op":"add","value":5}]"#,
-    ));
+        r#"[{"key":"body","value":"theirs"},{"key":"theme","value":"dark"},{"key":"views","op":"add","value":5}]"#, None));
     let state = it.replica.state();
     assert_eq!((&*state.body, &*state.theme, state.views), ("mine", "dark", 7));
     assert_eq!(it.replica.confirmed().body, "theirs");
@@ -285,11 +290,11 @@ fn g8_what_breaks_a_rule_or_cannot_be_sent_is_refused_before_it_shows() {
 #[test]
 fn g1_a_version_that_does_not_follow_makes_the_replica_ask_again() {
     let mut it = Harness::live();
-    let frame = server::change("room", 5, "other", r#"[{"key":"body","value":"x"}]"#);
-    let Ok(ServerMessage::Room(_, message)) = ServerMessage::read(frame.as_str()) else { panic!() };
+    let frame = server::change("room", 5, "other", r#"[{"key":"body","value":"x"}]"#, None);
+    let Ok(ServerMessage::Room(_, message)) = ServerMessage::of(&frame) else { panic!() };
     assert!(it.replica.receive(message).is_err());
     assert!(it.frames()[0].contains(r#""resume":{"epoch":"0000000000000007","version":0"#));
-    let late = server::change("room", 1, "other", r#"[{"key":"body","value":"late"}]"#);
+    let late = server::change("room", 1, "other", r#"[{"key":"body","value":"late"}]"#, None);
     it.receive(&late);
     assert_eq!(it.replica.version(), 0, "what comes before the answer is in the answer");
 }
@@ -304,7 +309,7 @@ fn g3_what_was_sent_keeps_its_number_over_a_reconnect_and_says_so() {
     it.replica.connected(64);
     assert!(it.frames()[0].contains(r#""acked":0"#));
     let nothing = protocol::Outcomes::default();
-    it.receive(&server::delta("room", 0, 0, "[]", None, &nothing));
+    it.receive(&server::delta("room", 0, 0, "[]", Default::default(), &nothing));
     let again = it.frames();
     assert_eq!(again[0], first.replace(r#""base":0,"#, r#""base":0,"again":true,"#));
     assert!(again[1].contains(r#""seq":2"#) && !again[1].contains("again"));

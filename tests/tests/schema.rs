@@ -201,8 +201,10 @@ impl<S: SharedState> Client<S> {
             let next = self.tube.0.borrow_mut().pop_front();
             let Some(frame) = next else { return codes };
             self.seen.push(frame.as_str().to_owned());
-            let Ok(ServerMessage::Room(_, message)) = ServerMessage::read(frame.as_str()) else {
-                panic!("{}", frame.as_str());
+            let Ok(ServerMessage::Room(_, message) | ServerMessage::Numbered(_, message)) =
+                ServerMessage::of(&frame)
+            else {
+                panic!("{frame:?}");
             };
             if let Err(violation) = self.replica.receive(message) {
                 codes.push(violation.code);

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use indexmap::{IndexMap, IndexSet};
 use serde::{Deserialize, Serialize};
 use shared_state::testing::Simulation;
 use shared_state::{List, SharedState, Text};
@@ -111,6 +112,8 @@ struct Column {
 struct Inside {
     #[shared(map(map(set)))]
     seats: BTreeMap<u8, BTreeMap<bool, BTreeSet<u8>>>,
+    #[shared(map(set))]
+    rows: IndexMap<u8, IndexSet<u8>>,
     #[shared(list(key = id))]
     order: Vec<Todo>,
 }
@@ -166,22 +169,22 @@ struct Line {
 
 #[test]
 fn g1_to_g8_hold_for_one_text() {
-    Simulation::new(Line { line: "begin".into() }).seeds(200);
+    Simulation::new(Line { line: "begin".into() }).seeds(300);
 }
 
 #[test]
 fn g1_to_g8_hold_for_texts_in_other_values() {
-    Simulation::new(Article::default()).seeds(150);
+    Simulation::new(Article::default()).seeds(300);
 }
 
 #[test]
 fn g1_to_g7_hold_for_places_in_a_list() {
-    Simulation::new(Order::default()).clients(4).seeds(300);
+    Simulation::new(Order::default()).clients(4).seeds(700);
 }
 
 #[test]
 fn g1_to_g7_hold_for_entries_in_entries() {
-    Simulation::new(Board::default()).seeds(400);
+    Simulation::new(Board::default()).seeds(700);
 }
 
 #[test]

@@ -101,10 +101,14 @@ impl<O: Outbox> Authority<O> {
             Dialect::V1 => {
                 let outcomes = self.clients.answers(&session.client, session.answered, bring.version);
                 session.answered = session.answered.max(outcomes.last);
+                if session.brief {
+                    self.subjects.forget();
+                }
                 let (text, schema) = (&bring.text, bring.schema.as_deref());
+                let beside = server::Beside { schema, brief: session.brief.then_some(self.number) };
                 match bring.since {
-                    None => server::sync(&self.room, self.epoch, bring.version, text, schema, &outcomes),
-                    Some(since) => server::delta(&self.room, since, bring.version, text, schema, &outcomes),
+                    None => server::sync(&self.room, self.epoch, bring.version, text, beside, &outcomes),
+                    Some(since) => server::delta(&self.room, since, bring.version, text, beside, &outcomes),
                 }
             }
             Dialect::Hook => {

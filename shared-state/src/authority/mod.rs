@@ -24,6 +24,7 @@ mod rights;
 mod session;
 mod settled;
 mod state;
+mod subjects;
 mod submit;
 mod tell;
 mod typed;
@@ -49,6 +50,7 @@ use crate::state::Known;
 use clients::ClientTable;
 use record::RoomLog;
 use session::Session;
+use subjects::Subjects;
 
 /// An accepted change on its way to the store.
 struct InFlight {
@@ -88,6 +90,12 @@ pub struct Authority<O> {
     /// How many sessions speak the hook's dialect.
     hooks: usize,
     hook_clock: heal::HookClock,
+    /// The room's number in brief frames.
+    number: u64,
+    /// What brief frames can be about.
+    subjects: Subjects,
+    /// How many sessions take brief frames.
+    brief: usize,
     /// The schema of the struct, if there is one.
     schema: Option<Arc<Known>>,
     /// The hash of the schema that the log says it was written with, up to its end.
@@ -113,12 +121,23 @@ impl<O: Outbox> Authority<O> {
             next_session: 0,
             hooks: 0,
             hook_clock: heal::HookClock::default(),
+            number: 0,
+            subjects: Subjects::default(),
+            brief: 0,
             schema: state.schema(),
             logged: None,
             migrated: false,
             state,
             log: RoomLog::default(),
         }
+    }
+
+    /// The same room, with a number that no other room has which the same connection may be in: brief frames
+    /// name the room by it. 0 if this is not called.
+    #[must_use]
+    pub fn with_number(mut self, number: u64) -> Self {
+        self.number = number;
+        self
     }
 
     /// The room's name.

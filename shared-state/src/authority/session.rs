@@ -46,6 +46,8 @@ pub(super) enum Flow {
 pub(super) struct Session<O> {
     pub(super) client: ClientId,
     pub(super) dialect: Dialect,
+    /// Whether it takes brief frames.
+    pub(super) brief: bool,
     pub(super) flow: Flow,
     /// The version up to which it was sent everything.
     pub(super) synced: u64,
@@ -110,6 +112,7 @@ impl<O: Outbox> Authority<O> {
         let mut session = Session {
             client,
             dialect,
+            brief: request.brief && dialect == Dialect::V1,
             flow: Flow::Live,
             synced: self.head,
             stateless: false,
@@ -123,6 +126,7 @@ impl<O: Outbox> Authority<O> {
             let message = format!("the room is at version {}, not yet at {}", self.head, resume.version);
             session.push(&server::room_error(&self.room, Code::FutureVersion, &message));
         }
+        self.brief += usize::from(session.brief);
         self.sessions.insert(id, session);
         self.hooks += usize::from(dialect == Dialect::Hook);
         if dialect == Dialect::V1 {
@@ -166,6 +170,7 @@ impl<O: Outbox> Authority<O> {
         let session = self.sessions.remove(&id)?;
         self.hooks -= usize::from(session.is_hook());
         self.clients.exit(&session.client);
+        self.brief -= usize::from(session.brief);
         Some(session.outbox)
     }
 
@@ -195,6 +200,7 @@ impl<O: Outbox> Authority<O> {
         let frame = server::room_error(&self.room, code, message);
         let sessions = std::mem::take(&mut self.sessions);
         self.hooks = 0;
+        self.brief = 0;
         sessions
             .into_values()
             .map(|mut session| {

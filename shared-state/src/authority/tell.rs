@@ -6,6 +6,7 @@ use crate::authority::heal::HookClock;
 use crate::authority::session::{Flow, Session};
 use crate::authority::typed::{field_of, read_updates, touched};
 use crate::authority::{Author, Authority, Dialect, InFlight, Outbox, RoomState};
+use crate::protocol::brief::{self, Subject};
 use crate::protocol::channel::{APPEND, ChannelEntry};
 use crate::protocol::{Frame, push_string, server, split_address};
 
@@ -16,6 +17,10 @@ struct Encoded<'a> {
     from: &'a str,
     updates: &'a str,
     verbatim: bool,
+    /// The number that its subject is given.
+    introduces: Option<u8>,
+    /// For those who take brief frames, if they know what it is about.
+    brief: Option<Frame>,
     v1: Option<Frame>,
     hook: Option<HookFrame>,
     /// Of a channel, for the hook's dialect.
@@ -33,12 +38,18 @@ impl<O: Outbox> Authority<O> {
             Author::Hook { session, .. } => Some((*session, 0)),
             Author::Server => None,
         };
+        let (introduces, brief) = match self.brief {
+            0 => (None, None),
+            _ => self.brief(from, updates),
+        };
         let mut encoded = Encoded {
             room: &room,
             version,
             from,
             updates,
             verbatim: *verbatim,
+            introduces,
+            brief,
             v1: None,
             hook: None,
             messages: None,
@@ -61,6 +72,9 @@ impl<O: Outbox> Authority<O> {
                 (Dialect::V1, Some(seq)) => {
                     let frame = match settled {
                         true => server::settled(&room, seq, version, updates),
+                        false if session.brief && seq == session.answered + 1 => {
+                            brief::frame(self.number, 0, &[])
+                        }
                         false => server::ack(&room, seq, version),
                     };
                     session.push(&frame);
@@ -70,7 +84,7 @@ impl<O: Outbox> Authority<O> {
                 }
                 // The hook counts its own writes itself. A message of its own it shows when it comes back.
                 (Dialect::Hook, Some(_)) if !is_channel => {}
-                (Dialect::V1, None) => session.push(encoded.v1()),
+                (Dialect::V1, None) => session.push(encoded.v1(session.brief)),
                 (Dialect::Hook, _) if is_channel => {
                     encoded.messages().iter().for_each(|(_, frame)| session.push(frame))
                 }
@@ -103,8 +117,13 @@ impl Encoded<'_> {
         self.messages.get_or_insert_with(|| messages(self.room, self.updates))
     }
 
-    fn v1(&mut self) -> &Frame {
-        self.v1.get_or_insert_with(|| server::change(self.room, self.version, self.from, self.updates))
+    fn v1(&mut self, is_brief: bool) -> &Frame {
+        match &self.brief {
+            Some(brief) if is_brief => brief,
+            _ => self.v1.get_or_insert_with(|| {
+                server::change(self.room, self.version, self.from, self.updates, self.introduces)
+            }),
+        }
     }
 
     /// The hook knows only whole fields: plain sets pass as their author wrote them, other operations as the
@@ -166,6 +185,20 @@ impl HookFrame {
         match taken {
             true => heal.sent(told, version, self.values.iter().map(|(_, field)| field)),
             false => session.flow = Flow::Behind,
+        }
+    }
+}
+
+impl<O> Authority<O> {
+    /// What brief frames make of a change: the number that its subject is given, or, if it has one, the frame.
+    fn brief(&mut self, from: &str, updates: &str) -> (Option<u8>, Option<Frame>) {
+        // They were read when they were accepted.
+        let updates = read_updates(updates).unwrap_or_default();
+        let Some(subject) = Subject::of(from, &updates) else { return (None, None) };
+        let Some(value) = subject.brief(&updates[0]) else { return (None, None) };
+        match self.subjects.number(&subject) {
+            Some(number) => (None, Some(brief::frame(self.number, number, &value))),
+            None => (Some(self.subjects.introduce(subject)), None),
         }
     }
 }

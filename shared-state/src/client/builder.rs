@@ -98,6 +98,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Whether the server may send what it sends most in brief binary frames, which [`Client::on`] does not hear. Without
+    /// them every message is JSON, to be read by people. Default true.
+    pub const fn brief(mut self, brief: bool) -> Self {
+        self.settings.replica.brief = brief;
+        self
+    }
+
     /// How long a client that is closed, or whose last handle was dropped, goes on trying to have everything
     /// answered. Default 5 s.
     pub const fn linger(mut self, linger: Duration) -> Self {

@@ -203,17 +203,20 @@ impl Driver {
         message: Option<Result<Message, Error>>,
     ) -> Result<(), End> {
         match message {
-            Some(Ok(Message::Text(text))) => self.hear_text(connection, &text).map_err(|violation| {
-                tracing::error!(%violation, "the server broke the protocol");
-                End::Lost(format!("the server broke the protocol: {violation}").into())
-            })?,
+            Some(Ok(Message::Text(text))) => self.hear_text(connection, &text).map_err(broken)?,
+            Some(Ok(Message::Binary(bytes))) => {
+                let heard = self.link.receive_brief(self.core.signal.now(), &bytes).map_err(broken)?;
+                if let Heard::Room(room, message) = heard {
+                    self.hear_room(connection, &room, message);
+                }
+                Ok(())
+            }
             Some(Ok(Message::Ping(_))) => {
                 // The answer is queued in the socket.
                 connection.dirty = true;
                 Ok(())
             }
             Some(Ok(Message::Pong(_) | Message::Frame(_))) => Ok(()),
-            Some(Ok(Message::Binary(_))) => Err(End::Lost("the server sent a binary frame".into())),
             Some(Ok(Message::Close(frame))) => Err(End::Lost(match frame {
                 Some(frame) => format!("the server closed the connection: {frame}").into(),
                 None => "the server closed the connection".into(),
@@ -342,6 +345,11 @@ impl Connection {
         }
         Ok(true)
     }
+}
+
+fn broken(violation: Violation) -> End {
+    tracing::error!(%violation, "the server broke the protocol");
+    End::Lost(format!("the server broke the protocol: {violation}").into())
 }
 
 /// A frame as the socket takes it.

@@ -61,6 +61,8 @@ impl Client {
 
     /// The messages of this type as they come from the server, known to the library or not, from now on. Those that
     /// are not taken in time are dropped, oldest first, 256 are kept; then `Err` says how many. Ends with the client.
+    ///
+    /// Most changes and acknowledgements come in [brief](ClientBuilder::brief) frames, which have no type.
     pub fn on(&self, kind: &str) -> Feed<Result<RawMessage, Missed>> {
         let messages = self.core().listeners.listen(kind);
         feed::broadcast(messages, self.guard.clone(), Ok, |count| Err(Missed(count)))

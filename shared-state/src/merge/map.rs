@@ -9,6 +9,8 @@ use std::fmt;
 use std::hash::{BuildHasher, Hash};
 use std::marker::PhantomData;
 
+#[cfg(feature = "indexmap")]
+use indexmap::IndexMap;
 use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
 use crate::merge::key::{check_key, with_key};
@@ -47,7 +49,8 @@ impl<M: fmt::Debug, K: fmt::Debug, V: fmt::Debug, O: fmt::Debug> fmt::Debug for 
     }
 }
 
-/// A collection of entries by key: `BTreeMap` and `HashMap`.
+/// A collection of entries by key: `BTreeMap`, `HashMap`, and with the feature `indexmap` `IndexMap`, in which each
+/// client has its own order.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a `#[shared(map)]`",
     label = "not a map",
@@ -84,7 +87,7 @@ pub trait Mapping: Value + Default {
 }
 
 macro_rules! mapping {
-    ($map:ident, $key:ident: $($bound:path),+ $(; $hasher:ident)?) => {
+    ($map:ident, $remove:ident, $key:ident: $($bound:path),+ $(; $hasher:ident)?) => {
         impl<$key: Value + Eq $(+ $bound)+, V: Value $(, $hasher: BuildHasher + Default + Clone + Send + Sync + 'static)?>
             Mapping for $map<$key, V $(, $hasher)?>
         {
@@ -108,7 +111,7 @@ macro_rules! mapping {
             }
 
             fn take(&mut self, key: &$key) -> Option<V> {
-                self.remove(key)
+                self.$remove(key)
             }
 
             fn entries(&self) -> impl Iterator<Item = (&$key, &V)> {
@@ -118,8 +121,10 @@ macro_rules! mapping {
     };
 }
 
-mapping!(BTreeMap, K: Ord);
-mapping!(HashMap, K: Hash; H);
+mapping!(BTreeMap, remove, K: Ord);
+mapping!(HashMap, remove, K: Hash; H);
+#[cfg(feature = "indexmap")]
+mapping!(IndexMap, shift_remove, K: Hash; H);
 
 type OpOf<M, P> =
     MapOp<M, <M as Mapping>::Key, <M as Mapping>::Value, <P as MergePolicy<<M as Mapping>::Value>>::Op>;

@@ -9,6 +9,7 @@
 //! |---|---|---|
 //! | one value: a title, a colour, a place, two dates that belong together | none | the one the server ordered last stays |
 //! | a number people add to | `counter` | every addition counts |
+//! | a text that several people type in at once | `text` | character by character, as in Yjs |
 //! | a struct with fields of its own, there or not | `nested` | each inner field by its own policy |
 //! | items in an order, each with an id | `list(key = id)` | insert, edit, move and remove of different items all count; of one item the later move and the later edit win |
 //! | the same, and people edit different fields of one item | `list(key = id, nested)` | each field of an item by its own policy |
@@ -141,6 +142,111 @@ pub enum Overlap {
 /// * [`apply`](Self::apply) is deterministic and total, and what it returns takes it back exactly.
 /// * [`set`](Self::set) replaces the value, whatever it was.
 /// * [`decode`](Self::decode) reads what [`address`](Self::address) and [`encode`](Self::encode) wrote.
+///
+/// # A policy of one's own
+/// A register that only a greater value changes, so that of several high scores the highest stays, in whatever order they
+/// come. Everything that is not here has a default that is right for a value without parts.
+///
+#[cfg_attr(feature = "derive", doc = "```")]
+#[cfg_attr(not(feature = "derive"), doc = "```ignore")]
+/// use serde::{Deserialize, Deserializer, Serialize, Serializer};
+/// use shared_state::SharedState;
+/// use shared_state::merge::{MergePolicy, Overlap, Track};
+/// use shared_state::state::{Path, PathBuf, UpdateError, Value};
+///
+/// struct Greatest;
+///
+/// #[derive(Clone, Debug, PartialEq)]
+/// enum GreatestOp<T> {
+///     Set(T),
+///     Offer(T),
+/// }
+/// use GreatestOp::{Offer, Set};
+///
+/// impl<T: Value + Ord> MergePolicy<T> for Greatest {
+///     type Op = GreatestOp<T>;
+///     const NAME: &'static str = "greatest";
+///
+///     fn set(value: T) -> GreatestOp<T> {
+///         Set(value)
+///     }
+///
+///     fn whole(op: GreatestOp<T>) -> Result<T, GreatestOp<T>> {
+///         if let Set(value) = op { Ok(value) } else { Err(op) }
+///     }
+///
+///     fn apply(value: &mut T, op: GreatestOp<T>) -> GreatestOp<T> {
+///         match op {
+///             Offer(offer) if offer <= *value => Set(value.clone()),
+///             Offer(new) | Set(new) => Set(std::mem::replace(value, new)),
+///         }
+///     }
+///
+///     fn diff(old: &T, new: &T, each: &mut dyn FnMut(GreatestOp<T>)) {
+///         if new > old {
+///             each(Offer(new.clone()));
+///         } else if new < old {
+///             each(Set(new.clone()));
+///         }
+///     }
+///
+///     fn overlap(pending: &GreatestOp<T>, remote: &GreatestOp<T>) -> Overlap {
+///         match (pending, remote) {
+///             (Set(_), _) => Overlap::Hidden,
+///             (Offer(_), Offer(_)) => Overlap::Apart,
+///             (Offer(_), Set(_)) => Overlap::Tangled,
+///         }
+///     }
+///
+///     fn take_back(value: &T, op: &GreatestOp<T>, inverse: &GreatestOp<T>) -> Option<GreatestOp<T>> {
+///         let (Set(to) | Offer(to)) = op;
+///         (value == to).then(|| inverse.clone())
+///     }
+///
+///     fn delta(value: &T, track: &Track, since: u64, each: &mut dyn FnMut(GreatestOp<T>)) {
+///         if track.changed() > since {
+///             each(Set(value.clone()));
+///         }
+///     }
+///
+///     fn address(op: &GreatestOp<T>, _path: &mut PathBuf) -> Option<&'static str> {
+///         matches!(op, Offer(_)).then_some("offer")
+///     }
+///
+///     fn encode<S: Serializer>(op: &GreatestOp<T>, serializer: S) -> Result<S::Ok, S::Error> {
+///         let (Set(value) | Offer(value)) = op;
+///         value.serialize(serializer)
+///     }
+///
+///     fn decode<'de, D: Deserializer<'de>>(
+///         mut path: Path<'_>,
+///         op: Option<&str>,
+///         value: D,
+///     ) -> Result<GreatestOp<T>, UpdateError> {
+///         if let Some(part) = path.next_segment() {
+///             return Err(UpdateError::no_parts("greatest", &part));
+///         }
+///         let make = match op {
+///             None => Set,
+///             Some("offer") => Offer,
+///             Some(op) => return Err(UpdateError::unknown_op("greatest", op)),
+///         };
+///         T::deserialize(value).map(make).map_err(|error| UpdateError::wrong_type(&error))
+///     }
+/// }
+///
+/// #[derive(SharedState, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+/// struct Game {
+///     #[shared(merge = Greatest)]
+///     high_score: u32,
+/// }
+///
+/// # use shared_state::state::Live;
+/// # fn example<L: Live<Game>>(game: &SharedGame<L>) -> Result<(), L::Error> {
+/// game.write(Game::HIGH_SCORE.op(GreatestOp::Offer(4_200)))?;
+/// # Ok(())
+/// # }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a merge policy for a field of type `{T}`",
     label = "the field's policy does not take this type",

@@ -7,6 +7,8 @@ use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
 
+#[cfg(feature = "indexmap")]
+use indexmap::IndexSet;
 use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
 use crate::merge::{Key, MergePolicy, Overlap, Track, differences, whole};
@@ -37,7 +39,8 @@ impl<C: fmt::Debug, T: fmt::Debug> fmt::Debug for SetOp<C, T> {
     }
 }
 
-/// A collection of members: `BTreeSet` and `HashSet`.
+/// A collection of members: `BTreeSet`, `HashSet`, and with the feature `indexmap` `IndexSet`, in which each client has
+/// its own order.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a `#[shared(set)]`",
     label = "not a set",
@@ -61,7 +64,7 @@ pub trait Members: Value + Default {
 }
 
 macro_rules! members {
-    ($set:ident, $member:ident: $($bound:path),+ $(; $hasher:ident)?) => {
+    ($set:ident, $remove:ident, $member:ident: $($bound:path),+ $(; $hasher:ident)?) => {
         impl<$member: Value $(+ $bound)+ $(, $hasher: BuildHasher + Default + Clone + Send + Sync + 'static)?> Members
             for $set<$member $(, $hasher)?>
         {
@@ -76,7 +79,7 @@ macro_rules! members {
             }
 
             fn take(&mut self, member: &$member) -> bool {
-                self.remove(member)
+                self.$remove(member)
             }
 
             fn members(&self) -> impl Iterator<Item = &$member> {
@@ -86,8 +89,10 @@ macro_rules! members {
     };
 }
 
-members!(BTreeSet, T: Ord);
-members!(HashSet, T: Hash, Eq; H);
+members!(BTreeSet, remove, T: Ord);
+members!(HashSet, remove, T: Hash, Eq; H);
+#[cfg(feature = "indexmap")]
+members!(IndexSet, shift_remove, T: Hash, Eq; H);
 
 impl SetOf {
     /// How a member is named in a track, and in what a transaction read: as JSON.

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::protocol::join::{JoinRequest, RoomSchema, WireJoin, WireSchema};
 use crate::protocol::presence::{PresenceNews, PresenceRequest};
-use crate::protocol::{Code, Envelope, Reject};
+use crate::protocol::{Code, Envelope, Frame, Reject, brief};
 use crate::state::WireUpdate;
 
 /// A frame that is not what the protocol allows; what to tell its sender.
@@ -186,6 +186,8 @@ struct WireSync<'a> {
     data: &'a RawValue,
     #[serde(borrow, default)]
     schema: Option<WireSchema<'a>>,
+    #[serde(default)]
+    brief: Option<u64>,
     #[serde(borrow, default)]
     answers: WireAnswers<'a>,
 }
@@ -198,6 +200,8 @@ struct WireDelta<'a> {
     updates: Vec<WireUpdate<'a>>,
     #[serde(borrow, default)]
     schema: Option<WireSchema<'a>>,
+    #[serde(default)]
+    brief: Option<u64>,
     #[serde(borrow, default)]
     answers: WireAnswers<'a>,
 }
@@ -209,6 +213,8 @@ struct WireChange<'a> {
     from: Cow<'a, str>,
     #[serde(borrow)]
     updates: Vec<WireUpdate<'a>>,
+    #[serde(default)]
+    brief: Option<u8>,
 }
 
 #[derive(Deserialize)]
@@ -263,6 +269,8 @@ pub enum RoomMessage<'a> {
         data: &'a RawValue,
         /// The room's schema, if it is not the client's.
         schema: Option<Box<RoomSchema>>,
+        /// The room's number in brief frames, if it sends any.
+        brief: Option<u64>,
         /// Answers to the client's changes.
         outcomes: Outcomes,
     },
@@ -276,6 +284,8 @@ pub enum RoomMessage<'a> {
         updates: Vec<WireUpdate<'a>>,
         /// The room's schema, if it is not the client's.
         schema: Option<Box<RoomSchema>>,
+        /// The room's number in brief frames, if it sends any.
+        brief: Option<u64>,
         /// Answers to the client's changes.
         outcomes: Outcomes,
     },
@@ -287,7 +297,18 @@ pub enum RoomMessage<'a> {
         from: Cow<'a, str>,
         /// Its updates, in order.
         updates: Vec<WireUpdate<'a>>,
+        /// The number under which brief frames are about the same.
+        brief: Option<u8>,
     },
+    /// Somebody's change, in a brief frame: the next version.
+    Brief {
+        /// What it is about, as a change said that had this number.
+        subject: u8,
+        /// The operation's value.
+        value: &'a [u8],
+    },
+    /// The first of the client's changes that has no answer was accepted as it was sent, as the next version.
+    NextAccepted,
     /// One of the client's changes was accepted.
     Accepted {
         /// The client's number for it.
@@ -335,6 +356,8 @@ pub enum ServerMessage<'a> {
     Error(Violation),
     /// About one room.
     Room(Cow<'a, str>, RoomMessage<'a>),
+    /// About the room with this number, see [`brief`].
+    Numbered(u64, RoomMessage<'a>),
     /// About presence in one room.
     Presence(Cow<'a, str>, PresenceNews<'a>),
     /// A message of a type that this version does not know.
@@ -342,7 +365,18 @@ pub enum ServerMessage<'a> {
 }
 
 impl<'a> ServerMessage<'a> {
-    /// Reads a frame from the server.
+    /// Reads a frame from the server, text or [`brief`].
+    ///
+    /// # Errors
+    /// As [`read`](Self::read) and [`brief::read`].
+    pub fn of(frame: &'a Frame) -> Result<Self, Violation> {
+        match frame.is_binary() {
+            true => brief::read(frame.as_bytes()).map(|(room, message)| Self::Numbered(room, message)),
+            false => Self::read(frame.as_str()),
+        }
+    }
+
+    /// Reads a text frame from the server.
     ///
     /// # Errors
     /// The frame is not JSON, or a known message not of its form.
@@ -371,18 +405,18 @@ impl<'a> ServerMessage<'a> {
                 Ok(Self::Error(Violation { code: Code::from_text(&code), message }))
             }
             "state:sync" => {
-                let WireSync { epoch: text, version, data, schema, answers } = envelope.content()?;
+                let WireSync { epoch: text, version, data, schema, brief, answers } = envelope.content()?;
                 let (schema, outcomes) = (schema.map(WireSchema::read).transpose()?, outcomes(answers));
-                about_room(RoomMessage::Sync { epoch: epoch(&text)?, version, data, schema, outcomes })
+                about_room(RoomMessage::Sync { epoch: epoch(&text)?, version, data, schema, brief, outcomes })
             }
             "state:delta" => {
-                let WireDelta { since, version, updates, schema, answers } = envelope.content()?;
+                let WireDelta { since, version, updates, schema, brief, answers } = envelope.content()?;
                 let (schema, outcomes) = (schema.map(WireSchema::read).transpose()?, outcomes(answers));
-                about_room(RoomMessage::Delta { since, version, updates, schema, outcomes })
+                about_room(RoomMessage::Delta { since, version, updates, schema, brief, outcomes })
             }
             "state:change" => {
-                let WireChange { version, from, updates } = envelope.content()?;
-                about_room(RoomMessage::Change { version, from, updates })
+                let WireChange { version, from, updates, brief } = envelope.content()?;
+                about_room(RoomMessage::Change { version, from, updates, brief })
             }
             "state:ack" => {
                 let WireAck { seq, version, updates } = envelope.content()?;

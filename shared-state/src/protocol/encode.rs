@@ -61,7 +61,7 @@ pub mod client {
     /// Joins a room, or resumes it where it was left.
     #[must_use]
     pub fn join(room: &str, request: &JoinRequest) -> Frame {
-        let JoinRequest { resume, schema, declare } = request;
+        let JoinRequest { resume, schema, declare, brief } = request;
         frame("room:join", Some(room), 160, |out| {
             out.push('{');
             if let Some(schema) = schema {
@@ -77,6 +77,9 @@ pub mod client {
             if !declare.is_empty() {
                 // Declarations have no values that JSON does not have.
                 put!(out, r#""declare":{},"#, serde_json::to_string(declare).unwrap_or_default());
+            }
+            if *brief {
+                out.push_str("\"brief\":true,");
             }
             if out.ends_with(',') {
                 out.pop();
@@ -170,45 +173,63 @@ pub mod server {
         })
     }
 
-    /// The whole state: `data` is a JSON object, `schema` the room's schema, for a client that has another.
+    /// What comes beside a state or a delta.
+    #[derive(Clone, Copy, Debug, Default)]
+    pub struct Beside<'a> {
+        /// The room's schema, for a client that has another.
+        pub schema: Option<&'a str>,
+        /// The room's number in brief frames, for a client that takes them.
+        pub brief: Option<u64>,
+    }
+
+    /// The whole state: `data` is a JSON object.
     #[must_use]
     pub fn sync(
         room: &str,
         epoch: u64,
         version: u64,
         data: &str,
-        schema: Option<&str>,
+        beside: Beside<'_>,
         outcomes: &Outcomes,
     ) -> Frame {
-        frame("state:sync", Some(room), data.len() + schema.map_or(0, str::len) + 96, |out| {
+        frame("state:sync", Some(room), data.len() + beside.len() + 96, |out| {
             put!(out, r#"{{"epoch":"{epoch:016x}","version":{version},"data":{data}"#);
-            told(out, schema);
+            beside.write(out);
             answers(out, outcomes);
             out.push('}');
         })
     }
 
-    /// What changed since a version: `updates` is a JSON array of updates, `schema` as of [`sync`].
+    /// What changed since a version: `updates` is a JSON array of updates.
     #[must_use]
     pub fn delta(
         room: &str,
         since: u64,
         version: u64,
         updates: &str,
-        schema: Option<&str>,
+        beside: Beside<'_>,
         outcomes: &Outcomes,
     ) -> Frame {
-        frame("state:delta", Some(room), updates.len() + schema.map_or(0, str::len) + 96, |out| {
+        frame("state:delta", Some(room), updates.len() + beside.len() + 96, |out| {
             put!(out, r#"{{"since":{since},"version":{version},"updates":{updates}"#);
-            told(out, schema);
+            beside.write(out);
             answers(out, outcomes);
             out.push('}');
         })
     }
 
-    fn told(out: &mut String, schema: Option<&str>) {
-        if let Some(schema) = schema {
-            put!(out, ",\"schema\":{schema}");
+    impl Beside<'_> {
+        fn len(self) -> usize {
+            self.schema.map_or(0, str::len)
+        }
+
+        fn write(self, out: &mut String) {
+            if let Some(schema) = self.schema {
+                put!(out, ",\"schema\":{schema}");
+            }
+            if let Some(number) = self.brief {
+                put!(out, ",\"brief\":{number}");
+            }
         }
     }
 
@@ -246,13 +267,18 @@ pub mod server {
         out.push('}');
     }
 
-    /// One accepted change of somebody: `updates` is a JSON array of updates.
+    /// One accepted change of somebody: `updates` is a JSON array of updates, `brief` the number under which brief
+    /// frames are about the same from now on.
     #[must_use]
-    pub fn change(room: &str, version: u64, from: &str, updates: &str) -> Frame {
+    pub fn change(room: &str, version: u64, from: &str, updates: &str, brief: Option<u8>) -> Frame {
         frame("state:change", Some(room), updates.len() + 96, |out| {
             put!(out, "{{\"version\":{version},\"from\":");
             push_string(out, from);
-            put!(out, ",\"updates\":{updates}}}");
+            put!(out, ",\"updates\":{updates}");
+            if let Some(number) = brief {
+                put!(out, ",\"brief\":{number}");
+            }
+            out.push('}');
         })
     }
 

@@ -19,6 +19,8 @@ pub struct JoinRequest {
     pub schema: Option<u64>,
     /// Fields of the client that the room's struct does not have, by their paths, to be kept for it.
     pub declare: BTreeMap<String, Declaration>,
+    /// Whether the client takes [`brief`](super::brief) frames.
+    pub brief: bool,
 }
 
 /// A field that a room is asked to keep for those who have it.
@@ -76,6 +78,8 @@ pub(super) struct WireJoin<'a> {
     schema: Option<Cow<'a, str>>,
     #[serde(default)]
     declare: BTreeMap<String, Declaration>,
+    #[serde(default)]
+    brief: bool,
 }
 
 fn hash(text: &str) -> Result<u64, Violation> {
@@ -93,7 +97,7 @@ impl WireJoin<'_> {
             None => None,
         };
         let schema = self.schema.as_deref().map(hash).transpose()?;
-        Ok(JoinRequest { resume, schema, declare: self.declare })
+        Ok(JoinRequest { resume, schema, declare: self.declare, brief: self.brief })
     }
 }
 

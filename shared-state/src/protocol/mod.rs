@@ -5,6 +5,7 @@
 //! them. Writing makes each frame once, whatever the number of receivers.
 
 mod address;
+pub mod brief;
 pub mod channel;
 mod code;
 mod decode;
@@ -35,39 +36,59 @@ pub const JSON: &str = "shared-state.v1.json";
 /// The public name of a client: who made a change. Made by the server from the client's secret id.
 pub type ClientId = std::sync::Arc<str>;
 
-/// One encoded text frame, shared by all its receivers.
+/// One encoded frame, shared by all its receivers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Frame(Bytes);
+pub struct Frame {
+    bytes: Bytes,
+    is_binary: bool,
+}
 
 impl Frame {
-    /// The frame's text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        // Made from a `String` only, so this never falls back.
-        std::str::from_utf8(&self.0).unwrap_or_default()
+    /// A binary frame: a [`brief`] one.
+    pub(crate) fn binary(bytes: Vec<u8>) -> Self {
+        Self { bytes: Bytes::from(bytes), is_binary: true }
     }
 
-    /// The frame's bytes: UTF-8.
+    /// Whether it is a [`brief`] frame, which has no text.
+    #[must_use]
+    pub const fn is_binary(&self) -> bool {
+        self.is_binary
+    }
+
+    /// The frame's text; empty if it is binary.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // What is not binary was made from a `String`, so it never falls back.
+        if self.is_binary { "" } else { std::str::from_utf8(&self.bytes).unwrap_or_default() }
+    }
+
+    /// The frame's bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The frame's bytes: UTF-8, if it is not binary.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
-        self.0
+        self.bytes
     }
 
     /// The frame's length in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.bytes.len()
     }
 
     /// Whether the frame is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.bytes.is_empty()
     }
 }
 
 impl From<String> for Frame {
     fn from(text: String) -> Self {
-        Self(Bytes::from(text))
+        Self { bytes: Bytes::from(text), is_binary: false }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::protocol::brief::{self, Numbers};
 use crate::protocol::presence::PresenceNews;
 use crate::protocol::{Code, Envelope, Frame, RoomMessage, ServerMessage, Violation, client};
 
@@ -83,6 +84,8 @@ pub struct Link {
     asked: Option<Duration>,
     public: Option<String>,
     max_frame: usize,
+    /// The rooms' numbers in brief frames.
+    numbers: Numbers,
 }
 
 /// What a frame from the server meant for the caller.
@@ -115,6 +118,7 @@ impl Link {
             asked: None,
             public: None,
             max_frame: usize::MAX,
+            numbers: Numbers::default(),
         }
     }
 
@@ -141,6 +145,7 @@ impl Link {
         self.state = State::Greeting(now + self.config.handshake);
         self.heard = now;
         self.asked = None;
+        self.numbers.clear();
         client::hello(&self.secret)
     }
 
@@ -167,8 +172,7 @@ impl Link {
         now: Duration,
         envelope: &Envelope<'a>,
     ) -> Result<Heard<'a>, Violation> {
-        self.heard = now;
-        self.asked = None;
+        self.is_alive(now);
         Ok(match ServerMessage::read_envelope(envelope)? {
             ServerMessage::Welcome { id, heartbeat, window, frame } => {
                 if !matches!(self.state, State::Greeting(_)) {
@@ -183,9 +187,32 @@ impl Link {
             ServerMessage::Ping => Heard::Reply(client::pong()),
             ServerMessage::Pong | ServerMessage::Unknown => Heard::Nothing,
             ServerMessage::Error(violation) => Heard::Error(violation),
-            ServerMessage::Room(room, message) => Heard::Room(room, message),
+            ServerMessage::Room(room, message) => {
+                self.numbers.note(&room, &message);
+                Heard::Room(room, message)
+            }
+            // Only a binary frame is one.
+            ServerMessage::Numbered(..) => Heard::Nothing,
             ServerMessage::Presence(room, news) => Heard::Presence(room, news),
         })
+    }
+
+    /// Takes a binary frame from the server.
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive).
+    pub fn receive_brief<'a>(&mut self, now: Duration, bytes: &'a [u8]) -> Result<Heard<'a>, Violation> {
+        self.is_alive(now);
+        let (number, message) = brief::read(bytes)?;
+        let room = self.numbers.room(number).ok_or_else(|| {
+            Violation::new(Code::BadMessage, format!("no room was said to have the number {number}"))
+        })?;
+        Ok(Heard::Room(room.to_string().into(), message))
+    }
+
+    fn is_alive(&mut self, now: Duration) {
+        self.heard = now;
+        self.asked = None;
     }
 
     /// When [`tick`](Self::tick) has something to do.

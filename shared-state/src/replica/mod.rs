@@ -36,11 +36,12 @@ pub use event::{Event, Origin};
 pub use link::{Backoff, Dead, Heard, Link, LinkConfig};
 pub use transact::{Read, Transaction};
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::protocol::Frame;
+use crate::protocol::brief::Subject;
 use crate::state::{FieldId, SharedState};
 
 use held::Held;
@@ -69,6 +70,8 @@ pub struct ReplicaConfig {
     /// The number under which this client's edits of texts are made: random, from 16 to 2^53 - 1, of this replica
     /// alone. With 0, the default, they are sent by position, and what others type meanwhile moves them.
     pub writer: u64,
+    /// Whether the room may send [brief](crate::protocol::brief) frames. Default true.
+    pub brief: bool,
 }
 
 impl Default for ReplicaConfig {
@@ -80,6 +83,7 @@ impl Default for ReplicaConfig {
             max_undo: 1000,
             undo_pause: Duration::from_millis(500),
             writer: 0,
+            brief: true,
         }
     }
 }
@@ -115,6 +119,8 @@ pub struct Replica<S: SharedState> {
     window: usize,
     max_frame: usize,
     meeting: Meeting,
+    /// What brief frames can be about, by number.
+    subjects: BTreeMap<u8, Subject>,
     history: History<S>,
     next_write: u64,
     next_seq: u64,
@@ -147,6 +153,7 @@ impl<S: SharedState> Replica<S> {
             window: 1,
             max_frame: usize::MAX,
             meeting: Meeting::new::<S>(),
+            subjects: BTreeMap::new(),
             history: History::new(config.max_undo, config.undo_pause),
             next_write: 0,
             next_seq: 1,

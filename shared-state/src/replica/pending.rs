@@ -151,6 +151,12 @@ impl<S: SharedState> Queue<S> {
         self.on_the_way += 1;
     }
 
+    /// The number of the first change that is on its way.
+    pub(super) fn first_sent(&self) -> Option<u64> {
+        let first = self.changes.front().filter(|_| self.on_the_way > 0)?;
+        first.sent.map(|sent| sent.seq)
+    }
+
     /// The connection is gone: everything is to be sent again.
     pub(super) fn unsend(&mut self) {
         self.on_the_way = 0;

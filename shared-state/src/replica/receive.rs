@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use crate::merge::{Overlap, scope};
+use crate::protocol::brief::Subject;
 use crate::protocol::{Code, Outcome, Outcomes, Reject, RoomMessage, Violation, client};
 use crate::replica::{Origin, Phase, Rejected, Replica, WriteId, on_top, schema};
 use crate::state::{FieldId, Path, SharedState, UpdateErrorKind, WireUpdate, decode_update, fit};
@@ -30,24 +31,38 @@ impl<S: SharedState> Replica<S> {
                 return Err(violation);
             }
             // What comes before the state that was asked for is in that state.
-            RoomMessage::Change { .. } | RoomMessage::Accepted { .. } | RoomMessage::Rejected(..)
+            RoomMessage::Change { .. }
+            | RoomMessage::Brief { .. }
+            | RoomMessage::Accepted { .. }
+            | RoomMessage::NextAccepted
+            | RoomMessage::Rejected(..)
                 if self.phase != Phase::Live =>
             {
                 Ok(())
             }
-            RoomMessage::Sync { epoch, version, data, schema, outcomes } => {
+            RoomMessage::Sync { epoch, version, data, schema, outcomes, .. } => {
                 match self.meet(schema, self.epoch == Some(epoch), &outcomes)? {
                     true => self.sync(epoch, version, data, outcomes),
                     false => Ok(()),
                 }
             }
-            RoomMessage::Delta { since, version, updates, schema, outcomes } => {
+            RoomMessage::Delta { since, version, updates, schema, outcomes, .. } => {
                 match self.meet(schema, true, &outcomes)? {
                     true => self.delta(since, version, &updates, outcomes),
                     false => Ok(()),
                 }
             }
-            RoomMessage::Change { version, from, updates } => self.change(version, &from, &updates),
+            RoomMessage::Change { version, from, updates, brief } => {
+                if let Some((number, subject)) = brief.zip(Subject::of(&from, &updates)) {
+                    self.subjects.insert(number, subject);
+                }
+                self.change(version, from.as_ref().into(), &updates)
+            }
+            RoomMessage::Brief { subject, value } => self.brief(subject, value),
+            RoomMessage::NextAccepted => match self.queue.first_sent() {
+                Some(seq) => self.accepted(seq, self.version + 1, None),
+                None => Err(Violation::new(Code::BadMessage, "an answer, and nothing waits for one")),
+            },
             RoomMessage::Accepted { seq, version, updates } => {
                 self.accepted(seq, version, updates.as_deref())
             }
@@ -72,16 +87,30 @@ impl<S: SharedState> Replica<S> {
         self.phase = Phase::Joining;
         self.queue.unsend();
         let acked = self.queue.acked(self.next_seq);
-        let request = self.meeting.request(self.epoch.map(|epoch| (epoch, self.version, acked)));
+        let resume = self.epoch.map(|epoch| (epoch, self.version, acked));
+        let request = self.meeting.request(resume, self.config.brief);
         self.frames.push_back(client::join(&self.room, &request));
     }
 
-    fn change(&mut self, version: u64, from: &str, updates: &[WireUpdate<'_>]) -> Result<(), Violation> {
+    fn brief(&mut self, number: u8, value: &[u8]) -> Result<(), Violation> {
+        let Some(subject) = self.subjects.get(&number) else {
+            return Err(Violation::new(
+                Code::BadMessage,
+                format!("nothing was said to have the number {number}"),
+            ));
+        };
+        let value = subject.value(value)?;
+        let Subject { from, key, op } = subject.clone();
+        let update = WireUpdate { key: (&*key).into(), op: op.as_deref().map(Into::into), value: &value };
+        self.change(self.version + 1, from, &[update])
+    }
+
+    fn change(&mut self, version: u64, from: Arc<str>, updates: &[WireUpdate<'_>]) -> Result<(), Violation> {
         self.expect_next(version)?;
         let decoded = self.decode(updates)?;
         self.version = version;
         let shown = self.apply_remote(decoded);
-        self.event(Origin::Remote, Some(version), Some(Arc::from(from)), shown);
+        self.event(Origin::Remote, Some(version), Some(from), shown);
         Ok(())
     }
 

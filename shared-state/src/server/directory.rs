@@ -114,6 +114,8 @@ struct Rooms {
     closing: bool,
     /// Whether the task that looks for idle rooms is running.
     looking: bool,
+    /// How many rooms were loaded: their numbers in brief frames.
+    loaded: u64,
 }
 
 impl Directory {
@@ -218,6 +220,12 @@ impl Directory {
         }
     }
 
+    fn next_number(&self) -> u64 {
+        let mut rooms = self.lock();
+        rooms.loaded += 1;
+        rooms.loaded
+    }
+
     async fn load(&self, name: Arc<str>) -> Result<Arc<Room>, OpenRoomError> {
         let Some(kind) = self.kinds.of(&name) else { return Err(self.unknown(&name)) };
         let store = match kind.durable {
@@ -243,6 +251,7 @@ impl Directory {
         };
         tracing::debug!(room = %authority.room(), version = authority.head(), "room opened");
         let in_flight = self.limits.in_flight;
+        let authority = authority.with_number(self.next_number());
         Ok(Arc::new(Room::new(authority, kind.type_name, store, self.this.clone(), in_flight)))
     }
 

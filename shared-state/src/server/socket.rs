@@ -401,12 +401,12 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         // Not for ever: a busy room must not keep the connection from being read.
         for _ in 0..=self.limits.queue {
             match self.queue.next() {
-                Next::Frame(frame) => self.feed(text(frame)).await?,
+                Next::Frame(frame) => self.feed(message(frame)).await?,
                 Next::LostRoom => self.gate.retain(|seat| !seat.room.is_closed()),
                 Next::Drained => self.gate.rooms().for_each(|seat| seat.room.drained(seat.session)),
                 Next::Presence(frames) => {
                     for frame in frames.iter() {
-                        self.feed(text(frame.clone())).await?;
+                        self.feed(message(frame.clone())).await?;
                     }
                 }
                 Next::LaneDrained(lane) => self.attending.drained(lane),
@@ -436,7 +436,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         loop {
             match self.queue.next() {
                 Next::Frame(frame) => {
-                    if self.socket.feed(text(frame)).await.is_err() {
+                    if self.socket.feed(message(frame)).await.is_err() {
                         return;
                     }
                 }
@@ -452,7 +452,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             _ => CloseCode::Policy,
         };
         let close = CloseFrame { code, reason: goodbye.code.as_str().into() };
-        if self.socket.feed(text(error)).await.is_err()
+        if self.socket.feed(message(error)).await.is_err()
             || self.socket.send(Message::Close(Some(close))).await.is_err()
         {
             return;
@@ -474,9 +474,10 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
     }
 }
 
-/// A text frame as it is: it was made of a `String`, so the socket need not look for UTF-8 in it again.
-fn text(frame: Frame) -> Message {
-    Message::Frame(frame::Frame::message(frame.into_bytes(), OpCode::Data(Data::Text), true))
+/// A frame as it is: text was made of a `String`, so the socket need not look for UTF-8 in it again.
+fn message(frame: Frame) -> Message {
+    let data = if frame.is_binary() { Data::Binary } else { Data::Text };
+    Message::Frame(frame::Frame::message(frame.into_bytes(), OpCode::Data(data), true))
 }
 
 fn stalled(written: Result<Result<(), SocketError>, tokio::time::error::Elapsed>) -> Result<(), End> {

@@ -168,12 +168,12 @@ impl<S: SharedState> Client<S> {
 
     /// A frame arrives from the server.
     pub(super) fn receive(&mut self, frame: &Frame) -> Result<(), String> {
-        match ServerMessage::read(frame.as_str()) {
-            Ok(ServerMessage::Room(_, message)) => self
+        match ServerMessage::of(frame) {
+            Ok(ServerMessage::Room(_, message) | ServerMessage::Numbered(_, message)) => self
                 .replica
                 .receive(message)
-                .map_err(|violation| format!("{}: {violation} in {}", self.name, frame.as_str())),
-            other => Err(format!("{}: {other:?} from {}", self.name, frame.as_str())),
+                .map_err(|violation| format!("{}: {violation} in {frame:?}", self.name)),
+            other => Err(format!("{}: {other:?} from {frame:?}", self.name)),
         }
     }
 

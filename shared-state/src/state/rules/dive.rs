@@ -44,6 +44,11 @@ each! {
     [K, V: Dive, S] HashMap<K, V, S>;
 }
 
+#[cfg(feature = "indexmap")]
+each! {
+    [K, V: Dive, S] indexmap::IndexMap<K, V, S>;
+}
+
 impl<T: Dive> Dive for Option<T> {
     fn dive(&self) -> Result<(), Invalid> {
         self.as_ref().map_or(Ok(()), Dive::dive)

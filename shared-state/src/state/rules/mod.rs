@@ -104,6 +104,12 @@ length_is_len! {
     [T, S] HashSet<T, S>;
 }
 
+#[cfg(feature = "indexmap")]
+length_is_len! {
+    [K, V, S] indexmap::IndexMap<K, V, S>;
+    [T, S] indexmap::IndexSet<T, S>;
+}
+
 /// What `validate(length(bytes, ..))` and `validate(length(chars, ..))` count: a text.
 ///
 /// # Errors
@@ -157,6 +163,12 @@ items! {
     [T, S] HashSet<T, S>, T, iter;
     [K, V] BTreeMap<K, V>, V, values;
     [K, V, S] HashMap<K, V, S>, V, values;
+}
+
+#[cfg(feature = "indexmap")]
+items! {
+    [T, S] indexmap::IndexSet<T, S>, T, iter;
+    [K, V, S] indexmap::IndexMap<K, V, S>, V, values;
 }
 
 /// `validate(inner(..))`: the rules hold for each item.
