@@ -309,8 +309,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 // A room that is no more has told everybody in it.
                 let _ = match action {
                     HookAction::Sync => room.hook_sync(session),
-                    HookAction::Change(updates) => match self.permit(&room).await? {
-                        Ok(permit) => room.submit_hook(session, &updates, permit),
+                    HookAction::Change(updates, claim) => match self.permit(&room).await? {
+                        Ok(permit) => room.submit_hook(session, &updates, claim, permit),
                         Err(Closed) => Ok(()),
                     },
                 };

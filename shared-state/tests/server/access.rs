@@ -129,10 +129,12 @@ async fn the_hooks_dialect_is_no_way_round() {
     let mut hook = Client::hook_at(address, "/ws?token=reader").await;
     hook.send(json!({"type": "state:sync:request", "room": "document-secret", "payload": {}})).await;
     hook.expect_error("forbidden").await;
-    let update = json!({"key": "title", "value": "x", "version": 1});
+    let update = json!({"key": "title", "value": "x"});
     hook.send(json!({"type": "state:update", "room": "document-1", "payload": update})).await;
     hook.expect_error("forbidden").await;
-    let update = json!({"key": "views", "value": 3, "version": 1});
+    // What it shows is taken back.
+    assert_eq!(hook.expect("state:merge").await, json!({"data": {"title": ""}}));
+    let update = json!({"key": "views", "value": 3});
     hook.send(json!({"type": "state:update", "room": "document-1", "payload": update})).await;
     hook.send(json!({"type": "state:sync:request", "room": "document-1", "payload": {}})).await;
     assert_eq!(hook.expect("state:sync").await["data"]["views"], 3);
