@@ -10,6 +10,8 @@ pub(super) fn of(field: &Field) -> TokenStream {
     let wire = &field.wire;
     let policy = field.policy("NAME");
     let read_only = field.read_only.then(|| quote!(.read_only()));
+    let read = field.read.as_ref().map(|role| quote!(.read(#role)));
+    let write = field.write.as_ref().map(|role| quote!(.write(#role)));
     let timing = match field.timing {
         Timing::Immediate => TokenStream::new(),
         Timing::Debounce { wait, max_wait } => quote!(.timing(__state::Timing::debounce(#wait, #max_wait))),
@@ -31,7 +33,7 @@ pub(super) fn of(field: &Field) -> TokenStream {
     let prose = docs::prose(field);
     let prose_of = (!prose.is_empty()).then(|| quote!(.docs(#prose)));
     quote! {
-        __state::FieldInfo::new(#wire, #policy).type_name(#ty) #read_only #timing #aliases #rules #prose_of #parts
+        __state::FieldInfo::new(#wire, #policy).type_name(#ty) #read_only #read #write #timing #aliases #rules #prose_of #parts
     }
 }
 
