@@ -17,6 +17,7 @@ pub(crate) fn input(cx: &Ctxt, input: &Input) {
     for field in &input.fields {
         skip(cx, field);
         policy(cx, field);
+        roles(cx, field);
         timing(cx, field);
         field.attrs.rules.iter().for_each(|rule| bounds(cx, rule));
         if field.is_shared() {
@@ -229,6 +230,15 @@ fn not_a_number(ty: &Type) -> Option<String> {
             ];
             known.contains(&last.as_str()).then(|| format!("a `{last}`"))
         }
+    }
+}
+
+fn roles(cx: &Ctxt, field: &InputField) {
+    if let (Some(_), Some(write)) = (&field.attrs.read_only, &field.attrs.write) {
+        cx.error(
+            &write.name,
+            "no client writes a `read_only` field, whatever its role: remove `write`, or `read_only`",
+        );
     }
 }
 

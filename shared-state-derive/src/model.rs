@@ -66,6 +66,10 @@ pub(crate) struct Field {
     /// How the value is written, if not by its own type.
     pub(crate) codec: Option<Codec>,
     pub(crate) read_only: bool,
+    /// The role that reads it, if not everybody does.
+    pub(crate) read: Option<String>,
+    /// The role that writes it, if not everybody does.
+    pub(crate) write: Option<String>,
     pub(crate) timing: Timing,
     pub(crate) rules: Vec<Rule>,
     /// The name on the wire.
@@ -319,6 +323,8 @@ impl Field {
             codec,
             rename: attrs.rename,
             read_only: attrs.read_only.is_some(),
+            read: attrs.read.map(|role| role.value.value()),
+            write: attrs.write.map(|role| role.value.value()),
             timing,
             rules: attrs.rules,
             wire,

@@ -29,13 +29,13 @@ struct Page {
     tags: Vec<String>,
     #[shared(validate(inner(inner(range(min = 1, max = 9)))))]
     grades: BTreeMap<String, Option<u8>>,
-    #[shared(nested, read_only)]
+    #[shared(nested, read_only, read = "staff")]
     layout: Layout,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, SharedState)]
 struct Layout {
-    #[shared(counter, throttle = "50ms")]
+    #[shared(counter, throttle = "50ms", write = "painter")]
     redraws: i64,
 }
 
@@ -49,8 +49,8 @@ fn a_struct_is_described_for_people() {
          shortName: Option<String> (lww, also nick) [length ..=4 bytes]\n  \
          tags: Vec<String> (lww) [length 1..=MOST items] [each item: [length ..=2] [pattern ^[a-z]*$] [checked by calm]]\n  \
          grades: BTreeMap<String, Option<u8>> (lww) [each item: [each item: [range 1..=9]]]\n  \
-         layout: Layout (nested, read only)\n    \
-         redraws: i64 (counter, throttled 50ms)"
+         layout: Layout (nested, read only, read by staff)\n    \
+         redraws: i64 (counter, written by painter, throttled 50ms)"
     );
 }
 
@@ -80,8 +80,8 @@ fn a_struct_is_described_for_programs() {
                 "rules": [{ "inner": [{ "inner": [{ "rule": "range", "min": "1", "max": "9" }] }] }],
             },
             {
-                "name": "layout", "type": "Layout", "policy": "nested", "read_only": true,
-                "fields": [{ "name": "redraws", "type": "i64", "policy": "counter", "throttle_ms": 50 }],
+                "name": "layout", "type": "Layout", "policy": "nested", "read_only": true, "read": "staff",
+                "fields": [{ "name": "redraws", "type": "i64", "policy": "counter", "write": "painter", "throttle_ms": 50 }],
             },
         ]})
     );

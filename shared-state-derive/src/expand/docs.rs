@@ -45,6 +45,14 @@ fn known(field: &Field) -> String {
     if field.read_only {
         text.push_str(" Only the server writes it.");
     }
+    if let Some(role) = &field.write {
+        text.push_str(&format!(" Of the clients, only those with the role `{role}` write it."));
+    }
+    if let Some(role) = &field.read {
+        text.push_str(&format!(
+            " Only clients with the role `{role}` are sent it; the others have its initial value."
+        ));
+    }
     match field.timing {
         Timing::Immediate => {}
         Timing::Debounce { wait, max_wait } => text.push_str(&format!(

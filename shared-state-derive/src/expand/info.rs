@@ -9,6 +9,8 @@ use crate::model::{Field, Timing};
 pub(super) fn of(field: &Field) -> TokenStream {
     let wire = &field.wire;
     let read_only = field.read_only.then(|| quote!(.read_only()));
+    let read = field.read.as_ref().map(|role| quote!(.read(#role)));
+    let write = field.write.as_ref().map(|role| quote!(.write(#role)));
     let timing = match field.timing {
         Timing::Immediate => TokenStream::new(),
         Timing::Debounce { wait, max_wait } => quote!(.timing(__state::Timing::debounce(#wait, #max_wait))),
@@ -36,7 +38,7 @@ pub(super) fn of(field: &Field) -> TokenStream {
             quote!(__state::FieldInfo::new(#wire, #policy).type_name(#ty))
         }
     };
-    quote!(#info #read_only #timing #aliases #rules #prose_of #parts)
+    quote!(#info #read_only #read #write #timing #aliases #rules #prose_of #parts)
 }
 
 /// A type as it is usually spelled.

@@ -8,7 +8,7 @@ use super::value;
 use crate::ctxt::Ctxt;
 use crate::model::Rule;
 
-const ON_FIELD: [&str; 14] = [
+const ON_FIELD: [&str; 16] = [
     "counter",
     "nested",
     "list",
@@ -18,6 +18,8 @@ const ON_FIELD: [&str; 14] = [
     "merge",
     "skip",
     "read_only",
+    "read",
+    "write",
     "debounce",
     "max_wait",
     "throttle",
@@ -27,7 +29,6 @@ const ON_FIELD: [&str; 14] = [
 const ON_STRUCT: [&str; 6] = ["validate", "validate_change", "garde", "version", "migrate", "crate"];
 const RULES: [&str; 8] = ["length", "range", "pattern", "email", "url", "custom", "inner", "dive"];
 const UNITS: [&str; 3] = ["chars", "bytes", "items"];
-const ROLES: [&str; 2] = ["read", "write"];
 const SERDES: [&str; 2] = ["alias", "default"];
 
 /// A value, and the attribute's name it was given to.
@@ -56,6 +57,10 @@ pub(crate) struct FieldAttrs {
     pub(crate) policies: Vec<Given<PolicyExpr>>,
     pub(crate) skip: Option<Ident>,
     pub(crate) read_only: Option<Ident>,
+    /// The role that reads the field.
+    pub(crate) read: Option<Given<LitStr>>,
+    /// The role that writes it.
+    pub(crate) write: Option<Given<LitStr>>,
     pub(crate) debounce: Option<Given<u64>>,
     pub(crate) max_wait: Option<Given<u64>>,
     pub(crate) throttle: Option<Given<u64>>,
@@ -134,6 +139,8 @@ fn one(cx: &Ctxt, found: &mut FieldAttrs, meta: &ParseNestedMeta<'_>, name: &Ide
             found.read_only = Some(name.clone());
             value::flag(meta, name)?;
         }
+        "read" => found.read = role(meta, name)?,
+        "write" => found.write = role(meta, name)?,
         "debounce" => found.debounce = given(value::duration(meta, "debounce", "300ms")?),
         "max_wait" => found.max_wait = given(value::duration(meta, "max_wait", "3s")?),
         "throttle" => found.throttle = given(value::duration(meta, "throttle", "50ms")?),
@@ -155,15 +162,7 @@ fn one(cx: &Ctxt, found: &mut FieldAttrs, meta: &ParseNestedMeta<'_>, name: &Ide
         }
         other => {
             value::skip(meta.input)?;
-            return Err(if ROLES.contains(&other) {
-                Error::new_spanned(
-                    name,
-                    format_args!(
-                        "`{other}` is not available yet, and a role that nobody enforces would protect nothing: \
-                         remove it, and authorize in the server; `read_only` keeps clients from writing the field"
-                    ),
-                )
-            } else if SERDES.contains(&other) {
+            return Err(if SERDES.contains(&other) {
                 Error::new_spanned(
                     name,
                     format_args!(
@@ -182,6 +181,16 @@ fn one(cx: &Ctxt, found: &mut FieldAttrs, meta: &ParseNestedMeta<'_>, name: &Ide
         }
     }
     Ok(())
+}
+
+/// `= "role"`.
+fn role(meta: &ParseNestedMeta<'_>, name: &Ident) -> Result<Option<Given<LitStr>>> {
+    let value = value::text(meta, &format!("{name} = \"editor\""))?;
+    if value.value().trim().is_empty() {
+        let message = format_args!("a role has a name: write `{name} = \"editor\"`");
+        return Err(Error::new_spanned(value, message));
+    }
+    Ok(Some(Given { name: name.clone(), value }))
 }
 
 fn rule(cx: &Ctxt, meta: &ParseNestedMeta<'_>, name: &Ident) -> Result<Rule> {

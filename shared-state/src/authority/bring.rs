@@ -1,5 +1,6 @@
 //! How a session that joins, or has fallen behind, is brought up to date: by the state, or by what it missed.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::authority::hooks::values_since;
@@ -82,10 +83,29 @@ impl<O: Outbox> Authority<O> {
         }
     }
 
+    /// Sends a session the state, whatever it has been sent.
+    pub(super) fn bring_anew(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            // If this is not taken, a delta would not do either.
+            session.stateless = true;
+            self.bring(id, None);
+        }
+    }
+
     /// Sends a state or delta whose version is durable now.
     pub(super) fn brought(&mut self, id: SessionId, bring: &Bring) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         session.flow = Flow::Live;
+        // What it may read is what it may read now, and not when this was made.
+        let text = match &self.audiences {
+            Some(audiences) => match (bring.since, session.dialect) {
+                (Some(_), Dialect::V1) => audiences.updates(session.audience, &bring.text).ok(),
+                _ => audiences.fields(session.audience, &bring.text).ok(),
+            },
+            None => Some(Cow::Borrowed(&*bring.text)),
+        };
+        // It is what the state has written.
+        let Some(text) = text else { return };
         let is_channel = split_address(&self.room).1.is_some();
         let frame = match session.dialect {
             Dialect::Hook if is_channel => {
@@ -104,7 +124,7 @@ impl<O: Outbox> Authority<O> {
                 if session.brief {
                     self.subjects.forget();
                 }
-                let (text, schema) = (&bring.text, bring.schema.as_deref());
+                let (text, schema) = (&*text, bring.schema.as_deref());
                 let beside = server::Beside { schema, brief: session.brief.then_some(self.number) };
                 match bring.since {
                     None => server::sync(&self.room, self.epoch, bring.version, text, beside, &outcomes),
@@ -112,7 +132,7 @@ impl<O: Outbox> Authority<O> {
                 }
             }
             Dialect::Hook => {
-                self.brought_hook(id, bring);
+                self.brought_hook(id, bring, &text);
                 return;
             }
         };

@@ -102,14 +102,14 @@ impl<O: Outbox> Authority<O> {
         }
     }
 
-    /// Sends a state or delta whose version is durable now.
-    pub(super) fn brought_hook(&mut self, id: SessionId, bring: &Bring) {
+    /// Sends a state or delta whose version is durable now; `text` is what the client may read of it.
+    pub(super) fn brought_hook(&mut self, id: SessionId, bring: &Bring, text: &str) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let Some(heal) = &mut session.heal else { return };
         let told = heal.leap(&mut self.hook_clock);
         let frame = match bring.since {
-            None if self.state.is_complete() => server::hook_sync(&self.room, &bring.text, told),
-            _ => server::hook_merge(&self.room, &bring.text, told),
+            None if self.state.is_complete() => server::hook_sync(&self.room, text, told),
+            _ => server::hook_merge(&self.room, text, told),
         };
         if !session.outbox.push(&frame) {
             // What it would have brought is still missing.

@@ -10,6 +10,7 @@
 //! sent before: a session that joins, or is caught up, while changes are on their way to the store gets its
 //! state when they have arrived there.
 
+mod audience;
 mod bring;
 mod channel;
 mod clients;
@@ -45,8 +46,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::protocol::{Limits, Outcome};
-use crate::state::Known;
+use crate::state::{Known, roles};
 
+use audience::Audiences;
 use clients::ClientTable;
 use record::RoomLog;
 use session::Session;
@@ -96,6 +98,10 @@ pub struct Authority<O> {
     subjects: Subjects,
     /// How many sessions take brief frames.
     brief: usize,
+    /// Who may read what, if not everybody may read everything.
+    audiences: Option<Audiences>,
+    /// Whether a field asks its writers for a role.
+    has_writers: bool,
     /// The schema of the struct, if there is one.
     schema: Option<Arc<Known>>,
     /// The hash of the schema that the log says it was written with, up to its end.
@@ -109,6 +115,10 @@ impl<O: Outbox> Authority<O> {
     /// A room that begins now, with `state` as its version 0. `epoch` must be random.
     #[must_use]
     pub fn new(room: Arc<str>, epoch: u64, state: Box<dyn RoomState>, limits: Arc<Limits>) -> Self {
+        let mut has_writers = false;
+        roles::each_inside(state.fields(), &mut Vec::new(), &mut |field| {
+            has_writers |= field.write.is_some()
+        });
         Self {
             clients: ClientTable::new(limits.clients_per_room, limits.window),
             room,
@@ -124,6 +134,8 @@ impl<O: Outbox> Authority<O> {
             number: 0,
             subjects: Subjects::default(),
             brief: 0,
+            audiences: Audiences::of(state.fields()),
+            has_writers,
             schema: state.schema(),
             logged: None,
             migrated: false,

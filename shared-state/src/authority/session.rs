@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::authority::audience::Audience;
 use crate::authority::heal::Heal;
 use crate::authority::{After, Author, Authority, Rights};
 use crate::protocol::{ClientId, Code, Frame, JoinRequest, Outcome, Reject, Violation, room_schema, server};
-use crate::state::WireUpdate;
+use crate::state::{WireUpdate, roles};
 
 /// One connection's stay in one room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,6 +62,8 @@ pub(super) struct Session<O> {
     pub(super) untold: Option<String>,
     /// What it may do; `None`: everything that a client may.
     pub(super) rights: Option<Arc<dyn Rights>>,
+    /// Which restricted fields it may read.
+    pub(super) audience: Audience,
     pub(super) outbox: O,
 }
 
@@ -89,7 +92,7 @@ impl<O: Outbox> Session<O> {
 
 impl<O: Outbox> Authority<O> {
     /// Lets a session in and sends it the state, or what it missed since it left; and the room's schema, if the
-    /// client says that it has another.
+    /// client says that it has another. It may do what any client may, without a role.
     ///
     /// # Errors
     /// A field that the client declares does not fit what the room has: nobody was let in.
@@ -98,6 +101,21 @@ impl<O: Outbox> Authority<O> {
         client: ClientId,
         dialect: Dialect,
         request: &JoinRequest,
+        outbox: O,
+    ) -> Result<SessionId, Violation> {
+        self.join_with(client, dialect, request, None, outbox)
+    }
+
+    /// The same for a session that may do what `rights` say, and nothing else.
+    ///
+    /// # Errors
+    /// A field that the client declares does not fit what the room has: nobody was let in.
+    pub fn join_with(
+        &mut self,
+        client: ClientId,
+        dialect: Dialect,
+        request: &JoinRequest,
+        rights: Option<Arc<dyn Rights>>,
         outbox: O,
     ) -> Result<SessionId, Violation> {
         for (path, declaration) in &request.declare {
@@ -119,7 +137,8 @@ impl<O: Outbox> Authority<O> {
             answered: known.map_or(0, |resume| resume.acked),
             heal: (dialect == Dialect::Hook).then(Box::default),
             untold: None,
-            rights: None,
+            audience: self.audiences.as_ref().map_or(0, |audiences| audiences.with(rights.as_deref())),
+            rights,
             outbox,
         };
         if let Some(resume) = known.filter(|resume| resume.version > self.head) {
@@ -135,7 +154,8 @@ impl<O: Outbox> Authority<O> {
                 (Some(hash), Some(schema)) => hash == schema.hash,
                 _ => true,
             };
-            let known = known.filter(|resume| same(resume.schema));
+            // What it knows is what it could read then, which may not be what it can read now.
+            let known = known.filter(|resume| same(resume.schema) && self.audiences.is_none());
             let since = known.map(|resume| resume.version).filter(|version| *version <= self.head);
             let told = schema.as_ref().filter(|_| !same(request.schema));
             let told = told.map(|known| room_schema(known.hash, &known.schema, &self.state.kept()));
@@ -147,22 +167,60 @@ impl<O: Outbox> Authority<O> {
         Ok(id)
     }
 
-    /// From now on the session may do what `rights` say, and nothing else.
-    pub fn grant(&mut self, id: SessionId, rights: Arc<dyn Rights>) {
-        if let Some(session) = self.sessions.get_mut(&id) {
-            session.rights = Some(rights);
+    /// Asks for everybody's rights again. Who may now read other fields than before is sent the state, with what they
+    /// may read and without what they may not.
+    pub fn ask_rights_again(&mut self) {
+        let mut changed = Vec::new();
+        for (id, session) in &mut self.sessions {
+            let Some(now) = session.rights.as_ref().and_then(|rights| rights.asked_again()) else { continue };
+            let audience = self.audiences.as_ref().map_or(0, |audiences| audiences.with(Some(&*now)));
+            session.rights = Some(now);
+            if session.audience != audience {
+                session.audience = audience;
+                changed.push(*id);
+            }
+        }
+        for id in changed {
+            self.bring_anew(id);
         }
     }
 
     /// Whether the author of a change may write all that it writes.
     pub(super) fn check_rights(&self, author: &Author, updates: &[WireUpdate<'_>]) -> Result<(), Reject> {
         let (Author::Client { session, .. } | Author::Hook { session, .. }) = author else { return Ok(()) };
-        let rights = self.sessions.get(session).and_then(|session| session.rights.as_ref());
-        let Some(rights) = rights else { return Ok(()) };
+        let Some(session) = self.sessions.get(session) else { return Ok(()) };
+        let rights = session.rights.as_deref();
+        if rights.is_none() && !self.has_writers && self.audiences.is_none() {
+            return Ok(());
+        }
         updates.iter().try_for_each(|update| {
             let refuse = |message| Reject::new(Code::Forbidden, message).in_field(&*update.key);
-            rights.write(&update.key).map_err(refuse)
+            self.check_read(session.audience, &update.key)?;
+            if self.has_writers {
+                let mut lacking = None;
+                let has = |role: &str| rights.is_some_and(|rights| rights.has(role));
+                roles::each_to_write(self.state.fields(), &update.key, update.op.as_deref(), &mut |role| {
+                    if lacking.is_none() && !has(role) {
+                        lacking = Some(role);
+                    }
+                });
+                if let Some(role) = lacking {
+                    return Err(refuse(format!("this is written by those with the role `{role}`")));
+                }
+            }
+            rights.map_or(Ok(()), |rights| rights.write(&update.key)).map_err(refuse)
         })
+    }
+
+    /// Whether those in an audience may read at a path.
+    pub(super) fn check_read(&self, audience: Audience, path: &str) -> Result<(), Reject> {
+        match self.audiences.as_ref().and_then(|audiences| audiences.lacks(audience, path)) {
+            Some(role) => {
+                let message = format!("this is read by those with the role `{role}`");
+                Err(Reject::new(Code::Forbidden, message).in_field(path))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Lets a session out; gives its outbox back.

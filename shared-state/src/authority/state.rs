@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::authority::Author;
 use crate::protocol::{Declaration, Reject, Violation};
-use crate::state::{FieldSchema, Known, Schema, WireUpdate};
+use crate::state::{FieldInfo, FieldSchema, Known, Schema, WireUpdate};
 
 /// Who writes: decides what may be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +81,11 @@ pub trait RoomState: Any + Send {
     /// The schema of the struct, if there is one.
     fn schema(&self) -> Option<Arc<Known>> {
         None
+    }
+
+    /// What is known of the struct's fields; none if there is no struct.
+    fn fields(&self) -> &'static [FieldInfo] {
+        &[]
     }
 
     /// The fields that clients have declared beside the struct's, by their paths.

@@ -104,7 +104,7 @@ impl<O: Outbox> Authority<O> {
             Known::New => {
                 let author = Author::Client { session, client: client.clone(), seq };
                 let verdict =
-                    self.check_base(change).and_then(|()| self.accept(author, change.updates.get()));
+                    self.check_base(session, change).and_then(|()| self.accept(author, change.updates.get()));
                 match verdict {
                     Ok(append) => {
                         self.clients.note(&client, seq, Outcome::Accepted(append.version));
@@ -129,12 +129,14 @@ impl<O: Outbox> Authority<O> {
     }
 
     /// A transaction's reads must be what they were; a base must be a version there was.
-    fn check_base(&self, change: &ChangeRequest<'_>) -> Result<(), Reject> {
+    fn check_base(&self, session: SessionId, change: &ChangeRequest<'_>) -> Result<(), Reject> {
         if change.base > self.head {
             let message = format!("the room is at version {}, not yet at {}", self.head, change.base);
             return Err(Reject::new(Code::FutureVersion, message));
         }
+        let audience = self.sessions.get(&session).map_or(0, |session| session.audience);
         for key in change.reads.iter().flatten() {
+            self.check_read(audience, key)?;
             let changed = self.state.changed(key)?;
             if changed > change.base {
                 let message = format!("read at version {}, changed at version {changed}", change.base);

@@ -1,7 +1,10 @@
 //! How a change that is durable is told: to everybody in the room, made at most once for each dialect.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::authority::audience::Audience;
 use crate::authority::heal::HookClock;
 use crate::authority::session::{Flow, Session};
 use crate::authority::typed::{field_of, read_updates, touched};
@@ -38,22 +41,32 @@ impl<O: Outbox> Authority<O> {
             Author::Hook { session, .. } => Some((*session, 0)),
             Author::Server => None,
         };
+        // What only some may read is never brief: what a subject is would be told to all.
+        let restricted = self.audiences.as_ref().map_or(0, |audiences| audiences.needs(updates));
         let (introduces, brief) = match self.brief {
+            _ if restricted > 0 => (None, None),
             0 => (None, None),
             _ => self.brief(from, updates),
         };
-        let mut encoded = Encoded {
-            room: &room,
-            version,
-            from,
-            updates,
-            verbatim: *verbatim,
-            introduces,
-            brief,
-            v1: None,
-            hook: None,
-            messages: None,
-        };
+        let texts = self.texts(restricted, updates);
+        let mut encoded = Vec::with_capacity(texts.len());
+        for (audience, updates) in &texts {
+            let (verbatim, brief) = (*verbatim, brief.clone());
+            let (v1, hook, messages) = (None, None, None);
+            let made = Encoded {
+                room: &room,
+                version,
+                from,
+                updates,
+                verbatim,
+                introduces,
+                brief,
+                v1,
+                hook,
+                messages,
+            };
+            encoded.push((*audience, made));
+        }
         let is_ahead = self.head > version;
         let is_channel = split_address(&room).1.is_some();
         let mut ahead = Vec::new();
@@ -67,11 +80,13 @@ impl<O: Outbox> Authority<O> {
             if session.flow != Flow::Live || session.synced >= version {
                 continue;
             }
+            let audience = session.audience & restricted;
+            let Some((_, encoded)) = encoded.iter_mut().find(|(of, _)| *of == audience) else { continue };
             let own = author.filter(|(session, _)| session == id).map(|(_, seq)| seq);
             match (session.dialect, own) {
                 (Dialect::V1, Some(seq)) => {
                     let frame = match settled {
-                        true => server::settled(&room, seq, version, updates),
+                        true => server::settled(&room, seq, version, encoded.updates),
                         false if session.brief && seq == session.answered + 1 => {
                             brief::frame(self.number, 0, &[])
                         }
@@ -89,6 +104,8 @@ impl<O: Outbox> Authority<O> {
                     encoded.messages().iter().for_each(|(_, frame)| session.push(frame))
                 }
                 (Dialect::Hook, _) => match encoded.hook(is_ahead, &*self.state, &mut self.hook_clock) {
+                    // Nothing that it may see.
+                    Some(change) if change.values.is_empty() => {}
                     Some(change) => {
                         change.send(&room, version, session);
                         if session.heal.as_ref().is_some_and(|heal| heal.is_owed()) {
@@ -190,6 +207,17 @@ impl HookFrame {
 }
 
 impl<O> Authority<O> {
+    /// A change's updates as each audience in the room may see them.
+    fn texts<'a>(&self, restricted: Audience, updates: &'a str) -> Vec<(Audience, Cow<'a, str>)> {
+        let Some(audiences) = self.audiences.as_ref().filter(|_| restricted > 0) else {
+            return vec![(0, Cow::Borrowed(updates))];
+        };
+        let here: BTreeSet<_> = self.sessions.values().map(|session| session.audience & restricted).collect();
+        // They were read when they were accepted.
+        let none = |_| Cow::Borrowed("[]");
+        here.into_iter().map(|of| (of, audiences.updates(of, updates).unwrap_or_else(none))).collect()
+    }
+
     /// What brief frames make of a change: the number that its subject is given, or, if it has one, the frame.
     fn brief(&mut self, from: &str, updates: &str) -> (Option<u8>, Option<Frame>) {
         // They were read when they were accepted.

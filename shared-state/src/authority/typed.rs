@@ -16,8 +16,8 @@ use crate::merge::{StoredTrack, Track, scope};
 use crate::protocol::{Code, Declaration, Reject, Violation, push_string};
 use crate::state::schema::{Differences, join};
 use crate::state::{
-    Author, FieldSchema, Known, Path, Schema, SharedState, UpdateError, UpdateErrorKind, WireUpdate,
-    decode_update, encode_update, fit,
+    Author, FieldInfo, FieldSchema, Known, Path, Schema, SharedState, UpdateError, UpdateErrorKind,
+    WireUpdate, decode_update, encode_update, fit,
 };
 
 /// What a client's change must satisfy besides the state's own rules: the state before, the state after, the
@@ -332,6 +332,10 @@ impl<S: SharedState> RoomState for Typed<S> {
             self.push_field(name, out);
         }
         out.push('}');
+    }
+
+    fn fields(&self) -> &'static [FieldInfo] {
+        S::FIELDS
     }
 
     fn logged_by(&mut self, client: Option<&str>) {

@@ -12,6 +12,7 @@ use hyper::{Request, Uri};
 
 use crate::authority::Rights;
 use crate::protocol::split_address;
+use crate::state::Roles;
 
 /// The request a connection began with: what [`authenticate`](crate::server::ServerBuilder::authenticate) decides on.
 #[derive(Clone, Debug)]
@@ -91,6 +92,7 @@ pub(super) type Identity = Arc<dyn Any + Send + Sync>;
 type Future<T> = Pin<Box<dyn std::future::Future<Output = T> + Send>>;
 type Authenticate = dyn Fn(Handshake) -> Future<Result<Identity, String>> + Send + Sync;
 type ValidUntil = dyn Fn(&Identity) -> Result<Option<SystemTime>, String> + Send + Sync;
+type RolesOf = dyn Fn(&Identity, &str) -> Roles + Send + Sync;
 type UserId = dyn Fn(&Identity) -> Option<String> + Send + Sync;
 type Authorize = dyn Fn(&Identity, &str, Action<'_>) -> Result<(), String> + Send + Sync;
 
@@ -101,6 +103,7 @@ pub(super) struct Access {
     authorize: Option<Arc<Authorize>>,
     user_id: Option<Arc<UserId>>,
     valid_until: Option<Arc<ValidUntil>>,
+    roles: Option<Arc<RolesOf>>,
 }
 
 impl Access {
@@ -203,21 +206,66 @@ impl Access {
 
     /// What somebody may do there; `None`: everything.
     pub(super) fn rights(&self, identity: &Identity, room: &Arc<str>) -> Option<Arc<dyn Rights>> {
-        let authorize = self.authorize.clone()?;
-        Some(Arc::new(InRoom { authorize, identity: identity.clone(), room: room.clone() }))
+        if self.authorize.is_none() && self.roles.is_none() {
+            return None;
+        }
+        let (authorize, roles_of) = (self.authorize.clone(), self.roles.clone());
+        Some(Arc::new(InRoom::new(authorize, roles_of, identity.clone(), room.clone())))
+    }
+
+    pub(super) fn roles_by<U: Send + Sync + 'static>(
+        &mut self,
+        roles: impl Fn(&U, &str) -> Roles + Send + Sync + 'static,
+    ) {
+        self.roles = Some(Arc::new(move |identity, room| match identity.downcast_ref::<U>() {
+            Some(user) => roles(user, room),
+            None => {
+                let expected = std::any::type_name::<U>();
+                tracing::error!(
+                    expected,
+                    "`roles` is given another type of user than `authenticate` makes: nobody has any"
+                );
+                Roles::NONE
+            }
+        }));
     }
 }
 
 struct InRoom {
-    authorize: Arc<Authorize>,
+    authorize: Option<Arc<Authorize>>,
+    roles_of: Option<Arc<RolesOf>>,
     identity: Identity,
     room: Arc<str>,
+    roles: Roles,
+}
+
+impl InRoom {
+    fn new(
+        authorize: Option<Arc<Authorize>>,
+        roles_of: Option<Arc<RolesOf>>,
+        identity: Identity,
+        room: Arc<str>,
+    ) -> Self {
+        let roles =
+            roles_of.as_ref().map_or(Roles::NONE, |roles_of| roles_of(&identity, split_address(&room).0));
+        Self { authorize, roles_of, identity, room, roles }
+    }
 }
 
 impl Rights for InRoom {
     fn write(&self, path: &str) -> Result<(), String> {
+        let Some(authorize) = &self.authorize else { return Ok(()) };
         let (room, channel) = split_address(&self.room);
-        (self.authorize)(&self.identity, room, channel.map_or(Action::Write(path), Action::Send))
+        authorize(&self.identity, room, channel.map_or(Action::Write(path), Action::Send))
+    }
+
+    fn has(&self, role: &str) -> bool {
+        self.roles.has(role)
+    }
+
+    fn asked_again(&self) -> Option<Arc<dyn Rights>> {
+        let (authorize, roles_of) = (self.authorize.clone(), self.roles_of.clone());
+        Some(Arc::new(Self::new(authorize, roles_of, self.identity.clone(), self.room.clone())))
     }
 }
 

@@ -15,7 +15,7 @@ use crate::server::kinds::{Kinds, rules};
 use crate::server::presence::Lobbies;
 use crate::server::registry::Registry;
 use crate::server::{Inner, Server};
-use crate::state::{Author, SharedState};
+use crate::state::{Author, Roles, SharedState};
 use crate::store::{MemoryStore, RoomStore};
 
 /// How long a room without anybody stays in memory if nothing else is said.
@@ -138,6 +138,21 @@ impl ServerBuilder {
         until: impl Fn(&U) -> Option<SystemTime> + Send + Sync + 'static,
     ) -> Self {
         self.access.valid_until_by(until);
+        self
+    }
+
+    /// Which roles they have in a room, for the fields that ask for one by `#[shared(write = "editor")]` or
+    /// `#[shared(read = "dealer")]`: asked when somebody joins, with the user that
+    /// [`authenticate`](Self::authenticate) made, and when the program says that
+    /// [roles have changed](Server::roles_changed). Default: nobody has any, so that such a field is written, or read,
+    /// by the server alone.
+    ///
+    /// It may be called under the room's lock: it must be quick and must not call into the server.
+    pub fn roles<U: Send + Sync + 'static>(
+        mut self,
+        roles: impl Fn(&U, &str) -> Roles + Send + Sync + 'static,
+    ) -> Self {
+        self.access.roles_by(roles);
         self
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::authority::{self, Authority, Dialect, SessionId};
+use crate::authority::{self, Authority, Dialect, Rights, SessionId};
 use crate::protocol::{ClientId, Code, JoinRequest, Limits, Violation, check_room_name, split_address};
 use crate::server::compaction::described;
 use crate::server::kinds::Kinds;
@@ -262,15 +262,24 @@ impl Directory {
         client: ClientId,
         dialect: Dialect,
         request: JoinRequest,
+        rights: Option<Arc<dyn Rights>>,
         queue: Arc<Queue>,
     ) -> Result<Result<(Arc<Room>, SessionId), Violation>, OpenRoomError> {
         loop {
             let room = self.open(name).await?;
-            match room.join(client.clone(), dialect, &request, Outbox::new(queue.clone())) {
+            match room.join(client.clone(), dialect, &request, rights.clone(), Outbox::new(queue.clone())) {
                 Ok(joined) => return Ok(joined.map(|session| (room, session))),
                 // It ended in between: the next one is another.
                 Err(Closed) => self.forget(&room),
             }
+        }
+    }
+
+    /// A room, if it is in memory.
+    pub(super) fn in_memory(&self, name: &str) -> Option<Arc<Room>> {
+        match self.lock().slots.get(name) {
+            Some(Slot::Live(room)) => Some(room.clone()),
+            _ => None,
         }
     }
 

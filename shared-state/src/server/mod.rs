@@ -41,6 +41,7 @@ mod speaker;
 mod volatile;
 
 pub use crate::authority::History;
+pub use crate::state::Roles;
 pub use access::{Action, Handshake};
 pub use builder::ServerBuilder;
 pub use channels::ChannelKind;
@@ -252,6 +253,18 @@ impl Server {
                 expected: std::any::type_name::<S>(),
                 found: room.type_name(),
             }),
+        }
+    }
+
+    /// The roles of somebody in this room are no longer what they were: those of everybody who is there are
+    /// [asked](ServerBuilder::roles) again. Who may now read other fields than before is sent the state as they may see
+    /// it, with the fields that came and without those that went. Changes that are written from here on are decided by
+    /// the new roles, those that waited at their writer among them.
+    ///
+    /// Nothing happens if the room is not in memory: roles are asked at each join.
+    pub fn roles_changed(&self, room: &str) {
+        if let Some(room) = self.0.directory.in_memory(room) {
+            room.ask_rights_again();
         }
     }
 

@@ -198,18 +198,21 @@ impl Room {
         client: ClientId,
         dialect: Dialect,
         request: &JoinRequest,
+        rights: Option<Arc<dyn Rights>>,
         outbox: Outbox,
     ) -> Result<Result<SessionId, Violation>, Closed> {
         self.with(|core| {
             core.idle_since = None;
-            core.authority.join(client, dialect, request, outbox)
+            // They may have changed while the room was opened.
+            let rights = rights.map(|rights| rights.asked_again().unwrap_or(rights));
+            core.authority.join_with(client, dialect, request, rights, outbox)
         })
     }
 
-    /// What a session may do from now on.
-    pub(super) fn grant(self: &Arc<Self>, session: SessionId, rights: Arc<dyn Rights>) {
+    /// Asks again what those may do who are here.
+    pub(super) fn ask_rights_again(self: &Arc<Self>) {
         // A room that is no more has no sessions.
-        let _ = self.with(|core| core.authority.grant(session, rights));
+        let _ = self.with(|core| core.authority.ask_rights_again());
     }
 
     pub(super) fn leave(self: &Arc<Self>, session: SessionId) {

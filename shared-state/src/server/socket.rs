@@ -357,12 +357,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         }
         let rights = self.access.rights(who, &Arc::from(name));
         let (directory, queue, dialect) = (self.directory.clone(), self.queue.clone(), self.gate.dialect());
-        let joining = async { directory.join(name, client, dialect, request, queue).await };
+        let joining = async { directory.join(name, client, dialect, request, rights, queue).await };
         match self.meanwhile(Box::pin(joining)).await? {
             Ok(Ok((room, session))) => {
-                if let Some(rights) = rights {
-                    room.grant(session, rights);
-                }
                 let seat = Seat { room: room.clone(), session };
                 self.gate.joined(room.name().clone(), seat);
                 Ok(Some((room, session)))

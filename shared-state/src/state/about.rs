@@ -92,6 +92,12 @@ fn lines(f: &mut fmt::Formatter<'_>, fields: &[FieldInfo], depth: usize) -> fmt:
         if field.read_only {
             f.write_str(", read only")?;
         }
+        if let Some(role) = field.read {
+            write!(f, ", read by {role}")?;
+        }
+        if let Some(role) = field.write {
+            write!(f, ", written by {role}")?;
+        }
         match field.timing {
             Timing::Immediate => {}
             Timing::Debounce { wait, max_wait } => write!(f, ", debounced {wait:?} to {max_wait:?}")?,
@@ -181,6 +187,12 @@ impl Serialize for One {
         map.serialize_entry("policy", &policy(field))?;
         if field.read_only {
             map.serialize_entry("read_only", &true)?;
+        }
+        if let Some(role) = field.read {
+            map.serialize_entry("read", role)?;
+        }
+        if let Some(role) = field.write {
+            map.serialize_entry("write", role)?;
         }
         match field.timing {
             Timing::Immediate => {}

@@ -18,6 +18,10 @@ pub struct FieldInfo {
     pub policy: &'static str,
     /// Only the server writes it.
     pub read_only: bool,
+    /// The role that a client needs to be sent it. See [`Roles`](crate::state::Roles).
+    pub read: Option<&'static str>,
+    /// The role that a client needs to write it.
+    pub write: Option<&'static str>,
     /// When a client sends it.
     pub timing: Timing,
     /// The field's type as the struct spells it.
@@ -78,7 +82,7 @@ impl PolicyInfo {
     }
 
     /// The fields of the values, or of the entries, whatever they are in.
-    const fn parts(&self) -> Option<fn() -> &'static [FieldInfo]> {
+    pub(crate) const fn parts(&self) -> Option<fn() -> &'static [FieldInfo]> {
         match (self.fields, self.entries) {
             (Some(fields), _) => Some(fields),
             (None, Some(entries)) => entries.parts(),
@@ -95,6 +99,8 @@ impl FieldInfo {
             name,
             policy,
             read_only: false,
+            read: None,
+            write: None,
             timing: Timing::IMMEDIATE,
             type_name: "",
             aliases: &[],
@@ -115,6 +121,20 @@ impl FieldInfo {
     #[must_use]
     pub const fn read_only(mut self) -> Self {
         self.read_only = true;
+        self
+    }
+
+    /// The same field, sent only to clients with this role.
+    #[must_use]
+    pub const fn read(mut self, role: &'static str) -> Self {
+        self.read = Some(role);
+        self
+    }
+
+    /// The same field, written only by clients with this role, and by the server.
+    #[must_use]
+    pub const fn write(mut self, role: &'static str) -> Self {
+        self.write = Some(role);
         self
     }
 

@@ -8,6 +8,8 @@ mod client;
 mod hook;
 mod observed;
 mod presence;
+#[cfg(feature = "derive")]
+mod roles;
 mod rooms;
 #[cfg(feature = "derive")]
 mod typed;

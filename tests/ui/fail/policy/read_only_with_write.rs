@@ -3,8 +3,11 @@ use shared_state::SharedState;
 
 #[derive(Clone, Serialize, Deserialize, SharedState)]
 struct Document {
-    #[shared(write = "owner", read = "owner")]
+    #[shared(read_only, write = "owner")]
     draft: String,
+    #[shared(skip, read = "owner")]
+    #[serde(skip)]
+    cache: String,
 }
 
 fn main() {}

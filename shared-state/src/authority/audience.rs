@@ -1,0 +1,190 @@
+//! Who may read which fields: what a session is sent is made for its audience, once for all who have the same.
+//!
+//! A field is sent or not as a whole: it needs every role that it, or anything inside it, asks its readers for. Roles are
+//! bits of a word, so that an audience is compared by an instruction. A room whose struct asks for none has no
+//! [`Audiences`] and pays nothing.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
+use crate::authority::Rights;
+use crate::authority::tell::object;
+use crate::authority::typed::{field_of, read_updates};
+use crate::protocol::Reject;
+use crate::state::{FieldInfo, roles};
+
+/// Some of the roles that readers need, a bit each.
+pub(super) type Audience = u64;
+
+/// How many roles have a bit of their own. Those beyond share the last one, which nobody holds.
+const ROLES: usize = 63;
+
+/// What the fields of a struct need of their readers.
+pub(super) struct Audiences {
+    roles: Vec<&'static str>,
+    /// By all names of the restricted fields.
+    needs: BTreeMap<&'static str, Audience>,
+}
+
+impl Audiences {
+    /// `None`: everybody may read everything.
+    pub(super) fn of(fields: &'static [FieldInfo]) -> Option<Self> {
+        let mut this = Self { roles: Vec::new(), needs: BTreeMap::new() };
+        for field in fields {
+            let mut need = 0;
+            let mut asks =
+                |field: &'static FieldInfo| field.read.into_iter().for_each(|role| need |= this.bit(role));
+            asks(field);
+            if let Some(parts) = field.parts {
+                roles::each_inside(parts(), &mut Vec::new(), &mut asks);
+            }
+            if need > 0 {
+                let names = field.aliases.iter().copied().chain([field.name]);
+                this.needs.extend(names.map(|name| (name, need)));
+            }
+        }
+        (!this.needs.is_empty()).then_some(this)
+    }
+
+    fn bit(&mut self, role: &'static str) -> Audience {
+        let at = self.roles.iter().position(|known| *known == role).unwrap_or_else(|| {
+            self.roles.push(role);
+            self.roles.len() - 1
+        });
+        1 << at.min(ROLES)
+    }
+
+    /// The audience that somebody with these rights is in.
+    pub(super) fn with(&self, rights: Option<&dyn Rights>) -> Audience {
+        let Some(rights) = rights else { return 0 };
+        let held = self.roles.iter().take(ROLES).enumerate().filter(|(_, role)| rights.has(role));
+        held.fold(0, |all, (at, _)| all | 1 << at)
+    }
+
+    /// What the field at a path needs.
+    pub(super) fn need(&self, path: &str) -> Audience {
+        self.needs.get(&*field_of(path)).copied().unwrap_or(0)
+    }
+
+    /// The role that this audience lacks to read at a path.
+    pub(super) fn lacks(&self, audience: Audience, path: &str) -> Option<&'static str> {
+        let lacking = self.need(path) & !audience;
+        let at = (lacking > 0).then(|| lacking.trailing_zeros() as usize)?;
+        self.roles.get(at).copied()
+    }
+
+    fn shows(&self, audience: Audience, path: &str) -> bool {
+        self.need(path) & !audience == 0
+    }
+
+    /// What all that some updates, a JSON array, are about needs of its readers.
+    pub(super) fn needs(&self, updates: &str) -> Audience {
+        // They were read when they were accepted.
+        let updates = read_updates(updates).unwrap_or_default();
+        updates.iter().fold(0, |all, update| all | self.need(&update.key))
+    }
+
+    /// Those of some updates, a JSON array, that this audience may see.
+    ///
+    /// # Errors
+    /// It is no array of updates.
+    pub(super) fn updates<'a>(&self, audience: Audience, updates: &'a str) -> Result<Cow<'a, str>, Reject> {
+        let read = read_updates(updates)?;
+        if read.iter().all(|update| self.shows(audience, &update.key)) {
+            return Ok(Cow::Borrowed(updates));
+        }
+        let texts: Vec<&RawValue> = serde_json::from_str(updates).unwrap_or_default();
+        let shown = read.iter().zip(texts).filter(|(update, _)| self.shows(audience, &update.key));
+        let shown: Vec<_> = shown.map(|(_, text)| text.get()).collect();
+        Ok(Cow::Owned(format!("[{}]", shown.join(","))))
+    }
+
+    /// Those of the fields of a JSON object that this audience may see.
+    ///
+    /// # Errors
+    /// It is no object.
+    pub(super) fn fields<'a>(
+        &self,
+        audience: Audience,
+        data: &'a str,
+    ) -> Result<Cow<'a, str>, serde_json::Error> {
+        if self.needs.values().all(|need| need & !audience == 0) {
+            return Ok(Cow::Borrowed(data));
+        }
+        let fields: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(data)?;
+        let shown = fields.into_iter().filter(|(name, _)| {
+            // These are names, and not paths.
+            self.needs.get(&**name).is_none_or(|need| need & !audience == 0)
+        });
+        let shown: Vec<_> = shown.map(|(name, value)| (value.get().to_owned(), name.into_owned())).collect();
+        Ok(Cow::Owned(object(&shown)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CARD: &[FieldInfo] = &[FieldInfo::new("suit", "lww"), FieldInfo::new("note", "lww").read("dealer")];
+    const FIELDS: &[FieldInfo] = &[
+        FieldInfo::new("turn", "lww"),
+        FieldInfo::new("hand", "lww").read("seat").aliases(&["cards"]),
+        FieldInfo::new("top", "nested").read("seat").parts(|| CARD),
+    ];
+
+    struct Holds(&'static [&'static str]);
+
+    impl Rights for Holds {
+        fn write(&self, _: &str) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn has(&self, role: &str) -> bool {
+            self.0.contains(&role)
+        }
+    }
+
+    #[test]
+    fn each_audience_is_shown_what_it_may_see() {
+        let audiences = Audiences::of(FIELDS).unwrap();
+        let updates = r#"[{"key":"turn","value":1},{"key":"cards","value":2},{"key":"top/suit","value":3}]"#;
+        let data = r#"{"turn":1,"hand":2,"top":{"suit":3}}"#;
+        let one = r#"[{"key":"turn","value":1}]"#;
+        let two = r#"[{"key":"turn","value":1},{"key":"cards","value":2}]"#;
+        let rows: [(&[&str], &str, &str); 4] = [
+            (&[], one, r#"{"turn":1}"#),
+            (&["dealer"], one, r#"{"turn":1}"#),
+            (&["seat"], two, r#"{"hand":2,"turn":1}"#),
+            (&["seat", "dealer"], updates, data),
+        ];
+        for (held, expected, fields) in rows {
+            let audience = audiences.with(Some(&Holds(held)));
+            assert_eq!(audiences.updates(audience, updates).unwrap(), expected, "{held:?}");
+            assert_eq!(audiences.fields(audience, data).unwrap(), fields, "{held:?}");
+        }
+        assert_eq!(audiences.lacks(audiences.with(None), "hand"), Some("seat"));
+        assert_eq!(audiences.lacks(audiences.with(Some(&Holds(&["seat"]))), "top/suit"), Some("dealer"));
+        assert!(Audiences::of(&FIELDS[..1]).is_none());
+    }
+
+    #[test]
+    fn roles_beyond_the_last_bit_are_held_by_nobody() {
+        let mut audiences = Audiences { roles: Vec::new(), needs: BTreeMap::new() };
+        let names: Vec<&'static str> = (0..70).map(|at| &*format!("role-{at}").leak()).collect();
+        let bits: Vec<_> = names.iter().map(|role| audiences.bit(role)).collect();
+        struct All;
+        impl Rights for All {
+            fn write(&self, _: &str) -> Result<(), String> {
+                Ok(())
+            }
+            fn has(&self, _: &str) -> bool {
+                true
+            }
+        }
+        let held = audiences.with(Some(&All));
+        assert!(bits[..63].iter().all(|bit| held & bit != 0));
+        assert!(bits[63..].iter().all(|bit| held & bit == 0));
+    }
+}
