@@ -89,6 +89,8 @@ codes! {
     WrongType = "wrong_type",
     /// A rule does not hold.
     Invalid = "invalid",
+    /// The server's own rules of the room failed: what was asked for is refused, and nothing else is the matter.
+    RulesFailed = "rules_failed",
     /// Only the server may write the field.
     ReadOnly = "read_only",
     /// A field that the transaction read has changed since.

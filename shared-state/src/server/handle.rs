@@ -87,6 +87,12 @@ impl<S: SharedState> State<S> {
         }
     }
 
+    /// A hold of a room whose state is an `S`; `None` if the room has ended.
+    pub(super) fn of(room: &Arc<Room>) -> Option<Self> {
+        room.hold().ok()?;
+        Self::new(room.clone()).ok()
+    }
+
     fn room(&self) -> &Arc<Room> {
         &self.hold.0
     }

@@ -22,6 +22,7 @@
 //! the `registry` which connections. Who is here is apart from all that (`presence`, `lane`).
 
 mod access;
+mod affairs;
 mod builder;
 mod channels;
 mod compaction;
@@ -36,16 +37,19 @@ mod presence;
 mod queue;
 mod registry;
 mod room;
+mod rules;
+mod seat;
 mod socket;
 mod speaker;
 mod volatile;
 
-pub use crate::authority::History;
+pub use crate::authority::{History, Proposed, Ruling};
 pub use access::{Action, Handshake};
 pub use builder::ServerBuilder;
 pub use channels::ChannelKind;
 pub use directory::OpenRoomError;
 pub use handle::{Lost, Receipt, State};
+pub use rules::{RoomRules, Visitor};
 pub use speaker::Channel;
 
 use std::convert::Infallible;

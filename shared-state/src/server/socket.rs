@@ -29,25 +29,15 @@ use crate::server::listeners::Listening;
 use crate::server::presence::{Attending, Lobbies};
 use crate::server::queue::{Goodbye, Next, Queue, Signal};
 use crate::server::registry::Registration;
-use crate::server::room::{Closed, Permit, Room};
+use crate::server::room::{Closed, Permit, Room, Turn};
+use crate::server::rules::Visitor;
+use crate::server::seat::Seat;
 
 /// How long the last words of a connection may take.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// A read buffer of this size is all that an idle connection has; the write buffer comes with the first frame.
 const BUFFER: usize = 4 << 10;
-
-/// A stay in a room, which ends when it is dropped.
-struct Seat {
-    room: Arc<Room>,
-    session: SessionId,
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.room.leave(self.session);
-    }
-}
 
 /// Why a connection ends.
 enum End {
@@ -245,15 +235,16 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 self.gate.left(&room);
                 Ok(())
             }
-            Step::Change { room: Seat { room, session }, change } => {
+            Step::Change { room: Seat { room, session, .. }, change } => {
                 let (room, session) = (room.clone(), *session);
+                let Ok(_turn) = self.turn(&room).await? else { return Ok(()) };
                 if let Ok(permit) = self.permit(&room).await? {
                     // A room that is no more has told everybody in it.
                     let _ = room.submit(session, &change, permit);
                 }
                 Ok(())
             }
-            Step::Broadcast { room: Seat { room, session }, value } => {
+            Step::Broadcast { room: Seat { room, session, .. }, value } => {
                 if let Ok(Relayed::Refused(reject)) = room.broadcast(*session, value) {
                     let frame = server::room_error(room.name(), reject.code, &reject.message);
                     return self.reply(frame).await;
@@ -289,10 +280,13 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 // A room that is no more has told everybody in it.
                 let _ = match action {
                     HookAction::Sync => room.hook_sync(session),
-                    HookAction::Change(updates) => match self.permit(&room).await? {
-                        Ok(permit) => room.submit_hook(session, &updates, permit),
-                        Err(Closed) => Ok(()),
-                    },
+                    HookAction::Change(updates) => {
+                        let Ok(_turn) = self.turn(&room).await? else { return Ok(()) };
+                        match self.permit(&room).await? {
+                            Ok(permit) => room.submit_hook(session, &updates, permit),
+                            Err(Closed) => Ok(()),
+                        }
+                    }
                 };
                 Ok(())
             }
@@ -337,13 +331,14 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         }
         let rights = self.access.rights(who, &Arc::from(name));
         let (directory, queue, dialect) = (self.directory.clone(), self.queue.clone(), self.gate.dialect());
-        let joining = async { directory.join(name, client, dialect, request, queue).await };
+        let visitor = Visitor::new(client, self.registration.number(), who.clone());
+        let joining = async { directory.join(name, visitor, dialect, request, queue).await };
         match self.meanwhile(Box::pin(joining)).await? {
-            Ok(Ok((room, session))) => {
+            Ok(Ok(seat)) => {
+                let (room, session) = (seat.room.clone(), seat.session);
                 if let Some(rights) = rights {
                     room.grant(session, rights);
                 }
-                let seat = Seat { room: room.clone(), session };
                 self.gate.joined(room.name().clone(), seat);
                 Ok(Some((room, session)))
             }
@@ -355,6 +350,14 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 self.reply(server::room_error(name, error.code(), &error.to_string())).await?;
                 Ok(None)
             }
+        }
+    }
+
+    /// Waits for the turn to make a change, where the room's rules may take their time.
+    async fn turn(&mut self, room: &Room) -> Result<Result<Turn, Closed>, End> {
+        match room.turn_now() {
+            Some(turn) => Ok(Ok(turn)),
+            None => self.meanwhile(Box::pin(room.turn())).await,
         }
     }
 

@@ -10,5 +10,7 @@ mod observed;
 mod presence;
 mod rooms;
 #[cfg(feature = "derive")]
+mod rules;
+#[cfg(feature = "derive")]
 mod typed;
 mod v1;
