@@ -61,6 +61,10 @@ codes! {
     Unauthorized = "unauthorized",
     /// Whoever this is may not do that.
     Forbidden = "forbidden",
+    /// Whoever this is was put out of the room: they do not come back by themselves.
+    Kicked = "kicked",
+    /// Whoever this is may not come into the room for a time.
+    Banned = "banned",
     /// Another connection with the same client id took over.
     Superseded = "superseded",
     /// The message needs a `room`, or its name is empty, too long or has control characters.

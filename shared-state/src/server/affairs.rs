@@ -58,10 +58,10 @@ impl Affairs {
                 tokio::time::sleep(every).await;
                 let Some(room) = room.upgrade().filter(|room| !room.is_closed()) else { return };
                 let Some(affairs) = room.affairs() else { return };
-                if room.sessions() == 0 {
+                if room.is_empty() {
                     affairs.ticking.store(false, Ordering::Release);
                     // Whoever came in between has seen it ticking.
-                    if room.sessions() == 0 || affairs.ticking.swap(true, Ordering::AcqRel) {
+                    if room.is_empty() || affairs.ticking.swap(true, Ordering::AcqRel) {
                         return;
                     }
                 }
@@ -83,10 +83,10 @@ impl Affairs {
             rules.leave(room.clone(), &visitor).await;
             let Some(affairs) = room.affairs() else { return };
             if affairs.occupied.swap(false, Ordering::AcqRel) {
-                match room.sessions() {
-                    0 => rules.empty(room).await,
+                match room.is_empty() {
+                    true => rules.empty(room).await,
                     // They are told of when they leave.
-                    _ => affairs.occupied.store(true, Ordering::Release),
+                    false => affairs.occupied.store(true, Ordering::Release),
                 }
             }
         }

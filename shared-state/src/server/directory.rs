@@ -24,6 +24,16 @@ use crate::store::{self, RoomStore};
 /// The shortest and the longest time between two looks for idle rooms.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(10));
 
+/// A room that is in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LiveRoom {
+    /// Its name.
+    pub name: Arc<str>,
+    /// How many connections have joined its state.
+    pub sessions: usize,
+}
+
 /// A room that cannot be opened.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -326,6 +336,15 @@ impl Directory {
             rooms.slots.remove(room.name());
             self.listeners.closed(room.name());
         }
+    }
+
+    /// The rooms that are live, by name, without their channels.
+    pub(super) fn rooms(&self) -> Vec<LiveRoom> {
+        let of = |room: Arc<Room>| LiveRoom { name: room.name().clone(), sessions: room.sessions() };
+        let rooms = self.live().into_iter().filter(|room| split_address(room.name()).1.is_none());
+        let mut rooms: Vec<_> = rooms.map(of).collect();
+        rooms.sort_by(|one, other| one.name.cmp(&other.name));
+        rooms
     }
 
     fn live(&self) -> Vec<Arc<Room>> {

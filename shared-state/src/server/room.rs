@@ -74,6 +74,13 @@ struct Core {
     broken: Option<String>,
 }
 
+impl Core {
+    fn hold(&mut self) {
+        self.holds += 1;
+        self.idle_since = None;
+    }
+}
+
 /// A change that the store has been given and has not answered.
 struct Pending {
     version: u64,
@@ -258,7 +265,12 @@ impl Room {
 
     /// How many are in the room.
     pub(super) fn sessions(self: &Arc<Self>) -> usize {
-        self.with(|core| core.authority.sessions()).unwrap_or(0)
+        self.with_here(|core| core.authority.sessions()).unwrap_or(0)
+    }
+
+    /// Whether nobody is in the room, asked by one of the server's own tasks.
+    pub(super) fn is_empty(self: &Arc<Self>) -> bool {
+        self.with(|core| core.authority.sessions() == 0).unwrap_or(true)
     }
 
     /// Tells the rules that somebody has left.
@@ -391,10 +403,12 @@ impl Room {
 
     /// The server's program holds the room, so it stays in memory.
     pub(super) fn hold(self: &Arc<Self>) -> Result<(), Closed> {
-        self.with_here(|core| {
-            core.holds += 1;
-            core.idle_since = None;
-        })
+        self.with_here(Core::hold)
+    }
+
+    /// As [`hold`](Self::hold), in one of the server's own tasks.
+    pub(super) fn hold_aside(self: &Arc<Self>) -> Result<(), Closed> {
+        self.with(Core::hold)
     }
 
     pub(super) fn release(self: &Arc<Self>) {

@@ -38,8 +38,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// | [`on_join`](Self::on_join) | the one who joins, 10 s at most |
 /// | [`on_leave`](Self::on_leave), [`on_empty`](Self::on_empty), [`on_tick`](Self::on_tick) | nobody; of one room one after another |
 ///
-/// Other rooms wait for none of them on a runtime of several threads. On one of a single thread, nothing in the program
-/// goes on before `on_change` returns.
+/// Other rooms wait for none of them on a runtime of several threads; a thread that uses a [`State`] of the room waits
+/// with it. On a runtime of a single thread, nothing in the program goes on before `on_change` returns.
 ///
 /// # Panics
 /// One that panics refuses what it was asked about with [`Code::RulesFailed`], as does one that takes too long. It is

@@ -21,7 +21,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::{self, CloseFrame};
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 
 use crate::authority::{Dialect, Relayed, SessionId};
-use crate::protocol::{Code, Frame, JoinRequest, Limits, Resume, Violation, server, split_address};
+use crate::protocol::{Code, Frame, JoinRequest, Limits, Resume, Violation, presence, server, split_address};
 use crate::server::access::{Access, Identity};
 use crate::server::connection::{Gate, HookAction, Incoming, Step, too_large};
 use crate::server::directory::Directory;
@@ -95,8 +95,12 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             .write_buffer_size(BUFFER)
             .max_message_size(Some(limits.frame))
             .max_frame_size(Some(limits.frame));
+        let mut registration = registration;
         let gate = match hook {
-            Some(client) => Gate::hook(limits.clone(), client),
+            Some(client) => {
+                registration.identify(client.clone());
+                Gate::hook(limits.clone(), client)
+            }
             None => Gate::v1(limits.clone()),
         };
         // Only a client that does not wait for the answer has sent anything yet; its bytes cost a buffer more.
@@ -177,6 +181,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             for (channel, from) in queue.take_opened() {
                 self.hear(&channel, Some(from)).await?;
             }
+            for (room, why) in queue.take_ejected() {
+                Box::pin(self.eject(&room, &why)).await?;
+            }
         }
     }
 
@@ -255,6 +262,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 let Some(client) = self.gate.client() else { return Ok(()) };
                 let (directory, access, who) = (&self.directory, &self.access, &self.who);
                 let enter = || {
+                    if let Ok(who) = who {
+                        access.check_bans(who, client, &room)?;
+                    }
                     if !directory.knows(&room) {
                         let message = "no room of this name can be opened here";
                         return Err(Violation::new(Code::UnknownRoom, message));
@@ -295,7 +305,11 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
 
     /// Joins a channel that a connection of the hook's dialect hears, if it can.
     async fn hear(&mut self, channel: &str, from: Option<Resume>) -> Result<(), End> {
-        let may = |who| self.access.may_join(who, channel).is_ok();
+        let client = self.gate.client();
+        let may = |who| {
+            client.is_some_and(|client| self.access.check_bans(who, client, channel).is_ok())
+                && self.access.may_join(who, channel).is_ok()
+        };
         if self.gate.is_in_or_full(channel) || !self.who.as_ref().is_ok_and(may) {
             return Ok(());
         }
@@ -329,6 +343,10 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             self.reply(server::room_error(name, Code::Forbidden, &message)).await?;
             return Ok(None);
         }
+        if let Err(banned) = self.access.check_bans(who, &client, name) {
+            self.reply(server::room_error(name, banned.code, &banned.message)).await?;
+            return Ok(None);
+        }
         let rights = self.access.rights(who, &Arc::from(name));
         let (directory, queue, dialect) = (self.directory.clone(), self.queue.clone(), self.gate.dialect());
         let visitor = Visitor::new(client, self.registration.number(), who.clone());
@@ -351,6 +369,33 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 Ok(None)
             }
         }
+    }
+
+    /// Leaves a room, its channels and its presence, and says why; nothing if the connection is in none of them.
+    async fn eject(&mut self, room: &str, why: &Goodbye) -> Result<(), End> {
+        let mut frames = Vec::new();
+        self.gate.retain(|seat| {
+            let address = seat.room.name();
+            let leaves = split_address(address).0 == room;
+            if leaves {
+                frames.push(server::room_error(address, why.code, &why.message));
+            }
+            !leaves
+        });
+        self.listening.remove(room);
+        if self.attending.leave(room) {
+            match self.gate.dialect() {
+                Dialect::V1 => frames.push(presence::reject(room, why.code, &why.message)),
+                Dialect::Hook if frames.is_empty() => {
+                    frames.push(server::room_error(room, why.code, &why.message));
+                }
+                Dialect::Hook => {}
+            }
+        }
+        for frame in frames {
+            self.reply(frame).await?;
+        }
+        Ok(())
     }
 
     /// Waits for the turn to make a change, where the room's rules may take their time.

@@ -6,6 +6,7 @@ mod access;
 mod client;
 #[cfg(feature = "derive")]
 mod hook;
+mod kick;
 mod observed;
 mod presence;
 mod rooms;
