@@ -11,6 +11,7 @@ mod proxy;
 mod rooms;
 mod streams;
 mod threads;
+mod tokens;
 mod transactions;
 
 use std::net::SocketAddr;
