@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use crate::authority::kept::{self, Kept, Staged};
 use crate::authority::settled::Settled;
 use crate::authority::writers::Writers;
-use crate::authority::{self, RoomState, Writer};
+use crate::authority::{self, Proposed, RoomState, Rules, Ruling, Writer};
 use crate::merge::{StoredTrack, Track, scope};
 use crate::protocol::{Code, Declaration, Reject, Violation, push_string};
 use crate::state::schema::{Differences, join};
@@ -20,13 +20,9 @@ use crate::state::{
     WireUpdate, decode_update, encode_update, fit,
 };
 
-/// What a client's change must satisfy besides the state's own rules: the state before, the state after, the
-/// author.
-pub type Rules<S> = dyn Fn(&S, &S, &Author) -> Result<(), String> + Send + Sync;
-
 /// The state of a typed room.
 #[derive(Clone)]
-pub struct Typed<S> {
+pub struct Typed<S: SharedState> {
     state: S,
     track: Track,
     writers: Writers,
@@ -39,7 +35,7 @@ pub struct Typed<S> {
     rules: Option<Arc<Rules<S>>>,
 }
 
-impl<S: fmt::Debug> fmt::Debug for Typed<S> {
+impl<S: SharedState + fmt::Debug> fmt::Debug for Typed<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Typed").field("state", &self.state).finish_non_exhaustive()
     }
@@ -60,8 +56,8 @@ impl<S: SharedState> Typed<S> {
         }
     }
 
-    /// The same room, whose clients' changes must satisfy `rules` as well. Each of them then costs a clone of
-    /// the state.
+    /// The same room, whose clients' changes must satisfy `rules` as well, and are what `rules` make of them. Each
+    /// of them then costs a clone of the state.
     #[must_use]
     pub fn with_rules(mut self, rules: Arc<Rules<S>>) -> Self {
         self.rules = Some(rules);
@@ -186,6 +182,32 @@ impl<S: SharedState> Typed<S> {
         Ok(settled.into_json())
     }
 
+    /// Applies what a ruling wants, after what was applied as `json` says; gives all of it.
+    fn amend(
+        &mut self,
+        updates: Vec<S::Update>,
+        mut json: String,
+        inverses: &mut Vec<S::Update>,
+    ) -> Result<String, Reject> {
+        json.pop();
+        let first = inverses.len();
+        for update in updates {
+            self.state.admit(&update)?;
+            let update = self.state.settle(&self.track, &update).unwrap_or(update);
+            if !json.ends_with('[') {
+                json.push(',');
+            }
+            json.push_str(encode_update::<S>(&update)?.as_str());
+            inverses.push(self.state.apply(update));
+        }
+        json.push(']');
+        inverses[first..].iter().try_for_each(|touched| self.state.check(touched))?;
+        if S::HAS_RULE {
+            self.state.check_rule()?;
+        }
+        Ok(json)
+    }
+
     fn undo(&mut self, inverses: Vec<S::Update>) {
         for inverse in inverses.into_iter().rev() {
             self.state.apply(inverse);
@@ -269,6 +291,11 @@ impl<S: SharedState> RoomState for Typed<S> {
             }
             _ => None,
         };
+        let rules = self.rules.clone().filter(|_| ruled.is_some());
+        let came: Vec<S::Update> = match &rules {
+            Some(_) => decoded.iter().filter_map(Read::own).cloned().collect(),
+            None => Vec::new(),
+        };
         let mut inverses = Vec::with_capacity(decoded.len());
         let (taken, claims) = scope::claims(|| self.take(decoded, updates, by, &mut inverses));
         let verdict = taken.and_then(|settled| {
@@ -277,14 +304,30 @@ impl<S: SharedState> RoomState for Typed<S> {
             if S::HAS_RULE {
                 self.state.check_rule()?;
             }
-            if let Some((author, before)) = ruled {
-                self.state.check_change(&before, &author)?;
-                if let Some(rules) = &self.rules {
-                    rules(&before, &self.state, &author)
-                        .map_err(|message| Reject::new(Code::Invalid, message))?;
+            let Some((author, before)) = ruled else { return Ok(settled) };
+            self.state.check_change(&before, &author)?;
+            let Some(rules) = rules else { return Ok(settled) };
+            let change = Proposed { before: &before, after: &self.state, updates: &came, author: &author };
+            let ruling = rules(&change)?;
+            let (updates, json) = match ruling {
+                Ruling::Accept => return Ok(settled),
+                Ruling::Add(more) if more.is_empty() => return Ok(settled),
+                // What was read as JSON is written as JSON.
+                Ruling::Add(more) => {
+                    (more, settled.unwrap_or_else(|| serde_json::to_string(updates).unwrap_or_default()))
                 }
-            }
-            Ok(settled)
+                Ruling::Replace(others) if others.is_empty() => {
+                    return Err(Reject::new(Code::Invalid, "nothing is left of the change"));
+                }
+                Ruling::Replace(others) => {
+                    self.undo(std::mem::take(&mut inverses));
+                    staged.clear();
+                    (others, "[]".to_owned())
+                }
+            };
+            let amended = self.amend(updates, json, &mut inverses);
+            // The client is not to blame.
+            amended.map(Some).map_err(|reject| Reject { code: Code::RulesFailed, ..reject })
         });
         match verdict {
             Ok(_) => {

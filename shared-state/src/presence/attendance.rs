@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::presence::{Peer, PresenceEvent, UserSessions, user};
 use crate::protocol::presence::{PeerEntry, PresenceNews, leave, set};
-use crate::protocol::{ClientId, Frame, Violation};
+use crate::protocol::{ClientId, Code, Frame, Violation};
 
 /// How a client takes part.
 #[derive(Clone, Copy, Debug)]
@@ -119,6 +119,8 @@ pub struct Attendance<U, D> {
     sent: Option<Duration>,
     /// When a refused entry is tried again.
     retry: Option<Duration>,
+    /// It was put out of the room, and does not come back by itself.
+    expelled: bool,
     /// What the server does not know yet. `None`: nothing.
     unsent: Unsent,
     known: BTreeMap<ClientId, Known<U, D>>,
@@ -184,6 +186,7 @@ where
             live: false,
             sent: None,
             retry: None,
+            expelled: false,
             unsent: Unsent::ALL,
             known: BTreeMap::new(),
             events: VecDeque::new(),
@@ -309,6 +312,9 @@ where
             self.known.remove(&id);
         }
         self.id = Some(id);
+        if self.expelled {
+            return;
+        }
         self.connected = true;
         self.unsent = Unsent::ALL;
         self.sent = None;
@@ -394,6 +400,11 @@ where
                         self.put(id, Some(old), None, data.get(), away);
                     }
                 }
+            }
+            PresenceNews::Rejected(violation) if violation.code == Code::Kicked => {
+                self.expelled = true;
+                self.disconnected();
+                return Err(violation);
             }
             PresenceNews::Rejected(violation) => {
                 if !self.live {

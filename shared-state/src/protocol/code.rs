@@ -63,6 +63,10 @@ codes! {
     Expired = "expired",
     /// Whoever this is may not do that.
     Forbidden = "forbidden",
+    /// Whoever this is was put out of the room: they do not come back by themselves.
+    Kicked = "kicked",
+    /// Whoever this is may not come into the room for a time.
+    Banned = "banned",
     /// Another connection with the same client id took over.
     Superseded = "superseded",
     /// The message needs a `room`, or its name is empty, too long or has control characters.
@@ -91,6 +95,8 @@ codes! {
     WrongType = "wrong_type",
     /// A rule does not hold.
     Invalid = "invalid",
+    /// The server's own rules of the room failed: what was asked for is refused, and nothing else is the matter.
+    RulesFailed = "rules_failed",
     /// Only the server may write the field.
     ReadOnly = "read_only",
     /// A field that the transaction read has changed since.

@@ -40,8 +40,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::protocol::Frame;
 use crate::protocol::brief::Subject;
+use crate::protocol::{Code, Frame};
 use crate::state::{FieldId, SharedState};
 
 use held::Held;
@@ -262,6 +262,10 @@ impl<S: SharedState> Replica<S> {
     /// A connection stands that allows `window` unanswered changes: asks to join.
     pub fn connected(&mut self, window: usize) {
         self.window = window.max(1);
+        // Whoever was put out does not come back by themselves.
+        if self.refusal().is_some_and(|refusal| refusal.code == Code::Kicked) {
+            return;
+        }
         self.meeting.begin();
         self.rejoin();
     }

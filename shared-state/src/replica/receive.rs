@@ -25,7 +25,7 @@ impl<S: SharedState> Replica<S> {
             // No part of the state.
             RoomMessage::Broadcast { .. } => return Ok(()),
             RoomMessage::Error(violation) => {
-                if violation.code == Code::IncompatibleSchema {
+                if matches!(violation.code, Code::IncompatibleSchema | Code::Kicked | Code::Banned) {
                     self.refuse(&violation);
                 }
                 return Err(violation);

@@ -120,7 +120,7 @@ impl<S: SharedState> Replica<S> {
     }
 
     /// The room cannot be shared: whatever is pending is refused, and so is what is written until there is another
-    /// connection.
+    /// connection, or for good if this client was kicked.
     pub(super) fn refuse(&mut self, violation: &Violation) {
         let reject = Reject::new(violation.code, violation.message.clone());
         self.phase = Phase::Offline;
@@ -137,7 +137,7 @@ impl<S: SharedState> Replica<S> {
         self.report(refused);
     }
 
-    /// Why the room cannot be shared, if it cannot: its struct and this one do not fit.
+    /// Why the room cannot be shared, if it cannot: its struct and this one do not fit, or this client was put out.
     #[must_use]
     pub const fn refusal(&self) -> Option<&Reject> {
         self.meeting.refusal.as_ref()

@@ -11,7 +11,8 @@ use hyper::header::{self, AsHeaderName, HeaderMap};
 use hyper::{Request, Uri};
 
 use crate::authority::Rights;
-use crate::protocol::split_address;
+use crate::protocol::{Code, Violation, split_address};
+use crate::server::bans::Doors;
 use crate::state::Roles;
 
 /// The request a connection began with: what [`authenticate`](crate::server::ServerBuilder::authenticate) decides on.
@@ -99,6 +100,7 @@ type Authorize = dyn Fn(&Identity, &str, Action<'_>) -> Result<(), String> + Sen
 /// Who is let in, and to do what.
 #[derive(Clone, Default)]
 pub(super) struct Access {
+    doors: Doors,
     authenticate: Option<Arc<Authenticate>>,
     authorize: Option<Arc<Authorize>>,
     user_id: Option<Arc<UserId>>,
@@ -202,6 +204,26 @@ impl Access {
             Some(id) => id(identity).map(Some).ok_or_else(|| "the server cannot tell who this is".to_owned()),
             None => Ok(None),
         }
+    }
+
+    /// Who is not let into which rooms.
+    pub(super) fn doors(&self) -> &Doors {
+        &self.doors
+    }
+
+    /// Whether somebody was banned from a room, or the room of a channel.
+    pub(super) fn check_bans(
+        &self,
+        identity: &Identity,
+        client: &str,
+        address: &str,
+    ) -> Result<(), Violation> {
+        let room = split_address(address).0;
+        let banned = self.doors.banned(room, client).or_else(|| {
+            let user = self.user_id.as_ref().and_then(|id| id(identity))?;
+            self.doors.banned(room, &user)
+        });
+        banned.map_or(Ok(()), |reason| Err(Violation::new(Code::Banned, &*reason)))
     }
 
     /// What somebody may do there; `None`: everything.

@@ -11,11 +11,12 @@ use crate::protocol::Limits;
 use crate::server::access::{Access, Action, Handshake};
 use crate::server::channels::ChannelKind;
 use crate::server::directory::Directory;
-use crate::server::kinds::{Kinds, rules};
+use crate::server::kinds::Kinds;
 use crate::server::presence::Lobbies;
 use crate::server::registry::Registry;
+use crate::server::rules::RoomRules;
 use crate::server::{Inner, Server};
-use crate::state::{Author, Roles, SharedState};
+use crate::state::{Roles, SharedState};
 use crate::store::{MemoryStore, RoomStore};
 
 /// How long a room without anybody stays in memory if nothing else is said.
@@ -59,23 +60,21 @@ impl ServerBuilder {
         pattern: impl Into<String>,
         initial: impl Fn() -> S + Send + Sync + 'static,
     ) -> Self {
-        self.kinds.add(pattern.into(), initial, None);
+        self.kinds.add(pattern.into(), initial);
         self
     }
 
-    /// Like [`rooms`](Self::rooms), with rules about changes: what a client may make of the state depends on what
-    /// it was, and on who it is.
-    ///
-    /// `allowed` is called with the state before, the state after and the author; what it returns as an error
-    /// refuses the change as a whole and is what the author is told. It must be quick, and the same for the same
-    /// arguments. Each client's change of such a room costs a clone of its state.
-    pub fn rooms_with<S: SharedState, E: fmt::Display>(
+    /// Like [`rooms`](Self::rooms), with rules of the program's own about what happens there: who comes and goes, and
+    /// what becomes of a client's change; see [`RoomRules`]. A function of the state before, the state after and the
+    /// author is one: what it returns as an error refuses the change. Each client's change of such a room costs a
+    /// clone of its state.
+    pub fn rooms_with<S: SharedState>(
         mut self,
         pattern: impl Into<String>,
         initial: impl Fn() -> S + Send + Sync + 'static,
-        allowed: impl Fn(&S, &S, &Author) -> Result<(), E> + Send + Sync + 'static,
+        rules: impl RoomRules<S>,
     ) -> Self {
-        self.kinds.add(pattern.into(), initial, Some(rules(allowed)));
+        self.kinds.add_with(pattern.into(), initial, rules);
         self
     }
 

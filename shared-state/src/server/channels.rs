@@ -116,7 +116,7 @@ impl Channels {
                 None => log,
             })
         });
-        self.kinds.push((rooms, pattern, Kind { type_name, begin, durable }));
+        self.kinds.push((rooms, pattern, Kind { type_name, begin, durable, rules: None }));
     }
 
     /// The kind of a room's channel.

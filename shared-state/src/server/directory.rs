@@ -9,18 +9,30 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::authority::{self, Authority, Dialect, Rights, SessionId};
+use crate::authority::{self, Authority, Dialect, Rights};
 use crate::protocol::{ClientId, Code, JoinRequest, Limits, Violation, check_room_name, split_address};
 use crate::server::compaction::described;
 use crate::server::kinds::Kinds;
 use crate::server::listeners::Listeners;
 use crate::server::queue::{Outbox, Queue};
 use crate::server::room::{Closed, Room};
+use crate::server::rules::Visitor;
+use crate::server::seat::Seat;
 use crate::server::volatile::Volatile;
 use crate::store::{self, RoomStore};
 
 /// The shortest and the longest time between two looks for idle rooms.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(10));
+
+/// A room that is in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LiveRoom {
+    /// Its name.
+    pub name: Arc<str>,
+    /// How many connections have joined its state.
+    pub sessions: usize,
+}
 
 /// A room that cannot be opened.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -64,6 +76,14 @@ pub enum OpenRoomError {
     /// What the store has is not what this room's state can have been.
     #[error(transparent)]
     Load(#[from] authority::LoadError),
+    /// The rules of this kind of rooms do not want it, or failed.
+    #[error("room `{room}` cannot be opened: {}", .violation.message)]
+    Refused {
+        /// The room.
+        room: Arc<str>,
+        /// What whoever wants to be in it is told.
+        violation: Violation,
+    },
     /// Opening it failed in this program.
     #[error("room `{room}` cannot be opened: {message}")]
     Failed {
@@ -83,6 +103,7 @@ impl OpenRoomError {
         match self {
             Self::BadName { .. } => Code::BadRoom,
             Self::UnknownChannel { .. } => Code::UnknownChannel,
+            Self::Refused { violation, .. } => violation.code,
             Self::Unknown { .. } | Self::WrongType { .. } => Code::UnknownRoom,
             Self::Store(_) | Self::Load(_) | Self::Failed { .. } => Code::Unavailable,
             Self::ShuttingDown => Code::ShuttingDown,
@@ -233,7 +254,14 @@ impl Directory {
             false => Arc::new(Volatile),
         };
         let stored = store.load(name.clone()).await?;
-        let state = (kind.begin)();
+        let state = match (&kind.rules, &stored) {
+            (None, _) => (kind.begin)(),
+            (Some(rules), Some(_)) => rules.begin(),
+            (Some(rules), None) => match rules.create(&name).await {
+                Ok(state) => state,
+                Err(violation) => return Err(OpenRoomError::Refused { room: name, violation }),
+            },
+        };
         let limits = self.limits.clone();
         let authority = match &stored {
             Some(stored) => {
@@ -252,23 +280,37 @@ impl Directory {
         tracing::debug!(room = %authority.room(), version = authority.head(), "room opened");
         let in_flight = self.limits.in_flight;
         let authority = authority.with_number(self.next_number());
-        Ok(Arc::new(Room::new(authority, kind.type_name, store, self.this.clone(), in_flight)))
+        let room = Room::new(authority, kind.type_name, store, self.this.clone(), in_flight);
+        Ok(Arc::new(match &kind.rules {
+            Some(rules) => room.with_rules(rules.clone()),
+            None => room,
+        }))
     }
 
     /// Opens a room and joins it. Cancel safe: until it returns, nothing is joined.
     pub(super) async fn join(
         &self,
         name: &str,
-        client: ClientId,
+        visitor: Visitor,
         dialect: Dialect,
         request: JoinRequest,
         rights: Option<Arc<dyn Rights>>,
         queue: Arc<Queue>,
-    ) -> Result<Result<(Arc<Room>, SessionId), Violation>, OpenRoomError> {
+    ) -> Result<Result<Seat, Violation>, OpenRoomError> {
         loop {
             let room = self.open(name).await?;
-            match room.join(client.clone(), dialect, &request, rights.clone(), Outbox::new(queue.clone())) {
-                Ok(joined) => return Ok(joined.map(|session| (room, session))),
+            if let Some(rules) = room.rules()
+                && let Err(violation) = rules.join(room.clone(), &visitor).await
+            {
+                return Ok(Err(violation));
+            }
+            let client = ClientId::from(visitor.client());
+            match room.join(client, dialect, &request, rights.clone(), Outbox::new(queue.clone())) {
+                Ok(Ok(session)) => return Ok(Ok(Seat::new(room, session, visitor))),
+                Ok(Err(violation)) => {
+                    room.left(Box::new(visitor));
+                    return Ok(Err(violation));
+                }
                 // It ended in between: the next one is another.
                 Err(Closed) => self.forget(&room),
             }
@@ -303,6 +345,15 @@ impl Directory {
             rooms.slots.remove(room.name());
             self.listeners.closed(room.name());
         }
+    }
+
+    /// The rooms that are live, by name, without their channels.
+    pub(super) fn rooms(&self) -> Vec<LiveRoom> {
+        let of = |room: Arc<Room>| LiveRoom { name: room.name().clone(), sessions: room.sessions() };
+        let rooms = self.live().into_iter().filter(|room| split_address(room.name()).1.is_none());
+        let mut rooms: Vec<_> = rooms.map(of).collect();
+        rooms.sort_by(|one, other| one.name.cmp(&other.name));
+        rooms
     }
 
     fn live(&self) -> Vec<Arc<Room>> {

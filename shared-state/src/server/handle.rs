@@ -87,6 +87,12 @@ impl<S: SharedState> State<S> {
         }
     }
 
+    /// A hold of a room whose state is known to be an `S`, in a task of the server's own; `None` if the room has ended.
+    pub(super) fn of(room: &Arc<Room>) -> Option<Self> {
+        room.hold_aside().ok()?;
+        Some(Self { hold: Arc::new(Hold(room.clone())), state: PhantomData })
+    }
+
     fn room(&self) -> &Arc<Room> {
         &self.hold.0
     }

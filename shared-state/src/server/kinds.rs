@@ -1,13 +1,13 @@
 //! Which rooms there can be, and what each begins as.
 
 use std::any::type_name;
-use std::fmt;
 use std::sync::Arc;
 
-use crate::authority::{RoomState, Rules, Typed, Untyped};
+use crate::authority::{RoomState, Typed, Untyped};
 use crate::protocol::split_address;
 use crate::server::channels::{ChannelKind, Channels};
-use crate::state::{Author, SharedState};
+use crate::server::rules::{KindRules, RoomRules, Ruled};
+use crate::state::SharedState;
 
 /// Makes the state that a room begins with.
 pub(super) type Begin = Box<dyn Fn() -> Box<dyn RoomState> + Send + Sync>;
@@ -26,6 +26,8 @@ pub(super) struct Kind {
     pub(super) begin: Begin,
     /// Whether the store keeps it.
     pub(super) durable: bool,
+    /// What the server's program has to say about what happens there; its rooms begin as these make them.
+    pub(super) rules: Option<Arc<dyn KindRules>>,
 }
 
 impl Kinds {
@@ -33,17 +35,22 @@ impl Kinds {
         &mut self,
         pattern: String,
         initial: impl Fn() -> S + Send + Sync + 'static,
-        rules: Option<Arc<Rules<S>>>,
     ) {
-        let begin = move || -> Box<dyn RoomState> {
-            let typed = Typed::new(initial());
-            Box::new(match &rules {
-                Some(rules) => typed.with_rules(rules.clone()),
-                None => typed,
-            })
-        };
-        self.typed
-            .push((pattern, Kind { type_name: type_name::<S>(), begin: Box::new(begin), durable: true }));
+        let begin: Begin = Box::new(move || Box::new(Typed::new(initial())));
+        self.typed.push((pattern, Kind { type_name: type_name::<S>(), begin, durable: true, rules: None }));
+    }
+
+    pub(super) fn add_with<S: SharedState>(
+        &mut self,
+        pattern: String,
+        initial: impl Fn() -> S + Send + Sync + 'static,
+        rules: impl RoomRules<S>,
+    ) {
+        let initial = Arc::new(initial);
+        let ruled = Ruled::new(rules, initial.clone());
+        let begin: Begin = Box::new(move || Box::new(Typed::new(initial())));
+        let rules: Option<Arc<dyn KindRules>> = Some(Arc::new(ruled));
+        self.typed.push((pattern, Kind { type_name: type_name::<S>(), begin, durable: true, rules }));
     }
 
     /// Whether any other room is one of any JSON object of at most `limit` bytes.
@@ -52,6 +59,7 @@ impl Kinds {
             type_name: type_name::<Untyped>(),
             begin: Box::new(move || Box::new(Untyped::new(limit))),
             durable: true,
+            rules: None,
         });
     }
 
@@ -86,13 +94,6 @@ pub(super) fn matches(pattern: &str, room: &str) -> Option<(bool, usize)> {
         Some(prefix) => room.starts_with(prefix).then_some((false, prefix.len())),
         None => (pattern == room).then_some((true, pattern.len())),
     }
-}
-
-/// Rules as the application wrote them, made uniform.
-pub(super) fn rules<S, E: fmt::Display>(
-    rules: impl Fn(&S, &S, &Author) -> Result<(), E> + Send + Sync + 'static,
-) -> Arc<Rules<S>> {
-    Arc::new(move |old, new, author| rules(old, new, author).map_err(|error| error.to_string()))
 }
 
 #[cfg(test)]

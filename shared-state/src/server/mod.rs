@@ -22,6 +22,8 @@
 //! the `registry` which connections. Who is here is apart from all that (`presence`, `lane`).
 
 mod access;
+mod affairs;
+mod bans;
 mod builder;
 mod channels;
 mod compaction;
@@ -36,19 +38,23 @@ mod presence;
 mod queue;
 mod registry;
 mod room;
+mod rules;
+mod seat;
 mod socket;
 mod speaker;
 mod volatile;
 
-pub use crate::authority::History;
+pub use crate::authority::{History, Proposed, Ruling};
 pub use crate::state::Roles;
 pub use access::{Action, Handshake};
 pub use builder::ServerBuilder;
 pub use channels::ChannelKind;
-pub use directory::OpenRoomError;
+pub use directory::{LiveRoom, OpenRoomError};
 pub use handle::{Lost, Receipt, State};
+pub use rules::{RoomRules, Visitor};
 pub use speaker::Channel;
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::ready;
@@ -70,7 +76,7 @@ use tokio::time::timeout;
 use tracing::Instrument as _;
 
 use crate::authority::Dialect;
-use crate::presence::Present;
+use crate::presence::{Present, is_known_by};
 use crate::protocol::{ClientId, Code, JSON, Limits, channel_address};
 use crate::state::SharedState;
 use crate::store::CloseError;
@@ -274,12 +280,54 @@ impl Server {
         self.0.lobbies.present(room)
     }
 
+    /// Puts somebody out of a room, its channels and its presence: they are told with [`Code::Kicked`] and `reason`, and
+    /// do not come back by themselves. `who` is a client's public name, or the id of a user in the room's presence.
+    /// Gives how many connections that is; one that has not joined the room notices nothing.
+    pub fn kick(&self, room: &str, who: &str, reason: &str) -> usize {
+        self.put_out(room, self.clients_of(room, who), &Goodbye::new(Code::Kicked, reason))
+    }
+
+    /// As [`kick`](Self::kick), and for `time` whoever it is is not let in again, with [`Code::Banned`] and `reason`.
+    /// What is banned is `who`, as a client and as the [`user_id`](ServerBuilder::user_id) of a connection, and the
+    /// clients that showed themselves as that user. A server that does not
+    /// [`authenticate`](ServerBuilder::authenticate) lets the same person in as another client. A server remembers
+    /// 10,000 bans, those that end last, and not beyond its own end.
+    pub fn ban(&self, room: &str, who: &str, time: Duration, reason: &str) -> usize {
+        let clients = self.clients_of(room, who);
+        self.0.access.doors().ban(room, who, &clients, time, reason);
+        self.put_out(room, clients, &Goodbye::new(Code::Banned, reason))
+    }
+
+    /// Ends a ban before its time, by the name that was banned; says whether there was one.
+    pub fn lift_ban(&self, room: &str, who: &str) -> bool {
+        self.0.access.doors().lift(room, who)
+    }
+
+    /// The names that somebody has in a room.
+    fn clients_of(&self, room: &str, who: &str) -> BTreeSet<ClientId> {
+        let present = self.present(room).into_iter();
+        let sessions =
+            present.filter(|present| is_known_by(&present.user, who)).map(|present| present.client);
+        sessions.chain([who.into()]).collect()
+    }
+
+    fn put_out(&self, room: &str, clients: BTreeSet<ClientId>, why: &Goodbye) -> usize {
+        tracing::info!(room, code = %why.code, ?clients, "put out of a room: {}", why.message);
+        clients.iter().filter(|client| self.0.registry.eject(client, room, why)).count()
+    }
+
     /// A room's channel, for the server's own program to speak in. Opens it if need be. Cancel safe.
     ///
     /// # Errors
     /// There is no such room, it has no such channel, or the store cannot give it.
     pub async fn channel(&self, room: &str, channel: &str) -> Result<Channel, OpenRoomError> {
         self.0.directory.hold(&channel_address(room, channel)).await.map(Channel::new)
+    }
+
+    /// The rooms that are in memory, by name, without their channels. Costs a look at each.
+    #[must_use]
+    pub fn rooms(&self) -> Vec<LiveRoom> {
+        self.0.directory.rooms()
     }
 
     /// How many rooms are in memory, channels among them.

@@ -183,6 +183,11 @@ impl Attending {
         Self { lobbies, limit: limits.rooms_per_connection, connection, next_lane: 0, seats: BTreeMap::new() }
     }
 
+    /// Leaves a room's presence; says whether it took part.
+    pub(super) fn leave(&mut self, room: &str) -> bool {
+        self.seats.remove(room).is_some()
+    }
+
     /// Leaves everywhere.
     pub(super) fn leave_all(&mut self) {
         self.seats.clear();

@@ -47,6 +47,8 @@ struct Inner {
     goodbye: Option<Goodbye>,
     /// Channels to be joined that have come to be live, and from where.
     opened: Vec<(Arc<str>, Resume)>,
+    /// Rooms that the connection is put out of, and why.
+    ejected: Vec<(Arc<str>, Goodbye)>,
     /// The connection is to look again even if there is nothing.
     again: bool,
     /// The connection's task, if it waits.
@@ -171,6 +173,22 @@ impl Queue {
     /// The channels that have come to be live since the last call.
     pub(super) fn take_opened(&self) -> Vec<(Arc<str>, Resume)> {
         std::mem::take(&mut self.lock().opened)
+    }
+
+    /// The connection is to leave a room, its channels and its presence. Once is enough for a room, until it is done.
+    pub(super) fn eject(&self, room: &str, why: Goodbye) {
+        self.change(|inner| {
+            let is_told = inner.ejected.iter().any(|(told, _)| &**told == room);
+            if !is_told && inner.ejected.len() < self.limit {
+                inner.ejected.push((room.into(), why));
+            }
+            inner.again = true;
+        });
+    }
+
+    /// The rooms to be left since the last call, and why.
+    pub(super) fn take_ejected(&self) -> Vec<(Arc<str>, Goodbye)> {
+        std::mem::take(&mut self.lock().ejected)
     }
 
     /// Takes the next frame. Only the connection's task calls it.

@@ -55,6 +55,15 @@ impl Registry {
         Some(Registration { registry: self.clone(), number, client: None })
     }
 
+    /// Puts a client's newest connection out of a room; says whether there is one.
+    pub(super) fn eject(&self, client: &str, room: &str, why: &Goodbye) -> bool {
+        let queue = {
+            let inner = self.lock();
+            inner.clients.get(client).and_then(|number| inner.connections.get(number).cloned())
+        };
+        queue.map(|queue| queue.eject(room, why.clone())).is_some()
+    }
+
     /// Ends all connections and lets no more in; resolves when all have ended. Cancel safe.
     pub(super) async fn close(&self, goodbye: &Goodbye) {
         let queues: Vec<_> = {

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt as _;
@@ -19,9 +19,11 @@ use crate::authority::{Append, Authority, Dialect, Relayed, Rights, RoomState, S
 use crate::protocol::{
     ChangeRequest, ClientId, Code, JoinRequest, Reject, Resume, Violation, server, split_address,
 };
+use crate::server::affairs::{Affairs, aside};
 use crate::server::compaction::{Compaction, described};
 use crate::server::directory::Directory;
 use crate::server::queue::Outbox;
+use crate::server::rules::{KindRules, Visitor};
 use crate::store::{self, AppendError, RoomStore, Snapshot, StoreFuture};
 
 /// From when on a change's way to the store is worth a warning.
@@ -33,6 +35,9 @@ pub(super) struct Closed;
 
 /// Leave for one change to be on its way.
 pub(super) type Permit = OwnedSemaphorePermit;
+
+/// The turn to make a change, where one has to wait for it.
+pub(super) type Turn = Option<OwnedSemaphorePermit>;
 
 /// Tells the server's program that its change is durable; dropped if it may never be.
 pub(super) type Durable = oneshot::Sender<u64>;
@@ -50,6 +55,7 @@ pub(super) struct Room {
     in_flight: Arc<Semaphore>,
     limit: u32,
     durable: watch::Sender<u64>,
+    affairs: Option<Affairs>,
     /// Set under the lock, read without it.
     closed: AtomicBool,
     core: Mutex<Core>,
@@ -66,6 +72,13 @@ struct Core {
     idle_since: Option<Instant>,
     /// Why the room cannot go on.
     broken: Option<String>,
+}
+
+impl Core {
+    fn hold(&mut self) {
+        self.holds += 1;
+        self.idle_since = None;
+    }
 }
 
 /// A change that the store has been given and has not answered.
@@ -103,6 +116,7 @@ impl Room {
             in_flight: Arc::new(Semaphore::new(limit as usize)),
             limit,
             durable: watch::Sender::new(authority.durable()),
+            affairs: None,
             closed: AtomicBool::new(false),
             core: Mutex::new(Core {
                 authority,
@@ -113,6 +127,20 @@ impl Room {
                 broken: None,
             }),
         }
+    }
+
+    /// The same room, about which `rules` have something to say.
+    pub(super) fn with_rules(mut self, rules: Arc<dyn KindRules>) -> Self {
+        self.affairs = Some(Affairs::new(rules));
+        self
+    }
+
+    pub(super) fn affairs(&self) -> Option<&Affairs> {
+        self.affairs.as_ref()
+    }
+
+    pub(super) fn rules(&self) -> Option<&Arc<dyn KindRules>> {
+        self.affairs.as_ref().map(Affairs::rules)
     }
 
     pub(super) fn name(&self) -> &Arc<str> {
@@ -143,9 +171,29 @@ impl Room {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// Runs `act` on the open room. If it panics or breaks the room, the room is reset.
+    /// Runs `act` on the open room. If it panics or breaks the room, the room is reset. Where the room's rules may take
+    /// their time, and this is one of the server's own tasks, the thread's other tasks are given to another one while
+    /// the room is waited for.
     fn with<R>(self: &Arc<Self>, act: impl FnOnce(&mut Core) -> R) -> Result<R, Closed> {
-        let mut guard = self.core.lock().unwrap_or_else(PoisonError::into_inner);
+        let guard = match (&self.affairs, self.core.try_lock()) {
+            (Some(_), Err(TryLockError::WouldBlock)) => aside(|| self.core.lock()),
+            (_, Ok(guard)) => Ok(guard),
+            (_, Err(TryLockError::Poisoned(poisoned))) => Err(poisoned),
+            (None, Err(TryLockError::WouldBlock)) => self.core.lock(),
+        };
+        self.with_locked(guard.unwrap_or_else(PoisonError::into_inner), act)
+    }
+
+    /// As [`with`](Self::with), on whatever thread the program wants.
+    fn with_here<R>(self: &Arc<Self>, act: impl FnOnce(&mut Core) -> R) -> Result<R, Closed> {
+        self.with_locked(self.core.lock().unwrap_or_else(PoisonError::into_inner), act)
+    }
+
+    fn with_locked<R>(
+        self: &Arc<Self>,
+        mut guard: MutexGuard<'_, Core>,
+        act: impl FnOnce(&mut Core) -> R,
+    ) -> Result<R, Closed> {
         if self.is_closed() {
             return Err(Closed);
         }
@@ -177,6 +225,9 @@ impl Room {
     fn end(&self, core: &mut Core, code: Code, message: &str) -> Vec<Outbox> {
         self.closed.store(true, Ordering::Release);
         self.in_flight.close();
+        if let Some(affairs) = &self.affairs {
+            affairs.end();
+        }
         // Whoever waits for one of these learns that nothing is known of it.
         core.pending.clear();
         core.authority.close(code, message)
@@ -193,6 +244,44 @@ impl Room {
         async move { permit.await.map_err(|_| Closed) }
     }
 
+    /// The turn to make a change, if it is now.
+    pub(super) fn turn_now(&self) -> Option<Turn> {
+        match &self.affairs {
+            None => Some(None),
+            Some(affairs) => affairs.turns().clone().try_acquire_owned().ok().map(Some),
+        }
+    }
+
+    /// Waits for the turn to make a change: while rules look at one, the others wait without a thread.
+    pub(super) fn turn(&self) -> impl Future<Output = Result<Turn, Closed>> + Send + 'static {
+        let turns = self.affairs.as_ref().map(|affairs| affairs.turns().clone());
+        async move {
+            match turns {
+                None => Ok(None),
+                Some(turns) => turns.acquire_owned().await.map(Some).map_err(|_| Closed),
+            }
+        }
+    }
+
+    /// How many are in the room.
+    pub(super) fn sessions(self: &Arc<Self>) -> usize {
+        self.with_here(|core| core.authority.sessions()).unwrap_or(0)
+    }
+
+    /// Whether nobody is in the room, asked by one of the server's own tasks.
+    pub(super) fn is_empty(self: &Arc<Self>) -> bool {
+        self.with(|core| core.authority.sessions() == 0).unwrap_or(true)
+    }
+
+    /// Tells the rules that somebody has left.
+    pub(super) fn left(self: &Arc<Self>, visitor: Box<Visitor>) {
+        if let Some(affairs) = &self.affairs
+            && !self.is_closed()
+        {
+            self.runtime.spawn(affairs.left(self.clone(), visitor));
+        }
+    }
+
     pub(super) fn join(
         self: &Arc<Self>,
         client: ClientId,
@@ -201,12 +290,18 @@ impl Room {
         rights: Option<Arc<dyn Rights>>,
         outbox: Outbox,
     ) -> Result<Result<SessionId, Violation>, Closed> {
-        self.with(|core| {
+        let joined = self.with(|core| {
             core.idle_since = None;
             // They may have changed while the room was opened.
             let rights = rights.map(|rights| rights.asked_again().unwrap_or(rights));
             core.authority.join_with(client, dialect, request, rights, outbox)
-        })
+        });
+        if let (Some(affairs), Ok(Ok(_))) = (&self.affairs, &joined)
+            && let Some(ticking) = affairs.joined(self)
+        {
+            self.runtime.spawn(ticking);
+        }
+        joined
     }
 
     /// Asks again what those may do who are here.
@@ -232,10 +327,17 @@ impl Room {
         change: &ChangeRequest<'_>,
         permit: Permit,
     ) -> Result<(), Closed> {
-        self.with(|core| match core.authority.submit(session, change) {
-            Submitted::Append(append) => self.append(core, append, permit, None),
-            Submitted::Answered => {}
+        self.ruled(|| {
+            self.with(|core| match core.authority.submit(session, change) {
+                Submitted::Append(append) => self.append(core, append, permit, None),
+                Submitted::Answered => {}
+            })
         })
+    }
+
+    /// Does what asks the room's rules, if there are any, without keeping the thread's other tasks waiting.
+    fn ruled<R>(&self, work: impl FnOnce() -> R) -> R {
+        if self.affairs.is_some() { aside(work) } else { work() }
     }
 
     pub(super) fn submit_hook(
@@ -245,9 +347,11 @@ impl Room {
         claim: Option<u64>,
         permit: Permit,
     ) -> Result<(), Closed> {
-        self.with(|core| match core.authority.submit_hook(session, updates, claim) {
-            Submitted::Append(append) => self.append(core, append, permit, None),
-            Submitted::Answered => {}
+        self.ruled(|| {
+            self.with(|core| match core.authority.submit_hook(session, updates, claim) {
+                Submitted::Append(append) => self.append(core, append, permit, None),
+                Submitted::Answered => {}
+            })
         })
     }
 
@@ -267,7 +371,7 @@ impl Room {
         permit: Permit,
         durable: Durable,
     ) -> Result<Result<(), E>, Closed> {
-        self.with(|core| {
+        self.with_here(|core| {
             let Some(updates) = updates(core.authority.state())? else {
                 return self.settled(core, durable);
             };
@@ -303,15 +407,17 @@ impl Room {
 
     /// The server's program holds the room, so it stays in memory.
     pub(super) fn hold(self: &Arc<Self>) -> Result<(), Closed> {
-        self.with(|core| {
-            core.holds += 1;
-            core.idle_since = None;
-        })
+        self.with_here(Core::hold)
+    }
+
+    /// As [`hold`](Self::hold), in one of the server's own tasks.
+    pub(super) fn hold_aside(self: &Arc<Self>) -> Result<(), Closed> {
+        self.with(Core::hold)
     }
 
     pub(super) fn release(self: &Arc<Self>) {
         // A room that is no more has no holds.
-        let _ = self.with(|core| core.holds = core.holds.saturating_sub(1));
+        let _ = self.with_here(|core| core.holds = core.holds.saturating_sub(1));
     }
 
     /// Gives the store an accepted change; answers at once if the store does.

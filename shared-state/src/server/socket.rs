@@ -21,7 +21,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::{self, CloseFrame};
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 
 use crate::authority::{Dialect, Relayed, SessionId};
-use crate::protocol::{Code, Frame, JoinRequest, Limits, Resume, Violation, server, split_address};
+use crate::protocol::{Code, Frame, JoinRequest, Limits, Resume, Violation, presence, server, split_address};
 use crate::server::access::{Access, Identity};
 use crate::server::connection::{Gate, HookAction, Incoming, Step, too_large};
 use crate::server::directory::Directory;
@@ -29,25 +29,15 @@ use crate::server::listeners::Listening;
 use crate::server::presence::{Attending, Lobbies};
 use crate::server::queue::{Goodbye, Next, Queue, Signal};
 use crate::server::registry::Registration;
-use crate::server::room::{Closed, Permit, Room};
+use crate::server::room::{Closed, Permit, Room, Turn};
+use crate::server::rules::Visitor;
+use crate::server::seat::Seat;
 
 /// How long the last words of a connection may take.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// A read buffer of this size is all that an idle connection has; the write buffer comes with the first frame.
 const BUFFER: usize = 4 << 10;
-
-/// A stay in a room, which ends when it is dropped.
-struct Seat {
-    room: Arc<Room>,
-    session: SessionId,
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.room.leave(self.session);
-    }
-}
 
 /// Why a connection ends.
 enum End {
@@ -107,8 +97,12 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             .write_buffer_size(BUFFER)
             .max_message_size(Some(limits.frame))
             .max_frame_size(Some(limits.frame));
+        let mut registration = registration;
         let gate = match hook {
-            Some(client) => Gate::hook(limits.clone(), client),
+            Some(client) => {
+                registration.identify(client.clone());
+                Gate::hook(limits.clone(), client)
+            }
             None => Gate::v1(limits.clone()),
         };
         // Only a client that does not wait for the answer has sent anything yet; its bytes cost a buffer more.
@@ -198,6 +192,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             for (channel, from) in queue.take_opened() {
                 self.hear(&channel, Some(from)).await?;
             }
+            for (room, why) in queue.take_ejected() {
+                Box::pin(self.eject(&room, &why)).await?;
+            }
         }
     }
 
@@ -265,15 +262,16 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 self.gate.left(&room);
                 Ok(())
             }
-            Step::Change { room: Seat { room, session }, change } => {
+            Step::Change { room: Seat { room, session, .. }, change } => {
                 let (room, session) = (room.clone(), *session);
+                let Ok(_turn) = self.turn(&room).await? else { return Ok(()) };
                 if let Ok(permit) = self.permit(&room).await? {
                     // A room that is no more has told everybody in it.
                     let _ = room.submit(session, &change, permit);
                 }
                 Ok(())
             }
-            Step::Broadcast { room: Seat { room, session }, value } => {
+            Step::Broadcast { room: Seat { room, session, .. }, value } => {
                 if let Ok(Relayed::Refused(reject)) = room.broadcast(*session, value) {
                     let frame = server::room_error(room.name(), reject.code, &reject.message);
                     return self.reply(frame).await;
@@ -284,6 +282,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 let Some(client) = self.gate.client() else { return Ok(()) };
                 let (directory, access, who) = (&self.directory, &self.access, &self.who);
                 let enter = || {
+                    if let Ok(who) = who {
+                        access.check_bans(who, client, &room)?;
+                    }
                     if !directory.knows(&room) {
                         let message = "no room of this name can be opened here";
                         return Err(Violation::new(Code::UnknownRoom, message));
@@ -309,10 +310,13 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 // A room that is no more has told everybody in it.
                 let _ = match action {
                     HookAction::Sync => room.hook_sync(session),
-                    HookAction::Change(updates, claim) => match self.permit(&room).await? {
-                        Ok(permit) => room.submit_hook(session, &updates, claim, permit),
-                        Err(Closed) => Ok(()),
-                    },
+                    HookAction::Change(updates, claim) => {
+                        let Ok(_turn) = self.turn(&room).await? else { return Ok(()) };
+                        match self.permit(&room).await? {
+                            Ok(permit) => room.submit_hook(session, &updates, claim, permit),
+                            Err(Closed) => Ok(()),
+                        }
+                    }
                 };
                 Ok(())
             }
@@ -321,7 +325,11 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
 
     /// Joins a channel that a connection of the hook's dialect hears, if it can.
     async fn hear(&mut self, channel: &str, from: Option<Resume>) -> Result<(), End> {
-        let may = |who| self.access.may_join(who, channel).is_ok();
+        let client = self.gate.client();
+        let may = |who| {
+            client.is_some_and(|client| self.access.check_bans(who, client, channel).is_ok())
+                && self.access.may_join(who, channel).is_ok()
+        };
         if self.gate.is_in_or_full(channel) || !self.who.as_ref().is_ok_and(may) {
             return Ok(());
         }
@@ -355,12 +363,17 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             self.reply(server::room_error(name, Code::Forbidden, &message)).await?;
             return Ok(None);
         }
+        if let Err(banned) = self.access.check_bans(who, &client, name) {
+            self.reply(server::room_error(name, banned.code, &banned.message)).await?;
+            return Ok(None);
+        }
         let rights = self.access.rights(who, &Arc::from(name));
         let (directory, queue, dialect) = (self.directory.clone(), self.queue.clone(), self.gate.dialect());
-        let joining = async { directory.join(name, client, dialect, request, rights, queue).await };
+        let visitor = Visitor::new(client, self.registration.number(), who.clone());
+        let joining = async { directory.join(name, visitor, dialect, request, rights, queue).await };
         match self.meanwhile(Box::pin(joining)).await? {
-            Ok(Ok((room, session))) => {
-                let seat = Seat { room: room.clone(), session };
+            Ok(Ok(seat)) => {
+                let (room, session) = (seat.room.clone(), seat.session);
                 self.gate.joined(room.name().clone(), seat);
                 Ok(Some((room, session)))
             }
@@ -372,6 +385,41 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 self.reply(server::room_error(name, error.code(), &error.to_string())).await?;
                 Ok(None)
             }
+        }
+    }
+
+    /// Leaves a room, its channels and its presence, and says why; nothing if the connection is in none of them.
+    async fn eject(&mut self, room: &str, why: &Goodbye) -> Result<(), End> {
+        let mut frames = Vec::new();
+        self.gate.retain(|seat| {
+            let address = seat.room.name();
+            let leaves = split_address(address).0 == room;
+            if leaves {
+                frames.push(server::room_error(address, why.code, &why.message));
+            }
+            !leaves
+        });
+        self.listening.remove(room);
+        if self.attending.leave(room) {
+            match self.gate.dialect() {
+                Dialect::V1 => frames.push(presence::reject(room, why.code, &why.message)),
+                Dialect::Hook if frames.is_empty() => {
+                    frames.push(server::room_error(room, why.code, &why.message));
+                }
+                Dialect::Hook => {}
+            }
+        }
+        for frame in frames {
+            self.reply(frame).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits for the turn to make a change, where the room's rules may take their time.
+    async fn turn(&mut self, room: &Room) -> Result<Result<Turn, Closed>, End> {
+        match room.turn_now() {
+            Some(turn) => Ok(Ok(turn)),
+            None => self.meanwhile(Box::pin(room.turn())).await,
         }
     }
 

@@ -5,6 +5,7 @@
 mod closing;
 mod edits;
 mod faults;
+mod kick;
 mod presence;
 mod proxy;
 mod rooms;

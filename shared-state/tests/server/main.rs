@@ -6,11 +6,14 @@ mod access;
 mod client;
 #[cfg(feature = "derive")]
 mod hook;
+mod kick;
 mod observed;
 mod presence;
 #[cfg(feature = "derive")]
 mod roles;
 mod rooms;
+#[cfg(feature = "derive")]
+mod rules;
 #[cfg(feature = "derive")]
 mod typed;
 mod v1;

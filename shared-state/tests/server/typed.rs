@@ -99,12 +99,13 @@ async fn rules_see_the_state_before_and_after_and_the_author() {
     handle.set_title("y".to_owned()).unwrap().await.unwrap();
     assert_eq!(ann.expect("state:change").await["version"], 2);
 
-    // A panic ends this room and no other.
+    // A panic refuses this change and no other.
     let mut eve = Client::new(address, "eve").await;
     eve.join("document-3").await;
     eve.set("document-3", 1, 0, "title", json!("panic")).await;
-    eve.expect_error("unavailable").await;
-    assert_eq!(eve.join("document-3").await["version"], 0);
+    eve.expect_error("rules_failed").await;
+    eve.set("document-3", 2, 0, "title", json!("x")).await;
+    assert_eq!(eve.expect("state:ack").await["version"], 1);
     bob.set("document-2", 1, 0, "title", json!("x")).await;
     bob.expect("state:ack").await;
 }
