@@ -55,7 +55,7 @@ fn live<S: SharedState>(initial: S) -> Replica<S> {
 }
 
 fn receive<S: SharedState>(replica: &mut Replica<S>, frame: &Frame) {
-    let Ok(ServerMessage::Room(_, message)) = ServerMessage::of(&frame) else { return };
+    let Ok(ServerMessage::Room(_, message)) = ServerMessage::of(frame) else { return };
     let _ = replica.receive(message);
     while replica.poll_event().is_some() {}
 }
@@ -67,7 +67,7 @@ fn remote<S: SharedState>(bencher: Bencher<'_, '_>, initial: S, update: impl Fn(
     bencher
         .with_inputs(|| {
             version += 1;
-            server::change("room", version, "other", &format!("[{}]", update(version)))
+            server::change("room", version, "other", &format!("[{}]", update(version)), None)
         })
         .bench_local_refs(|frame| receive(&mut replica, black_box(frame)));
 }

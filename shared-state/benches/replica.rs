@@ -40,7 +40,7 @@ fn replica(entries: usize) -> Replica<Document> {
 }
 
 fn receive(replica: &mut Replica<Document>, frame: &Frame) {
-    let Ok(ServerMessage::Room(_, message)) = ServerMessage::of(&frame) else { return };
+    let Ok(ServerMessage::Room(_, message)) = ServerMessage::of(frame) else { return };
     let _ = replica.receive(message);
     while replica.poll_event().is_some() {}
     while replica.poll_answer().is_some() {}

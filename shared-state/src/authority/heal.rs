@@ -106,7 +106,7 @@ impl Heal {
             *told > version
         });
         if let Some((first, last)) = self.whole {
-            if first == version || first < version && !took || took && last >= version && first < version {
+            if first == version || first < version && (!took || last >= version) {
                 owed.whole = true;
             }
             self.whole = (last > version).then_some((first.max(version + 1), last));
