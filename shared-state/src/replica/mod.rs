@@ -45,7 +45,7 @@ use crate::protocol::{Code, Frame};
 use crate::state::{FieldId, SharedState};
 
 use held::Held;
-use pending::Queue;
+use pending::{Both, Queue};
 use schema::Meeting;
 use undo::History;
 
@@ -301,10 +301,27 @@ impl<S: SharedState> Replica<S> {
         if self.touching[field] == 0 {
             return;
         }
-        for update in on_top(&self.queue, &self.held).filter(|update| S::field(update) == field) {
-            self.view.apply(update.clone());
+        for update in
+            pending(&mut self.queue, &mut self.held).filter(|update| S::field(&update.typed) == field)
+        {
+            put_on(&mut self.view, update);
         }
     }
+}
+
+/// Applies what is pending to what lies under it.
+fn put_on<S: SharedState>(view: &mut S, update: &mut Both<S>) {
+    update.applies = view.admit(&update.typed).is_ok();
+    view.apply(update.typed.clone());
+}
+
+/// Everything that is pending, in the order in which it lies on the confirmed state.
+fn pending<'a, S: SharedState>(
+    queue: &'a mut Queue<S>,
+    held: &'a mut [Held<S>],
+) -> impl Iterator<Item = &'a mut Both<S>> {
+    let queued = queue.iter_mut().flat_map(|change| &mut change.updates);
+    queued.chain(held.iter_mut().map(|held| &mut held.update))
 }
 
 /// Everything that is pending, in the order in which it lies on the confirmed state.

@@ -14,6 +14,9 @@ const FOLD_REACH: usize = 256;
 pub(super) struct Both<S: SharedState> {
     pub(super) typed: S::Update,
     pub(super) encoded: EncodedUpdate,
+    /// Whether it could be applied where it lies now: what it is about may have gone with a change that was refused, or
+    /// with a lost history. Nothing is folded into it then, or it would be refused with it.
+    pub(super) applies: bool,
 }
 
 /// What a transaction read.

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use crate::merge::{Overlap, scope};
 use crate::protocol::brief::Subject;
 use crate::protocol::{Code, Outcome, Outcomes, Reject, RoomMessage, Violation, client};
-use crate::replica::{Origin, Phase, Rejected, Replica, WriteId, on_top, schema};
+use crate::replica::{Origin, Phase, Rejected, Replica, WriteId, on_top, pending, put_on, schema};
 use crate::state::{FieldId, Path, SharedState, UpdateErrorKind, WireUpdate, decode_update, fit};
 
 impl<S: SharedState> Replica<S> {
@@ -261,8 +261,8 @@ impl<S: SharedState> Replica<S> {
             self.begin_history();
         }
         let mut view = self.confirmed.clone();
-        for update in on_top(&self.queue, &self.held) {
-            view.apply(update.clone());
+        for update in pending(&mut self.queue, &mut self.held) {
+            put_on(&mut view, update);
         }
         let shown = S::diff(&self.view, &view);
         for update in &shown {

@@ -148,7 +148,7 @@ impl<S: SharedState> Replica<S> {
             None if S::HAS_RULE && !self.held.is_empty() => None,
             None => self.queue.foldable(field, S::HAS_RULE).map(|change| &change.updates[0]),
         };
-        let Some(waiting) = waiting else { return Ok(None) };
+        let Some(waiting) = waiting.filter(|waiting| waiting.applies) else { return Ok(None) };
         let mut typed = waiting.typed.clone();
         if !S::coalesce(&mut typed, &update.typed) { Ok(None) } else { both::<S>(&typed).map(Some) }
     }
@@ -330,5 +330,5 @@ fn fields_of<S: SharedState>(updates: &[Both<S>]) -> Vec<FieldId> {
 /// An update in both its forms: what is shown here is what everybody else will get.
 fn both<S: SharedState>(update: &S::Update) -> Result<Both<S>, WriteError> {
     let (typed, encoded) = canonical_update::<S>(update).map_err(WriteError::Unsendable)?;
-    Ok(Both { typed, encoded })
+    Ok(Both { typed, encoded, applies: true })
 }
