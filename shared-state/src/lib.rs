@@ -20,52 +20,7 @@
 //! # }
 //! ```
 //!
-//! # A struct that grows
-//!
-//! A field without attributes is set as a whole, and the set that the server ordered last stays. Attributes say
-//! more:
-//!
-#![cfg_attr(feature = "derive", doc = "```")]
-#![cfg_attr(not(feature = "derive"), doc = "```ignore")]
-//! # use serde::{Deserialize, Serialize};
-//! # use shared_state::SharedState;
-//! #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
-//! #[shared(validate = Document::check)] // a rule over the whole state
-//! struct Document {
-//!     #[shared(debounce = "300ms", validate(length(max = 200)))]
-//!     title: String, // sent when the typing pauses
-//!     #[shared(validate(range(min = 12, max = 24)))]
-//!     font_size: u8,
-//!     #[shared(counter)]
-//!     views: i64, // additions of several people all count
-//!     #[shared(nested)]
-//!     layout: Layout, // its fields are written each on its own
-//!     #[shared(read_only)]
-//!     last_edit_time: u64, // only the server writes it
-//!     #[shared(skip)]
-//!     #[serde(skip)]
-//!     cached_word_count: usize, // not shared
-//! }
-//!
-//! #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
-//! struct Layout {
-//!     columns: u8,
-//!     wide: bool,
-//! }
-//!
-//! impl Document {
-//!     fn check(&self) -> Result<(), String> {
-//!         if self.layout.wide && self.layout.columns > 4 {
-//!             return Err("a wide layout has four columns at most".into());
-//!         }
-//!         Ok(())
-//!     }
-//! }
-//! ```
-//!
-//! The derive makes a key for each field (`Document::TITLE`), the typed update messages (`DocumentUpdate`), a partial
-//! state (`DocumentPatch`), and a handle with accessors (`SharedDocument`). Its own documentation lists the
-//! attributes.
+#![cfg_attr(feature = "derive", doc = include_str!("grow.md"))]
 //!
 //! # Where to look
 //!

@@ -13,6 +13,8 @@ use crate::soon;
 /// A connection without a subprotocol.
 pub struct Hook {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// The version it counts.
+    counted: u64,
 }
 
 impl Hook {
@@ -23,14 +25,18 @@ impl Hook {
     pub async fn connect(address: SocketAddr) -> Self {
         let connected = soon("a connection", connect_async(format!("ws://{address}/ws"))).await;
         let (socket, _) = connected.expect("the server takes connections");
-        Self { socket }
+        Self { socket, counted: 0 }
     }
 
-    /// Sends a frame.
+    /// Sends a frame; a write with the version that a hook counts.
     ///
     /// # Panics
     /// If the connection is gone.
-    pub async fn send(&mut self, frame: Value) {
+    pub async fn send(&mut self, mut frame: Value) {
+        if frame["type"] == "state:update" || frame["type"] == "state:merge" {
+            self.counted += 1;
+            frame["payload"]["version"] = json!(self.counted);
+        }
         let sent = soon("sending", self.socket.send(Message::text(frame.to_string()))).await;
         sent.expect("the connection stands");
     }
@@ -55,13 +61,20 @@ impl Hook {
         .await
     }
 
-    /// The payload of the next frame, which must have this type and room.
+    /// The payload of the next frame, which must have this type and room. A version, which must be one that a hook
+    /// takes, is taken out of it.
     ///
     /// # Panics
     /// If it has not.
     pub async fn expect(&mut self, kind: &str, room: &str) -> Value {
         let mut frame = self.next().await;
         assert_eq!((&frame["type"], &frame["room"]), (&json!(kind), &json!(room)), "{frame}");
+        if let Some(version) = frame["payload"].as_object_mut().and_then(|payload| payload.remove("version"))
+        {
+            let version = version.as_u64().expect("a version is a number");
+            assert!(kind == "state:sync" || version > self.counted, "{version} after {}", self.counted);
+            self.counted = version;
+        }
         frame["payload"].take()
     }
 

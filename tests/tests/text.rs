@@ -552,7 +552,8 @@ fn whoever_speaks_the_hooks_dialect_sees_strings_and_a_string_it_sets_is_an_edit
     };
     submit(&mut room, &first);
     // It has not seen the other's second edit, and means the difference to what the room has.
-    let Submitted::Append(append) = room.submit_hook(setting, r#"[{"key":"body","value":"one 2 three"}]"#)
+    let Submitted::Append(append) =
+        room.submit_hook(setting, r#"[{"key":"body","value":"one 2 three"}]"#, Some(2))
     else {
         panic!("refused")
     };

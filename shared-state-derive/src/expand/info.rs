@@ -8,7 +8,6 @@ use crate::model::{Field, Timing};
 
 pub(super) fn of(field: &Field) -> TokenStream {
     let wire = &field.wire;
-    let policy = field.policy("NAME");
     let read_only = field.read_only.then(|| quote!(.read_only()));
     let read = field.read.as_ref().map(|role| quote!(.read(#role)));
     let write = field.write.as_ref().map(|role| quote!(.write(#role)));
@@ -32,9 +31,14 @@ pub(super) fn of(field: &Field) -> TokenStream {
     });
     let prose = docs::prose(field);
     let prose_of = (!prose.is_empty()).then(|| quote!(.docs(#prose)));
-    quote! {
-        __state::FieldInfo::new(#wire, #policy).type_name(#ty) #read_only #read #write #timing #aliases #rules #prose_of #parts
-    }
+    let info = match field.is_plain() && field.codec.is_none() {
+        true => quote!(__state::FieldInfo::plain(#wire, #ty)),
+        false => {
+            let policy = field.policy("NAME");
+            quote!(__state::FieldInfo::new(#wire, #policy).type_name(#ty))
+        }
+    };
+    quote!(#info #read_only #read #write #timing #aliases #rules #prose_of #parts)
 }
 
 /// A type as it is usually spelled.

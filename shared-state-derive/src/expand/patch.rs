@@ -110,9 +110,9 @@ pub(super) fn implementations(model: &Model) -> TokenStream {
         let ident = &field.here.ident;
         let copy = match field.is_plain() {
             true => field.policy("__patch_copy"),
-            false => quote_spanned!(field.span=> ::core::clone::Clone::clone),
+            false => quote_spanned!(field.span=> __p::patch_copy),
         };
-        quote_spanned!(field.span=> #ident: #copy(&self.#ident),)
+        quote_spanned!(field.span=> #copy(&self.#ident, &mut __copy.#ident);)
     });
     let shown = model.fields.iter().map(|field| {
         let (ident, name) = (&field.here.ident, field.ident.unraw().to_string());
@@ -148,7 +148,9 @@ pub(super) fn implementations(model: &Model) -> TokenStream {
         impl #params ::core::clone::Clone for #patch #args #clause {
             #[inline]
             fn clone(&self) -> Self {
-                Self { #(#copied)* }
+                let mut __copy = <Self as ::core::default::Default>::default();
+                #(#copied)*
+                __copy
             }
         }
         #[automatically_derived]

@@ -75,34 +75,36 @@ fn changing(model: &Model) -> TokenStream {
     });
     let patched = each(model, |field| {
         let Here { update, ident, variant, .. } = &field.here;
-        let op = match field.policy {
-            Policy::Lww => TokenStream::new(),
-            Policy::Counter => quote_spanned!(field.span=> .map(__merge::CounterOp::Set)),
-            Policy::Optional | Policy::Own | Policy::Entries => {
-                let set = field.policy("set");
-                quote_spanned!(field.span=> .map(#set))
-            }
+        let make = match field.policy {
+            Policy::Lww => quote_spanned!(field.span=> #update::#variant),
             Policy::Nested => {
                 let nested = field.nested("patch_updates");
                 return quote_spanned! {field.span=>
-                    for __inner in __patch.#ident.map(#nested).into_iter().flatten() {
+                    for __inner in __patch.#ident.take().map(#nested).into_iter().flatten() {
                         __out.push(#update::#variant(__merge::NestedOp::In(::std::boxed::Box::new(__inner))));
                     }
                 };
             }
+            Policy::Counter | Policy::Optional | Policy::Own | Policy::Entries => {
+                let op = field.set(&quote_spanned!(field.span=> __value));
+                quote_spanned!(field.span=> |__value| #update::#variant(#op))
+            }
         };
-        quote_spanned!(field.span=> __p::push(&mut __out, __patch.#ident #op, #update::#variant);)
+        quote_spanned!(field.span=> __p::push(&mut __out, &mut __patch.#ident, #make);)
     });
     quote! {
+        #[inline]
         fn apply(&mut self, __update: Self::Update) -> Self::Update {
             match __update { #(#apply)* }
         }
+        #[inline]
         fn diff(__old: &Self, __new: &Self) -> ::std::vec::Vec<Self::Update> {
             let mut __out = ::std::vec::Vec::new();
             #(#diff)*
             __out
         }
-        fn patch_updates(__patch: Self::Patch) -> ::std::vec::Vec<Self::Update> {
+        #[inline]
+        fn patch_updates(mut __patch: Self::Patch) -> ::std::vec::Vec<Self::Update> {
             let mut __out = ::std::vec::Vec::new();
             #(#patched)*
             __out
@@ -122,6 +124,7 @@ fn meaning(model: &Model) -> TokenStream {
     let expand = written(expand.collect(), |arms| {
         let arms = closed(arms, model, &none);
         quote! {
+            #[inline]
             fn expand(
                 &self,
                 __update: &Self::Update,
@@ -142,6 +145,7 @@ fn meaning(model: &Model) -> TokenStream {
         let rest = (model.fields.len() > 1)
             .then(|| quote!((__a, __b) => __p::take_back_set::<Self>(self, __a, __b),));
         quote! {
+            #[inline]
             fn take_back(
                 &self,
                 __update: &Self::Update,
@@ -162,6 +166,7 @@ fn meaning(model: &Model) -> TokenStream {
     let settle = written(settle.collect(), |arms| {
         let arms = closed(arms, model, &none);
         quote! {
+            #[inline]
             fn settle(
                 &self,
                 __track: &__merge::Track,
@@ -182,6 +187,7 @@ fn meaning(model: &Model) -> TokenStream {
     let admit = written(admit.collect(), |arms| {
         let arms = closed(arms, model, &quote!(_ => ::core::result::Result::Ok(()),));
         quote! {
+            #[inline]
             fn admit(&self, __update: &Self::Update) -> ::core::result::Result<(), __state::Invalid> {
                 match __update { #arms }
             }
@@ -254,15 +260,18 @@ fn checking(model: &Model) -> TokenStream {
     });
     quote! {
         const HAS_RULE: ::core::primitive::bool = #has_rule;
+        #[inline]
         fn check(&self, __touched: &Self::Update) -> ::core::result::Result<(), __state::Invalid> {
             match __touched { #arms }
         }
+        #[inline]
         fn check_rule(&self) -> ::core::result::Result<(), __state::Invalid> {
             #(#inner_rules)*
             #rule
             #garde
             ::core::result::Result::Ok(())
         }
+        #[inline]
         fn validate(&self) -> ::core::result::Result<(), __state::Invalid> {
             #(#all)*
             #rule
@@ -369,6 +378,7 @@ fn indexed(model: &Model) -> TokenStream {
             || quote!(__other => __p::no_field(<Self as __state::SharedState>::NAME, __other)),
         );
         quote! {
+            #[inline]
             fn copy_field(&mut self, __from: &Self, __field: __state::FieldId) {
                 match __field { #(#copied)* #rest }
             }
@@ -390,6 +400,7 @@ fn indexed(model: &Model) -> TokenStream {
             quote_spanned!(field.span=> #names => ::core::option::Option::Some(#index),)
         });
         quote! {
+            #[inline]
             fn field_named(__name: &::core::primitive::str) -> ::core::option::Option<__state::FieldId> {
                 match __name { #(#arms)* _ => ::core::option::Option::None }
             }
@@ -397,10 +408,12 @@ fn indexed(model: &Model) -> TokenStream {
     });
     let other = quote!(__other => __p::no_field(<Self as __state::SharedState>::NAME, __other));
     quote! {
+        #[inline]
         fn field(__update: &Self::Update) -> __state::FieldId {
             match __update { #(#field_of)* }
         }
         #named
+        #[inline]
         fn current(&self, __field: __state::FieldId) -> Self::Update {
             match __field { #(#current)* #other }
         }
@@ -432,6 +445,7 @@ fn comparing(model: &Model) -> TokenStream {
     let overlap = written(pairs("overlap"), |arms| {
         let arms = closed(arms, quote!((__a, __b) => __p::overlap_of_sets::<Self>(__a, __b)));
         quote! {
+            #[inline]
             fn overlap(__pending: &Self::Update, __remote: &Self::Update) -> __merge::Overlap {
                 match (__pending, __remote) { #arms }
             }
@@ -440,6 +454,7 @@ fn comparing(model: &Model) -> TokenStream {
     let coalesce = written(pairs("coalesce"), |arms| {
         let arms = closed(arms, quote!((__a, __b) => __p::supersede::<Self>(__a, __b)));
         quote! {
+            #[inline]
             fn coalesce(__earlier: &mut Self::Update, __later: &Self::Update) -> ::core::primitive::bool {
                 match (__earlier, __later) { #arms }
             }
@@ -454,6 +469,7 @@ fn comparing(model: &Model) -> TokenStream {
     let timing = written(timing.collect(), |arms| {
         let arms = self::closed(arms, model, &quote!(_ => #this::FIELDS[#this::field(__update)].timing));
         quote! {
+            #[inline]
             fn timing(__update: &Self::Update) -> __state::Timing {
                 match __update { #arms }
             }
@@ -469,6 +485,7 @@ fn comparing(model: &Model) -> TokenStream {
     let read_only = written(read_only.collect(), |arms| {
         let arms = self::closed(arms, model, &quote!(_ => #this::FIELDS[#this::field(__update)].read_only));
         quote! {
+            #[inline]
             fn read_only(__update: &Self::Update) -> ::core::primitive::bool {
                 match __update { #arms }
             }
@@ -488,6 +505,7 @@ fn tracking(model: &Model) -> TokenStream {
         let whole = quote!(_ => __track.part_mut(#this::field(__touched), __version).set_whole(__version));
         let arms = closed(arms, model, &whole);
         quote! {
+            #[inline]
             fn touch(
                 __track: &mut __merge::Track,
                 __touched: &Self::Update,
@@ -504,6 +522,7 @@ fn tracking(model: &Model) -> TokenStream {
     });
     let delta = written(delta.collect(), |arms| {
         quote! {
+            #[inline]
             fn delta(
                 &self,
                 __track: &__merge::Track,
@@ -531,6 +550,7 @@ fn wire(model: &Model) -> TokenStream {
     let address = written(address.collect(), |arms| {
         let arms = closed(arms, model, &quote!(_ => ::core::option::Option::None));
         quote! {
+            #[inline]
             fn address(
                 __update: &Self::Update,
                 __path: &mut __state::PathBuf,

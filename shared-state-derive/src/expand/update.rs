@@ -60,6 +60,7 @@ pub(super) fn implementations(model: &Model) -> TokenStream {
         }
         #[automatically_derived]
         impl #params ::core::clone::Clone for #update #args #clause {
+            #[inline]
             fn clone(&self) -> Self {
                 __p::clone_update(self)
             }

@@ -5,7 +5,8 @@ mod patch;
 
 pub use operation::{OpVisitor, Operation, clone_update, same_update, show_update};
 pub use patch::{
-    PatchFields, deserialize_patch, patch_read, patch_show, patch_skip, patch_write, serialize_patch,
+    PatchFields, deserialize_patch, patch_copy, patch_read, patch_show, patch_skip, patch_write,
+    serialize_patch,
 };
 pub(crate) use patch::{patch_read_op, patch_write_op};
 pub use regex_lite::Regex;
@@ -30,9 +31,12 @@ pub fn put<T>(slot: &mut Option<T>, value: T) {
     *slot = Some(value);
 }
 
-/// Adds the update for a field that a patch has.
-pub fn push<T, U>(out: &mut Vec<U>, value: Option<T>, make: fn(T) -> U) {
-    out.extend(value.map(make));
+/// Adds the update for a field that a patch has, and takes the value out of it. A patch that is moved out of field by
+/// field would cost the compiler a mark for each, whether it is still there.
+pub fn push<T, U>(out: &mut Vec<U>, slot: &mut Option<T>, make: fn(T) -> U) {
+    if let Some(value) = slot.take() {
+        out.push(make(value));
+    }
 }
 
 /// Whether two updates change the same field.

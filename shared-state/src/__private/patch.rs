@@ -168,6 +168,11 @@ pub fn patch_skip<'de, M: MapAccess<'de>>(map: &mut M) -> Result<(), M::Error> {
     map.next_value::<IgnoredAny>().map(drop)
 }
 
+/// Copies a field. Into a place, since a copy that is made of two hundred parts is two hundred things to drop if one fails.
+pub fn patch_copy<T: Clone>(value: &Option<T>, copy: &mut Option<T>) {
+    copy.clone_from(value);
+}
+
 /// Shows a field, if it is given.
 pub fn patch_show<T: Debug>(value: &Option<T>, name: &str, out: &mut DebugStruct<'_, '_>) {
     if let Some(value) = value {

@@ -1,18 +1,21 @@
 //! How a session that joins, or has fallen behind, is brought up to date: by the state, or by what it missed.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
+use crate::authority::hooks::values_since;
 use crate::authority::session::Flow;
-use crate::authority::tell::{messages, object, written};
-use crate::authority::typed::touched;
+use crate::authority::tell::{messages, object};
 use crate::authority::{After, Authority, Dialect, Outbox, SessionId};
 use crate::protocol::{server, split_address};
 
 /// A state or a delta, made at a version and sent when that version is durable.
 pub(super) struct Bring {
-    since: Option<u64>,
-    version: u64,
-    text: String,
+    pub(super) since: Option<u64>,
+    pub(super) version: u64,
+    pub(super) text: String,
+    /// Of a delta in the hook's dialect: the fields it has.
+    pub(super) fields: Vec<Arc<str>>,
     /// The room's schema, if the client has another and joins.
     schema: Option<String>,
 }
@@ -26,18 +29,6 @@ impl<O: Outbox> Authority<O> {
             let since = (!session.stateless).then_some(session.synced);
             self.bring(id, since);
         }
-    }
-
-    /// A session of the hook's dialect asked for the state.
-    ///
-    /// It replaces its whole state by a `state:sync`. Where the room does not have every field (an untyped
-    /// room), that would wipe initial fields that nobody wrote, so it is sent a `state:merge` instead, and
-    /// nothing while nobody has written anything.
-    pub fn hook_sync(&mut self, id: SessionId) {
-        if !self.state.is_complete() && self.head == 0 {
-            return;
-        }
-        self.bring(id, None);
     }
 
     /// Makes the state (`since` is `None`) or a delta at the head version, to be sent when that is durable.
@@ -54,14 +45,17 @@ impl<O: Outbox> Authority<O> {
         schema: Option<String>,
         declared: bool,
     ) {
+        let is_channel = split_address(&self.room).1.is_some();
         let Some(session) = self.sessions.get_mut(&id) else { return };
+        let owed = session.heal.as_mut().map(|heal| heal.take_owed()).unwrap_or_default();
+        let since = since.filter(|_| !owed.whole);
         session.flow = Flow::Syncing;
         session.synced = self.head;
         let untold = session.untold.take();
         let declared = declared || untold.is_some();
         let schema = schema.or(untold);
         let mut text = String::new();
-        let is_channel = split_address(&self.room).1.is_some();
+        let mut fields = Vec::new();
         match (since, session.dialect) {
             (Some(since), dialect) if is_channel || dialect == Dialect::V1 => {
                 self.state.write_delta(since, &mut text);
@@ -70,17 +64,19 @@ impl<O: Outbox> Authority<O> {
                 }
             }
             (Some(since), _) => {
-                let mut updates = String::new();
-                self.state.write_delta(since, &mut updates);
-                let state = &*self.state;
-                let values: Vec<_> =
-                    touched(&updates).into_iter().map(|field| (written(state, &field), field)).collect();
+                let values = values_since(&*self.state, since, self.head, owed.fields);
+                if values.is_empty() {
+                    // Nothing is on its way either.
+                    session.flow = Flow::Live;
+                    return;
+                }
                 text = object(&values);
+                fields = values.into_iter().map(|(_, field)| field).collect();
             }
             (None, Dialect::V1) => self.state.write_data(&mut text),
             (None, Dialect::Hook) => self.state.write_plain(&mut text),
         }
-        let bring = Bring { since, version: self.head, text, schema };
+        let bring = Bring { since, version: self.head, text, fields, schema };
         match self.in_flight.back_mut() {
             Some(last) => last.after.push(After::Bring(id, bring)),
             None => self.brought(id, &bring),
@@ -135,10 +131,10 @@ impl<O: Outbox> Authority<O> {
                     Some(since) => server::delta(&self.room, since, bring.version, text, beside, &outcomes),
                 }
             }
-            Dialect::Hook if bring.since.is_none() && self.state.is_complete() => {
-                server::hook_sync(&self.room, &text, bring.version)
+            Dialect::Hook => {
+                self.brought_hook(id, bring, &text);
+                return;
             }
-            Dialect::Hook => server::hook_merge(&self.room, &text, bring.version),
         };
         session.push(&frame);
         if session.flow == Flow::Behind {

@@ -274,6 +274,7 @@ pub enum Relayed {
 impl<O: Outbox> Authority<O> {
     /// It is `now`, in milliseconds since 1970. A time before the last one is ignored.
     pub fn pass(&mut self, now: u64) {
+        self.hook_clock.pass(now);
         self.state.pass(now);
     }
 

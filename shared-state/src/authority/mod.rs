@@ -15,6 +15,8 @@ mod bring;
 mod channel;
 mod clients;
 mod fold;
+mod heal;
+mod hooks;
 mod json;
 mod kept;
 mod number;
@@ -60,6 +62,8 @@ struct InFlight {
     updates: Arc<str>,
     /// Whether these are other updates than its author sent.
     settled: bool,
+    /// Whether the server reads each value as it was written. Looked at only if a client of the hook's dialect is there.
+    verbatim: bool,
     /// What to send once this version is durable, after the change itself.
     after: Vec<After>,
 }
@@ -85,6 +89,9 @@ pub struct Authority<O> {
     in_flight: VecDeque<InFlight>,
     sessions: BTreeMap<SessionId, Session<O>>,
     next_session: u64,
+    /// How many sessions speak the hook's dialect.
+    hooks: usize,
+    hook_clock: heal::HookClock,
     /// The room's number in brief frames.
     number: u64,
     /// What brief frames can be about.
@@ -122,6 +129,8 @@ impl<O: Outbox> Authority<O> {
             in_flight: VecDeque::new(),
             sessions: BTreeMap::new(),
             next_session: 0,
+            hooks: 0,
+            hook_clock: heal::HookClock::default(),
             number: 0,
             subjects: Subjects::default(),
             brief: 0,
@@ -177,5 +186,11 @@ impl<O: Outbox> Authority<O> {
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// Whether somebody in the room speaks the hook's dialect, and so has to be told the time.
+    #[must_use]
+    pub const fn has_hooks(&self) -> bool {
+        self.hooks > 0
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::authority::audience::Audience;
+use crate::authority::heal::Heal;
 use crate::authority::{After, Author, Authority, Rights};
 use crate::protocol::{ClientId, Code, Frame, JoinRequest, Outcome, Reject, Violation, room_schema, server};
 use crate::state::{WireUpdate, roles};
@@ -55,6 +56,8 @@ pub(super) struct Session<O> {
     pub(super) stateless: bool,
     /// The sequence number up to which its changes were answered.
     pub(super) answered: u64,
+    /// Of a session of the hook's dialect: what it has taken of what it was sent.
+    pub(super) heal: Option<Box<Heal>>,
     /// The room's schema, if it was to be told and its queue was full.
     pub(super) untold: Option<String>,
     /// What it may do; `None`: everything that a client may.
@@ -132,6 +135,7 @@ impl<O: Outbox> Authority<O> {
             synced: self.head,
             stateless: false,
             answered: known.map_or(0, |resume| resume.acked),
+            heal: (dialect == Dialect::Hook).then(Box::default),
             untold: None,
             audience: self.audiences.as_ref().map_or(0, |audiences| audiences.with(rights.as_deref())),
             rights,
@@ -143,6 +147,7 @@ impl<O: Outbox> Authority<O> {
         }
         self.brief += usize::from(session.brief);
         self.sessions.insert(id, session);
+        self.hooks += usize::from(dialect == Dialect::Hook);
         if dialect == Dialect::V1 {
             // With another struct, the state at a version is another.
             let same = |hash: Option<u64>| match (hash, &schema) {
@@ -221,6 +226,7 @@ impl<O: Outbox> Authority<O> {
     /// Lets a session out; gives its outbox back.
     pub fn leave(&mut self, id: SessionId) -> Option<O> {
         let session = self.sessions.remove(&id)?;
+        self.hooks -= usize::from(session.is_hook());
         self.clients.exit(&session.client);
         self.brief -= usize::from(session.brief);
         Some(session.outbox)
@@ -251,6 +257,7 @@ impl<O: Outbox> Authority<O> {
     pub fn close(&mut self, code: Code, message: &str) -> Vec<O> {
         let frame = server::room_error(&self.room, code, message);
         let sessions = std::mem::take(&mut self.sessions);
+        self.hooks = 0;
         self.brief = 0;
         sessions
             .into_values()

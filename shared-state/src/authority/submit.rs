@@ -120,18 +120,6 @@ impl<O: Outbox> Authority<O> {
         }
     }
 
-    /// Takes a change of a client that speaks the hook's dialect.
-    pub fn submit_hook(&mut self, session: SessionId, updates: &str) -> Submitted {
-        let Some(client) = self.client(session).cloned() else { return Submitted::Answered };
-        match self.accept(Author::Hook { session, client }, updates) {
-            Ok(append) => Submitted::Append(append),
-            Err(reject) => {
-                self.refuse(session, 0, reject);
-                Submitted::Answered
-            }
-        }
-    }
-
     /// Takes a change of the server's own program.
     ///
     /// # Errors
@@ -159,7 +147,7 @@ impl<O: Outbox> Authority<O> {
     }
 
     /// Decides a change, whose `updates` are a JSON array, and applies it to the head.
-    fn accept(&mut self, author: Author, updates: &str) -> Result<Append, Reject> {
+    pub(super) fn accept(&mut self, author: Author, updates: &str) -> Result<Append, Reject> {
         self.apply(author, updates).map_err(shortened)
     }
 
@@ -203,7 +191,8 @@ impl<O: Outbox> Authority<O> {
         let entry = record::entry(&author, &context, &updates);
         self.log.note(entry.len());
         let settled = settled.is_some();
-        self.in_flight.push_back(InFlight { version, author, updates, settled, after: Vec::new() });
+        let verbatim = !settled && (self.hooks == 0 || self.reads_verbatim(&wire));
+        self.in_flight.push_back(InFlight { version, author, updates, settled, verbatim, after: Vec::new() });
         Ok(Append { version, entry })
     }
 

@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::authority::audience::Audience;
-use crate::authority::session::Flow;
+use crate::authority::heal::HookClock;
+use crate::authority::session::{Flow, Session};
 use crate::authority::typed::{field_of, read_updates, touched};
 use crate::authority::{Author, Authority, Dialect, InFlight, Outbox, RoomState};
 use crate::protocol::brief::{self, Subject};
@@ -17,12 +19,13 @@ struct Encoded<'a> {
     version: u64,
     from: &'a str,
     updates: &'a str,
+    verbatim: bool,
     /// The number that its subject is given.
     introduces: Option<u8>,
     /// For those who take brief frames, if they know what it is about.
     brief: Option<Frame>,
     v1: Option<Frame>,
-    hook: Option<Frame>,
+    hook: Option<HookFrame>,
     /// Of a channel, for the hook's dialect.
     messages: Option<Vec<(u64, Frame)>>,
 }
@@ -31,7 +34,7 @@ impl<O: Outbox> Authority<O> {
     /// Tells everybody in the room of a change that is durable now; its author gets the answer.
     pub(super) fn tell(&mut self, change: &InFlight) {
         let room = self.room.clone();
-        let InFlight { version, author, updates, settled, .. } = change;
+        let InFlight { version, author, updates, settled, verbatim, .. } = change;
         let (version, from) = (*version, author.name());
         let author = match author {
             Author::Client { session, seq, .. } => Some((*session, *seq)),
@@ -48,13 +51,31 @@ impl<O: Outbox> Authority<O> {
         let texts = self.texts(restricted, updates);
         let mut encoded = Vec::with_capacity(texts.len());
         for (audience, updates) in &texts {
-            let (brief, v1, hook, messages) = (brief.clone(), None, None, None);
-            let made = Encoded { room: &room, version, from, updates, introduces, brief, v1, hook, messages };
+            let (verbatim, brief) = (*verbatim, brief.clone());
+            let (v1, hook, messages) = (None, None, None);
+            let made = Encoded {
+                room: &room,
+                version,
+                from,
+                updates,
+                verbatim,
+                introduces,
+                brief,
+                v1,
+                hook,
+                messages,
+            };
             encoded.push((*audience, made));
         }
         let is_ahead = self.head > version;
         let is_channel = split_address(&room).1.is_some();
         let mut ahead = Vec::new();
+        let mut owed = Vec::new();
+        if let Some((author, _)) = author
+            && let Some(heal) = self.sessions.get_mut(&author).and_then(|session| session.heal.as_mut())
+        {
+            heal.durable(version);
+        }
         for (id, session) in &mut self.sessions {
             if session.flow != Flow::Live || session.synced >= version {
                 continue;
@@ -82,8 +103,15 @@ impl<O: Outbox> Authority<O> {
                 (Dialect::Hook, _) if is_channel => {
                     encoded.messages().iter().for_each(|(_, frame)| session.push(frame))
                 }
-                (Dialect::Hook, _) => match encoded.hook(is_ahead, &*self.state) {
-                    Some(frame) => session.push(frame),
+                (Dialect::Hook, _) => match encoded.hook(is_ahead, &*self.state, &mut self.hook_clock) {
+                    // Nothing that it may see.
+                    Some(change) if change.values.is_empty() => {}
+                    Some(change) => {
+                        change.send(&room, version, session);
+                        if session.heal.as_ref().is_some_and(|heal| heal.is_owed()) {
+                            owed.push(*id);
+                        }
+                    }
                     None => {
                         ahead.push((*id, session.synced));
                         continue;
@@ -97,6 +125,7 @@ impl<O: Outbox> Authority<O> {
         for (id, since) in ahead {
             self.bring(id, Some(since));
         }
+        owed.into_iter().for_each(|id| self.settle_owed(id));
     }
 }
 
@@ -117,7 +146,12 @@ impl Encoded<'_> {
     /// The hook knows only whole fields: plain sets pass as their author wrote them, other operations as the
     /// field's value. That is the head's: `None` where the head `is_ahead` of this version, and so of what the
     /// store has.
-    fn hook(&mut self, is_ahead: bool, state: &dyn RoomState) -> Option<&Frame> {
+    fn hook(
+        &mut self,
+        is_ahead: bool,
+        state: &dyn RoomState,
+        clock: &mut HookClock,
+    ) -> Option<&mut HookFrame> {
         if self.hook.is_none() {
             // It was read when it was accepted.
             let updates = read_updates(self.updates).unwrap_or_default();
@@ -125,18 +159,50 @@ impl Encoded<'_> {
             for field in touched(self.updates) {
                 let last = updates.iter().rev().find(|update| field_of(&update.key) == field);
                 let value = match last {
-                    Some(set) if set.op.is_none() && !set.key.contains('/') => set.value.get().to_owned(),
+                    Some(set) if self.verbatim && set.op.is_none() && !set.key.contains('/') => {
+                        set.value.get().to_owned()
+                    }
                     _ if is_ahead => return None,
                     _ => written(state, &field),
                 };
-                values.push((value, field));
+                values.push((value, Arc::from(field)));
             }
-            self.hook = Some(match &values[..] {
-                [(value, field)] => server::hook_update(self.room, field, value, self.version),
-                _ => server::hook_merge(self.room, &object(&values), self.version),
-            });
+            let told = clock.tick();
+            let frame = HookFrame::encode(self.room, &values, told);
+            self.hook = Some(HookFrame { values, told, frame });
         }
-        self.hook.as_ref()
+        self.hook.as_mut()
+    }
+}
+
+/// A change for those who speak the hook's dialect.
+struct HookFrame {
+    /// The fields' values, as JSON.
+    values: Vec<(String, Arc<str>)>,
+    told: u64,
+    frame: Frame,
+}
+
+impl HookFrame {
+    fn encode(room: &str, values: &[(String, Arc<str>)], told: u64) -> Frame {
+        match values {
+            [(value, field)] => server::hook_update(room, field, value, told),
+            _ => server::hook_merge(room, &object(values), told),
+        }
+    }
+
+    /// Sends it. Who has counted further than the version of all others is sent a frame of its own.
+    fn send<O: Outbox>(&self, room: &str, version: u64, session: &mut Session<O>) {
+        let Some(heal) = &mut session.heal else { return };
+        let told = heal.next(self.told);
+        let taken = match told == self.told {
+            true => session.outbox.push(&self.frame),
+            false => session.outbox.push(&Self::encode(room, &self.values, told)),
+        };
+        match taken {
+            true => heal.sent(told, version, self.values.iter().map(|(_, field)| field)),
+            false => session.flow = Flow::Behind,
+        }
     }
 }
 
@@ -184,13 +250,13 @@ pub(super) fn written(state: &dyn RoomState, field: &str) -> String {
 }
 
 /// A JSON object of values that are written already, each with its field.
-pub(super) fn object(fields: &[(String, String)]) -> String {
+pub(super) fn object(fields: &[(String, impl AsRef<str>)]) -> String {
     let mut out = String::from("{");
     for (index, (value, field)) in fields.iter().enumerate() {
         if index > 0 {
             out.push(',');
         }
-        push_string(&mut out, field);
+        push_string(&mut out, field.as_ref());
         out.push(':');
         out.push_str(value);
     }

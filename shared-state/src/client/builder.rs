@@ -1,11 +1,12 @@
 //! How a client is configured, and how its task is started.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::channel::KEPT;
 use crate::client::core::Core;
-use crate::client::driver::{self, Dial};
+use crate::client::driver::{self, Bearer, Dial};
 use crate::client::{Client, Reason};
 use crate::replica::{LinkConfig, ReplicaConfig};
 
@@ -26,12 +27,12 @@ pub(super) struct Settings {
 pub struct ClientBuilder {
     url: String,
     secret: Option<String>,
-    bearer: Option<String>,
+    bearer: Option<Bearer>,
     settings: Settings,
 }
 
-impl std::fmt::Debug for ClientBuilder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientBuilder").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
@@ -142,7 +143,25 @@ impl ClientBuilder {
     /// A token that says who this is, sent as an `Authorization: Bearer` header with each attempt to connect. If the
     /// server does not want it, the client [ends](crate::client::Reason::Refused).
     pub fn bearer(mut self, token: impl Into<String>) -> Self {
-        self.bearer = Some(token.into());
+        self.bearer = Some(Bearer::Fixed(token.into().into()));
+        self
+    }
+
+    /// The same, with a token that is asked for before each attempt to connect: for tokens that expire. When the server
+    /// ends the connection because the token [has expired](crate::protocol::Code::Expired), the client connects again;
+    /// what was not answered waits meanwhile as it does whenever there is no connection.
+    ///
+    /// An error is an attempt that failed. The token is part of the attempt's time, [`handshake`](Self::handshake):
+    /// what takes longer is dropped.
+    pub fn bearer_with<E, F>(mut self, token: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        E: fmt::Display,
+        F: Future<Output = Result<String, E>> + Send + 'static,
+    {
+        self.bearer = Some(Bearer::Asked(Arc::new(move || {
+            let token = token();
+            Box::pin(async move { token.await.map_err(|error| error.to_string()) })
+        })));
         self
     }
 

@@ -252,7 +252,9 @@ impl Driver {
                     Code::BadClientId | Code::Superseded | Code::Unauthorized => {
                         return Ok(Err(End::Final(Reason::Refused(violation))));
                     }
-                    Code::ShuttingDown => return Ok(Err(End::Lost(violation.to_string().into()))),
+                    Code::ShuttingDown | Code::Expired => {
+                        return Ok(Err(End::Lost(violation.to_string().into())));
+                    }
                     _ => {}
                 }
             }

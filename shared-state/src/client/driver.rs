@@ -1,5 +1,6 @@
 //! The task of a client: connects, keeps the connection, waits, and does it again until the client is closed.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,15 +24,26 @@ pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 /// The buffers of a connection, in bytes.
 const BUFFER: usize = 16 << 10;
 
+type Token = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
+
+/// What says who this is.
+#[derive(Clone)]
+pub(super) enum Bearer {
+    /// This token.
+    Fixed(Arc<str>),
+    /// The token that this gives, asked anew for each attempt.
+    Asked(Arc<dyn Fn() -> Token + Send + Sync>),
+}
+
 /// Where to connect to.
 #[derive(Clone)]
 pub(super) struct Dial {
     url: String,
-    bearer: Option<String>,
+    bearer: Option<Bearer>,
 }
 
 impl Dial {
-    pub(super) fn new(url: String, bearer: Option<String>) -> Result<Self, Reason> {
+    pub(super) fn new(url: String, bearer: Option<Bearer>) -> Result<Self, Reason> {
         let unusable = |error: Error| Reason::Url(format!("{url}: {error}").into());
         let request = url.as_str().into_client_request().map_err(unusable)?;
         let mode = uri_mode(request.uri()).map_err(unusable)?;
@@ -41,12 +53,23 @@ impl Dial {
         Ok(Self { url, bearer })
     }
 
-    async fn connect(&self) -> Result<Socket, Error> {
+    async fn connect(&self) -> Result<Socket, Arc<str>> {
+        let token: Option<Arc<str>> = match &self.bearer {
+            None => None,
+            Some(Bearer::Fixed(token)) => Some(token.clone()),
+            Some(Bearer::Asked(ask)) => {
+                Some(ask().await.map_err(|error| format!("there is no token: {error}"))?.into())
+            }
+        };
+        self.open(token.as_deref()).await.map_err(|error| error.to_string().into())
+    }
+
+    async fn open(&self, bearer: Option<&str>) -> Result<Socket, Error> {
         // Made anew each time: a request has a key of its own.
         let mut request = self.url.as_str().into_client_request()?;
         let subprotocol = HeaderValue::from_static(protocol::JSON);
         request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
-        if let Some(bearer) = &self.bearer {
+        if let Some(bearer) = bearer {
             let mut token = HeaderValue::try_from(format!("Bearer {bearer}"))?;
             token.set_sensitive(true);
             request.headers_mut().insert(header::AUTHORIZATION, token);
@@ -166,7 +189,7 @@ impl Driver {
             let error: Arc<str> = tokio::select! {
                 socket = &mut attempt => match socket {
                     Ok(Ok(socket)) => return Ok(socket),
-                    Ok(Err(error)) => error.to_string().into(),
+                    Ok(Err(error)) => error,
                     Err(_) => format!("no answer within {timeout:?}").into(),
                 },
                 () = core.signal.wake.notified() => continue,

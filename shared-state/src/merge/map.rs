@@ -214,7 +214,16 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
             (Put(a, _) | Delete(a), Put(b, _) | Delete(b)) if a == b => earlier.clone_from(later),
             (In(a, _), Put(b, _) | Delete(b)) if a == b => earlier.clone_from(later),
             (Put(a, value), In(b, op)) if a == b => drop(P::apply(value, op.clone())),
-            (In(a, op), In(b, later)) if a == b => return P::coalesce(op, later),
+            (In(a, op), In(b, later)) if a == b => {
+                let before = op.clone();
+                let folded = P::coalesce(op, later);
+                // The two may begin an entry that is not there where the one would not.
+                if folded && begun::<M, P>(op.clone()).is_none() && begun::<M, P>(before.clone()).is_some() {
+                    *op = before;
+                    return false;
+                }
+                return folded;
+            }
             (Set(_), Set(_)) => earlier.clone_from(later),
             _ => return false,
         }
@@ -418,14 +427,17 @@ fn with_entry<M: Mapping, P: MergePolicy<M::Value>, R>(
     }
 }
 
-/// Applies an operation to an entry that is not there.
-fn begin<M: Mapping, P: MergePolicy<M::Value>>(map: &mut M, key: M::Key, op: P::Op) -> OpOf<M, P> {
-    let Some(mut value) = P::start() else { return MapOp::Nothing };
+/// The entry that an operation on one that is not there begins; `None`: it does nothing.
+fn begun<M: Mapping, P: MergePolicy<M::Value>>(op: P::Op) -> Option<M::Value> {
+    let mut value = P::start()?;
     P::apply(&mut value, op);
     // A text that reads as it begins may have a history.
-    if scope::with_history(|| P::start().as_ref() == Some(&value)) {
-        return MapOp::Nothing;
-    }
+    scope::with_history(|| P::start().as_ref() != Some(&value)).then_some(value)
+}
+
+/// Applies an operation to an entry that is not there.
+fn begin<M: Mapping, P: MergePolicy<M::Value>>(map: &mut M, key: M::Key, op: P::Op) -> OpOf<M, P> {
+    let Some(value) = begun::<M, P>(op) else { return MapOp::Nothing };
     map.put(key.clone(), value);
     MapOp::Delete(key)
 }

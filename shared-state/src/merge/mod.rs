@@ -488,8 +488,8 @@ pub trait MergePolicy<T>: Sized + 'static {
     }
 
     #[doc(hidden)]
-    fn __patch_copy(value: &Option<Self::Op>) -> Option<Self::Op> {
-        value.clone()
+    fn __patch_copy(value: &Option<Self::Op>, copy: &mut Option<Self::Op>) {
+        private::patch_copy(value, copy);
     }
 
     #[doc(hidden)]

@@ -59,6 +59,8 @@ codes! {
     BadClientId = "bad_client_id",
     /// The server does not know who this is, or does not want them.
     Unauthorized = "unauthorized",
+    /// What says who this is was valid until now; connect again, with something newer.
+    Expired = "expired",
     /// Whoever this is may not do that.
     Forbidden = "forbidden",
     /// Another connection with the same client id took over.

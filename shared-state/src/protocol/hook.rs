@@ -17,15 +17,29 @@ struct WireUpdate<'a> {
     key: Cow<'a, str>,
     #[serde(borrow)]
     value: &'a RawValue,
+    #[serde(borrow, default)]
+    version: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct WireMerge<'a> {
     #[serde(borrow)]
     data: &'a RawValue,
+    #[serde(borrow, default)]
+    version: Option<&'a RawValue>,
 }
 
-/// A message from a client of the hook's dialect. Its own version numbers are not read: the server counts.
+/// The largest version that a JavaScript client can count to.
+pub const MAX_VERSION: u64 = (1 << 53) - 1;
+
+/// What a write says of its client's version; `None` where that is nothing an honest client says.
+fn claim(version: Option<&RawValue>) -> Option<u64> {
+    let version = version?.get().parse().ok()?;
+    (1..=MAX_VERSION).contains(&version).then_some(version)
+}
+
+/// A message from a client of the hook's dialect. The room's versions are the server's; those of a write say what its
+/// client has taken of what it was sent.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum HookMessage<'a> {
@@ -37,11 +51,15 @@ pub enum HookMessage<'a> {
         key: Cow<'a, str>,
         /// Its value.
         value: &'a RawValue,
+        /// The version that the client gives its state by this.
+        version: Option<u64>,
     },
     /// Sets several fields at once.
     Merge {
         /// A JSON object of fields.
         data: &'a RawValue,
+        /// The version that the client gives its state by this.
+        version: Option<u64>,
     },
     /// A message for a channel.
     Broadcast {
@@ -67,10 +85,13 @@ impl<'a> HookMessage<'a> {
         Ok(match &*envelope.kind {
             "state:sync:request" => Self::SyncRequest,
             "state:update" => {
-                let WireUpdate { key, value } = envelope.content()?;
-                Self::Update { key, value }
+                let WireUpdate { key, value, version } = envelope.content()?;
+                Self::Update { key, value, version: claim(version) }
             }
-            "state:merge" => Self::Merge { data: envelope.content::<WireMerge<'_>>()?.data },
+            "state:merge" => {
+                let WireMerge { data, version } = envelope.content()?;
+                Self::Merge { data, version: claim(version) }
+            }
             kind if kind.starts_with(BROADCAST) => Self::Broadcast {
                 channel: match &envelope.kind {
                     Cow::Borrowed(kind) => Cow::Borrowed(&kind[BROADCAST.len()..]),

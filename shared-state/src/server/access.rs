@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use hyper::header::{self, AsHeaderName, HeaderMap};
 use hyper::{Request, Uri};
@@ -90,6 +91,7 @@ pub(super) type Identity = Arc<dyn Any + Send + Sync>;
 
 type Future<T> = Pin<Box<dyn std::future::Future<Output = T> + Send>>;
 type Authenticate = dyn Fn(Handshake) -> Future<Result<Identity, String>> + Send + Sync;
+type ValidUntil = dyn Fn(&Identity) -> Result<Option<SystemTime>, String> + Send + Sync;
 type RolesOf = dyn Fn(&Identity, &str) -> Roles + Send + Sync;
 type UserId = dyn Fn(&Identity) -> Option<String> + Send + Sync;
 type Authorize = dyn Fn(&Identity, &str, Action<'_>) -> Result<(), String> + Send + Sync;
@@ -100,6 +102,7 @@ pub(super) struct Access {
     authenticate: Option<Arc<Authenticate>>,
     authorize: Option<Arc<Authorize>>,
     user_id: Option<Arc<UserId>>,
+    valid_until: Option<Arc<ValidUntil>>,
     roles: Option<Arc<RolesOf>>,
 }
 
@@ -140,10 +143,38 @@ impl Access {
 
     /// Who is behind a connection.
     pub(super) async fn identify(&self, handshake: Handshake) -> Result<Identity, String> {
-        match &self.authenticate {
-            Some(authenticate) => authenticate(handshake).await,
-            None => Ok(Arc::new(())),
+        let identity = match &self.authenticate {
+            Some(authenticate) => authenticate(handshake).await?,
+            None => Arc::new(()),
+        };
+        match self.time_left(&identity)? {
+            Some(Duration::ZERO) => Err("what says who this is has expired".to_owned()),
+            _ => Ok(identity),
         }
+    }
+
+    pub(super) fn valid_until_by<U: Send + Sync + 'static>(
+        &mut self,
+        until: impl Fn(&U) -> Option<SystemTime> + Send + Sync + 'static,
+    ) {
+        self.valid_until = Some(Arc::new(move |identity| match identity.downcast_ref::<U>() {
+            Some(user) => Ok(until(user)),
+            None => {
+                let expected = std::any::type_name::<U>();
+                tracing::error!(
+                    expected,
+                    "`valid_until` is given another type of user than `authenticate` makes"
+                );
+                Err("the server cannot tell until when anybody is known".to_owned())
+            }
+        }));
+    }
+
+    /// How long somebody stays known; `None`: for ever.
+    pub(super) fn time_left(&self, identity: &Identity) -> Result<Option<Duration>, String> {
+        let Some(valid_until) = &self.valid_until else { return Ok(None) };
+        let until = valid_until(identity)?;
+        Ok(until.map(|until| until.duration_since(SystemTime::now()).unwrap_or_default()))
     }
 
     /// Whether somebody may be in a room, or in a channel.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -125,6 +125,19 @@ impl ServerBuilder {
         may: impl Fn(&U, &str, Action<'_>) -> Result<(), E> + Send + Sync + 'static,
     ) -> Self {
         self.access.authorize_by(may);
+        self
+    }
+
+    /// Until when a user that [`authenticate`](Self::authenticate) made is who they are: when the token they came with
+    /// expires, say. Asked when a connection begins, which is ended then with
+    /// [`Code::Expired`](crate::protocol::Code::Expired), whatever it is doing, and its client connects again: with a
+    /// newer token, if it has one (`ClientBuilder::bearer_with`), and everything that was not yet answered. A user who has expired already is refused with
+    /// [`Code::Unauthorized`](crate::protocol::Code::Unauthorized). `None`, and the default: for ever.
+    pub fn valid_until<U: Send + Sync + 'static>(
+        mut self,
+        until: impl Fn(&U) -> Option<SystemTime> + Send + Sync + 'static,
+    ) -> Self {
+        self.access.valid_until_by(until);
         self
     }
 

@@ -61,8 +61,8 @@ pub(super) enum Step<'g, 'm, J> {
 pub(super) enum HookAction {
     /// The state.
     Sync,
-    /// A change: a JSON array of updates.
-    Change(String),
+    /// A change: a JSON array of updates, and the version that its client has by it.
+    Change(String, Option<u64>),
 }
 
 /// The protocol's state on one connection.
@@ -238,13 +238,17 @@ impl<J> Gate<J> {
             Ok(HookMessage::SyncRequest) => HookAction::Sync,
             Ok(HookMessage::Broadcast { channel: name, value }) => {
                 channel = Some(name);
-                HookAction::Change(message(value))
+                HookAction::Change(message(value), None)
             }
-            Ok(HookMessage::Update { key, value }) => HookAction::Change(updates([(&*key, value)])),
-            Ok(HookMessage::Merge { data }) => {
+            Ok(HookMessage::Update { key, value, version }) => {
+                HookAction::Change(updates([(&*key, value)]), version)
+            }
+            Ok(HookMessage::Merge { data, version }) => {
                 // Of two members with one name, the last counts, as in JavaScript.
                 match serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(data.get()) {
-                    Ok(data) => HookAction::Change(updates(data.iter().map(|(key, value)| (&**key, *value)))),
+                    Ok(data) => {
+                        HookAction::Change(updates(data.iter().map(|(key, value)| (&**key, *value))), version)
+                    }
                     Err(error) => {
                         let message = format!("`data` is an object of fields: {error}");
                         return refused(&Violation::new(Code::BadMessage, message));
@@ -437,7 +441,7 @@ mod tests {
         let mut gate = Gate::<u8>::hook(limits(), "x".into());
         let merge =
             r#"{"type":"state:merge","room":"a","payload":{"data":{"b/c":[1.50],"a":1},"version":9}}"#;
-        let Step::Hook { joined: None, action: HookAction::Change(updates), .. } =
+        let Step::Hook { joined: None, action: HookAction::Change(updates, Some(9)), .. } =
             gate.read(Incoming::Text(merge))
         else {
             panic!("expected a change")

@@ -150,7 +150,7 @@ impl Room {
             return Err(Closed);
         }
         let core = &mut *guard;
-        if self.is_channel {
+        if self.is_channel || core.authority.has_hooks() {
             core.authority.pass(now());
         }
         let done = catch_unwind(AssertUnwindSafe(|| act(core)));
@@ -242,9 +242,10 @@ impl Room {
         self: &Arc<Self>,
         session: SessionId,
         updates: &str,
+        claim: Option<u64>,
         permit: Permit,
     ) -> Result<(), Closed> {
-        self.with(|core| match core.authority.submit_hook(session, updates) {
+        self.with(|core| match core.authority.submit_hook(session, updates, claim) {
             Submitted::Append(append) => self.append(core, append, permit, None),
             Submitted::Answered => {}
         })

@@ -87,6 +87,8 @@ pub(super) struct Connection<T> {
     /// The rooms whose channels a connection of the hook's dialect hears.
     listening: BTreeMap<Box<str>, Listening>,
     heard: Instant,
+    /// When its user is no longer known.
+    expires: Option<Instant>,
 }
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
@@ -115,6 +117,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             false => WebSocketStream::from_partially_read(io, read.into(), Role::Server, Some(config)).await,
         };
         let attending = Attending::new(lobbies, &limits, registration.number());
+        let left = who.as_ref().ok().and_then(|who| access.time_left(who).transpose());
+        // A time that no clock has is never.
+        let expires = left.and_then(|left| Instant::now().checked_add(left.unwrap_or_default()));
         Box::new(Self {
             access,
             who,
@@ -127,6 +132,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             registration,
             listening: BTreeMap::new(),
             heard: Instant::now(),
+            expires,
         })
     }
 
@@ -154,11 +160,16 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             return Err(End::Told(Goodbye::new(Code::Unauthorized, message.clone())));
         }
         let queue = self.queue.clone();
-        let mut tick = std::pin::pin!(sleep_until(self.heard + self.limits.heartbeat));
+        let mut tick = std::pin::pin!(sleep_until(self.or_expired(self.heard + self.limits.heartbeat)));
         // Whoever had a turn comes second: a busy room does not keep the connection from being read, and a busy
         // client does not keep it from being written.
         let mut read_first = false;
         loop {
+            // Not left to the timer, which has no turn while there is always something to read or to write.
+            if self.expires.is_some_and(|expires| expires <= Instant::now()) {
+                let message = "what says who this is has expired; connect again with something newer";
+                return Err(End::Told(Goodbye::new(Code::Expired, message)));
+            }
             let event = poll_fn(|context| {
                 if read_first && let Poll::Ready(message) = self.socket.poll_next_unpin(context) {
                     return Poll::Ready(Event::Read(message));
@@ -181,7 +192,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 Event::Read(message) => self.read(message).await?,
                 Event::Tick => {
                     let next = self.tick().await?;
-                    tick.as_mut().reset(next);
+                    tick.as_mut().reset(self.or_expired(next));
                 }
             }
             for (channel, from) in queue.take_opened() {
@@ -190,10 +201,19 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         }
     }
 
+    /// A time, or when the connection's user is no longer known if that is before.
+    fn or_expired(&self, at: Instant) -> Instant {
+        self.expires.map_or(at, |expires| expires.min(at))
+    }
+
     /// Asks a silent client whether it is there; gives the time of the next look.
     async fn tick(&mut self) -> Result<Instant, End> {
         let heartbeat = self.limits.heartbeat;
         let silent = self.heard.elapsed();
+        if self.expires.is_some_and(|expires| expires <= Instant::now()) {
+            // The loop says so.
+            return Ok(self.heard + heartbeat);
+        }
         if self.gate.client().is_none() {
             return Err(End::Told(Goodbye::new(Code::HelloExpected, "expected `hello`, found silence")));
         }
@@ -289,8 +309,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 // A room that is no more has told everybody in it.
                 let _ = match action {
                     HookAction::Sync => room.hook_sync(session),
-                    HookAction::Change(updates) => match self.permit(&room).await? {
-                        Ok(permit) => room.submit_hook(session, &updates, permit),
+                    HookAction::Change(updates, claim) => match self.permit(&room).await? {
+                        Ok(permit) => room.submit_hook(session, &updates, claim, permit),
                         Err(Closed) => Ok(()),
                     },
                 };
@@ -427,11 +447,12 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         self.flush().await
     }
 
-    /// Sends what is queued, why the connection ends, and the end; then lets the client read it: a socket that is
+    /// Sends what is queued, if its user is still known, why the connection ends, and the end; then lets the client read it: a socket that is
     /// closed with bytes unread is reset, and what was sent last may be lost.
     async fn farewell(&mut self, goodbye: &Goodbye) {
         loop {
             match self.queue.next() {
+                Next::Frame(_) if goodbye.code == Code::Expired => {}
                 Next::Frame(frame) => {
                     if self.socket.feed(message(frame)).await.is_err() {
                         return;

@@ -111,6 +111,12 @@ impl FieldInfo {
         }
     }
 
+    /// A field that is set as a whole, the last writer winning, with its type as the struct spells it.
+    #[must_use]
+    pub const fn plain(name: &'static str, type_name: &'static str) -> Self {
+        Self::new(name, "lww").type_name(type_name)
+    }
+
     /// The same field, written by the server only.
     #[must_use]
     pub const fn read_only(mut self) -> Self {

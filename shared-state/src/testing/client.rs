@@ -210,9 +210,13 @@ impl<S: SharedState> Client<S> {
             return Err(format!("G1: {} at {version} has {confirmed}, not {expected}", self.name));
         }
         let view = json(self.replica.state());
-        let expected = self.ledger.expected_view(confirmed, model)?;
+        let expected = self.ledger.expected_view(confirmed.clone(), model)?;
         if view != expected {
-            return Err(format!("G4: {} shows {view}, not {expected}", self.name));
+            let pending = self.ledger.pending()?;
+            return Err(format!(
+                "G4: {} shows {view}, not {expected}, of {confirmed} and {pending}",
+                self.name
+            ));
         }
         Ok(())
     }

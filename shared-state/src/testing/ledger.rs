@@ -120,6 +120,13 @@ impl<S: SharedState> Ledger<S> {
         Ok(())
     }
 
+    /// The unanswered writes, for people.
+    pub(super) fn pending(&self) -> Result<Value, String> {
+        let writes =
+            self.unanswered.iter().map(|(_, written)| encoded::<S>(&written.updates).map(Value::from));
+        writes.collect()
+    }
+
     /// G4: what the app must see: the confirmed state with everything unanswered on top.
     pub(super) fn expected_view(&self, confirmed: Value, model: &mut Model) -> Result<Value, String> {
         let mut state = confirmed;

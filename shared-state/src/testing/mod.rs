@@ -23,6 +23,7 @@
 //! them.
 
 mod client;
+mod hook;
 mod ledger;
 mod model;
 mod sample;
@@ -31,5 +32,6 @@ mod simulation;
 #[cfg(feature = "text")]
 mod text;
 
+pub use hook::HookClient;
 pub use sample::{Sampler, sample_update};
 pub use simulation::{Failure, Report, Simulation};

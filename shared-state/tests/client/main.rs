@@ -10,6 +10,7 @@ mod proxy;
 mod rooms;
 mod streams;
 mod threads;
+mod tokens;
 mod transactions;
 
 use std::net::SocketAddr;

@@ -1,13 +1,14 @@
 //! Who is let in, and what they may do, in both dialects.
 
 use std::future::ready;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared_state::SharedState;
 use shared_state::server::{Action, Handshake, Server, ServerBuilder};
 
-use crate::client::{Client, connect_with, start};
+use crate::client::{Client, connect_with, soon, start};
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 struct Document {
@@ -128,13 +129,85 @@ async fn the_hooks_dialect_is_no_way_round() {
     let mut hook = Client::hook_at(address, "/ws?token=reader").await;
     hook.send(json!({"type": "state:sync:request", "room": "document-secret", "payload": {}})).await;
     hook.expect_error("forbidden").await;
-    let update = json!({"key": "title", "value": "x", "version": 1});
+    let update = json!({"key": "title", "value": "x"});
     hook.send(json!({"type": "state:update", "room": "document-1", "payload": update})).await;
     hook.expect_error("forbidden").await;
-    let update = json!({"key": "views", "value": 3, "version": 1});
+    // What it shows is taken back.
+    assert_eq!(hook.expect("state:merge").await, json!({"data": {"title": ""}}));
+    let update = json!({"key": "views", "value": 3});
     hook.send(json!({"type": "state:update", "room": "document-1", "payload": update})).await;
     hook.send(json!({"type": "state:sync:request", "room": "document-1", "payload": {}})).await;
     assert_eq!(hook.expect("state:sync").await["data"]["views"], 3);
     let mut nobody = Client::hook_at(address, "/ws").await;
     nobody.expect_error("unauthorized").await;
+}
+
+/// A server whose tokens say for how many milliseconds from the handshake they are good.
+fn for_a_time() -> ServerBuilder {
+    Server::builder()
+        .rooms("document-*", Document::default)
+        .authenticate(|handshake: Handshake| {
+            let token = handshake.bearer().or(handshake.query("token")).unwrap_or_default().to_owned();
+            ready(match token.parse() {
+                Ok(left) => Ok(SystemTime::now() + Duration::from_millis(left)),
+                Err(_) if token == "past" => Ok(SystemTime::UNIX_EPOCH),
+                Err(_) => Err("expected a number"),
+            })
+        })
+        .valid_until(|until: &SystemTime| Some(*until))
+}
+
+#[tokio::test]
+async fn who_has_expired_is_told_so_and_let_out_in_both_dialects() {
+    let (_server, address) = start(for_a_time()).await;
+    let mut typed = connect_with(address, Some("2000")).await;
+    typed.send(json!({"type": "hello", "payload": {"client": "expires-expires-"}})).await;
+    typed.expect("welcome").await;
+    typed.join("document-1").await;
+    let mut hook = Client::hook_at(address, "/ws?token=2000").await;
+    hook.send(json!({"type": "state:sync:request", "room": "document-1", "payload": {}})).await;
+    hook.expect("state:sync").await;
+    let mut silent = connect_with(address, Some("2000")).await;
+    for client in [&mut typed, &mut hook, &mut silent] {
+        client.expect_error("expired").await;
+        assert_eq!(client.closed().await, (1008, "expired".to_owned()));
+    }
+    // Others stay.
+    let mut other = connect_with(address, Some("3600000")).await;
+    other.send(json!({"type": "hello", "payload": {"client": "another-another-"}})).await;
+    other.expect("welcome").await;
+    other.ping().await;
+}
+
+#[tokio::test]
+async fn who_is_busy_expires_all_the_same() {
+    let (_server, address) = start(for_a_time()).await;
+    let mut client = connect_with(address, Some("1000")).await;
+    client.send(json!({"type": "hello", "payload": {"client": "busy-busy-busy-busy"}})).await;
+    client.expect("welcome").await;
+    client.join("document-1").await;
+    let end = async {
+        for seq in 1.. {
+            client.set("document-1", seq, 0, "title", json!("x")).await;
+            let answer = client.next().await;
+            if answer["type"] != "state:ack" {
+                assert_eq!(answer["payload"]["code"], "expired", "{answer}");
+                break;
+            }
+        }
+    };
+    soon("the end", end).await;
+    assert_eq!(client.closed().await, (1008, "expired".to_owned()));
+}
+
+#[tokio::test]
+async fn who_has_expired_already_is_not_let_in() {
+    let (_server, address) = start(for_a_time()).await;
+    for mut client in
+        [connect_with(address, Some("past")).await, Client::hook_at(address, "/ws?token=past").await]
+    {
+        let error = client.expect_error("unauthorized").await;
+        assert_eq!(error["payload"]["message"], "what says who this is has expired");
+        assert_eq!(client.closed().await, (1008, "unauthorized".to_owned()));
+    }
 }

@@ -37,6 +37,8 @@ pub async fn start(builder: ServerBuilder) -> (Server, SocketAddr) {
 
 pub struct Client {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// The version it counts, if it speaks the hook's dialect.
+    counted: u64,
 }
 
 pub async fn connect(address: SocketAddr, protocol: Option<&str>) -> Result<Client, Error> {
@@ -44,7 +46,7 @@ pub async fn connect(address: SocketAddr, protocol: Option<&str>) -> Result<Clie
     if let Some(protocol) = protocol {
         request.headers_mut().insert("sec-websocket-protocol", protocol.parse().unwrap());
     }
-    tokio_tungstenite::connect_async(request).await.map(|(socket, _)| Client { socket })
+    tokio_tungstenite::connect_async(request).await.map(|(socket, _)| Client { socket, counted: 0 })
 }
 
 /// Connects with a token, and says nothing.
@@ -55,14 +57,14 @@ pub async fn connect_with(address: SocketAddr, token: Option<&str>) -> Client {
         request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
     }
     let (socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
-    Client { socket }
+    Client { socket, counted: 0 }
 }
 
 impl Client {
     /// Connects with the original hook's dialect, at this path and query.
     pub async fn hook_at(address: SocketAddr, path: &str) -> Self {
         let (socket, _) = tokio_tungstenite::connect_async(format!("ws://{address}{path}")).await.unwrap();
-        Self { socket }
+        Self { socket, counted: 0 }
     }
 
     /// Connects and says nothing.
@@ -83,7 +85,12 @@ impl Client {
         client
     }
 
-    pub async fn send(&mut self, frame: Value) {
+    /// Sends a frame; a write in the hook's dialect with the version that a hook counts.
+    pub async fn send(&mut self, mut frame: Value) {
+        if frame["type"] == "state:update" || frame["type"] == "state:merge" {
+            self.counted += 1;
+            frame["payload"]["version"] = json!(self.counted);
+        }
         self.send_raw(Message::text(frame.to_string())).await;
     }
 
@@ -115,8 +122,23 @@ impl Client {
     /// The next frame.
     pub async fn next(&mut self) -> Value {
         match self.next_message().await {
-            Some(Message::Text(text)) => serde_json::from_str(&text).unwrap(),
+            Some(Message::Text(text)) => {
+                let mut frame = serde_json::from_str(&text).unwrap();
+                self.count(&mut frame);
+                frame
+            }
             other => panic!("expected a text frame, found {other:?}"),
+        }
+    }
+
+    /// Takes the version of a frame in the hook's dialect, which must be one that a hook takes.
+    fn count(&mut self, frame: &mut Value) {
+        let is_sync = frame["type"] == "state:sync" && frame["payload"].get("epoch").is_none();
+        if is_sync || frame["type"] == "state:update" || frame["type"] == "state:merge" {
+            let payload = frame["payload"].as_object_mut().unwrap();
+            let version = payload.remove("version").and_then(|version| version.as_u64()).unwrap();
+            assert!(is_sync || version > self.counted, "{version} is not above {}", self.counted);
+            self.counted = version;
         }
     }
 

@@ -1,0 +1,108 @@
+//! Tokens that say who a client is, and that expire.
+
+use std::collections::VecDeque;
+use std::future::ready;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use shared_state::client::{Reason, Status};
+use shared_state::protocol::Code;
+use shared_state::server::{Handshake, Server};
+use tokio::net::TcpListener;
+
+use crate::{Document, is_connected, joined, quick, soon, status};
+
+/// A server that takes the tokens from `first` on, each of which is good for so many milliseconds.
+async fn serve(first: u64, left: impl Fn(u64) -> Option<u64> + Send + Sync + 'static) -> SocketAddr {
+    let server = Server::builder()
+        .rooms("document*", Document::default)
+        .authenticate(move |handshake: Handshake| {
+            let token = handshake.bearer().and_then(|token| token.parse().ok());
+            let known = token.filter(|token| *token >= first).ok_or("the token is not known");
+            ready(known.map(|token| left(token).map(|left| SystemTime::now() + Duration::from_millis(left))))
+        })
+        .valid_until(|until: &Option<SystemTime>| *until)
+        .build();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { server.serve(listener).await });
+    address
+}
+
+#[tokio::test]
+async fn g2_g3_a_token_expires_and_nothing_is_lost_or_done_twice() {
+    // The first three are good for a moment, so that there are ends while writes are on their way.
+    let address = serve(0, |token| (token < 3).then_some(700)).await;
+    let asked = Arc::new(AtomicU64::new(0));
+    let counted = asked.clone();
+    let client = quick(address)
+        .bearer_with(move || ready(Ok::<_, &str>(counted.fetch_add(1, Ordering::SeqCst).to_string())))
+        .connect();
+    let mut statuses = client.statuses();
+    let document = joined(&client).await;
+    let (mut ends, mut written, mut receipts) = (0, 0, VecDeque::new());
+    while ends < 3 {
+        receipts.push_back(document.add_views(1).unwrap());
+        written += 1;
+        tokio::select! {
+            biased;
+            found = statuses.next() => if let Status::Reconnecting { cause, .. } = found.unwrap() {
+                assert!(cause.contains("expired"), "{cause}");
+                ends += 1;
+            },
+            () = tokio::task::yield_now() => {}
+        }
+        // A few are always on their way.
+        if receipts.len() == 8
+            && let Some(first) = receipts.pop_front()
+        {
+            soon("an answer", first).await.unwrap();
+        }
+    }
+    status(&client, "the connection", is_connected).await;
+    for receipt in receipts {
+        soon("an answer", receipt).await.unwrap();
+    }
+    assert_eq!(document.pending(), 0);
+    assert_eq!((document.views(), document.version()), (i64::try_from(written).unwrap(), written));
+    assert_eq!(asked.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_wanted_any_more_is_the_end() {
+    let address = serve(1, |_| Some(700)).await;
+    let asked = AtomicU64::new(1);
+    let token = move || ready(Ok::<_, &str>(asked.fetch_sub(1, Ordering::SeqCst).to_string()));
+    let client = quick(address).bearer_with(token).connect();
+    let document = joined(&client).await;
+    status(&client, "the end", |status| match status {
+        Status::Disconnected { reason: Reason::Refused(violation) } => violation.code == Code::Unauthorized,
+        _ => false,
+    })
+    .await;
+    assert!(document.add_views(1).is_err());
+}
+
+#[tokio::test]
+async fn no_token_is_an_attempt_that_failed() {
+    let address = serve(2, |_| None).await;
+    let asked = AtomicU64::new(0);
+    let token = move || {
+        let asked = asked.fetch_add(1, Ordering::SeqCst);
+        ready(if asked < 2 { Err("nobody has signed in") } else { Ok(asked.to_string()) })
+    };
+    let client = quick(address).bearer_with(token).connect();
+    let mut statuses = client.statuses();
+    let mut failed = None;
+    while let Some(status) = soon("a status", statuses.next()).await {
+        match status {
+            Status::Reconnecting { attempt, cause, .. } => failed = Some((attempt, cause)),
+            Status::Connected => break,
+            _ => {}
+        }
+    }
+    let (attempt, cause) = failed.unwrap();
+    assert!(attempt >= 2 && cause.contains("nobody has signed in"), "{attempt}: {cause}");
+}

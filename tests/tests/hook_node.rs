@@ -1,0 +1,112 @@
+//! Clients of the original hook, in JavaScript and over sockets, write without a pause among clients of ours.
+
+#![allow(missing_docs)]
+
+use std::process::Stdio;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use shared_state::SharedState;
+use shared_state::server::{Server, ServerBuilder};
+use shared_state_tests::{accepted, client, live, soon, start, until};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Page {
+    title: String,
+    size: u8,
+    theme: String,
+    #[shared(counter)]
+    hits: i64,
+    #[shared(nested)]
+    layout: Layout,
+    tags: Vec<String>,
+    #[shared(list(key = id))]
+    items: Vec<Item>,
+    untouched: String,
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Layout {
+    columns: u8,
+    wide: bool,
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Item {
+    id: u8,
+    label: String,
+}
+
+const HOOKS: usize = 8;
+const WRITES: usize = 400;
+const RUNS: u32 = 10;
+
+fn initial() -> Page {
+    Page { title: "begin".to_owned(), untouched: "as it was".to_owned(), ..Page::default() }
+}
+
+async fn run(builder: ServerBuilder, seed: u32) {
+    let (_server, address) = start(builder).await;
+    let clients = [client(address), client(address)];
+    let pages = clients.each_ref().map(|client| client.room("page").state(initial()));
+    for page in &pages {
+        live(page).await;
+    }
+    let state = serde_json::to_string(&initial()).expect("JSON");
+    let mut hooks = Command::new("node")
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/hook/clients.mjs"))
+        .args([format!("ws://{address}/ws"), "page".to_owned()])
+        .args([HOOKS.to_string(), WRITES.to_string(), seed.to_string(), state])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("node is installed");
+    let mut lines = BufReader::new(hooks.stdout.take().expect("it is piped")).lines();
+
+    // Until the hooks have written everything, so do these.
+    let mut written = 0;
+    let hooks_write = (HOOKS * WRITES) as u64;
+    while pages[0].version() < hooks_write / 2 {
+        for page in &pages {
+            let size = u8::try_from(written % 256).unwrap_or_default();
+            accepted(page.set_size(size)).await;
+            accepted(page.add_hits(1)).await;
+            written += 2;
+        }
+    }
+    let sent = soon("the hooks' last write", lines.next_line()).await.expect("text");
+    assert_eq!(sent.as_deref(), Some("sent"), "seed {seed}");
+    until(&pages[0], "all writes", |page| page.version() == hooks_write + written).await;
+    accepted(pages[0].set_title("end")).await;
+    until(&pages[1], "the end", |page| page.state().title == "end").await;
+    assert_eq!(pages[0].state(), pages[1].state(), "seed {seed}");
+
+    let late = client(address);
+    let late = late.room("page").state(initial());
+    live(&late).await;
+    assert_eq!(late.state(), pages[0].state(), "seed {seed}");
+    let expected = serde_json::to_value(late.state()).expect("JSON");
+    for hook in 0..HOOKS {
+        let line = soon("what a hook shows", lines.next_line()).await.expect("text").expect("a line");
+        let shown: Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!(shown, expected, "seed {seed}, hook {hook}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs node, and `npm ci` in tests/hook"]
+async fn hooks_that_write_without_a_pause_end_equal_in_a_typed_room() {
+    for _ in 0..RUNS {
+        run(Server::builder().rooms("page", initial), fastrand::u32(1..)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs node, and `npm ci` in tests/hook"]
+async fn hooks_that_write_without_a_pause_end_equal_in_an_untyped_room() {
+    for _ in 0..RUNS {
+        run(Server::builder().untyped_rooms(true), fastrand::u32(1..)).await;
+    }
+}
