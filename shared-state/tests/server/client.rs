@@ -171,8 +171,8 @@ impl Client {
         }
     }
 
-    /// That the connection stands; what is said about presence is skipped.
-    pub async fn ping_among_presence(&mut self) {
+    /// That the connection stands; what comes before the answer is skipped.
+    pub async fn ping_among_others(&mut self) {
         self.send(json!({"type": "ping", "payload": {}})).await;
         while self.next().await["type"] != "pong" {}
     }

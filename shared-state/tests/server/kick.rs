@@ -70,7 +70,7 @@ async fn whoever_is_kicked_is_out_of_the_room_its_channels_and_its_presence() {
 
     // The others notice that somebody is gone, and nothing else; what was not the room stays.
     assert_eq!(server.kick("b", "ann", "of another room"), 0, "nobody is present there");
-    ann.ping_among_presence().await;
+    ann.ping_among_others().await;
     ann.set("a", 1, 0, "n", json!(1)).await;
     while ann.next().await["type"] != "state:ack" {}
 

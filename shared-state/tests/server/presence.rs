@@ -98,7 +98,7 @@ async fn nobody_learns_of_a_hidden_session_until_it_shows_itself() {
         assert_eq!(hook.expect(kind).await["user"]["id"], id);
     }
     set(&mut eve, json!({"data": 2})).await;
-    eve.ping_among_presence().await;
+    eve.ping_among_others().await;
     assert_eq!(server.present("a").iter().filter(|one| one.hidden).count(), 1);
     set(&mut eve, json!({"hidden": false})).await;
     // Between these there was nothing.
