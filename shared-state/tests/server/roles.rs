@@ -207,12 +207,11 @@ impl Player {
         held: &BTreeSet<&str>,
         secrets: &BTreeMap<String, Option<&str>>,
     ) {
-        let message = self.client.next_message().await.unwrap();
-        let text = String::from_utf8_lossy(&message.clone().into_data()).into_owned();
-        for (secret, role) in secrets {
-            let may = role.is_none_or(|role| held.contains(role));
-            assert!(may || !text.contains(secret.as_str()), "{} may not read {role:?}: {text}", self.name);
+        if self.is_hook {
+            return self.catch_up(held, secrets).await;
         }
+        let message = self.client.next_message().await.unwrap();
+        let text = self.check(&message, held, secrets);
         if let Message::Binary(bytes) = message {
             let key = &self.subjects[&u64::from(bytes[1])];
             *self.state.pointer_mut(&format!("/{key}")).unwrap() =
@@ -221,13 +220,7 @@ impl Player {
         }
         let frame: Value = serde_json::from_str(&text).unwrap();
         let payload = &frame["payload"];
-        if self.is_hook {
-            let told = payload["version"].as_u64().unwrap();
-            assert!(told > self.counted, "{}: {text}", self.name);
-            self.counted = told;
-        } else {
-            assert_eq!(payload["version"], version, "{}: {text}", self.name);
-        }
+        assert_eq!(payload["version"], version, "{}: {text}", self.name);
         match frame["type"].as_str().unwrap() {
             "state:sync" => self.state = payload["data"].clone(),
             "state:change" => {
@@ -239,16 +232,51 @@ impl Player {
                     }
                 }
             }
-            "state:update" => {
-                self.state[payload["key"].as_str().unwrap()] = payload["value"].clone();
-            }
-            "state:merge" => {
-                for (key, value) in payload["data"].as_object().unwrap() {
-                    self.state[key] = value.clone();
-                }
-            }
             other => panic!("{other}: {text}"),
         }
+    }
+
+    /// Everything that a hook was sent so far; it takes what is newer than its own version.
+    async fn catch_up(&mut self, held: &BTreeSet<&str>, secrets: &BTreeMap<String, Option<&str>>) {
+        self.client.send(json!({"type": "ping", "payload": {}})).await;
+        loop {
+            let message = self.client.next_message().await.unwrap();
+            let text = self.check(&message, held, secrets);
+            let frame: Value = serde_json::from_str(&text).unwrap();
+            let payload = &frame["payload"];
+            let told = payload["version"].as_u64().unwrap_or(0);
+            let newer = told > self.counted;
+            match frame["type"].as_str().unwrap() {
+                "pong" => return,
+                "state:sync" => self.state = payload["data"].clone(),
+                "state:update" if newer => {
+                    self.state[payload["key"].as_str().unwrap()] = payload["value"].clone();
+                }
+                "state:merge" if newer => {
+                    for (key, value) in payload["data"].as_object().unwrap() {
+                        self.state[key] = value.clone();
+                    }
+                }
+                "state:update" | "state:merge" => continue,
+                other => panic!("{other}: {text}"),
+            }
+            self.counted = told;
+        }
+    }
+
+    /// The text of a message, in which there is nothing that somebody with these roles may not read.
+    fn check(
+        &self,
+        message: &Message,
+        held: &BTreeSet<&str>,
+        secrets: &BTreeMap<String, Option<&str>>,
+    ) -> String {
+        let text = String::from_utf8_lossy(&message.clone().into_data()).into_owned();
+        for (secret, role) in secrets {
+            let may = role.is_none_or(|role| held.contains(role));
+            assert!(may || !text.contains(secret.as_str()), "{} may not read {role:?}: {text}", self.name);
+        }
+        text
     }
 
     async fn write(&mut self, place: &str, value: &str) {
@@ -313,8 +341,15 @@ async fn play(seed: u64) {
                 .send(json!({"type": "room:join", "room": "game", "payload": {"brief": name == "ann"}}))
                 .await;
         }
-        let mut player =
-            Player { name, client, is_hook, counted: 0, seq: 0, state: Value::Null, subjects: BTreeMap::new() };
+        let mut player = Player {
+            name,
+            client,
+            is_hook,
+            counted: 0,
+            seq: 0,
+            state: Value::Null,
+            subjects: BTreeMap::new(),
+        };
         player.follow(0, &of(name), &secrets).await;
         players.push(player);
     }
@@ -348,14 +383,13 @@ async fn play(seed: u64) {
         }
         players[at].write(place, &value).await;
         version += 1;
-        for (index, player) in players.iter_mut().enumerate() {
-            if index != at {
-                // Versions are dense but for hooks, who are told nothing of what they may not see.
-                if player.is_hook && role.is_some_and(|role| !of(player.name).contains(role)) {
-                    continue;
-                }
+        // Once those have heard of it who are told every version, the hooks have been sent it.
+        let mut order: Vec<_> = players.iter_mut().enumerate().collect();
+        order.sort_by_key(|(_, player)| player.is_hook);
+        for (index, player) in order {
+            if index != at || player.is_hook {
                 player.follow(version, &of(player.name), &secrets).await;
-            } else if !player.is_hook {
+            } else {
                 match player.client.next_message().await.unwrap() {
                     Message::Binary(next) => assert_eq!(next[1..], [0]),
                     Message::Text(answer) => assert!(answer.contains(&format!("\"version\":{version}"))),
