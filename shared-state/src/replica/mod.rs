@@ -253,8 +253,8 @@ impl<S: SharedState> Replica<S> {
     }
 
     /// The longest frame the server takes, in bytes. A change that is longer is refused here, with
-    /// [`Code::FrameTooLarge`](crate::protocol::Code::FrameTooLarge), when its turn comes: the server would end the
-    /// connection, again each time that it is sent. No limit before the first call.
+    /// [`Code::FrameTooLarge`], when its turn comes: the server would end the connection, again each time that it is
+    /// sent. No limit before the first call.
     pub const fn limit_frames(&mut self, bytes: usize) {
         self.max_frame = bytes;
     }
