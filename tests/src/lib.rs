@@ -7,6 +7,7 @@ mod hook;
 mod load;
 mod process;
 mod proxy;
+mod tube;
 mod world;
 
 pub use bare::{BareFrames, cpu_of, send_bare};
@@ -14,6 +15,7 @@ pub use hook::Hook;
 pub use load::{Load, Stamp};
 pub use process::Process;
 pub use proxy::{Link, Proxy, Traffic};
+pub use tube::Tube;
 pub use world::{User, World};
 
 use std::net::SocketAddr;

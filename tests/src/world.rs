@@ -2,28 +2,18 @@
 //! arrive when the test says so.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use shared_state::SharedState;
 use shared_state::WriteError;
-use shared_state::authority::{Authority, Dialect, Outbox, RoomState, SessionId, Submitted, Typed, Untyped};
+use shared_state::authority::{Authority, Dialect, RoomState, SessionId, Submitted, Typed, Untyped};
 use shared_state::protocol::{ClientId, ClientMessage, Envelope, Frame, Limits, ServerMessage};
 use shared_state::replica::{Read, Rejected, Replica, ReplicaConfig, Transaction, WriteId};
 use shared_state::state::Live;
 
-type Frames = Rc<RefCell<VecDeque<Frame>>>;
-
-struct Tube(Frames);
-
-impl Outbox for Tube {
-    fn push(&mut self, frame: &Frame) -> bool {
-        self.0.borrow_mut().push_back(frame.clone());
-        true
-    }
-}
+use crate::Tube;
 
 /// A room whose store has everything at once.
 pub struct World<S: SharedState> {
@@ -41,7 +31,7 @@ pub struct User<S: SharedState>(Rc<RefCell<Inner<S>>>);
 struct Inner<S: SharedState> {
     name: ClientId,
     replica: Replica<S>,
-    down: Frames,
+    down: Tube,
     session: Option<SessionId>,
     online: bool,
     received: usize,
@@ -86,7 +76,7 @@ impl<S: SharedState> User<S> {
         let mut inner = self.0.borrow_mut();
         inner.online = false;
         inner.replica.disconnected();
-        inner.down = Frames::default();
+        inner.down = Tube::default();
     }
 
     /// Its connection is back.
@@ -201,7 +191,7 @@ impl<S: SharedState> World<S> {
         let user = User(Rc::new(RefCell::new(Inner {
             name: ClientId::from(&*name),
             replica,
-            down: Frames::default(),
+            down: Tube::default(),
             session: None,
             online: false,
             received: 0,
@@ -311,7 +301,7 @@ impl<S: SharedState> World<S> {
             self.take(user, &frame);
         }
         loop {
-            let next = user.0.borrow().down.borrow_mut().pop_front();
+            let next = user.0.borrow().down.pop();
             let Some(frame) = next else { return moved };
             moved = true;
             let mut inner = user.0.borrow_mut();
@@ -339,7 +329,7 @@ impl<S: SharedState> World<S> {
                 if let Some(old) = old {
                     self.authority.leave(old);
                 }
-                let session = self.authority.join(name, Dialect::V1, &request, Tube(down));
+                let session = self.authority.join(name, Dialect::V1, &request, down);
                 user.0.borrow_mut().session = Some(session.expect("nothing is declared"));
             }
             Ok(ClientMessage::Change(change)) => {

@@ -8,39 +8,21 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use shared_state::authority::{
-    Append, Authority, ChannelLog, Dialect, History, Outbox, SessionId, Submitted,
-};
+use shared_state::authority::{Append, Authority, ChannelLog, Dialect, History, SessionId, Submitted};
 use shared_state::channel::{Cursor, Item, Log, Update};
 use shared_state::protocol::{
     ClientMessage, Envelope, Frame, Limits, ServerMessage, channel_address, split_address,
 };
 use shared_state::replica::{Replica, ReplicaConfig, WriteId};
+use shared_state_tests::Tube;
 
 /// A message: who sent it, and their how manieth it is.
 type Said = (usize, u64);
-
-/// Frames on their way to a client, of which the server keeps so many.
-#[derive(Clone)]
-struct Tube(Rc<RefCell<VecDeque<Frame>>>, usize);
-
-impl Outbox for Tube {
-    fn push(&mut self, frame: &Frame) -> bool {
-        let mut frames = self.0.borrow_mut();
-        let taken = frames.len() < self.1;
-        if taken {
-            frames.push_back(frame.clone());
-        }
-        taken
-    }
-}
 
 struct Wire {
     up: VecDeque<Frame>,
@@ -179,7 +161,7 @@ impl World {
 
     fn connect(&mut self, at: usize) {
         if self.users[at].wire.is_none() {
-            let down = Tube(Rc::default(), 1 + self.rng.usize(..12));
+            let down = Tube::new(1 + self.rng.usize(..12));
             self.users[at].wire = Some(Wire { up: VecDeque::new(), down, session: None, half_open: false });
             self.users[at].replica.connected(self.limits.window);
         }
@@ -224,9 +206,9 @@ impl World {
     fn deliver_down(&mut self, at: usize) {
         let user = &mut self.users[at];
         let Some(wire) = &user.wire else { return };
-        let frame = wire.down.0.borrow_mut().pop_front();
+        let frame = wire.down.pop();
         let Some(frame) = frame else { return };
-        if wire.down.0.borrow().is_empty()
+        if wire.down.is_empty()
             && let Some(session) = wire.session
         {
             self.authority.pass(self.now);
@@ -361,7 +343,7 @@ impl World {
             self.finish_append();
             for at in 0..USERS {
                 let wire = self.users[at].wire.as_ref().unwrap();
-                quiet &= wire.up.is_empty() && wire.down.0.borrow().is_empty();
+                quiet &= wire.up.is_empty() && wire.down.is_empty();
                 self.deliver_up(at);
                 self.deliver_down(at);
             }

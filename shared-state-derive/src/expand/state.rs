@@ -58,6 +58,9 @@ fn migration(model: &Model) -> Option<TokenStream> {
     })
 }
 
+// Methods without type parameters are `#[inline]`: as generic ones, they are compiled where they are used, and not in the
+// crate that only declares the struct.
+
 /// `apply`, `diff`, `patch_updates`.
 fn changing(model: &Model) -> TokenStream {
     let apply = each(model, |field| {

@@ -12,7 +12,6 @@ use serde_json::value::RawValue;
 use crate::authority::Rights;
 use crate::authority::tell::object;
 use crate::authority::typed::{field_of, read_updates};
-use crate::protocol::Reject;
 use crate::state::{FieldInfo, roles};
 
 /// Some of the roles that readers need, a bit each.
@@ -64,7 +63,7 @@ impl Audiences {
     }
 
     /// What the field at a path needs.
-    pub(super) fn need(&self, path: &str) -> Audience {
+    fn need(&self, path: &str) -> Audience {
         self.needs.get(&*field_of(path)).copied().unwrap_or(0)
     }
 
@@ -86,40 +85,31 @@ impl Audiences {
         updates.iter().fold(0, |all, update| all | self.need(&update.key))
     }
 
-    /// Those of some updates, a JSON array, that this audience may see.
-    ///
-    /// # Errors
-    /// It is no array of updates.
-    pub(super) fn updates<'a>(&self, audience: Audience, updates: &'a str) -> Result<Cow<'a, str>, Reject> {
-        let read = read_updates(updates)?;
+    /// Those of some updates, a JSON array, that this audience may see. Of what is none, nothing is shown.
+    pub(super) fn updates<'a>(&self, audience: Audience, updates: &'a str) -> Cow<'a, str> {
+        let Ok(read) = read_updates(updates) else { return Cow::Borrowed("[]") };
         if read.iter().all(|update| self.shows(audience, &update.key)) {
-            return Ok(Cow::Borrowed(updates));
+            return Cow::Borrowed(updates);
         }
         let texts: Vec<&RawValue> = serde_json::from_str(updates).unwrap_or_default();
         let shown = read.iter().zip(texts).filter(|(update, _)| self.shows(audience, &update.key));
         let shown: Vec<_> = shown.map(|(_, text)| text.get()).collect();
-        Ok(Cow::Owned(format!("[{}]", shown.join(","))))
+        Cow::Owned(format!("[{}]", shown.join(",")))
     }
 
-    /// Those of the fields of a JSON object that this audience may see.
-    ///
-    /// # Errors
-    /// It is no object.
-    pub(super) fn fields<'a>(
-        &self,
-        audience: Audience,
-        data: &'a str,
-    ) -> Result<Cow<'a, str>, serde_json::Error> {
+    /// Those of the fields of a JSON object that this audience may see. Of what is none, nothing is shown.
+    pub(super) fn fields<'a>(&self, audience: Audience, data: &'a str) -> Cow<'a, str> {
         if self.needs.values().all(|need| need & !audience == 0) {
-            return Ok(Cow::Borrowed(data));
+            return Cow::Borrowed(data);
         }
-        let fields: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(data)?;
+        let fields = serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(data);
+        let Ok(fields) = fields else { return Cow::Borrowed("{}") };
         let shown = fields.into_iter().filter(|(name, _)| {
             // These are names, and not paths.
             self.needs.get(&**name).is_none_or(|need| need & !audience == 0)
         });
         let shown: Vec<_> = shown.map(|(name, value)| (value.get().to_owned(), name.into_owned())).collect();
-        Ok(Cow::Owned(object(&shown)))
+        Cow::Owned(object(&shown))
     }
 }
 
@@ -161,8 +151,8 @@ mod tests {
         ];
         for (held, expected, fields) in rows {
             let audience = audiences.with(Some(&Holds(held)));
-            assert_eq!(audiences.updates(audience, updates).unwrap(), expected, "{held:?}");
-            assert_eq!(audiences.fields(audience, data).unwrap(), fields, "{held:?}");
+            assert_eq!(audiences.updates(audience, updates), expected, "{held:?}");
+            assert_eq!(audiences.fields(audience, data), fields, "{held:?}");
         }
         assert_eq!(audiences.lacks(audiences.with(None), "hand"), Some("seat"));
         assert_eq!(audiences.lacks(audiences.with(Some(&Holds(&["seat"]))), "top/suit"), Some("dealer"));

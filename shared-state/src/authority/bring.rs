@@ -99,13 +99,11 @@ impl<O: Outbox> Authority<O> {
         // What it may read is what it may read now, and not when this was made.
         let text = match &self.audiences {
             Some(audiences) => match (bring.since, session.dialect) {
-                (Some(_), Dialect::V1) => audiences.updates(session.audience, &bring.text).ok(),
-                _ => audiences.fields(session.audience, &bring.text).ok(),
+                (Some(_), Dialect::V1) => audiences.updates(session.audience, &bring.text),
+                _ => audiences.fields(session.audience, &bring.text),
             },
-            None => Some(Cow::Borrowed(&*bring.text)),
+            None => Cow::Borrowed(&*bring.text),
         };
-        // It is what the state has written.
-        let Some(text) = text else { return };
         let is_channel = split_address(&self.room).1.is_some();
         let frame = match session.dialect {
             Dialect::Hook if is_channel => {

@@ -213,9 +213,7 @@ impl<O> Authority<O> {
             return vec![(0, Cow::Borrowed(updates))];
         };
         let here: BTreeSet<_> = self.sessions.values().map(|session| session.audience & restricted).collect();
-        // They were read when they were accepted.
-        let none = |_| Cow::Borrowed("[]");
-        here.into_iter().map(|of| (of, audiences.updates(of, updates).unwrap_or_else(none))).collect()
+        here.into_iter().map(|of| (of, audiences.updates(of, updates))).collect()
     }
 
     /// What brief frames make of a change: the number that its subject is given, or, if it has one, the frame.

@@ -205,10 +205,9 @@ impl Driver {
         match message {
             Some(Ok(Message::Text(text))) => self.hear_text(connection, &text).map_err(broken)?,
             Some(Ok(Message::Binary(bytes))) => {
-                let heard = self.link.receive_brief(self.core.signal.now(), &bytes).map_err(broken)?;
-                if let Heard::Room(room, message) = heard {
-                    self.hear_room(connection, &room, message);
-                }
+                let heard = self.link.receive_brief(self.core.signal.now(), &bytes);
+                let (room, message) = heard.map_err(broken)?;
+                self.hear_room(connection, &room, message);
                 Ok(())
             }
             Some(Ok(Message::Ping(_))) => {

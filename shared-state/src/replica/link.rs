@@ -1,6 +1,7 @@
 //! The connection's state machine: the handshake, the heartbeat that notices a half-open link, and how long to
 //! wait before trying again. One for all rooms of a client.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::protocol::brief::{self, Numbers};
@@ -197,17 +198,21 @@ impl Link {
         })
     }
 
-    /// Takes a binary frame from the server.
+    /// Takes a binary frame from the server: what it says, for the replica of this room.
     ///
     /// # Errors
     /// As [`receive`](Self::receive).
-    pub fn receive_brief<'a>(&mut self, now: Duration, bytes: &'a [u8]) -> Result<Heard<'a>, Violation> {
+    pub fn receive_brief<'a>(
+        &mut self,
+        now: Duration,
+        bytes: &'a [u8],
+    ) -> Result<(Arc<str>, RoomMessage<'a>), Violation> {
         self.is_alive(now);
         let (number, message) = brief::read(bytes)?;
         let room = self.numbers.room(number).ok_or_else(|| {
             Violation::new(Code::BadMessage, format!("no room was said to have the number {number}"))
         })?;
-        Ok(Heard::Room(room.to_string().into(), message))
+        Ok((room.clone(), message))
     }
 
     fn is_alive(&mut self, now: Duration) {

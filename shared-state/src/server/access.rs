@@ -130,16 +130,9 @@ impl Access {
         &mut self,
         may: impl Fn(&U, &str, Action<'_>) -> Result<(), E> + Send + Sync + 'static,
     ) {
-        self.authorize = Some(Arc::new(move |identity, room, action| match identity.downcast_ref::<U>() {
+        self.authorize = Some(Arc::new(move |identity, room, action| match user_of(identity, "authorize") {
             Some(user) => may(user, room, action).map_err(|error| error.to_string()),
-            None => {
-                let expected = std::any::type_name::<U>();
-                tracing::error!(
-                    expected,
-                    "`authorize` is given another type of user than `authenticate` makes"
-                );
-                Err("the server cannot tell what anybody may do".to_owned())
-            }
+            None => Err("the server cannot tell what anybody may do".to_owned()),
         }));
     }
 
@@ -159,16 +152,9 @@ impl Access {
         &mut self,
         until: impl Fn(&U) -> Option<SystemTime> + Send + Sync + 'static,
     ) {
-        self.valid_until = Some(Arc::new(move |identity| match identity.downcast_ref::<U>() {
+        self.valid_until = Some(Arc::new(move |identity| match user_of(identity, "valid_until") {
             Some(user) => Ok(until(user)),
-            None => {
-                let expected = std::any::type_name::<U>();
-                tracing::error!(
-                    expected,
-                    "`valid_until` is given another type of user than `authenticate` makes"
-                );
-                Err("the server cannot tell until when anybody is known".to_owned())
-            }
+            None => Err("the server cannot tell until when anybody is known".to_owned()),
         }));
     }
 
@@ -239,18 +225,21 @@ impl Access {
         &mut self,
         roles: impl Fn(&U, &str) -> Roles + Send + Sync + 'static,
     ) {
-        self.roles = Some(Arc::new(move |identity, room| match identity.downcast_ref::<U>() {
-            Some(user) => roles(user, room),
-            None => {
-                let expected = std::any::type_name::<U>();
-                tracing::error!(
-                    expected,
-                    "`roles` is given another type of user than `authenticate` makes: nobody has any"
-                );
-                Roles::NONE
-            }
+        self.roles = Some(Arc::new(move |identity, room| {
+            // Of whom the server cannot tell, nobody has any.
+            user_of(identity, "roles").map_or(Roles::NONE, |user| roles(user, room))
         }));
     }
+}
+
+/// The user, as the program's function of this name takes them.
+fn user_of<'i, U: 'static>(identity: &'i Identity, function: &'static str) -> Option<&'i U> {
+    let user = identity.downcast_ref();
+    if user.is_none() {
+        let expected = std::any::type_name::<U>();
+        tracing::error!(function, expected, "it is given another type of user than `authenticate` makes");
+    }
+    user
 }
 
 struct InRoom {

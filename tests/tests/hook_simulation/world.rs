@@ -1,159 +1,46 @@
-//! Clients of the original hook among typed ones, from seeds: bursts, slow and lost connections, refused writes, crashes
-//! of the server, somebody who lies about versions. When it is quiet everybody sees what a late joiner sees.
-//!
-//! `SHARED_STATE_SEED` runs one seed alone, `SHARED_STATE_SEEDS` more of them.
+//! A room, its disk, its users, and everything that goes wrong between them.
 
-#![allow(clippy::unwrap_used, missing_docs)]
-
-use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::AddAssign;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fastrand::Rng;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
-use shared_state::authority::{
-    Append, Authority, Dialect, Outbox, RoomState, SessionId, Submitted, Typed, Untyped,
-};
+use serde_json::{Value, json};
+use shared_state::authority::{Append, Authority, Dialect, RoomState, SessionId, Submitted, Typed, Untyped};
 use shared_state::protocol::hook::HookMessage;
-use shared_state::protocol::{ClientMessage, Envelope, Frame, JoinRequest, Limits, ServerMessage};
+use shared_state::protocol::{ClientMessage, Envelope, JoinRequest, Limits, ServerMessage};
 use shared_state::replica::{Replica, ReplicaConfig, WriteId};
 use shared_state::testing::{HookClient, sample_update};
-use shared_state::{SharedState, Text};
+use shared_state_tests::Tube;
 
-#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
-struct Page {
-    #[shared(validate(length(max = 6)))]
-    title: String,
-    size: u8,
-    theme: Option<Theme>,
-    #[shared(counter)]
-    hits: i64,
-    #[shared(nested)]
-    inner: Inner,
-    #[shared(list(key = id))]
-    items: Vec<Item>,
-    #[shared(map)]
-    votes: BTreeMap<String, u8>,
-    #[shared(text)]
-    body: Text,
-}
+use crate::page::{PLAIN, Page, initial, object, page, sample};
 
-#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
-struct Inner {
-    columns: u8,
-    #[shared(counter)]
-    moves: i64,
-}
-
-#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
-struct Item {
-    id: u8,
-    label: String,
-}
-
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
-struct Theme {
-    colour: String,
-    #[serde(default)]
-    dark: bool,
-}
-
-/// The fields whose last write is their value.
-const PLAIN: [&str; 3] = ["title", "size", "theme"];
-
-fn initial() -> Page {
-    Page { title: "begin".to_owned(), size: 14, body: "text".into(), ..Page::default() }
-}
-
-fn object(value: Value) -> Map<String, Value> {
-    let Value::Object(map) = value else { panic!("expected an object, found {value}") };
-    map
-}
-
-/// What a page that knows nothing but JSON begins with.
-fn page() -> Map<String, Value> {
-    object(serde_json::to_value(initial()).unwrap())
-}
-
-/// A field and a value for it; with `wild`, one that a typed room may refuse, or reads as something else.
-fn sample(rng: &mut Rng, wild: bool) -> (String, Value) {
-    let word = |rng: &mut Rng| {
-        let words = ["", "a", "bc", "déf", "longer"];
-        words[rng.usize(..words.len())].to_owned()
-    };
-    if wild && rng.u8(..5) == 0 {
-        let values = [json!("much too long"), json!(null), json!(-1), json!([1]), json!({"a": 1})];
-        let keys = ["title", "size", "hits", "items", "colour", "a/b", "__proto__"];
-        return (keys[rng.usize(..keys.len())].to_owned(), values[rng.usize(..values.len())].clone());
-    }
-    let items = |rng: &mut Rng| {
-        let mut ids: Vec<u8> = (0..rng.u8(..4)).collect();
-        rng.shuffle(&mut ids);
-        json!(ids.iter().map(|id| json!({"id": id, "label": word(rng)})).collect::<Vec<_>>())
-    };
-    let (key, value) = match rng.u8(..9) {
-        0 | 1 => ("title", json!(word(rng))),
-        2 => ("size", json!(rng.u8(..))),
-        3 => match rng.u8(..3) {
-            0 => ("theme", json!(null)),
-            // What a program with a type reads of it is not what was written.
-            1 if wild => ("theme", json!({"colour": word(rng), "beyond": 1})),
-            _ => ("theme", json!({"colour": word(rng), "dark": rng.bool()})),
-        },
-        4 => ("hits", json!(rng.i64(-5..5))),
-        5 => ("inner", json!({"columns": rng.u8(..9), "moves": rng.i64(..9) % 9})),
-        6 => ("items", items(rng)),
-        7 => ("votes", json!({word(rng): rng.u8(..)})),
-        _ => ("body", json!(word(rng))),
-    };
-    (key.to_owned(), value)
-}
-
-/// Frames on their way to a client, of which the server keeps so many.
-#[derive(Clone)]
-struct Tube(Rc<RefCell<VecDeque<Frame>>>, usize);
-
-impl Outbox for Tube {
-    fn push(&mut self, frame: &Frame) -> bool {
-        let mut frames = self.0.borrow_mut();
-        let taken = frames.len() < self.1;
-        if taken {
-            frames.push_back(frame.clone());
-        }
-        taken
-    }
-}
-
-struct Wire {
+pub(crate) struct Wire {
     up: VecDeque<String>,
     down: Tube,
     session: Option<SessionId>,
 }
 
-enum Mind {
+pub(crate) enum Mind {
     Hook(HookClient),
     Typed(Box<Replica<Page>>),
 }
 
-struct User {
+pub(crate) struct User {
     name: String,
-    mind: Mind,
+    pub(crate) mind: Mind,
     wire: Option<Wire>,
-    waiting: BTreeMap<WriteId, ()>,
+    waiting: BTreeSet<WriteId>,
     /// State frames that have come, but for the answers to requests of the state.
-    told: u64,
+    pub(crate) told: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Report {
-    versions: u64,
-    lost: u64,
-    refused: u64,
+pub(crate) struct Report {
+    pub(crate) versions: u64,
+    pub(crate) lost: u64,
+    pub(crate) refused: u64,
 }
 
 impl AddAssign for Report {
@@ -164,22 +51,22 @@ impl AddAssign for Report {
     }
 }
 
-struct World {
-    rng: Rng,
+pub(crate) struct World {
+    pub(crate) rng: Rng,
     seed: u64,
     typed: bool,
-    now: u64,
+    pub(crate) now: u64,
     limits: Arc<Limits>,
     authority: Authority<Tube>,
     disk: Vec<Append>,
     appending: VecDeque<Append>,
-    users: Vec<User>,
-    report: Report,
-    trace: VecDeque<String>,
+    pub(crate) users: Vec<User>,
+    pub(crate) report: Report,
+    pub(crate) trace: VecDeque<String>,
 }
 
 impl World {
-    fn new(seed: u64, hooks: usize, replicas: usize, typed: bool) -> Self {
+    pub(crate) fn new(seed: u64, hooks: usize, replicas: usize, typed: bool) -> Self {
         let limits = Arc::new(Limits::default());
         let mut world = Self {
             rng: Rng::with_seed(seed),
@@ -211,7 +98,7 @@ impl World {
 
     fn add(&mut self, mind: Mind) -> usize {
         let name = format!("user-{}------------", self.users.len());
-        self.users.push(User { name, mind, wire: None, waiting: BTreeMap::new(), told: 0 });
+        self.users.push(User { name, mind, wire: None, waiting: BTreeSet::new(), told: 0 });
         self.users.len() - 1
     }
 
@@ -228,7 +115,7 @@ impl World {
         panic!("seed {}, typed {}: {what}\n{trace}", self.seed, self.typed)
     }
 
-    fn step(&mut self) {
+    pub(crate) fn step(&mut self) {
         let at = self.rng.usize(..self.users.len());
         match self.rng.u16(..1000) {
             0..=199 => self.write(at),
@@ -266,7 +153,7 @@ impl World {
             Mind::Typed(replica) => {
                 let Some(update) = sample_update(rng, replica.state()) else { return };
                 if let Ok(id) = replica.write(now, vec![update]) {
-                    user.waiting.insert(id, ());
+                    user.waiting.insert(id);
                 }
             }
         }
@@ -283,7 +170,7 @@ impl World {
         let is_hook = matches!(self.users[at].mind, Mind::Hook(_));
         let capacity = if !is_hook || self.rng.bool() { 1000 } else { 1 + self.rng.usize(..12) };
         let user = &mut self.users[at];
-        user.wire = Some(Wire { up: VecDeque::new(), down: Tube(Rc::default(), capacity), session: None });
+        user.wire = Some(Wire { up: VecDeque::new(), down: Tube::new(capacity), session: None });
         match &mut user.mind {
             Mind::Hook(hook) => hook.connected(),
             Mind::Typed(replica) => replica.connected(self.limits.window),
@@ -311,7 +198,7 @@ impl World {
         self.note(format!("{at} is cut off"));
     }
 
-    fn deliver_up(&mut self, at: usize) {
+    pub(crate) fn deliver_up(&mut self, at: usize) {
         let Some(wire) = &mut self.users[at].wire else { return };
         let Some(frame) = wire.up.pop_front() else { return };
         self.note(format!("{at} > {frame}"));
@@ -392,9 +279,9 @@ impl World {
 
     fn deliver_down(&mut self, at: usize) {
         let Some(wire) = &self.users[at].wire else { return };
-        let frame = wire.down.0.borrow_mut().pop_front();
+        let frame = wire.down.pop();
         let Some(frame) = frame else { return };
-        if wire.down.0.borrow().is_empty()
+        if wire.down.is_empty()
             && let Some(session) = wire.session
         {
             self.authority.pass(self.now);
@@ -419,7 +306,7 @@ impl World {
         }
     }
 
-    fn finish_append(&mut self) {
+    pub(crate) fn finish_append(&mut self) {
         if let Some(append) = self.appending.pop_front() {
             let version = append.version;
             self.disk.push(append);
@@ -445,7 +332,7 @@ impl World {
 
     /// Somebody who follows no facts comes and goes.
     fn hostile(&mut self) {
-        let tube = Tube(Rc::default(), 4);
+        let tube = Tube::new(4);
         let mut session = None;
         for _ in 0..self.rng.usize(1..5) {
             let versions = [
@@ -476,7 +363,7 @@ impl World {
             };
             self.note(format!("mallory > {frame}"));
             session = self.take_hook("mallory", session, tube.clone(), &frame);
-            while let Some(frame) = tube.0.borrow_mut().pop_front() {
+            while let Some(frame) = tube.pop() {
                 let frame: Value = serde_json::from_str(frame.as_str()).unwrap();
                 if let Some(version) = frame["payload"].get("version") {
                     assert!(version.as_u64().is_some_and(|version| version < 1 << 53), "{frame}");
@@ -488,7 +375,7 @@ impl World {
         }
     }
 
-    fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         let durable = self.disk.len() as u64;
         for at in 0..self.users.len() {
             let user = &mut self.users[at];
@@ -512,7 +399,7 @@ impl World {
     }
 
     /// Nothing fails any more; everybody is connected and everything arrives.
-    fn calm(&mut self) {
+    pub(crate) fn calm(&mut self) {
         for at in 0..self.users.len() {
             self.connect(at);
             if let Mind::Typed(replica) = &mut self.users[at].mind {
@@ -525,7 +412,7 @@ impl World {
             self.finish_append();
             for at in 0..self.users.len() {
                 let wire = self.users[at].wire.as_ref().unwrap();
-                quiet &= wire.up.is_empty() && wire.down.0.borrow().is_empty();
+                quiet &= wire.up.is_empty() && wire.down.is_empty();
                 // Slower than they write, or not.
                 for _ in 0..self.rng.usize(..3) {
                     self.deliver_up(at);
@@ -543,7 +430,7 @@ impl World {
         self.fail("it never came to rest");
     }
 
-    fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         self.calm();
         let before = self.users.len();
         self.add(Mind::Hook(HookClient::new("room", page())));
@@ -620,93 +507,5 @@ fn fresh(typed: bool) -> Box<dyn RoomState> {
     match typed {
         true => Box::new(Typed::new(initial())),
         false => Box::new(Untyped::new(1 << 20)),
-    }
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
-
-/// Runs seeds on all cores.
-fn seeds(count: u64, run: impl Fn(u64) -> Report + Sync) -> Report {
-    let range = match number("SHARED_STATE_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("SHARED_STATE_SEEDS").unwrap_or(count),
-    };
-    let next = AtomicU64::new(range.start);
-    let work = || {
-        let mut total = Report::default();
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= range.end {
-                return total;
-            }
-            total += run(seed);
-        }
-    };
-    std::thread::scope(|scope| {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
-        let mut total = Report::default();
-        for thread in threads {
-            total += thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        }
-        total
-    })
-}
-
-fn mixed(typed: bool) -> impl Fn(u64) -> Report + Sync {
-    move |seed| {
-        let mut world = World::new(seed, 3, 2, typed);
-        for _ in 0..400 {
-            world.step();
-        }
-        world.finish();
-        world.report
-    }
-}
-
-#[test]
-fn g1_g2_hooks_and_typed_clients_in_a_typed_room_end_equal() {
-    let report = seeds(60, mixed(true));
-    println!("{report:?}");
-    assert!(report.versions > 0 && report.refused > 0, "{report:?}");
-}
-
-#[test]
-fn g1_g2_hooks_and_typed_clients_in_an_untyped_room_end_equal() {
-    let report = seeds(60, mixed(false));
-    println!("{report:?}");
-    assert!(report.versions > 0 && report.lost > 0, "{report:?}");
-}
-
-#[test]
-fn a_hook_that_is_alone_is_told_nothing_but_the_state_it_asks_for() {
-    for typed in [true, false] {
-        seeds(30, |seed| {
-            let mut world = World::new(seed, 1, 0, typed);
-            world.calm();
-            let asked = world.users[0].told;
-            assert_eq!(asked, u64::from(typed), "seed {seed}");
-            for _ in 0..300 {
-                match world.rng.u8(..4) {
-                    0 => {
-                        for _ in 0..world.rng.usize(..40) {
-                            let (key, value) = sample(&mut world.rng, false);
-                            let Mind::Hook(hook) = &mut world.users[0].mind else { unreachable!() };
-                            hook.set(&key, value);
-                        }
-                        world.settle();
-                    }
-                    1 => world.finish_append(),
-                    2 => world.now += world.rng.u64(..10),
-                    _ => (0..world.rng.usize(..50)).for_each(|_| world.deliver_up(0)),
-                }
-            }
-            world.calm();
-            assert_eq!(world.users[0].told, asked, "seed {seed}: {:?}", world.trace);
-            world.finish();
-            world.report
-        });
     }
 }
