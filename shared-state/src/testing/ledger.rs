@@ -11,8 +11,16 @@ use crate::testing::model::Model;
 
 /// A write and, for a transaction, what it read.
 pub(super) struct Written<S: SharedState> {
-    pub(super) updates: Vec<S::Update>,
-    pub(super) reads: Vec<(FieldId, Value)>,
+    updates: Vec<S::Update>,
+    /// The updates as they are sent.
+    sent: Vec<Value>,
+    reads: Vec<(FieldId, Value)>,
+}
+
+impl<S: SharedState> Written<S> {
+    pub(super) fn new(updates: Vec<S::Update>, reads: Vec<(FieldId, Value)>) -> Result<Self, String> {
+        Ok(Self { sent: encoded::<S>(&updates)?, updates, reads })
+    }
 }
 
 pub(super) struct Ledger<S: SharedState> {
@@ -45,13 +53,14 @@ impl<S: SharedState> Ledger<S> {
 
     /// A write was taken. It may share its id with an earlier one that it was folded into.
     pub(super) fn wrote(&mut self, id: WriteId, written: Written<S>) -> Result<(), String> {
-        if let Some((_, earlier)) = self.unanswered.iter_mut().find(|(known, _)| *known == id) {
-            let ([earlier], [later]) = (&mut earlier.updates[..], &written.updates[..]) else {
+        if let Some((_, both)) = self.unanswered.iter_mut().find(|(known, _)| *known == id) {
+            let ([earlier], [later]) = (&mut both.updates[..], &written.updates[..]) else {
                 return Err(format!("{id:?} folds changes of several updates"));
             };
             if !S::coalesce(earlier, later) {
                 return Err(format!("{id:?} folds {later:?} into {earlier:?}"));
             }
+            both.sent = encoded::<S>(&both.updates)?;
             return Ok(());
         }
         self.unanswered.push((id, written));
@@ -70,7 +79,7 @@ impl<S: SharedState> Ledger<S> {
         client: &str,
         id: WriteId,
         answer: Result<u64, Rejected>,
-        model: Option<&Model>,
+        model: Option<&mut Model>,
     ) -> Result<(), String> {
         let Some(at) = self.unanswered.iter().position(|(known, _)| *known == id) else {
             return Err(format!("G3: {id:?} was answered twice, or never written"));
@@ -87,12 +96,12 @@ impl<S: SharedState> Ledger<S> {
         };
         let Some(model) = model else { return Ok(()) };
         let index = usize::try_from(version).unwrap_or(usize::MAX).wrapping_sub(1);
-        let Some(logged) = model.log.get(index) else {
+        if index >= model.log.len() {
             return Err(format!("G2: version {version} was acknowledged and is not in the store"));
-        };
-        if logged.client.as_deref() != Some(client)
-            || !same(&logged.updates, &encoded::<S>(&written.updates)?)
-        {
+        }
+        let same_texts = model.same_texts::<S>(index, &written.sent)?;
+        let logged = &model.log[index];
+        if logged.client.as_deref() != Some(client) || !same(&logged.updates, &written.sent) || !same_texts {
             return Err(format!(
                 "G2: {client} wrote {:?}, acknowledged as version {version}, which is {logged:?}",
                 written.updates
@@ -121,18 +130,16 @@ impl<S: SharedState> Ledger<S> {
     }
 
     /// The unanswered writes, for people.
-    pub(super) fn pending(&self) -> Result<Value, String> {
-        let writes =
-            self.unanswered.iter().map(|(_, written)| encoded::<S>(&written.updates).map(Value::from));
-        writes.collect()
+    pub(super) fn pending(&self) -> Value {
+        self.unanswered.iter().map(|(_, written)| written.sent.clone()).collect()
     }
 
     /// G4: what the app must see: the confirmed state with everything unanswered on top.
     pub(super) fn expected_view(&self, confirmed: Value, model: &mut Model) -> Result<Value, String> {
         let mut state = confirmed;
         for (_, written) in &self.unanswered {
-            for update in encoded::<S>(&written.updates)? {
-                model.apply::<S>(&mut state, &update)?;
+            for update in &written.sent {
+                model.apply::<S>(&mut state, update)?;
             }
         }
         Ok(state)
@@ -146,8 +153,16 @@ fn same(logged: &[Value], written: &[Value]) -> bool {
         && logged.iter().zip(written).all(|(logged, written)| {
             let mut settled = written.clone();
             #[cfg(feature = "text")]
-            if logged["op"] == "edit" && super::text::same(&logged["value"], &written["value"]) {
-                settled["value"] = logged["value"].clone();
+            if logged["op"] == "edit" {
+                match written["op"].as_str() {
+                    // What it comes to is compared as text.
+                    Some("splice") => settled.clone_from(logged),
+                    Some("edit") if super::text::same(&logged["value"], &written["value"]) => {
+                        settled["value"] = logged["value"].clone();
+                    }
+                    _ => {}
+                }
+                settled["key"] = written["key"].clone();
             }
             if let (Some(after), Some(place)) =
                 (logged["value"].get("after"), settled["value"].get_mut("after"))

@@ -55,6 +55,27 @@ impl Model {
         Ok(())
     }
 
+    /// Whether updates that were written as splices have come to the same texts in the log's entry at `index`, where
+    /// the server has made edits of them.
+    pub(super) fn same_texts<S: SharedState>(
+        &mut self,
+        index: usize,
+        written: &[Value],
+    ) -> Result<bool, String> {
+        if !written.iter().any(|update| update["op"] == "splice") {
+            return Ok(true);
+        }
+        let mut state = self.states[index].clone();
+        for update in written {
+            self.apply::<S>(&mut state, update)?;
+        }
+        let mut logged = self.states[index + 1].clone();
+        for state in [&mut state, &mut logged] {
+            to_plain(state)?;
+        }
+        Ok(state == logged)
+    }
+
     /// Applies one update to a JSON state.
     pub(super) fn apply<S: SharedState>(&mut self, state: &mut Value, update: &Value) -> Result<(), String> {
         let key = update["key"].as_str().ok_or("an update without a key")?;
@@ -124,6 +145,8 @@ fn in_value(
         }
         #[cfg(feature = "text")]
         ("text", [], Some("edit")) => super::text::edit(value, op.value),
+        #[cfg(feature = "text")]
+        ("text", [], Some("splice")) => super::text::splice(value, op.value),
         ("map", [key, rest @ ..], _) => in_map(value, about, key, rest, op),
         ("list", _, _) => in_list(value, about, path, op),
         _ => Err(format!("an operation the model does not know: {policy} {:?}", op.name)),
@@ -246,6 +269,20 @@ pub(super) fn normalize_fields(state: &mut Value, fields: &'static [FieldInfo]) 
         if let Some(value) = state.get_mut(info.name) {
             normalize(value, info.policy, info.about);
         }
+    }
+}
+
+/// Leaves of every text what can be read.
+fn to_plain(value: &mut Value) -> Result<(), String> {
+    match value {
+        Value::Array(items) => items.iter_mut().try_for_each(to_plain),
+        #[cfg(feature = "text")]
+        Value::Object(members) if members.len() == 1 && members.contains_key("yjs") => {
+            *value = super::text::plain(value)?.into();
+            Ok(())
+        }
+        Value::Object(members) => members.values_mut().try_for_each(to_plain),
+        _ => Ok(()),
     }
 }
 

@@ -202,7 +202,7 @@ impl<S: SharedState> World<S> {
             820..=889 => {
                 self.now += Duration::from_millis(self.rng.u64(..400));
                 for client in &mut self.clients {
-                    client.replica.tick(self.now);
+                    client.tick(self.now);
                 }
             }
             890..=929 => self.connect(at),
@@ -358,7 +358,7 @@ impl<S: SharedState> World<S> {
                 self.disconnect(at)?;
             }
             self.connect(at);
-            self.clients[at].replica.flush(self.now);
+            self.clients[at].flush(self.now);
         }
         self.settle()?;
         for _ in 0..100_000 {

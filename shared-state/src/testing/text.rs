@@ -6,10 +6,13 @@
 use data_encoding::BASE64_NOPAD;
 use serde_json::Value;
 use yrs::updates::decoder::Decode as _;
-use yrs::{ClientID, Doc, OffsetKind, Options, ReadTxn as _, StateVector, Text as _, Transact};
+use yrs::{
+    ClientID, Doc, GetString as _, OffsetKind, Options, ReadTxn as _, StateVector, Text as _, Transact,
+};
 
 use crate::merge::text::ranges::Ranges;
 use crate::merge::text::yjs::{Clocks, Content, ROOT, Update};
+use crate::merge::text::{INITIAL, Splice, UNSIGNED};
 
 /// Applies an edit to a text as it is stored.
 pub(super) fn edit(text: &mut Value, edit: &Value) -> Result<(), String> {
@@ -31,13 +34,47 @@ pub(super) fn edit(text: &mut Value, edit: &Value) -> Result<(), String> {
     }
     update.fit(&clocks);
     integrate(&doc, &update.write())?;
-    let mut whole = stored(&doc)?;
+    store(text, &doc)
+}
+
+/// Applies splices to a text as it is stored: what they are while nobody has said whose they are.
+pub(super) fn splice(text: &mut Value, splices: &Value) -> Result<(), String> {
+    let splices: Vec<Splice> =
+        serde_json::from_value(splices.clone()).map_err(|error| format!("splices: {error}"))?;
+    let doc = new_doc(UNSIGNED);
+    integrate(&doc, &stored(&open(text)?)?.write())?;
+    let root = doc.get_or_insert_text(ROOT);
+    for Splice { at, delete, insert } in splices {
+        let plain = root.get_string(&Transact::transact(&doc));
+        // The last place at or before a position that is not inside a character.
+        let place = |position: usize| {
+            let starts = plain.chars().scan(0, |at, c| Some(std::mem::replace(at, *at + c.len_utf16())));
+            let all = starts.chain([plain.encode_utf16().count()]);
+            all.take_while(|start| *start <= position).last().unwrap_or(0) as u32
+        };
+        let (start, end) = (place(at), place(at.saturating_add(delete)));
+        let mut txn = Transact::transact_mut(&doc);
+        root.remove_range(&mut txn, start, end - start);
+        root.insert(&mut txn, start, &insert);
+    }
+    store(text, &doc)
+}
+
+fn store(text: &mut Value, doc: &Doc) -> Result<(), String> {
+    let mut whole = stored(doc)?;
     whole.compact();
     *text = match whole.as_plain() {
         Some(plain) => Value::from(plain),
         None => serde_json::json!({ "yjs": BASE64_NOPAD.encode(&whole.write()) }),
     };
     Ok(())
+}
+
+/// What can be read of a text as it is stored.
+pub(super) fn plain(text: &Value) -> Result<String, String> {
+    let doc = open(text)?;
+    let root = doc.get_or_insert_text(ROOT);
+    Ok(root.get_string(&Transact::transact(&doc)))
 }
 
 /// Whether a logged edit is the one that was written, but for what fills up gaps.
@@ -54,11 +91,15 @@ fn read(edit: &Value) -> Result<Update, String> {
     Update::read(&BASE64_NOPAD.decode(text.as_bytes()).map_err(|error| error.to_string())?)
 }
 
-fn open(text: &Value) -> Result<Doc, String> {
-    let mut options = Options::with_client_id(ClientID::new(0));
+fn new_doc(writer: u64) -> Doc {
+    let mut options = Options::with_client_id(ClientID::new(writer));
     options.offset_kind = OffsetKind::Utf16;
     options.skip_gc = true;
-    let doc = Doc::with_options(options);
+    Doc::with_options(options)
+}
+
+fn open(text: &Value) -> Result<Doc, String> {
+    let doc = new_doc(INITIAL);
     let root = doc.get_or_insert_text(ROOT);
     match text.as_str() {
         Some(text) => root.insert(&mut Transact::transact_mut(&doc), 0, text),
