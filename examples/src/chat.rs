@@ -1,4 +1,4 @@
-//! The messages of the example `chat`.
+//! The messages of the example `chat`, and what those who are in it show of themselves.
 
 use serde::{Deserialize, Serialize};
 use shared_state::server::ChannelKind;
@@ -11,6 +11,13 @@ pub struct Line {
     pub name: String,
     /// What.
     pub text: String,
+}
+
+/// What somebody does just now. Shown to the others, never stored.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Doing {
+    /// They are about to say something.
+    pub typing: bool,
 }
 
 /// The demo server's channel of lines: the last 1,000 are kept, also when the server is killed.

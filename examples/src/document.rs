@@ -31,6 +31,23 @@ pub struct Document {
     pub last_edit_time: u64,
 }
 
+/// Where somebody is in the document. Shown to the others, never stored.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// What they look at.
+    pub section: Section,
+}
+
+/// A part of a document.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Section {
+    /// Its title.
+    #[default]
+    Title,
+    /// What it says.
+    Content,
+}
+
 /// How a document looks.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Theme {

@@ -6,6 +6,7 @@ use std::io::{BufRead as _, Write as _};
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
+use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
 use shared_state::client::{Client, ClientBuilder, Events, Feed, Receipt, State, Status, Unsent};
 use shared_state::protocol::Violation;
 use shared_state::replica::{Event, Origin};
@@ -50,6 +51,8 @@ pub struct Terminal<S: SharedState> {
     statuses: Feed<Status>,
     errors: Feed<Violation>,
     events: Events<S>,
+    /// What else happens.
+    news: BoxStream<'static, String>,
     lines: mpsc::Receiver<String>,
     interrupt: Pin<Box<dyn Future<Output = ()>>>,
     answers: JoinSet<String>,
@@ -65,10 +68,18 @@ impl<S: SharedState> Terminal<S> {
             statuses: client.statuses(),
             errors: state.errors(),
             events: state.events(),
+            news: stream::empty().boxed(),
             lines: lines(),
             interrupt: interrupted(),
             answers: JoinSet::new(),
         }
+    }
+
+    /// Prints these lines too, when they come.
+    #[must_use]
+    pub fn also(mut self, news: impl Stream<Item = String> + Send + 'static) -> Self {
+        self.news = news.fuse().boxed();
+        self
     }
 
     /// The next thing to do. What has happened is printed in order, and before the next command is taken.
@@ -78,6 +89,7 @@ impl<S: SharedState> Terminal<S> {
             () = &mut self.interrupt => return Input::End,
             Some(event) = self.events.next() => event_line(&event, self.describe),
             Some(Ok(answer)) = self.answers.join_next() => answer,
+            Some(news) = self.news.next() => news,
             Some(status) = self.statuses.next() => status_line(&status),
             Some(violation) = self.errors.next() => format!("room: {violation}"),
             line = self.lines.recv() => {

@@ -15,6 +15,13 @@ fn what_one_editor_does_the_other_sees() {
     ann.until("2 views");
     ben.until("2 views");
 
+    // Where the other is shows at once, and is no change.
+    ann.until("with ben at Title");
+    ben.until("with ann at Title");
+    ben.type_in("at content");
+    ann.until("ben is at Content");
+    ann.until("with ben at Content");
+
     // A merge is one change: one event for everybody.
     ann.ask("merge dark 18 Plans", "merge accepted: version ");
     let merge = ben.until("Theme(Dark)");
@@ -45,6 +52,10 @@ fn what_one_editor_does_the_other_sees() {
     let seen = ann.seen.iter().filter(|line| line.starts_with("local: Content(")).count();
     assert_eq!(seen, 5, "ann sees every letter at once");
 
+    // Who writes is where they write.
+    while !ben.ask("show", "with ann at ").ends_with("Content") {}
+
     assert!(ann.end().success());
+    ben.until("ann is gone");
     assert!(ben.end().success());
 }

@@ -1,4 +1,5 @@
-//! Teaches: a channel: messages in one order for everybody, history, receipts, gaps, and what is not kept.
+//! Teaches: a channel: messages in one order for everybody, history, receipts, gaps, and what is not kept. Presence: who
+//! is here, and what they do.
 //!
 //! ```console
 //! cargo demo                 # the server, in a first terminal
@@ -7,14 +8,16 @@
 //! ```
 //! What is typed is said. Kill the server, say something in both, start it again: each is there once, in the same order
 //! for both. `/history` shows what is known, with what is not acknowledged yet. `/cheer yes!` is heard by those who are
-//! there now, and is gone.
+//! there now, and is gone. `/typing` shows the others that you are about to say something, `/who` who is there. In the
+//! server's terminal, `kick chat ben too loud` puts ben out.
 
 use std::time::Duration;
 
 use clap::Parser;
 use shared_state::channel::{Item, Message};
-use shared_state::client::{Channel, Receipt};
-use shared_state_examples::chat::Line;
+use shared_state::client::{Channel, Presence, Receipt};
+use shared_state::presence::{PresenceEvent, User};
+use shared_state_examples::chat::{Doing, Line};
 use shared_state_examples::terminal::{Common, goodbye, interrupted, lines, say, split, status_line};
 use tokio::task::JoinSet;
 
@@ -32,10 +35,14 @@ struct Args {
 async fn main() {
     let Args { room, common } = Args::parse();
     let name = &*common.name;
-    say(format!("{name}, you are in {room}. Say something, or: /cheer <text>, /history, /quit"));
+    say(format!("{name}, you are in {room}. Say something, or:"));
+    say("  /typing, /cheer <text>, /history, /who, /quit");
 
     let client = common.client().connect();
-    let chat: Channel<Line> = client.room(room).channel("chat");
+    let room = client.room(room);
+    let chat: Channel<Line> = room.channel("chat");
+    let here = room.presence(User::new(name), Doing::default());
+    let mut comings = here.events();
     let mut statuses = client.statuses();
     let mut errors = chat.errors();
     // What is kept, and then what comes; through reconnects, each message once.
@@ -54,11 +61,18 @@ async fn main() {
                 Ok(cheer) => say(format!("* {} cheers: {}", cheer.value.name, cheer.value.text)),
                 Err(error) => say(format!("* {error}")),
             },
+            Some(event) = comings.next() => {
+                if let Some(line) = presence_line(&event) {
+                    say(line);
+                }
+            }
             Some(status) = statuses.next() => say(status_line(&status)),
             Some(violation) = errors.next() => say(format!("chat: {violation}")),
             line = typed.recv() => match line.as_deref().map(split) {
                 None | Some(("/quit", _)) => break,
                 Some(("/history", _)) => show(&chat),
+                Some(("/who", _)) => say(format!("  here: {}", who(&here))),
+                Some(("/typing", _)) => typing(&here, true),
                 Some(("/cheer", text)) => {
                     if let Err(error) = chat.broadcast(&Line { name: name.to_owned(), text: text.to_owned() }) {
                         say(format!("cheer not sent: {error}"));
@@ -67,6 +81,7 @@ async fn main() {
                 Some((word, _)) if word.starts_with('/') => say(format!("no such command: {word}")),
                 Some(_) => {
                     let text = line.unwrap_or_default();
+                    typing(&here, false);
                     match chat.send(&Line { name: name.to_owned(), text }) {
                         Ok(receipt) => {
                             receipts.spawn(answer(receipt));
@@ -85,6 +100,33 @@ async fn answer(receipt: Receipt) -> String {
     match receipt.await {
         Ok(seq) => format!("said as number {seq}"),
         Err(rejected) => format!("refused: {rejected}"),
+    }
+}
+
+/// Shows the others whether something is about to be said. What is shown already is not sent again.
+fn typing(here: &Presence<User, Doing>, typing: bool) {
+    if here.me().typing != typing
+        && let Err(error) = here.set(Doing { typing })
+    {
+        say(format!("not shown: {error}"));
+    }
+}
+
+/// Everybody who is here: a user once, however many terminals they sit at.
+fn who(here: &Presence<User, Doing>) -> String {
+    let users = here.users().into_iter().map(|user| {
+        let typing = user.sessions.iter().any(|session| session.data.typing);
+        format!("{}{}", user.user.id, if typing { " (typing)" } else { "" })
+    });
+    users.collect::<Vec<_>>().join(", ")
+}
+
+fn presence_line(event: &PresenceEvent<User, Doing>) -> Option<String> {
+    match event {
+        PresenceEvent::Joined(peer) => Some(format!("+ {} is here", peer.user.id)),
+        PresenceEvent::Updated(peer) if peer.data.typing => Some(format!("  {} is typing", peer.user.id)),
+        PresenceEvent::Left(peer) => Some(format!("- {} is gone", peer.user.id)),
+        _ => None,
     }
 }
 

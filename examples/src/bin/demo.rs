@@ -5,6 +5,8 @@
 //! cargo demo --listen 127.0.0.1:9000 --data /tmp/rooms
 //! RUST_LOG=shared_state=debug cargo demo
 //! ```
+//! Type `help` to see what its owner can do: who is there, putting somebody out.
+//!
 //! It goes on until Ctrl-C or SIGTERM, and then ends in good order. Kill it instead, whenever you like: what was
 //! acknowledged is kept.
 
@@ -12,7 +14,7 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use clap::Parser;
 use futures_util::StreamExt as _;
@@ -22,11 +24,14 @@ use shared_state_examples::chat;
 use shared_state_examples::dashboard::{self, Dashboard};
 use shared_state_examples::document::{self, Document};
 use shared_state_examples::quickstart::Note;
-use shared_state_examples::terminal::{reason, say};
+use shared_state_examples::terminal::{lines, reason, say, split};
 use shared_state_examples::tictactoe::{self, Game};
 use shared_state_examples::todo::{self, TodoList};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
+
+/// How long somebody who is banned is not let in again.
+const BAN: Duration = Duration::from_secs(600);
 
 /// A server for all the examples.
 #[derive(Parser)]
@@ -75,11 +80,43 @@ async fn run(Args { listen, data, stamp }: Args) -> Result<(), Box<dyn Error>> {
     introduce(listener.local_addr()?);
     tokio::select! {
         () = server.serve(listener) => {}
+        () = obey(&server) => {}
         () = stopped => say("stopping"),
     }
     server.shutdown().await?;
     say("stopped: everything is stored");
     Ok(())
+}
+
+/// Does what the server's owner types, for ever.
+async fn obey(server: &Server) {
+    let mut typed = lines();
+    while let Some(line) = typed.recv().await {
+        let (word, rest) = split(&line);
+        let (room, rest) = split(rest);
+        let (who, reason) = split(rest);
+        match word {
+            "rooms" => server.rooms().iter().for_each(|room| say(format!("  {room:?}"))),
+            "who" => {
+                let users = server.present(room).into_iter().map(|present| present.user);
+                say(format!("  in {room}: {}", users.collect::<Vec<_>>().join(", ")));
+            }
+            "kick" => say(format!("  {} put out of {room}", count(server.kick(room, who, reason)))),
+            "ban" => {
+                let put_out = server.ban(room, who, BAN, reason);
+                say(format!("  {} put out of {room}, {who} for {BAN:?}", count(put_out)));
+            }
+            _ => say("  rooms, who <room>, kick <room> <who> <reason>, ban <room> <who> <reason>"),
+        }
+    }
+    std::future::pending().await
+}
+
+fn count(connections: usize) -> String {
+    match connections {
+        1 => "1 connection was".to_owned(),
+        connections => format!("{connections} connections were"),
+    }
 }
 
 /// The server writes, too: the time of the last edit, which clients cannot.
@@ -118,7 +155,7 @@ fn introduce(address: SocketAddr) {
             say(format!("  cargo {:<24}{url}", format!("{example} --name {name}")));
         }
     }
-    say("Ctrl-C stops the server.");
+    say("Ctrl-C stops the server, `help` says what can be typed here.");
 }
 
 /// Ctrl-C or SIGTERM. From the call on the signals are caught, whenever the future is awaited.

@@ -1,4 +1,5 @@
-//! Teaches: debounce, validation on both sides, atomic merges, a field that only the server writes, and events.
+//! Teaches: debounce, validation on both sides, atomic merges, a field that only the server writes, events, and who is
+//! here.
 //!
 //! ```console
 //! cargo demo                     # the server, in a first terminal
@@ -8,12 +9,16 @@
 //! `type hello` writes the content letter by letter: it shows at once, and the others are sent it once. `size 99`
 //! is refused before anything is sent. `title` without a text is against a rule that only the server has: it shows,
 //! and is rolled back with the reason. `merge dark 18 Plans` is one event for everybody. `stamp` wants to write
-//! what is the server's.
+//! what is the server's. `at content` shows the others where you are.
+
+use std::future::ready;
 
 use clap::{Parser, ValueEnum as _};
+use futures_util::StreamExt as _;
 use shared_state::WriteError;
-use shared_state::client::{Handle, Receipt};
-use shared_state_examples::document::{Document, DocumentPatch, Theme};
+use shared_state::client::{Handle, Presence, Receipt};
+use shared_state::presence::{PresenceEvent, User};
+use shared_state_examples::document::{Document, DocumentPatch, Place, Section, Theme};
 use shared_state_examples::terminal::{Common, Input, Terminal, say, split};
 
 /// A document that several people edit.
@@ -32,21 +37,37 @@ async fn main() {
     let name = &*common.name;
     say(format!("{name}, you are in {room}. Commands:"));
     say("  title <text>, content <text>, type <text>, theme <light|dark|sepia>, size <12-24>,");
-    say("  merge <theme> <size> <title>, stamp, show, wait, quit");
+    say("  merge <theme> <size> <title>, stamp, at <title|content>, show, wait, quit");
 
     let client = common.client().connect();
-    let document = client.room(room).state(Document::default());
-    let mut terminal = Terminal::new(&client, &document, |update| format!("{update:?}"));
+    let room = client.room(room);
+    let document = room.state(Document::default());
+    let here = room.presence(User::new(name), Place::default());
+    let mut terminal = Terminal::new(&client, &document, |update| format!("{update:?}"))
+        .also(here.events().filter_map(|event| ready(presence_line(&event))));
     terminal.answer("view", document.add_views(1));
     loop {
         match terminal.next().await {
-            Input::Command(command) => match edit(&document, name, &command) {
-                Ok(Some((what, written))) => terminal.answer(what, written),
-                Ok(None) if command == "wait" => terminal.wait(),
-                Ok(None) => show(&document.state(), &terminal),
-                Err(why) => say(why),
+            Input::Command(command) => match split(&command) {
+                ("at", section) => match self::section(section) {
+                    Ok(section) => go(&here, section),
+                    Err(why) => say(why),
+                },
+                (word, _) => match edit(&document, name, &command) {
+                    Ok(Some((what, written))) => {
+                        match what {
+                            "title" => go(&here, Section::Title),
+                            "content" | "type" => go(&here, Section::Content),
+                            _ => {}
+                        }
+                        terminal.answer(what, written);
+                    }
+                    Ok(None) if word == "wait" => terminal.wait(),
+                    Ok(None) => show(&document.state(), &here, &terminal),
+                    Err(why) => say(why),
+                },
             },
-            Input::Changed => show(&document.state(), &terminal),
+            Input::Changed => show(&document.state(), &here, &terminal),
             Input::End => break,
         }
     }
@@ -109,6 +130,26 @@ fn by(name: &str) -> DocumentPatch {
     DocumentPatch { last_editor: Some(name.to_owned()), ..DocumentPatch::default() }
 }
 
+/// Shows the others where this user is.
+fn go(here: &Presence<User, Place>, section: Section) {
+    if let Err(error) = here.set(Place { section }) {
+        say(format!("not shown: {error}"));
+    }
+}
+
+fn presence_line(event: &PresenceEvent<User, Place>) -> Option<String> {
+    match event {
+        PresenceEvent::Joined(peer) => Some(format!("{} is here", peer.user.id)),
+        PresenceEvent::Updated(peer) => Some(format!("{} is at {:?}", peer.user.id, peer.data.section)),
+        PresenceEvent::Left(peer) => Some(format!("{} is gone", peer.user.id)),
+        _ => None,
+    }
+}
+
+fn section(text: &str) -> Result<Section, String> {
+    Section::from_str(text, true).map_err(|_| format!("no such section: {text:?}"))
+}
+
 fn theme(text: &str) -> Result<Theme, String> {
     Theme::from_str(text, true).map_err(|_| format!("no such theme: {text:?}"))
 }
@@ -117,8 +158,13 @@ fn size(text: &str) -> Result<u8, String> {
     text.parse().map_err(|error| format!("no such size: {text:?}: {error}"))
 }
 
-fn show(document: &Document, terminal: &Terminal<Document>) {
+fn show(document: &Document, here: &Presence<User, Place>, terminal: &Terminal<Document>) {
     let Document { title, content, theme, font_size, last_editor, views, last_edit_time } = document;
     say(format!("  {title:?} {content:?} | {theme:?}, {font_size} pt | {views} views"));
     say(format!("  by {last_editor:?} at {last_edit_time} ms | {}", terminal.standing()));
+    let others = here.others();
+    if !others.is_empty() {
+        let places = others.iter().map(|peer| format!("{} at {:?}", peer.user.id, peer.data.section));
+        say(format!("  with {}", places.collect::<Vec<_>>().join(", ")));
+    }
 }
