@@ -287,7 +287,12 @@ impl<S: SharedState> World<S> {
         }
     }
 
-    fn exchange(&mut self, user: &User<S>) -> bool {
+    /// What a user has said arrives, and then what the user is sent; says whether there was anything. What the user says
+    /// to that has not arrived yet.
+    ///
+    /// # Panics
+    /// If the user is sent what does not fit.
+    pub fn exchange(&mut self, user: &User<S>) -> bool {
         let mut moved = false;
         if !user.0.borrow().online {
             let session = user.0.borrow_mut().session.take();

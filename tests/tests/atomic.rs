@@ -11,7 +11,7 @@ use shared_state::client::{Handle, TransactError};
 use shared_state::protocol::Code;
 use shared_state::replica::Origin;
 use shared_state::server::Server;
-use shared_state_tests::{accepted, builder, live, next, soon, start, until};
+use shared_state_tests::{World, accepted, builder, live, next, soon, start, until};
 
 const ROOM: &str = "table-1";
 
@@ -171,4 +171,41 @@ async fn g6_a_refused_transaction_leaves_nothing_behind() {
         until(table, "the winner's change", |table| table.version() == 1).await;
         assert_eq!(table.state(), Table { seat: Some(winner.into()), stake: 10, ..Table::default() });
     }
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Line {
+    #[shared(list(key = id))]
+    people: Vec<Person>,
+    first: u8,
+}
+
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Person {
+    id: u8,
+}
+
+#[test]
+fn g6_where_an_own_item_seemed_to_be_is_no_ground_for_a_transaction() {
+    let mut world = World::new(Line { people: [1, 2, 3].map(|id| Person { id }).into(), first: 0 });
+    let (ann, bob) = (world.join(), world.join());
+    world.settle();
+    ann.leave();
+    ann.handle().people().insert_after(&2, Person { id: 4 }).unwrap();
+    bob.handle().people().remove(&2).unwrap();
+    world.settle();
+    // Ann hears that the second is gone, and does not know any more where they stood; the server does.
+    ann.come_back();
+    world.exchange(&ann);
+    let seen = ann.state().people;
+    let claim = ann.transact(|tx| {
+        let first = tx.get(Line::PEOPLE)[0].id;
+        tx.set(Line::FIRST, first);
+    });
+    world.settle();
+    assert_ne!(ann.state().people, seen, "nothing was to be seen otherwise: there was nothing to be tested");
+    let answers = ann.answers();
+    let Some((_, Err(refused))) = answers.iter().find(|(id, _)| *id == claim) else { panic!("{answers:?}") };
+    assert_eq!((refused.code(), refused.field()), (Code::Conflict, Some("people")));
+    assert_eq!(world.state().first, 0);
 }

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use crate::merge::{Overlap, scope};
 use crate::protocol::brief::Subject;
 use crate::protocol::{Code, Outcome, Outcomes, Reject, RoomMessage, Violation, client};
+use crate::replica::pending::{Pending, Reads};
 use crate::replica::{Origin, Phase, Rejected, Replica, WriteId, on_top, pending, put_on, schema};
 use crate::state::{FieldId, Path, SharedState, UpdateErrorKind, WireUpdate, decode_update, fit};
 
@@ -182,8 +183,15 @@ impl<S: SharedState> Replica<S> {
         }
         let fields = self.forget(&change);
         if is_news && let Some(settled) = settled {
+            let expected = self.expected(&change, &fields);
             for update in settled {
                 self.confirmed.apply(update);
+            }
+            for (field, expected) in expected {
+                let found = self.confirmed.current(field);
+                if found != expected {
+                    self.mark_stale(&found);
+                }
             }
             let shown: Vec<_> = fields.into_iter().filter_map(|field| self.rebuilt(field)).collect();
             self.event(Origin::Remote, Some(version), None, shown);
@@ -195,6 +203,24 @@ impl<S: SharedState> Replica<S> {
         }
         self.answers.push_back((change.id, Ok(version)));
         Ok(())
+    }
+
+    /// What an own change, the next in the history, makes of those of its `fields` that an unsent transaction has read.
+    fn expected(&mut self, change: &Pending<S>, fields: &[FieldId]) -> Vec<(FieldId, S::Update)> {
+        let unsent = self.queue.iter().filter(|change| change.sent.is_none());
+        let read: Vec<FieldId> =
+            unsent.filter_map(|change| change.reads.as_ref()).flat_map(Reads::fields).collect();
+        if !fields.iter().any(|field| read.contains(field)) {
+            return Vec::new();
+        }
+        let updates = change.updates.iter().map(|update| update.typed.clone());
+        let inverses: Vec<_> = updates.map(|update| self.confirmed.apply(update)).collect();
+        let fields = fields.iter().filter(|field| read.contains(field));
+        let expected = fields.map(|field| (*field, self.confirmed.current(*field))).collect();
+        for inverse in inverses.into_iter().rev() {
+            self.confirmed.apply(inverse);
+        }
+        expected
     }
 
     fn delta(

@@ -153,15 +153,10 @@ fn same(logged: &[Value], written: &[Value]) -> bool {
         && logged.iter().zip(written).all(|(logged, written)| {
             let mut settled = written.clone();
             #[cfg(feature = "text")]
-            if logged["op"] == "edit" {
-                match written["op"].as_str() {
-                    // What it comes to is compared as text.
-                    Some("splice") => settled.clone_from(logged),
-                    Some("edit") if super::text::same(&logged["value"], &written["value"]) => {
-                        settled["value"] = logged["value"].clone();
-                    }
-                    _ => {}
-                }
+            if is_edit_of(logged, written)
+                || logged["op"] == "edit" && super::text::same(&logged["value"], &written["value"])
+            {
+                settled = logged.clone();
                 settled["key"] = written["key"].clone();
             }
             if let (Some(after), Some(place)) =
@@ -171,6 +166,11 @@ fn same(logged: &[Value], written: &[Value]) -> bool {
             }
             *logged == settled
         })
+}
+
+/// Whether the server has made an edit of what was written otherwise. What it comes to is compared as text.
+fn is_edit_of(logged: &Value, written: &Value) -> bool {
+    logged["op"] == "edit" && (written["op"] == "splice" || written.get("op").is_none())
 }
 
 fn encoded<S: SharedState>(updates: &[S::Update]) -> Result<Vec<Value>, String> {

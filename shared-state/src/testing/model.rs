@@ -55,16 +55,13 @@ impl Model {
         Ok(())
     }
 
-    /// Whether updates that were written as splices have come to the same texts in the log's entry at `index`, where
-    /// the server has made edits of them.
+    /// Whether the log's entry at `index`, where the server has made edits of what was written otherwise, has come to the
+    /// same texts.
     pub(super) fn same_texts<S: SharedState>(
         &mut self,
         index: usize,
         written: &[Value],
     ) -> Result<bool, String> {
-        if !written.iter().any(|update| update["op"] == "splice") {
-            return Ok(true);
-        }
         let mut state = self.states[index].clone();
         for update in written {
             self.apply::<S>(&mut state, update)?;
@@ -120,7 +117,13 @@ fn in_value(
     match (policy, path, op.name) {
         (_, [], None) => {
             *value = op.value.clone();
-            normalize(value, policy, about);
+            match policy {
+                // A float that was written without a fraction is read as one that has it.
+                "lww" | "counter" if value.is_i64() && matches!((op.bounds)(), Bounds::Float) => {
+                    *value = value.as_f64().into();
+                }
+                policy => normalize(value, policy, about),
+            }
             Ok(())
         }
         ("counter", [], Some("add")) => {
@@ -306,7 +309,7 @@ fn bounds<S: SharedState>(key: &str) -> Bounds {
         serde_json::from_str::<&serde_json::value::RawValue>(value)
             .is_ok_and(|value| S::decode(Path::new(key), None, value).is_ok())
     };
-    if fits("0.5") {
+    if fits("0.5") && !fits("[]") {
         return Bounds::Float;
     }
     let min = [i128::from(i64::MIN), i128::from(i32::MIN), i128::from(i16::MIN), i128::from(i8::MIN), 0]
