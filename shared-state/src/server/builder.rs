@@ -187,7 +187,8 @@ impl ServerBuilder {
         let registry = Arc::new(Registry::new());
         let lobbies = Lobbies::new(&limits);
         let closing = watch::Sender::new(false);
-        Server(Arc::new(Inner { directory, lobbies, registry, limits, access: self.access, closing }))
+        let access = Arc::new(self.access);
+        Server(Arc::new(Inner { directory, lobbies, registry, limits, access, closing }))
     }
 }
 

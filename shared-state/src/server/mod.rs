@@ -103,7 +103,7 @@ struct Inner {
     lobbies: Arc<Lobbies>,
     registry: Arc<Registry>,
     limits: Arc<Limits>,
-    access: Access,
+    access: Arc<Access>,
     closing: watch::Sender<bool>,
 }
 
@@ -207,7 +207,7 @@ impl Server {
             // Boxed, so that the connection's task does not keep room for it.
             let who = Box::pin(timeout(REQUEST, access.identify(asked))).await;
             let who = who.unwrap_or_else(|_| Err("it took too long to find out who this is".to_owned()));
-            let entry = Entry { access, who, hook };
+            let entry = Entry { who, hook };
             match upgrade.await {
                 // Bare TCP is served without what makes all kinds of I/O alike.
                 Ok(upgraded) => match upgraded.downcast::<TokioIo<TcpStream>>() {

@@ -22,7 +22,7 @@ use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 
 use crate::authority::{Dialect, Relayed, SessionId};
 use crate::protocol::{Code, Frame, JoinRequest, Limits, Resume, Violation, presence, server, split_address};
-use crate::server::access::{Access, Identity};
+use crate::server::access::Identity;
 use crate::server::connection::{Gate, HookAction, Incoming, Step, too_large};
 use crate::server::directory::Directory;
 use crate::server::listeners::Listening;
@@ -56,7 +56,6 @@ enum Event {
 
 /// Who has come.
 pub(super) struct Entry {
-    pub(super) access: Access,
     /// Who is behind the connection, or why they are not let in.
     pub(super) who: Result<Identity, String>,
     /// The public name, if it speaks the hook's dialect.
@@ -65,7 +64,6 @@ pub(super) struct Entry {
 
 /// One connection.
 pub(super) struct Connection<T> {
-    access: Access,
     who: Result<Identity, String>,
     socket: WebSocketStream<T>,
     gate: Gate<Seat>,
@@ -85,7 +83,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
     /// A connection whose handshake is done, and what was read of it already.
     pub(super) async fn new(
         (io, read): (T, Bytes),
-        Entry { access, who, hook }: Entry,
+        Entry { who, hook }: Entry,
         queue: Arc<Queue>,
         directory: Arc<Directory>,
         lobbies: Arc<Lobbies>,
@@ -111,11 +109,10 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             false => WebSocketStream::from_partially_read(io, read.into(), Role::Server, Some(config)).await,
         };
         let attending = Attending::new(lobbies, &limits, registration.number());
-        let left = who.as_ref().ok().and_then(|who| access.time_left(who).transpose());
+        let left = who.as_ref().ok().and_then(|who| who.time_left().transpose());
         // A time that no clock has is never.
         let expires = left.and_then(|left| Instant::now().checked_add(left.unwrap_or_default()));
         Box::new(Self {
-            access,
             who,
             socket,
             gate,
@@ -280,17 +277,17 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             }
             Step::Presence { room, step } => {
                 let Some(client) = self.gate.client() else { return Ok(()) };
-                let (directory, access, who) = (&self.directory, &self.access, &self.who);
+                let (directory, who) = (&self.directory, &self.who);
                 let enter = || {
                     if let Ok(who) = who {
-                        access.check_bans(who, client, &room)?;
+                        who.check_bans(client, &room)?;
                     }
                     if !directory.knows(&room) {
                         let message = "no room of this name can be opened here";
                         return Err(Violation::new(Code::UnknownRoom, message));
                     }
                     let may = who.as_ref().map_err(Clone::clone);
-                    may.and_then(|who| access.may_be_present(who, &room))
+                    may.and_then(|who| who.may_be_present(&room))
                         .map_err(|message| Violation::new(Code::Forbidden, message))
                 };
                 match self.attending.step(&room, &step, client, &self.queue, enter) {
@@ -326,9 +323,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
     /// Joins a channel that a connection of the hook's dialect hears, if it can.
     async fn hear(&mut self, channel: &str, from: Option<Resume>) -> Result<(), End> {
         let client = self.gate.client();
-        let may = |who| {
-            client.is_some_and(|client| self.access.check_bans(who, client, channel).is_ok())
-                && self.access.may_join(who, channel).is_ok()
+        let may = |who: &Identity| {
+            client.is_some_and(|client| who.check_bans(client, channel).is_ok())
+                && who.may_join(channel).is_ok()
         };
         if self.gate.is_in_or_full(channel) || !self.who.as_ref().is_ok_and(may) {
             return Ok(());
@@ -359,15 +356,15 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
     ) -> Result<Option<(Arc<Room>, SessionId)>, End> {
         self.gate.left(name);
         let (Some(client), Ok(who)) = (self.gate.client().cloned(), &self.who) else { return Ok(None) };
-        if let Err(message) = self.access.may_join(who, name) {
+        if let Err(message) = who.may_join(name) {
             self.reply(server::room_error(name, Code::Forbidden, &message)).await?;
             return Ok(None);
         }
-        if let Err(banned) = self.access.check_bans(who, &client, name) {
+        if let Err(banned) = who.check_bans(&client, name) {
             self.reply(server::room_error(name, banned.code, &banned.message)).await?;
             return Ok(None);
         }
-        let rights = self.access.rights(who, &Arc::from(name));
+        let rights = who.rights(&Arc::from(name));
         let (directory, queue, dialect) = (self.directory.clone(), self.queue.clone(), self.gate.dialect());
         let visitor = Visitor::new(client, self.registration.number(), who.clone());
         let joining = async { directory.join(name, visitor, dialect, request, rights, queue).await };
@@ -557,6 +554,7 @@ fn stalled(written: Result<Result<(), SocketError>, tokio::time::error::Elapsed>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::access::{Access, Handshake};
     use crate::server::kinds::Kinds;
     use crate::server::registry::Registry;
     use crate::store::MemoryStore;
@@ -571,7 +569,9 @@ mod tests {
         let queue = Arc::new(Queue::new(1));
         let registration = Arc::new(Registry::new()).register(queue.clone()).unwrap();
         let (io, _peer) = tokio::io::duplex(64);
-        let entry = Entry { access: Access::default(), who: Ok(Arc::new(())), hook: None };
+        let request = hyper::Request::get("/").body(()).unwrap();
+        let who = Arc::new(Access::default()).identify(Handshake::of(&request, None)).await;
+        let entry = Entry { who, hook: None };
         let task =
             Connection::new((io, Bytes::new()), entry, queue, directory, lobbies, limits, registration)
                 .await
