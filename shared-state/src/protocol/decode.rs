@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::protocol::join::{JoinRequest, RoomSchema, WireJoin, WireSchema};
+use crate::protocol::join::{JoinRequest, RoomSchema, WireJoin, WireSchema, audience};
 use crate::protocol::presence::{PresenceNews, PresenceRequest};
-use crate::protocol::{Code, Envelope, Frame, Reject, brief};
+use crate::protocol::{Barred, Code, Envelope, Frame, Reject, brief};
 use crate::state::WireUpdate;
 
 /// A frame that is not what the protocol allows; what to tell its sender.
@@ -47,6 +47,8 @@ pub struct Resume {
     pub acked: u64,
     /// The hash of the schema that the room had. If it has another now, the client is sent the whole state.
     pub schema: Option<u64>,
+    /// The audience it was in, as the last whole state said. If it is in another one now, it is sent the whole state.
+    pub audience: Option<u64>,
 }
 
 /// A client's change as it was sent.
@@ -188,6 +190,10 @@ struct WireSync<'a> {
     schema: Option<WireSchema<'a>>,
     #[serde(default)]
     brief: Option<u64>,
+    #[serde(default)]
+    rights: Barred,
+    #[serde(borrow, default)]
+    audience: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     answers: WireAnswers<'a>,
 }
@@ -202,6 +208,8 @@ struct WireDelta<'a> {
     schema: Option<WireSchema<'a>>,
     #[serde(default)]
     brief: Option<u64>,
+    #[serde(default)]
+    rights: Barred,
     #[serde(borrow, default)]
     answers: WireAnswers<'a>,
 }
@@ -271,6 +279,10 @@ pub enum RoomMessage<'a> {
         schema: Option<Box<RoomSchema>>,
         /// The room's number in brief frames, if it sends any.
         brief: Option<u64>,
+        /// What the client may not do.
+        rights: Barred,
+        /// The audience that this state is for, to be said with a resume.
+        audience: Option<u64>,
         /// Answers to the client's changes.
         outcomes: Outcomes,
     },
@@ -286,9 +298,13 @@ pub enum RoomMessage<'a> {
         schema: Option<Box<RoomSchema>>,
         /// The room's number in brief frames, if it sends any.
         brief: Option<u64>,
+        /// What the client may not do.
+        rights: Barred,
         /// Answers to the client's changes.
         outcomes: Outcomes,
     },
+    /// What the client may not do has changed.
+    Rights(Barred),
     /// Somebody's change.
     Change {
         /// The version it made.
@@ -405,14 +421,26 @@ impl<'a> ServerMessage<'a> {
                 Ok(Self::Error(Violation { code: Code::from_text(&code), message }))
             }
             "state:sync" => {
-                let WireSync { epoch: text, version, data, schema, brief, answers } = envelope.content()?;
+                let WireSync { epoch: text, version, data, schema, brief, rights, audience: of, answers } =
+                    envelope.content()?;
                 let (schema, outcomes) = (schema.map(WireSchema::read).transpose()?, outcomes(answers));
-                about_room(RoomMessage::Sync { epoch: epoch(&text)?, version, data, schema, brief, outcomes })
+                let (epoch, audience) = (epoch(&text)?, of.as_deref().map(audience).transpose()?);
+                about_room(RoomMessage::Sync {
+                    epoch,
+                    version,
+                    data,
+                    schema,
+                    brief,
+                    rights,
+                    audience,
+                    outcomes,
+                })
             }
             "state:delta" => {
-                let WireDelta { since, version, updates, schema, brief, answers } = envelope.content()?;
+                let WireDelta { since, version, updates, schema, brief, rights, answers } =
+                    envelope.content()?;
                 let (schema, outcomes) = (schema.map(WireSchema::read).transpose()?, outcomes(answers));
-                about_room(RoomMessage::Delta { since, version, updates, schema, brief, outcomes })
+                about_room(RoomMessage::Delta { since, version, updates, schema, brief, rights, outcomes })
             }
             "state:change" => {
                 let WireChange { version, from, updates, brief } = envelope.content()?;
@@ -422,6 +450,7 @@ impl<'a> ServerMessage<'a> {
                 let WireAck { seq, version, updates } = envelope.content()?;
                 about_room(RoomMessage::Accepted { seq, version, updates })
             }
+            "room:rights" => about_room(RoomMessage::Rights(envelope.content()?)),
             "state:reject" => {
                 let (seq, reject) = envelope.content::<WireReject<'_>>()?.read();
                 about_room(RoomMessage::Rejected(seq, reject))

@@ -67,10 +67,13 @@ pub mod client {
             if let Some(schema) = schema {
                 put!(out, r#""schema":"{schema:016x}","#);
             }
-            if let Some(Resume { epoch, version, acked, schema }) = resume {
+            if let Some(Resume { epoch, version, acked, schema, audience }) = resume {
                 put!(out, r#""resume":{{"epoch":"{epoch:016x}","version":{version},"acked":{acked}"#);
                 if let Some(schema) = schema {
                     put!(out, r#","schema":"{schema:016x}""#);
+                }
+                if let Some(audience) = audience {
+                    put!(out, r#","audience":"{audience:016x}""#);
                 }
                 out.push_str("},");
             }
@@ -180,6 +183,10 @@ pub mod server {
         pub schema: Option<&'a str>,
         /// The room's number in brief frames, for a client that takes them.
         pub brief: Option<u64>,
+        /// What the client may not do, as JSON; `None`: nothing.
+        pub rights: Option<&'a str>,
+        /// Of a whole state: the audience that it is for.
+        pub audience: Option<u64>,
     }
 
     /// The whole state: `data` is a JSON object.
@@ -220,7 +227,7 @@ pub mod server {
 
     impl Beside<'_> {
         fn len(self) -> usize {
-            self.schema.map_or(0, str::len)
+            self.schema.map_or(0, str::len) + self.rights.map_or(0, str::len)
         }
 
         fn write(self, out: &mut String) {
@@ -229,6 +236,12 @@ pub mod server {
             }
             if let Some(number) = self.brief {
                 put!(out, ",\"brief\":{number}");
+            }
+            if let Some(rights) = self.rights {
+                put!(out, ",\"rights\":{rights}");
+            }
+            if let Some(audience) = self.audience {
+                put!(out, r#","audience":"{audience:016x}""#);
             }
         }
     }
@@ -323,6 +336,13 @@ pub mod server {
             push_string(out, from);
             put!(out, ",\"at\":{at},\"value\":{value}}}");
         })
+    }
+
+    /// What the receiver may not do has changed: `barred` is that as JSON; `None`: nothing.
+    #[must_use]
+    pub fn rights(room: &str, barred: Option<&str>) -> Frame {
+        let barred = barred.unwrap_or("{}");
+        frame("room:rights", Some(room), barred.len(), |out| out.push_str(barred))
     }
 
     /// Something about a room went wrong.

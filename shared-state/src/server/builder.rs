@@ -114,8 +114,10 @@ impl ServerBuilder {
         self
     }
 
-    /// What they may do: `may` is asked when somebody joins a room or its presence, and for every update they write, with the user that
-    /// [`authenticate`](Self::authenticate) made. An error refuses the action with
+    /// What they may do: `may` is asked when somebody joins a room or its presence, and for every update they write, with
+    /// the user that [`authenticate`](Self::authenticate) made. So that their client knows what it may not write, it is
+    /// asked at the join about every field of the room's struct, too, and again when the program says that
+    /// [rights have changed](Server::rights_changed). An error refuses the action with
     /// [`Code::Forbidden`](crate::protocol::Code::Forbidden) and what it says as the message. Default: everything.
     ///
     /// It is called under the room's lock: it must be quick and must not call into the server.
@@ -143,7 +145,7 @@ impl ServerBuilder {
     /// Which roles they have in a room, for the fields that ask for one by `#[shared(write = "editor")]` or
     /// `#[shared(read = "dealer")]`: asked when somebody joins, with the user that
     /// [`authenticate`](Self::authenticate) made, and when the program says that
-    /// [roles have changed](Server::roles_changed). Default: nobody has any, so that such a field is written, or read,
+    /// [rights have changed](Server::rights_changed). Default: nobody has any, so that such a field is written, or read,
     /// by the server alone.
     ///
     /// It may be called under the room's lock: it must be quick and must not call into the server.

@@ -86,6 +86,7 @@ use directory::Directory;
 use presence::Lobbies;
 use queue::{Goodbye, Queue};
 use registry::Registry;
+use room::Room;
 use socket::{Connection, Entry};
 
 /// How long a client may take to send its request.
@@ -262,16 +263,16 @@ impl Server {
         }
     }
 
-    /// The roles of somebody in this room are no longer what they were: those of everybody who is there are
-    /// [asked](ServerBuilder::roles) again. Who may now read other fields than before is sent the state as they may see
-    /// it, with the fields that came and without those that went. Changes that are written from here on are decided by
-    /// the new roles, those that waited at their writer among them.
+    /// What somebody may do in this room, or in its channels, is no longer what it was: of everybody who is there, the
+    /// [roles](ServerBuilder::roles) are asked again, and what [`authorize`](ServerBuilder::authorize) says of writing.
+    /// Who may now read other fields than before is sent the state as they may see it, with the fields that came and
+    /// without those that went; who may write other fields is told so. Changes are decided by the new rights from here
+    /// on, those that waited at their writer among them.
     ///
-    /// Nothing happens if the room is not in memory: roles are asked at each join.
-    pub fn roles_changed(&self, room: &str) {
-        if let Some(room) = self.0.directory.in_memory(room) {
-            room.ask_rights_again();
-        }
+    /// Who may not be there any more is not put out by this: [`kick`](Self::kick) them. Nothing happens if the room is
+    /// not in memory: rights are asked at each join. Costs a look at each room in memory.
+    pub fn rights_changed(&self, room: &str) {
+        self.0.directory.with_channels(room).iter().for_each(Room::ask_rights_again);
     }
 
     /// Who takes part in a room's presence now, those too who are not shown to others. Costs a copy of the list.

@@ -154,7 +154,13 @@ impl Room {
     /// Where it is now.
     pub(super) fn place(&self) -> Resume {
         let core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
-        Resume { epoch: core.authority.epoch(), version: core.authority.head(), acked: 0, schema: None }
+        Resume {
+            epoch: core.authority.epoch(),
+            version: core.authority.head(),
+            acked: 0,
+            schema: None,
+            audience: None,
+        }
     }
 
     /// The most changes on their way at once.
