@@ -395,3 +395,32 @@ fn who_returns_says_for_whom_the_last_state_was() {
         "{join}"
     );
 }
+
+#[test]
+fn what_the_room_adds_to_an_own_change_shows_and_is_news_to_a_transaction() {
+    let mut replica = Harness::live();
+    replica.write(Fields::Body("mine".into()));
+    let read = Read::field::<Document>(Document::EDITED.id());
+    let waits = replica
+        .replica
+        .write_if_unchanged(
+            Duration::ZERO,
+            vec![Fields::Theme("x".into())],
+            vec![read, Read::field::<Document>(Document::BODY.id())],
+        )
+        .expect("a write that is taken");
+    assert_eq!(replica.frames().len(), 1, "it has read what is not answered yet");
+    while replica.replica.poll_event().is_some() {}
+    replica.receive(&server::settled(
+        "room",
+        1,
+        1,
+        r#"[{"key":"body","value":"mine"},{"key":"edited","value":7}]"#,
+    ));
+    assert_eq!((replica.replica.state().body.as_str(), replica.replica.state().edited), ("mine", 7));
+    let event = replica.replica.poll_event().expect("what was added");
+    assert_eq!((event.origin, event.updates), (Origin::Remote, vec![Fields::Edited(7)]));
+    let answers: Vec<_> = std::iter::from_fn(|| replica.replica.poll_answer()).collect();
+    let refused = answers.iter().find(|(id, _)| *id == waits).map(|(_, answer)| answer.clone());
+    assert_eq!(refused.and_then(Result::err).map(|why| why.code()), Some(Code::Conflict));
+}

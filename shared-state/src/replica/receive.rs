@@ -190,12 +190,18 @@ impl<S: SharedState> Replica<S> {
             }
             self.version = version;
         }
-        let fields = self.forget(&change);
+        let mut fields = self.forget(&change);
         if is_news && let Some(settled) = settled {
             for update in settled {
+                // The room's rules may have added to it.
+                let field = S::field(&update);
+                if !fields.contains(&field) {
+                    fields.push(field);
+                }
                 self.confirmed.apply(update);
             }
             let shown: Vec<_> = fields.into_iter().filter_map(|field| self.rebuilt(field)).collect();
+            shown.iter().for_each(|update| self.mark_stale(update));
             self.event(Origin::Remote, Some(version), None, shown);
         } else if is_news {
             // The view has it already, and at the same place: below everything else that is pending.
