@@ -38,7 +38,10 @@ impl<O> Authority<O> {
                 if barred.may_write(path, Some("move")) {
                     barred.locked.push(path.to_owned());
                 }
-            } else if !path.contains(roles::ANY) && barred.may_write(path, Some("move")) && refuses(path) {
+            } else if !path.split('/').any(|name| name == roles::ANY)
+                && barred.may_write(path, Some("move"))
+                && refuses(path)
+            {
                 barred.refused.push(path.to_owned());
             }
         });

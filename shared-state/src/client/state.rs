@@ -63,8 +63,8 @@ impl<S: SharedState> State<S> {
     /// Sets a field. It shows at once.
     ///
     /// # Errors
-    /// A rule does not hold, only the server may write there, [this client may not](Self::can_set), the value has no JSON
-    /// form, the queue is full or the client was closed; nothing was changed, nothing will be sent.
+    /// A rule does not hold, only the server may write there, [this client may not](Self::can_set), the value has
+    /// no JSON form, the queue is full or the client was closed; nothing was changed, nothing will be sent.
     pub fn set<T, P: MergePolicy<T>>(&self, field: Field<S, T, P>, value: T) -> Result<Receipt, WriteError> {
         self.write(field.set(value))
     }
@@ -118,9 +118,8 @@ impl<S: SharedState> State<S> {
     /// others did since stays. `None` if there is nothing to take back.
     ///
     /// Changes made within a [pause](crate::client::ClientBuilder::undo) of each other, or in one
-    /// [`group`](Self::group), are taken back together. A change that others have overwritten since, or that this client
-    /// may no longer write, is skipped.
-    /// Works without a connection.
+    /// [`group`](Self::group), are taken back together. A change that others have overwritten since, or that this
+    /// client may no longer write, is skipped. Works without a connection.
     ///
     /// # Errors
     /// As [`set`](Self::set).
@@ -176,8 +175,9 @@ impl<S: SharedState> State<S> {
         self.shared.rights.borrow().clone()
     }
 
-    /// What this client may do now, and each time that it is something else: for an interface that shows what is not
-    /// allowed. If it is read too slowly it skips to the latest. Does not keep the client alive, and ends with the room.
+    /// What this client may do now, and each time that it is something else: for an interface that shows what is
+    /// not allowed. If it is read too slowly it skips to the latest. Does not keep the client alive, and ends with
+    /// the room.
     pub fn watch_rights(&self) -> Feed<Rights> {
         feed::latest(self.shared.rights.subscribe(), |rights| Some(rights.clone()), |_| false)
     }

@@ -34,6 +34,15 @@ pub struct Hello<'a> {
     /// The client's secret id: it proves that a resuming connection is the same client.
     #[serde(borrow)]
     pub client: Cow<'a, str>,
+    /// What says who its user is, from a client that cannot say so in its request.
+    #[serde(borrow, default)]
+    pub token: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct WireToken<'a> {
+    #[serde(borrow)]
+    token: Cow<'a, str>,
 }
 
 /// Where a client left a room.
@@ -75,6 +84,8 @@ pub struct ChangeRequest<'a> {
 pub enum ClientMessage<'a> {
     /// Who is there.
     Hello(Hello<'a>),
+    /// What says who the user is, newer than what was said before.
+    Token(Cow<'a, str>),
     /// Joins a room.
     Join(JoinRequest),
     /// Leaves a room.
@@ -110,6 +121,7 @@ impl<'a> ClientMessage<'a> {
     pub fn read(envelope: &Envelope<'a>) -> Result<Self, Violation> {
         Ok(match &*envelope.kind {
             "hello" => Self::Hello(envelope.content()?),
+            "hello:token" => Self::Token(envelope.content::<WireToken<'_>>()?.token),
             "room:join" => Self::Join(envelope.content::<WireJoin<'_>>()?.read()?),
             "room:leave" => Self::Leave,
             "state:change" => Self::Change(envelope.content()?),
@@ -250,6 +262,14 @@ struct WireWelcome<'a> {
     window: usize,
     #[serde(default = "unlimited")]
     frame: usize,
+    #[serde(default)]
+    expires: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct WireRenewed {
+    #[serde(default)]
+    expires: Option<u64>,
 }
 
 const fn unlimited() -> usize {
@@ -363,6 +383,13 @@ pub enum ServerMessage<'a> {
         window: usize,
         /// The longest frame the server takes, in bytes.
         frame: usize,
+        /// How long the user stays known, in milliseconds; `None`: for ever.
+        expires: Option<u64>,
+    },
+    /// The newer token was taken.
+    Renewed {
+        /// How long the user stays known, in milliseconds; `None`: for ever.
+        expires: Option<u64>,
     },
     /// Asks for a pong.
     Ping,
@@ -411,8 +438,12 @@ impl<'a> ServerMessage<'a> {
         };
         match &*envelope.kind {
             "welcome" => {
-                let WireWelcome { id, heartbeat, window, frame } = envelope.content()?;
-                Ok(Self::Welcome { id, heartbeat, window, frame })
+                let WireWelcome { id, heartbeat, window, frame, expires } = envelope.content()?;
+                Ok(Self::Welcome { id, heartbeat, window, frame, expires })
+            }
+            "welcome:token" => {
+                let WireRenewed { expires } = envelope.content()?;
+                Ok(Self::Renewed { expires })
             }
             "ping" => Ok(Self::Ping),
             "pong" => Ok(Self::Pong),

@@ -48,12 +48,26 @@ pub mod client {
     use crate::protocol::{JoinRequest, Resume};
     use std::fmt::Write as _;
 
-    /// The first frame of a connection.
+    /// The first frame of a connection. `token` says who the user is, if the request could not.
     #[must_use]
-    pub fn hello(client: &str) -> Frame {
-        frame("hello", None, 64, |out| {
+    pub fn hello(client: &str, token: Option<&str>) -> Frame {
+        frame("hello", None, 64 + token.map_or(0, str::len), |out| {
             out.push_str("{\"client\":");
             push_string(out, client);
+            if let Some(token) = token {
+                out.push_str(",\"token\":");
+                push_string(out, token);
+            }
+            out.push('}');
+        })
+    }
+
+    /// Says who the user is, before what was said before expires.
+    #[must_use]
+    pub fn token(token: &str) -> Frame {
+        frame("hello:token", None, token.len() + 16, |out| {
+            out.push_str("{\"token\":");
+            push_string(out, token);
             out.push('}');
         })
     }
@@ -159,20 +173,41 @@ pub mod server {
     use super::{Frame, frame, push_string};
     use crate::protocol::{Code, Limits, Outcome, Outcomes, Reject, split_address};
     use std::fmt::Write as _;
+    use std::time::Duration;
 
-    /// The answer to `hello`.
+    /// The answer to `hello`. `expires` is how long the user stays known.
     #[must_use]
-    pub fn welcome(id: &str, limits: &Limits) -> Frame {
+    pub fn welcome(id: &str, limits: &Limits, expires: Option<Duration>) -> Frame {
         frame("welcome", None, 128, |out| {
             out.push_str("{\"id\":");
             push_string(out, id);
             put!(
                 out,
-                r#","heartbeat":{},"window":{},"frame":{}}}"#,
+                r#","heartbeat":{},"window":{},"frame":{}"#,
                 limits.heartbeat.as_millis(),
                 limits.window,
                 limits.frame
             );
+            if let Some(expires) = expires {
+                put!(out, ",\"expires\":{}", milliseconds(expires));
+            }
+            out.push('}');
+        })
+    }
+
+    /// As many as everybody can count.
+    fn milliseconds(time: Duration) -> u128 {
+        time.as_millis().min((1 << 53) - 1)
+    }
+
+    /// The answer to `hello:token`. `expires` is how long the user stays known.
+    #[must_use]
+    pub fn renewed(expires: Option<Duration>) -> Frame {
+        frame("welcome:token", None, 32, |out| match expires {
+            Some(expires) => {
+                put!(out, "{{\"expires\":{}}}", milliseconds(expires));
+            }
+            None => out.push_str("{}"),
         })
     }
 

@@ -14,8 +14,8 @@
 //!
 //! # What undoing means
 //! A user takes back their own changes only, the latest first, and each is taken back as a new change on what there
-//! is now: what others did since stays. What others have overwritten, or this user may no longer write, is left as it is
-//! and skipped.
+//! is now: what others did since stays. What others have overwritten, or this user may no longer write, is left as
+//! it is and skipped.
 //!
 //! # Why a user never sees their own field flicker
 //! A remote change is applied to confirmed. In the view, a field without pending changes takes it as well; a

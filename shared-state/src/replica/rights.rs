@@ -8,8 +8,8 @@ use crate::protocol::Barred;
 use crate::replica::{Read, Replica, WriteError, schema};
 use crate::state::{Field, PathBuf, SharedState, roles};
 
-/// What a client may do in a room, as far as the server has told it: everything, before it has. Cheap to clone; it stays
-/// what it was when it was asked for.
+/// What a client may do in a room, as far as the server has told it: everything, before it has. Cheap to clone; it
+/// stays what it was when it was asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Rights(Option<Arc<Barred>>);
 

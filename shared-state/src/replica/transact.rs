@@ -168,7 +168,8 @@ impl<S: SharedState> Transaction<S> {
     }
 
     /// Changes the state by a function and writes what is different. As the function may look at any field, the
-    /// transaction depends on all of them that this client may read from now on. Costs the state; gives what `change` gives.
+    /// transaction depends on all of them that this client may read from now on. Costs the state; gives what
+    /// `change` gives.
     pub fn update<R>(&mut self, change: impl FnOnce(&mut S) -> R) -> R {
         let fields =
             (0..S::FIELDS.len()).filter(|at| self.reads.iter().all(|read| *read != Read::field::<S>(*at)));

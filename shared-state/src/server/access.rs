@@ -9,23 +9,43 @@ use std::time::{Duration, SystemTime};
 
 use hyper::header::{self, AsHeaderName, HeaderMap};
 use hyper::{Request, Uri};
+use tokio::time::timeout;
 
 use crate::authority::Rights;
 use crate::protocol::{Code, Violation, split_address};
 use crate::server::bans::Doors;
 use crate::state::Roles;
 
-/// The request a connection began with: what [`authenticate`](crate::server::ServerBuilder::authenticate) decides on.
+/// How long the program may take to find out who somebody is.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The request a connection began with, and what its client has said of its user: what
+/// [`authenticate`](crate::server::ServerBuilder::authenticate) decides on.
+///
+/// A client that says a newer token over a connection that stands is asked about anew: then there is the token, the
+/// path and the peer, and neither headers nor a query, which are as old as the connection.
 #[derive(Clone, Debug)]
 pub struct Handshake {
     headers: HeaderMap,
     uri: Uri,
     peer: Option<SocketAddr>,
+    token: Option<String>,
 }
 
 impl Handshake {
     pub(super) fn of<B>(request: &Request<B>, peer: Option<SocketAddr>) -> Self {
-        Self { headers: request.headers().clone(), uri: request.uri().clone(), peer }
+        Self { headers: request.headers().clone(), uri: request.uri().clone(), peer, token: None }
+    }
+
+    /// The same, with what the client has said.
+    pub(super) fn with_token(self, token: Option<String>) -> Self {
+        Self { token, ..self }
+    }
+
+    /// What is left of it for the client's newer tokens: what the request said of its user is no longer it.
+    pub(super) fn rest(&self) -> Self {
+        let uri = self.uri.path().parse().unwrap_or_default();
+        Self { headers: HeaderMap::new(), uri, peer: self.peer, token: None }
     }
 
     /// Where the connection comes from, if the server was told.
@@ -46,9 +66,19 @@ impl Handshake {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The token of an `Authorization: Bearer` header.
+    /// The token that the client has said: in its first message, as browsers do, which cannot set headers, or
+    /// later, before the one that it came with expires.
+    #[must_use]
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
+    /// The token that the client [has said](Self::token), or else that of an `Authorization: Bearer` header.
     #[must_use]
     pub fn bearer(&self) -> Option<&str> {
+        if let Some(token) = self.token() {
+            return Some(token);
+        }
         let (scheme, token) = self.header(header::AUTHORIZATION)?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     }
@@ -162,7 +192,9 @@ impl Access {
     /// Who is behind a connection.
     pub(super) async fn identify(self: &Arc<Self>, handshake: Handshake) -> Result<Identity, String> {
         let user: Arc<User> = match &self.authenticate {
-            Some(authenticate) => authenticate(handshake).await?,
+            Some(authenticate) => timeout(PATIENCE, authenticate(handshake))
+                .await
+                .unwrap_or_else(|_| Err("it took too long to find out who this is".to_owned()))?,
             None => Arc::new(()),
         };
         let identity = Identity { user, access: self.clone() };
@@ -198,6 +230,12 @@ impl Identity {
     /// What `authenticate` made of it.
     pub(super) fn user(&self) -> &User {
         &*self.user
+    }
+
+    /// Whether this is the same user, as far as the program tells one from another.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let same = |id: &UserId| id(self.user()).is_ok_and(|own| id(other.user()) == Ok(own));
+        self.access.user_id.as_ref().is_none_or(|id| same(id))
     }
 
     /// How long somebody stays known; `None`: for ever.
@@ -283,5 +321,10 @@ mod tests {
         assert_eq!((handshake.query("token"), handshake.query("b")), (Some("t%20k"), None));
         assert_eq!((handshake.cookie("session"), handshake.cookie("y")), (Some("s"), None));
         assert_eq!(handshake.header("x-none"), None);
+        let said = handshake.rest().with_token(Some("newer".to_owned()));
+        assert_eq!((said.token(), said.bearer(), said.path()), (Some("newer"), Some("newer"), "/ws"));
+        assert_eq!((said.query("token"), said.cookie("session")), (None, None));
+        assert_eq!(handshake.token(), None);
+        assert_eq!(handshake.with_token(said.token).bearer(), Some("newer"));
     }
 }

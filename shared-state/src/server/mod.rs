@@ -72,7 +72,6 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::time::timeout;
 use tracing::Instrument as _;
 
 use crate::authority::Dialect;
@@ -205,10 +204,13 @@ impl Server {
         let limits = self.0.limits.clone();
         let access = self.0.access.clone();
         let task = async move {
-            // Boxed, so that the connection's task does not keep room for it.
-            let who = Box::pin(timeout(REQUEST, access.identify(asked))).await;
-            let who = who.unwrap_or_else(|_| Err("it took too long to find out who this is".to_owned()));
-            let entry = Entry { who, hook };
+            let (who, handshake) = match dialect {
+                // What its client says of its user comes with its first message.
+                Dialect::V1 => (Ok(None), Some(Box::new(asked))),
+                // Boxed, so that the connection's task does not keep room for it.
+                Dialect::Hook => (Box::pin(access.identify(asked)).await.map(Some), None),
+            };
+            let entry = Entry { access, who, handshake, hook };
             match upgrade.await {
                 // Bare TCP is served without what makes all kinds of I/O alike.
                 Ok(upgraded) => match upgraded.downcast::<TokioIo<TcpStream>>() {

@@ -316,6 +316,12 @@ impl Room {
         let _ = self.with(|core| core.authority.ask_rights_again());
     }
 
+    /// Gives somebody who is here other rights.
+    pub(super) fn grant(self: &Arc<Self>, session: SessionId, rights: Option<Arc<dyn Rights>>) {
+        // A room that is no more has told the session so.
+        let _ = self.with(|core| core.authority.grant(session, rights));
+    }
+
     pub(super) fn leave(self: &Arc<Self>, session: SessionId) {
         // A room that is no more has no sessions to leave.
         let _ = self.with(|core| core.authority.leave(session));

@@ -49,7 +49,8 @@ pub trait Watch<S: SharedState>: Live<S> {
 
 /// A live state that knows what may be written there.
 pub trait Allowed<S: SharedState>: Live<S> {
-    /// Whether what lies at a path can be set, as far as is known. That only the server writes a field is not looked at.
+    /// Whether what lies at a path can be set, as far as is known. That only the server writes a field is not
+    /// looked at.
     fn can_write(&self, path: &str) -> bool;
 }
 
