@@ -100,7 +100,7 @@ impl<O: Outbox> Authority<O> {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         if bring.since.is_some() && session.dialect == Dialect::V1 && session.audience != bring.audience {
             // It builds on what the client could read then. The state that it is to be sent instead is behind it.
-            session.untold.clone_from(&bring.schema);
+            session.untold = bring.schema.clone().or_else(|| session.untold.take());
             return;
         }
         session.flow = Flow::Live;
