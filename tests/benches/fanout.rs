@@ -197,7 +197,7 @@ impl Contestant {
         let (socket, _) = tokio_tungstenite::client_async(request, stream).await.map_err(Error::other)?;
         let mut stream = socket.into_inner();
         if self.ours {
-            let hello = shared_state::protocol::client::hello(&format!("benchmark-client-{client:06}"));
+            let hello = shared_state::protocol::client::hello(&format!("benchmark-client-{client:06}"), None);
             let join =
                 shared_state::protocol::client::join("doc", &shared_state::protocol::JoinRequest::default());
             send_bare(&mut stream, hello.as_str()).await?;

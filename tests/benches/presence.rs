@@ -113,7 +113,7 @@ async fn connect(address: SocketAddr, name: &str) -> Result<(Reader, tokio::net:
     let (socket, _) = tokio_tungstenite::client_async(request, stream).await.map_err(Error::other)?;
     let (read, mut write) = socket.into_inner().into_split();
     let mut reader = Reader { stream: read, frames: BareFrames::default() };
-    send_bare(&mut write, client::hello(&format!("benchmark-client-{name}")).as_str()).await?;
+    send_bare(&mut write, client::hello(&format!("benchmark-client-{name}"), None).as_str()).await?;
     send_bare(&mut write, client::join("doc", &JoinRequest::default()).as_str()).await?;
     let mut frames = 0;
     while frames < 2 {

@@ -3,13 +3,14 @@
 #![allow(missing_docs)]
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 use shared_state::SharedState;
-use shared_state::authority::{Append, Authority, Dialect, Outbox, SessionId, Submitted, Typed};
-use shared_state::protocol::{ChangeRequest, Frame, JoinRequest, Limits};
+use shared_state::authority::{Append, Authority, Dialect, Outbox, Rights, SessionId, Submitted, Typed};
+use shared_state::protocol::{ChangeRequest, Frame, JoinRequest, Limits, Resume};
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 struct Page {
@@ -214,4 +215,174 @@ fn brief_frames_are_for_those_who_ask_and_who_were_told_what_they_are_about() {
         (brief.take(), late.take()),
         (vec!["[172, 2, 1, 34, 122, 34]".into()], vec!["[172, 2, 1, 34, 122, 34]".into()])
     );
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Table {
+    open: String,
+    #[shared(read = "dealer")]
+    secret: String,
+    #[shared(write = "editor")]
+    title: String,
+}
+
+/// The roles that somebody has now.
+#[derive(Clone, Default)]
+struct Now(Arc<Mutex<BTreeSet<&'static str>>>);
+
+/// Those that somebody had when they were asked.
+struct Granted {
+    now: Now,
+    roles: BTreeSet<&'static str>,
+}
+
+impl Now {
+    fn of(roles: &[&'static str]) -> Self {
+        Self(Arc::new(Mutex::new(roles.iter().copied().collect())))
+    }
+
+    fn set(&self, roles: &[&'static str]) {
+        *self.0.lock().expect("nobody panics") = roles.iter().copied().collect();
+    }
+
+    fn asked(&self) -> Option<Arc<dyn Rights>> {
+        let roles = self.0.lock().expect("nobody panics").clone();
+        Some(Arc::new(Granted { now: self.clone(), roles }))
+    }
+}
+
+impl Rights for Granted {
+    fn write(&self, path: &str) -> Result<(), String> {
+        if path == "open" && self.roles.contains("quiet") { Err("hush".to_owned()) } else { Ok(()) }
+    }
+
+    fn has(&self, role: &str) -> bool {
+        self.roles.contains(role)
+    }
+
+    fn asked_again(&self) -> Option<Arc<dyn Rights>> {
+        self.now.asked()
+    }
+}
+
+/// A room at version 1, with a secret.
+fn table() -> Authority<Sent> {
+    let state = Box::new(Typed::new(Table::default()));
+    let mut room = Authority::new("room".into(), 7, state, Arc::new(Limits::default()));
+    let written = room.submit_server(r#"[{"key":"secret","value":"secret-1"}]"#).expect("a sound change");
+    room.committed(written.version);
+    room
+}
+
+/// Somebody joins, or returns with what they had at version 1 when they were this audience.
+fn enter(room: &mut Authority<Sent>, now: &Now, returns: Option<Option<u64>>) -> (SessionId, Sent) {
+    let resume = returns.map(|audience| Resume { epoch: 7, version: 1, acked: 0, schema: None, audience });
+    let (sent, request) = (Sent::default(), JoinRequest { resume, ..JoinRequest::default() });
+    let joined = room.join_with("somebody".into(), Dialect::V1, &request, now.asked(), sent.clone());
+    (joined.expect("nothing is declared"), sent)
+}
+
+/// The only frame since the last call, and its payload.
+fn only(sent: &Sent) -> (String, serde_json::Value) {
+    let frames = sent.take();
+    assert_eq!(frames.len(), 1, "{frames:?}");
+    let mut frame: serde_json::Value = serde_json::from_str(&frames[0]).expect("JSON");
+    (frame["type"].as_str().expect("a type").to_owned(), frame["payload"].take())
+}
+
+/// The audience of somebody with these roles.
+fn audience(room: &mut Authority<Sent>, roles: &[&'static str]) -> u64 {
+    let (id, sent) = enter(room, &Now::of(roles), None);
+    room.leave(id);
+    let (_, sync) = only(&sent);
+    u64::from_str_radix(sync["audience"].as_str().expect("an audience"), 16).expect("digits")
+}
+
+#[test]
+fn g12_who_returns_is_sent_what_they_missed_only_if_they_may_read_the_same() {
+    let mut room = table();
+    let (player, dealer) = (audience(&mut room, &[]), audience(&mut room, &["dealer"]));
+    assert_eq!(audience(&mut room, &["editor"]), player, "what may be written is no matter");
+    for (roles, returns, kind) in [
+        (&[][..], Some(player), "state:delta"),
+        (&[], Some(dealer), "state:sync"),
+        (&[], None, "state:sync"),
+        (&["dealer"], Some(dealer), "state:delta"),
+        (&["dealer"], Some(player), "state:sync"),
+        (&["dealer"], None, "state:sync"),
+    ] {
+        let (id, sent) = enter(&mut room, &Now::of(roles), Some(returns));
+        let (found, payload) = only(&sent);
+        assert_eq!(found, kind, "{roles:?} {returns:?}");
+        assert!(!roles.is_empty() || !payload.to_string().contains("secret-1"), "{payload}");
+        room.leave(id);
+    }
+    // Where there is nothing to hide any more, what was hidden is not known to who returns.
+    let page = Box::new(Typed::new(Page::default()));
+    let mut room = Authority::new("room".into(), 7, page, Arc::new(Limits::default()));
+    room.submit_server(r#"[{"key":"title","value":"x"}]"#).expect("a sound change");
+    room.committed(1);
+    for (returns, kind) in [(None, "state:delta"), (Some(player), "state:sync")] {
+        let (_, sent) = enter(&mut room, &Now::default(), Some(returns));
+        let (found, payload) = only(&sent);
+        assert_eq!((&*found, &payload["audience"], &payload["rights"]), (kind, &().into(), &().into()));
+    }
+}
+
+#[test]
+fn g12_a_delta_that_waits_for_the_store_is_not_sent_to_another_audience() {
+    for (before, after) in [(&[][..], &["dealer"][..]), (&["dealer"], &[])] {
+        let mut room = table();
+        let (now, returns) = (Now::of(before), audience(&mut room, before));
+        let updates = r#"[{"key":"secret","value":"secret-2"},{"key":"open","value":"x"}]"#;
+        let waits = room.submit_server(updates).expect("a sound change");
+        let (_, sent) = enter(&mut room, &now, Some(Some(returns)));
+        now.set(after);
+        room.ask_rights_again();
+        assert!(sent.take().is_empty(), "it is not durable");
+        room.committed(waits.version);
+        let (kind, sync) = only(&sent);
+        let expected = audience(&mut room, after);
+        assert_eq!((&*kind, &sync["version"]), ("state:sync", &2.into()));
+        assert_eq!(sync["audience"], format!("{expected:016x}"));
+        assert_eq!(sync.to_string().contains("secret-2"), !after.is_empty(), "{sync}");
+        // What comes then is for whom it is now.
+        let next = room.submit_server(r#"[{"key":"secret","value":"secret-3"}]"#).expect("a sound change");
+        room.committed(next.version);
+        assert_eq!(only(&sent).1.to_string().contains("secret-3"), !after.is_empty());
+    }
+}
+
+#[test]
+fn what_somebody_may_not_do_is_told_with_the_state_or_alone() {
+    let mut room = table();
+    let now = Now::default();
+    let (id, sent) = enter(&mut room, &now, None);
+    let rights = |json: &str| serde_json::from_str::<serde_json::Value>(json).expect("JSON");
+    assert_eq!(only(&sent).1["rights"], rights(r#"{"hidden":["secret"],"locked":["title"]}"#));
+    room.ask_rights_again();
+    assert!(sent.take().is_empty(), "nothing has changed");
+    now.set(&["editor", "quiet"]);
+    room.ask_rights_again();
+    assert_eq!(
+        only(&sent),
+        ("room:rights".to_owned(), rights(r#"{"hidden":["secret"],"refused":["open"]}"#))
+    );
+    now.set(&["editor", "dealer"]);
+    room.ask_rights_again();
+    let (kind, sync) = only(&sent);
+    assert_eq!(
+        (&*kind, sync.get("rights"), &sync["data"]["secret"]),
+        ("state:sync", None, &"secret-1".into())
+    );
+
+    // Who is too slow to hear it is told with what they missed.
+    *sent.full.borrow_mut() = true;
+    now.set(&["dealer"]);
+    room.ask_rights_again();
+    *sent.full.borrow_mut() = false;
+    assert!(sent.take().is_empty());
+    room.drained(id);
+    let (kind, delta) = only(&sent);
+    assert_eq!((&*kind, &delta["rights"]), ("state:delta", &rights(r#"{"locked":["title"]}"#)));
 }

@@ -336,3 +336,91 @@ fn a_message_after_leaving_live_is_not_an_error() {
     let ack = RoomMessage::Accepted { seq: 9, version: 3, updates: None };
     assert_eq!(it.replica.receive(ack), Ok(()));
 }
+
+/// What the server says that may not be done.
+fn rights(barred: &str) -> protocol::Frame {
+    server::rights("room", Some(barred))
+}
+
+#[test]
+fn what_is_known_not_to_be_allowed_is_refused_at_once() {
+    let mut replica = Harness::live();
+    replica.receive(&rights(r#"{"hidden":["theme"],"locked":["title"],"refused":["views"],"later":1}"#));
+    let refused = |action, path: &str| Err(WriteError::Forbidden { action, path: path.into() });
+    for (update, path) in [
+        (Fields::Title("x".into()), "title"),
+        (Fields::Theme("x".into()), "theme"),
+        (Document::VIEWS.op(shared_state::merge::CounterOp::Add(1)), "views"),
+    ] {
+        let body = Fields::Body("x".into());
+        let found = replica.replica.write(Duration::ZERO, vec![body, update]);
+        assert_eq!(found, refused("write", path));
+    }
+    let read = Read::field::<Document>(Document::THEME.id());
+    let found =
+        replica.replica.write_if_unchanged(Duration::ZERO, vec![Fields::Body("x".into())], vec![read]);
+    assert_eq!(found, refused("read", "theme"));
+    assert_eq!((replica.replica.pending(), replica.frames().len()), (0, 0));
+    assert!(replica.replica.poll_event().is_none());
+    let rights_now = replica.replica.rights().clone();
+    assert!(!rights_now.can_read(Document::THEME) && rights_now.can_read(Document::TITLE));
+    assert!(rights_now.can_set(Document::BODY) && !rights_now.can_set(Document::EDITED));
+
+    // Without a connection, what was said last holds.
+    replica.replica.disconnected();
+    let write = replica.replica.write(Duration::ZERO, vec![Fields::Title("x".into())]);
+    assert_eq!(write, refused("write", "title"));
+    // A state that says nothing of it allows everything.
+    replica.connect();
+    assert!(replica.replica.rights().can_set(Document::TITLE));
+    replica.write(Fields::Theme("x".into()));
+    // What waits already is sent: the server decides.
+    replica.write(Fields::Title("held".into()));
+    replica.receive(&rights(r#"{"locked":["title"]}"#));
+    replica.replica.flush(Duration::ZERO);
+    assert_eq!(replica.frames().len(), 2);
+}
+
+#[test]
+fn who_returns_says_for_whom_the_last_state_was() {
+    let mut replica = Harness::live();
+    let beside = server::Beside { audience: Some(0xab), ..Default::default() };
+    replica.receive(&server::sync("room", 7, 3, "{}", beside, &protocol::Outcomes::default()));
+    replica.receive(&server::delta("room", 3, 4, "[]", Default::default(), &protocol::Outcomes::default()));
+    replica.replica.disconnected();
+    replica.replica.connected(64);
+    let join = replica.frames().remove(0);
+    assert!(
+        join.contains(r#""version":4,"acked":0,"#) && join.contains(r#""audience":"00000000000000ab""#),
+        "{join}"
+    );
+}
+
+#[test]
+fn what_the_room_adds_to_an_own_change_shows_and_is_news_to_a_transaction() {
+    let mut replica = Harness::live();
+    replica.write(Fields::Body("mine".into()));
+    let read = Read::field::<Document>(Document::EDITED.id());
+    let waits = replica
+        .replica
+        .write_if_unchanged(
+            Duration::ZERO,
+            vec![Fields::Theme("x".into())],
+            vec![read, Read::field::<Document>(Document::BODY.id())],
+        )
+        .expect("a write that is taken");
+    assert_eq!(replica.frames().len(), 1, "it has read what is not answered yet");
+    while replica.replica.poll_event().is_some() {}
+    replica.receive(&server::settled(
+        "room",
+        1,
+        1,
+        r#"[{"key":"body","value":"mine"},{"key":"edited","value":7}]"#,
+    ));
+    assert_eq!((replica.replica.state().body.as_str(), replica.replica.state().edited), ("mine", 7));
+    let event = replica.replica.poll_event().expect("what was added");
+    assert_eq!((event.origin, event.updates), (Origin::Remote, vec![Fields::Edited(7)]));
+    let answers: Vec<_> = std::iter::from_fn(|| replica.replica.poll_answer()).collect();
+    let refused = answers.iter().find(|(id, _)| *id == waits).map(|(_, answer)| answer.clone());
+    assert_eq!(refused.and_then(Result::err).map(|why| why.code()), Some(Code::Conflict));
+}

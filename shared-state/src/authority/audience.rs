@@ -12,7 +12,8 @@ use serde_json::value::RawValue;
 use crate::authority::Rights;
 use crate::authority::tell::object;
 use crate::authority::typed::{field_of, read_updates};
-use crate::state::{FieldInfo, roles};
+use crate::state::schema::fnv;
+use crate::state::{FieldInfo, PathBuf, roles};
 
 /// Some of the roles that readers need, a bit each.
 pub(super) type Audience = u64;
@@ -76,6 +77,26 @@ impl Audiences {
 
     fn shows(&self, audience: Audience, path: &str) -> bool {
         self.need(path) & !audience == 0
+    }
+
+    /// The fields that this audience may not see, by their paths.
+    pub(super) fn hidden(&self, audience: Audience, fields: &'static [FieldInfo]) -> Vec<String> {
+        let hidden =
+            fields.iter().filter(|field| self.needs.get(field.name).is_some_and(|need| need & !audience > 0));
+        let path = |field: &FieldInfo| {
+            let mut path = PathBuf::new();
+            path.push(field.name);
+            path.into_string()
+        };
+        hidden.map(path).collect()
+    }
+
+    /// What names the fields that this audience may see, also to another program that has the same struct: of two who
+    /// have one token, each can be told what the other lacks.
+    pub(super) fn token(&self, audience: Audience, fields: &'static [FieldInfo]) -> u64 {
+        let mut hidden = self.hidden(audience, fields);
+        hidden.sort_unstable();
+        fnv(hidden.join("\n").as_bytes())
     }
 
     /// What all that some updates, a JSON array, are about needs of its readers.
@@ -154,6 +175,11 @@ mod tests {
             assert_eq!(audiences.updates(audience, updates), expected, "{held:?}");
             assert_eq!(audiences.fields(audience, data), fields, "{held:?}");
         }
+        assert_eq!(audiences.hidden(audiences.with(None), FIELDS), ["hand", "top"]);
+        assert_eq!(audiences.hidden(audiences.with(Some(&Holds(&["seat"]))), FIELDS), ["top"]);
+        let token = |held| audiences.token(audiences.with(Some(&Holds(held))), FIELDS);
+        assert_eq!(token(&[]), token(&["dealer"]));
+        assert!(token(&[]) != token(&["seat"]) && token(&["seat"]) != token(&["seat", "dealer"]));
         assert_eq!(audiences.lacks(audiences.with(None), "hand"), Some("seat"));
         assert_eq!(audiences.lacks(audiences.with(Some(&Holds(&["seat"]))), "top/suit"), Some("dealer"));
         assert!(Audiences::of(&FIELDS[..1]).is_none());

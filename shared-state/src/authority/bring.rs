@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::authority::audience::{Audience, Audiences};
 use crate::authority::hooks::values_since;
 use crate::authority::session::Flow;
 use crate::authority::tell::{messages, object};
@@ -18,6 +19,8 @@ pub(super) struct Bring {
     pub(super) fields: Vec<Arc<str>>,
     /// The room's schema, if the client has another and joins.
     schema: Option<String>,
+    /// The audience that it was made for.
+    audience: Audience,
 }
 
 impl<O: Outbox> Authority<O> {
@@ -51,7 +54,7 @@ impl<O: Outbox> Authority<O> {
         let since = since.filter(|_| !owed.whole);
         session.flow = Flow::Syncing;
         session.synced = self.head;
-        let untold = session.untold.take();
+        let (audience, untold) = (session.audience, session.untold.take());
         let declared = declared || untold.is_some();
         let schema = schema.or(untold);
         let mut text = String::new();
@@ -76,7 +79,7 @@ impl<O: Outbox> Authority<O> {
             (None, Dialect::V1) => self.state.write_data(&mut text),
             (None, Dialect::Hook) => self.state.write_plain(&mut text),
         }
-        let bring = Bring { since, version: self.head, text, fields, schema };
+        let bring = Bring { since, version: self.head, text, fields, schema, audience };
         match self.in_flight.back_mut() {
             Some(last) => last.after.push(After::Bring(id, bring)),
             None => self.brought(id, &bring),
@@ -95,6 +98,11 @@ impl<O: Outbox> Authority<O> {
     /// Sends a state or delta whose version is durable now.
     pub(super) fn brought(&mut self, id: SessionId, bring: &Bring) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
+        if bring.since.is_some() && session.dialect == Dialect::V1 && session.audience != bring.audience {
+            // It builds on what the client could read then. The state that it is to be sent instead is behind it.
+            session.untold = bring.schema.clone().or_else(|| session.untold.take());
+            return;
+        }
         session.flow = Flow::Live;
         // What it may read is what it may read now, and not when this was made.
         let text = match &self.audiences {
@@ -105,6 +113,7 @@ impl<O: Outbox> Authority<O> {
             None => Cow::Borrowed(&*bring.text),
         };
         let is_channel = split_address(&self.room).1.is_some();
+        let schema = bring.schema.clone().or_else(|| session.untold.take());
         let frame = match session.dialect {
             Dialect::Hook if is_channel => {
                 for (seq, frame) in messages(&self.room, &bring.text) {
@@ -122,11 +131,21 @@ impl<O: Outbox> Authority<O> {
                 if session.brief {
                     self.subjects.forget();
                 }
-                let (text, schema) = (&*text, bring.schema.as_deref());
-                let beside = server::Beside { schema, brief: session.brief.then_some(self.number) };
+                let beside = server::Beside {
+                    schema: schema.as_deref(),
+                    brief: session.brief.then_some(self.number),
+                    rights: session.barred.as_deref(),
+                    audience: None,
+                };
                 match bring.since {
-                    None => server::sync(&self.room, self.epoch, bring.version, text, beside, &outcomes),
-                    Some(since) => server::delta(&self.room, since, bring.version, text, beside, &outcomes),
+                    None => {
+                        let token =
+                            |audiences: &Audiences| audiences.token(session.audience, self.state.fields());
+                        let beside =
+                            server::Beside { audience: self.audiences.as_ref().map(token), ..beside };
+                        server::sync(&self.room, self.epoch, bring.version, &text, beside, &outcomes)
+                    }
+                    Some(since) => server::delta(&self.room, since, bring.version, &text, beside, &outcomes),
                 }
             }
             Dialect::Hook => {
@@ -137,7 +156,7 @@ impl<O: Outbox> Authority<O> {
         session.push(&frame);
         if session.flow == Flow::Behind {
             // It was not taken: what it would have brought is still missing.
-            session.untold.clone_from(&bring.schema);
+            session.untold = schema;
             match bring.since {
                 Some(since) => session.synced = since,
                 None => session.stateless = true,

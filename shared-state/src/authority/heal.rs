@@ -191,3 +191,89 @@ impl Heal {
         self.owed.fields.extend(hidden.map(|(field, _)| field.clone()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn field(at: usize) -> Arc<str> {
+        format!("field-{at}").into()
+    }
+
+    /// A client at version 5,000 that is then sent `count` fields, each with the next version.
+    fn sent(count: usize) -> Heal {
+        let mut heal = Heal::default();
+        heal.wrote(Some(5000), [].iter());
+        for (told, at) in (5001..).zip(0..count) {
+            heal.sent(told, 1, [field(at)].iter());
+            assert!(heal.open.len() <= MAX_FIELDS, "{}", heal.open.len());
+        }
+        heal
+    }
+
+    fn last(count: usize) -> u64 {
+        5000 + count as u64
+    }
+
+    #[test]
+    fn up_to_the_bound_each_field_is_followed() {
+        let mut heal = sent(MAX_FIELDS);
+        assert!(heal.whole.is_none() && heal.open.len() == MAX_FIELDS);
+        // It counts by itself past the first three, and the fourth will hide what it writes.
+        for version in 5001..=5003 {
+            heal.wrote(Some(version), [field(3)].iter());
+        }
+        let owed = heal.take_owed();
+        assert_eq!(owed.fields.into_iter().collect::<Vec<_>>(), (0..4).map(field).collect::<Vec<_>>());
+        assert!(!owed.whole);
+        // It takes the rest.
+        heal.wrote(Some(last(MAX_FIELDS) + 1), [field(3)].iter());
+        assert!(!heal.is_owed() && heal.open.is_empty());
+    }
+
+    #[test]
+    fn g9_beyond_the_bound_fields_are_followed_as_one_state() {
+        let count = MAX_FIELDS + 1;
+        let flooded = || {
+            let heal = sent(count);
+            assert_eq!((heal.open.len(), heal.whole), (0, Some((5001, last(count)))));
+            heal
+        };
+        // Whatever of it is ignored, all of it is owed.
+        for version in [5001, 5002, last(count)] {
+            let mut heal = flooded();
+            heal.wrote(Some(version), [field(0)].iter());
+            assert!(heal.take_owed().whole, "{version}");
+        }
+        // All of it is taken.
+        let mut heal = flooded();
+        heal.wrote(Some(last(count) + 1), [field(0)].iter());
+        assert!(!heal.is_owed() && heal.whole.is_none());
+        // It is above what the client has counted: it hides what the client writes, any field.
+        let mut heal = Heal::default();
+        heal.wrote(Some(4000), [].iter());
+        (0..count).zip(5001..).for_each(|(at, told)| heal.sent(told, 1, [field(at)].iter()));
+        heal.wrote(Some(4001), ["another".into()].iter());
+        let owed = heal.take_owed();
+        assert_eq!(
+            (owed.fields.into_iter().collect::<Vec<_>>(), owed.whole),
+            (vec!["another".into()], false)
+        );
+        assert_eq!(heal.whole, Some((5001, last(count))));
+    }
+
+    #[test]
+    fn g9_what_follows_a_flood_is_followed_beside_it() {
+        let count = MAX_FIELDS + 1;
+        let mut heal = sent(count);
+        heal.sent(last(count) + 1, 1, ["late".into()].iter());
+        assert_eq!(heal.open.len(), 1);
+        // A second flood is one with the first, which begins where that began.
+        (0..count).zip(last(count) + 2..).for_each(|(at, told)| heal.sent(told, 1, [field(at)].iter()));
+        assert!(heal.open.len() <= MAX_FIELDS);
+        assert_eq!(heal.whole.map(|(first, _)| first), Some(5001));
+        // What it is told of everything ends all that.
+        heal.sent_all(9000, 1);
+        assert_eq!((heal.open.len(), heal.whole), (0, Some((9000, 9000))));
+    }
+}

@@ -39,7 +39,7 @@ impl<O: Outbox> Authority<O> {
             Ok(append) => {
                 // It was read when it was accepted.
                 let wire = read_updates(updates).unwrap_or_default();
-                let other = match self.state.is_complete() {
+                let mut other: Vec<Arc<str>> = match self.state.is_complete() {
                     true => fields
                         .iter()
                         .filter(|field| !self.reads_field_verbatim(field, &wire))
@@ -47,6 +47,15 @@ impl<O: Outbox> Authority<O> {
                         .collect(),
                     false => Vec::new(),
                 };
+                // What the room's rules have made of it beside that.
+                let amended = self.in_flight.back().filter(|change| change.settled);
+                let amended = amended.map_or_else(Vec::new, |change| touched(&change.updates));
+                let audience = self.sessions.get(&id).map_or(0, |session| session.audience);
+                let amended = amended.into_iter().filter(|field| {
+                    !fields.iter().any(|own| **own == **field)
+                        && self.check_read(audience, &field_key(field)).is_ok()
+                });
+                other.extend(amended.map(Arc::from));
                 if let Some(heal) = self.heal(id) {
                     heal.accepted(append.version, fields.iter());
                     other.into_iter().for_each(|field| heal.owe(field));

@@ -11,6 +11,7 @@
 //! state when they have arrived there.
 
 mod audience;
+mod barred;
 mod bring;
 mod channel;
 mod clients;

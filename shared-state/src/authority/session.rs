@@ -64,6 +64,8 @@ pub(super) struct Session<O> {
     pub(super) rights: Option<Arc<dyn Rights>>,
     /// Which restricted fields it may read.
     pub(super) audience: Audience,
+    /// What its client is told that it may not do, as JSON; `None`: nothing.
+    pub(super) barred: Option<Arc<str>>,
     pub(super) outbox: O,
 }
 
@@ -126,6 +128,8 @@ impl<O: Outbox> Authority<O> {
         let id = SessionId(self.next_session);
         self.next_session += 1;
         self.clients.enter(&client);
+        let audience = self.audiences.as_ref().map_or(0, |audiences| audiences.with(rights.as_deref()));
+        let barred = self.barred(dialect, audience, rights.as_deref());
         let known = resume.filter(|resume| resume.epoch == self.epoch);
         let mut session = Session {
             client,
@@ -137,7 +141,8 @@ impl<O: Outbox> Authority<O> {
             answered: known.map_or(0, |resume| resume.acked),
             heal: (dialect == Dialect::Hook).then(Box::default),
             untold: None,
-            audience: self.audiences.as_ref().map_or(0, |audiences| audiences.with(rights.as_deref())),
+            audience,
+            barred,
             rights,
             outbox,
         };
@@ -154,8 +159,10 @@ impl<O: Outbox> Authority<O> {
                 (Some(hash), Some(schema)) => hash == schema.hash,
                 _ => true,
             };
-            // What it knows is what it could read then, which may not be what it can read now.
-            let known = known.filter(|resume| same(resume.schema) && self.audiences.is_none());
+            // What it knows is what it could read then.
+            let token =
+                self.audiences.as_ref().map(|audiences| audiences.token(audience, self.state.fields()));
+            let known = known.filter(|resume| same(resume.schema) && resume.audience == token);
             let since = known.map(|resume| resume.version).filter(|version| *version <= self.head);
             let told = schema.as_ref().filter(|_| !same(request.schema));
             let told = told.map(|known| room_schema(known.hash, &known.schema, &self.state.kept()));
@@ -165,24 +172,6 @@ impl<O: Outbox> Authority<O> {
             self.bring(id, Some(resume.version));
         }
         Ok(id)
-    }
-
-    /// Asks for everybody's rights again. Who may now read other fields than before is sent the state, with what they
-    /// may read and without what they may not.
-    pub fn ask_rights_again(&mut self) {
-        let mut changed = Vec::new();
-        for (id, session) in &mut self.sessions {
-            let Some(now) = session.rights.as_ref().and_then(|rights| rights.asked_again()) else { continue };
-            let audience = self.audiences.as_ref().map_or(0, |audiences| audiences.with(Some(&*now)));
-            session.rights = Some(now);
-            if session.audience != audience {
-                session.audience = audience;
-                changed.push(*id);
-            }
-        }
-        for id in changed {
-            self.bring_anew(id);
-        }
     }
 
     /// Whether the author of a change may write all that it writes.

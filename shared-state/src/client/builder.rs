@@ -147,12 +147,15 @@ impl ClientBuilder {
         self
     }
 
-    /// The same, with a token that is asked for before each attempt to connect: for tokens that expire. When the server
-    /// ends the connection because the token [has expired](crate::protocol::Code::Expired), the client connects again;
-    /// what was not answered waits meanwhile as it does whenever there is no connection.
+    /// The same, with a token that is asked for before each attempt to connect, and a while before the server says
+    /// that the one in use expires: for tokens that do. The newer one is told over the connection that stands,
+    /// which goes on. If there is none by then, the server ends the connection with
+    /// [`Code::Expired`](crate::protocol::Code::Expired) and the client connects again; what was not answered waits
+    /// meanwhile as it does whenever there is no connection.
     ///
-    /// An error is an attempt that failed. The token is part of the attempt's time, [`handshake`](Self::handshake):
-    /// what takes longer is dropped.
+    /// It is asked one minute before the end, or when a fifth of the time is left if that is later. An error then
+    /// is logged; before an attempt it is an attempt that failed. The token is part of the attempt's time,
+    /// [`handshake`](Self::handshake): what takes longer is dropped.
     pub fn bearer_with<E, F>(mut self, token: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         E: fmt::Display,

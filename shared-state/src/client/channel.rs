@@ -9,6 +9,7 @@ use crate::channel::{Cursor, Item, Log, Message, Update};
 use crate::client::cast::{Broadcast, CastError, HearError};
 use crate::client::handle::{Room, StateError};
 use crate::client::{Feed, Missed, Receipt, State, feed};
+use crate::protocol::channel::MESSAGES;
 use crate::protocol::{Violation, channel_address, split_address};
 use crate::replica::WriteError;
 
@@ -89,9 +90,17 @@ where
     /// Messages of one client are in the channel in the order in which they were sent.
     ///
     /// # Errors
-    /// The value has no JSON form or does not read back from it, too many wait already, or the client was closed.
+    /// The value has no JSON form or does not read back from it, this client [may not send](Self::can_send), too many
+    /// wait already, or the client was closed.
     pub fn send(&self, value: &T) -> Result<Receipt, WriteError> {
         self.state.write(Update::of(value).map_err(WriteError::Unsendable)?)
+    }
+
+    /// Whether this client may send messages, as far as the server has said; as
+    /// [`can_set`](crate::client::State::can_set).
+    #[must_use]
+    pub fn can_send(&self) -> bool {
+        self.state.rights().can_write(MESSAGES)
     }
 
     /// What is known of the channel now, oldest first: the messages that were got, those that cannot be read, gaps

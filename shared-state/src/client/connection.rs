@@ -4,7 +4,7 @@
 //! heartbeat goes on, so that a link that is dead without saying so is noticed all the same.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures_util::{FutureExt as _, Sink as _, SinkExt as _, Stream as _, StreamExt as _};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
-use crate::client::driver::{Driver, End, Socket};
+use crate::client::driver::{Driver, End, Socket, Token};
 use crate::client::{Reason, Status, lock};
 use crate::protocol::{Code, Envelope, Frame, RoomMessage, Violation, client, presence};
 use crate::replica::Heard;
@@ -55,7 +55,7 @@ impl Driver {
     /// Keeps a connection until it ends.
     pub(super) async fn converse(&mut self, socket: Socket) -> End {
         self.connection += 1;
-        let hello = self.link.opened(self.core.signal.now());
+        let hello = self.link.opened(self.core.signal.now(), None);
         let mut connection = Connection {
             socket,
             own: VecDeque::from([hello]),
@@ -81,7 +81,11 @@ impl Driver {
         // A link that is up but was not welcomed is a failed attempt.
         self.failed = self.failed.saturating_add(1);
         let core = self.core.clone();
+        let mut token: Option<Token> = None;
         loop {
+            if self.link.take_renewal(core.signal.now()) {
+                token = self.dial.ask();
+            }
             for room in self.refresh_presence() {
                 if connection.window.is_some() {
                     connection.own.push_back(presence::leave(&room));
@@ -102,6 +106,15 @@ impl Driver {
             let deadline = self.deadline(connection);
             let io = tokio::select! {
                 io = connection.io() => io,
+                asked = async { match &mut token { Some(token) => token.await, None => pending().await } } => {
+                    token = None;
+                    match asked {
+                        Ok(token) => connection.own.push_back(client::token(&token)),
+                        // Another attempt asks again, once this connection has ended.
+                        Err(error) => tracing::warn!(%error, "there is no newer token"),
+                    }
+                    continue;
+                }
                 () = core.signal.wake.notified() => continue,
                 () = self.sleep_until(deadline) => continue,
             };
@@ -163,7 +176,8 @@ impl Driver {
         // What the socket does not take now is sent when it does, not when it is due.
         let attendees = if connection.blocked { &[] } else { &*self.attendees };
         let presence = attendees.iter().filter_map(|attendee| attendee.deadline());
-        rooms.chain(retries).chain(presence).chain(self.link.deadline()).chain(self.closing()).min()
+        let own = self.link.deadline().into_iter().chain(self.link.renewal()).chain(self.closing());
+        rooms.chain(retries).chain(presence).chain(own).min()
     }
 
     /// Gives the socket what is to be sent, as long as it takes it.
@@ -251,7 +265,8 @@ impl Driver {
                     Code::BadClientId | Code::Superseded | Code::Unauthorized => {
                         return Ok(Err(End::Final(Reason::Refused(violation))));
                     }
-                    Code::ShuttingDown | Code::Expired => {
+                    // Whoever the token is of now comes as that.
+                    Code::ShuttingDown | Code::Expired | Code::OtherUser => {
                         return Ok(Err(End::Lost(violation.to_string().into())));
                     }
                     _ => {}

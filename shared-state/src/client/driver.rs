@@ -24,14 +24,14 @@ pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 /// The buffers of a connection, in bytes.
 const BUFFER: usize = 16 << 10;
 
-type Token = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
+pub(super) type Token = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
 
 /// What says who this is.
 #[derive(Clone)]
 pub(super) enum Bearer {
     /// This token.
     Fixed(Arc<str>),
-    /// The token that this gives, asked anew for each attempt.
+    /// The token that this gives, asked anew for each attempt, and before the one in use expires.
     Asked(Arc<dyn Fn() -> Token + Send + Sync>),
 }
 
@@ -51,6 +51,14 @@ impl Dial {
             return Err(Reason::Url(format!("{url}: `wss://` needs the crate's feature `rustls`").into()));
         }
         Ok(Self { url, bearer })
+    }
+
+    /// Asks for a newer token, if one can be asked for.
+    pub(super) fn ask(&self) -> Option<Token> {
+        match &self.bearer {
+            Some(Bearer::Asked(ask)) => Some(ask()),
+            Some(Bearer::Fixed(_)) | None => None,
+        }
     }
 
     async fn connect(&self) -> Result<Socket, Arc<str>> {
@@ -127,7 +135,7 @@ pub(super) struct Driver {
     pub(super) failed: u32,
     /// Until when the client, which is closing, waits for answers.
     closing: Option<Duration>,
-    dial: Dial,
+    pub(super) dial: Dial,
 }
 
 /// Runs a client to its end.

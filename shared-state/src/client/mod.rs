@@ -92,6 +92,8 @@ pub use state::State;
 pub use status::{Reason, Status, Unsent};
 pub use transact::TransactError;
 
+pub use crate::replica::Rights;
+
 /// The handle of a state of type `S` in a room: the struct's own accessors over [`State`].
 pub type Handle<S> = <S as crate::state::SharedState>::Handle<State<S>>;
 

@@ -13,7 +13,7 @@ use crate::client::core::Signal;
 use crate::client::receipt::Answer;
 use crate::client::{Reason, Receipt, lock};
 use crate::protocol::{Code, Frame, Reject, RoomMessage, Violation, client};
-use crate::replica::{Event, Origin, Read, Rejected, Replica, WriteError, WriteId};
+use crate::replica::{Event, Origin, Read, Rejected, Replica, Rights, WriteError, WriteId};
 use crate::state::{FieldId, SharedState};
 
 /// A room as the client's task sees it, whatever its state's type.
@@ -53,6 +53,7 @@ pub(super) struct Shared<S: SharedState> {
     handles: AtomicUsize,
     pub(super) errors: watch::Sender<Option<Violation>>,
     pub(super) seen: watch::Sender<Seen>,
+    pub(super) rights: watch::Sender<Rights>,
     inner: Mutex<Inner<S>>,
 }
 
@@ -89,6 +90,7 @@ impl<S: SharedState> Shared<S> {
             handles: AtomicUsize::new(0),
             errors: watch::Sender::new(None),
             seen: watch::Sender::default(),
+            rights: watch::Sender::default(),
             inner: Mutex::new(Inner {
                 replica,
                 answers: BTreeMap::new(),
@@ -236,6 +238,13 @@ impl<S: SharedState> Shared<S> {
                 inner.events = None;
             }
         }
+        self.rights.send_if_modified(|rights| {
+            let changed = rights != inner.replica.rights();
+            if changed {
+                rights.clone_from(inner.replica.rights());
+            }
+            changed
+        });
         let (live, refused) = (inner.replica.is_live(), inner.replica.refusal().is_some());
         self.seen.send_if_modified(|seen| {
             seen.revision += u64::from(visible);

@@ -9,8 +9,8 @@ use crate::client::room::{Member as _, Shared};
 use crate::client::{Events, Feed, Receipt, feed, lock};
 use crate::merge::{Counter, MergePolicy, Number};
 use crate::protocol::Violation;
-use crate::replica::{Rejected, Replica, WriteError};
-use crate::state::{Field, FieldId, Live, SharedState, Watch};
+use crate::replica::{Rejected, Replica, Rights, WriteError};
+use crate::state::{Allowed, Field, FieldId, Live, SharedState, Watch};
 
 /// The state of one room, the same for everyone in it. Cheap to clone; every clone shows the same state.
 ///
@@ -63,8 +63,8 @@ impl<S: SharedState> State<S> {
     /// Sets a field. It shows at once.
     ///
     /// # Errors
-    /// A rule does not hold, only the server may write there, the value has no JSON form, the queue is full or the
-    /// client was closed; nothing was changed, nothing will be sent.
+    /// A rule does not hold, only the server may write there, [this client may not](Self::can_set), the value has
+    /// no JSON form, the queue is full or the client was closed; nothing was changed, nothing will be sent.
     pub fn set<T, P: MergePolicy<T>>(&self, field: Field<S, T, P>, value: T) -> Result<Receipt, WriteError> {
         self.write(field.set(value))
     }
@@ -118,8 +118,8 @@ impl<S: SharedState> State<S> {
     /// others did since stays. `None` if there is nothing to take back.
     ///
     /// Changes made within a [pause](crate::client::ClientBuilder::undo) of each other, or in one
-    /// [`group`](Self::group), are taken back together. A change that others have overwritten since is skipped.
-    /// Works without a connection.
+    /// [`group`](Self::group), are taken back together. A change that others have overwritten since, or that this
+    /// client may no longer write, is skipped. Works without a connection.
     ///
     /// # Errors
     /// As [`set`](Self::set).
@@ -153,6 +153,33 @@ impl<S: SharedState> State<S> {
     pub fn group<R>(&self, body: impl FnOnce() -> R) -> R {
         let _end = self.shared.group();
         body()
+    }
+
+    /// Whether this client may set a field as a whole, as far as the server has said; also without a connection, as it
+    /// was then. A write that is known not to be allowed is [refused at once](WriteError::Forbidden); all others are
+    /// decided by the server.
+    #[must_use]
+    pub fn can_set<T, P: MergePolicy<T>>(&self, field: Field<S, T, P>) -> bool {
+        self.shared.rights.borrow().can_set(field)
+    }
+
+    /// Whether the server sends a field to this client; if not, it shows its initial value.
+    #[must_use]
+    pub fn can_read<T, P: MergePolicy<T>>(&self, field: Field<S, T, P>) -> bool {
+        self.shared.rights.borrow().can_read(field)
+    }
+
+    /// What this client may do, as far as the server has said.
+    #[must_use]
+    pub fn rights(&self) -> Rights {
+        self.shared.rights.borrow().clone()
+    }
+
+    /// What this client may do now, and each time that it is something else: for an interface that shows what is
+    /// not allowed. If it is read too slowly it skips to the latest. Does not keep the client alive, and ends with
+    /// the room.
+    pub fn watch_rights(&self) -> Feed<Rights> {
+        feed::latest(self.shared.rights.subscribe(), |rights| Some(rights.clone()), |_| false)
     }
 
     /// The version of the room's state that this client has confirmed; 0 before the room's state came.
@@ -285,6 +312,12 @@ impl<S: SharedState> Live<S> for State<S> {
 
     fn write_with(&self, decide: impl FnOnce(&S) -> Vec<S::Update>) -> Result<Receipt, WriteError> {
         self.shared.write(|state| Ok((decide(state), None)))
+    }
+}
+
+impl<S: SharedState> Allowed<S> for State<S> {
+    fn can_write(&self, path: &str) -> bool {
+        self.shared.rights.borrow().can_write(path)
     }
 }
 

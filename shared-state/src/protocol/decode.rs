@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::protocol::join::{JoinRequest, RoomSchema, WireJoin, WireSchema};
+use crate::protocol::join::{JoinRequest, RoomSchema, WireJoin, WireSchema, audience};
 use crate::protocol::presence::{PresenceNews, PresenceRequest};
-use crate::protocol::{Code, Envelope, Frame, Reject, brief};
+use crate::protocol::{Barred, Code, Envelope, Frame, Reject, brief};
 use crate::state::WireUpdate;
 
 /// A frame that is not what the protocol allows; what to tell its sender.
@@ -34,6 +34,15 @@ pub struct Hello<'a> {
     /// The client's secret id: it proves that a resuming connection is the same client.
     #[serde(borrow)]
     pub client: Cow<'a, str>,
+    /// What says who its user is, from a client that cannot say so in its request.
+    #[serde(borrow, default)]
+    pub token: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct WireToken<'a> {
+    #[serde(borrow)]
+    token: Cow<'a, str>,
 }
 
 /// Where a client left a room.
@@ -47,6 +56,8 @@ pub struct Resume {
     pub acked: u64,
     /// The hash of the schema that the room had. If it has another now, the client is sent the whole state.
     pub schema: Option<u64>,
+    /// The audience it was in, as the last whole state said. If it is in another one now, it is sent the whole state.
+    pub audience: Option<u64>,
 }
 
 /// A client's change as it was sent.
@@ -73,6 +84,8 @@ pub struct ChangeRequest<'a> {
 pub enum ClientMessage<'a> {
     /// Who is there.
     Hello(Hello<'a>),
+    /// What says who the user is, newer than what was said before.
+    Token(Cow<'a, str>),
     /// Joins a room.
     Join(JoinRequest),
     /// Leaves a room.
@@ -108,6 +121,7 @@ impl<'a> ClientMessage<'a> {
     pub fn read(envelope: &Envelope<'a>) -> Result<Self, Violation> {
         Ok(match &*envelope.kind {
             "hello" => Self::Hello(envelope.content()?),
+            "hello:token" => Self::Token(envelope.content::<WireToken<'_>>()?.token),
             "room:join" => Self::Join(envelope.content::<WireJoin<'_>>()?.read()?),
             "room:leave" => Self::Leave,
             "state:change" => Self::Change(envelope.content()?),
@@ -188,6 +202,10 @@ struct WireSync<'a> {
     schema: Option<WireSchema<'a>>,
     #[serde(default)]
     brief: Option<u64>,
+    #[serde(default)]
+    rights: Barred,
+    #[serde(borrow, default)]
+    audience: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     answers: WireAnswers<'a>,
 }
@@ -202,6 +220,8 @@ struct WireDelta<'a> {
     schema: Option<WireSchema<'a>>,
     #[serde(default)]
     brief: Option<u64>,
+    #[serde(default)]
+    rights: Barred,
     #[serde(borrow, default)]
     answers: WireAnswers<'a>,
 }
@@ -242,6 +262,14 @@ struct WireWelcome<'a> {
     window: usize,
     #[serde(default = "unlimited")]
     frame: usize,
+    #[serde(default)]
+    expires: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct WireRenewed {
+    #[serde(default)]
+    expires: Option<u64>,
 }
 
 const fn unlimited() -> usize {
@@ -271,6 +299,10 @@ pub enum RoomMessage<'a> {
         schema: Option<Box<RoomSchema>>,
         /// The room's number in brief frames, if it sends any.
         brief: Option<u64>,
+        /// What the client may not do.
+        rights: Barred,
+        /// The audience that this state is for, to be said with a resume.
+        audience: Option<u64>,
         /// Answers to the client's changes.
         outcomes: Outcomes,
     },
@@ -286,9 +318,13 @@ pub enum RoomMessage<'a> {
         schema: Option<Box<RoomSchema>>,
         /// The room's number in brief frames, if it sends any.
         brief: Option<u64>,
+        /// What the client may not do.
+        rights: Barred,
         /// Answers to the client's changes.
         outcomes: Outcomes,
     },
+    /// What the client may not do has changed.
+    Rights(Barred),
     /// Somebody's change.
     Change {
         /// The version it made.
@@ -347,6 +383,13 @@ pub enum ServerMessage<'a> {
         window: usize,
         /// The longest frame the server takes, in bytes.
         frame: usize,
+        /// How long the user stays known, in milliseconds; `None`: for ever.
+        expires: Option<u64>,
+    },
+    /// The newer token was taken.
+    Renewed {
+        /// How long the user stays known, in milliseconds; `None`: for ever.
+        expires: Option<u64>,
     },
     /// Asks for a pong.
     Ping,
@@ -395,8 +438,12 @@ impl<'a> ServerMessage<'a> {
         };
         match &*envelope.kind {
             "welcome" => {
-                let WireWelcome { id, heartbeat, window, frame } = envelope.content()?;
-                Ok(Self::Welcome { id, heartbeat, window, frame })
+                let WireWelcome { id, heartbeat, window, frame, expires } = envelope.content()?;
+                Ok(Self::Welcome { id, heartbeat, window, frame, expires })
+            }
+            "welcome:token" => {
+                let WireRenewed { expires } = envelope.content()?;
+                Ok(Self::Renewed { expires })
             }
             "ping" => Ok(Self::Ping),
             "pong" => Ok(Self::Pong),
@@ -405,14 +452,26 @@ impl<'a> ServerMessage<'a> {
                 Ok(Self::Error(Violation { code: Code::from_text(&code), message }))
             }
             "state:sync" => {
-                let WireSync { epoch: text, version, data, schema, brief, answers } = envelope.content()?;
+                let WireSync { epoch: text, version, data, schema, brief, rights, audience: of, answers } =
+                    envelope.content()?;
                 let (schema, outcomes) = (schema.map(WireSchema::read).transpose()?, outcomes(answers));
-                about_room(RoomMessage::Sync { epoch: epoch(&text)?, version, data, schema, brief, outcomes })
+                let (epoch, audience) = (epoch(&text)?, of.as_deref().map(audience).transpose()?);
+                about_room(RoomMessage::Sync {
+                    epoch,
+                    version,
+                    data,
+                    schema,
+                    brief,
+                    rights,
+                    audience,
+                    outcomes,
+                })
             }
             "state:delta" => {
-                let WireDelta { since, version, updates, schema, brief, answers } = envelope.content()?;
+                let WireDelta { since, version, updates, schema, brief, rights, answers } =
+                    envelope.content()?;
                 let (schema, outcomes) = (schema.map(WireSchema::read).transpose()?, outcomes(answers));
-                about_room(RoomMessage::Delta { since, version, updates, schema, brief, outcomes })
+                about_room(RoomMessage::Delta { since, version, updates, schema, brief, rights, outcomes })
             }
             "state:change" => {
                 let WireChange { version, from, updates, brief } = envelope.content()?;
@@ -422,6 +481,7 @@ impl<'a> ServerMessage<'a> {
                 let WireAck { seq, version, updates } = envelope.content()?;
                 about_room(RoomMessage::Accepted { seq, version, updates })
             }
+            "room:rights" => about_room(RoomMessage::Rights(envelope.content()?)),
             "state:reject" => {
                 let (seq, reject) = envelope.content::<WireReject<'_>>()?.read();
                 about_room(RoomMessage::Rejected(seq, reject))

@@ -48,12 +48,26 @@ pub mod client {
     use crate::protocol::{JoinRequest, Resume};
     use std::fmt::Write as _;
 
-    /// The first frame of a connection.
+    /// The first frame of a connection. `token` says who the user is, if the request could not.
     #[must_use]
-    pub fn hello(client: &str) -> Frame {
-        frame("hello", None, 64, |out| {
+    pub fn hello(client: &str, token: Option<&str>) -> Frame {
+        frame("hello", None, 64 + token.map_or(0, str::len), |out| {
             out.push_str("{\"client\":");
             push_string(out, client);
+            if let Some(token) = token {
+                out.push_str(",\"token\":");
+                push_string(out, token);
+            }
+            out.push('}');
+        })
+    }
+
+    /// Says who the user is, before what was said before expires.
+    #[must_use]
+    pub fn token(token: &str) -> Frame {
+        frame("hello:token", None, token.len() + 16, |out| {
+            out.push_str("{\"token\":");
+            push_string(out, token);
             out.push('}');
         })
     }
@@ -67,10 +81,13 @@ pub mod client {
             if let Some(schema) = schema {
                 put!(out, r#""schema":"{schema:016x}","#);
             }
-            if let Some(Resume { epoch, version, acked, schema }) = resume {
+            if let Some(Resume { epoch, version, acked, schema, audience }) = resume {
                 put!(out, r#""resume":{{"epoch":"{epoch:016x}","version":{version},"acked":{acked}"#);
                 if let Some(schema) = schema {
                     put!(out, r#","schema":"{schema:016x}""#);
+                }
+                if let Some(audience) = audience {
+                    put!(out, r#","audience":"{audience:016x}""#);
                 }
                 out.push_str("},");
             }
@@ -156,20 +173,41 @@ pub mod server {
     use super::{Frame, frame, push_string};
     use crate::protocol::{Code, Limits, Outcome, Outcomes, Reject, split_address};
     use std::fmt::Write as _;
+    use std::time::Duration;
 
-    /// The answer to `hello`.
+    /// The answer to `hello`. `expires` is how long the user stays known.
     #[must_use]
-    pub fn welcome(id: &str, limits: &Limits) -> Frame {
+    pub fn welcome(id: &str, limits: &Limits, expires: Option<Duration>) -> Frame {
         frame("welcome", None, 128, |out| {
             out.push_str("{\"id\":");
             push_string(out, id);
             put!(
                 out,
-                r#","heartbeat":{},"window":{},"frame":{}}}"#,
+                r#","heartbeat":{},"window":{},"frame":{}"#,
                 limits.heartbeat.as_millis(),
                 limits.window,
                 limits.frame
             );
+            if let Some(expires) = expires {
+                put!(out, ",\"expires\":{}", milliseconds(expires));
+            }
+            out.push('}');
+        })
+    }
+
+    /// As many as everybody can count.
+    fn milliseconds(time: Duration) -> u128 {
+        time.as_millis().min((1 << 53) - 1)
+    }
+
+    /// The answer to `hello:token`. `expires` is how long the user stays known.
+    #[must_use]
+    pub fn renewed(expires: Option<Duration>) -> Frame {
+        frame("welcome:token", None, 32, |out| match expires {
+            Some(expires) => {
+                put!(out, "{{\"expires\":{}}}", milliseconds(expires));
+            }
+            None => out.push_str("{}"),
         })
     }
 
@@ -180,6 +218,10 @@ pub mod server {
         pub schema: Option<&'a str>,
         /// The room's number in brief frames, for a client that takes them.
         pub brief: Option<u64>,
+        /// What the client may not do, as JSON; `None`: nothing.
+        pub rights: Option<&'a str>,
+        /// Of a whole state: the audience that it is for.
+        pub audience: Option<u64>,
     }
 
     /// The whole state: `data` is a JSON object.
@@ -220,7 +262,7 @@ pub mod server {
 
     impl Beside<'_> {
         fn len(self) -> usize {
-            self.schema.map_or(0, str::len)
+            self.schema.map_or(0, str::len) + self.rights.map_or(0, str::len)
         }
 
         fn write(self, out: &mut String) {
@@ -229,6 +271,12 @@ pub mod server {
             }
             if let Some(number) = self.brief {
                 put!(out, ",\"brief\":{number}");
+            }
+            if let Some(rights) = self.rights {
+                put!(out, ",\"rights\":{rights}");
+            }
+            if let Some(audience) = self.audience {
+                put!(out, r#","audience":"{audience:016x}""#);
             }
         }
     }
@@ -323,6 +371,13 @@ pub mod server {
             push_string(out, from);
             put!(out, ",\"at\":{at},\"value\":{value}}}");
         })
+    }
+
+    /// What the receiver may not do has changed: `barred` is that as JSON; `None`: nothing.
+    #[must_use]
+    pub fn rights(room: &str, barred: Option<&str>) -> Frame {
+        let barred = barred.unwrap_or("{}");
+        frame("room:rights", Some(room), barred.len(), |out| out.push_str(barred))
     }
 
     /// Something about a room went wrong.

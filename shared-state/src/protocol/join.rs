@@ -68,6 +68,8 @@ struct WireResume<'a> {
     acked: u64,
     #[serde(borrow, default)]
     schema: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    audience: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
@@ -87,12 +89,18 @@ fn hash(text: &str) -> Result<u64, Violation> {
         .map_err(|_| Violation::new(Code::BadMessage, "a schema's hash is 16 hexadecimal digits"))
 }
 
+pub(super) fn audience(text: &str) -> Result<u64, Violation> {
+    u64::from_str_radix(text, 16)
+        .map_err(|_| Violation::new(Code::BadMessage, "an audience is 16 hexadecimal digits"))
+}
+
 impl WireJoin<'_> {
     pub(super) fn read(self) -> Result<JoinRequest, Violation> {
         let resume = match self.resume {
-            Some(WireResume { epoch: text, version, acked, schema }) => {
+            Some(WireResume { epoch: text, version, acked, schema, audience: of }) => {
                 let schema = schema.as_deref().map(hash).transpose()?;
-                Some(Resume { epoch: epoch(&text)?, version, acked, schema })
+                let audience = of.as_deref().map(audience).transpose()?;
+                Some(Resume { epoch: epoch(&text)?, version, acked, schema, audience })
             }
             None => None,
         };

@@ -15,6 +15,7 @@ pub mod hook;
 mod join;
 mod limits;
 pub mod presence;
+mod rights;
 
 pub use address::{channel_address, split_address};
 pub use code::{Code, Reject};
@@ -27,6 +28,7 @@ pub use envelope::Envelope;
 pub(crate) use join::room_schema;
 pub use join::{Declaration, JoinRequest, RoomSchema};
 pub use limits::{Limits, check_depth, check_room_name};
+pub use rights::Barred;
 
 use bytes::Bytes;
 

@@ -16,6 +16,14 @@ pub enum WriteError {
         /// The field's name.
         field: &'static str,
     },
+    /// The server has said that this client may not do that: write there, or read what a transaction has read.
+    #[error("this client may not {action} `{path}`")]
+    Forbidden {
+        /// `write` or `read`.
+        action: &'static str,
+        /// The path of the field, or of what is inside it.
+        path: Box<str>,
+    },
     /// The value cannot be written as JSON, or does not read back as its own type.
     #[error("`{}` cannot be sent: {}", .0.field, .0.message)]
     Unsendable(UpdateError),

@@ -8,6 +8,9 @@ use crate::protocol::brief::{self, Numbers};
 use crate::protocol::presence::PresenceNews;
 use crate::protocol::{Code, Envelope, Frame, RoomMessage, ServerMessage, Violation, client};
 
+/// How long before the user is no longer known a newer token is asked for, or a fifth of the time if that is less.
+const RENEWAL: Duration = Duration::from_secs(60);
+
 /// How a link behaves.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -85,6 +88,8 @@ pub struct Link {
     asked: Option<Duration>,
     public: Option<String>,
     max_frame: usize,
+    /// When the server should be told a newer token.
+    renewal: Option<Duration>,
     /// The rooms' numbers in brief frames.
     numbers: Numbers,
 }
@@ -119,6 +124,7 @@ impl Link {
             asked: None,
             public: None,
             max_frame: usize::MAX,
+            renewal: None,
             numbers: Numbers::default(),
         }
     }
@@ -141,19 +147,37 @@ impl Link {
         self.state == State::Up
     }
 
-    /// A connection was made: the frame to begin with.
-    pub fn opened(&mut self, now: Duration) -> Frame {
+    /// A connection was made: the frame to begin with. `token` says who the user is, if the request could not.
+    pub fn opened(&mut self, now: Duration, token: Option<&str>) -> Frame {
         self.state = State::Greeting(now + self.config.handshake);
         self.heard = now;
         self.asked = None;
         self.numbers.clear();
-        client::hello(&self.secret)
+        client::hello(&self.secret, token)
     }
 
     /// The connection is gone.
     pub fn closed(&mut self) {
         self.state = State::Down;
         self.asked = None;
+        self.renewal = None;
+    }
+
+    /// When the server should be told a newer token, which [`client::token`] does: some time before the user is no
+    /// longer known.
+    #[must_use]
+    pub const fn renewal(&self) -> Option<Duration> {
+        self.renewal
+    }
+
+    /// Whether it is time for a newer token; says so once.
+    pub fn take_renewal(&mut self, now: Duration) -> bool {
+        self.renewal.take_if(|renewal| *renewal <= now).is_some()
+    }
+
+    fn expires(&mut self, now: Duration, left: Option<u64>) {
+        let left = left.map(Duration::from_millis);
+        self.renewal = left.map(|left| now + left.saturating_sub((left / 5).min(RENEWAL)));
     }
 
     /// Takes a frame from the server.
@@ -175,15 +199,20 @@ impl Link {
     ) -> Result<Heard<'a>, Violation> {
         self.is_alive(now);
         Ok(match ServerMessage::read_envelope(envelope)? {
-            ServerMessage::Welcome { id, heartbeat, window, frame } => {
+            ServerMessage::Welcome { id, heartbeat, window, frame, expires } => {
                 if !matches!(self.state, State::Greeting(_)) {
                     return Err(Violation::new(Code::BadMessage, "a second `welcome`"));
                 }
                 self.state = State::Up;
                 self.public = Some(id.into_owned());
                 self.max_frame = frame;
+                self.expires(now, expires);
                 self.heartbeat = self.config.heartbeat.min(Duration::from_millis(heartbeat.max(100)));
                 Heard::Welcome(window)
+            }
+            ServerMessage::Renewed { expires } => {
+                self.expires(now, expires);
+                Heard::Nothing
             }
             ServerMessage::Ping => Heard::Reply(client::pong()),
             ServerMessage::Pong | ServerMessage::Unknown => Heard::Nothing,
@@ -264,7 +293,7 @@ mod tests {
     fn a_silent_server_is_asked_once_and_then_given_up() {
         let mut link = Link::new("0123456789abcdef".into(), LinkConfig::default());
         assert_eq!(link.deadline(), None);
-        link.opened(SECOND);
+        link.opened(SECOND, None);
         assert_eq!(link.tick(SECOND), Ok(None));
         let welcome = r#"{"type":"welcome","payload":{"id":"me","heartbeat":20000,"window":8}}"#;
         assert!(matches!(link.receive(2 * SECOND, welcome), Ok(Heard::Welcome(8))));
@@ -277,9 +306,30 @@ mod tests {
     }
 
     #[test]
+    fn a_newer_token_is_due_before_the_older_one_expires() {
+        let mut link = Link::new("0123456789abcdef".into(), LinkConfig::default());
+        link.opened(SECOND, None);
+        let welcome =
+            r#"{"type":"welcome","payload":{"id":"me","heartbeat":20000,"window":8,"expires":10000}}"#;
+        assert!(link.receive(2 * SECOND, welcome).is_ok());
+        assert_eq!(link.renewal(), Some(10 * SECOND));
+        assert!(!link.take_renewal(9 * SECOND) && link.take_renewal(10 * SECOND));
+        assert!(!link.take_renewal(10 * SECOND), "it is said once");
+        let renewed = r#"{"type":"welcome:token","payload":{"expires":3600000}}"#;
+        assert!(link.receive(11 * SECOND, renewed).is_ok());
+        assert_eq!(link.renewal(), Some((11 + 3600 - 60) * SECOND));
+        assert!(link.receive(12 * SECOND, r#"{"type":"welcome:token","payload":{}}"#).is_ok());
+        assert_eq!(link.renewal(), None);
+        // No time that a server can say is too long to be counted.
+        let never = format!(r#"{{"type":"welcome:token","payload":{{"expires":{}}}}}"#, u64::MAX);
+        assert!(link.receive(12 * SECOND, &never).is_ok());
+        assert!(!link.take_renewal(100 * SECOND));
+    }
+
+    #[test]
     fn a_server_that_does_not_welcome_is_given_up() {
         let mut link = Link::new("0123456789abcdef".into(), LinkConfig::default());
-        link.opened(SECOND);
+        link.opened(SECOND, None);
         assert_eq!(link.tick(11 * SECOND), Err(Dead));
     }
 

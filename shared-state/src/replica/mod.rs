@@ -14,7 +14,8 @@
 //!
 //! # What undoing means
 //! A user takes back their own changes only, the latest first, and each is taken back as a new change on what there
-//! is now: what others did since stays. What others have overwritten is left as it is and skipped.
+//! is now: what others did since stays. What others have overwritten, or this user may no longer write, is left as
+//! it is and skipped.
 //!
 //! # Why a user never sees their own field flicker
 //! A remote change is applied to confirmed. In the view, a field without pending changes takes it as well; a
@@ -26,6 +27,7 @@ mod held;
 mod link;
 mod pending;
 mod receive;
+mod rights;
 mod schema;
 mod transact;
 mod undo;
@@ -34,6 +36,7 @@ mod write;
 pub use error::{Rejected, WriteError};
 pub use event::{Event, Origin};
 pub use link::{Backoff, Dead, Heard, Link, LinkConfig};
+pub use rights::Rights;
 pub use transact::{Read, Transaction};
 
 use std::collections::{BTreeMap, VecDeque};
@@ -119,6 +122,9 @@ pub struct Replica<S: SharedState> {
     window: usize,
     max_frame: usize,
     meeting: Meeting,
+    rights: Rights,
+    /// The audience that the last whole state was for.
+    audience: Option<u64>,
     /// What brief frames can be about, by number.
     subjects: BTreeMap<u8, Subject>,
     history: History<S>,
@@ -153,6 +159,8 @@ impl<S: SharedState> Replica<S> {
             window: 1,
             max_frame: usize::MAX,
             meeting: Meeting::new::<S>(),
+            rights: Rights::default(),
+            audience: None,
             subjects: BTreeMap::new(),
             history: History::new(config.max_undo, config.undo_pause),
             next_write: 0,

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::merge::{Overlap, scope};
 use crate::protocol::brief::Subject;
-use crate::protocol::{Code, Outcome, Outcomes, Reject, RoomMessage, Violation, client};
+use crate::protocol::{Code, Outcome, Outcomes, Reject, Resume, RoomMessage, Violation, client};
 use crate::replica::pending::{Pending, Reads};
 use crate::replica::{Origin, Phase, Rejected, Replica, WriteId, on_top, pending, put_on, schema};
 use crate::state::{FieldId, Path, SharedState, UpdateErrorKind, WireUpdate, decode_update, fit};
@@ -37,19 +37,23 @@ impl<S: SharedState> Replica<S> {
             | RoomMessage::Accepted { .. }
             | RoomMessage::NextAccepted
             | RoomMessage::Rejected(..)
+            | RoomMessage::Rights(..)
                 if self.phase != Phase::Live =>
             {
                 Ok(())
             }
-            RoomMessage::Sync { epoch, version, data, schema, outcomes, .. } => {
+            RoomMessage::Sync { epoch, version, data, schema, rights, audience, outcomes, .. } => {
                 match self.meet(schema, self.epoch == Some(epoch), &outcomes)? {
-                    true => self.sync(epoch, version, data, outcomes),
+                    true => self.sync(epoch, version, data, outcomes).map(|()| {
+                        self.audience = audience;
+                        self.take_rights(rights);
+                    }),
                     false => Ok(()),
                 }
             }
-            RoomMessage::Delta { since, version, updates, schema, outcomes, .. } => {
+            RoomMessage::Delta { since, version, updates, schema, rights, outcomes, .. } => {
                 match self.meet(schema, true, &outcomes)? {
-                    true => self.delta(since, version, &updates, outcomes),
+                    true => self.delta(since, version, &updates, outcomes).map(|()| self.take_rights(rights)),
                     false => Ok(()),
                 }
             }
@@ -58,6 +62,10 @@ impl<S: SharedState> Replica<S> {
                     self.subjects.insert(number, subject);
                 }
                 self.change(version, from.as_ref().into(), &updates)
+            }
+            RoomMessage::Rights(barred) => {
+                self.take_rights(barred);
+                Ok(())
             }
             RoomMessage::Brief { subject, value } => self.brief(subject, value),
             RoomMessage::NextAccepted => match self.queue.first_sent() {
@@ -88,7 +96,9 @@ impl<S: SharedState> Replica<S> {
         self.phase = Phase::Joining;
         self.queue.unsend();
         let acked = self.queue.acked(self.next_seq);
-        let resume = self.epoch.map(|epoch| (epoch, self.version, acked));
+        let (version, audience) = (self.version, self.audience);
+        let resume =
+            self.epoch.map(|epoch| Resume { epoch, version, acked, schema: self.meeting.room(), audience });
         let request = self.meeting.request(resume, self.config.brief);
         self.frames.push_back(client::join(&self.room, &request));
     }
@@ -181,8 +191,14 @@ impl<S: SharedState> Replica<S> {
             }
             self.version = version;
         }
-        let fields = self.forget(&change);
+        let mut fields = self.forget(&change);
         if is_news && let Some(settled) = settled {
+            // The room's rules may have added to it.
+            for field in settled.iter().map(S::field) {
+                if !fields.contains(&field) {
+                    fields.push(field);
+                }
+            }
             let expected = self.expected(&change, &fields);
             for update in settled {
                 self.confirmed.apply(update);

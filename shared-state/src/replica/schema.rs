@@ -51,10 +51,13 @@ impl Meeting {
         self.refusal = None;
     }
 
+    /// The hash of the room's schema, if it is known.
+    pub(super) const fn room(&self) -> Option<u64> {
+        self.room
+    }
+
     /// What is sent to join.
-    pub(super) fn request(&self, resume: Option<(u64, u64, u64)>, brief: bool) -> JoinRequest {
-        let resume =
-            resume.map(|(epoch, version, acked)| Resume { epoch, version, acked, schema: self.room });
+    pub(super) fn request(&self, resume: Option<Resume>, brief: bool) -> JoinRequest {
         JoinRequest { resume, schema: Some(self.own.hash), declare: self.declare.clone(), brief }
     }
 }

@@ -14,6 +14,8 @@ pub struct Read {
     pub(super) field: FieldId,
     /// The path on the wire.
     pub(super) path: Box<str>,
+    /// Only because a function had the whole state to look at.
+    pub(super) all: bool,
 }
 
 impl Read {
@@ -41,7 +43,7 @@ impl Read {
         if let Some(key) = key {
             path.push(key);
         }
-        Self { field, path: path.into_string().into_boxed_str() }
+        Self { field, path: path.into_string().into_boxed_str(), all: false }
     }
 }
 
@@ -166,9 +168,13 @@ impl<S: SharedState> Transaction<S> {
     }
 
     /// Changes the state by a function and writes what is different. As the function may look at any field, the
-    /// transaction depends on all of them from now on. Costs the state; gives what `change` gives.
+    /// transaction depends on all of them that this client may read from now on. Costs the state; gives what
+    /// `change` gives.
     pub fn update<R>(&mut self, change: impl FnOnce(&mut S) -> R) -> R {
-        self.reads = (0..S::FIELDS.len()).map(Read::field::<S>).collect();
+        let fields =
+            (0..S::FIELDS.len()).filter(|at| self.reads.iter().all(|read| *read != Read::field::<S>(*at)));
+        let all: Vec<_> = fields.map(|at| Read { all: true, ..Read::field::<S>(at) }).collect();
+        self.reads.extend(all);
         let mut changed = self.state.clone();
         let result = change(&mut changed);
         for update in S::diff(&self.state, &changed) {

@@ -165,7 +165,8 @@ impl<S: SharedState> Replica<S> {
     /// Takes back this user's last change, or the changes that were made together with it, as a new change. `None`:
     /// there is nothing to take back.
     ///
-    /// A change that others have overwritten since has nothing left to take back, and the one before it is.
+    /// A change that others have overwritten since, or that this client may no longer write, is let go of, and the one
+    /// before it is taken back.
     ///
     /// # Errors
     /// As [`write`](Self::write); the history is as it was.
@@ -237,7 +238,7 @@ impl<S: SharedState> Replica<S> {
         let mut inverses = Vec::new();
         for Written { update, inverse, .. } in step.written.iter().rev() {
             let taken_back = scope::as_writer(self.config.writer, || self.view.take_back(update, inverse));
-            if let Some(update) = taken_back {
+            if let Some(update) = taken_back.filter(|update| self.may_write(update)) {
                 inverses.push(self.view.apply(update.clone()));
                 let last = updates.last_mut().filter(|last| S::field(last) == S::field(&update));
                 if !last.is_some_and(|last| S::coalesce(last, &update)) {

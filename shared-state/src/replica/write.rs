@@ -18,8 +18,8 @@ impl<S: SharedState> Replica<S> {
     /// with an earlier one that it was folded into. An empty change is answered with the present version.
     ///
     /// # Errors
-    /// A rule does not hold, a field is read-only, a value has no JSON form, or the queue is full. Nothing was
-    /// changed.
+    /// A rule does not hold, a field is read-only, the server has said that this client [may not](Replica::rights), a
+    /// value has no JSON form, or the queue is full. Nothing was changed.
     pub fn write(&mut self, now: Duration, updates: Vec<S::Update>) -> Result<WriteId, WriteError> {
         self.submit(now, updates, None, Kind::Plain)
     }
@@ -42,7 +42,7 @@ impl<S: SharedState> Replica<S> {
         &mut self,
         now: Duration,
         updates: Vec<S::Update>,
-        reads: Option<Vec<Read>>,
+        mut reads: Option<Vec<Read>>,
         kind: Kind,
     ) -> Result<WriteId, WriteError> {
         if let Some(refusal) = &self.meeting.refusal {
@@ -60,6 +60,7 @@ impl<S: SharedState> Replica<S> {
         if updates.is_empty() {
             return self.submit(now, updates, None, kind);
         }
+        self.check_rights(&updates, reads.as_mut())?;
         let updates = updates.iter().map(both::<S>).collect::<Result<Vec<_>, _>>()?;
         let folded = match (&updates[..], &reads) {
             ([one], None) => self.folded(one)?,

@@ -9,23 +9,43 @@ use std::time::{Duration, SystemTime};
 
 use hyper::header::{self, AsHeaderName, HeaderMap};
 use hyper::{Request, Uri};
+use tokio::time::timeout;
 
 use crate::authority::Rights;
 use crate::protocol::{Code, Violation, split_address};
 use crate::server::bans::Doors;
 use crate::state::Roles;
 
-/// The request a connection began with: what [`authenticate`](crate::server::ServerBuilder::authenticate) decides on.
+/// How long the program may take to find out who somebody is.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The request a connection began with, and what its client has said of its user: what
+/// [`authenticate`](crate::server::ServerBuilder::authenticate) decides on.
+///
+/// A client that says a newer token over a connection that stands is asked about anew: then there is the token, the
+/// path and the peer, and neither headers nor a query, which are as old as the connection.
 #[derive(Clone, Debug)]
 pub struct Handshake {
     headers: HeaderMap,
     uri: Uri,
     peer: Option<SocketAddr>,
+    token: Option<String>,
 }
 
 impl Handshake {
     pub(super) fn of<B>(request: &Request<B>, peer: Option<SocketAddr>) -> Self {
-        Self { headers: request.headers().clone(), uri: request.uri().clone(), peer }
+        Self { headers: request.headers().clone(), uri: request.uri().clone(), peer, token: None }
+    }
+
+    /// The same, with what the client has said.
+    pub(super) fn with_token(self, token: Option<String>) -> Self {
+        Self { token, ..self }
+    }
+
+    /// What is left of it for the client's newer tokens: what the request said of its user is no longer it.
+    pub(super) fn rest(&self) -> Self {
+        let uri = self.uri.path().parse().unwrap_or_default();
+        Self { headers: HeaderMap::new(), uri, peer: self.peer, token: None }
     }
 
     /// Where the connection comes from, if the server was told.
@@ -46,9 +66,19 @@ impl Handshake {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The token of an `Authorization: Bearer` header.
+    /// The token that the client has said: in its first message, as browsers do, which cannot set headers, or
+    /// later, before the one that it came with expires.
+    #[must_use]
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
+    /// The token that the client [has said](Self::token), or else that of an `Authorization: Bearer` header.
     #[must_use]
     pub fn bearer(&self) -> Option<&str> {
+        if let Some(token) = self.token() {
+            return Some(token);
+        }
         let (scheme, token) = self.header(header::AUTHORIZATION)?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     }
@@ -87,25 +117,25 @@ pub enum Action<'a> {
     Send(&'a str),
 }
 
-/// Whoever is behind a connection, as the program knows them.
-pub(super) type Identity = Arc<dyn Any + Send + Sync>;
+/// A value of the type of user that `authenticate` makes.
+type User = dyn Any + Send + Sync;
 
 type Future<T> = Pin<Box<dyn std::future::Future<Output = T> + Send>>;
-type Authenticate = dyn Fn(Handshake) -> Future<Result<Identity, String>> + Send + Sync;
-type ValidUntil = dyn Fn(&Identity) -> Result<Option<SystemTime>, String> + Send + Sync;
-type RolesOf = dyn Fn(&Identity, &str) -> Roles + Send + Sync;
-type UserId = dyn Fn(&Identity) -> Option<String> + Send + Sync;
-type Authorize = dyn Fn(&Identity, &str, Action<'_>) -> Result<(), String> + Send + Sync;
+type Authenticate = dyn Fn(Handshake) -> Future<Result<Arc<User>, String>> + Send + Sync;
+type Authorize = dyn Fn(&User, &str, Action<'_>) -> Result<(), String> + Send + Sync;
+type UserId = dyn Fn(&User) -> Result<String, String> + Send + Sync;
+type ValidUntil = dyn Fn(&User) -> Result<Option<SystemTime>, String> + Send + Sync;
+type RolesOf = dyn Fn(&User, &str) -> Roles + Send + Sync;
 
-/// Who is let in, and to do what.
-#[derive(Clone, Default)]
+/// What the program says about its users: who is let in, and to do what.
+#[derive(Default)]
 pub(super) struct Access {
     doors: Doors,
-    authenticate: Option<Arc<Authenticate>>,
-    authorize: Option<Arc<Authorize>>,
-    user_id: Option<Arc<UserId>>,
-    valid_until: Option<Arc<ValidUntil>>,
-    roles: Option<Arc<RolesOf>>,
+    authenticate: Option<Box<Authenticate>>,
+    authorize: Option<Box<Authorize>>,
+    user_id: Option<Box<UserId>>,
+    valid_until: Option<Box<ValidUntil>>,
+    roles: Option<Box<RolesOf>>,
 }
 
 impl Access {
@@ -115,11 +145,11 @@ impl Access {
         E: fmt::Display,
         F: std::future::Future<Output = Result<U, E>> + Send + 'static,
     {
-        self.authenticate = Some(Arc::new(move |handshake| {
+        self.authenticate = Some(Box::new(move |handshake| {
             let known = who(handshake);
             Box::pin(async move {
                 match known.await {
-                    Ok(user) => Ok(Arc::new(user) as Identity),
+                    Ok(user) => Ok(Arc::new(user) as Arc<User>),
                     Err(error) => Err(error.to_string()),
                 }
             })
@@ -130,65 +160,47 @@ impl Access {
         &mut self,
         may: impl Fn(&U, &str, Action<'_>) -> Result<(), E> + Send + Sync + 'static,
     ) {
-        self.authorize = Some(Arc::new(move |identity, room, action| match user_of(identity, "authorize") {
-            Some(user) => may(user, room, action).map_err(|error| error.to_string()),
-            None => Err("the server cannot tell what anybody may do".to_owned()),
+        self.authorize = Some(Box::new(move |user, room, action| {
+            may(known(user, "authorize")?, room, action).map_err(|error| error.to_string())
         }));
-    }
-
-    /// Who is behind a connection.
-    pub(super) async fn identify(&self, handshake: Handshake) -> Result<Identity, String> {
-        let identity = match &self.authenticate {
-            Some(authenticate) => authenticate(handshake).await?,
-            None => Arc::new(()),
-        };
-        match self.time_left(&identity)? {
-            Some(Duration::ZERO) => Err("what says who this is has expired".to_owned()),
-            _ => Ok(identity),
-        }
-    }
-
-    pub(super) fn valid_until_by<U: Send + Sync + 'static>(
-        &mut self,
-        until: impl Fn(&U) -> Option<SystemTime> + Send + Sync + 'static,
-    ) {
-        self.valid_until = Some(Arc::new(move |identity| match user_of(identity, "valid_until") {
-            Some(user) => Ok(until(user)),
-            None => Err("the server cannot tell until when anybody is known".to_owned()),
-        }));
-    }
-
-    /// How long somebody stays known; `None`: for ever.
-    pub(super) fn time_left(&self, identity: &Identity) -> Result<Option<Duration>, String> {
-        let Some(valid_until) = &self.valid_until else { return Ok(None) };
-        let until = valid_until(identity)?;
-        Ok(until.map(|until| until.duration_since(SystemTime::now()).unwrap_or_default()))
-    }
-
-    /// Whether somebody may be in a room, or in a channel.
-    pub(super) fn may_join(&self, identity: &Identity, address: &str) -> Result<(), String> {
-        let Some(authorize) = &self.authorize else { return Ok(()) };
-        let (room, channel) = split_address(address);
-        authorize(identity, room, Action::Join)?;
-        channel.map_or(Ok(()), |channel| authorize(identity, room, Action::Channel(channel)))
     }
 
     pub(super) fn user_id_by<U: Send + Sync + 'static>(
         &mut self,
         id: impl Fn(&U) -> String + Send + Sync + 'static,
     ) {
-        self.user_id = Some(Arc::new(move |identity| identity.downcast_ref::<U>().map(&id)));
+        self.user_id = Some(Box::new(move |user| known(user, "user_id").map(&id)));
     }
 
-    /// Whether somebody may take part in a room's presence, and as which user; `None`: as whom they say.
-    pub(super) fn may_be_present(&self, identity: &Identity, room: &str) -> Result<Option<String>, String> {
-        self.may_join(identity, room)?;
-        if let Some(authorize) = &self.authorize {
-            authorize(identity, room, Action::Presence)?;
-        }
-        match &self.user_id {
-            Some(id) => id(identity).map(Some).ok_or_else(|| "the server cannot tell who this is".to_owned()),
-            None => Ok(None),
+    pub(super) fn valid_until_by<U: Send + Sync + 'static>(
+        &mut self,
+        until: impl Fn(&U) -> Option<SystemTime> + Send + Sync + 'static,
+    ) {
+        self.valid_until = Some(Box::new(move |user| known(user, "valid_until").map(&until)));
+    }
+
+    pub(super) fn roles_by<U: Send + Sync + 'static>(
+        &mut self,
+        roles: impl Fn(&U, &str) -> Roles + Send + Sync + 'static,
+    ) {
+        // Of whom the server cannot tell, nobody has any.
+        self.roles = Some(Box::new(move |user, room| {
+            known(user, "roles").map_or(Roles::NONE, |user| roles(user, room))
+        }));
+    }
+
+    /// Who is behind a connection.
+    pub(super) async fn identify(self: &Arc<Self>, handshake: Handshake) -> Result<Identity, String> {
+        let user: Arc<User> = match &self.authenticate {
+            Some(authenticate) => timeout(PATIENCE, authenticate(handshake))
+                .await
+                .unwrap_or_else(|_| Err("it took too long to find out who this is".to_owned()))?,
+            None => Arc::new(()),
+        };
+        let identity = Identity { user, access: self.clone() };
+        match identity.time_left()? {
+            Some(Duration::ZERO) => Err("what says who this is has expired".to_owned()),
+            _ => Ok(identity),
         }
     }
 
@@ -196,78 +208,92 @@ impl Access {
     pub(super) fn doors(&self) -> &Doors {
         &self.doors
     }
+}
+
+/// The user, as the program's function of this name takes them.
+fn known<'u, U: 'static>(user: &'u User, function: &'static str) -> Result<&'u U, String> {
+    user.downcast_ref().ok_or_else(|| {
+        let expected = std::any::type_name::<U>();
+        tracing::error!(function, expected, "it is given another type of user than `authenticate` makes");
+        "the server cannot tell who this is".to_owned()
+    })
+}
+
+/// Whoever is behind a connection, as the program knows them, and what it says about them.
+#[derive(Clone)]
+pub(super) struct Identity {
+    user: Arc<User>,
+    access: Arc<Access>,
+}
+
+impl Identity {
+    /// What `authenticate` made of it.
+    pub(super) fn user(&self) -> &User {
+        &*self.user
+    }
+
+    /// Whether this is the same user, as far as the program tells one from another.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let same = |id: &UserId| id(self.user()).is_ok_and(|own| id(other.user()) == Ok(own));
+        self.access.user_id.as_ref().is_none_or(|id| same(id))
+    }
+
+    /// How long somebody stays known; `None`: for ever.
+    pub(super) fn time_left(&self) -> Result<Option<Duration>, String> {
+        let Some(valid_until) = &self.access.valid_until else { return Ok(None) };
+        let until = valid_until(self.user())?;
+        Ok(until.map(|until| until.duration_since(SystemTime::now()).unwrap_or_default()))
+    }
+
+    fn may(&self, room: &str, action: Action<'_>) -> Result<(), String> {
+        self.access.authorize.as_ref().map_or(Ok(()), |authorize| authorize(self.user(), room, action))
+    }
+
+    /// Whether somebody may be in a room, or in a channel.
+    pub(super) fn may_join(&self, address: &str) -> Result<(), String> {
+        let (room, channel) = split_address(address);
+        self.may(room, Action::Join)?;
+        channel.map_or(Ok(()), |channel| self.may(room, Action::Channel(channel)))
+    }
+
+    /// Whether somebody may take part in a room's presence, and as which user; `None`: as whom they say.
+    pub(super) fn may_be_present(&self, room: &str) -> Result<Option<String>, String> {
+        self.may_join(room)?;
+        self.may(room, Action::Presence)?;
+        self.access.user_id.as_ref().map(|id| id(self.user())).transpose()
+    }
 
     /// Whether somebody was banned from a room, or the room of a channel.
-    pub(super) fn check_bans(
-        &self,
-        identity: &Identity,
-        client: &str,
-        address: &str,
-    ) -> Result<(), Violation> {
-        let room = split_address(address).0;
-        let banned = self.doors.banned(room, client).or_else(|| {
-            let user = self.user_id.as_ref().and_then(|id| id(identity))?;
-            self.doors.banned(room, &user)
+    pub(super) fn check_bans(&self, client: &str, address: &str) -> Result<(), Violation> {
+        let (doors, room) = (&self.access.doors, split_address(address).0);
+        let banned = doors.banned(room, client).or_else(|| {
+            let id = self.access.user_id.as_ref()?;
+            doors.banned(room, &id(self.user()).ok()?)
         });
         banned.map_or(Ok(()), |reason| Err(Violation::new(Code::Banned, &*reason)))
     }
 
     /// What somebody may do there; `None`: everything.
-    pub(super) fn rights(&self, identity: &Identity, room: &Arc<str>) -> Option<Arc<dyn Rights>> {
-        if self.authorize.is_none() && self.roles.is_none() {
+    pub(super) fn rights(&self, address: &Arc<str>) -> Option<Arc<dyn Rights>> {
+        let Access { authorize, roles, .. } = &*self.access;
+        if authorize.is_none() && roles.is_none() {
             return None;
         }
-        let (authorize, roles_of) = (self.authorize.clone(), self.roles.clone());
-        Some(Arc::new(InRoom::new(authorize, roles_of, identity.clone(), room.clone())))
+        let roles = roles.as_ref().map_or(Roles::NONE, |of| of(self.user(), split_address(address).0));
+        Some(Arc::new(InRoom { identity: self.clone(), address: address.clone(), roles }))
     }
-
-    pub(super) fn roles_by<U: Send + Sync + 'static>(
-        &mut self,
-        roles: impl Fn(&U, &str) -> Roles + Send + Sync + 'static,
-    ) {
-        self.roles = Some(Arc::new(move |identity, room| {
-            // Of whom the server cannot tell, nobody has any.
-            user_of(identity, "roles").map_or(Roles::NONE, |user| roles(user, room))
-        }));
-    }
-}
-
-/// The user, as the program's function of this name takes them.
-fn user_of<'i, U: 'static>(identity: &'i Identity, function: &'static str) -> Option<&'i U> {
-    let user = identity.downcast_ref();
-    if user.is_none() {
-        let expected = std::any::type_name::<U>();
-        tracing::error!(function, expected, "it is given another type of user than `authenticate` makes");
-    }
-    user
 }
 
 struct InRoom {
-    authorize: Option<Arc<Authorize>>,
-    roles_of: Option<Arc<RolesOf>>,
     identity: Identity,
-    room: Arc<str>,
+    address: Arc<str>,
     roles: Roles,
-}
-
-impl InRoom {
-    fn new(
-        authorize: Option<Arc<Authorize>>,
-        roles_of: Option<Arc<RolesOf>>,
-        identity: Identity,
-        room: Arc<str>,
-    ) -> Self {
-        let roles =
-            roles_of.as_ref().map_or(Roles::NONE, |roles_of| roles_of(&identity, split_address(&room).0));
-        Self { authorize, roles_of, identity, room, roles }
-    }
 }
 
 impl Rights for InRoom {
     fn write(&self, path: &str) -> Result<(), String> {
-        let Some(authorize) = &self.authorize else { return Ok(()) };
-        let (room, channel) = split_address(&self.room);
-        authorize(&self.identity, room, channel.map_or(Action::Write(path), Action::Send))
+        let (room, channel) = split_address(&self.address);
+        self.identity.may(room, channel.map_or(Action::Write(path), Action::Send))
     }
 
     fn has(&self, role: &str) -> bool {
@@ -275,8 +301,7 @@ impl Rights for InRoom {
     }
 
     fn asked_again(&self) -> Option<Arc<dyn Rights>> {
-        let (authorize, roles_of) = (self.authorize.clone(), self.roles_of.clone());
-        Some(Arc::new(Self::new(authorize, roles_of, self.identity.clone(), self.room.clone())))
+        self.identity.rights(&self.address)
     }
 }
 
@@ -296,5 +321,10 @@ mod tests {
         assert_eq!((handshake.query("token"), handshake.query("b")), (Some("t%20k"), None));
         assert_eq!((handshake.cookie("session"), handshake.cookie("y")), (Some("s"), None));
         assert_eq!(handshake.header("x-none"), None);
+        let said = handshake.rest().with_token(Some("newer".to_owned()));
+        assert_eq!((said.token(), said.bearer(), said.path()), (Some("newer"), Some("newer"), "/ws"));
+        assert_eq!((said.query("token"), said.cookie("session")), (None, None));
+        assert_eq!(handshake.token(), None);
+        assert_eq!(handshake.with_token(said.token).bearer(), Some("newer"));
     }
 }

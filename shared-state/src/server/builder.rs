@@ -100,7 +100,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Who is behind a connection, decided on the request it began with. Default: nobody in particular, `()`.
+    /// Who is behind a connection, decided on the request it began with and on the token that its client says in its
+    /// first message, if it does; and again on each newer token that it says. Default: nobody in particular, `()`.
     ///
     /// An error closes the connection with [`Code::Unauthorized`](crate::protocol::Code::Unauthorized) and what it says
     /// as the message. It may take its time, ten seconds at most; nobody waits for it but the connection itself.
@@ -114,8 +115,10 @@ impl ServerBuilder {
         self
     }
 
-    /// What they may do: `may` is asked when somebody joins a room or its presence, and for every update they write, with the user that
-    /// [`authenticate`](Self::authenticate) made. An error refuses the action with
+    /// What they may do: `may` is asked when somebody joins a room or its presence, and for every update they
+    /// write, with the user that [`authenticate`](Self::authenticate) made. So that their client knows what it may
+    /// not write, it is asked at the join about every field of the room's struct, too, and again when the program
+    /// says that [rights have changed](Server::rights_changed). An error refuses the action with
     /// [`Code::Forbidden`](crate::protocol::Code::Forbidden) and what it says as the message. Default: everything.
     ///
     /// It is called under the room's lock: it must be quick and must not call into the server.
@@ -127,11 +130,14 @@ impl ServerBuilder {
         self
     }
 
-    /// Until when a user that [`authenticate`](Self::authenticate) made is who they are: when the token they came with
-    /// expires, say. Asked when a connection begins, which is ended then with
-    /// [`Code::Expired`](crate::protocol::Code::Expired), whatever it is doing, and its client connects again: with a
-    /// newer token, if it has one (`ClientBuilder::bearer_with`), and everything that was not yet answered. A user who has expired already is refused with
-    /// [`Code::Unauthorized`](crate::protocol::Code::Unauthorized). `None`, and the default: for ever.
+    /// Until when a user that [`authenticate`](Self::authenticate) made is who they are: when the token they came
+    /// with expires, say. Asked when a connection begins, and its client is told. One that says a newer token
+    /// before then (`ClientBuilder::bearer_with`) goes on, with what [`authenticate`](Self::authenticate) makes of
+    /// that: the same user, by [`user_id`](Self::user_id) where there is one, whose rights are asked again.
+    /// Otherwise the connection is ended then with [`Code::Expired`](crate::protocol::Code::Expired), whatever it
+    /// is doing, and its client connects again, with everything that was not yet answered. A user who has expired
+    /// already is refused with [`Code::Unauthorized`](crate::protocol::Code::Unauthorized). `None`, and the
+    /// default: for ever.
     pub fn valid_until<U: Send + Sync + 'static>(
         mut self,
         until: impl Fn(&U) -> Option<SystemTime> + Send + Sync + 'static,
@@ -142,9 +148,9 @@ impl ServerBuilder {
 
     /// Which roles they have in a room, for the fields that ask for one by `#[shared(write = "editor")]` or
     /// `#[shared(read = "dealer")]`: asked when somebody joins, with the user that
-    /// [`authenticate`](Self::authenticate) made, and when the program says that
-    /// [roles have changed](Server::roles_changed). Default: nobody has any, so that such a field is written, or read,
-    /// by the server alone.
+    /// [`authenticate`](Self::authenticate) made, and when the program says that [rights have
+    /// changed](Server::rights_changed). Default: nobody has any, so that such a field is written, or read, by the
+    /// server alone.
     ///
     /// It may be called under the room's lock: it must be quick and must not call into the server.
     pub fn roles<U: Send + Sync + 'static>(
@@ -187,7 +193,8 @@ impl ServerBuilder {
         let registry = Arc::new(Registry::new());
         let lobbies = Lobbies::new(&limits);
         let closing = watch::Sender::new(false);
-        Server(Arc::new(Inner { directory, lobbies, registry, limits, access: self.access, closing }))
+        let access = Arc::new(self.access);
+        Server(Arc::new(Inner { directory, lobbies, registry, limits, access, closing }))
     }
 }
 

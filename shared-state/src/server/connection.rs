@@ -14,7 +14,7 @@ use crate::authority::Dialect;
 use crate::protocol::channel::{MESSAGES, SEND};
 use crate::protocol::hook::HookMessage;
 use crate::protocol::{
-    ChangeRequest, ClientId, ClientMessage, Code, Envelope, Frame, JoinRequest, Limits, Violation,
+    ChangeRequest, ClientId, ClientMessage, Code, Envelope, Frame, Hello, JoinRequest, Limits, Violation,
     channel_address, check_depth, check_room_name, server, split_address,
 };
 use crate::server::presence::PresenceStep;
@@ -40,8 +40,11 @@ pub(super) enum Step<'g, 'm, J> {
     Reply(Frame),
     /// The end of the connection.
     Close(Goodbye),
-    /// The client has said who it is; the answer comes after older connections of it have been ended.
-    Hello(ClientId),
+    /// The client has said who it is, and perhaps who its user is; the answer comes once that is known, and older
+    /// connections of it have been ended.
+    Hello { client: ClientId, token: Option<String> },
+    /// The client has said who its user is, anew.
+    Token(String),
     /// A room to be joined, or joined again.
     Join { room: Cow<'m, str>, request: JoinRequest },
     /// A room left.
@@ -174,6 +177,7 @@ impl<J> Gate<J> {
         let message = match message {
             ClientMessage::Ping => return Step::Reply(server::pong()),
             ClientMessage::Pong => return Step::Nothing,
+            ClientMessage::Token(token) => return Step::Token(token.into_owned()),
             message => message,
         };
         let room = match self.room(envelope) {
@@ -204,13 +208,15 @@ impl<J> Gate<J> {
             }
             ClientMessage::Presence(request) => Step::Presence { room, step: PresenceStep::V1(request) },
             // Taken care of above.
-            ClientMessage::Hello(_) | ClientMessage::Ping | ClientMessage::Pong => Step::Nothing,
+            ClientMessage::Hello(_) | ClientMessage::Token(_) | ClientMessage::Ping | ClientMessage::Pong => {
+                Step::Nothing
+            }
         }
     }
 
     fn read_hello<'m>(&mut self, envelope: &Envelope<'m>) -> Step<'_, 'm, J> {
-        let secret = match ClientMessage::read(envelope) {
-            Ok(ClientMessage::Hello(hello)) => hello.client,
+        let Hello { client: secret, token } = match ClientMessage::read(envelope) {
+            Ok(ClientMessage::Hello(hello)) => hello,
             Ok(_) => return Step::Nothing,
             Err(violation) => return Step::Close(Goodbye::new(Code::BadClientId, violation.message)),
         };
@@ -221,7 +227,7 @@ impl<J> Gate<J> {
         }
         let client = public_id(&secret);
         self.client = Some(client.clone());
-        Step::Hello(client)
+        Step::Hello { client, token: token.map(Cow::into_owned) }
     }
 
     fn read_hook<'m>(&mut self, envelope: &Envelope<'m>) -> Step<'_, 'm, J> {
@@ -365,7 +371,7 @@ mod tests {
 
     fn greeted() -> Gate<u8> {
         let mut gate = Gate::v1(limits());
-        assert!(matches!(gate.read(Incoming::Text(HELLO)), Step::Hello(_)));
+        assert!(matches!(gate.read(Incoming::Text(HELLO)), Step::Hello { .. }));
         gate
     }
 
@@ -404,7 +410,7 @@ mod tests {
             let hello = format!(r#"{{"type":"hello","payload":{{"client":"{id}"}}}}"#);
             let mut gate = Gate::<u8>::v1(limits());
             let read = gate.read(Incoming::Text(&hello));
-            assert_eq!(matches!(read, Step::Hello(_)), good, "{id}: {read:?}");
+            assert_eq!(matches!(read, Step::Hello { .. }), good, "{id}: {read:?}");
         }
     }
 

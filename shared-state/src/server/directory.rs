@@ -317,12 +317,11 @@ impl Directory {
         }
     }
 
-    /// A room, if it is in memory.
-    pub(super) fn in_memory(&self, name: &str) -> Option<Arc<Room>> {
-        match self.lock().slots.get(name) {
-            Some(Slot::Live(room)) => Some(room.clone()),
-            _ => None,
-        }
+    /// A room and its channels, as far as they are in memory.
+    pub(super) fn with_channels(&self, name: &str) -> Vec<Arc<Room>> {
+        let mut rooms = self.live();
+        rooms.retain(|room| split_address(room.name()).0 == name);
+        rooms
     }
 
     /// Opens a room and holds it; [`Room::release`] lets go. Cancel safe.

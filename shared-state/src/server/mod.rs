@@ -72,7 +72,6 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::time::timeout;
 use tracing::Instrument as _;
 
 use crate::authority::Dialect;
@@ -86,6 +85,7 @@ use directory::Directory;
 use presence::Lobbies;
 use queue::{Goodbye, Queue};
 use registry::Registry;
+use room::Room;
 use socket::{Connection, Entry};
 
 /// How long a client may take to send its request.
@@ -103,7 +103,7 @@ struct Inner {
     lobbies: Arc<Lobbies>,
     registry: Arc<Registry>,
     limits: Arc<Limits>,
-    access: Access,
+    access: Arc<Access>,
     closing: watch::Sender<bool>,
 }
 
@@ -204,10 +204,13 @@ impl Server {
         let limits = self.0.limits.clone();
         let access = self.0.access.clone();
         let task = async move {
-            // Boxed, so that the connection's task does not keep room for it.
-            let who = Box::pin(timeout(REQUEST, access.identify(asked))).await;
-            let who = who.unwrap_or_else(|_| Err("it took too long to find out who this is".to_owned()));
-            let entry = Entry { access, who, hook };
+            let (who, handshake) = match dialect {
+                // What its client says of its user comes with its first message.
+                Dialect::V1 => (Ok(None), Some(Box::new(asked))),
+                // Boxed, so that the connection's task does not keep room for it.
+                Dialect::Hook => (Box::pin(access.identify(asked)).await.map(Some), None),
+            };
+            let entry = Entry { access, who, handshake, hook };
             match upgrade.await {
                 // Bare TCP is served without what makes all kinds of I/O alike.
                 Ok(upgraded) => match upgraded.downcast::<TokioIo<TcpStream>>() {
@@ -262,16 +265,16 @@ impl Server {
         }
     }
 
-    /// The roles of somebody in this room are no longer what they were: those of everybody who is there are
-    /// [asked](ServerBuilder::roles) again. Who may now read other fields than before is sent the state as they may see
-    /// it, with the fields that came and without those that went. Changes that are written from here on are decided by
-    /// the new roles, those that waited at their writer among them.
+    /// What somebody may do in this room, or in its channels, is no longer what it was: of everybody who is there, the
+    /// [roles](ServerBuilder::roles) are asked again, and what [`authorize`](ServerBuilder::authorize) says of writing.
+    /// Who may now read other fields than before is sent the state as they may see it, with the fields that came and
+    /// without those that went; who may write other fields is told so. Changes are decided by the new rights from here
+    /// on, those that waited at their writer among them.
     ///
-    /// Nothing happens if the room is not in memory: roles are asked at each join.
-    pub fn roles_changed(&self, room: &str) {
-        if let Some(room) = self.0.directory.in_memory(room) {
-            room.ask_rights_again();
-        }
+    /// Who may not be there any more is not put out by this: [`kick`](Self::kick) them. Nothing happens if the room is
+    /// not in memory: rights are asked at each join. Costs a look at each room in memory.
+    pub fn rights_changed(&self, room: &str) {
+        self.0.directory.with_channels(room).iter().for_each(Room::ask_rights_again);
     }
 
     /// Who takes part in a room's presence now, those too who are not shown to others. Costs a copy of the list.

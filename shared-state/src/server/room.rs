@@ -154,7 +154,13 @@ impl Room {
     /// Where it is now.
     pub(super) fn place(&self) -> Resume {
         let core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
-        Resume { epoch: core.authority.epoch(), version: core.authority.head(), acked: 0, schema: None }
+        Resume {
+            epoch: core.authority.epoch(),
+            version: core.authority.head(),
+            acked: 0,
+            schema: None,
+            audience: None,
+        }
     }
 
     /// The most changes on their way at once.
@@ -308,6 +314,12 @@ impl Room {
     pub(super) fn ask_rights_again(self: &Arc<Self>) {
         // A room that is no more has no sessions.
         let _ = self.with(|core| core.authority.ask_rights_again());
+    }
+
+    /// Gives somebody who is here other rights.
+    pub(super) fn grant(self: &Arc<Self>, session: SessionId, rights: Option<Arc<dyn Rights>>) {
+        // A room that is no more has told the session so.
+        let _ = self.with(|core| core.authority.grant(session, rights));
     }
 
     pub(super) fn leave(self: &Arc<Self>, session: SessionId) {

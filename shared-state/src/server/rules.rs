@@ -176,7 +176,7 @@ impl Visitor {
     /// What [`authenticate`](crate::server::ServerBuilder::authenticate) made of it; `None` if that is no `U`.
     #[must_use]
     pub fn user<U: Any>(&self) -> Option<&U> {
-        self.identity.downcast_ref()
+        self.identity.user().downcast_ref()
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error as SocketError};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
@@ -21,8 +21,10 @@ use tokio_tungstenite::tungstenite::protocol::frame::{self, CloseFrame};
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 
 use crate::authority::{Dialect, Relayed, SessionId};
-use crate::protocol::{Code, Frame, JoinRequest, Limits, Resume, Violation, presence, server, split_address};
-use crate::server::access::{Access, Identity};
+use crate::protocol::{
+    ClientId, Code, Frame, JoinRequest, Limits, Resume, Violation, presence, server, split_address,
+};
+use crate::server::access::{Access, Handshake, Identity};
 use crate::server::connection::{Gate, HookAction, Incoming, Step, too_large};
 use crate::server::directory::Directory;
 use crate::server::listeners::Listening;
@@ -56,17 +58,20 @@ enum Event {
 
 /// Who has come.
 pub(super) struct Entry {
-    pub(super) access: Access,
-    /// Who is behind the connection, or why they are not let in.
-    pub(super) who: Result<Identity, String>,
+    pub(super) access: Arc<Access>,
+    /// Who is behind the connection, once that is known, or why they are not let in.
+    pub(super) who: Result<Option<Identity>, String>,
+    /// What tells who that is, in the v1 protocol, together with what the client says.
+    pub(super) handshake: Option<Box<Handshake>>,
     /// The public name, if it speaks the hook's dialect.
     pub(super) hook: Option<Arc<str>>,
 }
 
 /// One connection.
 pub(super) struct Connection<T> {
-    access: Access,
-    who: Result<Identity, String>,
+    access: Arc<Access>,
+    who: Result<Option<Identity>, String>,
+    handshake: Option<Box<Handshake>>,
     socket: WebSocketStream<T>,
     gate: Gate<Seat>,
     queue: Arc<Queue>,
@@ -85,7 +90,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
     /// A connection whose handshake is done, and what was read of it already.
     pub(super) async fn new(
         (io, read): (T, Bytes),
-        Entry { access, who, hook }: Entry,
+        Entry { access, who, handshake, hook }: Entry,
         queue: Arc<Queue>,
         directory: Arc<Directory>,
         lobbies: Arc<Lobbies>,
@@ -111,12 +116,10 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             false => WebSocketStream::from_partially_read(io, read.into(), Role::Server, Some(config)).await,
         };
         let attending = Attending::new(lobbies, &limits, registration.number());
-        let left = who.as_ref().ok().and_then(|who| access.time_left(who).transpose());
-        // A time that no clock has is never.
-        let expires = left.and_then(|left| Instant::now().checked_add(left.unwrap_or_default()));
-        Box::new(Self {
+        let mut this = Box::new(Self {
             access,
             who,
+            handshake,
             socket,
             gate,
             queue,
@@ -126,8 +129,19 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             registration,
             listening: BTreeMap::new(),
             heard: Instant::now(),
-            expires,
-        })
+            expires: None,
+        });
+        this.set_expiry();
+        this
+    }
+
+    /// Notes until when its user is known; gives how long that is.
+    fn set_expiry(&mut self) -> Option<Duration> {
+        let who = self.who.as_ref().ok().and_then(Option::as_ref);
+        let left = who.and_then(|who| who.time_left().transpose()).map(Result::unwrap_or_default);
+        // A time that no clock has is never.
+        self.expires = left.and_then(|left| Instant::now().checked_add(left));
+        left
     }
 
     /// Serves the connection until it ends. Its rooms are left then, and also if the future is dropped.
@@ -155,14 +169,14 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         }
         let queue = self.queue.clone();
         let mut tick = std::pin::pin!(sleep_until(self.or_expired(self.heard + self.limits.heartbeat)));
+        let mut expires = self.expires;
         // Whoever had a turn comes second: a busy room does not keep the connection from being read, and a busy
         // client does not keep it from being written.
         let mut read_first = false;
         loop {
             // Not left to the timer, which has no turn while there is always something to read or to write.
             if self.expires.is_some_and(|expires| expires <= Instant::now()) {
-                let message = "what says who this is has expired; connect again with something newer";
-                return Err(End::Told(Goodbye::new(Code::Expired, message)));
+                return Err(End::Told(expired()));
             }
             let event = poll_fn(|context| {
                 if read_first && let Poll::Ready(message) = self.socket.poll_next_unpin(context) {
@@ -188,6 +202,10 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                     let next = self.tick().await?;
                     tick.as_mut().reset(self.or_expired(next));
                 }
+            }
+            if self.expires != expires {
+                expires = self.expires;
+                tick.as_mut().reset(self.or_expired(self.heard + self.limits.heartbeat));
             }
             for (channel, from) in queue.take_opened() {
                 self.hear(&channel, Some(from)).await?;
@@ -251,12 +269,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             Step::Nothing => Ok(()),
             Step::Reply(frame) => self.reply(frame).await,
             Step::Close(goodbye) => Err(End::Told(goodbye)),
-            Step::Hello(client) => {
-                tracing::Span::current().record("client", &*client);
-                self.registration.identify(client.clone());
-                self.reply(server::welcome(&client, &self.limits)).await
-            }
             // Boxed, so that an idle connection does not keep room for it.
+            Step::Hello { client, token } => Box::pin(self.greet(client, token)).await,
+            Step::Token(token) => Box::pin(self.renew(token)).await,
             Step::Join { room, request } => Box::pin(self.join(&room, request)).await.map(drop),
             Step::Leave { room } => {
                 self.gate.left(&room);
@@ -279,19 +294,15 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 Ok(())
             }
             Step::Presence { room, step } => {
-                let Some(client) = self.gate.client() else { return Ok(()) };
-                let (directory, access, who) = (&self.directory, &self.access, &self.who);
+                let (Some(client), Ok(Some(who))) = (self.gate.client(), &self.who) else { return Ok(()) };
+                let directory = &self.directory;
                 let enter = || {
-                    if let Ok(who) = who {
-                        access.check_bans(who, client, &room)?;
-                    }
+                    who.check_bans(client, &room)?;
                     if !directory.knows(&room) {
                         let message = "no room of this name can be opened here";
                         return Err(Violation::new(Code::UnknownRoom, message));
                     }
-                    let may = who.as_ref().map_err(Clone::clone);
-                    may.and_then(|who| access.may_be_present(who, &room))
-                        .map_err(|message| Violation::new(Code::Forbidden, message))
+                    who.may_be_present(&room).map_err(|message| Violation::new(Code::Forbidden, message))
                 };
                 match self.attending.step(&room, &step, client, &self.queue, enter) {
                     Some(refusal) => self.reply(refusal).await,
@@ -323,14 +334,69 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         }
     }
 
+    /// Finds out who is there, and lets its client in.
+    async fn greet(&mut self, client: ClientId, token: Option<String>) -> Result<(), End> {
+        let Some(handshake) = self.handshake.take() else { return Ok(()) };
+        self.handshake = Some(Box::new(handshake.rest()));
+        self.who = Ok(Some(self.identify(handshake.with_token(token)).await?));
+        let left = self.set_expiry();
+        tracing::Span::current().record("client", &*client);
+        self.registration.identify(client.clone());
+        self.reply(server::welcome(&client, &self.limits, left)).await
+    }
+
+    /// Finds out who is there from what the client says now, and asks again what they may do.
+    async fn renew(&mut self, token: String) -> Result<(), End> {
+        let Some(rest) = self.handshake.clone() else { return Ok(()) };
+        let who = self.identify(rest.with_token(Some(token))).await?;
+        if let Ok(Some(before)) = &self.who
+            && !before.is_same(&who)
+        {
+            let message = "a connection is one user's; another one connects again";
+            return Err(End::Told(Goodbye::new(Code::OtherUser, message)));
+        }
+        self.who = Ok(Some(who.clone()));
+        let left = self.set_expiry();
+        let mut frames = Vec::new();
+        self.gate.retain(|seat| {
+            let address = seat.room.name();
+            let may = who.may_join(address);
+            match &may {
+                Ok(()) => seat.room.grant(seat.session, who.rights(address)),
+                Err(message) => frames.push(server::room_error(address, Code::Forbidden, message)),
+            }
+            may.is_ok()
+        });
+        frames.push(server::renewed(left));
+        for frame in frames {
+            self.reply(frame).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks who is there, for no longer than it is known who was there before.
+    async fn identify(&mut self, handshake: Handshake) -> Result<Identity, End> {
+        let (access, until) = (self.access.clone(), self.expires);
+        let asked = async move {
+            let asked = access.identify(handshake);
+            match until {
+                Some(until) => timeout_at(until, asked).await.map_err(|_| expired()),
+                None => Ok(asked.await),
+            }
+        };
+        let known = self.meanwhile(Box::pin(asked)).await?.map_err(End::Told)?;
+        known.map_err(|message| End::Told(Goodbye::new(Code::Unauthorized, message)))
+    }
+
     /// Joins a channel that a connection of the hook's dialect hears, if it can.
     async fn hear(&mut self, channel: &str, from: Option<Resume>) -> Result<(), End> {
         let client = self.gate.client();
-        let may = |who| {
-            client.is_some_and(|client| self.access.check_bans(who, client, channel).is_ok())
-                && self.access.may_join(who, channel).is_ok()
+        let may = |who: &Identity| {
+            client.is_some_and(|client| who.check_bans(client, channel).is_ok())
+                && who.may_join(channel).is_ok()
         };
-        if self.gate.is_in_or_full(channel) || !self.who.as_ref().is_ok_and(may) {
+        let who = self.who.as_ref().ok().and_then(Option::as_ref);
+        if self.gate.is_in_or_full(channel) || !who.is_some_and(may) {
             return Ok(());
         }
         let request = JoinRequest { resume: from, ..JoinRequest::default() };
@@ -358,16 +424,16 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         request: JoinRequest,
     ) -> Result<Option<(Arc<Room>, SessionId)>, End> {
         self.gate.left(name);
-        let (Some(client), Ok(who)) = (self.gate.client().cloned(), &self.who) else { return Ok(None) };
-        if let Err(message) = self.access.may_join(who, name) {
+        let (Some(client), Ok(Some(who))) = (self.gate.client().cloned(), &self.who) else { return Ok(None) };
+        if let Err(message) = who.may_join(name) {
             self.reply(server::room_error(name, Code::Forbidden, &message)).await?;
             return Ok(None);
         }
-        if let Err(banned) = self.access.check_bans(who, &client, name) {
+        if let Err(banned) = who.check_bans(&client, name) {
             self.reply(server::room_error(name, banned.code, &banned.message)).await?;
             return Ok(None);
         }
-        let rights = self.access.rights(who, &Arc::from(name));
+        let rights = who.rights(&Arc::from(name));
         let (directory, queue, dialect) = (self.directory.clone(), self.queue.clone(), self.gate.dialect());
         let visitor = Visitor::new(client, self.registration.number(), who.clone());
         let joining = async { directory.join(name, visitor, dialect, request, rights, queue).await };
@@ -540,6 +606,10 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
     }
 }
 
+fn expired() -> Goodbye {
+    Goodbye::new(Code::Expired, "what says who this is has expired; connect again with something newer")
+}
+
 /// A frame as it is: text was made of a `String`, so the socket need not look for UTF-8 in it again.
 fn message(frame: Frame) -> Message {
     let data = if frame.is_binary() { Data::Binary } else { Data::Text };
@@ -571,7 +641,9 @@ mod tests {
         let queue = Arc::new(Queue::new(1));
         let registration = Arc::new(Registry::new()).register(queue.clone()).unwrap();
         let (io, _peer) = tokio::io::duplex(64);
-        let entry = Entry { access: Access::default(), who: Ok(Arc::new(())), hook: None };
+        let request = hyper::Request::get("/").body(()).unwrap();
+        let handshake = Some(Box::new(Handshake::of(&request, None)));
+        let entry = Entry { access: Arc::default(), who: Ok(None), handshake, hook: None };
         let task =
             Connection::new((io, Bytes::new()), entry, queue, directory, lobbies, limits, registration)
                 .await

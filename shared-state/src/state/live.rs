@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::merge::{Nested, NestedOp};
-use crate::state::{Field, FieldId, Invalid, SharedState};
+use crate::merge::{MergePolicy, Nested, NestedOp};
+use crate::state::{Field, FieldId, Invalid, PathBuf, SharedState};
 
 /// A live state of type `S`: a client's replica, the server's own room, or a nested part of either.
 ///
@@ -45,6 +45,13 @@ pub trait Watch<S: SharedState>: Live<S> {
         field: FieldId,
         look: impl FnMut(&S) -> Option<T> + Send + 'static,
     ) -> Self::Stream<T>;
+}
+
+/// A live state that knows what may be written there.
+pub trait Allowed<S: SharedState>: Live<S> {
+    /// Whether what lies at a path can be set, as far as is known. That only the server writes a field is not
+    /// looked at.
+    fn can_write(&self, path: &str) -> bool;
 }
 
 /// A live state with the server's rights: it may write read-only fields.
@@ -124,6 +131,24 @@ impl<L: Watch<S>, S: SharedState, N: SharedState> Watch<N> for Within<L, S, N> {
     ) -> L::Stream<T> {
         let nested = self.field;
         self.live.watch(nested.id(), move |state| look(nested.get(state)))
+    }
+}
+
+impl<L: Allowed<S>, S: SharedState, N: SharedState> Within<L, S, N> {
+    /// Whether a field of the nested value may be set as a whole, as far as the server has said.
+    #[must_use]
+    pub fn can_set<T, P: MergePolicy<T>>(&self, field: Field<N, T, P>) -> bool {
+        let mut path = PathBuf::new();
+        path.push(field.name());
+        !N::FIELDS[field.id()].read_only && self.can_write(path.as_str())
+    }
+}
+
+impl<L: Allowed<S>, S: SharedState, N: SharedState> Allowed<N> for Within<L, S, N> {
+    fn can_write(&self, path: &str) -> bool {
+        let mut whole = PathBuf::new();
+        whole.push(self.field.name());
+        self.live.can_write(&format!("{}/{path}", whole.as_str()))
     }
 }
 

@@ -22,7 +22,7 @@ mod wire;
 pub use about::{About, RuleInfo};
 pub use author::Author;
 pub use field::{Field, FieldId, FieldInfo, PolicyInfo};
-pub use live::{Live, ServerLive, Watch, Within};
+pub use live::{Allowed, Live, ServerLive, Watch, Within};
 pub use part::Part;
 pub use path::{Path, PathBuf};
 pub use roles::Roles;

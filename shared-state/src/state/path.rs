@@ -76,6 +76,15 @@ impl PathBuf {
         }
     }
 
+    /// Appends what stands for any key, see [`roles::ANY`](crate::state::roles::ANY).
+    pub(crate) fn push_any(&mut self) {
+        if self.started {
+            self.text.push('/');
+        }
+        self.started = true;
+        self.text.push_str(crate::state::roles::ANY);
+    }
+
     /// Whether nothing was pushed.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

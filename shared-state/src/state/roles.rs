@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::state::{FieldInfo, Path, PolicyInfo};
+use crate::state::{FieldInfo, Path, PathBuf, PolicyInfo};
 
 /// What somebody is in a room, in the words of `#[shared(read = "..")]` and `#[shared(write = "..")]`.
 ///
@@ -96,6 +96,60 @@ pub(crate) fn each_to_write(
     }
 }
 
+/// In the path of a field: any entry of a list or a map. No key is written like this, see [`PathBuf`].
+pub(crate) const ANY: &str = "~";
+
+/// How deep fields are visited by their paths, and how many: a struct may nest itself.
+const DEPTH: usize = 8;
+const MOST: usize = 1024;
+
+/// Visits these fields and those inside them, each with its path.
+pub(crate) fn each_place(fields: &'static [FieldInfo], visit: &mut dyn FnMut(&str, &'static FieldInfo)) {
+    places(fields, &PathBuf::new(), DEPTH, &mut 0, visit);
+}
+
+fn places(
+    fields: &'static [FieldInfo],
+    within: &PathBuf,
+    depth: usize,
+    count: &mut usize,
+    visit: &mut dyn FnMut(&str, &'static FieldInfo),
+) {
+    for field in fields {
+        *count += 1;
+        if *count > MOST {
+            return;
+        }
+        let mut path = within.clone();
+        path.push(field.name);
+        visit(path.as_str(), field);
+        let (Some(mut parts), true) = (field.parts, depth > 1) else { continue };
+        let mut about = field.about;
+        while let Some(entries) = about.and_then(|about| about.entries.filter(|_| about.fields.is_none())) {
+            path.push_any();
+            about = Some(entries);
+            parts = entries.parts().unwrap_or(parts);
+        }
+        places(parts(), &path, depth - 1, count, visit);
+    }
+}
+
+/// Whether there is a field of this path.
+pub(crate) fn has_place(mut fields: &'static [FieldInfo], path: &str) -> bool {
+    let mut segments = path.split('/').filter(|segment| *segment != ANY).peekable();
+    while segments.peek().is_some() {
+        let at = segments.by_ref().next().and_then(|segment| Path::new(segment).next_segment());
+        let Some(field) = at.and_then(|name| named(fields, &name)).map(|at| &fields[at]) else {
+            return false;
+        };
+        match field.parts {
+            Some(parts) => fields = parts(),
+            None => return segments.peek().is_none(),
+        }
+    }
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,6 +165,38 @@ mod tests {
         ),
         FieldInfo::new("layout", "nested").about(&INSIDE),
     ];
+
+    #[test]
+    fn every_field_has_a_place() {
+        let mut found = Vec::new();
+        each_place(FIELDS, &mut |path, field| found.push((path.to_owned(), field.write)));
+        let expected = [
+            ("title", Some("editor")),
+            ("free", None),
+            ("items", Some("member")),
+            ("items/~/text", None),
+            ("items/~/pinned", Some("mod")),
+            ("deep", None),
+            ("deep/~/~/text", None),
+            ("deep/~/~/pinned", Some("mod")),
+            ("layout", None),
+            ("layout/text", None),
+            ("layout/pinned", Some("mod")),
+        ];
+        assert_eq!(found, expected.map(|(path, role)| (path.to_owned(), role)));
+        assert!(expected.iter().all(|(path, _)| has_place(FIELDS, path)));
+        for path in ["other", "free/text", "items/~/other", "layout/other"] {
+            assert!(!has_place(FIELDS, path), "{path}");
+        }
+
+        static LOOP: [FieldInfo; 2] = [
+            FieldInfo::new("secret", "lww").write("owner"),
+            FieldInfo::new("next", "nested").parts(|| &LOOP),
+        ];
+        let mut count = 0;
+        each_place(&LOOP, &mut |_, _| count += 1);
+        assert_eq!(count, 2 * DEPTH);
+    }
 
     #[test]
     fn a_write_needs_the_roles_around_it_and_inside_it() {

@@ -8,6 +8,7 @@ mod faults;
 mod kick;
 mod presence;
 mod proxy;
+mod rights;
 mod rooms;
 mod streams;
 mod threads;

@@ -33,12 +33,16 @@ async fn serve(first: u64, left: impl Fn(u64) -> Option<u64> + Send + Sync + 'st
 
 #[tokio::test]
 async fn g2_g3_a_token_expires_and_nothing_is_lost_or_done_twice() {
-    // The first three are good for a moment, so that there are ends while writes are on their way.
-    let address = serve(0, |token| (token < 3).then_some(700)).await;
+    // The first three are good for a moment and there is none in time, so that there are ends while writes are on their
+    // way.
+    let address = serve(0, |token| (token < 6).then_some(700)).await;
     let asked = Arc::new(AtomicU64::new(0));
     let counted = asked.clone();
     let client = quick(address)
-        .bearer_with(move || ready(Ok::<_, &str>(counted.fetch_add(1, Ordering::SeqCst).to_string())))
+        .bearer_with(move || {
+            let asked = counted.fetch_add(1, Ordering::SeqCst);
+            ready(if asked.is_multiple_of(2) { Ok(asked.to_string()) } else { Err("not yet") })
+        })
         .connect();
     let mut statuses = client.statuses();
     let document = joined(&client).await;
@@ -67,7 +71,39 @@ async fn g2_g3_a_token_expires_and_nothing_is_lost_or_done_twice() {
     }
     assert_eq!(document.pending(), 0);
     assert_eq!((document.views(), document.version()), (i64::try_from(written).unwrap(), written));
-    assert_eq!(asked.load(Ordering::SeqCst), 4);
+    assert_eq!(asked.load(Ordering::SeqCst), 7);
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_over_the_connection_that_stands() {
+    let address = serve(0, |token| (token < 3).then_some(700)).await;
+    let (asking, mut asked) = tokio::sync::mpsc::unbounded_channel();
+    let count = AtomicU64::new(0);
+    let client = quick(address)
+        .bearer_with(move || {
+            let token = count.fetch_add(1, Ordering::SeqCst);
+            asking.send(token).unwrap();
+            ready(Ok::<_, &str>(token.to_string()))
+        })
+        .connect();
+    let mut renewed = client.on("welcome:token");
+    let document = joined(&client).await;
+    let mut statuses = client.statuses();
+    assert!(matches!(statuses.next().await, Some(Status::Connected)));
+    for token in 0..4 {
+        assert_eq!(soon("a question", asked.recv()).await, Some(token));
+        if token > 0 {
+            let told = soon("its answer", renewed.next()).await.unwrap().unwrap();
+            assert_eq!(told.payload.contains("expires"), token < 3, "{told:?}");
+        }
+        soon("an answer", document.add_views(1).unwrap()).await.unwrap();
+    }
+    // The third was good for less than three times that from the beginning, and nothing has ended.
+    tokio::select! {
+        biased;
+        status = statuses.next() => panic!("{status:?}"),
+        answer = document.add_views(1).unwrap() => assert_eq!(answer, Ok(5)),
+    }
 }
 
 #[tokio::test]

@@ -56,6 +56,7 @@ async fn whoever_is_not_known_is_told_so_and_let_out() {
     let (_server, address) = start(builder()).await;
     for (token, message) in [(None, "a token is needed"), (Some("nonsense"), "the token is not known")] {
         let mut client = connect_with(address, token).await;
+        client.send(json!({"type": "hello", "payload": {"client": "nobody-nobody-nobody"}})).await;
         let error = client.expect_error("unauthorized").await;
         assert_eq!(error["payload"]["message"], message);
         assert_eq!(client.closed().await, (1008, "unauthorized".to_owned()));
@@ -168,6 +169,9 @@ async fn who_has_expired_is_told_so_and_let_out_in_both_dialects() {
     hook.send(json!({"type": "state:sync:request", "room": "document-1", "payload": {}})).await;
     hook.expect("state:sync").await;
     let mut silent = connect_with(address, Some("2000")).await;
+    silent.send(json!({"type": "hello", "payload": {"client": "silent-silent-silent"}})).await;
+    let left = silent.expect("welcome").await["expires"].as_u64().unwrap();
+    assert!((1000..=2000).contains(&left), "{left} ms");
     for client in [&mut typed, &mut hook, &mut silent] {
         client.expect_error("expired").await;
         assert_eq!(client.closed().await, (1008, "expired".to_owned()));
@@ -203,11 +207,106 @@ async fn who_is_busy_expires_all_the_same() {
 #[tokio::test]
 async fn who_has_expired_already_is_not_let_in() {
     let (_server, address) = start(for_a_time()).await;
-    for mut client in
-        [connect_with(address, Some("past")).await, Client::hook_at(address, "/ws?token=past").await]
-    {
+    let mut typed = connect_with(address, Some("past")).await;
+    typed.send(json!({"type": "hello", "payload": {"client": "late-late-late-late"}})).await;
+    for mut client in [typed, Client::hook_at(address, "/ws?token=past").await] {
         let error = client.expect_error("unauthorized").await;
         assert_eq!(error["payload"]["message"], "what says who this is has expired");
         assert_eq!(client.closed().await, (1008, "unauthorized".to_owned()));
     }
+}
+
+/// A server to whose clients tokens say a name, a level, and for how many milliseconds they are good.
+fn in_place() -> ServerBuilder {
+    struct Known {
+        name: String,
+        level: String,
+        until: SystemTime,
+    }
+    Server::builder()
+        .rooms("document-*", Document::default)
+        .authenticate(|handshake: Handshake| {
+            let token = handshake.bearer().unwrap_or_default().to_owned();
+            let mut parts = token.split(' ').map(str::to_owned);
+            let mut next = || parts.next().ok_or("expected a name, a level and a number");
+            let known = next().and_then(|name| Ok((name, next()?, next()?)));
+            ready(known.and_then(|(name, level, left)| {
+                let left = left.parse().map_err(|_| "expected a number")?;
+                Ok(Known { name, level, until: SystemTime::now() + Duration::from_millis(left) })
+            }))
+        })
+        .user_id(|known: &Known| known.name.clone())
+        .valid_until(|known: &Known| Some(known.until))
+        .authorize(|known: &Known, _: &str, action: Action<'_>| match (action, known.level.as_str()) {
+            (Action::Join, "outside") => Err("you stay outside"),
+            (Action::Write("title"), "reader") => Err("readers do not write"),
+            _ => Ok(()),
+        })
+}
+
+async fn greeted(address: std::net::SocketAddr, name: &str, token: &str) -> Client {
+    let mut client = Client::silent(address).await;
+    let payload = json!({"client": format!("{name:-<16}"), "token": token});
+    client.send(json!({"type": "hello", "payload": payload})).await;
+    client.expect("welcome").await;
+    client
+}
+
+async fn say_token(client: &mut Client, token: &str) {
+    client.send(json!({"type": "hello:token", "payload": {"token": token}})).await;
+}
+
+#[tokio::test]
+async fn a_newer_token_is_taken_in_place_and_rights_are_asked_again() {
+    let (_server, address) = start(in_place()).await;
+    let mut ann = greeted(address, "ann", "ann reader 1500").await;
+    let state = ann.join("document-1").await;
+    assert_eq!(state["rights"], json!({"refused": ["title"]}));
+    ann.set("document-1", 1, 0, "title", json!("x")).await;
+    ann.expect_error("forbidden").await;
+    say_token(&mut ann, "ann editor 3600000").await;
+    assert_eq!(ann.expect("room:rights").await, json!({}));
+    let left = ann.expect("welcome:token").await["expires"].as_u64().unwrap();
+    assert!((3_500_000..=3_600_000).contains(&left), "{left} ms");
+    ann.set("document-1", 2, 0, "title", json!("x")).await;
+    assert_eq!(ann.expect("state:ack").await["version"], 1);
+    // Whoever came after it with as little time is gone, and it is not.
+    let mut late = greeted(address, "late", "ann reader 1500").await;
+    late.expect_error("expired").await;
+    ann.ping().await;
+
+    // Who may not be there any more is let out of the room, and of nothing else.
+    say_token(&mut ann, "ann outside 3600000").await;
+    assert_eq!(ann.expect_error("forbidden").await["room"], "document-1");
+    ann.expect("welcome:token").await;
+    ann.set("document-1", 3, 1, "title", json!("y")).await;
+    ann.expect_error("not_joined").await;
+    // A shorter time counts as well.
+    say_token(&mut ann, "ann editor 300").await;
+    ann.expect("welcome:token").await;
+    ann.expect_error("expired").await;
+    assert_eq!(ann.closed().await, (1008, "expired".to_owned()));
+}
+
+#[tokio::test]
+async fn a_newer_token_that_is_not_good_or_anothers_ends_the_connection() {
+    let (_server, address) = start(in_place()).await;
+    for (token, code, message) in [
+        ("ann", "unauthorized", "expected a name, a level and a number"),
+        ("ann editor 0", "unauthorized", "what says who this is has expired"),
+        ("bob editor 3600000", "other_user", "a connection is one user's; another one connects again"),
+    ] {
+        let mut ann = greeted(address, "ann", "ann editor 3600000").await;
+        ann.join("document-1").await;
+        say_token(&mut ann, token).await;
+        assert_eq!(ann.expect_error(code).await["payload"]["message"], message);
+        assert_eq!(ann.closed().await, (1008, code.to_owned()));
+    }
+    // One that is none is a message like any other that is wrong.
+    let mut ann = greeted(address, "ann", "ann editor 3600000").await;
+    ann.send(json!({"type": "hello:token", "payload": {}})).await;
+    ann.expect_error("bad_message").await;
+    let mut early = Client::silent(address).await;
+    say_token(&mut early, "ann editor 3600000").await;
+    early.expect_error("hello_expected").await;
 }
