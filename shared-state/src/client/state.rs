@@ -8,7 +8,7 @@ use crate::client::core::Guard;
 use crate::client::room::{Member as _, Shared};
 use crate::client::{Events, Feed, Receipt, feed, lock};
 use crate::merge::{Counter, MergePolicy, Number};
-use crate::protocol::Violation;
+use crate::protocol::{RoomDetails, Violation};
 use crate::replica::{Rejected, Replica, WriteError};
 use crate::state::{Field, FieldId, Live, SharedState, Watch};
 
@@ -259,6 +259,19 @@ impl<S: SharedState> State<S> {
                 updates: Vec::new(),
             }
         })
+    }
+
+    /// What the server says of the room beside its state: its metadata, when its history began, whether it has a
+    /// password. There when the state [is live](Self::is_live); `None` before.
+    #[must_use]
+    pub fn details(&self) -> Option<RoomDetails> {
+        self.shared.details.borrow().clone()
+    }
+
+    /// What the server says of the room, now and then each time that it is something else. If it is read too slowly it
+    /// skips to the latest. Does not keep the client alive, and ends with the room.
+    pub fn watch_details(&self) -> Feed<RoomDetails> {
+        feed::latest(self.shared.details.subscribe(), Option::clone, |_| false)
     }
 
     /// What is wrong with the room, if something is: the server does not let this client in, or what it sends does

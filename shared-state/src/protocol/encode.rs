@@ -61,7 +61,7 @@ pub mod client {
     /// Joins a room, or resumes it where it was left.
     #[must_use]
     pub fn join(room: &str, request: &JoinRequest) -> Frame {
-        let JoinRequest { resume, schema, declare, brief } = request;
+        let JoinRequest { resume, schema, declare, brief, password, info } = request;
         frame("room:join", Some(room), 160, |out| {
             out.push('{');
             if let Some(schema) = schema {
@@ -78,8 +78,15 @@ pub mod client {
                 // Declarations have no values that JSON does not have.
                 put!(out, r#""declare":{},"#, serde_json::to_string(declare).unwrap_or_default());
             }
-            if *brief {
-                out.push_str("\"brief\":true,");
+            for (name, flag) in [("brief", brief), ("info", info)] {
+                if *flag {
+                    put!(out, "\"{name}\":true,");
+                }
+            }
+            if let Some(password) = password {
+                out.push_str("\"password\":");
+                push_string(out, password.reveal());
+                out.push(',');
             }
             if out.ends_with(',') {
                 out.pop();

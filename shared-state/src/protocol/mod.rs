@@ -15,6 +15,8 @@ pub mod hook;
 mod join;
 mod limits;
 pub mod presence;
+pub mod room;
+mod secret;
 
 pub use address::{channel_address, split_address};
 pub use code::{Code, Reject};
@@ -27,6 +29,8 @@ pub use envelope::Envelope;
 pub(crate) use join::room_schema;
 pub use join::{Declaration, JoinRequest, RoomSchema};
 pub use limits::{Limits, check_depth, check_room_name};
+pub use room::RoomDetails;
+pub use secret::Secret;
 
 use bytes::Bytes;
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::encode::{frame, push_string};
-use crate::protocol::{Code, Envelope, Frame, Violation};
+use crate::protocol::{Code, Envelope, Frame, Secret, Violation};
 
 /// A member that is `null` is there; only one that is absent is not.
 fn there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
@@ -16,7 +16,7 @@ fn there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawVa
 }
 
 /// `presence:set`: what is absent stays as it is.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct PresenceSet<'a> {
     /// Who it is: any JSON.
@@ -29,10 +29,12 @@ pub struct PresenceSet<'a> {
     pub hidden: Option<bool>,
     /// Whether the user has been without input for a time.
     pub away: Option<bool>,
+    /// The room's password, as the client knows it.
+    pub password: Option<Secret>,
 }
 
 /// What a client of the v1 protocol says about its presence in a room.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum PresenceRequest<'a> {
     /// Is there, or has something new to show.
@@ -207,6 +209,7 @@ pub fn set(
     data: Option<&str>,
     hidden: Option<bool>,
     away: Option<bool>,
+    password: Option<&str>,
 ) -> Frame {
     let size = user.map_or(0, str::len) + data.map_or(0, str::len) + 48;
     frame("presence:set", Some(room), size, |out| {
@@ -220,6 +223,10 @@ pub fn set(
             if let Some(flag) = flag {
                 put!(out, ",\"{name}\":{flag}");
             }
+        }
+        if let Some(password) = password {
+            out.push_str(",\"password\":");
+            push_string(out, password);
         }
         braces(out, before);
     })

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::merge::{Overlap, scope};
 use crate::protocol::brief::Subject;
-use crate::protocol::{Code, Outcome, Outcomes, Reject, RoomMessage, Violation, client};
+use crate::protocol::{Code, JoinRequest, Outcome, Outcomes, Reject, RoomMessage, Violation, client};
 use crate::replica::{Origin, Phase, Rejected, Replica, WriteId, on_top, pending, put_on, schema};
 use crate::state::{FieldId, Path, SharedState, UpdateErrorKind, WireUpdate, decode_update, fit};
 
@@ -23,9 +23,12 @@ impl<S: SharedState> Replica<S> {
     fn take(&mut self, message: RoomMessage<'_>) -> Result<(), Violation> {
         let verdict = match message {
             // No part of the state.
-            RoomMessage::Broadcast { .. } => return Ok(()),
+            RoomMessage::Broadcast { .. } | RoomMessage::Info(_) => return Ok(()),
             RoomMessage::Error(violation) => {
-                if matches!(violation.code, Code::IncompatibleSchema | Code::Kicked | Code::Banned) {
+                if matches!(
+                    violation.code,
+                    Code::IncompatibleSchema | Code::Kicked | Code::Banned | Code::RoomClosed
+                ) {
                     self.refuse(&violation);
                 }
                 return Err(violation);
@@ -88,7 +91,8 @@ impl<S: SharedState> Replica<S> {
         self.queue.unsend();
         let acked = self.queue.acked(self.next_seq);
         let resume = self.epoch.map(|epoch| (epoch, self.version, acked));
-        let request = self.meeting.request(resume, self.config.brief);
+        let (brief, info, password) = (self.config.brief, self.config.info, self.password.clone());
+        let request = JoinRequest { brief, info, password, ..self.meeting.request(resume) };
         self.frames.push_back(client::join(&self.room, &request));
     }
 

@@ -52,10 +52,11 @@ impl Meeting {
     }
 
     /// What is sent to join.
-    pub(super) fn request(&self, resume: Option<(u64, u64, u64)>, brief: bool) -> JoinRequest {
+    pub(super) fn request(&self, resume: Option<(u64, u64, u64)>) -> JoinRequest {
         let resume =
             resume.map(|(epoch, version, acked)| Resume { epoch, version, acked, schema: self.room });
-        JoinRequest { resume, schema: Some(self.own.hash), declare: self.declare.clone(), brief }
+        let (schema, declare) = (Some(self.own.hash), self.declare.clone());
+        JoinRequest { resume, schema, declare, ..JoinRequest::default() }
     }
 }
 

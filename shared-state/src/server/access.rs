@@ -192,6 +192,12 @@ impl Access {
         }
     }
 
+    /// The name of a connection's user: the one that the server knows, or the client's.
+    pub(super) fn name_of(&self, identity: &Identity, client: &Arc<str>) -> Arc<str> {
+        let known = self.user_id.as_ref().and_then(|id| id(identity));
+        known.map_or_else(|| client.clone(), Arc::from)
+    }
+
     /// Who is not let into which rooms.
     pub(super) fn doors(&self) -> &Doors {
         &self.doors

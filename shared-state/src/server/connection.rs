@@ -235,6 +235,9 @@ impl<J> Gate<J> {
                     Err(frame) => Step::Reply(frame),
                 };
             }
+            Ok(HookMessage::RoomJoin { .. } | HookMessage::RoomLeave { .. } | HookMessage::Relay { .. }) => {
+                return refused(&Violation::new(Code::UnknownMessage, "not yet"));
+            }
             Ok(HookMessage::SyncRequest) => HookAction::Sync,
             Ok(HookMessage::Broadcast { channel: name, value }) => {
                 channel = Some(name);

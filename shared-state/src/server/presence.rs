@@ -12,7 +12,8 @@ use tokio::runtime::Handle;
 use crate::authority::Dialect;
 use crate::presence::{Lane, Present, Roster, RosterConfig, SeatId, is_known_by};
 use crate::protocol::presence::{HookPresence, PresenceRequest, PresenceSet, reject};
-use crate::protocol::{ClientId, Code, Frame, Limits, Violation, server};
+use crate::protocol::{ClientId, Code, Frame, Limits, Secret, Violation, server};
+use crate::server::houses::Guest;
 use crate::server::lane::LaneId;
 use crate::server::queue::Queue;
 
@@ -152,6 +153,8 @@ struct Seat {
     lobby: Arc<Lobby>,
     seat: SeatId,
     lane: LaneId,
+    /// Lets it be in the room.
+    _guest: Arc<Guest>,
 }
 
 impl Drop for Seat {
@@ -168,6 +171,36 @@ pub(super) enum PresenceStep<'m> {
     Hook(HookPresence<'m>),
 }
 
+impl PresenceStep<'_> {
+    /// Whether it asks to take part, if the connection does not yet.
+    pub(super) fn enters(&self) -> bool {
+        !matches!(self, Self::V1(PresenceRequest::Leave) | Self::Hook(HookPresence::Leave(_)))
+    }
+
+    /// The room's password, if it says one.
+    pub(super) fn password(&self) -> Option<&Secret> {
+        match self {
+            Self::V1(PresenceRequest::Set(set)) => set.password.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// What its sender is told if it is refused.
+    pub(super) fn refused(&self, room: &str, Violation { code, message }: &Violation) -> Frame {
+        match self {
+            Self::V1(_) => reject(room, *code, message),
+            Self::Hook(_) => server::room_error(room, *code, message),
+        }
+    }
+}
+
+/// Leave to take part in a room's presence.
+pub(super) struct Entry {
+    /// As which user; `None`: as whom they say.
+    pub(super) user: Option<String>,
+    pub(super) guest: Arc<Guest>,
+}
+
 /// A connection's part in the presence of its rooms.
 pub(super) struct Attending {
     lobbies: Arc<Lobbies>,
@@ -181,6 +214,11 @@ pub(super) struct Attending {
 impl Attending {
     pub(super) fn new(lobbies: Arc<Lobbies>, limits: &Limits, connection: u64) -> Self {
         Self { lobbies, limit: limits.rooms_per_connection, connection, next_lane: 0, seats: BTreeMap::new() }
+    }
+
+    /// Whether it takes part in a room's presence.
+    pub(super) fn is_in(&self, room: &str) -> bool {
+        self.seats.contains_key(room)
     }
 
     /// Leaves a room's presence; says whether it took part.
@@ -200,19 +238,19 @@ impl Attending {
         }
     }
 
-    /// Does what a frame asks for; gives what its sender is to be told. `enter` says whether the connection may take
-    /// part in the room's presence, and as which user, if it does not yet.
+    /// Does what a frame asks for; gives what its sender is to be told. `entry` says that the connection may take part in
+    /// the room's presence, and as which user, if it does not yet.
     pub(super) fn step(
         &mut self,
         room: &str,
         step: &PresenceStep<'_>,
         client: &ClientId,
         queue: &Arc<Queue>,
-        enter: impl FnOnce() -> Result<Option<String>, Violation>,
+        entry: Option<Entry>,
     ) -> Option<Frame> {
         let done = match step {
             PresenceStep::V1(PresenceRequest::Set(set)) => {
-                self.set(room, set, client, Dialect::V1, queue, enter)
+                self.set(room, set, client, Dialect::V1, queue, entry)
             }
             PresenceStep::V1(PresenceRequest::Leave) => {
                 self.seats.remove(room);
@@ -220,7 +258,7 @@ impl Attending {
             }
             PresenceStep::Hook(HookPresence::Update { user, data }) => {
                 let set = PresenceSet { user: Some(user), data: *data, ..PresenceSet::default() };
-                self.set(room, &set, client, Dialect::Hook, queue, enter)
+                self.set(room, &set, client, Dialect::Hook, queue, entry)
             }
             PresenceStep::Hook(HookPresence::Leave(user)) => match self.seats.get(room) {
                 Some(seat) => {
@@ -233,7 +271,7 @@ impl Attending {
                 let set = PresenceSet { user: Some(user), ..PresenceSet::default() };
                 let entered = match self.seats.contains_key(room) {
                     true => Ok(()),
-                    false => self.set(room, &set, client, Dialect::Hook, queue, enter),
+                    false => self.set(room, &set, client, Dialect::Hook, queue, entry),
                 };
                 entered.and_then(|()| {
                     let Some(seat) = self.seats.get(room) else { return Ok(()) };
@@ -241,11 +279,7 @@ impl Attending {
                 })
             }
         };
-        let Violation { code, message } = done.err()?;
-        Some(match step {
-            PresenceStep::V1(_) => reject(room, code, &message),
-            PresenceStep::Hook(_) => server::room_error(room, code, &message),
-        })
+        done.err().map(|refusal| step.refused(room, &refusal))
     }
 
     fn set(
@@ -255,12 +289,15 @@ impl Attending {
         client: &ClientId,
         dialect: Dialect,
         queue: &Arc<Queue>,
-        enter: impl FnOnce() -> Result<Option<String>, Violation>,
+        entry: Option<Entry>,
     ) -> Result<(), Violation> {
         if let Some(seat) = self.seats.get(room) {
             return seat.lobby.act(|roster, now| roster.set(now, seat.seat, set));
         }
-        if let Some(id) = enter()?
+        let Some(Entry { user, guest }) = entry else {
+            return Err(Violation::new(Code::NotJoined, "the connection is not in the room"));
+        };
+        if let Some(id) = user
             && set.user.is_some_and(|user| !is_known_by(user.get(), &id))
         {
             let shown: String = id.chars().take(80).collect();
@@ -278,7 +315,7 @@ impl Attending {
         let outlet = Outlet { queue: queue.clone(), id: lane };
         let who = (client.clone(), self.connection);
         let seat = lobby.act(|roster, now| roster.enter(now, who, dialect, set, outlet))?;
-        self.seats.insert(lobby.name.clone(), Seat { lobby, seat, lane });
+        self.seats.insert(lobby.name.clone(), Seat { lobby, seat, lane, _guest: guest });
         Ok(())
     }
 }

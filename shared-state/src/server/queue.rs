@@ -49,6 +49,8 @@ struct Inner {
     opened: Vec<(Arc<str>, Resume)>,
     /// Rooms that the connection is put out of, and why.
     ejected: Vec<(Arc<str>, Goodbye)>,
+    /// Rooms of which something else is said than before.
+    renewed: Vec<Arc<str>>,
     /// The connection is to look again even if there is nothing.
     again: bool,
     /// The connection's task, if it waits.
@@ -191,6 +193,21 @@ impl Queue {
         std::mem::take(&mut self.lock().ejected)
     }
 
+    /// The connection may have to be told anew what is said of a room.
+    pub(super) fn renew(&self, room: &Arc<str>) {
+        self.change(|inner| {
+            if !inner.renewed.contains(room) && inner.renewed.len() < self.limit {
+                inner.renewed.push(room.clone());
+            }
+            inner.again = true;
+        });
+    }
+
+    /// The rooms of which something else is said since the last call.
+    pub(super) fn take_renewed(&self) -> Vec<Arc<str>> {
+        std::mem::take(&mut self.lock().renewed)
+    }
+
     /// Takes the next frame. Only the connection's task calls it.
     pub(super) fn next(&self) -> Next {
         let mut inner = self.lock();
@@ -272,6 +289,11 @@ pub(super) struct Outbox {
 impl Outbox {
     pub(super) fn new(queue: Arc<Queue>) -> Self {
         Self { queue, refused: false }
+    }
+
+    /// Tells the session something before all that the room tells it.
+    pub(super) fn tell_first(&self, frame: Frame) {
+        self.queue.reply(frame);
     }
 
     /// The room is no more; `last` was the last frame pushed.

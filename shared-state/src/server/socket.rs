@@ -21,12 +21,17 @@ use tokio_tungstenite::tungstenite::protocol::frame::{self, CloseFrame};
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 
 use crate::authority::{Dialect, Relayed, SessionId};
-use crate::protocol::{Code, Frame, JoinRequest, Limits, Resume, Violation, presence, server, split_address};
+use crate::protocol::{
+    ClientId, Code, Frame, JoinRequest, Limits, Resume, Secret, Violation, presence, room, server,
+    split_address,
+};
 use crate::server::access::{Access, Identity};
+use crate::server::admissions::Admissions;
 use crate::server::connection::{Gate, HookAction, Incoming, Step, too_large};
 use crate::server::directory::Directory;
+use crate::server::houses::Guest;
 use crate::server::listeners::Listening;
-use crate::server::presence::{Attending, Lobbies};
+use crate::server::presence::{self as lobby, Attending, Lobbies, PresenceStep};
 use crate::server::queue::{Goodbye, Next, Queue, Signal};
 use crate::server::registry::Registration;
 use crate::server::room::{Closed, Permit, Room, Turn};
@@ -72,10 +77,11 @@ pub(super) struct Connection<T> {
     queue: Arc<Queue>,
     directory: Arc<Directory>,
     attending: Attending,
+    admissions: Admissions,
     limits: Arc<Limits>,
     registration: Registration,
     /// The rooms whose channels a connection of the hook's dialect hears.
-    listening: BTreeMap<Box<str>, Listening>,
+    listening: BTreeMap<Box<str>, (Listening, Arc<Guest>)>,
     heard: Instant,
     /// When its user is no longer known.
     expires: Option<Instant>,
@@ -122,6 +128,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             queue,
             directory,
             attending,
+            admissions: Admissions::default(),
             limits,
             registration,
             listening: BTreeMap::new(),
@@ -194,6 +201,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             }
             for (room, why) in queue.take_ejected() {
                 Box::pin(self.eject(&room, &why)).await?;
+            }
+            for room in queue.take_renewed() {
+                Box::pin(self.inform(&room)).await?;
             }
         }
     }
@@ -278,26 +288,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 }
                 Ok(())
             }
-            Step::Presence { room, step } => {
-                let Some(client) = self.gate.client() else { return Ok(()) };
-                let (directory, access, who) = (&self.directory, &self.access, &self.who);
-                let enter = || {
-                    if let Ok(who) = who {
-                        access.check_bans(who, client, &room)?;
-                    }
-                    if !directory.knows(&room) {
-                        let message = "no room of this name can be opened here";
-                        return Err(Violation::new(Code::UnknownRoom, message));
-                    }
-                    let may = who.as_ref().map_err(Clone::clone);
-                    may.and_then(|who| access.may_be_present(who, &room))
-                        .map_err(|message| Violation::new(Code::Forbidden, message))
-                };
-                match self.attending.step(&room, &step, client, &self.queue, enter) {
-                    Some(refusal) => self.reply(refusal).await,
-                    None => Ok(()),
-                }
-            }
+            // Boxed, so that an idle connection does not keep room for it.
+            Step::Presence { room, step } => Box::pin(self.attend(&room, &step)).await,
             Step::Hook { room: name, joined, action } => {
                 let open = joined.filter(|seat| !seat.room.is_closed());
                 let place = match open.map(|seat| (seat.room.clone(), seat.session)) {
@@ -343,12 +335,69 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         if self.gate.dialect() == Dialect::V1 || self.listening.contains_key(room) {
             return Ok(());
         }
+        // Whoever has joined something of the room is a guest there.
+        let Some(guest) = self.admissions.guest(room) else { return Ok(()) };
         let (listening, live) = self.directory.listeners().listen(room, &self.queue);
-        self.listening.insert(room.into(), listening);
+        self.listening.insert(room.into(), (listening, guest));
         for channel in live {
             self.hear(&channel, None).await?;
         }
         Ok(())
+    }
+
+    /// Whether the connection may come into a room, for its state, a channel or its presence.
+    async fn admit(
+        &mut self,
+        address: &str,
+        client: &ClientId,
+        who: &Identity,
+        password: Option<&Secret>,
+    ) -> Result<Result<Arc<Guest>, Violation>, End> {
+        if let Err(banned) = self.access.check_bans(who, client, address) {
+            return Ok(Err(banned));
+        }
+        let who = (self.registration.number(), self.access.name_of(who, client));
+        let (houses, queue) = (self.directory.houses().clone(), self.queue.clone());
+        let mut admissions = std::mem::take(&mut self.admissions);
+        let entering = admissions.enter(&houses, split_address(address).0, who, password, &queue);
+        let entered = self.meanwhile(Box::pin(entering)).await;
+        self.admissions = admissions;
+        entered
+    }
+
+    /// Takes part in a room's presence, or does what else a frame asks of it.
+    async fn attend(&mut self, room: &str, step: &PresenceStep<'_>) -> Result<(), End> {
+        let (Some(client), Ok(who)) = (self.gate.client().cloned(), self.who.clone()) else { return Ok(()) };
+        let mut entry = None;
+        if step.enters() && !self.attending.is_in(room) {
+            let user = self.directory.check_known(room).and_then(|()| {
+                let may = self.access.may_be_present(&who, room);
+                may.map_err(|message| Violation::new(Code::Forbidden, message))
+            });
+            let entered = match user {
+                Ok(user) => {
+                    let admitted = self.admit(room, &client, &who, step.password()).await?;
+                    admitted.map(|guest| lobby::Entry { user, guest })
+                }
+                Err(refusal) => Err(refusal),
+            };
+            match entered {
+                Ok(entered) => entry = Some(entered),
+                Err(refusal) => return self.reply(step.refused(room, &refusal)).await,
+            }
+        }
+        match self.attending.step(room, step, &client, &self.queue, entry) {
+            Some(refusal) => self.reply(refusal).await,
+            None => self.listen_where_present(room).await,
+        }
+    }
+
+    /// A connection of the hook's dialect that is present in a room hears its channels.
+    async fn listen_where_present(&mut self, room: &str) -> Result<(), End> {
+        match self.attending.is_in(room) {
+            true => self.listen(room).await,
+            false => Ok(()),
+        }
     }
 
     /// Joins a room, or joins it again.
@@ -357,19 +406,30 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         name: &str,
         request: JoinRequest,
     ) -> Result<Option<(Arc<Room>, SessionId)>, End> {
+        // Who joins again stays a guest meanwhile.
+        let _before = self.admissions.guest(split_address(name).0);
         self.gate.left(name);
-        let (Some(client), Ok(who)) = (self.gate.client().cloned(), &self.who) else { return Ok(None) };
-        if let Err(message) = self.access.may_join(who, name) {
+        let (Some(client), Ok(who)) = (self.gate.client().cloned(), self.who.clone()) else {
+            return Ok(None);
+        };
+        if let Err(message) = self.access.may_join(&who, name) {
             self.reply(server::room_error(name, Code::Forbidden, &message)).await?;
             return Ok(None);
         }
-        if let Err(banned) = self.access.check_bans(who, &client, name) {
-            self.reply(server::room_error(name, banned.code, &banned.message)).await?;
-            return Ok(None);
-        }
-        let rights = self.access.rights(who, &Arc::from(name));
+        let admitted = match self.directory.check_known(name) {
+            Ok(()) => self.admit(name, &client, &who, request.password.as_ref()).await?,
+            Err(unknown) => Err(unknown),
+        };
+        let guest = match admitted {
+            Ok(guest) => guest,
+            Err(violation) => {
+                self.reply(server::room_error(name, violation.code, &violation.message)).await?;
+                return Ok(None);
+            }
+        };
+        let rights = self.access.rights(&who, &Arc::from(name));
         let (directory, queue, dialect) = (self.directory.clone(), self.queue.clone(), self.gate.dialect());
-        let visitor = Visitor::new(client, self.registration.number(), who.clone());
+        let visitor = Visitor::new(client, self.registration.number(), who, guest);
         let joining = async { directory.join(name, visitor, dialect, request, rights, queue).await };
         match self.meanwhile(Box::pin(joining)).await? {
             Ok(Ok(seat)) => {
@@ -388,13 +448,22 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         }
     }
 
+    /// Tells what is said of a room now, if the connection wants to know.
+    async fn inform(&mut self, name: &str) -> Result<(), End> {
+        let seat = self.gate.rooms().find(|seat| **seat.room.name() == *name && seat.informed);
+        let Some(seat) = seat else { return Ok(()) };
+        let details = seat.guest.house().details(seat.room.created_at());
+        self.reply(room::info(name, &details)).await
+    }
+
     /// Leaves a room, its channels and its presence, and says why; nothing if the connection is in none of them.
     async fn eject(&mut self, room: &str, why: &Goodbye) -> Result<(), End> {
         let mut frames = Vec::new();
         self.gate.retain(|seat| {
             let address = seat.room.name();
             let leaves = split_address(address).0 == room;
-            if leaves {
+            // One that is no more has told it.
+            if leaves && !seat.room.is_closed() {
                 frames.push(server::room_error(address, why.code, &why.message));
             }
             !leaves
@@ -566,7 +635,9 @@ mod tests {
     async fn a_connections_task_is_small() {
         let limits = Arc::new(Limits::default());
         let store = Arc::new(MemoryStore::new());
-        let directory = Directory::new(Kinds::default(), store, limits.clone(), Duration::from_secs(1));
+        let houses = crate::server::houses::Houses::new(None);
+        let directory =
+            Directory::new(Kinds::default(), store, limits.clone(), Duration::from_secs(1), houses);
         let lobbies = Lobbies::new(&limits);
         let queue = Arc::new(Queue::new(1));
         let registration = Arc::new(Registry::new()).register(queue.clone()).unwrap();

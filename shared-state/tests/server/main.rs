@@ -8,12 +8,15 @@ mod client;
 mod hook;
 mod kick;
 mod observed;
+#[cfg(feature = "password")]
+mod passwords;
 mod presence;
 #[cfg(feature = "derive")]
 mod roles;
 mod rooms;
 #[cfg(feature = "derive")]
 mod rules;
+mod settings;
 #[cfg(feature = "derive")]
 mod typed;
 mod v1;
