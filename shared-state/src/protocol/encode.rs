@@ -377,6 +377,18 @@ pub mod server {
         Frame::from(out)
     }
 
+    /// A message of the app's own in the original hook's dialect: `value` is JSON, `at` in milliseconds since 1970.
+    #[must_use]
+    pub fn hook_relay(room: &str, kind: &str, from: &str, at: u64, value: &str) -> Frame {
+        let mut out = String::with_capacity(value.len() + kind.len() + room.len() + 96);
+        for (name, text) in [("{\"type\":", kind), (",\"room\":", room), (",\"from\":", from)] {
+            out.push_str(name);
+            push_string(&mut out, text);
+        }
+        put!(out, ",\"timestamp\":{at},\"payload\":{value}}}");
+        Frame::from(out)
+    }
+
     /// `state:update` of the original hook's dialect: `value` is JSON.
     #[must_use]
     pub fn hook_update(room: &str, key: &str, value: &str, version: u64) -> Frame {

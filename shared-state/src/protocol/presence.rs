@@ -319,6 +319,29 @@ pub fn hook_join(room: &str, user: &str) -> Frame {
     })
 }
 
+/// `room:joined` of the hook's dialect: `users` are JSON, `members` more members with a comma before each.
+#[must_use]
+pub(crate) fn hook_joined(room: &str, users: &[String], members: &str) -> Frame {
+    let size = users.iter().map(|user| user.len() + 1).sum::<usize>() + members.len() + room.len() + 32;
+    frame("room:joined", Some(room), size, |out| {
+        out.push_str("{\"id\":");
+        push_string(out, room);
+        put!(out, ",\"users\":[{}]{members}}}", users.join(","));
+    })
+}
+
+/// `room:user:joined` of the hook's dialect: the payload is the user.
+#[must_use]
+pub(crate) fn hook_user_joined(room: &str, user: &str) -> Frame {
+    frame("room:user:joined", Some(room), user.len(), |out| out.push_str(user))
+}
+
+/// `room:user:left` of the hook's dialect: the payload is the user's id.
+#[must_use]
+pub(crate) fn hook_user_left(room: &str, id: &str) -> Frame {
+    frame("room:user:left", Some(room), id.len(), |out| out.push_str(id))
+}
+
 /// `presence:update` of the hook's dialect; `seen` is in milliseconds since 1970.
 #[must_use]
 pub fn hook_update(room: &str, user: &str, data: &str, seen: u128) -> Frame {

@@ -85,6 +85,9 @@ pub enum Action<'a> {
     Channel(&'a str),
     /// Send messages, or broadcasts, in the room's channel of this name.
     Send(&'a str),
+    /// Have a message of this type, which is the app's own, [relayed](crate::protocol::Limits::relays) to the room's
+    /// other clients of the original hook's dialect; asked after [`Join`](Self::Join).
+    Relay(&'a str),
 }
 
 /// Whoever is behind a connection, as the program knows them.
@@ -190,6 +193,12 @@ impl Access {
             Some(id) => id(identity).map(Some).ok_or_else(|| "the server cannot tell who this is".to_owned()),
             None => Ok(None),
         }
+    }
+
+    /// Whether somebody may have a message of this type relayed in a room.
+    pub(super) fn may_relay(&self, identity: &Identity, room: &str, kind: &str) -> Result<(), String> {
+        self.may_join(identity, room)?;
+        self.authorize.as_ref().map_or(Ok(()), |authorize| authorize(identity, room, Action::Relay(kind)))
     }
 
     /// The name of a connection's user: the one that the server knows, or the client's.

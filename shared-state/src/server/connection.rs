@@ -52,6 +52,8 @@ pub(super) enum Step<'g, 'm, J> {
     Broadcast { room: &'g J, value: &'m str },
     /// About presence.
     Presence { room: Cow<'m, str>, step: PresenceStep<'m> },
+    /// A message of the app's own, for the other clients of the hook's dialect in a room.
+    Relay { room: Cow<'m, str>, kind: Cow<'m, str>, value: &'m RawValue },
     /// Something of the hook's dialect; a room not yet joined is to be joined first.
     Hook { room: Cow<'m, str>, joined: Option<&'g J>, action: HookAction },
 }
@@ -227,16 +229,24 @@ impl<J> Gate<J> {
     fn read_hook<'m>(&mut self, envelope: &Envelope<'m>) -> Step<'_, 'm, J> {
         let mut channel = None;
         let action = match HookMessage::read(envelope) {
+            Ok(HookMessage::Relay { .. }) if self.limits.relays == 0 => return refused(&envelope.unknown()),
             Ok(HookMessage::Ping) => return Step::Reply(server::pong()),
             Ok(HookMessage::Pong) => return Step::Nothing,
             Ok(HookMessage::Presence(presence)) => {
+                return self.presence(envelope.room.as_ref(), envelope, PresenceStep::Hook(presence));
+            }
+            Ok(HookMessage::RoomJoin { room, user, password }) => {
+                let step = PresenceStep::Join { user, password, details: String::new() };
+                return self.presence(Some(&room), envelope, step);
+            }
+            Ok(HookMessage::RoomLeave { room, user }) => {
+                return self.presence(Some(&room), envelope, PresenceStep::Leave(user));
+            }
+            Ok(HookMessage::Relay { kind, value }) => {
                 return match self.room(envelope) {
-                    Ok(room) => Step::Presence { room, step: PresenceStep::Hook(presence) },
+                    Ok(room) => Step::Relay { room, kind, value },
                     Err(frame) => Step::Reply(frame),
                 };
-            }
-            Ok(HookMessage::RoomJoin { .. } | HookMessage::RoomLeave { .. } | HookMessage::Relay { .. }) => {
-                return refused(&Violation::new(Code::UnknownMessage, "not yet"));
             }
             Ok(HookMessage::SyncRequest) => HookAction::Sync,
             Ok(HookMessage::Broadcast { channel: name, value }) => {
@@ -273,6 +283,19 @@ impl<J> Gate<J> {
         }
         let joined = self.rooms.get(&*room);
         Step::Hook { room, joined, action }
+    }
+
+    /// What a message of the hook's dialect asks of the presence of `room`, which its payload may say.
+    fn presence<'m>(
+        &self,
+        room: Option<&Cow<'m, str>>,
+        envelope: &Envelope<'m>,
+        step: PresenceStep<'m>,
+    ) -> Step<'_, 'm, J> {
+        match self.room(&Envelope { room: room.cloned(), ..envelope.clone() }) {
+            Ok(room) => Step::Presence { room, step },
+            Err(frame) => Step::Reply(frame),
+        }
     }
 
     /// The room a message is about.

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use serde_json::value::RawValue;
 use tokio::runtime::Handle;
 
 use crate::authority::Dialect;
@@ -169,18 +170,31 @@ impl Drop for Seat {
 pub(super) enum PresenceStep<'m> {
     V1(PresenceRequest<'m>),
     Hook(HookPresence<'m>),
+    /// A client of the hook's dialect is among the room's users.
+    Join {
+        user: &'m RawValue,
+        password: Option<Secret>,
+        /// What it is told of the room.
+        details: String,
+    },
+    /// It is no longer.
+    Leave(Option<&'m RawValue>),
 }
 
 impl PresenceStep<'_> {
     /// Whether it asks to take part, if the connection does not yet.
     pub(super) fn enters(&self) -> bool {
-        !matches!(self, Self::V1(PresenceRequest::Leave) | Self::Hook(HookPresence::Leave(_)))
+        match self {
+            Self::V1(PresenceRequest::Leave) | Self::Hook(HookPresence::Leave(_)) | Self::Leave(_) => false,
+            Self::V1(_) | Self::Hook(_) | Self::Join { .. } => true,
+        }
     }
 
     /// The room's password, if it says one.
     pub(super) fn password(&self) -> Option<&Secret> {
         match self {
             Self::V1(PresenceRequest::Set(set)) => set.password.as_ref(),
+            Self::Join { password, .. } => password.as_ref(),
             _ => None,
         }
     }
@@ -189,9 +203,19 @@ impl PresenceStep<'_> {
     pub(super) fn refused(&self, room: &str, Violation { code, message }: &Violation) -> Frame {
         match self {
             Self::V1(_) => reject(room, *code, message),
-            Self::Hook(_) => server::room_error(room, *code, message),
+            Self::Hook(_) | Self::Join { .. } | Self::Leave(_) => server::room_error(room, *code, message),
         }
     }
+}
+
+/// In what way somebody says that they are there.
+#[derive(Clone, Copy)]
+enum Manner<'a> {
+    V1,
+    /// By the hook's presence.
+    Hook,
+    /// By joining the room as the hook does, which is told these details of it.
+    Room(&'a str),
 }
 
 /// Leave to take part in a room's presence.
@@ -250,7 +274,7 @@ impl Attending {
     ) -> Option<Frame> {
         let done = match step {
             PresenceStep::V1(PresenceRequest::Set(set)) => {
-                self.set(room, set, client, Dialect::V1, queue, entry)
+                self.set(room, set, client, Manner::V1, queue, entry)
             }
             PresenceStep::V1(PresenceRequest::Leave) => {
                 self.seats.remove(room);
@@ -258,20 +282,42 @@ impl Attending {
             }
             PresenceStep::Hook(HookPresence::Update { user, data }) => {
                 let set = PresenceSet { user: Some(user), data: *data, ..PresenceSet::default() };
-                self.set(room, &set, client, Dialect::Hook, queue, entry)
+                self.hear_presence(room);
+                self.set(room, &set, client, Manner::Hook, queue, entry)
             }
             PresenceStep::Hook(HookPresence::Leave(user)) => match self.seats.get(room) {
                 Some(seat) => {
-                    let own = seat.lobby.act(|roster, _| roster.is_own(seat.seat, user));
-                    own.map(|()| drop(self.seats.remove(room)))
+                    let own = seat.lobby.act(|roster, _| {
+                        roster.is_own(seat.seat, user).map(|()| roster.step_back(seat.seat))
+                    });
+                    own.map(|stays| {
+                        if !stays {
+                            self.seats.remove(room);
+                        }
+                    })
                 }
                 None => Ok(()),
             },
+            PresenceStep::Join { user, details, .. } => {
+                let set = PresenceSet { user: Some(user), ..PresenceSet::default() };
+                self.set(room, &set, client, Manner::Room(details), queue, entry)
+            }
+            PresenceStep::Leave(user) => match (self.seats.get(room), user) {
+                (Some(seat), Some(user)) => {
+                    let own = seat.lobby.act(|roster, _| roster.is_own(seat.seat, user));
+                    own.map(|()| drop(self.seats.remove(room)))
+                }
+                _ => {
+                    self.seats.remove(room);
+                    Ok(())
+                }
+            },
             PresenceStep::Hook(HookPresence::Cursor { user, x, y }) => {
                 let set = PresenceSet { user: Some(user), ..PresenceSet::default() };
+                self.hear_presence(room);
                 let entered = match self.seats.contains_key(room) {
                     true => Ok(()),
-                    false => self.set(room, &set, client, Dialect::Hook, queue, entry),
+                    false => self.set(room, &set, client, Manner::Hook, queue, entry),
                 };
                 entered.and_then(|()| {
                     let Some(seat) = self.seats.get(room) else { return Ok(()) };
@@ -282,17 +328,30 @@ impl Attending {
         done.err().map(|refusal| step.refused(room, &refusal))
     }
 
+    /// A client of the hook's dialect that says something of its presence hears of others'.
+    fn hear_presence(&self, room: &str) {
+        if let Some(seat) = self.seats.get(room) {
+            seat.lobby.act(|roster, _| roster.hear_presence(seat.seat));
+        }
+    }
+
     fn set(
         &mut self,
         room: &str,
         set: &PresenceSet<'_>,
         client: &ClientId,
-        dialect: Dialect,
+        manner: Manner<'_>,
         queue: &Arc<Queue>,
         entry: Option<Entry>,
     ) -> Result<(), Violation> {
         if let Some(seat) = self.seats.get(room) {
-            return seat.lobby.act(|roster, now| roster.set(now, seat.seat, set));
+            return seat.lobby.act(|roster, now| {
+                roster.set(now, seat.seat, set)?;
+                if let Manner::Room(details) = manner {
+                    roster.join_room(seat.seat, details, false);
+                }
+                Ok(())
+            });
         }
         let Some(Entry { user, guest }) = entry else {
             return Err(Violation::new(Code::NotJoined, "the connection is not in the room"));
@@ -314,7 +373,16 @@ impl Attending {
         self.next_lane += 1;
         let outlet = Outlet { queue: queue.clone(), id: lane };
         let who = (client.clone(), self.connection);
-        let seat = lobby.act(|roster, now| roster.enter(now, who, dialect, set, outlet))?;
+        // In one step: what is told of it comes after that.
+        let seat = lobby.act(|roster, now| match manner {
+            Manner::V1 => roster.enter(now, who, Dialect::V1, set, outlet),
+            Manner::Hook => roster.enter(now, who, Dialect::Hook, set, outlet),
+            Manner::Room(details) => {
+                let seat = roster.enter(now, who, Dialect::Hook, set, outlet)?;
+                roster.join_room(seat, details, true);
+                Ok(seat)
+            }
+        })?;
         self.seats.insert(lobby.name.clone(), Seat { lobby, seat, lane, _guest: guest });
         Ok(())
     }

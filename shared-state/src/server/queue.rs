@@ -127,7 +127,7 @@ impl Queue {
     }
 
     /// Queues a frame that may be left out, unless the queue is half full: the rest is for what may not be.
-    fn offer(&self, frame: &Frame) -> bool {
+    pub(super) fn offer(&self, frame: &Frame) -> bool {
         self.change(|inner| {
             let taken = inner.frames.len() < self.limit.div_ceil(2);
             if taken {

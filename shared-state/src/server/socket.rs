@@ -27,6 +27,7 @@ use crate::protocol::{
 };
 use crate::server::access::{Access, Identity};
 use crate::server::admissions::Admissions;
+use crate::server::bucket::Bucket;
 use crate::server::connection::{Gate, HookAction, Incoming, Step, too_large};
 use crate::server::directory::Directory;
 use crate::server::houses::Guest;
@@ -34,7 +35,7 @@ use crate::server::listeners::Listening;
 use crate::server::presence::{self as lobby, Attending, Lobbies, PresenceStep};
 use crate::server::queue::{Goodbye, Next, Queue, Signal};
 use crate::server::registry::Registration;
-use crate::server::room::{Closed, Permit, Room, Turn};
+use crate::server::room::{Closed, Permit, Room, Turn, now};
 use crate::server::rules::Visitor;
 use crate::server::seat::Seat;
 
@@ -78,6 +79,8 @@ pub(super) struct Connection<T> {
     directory: Arc<Directory>,
     attending: Attending,
     admissions: Admissions,
+    /// What is left of the messages that it may have relayed; `None`: all of it.
+    relays: Option<Box<Bucket>>,
     limits: Arc<Limits>,
     registration: Registration,
     /// The rooms whose channels a connection of the hook's dialect hears.
@@ -129,6 +132,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             directory,
             attending,
             admissions: Admissions::default(),
+            relays: None,
             limits,
             registration,
             listening: BTreeMap::new(),
@@ -289,7 +293,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 Ok(())
             }
             // Boxed, so that an idle connection does not keep room for it.
-            Step::Presence { room, step } => Box::pin(self.attend(&room, &step)).await,
+            Step::Presence { room, step } => Box::pin(self.attend(&room, step)).await,
+            Step::Relay { room, kind, value } => Box::pin(self.relay(&room, &kind, value.get())).await,
             Step::Hook { room: name, joined, action } => {
                 let open = joined.filter(|seat| !seat.room.is_closed());
                 let place = match open.map(|seat| (seat.room.clone(), seat.session)) {
@@ -366,7 +371,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
     }
 
     /// Takes part in a room's presence, or does what else a frame asks of it.
-    async fn attend(&mut self, room: &str, step: &PresenceStep<'_>) -> Result<(), End> {
+    async fn attend(&mut self, room: &str, mut step: PresenceStep<'_>) -> Result<(), End> {
         let (Some(client), Ok(who)) = (self.gate.client().cloned(), self.who.clone()) else { return Ok(()) };
         let mut entry = None;
         if step.enters() && !self.attending.is_in(room) {
@@ -386,18 +391,74 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 Err(refusal) => return self.reply(step.refused(room, &refusal)).await,
             }
         }
-        match self.attending.step(room, step, &client, &self.queue, entry) {
-            Some(refusal) => self.reply(refusal).await,
-            None => self.listen_where_present(room).await,
+        if let PresenceStep::Join { details, .. } = &mut step {
+            let directory = self.directory.clone();
+            match self.meanwhile(Box::pin(directory.open(room))).await? {
+                Ok(room) => room.house().details(room.created_at()).push_members(details),
+                Err(error) => {
+                    let refusal = Violation::new(error.code(), error.to_string());
+                    return self.reply(step.refused(room, &refusal)).await;
+                }
+            }
+        }
+        if let Some(refusal) = self.attending.step(room, &step, &client, &self.queue, entry) {
+            return self.reply(refusal).await;
+        }
+        match self.attending.is_in(room) {
+            // A connection of the hook's dialect that is present in a room hears its channels.
+            true => self.listen(room).await,
+            false => {
+                if matches!(step, PresenceStep::Leave(_)) {
+                    self.stop_listening(room);
+                }
+                Ok(())
+            }
         }
     }
 
-    /// A connection of the hook's dialect that is present in a room hears its channels.
-    async fn listen_where_present(&mut self, room: &str) -> Result<(), End> {
-        match self.attending.is_in(room) {
-            true => self.listen(room).await,
-            false => Ok(()),
+    /// Hears a room's channels no longer, unless the room's state is of use to the connection.
+    fn stop_listening(&mut self, room: &str) {
+        if self.gate.rooms().any(|seat| **seat.room.name() == *room) {
+            return;
         }
+        self.listening.remove(room);
+        self.gate.retain(|seat| split_address(seat.room.name()).0 != room);
+    }
+
+    /// Has a message of the app's own sent to the other connections of the hook's dialect in a room.
+    async fn relay(&mut self, room: &str, kind: &str, value: &str) -> Result<(), End> {
+        let (Some(client), Ok(who)) = (self.gate.client().cloned(), self.who.clone()) else { return Ok(()) };
+        let limits = self.limits.clone();
+        let may = self.directory.check_known(room).and_then(|()| {
+            if value.len() > limits.relay {
+                let message = format!("at most {} bytes are relayed, found {}", limits.relay, value.len());
+                return Err(Violation::new(Code::MessageTooLarge, message));
+            }
+            let relays = self.relays.get_or_insert_with(|| {
+                Box::new(Bucket::new(limits.relays, Duration::from_secs(1) / limits.relays.max(1)))
+            });
+            if !relays.take(std::time::Instant::now()) {
+                let message = format!("at most {} messages are relayed in a second", limits.relays);
+                return Err(Violation::new(Code::TooOften, message));
+            }
+            let may = self.access.may_relay(&who, room, kind);
+            may.map_err(|message| Violation::new(Code::Forbidden, message))
+        });
+        let admitted = match may {
+            Ok(()) => self.admit(room, &client, &who, None).await?,
+            Err(refusal) => Err(refusal),
+        };
+        // Held until it listens.
+        let _guest = match admitted {
+            Ok(guest) => guest,
+            Err(refusal) => {
+                return self.reply(server::room_error(room, refusal.code, &refusal.message)).await;
+            }
+        };
+        self.listen(room).await?;
+        let frame = server::hook_relay(room, kind, &client, now(), value);
+        self.directory.listeners().relay(room, &self.queue, &frame);
+        Ok(())
     }
 
     /// Joins a room, or joins it again.
@@ -458,19 +519,22 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
 
     /// Leaves a room, its channels and its presence, and says why; nothing if the connection is in none of them.
     async fn eject(&mut self, room: &str, why: &Goodbye) -> Result<(), End> {
-        let mut frames = Vec::new();
+        let (mut frames, dialect) = (Vec::new(), self.gate.dialect());
         self.gate.retain(|seat| {
             let address = seat.room.name();
             let leaves = split_address(address).0 == room;
             // One that is no more has told it.
-            if leaves && !seat.room.is_closed() {
+            // A client of the hook's dialect knows no channels by their address: it is told once.
+            let is_told = frames.is_empty() || dialect == Dialect::V1;
+            if leaves && is_told && !seat.room.is_closed() {
+                let address = if dialect == Dialect::V1 { address } else { room };
                 frames.push(server::room_error(address, why.code, &why.message));
             }
             !leaves
         });
-        self.listening.remove(room);
-        if self.attending.leave(room) {
-            match self.gate.dialect() {
+        let listened = self.listening.remove(room).is_some();
+        if self.attending.leave(room) || listened {
+            match dialect {
                 Dialect::V1 => frames.push(presence::reject(room, why.code, &why.message)),
                 Dialect::Hook if frames.is_empty() => {
                     frames.push(server::room_error(room, why.code, &why.message));
