@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::authority::Dialect;
 use crate::presence::user;
 use crate::protocol::presence::PresenceSet;
-use crate::protocol::{ClientId, Code, Frame, Limits, Violation};
+use crate::protocol::{ClientId, Code, Frame, Limits, RoomDetails, Violation};
 
 /// A session's part in one room's presence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,8 +87,8 @@ pub(super) struct Seat<L> {
     pub(super) hears: Hears,
     /// Of that, what it has not been told everything of yet, though it is live.
     pub(super) late: Hears,
-    /// What `room:joined` has beside the users: members of JSON with a comma before each.
-    pub(super) details: Box<str>,
+    /// What `room:joined` has beside the users.
+    pub(super) details: RoomDetails,
     /// The users that a session of the hook's dialect was told of before it fell behind: it must be told of those
     /// who are gone one by one.
     pub(super) told: BTreeSet<Arc<str>>,
@@ -238,7 +238,7 @@ impl<L: Lane> Roster<L> {
             flow: Flow::Due,
             hears: Hears { presence: true, room: false },
             late: Hears::default(),
-            details: Box::default(),
+            details: RoomDetails::default(),
             told: BTreeSet::new(),
             user: user.into(),
             data: data.into(),
@@ -337,9 +337,9 @@ impl<L: Lane> Roster<L> {
 
     /// A session of the hook's dialect is among the room's users and hears who else is: by `room:joined`, which has
     /// these `details` beside the users, when it is time. One that has just `entered` hears nothing else.
-    pub fn join_room(&mut self, id: SeatId, details: &str, entered: bool) {
+    pub fn join_room(&mut self, id: SeatId, details: RoomDetails, entered: bool) {
         let Some(seat) = self.seats.get_mut(&id) else { return };
-        seat.details = details.into();
+        seat.details = details;
         seat.hears.room = true;
         seat.hears.presence &= !entered;
         seat.late.room = true;

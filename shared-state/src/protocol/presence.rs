@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::encode::{frame, push_string};
-use crate::protocol::{Code, Envelope, Frame, Secret, Violation};
+use crate::protocol::{Code, Envelope, Frame, RoomDetails, Secret, Violation};
 
 /// A member that is `null` is there; only one that is absent is not.
 fn there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
@@ -319,26 +319,29 @@ pub fn hook_join(room: &str, user: &str) -> Frame {
     })
 }
 
-/// `room:joined` of the hook's dialect: `users` are JSON, `members` more members with a comma before each.
+/// `room:joined` of the hook's dialect: `users` are JSON.
 #[must_use]
-pub(crate) fn hook_joined(room: &str, users: &[String], members: &str) -> Frame {
-    let size = users.iter().map(|user| user.len() + 1).sum::<usize>() + members.len() + room.len() + 32;
+pub fn hook_joined(room: &str, users: &[String], details: &RoomDetails) -> Frame {
+    let users_size = users.iter().map(|user| user.len() + 1).sum::<usize>();
+    let size = users_size + details.metadata.as_deref().map_or(0, str::len) + room.len() + 64;
     frame("room:joined", Some(room), size, |out| {
         out.push_str("{\"id\":");
         push_string(out, room);
-        put!(out, ",\"users\":[{}]{members}}}", users.join(","));
+        put!(out, ",\"users\":[{}]", users.join(","));
+        details.push_members(out);
+        out.push('}');
     })
 }
 
 /// `room:user:joined` of the hook's dialect: the payload is the user.
 #[must_use]
-pub(crate) fn hook_user_joined(room: &str, user: &str) -> Frame {
+pub fn hook_user_joined(room: &str, user: &str) -> Frame {
     frame("room:user:joined", Some(room), user.len(), |out| out.push_str(user))
 }
 
 /// `room:user:left` of the hook's dialect: the payload is the user's id.
 #[must_use]
-pub(crate) fn hook_user_left(room: &str, id: &str) -> Frame {
+pub fn hook_user_left(room: &str, id: &str) -> Frame {
     frame("room:user:left", Some(room), id.len(), |out| out.push_str(id))
 }
 

@@ -14,8 +14,8 @@ use crate::authority::Dialect;
 use crate::protocol::channel::{MESSAGES, SEND};
 use crate::protocol::hook::HookMessage;
 use crate::protocol::{
-    ChangeRequest, ClientId, ClientMessage, Code, Envelope, Frame, JoinRequest, Limits, Violation,
-    channel_address, check_depth, check_room_name, server, split_address,
+    ChangeRequest, ClientId, ClientMessage, Code, Envelope, Frame, JoinRequest, Limits, RoomDetails,
+    Violation, channel_address, check_depth, check_room_name, server, split_address,
 };
 use crate::server::presence::PresenceStep;
 use crate::server::queue::Goodbye;
@@ -236,7 +236,7 @@ impl<J> Gate<J> {
                 return self.presence(envelope.room.as_ref(), envelope, PresenceStep::Hook(presence));
             }
             Ok(HookMessage::RoomJoin { room, user, password }) => {
-                let step = PresenceStep::Join { user, password, details: String::new() };
+                let step = PresenceStep::Join { user, password, details: RoomDetails::default() };
                 return self.presence(Some(&room), envelope, step);
             }
             Ok(HookMessage::RoomLeave { room, user }) => {

@@ -19,7 +19,8 @@
 //! A connection is one task (`socket`), which asks a state machine without I/O what each frame means
 //! (`connection`), and one bounded queue (`queue`), into which all its rooms put frames. A room (`room`) is an
 //! authority behind a lock and the way of its changes to the store. The `directory` knows which rooms are live,
-//! the `registry` which connections. Who is here is apart from all that (`presence`, `lane`).
+//! the `registry` which connections. Who is here is apart from all that (`presence`, `lane`); who comes in is said by the
+//! room's `houses`, of which a connection is a guest (`admissions`).
 
 mod access;
 mod admissions;

@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use crate::authority::Dialect;
 use crate::presence::{Lane, Present, Roster, RosterConfig, SeatId, is_known_by};
 use crate::protocol::presence::{HookPresence, PresenceRequest, PresenceSet, reject};
-use crate::protocol::{ClientId, Code, Frame, Limits, Secret, Violation, server};
+use crate::protocol::{ClientId, Code, Frame, Limits, RoomDetails, Secret, Violation, server};
 use crate::server::houses::Guest;
 use crate::server::lane::LaneId;
 use crate::server::queue::Queue;
@@ -175,7 +175,7 @@ pub(super) enum PresenceStep<'m> {
         user: &'m RawValue,
         password: Option<Secret>,
         /// What it is told of the room.
-        details: String,
+        details: RoomDetails,
     },
     /// It is no longer.
     Leave(Option<&'m RawValue>),
@@ -209,13 +209,12 @@ impl PresenceStep<'_> {
 }
 
 /// In what way somebody says that they are there.
-#[derive(Clone, Copy)]
 enum Manner<'a> {
     V1,
     /// By the hook's presence.
     Hook,
     /// By joining the room as the hook does, which is told these details of it.
-    Room(&'a str),
+    Room(&'a RoomDetails),
 }
 
 /// Leave to take part in a room's presence.
@@ -348,7 +347,7 @@ impl Attending {
             return seat.lobby.act(|roster, now| {
                 roster.set(now, seat.seat, set)?;
                 if let Manner::Room(details) = manner {
-                    roster.join_room(seat.seat, details, false);
+                    roster.join_room(seat.seat, details.clone(), false);
                 }
                 Ok(())
             });
@@ -379,7 +378,7 @@ impl Attending {
             Manner::Hook => roster.enter(now, who, Dialect::Hook, set, outlet),
             Manner::Room(details) => {
                 let seat = roster.enter(now, who, Dialect::Hook, set, outlet)?;
-                roster.join_room(seat, details, true);
+                roster.join_room(seat, details.clone(), true);
                 Ok(seat)
             }
         })?;

@@ -394,7 +394,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         if let PresenceStep::Join { details, .. } = &mut step {
             let directory = self.directory.clone();
             match self.meanwhile(Box::pin(directory.open(room))).await? {
-                Ok(room) => room.house().details(room.created_at()).push_members(details),
+                Ok(room) => *details = room.house().details(room.created_at()),
                 Err(error) => {
                     let refusal = Violation::new(error.code(), error.to_string());
                     return self.reply(step.refused(room, &refusal)).await;
