@@ -180,8 +180,10 @@ impl<S: SharedState> State<S> {
     }
 
     /// Waits until the state [is live](Self::is_live): what is read then is, for the first time, what the room has.
-    /// `false` if the client has ended, or the room's struct is another that this one does not fit:
-    /// [`error`](Self::error) says where. Cancellation safe.
+    /// `false` if the client has ended, the room's struct is another that this one does not fit, or the room was closed or
+    /// this client put out of it: [`error`](Self::error) says which. Where the room is full or asks for another password,
+    /// it waits until [that](crate::client::Room::ask_again) has changed; [`errors`](Self::errors) says so meanwhile.
+    /// Cancellation safe.
     pub async fn live(&self) -> bool {
         let mut seen = self.shared.seen.subscribe();
         // Fails only if the sender is gone, which this handle holds.

@@ -24,8 +24,13 @@ pub(super) struct HookFrames {
 
 impl HookFrames {
     fn new(presence: Vec<Frame>, room: Vec<Frame>) -> Self {
-        let both = room.iter().chain(&presence).cloned().collect();
-        Self { presence: presence.into(), room: room.into(), both }
+        let (presence, room): (Arc<[Frame]>, Arc<[Frame]>) = (presence.into(), room.into());
+        // Users come and go more seldom than they do something.
+        let both = match room.is_empty() {
+            true => presence.clone(),
+            false => room.iter().chain(&*presence).cloned().collect(),
+        };
+        Self { presence, room, both }
     }
 
     /// What a session gets that hears this.

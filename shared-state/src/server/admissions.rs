@@ -56,15 +56,13 @@ impl Admissions {
                     generation
                 }
             };
-            match house.enter(generation, who.clone(), queue.clone()) {
-                Ok(entered) => {
-                    let guest = Arc::new(entered?);
-                    self.guests.retain(|_, guest| guest.strong_count() > 0);
-                    self.guests.insert(room.into(), Arc::downgrade(&guest));
-                    return Ok(guest);
-                }
-                Err(Changed) => {}
-            }
+            let entered = match house.enter(generation, who.clone(), queue.clone()) {
+                Ok(entered) => Arc::new(entered?),
+                Err(Changed) => continue,
+            };
+            self.guests.retain(|_, guest| guest.strong_count() > 0);
+            self.guests.insert(room.into(), Arc::downgrade(&entered));
+            return Ok(entered);
         }
     }
 }

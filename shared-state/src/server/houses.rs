@@ -243,11 +243,11 @@ impl House {
     /// What is told of the room, whose history began then.
     pub(super) fn details(&self, created_at: Option<u64>) -> RoomDetails {
         let inner = self.lock();
-        let mut details = RoomDetails::default();
-        details.created_at = created_at;
-        details.metadata = inner.settings.metadata.clone();
-        details.password = inner.settings.password.is_some();
-        details
+        RoomDetails {
+            created_at,
+            metadata: inner.settings.metadata.clone(),
+            password: inner.settings.password.is_some(),
+        }
     }
 
     /// What somebody has to show who gives this password.

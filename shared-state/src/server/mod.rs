@@ -340,6 +340,9 @@ impl Server {
     ///
     /// Who comes afterwards opens the room anew, unless its [settings](ServerBuilder::room_settings) say that it is
     /// closed. Begins when this is called, and goes on if the future is dropped.
+    ///
+    /// # Panics
+    /// Called outside of a tokio runtime.
     pub fn close_room(&self, room: &str, reason: &str) -> impl Future<Output = usize> + Send + use<> {
         let why = Goodbye::new(Code::RoomClosed, reason);
         let out = self.0.directory.houses().opened(room).map_or(0, |house| house.end(&why));

@@ -114,14 +114,13 @@ async fn a_closed_room_refuses_what_is_written_and_is_there_again_when_it_is_ask
     assert!(matches!(refused, Err(WriteError::Rejected(reject)) if reject.code == Code::RoomClosed));
     assert!(!soon("no state", document.live()).await);
     client.room("document-1").ask_again();
-    let receipt = soon("the room", async {
+    let written = async {
         loop {
             match document.set_title("again".to_owned()) {
-                Ok(receipt) => return receipt,
+                Ok(receipt) => return receipt.await,
                 Err(_) => tokio::task::yield_now().await,
             }
         }
-    })
-    .await;
-    soon("the answer", receipt).await.unwrap();
+    };
+    soon("the room", written).await.unwrap();
 }
