@@ -52,6 +52,7 @@
 //! | `derive` | yes | `#[derive(SharedState)]` |
 //! | `client` | yes | the client over tokio |
 //! | `server` | yes | the server over tokio and axum, and the store in memory |
+//! | `password` | yes | rooms with a password, hashed by Argon2 |
 //! | `redb` | yes | the durable store of a single node |
 //! | `text` | yes | texts that several people type in at once, over yrs |
 //! | `rustls` | | `wss://` for the client |

@@ -136,7 +136,7 @@ async fn user(
 ) -> Result<()> {
     let (mut reader, mut write) = connect(address, &format!("{number:06}")).await?;
     let user = format!(r#"{{"id":"user-{number}","name":"User {number}"}}"#);
-    let first = presence::set("doc", Some(&user), Some(r#"{"x":0,"y":0}"#), None, None);
+    let first = presence::set("doc", Some(&user), Some(r#"{"x":0,"y":0}"#), None, None, None);
     send_bare(&mut write, first.as_str()).await?;
     let reading = counts.clone();
     tokio::spawn(async move {
@@ -165,7 +165,7 @@ async fn user(
                 continue;
             }
             let cursor = format!(r#"{{"x":{},"y":{}}}"#, random.u32(0..2000), random.u32(0..1000));
-            let frame = presence::set("doc", None, Some(&cursor), None, None);
+            let frame = presence::set("doc", None, Some(&cursor), None, None, None);
             let Ok(bytes) = send_bare(&mut write, frame.as_str()).await else { return };
             counts.sent.fetch_add(1, Relaxed);
             counts.sent_bytes.fetch_add(bytes, Relaxed);
@@ -210,7 +210,7 @@ async fn crash(address: SocketAddr, counts: &Counts, moving: &AtomicBool) -> Res
     for number in 0..20 {
         let before = (counts.joined.load(Relaxed), counts.left.load(Relaxed));
         let (reader, mut write) = connect(address, &format!("crash-{number}")).await?;
-        let first = presence::set("doc", Some("1"), Some("1"), None, None);
+        let first = presence::set("doc", Some("1"), Some("1"), None, None, None);
         send_bare(&mut write, first.as_str()).await?;
         while counts.joined.load(Relaxed) == before.0 {
             tokio::time::sleep(Duration::from_millis(1)).await;

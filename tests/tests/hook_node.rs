@@ -1,13 +1,18 @@
-//! Clients of the original hook, in JavaScript and over sockets, write without a pause among clients of ours.
+//! Clients of the original hook, in JavaScript and over sockets: they write without a pause among clients of ours, and
+//! come into rooms.
 
 #![allow(missing_docs)]
 
+use std::convert::Infallible;
+use std::future::ready;
 use std::process::Stdio;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared_state::SharedState;
-use shared_state::server::{Server, ServerBuilder};
+use shared_state::presence::User;
+use shared_state::protocol::Limits;
+use shared_state::server::{PasswordHash, RoomSettings, Server, ServerBuilder};
 use shared_state_tests::{accepted, client, live, soon, start, until};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
@@ -109,4 +114,50 @@ async fn hooks_that_write_without_a_pause_end_equal_in_an_untyped_room() {
     for _ in 0..RUNS {
         run(Server::builder().untyped_rooms(true), fastrand::u32(1..)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs node, and `npm ci` in tests/hook"]
+async fn pages_come_into_a_room_with_a_password_see_who_is_there_and_relay_to_each_other() {
+    let hash = PasswordHash::of("open sesame").expect("it can be hashed");
+    let mut limits = Limits::default();
+    limits.relays = 10;
+    let builder = Server::builder().untyped_rooms(true).limits(limits).room_settings(move |_| {
+        let settings = RoomSettings::new().password(hash.clone()).metadata(json!({"title": "Cave"}));
+        ready(Ok::<_, Infallible>(settings))
+    });
+    let (_server, address) = start(builder).await;
+    let native = client(address);
+    let presence = native.room("cave").password("open sesame").presence(User::new("native"), 0);
+    assert!(soon("the presence", presence.live()).await);
+    let mut pages = Command::new("node")
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/hook/rooms.mjs"))
+        .args([format!("ws://{address}/ws"), "cave".to_owned(), "open sesame".to_owned()])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("node is installed");
+    let mut lines = BufReader::new(pages.stdout.take().expect("it is piped")).lines();
+    let mut told = Vec::new();
+    while let Some(line) = soon("what a page was told", lines.next_line()).await.expect("text") {
+        told.push(line);
+    }
+    assert_eq!(
+        told,
+        [
+            "ann error wrong_password",
+            "ann error wrong_password",
+            "ann joined Cave ann,native",
+            "bob joined Cave ann,bob,native",
+            "ann sees bob come",
+            "bob is told wave by another",
+            "ann sees bob go",
+        ]
+    );
+    soon("the pages' end", async {
+        while presence.count() > 1 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }

@@ -3,7 +3,9 @@
 #![allow(missing_docs)]
 
 use shared_state::authority::{KEPT_BYTES, KEPT_FIELDS};
-use shared_state::protocol::{ClientMessage, Code, Envelope, Limits, ServerMessage, hook::HookMessage};
+use shared_state::protocol::{
+    ClientMessage, Code, Envelope, Limits, RoomDetails, ServerMessage, hook::HookMessage, presence,
+};
 use shared_state::state::Schema;
 
 const PROTOCOL: &str = include_str!("../../PROTOCOL.md");
@@ -28,6 +30,9 @@ fn every_example_is_a_message() {
         let envelope = Envelope::read(frame).unwrap_or_else(|error| panic!("{frame}: {error}"));
         let read = if heading.contains("dialect") {
             HookMessage::read(&envelope).map(drop)
+        } else if heading.contains("a page is told") {
+            assert_eq!(frame, room_frame(&envelope), "as the server writes it");
+            Ok(())
         } else if heading.contains("→ server") || heading.contains("both ways") {
             ClientMessage::read(&envelope).map(drop)
         } else if heading.contains("→ client") {
@@ -41,6 +46,33 @@ fn every_example_is_a_message() {
         examples += 1;
     }
     assert!(examples >= 15, "only {examples} examples were found");
+}
+
+/// What the server writes to a page that is told this, with spaces as the document has them.
+fn room_frame(envelope: &Envelope<'_>) -> String {
+    let json = |value: &serde_json::Value| value.to_string();
+    let room = envelope.room.as_deref().unwrap_or_default();
+    let text = envelope.payload.map_or("null", |payload| payload.get());
+    let payload: serde_json::Value = serde_json::from_str(text).expect("JSON");
+    let frame = match &*envelope.kind {
+        "room:joined" => {
+            let users: Vec<_> = payload["users"].as_array().into_iter().flatten().map(json).collect();
+            let mut details = RoomDetails::default();
+            details.created_at = payload["createdAt"].as_u64();
+            details.metadata = payload.get("metadata").map(json).map(Into::into);
+            presence::hook_joined(room, &users, &details)
+        }
+        "room:user:joined" => presence::hook_user_joined(room, text),
+        "room:user:left" => presence::hook_user_left(room, text),
+        kind => panic!("no page is told `{kind}`"),
+    };
+    let value: serde_json::Value = serde_json::from_str(frame.as_str()).expect("JSON");
+    let said = PROTOCOL.lines().find(|line| {
+        let read =
+            line.starts_with("{\"type\"").then(|| serde_json::from_str::<serde_json::Value>(line).ok());
+        read.flatten().as_ref() == Some(&value)
+    });
+    said.unwrap_or(frame.as_str()).to_owned()
 }
 
 #[test]
@@ -57,6 +89,8 @@ fn the_default_limits_are_the_documented_ones() {
         (KEPT_FIELDS == 256, "at most 256 such fields"),
         (KEPT_BYTES == 1 << 20, "1 MiB of them"),
         (limits.queue == 256, "at most 256 frames"),
+        (limits.relays == 0, "relays nothing, which is the default"),
+        (limits.relay == 65536, "65536 bytes (`message_too_large`)"),
         (limits.presence == 4096, "at most 4096 bytes together"),
         (limits.present == 1000, "1,000 sessions take part"),
         (limits.presence_interval.as_millis() == 50, "for 50 ms"),

@@ -95,6 +95,8 @@ pub struct Authority<O> {
     /// How many sessions speak the hook's dialect.
     hooks: usize,
     hook_clock: heal::HookClock,
+    /// When the history began, in milliseconds since 1970.
+    began: Option<u64>,
     /// The room's number in brief frames.
     number: u64,
     /// What brief frames can be about.
@@ -134,6 +136,7 @@ impl<O: Outbox> Authority<O> {
             next_session: 0,
             hooks: 0,
             hook_clock: heal::HookClock::default(),
+            began: None,
             number: 0,
             subjects: Subjects::default(),
             brief: 0,
@@ -153,6 +156,22 @@ impl<O: Outbox> Authority<O> {
     pub fn with_number(mut self, number: u64) -> Self {
         self.number = number;
         self
+    }
+
+    /// The same room, whose history begins at this time, in milliseconds since 1970, if it is not known to have begun
+    /// before: it is kept in the log.
+    #[must_use]
+    pub fn beginning_at(mut self, time: u64) -> Self {
+        if self.head == 0 {
+            self.began.get_or_insert(time);
+        }
+        self
+    }
+
+    /// When the room's history began, in milliseconds since 1970; `None` if its log does not say.
+    #[must_use]
+    pub const fn began(&self) -> Option<u64> {
+        self.began
     }
 
     /// The room's name.

@@ -4,7 +4,7 @@
 //! answer. The first entry of a typed room also has `i`, the state the room began with, so that a program that
 //! later begins its rooms otherwise does not change the history of this one. So has the first entry after a
 //! migration: the state before it, as the new version has it. `v` is the version of the struct that wrote the entry,
-//! 1 if absent, `t` its schema, if the entries before were written with another one, and `k` declares fields, beside
+//! 1 if absent, `b` when the room's history began, in milliseconds since 1970 (in the first entry), `t` its schema, if the entries before were written with another one, and `k` declares fields, beside
 //! the struct's, that it is the first to write. A snapshot holds the data, the versions that last changed each path,
 //! and the table of answers, so that a room opens as it was closed: it makes the same deltas and recognises the same
 //! repeats.
@@ -35,6 +35,8 @@ struct Entry<'a> {
     #[serde(default = "first")]
     v: u32,
     #[serde(default)]
+    b: Option<u64>,
+    #[serde(default)]
     t: Option<Schema>,
     #[serde(borrow, default)]
     i: Option<&'a RawValue>,
@@ -53,6 +55,8 @@ const fn first() -> u32 {
 pub(super) struct Context {
     /// The version of the struct.
     pub(super) version: u32,
+    /// When the history began, if it is the first entry.
+    pub(super) began: Option<u64>,
     /// Its schema as JSON, if the log does not have it.
     pub(super) schema: Option<String>,
     /// The state before the change, if it is the first one, or the first since a migration.
@@ -63,7 +67,7 @@ pub(super) struct Context {
 
 /// The entry for a change.
 pub(super) fn entry(author: &Author, context: &Context, updates: &str) -> Bytes {
-    let Context { version, schema, initial, declared } = context;
+    let Context { version, began, schema, initial, declared } = context;
     let initial = initial.as_deref();
     let mut out = String::with_capacity(updates.len() + initial.map_or(0, str::len) + 64);
     out.push('{');
@@ -74,6 +78,9 @@ pub(super) fn entry(author: &Author, context: &Context, updates: &str) -> Bytes 
     }
     if *version != first() {
         out.push_str(&format!("\"v\":{version},"));
+    }
+    if let Some(began) = began {
+        out.push_str(&format!("\"b\":{began},"));
     }
     for (name, json) in [("\"t\":", schema.as_deref()), ("\"i\":", initial), ("\"k\":", declared.as_deref())]
     {
@@ -104,6 +111,9 @@ struct SnapshotHead {
     version: u32,
     #[serde(default)]
     schema: Option<Schema>,
+    /// When the history began.
+    #[serde(default)]
+    began: Option<u64>,
     forgotten: u64,
     clients: BTreeMap<String, Client>,
 }
@@ -188,6 +198,7 @@ impl<O: Outbox> Authority<O> {
             };
             let entry = read().map_err(|error| fail(version, format!("not an entry: {error}")))?;
             this.state.logged_by(entry.c.as_deref());
+            this.began = this.began.or(entry.b);
             this.replay(&entry, version, &mut older).map_err(|message| fail(version, message))?;
             this.head = version;
             this.log.note(bytes.len());
@@ -287,7 +298,7 @@ impl<O: Outbox> Authority<O> {
         let version = self.state.struct_version();
         let schema = self.schema.as_ref().map(|known| known.schema.clone());
         let forgotten = self.clients.forgotten();
-        let head = SnapshotHead { format: FORMAT, version, schema, forgotten, clients };
+        let head = SnapshotHead { format: FORMAT, version, schema, began: self.began, forgotten, clients };
         let mut out = String::from("{\"head\":");
         out.push_str(&serde_json::to_string(&head).unwrap_or_default());
         out.push_str(",\"track\":");
@@ -313,6 +324,7 @@ impl<O: Outbox> Authority<O> {
             self.clients.restore(ClientId::from(client), since, last, &accepted);
         }
         self.clients.restore_forgotten(head.forgotten);
+        self.began = head.began;
         self.check_version(head.version)?;
         if let Some(schema) = &head.schema {
             self.written_with(schema, head.version);

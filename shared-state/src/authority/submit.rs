@@ -186,7 +186,9 @@ impl<O: Outbox> Authority<O> {
         // It has no values that JSON does not have.
         let schema = known.map(|known| serde_json::to_string(&known.schema).unwrap_or_default());
         self.logged = self.schema.as_ref().map(|known| known.hash);
-        let context = record::Context { version: self.state.struct_version(), schema, initial, declared };
+        let began = self.began.filter(|_| version == 1);
+        let of = self.state.struct_version();
+        let context = record::Context { version: of, began, schema, initial, declared };
         let updates: Arc<str> = settled.as_deref().unwrap_or(updates).into();
         let entry = record::entry(&author, &context, &updates);
         self.log.note(entry.len());

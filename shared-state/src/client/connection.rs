@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use crate::client::driver::{Driver, End, Socket, Token};
 use crate::client::{Reason, Status, lock};
-use crate::protocol::{Code, Envelope, Frame, RoomMessage, Violation, client, presence};
+use crate::protocol::{Code, Envelope, Frame, RoomMessage, Violation, client, presence, split_address};
 use crate::replica::Heard;
 
 /// How many messages are taken before others have their turn.
@@ -97,6 +97,7 @@ impl Driver {
                     connection.own.push_back(client::leave(&room));
                 }
             }
+            self.ask_again(connection);
             if self.is_done() {
                 return End::Final(Reason::Closed);
             }
@@ -137,6 +138,18 @@ impl Driver {
             {
                 return end;
             }
+        }
+    }
+
+    /// Asks again for the rooms that the app wants to be asked for. Those that are not asked for yet are anyway.
+    fn ask_again(&self, connection: &Connection) {
+        let rooms = std::mem::take(&mut lock(&self.core.rooms).again);
+        let Some(window) = connection.window else { return };
+        for room in rooms {
+            let of_room = self.members.iter().filter(|member| split_address(member.room()).0 == &*room);
+            of_room.filter(|member| !member.is_live()).for_each(|member| member.rejoin(window));
+            let attendees = self.attendees.iter().filter(|attendee| *attendee.room() == room);
+            attendees.for_each(|attendee| attendee.ask_again());
         }
     }
 
@@ -282,7 +295,10 @@ impl Driver {
         let verdict = member.receive(message);
         if let Err(violation) = verdict {
             tracing::warn!(%room, %violation, "something is wrong with a room");
-            if matches!(violation.code, Code::Unavailable | Code::NotJoined | Code::ShuttingDown) {
+            if matches!(
+                violation.code,
+                Code::Unavailable | Code::NotJoined | Code::ShuttingDown | Code::TooOften
+            ) {
                 member.detach();
                 let retry =
                     connection.retries.entry(member.room().clone()).or_insert(Retry { failed: 0, due: None });

@@ -3,7 +3,7 @@
 //! Locks are taken in this order and none is held across an await: the rooms, then one room's replica. The code of
 //! an app runs under a replica's lock at most.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use crate::client::presence::Attendee;
 use crate::client::raw::Listeners;
 use crate::client::room::Member;
 use crate::client::{Reason, Status, Unsent, lock};
+use crate::protocol::Secret;
 
 /// The clock of a client, and the bell by which its handles wake its task.
 pub(super) struct Signal {
@@ -39,6 +40,10 @@ pub(super) struct Rooms {
     pub(super) attendees: BTreeMap<Arc<str>, Arc<dyn Attendee>>,
     /// Rises with each change of `members` and `attendees`.
     pub(super) generation: u64,
+    /// What rooms are joined with, those that ask for one.
+    pub(super) passwords: BTreeMap<Arc<str>, Secret>,
+    /// Rooms that are to be asked again.
+    pub(super) again: BTreeSet<Arc<str>>,
     pub(super) ended: bool,
 }
 

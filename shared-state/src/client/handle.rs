@@ -9,7 +9,7 @@ use crate::client::room::{Member, Shared};
 use crate::client::{
     ClientBuilder, Feed, Handle, Missed, RawMessage, Reason, State, Status, Unsent, feed, lock,
 };
-use crate::protocol::{Limits, check_room_name, split_address};
+use crate::protocol::{Limits, Secret, check_room_name, split_address};
 use crate::replica::Replica;
 use crate::state::SharedState;
 
@@ -143,6 +143,52 @@ impl Room {
         &self.name
     }
 
+    /// Joins the room with this password from now on, its state, channels and presence alike: of this client, not of this
+    /// handle. What was refused because it had [the wrong one](crate::protocol::Code::WrongPassword) is asked for
+    /// [again](Self::ask_again).
+    ///
+    /// ```no_run
+    /// # use serde::{Deserialize, Serialize};
+    /// # use shared_state::{SharedState, client::Client};
+    /// # #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+    /// # struct Document { title: String }
+    /// # fn open(client: &Client) {
+    /// let document = client.room("private-1").password("open sesame").state(Document::default());
+    /// # }
+    /// ```
+    #[must_use = "the room is joined when its state, a channel or its presence is asked for"]
+    pub fn password(self, password: impl Into<Box<str>>) -> Self {
+        let (room, password) = (split_address(&self.name).0, Secret::from(password));
+        let held = {
+            let mut rooms = lock(&self.guard.0.rooms);
+            let mut held = false;
+            for (_, member) in rooms.members.iter().filter(|(address, _)| split_address(address).0 == room) {
+                member.set_password(&password);
+                held = true;
+            }
+            if let Some(attendee) = rooms.attendees.get(room) {
+                attendee.set_password(&password);
+                held = true;
+            }
+            rooms.passwords.insert(room.into(), password);
+            held
+        };
+        if held {
+            self.ask_again();
+        }
+        self
+    }
+
+    /// Asks the server again for what this client holds of the room and was not let into: because it had the wrong
+    /// password, because the room was [full](crate::protocol::Code::RoomFull) or
+    /// [closed](crate::protocol::Code::RoomClosed), or because it was forbidden. It does not ask again by itself before
+    /// there is a new connection. Nothing happens if there is nothing of the kind.
+    pub fn ask_again(&self) {
+        let core = &self.guard.0;
+        lock(&core.rooms).again.insert(split_address(&self.name).0.into());
+        core.signal.wake.notify_one();
+    }
+
     /// The room's state, live: it shows `initial` until the room's state comes. A client has one replica of a room;
     /// asked again, this gives another handle of it, and `initial` is not looked at.
     ///
@@ -196,6 +242,7 @@ impl Room {
             },
             None => {
                 let shared = self.shared(initial);
+                rooms.passwords.get(room).inspect(|password| shared.set_password(password));
                 rooms.members.insert(name.clone(), shared.clone());
                 rooms.generation += 1;
                 shared
@@ -226,6 +273,7 @@ impl Room {
             // Of those that JavaScript can count to, one that is not the server's.
             config.writer = (random >> 11).max(1 << 20);
         }
+        config.info = split_address(&self.name).1.is_none();
         let replica = Replica::new(self.name.clone(), initial, config);
         Arc::new(Shared::new(replica, core.signal.clone(), core.settings.events))
     }

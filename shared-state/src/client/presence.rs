@@ -14,7 +14,7 @@ use crate::client::driver::Driver;
 use crate::client::{Feed, Room, feed, lock};
 use crate::presence::{Attendance, Peer, PresenceError, PresenceEvent, PresenceOptions, UserSessions};
 use crate::protocol::presence::PresenceNews;
-use crate::protocol::{ClientId, Frame, Limits, Violation, check_room_name};
+use crate::protocol::{ClientId, Frame, Limits, Secret, Violation, check_room_name};
 
 /// A client's part in a room's presence as its task sees it, whatever the types.
 pub(super) trait Attendee: Send + Sync {
@@ -23,6 +23,10 @@ pub(super) trait Attendee: Send + Sync {
     fn type_name(&self) -> &'static str;
     /// Takes part over this connection, unless it does already.
     fn attach(&self, connection: u64, id: &str);
+    /// What it comes in with from now on.
+    fn set_password(&self, password: &Secret);
+    /// Asks again to be let in, if it was not.
+    fn ask_again(&self);
     fn detach(&self);
     fn receive(&self, now: Duration, news: PresenceNews<'_>);
     fn tick(&self, now: Duration);
@@ -121,6 +125,14 @@ impl<U: Shown, D: Shown> Attendee for Shared<U, D> {
             inner.connection = connection;
             inner.attendance.connected(id.into());
         }
+    }
+
+    fn set_password(&self, password: &Secret) {
+        self.lock().attendance.set_password(Some(password.clone()));
+    }
+
+    fn ask_again(&self) {
+        self.lock().attendance.ask_again();
     }
 
     fn detach(&self) {
@@ -285,6 +297,7 @@ impl Room {
                 let now = core.signal.now();
                 let shared =
                     self.attend(Attendance::with_json(now, room.clone(), user, data, options), options);
+                rooms.passwords.get(&room).inspect(|password| shared.set_password(password));
                 rooms.attendees.insert(room, shared.clone());
                 shared
             }

@@ -12,7 +12,7 @@ use crate::client::cast::{CastError, Casts, Heard};
 use crate::client::core::Signal;
 use crate::client::receipt::Answer;
 use crate::client::{Reason, Receipt, lock};
-use crate::protocol::{Code, Frame, Reject, RoomMessage, Violation, client};
+use crate::protocol::{Code, Frame, Reject, RoomDetails, RoomMessage, Secret, Violation, client};
 use crate::replica::{Event, Origin, Read, Rejected, Replica, Rights, WriteError, WriteId};
 use crate::state::{FieldId, SharedState};
 
@@ -25,6 +25,8 @@ pub(super) trait Member: Send + Sync {
     fn attach(&self, connection: u64, window: usize, max_frame: usize);
     /// Joins again over the present connection.
     fn rejoin(&self, window: usize);
+    /// What it is joined with from now on.
+    fn set_password(&self, password: &Secret);
     /// Nothing can be sent there for now.
     fn detach(&self);
     fn receive(&self, message: RoomMessage<'_>) -> Result<(), Violation>;
@@ -54,6 +56,7 @@ pub(super) struct Shared<S: SharedState> {
     pub(super) errors: watch::Sender<Option<Violation>>,
     pub(super) seen: watch::Sender<Seen>,
     pub(super) rights: watch::Sender<Rights>,
+    pub(super) details: watch::Sender<Option<RoomDetails>>,
     inner: Mutex<Inner<S>>,
 }
 
@@ -91,6 +94,7 @@ impl<S: SharedState> Shared<S> {
             errors: watch::Sender::new(None),
             seen: watch::Sender::default(),
             rights: watch::Sender::default(),
+            details: watch::Sender::new(None),
             inner: Mutex::new(Inner {
                 replica,
                 answers: BTreeMap::new(),
@@ -297,6 +301,10 @@ impl<S: SharedState> Member for Shared<S> {
         self.with(|replica| replica.connected(window));
     }
 
+    fn set_password(&self, password: &Secret) {
+        self.lock().replica.set_password(Some(password.clone()));
+    }
+
     fn detach(&self) {
         let mut inner = self.lock();
         inner.casts.detach();
@@ -306,10 +314,21 @@ impl<S: SharedState> Member for Shared<S> {
 
     fn receive(&self, message: RoomMessage<'_>) -> Result<(), Violation> {
         let mut inner = self.lock();
-        if let RoomMessage::Broadcast { from, at, value } = message {
-            inner.casts.hear(&from, at, value);
-            return Ok(());
-        }
+        let message = match message {
+            RoomMessage::Broadcast { from, at, value } => {
+                inner.casts.hear(&from, at, value);
+                return Ok(());
+            }
+            RoomMessage::Info(details) => {
+                self.details.send_if_modified(|known| {
+                    let changed = known.as_ref() != Some(&details);
+                    *known = Some(details);
+                    changed
+                });
+                return Ok(());
+            }
+            message => message,
+        };
         let verdict = inner.replica.receive(message);
         self.tell(&mut inner);
         verdict

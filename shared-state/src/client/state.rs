@@ -8,7 +8,7 @@ use crate::client::core::Guard;
 use crate::client::room::{Member as _, Shared};
 use crate::client::{Events, Feed, Receipt, feed, lock};
 use crate::merge::{Counter, MergePolicy, Number};
-use crate::protocol::Violation;
+use crate::protocol::{RoomDetails, Violation};
 use crate::replica::{Rejected, Replica, Rights, WriteError};
 use crate::state::{Allowed, Field, FieldId, Live, SharedState, Watch};
 
@@ -207,8 +207,10 @@ impl<S: SharedState> State<S> {
     }
 
     /// Waits until the state [is live](Self::is_live): what is read then is, for the first time, what the room has.
-    /// `false` if the client has ended, or the room's struct is another that this one does not fit:
-    /// [`error`](Self::error) says where. Cancellation safe.
+    /// `false` if the client has ended, the room's struct is another that this one does not fit, or the room was closed or
+    /// this client put out of it: [`error`](Self::error) says which. Where the room is full or asks for another password,
+    /// it waits until [that](crate::client::Room::ask_again) has changed; [`errors`](Self::errors) says so meanwhile.
+    /// Cancellation safe.
     pub async fn live(&self) -> bool {
         let mut seen = self.shared.seen.subscribe();
         // Fails only if the sender is gone, which this handle holds.
@@ -286,6 +288,19 @@ impl<S: SharedState> State<S> {
                 updates: Vec::new(),
             }
         })
+    }
+
+    /// What the server says of the room beside its state: its metadata, when its history began, whether it has a
+    /// password. There when the state [is live](Self::is_live); `None` before.
+    #[must_use]
+    pub fn details(&self) -> Option<RoomDetails> {
+        self.shared.details.borrow().clone()
+    }
+
+    /// What the server says of the room, now and then each time that it is something else. If it is read too slowly it
+    /// skips to the latest. Does not keep the client alive, and ends with the room.
+    pub fn watch_details(&self) -> Feed<RoomDetails> {
+        feed::latest(self.shared.details.subscribe(), Option::clone, |_| false)
     }
 
     /// What is wrong with the room, if something is: the server does not let this client in, or what it sends does

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::presence::{Peer, PresenceEvent, UserSessions, user};
 use crate::protocol::presence::{PeerEntry, PresenceNews, leave, set};
-use crate::protocol::{ClientId, Code, Frame, Violation};
+use crate::protocol::{ClientId, Code, Frame, Secret, Violation};
 
 /// How a client takes part.
 #[derive(Clone, Copy, Debug)]
@@ -121,6 +121,10 @@ pub struct Attendance<U, D> {
     retry: Option<Duration>,
     /// It was put out of the room, and does not come back by itself.
     expelled: bool,
+    /// It was not let in, and does not ask again over this connection by itself.
+    barred: bool,
+    /// What it comes in with, if the room asks for one.
+    password: Option<Secret>,
     /// What the server does not know yet. `None`: nothing.
     unsent: Unsent,
     known: BTreeMap<ClientId, Known<U, D>>,
@@ -187,6 +191,8 @@ where
             sent: None,
             retry: None,
             expelled: false,
+            barred: false,
+            password: None,
             unsent: Unsent::ALL,
             known: BTreeMap::new(),
             events: VecDeque::new(),
@@ -316,9 +322,27 @@ where
             return;
         }
         self.connected = true;
+        self.enter();
+    }
+
+    /// Says everything, as to one who does not know this client.
+    const fn enter(&mut self) {
+        self.barred = false;
         self.unsent = Unsent::ALL;
         self.sent = None;
         self.retry = None;
+    }
+
+    /// What it comes in with from now on.
+    pub fn set_password(&mut self, password: Option<Secret>) {
+        self.password = password;
+    }
+
+    /// Asks to be let in again, if it was not: it had the wrong password, or the room was full or closed.
+    pub const fn ask_again(&mut self) {
+        if self.barred {
+            self.enter();
+        }
     }
 
     /// The connection is gone. The others stay as they were last; who is gone meanwhile is told after the next one.
@@ -333,7 +357,8 @@ where
     pub fn deadline(&self) -> Option<Duration> {
         let idle = self.options.away_after.filter(|_| !self.idle).map(|after| self.input + after);
         let send = (self.connected && self.retry.is_none() && self.unsent != Unsent::default())
-            .then(|| self.sent.map_or(Duration::ZERO, |sent| sent + self.options.throttle));
+            .then(|| self.sent.map_or(Duration::ZERO, |sent| sent + self.options.throttle))
+            .filter(|_| !self.barred);
         idle.into_iter().chain(send).chain(self.retry).min()
     }
 
@@ -355,7 +380,8 @@ where
     /// What is to be sent now.
     pub fn poll_frame(&mut self, now: Duration) -> Option<Frame> {
         let due = self.sent.is_none_or(|sent| sent + self.options.throttle <= now);
-        if !self.connected || self.retry.is_some() || self.unsent == Unsent::default() || !due {
+        if !self.connected || self.barred || self.retry.is_some() || self.unsent == Unsent::default() || !due
+        {
             return None;
         }
         let unsent = std::mem::take(&mut self.unsent);
@@ -366,6 +392,7 @@ where
             unsent.data.then_some(&*self.data_json),
             unsent.hidden.then_some(self.hidden),
             unsent.away.then_some(self.is_away()),
+            self.password.as_ref().filter(|_| unsent.user).map(Secret::reveal),
         ))
     }
 
@@ -404,6 +431,13 @@ where
             PresenceNews::Rejected(violation) if violation.code == Code::Kicked => {
                 self.expelled = true;
                 self.disconnected();
+                return Err(violation);
+            }
+            PresenceNews::Rejected(violation)
+                if matches!(violation.code, Code::WrongPassword | Code::RoomFull | Code::RoomClosed) =>
+            {
+                self.barred = true;
+                self.live = false;
                 return Err(violation);
             }
             PresenceNews::Rejected(violation) => {

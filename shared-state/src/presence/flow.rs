@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::authority::Dialect;
-use crate::presence::roster::{Flow, Lane, Roster, Touched};
-use crate::protocol::presence::{changes, push_entry, push_left, push_update, sync};
+use crate::presence::hook;
+use crate::presence::roster::{Flow, Hears, Lane, Roster, Touched};
+use crate::protocol::presence::{changes, hook_leave, push_entry, push_left, push_update, sync};
 use crate::protocol::{ClientId, Frame};
 
 impl<L: Lane> Roster<L> {
@@ -17,12 +18,21 @@ impl<L: Lane> Roster<L> {
         };
         let hooks = has(Dialect::Hook, false) || has(Dialect::Hook, true);
         let due = has(Dialect::V1, true);
-        let hooks_due = has(Dialect::Hook, true);
+        // Those of the hook's dialect that are to be told everything of what they hear.
+        let late = |hears: fn(Hears) -> bool| {
+            self.seats.values().any(|seat| match seat.flow {
+                Flow::Live => hears(seat.late),
+                Flow::Due => seat.dialect == Dialect::Hook && hears(seat.hears),
+                Flow::Behind => false,
+            })
+        };
+        let (hooks_due, rooms_due) = (late(|hears| hears.presence), late(|hears| hears.room));
         let before = if hooks { self.known(&touched) } else { BTreeMap::new() };
         let news = self.publish(&touched);
-        let hook_news = if hooks { self.hook_news(&before, &touched) } else { None };
+        let hook_news = if hooks { self.hook_news(&before, &touched) } else { Default::default() };
         let everything = due.then(|| self.everything());
-        let hook_everything = hooks_due.then(|| self.hook_everything());
+        let hook_everything = if hooks_due { self.hook_everything() } else { Vec::new() };
+        let hook_users = if rooms_due { self.hook_users() } else { Vec::new() };
         let Self { room, seats, users, pointing, .. } = self;
         for seat in seats.values_mut() {
             match (seat.flow, seat.dialect) {
@@ -35,13 +45,24 @@ impl<L: Lane> Roster<L> {
                     }
                 }
                 (Flow::Live, Dialect::Hook) => {
-                    if let Some(news) = &hook_news
-                        && !seat.lane.push(news)
-                    {
+                    let late = std::mem::take(&mut seat.late);
+                    let told = Hears {
+                        presence: seat.hears.presence && !late.presence,
+                        room: seat.hears.room && !late.room,
+                    };
+                    let mut frames = hook_news.of(told);
+                    if late != Hears::default() {
+                        let joined = late.room.then(|| hook::joined(room, seat, &hook_users));
+                        let all = hook_everything.iter().filter(|_| late.presence).cloned();
+                        frames = joined.into_iter().chain(frames.iter().cloned()).chain(all).collect();
+                    }
+                    if !frames.is_empty() && !seat.lane.push(&frames) {
                         seat.flow = Flow::Behind;
-                        let is_new = |key: &Arc<str>| before.get(key) == Some(&false);
-                        let was = before.iter().filter(|(_, was)| **was).map(|(key, _)| key);
-                        seat.told = users.keys().filter(|key| !is_new(key)).chain(was).cloned().collect();
+                        if told.presence {
+                            let is_new = |key: &Arc<str>| before.get(key) == Some(&false);
+                            let was = before.iter().filter(|(_, was)| **was).map(|(key, _)| key);
+                            seat.told = users.keys().filter(|key| !is_new(key)).chain(was).cloned().collect();
+                        }
                     }
                 }
                 (Flow::Due, Dialect::V1) => {
@@ -49,13 +70,14 @@ impl<L: Lane> Roster<L> {
                     seat.flow = if taken { Flow::Live } else { Flow::Behind };
                 }
                 (Flow::Due, Dialect::Hook) => {
+                    seat.late = Hears::default();
+                    let joined = seat.hears.room.then(|| hook::joined(room, seat, &hook_users));
                     // Nothing but leaving takes a cursor away.
-                    let gone =
-                        seat.told.iter().filter(|key| !users.contains_key(*key) || !pointing.contains(*key));
-                    let gone: Vec<_> =
-                        gone.map(|key| crate::protocol::presence::hook_leave(room, key)).collect();
-                    let everything = hook_everything.as_deref().unwrap_or_default();
-                    let frames: Arc<[Frame]> = gone.into_iter().chain(everything.iter().cloned()).collect();
+                    let gone = |key: &&Arc<str>| !users.contains_key(*key) || !pointing.contains(*key);
+                    let gone = seat.told.iter().filter(gone).map(|key| hook_leave(room, key));
+                    let presence =
+                        gone.chain(hook_everything.iter().cloned()).filter(|_| seat.hears.presence);
+                    let frames: Arc<[Frame]> = joined.into_iter().chain(presence).collect();
                     if frames.is_empty() || seat.lane.push(&frames) {
                         seat.flow = Flow::Live;
                         seat.told = BTreeSet::new();

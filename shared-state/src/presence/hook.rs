@@ -7,10 +7,42 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::presence::roster::{Lane, Roster, Seat, Touched};
+use crate::presence::roster::{Hears, Lane, Roster, Seat, Touched};
 use crate::presence::user;
-use crate::protocol::presence::{hook_cursor, hook_join, hook_leave, hook_update};
+use crate::protocol::presence::{
+    hook_cursor, hook_join, hook_joined, hook_leave, hook_update, hook_user_joined, hook_user_left,
+};
 use crate::protocol::{ClientId, Frame};
+
+/// Frames for sessions by what they hear, made once for all who hear the same.
+#[derive(Default)]
+pub(super) struct HookFrames {
+    presence: Arc<[Frame]>,
+    room: Arc<[Frame]>,
+    both: Arc<[Frame]>,
+}
+
+impl HookFrames {
+    fn new(presence: Vec<Frame>, room: Vec<Frame>) -> Self {
+        let (presence, room): (Arc<[Frame]>, Arc<[Frame]>) = (presence.into(), room.into());
+        // Users come and go more seldom than they do something.
+        let both = match room.is_empty() {
+            true => presence.clone(),
+            false => room.iter().chain(&*presence).cloned().collect(),
+        };
+        Self { presence, room, both }
+    }
+
+    /// What a session gets that hears this.
+    pub(super) fn of(&self, hears: Hears) -> Arc<[Frame]> {
+        match hears {
+            Hears { presence: true, room: true } => self.both.clone(),
+            Hears { presence: true, room: false } => self.presence.clone(),
+            Hears { presence: false, room: true } => self.room.clone(),
+            Hears { presence: false, room: false } => Arc::default(),
+        }
+    }
+}
 
 impl<L: Lane> Roster<L> {
     /// The users that what was touched is about, and whether they are known before it is published.
@@ -28,13 +60,14 @@ impl<L: Lane> Roster<L> {
         &mut self,
         before: &BTreeMap<Arc<str>, bool>,
         touched: &BTreeMap<ClientId, Touched>,
-    ) -> Option<Arc<[Frame]>> {
-        let mut frames = Vec::new();
+    ) -> HookFrames {
+        let (mut frames, mut room) = (Vec::new(), Vec::new());
         for (key, was) in before {
             let Some(sessions) = self.users.get(key) else {
                 if *was {
                     self.pointing.remove(key);
                     frames.push(hook_leave(&self.room, key));
+                    room.push(hook_user_left(&self.room, key));
                 }
                 continue;
             };
@@ -52,6 +85,9 @@ impl<L: Lane> Roster<L> {
             if anew {
                 frames.push(hook_leave(&self.room, key));
             }
+            if !was {
+                room.push(hook_user_joined(&self.room, &user::with_id(&seat.user, key)));
+            }
             self.show(seat, !was || anew, news.seen || fewer, news.cursor || fewer, &mut frames);
             if points {
                 self.pointing.insert(key.clone());
@@ -59,7 +95,13 @@ impl<L: Lane> Roster<L> {
                 self.pointing.remove(key);
             }
         }
-        (!frames.is_empty()).then(|| frames.into())
+        HookFrames::new(frames, room)
+    }
+
+    /// The room's users, as the hook is shown them.
+    pub(super) fn hook_users(&self) -> Vec<String> {
+        let seats = self.users.keys().filter_map(|key| self.latest(key));
+        seats.map(|seat| user::with_id(&seat.user, &seat.key)).collect()
     }
 
     /// Everybody who is there.
@@ -97,6 +139,11 @@ impl<L: Lane> Roster<L> {
             frames.push(hook_cursor(&self.room, &user, (&x, &y), seen));
         }
     }
+}
+
+/// The frame that a session gets which is among the room's users.
+pub(super) fn joined<L>(room: &str, seat: &Seat<L>, users: &[String]) -> Frame {
+    hook_joined(room, users, &seat.details)
 }
 
 impl<L> Seat<L> {

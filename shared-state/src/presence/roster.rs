@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::authority::Dialect;
 use crate::presence::user;
 use crate::protocol::presence::PresenceSet;
-use crate::protocol::{ClientId, Code, Frame, Limits, Violation};
+use crate::protocol::{ClientId, Code, Frame, Limits, RoomDetails, Violation};
 
 /// A session's part in one room's presence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,6 +67,15 @@ pub(super) enum Flow {
     Behind,
 }
 
+/// Which of the hook's messages a session of its dialect hears.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Hears {
+    /// `presence:` and `cursor:`.
+    pub(super) presence: bool,
+    /// `room:`.
+    pub(super) room: bool,
+}
+
 pub(super) struct Seat<L> {
     pub(super) client: ClientId,
     /// Which connection of the client it is: of two, the higher is the later one.
@@ -74,6 +83,12 @@ pub(super) struct Seat<L> {
     pub(super) dialect: Dialect,
     pub(super) lane: L,
     pub(super) flow: Flow,
+    /// Of a session of the hook's dialect: what it hears.
+    pub(super) hears: Hears,
+    /// Of that, what it has not been told everything of yet, though it is live.
+    pub(super) late: Hears,
+    /// What `room:joined` has beside the users.
+    pub(super) details: RoomDetails,
     /// The users that a session of the hook's dialect was told of before it fell behind: it must be told of those
     /// who are gone one by one.
     pub(super) told: BTreeSet<Arc<str>>,
@@ -221,6 +236,9 @@ impl<L: Lane> Roster<L> {
             dialect,
             lane,
             flow: Flow::Due,
+            hears: Hears { presence: true, room: false },
+            late: Hears::default(),
+            details: RoomDetails::default(),
             told: BTreeSet::new(),
             user: user.into(),
             data: data.into(),
@@ -315,6 +333,37 @@ impl<L: Lane> Roster<L> {
         seat.data = with_cursor(&plain, at).into();
         self.touch(id, Touched { data: true, cursor: true, ..Touched::default() });
         Ok(())
+    }
+
+    /// A session of the hook's dialect is among the room's users and hears who else is: by `room:joined`, which has
+    /// these `details` beside the users, when it is time. One that has just `entered` hears nothing else.
+    pub fn join_room(&mut self, id: SeatId, details: RoomDetails, entered: bool) {
+        let Some(seat) = self.seats.get_mut(&id) else { return };
+        seat.details = details;
+        seat.hears.room = true;
+        seat.hears.presence &= !entered;
+        seat.late.room = true;
+        self.welcome = true;
+    }
+
+    /// A session of the hook's dialect hears of presence.
+    pub fn hear_presence(&mut self, id: SeatId) {
+        if let Some(seat) = self.seats.get_mut(&id)
+            && !seat.hears.presence
+        {
+            seat.hears.presence = true;
+            seat.late.presence = true;
+            self.welcome = true;
+        }
+    }
+
+    /// A session of the hook's dialect has nothing more to show. Whether it stays, because it is among the room's users.
+    pub fn step_back(&mut self, id: SeatId) -> bool {
+        let Some(seat) = self.seats.get_mut(&id).filter(|seat| seat.hears.room) else { return false };
+        (seat.hears.presence, seat.late.presence) = (false, false);
+        (seat.cursor, seat.plain, seat.data) = (None, None, "null".into());
+        self.touch(id, Touched { data: true, seen: true, cursor: true, whole: false });
+        true
     }
 
     /// Whether `user`, an object with an id or the bare id, is the session's.

@@ -67,6 +67,14 @@ codes! {
     Kicked = "kicked",
     /// Whoever this is may not come into the room for a time.
     Banned = "banned",
+    /// The room has a password, and this is not it, or none was given.
+    WrongPassword = "wrong_password",
+    /// As many users are in the room as it takes.
+    RoomFull = "room_full",
+    /// The room is closed; everybody who was in it is out.
+    RoomClosed = "room_closed",
+    /// Too much of that on one connection in too short a time; try again a little later.
+    TooOften = "too_often",
     /// Another connection with the same client id took over.
     Superseded = "superseded",
     /// The message needs a `room`, or its name is empty, too long or has control characters.

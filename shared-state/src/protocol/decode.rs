@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::protocol::join::{JoinRequest, RoomSchema, WireJoin, WireSchema, audience};
 use crate::protocol::presence::{PresenceNews, PresenceRequest};
+use crate::protocol::room::{RoomDetails, WireDetails};
 use crate::protocol::{Barred, Code, Envelope, Frame, Reject, brief};
 use crate::state::WireUpdate;
 
@@ -365,6 +366,8 @@ pub enum RoomMessage<'a> {
         /// Its content.
         value: &'a RawValue,
     },
+    /// What is known of the room beside its state.
+    Info(RoomDetails),
     /// Something about the room went wrong.
     Error(Violation),
 }
@@ -490,6 +493,7 @@ impl<'a> ServerMessage<'a> {
                 let WireHeard { from, at, value } = envelope.content()?;
                 about_room(RoomMessage::Broadcast { from, at, value })
             }
+            "room:info" => about_room(RoomMessage::Info(envelope.content::<WireDetails<'_>>()?.read())),
             "room:error" => {
                 let WireError { code, message } = envelope.content()?;
                 about_room(RoomMessage::Error(Violation { code: Code::from_text(&code), message }))

@@ -75,7 +75,7 @@ pub mod client {
     /// Joins a room, or resumes it where it was left.
     #[must_use]
     pub fn join(room: &str, request: &JoinRequest) -> Frame {
-        let JoinRequest { resume, schema, declare, brief } = request;
+        let JoinRequest { resume, schema, declare, brief, password, info } = request;
         frame("room:join", Some(room), 160, |out| {
             out.push('{');
             if let Some(schema) = schema {
@@ -95,8 +95,15 @@ pub mod client {
                 // Declarations have no values that JSON does not have.
                 put!(out, r#""declare":{},"#, serde_json::to_string(declare).unwrap_or_default());
             }
-            if *brief {
-                out.push_str("\"brief\":true,");
+            for (name, flag) in [("brief", brief), ("info", info)] {
+                if *flag {
+                    put!(out, "\"{name}\":true,");
+                }
+            }
+            if let Some(password) = password {
+                out.push_str("\"password\":");
+                push_string(out, password.reveal());
+                out.push(',');
             }
             if out.ends_with(',') {
                 out.pop();
@@ -421,6 +428,18 @@ pub mod server {
         push_string(&mut out, room);
         out.push_str(",\"from\":");
         push_string(&mut out, from);
+        put!(out, ",\"timestamp\":{at},\"payload\":{value}}}");
+        Frame::from(out)
+    }
+
+    /// A message of the app's own in the original hook's dialect: `value` is JSON, `at` in milliseconds since 1970.
+    #[must_use]
+    pub fn hook_relay(room: &str, kind: &str, from: &str, at: u64, value: &str) -> Frame {
+        let mut out = String::with_capacity(value.len() + kind.len() + room.len() + 96);
+        for (name, text) in [("{\"type\":", kind), (",\"room\":", room), (",\"from\":", from)] {
+            out.push_str(name);
+            push_string(&mut out, text);
+        }
         put!(out, ",\"timestamp\":{at},\"payload\":{value}}}");
         Frame::from(out)
     }

@@ -55,7 +55,7 @@ impl<'a> Envelope<'a> {
     }
 
     /// What to say of a message of a type that nobody knows.
-    pub(super) fn unknown(&self) -> Violation {
+    pub(crate) fn unknown(&self) -> Violation {
         let shown: String = self.kind.chars().take(40).collect();
         Violation::new(Code::UnknownMessage, format!("no message has the type `{shown}`"))
     }

@@ -6,10 +6,21 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::protocol::presence::HookPresence;
-use crate::protocol::{Envelope, Violation};
+use crate::protocol::{Envelope, Secret, Violation};
 
 /// What the type of a channel's message begins with; the rest is the channel's name.
 const BROADCAST: &str = "broadcast:";
+
+/// What a message of the app's own cannot begin with.
+const RESERVED: &[&str] = &["state:", "room:", "presence:", "cursor:", "channel:", BROADCAST];
+
+/// What a message of the app's own cannot be.
+const TAKEN: &[&str] = &["hello", "welcome", "rights", "error", "ping", "pong"];
+
+/// Whether a message of this type is the app's own affair.
+fn is_own(kind: &str) -> bool {
+    !TAKEN.contains(&kind) && !RESERVED.iter().any(|reserved| kind.starts_with(reserved))
+}
 
 #[derive(Deserialize)]
 struct WireUpdate<'a> {
@@ -27,6 +38,26 @@ struct WireMerge<'a> {
     data: &'a RawValue,
     #[serde(borrow, default)]
     version: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireRoomJoin<'a> {
+    #[serde(borrow)]
+    room_id: Cow<'a, str>,
+    #[serde(borrow)]
+    user: &'a RawValue,
+    #[serde(default)]
+    password: Option<Secret>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireRoomLeave<'a> {
+    #[serde(borrow)]
+    room_id: Cow<'a, str>,
+    #[serde(borrow, default)]
+    user: Option<&'a RawValue>,
 }
 
 /// The largest version that a JavaScript client can count to.
@@ -70,6 +101,29 @@ pub enum HookMessage<'a> {
     },
     /// About the client's presence in a room, or its cursor.
     Presence(HookPresence<'a>),
+    /// Is among the room's users from now on.
+    RoomJoin {
+        /// The room.
+        room: Cow<'a, str>,
+        /// Who it is; has a member `id`.
+        user: &'a RawValue,
+        /// The room's password.
+        password: Option<Secret>,
+    },
+    /// Is no longer among them.
+    RoomLeave {
+        /// The room.
+        room: Cow<'a, str>,
+        /// Who it is.
+        user: Option<&'a RawValue>,
+    },
+    /// A message of the app's own, for the other clients of this dialect in the room.
+    Relay {
+        /// Its type.
+        kind: Cow<'a, str>,
+        /// Its content.
+        value: &'a RawValue,
+    },
     /// Asks for a pong.
     Ping,
     /// Answers a ping.
@@ -104,7 +158,34 @@ impl<'a> HookMessage<'a> {
             kind if kind.starts_with("presence:") || kind == "cursor:move" => {
                 Self::Presence(HookPresence::read(envelope)?)
             }
+            "room:join" => {
+                let WireRoomJoin { room_id, user, password } = envelope.content()?;
+                Self::RoomJoin { room: room_id, user, password }
+            }
+            "room:leave" => {
+                let WireRoomLeave { room_id, user } = envelope.content()?;
+                Self::RoomLeave { room: room_id, user }
+            }
+            kind if envelope.room.is_some() && is_own(kind) => {
+                let value = envelope.payload.unwrap_or(RawValue::NULL);
+                Self::Relay { kind: envelope.kind.clone(), value }
+            }
             _ => return Err(envelope.unknown()),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_protocols_have_is_no_affair_of_the_apps_own() {
+        for kind in ["game:move", "rooms", "state", "hello:there", "\u{1f}"] {
+            assert!(is_own(kind), "{kind}");
+        }
+        for kind in ["state:dance", "room:user:joined", "cursor:", "broadcast:x", "hello", "ping"] {
+            assert!(!is_own(kind), "{kind}");
+        }
     }
 }

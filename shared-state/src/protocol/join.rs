@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::decode::epoch;
-use super::{Code, Resume, Violation};
+use super::{Code, Resume, Secret, Violation};
 use crate::state::{FieldSchema, Schema};
 
 /// `room:join`.
@@ -21,6 +21,10 @@ pub struct JoinRequest {
     pub declare: BTreeMap<String, Declaration>,
     /// Whether the client takes [`brief`](super::brief) frames.
     pub brief: bool,
+    /// The room's password, as the client knows it.
+    pub password: Option<Secret>,
+    /// Whether the client wants to be told the room's [details](super::RoomDetails).
+    pub info: bool,
 }
 
 /// A field that a room is asked to keep for those who have it.
@@ -82,6 +86,10 @@ pub(super) struct WireJoin<'a> {
     declare: BTreeMap<String, Declaration>,
     #[serde(default)]
     brief: bool,
+    #[serde(default)]
+    password: Option<Secret>,
+    #[serde(default)]
+    info: bool,
 }
 
 fn hash(text: &str) -> Result<u64, Violation> {
@@ -105,7 +113,8 @@ impl WireJoin<'_> {
             None => None,
         };
         let schema = self.schema.as_deref().map(hash).transpose()?;
-        Ok(JoinRequest { resume, schema, declare: self.declare, brief: self.brief })
+        let Self { declare, brief, password, info, .. } = self;
+        Ok(JoinRequest { resume, schema, declare, brief, password, info })
     }
 }
 

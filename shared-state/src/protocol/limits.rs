@@ -34,6 +34,11 @@ pub struct Limits {
     pub present: usize,
     /// The time between two messages about presence in a room, in which changes are gathered. Default 50 ms.
     pub presence_interval: Duration,
+    /// How many messages of an app's own a connection of the original hook's dialect may have relayed in a second, and
+    /// at once; 0: none are relayed, and the default.
+    pub relays: u32,
+    /// The longest content of such a message, in bytes of JSON. Default 64 KiB.
+    pub relay: usize,
     /// How long a connection may be silent before it is asked, and again until it is closed. Default 30 s.
     pub heartbeat: Duration,
 }
@@ -55,6 +60,8 @@ impl Default for Limits {
             presence: 4 << 10,
             present: 1000,
             presence_interval: Duration::from_millis(50),
+            relays: 0,
+            relay: 64 << 10,
             heartbeat: Duration::from_secs(30),
         }
     }

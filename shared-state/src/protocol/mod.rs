@@ -16,6 +16,8 @@ mod join;
 mod limits;
 pub mod presence;
 mod rights;
+pub mod room;
+mod secret;
 
 pub use address::{channel_address, split_address};
 pub use code::{Code, Reject};
@@ -29,6 +31,8 @@ pub(crate) use join::room_schema;
 pub use join::{Declaration, JoinRequest, RoomSchema};
 pub use limits::{Limits, check_depth, check_room_name};
 pub use rights::Barred;
+pub use room::RoomDetails;
+pub use secret::Secret;
 
 use bytes::Bytes;
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::encode::{frame, push_string};
-use crate::protocol::{Code, Envelope, Frame, Violation};
+use crate::protocol::{Code, Envelope, Frame, RoomDetails, Secret, Violation};
 
 /// A member that is `null` is there; only one that is absent is not.
 fn there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
@@ -16,7 +16,7 @@ fn there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawVa
 }
 
 /// `presence:set`: what is absent stays as it is.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct PresenceSet<'a> {
     /// Who it is: any JSON.
@@ -29,10 +29,12 @@ pub struct PresenceSet<'a> {
     pub hidden: Option<bool>,
     /// Whether the user has been without input for a time.
     pub away: Option<bool>,
+    /// The room's password, as the client knows it.
+    pub password: Option<Secret>,
 }
 
 /// What a client of the v1 protocol says about its presence in a room.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum PresenceRequest<'a> {
     /// Is there, or has something new to show.
@@ -207,6 +209,7 @@ pub fn set(
     data: Option<&str>,
     hidden: Option<bool>,
     away: Option<bool>,
+    password: Option<&str>,
 ) -> Frame {
     let size = user.map_or(0, str::len) + data.map_or(0, str::len) + 48;
     frame("presence:set", Some(room), size, |out| {
@@ -220,6 +223,10 @@ pub fn set(
             if let Some(flag) = flag {
                 put!(out, ",\"{name}\":{flag}");
             }
+        }
+        if let Some(password) = password {
+            out.push_str(",\"password\":");
+            push_string(out, password);
         }
         braces(out, before);
     })
@@ -310,6 +317,32 @@ pub fn hook_join(room: &str, user: &str) -> Frame {
         push_string(out, room);
         out.push('}');
     })
+}
+
+/// `room:joined` of the hook's dialect: `users` are JSON.
+#[must_use]
+pub fn hook_joined(room: &str, users: &[String], details: &RoomDetails) -> Frame {
+    let users_size = users.iter().map(|user| user.len() + 1).sum::<usize>();
+    let size = users_size + details.metadata.as_deref().map_or(0, str::len) + room.len() + 64;
+    frame("room:joined", Some(room), size, |out| {
+        out.push_str("{\"id\":");
+        push_string(out, room);
+        put!(out, ",\"users\":[{}]", users.join(","));
+        details.push_members(out);
+        out.push('}');
+    })
+}
+
+/// `room:user:joined` of the hook's dialect: the payload is the user.
+#[must_use]
+pub fn hook_user_joined(room: &str, user: &str) -> Frame {
+    frame("room:user:joined", Some(room), user.len(), |out| out.push_str(user))
+}
+
+/// `room:user:left` of the hook's dialect: the payload is the user's id.
+#[must_use]
+pub fn hook_user_left(room: &str, id: &str) -> Frame {
+    frame("room:user:left", Some(room), id.len(), |out| out.push_str(id))
 }
 
 /// `presence:update` of the hook's dialect; `seen` is in milliseconds since 1970.

@@ -44,7 +44,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::protocol::brief::Subject;
-use crate::protocol::{Code, Frame};
+use crate::protocol::{Code, Frame, Secret};
 use crate::state::{FieldId, SharedState};
 
 use held::Held;
@@ -75,6 +75,8 @@ pub struct ReplicaConfig {
     pub writer: u64,
     /// Whether the room may send [brief](crate::protocol::brief) frames. Default true.
     pub brief: bool,
+    /// Whether the room is asked for its [details](crate::protocol::RoomDetails). Default false.
+    pub info: bool,
 }
 
 impl Default for ReplicaConfig {
@@ -87,6 +89,7 @@ impl Default for ReplicaConfig {
             undo_pause: Duration::from_millis(500),
             writer: 0,
             brief: true,
+            info: false,
         }
     }
 }
@@ -125,6 +128,8 @@ pub struct Replica<S: SharedState> {
     rights: Rights,
     /// The audience that the last whole state was for.
     audience: Option<u64>,
+    /// What the room is joined with, if it asks for one.
+    password: Option<Secret>,
     /// What brief frames can be about, by number.
     subjects: BTreeMap<u8, Subject>,
     history: History<S>,
@@ -161,6 +166,7 @@ impl<S: SharedState> Replica<S> {
             meeting: Meeting::new::<S>(),
             rights: Rights::default(),
             audience: None,
+            password: None,
             subjects: BTreeMap::new(),
             history: History::new(config.max_undo, config.undo_pause),
             next_write: 0,
@@ -265,6 +271,11 @@ impl<S: SharedState> Replica<S> {
     /// sent. No limit before the first call.
     pub const fn limit_frames(&mut self, bytes: usize) {
         self.max_frame = bytes;
+    }
+
+    /// What the room is joined with from now on.
+    pub fn set_password(&mut self, password: Option<Secret>) {
+        self.password = password;
     }
 
     /// A connection stands that allows `window` unanswered changes: asks to join.

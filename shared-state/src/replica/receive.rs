@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::merge::{Overlap, scope};
 use crate::protocol::brief::Subject;
-use crate::protocol::{Code, Outcome, Outcomes, Reject, Resume, RoomMessage, Violation, client};
+use crate::protocol::{Code, JoinRequest, Outcome, Outcomes, Reject, Resume, RoomMessage, Violation, client};
 use crate::replica::pending::{Pending, Reads};
 use crate::replica::{Origin, Phase, Rejected, Replica, WriteId, on_top, pending, put_on, schema};
 use crate::state::{FieldId, Path, SharedState, UpdateErrorKind, WireUpdate, decode_update, fit};
@@ -24,9 +24,12 @@ impl<S: SharedState> Replica<S> {
     fn take(&mut self, message: RoomMessage<'_>) -> Result<(), Violation> {
         let verdict = match message {
             // No part of the state.
-            RoomMessage::Broadcast { .. } => return Ok(()),
+            RoomMessage::Broadcast { .. } | RoomMessage::Info(_) => return Ok(()),
             RoomMessage::Error(violation) => {
-                if matches!(violation.code, Code::IncompatibleSchema | Code::Kicked | Code::Banned) {
+                if matches!(
+                    violation.code,
+                    Code::IncompatibleSchema | Code::Kicked | Code::Banned | Code::RoomClosed
+                ) {
                     self.refuse(&violation);
                 }
                 return Err(violation);
@@ -99,7 +102,8 @@ impl<S: SharedState> Replica<S> {
         let (version, audience) = (self.version, self.audience);
         let resume =
             self.epoch.map(|epoch| Resume { epoch, version, acked, schema: self.meeting.room(), audience });
-        let request = self.meeting.request(resume, self.config.brief);
+        let (brief, info, password) = (self.config.brief, self.config.info, self.password.clone());
+        let request = JoinRequest { brief, info, password, ..self.meeting.request(resume) };
         self.frames.push_back(client::join(&self.room, &request));
     }
 

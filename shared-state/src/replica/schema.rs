@@ -57,8 +57,9 @@ impl Meeting {
     }
 
     /// What is sent to join.
-    pub(super) fn request(&self, resume: Option<Resume>, brief: bool) -> JoinRequest {
-        JoinRequest { resume, schema: Some(self.own.hash), declare: self.declare.clone(), brief }
+    pub(super) fn request(&self, resume: Option<Resume>) -> JoinRequest {
+        let (schema, declare) = (Some(self.own.hash), self.declare.clone());
+        JoinRequest { resume, schema, declare, ..JoinRequest::default() }
     }
 }
 

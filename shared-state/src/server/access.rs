@@ -115,6 +115,9 @@ pub enum Action<'a> {
     Channel(&'a str),
     /// Send messages, or broadcasts, in the room's channel of this name.
     Send(&'a str),
+    /// Have a message of this type, which is the app's own, [relayed](crate::protocol::Limits::relays) to the room's
+    /// other clients of the original hook's dialect; asked after [`Join`](Self::Join).
+    Relay(&'a str),
 }
 
 /// A value of the type of user that `authenticate` makes.
@@ -261,6 +264,18 @@ impl Identity {
         self.may_join(room)?;
         self.may(room, Action::Presence)?;
         self.access.user_id.as_ref().map(|id| id(self.user())).transpose()
+    }
+
+    /// Whether somebody may have a message of this type relayed in a room.
+    pub(super) fn may_relay(&self, room: &str, kind: &str) -> Result<(), String> {
+        self.may_join(room)?;
+        self.may(room, Action::Relay(kind))
+    }
+
+    /// The user's name: the one that the server knows, or the client's.
+    pub(super) fn name_of(&self, client: &Arc<str>) -> Arc<str> {
+        let known = self.access.user_id.as_ref().and_then(|id| id(self.user()).ok());
+        known.map_or_else(|| client.clone(), Arc::from)
     }
 
     /// Whether somebody was banned from a room, or the room of a channel.

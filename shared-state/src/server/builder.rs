@@ -11,10 +11,12 @@ use crate::protocol::Limits;
 use crate::server::access::{Access, Action, Handshake};
 use crate::server::channels::ChannelKind;
 use crate::server::directory::Directory;
+use crate::server::houses::{Ask, Houses};
 use crate::server::kinds::Kinds;
 use crate::server::presence::Lobbies;
 use crate::server::registry::Registry;
 use crate::server::rules::RoomRules;
+use crate::server::settings::RoomSettings;
 use crate::server::{Inner, Server};
 use crate::state::{Roles, SharedState};
 use crate::store::{MemoryStore, RoomStore};
@@ -31,6 +33,7 @@ pub struct ServerBuilder {
     limits: Limits,
     idle: Duration,
     access: Access,
+    settings: Option<Arc<Ask>>,
 }
 
 impl ServerBuilder {
@@ -42,6 +45,7 @@ impl ServerBuilder {
             limits: Limits::default(),
             idle: IDLE,
             access: Access::default(),
+            settings: None,
         }
     }
 
@@ -172,6 +176,38 @@ impl ServerBuilder {
         self
     }
 
+    /// What there is to say of a room: a password, how many users it takes, metadata, whether it is stored, whether it is
+    /// closed. Asked with the room's name when somebody comes to a room that nobody is in and that is not in memory, and
+    /// when the program says that the [settings have changed](Server::settings_changed). Default:
+    /// [`RoomSettings::new`].
+    ///
+    /// It may look into the program's database: those who want to be in that room wait for it, ten seconds at most. An
+    /// error keeps them out with [`Code::Unavailable`](crate::protocol::Code::Unavailable) and what it says, so that
+    /// they try again after a while. The server's own program opens rooms whatever their password.
+    ///
+    /// ```
+    /// use shared_state::server::{RoomSettings, Server};
+    ///
+    /// let server = Server::builder()
+    ///     .untyped_rooms(true)
+    ///     .room_settings(|room| async move {
+    ///         let private = room.starts_with("private-");
+    ///         Ok::<_, std::io::Error>(RoomSettings::new().max_users(if private { 2 } else { 50 }))
+    ///     })
+    ///     .build();
+    /// ```
+    pub fn room_settings<E, F>(mut self, settings: impl Fn(Arc<str>) -> F + Send + Sync + 'static) -> Self
+    where
+        E: fmt::Display,
+        F: Future<Output = Result<RoomSettings, E>> + Send + 'static,
+    {
+        self.settings = Some(Arc::new(move |room| {
+            let settings = settings(room);
+            Box::pin(async move { settings.await.map_err(|error| error.to_string()) })
+        }));
+        self
+    }
+
     /// What a connection and a room may cost.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -189,7 +225,8 @@ impl ServerBuilder {
     pub fn build(mut self) -> Server {
         self.kinds.allow_untyped(self.untyped, self.limits.state);
         let limits = Arc::new(self.limits);
-        let directory = Directory::new(self.kinds, self.store, limits.clone(), self.idle);
+        let directory =
+            Directory::new(self.kinds, self.store, limits.clone(), self.idle, Houses::new(self.settings));
         let registry = Arc::new(Registry::new());
         let lobbies = Lobbies::new(&limits);
         let closing = watch::Sender::new(false);

@@ -14,8 +14,8 @@ use crate::authority::Dialect;
 use crate::protocol::channel::{MESSAGES, SEND};
 use crate::protocol::hook::HookMessage;
 use crate::protocol::{
-    ChangeRequest, ClientId, ClientMessage, Code, Envelope, Frame, Hello, JoinRequest, Limits, Violation,
-    channel_address, check_depth, check_room_name, server, split_address,
+    ChangeRequest, ClientId, ClientMessage, Code, Envelope, Frame, Hello, JoinRequest, Limits, RoomDetails,
+    Violation, channel_address, check_depth, check_room_name, server, split_address,
 };
 use crate::server::presence::PresenceStep;
 use crate::server::queue::Goodbye;
@@ -55,6 +55,8 @@ pub(super) enum Step<'g, 'm, J> {
     Broadcast { room: &'g J, value: &'m str },
     /// About presence.
     Presence { room: Cow<'m, str>, step: PresenceStep<'m> },
+    /// A message of the app's own, for the other clients of the hook's dialect in a room.
+    Relay { room: Cow<'m, str>, kind: Cow<'m, str>, value: &'m RawValue },
     /// Something of the hook's dialect; a room not yet joined is to be joined first.
     Hook { room: Cow<'m, str>, joined: Option<&'g J>, action: HookAction },
 }
@@ -233,11 +235,22 @@ impl<J> Gate<J> {
     fn read_hook<'m>(&mut self, envelope: &Envelope<'m>) -> Step<'_, 'm, J> {
         let mut channel = None;
         let action = match HookMessage::read(envelope) {
+            Ok(HookMessage::Relay { .. }) if self.limits.relays == 0 => return refused(&envelope.unknown()),
             Ok(HookMessage::Ping) => return Step::Reply(server::pong()),
             Ok(HookMessage::Pong) => return Step::Nothing,
             Ok(HookMessage::Presence(presence)) => {
+                return self.presence(envelope.room.as_ref(), envelope, PresenceStep::Hook(presence));
+            }
+            Ok(HookMessage::RoomJoin { room, user, password }) => {
+                let step = PresenceStep::Join { user, password, details: RoomDetails::default() };
+                return self.presence(Some(&room), envelope, step);
+            }
+            Ok(HookMessage::RoomLeave { room, user }) => {
+                return self.presence(Some(&room), envelope, PresenceStep::Leave(user));
+            }
+            Ok(HookMessage::Relay { kind, value }) => {
                 return match self.room(envelope) {
-                    Ok(room) => Step::Presence { room, step: PresenceStep::Hook(presence) },
+                    Ok(room) => Step::Relay { room, kind, value },
                     Err(frame) => Step::Reply(frame),
                 };
             }
@@ -276,6 +289,19 @@ impl<J> Gate<J> {
         }
         let joined = self.rooms.get(&*room);
         Step::Hook { room, joined, action }
+    }
+
+    /// What a message of the hook's dialect asks of the presence of `room`, which its payload may say.
+    fn presence<'m>(
+        &self,
+        room: Option<&Cow<'m, str>>,
+        envelope: &Envelope<'m>,
+        step: PresenceStep<'m>,
+    ) -> Step<'_, 'm, J> {
+        match self.room(&Envelope { room: room.cloned(), ..envelope.clone() }) {
+            Ok(room) => Step::Presence { room, step },
+            Err(frame) => Step::Reply(frame),
+        }
     }
 
     /// The room a message is about.

@@ -5,17 +5,18 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 
 use crate::authority::{self, Authority, Dialect, Rights};
-use crate::protocol::{ClientId, Code, JoinRequest, Limits, Violation, check_room_name, split_address};
+use crate::protocol::{ClientId, Code, JoinRequest, Limits, Violation, check_room_name, room, split_address};
 use crate::server::compaction::described;
+use crate::server::houses::Houses;
 use crate::server::kinds::Kinds;
 use crate::server::listeners::Listeners;
-use crate::server::queue::{Outbox, Queue};
-use crate::server::room::{Closed, Room};
+use crate::server::queue::{Goodbye, Outbox, Queue};
+use crate::server::room::{Closed, Room, now};
 use crate::server::rules::Visitor;
 use crate::server::seat::Seat;
 use crate::server::volatile::Volatile;
@@ -32,6 +33,14 @@ pub struct LiveRoom {
     pub name: Arc<str>,
     /// How many connections have joined its state.
     pub sessions: usize,
+    /// How many users are in it, by its state, a channel or its presence.
+    pub users: usize,
+    /// Whether a password is needed to come in.
+    pub password: bool,
+    /// What the program says of it to those who join: JSON.
+    pub metadata: Option<Arc<str>>,
+    /// When its history began; `None` if the store does not know.
+    pub created_at: Option<SystemTime>,
 }
 
 /// A room that cannot be opened.
@@ -76,7 +85,7 @@ pub enum OpenRoomError {
     /// What the store has is not what this room's state can have been.
     #[error(transparent)]
     Load(#[from] authority::LoadError),
-    /// The rules of this kind of rooms do not want it, or failed.
+    /// The rules of this kind of rooms do not want it, or failed; or its settings are not to be had.
     #[error("room `{room}` cannot be opened: {}", .violation.message)]
     Refused {
         /// The room.
@@ -116,6 +125,14 @@ type Opened = Option<Result<Arc<Room>, OpenRoomError>>;
 enum Slot {
     Opening(watch::Receiver<Opened>),
     Live(Arc<Room>),
+    /// It was closed and its changes are on their way to the store. Ends with that.
+    Closing(watch::Receiver<()>),
+}
+
+/// What is there of a room that is asked for.
+enum Found {
+    Opening(watch::Receiver<Opened>),
+    Closing(watch::Receiver<()>),
 }
 
 /// The live rooms of a server.
@@ -125,6 +142,7 @@ pub(super) struct Directory {
     store: Arc<dyn RoomStore>,
     limits: Arc<Limits>,
     idle: Duration,
+    houses: Arc<Houses>,
     listeners: Arc<Listeners>,
     rooms: Mutex<Rooms>,
 }
@@ -145,9 +163,24 @@ impl Directory {
         store: Arc<dyn RoomStore>,
         limits: Arc<Limits>,
         idle: Duration,
+        houses: Arc<Houses>,
     ) -> Arc<Self> {
         let (listeners, rooms) = (Arc::default(), Mutex::default());
-        Arc::new_cyclic(|this| Self { this: this.clone(), kinds, store, limits, idle, listeners, rooms })
+        Arc::new_cyclic(|this| Self {
+            this: this.clone(),
+            kinds,
+            store,
+            limits,
+            idle,
+            houses,
+            listeners,
+            rooms,
+        })
+    }
+
+    /// What is said of the rooms, and who is in them.
+    pub(super) fn houses(&self) -> &Arc<Houses> {
+        &self.houses
     }
 
     pub(super) fn store(&self) -> &Arc<dyn RoomStore> {
@@ -164,9 +197,15 @@ impl Directory {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether there can be a room of this name.
-    pub(super) fn knows(&self, name: &str) -> bool {
-        self.kinds.of(name).is_some()
+    /// Whether there can be anything of this address.
+    pub(super) fn check_known(&self, address: &str) -> Result<(), Violation> {
+        match self.kinds.of(address) {
+            Some(_) => Ok(()),
+            None => {
+                let unknown = self.unknown(address);
+                Err(Violation::new(unknown.code(), unknown.to_string()))
+            }
+        }
     }
 
     /// How many rooms are in memory or on their way there.
@@ -177,15 +216,23 @@ impl Directory {
     /// The live room of this name, loaded if need be. Cancel safe: a room whose opening nobody awaits any more is
     /// opened all the same, and let go when it has been idle.
     pub(super) async fn open(&self, name: &str) -> Result<Arc<Room>, OpenRoomError> {
-        let mut opening = {
-            let mut rooms = self.lock();
-            if rooms.closing {
-                return Err(OpenRoomError::ShuttingDown);
-            }
-            match rooms.slots.get(name) {
-                Some(Slot::Live(room)) => return Ok(room.clone()),
-                Some(Slot::Opening(opening)) => opening.clone(),
-                None => self.begin(&mut rooms, name)?,
+        let mut opening = loop {
+            let found = {
+                let mut rooms = self.lock();
+                if rooms.closing {
+                    return Err(OpenRoomError::ShuttingDown);
+                }
+                match rooms.slots.get(name) {
+                    Some(Slot::Live(room)) => return Ok(room.clone()),
+                    Some(Slot::Opening(opening)) => Found::Opening(opening.clone()),
+                    Some(Slot::Closing(closing)) => Found::Closing(closing.clone()),
+                    None => Found::Opening(self.begin(&mut rooms, name)?),
+                }
+            };
+            match found {
+                Found::Opening(opening) => break opening,
+                // Nothing is ever told: it ends.
+                Found::Closing(mut closing) => drop(closing.changed().await),
             }
         };
         match opening.wait_for(Option::is_some).await.as_deref() {
@@ -249,7 +296,11 @@ impl Directory {
 
     async fn load(&self, name: Arc<str>) -> Result<Arc<Room>, OpenRoomError> {
         let Some(kind) = self.kinds.of(&name) else { return Err(self.unknown(&name)) };
-        let store = match kind.durable {
+        let house = match self.houses.open(split_address(&name).0).await {
+            Ok(house) => house,
+            Err(violation) => return Err(OpenRoomError::Refused { room: name, violation }),
+        };
+        let store = match kind.durable && !house.is_temporary() {
             true => self.store.clone(),
             false => Arc::new(Volatile),
         };
@@ -279,8 +330,8 @@ impl Directory {
         };
         tracing::debug!(room = %authority.room(), version = authority.head(), "room opened");
         let in_flight = self.limits.in_flight;
-        let authority = authority.with_number(self.next_number());
-        let room = Room::new(authority, kind.type_name, store, self.this.clone(), in_flight);
+        let authority = authority.with_number(self.next_number()).beginning_at(now());
+        let room = Room::new(authority, kind.type_name, store, self.this.clone(), house, in_flight);
         Ok(Arc::new(match &kind.rules {
             Some(rules) => room.with_rules(rules.clone()),
             None => room,
@@ -305,8 +356,12 @@ impl Directory {
                 return Ok(Err(violation));
             }
             let client = ClientId::from(visitor.client());
-            match room.join(client, dialect, &request, rights.clone(), Outbox::new(queue.clone())) {
-                Ok(Ok(session)) => return Ok(Ok(Seat::new(room, session, visitor))),
+            let outbox = Outbox::new(queue.clone());
+            if request.info {
+                outbox.tell_first(room::info(name, &visitor.guest().house().details(room.created_at())));
+            }
+            match room.join(client, dialect, &request, rights.clone(), outbox) {
+                Ok(Ok(session)) => return Ok(Ok(Seat::new(room, session, visitor, request.info))),
                 Ok(Err(violation)) => {
                     room.left(Box::new(visitor));
                     return Ok(Err(violation));
@@ -348,7 +403,17 @@ impl Directory {
 
     /// The rooms that are live, by name, without their channels.
     pub(super) fn rooms(&self) -> Vec<LiveRoom> {
-        let of = |room: Arc<Room>| LiveRoom { name: room.name().clone(), sessions: room.sessions() };
+        let of = |room: Arc<Room>| {
+            let details = room.house().details(room.created_at());
+            LiveRoom {
+                name: room.name().clone(),
+                sessions: room.sessions(),
+                users: room.house().users(),
+                password: details.password,
+                metadata: details.metadata,
+                created_at: details.created_at.map(|since| UNIX_EPOCH + Duration::from_millis(since)),
+            }
+        };
         let rooms = self.live().into_iter().filter(|room| split_address(room.name()).1.is_none());
         let mut rooms: Vec<_> = rooms.map(of).collect();
         rooms.sort_by(|one, other| one.name.cmp(&other.name));
@@ -358,7 +423,7 @@ impl Directory {
     fn live(&self) -> Vec<Arc<Room>> {
         let live = |slot: &Slot| match slot {
             Slot::Live(room) => Some(room.clone()),
-            Slot::Opening(_) => None,
+            Slot::Opening(_) | Slot::Closing(_) => None,
         };
         self.lock().slots.values().filter_map(live).collect()
     }
@@ -378,23 +443,57 @@ impl Directory {
         }
     }
 
-    /// Opens no more rooms, and ends all there are once their changes are durable.
-    pub(super) async fn close(&self) {
+    /// Ends a room and its channels, once their changes are durable. Who wants to be in one of them meanwhile waits.
+    pub(super) async fn close_room(&self, name: &str, why: &Goodbye) {
+        let is_of = |address: &str| split_address(address).0 == name;
+        self.opened(is_of).await;
+        let (rooms, closing): (Vec<_>, Vec<_>) = {
+            let mut slots = self.lock();
+            let closing = slots.slots.iter_mut().filter(|(address, _)| is_of(address));
+            let closing = closing.filter_map(|(_, slot)| {
+                let Slot::Live(room) = slot else { return None };
+                let (closed, closing) = watch::channel(());
+                let room = room.clone();
+                *slot = Slot::Closing(closing);
+                Some((room, closed))
+            });
+            closing.unzip()
+        };
+        let drained = rooms.iter().map(|room| room.clone().drain(why));
+        let drained = futures_util::future::join_all(drained).await;
+        for room in &rooms {
+            self.lock().slots.remove(room.name());
+            self.listeners.closed(room.name());
+        }
+        drop(closing);
+        for compaction in drained.into_iter().flatten() {
+            compaction.wait().await;
+        }
+    }
+
+    /// Waits until none of these is being opened.
+    async fn opened(&self, is_of: impl Fn(&str) -> bool) {
         let opening: Vec<_> = {
-            let mut rooms = self.lock();
-            rooms.closing = true;
-            let opening = |slot: &Slot| match slot {
+            let rooms = self.lock();
+            let opening = rooms.slots.iter().filter(|(address, _)| is_of(address));
+            let opening = opening.filter_map(|(_, slot)| match slot {
                 Slot::Opening(opening) => Some(opening.clone()),
-                Slot::Live(_) => None,
-            };
-            rooms.slots.values().filter_map(opening).collect()
+                Slot::Live(_) | Slot::Closing(_) => None,
+            });
+            opening.collect()
         };
         for mut opening in opening {
             // One that failed is not there to be closed.
             let _ = opening.wait_for(Option::is_some).await;
         }
+    }
+
+    /// Opens no more rooms, and ends all there are once their changes are durable.
+    pub(super) async fn close(&self, why: &Goodbye) {
+        self.lock().closing = true;
+        self.opened(|_| true).await;
         let rooms = self.live();
-        let drained = futures_util::future::join_all(rooms.iter().map(|room| room.clone().drain())).await;
+        let drained = futures_util::future::join_all(rooms.iter().map(|room| room.clone().drain(why))).await;
         rooms.iter().for_each(|room| self.forget(room));
         for compaction in drained.into_iter().flatten() {
             compaction.wait().await;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::protocol::{Resume, split_address};
+use crate::protocol::{Frame, Resume, split_address};
 use crate::server::queue::Queue;
 
 /// A room's live channels, and who hears them.
@@ -52,6 +52,16 @@ impl Listeners {
                 rooms.remove(room);
             }
         }
+    }
+
+    /// Sends a frame to those who hear a room's channels, but for its sender and whoever does not read what they are
+    /// sent.
+    pub(super) fn relay(&self, room: &str, sender: &Arc<Queue>, frame: &Frame) {
+        let rooms = self.lock();
+        let Some(heard) = rooms.get(room) else { return };
+        heard.queues.iter().filter(|queue| !Arc::ptr_eq(queue, sender)).for_each(|queue| {
+            queue.offer(frame);
+        });
     }
 
     /// A connection hears a room's channels from now on; those that are live now.

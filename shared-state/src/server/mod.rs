@@ -19,11 +19,14 @@
 //! A connection is one task (`socket`), which asks a state machine without I/O what each frame means
 //! (`connection`), and one bounded queue (`queue`), into which all its rooms put frames. A room (`room`) is an
 //! authority behind a lock and the way of its changes to the store. The `directory` knows which rooms are live,
-//! the `registry` which connections. Who is here is apart from all that (`presence`, `lane`).
+//! the `registry` which connections. Who is here is apart from all that (`presence`, `lane`); who comes in is said by the
+//! room's `houses`, of which a connection is a guest (`admissions`).
 
 mod access;
+mod admissions;
 mod affairs;
 mod bans;
+mod bucket;
 mod builder;
 mod channels;
 mod compaction;
@@ -31,15 +34,18 @@ mod connection;
 mod directory;
 mod handle;
 mod handshake;
+mod houses;
 mod kinds;
 mod lane;
 mod listeners;
+mod password;
 mod presence;
 mod queue;
 mod registry;
 mod room;
 mod rules;
 mod seat;
+mod settings;
 mod socket;
 mod speaker;
 mod volatile;
@@ -52,6 +58,9 @@ pub use channels::ChannelKind;
 pub use directory::{LiveRoom, OpenRoomError};
 pub use handle::{Lost, Receipt, State};
 pub use rules::{RoomRules, Visitor};
+pub use settings::RoomSettings;
+#[cfg(feature = "password")]
+pub use settings::{PasswordError, PasswordHash};
 pub use speaker::Channel;
 
 use std::collections::BTreeSet;
@@ -306,6 +315,50 @@ impl Server {
         self.0.access.doors().lift(room, who)
     }
 
+    /// What is said of a room is no longer what it was: the program is [asked](ServerBuilder::room_settings) again. Another
+    /// password or number of users is for those who come from here on; whoever is in stays. Those in its state are told
+    /// its metadata. If it is now [closed](RoomSettings::closed), everybody is put out, as by
+    /// [`close_room`](Self::close_room).
+    ///
+    /// Nothing happens if nobody is in the room and it is not in memory: the program is asked when somebody comes.
+    /// Cancel safe, and dropped before the end it may not have happened.
+    ///
+    /// # Errors
+    /// The program's function failed, or took longer than ten seconds: what was said of the room still holds.
+    pub async fn settings_changed(&self, room: &str) -> Result<(), OpenRoomError> {
+        let Some(house) = self.0.directory.houses().opened(room) else { return Ok(()) };
+        match house.ask_again().await {
+            Ok(None) => Ok(()),
+            Ok(Some(reason)) => {
+                self.close_room(room, &reason).await;
+                Ok(())
+            }
+            Err(violation) => Err(OpenRoomError::Refused { room: room.into(), violation }),
+        }
+    }
+
+    /// Ends a room for now: everybody is put out of it, its channels and its presence, with [`Code::RoomClosed`] and
+    /// `reason`, and it leaves memory, where a [temporary](RoomSettings::temporary) one ends. Resolves when its last
+    /// changes are durable; gives how many connections were put out. The server's own handles of it are of no more use.
+    ///
+    /// Who comes afterwards opens the room anew, unless its [settings](ServerBuilder::room_settings) say that it is
+    /// closed. Begins when this is called, and goes on if the future is dropped.
+    ///
+    /// # Panics
+    /// Called outside of a tokio runtime.
+    pub fn close_room(&self, room: &str, reason: &str) -> impl Future<Output = usize> + Send + use<> {
+        let why = Goodbye::new(Code::RoomClosed, reason);
+        let out = self.0.directory.houses().opened(room).map_or(0, |house| house.end(&why));
+        tracing::info!(room, out, reason, "a room is closed");
+        let (directory, room) = (self.0.directory.clone(), room.to_owned());
+        let closing = tokio::spawn(async move { directory.close_room(&room, &why).await });
+        async move {
+            // It is not aborted, and what it does has caught its panics.
+            let _ = closing.await;
+            out
+        }
+    }
+
     /// The names that somebody has in a room.
     fn clients_of(&self, room: &str, who: &str) -> BTreeSet<ClientId> {
         let present = self.present(room).into_iter();
@@ -352,7 +405,7 @@ impl Server {
         self.0.closing.send_replace(true);
         let goodbye = Goodbye::new(Code::ShuttingDown, "the server is shutting down; connect again");
         self.0.registry.close(&goodbye).await;
-        self.0.directory.close().await;
+        self.0.directory.close(&goodbye).await;
         self.0.directory.store().close().await
     }
 }

@@ -7,12 +7,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use serde_json::value::RawValue;
 use tokio::runtime::Handle;
 
 use crate::authority::Dialect;
 use crate::presence::{Lane, Present, Roster, RosterConfig, SeatId, is_known_by};
 use crate::protocol::presence::{HookPresence, PresenceRequest, PresenceSet, reject};
-use crate::protocol::{ClientId, Code, Frame, Limits, Violation, server};
+use crate::protocol::{ClientId, Code, Frame, Limits, RoomDetails, Secret, Violation, server};
+use crate::server::houses::Guest;
 use crate::server::lane::LaneId;
 use crate::server::queue::Queue;
 
@@ -152,6 +154,8 @@ struct Seat {
     lobby: Arc<Lobby>,
     seat: SeatId,
     lane: LaneId,
+    /// Lets it be in the room.
+    _guest: Arc<Guest>,
 }
 
 impl Drop for Seat {
@@ -166,6 +170,58 @@ impl Drop for Seat {
 pub(super) enum PresenceStep<'m> {
     V1(PresenceRequest<'m>),
     Hook(HookPresence<'m>),
+    /// A client of the hook's dialect is among the room's users.
+    Join {
+        user: &'m RawValue,
+        password: Option<Secret>,
+        /// What it is told of the room.
+        details: RoomDetails,
+    },
+    /// It is no longer.
+    Leave(Option<&'m RawValue>),
+}
+
+impl PresenceStep<'_> {
+    /// Whether it asks to take part, if the connection does not yet.
+    pub(super) fn enters(&self) -> bool {
+        match self {
+            Self::V1(PresenceRequest::Leave) | Self::Hook(HookPresence::Leave(_)) | Self::Leave(_) => false,
+            Self::V1(_) | Self::Hook(_) | Self::Join { .. } => true,
+        }
+    }
+
+    /// The room's password, if it says one.
+    pub(super) fn password(&self) -> Option<&Secret> {
+        match self {
+            Self::V1(PresenceRequest::Set(set)) => set.password.as_ref(),
+            Self::Join { password, .. } => password.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// What its sender is told if it is refused.
+    pub(super) fn refused(&self, room: &str, Violation { code, message }: &Violation) -> Frame {
+        match self {
+            Self::V1(_) => reject(room, *code, message),
+            Self::Hook(_) | Self::Join { .. } | Self::Leave(_) => server::room_error(room, *code, message),
+        }
+    }
+}
+
+/// In what way somebody says that they are there.
+enum Manner<'a> {
+    V1,
+    /// By the hook's presence.
+    Hook,
+    /// By joining the room as the hook does, which is told these details of it.
+    Room(&'a RoomDetails),
+}
+
+/// Leave to take part in a room's presence.
+pub(super) struct Entry {
+    /// As which user; `None`: as whom they say.
+    pub(super) user: Option<String>,
+    pub(super) guest: Arc<Guest>,
 }
 
 /// A connection's part in the presence of its rooms.
@@ -181,6 +237,11 @@ pub(super) struct Attending {
 impl Attending {
     pub(super) fn new(lobbies: Arc<Lobbies>, limits: &Limits, connection: u64) -> Self {
         Self { lobbies, limit: limits.rooms_per_connection, connection, next_lane: 0, seats: BTreeMap::new() }
+    }
+
+    /// Whether it takes part in a room's presence.
+    pub(super) fn is_in(&self, room: &str) -> bool {
+        self.seats.contains_key(room)
     }
 
     /// Leaves a room's presence; says whether it took part.
@@ -200,19 +261,19 @@ impl Attending {
         }
     }
 
-    /// Does what a frame asks for; gives what its sender is to be told. `enter` says whether the connection may take
-    /// part in the room's presence, and as which user, if it does not yet.
+    /// Does what a frame asks for; gives what its sender is to be told. `entry` says that the connection may take part in
+    /// the room's presence, and as which user, if it does not yet.
     pub(super) fn step(
         &mut self,
         room: &str,
         step: &PresenceStep<'_>,
         client: &ClientId,
         queue: &Arc<Queue>,
-        enter: impl FnOnce() -> Result<Option<String>, Violation>,
+        entry: Option<Entry>,
     ) -> Option<Frame> {
         let done = match step {
             PresenceStep::V1(PresenceRequest::Set(set)) => {
-                self.set(room, set, client, Dialect::V1, queue, enter)
+                self.set(room, set, client, Manner::V1, queue, entry)
             }
             PresenceStep::V1(PresenceRequest::Leave) => {
                 self.seats.remove(room);
@@ -220,20 +281,42 @@ impl Attending {
             }
             PresenceStep::Hook(HookPresence::Update { user, data }) => {
                 let set = PresenceSet { user: Some(user), data: *data, ..PresenceSet::default() };
-                self.set(room, &set, client, Dialect::Hook, queue, enter)
+                self.hear_presence(room);
+                self.set(room, &set, client, Manner::Hook, queue, entry)
             }
             PresenceStep::Hook(HookPresence::Leave(user)) => match self.seats.get(room) {
                 Some(seat) => {
-                    let own = seat.lobby.act(|roster, _| roster.is_own(seat.seat, user));
-                    own.map(|()| drop(self.seats.remove(room)))
+                    let own = seat.lobby.act(|roster, _| {
+                        roster.is_own(seat.seat, user).map(|()| roster.step_back(seat.seat))
+                    });
+                    own.map(|stays| {
+                        if !stays {
+                            self.seats.remove(room);
+                        }
+                    })
                 }
                 None => Ok(()),
             },
+            PresenceStep::Join { user, details, .. } => {
+                let set = PresenceSet { user: Some(user), ..PresenceSet::default() };
+                self.set(room, &set, client, Manner::Room(details), queue, entry)
+            }
+            PresenceStep::Leave(user) => match (self.seats.get(room), user) {
+                (Some(seat), Some(user)) => {
+                    let own = seat.lobby.act(|roster, _| roster.is_own(seat.seat, user));
+                    own.map(|()| drop(self.seats.remove(room)))
+                }
+                _ => {
+                    self.seats.remove(room);
+                    Ok(())
+                }
+            },
             PresenceStep::Hook(HookPresence::Cursor { user, x, y }) => {
                 let set = PresenceSet { user: Some(user), ..PresenceSet::default() };
+                self.hear_presence(room);
                 let entered = match self.seats.contains_key(room) {
                     true => Ok(()),
-                    false => self.set(room, &set, client, Dialect::Hook, queue, enter),
+                    false => self.set(room, &set, client, Manner::Hook, queue, entry),
                 };
                 entered.and_then(|()| {
                     let Some(seat) = self.seats.get(room) else { return Ok(()) };
@@ -241,11 +324,14 @@ impl Attending {
                 })
             }
         };
-        let Violation { code, message } = done.err()?;
-        Some(match step {
-            PresenceStep::V1(_) => reject(room, code, &message),
-            PresenceStep::Hook(_) => server::room_error(room, code, &message),
-        })
+        done.err().map(|refusal| step.refused(room, &refusal))
+    }
+
+    /// A client of the hook's dialect that says something of its presence hears of others'.
+    fn hear_presence(&self, room: &str) {
+        if let Some(seat) = self.seats.get(room) {
+            seat.lobby.act(|roster, _| roster.hear_presence(seat.seat));
+        }
     }
 
     fn set(
@@ -253,14 +339,23 @@ impl Attending {
         room: &str,
         set: &PresenceSet<'_>,
         client: &ClientId,
-        dialect: Dialect,
+        manner: Manner<'_>,
         queue: &Arc<Queue>,
-        enter: impl FnOnce() -> Result<Option<String>, Violation>,
+        entry: Option<Entry>,
     ) -> Result<(), Violation> {
         if let Some(seat) = self.seats.get(room) {
-            return seat.lobby.act(|roster, now| roster.set(now, seat.seat, set));
+            return seat.lobby.act(|roster, now| {
+                roster.set(now, seat.seat, set)?;
+                if let Manner::Room(details) = manner {
+                    roster.join_room(seat.seat, details.clone(), false);
+                }
+                Ok(())
+            });
         }
-        if let Some(id) = enter()?
+        let Some(Entry { user, guest }) = entry else {
+            return Err(Violation::new(Code::NotJoined, "the connection is not in the room"));
+        };
+        if let Some(id) = user
             && set.user.is_some_and(|user| !is_known_by(user.get(), &id))
         {
             let shown: String = id.chars().take(80).collect();
@@ -277,8 +372,17 @@ impl Attending {
         self.next_lane += 1;
         let outlet = Outlet { queue: queue.clone(), id: lane };
         let who = (client.clone(), self.connection);
-        let seat = lobby.act(|roster, now| roster.enter(now, who, dialect, set, outlet))?;
-        self.seats.insert(lobby.name.clone(), Seat { lobby, seat, lane });
+        // In one step: what is told of it comes after that.
+        let seat = lobby.act(|roster, now| match manner {
+            Manner::V1 => roster.enter(now, who, Dialect::V1, set, outlet),
+            Manner::Hook => roster.enter(now, who, Dialect::Hook, set, outlet),
+            Manner::Room(details) => {
+                let seat = roster.enter(now, who, Dialect::Hook, set, outlet)?;
+                roster.join_room(seat, details.clone(), true);
+                Ok(seat)
+            }
+        })?;
+        self.seats.insert(lobby.name.clone(), Seat { lobby, seat, lane, _guest: guest });
         Ok(())
     }
 }

@@ -49,6 +49,8 @@ struct Inner {
     opened: Vec<(Arc<str>, Resume)>,
     /// Rooms that the connection is put out of, and why.
     ejected: Vec<(Arc<str>, Goodbye)>,
+    /// Rooms of which something else is said than before.
+    renewed: Vec<Arc<str>>,
     /// The connection is to look again even if there is nothing.
     again: bool,
     /// The connection's task, if it waits.
@@ -125,7 +127,7 @@ impl Queue {
     }
 
     /// Queues a frame that may be left out, unless the queue is half full: the rest is for what may not be.
-    fn offer(&self, frame: &Frame) -> bool {
+    pub(super) fn offer(&self, frame: &Frame) -> bool {
         self.change(|inner| {
             let taken = inner.frames.len() < self.limit.div_ceil(2);
             if taken {
@@ -189,6 +191,21 @@ impl Queue {
     /// The rooms to be left since the last call, and why.
     pub(super) fn take_ejected(&self) -> Vec<(Arc<str>, Goodbye)> {
         std::mem::take(&mut self.lock().ejected)
+    }
+
+    /// The connection may have to be told anew what is said of a room.
+    pub(super) fn renew(&self, room: &Arc<str>) {
+        self.change(|inner| {
+            if !inner.renewed.contains(room) && inner.renewed.len() < self.limit {
+                inner.renewed.push(room.clone());
+            }
+            inner.again = true;
+        });
+    }
+
+    /// The rooms of which something else is said since the last call.
+    pub(super) fn take_renewed(&self) -> Vec<Arc<str>> {
+        std::mem::take(&mut self.lock().renewed)
     }
 
     /// Takes the next frame. Only the connection's task calls it.
@@ -272,6 +289,11 @@ pub(super) struct Outbox {
 impl Outbox {
     pub(super) fn new(queue: Arc<Queue>) -> Self {
         Self { queue, refused: false }
+    }
+
+    /// Tells the session something before all that the room tells it.
+    pub(super) fn tell_first(&self, frame: Frame) {
+        self.queue.reply(frame);
     }
 
     /// The room is no more; `last` was the last frame pushed.

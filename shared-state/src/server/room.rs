@@ -22,7 +22,8 @@ use crate::protocol::{
 use crate::server::affairs::{Affairs, aside};
 use crate::server::compaction::{Compaction, described};
 use crate::server::directory::Directory;
-use crate::server::queue::Outbox;
+use crate::server::houses::House;
+use crate::server::queue::{Goodbye, Outbox};
 use crate::server::rules::{KindRules, Visitor};
 use crate::store::{self, AppendError, RoomStore, Snapshot, StoreFuture};
 
@@ -56,6 +57,10 @@ pub(super) struct Room {
     limit: u32,
     durable: watch::Sender<u64>,
     affairs: Option<Affairs>,
+    /// What is said of it, or of the room whose channel it is.
+    house: Arc<House>,
+    /// When its history began, in milliseconds since 1970.
+    created_at: Option<u64>,
     /// Set under the lock, read without it.
     closed: AtomicBool,
     core: Mutex<Core>,
@@ -91,7 +96,7 @@ struct Pending {
 }
 
 /// Milliseconds since 1970; a clock before that counts as then.
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
@@ -103,6 +108,7 @@ impl Room {
         type_name: &'static str,
         store: Arc<dyn RoomStore>,
         directory: Weak<Directory>,
+        house: Arc<House>,
         in_flight: usize,
     ) -> Self {
         let limit = u32::try_from(in_flight.clamp(1, Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
@@ -117,6 +123,8 @@ impl Room {
             limit,
             durable: watch::Sender::new(authority.durable()),
             affairs: None,
+            house,
+            created_at: authority.began(),
             closed: AtomicBool::new(false),
             core: Mutex::new(Core {
                 authority,
@@ -133,6 +141,16 @@ impl Room {
     pub(super) fn with_rules(mut self, rules: Arc<dyn KindRules>) -> Self {
         self.affairs = Some(Affairs::new(rules));
         self
+    }
+
+    /// What is said of the room.
+    pub(super) fn house(&self) -> &Arc<House> {
+        &self.house
+    }
+
+    /// When its history began, in milliseconds since 1970; `None` if the store does not know.
+    pub(super) fn created_at(&self) -> Option<u64> {
+        self.created_at
     }
 
     pub(super) fn affairs(&self) -> Option<&Affairs> {
@@ -544,6 +562,8 @@ impl Room {
     pub(super) fn close_if_idle(self: &Arc<Self>, idle: Duration) -> Option<Compaction> {
         let closed = self.with(|core| {
             let busy = core.authority.sessions() > 0
+                // What is not stored lasts while anybody is there in any way.
+                || self.house.is_temporary() && self.house.users() > 0
                 || core.holds > 0
                 || core.committing
                 || core.authority.durable() < core.authority.head();
@@ -552,25 +572,26 @@ impl Room {
                 return None;
             }
             let since = *core.idle_since.get_or_insert_with(Instant::now);
-            (since.elapsed() >= idle).then(|| self.shut(core))
+            (since.elapsed() >= idle)
+                .then(|| self.shut(core, &Goodbye::new(Code::ShuttingDown, "nobody was here")))
         });
         closed.ok().flatten()
     }
 
-    /// Waits until every change on its way is durable, then ends the room; gives what is left to await.
-    pub(super) async fn drain(self: Arc<Self>) -> Option<Compaction> {
+    /// Waits until every change on its way is durable, then ends the room and tells whoever is in it why; gives what is
+    /// left to await.
+    pub(super) async fn drain(self: Arc<Self>, why: &Goodbye) -> Option<Compaction> {
         let _all = self.in_flight.clone().acquire_many_owned(self.limit).await.ok()?;
-        self.with(|core| self.shut(core)).ok()
+        self.with(|core| self.shut(core, why)).ok()
     }
 
-    fn shut(&self, core: &mut Core) -> Compaction {
+    fn shut(&self, core: &mut Core, why: &Goodbye) -> Compaction {
         let compaction = match core.authority.has_log() {
             true => self.compact(core),
             false => Compaction::new(Box::pin(std::future::ready(Ok(())))),
         };
-        let message = "the server is shutting down";
-        let frame = server::room_error(&self.name, Code::ShuttingDown, message);
-        let outboxes = self.end(core, Code::ShuttingDown, message);
+        let frame = server::room_error(&self.name, why.code, &why.message);
+        let outboxes = self.end(core, why.code, &why.message);
         outboxes.into_iter().for_each(|outbox| outbox.lost_room(frame.clone()));
         tracing::debug!(room = %self.name, version = core.authority.head(), "room closed");
         compaction

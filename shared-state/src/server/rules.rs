@@ -18,6 +18,7 @@ use crate::authority::{Proposed, RoomState, Ruling, Typed};
 use crate::protocol::{ClientId, Code, Reject, Violation};
 use crate::server::access::Identity;
 use crate::server::handle::State;
+use crate::server::houses::Guest;
 use crate::server::room::Room;
 use crate::state::{Author, SharedState};
 
@@ -154,11 +155,17 @@ pub struct Visitor {
     client: ClientId,
     connection: u64,
     identity: Identity,
+    guest: Arc<Guest>,
 }
 
 impl Visitor {
-    pub(super) fn new(client: ClientId, connection: u64, identity: Identity) -> Self {
-        Self { client, connection, identity }
+    pub(super) fn new(client: ClientId, connection: u64, identity: Identity, guest: Arc<Guest>) -> Self {
+        Self { client, connection, identity, guest }
+    }
+
+    /// What lets them be in the room, its channels and its presence.
+    pub(super) fn guest(&self) -> &Arc<Guest> {
+        &self.guest
     }
 
     /// The public name of the client, which is the [`Author`]'s of its changes.

@@ -22,16 +22,20 @@ use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 
 use crate::authority::{Dialect, Relayed, SessionId};
 use crate::protocol::{
-    ClientId, Code, Frame, JoinRequest, Limits, Resume, Violation, presence, server, split_address,
+    ClientId, Code, Frame, JoinRequest, Limits, Resume, Secret, Violation, presence, room, server,
+    split_address,
 };
 use crate::server::access::{Access, Handshake, Identity};
+use crate::server::admissions::Admissions;
+use crate::server::bucket::Bucket;
 use crate::server::connection::{Gate, HookAction, Incoming, Step, too_large};
 use crate::server::directory::Directory;
+use crate::server::houses::Guest;
 use crate::server::listeners::Listening;
-use crate::server::presence::{Attending, Lobbies};
+use crate::server::presence::{self as lobby, Attending, Lobbies, PresenceStep};
 use crate::server::queue::{Goodbye, Next, Queue, Signal};
 use crate::server::registry::Registration;
-use crate::server::room::{Closed, Permit, Room, Turn};
+use crate::server::room::{Closed, Permit, Room, Turn, now};
 use crate::server::rules::Visitor;
 use crate::server::seat::Seat;
 
@@ -77,10 +81,13 @@ pub(super) struct Connection<T> {
     queue: Arc<Queue>,
     directory: Arc<Directory>,
     attending: Attending,
+    admissions: Admissions,
+    /// What is left of the messages that it may have relayed; `None`: all of it.
+    relays: Option<Box<Bucket>>,
     limits: Arc<Limits>,
     registration: Registration,
     /// The rooms whose channels a connection of the hook's dialect hears.
-    listening: BTreeMap<Box<str>, Listening>,
+    listening: BTreeMap<Box<str>, (Listening, Arc<Guest>)>,
     heard: Instant,
     /// When its user is no longer known.
     expires: Option<Instant>,
@@ -125,6 +132,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             queue,
             directory,
             attending,
+            admissions: Admissions::default(),
+            relays: None,
             limits,
             registration,
             listening: BTreeMap::new(),
@@ -213,6 +222,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             for (room, why) in queue.take_ejected() {
                 Box::pin(self.eject(&room, &why)).await?;
             }
+            for room in queue.take_renewed() {
+                Box::pin(self.inform(&room)).await?;
+            }
         }
     }
 
@@ -293,22 +305,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 }
                 Ok(())
             }
-            Step::Presence { room, step } => {
-                let (Some(client), Ok(Some(who))) = (self.gate.client(), &self.who) else { return Ok(()) };
-                let directory = &self.directory;
-                let enter = || {
-                    who.check_bans(client, &room)?;
-                    if !directory.knows(&room) {
-                        let message = "no room of this name can be opened here";
-                        return Err(Violation::new(Code::UnknownRoom, message));
-                    }
-                    who.may_be_present(&room).map_err(|message| Violation::new(Code::Forbidden, message))
-                };
-                match self.attending.step(&room, &step, client, &self.queue, enter) {
-                    Some(refusal) => self.reply(refusal).await,
-                    None => Ok(()),
-                }
-            }
+            // Boxed, so that an idle connection does not keep room for it.
+            Step::Presence { room, step } => Box::pin(self.attend(&room, step)).await,
+            Step::Relay { room, kind, value } => Box::pin(self.relay(&room, &kind, value.get())).await,
             Step::Hook { room: name, joined, action } => {
                 let open = joined.filter(|seat| !seat.room.is_closed());
                 let place = match open.map(|seat| (seat.room.clone(), seat.session)) {
@@ -409,11 +408,128 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         if self.gate.dialect() == Dialect::V1 || self.listening.contains_key(room) {
             return Ok(());
         }
+        // Whoever has joined something of the room is a guest there.
+        let Some(guest) = self.admissions.guest(room) else { return Ok(()) };
         let (listening, live) = self.directory.listeners().listen(room, &self.queue);
-        self.listening.insert(room.into(), listening);
+        self.listening.insert(room.into(), (listening, guest));
         for channel in live {
             self.hear(&channel, None).await?;
         }
+        Ok(())
+    }
+
+    /// Whether the connection may come into a room, for its state, a channel or its presence.
+    async fn admit(
+        &mut self,
+        address: &str,
+        client: &ClientId,
+        who: &Identity,
+        password: Option<&Secret>,
+    ) -> Result<Result<Arc<Guest>, Violation>, End> {
+        if let Err(banned) = who.check_bans(client, address) {
+            return Ok(Err(banned));
+        }
+        let who = (self.registration.number(), who.name_of(client));
+        let (houses, queue) = (self.directory.houses().clone(), self.queue.clone());
+        let mut admissions = std::mem::take(&mut self.admissions);
+        let entering = admissions.enter(&houses, split_address(address).0, who, password, &queue);
+        let entered = self.meanwhile(Box::pin(entering)).await;
+        self.admissions = admissions;
+        entered
+    }
+
+    /// Takes part in a room's presence, or does what else a frame asks of it.
+    async fn attend(&mut self, room: &str, mut step: PresenceStep<'_>) -> Result<(), End> {
+        let (Some(client), Ok(Some(who))) = (self.gate.client().cloned(), self.who.clone()) else {
+            return Ok(());
+        };
+        let mut entry = None;
+        if step.enters() && !self.attending.is_in(room) {
+            let user = self.directory.check_known(room).and_then(|()| {
+                let may = who.may_be_present(room);
+                may.map_err(|message| Violation::new(Code::Forbidden, message))
+            });
+            let entered = match user {
+                Ok(user) => {
+                    let admitted = self.admit(room, &client, &who, step.password()).await?;
+                    admitted.map(|guest| lobby::Entry { user, guest })
+                }
+                Err(refusal) => Err(refusal),
+            };
+            match entered {
+                Ok(entered) => entry = Some(entered),
+                Err(refusal) => return self.reply(step.refused(room, &refusal)).await,
+            }
+        }
+        if let PresenceStep::Join { details, .. } = &mut step {
+            let directory = self.directory.clone();
+            match self.meanwhile(Box::pin(directory.open(room))).await? {
+                Ok(room) => *details = room.house().details(room.created_at()),
+                Err(error) => {
+                    let refusal = Violation::new(error.code(), error.to_string());
+                    return self.reply(step.refused(room, &refusal)).await;
+                }
+            }
+        }
+        if let Some(refusal) = self.attending.step(room, &step, &client, &self.queue, entry) {
+            return self.reply(refusal).await;
+        }
+        match self.attending.is_in(room) {
+            // A connection of the hook's dialect that is present in a room hears its channels.
+            true => self.listen(room).await,
+            false => {
+                if matches!(step, PresenceStep::Leave(_)) {
+                    self.stop_listening(room);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Hears a room's channels no longer, unless the room's state is of use to the connection.
+    fn stop_listening(&mut self, room: &str) {
+        if self.gate.rooms().any(|seat| **seat.room.name() == *room) {
+            return;
+        }
+        self.listening.remove(room);
+        self.gate.retain(|seat| split_address(seat.room.name()).0 != room);
+    }
+
+    /// Has a message of the app's own sent to the other connections of the hook's dialect in a room.
+    async fn relay(&mut self, room: &str, kind: &str, value: &str) -> Result<(), End> {
+        let (Some(client), Ok(Some(who))) = (self.gate.client().cloned(), self.who.clone()) else {
+            return Ok(());
+        };
+        let limits = self.limits.clone();
+        let may = self.directory.check_known(room).and_then(|()| {
+            if value.len() > limits.relay {
+                let message = format!("at most {} bytes are relayed, found {}", limits.relay, value.len());
+                return Err(Violation::new(Code::MessageTooLarge, message));
+            }
+            let relays = self.relays.get_or_insert_with(|| {
+                Box::new(Bucket::new(limits.relays, Duration::from_secs(1) / limits.relays.max(1)))
+            });
+            if !relays.take(std::time::Instant::now()) {
+                let message = format!("at most {} messages are relayed in a second", limits.relays);
+                return Err(Violation::new(Code::TooOften, message));
+            }
+            let may = who.may_relay(room, kind);
+            may.map_err(|message| Violation::new(Code::Forbidden, message))
+        });
+        let admitted = match may {
+            Ok(()) => self.admit(room, &client, &who, None).await?,
+            Err(refusal) => Err(refusal),
+        };
+        // Held until it listens.
+        let _guest = match admitted {
+            Ok(guest) => guest,
+            Err(refusal) => {
+                return self.reply(server::room_error(room, refusal.code, &refusal.message)).await;
+            }
+        };
+        self.listen(room).await?;
+        let frame = server::hook_relay(room, kind, &client, now(), value);
+        self.directory.listeners().relay(room, &self.queue, &frame);
         Ok(())
     }
 
@@ -423,19 +539,30 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         name: &str,
         request: JoinRequest,
     ) -> Result<Option<(Arc<Room>, SessionId)>, End> {
+        // Who joins again stays a guest meanwhile.
+        let _before = self.admissions.guest(split_address(name).0);
         self.gate.left(name);
-        let (Some(client), Ok(Some(who))) = (self.gate.client().cloned(), &self.who) else { return Ok(None) };
+        let (Some(client), Ok(Some(who))) = (self.gate.client().cloned(), self.who.clone()) else {
+            return Ok(None);
+        };
         if let Err(message) = who.may_join(name) {
             self.reply(server::room_error(name, Code::Forbidden, &message)).await?;
             return Ok(None);
         }
-        if let Err(banned) = who.check_bans(&client, name) {
-            self.reply(server::room_error(name, banned.code, &banned.message)).await?;
-            return Ok(None);
-        }
+        let admitted = match self.directory.check_known(name) {
+            Ok(()) => self.admit(name, &client, &who, request.password.as_ref()).await?,
+            Err(unknown) => Err(unknown),
+        };
+        let guest = match admitted {
+            Ok(guest) => guest,
+            Err(violation) => {
+                self.reply(server::room_error(name, violation.code, &violation.message)).await?;
+                return Ok(None);
+            }
+        };
         let rights = who.rights(&Arc::from(name));
         let (directory, queue, dialect) = (self.directory.clone(), self.queue.clone(), self.gate.dialect());
-        let visitor = Visitor::new(client, self.registration.number(), who.clone());
+        let visitor = Visitor::new(client, self.registration.number(), who, guest);
         let joining = async { directory.join(name, visitor, dialect, request, rights, queue).await };
         match self.meanwhile(Box::pin(joining)).await? {
             Ok(Ok(seat)) => {
@@ -454,20 +581,32 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         }
     }
 
+    /// Tells what is said of a room now, if the connection wants to know.
+    async fn inform(&mut self, name: &str) -> Result<(), End> {
+        let seat = self.gate.rooms().find(|seat| **seat.room.name() == *name && seat.informed);
+        let Some(seat) = seat else { return Ok(()) };
+        let details = seat.guest.house().details(seat.room.created_at());
+        self.reply(room::info(name, &details)).await
+    }
+
     /// Leaves a room, its channels and its presence, and says why; nothing if the connection is in none of them.
     async fn eject(&mut self, room: &str, why: &Goodbye) -> Result<(), End> {
-        let mut frames = Vec::new();
+        let (mut frames, dialect) = (Vec::new(), self.gate.dialect());
         self.gate.retain(|seat| {
             let address = seat.room.name();
             let leaves = split_address(address).0 == room;
-            if leaves {
+            // One that is no more has told it.
+            // A client of the hook's dialect knows no channels by their address: it is told once.
+            let is_told = frames.is_empty() || dialect == Dialect::V1;
+            if leaves && is_told && !seat.room.is_closed() {
+                let address = if dialect == Dialect::V1 { address } else { room };
                 frames.push(server::room_error(address, why.code, &why.message));
             }
             !leaves
         });
-        self.listening.remove(room);
-        if self.attending.leave(room) {
-            match self.gate.dialect() {
+        let listened = self.listening.remove(room).is_some();
+        if self.attending.leave(room) || listened {
+            match dialect {
                 Dialect::V1 => frames.push(presence::reject(room, why.code, &why.message)),
                 Dialect::Hook if frames.is_empty() => {
                     frames.push(server::room_error(room, why.code, &why.message));
@@ -636,7 +775,9 @@ mod tests {
     async fn a_connections_task_is_small() {
         let limits = Arc::new(Limits::default());
         let store = Arc::new(MemoryStore::new());
-        let directory = Directory::new(Kinds::default(), store, limits.clone(), Duration::from_secs(1));
+        let houses = crate::server::houses::Houses::new(None);
+        let directory =
+            Directory::new(Kinds::default(), store, limits.clone(), Duration::from_secs(1), houses);
         let lobbies = Lobbies::new(&limits);
         let queue = Arc::new(Queue::new(1));
         let registration = Arc::new(Registry::new()).register(queue.clone()).unwrap();

@@ -6,6 +6,8 @@ mod closing;
 mod edits;
 mod faults;
 mod kick;
+#[cfg(feature = "password")]
+mod passwords;
 mod presence;
 mod proxy;
 mod rights;

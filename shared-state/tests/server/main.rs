@@ -6,14 +6,21 @@ mod access;
 mod client;
 #[cfg(feature = "derive")]
 mod hook;
+mod hook_rooms;
 mod kick;
 mod observed;
+#[cfg(feature = "password")]
+mod passwords;
 mod presence;
+mod relays;
 #[cfg(feature = "derive")]
 mod roles;
 mod rooms;
 #[cfg(feature = "derive")]
 mod rules;
+mod settings;
+#[cfg(feature = "password")]
+mod table;
 #[cfg(feature = "derive")]
 mod typed;
 mod v1;
