@@ -66,7 +66,7 @@ impl Generics {
                     Policy::Counter => Some(quote!(#ty: #krate::merge::Number,)),
                     Policy::Nested => Some(quote!(#inner: #krate::SharedState,)),
                     Policy::Optional => Some(quote!(#inner: #krate::SharedState + #krate::state::Value,)),
-                    Policy::Own | Policy::Entries => {
+                    Policy::Own | Policy::Entries | Policy::Text => {
                         Some(quote!(#policy_type: #krate::merge::MergePolicy<#ty>,))
                     }
                 }

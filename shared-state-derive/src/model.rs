@@ -12,7 +12,7 @@ use syn::spanned::Spanned as _;
 use syn::{Attribute, Expr, ExprPath, LitStr, Path, Visibility};
 
 use crate::generics::{self, Generics};
-use crate::nest::Nest;
+use crate::nest::{self, Nest};
 use crate::parse::{Input, InputField, PolicyExpr};
 
 /// A struct to derive for.
@@ -34,6 +34,9 @@ pub(crate) struct Model {
     pub(crate) migration: Option<(u32, TokenStream)>,
     /// The shared fields, in order.
     pub(crate) fields: Vec<Field>,
+    /// Where the compiler should point when an update or a patch as a whole lacks something: at the type of the field that
+    /// is at fault, if only one can be.
+    pub(crate) span: Span,
     /// The names that the fields' own accessors take.
     pub(crate) accessors: BTreeSet<Ident>,
     pub(crate) update: Ident,
@@ -51,7 +54,7 @@ pub(crate) struct Field {
     pub(crate) ty: TokenStream,
     /// Whether the type is spelled `String`.
     pub(crate) is_string: bool,
-    /// Where the compiler should point when the type lacks something.
+    /// Where the compiler should point when the type lacks something: at the type, or at a policy of the user's.
     pub(crate) span: Span,
     /// The field's names and types, there.
     pub(crate) here: Here,
@@ -92,8 +95,8 @@ pub(crate) struct Field {
     pub(crate) checker: Ident,
 }
 
-/// What stands for a field in expressions, every token of it at the field's type: an error there is an error about the
-/// type.
+/// What stands for a field in expressions, every token of it where the compiler should point: an error there is an error
+/// about the type.
 pub(crate) struct Here {
     pub(crate) ident: Ident,
     pub(crate) ty: TokenStream,
@@ -116,8 +119,10 @@ pub(crate) enum Policy {
     Nested,
     /// A struct that may be absent.
     Optional,
-    /// A list, a map, a set or a text.
+    /// A list, a map or a set.
     Entries,
+    /// A text.
+    Text,
     /// A type of the user's.
     Own,
 }
@@ -181,7 +186,13 @@ impl Model {
         let fields: Vec<_> =
             shared.enumerate().map(|(index, field)| Field::new(index, field, &owner)).collect();
         let accessors = fields.iter().flat_map(|field| [&field.ident, &field.setter, &field.adder]);
+        let mut with_parts = fields.iter().filter(|field| field.has_parts());
+        let span = match (with_parts.next(), with_parts.next()) {
+            (Some(only), None) => only.span,
+            _ => Span::call_site(),
+        };
         Self {
+            span,
             accessors: accessors.cloned().collect(),
             update,
             patch: format_ident!("{}Patch", name, span = ident.span()),
@@ -204,6 +215,13 @@ impl Model {
             fields,
             ident,
         }
+    }
+}
+
+impl Model {
+    /// The struct's name, as it is told.
+    pub(crate) fn name(&self) -> String {
+        self.ident.unraw().to_string()
     }
 }
 
@@ -231,7 +249,7 @@ impl Field {
 
     /// Whether the policy is asked what an operation means for the parts of the value.
     pub(crate) const fn has_parts(&self) -> bool {
-        matches!(self.policy, Policy::Nested | Policy::Optional | Policy::Own | Policy::Entries)
+        !matches!(self.policy, Policy::Lww | Policy::Counter)
     }
 
     fn new(index: usize, field: InputField, owner: &Owner<'_>) -> Self {
@@ -265,6 +283,7 @@ impl Field {
             owner,
             name: format!("{name}{variant}Key"),
             is_generic: generics::mentions(&ty, &|ident| generics::names(generics).any(|name| name == ident)),
+            item: nest::items(&ty).map(|item| without_self(item.to_token_stream(), owner)),
             list_keys: Vec::new(),
         };
         let plain_type = without_self(ty.to_token_stream(), owner);
@@ -290,7 +309,11 @@ impl Field {
         });
         let key = named(screaming(&plain));
         let is_string = last_segment(&ty).is_some_and(|last| last == "String");
-        let span = Span::call_site().located_at(ty.span());
+        let type_span = Span::call_site().located_at(ty.span());
+        let span = match &given {
+            Some(PolicyExpr::Own(own)) => Span::call_site().located_at(own.span()),
+            _ => type_span,
+        };
         let moved = |ident: &Ident| {
             let mut ident = ident.clone();
             ident.set_span(span);
@@ -301,12 +324,9 @@ impl Field {
             is_string,
             here: Here {
                 ident: moved(&ident),
-                ty: at(span, &plain_type),
-                // A policy of the user's is an error of its own where it is written, if there is none of the name.
-                policy_type: match policy {
-                    Policy::Own => policy_type.clone(),
-                    _ => at(span, &policy_type),
-                },
+                // At the one place or the other, so that a name that is not there is an error of its own once.
+                ty: at(type_span, &plain_type),
+                policy_type: at(span, &policy_type),
                 key: moved(&key),
                 variant: moved(&variant),
                 inner: nest.as_ref().map(|nest| at(span, &nest.inner)).unwrap_or_default(),
@@ -344,7 +364,8 @@ const fn kind(expr: &PolicyExpr) -> Policy {
     match expr {
         PolicyExpr::Counter => Policy::Counter,
         PolicyExpr::Nested => Policy::Nested,
-        PolicyExpr::List(..) | PolicyExpr::Map(_) | PolicyExpr::Set | PolicyExpr::Text => Policy::Entries,
+        PolicyExpr::List(..) | PolicyExpr::Map(_) | PolicyExpr::Set => Policy::Entries,
+        PolicyExpr::Text => Policy::Text,
         PolicyExpr::Own(_) => Policy::Own,
     }
 }
@@ -356,6 +377,8 @@ struct PolicyTypes<'a> {
     /// The name of the type that knows a list's key.
     name: String,
     is_generic: bool,
+    /// The type of the items, if the field's type says it.
+    item: Option<TokenStream>,
     list_keys: Vec<ListKey>,
 }
 
@@ -374,7 +397,10 @@ impl PolicyTypes<'_> {
                 quote!(#krate::merge::MapOf<#entries>)
             }
             PolicyExpr::List(field, items) => {
-                let item = quote!(<#ty as #krate::merge::Sequence>::Item);
+                let item = match self.item.take() {
+                    Some(item) => item,
+                    None => quote!(<#ty as #krate::merge::Sequence>::Item),
+                };
                 let items = self.inner(items, &item);
                 let ident = match self.list_keys.len() {
                     0 => Ident::new(&self.name, field.span()),
@@ -419,8 +445,10 @@ pub(crate) fn at(span: Span, tokens: &TokenStream) -> TokenStream {
     moved.collect()
 }
 
-/// The struct with its parameters.
+/// The struct with its parameters, at the derive: what the struct lacks is said there, wherever it is asked.
 fn this(ident: &Ident, generics: &syn::Generics) -> TokenStream {
+    let mut ident = ident.clone();
+    ident.set_span(ident.span().located_at(Span::call_site()));
     let names: Vec<_> = generics::names(generics).collect();
     match names.is_empty() {
         true => ident.into_token_stream(),

@@ -19,7 +19,7 @@ mod update;
 use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
 
-use crate::model::{Field, Here, Model, Policy, at};
+use crate::model::{Field, Here, Model, Policy};
 use crate::nest::Nest;
 
 pub(crate) fn expand(model: &Model) -> TokenStream {
@@ -58,16 +58,52 @@ impl Field {
     /// An item of the policy's `MergePolicy` for the field's type. Whatever generated code asks of a type it asks in this
     /// way: the compiler reports what the type lacks once.
     fn policy(&self, item: &str) -> TokenStream {
-        let Here { ty, policy_type, .. } = &self.here;
+        let policy_type = &self.here.policy_type;
+        let ty = match self.policy {
+            Policy::Entries | Policy::Optional => self.typed(),
+            Policy::Nested if !self.is_bare() => self.typed(),
+            _ => self.here.ty.clone(),
+        };
         let item = Ident::new(item, self.span);
         quote_spanned!(self.span=> <#policy_type as __Policy<#ty>>::#item)
+    }
+
+    /// The field's type, asked of its policy first: what is asked of the type itself is asked in the same way.
+    fn typed(&self) -> TokenStream {
+        let Here { ty, policy_type, .. } = &self.here;
+        quote_spanned!(self.span=> __state::Typed<#ty, #policy_type>)
+    }
+
+    /// The type of the field's value in a patch.
+    fn in_patch(&self) -> TokenStream {
+        let inner = &self.here.inner;
+        match self.policy {
+            Policy::Nested => quote_spanned!(self.span=> __state::PatchOf<#inner>),
+            _ => self.typed(),
+        }
     }
 
     /// An item of the nested type's `SharedState`, at the type.
     fn nested(&self, item: &str) -> TokenStream {
         let inner = &self.here.inner;
         let item = Ident::new(item, self.span);
-        quote_spanned!(self.span=> <#inner as __state::SharedState>::#item)
+        quote_spanned!(self.span=> <__state::Typed<#inner, __merge::Nested> as __state::SharedState>::#item)
+    }
+
+    /// The function that copies the field's value.
+    fn copy(&self) -> TokenStream {
+        match self.is_plain() {
+            true => self.policy("__copy"),
+            false => {
+                let ty = self.typed();
+                quote_spanned!(self.span=> <#ty as ::core::clone::Clone>::clone)
+            }
+        }
+    }
+
+    /// Whether there is nothing around the nested struct.
+    fn is_bare(&self) -> bool {
+        self.nest.as_ref().is_none_or(Nest::is_bare)
     }
 
     /// The operation that sets the whole field.
@@ -75,10 +111,10 @@ impl Field {
         match self.policy {
             Policy::Lww => value.clone(),
             Policy::Counter => quote_spanned!(self.span=> __merge::CounterOp::Set(#value)),
-            Policy::Nested if self.nest.as_ref().is_none_or(Nest::is_bare) => {
+            Policy::Nested if self.is_bare() => {
                 quote_spanned!(self.span=> __merge::NestedOp::Set(#value))
             }
-            Policy::Nested | Policy::Optional | Policy::Own | Policy::Entries => {
+            Policy::Nested | Policy::Optional | Policy::Own | Policy::Entries | Policy::Text => {
                 let set = self.policy("set");
                 quote_spanned!(self.span=> #set(#value))
             }
@@ -91,7 +127,6 @@ impl Field {
         match self.policy {
             Policy::Lww => self.ty.clone(),
             Policy::Counter => quote_spanned!(self.span=> #krate::merge::CounterOp<#ty>),
-            _ if let Some(nest) = &self.nest => at(self.span, &nest.op(&quote!(#krate::merge))),
             _ => quote_spanned!(self.span=> <#policy_type as #krate::merge::MergePolicy<#ty>>::Op),
         }
     }

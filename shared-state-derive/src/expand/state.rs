@@ -5,17 +5,17 @@ use quote::{quote, quote_spanned};
 
 use super::info;
 use crate::generics::mentions;
-use crate::model::{Field, Here, Model, Policy};
+use crate::model::{Field, Here, Model, Policy, at};
 
 pub(super) fn implementation(model: &Model) -> TokenStream {
-    let Model { ident: state, this, generics, update, patch, handle, .. } = model;
+    let Model { this, generics, update, patch, handle, .. } = model;
     let none = TokenStream::new;
     let (params, args, clause) =
         (generics.declared(none(), none()), generics.passed(none()), &generics.on_impls);
     let handle_args = generics.passed(quote!(__L));
-    let name = quote::ToTokens::to_token_stream(state).to_string();
-    let name = name.trim_start_matches("r#");
+    let name = model.name();
     let infos = each(model, info::of);
+    let (update, patch) = (at(model.span, &quote!(#update #args)), at(model.span, &quote!(#patch #args)));
     let migration = migration(model);
     let methods = [
         changing(model),
@@ -31,8 +31,8 @@ pub(super) fn implementation(model: &Model) -> TokenStream {
         #[automatically_derived]
         #[allow(deprecated)]
         impl #params __state::SharedState for #this #clause {
-            type Update = #update #args;
-            type Patch = #patch #args;
+            type Update = #update;
+            type Patch = #patch;
             type Handle<__L: __state::Live<Self>> = #handle #handle_args;
             const NAME: &'static ::core::primitive::str = #name;
             const FIELDS: &'static [__state::FieldInfo] = &[#(#infos),*];
@@ -88,7 +88,7 @@ fn changing(model: &Model) -> TokenStream {
                     }
                 };
             }
-            Policy::Counter | Policy::Optional | Policy::Own | Policy::Entries => {
+            Policy::Counter | Policy::Optional | Policy::Own | Policy::Entries | Policy::Text => {
                 let op = field.set(&quote_spanned!(field.span=> __value));
                 quote_spanned!(field.span=> |__value| #update::#variant(#op))
             }
@@ -349,6 +349,7 @@ fn in_field(field: &Field) -> TokenStream {
 
 /// `field`, `field_named`, `current`, `copy_field`, `encode_field`: what goes by a field's index.
 fn indexed(model: &Model) -> TokenStream {
+    let name = model.name();
     let field_of = each(model, |field| {
         let (index, Here { update, variant, .. }) = (field.index, &field.here);
         quote_spanned!(field.span=> #update::#variant(_) => #index,)
@@ -356,12 +357,11 @@ fn indexed(model: &Model) -> TokenStream {
     let current = each(model, |field| {
         let Field { index, .. } = field;
         let Here { update, ident, variant, .. } = &field.here;
+        let copy = field.copy();
+        let copied = quote_spanned!(field.span=> #copy(&self.#ident));
         let set = match field.is_plain() {
-            true => {
-                let copy = field.policy("__copy");
-                quote_spanned!(field.span=> #copy(&self.#ident))
-            }
-            false => field.set(&quote_spanned!(field.span=> ::core::clone::Clone::clone(&self.#ident))),
+            true => copied,
+            false => field.set(&copied),
         };
         quote_spanned!(field.span=> #index => #update::#variant(#set),)
     });
@@ -369,17 +369,15 @@ fn indexed(model: &Model) -> TokenStream {
     let copied: Vec<_> = each_in_parts(
         model,
         |field| {
-            let (index, ident) = (field.index, &field.here.ident);
-            quote_spanned!(field.span=> #index => ::core::clone::Clone::clone_from(&mut self.#ident, &__from.#ident),)
+            let (index, ident, ty) = (field.index, &field.here.ident, field.typed());
+            quote_spanned!(field.span=> #index => <#ty as ::core::clone::Clone>::clone_from(&mut self.#ident, &__from.#ident),)
         },
     )
     .collect();
     let copied = (!copied.is_empty()).then(|| {
-        let rest = (copied.len() < model.fields.len())
-            .then(|| quote!(_ => drop(self.apply(<Self as __state::SharedState>::current(__from, __field)))));
-        let rest = rest.unwrap_or_else(
-            || quote!(__other => __p::no_field(<Self as __state::SharedState>::NAME, __other)),
-        );
+        let rest =
+            (copied.len() < model.fields.len()).then(|| quote!(_ => __p::set_from(self, __from, __field)));
+        let rest = rest.unwrap_or_else(|| quote!(__other => __p::no_field(#name, __other)));
         quote! {
             #[inline]
             fn copy_field(&mut self, __from: &Self, __field: __state::FieldId) {
@@ -392,7 +390,10 @@ fn indexed(model: &Model) -> TokenStream {
         let Here { ident, .. } = &field.here;
         let serialize = match field.policy {
             Policy::Lww => field.policy("encode"),
-            _ => quote_spanned!(field.span=> __p::serde::Serialize::serialize),
+            _ => {
+                let ty = field.typed();
+                quote_spanned!(field.span=> <#ty as __p::serde::Serialize>::serialize)
+            }
         };
         quote_spanned!(field.span=> #index => #serialize(&self.#ident, __serializer),)
     });
@@ -409,7 +410,7 @@ fn indexed(model: &Model) -> TokenStream {
             }
         }
     });
-    let other = quote!(__other => __p::no_field(<Self as __state::SharedState>::NAME, __other));
+    let other = quote!(__other => __p::no_field(#name, __other));
     quote! {
         #[inline]
         fn field(__update: &Self::Update) -> __state::FieldId {
@@ -544,6 +545,7 @@ fn tracking(model: &Model) -> TokenStream {
 
 /// `address`, `encode`, `decode`.
 fn wire(model: &Model) -> TokenStream {
+    let name = model.name();
     let op = |field: &Field, method: &str, argument: &TokenStream| {
         let (Here { update, variant, .. }, policy) = (&field.here, field.policy(method));
         quote_spanned!(field.span=> #update::#variant(__op) => #policy(__op, #argument),)
@@ -586,7 +588,7 @@ fn wire(model: &Model) -> TokenStream {
             let __decoded = match &*__name {
                 #(#decode)*
                 _ => return ::core::result::Result::Err(
-                    __state::UpdateError::unknown_field(#this::NAME, &__name)
+                    __state::UpdateError::unknown_field(#name, &__name)
                 ),
             };
             __decoded.map_err(|__error| __error.in_field(&__name))

@@ -44,6 +44,11 @@ pub fn same_field<S: SharedState>(a: &S::Update, b: &S::Update) -> bool {
     S::field(a) == S::field(b)
 }
 
+/// Sets a field to what it is in `from`.
+pub fn set_from<S: SharedState>(state: &mut S, from: &S, field: FieldId) {
+    state.apply(from.current(field));
+}
+
 /// What a set of one field means for a set of another, or of the same.
 pub fn overlap_of_sets<S: SharedState>(pending: &S::Update, remote: &S::Update) -> Overlap {
     if same_field::<S>(pending, remote) { Overlap::Hidden } else { Overlap::Apart }

@@ -54,7 +54,8 @@ impl<M: fmt::Debug, K: fmt::Debug, V: fmt::Debug, O: fmt::Debug> fmt::Debug for 
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a `#[shared(map)]`",
     label = "not a map",
-    note = "maps are `BTreeMap<K, V>` or `HashMap<K, V>`; a `Vec` is a `#[shared(list(key = ..))]`"
+    note = "write `BTreeMap<K, V>` or `HashMap<K, V>` as the field's type, or `list(key = ..)` for a `Vec`; without \
+            `map`, a type of your own is set as a whole"
 )]
 pub trait Mapping: Value + Default {
     /// What entries are found by.

@@ -214,6 +214,24 @@ pub struct Field<S: SharedState, T, P: MergePolicy<T> = Lww> {
     update: fn(P::Op) -> S::Update,
 }
 
+/// The type `T` of a field with the policy `P`, asked of the policy first: whatever the type lacks is then reported in the
+/// same words wherever generated code names it, which the compiler does once.
+#[doc(hidden)]
+pub type Typed<T, P> = <<P as MergePolicy<T>>::Op as Is<T>>::This;
+
+/// Any type is this one, if the other is one at all.
+#[doc(hidden)]
+pub trait Is<T> {
+    type This;
+}
+
+impl<Op, T> Is<T> for Op {
+    type This = T;
+}
+
+/// The key of a field, [`Field<S, T, P>`](Field), as the derive spells it.
+pub type FieldOf<S, T, P = Lww> = Field<S, Typed<T, P>, P>;
+
 impl<S: SharedState, T, P: MergePolicy<T>> Field<S, T, P> {
     /// Used by the derive.
     #[doc(hidden)]
