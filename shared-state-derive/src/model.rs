@@ -62,7 +62,13 @@ pub(crate) struct Field {
     pub(crate) policy: Policy,
     /// How the nested struct lies in the field.
     pub(crate) nest: Option<Nest>,
-    /// The policy's type, where the crate's modules have their short names.
+    /// Whether nested structs are in the field: one, or as entries.
+    pub(crate) holds_structs: bool,
+    /// Whether the policy is one around others.
+    pub(crate) is_long: bool,
+    /// Whether the struct has parameters.
+    pub(crate) is_generic: bool,
+    /// The policy's type.
     pub(crate) policy_type: TokenStream,
     /// The types that know the keys of lists in the field.
     pub(crate) list_keys: Vec<ListKey>,
@@ -100,6 +106,7 @@ pub(crate) struct Field {
 pub(crate) struct Here {
     pub(crate) ident: Ident,
     pub(crate) ty: TokenStream,
+    /// The policy's type, where the crate's modules have their short names.
     pub(crate) policy_type: TokenStream,
     pub(crate) key: Ident,
     pub(crate) variant: Ident,
@@ -252,6 +259,16 @@ impl Field {
         !matches!(self.policy, Policy::Lww | Policy::Counter)
     }
 
+    /// The rules that the field is checked by. What `dive` asks of nested structs the policy asks of each that changed.
+    pub(crate) fn checked(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().filter(|rule| !self.holds_structs || !matches!(rule, Rule::Dive { .. }))
+    }
+
+    /// Whether there is such a rule.
+    pub(crate) fn is_checked(&self) -> bool {
+        self.checked().next().is_some()
+    }
+
     fn new(index: usize, field: InputField, owner: &Owner<'_>) -> Self {
         let Owner { name, this: owner, update, generics, krate, rename_all } = *owner;
         let InputField { ident, ty, docs, attrs, serde } = field;
@@ -278,8 +295,8 @@ impl Field {
             serialize: serde.serialize,
             deserialize: serde.deserialize,
         });
-        let mut types = PolicyTypes {
-            krate,
+        let types = |merge: &TokenStream| PolicyTypes {
+            merge: merge.clone(),
             owner,
             name: format!("{name}{variant}Key"),
             is_generic: generics::mentions(&ty, &|ident| generics::names(generics).any(|name| name == ident)),
@@ -294,14 +311,29 @@ impl Field {
             }
             _ => None,
         };
-        let (policy, policy_type) = match (&given, &codec, &nest) {
-            (None, Some(Codec { ident, .. }), _) => (Policy::Lww, quote!(__merge::Coded<#ident<#owner>>)),
-            (None, None, _) => (Policy::Lww, quote!(__Lww)),
-            (Some(expr), _, None) => (kind(expr), types.of(expr, &plain_type)),
-            (Some(_), _, Some(nest)) => (
-                if nest.is_optional() { Policy::Optional } else { Policy::Nested },
-                nest.policy(&quote!(#krate::merge)),
-            ),
+        let policy = match (&given, &nest) {
+            (None, _) => Policy::Lww,
+            (Some(expr), None) => kind(expr),
+            (Some(_), Some(nest)) if nest.is_optional() => Policy::Optional,
+            (Some(_), Some(_)) => Policy::Nested,
+        };
+        let mut list_keys = Vec::new();
+        let mut type_in = |merge: TokenStream| match (&given, &codec, &nest) {
+            (None, Some(Codec { ident, .. }), _) => quote!(#merge::Coded<#ident<#owner>>),
+            (None, None, _) => quote!(__Lww),
+            (Some(_), _, Some(nest)) => nest.policy(&merge),
+            (Some(expr), _, None) => {
+                let mut types = types(&merge);
+                let policy_type = types.of(expr, &plain_type);
+                list_keys = types.list_keys;
+                policy_type
+            }
+        };
+        let (inside, policy_type) = (type_in(quote!(__merge)), type_in(quote!(#krate::merge)));
+        let is_long = match policy {
+            Policy::Entries | Policy::Optional => true,
+            Policy::Nested => !nest.as_ref().is_none_or(Nest::is_bare),
+            Policy::Lww | Policy::Counter | Policy::Text | Policy::Own => false,
         };
         let variant = named(match variant.starts_with(|c: char| c.is_ascii_digit()) || variant.is_empty() {
             true => format!("Field{variant}"),
@@ -326,7 +358,7 @@ impl Field {
                 ident: moved(&ident),
                 // At the one place or the other, so that a name that is not there is an error of its own once.
                 ty: at(type_span, &plain_type),
-                policy_type: at(span, &policy_type),
+                policy_type: at(span, &inside),
                 key: moved(&key),
                 variant: moved(&variant),
                 inner: nest.as_ref().map(|nest| at(span, &nest.inner)).unwrap_or_default(),
@@ -338,8 +370,11 @@ impl Field {
             docs,
             policy,
             nest,
+            holds_structs: given.as_ref().is_some_and(holds_structs),
+            is_long,
+            is_generic: generics::names(generics).next().is_some(),
             policy_type,
-            list_keys: types.list_keys,
+            list_keys,
             codec,
             rename: attrs.rename,
             read_only: attrs.read_only.is_some(),
@@ -370,9 +405,21 @@ const fn kind(expr: &PolicyExpr) -> Policy {
     }
 }
 
+/// Whether values of the policy are nested structs, or have some as entries.
+fn holds_structs(expr: &PolicyExpr) -> bool {
+    match expr {
+        PolicyExpr::Nested => true,
+        PolicyExpr::List(_, entries) | PolicyExpr::Map(entries) => {
+            entries.as_deref().is_some_and(holds_structs)
+        }
+        PolicyExpr::Counter | PolicyExpr::Set | PolicyExpr::Text | PolicyExpr::Own(_) => false,
+    }
+}
+
 /// Makes the types of a field's policy.
 struct PolicyTypes<'a> {
-    krate: &'a TokenStream,
+    /// The module of policies.
+    merge: TokenStream,
     owner: &'a TokenStream,
     /// The name of the type that knows a list's key.
     name: String,
@@ -385,21 +432,21 @@ struct PolicyTypes<'a> {
 impl PolicyTypes<'_> {
     /// The type of a policy for values of type `ty`.
     fn of(&mut self, expr: &PolicyExpr, ty: &TokenStream) -> TokenStream {
-        let (krate, owner) = (self.krate, self.owner);
+        let (merge, owner) = (self.merge.clone(), self.owner);
         match expr {
-            PolicyExpr::Counter => quote!(#krate::merge::Counter),
-            PolicyExpr::Nested => quote!(#krate::merge::Nested),
-            PolicyExpr::Set => quote!(#krate::merge::SetOf),
-            PolicyExpr::Text => quote!(#krate::merge::TextOf),
+            PolicyExpr::Counter => quote!(#merge::Counter),
+            PolicyExpr::Nested => quote!(#merge::Nested),
+            PolicyExpr::Set => quote!(#merge::SetOf),
+            PolicyExpr::Text => quote!(#merge::TextOf),
             PolicyExpr::Own(own) => without_self(own.to_token_stream(), owner),
             PolicyExpr::Map(entries) => {
-                let entries = self.inner(entries, &quote!(<#ty as #krate::merge::Mapping>::Value));
-                quote!(#krate::merge::MapOf<#entries>)
+                let entries = self.inner(entries, &quote!(<#ty as #merge::Mapping>::Value));
+                quote!(#merge::MapOf<#entries>)
             }
             PolicyExpr::List(field, items) => {
                 let item = match self.item.take() {
                     Some(item) => item,
-                    None => quote!(<#ty as #krate::merge::Sequence>::Item),
+                    None => quote!(<#ty as #merge::Sequence>::Item),
                 };
                 let items = self.inner(items, &item);
                 let ident = match self.list_keys.len() {
@@ -409,14 +456,19 @@ impl PolicyTypes<'_> {
                 let key = if self.is_generic { quote!(#ident<#owner>) } else { quote!(#ident) };
                 let is_generic = self.is_generic;
                 self.list_keys.push(ListKey { ident, is_generic, item, field: field.clone() });
-                quote!(#krate::merge::ListOf<#key, #items>)
+                quote!(#merge::ListOf<#key, #items>)
             }
         }
     }
 
     fn inner(&mut self, expr: &Option<Box<PolicyExpr>>, ty: &TokenStream) -> TokenStream {
-        let krate = self.krate;
-        expr.as_ref().map_or_else(|| quote!(#krate::merge::Lww), |expr| self.of(expr, ty))
+        match expr {
+            Some(expr) => self.of(expr, ty),
+            None => {
+                let merge = &self.merge;
+                quote!(#merge::Lww)
+            }
+        }
     }
 }
 

@@ -97,20 +97,6 @@ fn block(model: &Model, bound: &TokenStream, methods: impl Iterator<Item = Token
         &generics.on_impls,
     );
     quote! {
-        // A field may have any name, also one that lints know by heart.
-        #[allow(
-            dead_code,
-            deprecated,
-            non_snake_case,
-            private_interfaces,
-            clippy::double_must_use,
-            clippy::iter_not_returning_iterator,
-            clippy::len_without_is_empty,
-            clippy::needless_pass_by_value,
-            clippy::new_ret_no_self,
-            clippy::should_implement_trait,
-            clippy::wrong_self_convention
-        )]
         impl #params #handle #args #clause {
             #(#methods)*
         }

@@ -23,7 +23,6 @@ pub(super) fn implementation(model: &Model) -> TokenStream {
         quote!(#docs #vis #key)
     });
     quote! {
-        #[allow(dead_code, deprecated, non_upper_case_globals, private_interfaces)]
         impl #params #this #clause {
             #(#keys)*
         }

@@ -17,9 +17,9 @@ mod state;
 mod update;
 
 use proc_macro2::{Ident, TokenStream};
-use quote::{quote, quote_spanned};
+use quote::{format_ident, quote, quote_spanned};
 
-use crate::model::{Field, Here, Model, Policy};
+use crate::model::{Field, Here, Model, Policy, at};
 use crate::nest::Nest;
 
 pub(crate) fn expand(model: &Model) -> TokenStream {
@@ -28,6 +28,7 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
     let patch = patch::item(model);
     let handle = handle::item(model);
     let markers = list_keys::items(model);
+    let short_names = model.fields.iter().filter_map(Field::short_names);
     let impls = [
         codec::codecs(model),
         list_keys::implementations(model),
@@ -44,11 +45,30 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
         #patch
         #handle
         #markers
+        // A field may have any name, also one that lints know by heart.
+        #[allow(
+            dead_code,
+            deprecated,
+            non_camel_case_types,
+            non_snake_case,
+            non_upper_case_globals,
+            private_interfaces,
+            unused_imports,
+            clippy::double_must_use,
+            clippy::iter_not_returning_iterator,
+            clippy::len_without_is_empty,
+            clippy::needless_pass_by_value,
+            clippy::new_ret_no_self,
+            clippy::ptr_arg,
+            clippy::ref_option,
+            clippy::should_implement_trait,
+            clippy::trivially_copy_pass_by_ref,
+            clippy::wrong_self_convention
+        )]
         const _: () = {
-            #[allow(unused_imports)]
             use #krate::{__private as __p, merge as __merge, state as __state};
-            #[allow(unused_imports)]
             use #krate::merge::{Lww as __Lww, MergePolicy as __Policy};
+            #(#short_names)*
             #(#impls)*
         };
     }
@@ -58,11 +78,11 @@ impl Field {
     /// An item of the policy's `MergePolicy` for the field's type. Whatever generated code asks of a type it asks in this
     /// way: the compiler reports what the type lacks once.
     fn policy(&self, item: &str) -> TokenStream {
-        let policy_type = &self.here.policy_type;
-        let ty = match self.policy {
-            Policy::Entries | Policy::Optional => self.typed(),
-            Policy::Nested if !self.is_bare() => self.typed(),
-            _ => self.here.ty.clone(),
+        let Here { ty, policy_type, .. } = &self.here;
+        let (policy_type, ty) = match (self.is_long, self.short()) {
+            (true, Some((policy, ty))) => (quote!(#policy), quote!(#ty)),
+            (true, None) => (policy_type.clone(), self.typed()),
+            (false, _) => (policy_type.clone(), ty.clone()),
         };
         let item = Ident::new(item, self.span);
         quote_spanned!(self.span=> <#policy_type as __Policy<#ty>>::#item)
@@ -71,7 +91,30 @@ impl Field {
     /// The field's type, asked of its policy first: what is asked of the type itself is asked in the same way.
     fn typed(&self) -> TokenStream {
         let Here { ty, policy_type, .. } = &self.here;
-        quote_spanned!(self.span=> __state::Typed<#ty, #policy_type>)
+        match self.short() {
+            Some((_, ty)) => quote!(#ty),
+            None => quote_spanned!(self.span=> __state::Typed<#ty, #policy_type>),
+        }
+    }
+
+    /// Short names of a long policy's type and of the field's. An alias has to use all of its parameters, so a struct with
+    /// parameters has none.
+    fn short(&self) -> Option<(Ident, Ident)> {
+        let variant = &self.here.variant;
+        (self.is_long && !self.is_generic).then(|| {
+            let named = |what| format_ident!("__{what}_{variant}", span = self.span);
+            (named("Policy"), named("Type"))
+        })
+    }
+
+    /// The declarations of the short names.
+    fn short_names(&self) -> Option<TokenStream> {
+        let (policy, short) = self.short()?;
+        let Here { ty, policy_type, .. } = &self.here;
+        Some(quote_spanned! {self.span=>
+            type #policy = #policy_type;
+            type #short = __state::Typed<#ty, #policy>;
+        })
     }
 
     /// The type of the field's value in a patch.
@@ -123,7 +166,7 @@ impl Field {
 
     /// The type of the field's operations, from outside.
     fn op(&self, krate: &TokenStream) -> TokenStream {
-        let Here { ty, policy_type, .. } = &self.here;
+        let (ty, policy_type) = (&self.here.ty, at(self.span, &self.policy_type));
         match self.policy {
             Policy::Lww => self.ty.clone(),
             Policy::Counter => quote_spanned!(self.span=> #krate::merge::CounterOp<#ty>),

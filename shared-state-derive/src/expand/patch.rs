@@ -84,21 +84,12 @@ pub(super) fn building(model: &Model) -> TokenStream {
     });
     quote! {
         #[automatically_derived]
-        #[allow(deprecated)]
         impl #params ::core::default::Default for #patch #args #clause {
             #[inline]
             fn default() -> Self {
                 Self { #(#absent)* }
             }
         }
-        #[allow(
-            dead_code,
-            deprecated,
-            non_snake_case,
-            private_interfaces,
-            clippy::should_implement_trait,
-            clippy::wrong_self_convention
-        )]
         impl #params #patch #args #clause {
             #new
             #(#methods)*
@@ -167,7 +158,6 @@ pub(super) fn implementations(model: &Model) -> TokenStream {
     };
     quote! {
         #[automatically_derived]
-        #[allow(deprecated)]
         impl #params ::core::clone::Clone for #patch #args #clause {
             #[inline]
             fn clone(&self) -> Self {
@@ -177,7 +167,6 @@ pub(super) fn implementations(model: &Model) -> TokenStream {
             }
         }
         #[automatically_derived]
-        #[allow(deprecated)]
         impl #params ::core::fmt::Debug for #patch #args #clause {
             #[inline]
             fn fmt(&self, __f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
@@ -196,7 +185,6 @@ pub(super) fn implementations(model: &Model) -> TokenStream {
             }
         }
         #[automatically_derived]
-        #[allow(deprecated)]
         impl #params __p::PatchFields<#this> for #patch #args #clause {
             fn write_field<__M: __p::serde::ser::SerializeMap>(
                 &self,

@@ -1,5 +1,7 @@
 //! The implementation of `SharedState`: every method is a match over the fields.
 
+use std::collections::BTreeSet;
+
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 
@@ -29,7 +31,6 @@ pub(super) fn implementation(model: &Model) -> TokenStream {
     ];
     quote! {
         #[automatically_derived]
-        #[allow(deprecated)]
         impl #params __state::SharedState for #this #clause {
             type Update = #update;
             type Patch = #patch;
@@ -81,11 +82,9 @@ fn changing(model: &Model) -> TokenStream {
         let make = match field.policy {
             Policy::Lww => quote_spanned!(field.span=> #update::#variant),
             Policy::Nested => {
-                let nested = field.nested("patch_updates");
+                let inner = &field.here.inner;
                 return quote_spanned! {field.span=>
-                    for __inner in __patch.#ident.take().map(#nested).into_iter().flatten() {
-                        __out.push(#update::#variant(__merge::NestedOp::In(::std::boxed::Box::new(__inner))));
-                    }
+                    __p::push_in::<__state::Typed<#inner, __merge::Nested>, _>(&mut __out, &mut __patch.#ident, #update::#variant);
                 };
             }
             Policy::Counter | Policy::Optional | Policy::Own | Policy::Entries | Policy::Text => {
@@ -204,7 +203,7 @@ fn checking(model: &Model) -> TokenStream {
     let garde = garde(model);
     if model.rule.is_none()
         && garde.is_none()
-        && !model.fields.iter().any(|field| field.has_parts() || !field.rules.is_empty())
+        && !model.fields.iter().any(|field| field.has_parts() || field.is_checked())
     {
         return TokenStream::new();
     }
@@ -216,13 +215,13 @@ fn checking(model: &Model) -> TokenStream {
             quote!(::#args)
         }
     };
-    let has_rule = self::has_rule(model, rule.is_some() || garde.is_some(), "HAS_RULE");
+    let has_rule = self::has_rule(model, rule.is_some() || garde.is_some());
+    let has_rule = has_rule.map(|has_rule| quote!(const HAS_RULE: ::core::primitive::bool = #has_rule;));
     let rules = |field: &Field| {
         let Field { checker, .. } = field;
         let Here { ident, .. } = &field.here;
         let in_field = in_field(field);
-        (!field.rules.is_empty())
-            .then(|| quote_spanned!(field.span=> #checker #turbofish(&self.#ident)#in_field))
+        field.is_checked().then(|| quote_spanned!(field.span=> #checker #turbofish(&self.#ident)#in_field))
     };
     let arms = model.fields.iter().filter_map(|field| {
         let Here { update, ident, variant, .. } = &field.here;
@@ -262,7 +261,7 @@ fn checking(model: &Model) -> TokenStream {
         quote_spanned!(field.span=> #rules #inner)
     });
     quote! {
-        const HAS_RULE: ::core::primitive::bool = #has_rule;
+        #has_rule
         #[inline]
         fn check(&self, __touched: &Self::Update) -> ::core::result::Result<(), __state::Invalid> {
             match __touched { #arms }
@@ -287,21 +286,26 @@ fn checking(model: &Model) -> TokenStream {
 /// `HAS_CHANGE_RULE`, `check_change`.
 fn checking_changes(model: &Model) -> Option<TokenStream> {
     let rule = &model.change_rule;
-    if rule.is_none() && model.fields.iter().all(|field| field.nest.is_none()) {
+    if rule.is_none() && !model.fields.iter().any(|field| field.holds_structs) {
         return None;
     }
-    let has_rule = has_rule(model, rule.is_some(), "HAS_CHANGE_RULE");
+    let has_rule = rule.is_some().then(|| {
+        quote!(
+            const HAS_CHANGE_RULE: ::core::primitive::bool = true;
+        )
+    });
     let rule = rule.as_ref().map(|rule| {
         let at = proc_macro2::Span::call_site().located_at(syn::spanned::Spanned::span(rule));
         quote_spanned!(at=> __state::rules::change(#rule, __before, self, __author)?;)
     });
-    let inner = each_nested(model, |field| {
+    let holders = model.fields.iter().filter(|field| field.holds_structs);
+    let inner = holders.map(|field| {
         let Here { ident, .. } = &field.here;
         let (policy, in_field) = (field.policy("check_change"), in_field(field));
         quote_spanned!(field.span=> #policy(&__before.#ident, &self.#ident, __author)#in_field?;)
     });
     Some(quote! {
-        const HAS_CHANGE_RULE: ::core::primitive::bool = #has_rule;
+        #has_rule
         fn check_change(
             &self,
             __before: &Self,
@@ -328,17 +332,22 @@ fn garde(model: &Model) -> Option<TokenStream> {
     Some(quote_spanned!(at=> __state::rules::garde(self, #wire)?;))
 }
 
-/// Whether there is a rule, here or in a nested struct, whose constant says so.
-fn has_rule(model: &Model, own: bool, constant: &str) -> TokenStream {
-    let inner = each_nested(model, |field| {
-        // A struct inside itself has no rule beyond its own.
-        if mentions(&field.here.inner, &|ident| *ident == model.ident) {
-            return TokenStream::new();
-        }
-        let nested = field.nested(constant);
-        quote_spanned!(field.span=> || #nested)
-    });
-    quote!(#own #(#inner)*)
+/// Whether there is a rule over the whole, here or in a nested struct; `None`: there is none.
+fn has_rule(model: &Model, own: bool) -> Option<TokenStream> {
+    if own {
+        return Some(quote!(true));
+    }
+    // A struct inside itself has no rule beyond its own.
+    let others = model
+        .fields
+        .iter()
+        .filter(|field| field.nest.is_some() && !mentions(&field.here.inner, &|ident| *ident == model.ident));
+    let mut asked = BTreeSet::new();
+    let inner: Vec<_> = others
+        .filter(|field| asked.insert(field.here.inner.to_string()))
+        .map(|field| field.nested("HAS_RULE"))
+        .collect();
+    (!inner.is_empty()).then(|| quote!(#(#inner)||*))
 }
 
 /// What says of an `Invalid` that it is in the field.

@@ -15,7 +15,7 @@ pub use serde_json::Value as Json;
 pub use std::string::{String, ToString};
 pub use std::sync::LazyLock;
 
-use crate::merge::{Overlap, Track};
+use crate::merge::{NestedOp, Overlap, Track};
 use crate::state::{FieldId, SharedState};
 
 pub use crate::state::{deserialize_update, serialize_update};
@@ -36,6 +36,13 @@ pub fn put<T>(slot: &mut Option<T>, value: T) {
 pub fn push<T, U>(out: &mut Vec<U>, slot: &mut Option<T>, make: fn(T) -> U) {
     if let Some(value) = slot.take() {
         out.push(make(value));
+    }
+}
+
+/// Adds the updates inside a nested struct that a patch has.
+pub fn push_in<N: SharedState, U>(out: &mut Vec<U>, slot: &mut Option<N::Patch>, make: fn(NestedOp<N>) -> U) {
+    if let Some(patch) = slot.take() {
+        out.extend(N::patch_updates(patch).into_iter().map(|update| make(NestedOp::In(Box::new(update)))));
     }
 }
 

@@ -21,6 +21,7 @@ mod wire;
 
 pub use about::{About, RuleInfo};
 pub use author::Author;
+pub(crate) use field::has_change_rule;
 pub use field::{Field, FieldId, FieldInfo, FieldOf, PolicyInfo};
 #[doc(hidden)]
 pub use field::{Is, Typed};
@@ -82,7 +83,7 @@ pub trait SharedState: Shareable {
     const ABOUT: About = About::of::<Self>();
     /// Whether [`check_rule`](Self::check_rule) can refuse a state (here or in a nested struct).
     const HAS_RULE: bool = false;
-    /// Whether [`check_change`](Self::check_change) can refuse a change (here or in a nested struct).
+    /// Whether the struct has a rule over changes of its own, which [`check_change`](Self::check_change) asks.
     const HAS_CHANGE_RULE: bool = false;
 
     /// Applies an update and returns the update that takes it back. Costs what the update's policy says.
