@@ -58,35 +58,44 @@ impl Generics {
             .iter()
             .filter(|field| !holds_itself(field))
             .filter(|field| mentions(field.ty.clone(), &|ident| names.contains(&ident.to_string())))
-            .filter_map(|field| {
+            .flat_map(|field| {
                 let Field { ty, policy_type, here, .. } = field;
                 let inner = &here.inner;
                 match field.policy {
-                    Policy::Lww => None,
-                    Policy::Counter => Some(quote!(#ty: #krate::merge::Number,)),
-                    Policy::Nested => Some(quote!(#inner: #krate::SharedState,)),
-                    Policy::Optional => Some(quote!(#inner: #krate::SharedState + #krate::state::Value,)),
-                    Policy::Own | Policy::Entries => {
-                        Some(quote!(#policy_type: #krate::merge::MergePolicy<#ty>,))
+                    Policy::Lww => vec![],
+                    Policy::Counter => vec![quote!(#ty: #krate::merge::Number)],
+                    Policy::Nested => vec![quote!(#inner: #krate::SharedState)],
+                    Policy::Optional => {
+                        vec![quote!(#inner: #krate::SharedState), quote!(#inner: #krate::state::Value)]
+                    }
+                    Policy::Own | Policy::Entries | Policy::Text => {
+                        vec![quote!(#policy_type: #krate::merge::MergePolicy<#ty>)]
                     }
                 }
             })
             .collect();
-        let clause = |predicates: TokenStream| match predicates.is_empty() {
-            true => TokenStream::new(),
-            false => quote!(where #predicates),
+        let own: Vec<_> = own.iter().map(ToTokens::to_token_stream).collect();
+        let values: Vec<_> = types.iter().map(|ty| quote!(#ty: #krate::state::Value)).collect();
+        let clause = |predicates: &[&[TokenStream]]| {
+            let mut known = BTreeSet::new();
+            let all = predicates.iter().copied().flatten();
+            let each: Vec<_> = all.filter(|predicate| known.insert(predicate.to_string())).collect();
+            match each.is_empty() {
+                true => TokenStream::new(),
+                false => quote!(where #(#each,)*),
+            }
         };
-        let all = quote!(#(#own,)* #(#of_fields)* #(#types: #krate::state::Value,)*);
+        let all = clause(&[&own, &of_fields, &values]);
         Self {
             params,
             args,
             // A struct in itself is a shared state where it is one.
             on_items: match fields.iter().any(holds_itself) {
-                true => clause(all.clone()),
-                false => clause(quote!(#(#own,)* #(#of_fields)*)),
+                true => all.clone(),
+                false => clause(&[&own, &of_fields]),
             },
-            on_impls: clause(all),
-            on_values: clause(quote!(#(#own,)* #(#types: #krate::state::Value,)*)),
+            on_impls: all,
+            on_values: clause(&[&own, &values]),
         }
     }
 

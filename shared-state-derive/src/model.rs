@@ -12,7 +12,7 @@ use syn::spanned::Spanned as _;
 use syn::{Attribute, Expr, ExprPath, LitStr, Path, Visibility};
 
 use crate::generics::{self, Generics};
-use crate::nest::Nest;
+use crate::nest::{self, Nest};
 use crate::parse::{Input, InputField, PolicyExpr};
 
 /// A struct to derive for.
@@ -34,6 +34,9 @@ pub(crate) struct Model {
     pub(crate) migration: Option<(u32, TokenStream)>,
     /// The shared fields, in order.
     pub(crate) fields: Vec<Field>,
+    /// Where the compiler should point when an update or a patch as a whole lacks something: at the type of the field that
+    /// is at fault, if only one can be.
+    pub(crate) span: Span,
     /// The names that the fields' own accessors take.
     pub(crate) accessors: BTreeSet<Ident>,
     pub(crate) update: Ident,
@@ -51,7 +54,7 @@ pub(crate) struct Field {
     pub(crate) ty: TokenStream,
     /// Whether the type is spelled `String`.
     pub(crate) is_string: bool,
-    /// Where the compiler should point when the type lacks something.
+    /// Where the compiler should point when the type lacks something: at the type, or at a policy of the user's.
     pub(crate) span: Span,
     /// The field's names and types, there.
     pub(crate) here: Here,
@@ -59,7 +62,13 @@ pub(crate) struct Field {
     pub(crate) policy: Policy,
     /// How the nested struct lies in the field.
     pub(crate) nest: Option<Nest>,
-    /// The policy's type, where the crate's modules have their short names.
+    /// Whether nested structs are in the field: one, or as entries.
+    pub(crate) holds_structs: bool,
+    /// Whether the policy is one around others.
+    pub(crate) is_long: bool,
+    /// Whether the struct has parameters.
+    pub(crate) is_generic: bool,
+    /// The policy's type.
     pub(crate) policy_type: TokenStream,
     /// The types that know the keys of lists in the field.
     pub(crate) list_keys: Vec<ListKey>,
@@ -92,11 +101,12 @@ pub(crate) struct Field {
     pub(crate) checker: Ident,
 }
 
-/// What stands for a field in expressions, every token of it at the field's type: an error there is an error about the
-/// type.
+/// What stands for a field in expressions, every token of it where the compiler should point: an error there is an error
+/// about the type.
 pub(crate) struct Here {
     pub(crate) ident: Ident,
     pub(crate) ty: TokenStream,
+    /// The policy's type, where the crate's modules have their short names.
     pub(crate) policy_type: TokenStream,
     pub(crate) key: Ident,
     pub(crate) variant: Ident,
@@ -116,8 +126,10 @@ pub(crate) enum Policy {
     Nested,
     /// A struct that may be absent.
     Optional,
-    /// A list, a map, a set or a text.
+    /// A list, a map or a set.
     Entries,
+    /// A text.
+    Text,
     /// A type of the user's.
     Own,
 }
@@ -181,7 +193,13 @@ impl Model {
         let fields: Vec<_> =
             shared.enumerate().map(|(index, field)| Field::new(index, field, &owner)).collect();
         let accessors = fields.iter().flat_map(|field| [&field.ident, &field.setter, &field.adder]);
+        let mut with_parts = fields.iter().filter(|field| field.has_parts());
+        let span = match (with_parts.next(), with_parts.next()) {
+            (Some(only), None) => only.span,
+            _ => Span::call_site(),
+        };
         Self {
+            span,
             accessors: accessors.cloned().collect(),
             update,
             patch: format_ident!("{}Patch", name, span = ident.span()),
@@ -204,6 +222,13 @@ impl Model {
             fields,
             ident,
         }
+    }
+}
+
+impl Model {
+    /// The struct's name, as it is told.
+    pub(crate) fn name(&self) -> String {
+        self.ident.unraw().to_string()
     }
 }
 
@@ -231,7 +256,17 @@ impl Field {
 
     /// Whether the policy is asked what an operation means for the parts of the value.
     pub(crate) const fn has_parts(&self) -> bool {
-        matches!(self.policy, Policy::Nested | Policy::Optional | Policy::Own | Policy::Entries)
+        !matches!(self.policy, Policy::Lww | Policy::Counter)
+    }
+
+    /// The rules that the field is checked by. What `dive` asks of nested structs the policy asks of each that changed.
+    pub(crate) fn checked(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().filter(|rule| !self.holds_structs || !matches!(rule, Rule::Dive { .. }))
+    }
+
+    /// Whether there is such a rule.
+    pub(crate) fn is_checked(&self) -> bool {
+        self.checked().next().is_some()
     }
 
     fn new(index: usize, field: InputField, owner: &Owner<'_>) -> Self {
@@ -260,11 +295,12 @@ impl Field {
             serialize: serde.serialize,
             deserialize: serde.deserialize,
         });
-        let mut types = PolicyTypes {
-            krate,
+        let types = |merge: &TokenStream| PolicyTypes {
+            merge: merge.clone(),
             owner,
             name: format!("{name}{variant}Key"),
             is_generic: generics::mentions(&ty, &|ident| generics::names(generics).any(|name| name == ident)),
+            item: nest::items(&ty).map(|item| without_self(item.to_token_stream(), owner)),
             list_keys: Vec::new(),
         };
         let plain_type = without_self(ty.to_token_stream(), owner);
@@ -275,14 +311,29 @@ impl Field {
             }
             _ => None,
         };
-        let (policy, policy_type) = match (&given, &codec, &nest) {
-            (None, Some(Codec { ident, .. }), _) => (Policy::Lww, quote!(__merge::Coded<#ident<#owner>>)),
-            (None, None, _) => (Policy::Lww, quote!(__Lww)),
-            (Some(expr), _, None) => (kind(expr), types.of(expr, &plain_type)),
-            (Some(_), _, Some(nest)) => (
-                if nest.is_optional() { Policy::Optional } else { Policy::Nested },
-                nest.policy(&quote!(#krate::merge)),
-            ),
+        let policy = match (&given, &nest) {
+            (None, _) => Policy::Lww,
+            (Some(expr), None) => kind(expr),
+            (Some(_), Some(nest)) if nest.is_optional() => Policy::Optional,
+            (Some(_), Some(_)) => Policy::Nested,
+        };
+        let mut list_keys = Vec::new();
+        let mut type_in = |merge: TokenStream| match (&given, &codec, &nest) {
+            (None, Some(Codec { ident, .. }), _) => quote!(#merge::Coded<#ident<#owner>>),
+            (None, None, _) => quote!(__Lww),
+            (Some(_), _, Some(nest)) => nest.policy(&merge),
+            (Some(expr), _, None) => {
+                let mut types = types(&merge);
+                let policy_type = types.of(expr, &plain_type);
+                list_keys = types.list_keys;
+                policy_type
+            }
+        };
+        let (inside, policy_type) = (type_in(quote!(__merge)), type_in(quote!(#krate::merge)));
+        let is_long = match policy {
+            Policy::Entries | Policy::Optional => true,
+            Policy::Nested => !nest.as_ref().is_none_or(Nest::is_bare),
+            Policy::Lww | Policy::Counter | Policy::Text | Policy::Own => false,
         };
         let variant = named(match variant.starts_with(|c: char| c.is_ascii_digit()) || variant.is_empty() {
             true => format!("Field{variant}"),
@@ -290,7 +341,11 @@ impl Field {
         });
         let key = named(screaming(&plain));
         let is_string = last_segment(&ty).is_some_and(|last| last == "String");
-        let span = Span::call_site().located_at(ty.span());
+        let type_span = Span::call_site().located_at(ty.span());
+        let span = match &given {
+            Some(PolicyExpr::Own(own)) => Span::call_site().located_at(own.span()),
+            _ => type_span,
+        };
         let moved = |ident: &Ident| {
             let mut ident = ident.clone();
             ident.set_span(span);
@@ -301,12 +356,9 @@ impl Field {
             is_string,
             here: Here {
                 ident: moved(&ident),
-                ty: at(span, &plain_type),
-                // A policy of the user's is an error of its own where it is written, if there is none of the name.
-                policy_type: match policy {
-                    Policy::Own => policy_type.clone(),
-                    _ => at(span, &policy_type),
-                },
+                // At the one place or the other, so that a name that is not there is an error of its own once.
+                ty: at(type_span, &plain_type),
+                policy_type: at(span, &inside),
                 key: moved(&key),
                 variant: moved(&variant),
                 inner: nest.as_ref().map(|nest| at(span, &nest.inner)).unwrap_or_default(),
@@ -318,8 +370,11 @@ impl Field {
             docs,
             policy,
             nest,
+            holds_structs: given.as_ref().is_some_and(holds_structs),
+            is_long,
+            is_generic: generics::names(generics).next().is_some(),
             policy_type,
-            list_keys: types.list_keys,
+            list_keys,
             codec,
             rename: attrs.rename,
             read_only: attrs.read_only.is_some(),
@@ -344,37 +399,55 @@ const fn kind(expr: &PolicyExpr) -> Policy {
     match expr {
         PolicyExpr::Counter => Policy::Counter,
         PolicyExpr::Nested => Policy::Nested,
-        PolicyExpr::List(..) | PolicyExpr::Map(_) | PolicyExpr::Set | PolicyExpr::Text => Policy::Entries,
+        PolicyExpr::List(..) | PolicyExpr::Map(_) | PolicyExpr::Set => Policy::Entries,
+        PolicyExpr::Text => Policy::Text,
         PolicyExpr::Own(_) => Policy::Own,
+    }
+}
+
+/// Whether values of the policy are nested structs, or have some as entries.
+fn holds_structs(expr: &PolicyExpr) -> bool {
+    match expr {
+        PolicyExpr::Nested => true,
+        PolicyExpr::List(_, entries) | PolicyExpr::Map(entries) => {
+            entries.as_deref().is_some_and(holds_structs)
+        }
+        PolicyExpr::Counter | PolicyExpr::Set | PolicyExpr::Text | PolicyExpr::Own(_) => false,
     }
 }
 
 /// Makes the types of a field's policy.
 struct PolicyTypes<'a> {
-    krate: &'a TokenStream,
+    /// The module of policies.
+    merge: TokenStream,
     owner: &'a TokenStream,
     /// The name of the type that knows a list's key.
     name: String,
     is_generic: bool,
+    /// The type of the items, if the field's type says it.
+    item: Option<TokenStream>,
     list_keys: Vec<ListKey>,
 }
 
 impl PolicyTypes<'_> {
     /// The type of a policy for values of type `ty`.
     fn of(&mut self, expr: &PolicyExpr, ty: &TokenStream) -> TokenStream {
-        let (krate, owner) = (self.krate, self.owner);
+        let (merge, owner) = (self.merge.clone(), self.owner);
         match expr {
-            PolicyExpr::Counter => quote!(#krate::merge::Counter),
-            PolicyExpr::Nested => quote!(#krate::merge::Nested),
-            PolicyExpr::Set => quote!(#krate::merge::SetOf),
-            PolicyExpr::Text => quote!(#krate::merge::TextOf),
+            PolicyExpr::Counter => quote!(#merge::Counter),
+            PolicyExpr::Nested => quote!(#merge::Nested),
+            PolicyExpr::Set => quote!(#merge::SetOf),
+            PolicyExpr::Text => quote!(#merge::TextOf),
             PolicyExpr::Own(own) => without_self(own.to_token_stream(), owner),
             PolicyExpr::Map(entries) => {
-                let entries = self.inner(entries, &quote!(<#ty as #krate::merge::Mapping>::Value));
-                quote!(#krate::merge::MapOf<#entries>)
+                let entries = self.inner(entries, &quote!(<#ty as #merge::Mapping>::Value));
+                quote!(#merge::MapOf<#entries>)
             }
             PolicyExpr::List(field, items) => {
-                let item = quote!(<#ty as #krate::merge::Sequence>::Item);
+                let item = match self.item.take() {
+                    Some(item) => item,
+                    None => quote!(<#ty as #merge::Sequence>::Item),
+                };
                 let items = self.inner(items, &item);
                 let ident = match self.list_keys.len() {
                     0 => Ident::new(&self.name, field.span()),
@@ -383,14 +456,19 @@ impl PolicyTypes<'_> {
                 let key = if self.is_generic { quote!(#ident<#owner>) } else { quote!(#ident) };
                 let is_generic = self.is_generic;
                 self.list_keys.push(ListKey { ident, is_generic, item, field: field.clone() });
-                quote!(#krate::merge::ListOf<#key, #items>)
+                quote!(#merge::ListOf<#key, #items>)
             }
         }
     }
 
     fn inner(&mut self, expr: &Option<Box<PolicyExpr>>, ty: &TokenStream) -> TokenStream {
-        let krate = self.krate;
-        expr.as_ref().map_or_else(|| quote!(#krate::merge::Lww), |expr| self.of(expr, ty))
+        match expr {
+            Some(expr) => self.of(expr, ty),
+            None => {
+                let merge = &self.merge;
+                quote!(#merge::Lww)
+            }
+        }
     }
 }
 
@@ -419,8 +497,10 @@ pub(crate) fn at(span: Span, tokens: &TokenStream) -> TokenStream {
     moved.collect()
 }
 
-/// The struct with its parameters.
+/// The struct with its parameters, at the derive: what the struct lacks is said there, wherever it is asked.
 fn this(ident: &Ident, generics: &syn::Generics) -> TokenStream {
+    let mut ident = ident.clone();
+    ident.set_span(ident.span().located_at(Span::call_site()));
     let names: Vec<_> = generics::names(generics).collect();
     match names.is_empty() {
         true => ident.into_token_stream(),

@@ -16,8 +16,7 @@ pub(crate) struct Nest {
 
 enum Around {
     Box,
-    /// What it holds.
-    Option(TokenStream),
+    Option,
 }
 
 impl Nest {
@@ -28,14 +27,14 @@ impl Nest {
     pub(crate) fn new(ty: &Type) -> Result<Self, String> {
         let (mut around, mut ty) = (Vec::new(), ty);
         while let Some(last) = last_segment(ty).map(ToString::to_string) {
-            let optional = around.iter().any(|around| matches!(around, Around::Option(_)));
+            let optional = around.iter().any(|around| matches!(around, Around::Option));
             match (last.as_str(), only_argument(ty)) {
                 ("Box", Some(content)) => {
                     around.push(Around::Box);
                     ty = content;
                 }
                 ("Option", Some(content)) if !optional => {
-                    around.push(Around::Option(content.to_token_stream()));
+                    around.push(Around::Option);
                     ty = content;
                 }
                 ("Option", Some(_)) => return Err("Option<Option<..>>".to_owned()),
@@ -55,33 +54,20 @@ impl Nest {
 
     /// Whether the struct may be absent.
     pub(crate) fn is_optional(&self) -> bool {
-        self.around.iter().any(|around| matches!(around, Around::Option(_)))
+        self.around.iter().any(|around| matches!(around, Around::Option))
     }
 
     /// The policy; `merge` is the module of policies.
     pub(crate) fn policy(&self, merge: &TokenStream) -> TokenStream {
         self.around.iter().rev().fold(quote!(#merge::Nested), |inside, around| match around {
             Around::Box => quote!(#merge::Boxed<#inside>),
-            Around::Option(_) => quote!(#merge::Optional<#inside>),
+            Around::Option => quote!(#merge::Optional<#inside>),
         })
     }
 
-    /// The type of the operations.
-    pub(crate) fn op(&self, merge: &TokenStream) -> TokenStream {
-        let inner = &self.inner;
-        self.around.iter().rev().fold(quote!(#merge::NestedOp<#inner>), |inside, around| match around {
-            Around::Box => inside,
-            Around::Option(content) => quote!(#merge::OptionalOp<#content, #inside>),
-        })
-    }
-
-    /// Replaces `Self` in the types.
+    /// Replaces `Self` in the struct's type.
     pub(crate) fn map(self, change: impl Fn(TokenStream) -> TokenStream) -> Self {
-        let around = self.around.into_iter().map(|around| match around {
-            Around::Box => Around::Box,
-            Around::Option(content) => Around::Option(change(content)),
-        });
-        Self { around: around.collect(), inner: change(self.inner) }
+        Self { inner: change(self.inner), ..self }
     }
 }
 
@@ -94,6 +80,12 @@ pub(crate) fn no_struct(ty: &Type) -> Option<String> {
     ];
     let last = last_segment(ty)?.to_string();
     NO_STRUCTS.contains(&last.as_str()).then_some(last)
+}
+
+/// The type of a list's items, if the list's type is spelled so that it says so.
+pub(crate) fn items(ty: &Type) -> Option<&Type> {
+    let last = last_segment(ty)?;
+    if last == "Vec" || last == "List" { only_argument(ty) } else { None }
 }
 
 /// `T` of `Name<T>`.

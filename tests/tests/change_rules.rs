@@ -1,12 +1,14 @@
 //! Rules over a change and its author, `#[shared(validate_change = path)]`: asked by the room of clients' changes.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
-use shared_state::SharedState;
 use shared_state::merge::{CounterOp, NestedOp, OptionalOp};
 use shared_state::protocol::Code;
-use shared_state::replica::Rejected;
+use shared_state::replica::{Rejected, WriteId};
 use shared_state::state::{Author, Live as _};
+use shared_state::{SharedState, WriteError};
 use shared_state_tests::{User, World};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, SharedState)]
@@ -111,4 +113,167 @@ fn g8_the_rules_of_nested_structs_are_asked_about_changes_inside_them() {
     ann.handle().set_second(None).unwrap();
     world.settle();
     assert_eq!(world.state().second, None);
+}
+
+/// Polls in collections, each with the rules of its type.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, SharedState)]
+struct Town {
+    name: String,
+    #[shared(list(key = id, nested))]
+    motions: Vec<Motion>,
+    #[shared(map(nested))]
+    by_street: BTreeMap<String, Motion>,
+    #[shared(map(list(key = id, nested)))]
+    by_year: BTreeMap<u16, Vec<Motion>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, SharedState)]
+#[shared(validate = Self::told, validate_change = Self::by_its_owner)]
+struct Motion {
+    id: u32,
+    owner: String,
+    text: String,
+    open: bool,
+    #[shared(nested)]
+    ballot: Ballot,
+}
+
+impl Motion {
+    fn told(&self) -> Result<(), &'static str> {
+        if self.open && self.text.is_empty() { Err("an open motion has a text") } else { Ok(()) }
+    }
+
+    fn by_its_owner(before: &Self, after: &Self, author: &Author) -> Result<(), String> {
+        match before.text == after.text || before.owner == author.name() {
+            true => Ok(()),
+            false => Err(format!("only {} may change the text", before.owner)),
+        }
+    }
+}
+
+const ANN: &str = "user-0----------";
+
+fn town() -> Town {
+    let motion = |id| Motion { id, owner: ANN.into(), text: "More trees".into(), ..Motion::default() };
+    Town {
+        name: "Springfield".into(),
+        motions: vec![motion(1), motion(2)],
+        by_street: [("elm".into(), motion(3))].into(),
+        by_year: [(2026, vec![motion(4)])].into(),
+    }
+}
+
+type Write = fn(&SharedTown<User<Town>>) -> Result<WriteId, WriteError>;
+
+fn fewer(motion: &mut Motion) {
+    motion.text = "Fewer trees".into();
+}
+
+fn refused_at<S: SharedState>(user: &User<S>) -> (String, String) {
+    let Rejected(reason) = user.answers().pop().unwrap().1.unwrap_err();
+    assert_eq!(reason.code, Code::Invalid);
+    (reason.field.unwrap(), reason.message)
+}
+
+fn taken<S: SharedState>(user: &User<S>) -> bool {
+    user.answers().iter().all(|(_, answer)| answer.is_ok())
+}
+
+#[test]
+fn g8_the_change_rules_of_items_and_entries_are_asked_about_each_that_changed() {
+    let mut world = World::new(town());
+    let (ann, bob) = (world.join(), world.join());
+    let message = format!("only {ANN} may change the text");
+    let writes: [(Write, _); 4] = [
+        (|town| town.motions().edit(&2, fewer), "motions/2"),
+        (|town| town.by_street().edit(&"elm".into(), fewer), "by_street/elm"),
+        (|town| town.by_year().edit(&2026, |year| fewer(&mut year[0])), "by_year/2026/4"),
+        // As a whole it is the same change.
+        (|town| town.by_street().put("elm".into(), Motion::default()), "by_street/elm"),
+    ];
+    for (write, field) in writes {
+        write(&bob.handle()).unwrap();
+        world.settle();
+        assert_eq!(refused_at(&bob), (field.to_owned(), message.clone()));
+        assert_eq!(world.state(), town());
+    }
+    // What the rule does not speak of anybody may change, and what comes and goes is not its matter.
+    bob.handle().motions().edit(&1, |motion| motion.open = true).unwrap();
+    bob.handle().motions().push(Motion { id: 9, ..Motion::default() }).unwrap();
+    bob.handle().motions().remove(&2).unwrap();
+    bob.handle().by_street().remove(&"elm".into()).unwrap();
+    ann.handle().motions().edit(&1, fewer).unwrap();
+    world.settle();
+    assert!(taken(&ann) && taken(&bob));
+    assert_eq!(world.state().motions[0].text, "Fewer trees");
+}
+
+#[test]
+fn g8_the_change_rule_of_a_struct_in_an_item_is_asked_with_its_place() {
+    let mut world = World::new(town());
+    let (ann, bob) = (world.join(), world.join());
+    ann.handle().motions().edit(&1, |motion| motion.ballot.sealed_by = ANN.into()).unwrap();
+    world.settle();
+    bob.handle().motions().edit(&1, |motion| motion.ballot.yes = 1).unwrap();
+    world.settle();
+    let message = format!("`{ANN}` has sealed it, and not `user-1----------`");
+    assert_eq!(refused_at(&bob), ("motions/1/ballot".to_owned(), message));
+    // Another item's.
+    bob.handle().by_street().edit(&"elm".into(), |motion| motion.ballot.yes = 1).unwrap();
+    world.settle();
+    assert!(taken(&bob));
+}
+
+#[test]
+fn g8_the_rules_of_an_item_as_a_whole_are_asked_on_both_sides() {
+    let mut world = World::new(town());
+    let (ann, bob) = (world.join(), world.join());
+    let silent = |motion: &mut Motion| (motion.text, motion.open) = (String::new(), true);
+    let refused = |written: Result<_, WriteError>| match written.unwrap_err() {
+        WriteError::Invalid(invalid) => (invalid.field, invalid.message),
+        other => panic!("{other}"),
+    };
+    let town = ann.handle();
+    let message = "an open motion has a text".to_owned();
+    for (written, field) in [
+        (town.motions().edit(&2, silent), "motions/2"),
+        (town.by_street().edit(&"elm".into(), silent), "by_street/elm"),
+        (town.by_year().edit(&2026, |year| silent(&mut year[0])), "by_year/2026/4"),
+        (town.motions().push(Motion { id: 9, open: true, ..Motion::default() }), "motions/9"),
+        (town.by_street().put("oak".into(), Motion { open: true, ..Motion::default() }), "by_street/oak"),
+    ] {
+        assert_eq!(refused(written), (field.to_owned(), message.clone()));
+    }
+    // Each of these is right where it is written; together they are not.
+    ann.handle().motions().edit(&1, |motion| motion.text.clear()).unwrap();
+    bob.handle().motions().edit(&1, |motion| motion.open = true).unwrap();
+    ann.handle().by_year().edit(&2026, |year| year[0].text.clear()).unwrap();
+    bob.handle().by_year().edit(&2026, |year| year[0].open = true).unwrap();
+    world.settle();
+    assert!(taken(&ann));
+    let refused: Vec<_> = bob.answers().into_iter().map(|(_, answer)| answer.unwrap_err().0).collect();
+    let fields: Vec<_> = refused.iter().map(|reason| reason.field.as_deref().unwrap()).collect();
+    assert_eq!(fields, ["motions/1", "by_year/2026/4"]);
+    assert!(refused.iter().all(|reason| reason.code == Code::Invalid && reason.message == message));
+}
+
+#[test]
+fn a_struct_without_change_rules_anywhere_is_not_asked() {
+    #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, SharedState)]
+    struct Folder {
+        name: String,
+        #[shared(map(nested))]
+        inside: BTreeMap<String, Folder>,
+    }
+    let inside =
+        |fields: &[shared_state::state::FieldInfo]| fields[1].about.unwrap().entries.unwrap().change_rule;
+    assert!(!inside(Folder::FIELDS));
+    assert!(Town::FIELDS[1].about.unwrap().entries.unwrap().change_rule);
+    // A struct in itself is looked through once.
+    let mut world = World::new(Folder::default());
+    let user = world.join();
+    user.handle().inside().put("a".into(), Folder::default()).unwrap();
+    user.handle().inside().edit(&"a".into(), |folder| folder.name = "x".into()).unwrap();
+    world.settle();
+    assert!(taken(&user));
 }

@@ -40,6 +40,7 @@ fn known(field: &Field) -> String {
             "A nested state that may be absent: while it is there, each of its fields is written on its own."
         }
         Policy::Entries => "Its entries are written each on its own.",
+        Policy::Text => "A text: what several people type merges, character by character.",
         Policy::Nested => "A nested state: each of its fields is written on its own.",
     });
     if field.read_only {

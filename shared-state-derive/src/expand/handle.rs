@@ -6,7 +6,6 @@ use syn::ext::IdentExt as _;
 
 use super::docs;
 use crate::model::{Field, Here, Model, Policy, at};
-use crate::nest::Nest;
 
 pub(super) fn item(model: &Model) -> TokenStream {
     let Model { ident: state, this, generics, vis, handle, live, .. } = model;
@@ -98,20 +97,6 @@ fn block(model: &Model, bound: &TokenStream, methods: impl Iterator<Item = Token
         &generics.on_impls,
     );
     quote! {
-        // A field may have any name, also one that lints know by heart.
-        #[allow(
-            dead_code,
-            deprecated,
-            non_snake_case,
-            private_interfaces,
-            clippy::double_must_use,
-            clippy::iter_not_returning_iterator,
-            clippy::len_without_is_empty,
-            clippy::needless_pass_by_value,
-            clippy::new_ret_no_self,
-            clippy::should_implement_trait,
-            clippy::wrong_self_convention
-        )]
         impl #params #handle #args #clause {
             #(#methods)*
         }
@@ -126,7 +111,7 @@ fn reader(model: &Model, field: &Field) -> TokenStream {
         Policy::Lww | Policy::Counter | Policy::Optional | Policy::Own => {
             let docs =
                 docs::of(field, "A copy of the value as it is now; `with_..` looks at it without copying.");
-            let (look_at, copy) = (field.policy("__with"), copy(field));
+            let (look_at, copy) = (field.policy("__with"), field.copy());
             let body = quote_spanned!(field.span=> { #look_at(&self.0, #this::#key, #copy) });
             let with = accessor(model, field, "with").map(|with| {
                 let docs =
@@ -144,11 +129,11 @@ fn reader(model: &Model, field: &Field) -> TokenStream {
                 #with
             }
         }
-        Policy::Entries => {
+        Policy::Entries | Policy::Text => {
             let docs = docs::of(field, "The handle of the entries: reads them, and writes them one by one.");
             let live = at(field.span, &quote!(#live));
             let Here { ty, policy_type, .. } = &field.here;
-            let part = quote_spanned!(field.span=> __state::Part<#live, #this, #ty, #policy_type>);
+            let part = quote_spanned!(field.span=> __state::PartOf<#live, #this, #ty, #policy_type>);
             let body = quote_spanned! {field.span=> {
                 __state::Part::new(::core::clone::Clone::clone(&self.0), #this::#key)
             }};
@@ -161,19 +146,21 @@ fn reader(model: &Model, field: &Field) -> TokenStream {
         Policy::Nested => {
             let docs = docs::of(field, "The handle of the nested state.");
             let live = at(field.span, &quote!(#live));
-            let inner = quote_spanned! {field.span=>
-                <#nested as __state::SharedState>::Handle<__state::Within<#live, #this, #nested>>
-            };
-            let key = match field.nest.as_ref().is_none_or(Nest::is_bare) {
-                true => quote_spanned!(field.span=> #this::#key),
+            let inner = quote_spanned!(field.span=> __state::HandleOf<#live, #this, #nested>);
+            // What is in a box has no key of its own.
+            let (made, key) = match field.is_bare() {
+                true => (TokenStream::new(), quote_spanned!(field.span=> #this::#key)),
                 false => {
                     let index = field.index;
-                    quote_spanned! {field.span=>
-                        __state::Field::<#this, #nested, __merge::Nested>::new(#index, |__state| &__state.#here, #update::#variant)
-                    }
+                    let made = quote_spanned! {field.span=>
+                        let __key: __state::FieldOf<#this, #nested, __merge::Nested> =
+                            __state::Field::new(#index, |__state| &__state.#here, #update::#variant);
+                    };
+                    (made, quote_spanned!(field.span=> __key))
                 }
             };
             let body = quote_spanned! {field.span=> {
+                #made
                 ::core::convert::From::from(__state::Within::new(::core::clone::Clone::clone(&self.0), #key))
             }};
             quote! {
@@ -195,7 +182,7 @@ fn watcher(model: &Model, field: &Field) -> Option<TokenStream> {
     let watch = accessor(model, field, "watch")?;
     let docs = format!("The values of `{}`: the one it has now, and each new one.", field.wire);
     let carried = field.docs.iter().filter(|attr| !attr.path().is_ident("doc"));
-    let (values, copy) = (field.policy("__watch"), copy(field));
+    let (values, copy) = (field.policy("__watch"), field.copy());
     let body = quote_spanned!(field.span=> { #values(&self.0, #this::#key, #copy) });
     Some(quote! {
         #[doc = #docs]
@@ -218,10 +205,8 @@ fn writers(model: &Model, field: &Field) -> TokenStream {
             ),
             false => (ty.clone(), quote_spanned!(field.span=> value)),
         };
-        let value = field.set(&value);
-        let body = quote_spanned! {field.span=> {
-            __state::Live::<#this>::write(&self.0, #update::#variant(#value))
-        }};
+        let write = field.policy("__write");
+        let body = quote_spanned!(field.span=> { #write(&self.0, #this::#key, #value) });
         quote! {
             #docs
             #vis fn #setter(&self, value: #parameter) -> #result #body
@@ -239,7 +224,7 @@ fn writers(model: &Model, field: &Field) -> TokenStream {
     });
     let change = accessor(model, field, "update").filter(|_| field.policy == Policy::Lww).map(|change| {
         let docs = docs::of_write(field, "Changes a copy of the value and sets it. It shows at once.");
-        let (edit, copy) = (field.policy("__change"), copy(field));
+        let (edit, copy) = (field.policy("__change"), field.copy());
         let body = quote_spanned!(field.span=> { #edit(&self.0, #this::#key, #copy, change) });
         quote! {
             #docs
@@ -260,14 +245,6 @@ fn writers(model: &Model, field: &Field) -> TokenStream {
         }
     });
     quote!(#add #set #change #edit)
-}
-
-/// The function that copies the field's value.
-fn copy(field: &Field) -> TokenStream {
-    match field.is_plain() {
-        true => field.policy("__copy"),
-        false => quote_spanned!(field.span=> ::core::clone::Clone::clone),
-    }
 }
 
 /// `with_title`, unless a field's own accessor has that name.

@@ -13,8 +13,8 @@ pub(super) fn implementation(model: &Model) -> TokenStream {
         let Field { index, key, .. } = field;
         let Here { this, update, ident, ty, policy_type, variant, .. } = &field.here;
         let key_type = match field.is_plain() && field.codec.is_none() {
-            true => quote_spanned!(field.span=> __state::Field<#this, #ty>),
-            false => quote_spanned!(field.span=> __state::Field<#this, #ty, #policy_type>),
+            true => quote_spanned!(field.span=> __state::FieldOf<#this, #ty>),
+            false => quote_spanned!(field.span=> __state::FieldOf<#this, #ty, #policy_type>),
         };
         let key_value =
             quote_spanned!(field.span=> __state::Field::new(#index, |__state| &__state.#ident, #update::#variant));
@@ -23,7 +23,6 @@ pub(super) fn implementation(model: &Model) -> TokenStream {
         quote!(#docs #vis #key)
     });
     quote! {
-        #[allow(dead_code, deprecated, non_upper_case_globals, private_interfaces)]
         impl #params #this #clause {
             #(#keys)*
         }

@@ -17,7 +17,7 @@ mod state;
 mod update;
 
 use proc_macro2::{Ident, TokenStream};
-use quote::{quote, quote_spanned};
+use quote::{format_ident, quote, quote_spanned};
 
 use crate::model::{Field, Here, Model, Policy, at};
 use crate::nest::Nest;
@@ -28,6 +28,7 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
     let patch = patch::item(model);
     let handle = handle::item(model);
     let markers = list_keys::items(model);
+    let short_names = model.fields.iter().filter_map(Field::short_names);
     let impls = [
         codec::codecs(model),
         list_keys::implementations(model),
@@ -44,11 +45,30 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
         #patch
         #handle
         #markers
+        // A field may have any name, also one that lints know by heart.
+        #[allow(
+            dead_code,
+            deprecated,
+            non_camel_case_types,
+            non_snake_case,
+            non_upper_case_globals,
+            private_interfaces,
+            unused_imports,
+            clippy::double_must_use,
+            clippy::iter_not_returning_iterator,
+            clippy::len_without_is_empty,
+            clippy::needless_pass_by_value,
+            clippy::new_ret_no_self,
+            clippy::ptr_arg,
+            clippy::ref_option,
+            clippy::should_implement_trait,
+            clippy::trivially_copy_pass_by_ref,
+            clippy::wrong_self_convention
+        )]
         const _: () = {
-            #[allow(unused_imports)]
             use #krate::{__private as __p, merge as __merge, state as __state};
-            #[allow(unused_imports)]
             use #krate::merge::{Lww as __Lww, MergePolicy as __Policy};
+            #(#short_names)*
             #(#impls)*
         };
     }
@@ -59,15 +79,74 @@ impl Field {
     /// way: the compiler reports what the type lacks once.
     fn policy(&self, item: &str) -> TokenStream {
         let Here { ty, policy_type, .. } = &self.here;
+        let (policy_type, ty) = match (self.is_long, self.short()) {
+            (true, Some((policy, ty))) => (quote!(#policy), quote!(#ty)),
+            (true, None) => (policy_type.clone(), self.typed()),
+            (false, _) => (policy_type.clone(), ty.clone()),
+        };
         let item = Ident::new(item, self.span);
         quote_spanned!(self.span=> <#policy_type as __Policy<#ty>>::#item)
+    }
+
+    /// The field's type, asked of its policy first: what is asked of the type itself is asked in the same way.
+    fn typed(&self) -> TokenStream {
+        let Here { ty, policy_type, .. } = &self.here;
+        match self.short() {
+            Some((_, ty)) => quote!(#ty),
+            None => quote_spanned!(self.span=> __state::Typed<#ty, #policy_type>),
+        }
+    }
+
+    /// Short names of a long policy's type and of the field's. An alias has to use all of its parameters, so a struct with
+    /// parameters has none.
+    fn short(&self) -> Option<(Ident, Ident)> {
+        let variant = &self.here.variant;
+        (self.is_long && !self.is_generic).then(|| {
+            let named = |what| format_ident!("__{what}_{variant}", span = self.span);
+            (named("Policy"), named("Type"))
+        })
+    }
+
+    /// The declarations of the short names.
+    fn short_names(&self) -> Option<TokenStream> {
+        let (policy, short) = self.short()?;
+        let Here { ty, policy_type, .. } = &self.here;
+        Some(quote_spanned! {self.span=>
+            type #policy = #policy_type;
+            type #short = __state::Typed<#ty, #policy>;
+        })
+    }
+
+    /// The type of the field's value in a patch.
+    fn in_patch(&self) -> TokenStream {
+        let inner = &self.here.inner;
+        match self.policy {
+            Policy::Nested => quote_spanned!(self.span=> __state::PatchOf<#inner>),
+            _ => self.typed(),
+        }
     }
 
     /// An item of the nested type's `SharedState`, at the type.
     fn nested(&self, item: &str) -> TokenStream {
         let inner = &self.here.inner;
         let item = Ident::new(item, self.span);
-        quote_spanned!(self.span=> <#inner as __state::SharedState>::#item)
+        quote_spanned!(self.span=> <__state::Typed<#inner, __merge::Nested> as __state::SharedState>::#item)
+    }
+
+    /// The function that copies the field's value.
+    fn copy(&self) -> TokenStream {
+        match self.is_plain() {
+            true => self.policy("__copy"),
+            false => {
+                let ty = self.typed();
+                quote_spanned!(self.span=> <#ty as ::core::clone::Clone>::clone)
+            }
+        }
+    }
+
+    /// Whether there is nothing around the nested struct.
+    fn is_bare(&self) -> bool {
+        self.nest.as_ref().is_none_or(Nest::is_bare)
     }
 
     /// The operation that sets the whole field.
@@ -75,10 +154,10 @@ impl Field {
         match self.policy {
             Policy::Lww => value.clone(),
             Policy::Counter => quote_spanned!(self.span=> __merge::CounterOp::Set(#value)),
-            Policy::Nested if self.nest.as_ref().is_none_or(Nest::is_bare) => {
+            Policy::Nested if self.is_bare() => {
                 quote_spanned!(self.span=> __merge::NestedOp::Set(#value))
             }
-            Policy::Nested | Policy::Optional | Policy::Own | Policy::Entries => {
+            Policy::Nested | Policy::Optional | Policy::Own | Policy::Entries | Policy::Text => {
                 let set = self.policy("set");
                 quote_spanned!(self.span=> #set(#value))
             }
@@ -87,11 +166,10 @@ impl Field {
 
     /// The type of the field's operations, from outside.
     fn op(&self, krate: &TokenStream) -> TokenStream {
-        let Here { ty, policy_type, .. } = &self.here;
+        let (ty, policy_type) = (&self.here.ty, at(self.span, &self.policy_type));
         match self.policy {
             Policy::Lww => self.ty.clone(),
             Policy::Counter => quote_spanned!(self.span=> #krate::merge::CounterOp<#ty>),
-            _ if let Some(nest) = &self.nest => at(self.span, &nest.op(&quote!(#krate::merge))),
             _ => quote_spanned!(self.span=> <#policy_type as #krate::merge::MergePolicy<#ty>>::Op),
         }
     }

@@ -18,7 +18,7 @@ pub(super) fn item(model: &Model) -> TokenStream {
         let value = match field.policy {
             Policy::Nested => {
                 let inner = &field.here.inner;
-                quote!(<#inner as #krate::SharedState>::Patch)
+                quote!(#krate::state::PatchOf<#inner>)
             }
             _ => ty.clone(),
         };
@@ -52,22 +52,25 @@ pub(super) fn building(model: &Model) -> TokenStream {
     let none = TokenStream::new;
     let (params, args, clause) =
         (generics.declared(none(), none()), generics.passed(none()), &generics.on_items);
-    let absent = model.fields.iter().map(|Field { ident, .. }| quote!(#ident: ::core::option::Option::None,));
+    let absent = model.fields.iter().map(|field| {
+        let ident = &field.here.ident;
+        quote_spanned!(field.span=> #ident: ::core::option::Option::None,)
+    });
     // A field's method comes before the constructor of its name, which is then `default`.
     let new = (!model.fields.iter().any(|field| field.ident == "new")).then(|| {
+        let new = quote_spanned!(model.span=> fn new() -> Self { ::core::default::Default::default() });
         quote! {
             /// A patch that changes nothing.
             #[must_use]
-            #vis fn new() -> Self {
-                ::core::default::Default::default()
-            }
+            #vis #new
         }
     });
     let methods = model.fields.iter().map(|field| {
         let Field { ident, ty, .. } = field;
+        let inner = &field.here.inner;
         let docs = docs::of(field, "The same patch, with this new value.");
         let (parameter, value) = match field.policy {
-            Policy::Nested => (field.nested("Patch"), quote!(value)),
+            Policy::Nested => (quote!(__state::PatchOf<#inner>), quote!(value)),
             _ if field.is_string => {
                 (quote!(impl ::core::convert::Into<#ty>), quote!(::core::convert::Into::into(value)))
             }
@@ -75,26 +78,18 @@ pub(super) fn building(model: &Model) -> TokenStream {
         };
         let parameter = at(field.span, &parameter);
         let slot = &field.here.ident;
+        let result = quote_spanned!(model.span=> Self);
         let body = quote_spanned!(field.span=> { __p::put(&mut self.#slot, #value); self });
-        quote!(#docs #[inline] #[must_use] #vis fn #ident(mut self, value: #parameter) -> Self #body)
+        quote!(#docs #[inline] #[must_use] #vis fn #ident(mut self, value: #parameter) -> #result #body)
     });
     quote! {
         #[automatically_derived]
-        #[allow(deprecated)]
         impl #params ::core::default::Default for #patch #args #clause {
             #[inline]
             fn default() -> Self {
                 Self { #(#absent)* }
             }
         }
-        #[allow(
-            dead_code,
-            deprecated,
-            non_snake_case,
-            private_interfaces,
-            clippy::should_implement_trait,
-            clippy::wrong_self_convention
-        )]
         impl #params #patch #args #clause {
             #new
             #(#methods)*
@@ -105,12 +100,15 @@ pub(super) fn building(model: &Model) -> TokenStream {
 /// `Clone`, `Debug` and serde's two.
 pub(super) fn implementations(model: &Model) -> TokenStream {
     let Model { this, generics, patch, .. } = model;
-    let name = patch.to_string();
+    let (name, name_of_state) = (patch.to_string(), model.name());
     let copied = model.fields.iter().map(|field| {
         let ident = &field.here.ident;
         let copy = match field.is_plain() {
             true => field.policy("__patch_copy"),
-            false => quote_spanned!(field.span=> __p::patch_copy),
+            false => {
+                let ty = field.in_patch();
+                quote_spanned!(field.span=> __p::patch_copy::<#ty>)
+            }
         };
         quote_spanned!(field.span=> #copy(&self.#ident, &mut __copy.#ident);)
     });
@@ -118,7 +116,10 @@ pub(super) fn implementations(model: &Model) -> TokenStream {
         let (ident, name) = (&field.here.ident, field.ident.unraw().to_string());
         let show = match field.is_plain() {
             true => field.policy("__patch_show"),
-            false => quote_spanned!(field.span=> __p::patch_show),
+            false => {
+                let ty = field.in_patch();
+                quote_spanned!(field.span=> __p::patch_show::<#ty>)
+            }
         };
         quote_spanned!(field.span=> #show(&self.#ident, #name, &mut __out);)
     });
@@ -130,7 +131,10 @@ pub(super) fn implementations(model: &Model) -> TokenStream {
         let (index, ident) = (field.index, &field.here.ident);
         let write = match field.is_plain() {
             true => field.policy("__patch_write"),
-            false => quote_spanned!(field.span=> __p::patch_write),
+            false => {
+                let ty = field.in_patch();
+                quote_spanned!(field.span=> __p::patch_write::<_, #ty>)
+            }
         };
         quote_spanned!(field.span=> #index => #write(&self.#ident, __name, __map),)
     });
@@ -138,13 +142,22 @@ pub(super) fn implementations(model: &Model) -> TokenStream {
         let (index, ident) = (field.index, &field.here.ident);
         let read = match field.is_plain() {
             true => field.policy("__patch_read"),
-            false => quote_spanned!(field.span=> __p::patch_read),
+            false => {
+                let ty = field.in_patch();
+                quote_spanned!(field.span=> __p::patch_read::<_, #ty>)
+            }
         };
         quote_spanned!(field.span=> #index => #read(&mut self.#ident, __map),)
     });
+    let deserialize = quote_spanned! {model.span=>
+        fn deserialize<__D: __p::serde::Deserializer<'de>>(
+            __deserializer: __D,
+        ) -> ::core::result::Result<Self, __D::Error> {
+            __p::deserialize_patch::<#this, _, _>(__deserializer)
+        }
+    };
     quote! {
         #[automatically_derived]
-        #[allow(deprecated)]
         impl #params ::core::clone::Clone for #patch #args #clause {
             #[inline]
             fn clone(&self) -> Self {
@@ -154,7 +167,6 @@ pub(super) fn implementations(model: &Model) -> TokenStream {
             }
         }
         #[automatically_derived]
-        #[allow(deprecated)]
         impl #params ::core::fmt::Debug for #patch #args #clause {
             #[inline]
             fn fmt(&self, __f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
@@ -169,13 +181,11 @@ pub(super) fn implementations(model: &Model) -> TokenStream {
                 &self,
                 __serializer: __S,
             ) -> ::core::result::Result<__S::Ok, __S::Error> {
-                __p::serialize_patch(self, __serializer)
+                __p::serialize_patch::<#this, _, _>(self, __serializer)
             }
         }
         #[automatically_derived]
-        #[allow(deprecated)]
-        impl #params __p::PatchFields for #patch #args #clause {
-            type State = #this;
+        impl #params __p::PatchFields<#this> for #patch #args #clause {
             fn write_field<__M: __p::serde::ser::SerializeMap>(
                 &self,
                 __field: __state::FieldId,
@@ -184,7 +194,7 @@ pub(super) fn implementations(model: &Model) -> TokenStream {
             ) -> ::core::result::Result<(), __M::Error> {
                 match __field {
                     #(#written)*
-                    __other => __p::no_field(<#this as __state::SharedState>::NAME, __other),
+                    __other => __p::no_field(#name_of_state, __other),
                 }
             }
             fn read_field<'de, __M: __p::serde::de::MapAccess<'de>>(
@@ -200,11 +210,7 @@ pub(super) fn implementations(model: &Model) -> TokenStream {
         }
         #[automatically_derived]
         impl #with_de __p::serde::Deserialize<'de> for #patch #args #clause {
-            fn deserialize<__D: __p::serde::Deserializer<'de>>(
-                __deserializer: __D,
-            ) -> ::core::result::Result<Self, __D::Error> {
-                __p::deserialize_patch(__deserializer)
-            }
+            #deserialize
         }
     }
 }

@@ -7,7 +7,7 @@ use super::docs::spelled;
 use crate::model::{Field, Model, Rule, without_self};
 
 pub(super) fn checkers(model: &Model) -> TokenStream {
-    model.fields.iter().filter(|field| !field.rules.is_empty()).map(|field| checker(model, field)).collect()
+    model.fields.iter().filter(|field| field.is_checked()).map(|field| checker(model, field)).collect()
 }
 
 fn checker(model: &Model, field: &Field) -> TokenStream {
@@ -16,9 +16,8 @@ fn checker(model: &Model, field: &Field) -> TokenStream {
     let (params, clause) = (generics.declared(TokenStream::new(), TokenStream::new()), &generics.on_impls);
     // The value is spanned with the type: "`u8` has no length" points at the `u8`.
     let value = quote_spanned!(field.span=> __value);
-    let rules = field.rules.iter().map(|rule| check(model, rule, &value));
+    let rules = field.checked().map(|rule| check(model, rule, &value));
     quote! {
-        #[allow(clippy::ptr_arg, clippy::trivially_copy_pass_by_ref, clippy::ref_option, non_snake_case)]
         fn #checker #params(__value: &#ty) -> ::core::result::Result<(), __state::Invalid> #clause {
             #(#rules)*
             ::core::result::Result::Ok(())

@@ -1,21 +1,23 @@
 //! The implementation of `SharedState`: every method is a match over the fields.
 
+use std::collections::BTreeSet;
+
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 
 use super::info;
 use crate::generics::mentions;
-use crate::model::{Field, Here, Model, Policy};
+use crate::model::{Field, Here, Model, Policy, at};
 
 pub(super) fn implementation(model: &Model) -> TokenStream {
-    let Model { ident: state, this, generics, update, patch, handle, .. } = model;
+    let Model { this, generics, update, patch, handle, .. } = model;
     let none = TokenStream::new;
     let (params, args, clause) =
         (generics.declared(none(), none()), generics.passed(none()), &generics.on_impls);
     let handle_args = generics.passed(quote!(__L));
-    let name = quote::ToTokens::to_token_stream(state).to_string();
-    let name = name.trim_start_matches("r#");
+    let name = model.name();
     let infos = each(model, info::of);
+    let (update, patch) = (at(model.span, &quote!(#update #args)), at(model.span, &quote!(#patch #args)));
     let migration = migration(model);
     let methods = [
         changing(model),
@@ -29,10 +31,9 @@ pub(super) fn implementation(model: &Model) -> TokenStream {
     ];
     quote! {
         #[automatically_derived]
-        #[allow(deprecated)]
         impl #params __state::SharedState for #this #clause {
-            type Update = #update #args;
-            type Patch = #patch #args;
+            type Update = #update;
+            type Patch = #patch;
             type Handle<__L: __state::Live<Self>> = #handle #handle_args;
             const NAME: &'static ::core::primitive::str = #name;
             const FIELDS: &'static [__state::FieldInfo] = &[#(#infos),*];
@@ -81,14 +82,12 @@ fn changing(model: &Model) -> TokenStream {
         let make = match field.policy {
             Policy::Lww => quote_spanned!(field.span=> #update::#variant),
             Policy::Nested => {
-                let nested = field.nested("patch_updates");
+                let inner = &field.here.inner;
                 return quote_spanned! {field.span=>
-                    for __inner in __patch.#ident.take().map(#nested).into_iter().flatten() {
-                        __out.push(#update::#variant(__merge::NestedOp::In(::std::boxed::Box::new(__inner))));
-                    }
+                    __p::push_in::<__state::Typed<#inner, __merge::Nested>, _>(&mut __out, &mut __patch.#ident, #update::#variant);
                 };
             }
-            Policy::Counter | Policy::Optional | Policy::Own | Policy::Entries => {
+            Policy::Counter | Policy::Optional | Policy::Own | Policy::Entries | Policy::Text => {
                 let op = field.set(&quote_spanned!(field.span=> __value));
                 quote_spanned!(field.span=> |__value| #update::#variant(#op))
             }
@@ -204,7 +203,7 @@ fn checking(model: &Model) -> TokenStream {
     let garde = garde(model);
     if model.rule.is_none()
         && garde.is_none()
-        && !model.fields.iter().any(|field| field.has_parts() || !field.rules.is_empty())
+        && !model.fields.iter().any(|field| field.has_parts() || field.is_checked())
     {
         return TokenStream::new();
     }
@@ -216,13 +215,13 @@ fn checking(model: &Model) -> TokenStream {
             quote!(::#args)
         }
     };
-    let has_rule = self::has_rule(model, rule.is_some() || garde.is_some(), "HAS_RULE");
+    let has_rule = self::has_rule(model, rule.is_some() || garde.is_some());
+    let has_rule = has_rule.map(|has_rule| quote!(const HAS_RULE: ::core::primitive::bool = #has_rule;));
     let rules = |field: &Field| {
         let Field { checker, .. } = field;
         let Here { ident, .. } = &field.here;
         let in_field = in_field(field);
-        (!field.rules.is_empty())
-            .then(|| quote_spanned!(field.span=> #checker #turbofish(&self.#ident)#in_field))
+        field.is_checked().then(|| quote_spanned!(field.span=> #checker #turbofish(&self.#ident)#in_field))
     };
     let arms = model.fields.iter().filter_map(|field| {
         let Here { update, ident, variant, .. } = &field.here;
@@ -262,7 +261,7 @@ fn checking(model: &Model) -> TokenStream {
         quote_spanned!(field.span=> #rules #inner)
     });
     quote! {
-        const HAS_RULE: ::core::primitive::bool = #has_rule;
+        #has_rule
         #[inline]
         fn check(&self, __touched: &Self::Update) -> ::core::result::Result<(), __state::Invalid> {
             match __touched { #arms }
@@ -287,21 +286,26 @@ fn checking(model: &Model) -> TokenStream {
 /// `HAS_CHANGE_RULE`, `check_change`.
 fn checking_changes(model: &Model) -> Option<TokenStream> {
     let rule = &model.change_rule;
-    if rule.is_none() && model.fields.iter().all(|field| field.nest.is_none()) {
+    if rule.is_none() && !model.fields.iter().any(|field| field.holds_structs) {
         return None;
     }
-    let has_rule = has_rule(model, rule.is_some(), "HAS_CHANGE_RULE");
+    let has_rule = rule.is_some().then(|| {
+        quote!(
+            const HAS_CHANGE_RULE: ::core::primitive::bool = true;
+        )
+    });
     let rule = rule.as_ref().map(|rule| {
         let at = proc_macro2::Span::call_site().located_at(syn::spanned::Spanned::span(rule));
         quote_spanned!(at=> __state::rules::change(#rule, __before, self, __author)?;)
     });
-    let inner = each_nested(model, |field| {
+    let holders = model.fields.iter().filter(|field| field.holds_structs);
+    let inner = holders.map(|field| {
         let Here { ident, .. } = &field.here;
         let (policy, in_field) = (field.policy("check_change"), in_field(field));
         quote_spanned!(field.span=> #policy(&__before.#ident, &self.#ident, __author)#in_field?;)
     });
     Some(quote! {
-        const HAS_CHANGE_RULE: ::core::primitive::bool = #has_rule;
+        #has_rule
         fn check_change(
             &self,
             __before: &Self,
@@ -328,17 +332,22 @@ fn garde(model: &Model) -> Option<TokenStream> {
     Some(quote_spanned!(at=> __state::rules::garde(self, #wire)?;))
 }
 
-/// Whether there is a rule, here or in a nested struct, whose constant says so.
-fn has_rule(model: &Model, own: bool, constant: &str) -> TokenStream {
-    let inner = each_nested(model, |field| {
-        // A struct inside itself has no rule beyond its own.
-        if mentions(&field.here.inner, &|ident| *ident == model.ident) {
-            return TokenStream::new();
-        }
-        let nested = field.nested(constant);
-        quote_spanned!(field.span=> || #nested)
-    });
-    quote!(#own #(#inner)*)
+/// Whether there is a rule over the whole, here or in a nested struct; `None`: there is none.
+fn has_rule(model: &Model, own: bool) -> Option<TokenStream> {
+    if own {
+        return Some(quote!(true));
+    }
+    // A struct inside itself has no rule beyond its own.
+    let others = model
+        .fields
+        .iter()
+        .filter(|field| field.nest.is_some() && !mentions(&field.here.inner, &|ident| *ident == model.ident));
+    let mut asked = BTreeSet::new();
+    let inner: Vec<_> = others
+        .filter(|field| asked.insert(field.here.inner.to_string()))
+        .map(|field| field.nested("HAS_RULE"))
+        .collect();
+    (!inner.is_empty()).then(|| quote!(#(#inner)||*))
 }
 
 /// What says of an `Invalid` that it is in the field.
@@ -349,6 +358,7 @@ fn in_field(field: &Field) -> TokenStream {
 
 /// `field`, `field_named`, `current`, `copy_field`, `encode_field`: what goes by a field's index.
 fn indexed(model: &Model) -> TokenStream {
+    let name = model.name();
     let field_of = each(model, |field| {
         let (index, Here { update, variant, .. }) = (field.index, &field.here);
         quote_spanned!(field.span=> #update::#variant(_) => #index,)
@@ -356,12 +366,11 @@ fn indexed(model: &Model) -> TokenStream {
     let current = each(model, |field| {
         let Field { index, .. } = field;
         let Here { update, ident, variant, .. } = &field.here;
+        let copy = field.copy();
+        let copied = quote_spanned!(field.span=> #copy(&self.#ident));
         let set = match field.is_plain() {
-            true => {
-                let copy = field.policy("__copy");
-                quote_spanned!(field.span=> #copy(&self.#ident))
-            }
-            false => field.set(&quote_spanned!(field.span=> ::core::clone::Clone::clone(&self.#ident))),
+            true => copied,
+            false => field.set(&copied),
         };
         quote_spanned!(field.span=> #index => #update::#variant(#set),)
     });
@@ -369,17 +378,15 @@ fn indexed(model: &Model) -> TokenStream {
     let copied: Vec<_> = each_in_parts(
         model,
         |field| {
-            let (index, ident) = (field.index, &field.here.ident);
-            quote_spanned!(field.span=> #index => ::core::clone::Clone::clone_from(&mut self.#ident, &__from.#ident),)
+            let (index, ident, ty) = (field.index, &field.here.ident, field.typed());
+            quote_spanned!(field.span=> #index => <#ty as ::core::clone::Clone>::clone_from(&mut self.#ident, &__from.#ident),)
         },
     )
     .collect();
     let copied = (!copied.is_empty()).then(|| {
-        let rest = (copied.len() < model.fields.len())
-            .then(|| quote!(_ => drop(self.apply(<Self as __state::SharedState>::current(__from, __field)))));
-        let rest = rest.unwrap_or_else(
-            || quote!(__other => __p::no_field(<Self as __state::SharedState>::NAME, __other)),
-        );
+        let rest =
+            (copied.len() < model.fields.len()).then(|| quote!(_ => __p::set_from(self, __from, __field)));
+        let rest = rest.unwrap_or_else(|| quote!(__other => __p::no_field(#name, __other)));
         quote! {
             #[inline]
             fn copy_field(&mut self, __from: &Self, __field: __state::FieldId) {
@@ -392,7 +399,10 @@ fn indexed(model: &Model) -> TokenStream {
         let Here { ident, .. } = &field.here;
         let serialize = match field.policy {
             Policy::Lww => field.policy("encode"),
-            _ => quote_spanned!(field.span=> __p::serde::Serialize::serialize),
+            _ => {
+                let ty = field.typed();
+                quote_spanned!(field.span=> <#ty as __p::serde::Serialize>::serialize)
+            }
         };
         quote_spanned!(field.span=> #index => #serialize(&self.#ident, __serializer),)
     });
@@ -409,7 +419,7 @@ fn indexed(model: &Model) -> TokenStream {
             }
         }
     });
-    let other = quote!(__other => __p::no_field(<Self as __state::SharedState>::NAME, __other));
+    let other = quote!(__other => __p::no_field(#name, __other));
     quote! {
         #[inline]
         fn field(__update: &Self::Update) -> __state::FieldId {
@@ -544,6 +554,7 @@ fn tracking(model: &Model) -> TokenStream {
 
 /// `address`, `encode`, `decode`.
 fn wire(model: &Model) -> TokenStream {
+    let name = model.name();
     let op = |field: &Field, method: &str, argument: &TokenStream| {
         let (Here { update, variant, .. }, policy) = (&field.here, field.policy(method));
         quote_spanned!(field.span=> #update::#variant(__op) => #policy(__op, #argument),)
@@ -586,7 +597,7 @@ fn wire(model: &Model) -> TokenStream {
             let __decoded = match &*__name {
                 #(#decode)*
                 _ => return ::core::result::Result::Err(
-                    __state::UpdateError::unknown_field(#this::NAME, &__name)
+                    __state::UpdateError::unknown_field(#name, &__name)
                 ),
             };
             __decoded.map_err(|__error| __error.in_field(&__name))

@@ -51,6 +51,19 @@ pub(super) fn implementations(model: &Model) -> TokenStream {
         let name = variant.to_string();
         quote_spanned!(field.span=> Self::#variant(__op) => #visit(__op, #name, Self::#variant, __visitor),)
     });
+    // What makes a whole update is said to be at fault where a field is.
+    let clone = quote_spanned! {model.span=>
+        fn clone(&self) -> Self {
+            __p::clone_update(self)
+        }
+    };
+    let deserialize = quote_spanned! {model.span=>
+        fn deserialize<__D: __p::serde::Deserializer<'de>>(
+            __deserializer: __D,
+        ) -> ::core::result::Result<Self, __D::Error> {
+            __p::deserialize_update::<#this, __D>(__deserializer)
+        }
+    };
     quote! {
         #[automatically_derived]
         impl #params __p::Operation for #update #args #clause {
@@ -61,9 +74,7 @@ pub(super) fn implementations(model: &Model) -> TokenStream {
         #[automatically_derived]
         impl #params ::core::clone::Clone for #update #args #clause {
             #[inline]
-            fn clone(&self) -> Self {
-                __p::clone_update(self)
-            }
+            #clone
         }
         #[automatically_derived]
         impl #params ::core::fmt::Debug for #update #args #clause {
@@ -90,11 +101,7 @@ pub(super) fn implementations(model: &Model) -> TokenStream {
         }
         #[automatically_derived]
         impl #with_de __p::serde::Deserialize<'de> for #update #args #clause {
-            fn deserialize<__D: __p::serde::Deserializer<'de>>(
-                __deserializer: __D,
-            ) -> ::core::result::Result<Self, __D::Error> {
-                __p::deserialize_update::<#this, __D>(__deserializer)
-            }
+            #deserialize
         }
     }
 }

@@ -15,7 +15,7 @@ pub use serde_json::Value as Json;
 pub use std::string::{String, ToString};
 pub use std::sync::LazyLock;
 
-use crate::merge::{Overlap, Track};
+use crate::merge::{NestedOp, Overlap, Track};
 use crate::state::{FieldId, SharedState};
 
 pub use crate::state::{deserialize_update, serialize_update};
@@ -39,9 +39,21 @@ pub fn push<T, U>(out: &mut Vec<U>, slot: &mut Option<T>, make: fn(T) -> U) {
     }
 }
 
+/// Adds the updates inside a nested struct that a patch has.
+pub fn push_in<N: SharedState, U>(out: &mut Vec<U>, slot: &mut Option<N::Patch>, make: fn(NestedOp<N>) -> U) {
+    if let Some(patch) = slot.take() {
+        out.extend(N::patch_updates(patch).into_iter().map(|update| make(NestedOp::In(Box::new(update)))));
+    }
+}
+
 /// Whether two updates change the same field.
 pub fn same_field<S: SharedState>(a: &S::Update, b: &S::Update) -> bool {
     S::field(a) == S::field(b)
+}
+
+/// Sets a field to what it is in `from`.
+pub fn set_from<S: SharedState>(state: &mut S, from: &S, field: FieldId) {
+    state.apply(from.current(field));
 }
 
 /// What a set of one field means for a set of another, or of the same.

@@ -3,17 +3,14 @@
 use std::fmt::{self, Debug, DebugStruct};
 use std::marker::PhantomData;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::merge::MergePolicy;
 use crate::state::{FieldId, Path, SharedState};
 
 /// What a patch can do beside what it is: write and read one field.
-pub trait PatchFields: Default {
-    /// The state it is a part of.
-    type State: SharedState;
-
+pub trait PatchFields<S>: Default {
     /// Writes the entry of a field, if it is given.
     ///
     /// # Errors
@@ -31,9 +28,12 @@ pub trait PatchFields: Default {
 ///
 /// # Errors
 /// What the serializer or a value reports.
-pub fn serialize_patch<P: PatchFields, S: Serializer>(patch: &P, serializer: S) -> Result<S::Ok, S::Error> {
+pub fn serialize_patch<S: SharedState, P: PatchFields<S>, Z: Serializer>(
+    patch: &P,
+    serializer: Z,
+) -> Result<Z::Ok, Z::Error> {
     let mut map = serializer.serialize_map(None)?;
-    for (field, info) in P::State::FIELDS.iter().enumerate() {
+    for (field, info) in S::FIELDS.iter().enumerate() {
         patch.write_field(field, info.name, &mut map)?;
     }
     map.end()
@@ -43,10 +43,12 @@ pub fn serialize_patch<P: PatchFields, S: Serializer>(patch: &P, serializer: S) 
 ///
 /// # Errors
 /// It is not an object, or a value does not have its field's type.
-pub fn deserialize_patch<'de, P: PatchFields, D: Deserializer<'de>>(deserializer: D) -> Result<P, D::Error> {
-    struct Fields<P>(PhantomData<P>);
+pub fn deserialize_patch<'de, S: SharedState, P: PatchFields<S>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<P, D::Error> {
+    struct Fields<S, P>(PhantomData<(S, P)>);
 
-    impl<'de, P: PatchFields> Visitor<'de> for Fields<P> {
+    impl<'de, S: SharedState, P: PatchFields<S>> Visitor<'de> for Fields<S, P> {
         type Value = P;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -55,14 +57,14 @@ pub fn deserialize_patch<'de, P: PatchFields, D: Deserializer<'de>>(deserializer
 
         fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<P, M::Error> {
             let mut patch = P::default();
-            while let Some(field) = map.next_key_seed(Name::<P::State>(PhantomData))? {
+            while let Some(field) = map.next_key_seed(Name::<S>(PhantomData))? {
                 patch.read_field(field, &mut map)?;
             }
             Ok(patch)
         }
     }
 
-    deserializer.deserialize_map(Fields(PhantomData))
+    deserializer.deserialize_map(Fields::<S, P>(PhantomData))
 }
 
 /// Reads a name as the index of its field; `FieldId::MAX` if no field has it.
@@ -107,7 +109,7 @@ pub fn patch_write<M: SerializeMap, T: Serialize>(
 ///
 /// # Errors
 /// The value does not have the field's type.
-pub fn patch_read<'de, M: MapAccess<'de>, T: Deserialize<'de>>(
+pub fn patch_read<'de, M: MapAccess<'de>, T: DeserializeOwned>(
     value: &mut Option<T>,
     map: &mut M,
 ) -> Result<(), M::Error> {

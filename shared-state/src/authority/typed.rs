@@ -17,7 +17,7 @@ use crate::protocol::{Code, Declaration, Reject, Violation, push_string};
 use crate::state::schema::{Differences, join};
 use crate::state::{
     Author, FieldInfo, FieldSchema, Known, Path, Schema, SharedState, UpdateError, UpdateErrorKind,
-    WireUpdate, decode_update, encode_update, fit,
+    WireUpdate, decode_update, encode_update, fit, has_change_rule,
 };
 
 /// The state of a typed room.
@@ -33,6 +33,8 @@ pub struct Typed<S: SharedState> {
     /// How the struct differed that wrote what is read from the log, if it did.
     writer: Option<Differences>,
     rules: Option<Arc<Rules<S>>>,
+    /// Whether the struct, or one in it, has a rule over changes.
+    change_rule: bool,
 }
 
 impl<S: SharedState + fmt::Debug> fmt::Debug for Typed<S> {
@@ -53,6 +55,7 @@ impl<S: SharedState> Typed<S> {
             kept: Kept::new(S::FIELDS),
             writer: None,
             rules: None,
+            change_rule: has_change_rule::<S>(),
         }
     }
 
@@ -286,7 +289,7 @@ impl<S: SharedState> RoomState for Typed<S> {
             return Err(Reject::new(Code::ReadOnly, "only the server writes this field").in_field(field));
         }
         let ruled = match by {
-            Writer::Client(author) if S::HAS_CHANGE_RULE || self.rules.is_some() => {
+            Writer::Client(author) if self.change_rule || self.rules.is_some() => {
                 Some((Author::new(author.name()), self.state.clone()))
             }
             _ => None,

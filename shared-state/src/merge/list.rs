@@ -18,7 +18,7 @@ use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 use crate::merge::key::check_key;
 use crate::merge::place::{Inserted, longest_run};
 use crate::merge::{Key, KeyOf, Lww, MergePolicy, Overlap, Place, Sequence, Track, differences};
-use crate::state::{Invalid, Path, PathBuf, PolicyInfo, Timing, UpdateError};
+use crate::state::{Author, Invalid, Path, PathBuf, PolicyInfo, Timing, UpdateError};
 
 /// The policy of `#[shared(list(key = ..))]`: `F` knows the key of an item, `P` is the items' own policy.
 ///
@@ -355,6 +355,20 @@ where
                 Some(key) => invalid.in_field(key.as_str()),
                 None => invalid,
             })
+        })
+    }
+
+    fn check_change(before: &C, after: &C, author: &Author) -> Result<(), Invalid> {
+        if !P::ABOUT.has_change_rule() {
+            return Ok(());
+        }
+        // Whether an item may come or go is for the struct around the list to say.
+        let was: HashMap<Key, (usize, &C::Item)> = keyed::<C, F>(before).collect();
+        keyed::<C, F>(after).try_for_each(|(key, (_, item))| match was.get(&key) {
+            Some((_, before)) if *before != item => {
+                P::check_change(before, item, author).map_err(|invalid| invalid.in_field(key.as_str()))
+            }
+            _ => Ok(()),
         })
     }
 

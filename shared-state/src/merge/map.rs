@@ -15,7 +15,7 @@ use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
 use crate::merge::key::{check_key, with_key};
 use crate::merge::{Key, Lww, MergePolicy, Overlap, Track, differences, scope};
-use crate::state::{Invalid, Path, PathBuf, PolicyInfo, Timing, UpdateError, Value};
+use crate::state::{Author, Invalid, Path, PathBuf, PolicyInfo, Timing, UpdateError, Value};
 
 /// The policy of `#[shared(map)]`: `P` is the entries' own policy.
 ///
@@ -54,7 +54,8 @@ impl<M: fmt::Debug, K: fmt::Debug, V: fmt::Debug, O: fmt::Debug> fmt::Debug for 
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a `#[shared(map)]`",
     label = "not a map",
-    note = "maps are `BTreeMap<K, V>` or `HashMap<K, V>`; a `Vec` is a `#[shared(list(key = ..))]`"
+    note = "write `BTreeMap<K, V>` or `HashMap<K, V>` as the field's type, or `list(key = ..)` for a `Vec`; without \
+            `map`, a type of your own is set as a whole"
 )]
 pub trait Mapping: Value + Default {
     /// What entries are found by.
@@ -345,6 +346,19 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
         map.entries().try_for_each(|(key, value)| {
             key_of(key)?;
             P::validate(value).map_err(|invalid| inside(key, invalid))
+        })
+    }
+
+    fn check_change(before: &M, after: &M, author: &Author) -> Result<(), Invalid> {
+        if !P::ABOUT.has_change_rule() {
+            return Ok(());
+        }
+        // Whether an entry may come or go is for the struct around the map to say.
+        after.entries().try_for_each(|(key, value)| match before.get(key) {
+            Some(before) if before != value => {
+                P::check_change(before, value, author).map_err(|invalid| inside(key, invalid))
+            }
+            _ => Ok(()),
         })
     }
 

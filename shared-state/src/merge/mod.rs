@@ -250,7 +250,8 @@ pub enum Overlap {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a merge policy for a field of type `{T}`",
     label = "the field's policy does not take this type",
-    note = "`merge = {Self}` needs an `impl MergePolicy<{T}> for {Self}`; without a policy a field is set as a whole"
+    note = "write an `impl MergePolicy<{T}> for {Self}` if it is a policy of your own; the type of a `text` is \
+            `shared_state::Text`; without a policy, a field is set as a whole"
 )]
 pub trait MergePolicy<T>: Sized + 'static {
     /// One operation on the field.
@@ -449,6 +450,15 @@ pub trait MergePolicy<T>: Sized + 'static {
     }
 
     #[doc(hidden)]
+    fn __write<S: SharedState, L: Live<S>>(
+        live: &L,
+        field: Field<S, T, Self>,
+        value: T,
+    ) -> Result<L::Receipt, L::Error> {
+        live.write(field.set(value))
+    }
+
+    #[doc(hidden)]
     fn __change<S: SharedState, L: Live<S>>(
         live: &L,
         field: Field<S, T, Self>,
@@ -457,7 +467,7 @@ pub trait MergePolicy<T>: Sized + 'static {
     ) -> Result<L::Receipt, L::Error> {
         let mut value = Self::__with(live, field, copy);
         change(&mut value);
-        live.write(field.set(value))
+        Self::__write(live, field, value)
     }
 
     #[doc(hidden)]

@@ -6,7 +6,10 @@ use std::fmt;
 use serde::{Deserializer, Serializer};
 
 use crate::merge::{MergePolicy, Overlap, Track};
-use crate::state::{Author, FieldInfo, Invalid, Path, PathBuf, PolicyInfo, SharedState, Timing, UpdateError};
+use crate::state::{
+    Author, FieldInfo, Invalid, Path, PathBuf, PolicyInfo, SharedState, Timing, UpdateError, has_change_rule,
+    schema,
+};
 
 /// The policy of `#[shared(nested)]`. An update costs what the inner field's update costs.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +54,10 @@ impl<N: SharedState> MergePolicy<N> for Nested {
 
     const NAME: &'static str = "nested";
 
-    const ABOUT: PolicyInfo = PolicyInfo::new("nested").fields(|| N::FIELDS);
+    const ABOUT: PolicyInfo = PolicyInfo::new("nested")
+        .fields(|| N::FIELDS)
+        .change_rule(N::HAS_CHANGE_RULE)
+        .schema(|depth| schema::fields::<N>(N::FIELDS, &PathBuf::new(), depth));
 
     fn set(value: N) -> NestedOp<N> {
         NestedOp::Set(value)
@@ -160,7 +166,7 @@ impl<N: SharedState> MergePolicy<N> for Nested {
 
     fn check_change(before: &N, after: &N, author: &Author) -> Result<(), Invalid> {
         // The change may have been to another part of the state.
-        match N::HAS_CHANGE_RULE && !N::diff(before, after).is_empty() {
+        match has_change_rule::<N>() && !N::diff(before, after).is_empty() {
             true => after.check_change(before, author),
             false => Ok(()),
         }

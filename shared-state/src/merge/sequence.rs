@@ -26,8 +26,8 @@ pub trait KeyOf<T>: 'static {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a `#[shared(list(..))]`",
     label = "not a list",
-    note = "lists are `Vec<T>`, or `shared_state::List<T>` where they are long; a `BTreeMap` or `HashMap` is a \
-            `#[shared(map)]`"
+    note = "write `Vec<T>` as the field's type, or `shared_state::List<T>` if it is long, or `map` for a `BTreeMap` or \
+            `HashMap`; without `list`, a type of your own is set as a whole"
 )]
 pub trait Sequence: Value + Default {
     /// What is in it.

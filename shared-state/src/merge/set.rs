@@ -44,7 +44,7 @@ impl<C: fmt::Debug, T: fmt::Debug> fmt::Debug for SetOp<C, T> {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a `#[shared(set)]`",
     label = "not a set",
-    note = "sets are `BTreeSet<T>` or `HashSet<T>`"
+    note = "write `BTreeSet<T>` or `HashSet<T>` as the field's type; without `set`, a type of your own is set as a whole"
 )]
 pub trait Members: Value + Default {
     /// What is in it.

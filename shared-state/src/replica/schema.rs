@@ -1,6 +1,7 @@
 //! A replica and a room whose structs differ: what the room is asked to keep, and how names and nested structs are
 //! translated. With equal structs nothing here is used.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::protocol::{
 };
 use crate::replica::pending::{Both, Pending};
 use crate::replica::{Phase, Rejected, Replica};
-use crate::state::schema::{Differences, parts};
+use crate::state::schema::{Differences, join, parts};
 use crate::state::{FieldInfo, Known, Path, PathBuf, Schema, SharedState, WireUpdate, encode_update, fit};
 
 /// How deep nested structs are taken apart; a struct may nest itself.
@@ -149,10 +150,11 @@ impl<S: SharedState> Replica<S> {
 }
 
 /// An update as the room names it. A nested struct that is not the same there is set field by field, so that what
-/// only one side has keeps its value.
+/// only one side has keeps its value; so is an entry that is in the room (`confirmed`).
 pub(super) fn written<S: SharedState>(
     differences: &Differences,
     initial: &S,
+    confirmed: &S,
     update: &Both<S>,
     out: &mut Vec<String>,
 ) {
@@ -160,6 +162,13 @@ pub(super) fn written<S: SharedState>(
     // It was made here.
     let Ok(wire) = serde_json::from_str::<WireUpdate<'_>>(text) else { return };
     let is_struct = wire.op.is_none() && wire.value.get().starts_with('{');
+    if is_struct && differences.is_partial(&wire.key) {
+        let now = fit::value_at(confirmed, &wire.key);
+        if now.is_some() || is_in_list::<S>(&wire.key) {
+            let now = now.as_deref().map_or("{}", RawValue::get);
+            return entry_fields(S::FIELDS, &wire, now, |field| out.push(renamed(differences, &field)));
+        }
+    }
     let place = fit::nested_indices(S::FIELDS, Path::new(&wire.key));
     let (Some((path, parts)), true) = (place, is_struct && differences.is_apart(&wire.key)) else {
         return out.push(renamed(differences, text));
@@ -179,6 +188,46 @@ pub(super) fn written<S: SharedState>(
     }
 }
 
+/// Whether a path leads to an item, which a set can only change.
+fn is_in_list<S: SharedState>(path: &str) -> bool {
+    let field = Path::new(path).next_segment().and_then(|name| S::field_named(&name));
+    field.is_some_and(|field| S::FIELDS[field].about.is_some_and(|about| about.key.is_some()))
+}
+
+/// The sets of an entry's fields. Those that only the server writes are left out, if they are as they are `now`: else the
+/// room has to refuse them.
+fn entry_fields(
+    fields: &'static [FieldInfo],
+    wire: &WireUpdate<'_>,
+    now: &str,
+    mut each: impl FnMut(String),
+) {
+    let field = Path::new(&wire.key).next_segment().unwrap_or_default();
+    let info = fields.iter().find(|info| info.name == field);
+    let Some((about, parts)) = info.and_then(|info| Some((info.about?, (info.parts?)()))) else { return };
+    let values: BTreeMap<Cow<'_, str>, &RawValue> =
+        serde_json::from_str(wire.value.get()).unwrap_or_default();
+    let now: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(now).unwrap_or_default();
+    for info in parts.iter().filter(|info| about.key != Some(info.name)) {
+        let Some(value) = values.get(info.name) else { continue };
+        if info.read_only && now.get(info.name).is_some_and(|now| now.get() == value.get()) {
+            continue;
+        }
+        let set = Set { key: &join(&wire.key, info.name), op: None, value };
+        // A path and a value have a JSON form.
+        each(serde_json::to_string(&set).unwrap_or_default());
+    }
+}
+
+/// An update, to be written.
+#[derive(serde::Serialize)]
+struct Set<'a> {
+    key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    op: Option<&'a str>,
+    value: &'a RawValue,
+}
+
 fn touch_fields(track: &mut Track, fields: &'static [FieldInfo], depth: usize) {
     for (index, info) in fields.iter().enumerate() {
         let part = track.part_mut(index, 1);
@@ -191,16 +240,9 @@ fn touch_fields(track: &mut Track, fields: &'static [FieldInfo], depth: usize) {
 
 /// The text of an update with its path as the room has it.
 fn renamed(differences: &Differences, text: &str) -> String {
-    #[derive(serde::Serialize)]
-    struct Renamed<'a> {
-        key: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        op: Option<&'a str>,
-        value: &'a RawValue,
-    }
     let renamed = serde_json::from_str::<WireUpdate<'_>>(text).ok().and_then(|wire| {
         let key = differences.to_room(&wire.key)?;
-        serde_json::to_string(&Renamed { key: &key, op: wire.op.as_deref(), value: wire.value }).ok()
+        serde_json::to_string(&Set { key: &key, op: wire.op.as_deref(), value: wire.value }).ok()
     });
     renamed.unwrap_or_else(|| text.to_owned())
 }

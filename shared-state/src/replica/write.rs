@@ -237,7 +237,7 @@ impl<S: SharedState> Replica<S> {
                 Some(differences) => {
                     let mut texts = Vec::new();
                     for update in &next.updates {
-                        schema::written(differences, &self.initial, update, &mut texts);
+                        schema::written(differences, &self.initial, &self.confirmed, update, &mut texts);
                     }
                     let there = |path: &str| differences.to_room(path).unwrap_or_else(|| path.to_owned());
                     let paths: Option<Vec<_>> = paths.map(|paths| paths.into_iter().map(there).collect());

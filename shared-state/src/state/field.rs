@@ -1,9 +1,10 @@
 //! Typed field keys: `Document::TITLE` names a field, its type and its merge policy.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::merge::{Lww, MergePolicy};
-use crate::state::{RuleInfo, SharedState, Timing};
+use crate::state::{FieldSchema, RuleInfo, SharedState, Timing};
 
 /// The index of a shared field in [`SharedState::FIELDS`].
 pub type FieldId = usize;
@@ -51,13 +52,17 @@ pub struct PolicyInfo {
     pub entries: Option<&'static PolicyInfo>,
     /// Of a nested struct: its fields. A function, so that a struct may nest itself.
     pub fields: Option<fn() -> &'static [FieldInfo]>,
+    /// Of a nested struct: whether it has a rule of its own over changes.
+    pub change_rule: bool,
+    /// Of a nested struct: its fields as another program has to know them, at this depth.
+    pub(crate) schema: Option<fn(usize) -> BTreeMap<String, FieldSchema>>,
 }
 
 impl PolicyInfo {
     /// A policy of this name whose values have no parts.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
-        Self { name, key: None, entries: None, fields: None }
+        Self { name, key: None, entries: None, fields: None, change_rule: false, schema: None }
     }
 
     /// The same policy, with the field of an item that is its key.
@@ -81,6 +86,30 @@ impl PolicyInfo {
         self
     }
 
+    /// The same policy, of a struct that may have a rule over changes.
+    #[must_use]
+    pub const fn change_rule(mut self, change_rule: bool) -> Self {
+        self.change_rule = change_rule;
+        self
+    }
+
+    pub(crate) const fn schema(mut self, schema: fn(usize) -> BTreeMap<String, FieldSchema>) -> Self {
+        self.schema = Some(schema);
+        self
+    }
+
+    /// Whether a struct in the values, however deep, has a rule over changes.
+    pub(crate) fn has_change_rule(&self) -> bool {
+        self.searched(&mut Vec::new())
+    }
+
+    /// `seen` keeps a struct that nests itself from being searched for ever.
+    fn searched(&self, seen: &mut Vec<*const FieldInfo>) -> bool {
+        self.change_rule
+            || self.entries.is_some_and(|entries| entries.searched(seen))
+            || self.fields.is_some_and(|fields| any_change_rule(fields(), seen))
+    }
+
     /// The fields of the values, or of the entries, whatever they are in.
     pub(crate) const fn parts(&self) -> Option<fn() -> &'static [FieldInfo]> {
         match (self.fields, self.entries) {
@@ -89,6 +118,19 @@ impl PolicyInfo {
             (None, None) => None,
         }
     }
+}
+
+/// Whether `S`, or a struct in it, however deep, has a rule over changes.
+pub(crate) fn has_change_rule<S: SharedState>() -> bool {
+    S::HAS_CHANGE_RULE || any_change_rule(S::FIELDS, &mut Vec::new())
+}
+
+fn any_change_rule(fields: &'static [FieldInfo], seen: &mut Vec<*const FieldInfo>) -> bool {
+    if seen.contains(&fields.as_ptr()) {
+        return false;
+    }
+    seen.push(fields.as_ptr());
+    fields.iter().filter_map(|field| field.about).any(|about| about.searched(seen))
 }
 
 impl FieldInfo {
@@ -213,6 +255,24 @@ pub struct Field<S: SharedState, T, P: MergePolicy<T> = Lww> {
     get: fn(&S) -> &T,
     update: fn(P::Op) -> S::Update,
 }
+
+/// The type `T` of a field with the policy `P`, asked of the policy first: whatever the type lacks is then reported in the
+/// same words wherever generated code names it, which the compiler does once.
+#[doc(hidden)]
+pub type Typed<T, P> = <<P as MergePolicy<T>>::Op as Is<T>>::This;
+
+/// Any type is this one, if the other is one at all.
+#[doc(hidden)]
+pub trait Is<T> {
+    type This;
+}
+
+impl<Op, T> Is<T> for Op {
+    type This = T;
+}
+
+/// The key of a field, [`Field<S, T, P>`](Field), as the derive spells it.
+pub type FieldOf<S, T, P = Lww> = Field<S, Typed<T, P>, P>;
 
 impl<S: SharedState, T, P: MergePolicy<T>> Field<S, T, P> {
     /// Used by the derive.

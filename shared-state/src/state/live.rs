@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::merge::{MergePolicy, Nested, NestedOp};
+use crate::state::field::Typed;
 use crate::state::{Field, FieldId, Invalid, PathBuf, SharedState};
 
 /// A live state of type `S`: a client's replica, the server's own room, or a nested part of either.
@@ -62,6 +63,12 @@ pub struct Within<L, S: SharedState, N: SharedState> {
     live: L,
     field: Field<S, N, Nested>,
 }
+
+/// The handle of the nested struct `N` of a live state of type `S`, with its own accessors.
+pub type HandleOf<L, S, N> = <Typed<N, Nested> as SharedState>::Handle<Within<L, S, Typed<N, Nested>>>;
+
+/// The patch of the nested struct `N`.
+pub type PatchOf<N> = <Typed<N, Nested> as SharedState>::Patch;
 
 impl<L: Live<S>, S: SharedState, N: SharedState> Within<L, S, N> {
     /// The part of `live` at `field`.

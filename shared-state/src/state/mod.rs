@@ -21,15 +21,18 @@ mod wire;
 
 pub use about::{About, RuleInfo};
 pub use author::Author;
-pub use field::{Field, FieldId, FieldInfo, PolicyInfo};
-pub use live::{Allowed, Live, ServerLive, Watch, Within};
-pub use part::Part;
+pub(crate) use field::has_change_rule;
+pub use field::{Field, FieldId, FieldInfo, FieldOf, PolicyInfo};
+#[doc(hidden)]
+pub use field::{Is, Typed};
+pub use live::{Allowed, HandleOf, Live, PatchOf, ServerLive, Watch, Within};
+pub use part::{Part, PartOf};
 pub use path::{Path, PathBuf};
 pub use roles::Roles;
 pub use rules::Invalid;
 pub use schema::{FieldSchema, Known, Schema, SchemaError};
 pub use timing::Timing;
-pub use value::Value;
+pub use value::{Shareable, Value};
 pub(crate) use wire::canonical_update;
 pub use wire::{EncodedUpdate, UpdateError, UpdateErrorKind, WireUpdate, decode_update, encode_update};
 #[doc(hidden)]
@@ -61,7 +64,7 @@ use crate::merge::{Overlap, Track};
     note = "write `#[derive(SharedState)]` above the struct; a field of another type needs no attribute, and is set \
             as a whole"
 )]
-pub trait SharedState: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
+pub trait SharedState: Shareable {
     /// One field's operation: an enum with a variant for each shared field.
     type Update: Clone + PartialEq + Debug + Send + Sync + 'static;
     /// A partial state: every shared field, each optional. Merged atomically.
@@ -80,7 +83,7 @@ pub trait SharedState: Clone + Serialize + DeserializeOwned + Send + Sync + 'sta
     const ABOUT: About = About::of::<Self>();
     /// Whether [`check_rule`](Self::check_rule) can refuse a state (here or in a nested struct).
     const HAS_RULE: bool = false;
-    /// Whether [`check_change`](Self::check_change) can refuse a change (here or in a nested struct).
+    /// Whether the struct has a rule over changes of its own, which [`check_change`](Self::check_change) asks.
     const HAS_CHANGE_RULE: bool = false;
 
     /// Applies an update and returns the update that takes it back. Costs what the update's policy says.
@@ -138,7 +141,7 @@ pub trait SharedState: Clone + Serialize + DeserializeOwned + Send + Sync + 'sta
 
     /// Makes `field` equal to what it is in `from`.
     fn copy_field(&mut self, from: &Self, field: FieldId) {
-        self.apply(from.current(field));
+        private::set_from(self, from, field);
     }
 
     /// What `pending` means for `remote`, put underneath it.

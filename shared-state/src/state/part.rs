@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::merge::{MergePolicy, differences};
+use crate::state::field::Typed;
 use crate::state::{Field, Live, SharedState};
 
 /// The field of a live state of type `S`, with the operations of its policy `P` as methods.
@@ -12,6 +13,9 @@ pub struct Part<L, S: SharedState, T, P: MergePolicy<T>> {
     live: L,
     field: Field<S, T, P>,
 }
+
+/// The handle of a field with entries, [`Part<L, S, T, P>`](Part), as the derive spells it.
+pub type PartOf<L, S, T, P> = Part<L, S, Typed<T, P>, P>;
 
 impl<L: Live<S>, S: SharedState, T, P: MergePolicy<T>> Part<L, S, T, P> {
     /// The field of `live`.

@@ -36,7 +36,7 @@ pub struct FieldSchema {
     /// Other names that are understood.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<String>,
-    /// The fields of a nested struct.
+    /// The fields of a nested struct, or of the nested structs that are the entries.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, FieldSchema>,
 }
@@ -96,7 +96,7 @@ impl Schema {
 
     /// Whether a program with this schema and one with `other` can share a room: they have the same version, and
     /// every field that both have, under one name or an alias, has the same policy and the same shape. Fields that
-    /// only one of them has do not matter.
+    /// only one of them has do not matter, and of the entries of a list or map `other` may have fields that this one lacks.
     ///
     /// # Errors
     /// The first field that is not the same; `self` is what is expected.
@@ -140,7 +140,7 @@ pub(crate) fn parts(info: &FieldInfo) -> Option<&'static [FieldInfo]> {
     info.parts.filter(|_| info.policy == "nested").map(|parts| parts())
 }
 
-fn fields<S: SharedState>(
+pub(crate) fn fields<S: SharedState>(
     infos: &'static [FieldInfo],
     within: &PathBuf,
     depth: usize,
@@ -152,7 +152,9 @@ fn fields<S: SharedState>(
         let (shape, inner) = match parts {
             Some(parts) => (String::new(), fields::<S>(parts, &path, depth + 1)),
             // What it reads does not matter, and mostly it fails.
-            None => (shape(|probe| drop(S::decode(Path::new(path.as_str()), None, probe))), BTreeMap::new()),
+            None => {
+                (shape(|probe| drop(S::decode(Path::new(path.as_str()), None, probe))), entries(info, depth))
+            }
         };
         let also = info.aliases.iter().map(|alias| (*alias).to_owned()).collect();
         let policy = info.about.map_or_else(|| info.policy.to_owned(), policy);
@@ -160,6 +162,12 @@ fn fields<S: SharedState>(
         (info.name.to_owned(), schema)
     };
     infos.iter().map(field).collect()
+}
+
+/// The fields of the entries of a field of the root, if they are nested structs. Deeper ones are told by their shape.
+fn entries(info: &FieldInfo, depth: usize) -> BTreeMap<String, FieldSchema> {
+    let entries = info.about.and_then(|about| about.entries).filter(|_| depth == 1);
+    entries.and_then(|entries| entries.schema).map_or_else(BTreeMap::new, |schema| schema(depth + 1))
 }
 
 /// A policy's name, with a list's key and the policy of its entries or of a map's: `list(id, nested)`.
@@ -189,10 +197,52 @@ impl FieldSchema {
     /// # Errors
     /// They are not; `self` is what is expected.
     pub(crate) fn fits(&self, field: &str, other: &Self) -> Result<(), SchemaError> {
-        if self.policy == other.policy && self.shape == other.shape {
+        let same = self.policy == other.policy && self.shape == other.shape;
+        if same && !self.has_entries() {
             return Ok(());
         }
-        Err(SchemaError::new(field, self.described(), other.described()))
+        if !self.has_entries()
+            || !other.has_entries()
+            || self.policy != other.policy
+            || self.around() != other.around()
+        {
+            return match same {
+                true => Ok(()),
+                false => Err(SchemaError::new(field, self.described(), other.described())),
+            };
+        }
+        // The other may know more of the entries. It knows all of what is known here, or it would lose it.
+        self.fields.iter().try_for_each(|(name, inner)| match other.fields.get(name) {
+            Some(counterpart) => inner.fits_all(&join(field, name), counterpart),
+            None => Err(SchemaError::new(&join(field, name), inner.described(), "entries without it")),
+        })
+    }
+
+    /// The same, with all fields inside, which have to have the same names.
+    fn fits_all(&self, field: &str, other: &Self) -> Result<(), SchemaError> {
+        let names = |schema: &Self| schema.fields.keys().cloned().collect::<Vec<_>>().join(", ");
+        if self.fields.len() != other.fields.len() {
+            return Err(SchemaError::new(
+                field,
+                format!("{{{}}}", names(self)),
+                format!("{{{}}}", names(other)),
+            ));
+        }
+        self.fits(field, other)?;
+        self.fields.iter().try_for_each(|(name, inner)| match other.fields.get(name) {
+            Some(counterpart) => inner.fits_all(&join(field, name), counterpart),
+            None => Err(SchemaError::new(&join(field, name), inner.described(), "nothing")),
+        })
+    }
+
+    /// Whether its fields are those of its entries.
+    pub(crate) fn has_entries(&self) -> bool {
+        !self.shape.is_empty() && !self.fields.is_empty()
+    }
+
+    /// The shape up to that of an entry: `[`, or `map<string, `.
+    fn around(&self) -> &str {
+        self.shape.split('{').next().unwrap_or_default()
     }
 }
 
@@ -209,6 +259,8 @@ pub(crate) struct Differences {
     foreign: BTreeMap<String, FieldSchema>,
     /// Those of them that the room does not keep.
     missing: BTreeSet<String>,
+    /// Own lists and maps of whose entries the room knows more.
+    partial: BTreeSet<String>,
 }
 
 type Fields = BTreeMap<String, FieldSchema>;
@@ -268,13 +320,17 @@ impl Differences {
             }
             let (counterpart, room_path) = (&room.fields[other], join(room.at, other));
             field.fits(&path, counterpart)?;
+            if field.has_entries() && field.fields.len() < counterpart.fields.len() {
+                self.partial.insert(path.clone());
+                same = false;
+            }
             let of_struct = room.of_struct.and_then(|fields| fields.get(other));
             let inner = Side {
                 fields: &counterpart.fields,
                 of_struct: of_struct.map(|field| &field.fields),
                 at: &room_path,
             };
-            if !self.compare(&field.fields, &path, inner)? {
+            if field.is_nested() && !self.compare(&field.fields, &path, inner)? {
                 self.apart.insert(path.clone());
                 same = false;
             }
@@ -291,10 +347,10 @@ impl Differences {
     }
 
     fn miss(&mut self, path: String, field: &FieldSchema) {
-        for (name, inner) in &field.fields {
-            self.miss(join(&path, name), inner);
-        }
         if field.is_nested() {
+            for (name, inner) in &field.fields {
+                self.miss(join(&path, name), inner);
+            }
             self.apart.insert(path.clone());
         } else {
             self.missing.insert(path.clone());
@@ -318,6 +374,11 @@ impl Differences {
 
     pub(crate) fn is_apart(&self, path: &str) -> bool {
         self.apart.contains(path)
+    }
+
+    /// Whether it is an entry of whose fields the room knows more.
+    pub(crate) fn is_partial(&self, path: &str) -> bool {
+        path.rsplit_once('/').is_some_and(|(within, _)| self.partial.contains(within))
     }
 
     /// The room's path of an own one.

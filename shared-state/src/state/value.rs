@@ -18,3 +18,16 @@ pub trait Value: Clone + PartialEq + Debug + Serialize + DeserializeOwned + Send
 
 #[diagnostic::do_not_recommend]
 impl<T: Clone + PartialEq + Debug + Serialize + DeserializeOwned + Send + Sync + 'static> Value for T {}
+
+/// What a struct has to be before it can be a shared state: it can be copied, written and read.
+///
+/// Implemented for every type that has the traits; there is nothing to implement by hand.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` lacks a trait that a shared state needs",
+    label = "is not `Clone`, `Serialize` and `Deserialize`",
+    note = "write `#[derive(SharedState, Serialize, Deserialize, Clone)]` above `{Self}`"
+)]
+pub trait Shareable: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Shareable for T {}

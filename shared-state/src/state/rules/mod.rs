@@ -130,7 +130,9 @@ pub fn text_length<T: Textual>(
 /// What `validate(inner(..))` looks into: a collection of items, or an option.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no items for `validate(inner(..))` to check",
-    note = "inner works on vectors, arrays, sets, the values of maps, and options"
+    label = "has no items",
+    note = "write the rules without `inner(..)` if they are for the value itself; `inner` is for what is in vectors, \
+            arrays, sets, options, and for the values of maps"
 )]
 pub trait Items {
     /// What the rules inside speak of.

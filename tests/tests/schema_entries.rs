@@ -1,0 +1,249 @@
+//! G11: lists and maps of whose entries the room's struct knows more than a client's.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use shared_state::SharedState;
+use shared_state::authority::{Authority, Dialect, Outbox, SessionId, Submitted, Typed};
+use shared_state::merge::{ListOp, MapOp, NestedOp, Place};
+use shared_state::protocol::{ClientMessage, Code, Envelope, Frame, Limits, ServerMessage, server};
+use shared_state::replica::{Rejected, Replica, ReplicaConfig};
+use shared_state::state::Schema;
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Old {
+    #[shared(list(key = id, nested))]
+    comments: Vec<OldComment>,
+    #[shared(map(nested))]
+    votes: BTreeMap<String, OldVote>,
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct OldComment {
+    id: u32,
+    text: String,
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct OldVote {
+    yes: bool,
+    #[shared(read_only)]
+    place: u8,
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct New {
+    #[shared(list(key = id, nested))]
+    comments: Vec<Comment>,
+    #[shared(map(nested))]
+    votes: BTreeMap<String, Vote>,
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Comment {
+    id: u32,
+    text: String,
+    #[serde(default = "grey")]
+    colour: String,
+}
+
+fn grey() -> String {
+    "grey".into()
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Vote {
+    yes: bool,
+    #[shared(read_only)]
+    place: u8,
+    #[serde(default)]
+    #[shared(counter)]
+    weight: i64,
+}
+
+#[derive(Clone, Default)]
+struct Tube(Rc<RefCell<VecDeque<Frame>>>);
+
+impl Outbox for Tube {
+    fn push(&mut self, frame: &Frame) -> bool {
+        self.0.borrow_mut().push_back(frame.clone());
+        true
+    }
+}
+
+struct Client<S: SharedState> {
+    replica: Replica<S>,
+    id: &'static str,
+    tube: Tube,
+    session: Option<SessionId>,
+    errors: Vec<(Code, String)>,
+}
+
+impl<S: SharedState + Default> Client<S> {
+    fn joined(id: &'static str, room: &mut Authority<Tube>) -> Self {
+        let replica = Replica::new("room".into(), S::default(), ReplicaConfig::default());
+        let mut this = Self { replica, id, tube: Tube::default(), session: None, errors: Vec::new() };
+        this.replica.connected(64);
+        this.settle(room);
+        this
+    }
+
+    fn settle(&mut self, room: &mut Authority<Tube>) {
+        for _ in 0..4 {
+            while let Some(frame) = self.replica.poll_frame() {
+                let envelope = Envelope::read(frame.as_str()).unwrap();
+                match ClientMessage::read(&envelope).unwrap() {
+                    ClientMessage::Join(request) => {
+                        self.session.take().map(|session| room.leave(session));
+                        match room.join(self.id.into(), Dialect::V1, &request, self.tube.clone()) {
+                            Ok(session) => self.session = Some(session),
+                            Err(violation) => self.tube.0.borrow_mut().push_back(server::room_error(
+                                "room",
+                                violation.code,
+                                &violation.message,
+                            )),
+                        }
+                    }
+                    ClientMessage::Change(change) => {
+                        if let Submitted::Append(append) = room.submit(self.session.unwrap(), &change) {
+                            room.committed(append.version);
+                        }
+                    }
+                    ClientMessage::Leave => drop(self.session.take().map(|session| room.leave(session))),
+                    other => panic!("{other:?}"),
+                }
+            }
+            loop {
+                let next = self.tube.0.borrow_mut().pop_front();
+                let Some(frame) = next else { break };
+                let Ok(ServerMessage::Room(_, message) | ServerMessage::Numbered(_, message)) =
+                    ServerMessage::of(&frame)
+                else {
+                    panic!("{frame:?}");
+                };
+                if let Err(violation) = self.replica.receive(message) {
+                    self.errors.push((violation.code, violation.message.clone()));
+                }
+            }
+        }
+    }
+
+    /// Writes, and gives the answer.
+    fn write(&mut self, update: S::Update, room: &mut Authority<Tube>) -> Result<u64, Rejected> {
+        self.replica.write(Duration::ZERO, vec![update]).unwrap();
+        self.settle(room);
+        self.replica.poll_answer().unwrap().1
+    }
+}
+
+fn room<S: SharedState>(initial: S) -> Authority<Tube> {
+    Authority::new("room".into(), 7, Box::new(Typed::new(initial)), Arc::new(Limits::default()))
+}
+
+fn comment(id: u32, text: &str, colour: &str) -> Comment {
+    Comment { id, text: text.into(), colour: colour.into() }
+}
+
+/// A room with an entry in each, an old client and a new one.
+fn meeting() -> (Authority<Tube>, Client<Old>, Client<New>) {
+    let mut room = room(New {
+        comments: vec![comment(1, "first", "red")],
+        votes: [("ann".into(), Vote { yes: true, place: 5, weight: 3 })].into(),
+    });
+    let old = Client::joined("old", &mut room);
+    let new = Client::joined("new", &mut room);
+    assert_eq!((&*old.errors, &*new.errors), (&[][..], &[][..]));
+    (room, old, new)
+}
+
+#[test]
+fn g11_an_older_client_reads_and_edits_entries_it_knows_a_part_of() {
+    let (mut room, mut old, mut new) = meeting();
+    assert_eq!(old.replica.state().comments, [OldComment { id: 1, text: "first".into() }]);
+    old.write(
+        Old::COMMENTS.op(ListOp::In("1".into(), NestedOp::In(Box::new(OldComment::TEXT.set("x".into()))))),
+        &mut room,
+    )
+    .unwrap();
+    new.settle(&mut room);
+    assert_eq!(new.replica.state().comments, [comment(1, "x", "red")]);
+    // What it does not know it passes over, and is up to date all the same.
+    let blue = ListOp::In("1".into(), NestedOp::In(Box::new(Comment::COLOUR.set("blue".into()))));
+    new.write(New::COMMENTS.op(blue), &mut room).unwrap();
+    new.write(New::VOTES.op(MapOp::Put("bob".into(), Vote { yes: false, place: 0, weight: 9 })), &mut room)
+        .unwrap();
+    old.settle(&mut room);
+    assert_eq!(old.replica.version(), new.replica.version());
+    assert_eq!(old.replica.state().votes["bob"], OldVote { yes: false, place: 0 });
+    assert_eq!(old.errors, []);
+}
+
+#[test]
+fn g11_what_an_older_client_inserts_has_the_defaults_of_what_it_does_not_know() {
+    let (mut room, mut old, mut new) = meeting();
+    let insert = ListOp::Insert(Place::End, OldComment { id: 2, text: "second".into() });
+    old.write(Old::COMMENTS.op(insert), &mut room).unwrap();
+    old.write(Old::VOTES.op(MapOp::Put("cat".into(), OldVote { yes: true, place: 0 })), &mut room).unwrap();
+    new.settle(&mut room);
+    assert_eq!(new.replica.state().comments[1].colour, "grey");
+    assert_eq!(new.replica.state().votes["cat"], Vote { yes: true, place: 0, weight: 0 });
+    let late: Client<New> = Client::joined("late", &mut room);
+    assert_eq!(late.replica.state(), new.replica.state());
+}
+
+#[test]
+fn g11_an_entry_that_an_older_client_writes_as_a_whole_keeps_what_it_does_not_know() {
+    let (mut room, mut old, mut new) = meeting();
+    old.write(Old::VOTES.op(MapOp::Put("ann".into(), OldVote { yes: false, place: 5 })), &mut room).unwrap();
+    let whole = NestedOp::Set(OldComment { id: 1, text: "whole".into() });
+    old.write(Old::COMMENTS.op(ListOp::In("1".into(), whole)), &mut room).unwrap();
+    // The whole list or map is what is different.
+    old.write(Old::VOTES.set([("ann".into(), OldVote { yes: true, place: 5 })].into()), &mut room).unwrap();
+    let list = vec![OldComment { id: 1, text: "list".into() }];
+    old.write(Old::COMMENTS.set(list), &mut room).unwrap();
+    new.settle(&mut room);
+    assert_eq!(new.replica.state().votes["ann"], Vote { yes: true, place: 5, weight: 3 });
+    assert_eq!(new.replica.state().comments, [comment(1, "list", "red")]);
+    // What only the server writes is not the client's to put.
+    let put = old.write(Old::VOTES.op(MapOp::Put("ann".into(), OldVote { yes: true, place: 1 })), &mut room);
+    assert_eq!(put.unwrap_err().code(), Code::ReadOnly);
+    assert_eq!(old.replica.state().votes["ann"].place, 5);
+    let late: Client<Old> = Client::joined("late", &mut room);
+    assert_eq!(late.replica.state(), old.replica.state());
+}
+
+#[test]
+fn g11_who_knows_more_of_the_entries_than_the_room_is_refused() {
+    let mut room = room(Old::default());
+    let new: Client<New> = Client::joined("new", &mut room);
+    let [(code, message)] = &new.errors[..] else { panic!("{:?}", new.errors) };
+    assert_eq!(*code, Code::IncompatibleSchema);
+    assert!(
+        message.ends_with("`comments/colour`: expected string (lww), found entries without it"),
+        "{message}"
+    );
+}
+
+#[test]
+fn g11_a_field_of_entries_is_another_by_its_policy() {
+    #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+    struct Rival {
+        #[shared(map(nested))]
+        votes: BTreeMap<String, RivalVote>,
+    }
+    #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+    struct RivalVote {
+        yes: bool,
+        weight: i64,
+    }
+    let (rival, new) = (&Schema::of::<Rival>().schema, &Schema::of::<New>().schema);
+    let error = rival.check(new).unwrap_err().to_string();
+    assert_eq!(error, "`votes/weight`: expected i64 (lww), found i64 (counter)");
+    assert!(Schema::of::<Old>().schema.check(new).is_ok());
+    assert!(new.check(&Schema::of::<Old>().schema).is_err());
+}
