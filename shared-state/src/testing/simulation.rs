@@ -55,7 +55,7 @@ pub struct Failure {
     pub step: usize,
     /// Which guarantee, expected and found.
     pub message: String,
-    /// The last things that happened, one a line.
+    /// The last things that happened, one a line; all of them if the seed was run alone.
     pub trace: String,
 }
 
@@ -81,14 +81,16 @@ impl<S: SharedState> Simulation<S> {
     }
 
     /// Runs `count` seeds from 0 on, on all cores; `SHARED_STATE_SEEDS` in the environment overrides the number,
-    /// `SHARED_STATE_SEED` runs that one alone.
+    /// `SHARED_STATE_SEED` runs that one alone, and a failure then tells all that has happened.
     ///
     /// # Panics
     /// If a seed breaks a guarantee, naming it.
     #[track_caller]
     pub fn seeds(&self, count: u64) -> Report {
         let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-        let seeds = match number("SHARED_STATE_SEED") {
+        let one = number("SHARED_STATE_SEED");
+        let told = if one.is_some() { usize::MAX } else { TRACE };
+        let seeds = match one {
             Some(seed) => seed..seed + 1,
             None => 0..number("SHARED_STATE_SEEDS").unwrap_or(count),
         };
@@ -101,7 +103,7 @@ impl<S: SharedState> Simulation<S> {
                 if seed >= seeds.end || locked().1.is_some() {
                     return;
                 }
-                match self.run(seed) {
+                match self.run_telling(seed, told) {
                     Ok(report) => locked().0.add(report),
                     Err(failure) => {
                         locked().1.get_or_insert(failure);
@@ -127,11 +129,20 @@ impl<S: SharedState> Simulation<S> {
     /// # Errors
     /// The guarantee that did not hold.
     pub fn run(&self, seed: u64) -> Result<Report, Failure> {
-        let mut world = World::new(self, seed);
+        self.run_telling(seed, TRACE)
+    }
+
+    fn run_telling(&self, seed: u64, told: usize) -> Result<Report, Failure> {
+        let mut world = World::new(self, seed, told);
         for step in 0..self.steps {
-            world.step().map_err(|message| Failure { seed, step, message, trace: world.told() })?;
+            world.step().map_err(|message| Failure { seed, step, message, trace: world.trace() })?;
         }
-        world.finish().map_err(|message| Failure { seed, step: self.steps, message, trace: world.told() })?;
+        world.finish().map_err(|message| Failure {
+            seed,
+            step: self.steps,
+            message,
+            trace: world.trace(),
+        })?;
         Ok(world.report)
     }
 }
@@ -151,10 +162,12 @@ struct World<S: SharedState> {
     report: Report,
     /// The last things that happened, for a failure's message.
     trace: VecDeque<String>,
+    /// How many of them are kept.
+    told: usize,
 }
 
 impl<S: SharedState> World<S> {
-    fn new(plan: &Simulation<S>, seed: u64) -> Self {
+    fn new(plan: &Simulation<S>, seed: u64, told: usize) -> Self {
         let mut rng = Rng::with_seed(seed);
         let mut limits = Limits { window: 1 + rng.usize(..8), ..Limits::default() };
         if rng.u8(..4) == 0 {
@@ -177,6 +190,7 @@ impl<S: SharedState> World<S> {
             names: 0,
             report: Report::default(),
             trace: VecDeque::new(),
+            told,
             rng,
         };
         for _ in 0..plan.clients {
@@ -238,13 +252,13 @@ impl<S: SharedState> World<S> {
     }
 
     fn note(&mut self, what: impl FnOnce() -> String) {
-        if self.trace.len() >= TRACE {
+        if self.trace.len() >= self.told {
             self.trace.pop_front();
         }
         self.trace.push_back(what());
     }
 
-    fn told(&self) -> String {
+    fn trace(&self) -> String {
         self.trace.iter().map(|line| format!("  {line}\n")).collect()
     }
 
