@@ -585,3 +585,21 @@ fn serde_sees_a_string() {
     let vector = Transact::transact(&editor.doc).encode_state_as_update_v1(&StateVector::default());
     assert!(Edit::read(vector).is_ok());
 }
+
+#[test]
+fn g1_who_has_forgotten_a_deleted_character_takes_the_same_edits() {
+    // At the second half of the first character.
+    let inside = Edit::read(vec![1, 1, 99, 0, 0x84, 0, 0, 1, b'a', 0]).expect("an edit");
+    let mut world = World::new(page("😀x"));
+    let (ann, bob) = (world.join(), world.join());
+    world.settle();
+    let cut = || bob.handle().write(PageUpdate::Body(TextOp::Edit(inside.clone())));
+    assert!(cut().is_err(), "it cuts the character in two");
+    ann.handle().body().delete(0, 1).unwrap();
+    world.settle();
+    // The server has the text without what was deleted from now on; the others have it with that.
+    world.restart();
+    cut().unwrap();
+    world.settle();
+    assert_eq!((world.state().body.as_str(), bob.state().body.as_str()), ("ax", "ax"));
+}

@@ -344,10 +344,7 @@ fn pending<'a, S: SharedState>(
 }
 
 /// Everything that is pending, in the order in which it lies on the confirmed state.
-fn on_top<'a, S: SharedState>(
-    queue: &'a Queue<S>,
-    held: &'a [Held<S>],
-) -> impl Iterator<Item = &'a S::Update> {
+fn on_top<'a, S: SharedState>(queue: &'a Queue<S>, held: &'a [Held<S>]) -> impl Iterator<Item = &'a Both<S>> {
     let queued = queue.iter().flat_map(|change| &change.updates);
-    queued.chain(held.iter().map(|held| &held.update)).map(|update| &update.typed)
+    queued.chain(held.iter().map(|held| &held.update))
 }

@@ -162,10 +162,14 @@ impl<S: SharedState> Replica<S> {
         if self.touching[field] == 0 {
             return Overlap::Apart;
         }
-        // The update passes below those it has nothing to do with, until one of them covers it.
+        // The update passes below those it has nothing to do with, until one of them covers it. One that could not be
+        // applied may be after it.
         on_top(&self.queue, &self.held)
-            .filter(|pending| S::field(pending) == field)
-            .map(|pending| S::overlap(pending, remote))
+            .filter(|pending| S::field(&pending.typed) == field)
+            .map(|pending| match pending.applies {
+                true => S::overlap(&pending.typed, remote),
+                false => Overlap::Tangled,
+            })
             .find(|overlap| *overlap != Overlap::Apart)
             .unwrap_or(Overlap::Apart)
     }

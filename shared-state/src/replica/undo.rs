@@ -231,12 +231,22 @@ impl<S: SharedState> Replica<S> {
         Ok(None)
     }
 
+    /// Whether a change is in what the app sees. One that waits for its refusal is not, if what it is about is gone.
+    fn is_shown(&self, id: WriteId) -> bool {
+        let queued = self.queue.iter().filter(|change| change.id == id).flat_map(|change| &change.updates);
+        let held = self.held.iter().filter(|held| held.id == id).map(|held| &held.update);
+        queued.chain(held).all(|update| update.applies)
+    }
+
     /// The updates that take a step back, the last write first, each on what the one before leaves; those that make
     /// one are one.
     fn taken_back(&mut self, step: &Step<S>) -> Vec<S::Update> {
         let mut updates: Vec<S::Update> = Vec::new();
         let mut inverses = Vec::new();
-        for Written { update, inverse, .. } in step.written.iter().rev() {
+        for Written { id, update, inverse } in step.written.iter().rev() {
+            if !self.is_shown(*id) {
+                continue;
+            }
             let taken_back = scope::as_writer(self.config.writer, || self.view.take_back(update, inverse));
             if let Some(update) = taken_back.filter(|update| self.may_write(update)) {
                 inverses.push(self.view.apply(update.clone()));

@@ -15,7 +15,7 @@ use yrs::{
 use super::pen::Pen;
 use super::ranges::Ranges;
 use super::splice::Splice;
-use super::yjs::{Clocks, Content, Id, ROOT, Update};
+use super::yjs::{Clocks, Content, Id, ROOT, Struct, Update};
 
 /// What an edit changed: enough to take it back.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +31,7 @@ pub(super) struct Core {
     clocks: Clocks,
     /// The units that have no place.
     gone: Ranges,
-    /// The second units of the characters that have two.
+    /// The second units of the characters that have two. Of what was deleted nobody says it: it may be forgotten.
     halves: Ranges,
     plain: OnceLock<String>,
     pen: Mutex<Option<Pen>>,
@@ -154,6 +154,7 @@ impl Core {
                 }
             }
         }
+        deleted.all().for_each(|(writer, range)| self.halves.remove(writer, range));
         self.clocks.extend(update.spans().map(|(writer, span)| (writer, span.end)));
         self.plain.take();
         let pen = self.pen.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -166,10 +167,9 @@ impl Core {
     /// The document as it was before the last edits, `marks` being what the first of them changed.
     pub(super) fn before(&self, marks: &Marks) -> Self {
         let mut clocks = self.clocks.clone();
-        let (mut gone, mut halves) = (self.gone.clone(), self.halves.clone());
+        let mut gone = self.gone.clone();
         for (writer, clock) in &marks.before {
             gone.truncate(*writer, *clock);
-            halves.truncate(*writer, *clock);
             match clock {
                 0 => clocks.remove(writer),
                 clock => clocks.insert(*writer, *clock),
@@ -179,6 +179,13 @@ impl Core {
         before.deleted = before.deleted.without(&marks.deleted);
         for (writer, clock) in &marks.before {
             before.truncate(*writer, *clock);
+        }
+        let mut halves = Ranges::default();
+        for (writer, structs) in &before.structs {
+            let there = structs.iter().flat_map(Struct::halves);
+            there
+                .filter(|half| !before.deleted.contains(*writer, *half))
+                .for_each(|half| halves.insert(*writer, half..half + 1));
         }
         let core = Self { clocks, gone, halves, ..Self::new() };
         integrate(&mut Transact::transact_mut(&core.doc), &before.write());
