@@ -166,8 +166,25 @@ fn same(logged: &[Value], written: &[Value]) -> bool {
             {
                 place.clone_from(after);
             }
-            *logged == settled
+            *logged == settled || unordered(logged) == unordered(&settled)
         })
+}
+
+/// A value without the order of plain values in arrays: the members of a set have none. That of a list shows in the state.
+fn unordered(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => {
+            let mut items: Vec<Value> = items.iter().map(unordered).collect();
+            if items.iter().all(|item| !item.is_array() && !item.is_object()) {
+                items.sort_by_key(Value::to_string);
+            }
+            items.into()
+        }
+        Value::Object(members) => {
+            members.iter().map(|(name, member)| (name.clone(), unordered(member))).collect()
+        }
+        value => value.clone(),
+    }
 }
 
 /// Whether the server has made an edit of what was written otherwise. What it comes to is compared as text.
