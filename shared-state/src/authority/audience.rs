@@ -83,12 +83,7 @@ impl Audiences {
     pub(super) fn hidden(&self, audience: Audience, fields: &'static [FieldInfo]) -> Vec<String> {
         let hidden =
             fields.iter().filter(|field| self.needs.get(field.name).is_some_and(|need| need & !audience > 0));
-        let path = |field: &FieldInfo| {
-            let mut path = PathBuf::new();
-            path.push(field.name);
-            path.into_string()
-        };
-        hidden.map(path).collect()
+        hidden.map(|field| PathBuf::of(field.name).into_string()).collect()
     }
 
     /// What names the fields that this audience may see, also to another program that has the same struct: of two who

@@ -12,7 +12,7 @@ use crate::authority::tell::written;
 use crate::authority::typed::{field_of, read_updates, touched};
 use crate::authority::{Author, Authority, Outbox, RoomState, SessionId, Submitted};
 use crate::protocol::{server, split_address};
-use crate::state::WireUpdate;
+use crate::state::{PathBuf, WireUpdate};
 
 impl<O: Outbox> Authority<O> {
     /// Takes a change of a client that speaks the hook's dialect. `claim` is the version that the client has by it.
@@ -53,7 +53,7 @@ impl<O: Outbox> Authority<O> {
                 let audience = self.sessions.get(&id).map_or(0, |session| session.audience);
                 let amended = amended.into_iter().filter(|field| {
                     !fields.iter().any(|own| **own == **field)
-                        && self.check_read(audience, &field_key(field)).is_ok()
+                        && self.check_read(audience, PathBuf::of(field).as_str()).is_ok()
                 });
                 other.extend(amended.map(Arc::from));
                 if let Some(heal) = self.heal(id) {
@@ -65,7 +65,7 @@ impl<O: Outbox> Authority<O> {
             Err(reject) => {
                 self.refuse(id, 0, reject);
                 for field in fields {
-                    let changed = self.state.changed(&field_key(&field));
+                    let changed = self.state.changed(PathBuf::of(&field).as_str());
                     let complete = self.state.is_complete();
                     let Some(heal) = self.heal(id) else { break };
                     match changed {
@@ -170,13 +170,6 @@ pub(super) fn values_since(
         fields.extend(touched(&updates).into_iter().map(Arc::from));
     }
     fields.into_iter().map(|field| (written(state, &field), field)).collect()
-}
-
-/// A field's name as the path of an update has it.
-fn field_key(field: &str) -> String {
-    let mut path = crate::state::PathBuf::new();
-    path.push(field);
-    path.into_string()
 }
 
 /// Whether two JSON texts are the same to a program that has one kind of number.

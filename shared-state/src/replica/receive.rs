@@ -8,8 +8,8 @@ use crate::merge::{Overlap, scope};
 use crate::protocol::brief::Subject;
 use crate::protocol::{Code, JoinRequest, Outcome, Outcomes, Reject, Resume, RoomMessage, Violation, client};
 use crate::replica::pending::{Pending, Reads};
-use crate::replica::{Origin, Phase, Rejected, Replica, WriteId, on_top, pending, put_on, schema};
-use crate::state::{FieldId, Path, SharedState, UpdateErrorKind, WireUpdate, decode_update, fit};
+use crate::replica::{Origin, Phase, Rejected, Replica, WriteId, on_top, pending, put_on};
+use crate::state::{FieldId, Path, PathBuf, SharedState, UpdateErrorKind, WireUpdate, decode_update, fit};
 
 impl<S: SharedState> Replica<S> {
     /// Takes a message about this room.
@@ -332,7 +332,7 @@ impl<S: SharedState> Replica<S> {
         let mut state = self.initial.clone();
         // What is not shared stays as this client has it.
         for (key, value) in fields {
-            let path = schema::path_of(&key);
+            let path = PathBuf::of(&key);
             let read = match &self.meeting.differences {
                 None => S::decode(Path::new(path.as_str()), None, value).map(Some),
                 Some(differences) => {

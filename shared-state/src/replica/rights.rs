@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::merge::MergePolicy;
 use crate::protocol::Barred;
-use crate::replica::{Read, Replica, WriteError, schema};
+use crate::replica::{Read, Replica, WriteError};
 use crate::state::{Field, PathBuf, SharedState, roles};
 
 /// What a client may do in a room, as far as the server has told it: everything, before it has. Cheap to clone; it
@@ -17,13 +17,13 @@ impl Rights {
     /// Whether a field can be set as a whole. Of a list or a map: whether any entry can be put there.
     #[must_use]
     pub fn can_set<S: SharedState, T, P: MergePolicy<T>>(&self, field: Field<S, T, P>) -> bool {
-        !S::FIELDS[field.id()].read_only && self.can_write(path_of(field).as_str())
+        !S::FIELDS[field.id()].read_only && self.can_write(PathBuf::of(field.name()).as_str())
     }
 
     /// Whether the server sends a field to this client. If not, it has its initial value.
     #[must_use]
     pub fn can_read<S: SharedState, T, P: MergePolicy<T>>(&self, field: Field<S, T, P>) -> bool {
-        self.may_read(path_of(field).as_str())
+        self.may_read(PathBuf::of(field.name()).as_str())
     }
 
     /// Whether what lies at a path, `layout/columns` or `items/7/text`, can be set. That only the server writes a field
@@ -53,10 +53,6 @@ impl PartialEq for Rights {
 }
 
 impl Eq for Rights {}
-
-fn path_of<S: SharedState, T, P: MergePolicy<T>>(field: Field<S, T, P>) -> PathBuf {
-    schema::path_of(field.name())
-}
 
 impl<S: SharedState> Replica<S> {
     /// What this client may do, as it was told last; everything before it was.

@@ -14,7 +14,7 @@ use crate::protocol::{
 use crate::replica::pending::{Both, Pending};
 use crate::replica::{Phase, Rejected, Replica};
 use crate::state::schema::{Differences, join, parts};
-use crate::state::{FieldInfo, Known, Path, PathBuf, Schema, SharedState, WireUpdate, encode_update, fit};
+use crate::state::{FieldInfo, Known, Path, Schema, SharedState, WireUpdate, encode_update, fit};
 
 /// How deep nested structs are taken apart; a struct may nest itself.
 const DEPTH: usize = 8;
@@ -245,11 +245,4 @@ fn renamed(differences: &Differences, text: &str) -> String {
         serde_json::to_string(&Set { key: &key, op: wire.op.as_deref(), value: wire.value }).ok()
     });
     renamed.unwrap_or_else(|| text.to_owned())
-}
-
-/// A field's name as a path.
-pub(super) fn path_of(name: &str) -> PathBuf {
-    let mut path = PathBuf::new();
-    path.push(name);
-    path
 }

@@ -38,8 +38,7 @@ impl Read {
     }
 
     fn at<S: SharedState>(field: FieldId, key: Option<&str>) -> Self {
-        let mut path = PathBuf::new();
-        path.push(S::FIELDS[field].name);
+        let mut path = PathBuf::of(S::FIELDS[field].name);
         if let Some(key) = key {
             path.push(key);
         }

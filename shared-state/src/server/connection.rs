@@ -375,11 +375,7 @@ fn updates<'a>(fields: impl IntoIterator<Item = (&'a str, &'a RawValue)>) -> Str
     }
     let sets: Vec<_> = fields
         .into_iter()
-        .map(|(field, value)| {
-            let mut path = PathBuf::new();
-            path.push(field);
-            Set { key: path.into_string(), value }
-        })
+        .map(|(field, value)| Set { key: PathBuf::of(field).into_string(), value })
         .collect();
     // Strings and raw values always have a JSON form.
     serde_json::to_string(&sets).unwrap_or_default()

@@ -145,17 +145,13 @@ impl<L: Allowed<S>, S: SharedState, N: SharedState> Within<L, S, N> {
     /// Whether a field of the nested value may be set as a whole, as far as the server has said.
     #[must_use]
     pub fn can_set<T, P: MergePolicy<T>>(&self, field: Field<N, T, P>) -> bool {
-        let mut path = PathBuf::new();
-        path.push(field.name());
-        !N::FIELDS[field.id()].read_only && self.can_write(path.as_str())
+        !N::FIELDS[field.id()].read_only && self.can_write(PathBuf::of(field.name()).as_str())
     }
 }
 
 impl<L: Allowed<S>, S: SharedState, N: SharedState> Allowed<N> for Within<L, S, N> {
     fn can_write(&self, path: &str) -> bool {
-        let mut whole = PathBuf::new();
-        whole.push(self.field.name());
-        self.live.can_write(&format!("{}/{path}", whole.as_str()))
+        self.live.can_write(&format!("{}/{path}", PathBuf::of(self.field.name()).as_str()))
     }
 }
 

@@ -57,12 +57,17 @@ impl PathBuf {
         Self { text: String::new(), started: false }
     }
 
+    /// The path of one segment: of a field of the root.
+    #[must_use]
+    pub fn of(segment: &str) -> Self {
+        let mut path = Self::new();
+        path.push(segment);
+        path
+    }
+
     /// Appends a segment, escaping it.
     pub fn push(&mut self, segment: &str) {
-        if self.started {
-            self.text.push('/');
-        }
-        self.started = true;
+        self.begin_segment();
         if segment.contains(['~', '/']) {
             for c in segment.chars() {
                 match c {
@@ -78,11 +83,14 @@ impl PathBuf {
 
     /// Appends what stands for any key, see [`roles::ANY`](crate::state::roles::ANY).
     pub(crate) fn push_any(&mut self) {
-        if self.started {
+        self.begin_segment();
+        self.text.push_str(crate::state::roles::ANY);
+    }
+
+    fn begin_segment(&mut self) {
+        if std::mem::replace(&mut self.started, true) {
             self.text.push('/');
         }
-        self.started = true;
-        self.text.push_str(crate::state::roles::ANY);
     }
 
     /// Whether nothing was pushed.

@@ -197,19 +197,12 @@ impl FieldSchema {
     /// # Errors
     /// They are not; `self` is what is expected.
     pub(crate) fn fits(&self, field: &str, other: &Self) -> Result<(), SchemaError> {
-        let same = self.policy == other.policy && self.shape == other.shape;
-        if same && !self.has_entries() {
-            return Ok(());
+        let entries = self.has_entries() && other.has_entries() && self.around() == other.around();
+        if self.policy != other.policy || !entries && self.shape != other.shape {
+            return Err(SchemaError::new(field, self.described(), other.described()));
         }
-        if !self.has_entries()
-            || !other.has_entries()
-            || self.policy != other.policy
-            || self.around() != other.around()
-        {
-            return match same {
-                true => Ok(()),
-                false => Err(SchemaError::new(field, self.described(), other.described())),
-            };
+        if !entries {
+            return Ok(());
         }
         // The other may know more of the entries. It knows all of what is known here, or it would lose it.
         self.fields.iter().try_for_each(|(name, inner)| match other.fields.get(name) {
@@ -419,8 +412,7 @@ fn replaced(table: &BTreeMap<String, String>, path: &str) -> Option<String> {
 
 /// The path of a member of `within`.
 pub(crate) fn join(within: &str, name: &str) -> String {
-    let mut path = PathBuf::new();
-    path.push(name);
+    let path = PathBuf::of(name);
     match within.is_empty() {
         true => path.into_string(),
         false => format!("{within}/{}", path.as_str()),

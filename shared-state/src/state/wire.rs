@@ -80,8 +80,7 @@ impl UpdateError {
     /// The same error, seen from the struct that holds `field`.
     #[must_use]
     pub fn in_field(mut self, field: &str) -> Self {
-        let mut path = PathBuf::new();
-        path.push(field);
+        let path = PathBuf::of(field);
         self.field = match self.field.is_empty() {
             true => path.into_string(),
             false => format!("{}/{}", path.as_str(), self.field),
