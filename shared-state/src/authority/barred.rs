@@ -13,6 +13,11 @@ use crate::protocol::{Barred, server, split_address};
 use crate::state::roles;
 
 impl<O> Authority<O> {
+    /// Which of the restricted fields somebody with these rights may read.
+    pub(super) fn audience_of(&self, rights: Option<&dyn Rights>) -> Audience {
+        self.audiences.as_ref().map_or(0, |audiences| audiences.with(rights))
+    }
+
     /// What somebody in this audience and with these rights may not do, as JSON; `None`: nothing. The hook's dialect
     /// has no words for it.
     pub(super) fn barred(
@@ -54,7 +59,7 @@ impl<O: Outbox> Authority<O> {
     /// Gives a session other rights. If it may read other fields than before, it is sent the state, with what it may
     /// read and without what it may not.
     pub fn grant(&mut self, id: SessionId, rights: Option<Arc<dyn Rights>>) {
-        let audience = self.audiences.as_ref().map_or(0, |audiences| audiences.with(rights.as_deref()));
+        let audience = self.audience_of(rights.as_deref());
         let Some(session) = self.sessions.get(&id) else { return };
         let barred = self.barred(session.dialect, audience, rights.as_deref());
         let Some(session) = self.sessions.get_mut(&id) else { return };

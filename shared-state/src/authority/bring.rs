@@ -131,20 +131,15 @@ impl<O: Outbox> Authority<O> {
                 if session.brief {
                     self.subjects.forget();
                 }
+                let token = |audiences: &Audiences| audiences.token(session.audience, self.state.fields());
                 let beside = server::Beside {
                     schema: schema.as_deref(),
                     brief: session.brief.then_some(self.number),
                     rights: session.barred.as_deref(),
-                    audience: None,
+                    audience: self.audiences.as_ref().filter(|_| bring.since.is_none()).map(token),
                 };
                 match bring.since {
-                    None => {
-                        let token =
-                            |audiences: &Audiences| audiences.token(session.audience, self.state.fields());
-                        let beside =
-                            server::Beside { audience: self.audiences.as_ref().map(token), ..beside };
-                        server::sync(&self.room, self.epoch, bring.version, &text, beside, &outcomes)
-                    }
+                    None => server::sync(&self.room, self.epoch, bring.version, &text, beside, &outcomes),
                     Some(since) => server::delta(&self.room, since, bring.version, &text, beside, &outcomes),
                 }
             }

@@ -4,8 +4,9 @@
 //! answer. The first entry of a typed room also has `i`, the state the room began with, so that a program that
 //! later begins its rooms otherwise does not change the history of this one. So has the first entry after a
 //! migration: the state before it, as the new version has it. `v` is the version of the struct that wrote the entry,
-//! 1 if absent, `b` when the room's history began, in milliseconds since 1970 (in the first entry), `t` its schema, if the entries before were written with another one, and `k` declares fields, beside
-//! the struct's, that it is the first to write. A snapshot holds the data, the versions that last changed each path,
+//! 1 if absent, `b` when the room's history began, in milliseconds since 1970 (in the first entry), `t` its schema, if
+//! the entries before were written with another one, and `k` declares fields, beside the struct's, that it is the
+//! first to write. A snapshot holds the data, the versions that last changed each path,
 //! and the table of answers, so that a room opens as it was closed: it makes the same deltas and recognises the same
 //! repeats.
 

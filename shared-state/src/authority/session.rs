@@ -128,7 +128,7 @@ impl<O: Outbox> Authority<O> {
         let id = SessionId(self.next_session);
         self.next_session += 1;
         self.clients.enter(&client);
-        let audience = self.audiences.as_ref().map_or(0, |audiences| audiences.with(rights.as_deref()));
+        let audience = self.audience_of(rights.as_deref());
         let barred = self.barred(dialect, audience, rights.as_deref());
         let known = resume.filter(|resume| resume.epoch == self.epoch);
         let mut session = Session {

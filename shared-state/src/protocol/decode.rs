@@ -110,8 +110,13 @@ struct WireCast<'a> {
 }
 
 pub(super) fn epoch(text: &str) -> Result<u64, Violation> {
+    hexadecimal("an epoch", text)
+}
+
+/// A number that JavaScript could not count to, as it is on the wire.
+pub(super) fn hexadecimal(what: &str, text: &str) -> Result<u64, Violation> {
     u64::from_str_radix(text, 16)
-        .map_err(|_| Violation::new(Code::BadMessage, "an epoch is 16 hexadecimal digits"))
+        .map_err(|_| Violation::new(Code::BadMessage, format!("{what} is 16 hexadecimal digits")))
 }
 
 impl<'a> ClientMessage<'a> {

@@ -37,11 +37,6 @@ pub(super) fn frame(
     Frame::from(out)
 }
 
-/// `write!` to a string cannot fail.
-macro_rules! put {
-    ($out:expr, $($arg:tt)*) => { let _ = write!($out, $($arg)*); };
-}
-
 /// Frames that a client sends.
 pub mod client {
     use super::{Frame, frame, push_string};

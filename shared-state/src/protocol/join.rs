@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::decode::epoch;
-use super::{Code, Resume, Secret, Violation};
+use super::decode::{epoch, hexadecimal};
+use super::{Resume, Secret, Violation};
 use crate::state::{FieldSchema, Schema};
 
 /// `room:join`.
@@ -93,13 +93,11 @@ pub(super) struct WireJoin<'a> {
 }
 
 fn hash(text: &str) -> Result<u64, Violation> {
-    u64::from_str_radix(text, 16)
-        .map_err(|_| Violation::new(Code::BadMessage, "a schema's hash is 16 hexadecimal digits"))
+    hexadecimal("a schema's hash", text)
 }
 
 pub(super) fn audience(text: &str) -> Result<u64, Violation> {
-    u64::from_str_radix(text, 16)
-        .map_err(|_| Violation::new(Code::BadMessage, "an audience is 16 hexadecimal digits"))
+    hexadecimal("an audience", text)
 }
 
 impl WireJoin<'_> {

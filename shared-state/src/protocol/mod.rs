@@ -4,6 +4,11 @@
 //! Reading borrows from the frame; the values of updates stay text until the type that knows them decodes
 //! them. Writing makes each frame once, whatever the number of receivers.
 
+/// `write!` to a string cannot fail.
+macro_rules! put {
+    ($out:expr, $($arg:tt)*) => { let _ = write!($out, $($arg)*); };
+}
+
 mod address;
 pub mod brief;
 pub mod channel;

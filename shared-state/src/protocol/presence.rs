@@ -196,11 +196,6 @@ impl<'a> HookPresence<'a> {
     }
 }
 
-/// `write!` to a string cannot fail.
-macro_rules! put {
-    ($out:expr, $($arg:tt)*) => { let _ = write!($out, $($arg)*); };
-}
-
 /// A client's `presence:set`: JSON, or `None` for what stays as it is.
 #[must_use]
 pub fn set(

@@ -9,11 +9,6 @@ use serde_json::value::RawValue;
 use super::encode::frame;
 use crate::protocol::Frame;
 
-/// `write!` to a string cannot fail.
-macro_rules! put {
-    ($out:expr, $($arg:tt)*) => { let _ = write!($out, $($arg)*); };
-}
-
 /// What is known of a room beside its state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -231,11 +231,11 @@ impl<S: SharedState> Replica<S> {
         Ok(None)
     }
 
-    /// Whether a change is in what the app sees. One that waits for its refusal is not, if what it is about is gone.
-    fn is_shown(&self, id: WriteId) -> bool {
-        let queued = self.queue.iter().filter(|change| change.id == id).flat_map(|change| &change.updates);
-        let held = self.held.iter().filter(|held| held.id == id).map(|held| &held.update);
-        queued.chain(held).all(|update| update.applies)
+    /// The changes that are not in what the app sees: they wait for their refusal, and what they are about is gone.
+    fn hidden(&self) -> Vec<WriteId> {
+        let queued = self.queue.iter().filter(|change| !change.updates.iter().all(|update| update.applies));
+        let held = self.held.iter().filter(|held| !held.update.applies);
+        queued.map(|change| change.id).chain(held.map(|held| held.id)).collect()
     }
 
     /// The updates that take a step back, the last write first, each on what the one before leaves; those that make
@@ -243,10 +243,10 @@ impl<S: SharedState> Replica<S> {
     fn taken_back(&mut self, step: &Step<S>) -> Vec<S::Update> {
         let mut updates: Vec<S::Update> = Vec::new();
         let mut inverses = Vec::new();
-        for Written { id, update, inverse } in step.written.iter().rev() {
-            if !self.is_shown(*id) {
-                continue;
-            }
+        let hidden = self.hidden();
+        for Written { update, inverse, .. } in
+            step.written.iter().rev().filter(|one| !hidden.contains(&one.id))
+        {
             let taken_back = scope::as_writer(self.config.writer, || self.view.take_back(update, inverse));
             if let Some(update) = taken_back.filter(|update| self.may_write(update)) {
                 inverses.push(self.view.apply(update.clone()));

@@ -108,15 +108,16 @@ pub enum OpenRoomError {
 
 impl OpenRoomError {
     /// What a client is told.
-    pub(super) fn code(&self) -> Code {
-        match self {
+    pub(super) fn violation(&self) -> Violation {
+        let code = match self {
             Self::BadName { .. } => Code::BadRoom,
             Self::UnknownChannel { .. } => Code::UnknownChannel,
             Self::Refused { violation, .. } => violation.code,
             Self::Unknown { .. } | Self::WrongType { .. } => Code::UnknownRoom,
             Self::Store(_) | Self::Load(_) | Self::Failed { .. } => Code::Unavailable,
             Self::ShuttingDown => Code::ShuttingDown,
-        }
+        };
+        Violation::new(code, self.to_string())
     }
 }
 
@@ -201,10 +202,7 @@ impl Directory {
     pub(super) fn check_known(&self, address: &str) -> Result<(), Violation> {
         match self.kinds.of(address) {
             Some(_) => Ok(()),
-            None => {
-                let unknown = self.unknown(address);
-                Err(Violation::new(unknown.code(), unknown.to_string()))
-            }
+            None => Err(self.unknown(address).violation()),
         }
     }
 

@@ -145,17 +145,14 @@ impl Houses {
     pub(super) async fn open(&self, name: &str) -> Result<Arc<House>, Violation> {
         let mut asking = {
             let mut slots = self.lock();
-            let open = match slots.get(name) {
-                Some(Slot::Open(house)) => house.upgrade(),
-                Some(Slot::Asking(_)) | None => None,
+            let there = match slots.get(name) {
+                Some(Slot::Open(house)) => house.upgrade().map(Ok),
+                Some(Slot::Asking(asking)) => Some(Err(asking.clone())),
+                None => None,
             };
-            match (open, slots.get(name)) {
-                (Some(house), _) => return Ok(house),
-                (None, Some(Slot::Asking(asking))) => asking.clone(),
-                (None, _) => match self.begin(&mut slots, name) {
-                    Ok(house) => return Ok(house),
-                    Err(asking) => asking,
-                },
+            match there.unwrap_or_else(|| self.begin(&mut slots, name)) {
+                Ok(house) => return Ok(house),
+                Err(asking) => asking,
             }
         };
         match asking.wait_for(Option::is_some).await.as_deref() {

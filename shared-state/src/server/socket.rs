@@ -465,10 +465,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             let directory = self.directory.clone();
             match self.meanwhile(Box::pin(directory.open(room))).await? {
                 Ok(room) => *details = room.house().details(room.created_at()),
-                Err(error) => {
-                    let refusal = Violation::new(error.code(), error.to_string());
-                    return self.reply(step.refused(room, &refusal)).await;
-                }
+                Err(error) => return self.reply(step.refused(room, &error.violation())).await,
             }
         }
         if let Some(refusal) = self.attending.step(room, &step, &client, &self.queue, entry) {
@@ -564,18 +561,15 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         let (directory, queue, dialect) = (self.directory.clone(), self.queue.clone(), self.gate.dialect());
         let visitor = Visitor::new(client, self.registration.number(), who, guest);
         let joining = async { directory.join(name, visitor, dialect, request, rights, queue).await };
-        match self.meanwhile(Box::pin(joining)).await? {
-            Ok(Ok(seat)) => {
+        let joined = self.meanwhile(Box::pin(joining)).await?;
+        match joined.unwrap_or_else(|error| Err(error.violation())) {
+            Ok(seat) => {
                 let (room, session) = (seat.room.clone(), seat.session);
                 self.gate.joined(room.name().clone(), seat);
                 Ok(Some((room, session)))
             }
-            Ok(Err(violation)) => {
+            Err(violation) => {
                 self.reply(server::room_error(name, violation.code, &violation.message)).await?;
-                Ok(None)
-            }
-            Err(error) => {
-                self.reply(server::room_error(name, error.code(), &error.to_string())).await?;
                 Ok(None)
             }
         }
