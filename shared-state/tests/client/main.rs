@@ -5,6 +5,8 @@
 mod closing;
 mod edits;
 mod faults;
+#[path = "../common/kept.rs"]
+mod kept;
 mod kick;
 #[cfg(feature = "password")]
 mod passwords;
@@ -12,13 +14,14 @@ mod presence;
 mod proxy;
 mod rights;
 mod rooms;
+#[path = "../common/start.rs"]
+mod start;
 mod streams;
 mod threads;
 mod tokens;
 mod transactions;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -26,13 +29,12 @@ use shared_state::client::{Client, ClientBuilder, Handle, State, Status};
 use shared_state::merge::MergePolicy;
 use shared_state::protocol::Limits;
 use shared_state::server::{Server, ServerBuilder};
-use shared_state::store::{
-    Append, AppendError, CloseError, CompactError, DeleteError, ListError, LoadError, MemoryStore, RoomInfo,
-    RoomStore, Snapshot, StoreFuture, StoredRoom,
-};
 use shared_state::{Field, SharedState};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+
+use kept::Kept;
+use start::start;
 
 /// A test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -66,31 +68,6 @@ struct Document {
 struct Loose {
     title: String,
     size: u8,
-}
-
-/// A memory store that outlives its server.
-#[derive(Clone, Default)]
-struct Kept(Arc<MemoryStore>);
-
-impl RoomStore for Kept {
-    fn load(&self, room: Arc<str>) -> StoreFuture<Option<StoredRoom>, LoadError> {
-        self.0.load(room)
-    }
-    fn append(&self, append: Append) -> StoreFuture<(), AppendError> {
-        self.0.append(append)
-    }
-    fn compact(&self, room: Arc<str>, epoch: u64, snapshot: Snapshot) -> StoreFuture<(), CompactError> {
-        self.0.compact(room, epoch, snapshot)
-    }
-    fn list(&self) -> StoreFuture<Vec<RoomInfo>, ListError> {
-        self.0.list()
-    }
-    fn delete(&self, room: Arc<str>) -> StoreFuture<(), DeleteError> {
-        self.0.delete(room)
-    }
-    fn close(&self) -> StoreFuture<(), CloseError> {
-        Box::pin(std::future::ready(Ok(())))
-    }
 }
 
 /// A server that can be stopped and started again.

@@ -10,31 +10,22 @@ use shared_state::client::Client;
 use shared_state::presence::User;
 use shared_state::protocol::Code;
 use shared_state::server::{ChannelKind, PasswordHash, RoomSettings, Server};
-use tokio::net::TcpListener;
 
-use crate::{Document, live, quick, soon, until};
+use crate::{Document, live, quick, soon, start, until};
 
 /// A server whose rooms have a password, or take one user, or say who made them.
-async fn start() -> (Server, SocketAddr) {
+async fn serve() -> (Server, SocketAddr) {
     let hash = PasswordHash::of("open sesame").unwrap();
     let builder = Server::builder().rooms("document*", Document::default).channels(ChannelKind::any("chat"));
-    let server = builder
-        .room_settings(move |room| {
-            let settings = RoomSettings::new().metadata(json!({"owner": "ann"}));
-            ready(Ok::<_, Infallible>(match &*room {
-                "document-secret" => settings.password(hash.clone()),
-                "document-single" => settings.max_users(1),
-                _ => settings,
-            }))
-        })
-        .build();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn({
-        let server = server.clone();
-        async move { server.serve(listener).await }
+    let builder = builder.room_settings(move |room| {
+        let settings = RoomSettings::new().metadata(json!({"owner": "ann"}));
+        ready(Ok::<_, Infallible>(match &*room {
+            "document-secret" => settings.password(hash.clone()),
+            "document-single" => settings.max_users(1),
+            _ => settings,
+        }))
     });
-    (server, address)
+    start(builder).await
 }
 
 /// Waits until the server has refused the room by this code.
@@ -46,7 +37,7 @@ async fn refused(client: &Client, room: &str, code: Code) {
 
 #[tokio::test]
 async fn a_client_with_the_wrong_password_waits_for_another_and_then_has_everything() {
-    let (_server, address) = start().await;
+    let (_server, address) = serve().await;
     let client = quick(address).connect();
     let room = client.room("document-secret").password("open barley");
     let document = room.state(Document::default());
@@ -79,7 +70,7 @@ async fn a_client_with_the_wrong_password_waits_for_another_and_then_has_everyth
 
 #[tokio::test]
 async fn a_full_room_is_asked_again_when_the_program_wants_to() {
-    let (server, address) = start().await;
+    let (server, address) = serve().await;
     let (ann, bob) = (quick(address).connect(), quick(address).connect());
     let first = ann.room("document-single").state(Document::default());
     live(&first).await;
@@ -101,7 +92,7 @@ async fn a_full_room_is_asked_again_when_the_program_wants_to() {
 
 #[tokio::test]
 async fn a_closed_room_refuses_what_is_written_and_is_there_again_when_it_is_asked_for() {
-    let (server, address) = start().await;
+    let (server, address) = serve().await;
     let client = quick(address).connect();
     let document = client.room("document-1").state(Document::default());
     live(&document).await;

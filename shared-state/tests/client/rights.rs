@@ -11,9 +11,8 @@ use shared_state::client::{Client, Handle, Rights, TransactError};
 use shared_state::protocol::Code;
 use shared_state::server::{Action, Handshake, Server};
 use shared_state::{SharedState, WriteError};
-use tokio::net::TcpListener;
 
-use crate::{live, quick, soon};
+use crate::{live, quick, soon, start};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, SharedState)]
 struct Plan {
@@ -56,7 +55,7 @@ impl Table {
 
     async fn serve(&self) -> (Server, SocketAddr) {
         let (roles, shut) = (self.roles.clone(), self.shut.clone());
-        let server = Server::builder()
+        let builder = Server::builder()
             .rooms("plan", Plan::default)
             .authenticate(|handshake: Handshake| {
                 ready(handshake.bearer().map(str::to_owned).ok_or("who is it?"))
@@ -67,13 +66,8 @@ impl Table {
             .authorize(move |_: &String, _: &str, action: Action<'_>| match action {
                 Action::Write(path) if shut.lock().unwrap().contains(path) => Err("nobody writes there"),
                 _ => Ok(()),
-            })
-            .build();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let serving = server.clone();
-        tokio::spawn(async move { serving.serve(listener).await });
-        (server, address)
+            });
+        start(builder).await
     }
 }
 

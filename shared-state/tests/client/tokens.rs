@@ -10,25 +10,20 @@ use std::time::{Duration, SystemTime};
 use shared_state::client::{Reason, Status};
 use shared_state::protocol::Code;
 use shared_state::server::{Handshake, Server};
-use tokio::net::TcpListener;
 
-use crate::{Document, is_connected, joined, quick, soon, status};
+use crate::{Document, is_connected, joined, quick, soon, start, status};
 
 /// A server that takes the tokens from `first` on, each of which is good for so many milliseconds.
 async fn serve(first: u64, left: impl Fn(u64) -> Option<u64> + Send + Sync + 'static) -> SocketAddr {
-    let server = Server::builder()
+    let builder = Server::builder()
         .rooms("document*", Document::default)
         .authenticate(move |handshake: Handshake| {
             let token = handshake.bearer().and_then(|token| token.parse().ok());
             let known = token.filter(|token| *token >= first).ok_or("the token is not known");
             ready(known.map(|token| left(token).map(|left| SystemTime::now() + Duration::from_millis(left))))
         })
-        .valid_until(|until: &Option<SystemTime>| *until)
-        .build();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { server.serve(listener).await });
-    address
+        .valid_until(|until: &Option<SystemTime>| *until);
+    start(builder).await.1
 }
 
 #[tokio::test]

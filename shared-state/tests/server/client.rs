@@ -6,11 +6,15 @@ use std::time::Duration;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use shared_state::protocol::JSON;
-use shared_state::server::{Server, ServerBuilder};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+#[path = "../common/start.rs"]
+mod start;
+
+pub(crate) use start::start;
 
 /// A test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -21,18 +25,6 @@ pub async fn soon<T>(what: &str, event: impl Future<Output = T>) -> T {
         Ok(event) => event,
         Err(_) => panic!("{what} did not happen"),
     }
-}
-
-/// Starts a server on a free port.
-pub async fn start(builder: ServerBuilder) -> (Server, SocketAddr) {
-    let server = builder.build();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn({
-        let server = server.clone();
-        async move { server.serve(listener).await }
-    });
-    (server, address)
 }
 
 pub struct Client {

@@ -7,6 +7,8 @@ mod client;
 #[cfg(feature = "derive")]
 mod hook;
 mod hook_rooms;
+#[path = "../common/kept.rs"]
+mod kept;
 mod kick;
 mod observed;
 #[cfg(feature = "password")]

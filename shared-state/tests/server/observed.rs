@@ -10,38 +10,6 @@ use tokio::sync::{mpsc, watch};
 
 use crate::client::soon;
 
-/// A memory store that outlives its server.
-#[derive(Clone, Default)]
-pub struct Kept(Arc<MemoryStore>);
-
-impl Kept {
-    /// The rooms that it has.
-    pub async fn rooms(&self) -> Vec<RoomInfo> {
-        self.0.list().await.unwrap()
-    }
-}
-
-impl RoomStore for Kept {
-    fn load(&self, room: Arc<str>) -> StoreFuture<Option<StoredRoom>, LoadError> {
-        self.0.load(room)
-    }
-    fn append(&self, append: Append) -> StoreFuture<(), AppendError> {
-        self.0.append(append)
-    }
-    fn compact(&self, room: Arc<str>, epoch: u64, snapshot: Snapshot) -> StoreFuture<(), CompactError> {
-        self.0.compact(room, epoch, snapshot)
-    }
-    fn list(&self) -> StoreFuture<Vec<RoomInfo>, ListError> {
-        self.0.list()
-    }
-    fn delete(&self, room: Arc<str>) -> StoreFuture<(), DeleteError> {
-        self.0.delete(room)
-    }
-    fn close(&self) -> StoreFuture<(), CloseError> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-}
-
 /// What happens to appends made from now on.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Mode {

@@ -6,9 +6,10 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 use shared_state::server::{ChannelKind, Handshake, RoomSettings, Server, ServerBuilder};
+use shared_state::store::RoomStore as _;
 
 use crate::client::{Client, connect_with, soon, start};
-use crate::observed::Kept;
+use crate::kept::Kept;
 
 /// Settings that a test can change.
 #[derive(Clone, Default)]
@@ -274,7 +275,7 @@ async fn a_temporary_room_is_never_stored_and_ends_with_its_last_guest() {
     })
     .await;
     assert_eq!(ann.join("a").await["data"], json!({}));
-    assert!(store.rooms().await.is_empty());
+    assert!(store.0.list().await.unwrap().is_empty());
 }
 
 #[tokio::test]
