@@ -5,7 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use shared_state::merge::{MapOp, SetOp};
 use shared_state::protocol::Code;
+use shared_state::state::Live as _;
 use shared_state::{List, SharedState};
 use shared_state_tests::{User, World};
 
@@ -17,6 +19,8 @@ struct Board {
     seats: BTreeMap<u8, String>,
     #[shared(map(counter))]
     tally: BTreeMap<String, i64>,
+    #[shared(map(set))]
+    marks: BTreeMap<u8, BTreeSet<u8>>,
     #[shared(set)]
     tags: BTreeSet<String>,
     #[shared(counter)]
@@ -188,6 +192,18 @@ fn g7_the_first_two_votes_for_a_new_name_both_count() {
 fn g7_members_of_a_set_are_independent() {
     let board = meet(|a| a.tags().insert("x".into()).unwrap(), |b| b.tags().insert("y".into()).unwrap());
     assert_eq!(board.tags.len(), 2);
+}
+
+#[test]
+fn g4_an_entry_that_somebody_begins_is_seen_by_who_removes_the_member_that_began_it() {
+    let (mut world, [ann, bob, _], [a, b, _]) = three();
+    a.write(BoardUpdate::Marks(MapOp::In(1, SetOp::Remove(7)))).unwrap();
+    b.write(BoardUpdate::Marks(MapOp::In(1, SetOp::Insert(7)))).unwrap();
+    // The server hears of it in this order.
+    while world.exchange(&bob) {}
+    world.settle();
+    assert_eq!(world.state().marks, BTreeMap::from([(1, BTreeSet::new())]));
+    assert_eq!(ann.state().marks, world.state().marks);
 }
 
 #[test]

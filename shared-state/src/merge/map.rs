@@ -202,7 +202,11 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
             (Set(_), _) => Overlap::Hidden,
             (_, Set(_)) => Overlap::Tangled,
             (Nothing, _) | (_, Nothing) => Overlap::Apart,
-            (In(a, op), In(b, remote)) if a == b => P::overlap(op, remote),
+            (In(a, op), In(b, remote)) if a == b => match P::overlap(op, remote) {
+                // What hides the value that the remote one begins the entry with does not hide the entry.
+                Overlap::Hidden if begun::<M, P>(op.clone()).is_none() => Overlap::Tangled,
+                overlap => overlap,
+            },
             (Put(a, _) | Delete(a), Put(b, _) | In(b, _) | Delete(b)) if a == b => Overlap::Hidden,
             (In(a, _), Put(b, _) | Delete(b)) if a == b => Overlap::Tangled,
             _ => Overlap::Apart,
