@@ -591,8 +591,9 @@ fn g1_who_has_forgotten_a_deleted_character_takes_the_same_edits() {
     // Between the halves of the first character.
     let inside = Edit::read(vec![1, 1, 99, 0, 0xC4, 0, 0, 0, 1, 1, b'a', 0]).expect("an edit");
     let mut world = World::new(page("😀x"));
-    let (ann, bob) = (world.join(), world.join());
+    let (ann, bob, cid) = (world.join(), world.join(), world.join());
     world.settle();
+    cid.leave();
     let cut = || bob.handle().write(PageUpdate::Body(TextOp::Edit(inside.clone())));
     assert!(cut().is_err(), "it cuts the character in two");
     ann.handle().body().delete(0, 1).unwrap();
@@ -605,4 +606,8 @@ fn g1_who_has_forgotten_a_deleted_character_takes_the_same_edits() {
     cut().unwrap();
     world.settle();
     assert_eq!((world.state().body.as_str(), bob.state().body.as_str()), ("ax", "ax"));
+    // Who was away is told at once that the character is deleted and what was typed in it.
+    cid.come_back();
+    world.settle();
+    assert_eq!(cid.state().body.as_str(), "ax");
 }

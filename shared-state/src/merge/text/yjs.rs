@@ -18,7 +18,7 @@ pub(crate) const ROOT: &str = "text";
 const MAX_WRITER: u64 = (1 << 53) - 1;
 
 /// The greatest clock; one writer's units of a text.
-const MAX_CLOCK: u32 = 1 << 30;
+pub(crate) const MAX_CLOCK: u32 = 1 << 30;
 
 const HAS_ORIGIN: u8 = 0x80;
 const HAS_RIGHT: u8 = 0x40;
@@ -278,9 +278,11 @@ impl Update {
         let runs = || self.structs.values().flatten();
         let after = runs().filter_map(|run| run.origin).map(|id| (id.writer, id.clock + 1));
         let before = runs().filter_map(|run| run.right).map(|id| (id.writer, id.clock));
+        // What the update deletes itself may have been deleted before the rest of it was written.
+        let places = after.chain(before).filter(|(writer, clock)| !self.deleted.contains(*writer, *clock));
         let ends =
             self.deleted.all().flat_map(|(writer, range)| [(writer, range.start), (writer, range.end)]);
-        match after.chain(before).chain(ends).find(|(writer, clock)| halves.contains(*writer, *clock)) {
+        match places.chain(ends).find(|(writer, clock)| halves.contains(*writer, *clock)) {
             Some((writer, clock)) => {
                 Err(format!("the edit cuts a character in two, before unit {clock} of writer {writer}"))
             }
