@@ -5,14 +5,14 @@
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use yrs::types::text::YChange;
+use yrs::types::text::{Diff, YChange};
 use yrs::updates::decoder::Decode as _;
 use yrs::{
     Any, Assoc, ClientID, Doc, GetString as _, ID, IdSet, IndexedSequence as _, OffsetKind, Options, Out,
-    ReadTxn as _, StateVector, StickyIndex, Text as _, TextRef, Transact, TransactionMut,
+    ReadTxn as _, Snapshot, StateVector, StickyIndex, Text as _, TextRef, Transact, TransactionMut,
 };
 
-use super::pen::Pen;
+use super::line::{Line, Run};
 use super::ranges::Ranges;
 use super::splice::Splice;
 use super::yjs::{Clocks, Content, Id, ROOT, Struct, Update};
@@ -34,11 +34,13 @@ pub(super) struct Core {
     /// The second units of the characters that have two. Of what was deleted nobody says it: it may be forgotten.
     halves: Ranges,
     plain: OnceLock<String>,
-    pen: Mutex<Option<Pen>>,
+    /// The order of the units; made when an edit is made here for the first time.
+    line: Mutex<Option<Line>>,
 }
 
-pub(super) fn new_doc(writer: u64) -> Doc {
-    let mut options = Options::with_guid_and_client_id("".into(), ClientID::new(writer));
+fn new_doc() -> Doc {
+    // Nothing is written through the document itself: edits are made beside it and handed to it.
+    let mut options = Options::with_guid_and_client_id("".into(), ClientID::new(0));
     options.offset_kind = OffsetKind::Utf16;
     options.skip_gc = true;
     let doc = Doc::with_options(options);
@@ -61,7 +63,7 @@ fn root(txn: &TransactionMut<'_>) -> Option<TextRef> {
 }
 
 /// Hands bytes that were checked to a document.
-pub(super) fn integrate(txn: &mut TransactionMut<'_>, bytes: &[u8]) {
+fn integrate(txn: &mut TransactionMut<'_>, bytes: &[u8]) {
     let update = yrs::Update::decode_v1(bytes);
     debug_assert!(update.is_ok(), "what was checked can be read");
     if let Ok(update) = update {
@@ -73,12 +75,12 @@ pub(super) fn integrate(txn: &mut TransactionMut<'_>, bytes: &[u8]) {
 impl Core {
     pub(super) fn new() -> Self {
         Self {
-            doc: new_doc(0),
+            doc: new_doc(),
             clocks: Clocks::new(),
             gone: Ranges::default(),
             halves: Ranges::default(),
             plain: OnceLock::new(),
-            pen: Mutex::new(None),
+            line: Mutex::new(None),
         }
     }
 
@@ -140,7 +142,10 @@ impl Core {
         let before = update.spans().map(|(writer, span)| (writer, span.start)).collect();
         let deleted = {
             let mut txn = Transact::transact_mut(&self.doc);
-            integrate(&mut txn, bytes);
+            match update.filled() {
+                Some(filled) => integrate(&mut txn, &filled.write()),
+                None => integrate(&mut txn, bytes),
+            }
             ranges(txn.delete_set())
         };
         for (writer, structs) in &update.structs {
@@ -157,9 +162,9 @@ impl Core {
         deleted.all().for_each(|(writer, range)| self.halves.remove(writer, range));
         self.clocks.extend(update.spans().map(|(writer, span)| (writer, span.end)));
         self.plain.take();
-        let pen = self.pen.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if !pen.as_mut().is_none_or(|pen| pen.follow(bytes)) {
-            *pen = None;
+        let line = self.line.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if line.as_mut().is_some_and(|line| !line.follow(update)) {
+            *line = None;
         }
         Marks { before, deleted }
     }
@@ -228,20 +233,27 @@ impl Core {
     }
 
     /// The edit that these splices are, made by `writer`. Positions beyond the end mean the end, and inside a
-    /// character before it. A walk to the position, but for who types on where it typed last.
-    pub(super) fn draft(&self, writer: u64, splices: &[Splice]) -> Option<Vec<u8>> {
-        let mut pen = self.pen.lock().unwrap_or_else(PoisonError::into_inner);
-        if pen.as_ref().is_none_or(|pen| !pen.is_ready() || pen.writer != writer) {
-            *pen = Some(Pen::new(writer, &self.bytes()));
-        }
-        let pen = pen.as_mut()?;
-        if let ([splice], false) = (splices, self.is_wide()) {
-            let clock = self.clocks.get(&writer).copied().unwrap_or(0);
-            if let Some(bytes) = pen.type_on(splice, clock) {
-                return Some(bytes);
-            }
-        }
-        pen.write(splices, self.is_wide() || splices.len() > 1)
+    /// character before it.
+    pub(super) fn draft(&self, writer: u64, splices: &[Splice]) -> Option<Update> {
+        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        let clock = self.clocks.get(&writer).copied().unwrap_or(0);
+        line.get_or_insert_with(|| self.line()).draft(Id { writer, clock }, splices, &self.halves)
+    }
+
+    /// All units in order. O(n).
+    fn line(&self) -> Line {
+        let mut txn = Transact::transact_mut(&self.doc);
+        let Snapshot { state_map, delete_set } = txn.snapshot();
+        let Some(root) = root(&txn) else { return Line::default() };
+        // As if nothing was deleted, and held against nothing: all runs are new, each under its number.
+        let all = Snapshot::new(state_map, IdSet::new());
+        let runs = root.diff_range(&mut txn, Some(&all), Some(&Snapshot::default()), YChange::identity);
+        Line::new(runs.into_iter().filter_map(|Diff { insert, ychange, .. }| {
+            let Out::Any(Any::String(text)) = insert else { return None };
+            let id = ychange?.id;
+            let units = u32::try_from(super::yjs::units(&text)).ok()?;
+            Some(Run { writer: id.client.get(), clock: id.clock, units, deleted: delete_set.contains(&id) })
+        }))
     }
 
     /// The unit to the left (`Assoc::Before`) or the right of a position in UTF-16 units.
@@ -264,4 +276,59 @@ impl Core {
 
 fn root_of(txn: &yrs::Transaction<'_>) -> Option<TextRef> {
     txn.get_text(ROOT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three people type, delete and replace in texts of their own and are given each other's edits later: where
+    /// everything is, followed edit by edit, is what a walk over the document finds.
+    #[test]
+    fn what_is_followed_is_where_it_is_in_the_document() {
+        let mut rng = fastrand::Rng::with_seed(11);
+        let (mut lost, mut followed) = (0, 0);
+        for _ in 0..150 {
+            let mut people: Vec<(Core, Vec<usize>)> = (0..3).map(|_| (Core::new(), vec![0; 3])).collect();
+            let mut edits: [Vec<Update>; 3] = Default::default();
+            for _ in 0..60 {
+                let me = rng.usize(..3);
+                let (core, seen) = &mut people[me];
+                let length = core.units();
+                let splices: Vec<Splice> = (0..rng.usize(1..3))
+                    .map(|_| Splice {
+                        at: rng.usize(..length + 2),
+                        delete: if rng.bool() { rng.usize(..4) } else { 0 },
+                        insert: (0..rng.usize(..4)).map(|_| ['a', 'b', '😀'][rng.usize(..3)]).collect(),
+                    })
+                    .collect();
+                let writer = 10 + me as u64;
+                let edit = core.draft(writer, &splices).expect("short");
+                core.check(&edit).expect("an edit of what is there");
+                core.apply(&edit, &edit.write());
+                assert!(!core.plain().contains('\u{fffd}'), "a character is cut in two: {splices:?}");
+                seen[me] += 1;
+                edits[me].push(edit);
+                for _ in 0..rng.usize(..4) {
+                    let (to, from) = (rng.usize(..3), rng.usize(..3));
+                    let (core, seen) = &mut people[to];
+                    let Some(edit) = edits[from].get(seen[from]) else { continue };
+                    if core.check(edit).is_ok() {
+                        let had = core.line.get_mut().expect("no panic").is_some();
+                        core.apply(edit, &edit.write());
+                        seen[from] += 1;
+                        let has = core.line.get_mut().expect("no panic").is_some();
+                        lost += usize::from(had && !has);
+                        followed += usize::from(had && has);
+                    }
+                }
+                for (core, _) in &mut people {
+                    let walked = core.line().all();
+                    let Some(line) = core.line.get_mut().expect("no panic") else { continue };
+                    assert_eq!(line.all(), walked);
+                }
+            }
+        }
+        assert!(lost > 0 && followed > lost, "{followed} followed, {lost} not");
+    }
 }

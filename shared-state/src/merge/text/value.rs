@@ -159,7 +159,7 @@ impl Text {
         if splices.iter().all(|splice| splice.delete == 0 && splice.insert.is_empty()) {
             return None;
         }
-        Edit::read(self.core.draft(writer, splices)?).ok().filter(|edit| !edit.update().is_empty())
+        self.core.draft(writer, splices).filter(|edit| !edit.is_empty()).map(Edit::of)
     }
 
     /// Checks that the text has everything that an edit is about.

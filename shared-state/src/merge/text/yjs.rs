@@ -322,6 +322,21 @@ impl Update {
         changed
     }
 
+    /// With blanks for the texts that it has forgotten, if there are any: a document tells the order of texts only.
+    pub(crate) fn filled(&self) -> Option<Self> {
+        let is_forgotten = |run: &Struct| run.content == Content::Deleted;
+        self.structs.values().flatten().any(is_forgotten).then(|| {
+            let mut filled = self.clone();
+            for (writer, structs) in &mut filled.structs {
+                for run in structs.iter_mut().filter(|run| is_forgotten(run)) {
+                    run.content = Content::Text(" ".repeat(run.units as usize));
+                    filled.deleted.insert(*writer, run.clock..run.end());
+                }
+            }
+            filled
+        })
+    }
+
     /// Leaves a writer only what it had below a clock.
     pub(crate) fn truncate(&mut self, writer: u64, clock: u32) {
         self.deleted.truncate(writer, clock);
