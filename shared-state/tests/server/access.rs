@@ -239,6 +239,7 @@ fn in_place() -> ServerBuilder {
         .valid_until(|known: &Known| Some(known.until))
         .authorize(|known: &Known, _: &str, action: Action<'_>| match (action, known.level.as_str()) {
             (Action::Join, "outside") => Err("you stay outside"),
+            (Action::Presence, "unseen") => Err("nobody sees you"),
             (Action::Write("title"), "reader") => Err("readers do not write"),
             _ => Ok(()),
         })
@@ -275,11 +276,20 @@ async fn a_newer_token_is_taken_in_place_and_rights_are_asked_again() {
     late.expect_error("expired").await;
     ann.ping().await;
 
+    // Who may not be present any more is not, and is in the room as before.
+    ann.send(json!({"type": "presence:set", "room": "document-1", "payload": {"user": {"id": "ann"}}})).await;
+    ann.expect("presence:sync").await;
+    say_token(&mut ann, "ann unseen 3600000").await;
+    assert_eq!(ann.expect("presence:reject").await, json!({"code": "forbidden", "message": "nobody sees you"}));
+    ann.expect("welcome:token").await;
+    ann.set("document-1", 3, 1, "title", json!("y")).await;
+    assert_eq!(ann.expect("state:ack").await["version"], 2);
+
     // Who may not be there any more is let out of the room, and of nothing else.
     say_token(&mut ann, "ann outside 3600000").await;
     assert_eq!(ann.expect_error("forbidden").await["room"], "document-1");
     ann.expect("welcome:token").await;
-    ann.set("document-1", 3, 1, "title", json!("y")).await;
+    ann.set("document-1", 4, 2, "title", json!("z")).await;
     ann.expect_error("not_joined").await;
     // A shorter time counts as well.
     say_token(&mut ann, "ann editor 300").await;

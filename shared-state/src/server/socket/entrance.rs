@@ -54,6 +54,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             }
             may.is_ok()
         });
+        for (room, message) in self.attending.leave_where(|room| who.may_be_present(room).map(drop)) {
+            frames.push(presence::reject(&room, Code::Forbidden, &message));
+        }
         frames.push(server::renewed(left));
         for frame in frames {
             self.reply(frame).await?;
