@@ -266,12 +266,11 @@ pub(super) fn normalize(value: &mut Value, policy: &str, about: Option<&'static 
     }
 }
 
-/// As [`normalize`], for every field of a struct.
+/// As [`normalize`], for every field of a struct. What serde takes for an absent field is `None`.
 pub(super) fn normalize_fields(state: &mut Value, fields: &'static [FieldInfo]) {
+    let Some(state) = state.as_object_mut() else { return };
     for info in fields {
-        if let Some(value) = state.get_mut(info.name) {
-            normalize(value, info.policy, info.about);
-        }
+        normalize(state.entry(info.name).or_insert(Value::Null), info.policy, info.about);
     }
 }
 
