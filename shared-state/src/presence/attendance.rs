@@ -441,6 +441,10 @@ where
                 return Err(violation);
             }
             PresenceNews::Rejected(violation) => {
+                if matches!(violation.code, Code::Forbidden | Code::Banned) {
+                    // Nobody who is in is told so: whoever was is not any more.
+                    self.live = false;
+                }
                 if !self.live {
                     // The server does not know this client at all.
                     self.unsent = Unsent::ALL;

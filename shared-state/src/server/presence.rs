@@ -249,12 +249,9 @@ impl Attending {
         self.seats.remove(room).is_some()
     }
 
-    /// Leaves the rooms in whose presence it may not be any more; which, and why.
-    pub(super) fn leave_where(&mut self, may: impl Fn(&str) -> Result<(), String>) -> Vec<(Arc<str>, String)> {
-        let asked = self.seats.keys().map(|room| (room.clone(), may(room)));
-        let left: Vec<_> = asked.filter_map(|(room, may)| Some((room, may.err()?))).collect();
-        left.iter().for_each(|(room, _)| drop(self.seats.remove(room)));
-        left
+    /// Leaves the rooms in whose presence it may not be any more.
+    pub(super) fn retain(&mut self, mut may: impl FnMut(&Arc<str>) -> bool) {
+        self.seats.retain(|room, _| may(room));
     }
 
     /// Leaves everywhere.

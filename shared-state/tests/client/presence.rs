@@ -1,12 +1,17 @@
 //! Who is in a room, over real sockets.
 
+use std::future::ready;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
 use serde::{Deserialize, Serialize};
 use shared_state::client::{Client, Presence};
 use shared_state::presence::{Peer, PresenceError, PresenceEvent, PresenceOptions, User};
 use shared_state::protocol::Code;
+use shared_state::server::{Action, Handshake, Server};
 
 use crate::proxy::Proxy;
-use crate::{Rig, is_connected, is_reconnecting, quick, soon, status};
+use crate::{Document, Rig, is_connected, is_reconnecting, quick, soon, start, status};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Cursor {
@@ -208,4 +213,31 @@ async fn what_is_refused_is_said() {
     })
     .await;
     assert_eq!((bob.others().len(), again.count()), (1, 2));
+}
+
+#[tokio::test]
+async fn who_may_not_be_present_for_a_time_is_back_when_they_may() {
+    // The token in the middle is that of somebody who is not to be seen; it and the first are good for a moment.
+    let builder = Server::builder()
+        .rooms("document*", Document::default)
+        .authenticate(|handshake: Handshake| {
+            ready(Ok::<_, &str>(handshake.bearer().unwrap_or_default().to_owned()))
+        })
+        .valid_until(|token: &String| {
+            (token == "0" || token == "1").then(|| SystemTime::now() + Duration::from_secs(2))
+        })
+        .authorize(|token: &String, _: &str, action: Action<'_>| match action {
+            Action::Presence if token == "1" => Err("nobody sees you"),
+            _ => Ok(()),
+        });
+    let (_server, address) = start(builder).await;
+    let count = AtomicU64::new(0);
+    let token = move || ready(Ok::<_, &str>(count.fetch_add(1, Ordering::SeqCst).to_string()));
+    let (a, b) = (quick(address).bearer_with(token).connect(), quick(address).connect());
+    let (ann, bob) = (present(&a, "ann"), present(&b, "bob"));
+    others(&bob, &[("ann", 0, false)]).await;
+    others(&bob, &[]).await;
+    ann.update(|cursor| cursor.x = 1).unwrap();
+    others(&bob, &[("ann", 1, false)]).await;
+    others(&ann, &[("bob", 0, false)]).await;
 }

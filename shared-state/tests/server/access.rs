@@ -280,7 +280,10 @@ async fn a_newer_token_is_taken_in_place_and_rights_are_asked_again() {
     ann.send(json!({"type": "presence:set", "room": "document-1", "payload": {"user": {"id": "ann"}}})).await;
     ann.expect("presence:sync").await;
     say_token(&mut ann, "ann unseen 3600000").await;
-    assert_eq!(ann.expect("presence:reject").await, json!({"code": "forbidden", "message": "nobody sees you"}));
+    assert_eq!(
+        ann.expect("presence:reject").await,
+        json!({"code": "forbidden", "message": "nobody sees you"})
+    );
     ann.expect("welcome:token").await;
     ann.set("document-1", 3, 1, "title", json!("y")).await;
     assert_eq!(ann.expect("state:ack").await["version"], 2);

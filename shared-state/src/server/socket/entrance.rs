@@ -54,9 +54,13 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             }
             may.is_ok()
         });
-        for (room, message) in self.attending.leave_where(|room| who.may_be_present(room).map(drop)) {
-            frames.push(presence::reject(&room, Code::Forbidden, &message));
-        }
+        self.attending.retain(|room| {
+            let may = who.may_be_present(room);
+            if let Err(message) = &may {
+                frames.push(presence::reject(room, Code::Forbidden, message));
+            }
+            may.is_ok()
+        });
         frames.push(server::renewed(left));
         for frame in frames {
             self.reply(frame).await?;
