@@ -204,7 +204,9 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
             (Nothing, _) | (_, Nothing) => Overlap::Apart,
             (In(a, op), In(b, remote)) if a == b => match P::overlap(op, remote) {
                 // What hides the value that the remote one begins the entry with does not hide the entry.
-                Overlap::Hidden if begun::<M, P>(op.clone()).is_none() => Overlap::Tangled,
+                Overlap::Hidden if P::start().is_some() && begun::<M, P>(op.clone()).is_none() => {
+                    Overlap::Tangled
+                }
                 overlap => overlap,
             },
             (Put(a, _) | Delete(a), Put(b, _) | In(b, _) | Delete(b)) if a == b => Overlap::Hidden,
