@@ -3,19 +3,21 @@
 //! Deleted characters are kept for as long as the document lives, so that an edit can be taken back; they are
 //! forgotten when the text is written as a whole.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use yrs::types::text::{Diff, YChange};
+use yrs::types::text::YChange;
 use yrs::updates::decoder::Decode as _;
 use yrs::{
     Any, Assoc, ClientID, Doc, GetString as _, ID, IdSet, IndexedSequence as _, OffsetKind, Options, Out,
-    ReadTxn as _, Snapshot, StateVector, StickyIndex, Text as _, TextRef, Transact, TransactionMut,
+    ReadTxn as _, StateVector, StickyIndex, Text as _, TextRef, Transact, TransactionMut,
 };
 
-use super::line::{Line, Run};
+use super::order::Order;
 use super::ranges::Ranges;
 use super::splice::Splice;
-use super::yjs::{Clocks, Content, Id, ROOT, Struct, Update};
+use super::walk;
+use super::yjs::{Clocks, Content, Id, ROOT, Update};
 
 /// What an edit changed: enough to take it back.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,12 +35,16 @@ pub(super) struct Core {
     gone: Ranges,
     /// The second units of the characters that have two. Of what was deleted nobody says it: it may be forgotten.
     halves: Ranges,
+    /// Those of what was deleted and is not forgotten too.
+    all_halves: Ranges,
+    /// Deleted characters in whose middle something was inserted, by their first units: the document has lost them.
+    cut: BTreeMap<Id, char>,
     plain: OnceLock<String>,
-    /// The order of the units; made when an edit is made here for the first time.
-    line: Mutex<Option<Line>>,
+    /// Made when an edit is made here for the first time.
+    order: Mutex<Option<Order>>,
 }
 
-fn new_doc() -> Doc {
+pub(super) fn new_doc() -> Doc {
     // Nothing is written through the document itself: edits are made beside it and handed to it.
     let mut options = Options::with_guid_and_client_id("".into(), ClientID::new(0));
     options.offset_kind = OffsetKind::Utf16;
@@ -63,7 +69,7 @@ fn root(txn: &TransactionMut<'_>) -> Option<TextRef> {
 }
 
 /// Hands bytes that were checked to a document.
-fn integrate(txn: &mut TransactionMut<'_>, bytes: &[u8]) {
+pub(super) fn integrate(txn: &mut TransactionMut<'_>, bytes: &[u8]) {
     let update = yrs::Update::decode_v1(bytes);
     debug_assert!(update.is_ok(), "what was checked can be read");
     if let Ok(update) = update {
@@ -79,8 +85,10 @@ impl Core {
             clocks: Clocks::new(),
             gone: Ranges::default(),
             halves: Ranges::default(),
+            all_halves: Ranges::default(),
+            cut: BTreeMap::new(),
             plain: OnceLock::new(),
-            line: Mutex::new(None),
+            order: Mutex::new(None),
         }
     }
 
@@ -104,7 +112,10 @@ impl Core {
             clocks: self.clocks.clone(),
             gone: self.gone.clone(),
             halves: self.halves.clone(),
+            all_halves: self.all_halves.clone(),
+            cut: self.cut.clone(),
             plain: self.plain.clone(),
+            order: Mutex::new(self.order().clone()),
             ..Self::new()
         };
         integrate(&mut Transact::transact_mut(&copy.doc), &self.bytes());
@@ -140,33 +151,49 @@ impl Core {
     /// Applies an update that was checked and fits; `bytes` are its own.
     pub(super) fn apply(&mut self, update: &Update, bytes: &[u8]) -> Marks {
         let before = update.spans().map(|(writer, span)| (writer, span.start)).collect();
+        self.note_cuts(update);
         let deleted = {
             let mut txn = Transact::transact_mut(&self.doc);
-            match update.filled() {
-                Some(filled) => integrate(&mut txn, &filled.write()),
-                None => integrate(&mut txn, bytes),
-            }
+            integrate(&mut txn, bytes);
             ranges(txn.delete_set())
         };
         for (writer, structs) in &update.structs {
-            for run in structs {
-                match &run.content {
-                    Content::Text(_) => {
-                        run.halves().for_each(|half| self.halves.insert(*writer, half..half + 1))
-                    }
-                    Content::Gone => self.gone.insert(*writer, run.clock..run.end()),
-                    Content::Deleted => {}
-                }
+            for run in structs.iter().filter(|run| run.content == Content::Gone) {
+                self.gone.insert(*writer, run.clock..run.end());
             }
         }
+        let halves = update.halves();
+        self.halves.extend(&halves);
+        self.all_halves.extend(&halves);
         deleted.all().for_each(|(writer, range)| self.halves.remove(writer, range));
         self.clocks.extend(update.spans().map(|(writer, span)| (writer, span.end)));
         self.plain.take();
-        let line = self.line.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if line.as_mut().is_some_and(|line| !line.follow(update)) {
-            *line = None;
+        let order = self.order.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if order.as_mut().is_some_and(|order| !order.follow(update, &deleted)) {
+            *order = None;
         }
         Marks { before, deleted }
+    }
+
+    /// Notes the characters that an update is about to cut in two, which it may if they are deleted.
+    fn note_cuts(&mut self, update: &Update) {
+        let own = update.halves();
+        if self.all_halves.is_empty() && own.is_empty() {
+            return;
+        }
+        let is_half =
+            |id: &Id| self.all_halves.contains(id.writer, id.clock) || own.contains(id.writer, id.clock);
+        let cuts: Vec<Id> = update.places().filter(is_half).collect();
+        if cuts.is_empty() {
+            return;
+        }
+        let document = Update::read(&self.bytes()).unwrap_or_default();
+        for second in cuts {
+            let first = Id { clock: second.clock - 1, ..second };
+            if let Some(c) = document.char_at(first).or_else(|| update.char_at(first)) {
+                self.cut.entry(first).or_insert(c);
+            }
+        }
     }
 
     /// The document as it was before the last edits, `marks` being what the first of them changed.
@@ -185,14 +212,14 @@ impl Core {
         for (writer, clock) in &marks.before {
             before.truncate(*writer, *clock);
         }
-        let mut halves = Ranges::default();
-        for (writer, structs) in &before.structs {
-            let there = structs.iter().flat_map(Struct::halves);
-            there
-                .filter(|half| !before.deleted.contains(*writer, *half))
-                .for_each(|half| halves.insert(*writer, half..half + 1));
+        before.mend(&self.cut);
+        let mut all_halves = self.all_halves.clone();
+        for (writer, clock) in &marks.before {
+            all_halves.truncate(*writer, *clock);
         }
-        let core = Self { clocks, gone, halves, ..Self::new() };
+        let halves = before.halves().without(&before.deleted);
+        let cut = self.cut.clone();
+        let core = Self { clocks, gone, halves, all_halves, cut, ..Self::new() };
         integrate(&mut Transact::transact_mut(&core.doc), &before.write());
         core
     }
@@ -224,7 +251,10 @@ impl Core {
         for piece in root.diff_range(&mut txn, Some(&with), Some(&now), YChange::identity) {
             let Out::Any(Any::String(text)) = piece.insert else { continue };
             match piece.ychange {
-                Some(_) => splices.push(Splice { at, delete: 0, insert: (*text).to_owned() }),
+                Some(change) => {
+                    let first = Id { writer: change.id.client.get(), clock: change.id.clock };
+                    splices.push(Splice { at, delete: 0, insert: self.mended(first, &text) });
+                }
                 None => at += super::yjs::units(&text),
             }
         }
@@ -232,28 +262,33 @@ impl Core {
         splices
     }
 
+    /// A text that begins with this unit, with the characters in it that were cut in two, whole where they began.
+    fn mended(&self, first: Id, text: &str) -> String {
+        let mut clock = first.clock;
+        let mend = |c: char| {
+            let here = Id { clock, ..first };
+            clock += c.len_utf16() as u32;
+            let before = here.clock.checked_sub(1).map(|clock| Id { clock, ..here });
+            match c {
+                '\u{fffd}' if before.is_some_and(|id| self.cut.contains_key(&id)) => None,
+                '\u{fffd}' => Some(self.cut.get(&here).copied().unwrap_or(c)),
+                c => Some(c),
+            }
+        };
+        text.chars().filter_map(mend).collect()
+    }
+
     /// The edit that these splices are, made by `writer`. Positions beyond the end mean the end, and inside a
     /// character before it.
     pub(super) fn draft(&self, writer: u64, splices: &[Splice]) -> Option<Update> {
-        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut order = self.order();
         let clock = self.clocks.get(&writer).copied().unwrap_or(0);
-        line.get_or_insert_with(|| self.line()).draft(Id { writer, clock }, splices, &self.halves)
+        let order = order.get_or_insert_with(|| walk::walk(&self.doc));
+        order.draft(Id { writer, clock }, splices, &self.halves)
     }
 
-    /// All units in order. O(n).
-    fn line(&self) -> Line {
-        let mut txn = Transact::transact_mut(&self.doc);
-        let Snapshot { state_map, delete_set } = txn.snapshot();
-        let Some(root) = root(&txn) else { return Line::default() };
-        // As if nothing was deleted, and held against nothing: all runs are new, each under its number.
-        let all = Snapshot::new(state_map, IdSet::new());
-        let runs = root.diff_range(&mut txn, Some(&all), Some(&Snapshot::default()), YChange::identity);
-        Line::new(runs.into_iter().filter_map(|Diff { insert, ychange, .. }| {
-            let Out::Any(Any::String(text)) = insert else { return None };
-            let id = ychange?.id;
-            let units = u32::try_from(super::yjs::units(&text)).ok()?;
-            Some(Run { writer: id.client.get(), clock: id.clock, units, deleted: delete_set.contains(&id) })
-        }))
+    fn order(&self) -> MutexGuard<'_, Option<Order>> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The unit to the left (`Assoc::Before`) or the right of a position in UTF-16 units.
@@ -282,13 +317,46 @@ fn root_of(txn: &yrs::Transaction<'_>) -> Option<TextRef> {
 mod tests {
     use super::*;
 
-    /// Three people type, delete and replace in texts of their own and are given each other's edits later: where
-    /// everything is, followed edit by edit, is what a walk over the document finds.
     #[test]
-    fn what_is_followed_is_where_it_is_in_the_document() {
+    fn a_character_that_was_cut_in_two_comes_back_whole() {
+        let parts =
+            |structs: &[u8], deleted: &[u8]| Update::read(&[structs, deleted].concat()).expect("an update");
+        let (text, delete) = ([1, 1, 0, 0, 4, 1, 4, b't', b'e', b'x', b't', 5], [1, 0, 1, 0, 2]);
+        let text = parts(&[&text[..], "😀x".as_bytes()].concat(), &[0]);
+        // Between the two units of the first character.
+        let inside = [1, 1, 5, 0, 0xC4, 0, 0, 0, 1, 1, b'a'];
+        let mut core = Core::new();
+        let apply = |core: &mut Core, update: &Update| {
+            core.check(update).expect("an edit of what is there");
+            core.apply(update, &update.write())
+        };
+        apply(&mut core, &text);
+        assert!(core.check(&parts(&inside, &[0])).is_err(), "it is there");
+
+        let mut one = core.copy();
+        let both = parts(&inside, &delete);
+        let marks = apply(&mut one, &both);
+        assert_eq!(one.plain(), "ax");
+        assert_eq!(one.before(&marks).plain(), "😀x");
+        let back = [Splice { at: 0, delete: 0, insert: "😀".into() }, Splice { at: 1, ..Splice::default() }];
+        assert_eq!(one.deleted_by(&both, &marks), back.into_iter().rev().collect::<Vec<_>>());
+
+        let deleted = parts(&[0], &delete);
+        let first = apply(&mut core, &deleted);
+        let second = apply(&mut core, &parts(&inside, &[0]));
+        let before = core.before(&second);
+        assert_eq!((core.plain(), before.plain()), ("ax", "x"));
+        assert_eq!(before.before(&first).plain(), "😀x");
+        assert!(before.before(&first).check(&parts(&inside, &[0])).is_err(), "it is there again");
+    }
+
+    /// Three people type, delete and replace in texts of their own, are given each other's edits later and forget what
+    /// was deleted: the order, followed edit by edit, is what a walk over the document finds.
+    #[test]
+    fn the_order_that_is_followed_is_that_of_the_document() {
         let mut rng = fastrand::Rng::with_seed(11);
         let (mut lost, mut followed) = (0, 0);
-        for _ in 0..150 {
+        for _ in 0..60 {
             let mut people: Vec<(Core, Vec<usize>)> = (0..3).map(|_| (Core::new(), vec![0; 3])).collect();
             let mut edits: [Vec<Update>; 3] = Default::default();
             for _ in 0..60 {
@@ -314,18 +382,24 @@ mod tests {
                     let (core, seen) = &mut people[to];
                     let Some(edit) = edits[from].get(seen[from]) else { continue };
                     if core.check(edit).is_ok() {
-                        let had = core.line.get_mut().expect("no panic").is_some();
+                        let had = core.order().is_some();
                         core.apply(edit, &edit.write());
                         seen[from] += 1;
-                        let has = core.line.get_mut().expect("no panic").is_some();
+                        let has = core.order().is_some();
                         lost += usize::from(had && !has);
                         followed += usize::from(had && has);
                     }
                 }
                 for (core, _) in &mut people {
-                    let walked = core.line().all();
-                    let Some(line) = core.line.get_mut().expect("no panic") else { continue };
-                    assert_eq!(line.all(), walked);
+                    if rng.u8(..20) == 0 {
+                        let (whole, order) = (core.whole(), walk::walk(&core.doc).all());
+                        *core = Core::new();
+                        core.apply(&whole, &whole.write());
+                        assert_eq!(walk::walk(&core.doc).all(), order);
+                    }
+                    let walked = walk::walk(&core.doc).all();
+                    let Some(order) = core.order.get_mut().expect("no panic") else { continue };
+                    assert_eq!(order.all(), walked);
                 }
             }
         }

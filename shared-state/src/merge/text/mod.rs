@@ -15,10 +15,11 @@
 
 mod anchor;
 mod core;
-mod line;
+mod order;
 pub(crate) mod ranges;
 mod splice;
 mod value;
+mod walk;
 pub(crate) mod yjs;
 
 pub use anchor::{Anchor, NotAnAnchor, Side};
@@ -48,9 +49,10 @@ pub(crate) const UNSIGNED: u64 = 2;
 /// The most bytes of an edit that another is folded into.
 const MAX_FOLDED: usize = 16 << 10;
 
-/// The policy of `#[shared(text)]`. An edit costs what was typed: to send, its Yjs update; to make it, O(√n) in the runs
-/// of the text; to apply it, O(log n), and O(√n) for who edits too. A walk over the text, O(n), is made with the first edit
-/// of one's own, and with the next one after two have inserted at one place at once.
+/// The policy of `#[shared(text)]`. An edit costs what was typed: to send, its Yjs update; to make it where one typed
+/// before, O(√n) in the runs of the text; to apply it, O(log n), and for who edits too a look over the runs if it is
+/// elsewhere. A walk over the document is made with the first edit of one's own, and with the next one after a
+/// refusal, a large edit or two that inserted at one place at once.
 #[derive(Clone, Copy, Debug)]
 pub struct TextOf;
 

@@ -1,11 +1,13 @@
-//! The order of the units of a text, those that were deleted among them: runs in a line, so that an edit finds its place
-//! without a walk over the document.
+//! The order of the units of a text, those that were deleted among them, so that an edit finds its place without a walk
+//! over the document.
 //!
 //! An edit says what is left and right of what it inserts, deleted or not. The two must be neighbours where it is made,
 //! or it is not merged alike everywhere: YATA relies on it. That is why deleted units are here.
 //!
-//! The runs are kept in chunks of bounded length with the number of units of each: a list of lists, in which finding a
-//! position and changing what is there cost O(√n) at the sizes that a text has.
+//! Runs of units are kept in chunks of bounded length, each with how many of its units are visible: a list of lists, in
+//! which finding a position and changing what is there cost O(√n) at the sizes that a text has. A unit is looked for by
+//! its number where something changed last, and elsewhere from the front, O(n): so an edit that is made of many parts is
+//! not followed.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -17,14 +19,18 @@ use super::yjs::{Content, Id, MAX_CLOCK, Struct, Update, units};
 /// The most runs in a chunk.
 const CHUNK: usize = 256;
 
-/// The most parts of an edit that are followed one by one; to make the line anew is no slower beyond.
+/// The most parts of an edit that are followed one by one; beyond, the document is walked again.
 const MAX_PARTS: usize = 64;
+
+/// The most times that units are looked for from the front for one edit.
+const MAX_SEARCHES: usize = 8;
 
 /// Units with numbers one after another, side by side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Run {
     pub(super) writer: u64,
     pub(super) clock: u32,
+    /// How many there are, deleted or not.
     pub(super) units: u32,
     pub(super) deleted: bool,
 }
@@ -38,8 +44,7 @@ impl Run {
         self.writer == id.writer && (self.clock..self.end()).contains(&id.clock)
     }
 
-    /// How many units of the text it is.
-    const fn there(self) -> u32 {
+    const fn visible(self) -> u32 {
         if self.deleted { 0 } else { self.units }
     }
 
@@ -54,7 +59,7 @@ impl Run {
         is_one
     }
 
-    /// Its units within a range, and those before and after them.
+    /// Its units before, within and after a range.
     fn cut(self, range: &Range<u32>) -> [Self; 3] {
         let (start, end) =
             (range.start.clamp(self.clock, self.end()), range.end.clamp(self.clock, self.end()));
@@ -65,29 +70,29 @@ impl Run {
 
 #[derive(Clone, Debug, Default)]
 struct Chunk {
-    /// How many are there.
-    units: usize,
+    /// How many units are not deleted.
+    visible: usize,
     runs: Vec<Run>,
 }
 
 impl Chunk {
     fn new(runs: Vec<Run>) -> Self {
-        Self { units: runs.iter().map(|run| run.there() as usize).sum(), runs }
+        Self { visible: runs.iter().map(|run| run.visible() as usize).sum(), runs }
     }
+}
 
-    /// Puts runs in the place of some, and joins what is one.
-    fn splice(&mut self, at: Range<usize>, new: impl IntoIterator<Item = Run>) {
-        let before = at.start.checked_sub(1).map(|at| self.runs[at]);
-        let after = self.runs.get(at.end).copied();
-        let mut joined: Vec<Run> = Vec::with_capacity(4);
-        for run in before.into_iter().chain(new).chain(after).filter(|run| run.units > 0) {
-            if !joined.last_mut().is_some_and(|last| last.join(run)) {
-                joined.push(run);
-            }
+/// Puts runs in the place of some, and joins what is one.
+fn splice(runs: &mut Vec<Run>, at: Range<usize>, new: impl IntoIterator<Item = Run>) {
+    let before = at.start.checked_sub(1).map(|at| runs[at]);
+    let after = runs.get(at.end).copied();
+    let mut joined: Vec<Run> = Vec::with_capacity(5);
+    for run in before.into_iter().chain(new).chain(after).filter(|run| run.units > 0) {
+        if !joined.last_mut().is_some_and(|last| last.join(run)) {
+            joined.push(run);
         }
-        let (from, to) = (at.start - usize::from(before.is_some()), at.end + usize::from(after.is_some()));
-        self.runs.splice(from..to, joined);
     }
+    let (from, to) = (at.start - usize::from(before.is_some()), at.end + usize::from(after.is_some()));
+    runs.splice(from..to, joined);
 }
 
 /// A place before a unit: in a chunk, before a run or inside it.
@@ -98,18 +103,33 @@ struct Place {
     inside: u32,
 }
 
+/// How often units may still be looked for from the front.
+struct Search {
+    left: usize,
+}
+
+impl Search {
+    /// The place before a unit.
+    fn find(&mut self, order: &Order, id: Id) -> Option<Place> {
+        order.place_in(order.last, id).or_else(|| {
+            self.left = self.left.checked_sub(1)?;
+            (0..order.chunks.len()).find_map(|chunk| order.place_in(chunk, id))
+        })
+    }
+}
+
 /// The units of a text, in order.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Line {
+pub(super) struct Order {
     /// None is empty.
     chunks: Vec<Chunk>,
-    /// How many are there.
-    units: usize,
+    /// How many units are not deleted.
+    visible: usize,
     /// The chunk in which something changed last: where the next change most likely is.
     last: usize,
 }
 
-impl Line {
+impl Order {
     pub(super) fn new(runs: impl IntoIterator<Item = Run>) -> Self {
         let mut joined: Vec<Run> = Vec::new();
         for run in runs {
@@ -118,7 +138,7 @@ impl Line {
             }
         }
         let chunks: Vec<_> = joined.chunks(CHUNK / 2).map(|runs| Chunk::new(runs.to_vec())).collect();
-        Self { units: chunks.iter().map(|chunk| chunk.units).sum(), chunks, last: 0 }
+        Self { visible: chunks.iter().map(|chunk| chunk.visible).sum(), chunks, last: 0 }
     }
 
     fn end(&self) -> Place {
@@ -157,32 +177,28 @@ impl Line {
         }
     }
 
-    /// The place before the unit at a position, beyond all that are there the end.
+    /// The place before the visible unit at a position, beyond them all the end.
     fn place(&self, position: usize) -> Place {
-        let mut left = position;
+        let mut rest = position;
         let chunk = self.chunks.iter().position(|chunk| {
-            let here = left < chunk.units;
-            left -= if here { 0 } else { chunk.units };
-            here
+            let is_here = rest < chunk.visible;
+            rest -= if is_here { 0 } else { chunk.visible };
+            is_here
         });
         let Some(chunk) = chunk else { return self.end() };
-        let mut inside = left as u32;
         let run = self.chunks[chunk].runs.iter().position(|run| {
-            let here = inside < run.there();
-            inside -= if here { 0 } else { run.there() };
-            here
+            let is_here = rest < run.visible() as usize;
+            rest -= if is_here { 0 } else { run.visible() as usize };
+            is_here
         });
-        run.map_or(self.end(), |run| Place { chunk, run, inside })
+        run.map_or(self.end(), |run| Place { chunk, run, inside: rest as u32 })
     }
 
-    /// The place before a unit.
-    fn place_of(&self, id: Id) -> Option<Place> {
-        let within = |chunk: usize| {
-            let runs = &self.chunks.get(chunk)?.runs;
-            let run = runs.iter().position(|run| run.contains(id))?;
-            Some(Place { chunk, run, inside: id.clock - runs[run].clock })
-        };
-        within(self.last).or_else(|| (0..self.chunks.len()).find_map(within))
+    /// The place before a unit, if it is in this chunk.
+    fn place_in(&self, chunk: usize, id: Id) -> Option<Place> {
+        let runs = &self.chunks.get(chunk)?.runs;
+        let run = runs.iter().position(|run| run.contains(id))?;
+        Some(Place { chunk, run, inside: id.clock - runs[run].clock })
     }
 
     fn insert(&mut self, place: Place, new: Run) {
@@ -197,15 +213,15 @@ impl Line {
             place => place,
         };
         self.last = chunk;
-        self.units += new.there() as usize;
-        let there = &mut self.chunks[chunk];
-        there.units += new.there() as usize;
-        match there.runs.get(run).copied().filter(|_| inside > 0) {
+        self.visible += new.visible() as usize;
+        let Chunk { visible, runs } = &mut self.chunks[chunk];
+        *visible += new.visible() as usize;
+        match runs.get(run).copied().filter(|_| inside > 0) {
             Some(cut) => {
                 let [_, before, after] = cut.cut(&(cut.clock..cut.clock + inside));
-                there.splice(run..run + 1, [before, new, after]);
+                splice(runs, run..run + 1, [before, new, after]);
             }
-            None => there.splice(run..run, [new]),
+            None => splice(runs, run..run, [new]),
         }
         self.bound(chunk);
     }
@@ -215,94 +231,87 @@ impl Line {
         let runs = &mut self.chunks[chunk].runs;
         if runs.len() > CHUNK {
             let half = Chunk::new(runs.split_off(CHUNK / 2));
-            self.chunks[chunk].units -= half.units;
+            self.chunks[chunk].visible -= half.visible;
             self.chunks.insert(chunk + 1, half);
         }
     }
 
-    /// Tells the numbers of the units at some positions.
-    fn each(&self, positions: Range<usize>, mut each: impl FnMut(u64, Range<u32>)) {
-        let (mut left, mut place) = (positions.len(), self.place(positions.start));
-        while let Some(run) = self.run(place).filter(|_| left > 0) {
+    /// The visible units at some positions, each run of them with the place of its first.
+    fn parts(&self, positions: Range<usize>) -> Vec<(Place, Run)> {
+        let mut rest = positions.len();
+        let mut place = self.place(positions.start);
+        let mut parts = Vec::new();
+        while let Some(run) = self.run(place).filter(|_| rest > 0) {
             if !run.deleted {
-                let start = run.clock + place.inside;
-                let end = run.end().min(start.saturating_add(u32::try_from(left).unwrap_or(u32::MAX)));
-                each(run.writer, start..end);
-                left -= (end - start) as usize;
+                let from = run.clock + place.inside;
+                let to = run.end().min(from.saturating_add(u32::try_from(rest).unwrap_or(u32::MAX)));
+                parts.push((place, Run { clock: from, units: to - from, ..run }));
+                rest -= (to - from) as usize;
             }
             place = self.after(place, run, run.units);
         }
+        parts
     }
 
+    /// Deletes the visible units at some positions.
     fn delete_at(&mut self, positions: Range<usize>) {
-        let mut deleted = Vec::new();
-        self.last = self.place(positions.start).chunk;
-        self.each(positions, |writer, range| deleted.push((writer, range)));
-        deleted.iter().for_each(|(writer, range)| self.delete(*writer, range));
-    }
-
-    fn delete(&mut self, writer: u64, range: &Range<u32>) {
-        let mut left = self.delete_within(self.last, writer, range, range.len());
-        let mut chunk = 0;
-        // They are elsewhere, or were deleted before.
-        while left > 0 && chunk < self.chunks.len() {
-            left = self.delete_within(chunk, writer, range, left);
-            chunk += 1;
+        let parts = self.parts(positions);
+        // From the last one on, so that the places of the others stay. Only at the two ends runs are cut.
+        for (place, part) in parts.iter().rev() {
+            self.delete_in(*place, &(part.clock..part.end()));
+        }
+        for (place, _) in [parts.last(), parts.first()].into_iter().flatten() {
+            self.bound(place.chunk);
         }
     }
 
-    /// Deletes what there is in one chunk; how many of `left` units are left to be deleted elsewhere.
-    fn delete_within(&mut self, chunk: usize, writer: u64, range: &Range<u32>, left: usize) -> usize {
-        let Some(there) = self.chunks.get_mut(chunk).filter(|_| left > 0) else { return left };
-        let meets = |run: &Run| {
-            !run.deleted && run.writer == writer && run.clock < range.end && range.start < run.end()
-        };
-        let mut deleted = 0;
-        while let Some(at) = there.runs.iter().position(meets) {
-            let [before, cut, after] = there.runs[at].cut(range);
-            deleted += cut.units as usize;
-            there.splice(at..at + 1, [before, Run { deleted: true, ..cut }, after]);
-        }
-        if deleted > 0 {
-            there.units -= deleted;
-            self.units -= deleted;
-            self.last = chunk;
-            self.bound(chunk);
-        }
-        left - deleted
+    /// Deletes units of the run at a place.
+    fn delete_in(&mut self, Place { chunk, run, .. }: Place, range: &Range<u32>) {
+        let Chunk { visible, runs } = &mut self.chunks[chunk];
+        let [before, cut, after] = runs[run].cut(range);
+        splice(runs, run..run + 1, [before, Run { deleted: true, ..cut }, after]);
+        *visible -= cut.visible() as usize;
+        self.visible -= cut.visible() as usize;
+        self.last = chunk;
     }
 
-    /// Puts a new run between its neighbours, if they are neighbours here.
-    fn insert_between(&mut self, writer: u64, new: &Struct) -> bool {
-        let place = match new.origin {
-            None => Some(Place { chunk: 0, run: 0, inside: 0 }),
-            Some(id) => self.place_of(id).and_then(|place| {
-                let run = self.run(place)?;
-                Some(self.after(place, run, place.inside + 1))
-            }),
-        };
-        let Some(place) = place.filter(|place| self.right_of(*place) == new.right) else { return false };
-        let deleted = new.content == Content::Deleted;
-        self.insert(place, Run { writer, clock: new.clock, units: new.units, deleted });
-        true
+    /// Takes in an edit that the document was given and that deleted this, if everything in it is between neighbours:
+    /// then that is its place. What others insert at one place at once is not. Says whether it did; if not, the order
+    /// is of no use any more.
+    pub(super) fn follow(&mut self, edit: &Update, deleted: &Ranges) -> bool {
+        let parts = edit.structs.values().map(Vec::len).sum::<usize>() + deleted.all().count();
+        let mut search = Search { left: MAX_SEARCHES };
+        parts <= MAX_PARTS && self.take(edit, deleted, &mut search).is_some()
     }
 
-    /// Takes in an edit that the document was given, if everything in it is between neighbours: then that is its place.
-    /// What others insert at one place at once is not. Says whether it did; if not, the line is of no use any more.
-    pub(super) fn follow(&mut self, edit: &Update) -> bool {
-        let parts = edit.structs.values().map(Vec::len).sum::<usize>() + edit.deleted.all().count();
-        if parts > MAX_PARTS {
-            return false;
-        }
+    fn take(&mut self, edit: &Update, deleted: &Ranges, search: &mut Search) -> Option<()> {
         for (writer, structs) in &edit.structs {
             for new in structs.iter().filter(|new| new.content != Content::Gone) {
-                if !self.insert_between(*writer, new) {
-                    return false;
+                let place = match new.origin {
+                    None => Place { chunk: 0, run: 0, inside: 0 },
+                    Some(id) => {
+                        let place = search.find(self, id)?;
+                        self.after(place, self.run(place)?, place.inside + 1)
+                    }
+                };
+                if self.right_of(place) != new.right {
+                    return None;
                 }
+                let deleted = new.content == Content::Deleted;
+                self.insert(place, Run { writer: *writer, clock: new.clock, units: new.units, deleted });
             }
         }
-        edit.deleted.all().for_each(|(writer, range)| self.delete(writer, &range));
-        true
+        for (writer, range) in deleted.all() {
+            let mut clock = range.start;
+            while clock < range.end {
+                let place = search.find(self, Id { writer, clock })?;
+                let end = self.run(place)?.end().min(range.end);
+                self.delete_in(place, &(clock..end));
+                self.bound(place.chunk);
+                clock = end;
+            }
+        }
+        Some(())
     }
 
     /// The edit that splices are, one after another, `next` being the number of the first unit that it inserts.
@@ -311,40 +320,43 @@ impl Line {
     /// numbers left.
     pub(super) fn draft(&self, next: Id, splices: &[Splice], halves: &Ranges) -> Option<Update> {
         let Id { writer, mut clock } = next;
-        let (mut line, mut halves) = (Cow::Borrowed(self), Cow::Borrowed(halves));
+        let (mut order, mut halves) = (Cow::Borrowed(self), Cow::Borrowed(halves));
         let mut edit = Update::default();
         let mut structs = Vec::new();
+        let mut deleted = Vec::new();
         for (nth, Splice { at, delete, insert }) in splices.iter().enumerate() {
-            let whole = |position: usize| match position.min(line.units) {
+            let whole = |position: usize| match position.min(order.visible) {
                 0 => 0,
                 position if halves.is_empty() => position,
                 position => {
-                    let unit = line.right_of(line.place(position));
+                    let unit = order.right_of(order.place(position));
                     position - usize::from(unit.is_some_and(|unit| halves.contains(unit.writer, unit.clock)))
                 }
             };
-            let deleted = whole(*at)..whole(at.saturating_add(*delete));
-            line.each(deleted.clone(), |writer, range| edit.deleted.insert(writer, range));
-            let place = line.place(deleted.end);
+            let cut = whole(*at)..whole(at.saturating_add(*delete));
+            let parts = order.parts(cut.clone()).into_iter();
+            deleted.extend(parts.map(|(_, part)| (part.writer, part.clock..part.end())));
+            let place = order.place(cut.end);
             let mut inserted = None;
             if !insert.is_empty() {
                 let units = u32::try_from(units(insert)).ok()?;
                 let end = clock.checked_add(units).filter(|end| *end <= MAX_CLOCK)?;
-                let (origin, right) = (line.left_of(place), line.right_of(place));
+                let (origin, right) = (order.left_of(place), order.right_of(place));
                 let content = Content::Text(insert.clone());
                 structs.push(Struct { clock, units, origin, right, content });
                 inserted = structs.last();
                 clock = end;
             }
             if nth + 1 < splices.len() {
-                let line = line.to_mut();
+                let order = order.to_mut();
                 if let Some(new) = inserted {
-                    line.insert(place, Run { writer, clock: new.clock, units: new.units, deleted: false });
+                    order.insert(place, Run { writer, clock: new.clock, units: new.units, deleted: false });
                     new.halves().for_each(|half| halves.to_mut().insert(writer, half..half + 1));
                 }
-                line.delete_at(deleted);
+                order.delete_at(cut);
             }
         }
+        edit.deleted = deleted.into_iter().collect();
         if !structs.is_empty() {
             edit.structs.insert(writer, structs);
         }
@@ -353,7 +365,7 @@ impl Line {
 }
 
 #[cfg(test)]
-impl Line {
+impl Order {
     /// All units in order, and whether they are deleted.
     pub(super) fn all(&self) -> Vec<(Id, bool)> {
         let runs = self.chunks.iter().flat_map(|chunk| &chunk.runs);
@@ -366,18 +378,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_a_list_of_units() {
+    fn an_order_is_a_list_of_units() {
         let mut rng = fastrand::Rng::with_seed(7);
         for _ in 0..20 {
-            let (mut line, mut model, mut clocks) = (Line::default(), Vec::<(Id, bool)>::new(), [0; 3]);
+            let (mut order, mut model, mut clocks) = (Order::default(), Vec::<(Id, bool)>::new(), [0; 3]);
             for _ in 0..2_000 {
                 let there = model.iter().filter(|(_, deleted)| !deleted).count();
                 if rng.u8(..3) > 0 {
                     let writer = rng.usize(..3);
                     let (clock, units) = (clocks[writer], rng.u32(1..4));
                     let at = if rng.bool() { rng.usize(..=there) } else { there / 2 };
-                    let (writer_id, place) = (writer as u64, line.place(at));
-                    line.insert(place, Run { writer: writer_id, clock, units, deleted: false });
+                    let (writer_id, place) = (writer as u64, order.place(at));
+                    order.insert(place, Run { writer: writer_id, clock, units, deleted: false });
                     let new = (clock..clock + units).map(|clock| (Id { writer: writer_id, clock }, false));
                     let mut there = model.iter().enumerate().filter(|(_, (_, deleted))| !deleted);
                     let at = there.nth(at).map_or(model.len(), |(at, _)| at);
@@ -385,28 +397,35 @@ mod tests {
                     clocks[writer] += units;
                 } else if !model.is_empty() {
                     let (Id { writer, clock }, _) = model[rng.usize(..model.len())];
-                    let range = clock..clock + rng.u32(1..6);
-                    line.delete(writer, &range);
+                    let range = clock..clocks[writer as usize].min(clock + rng.u32(1..6));
+                    let deleted = Ranges::from_iter([(writer, range.clone())]);
+                    let mut search = Search { left: usize::MAX };
+                    order.take(&Update::default(), &deleted, &mut search).expect("all are there");
                     for (id, deleted) in &mut model {
                         *deleted |= id.writer == writer && range.contains(&id.clock);
                     }
+                    let cut = rng.usize(..=order.visible);
+                    let cut = cut..order.visible.min(cut + rng.usize(..3));
+                    let visible = model.iter_mut().filter(|(_, deleted)| !deleted);
+                    visible.skip(cut.start).take(cut.len()).for_each(|(_, deleted)| *deleted = true);
+                    order.delete_at(cut);
                 }
             }
-            assert_eq!(line.all(), model);
-            assert!(line.chunks.len() > 1, "nothing was split");
+            assert_eq!(order.all(), model);
+            assert!(order.chunks.len() > 1, "nothing was split");
             let there: Vec<Id> = model.iter().filter(|(_, deleted)| !deleted).map(|(id, _)| *id).collect();
-            assert_eq!(line.units, there.len());
+            assert_eq!(order.visible, there.len());
             for (at, id) in there.iter().enumerate().step_by(7) {
-                assert_eq!(line.right_of(line.place(at)), Some(*id));
+                assert_eq!(order.right_of(order.place(at)), Some(*id));
             }
             for (at, (id, _)) in model.iter().enumerate().step_by(7) {
-                let place = line.place_of(*id).expect("there");
-                assert_eq!(line.right_of(place), Some(*id));
-                assert_eq!(line.left_of(place), at.checked_sub(1).map(|at| model[at].0));
+                let place = Search { left: 1 }.find(&order, *id).expect("there");
+                assert_eq!(order.right_of(place), Some(*id));
+                assert_eq!(order.left_of(place), at.checked_sub(1).map(|at| model[at].0));
             }
-            assert_eq!(line.right_of(line.end()), None);
-            assert_eq!(line.left_of(line.end()), model.last().map(|(id, _)| *id));
-            assert!(line.chunks.iter().all(|chunk| !chunk.runs.is_empty() && chunk.runs.len() <= CHUNK));
+            assert_eq!(order.right_of(order.end()), None);
+            assert_eq!(order.left_of(order.end()), model.last().map(|(id, _)| *id));
+            assert!(order.chunks.iter().all(|chunk| !chunk.runs.is_empty() && chunk.runs.len() <= CHUNK));
         }
     }
 }

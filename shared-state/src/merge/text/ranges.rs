@@ -73,13 +73,25 @@ impl Ranges {
     /// These without what is in `other` too.
     pub(crate) fn without(&self, other: &Self) -> Self {
         let mut left = Self::default();
-        for (writer, range) in self.all() {
-            let mut start = range.start;
-            for cut in other.of(writer).iter().filter(|cut| cut.start < range.end && cut.end > range.start) {
-                left.insert(writer, start..cut.start.max(start));
-                start = cut.end;
+        for (writer, ranges) in &self.0 {
+            let mut cuts = other.of(*writer).iter().peekable();
+            let mut kept = Vec::new();
+            for range in ranges {
+                let mut start = range.start;
+                while let Some(cut) = cuts.next_if(|cut| cut.end <= range.end) {
+                    if cut.end > start {
+                        kept.push(start..cut.start.max(start));
+                        start = cut.end;
+                    }
+                }
+                // This one may reach into the next range too.
+                let end = cuts.peek().map_or(range.end, |cut| cut.start.clamp(start, range.end));
+                kept.push(start..end);
             }
-            left.insert(writer, start..range.end.max(start));
+            kept.retain(|range| !range.is_empty());
+            if !kept.is_empty() {
+                left.0.insert(*writer, kept);
+            }
         }
         left
     }
@@ -97,6 +109,23 @@ impl Ranges {
     }
 }
 
+impl FromIterator<(u64, Range<u32>)> for Ranges {
+    /// In whatever order they come: O(n log n).
+    fn from_iter<I: IntoIterator<Item = (u64, Range<u32>)>>(all: I) -> Self {
+        let mut all: Vec<_> = all.into_iter().filter(|(_, range)| !range.is_empty()).collect();
+        all.sort_unstable_by_key(|(writer, range)| (*writer, range.start));
+        let mut joined = Self::default();
+        for (writer, range) in all {
+            let ranges = joined.0.entry(writer).or_default();
+            match ranges.last_mut() {
+                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+                _ => ranges.push(range),
+            }
+        }
+        joined
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,13 +134,26 @@ mod tests {
     fn ranges_are_sets() {
         let mut rng = fastrand::Rng::with_seed(3);
         for _ in 0..300 {
-            let (mut ranges, mut model) = (Ranges::default(), [false; 40]);
-            for _ in 0..rng.usize(..12) {
-                let start = rng.u32(..36);
-                let range = start..start + rng.u32(..5);
-                model[range.start as usize..range.end as usize].fill(true);
-                ranges.insert(7, range);
+            let mut some = || {
+                let (mut all, mut model) = (Vec::new(), [false; 40]);
+                for _ in 0..rng.usize(..12) {
+                    let start = rng.u32(..36);
+                    let range = start..start + rng.u32(..5);
+                    model[range.start as usize..range.end as usize].fill(true);
+                    all.push((7, range));
+                }
+                let mut ranges = Ranges::default();
+                all.iter().for_each(|(writer, range)| ranges.insert(*writer, range.clone()));
+                assert_eq!(all.into_iter().collect::<Ranges>(), ranges);
+                (ranges, model)
+            };
+            let ((mut ranges, model), (other, others)) = (some(), some());
+            let without = ranges.without(&other);
+            for clock in 0..40 {
+                let left = model[clock] && !others[clock];
+                assert_eq!(without.contains(7, clock as u32), left, "{ranges:?} without {other:?}");
             }
+            assert!(without.of(7).windows(2).all(|pair| pair[0].end < pair[1].start));
             for (clock, inside) in model.iter().enumerate() {
                 assert_eq!(ranges.contains(7, clock as u32), *inside);
             }

@@ -173,6 +173,54 @@ impl Update {
         self.structs.values().flatten().flat_map(|run| run.origin.into_iter().chain(run.right))
     }
 
+    /// The second units of the characters that it inserts.
+    pub(crate) fn halves(&self) -> Ranges {
+        let runs = self.structs.iter().flat_map(|(writer, runs)| runs.iter().map(|run| (*writer, run)));
+        runs.flat_map(|(writer, run)| run.halves().map(move |half| (writer, half..half + 1))).collect()
+    }
+
+    /// The units before which it inserts something, or that would come after what it does.
+    pub(crate) fn places(&self) -> impl Iterator<Item = Id> {
+        let next = |id: Id| Id { clock: id.clock + 1, ..id };
+        self.structs.values().flatten().flat_map(move |run| run.origin.map(next).into_iter().chain(run.right))
+    }
+
+    /// The character that begins with a unit.
+    pub(crate) fn char_at(&self, id: Id) -> Option<char> {
+        let structs = self.structs.get(&id.writer)?;
+        let run = structs.get(structs.partition_point(|run| run.end() <= id.clock))?;
+        let Content::Text(text) = &run.content else { return None };
+        let mut clock = run.clock;
+        text.chars().find(|c| {
+            clock += c.len_utf16() as u32;
+            clock > id.clock
+        })
+    }
+
+    /// Makes characters whole that were cut in two, if nothing is in their middle any more.
+    pub(crate) fn mend(&mut self, cut: &BTreeMap<Id, char>) {
+        if cut.is_empty() {
+            return;
+        }
+        self.tidy();
+        for (id, whole) in cut {
+            let Some(structs) = self.structs.get_mut(&id.writer) else { continue };
+            let at = structs.partition_point(|run| run.end() <= id.clock);
+            let Some(run) = structs.get_mut(at).filter(|run| run.clock <= id.clock) else { continue };
+            let Content::Text(text) = &mut run.content else { continue };
+            let mut clock = run.clock;
+            let at = text.char_indices().find(|(_, c)| {
+                clock += c.len_utf16() as u32;
+                clock > id.clock
+            });
+            if let Some((at, _)) = at
+                && text[at..].starts_with("\u{fffd}\u{fffd}")
+            {
+                text.replace_range(at..at + 2 * '\u{fffd}'.len_utf8(), whole.encode_utf8(&mut [0; 4]));
+            }
+        }
+    }
+
     /// Whether `other` can be applied before or after this one, and makes no difference to it.
     pub(crate) fn is_apart_from(&self, other: &Self) -> bool {
         let mut new = Ranges::default();
@@ -265,24 +313,17 @@ impl Update {
 
     /// Checks that this update cuts no character in two; `halves` are the second units of the text's characters.
     pub(crate) fn check_cuts(&self, halves: &Ranges) -> Result<(), String> {
-        let mut all = None;
-        for (writer, structs) in &self.structs {
-            for half in structs.iter().flat_map(Struct::halves) {
-                all.get_or_insert_with(|| halves.clone()).insert(*writer, half..half + 1);
-            }
-        }
-        let halves = all.as_ref().unwrap_or(halves);
-        if halves.is_empty() {
+        let own = self.halves();
+        if halves.is_empty() && own.is_empty() {
             return Ok(());
         }
-        let runs = || self.structs.values().flatten();
-        let after = runs().filter_map(|run| run.origin).map(|id| (id.writer, id.clock + 1));
-        let before = runs().filter_map(|run| run.right).map(|id| (id.writer, id.clock));
+        let is_half = |writer, clock| halves.contains(writer, clock) || own.contains(writer, clock);
         // What the update deletes itself may have been deleted before the rest of it was written.
-        let places = after.chain(before).filter(|(writer, clock)| !self.deleted.contains(*writer, *clock));
+        let places = self.places().filter(|id| !self.deleted.contains(id.writer, id.clock));
+        let places = places.map(|id| (id.writer, id.clock));
         let ends =
             self.deleted.all().flat_map(|(writer, range)| [(writer, range.start), (writer, range.end)]);
-        match places.chain(ends).find(|(writer, clock)| halves.contains(*writer, *clock)) {
+        match places.chain(ends).find(|(writer, clock)| is_half(*writer, *clock)) {
             Some((writer, clock)) => {
                 Err(format!("the edit cuts a character in two, before unit {clock} of writer {writer}"))
             }
@@ -320,21 +361,6 @@ impl Update {
             }
         }
         changed
-    }
-
-    /// With blanks for the texts that it has forgotten, if there are any: a document tells the order of texts only.
-    pub(crate) fn filled(&self) -> Option<Self> {
-        let is_forgotten = |run: &Struct| run.content == Content::Deleted;
-        self.structs.values().flatten().any(is_forgotten).then(|| {
-            let mut filled = self.clone();
-            for (writer, structs) in &mut filled.structs {
-                for run in structs.iter_mut().filter(|run| is_forgotten(run)) {
-                    run.content = Content::Text(" ".repeat(run.units as usize));
-                    filled.deleted.insert(*writer, run.clock..run.end());
-                }
-            }
-            filled
-        })
     }
 
     /// Leaves a writer only what it had below a clock.
@@ -451,14 +477,16 @@ impl Update {
                 return Err(format!("the update's part of writer {writer} is empty or there twice"));
             }
         }
+        let mut deleted = Vec::new();
         for _ in 0..input.number()? {
             let writer = input.writer()?;
             for _ in 0..input.number()? {
                 let start = input.clock(0)?;
                 let end = input.length(start)?;
-                update.deleted.insert(writer, start..end);
+                deleted.push((writer, start..end));
             }
         }
+        update.deleted = deleted.into_iter().collect();
         match input.left {
             [] => Ok(update),
             left => Err(format!("{} bytes more than the update has", left.len())),
