@@ -10,7 +10,7 @@ use yrs::types::text::YChange;
 use yrs::updates::decoder::Decode as _;
 use yrs::{
     Any, Assoc, ClientID, Doc, GetString as _, ID, IdSet, IndexedSequence as _, OffsetKind, Options, Out,
-    ReadTxn as _, StateVector, StickyIndex, Text as _, TextRef, Transact, TransactionMut,
+    ReadTxn as _, StateVector, StickyIndex, Text as _, Transact, TransactionMut,
 };
 
 use super::order::Order;
@@ -62,10 +62,6 @@ fn ranges(set: &IdSet) -> Ranges {
         ranges.insert(client.get(), range.start..range.end);
     }
     ranges
-}
-
-fn root(txn: &TransactionMut<'_>) -> Option<TextRef> {
-    txn.get_text(ROOT)
 }
 
 /// Hands bytes that were checked to a document.
@@ -246,7 +242,7 @@ impl Core {
         let now = txn.snapshot();
         let mut with = now.clone();
         with.delete_set.diff_with(&deleted);
-        let Some(root) = root(&txn) else { return Vec::new() };
+        let Some(root) = txn.get_text(ROOT) else { return Vec::new() };
         let (mut at, mut splices) = (0, Vec::new());
         for piece in root.diff_range(&mut txn, Some(&with), Some(&now), YChange::identity) {
             let Out::Any(Any::String(text)) = piece.insert else { continue };
@@ -294,7 +290,7 @@ impl Core {
     /// The unit to the left (`Assoc::Before`) or the right of a position in UTF-16 units.
     pub(super) fn unit_at(&self, units: usize, side: Assoc) -> Option<Id> {
         let txn = Transact::transact(&self.doc);
-        let index = root_of(&txn)?.sticky_index(&txn, u32::try_from(units).ok()?, side)?;
+        let index = txn.get_text(ROOT)?.sticky_index(&txn, u32::try_from(units).ok()?, side)?;
         index.id().map(|id| Id { writer: id.client.get(), clock: id.clock })
     }
 
@@ -307,10 +303,6 @@ impl Core {
         let id = ID::new(ClientID::new(id.writer), id.clock);
         StickyIndex::from_id(id, side).get_offset(&txn).map(|offset| offset.index as usize)
     }
-}
-
-fn root_of(txn: &yrs::Transaction<'_>) -> Option<TextRef> {
-    txn.get_text(ROOT)
 }
 
 #[cfg(test)]
