@@ -7,17 +7,16 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use yrs::types::text::YChange;
-use yrs::updates::decoder::Decode as _;
 use yrs::{
-    Any, Assoc, ClientID, Doc, GetString as _, ID, IdSet, IndexedSequence as _, OffsetKind, Options, Out,
-    ReadTxn as _, StateVector, StickyIndex, Text as _, Transact, TransactionMut,
+    Any, Assoc, ClientID, Doc, GetString as _, ID, IdSet, IndexedSequence as _, Out, ReadTxn as _,
+    StateVector, StickyIndex, Text as _, Transact,
 };
 
 use super::order::Order;
 use super::ranges::Ranges;
 use super::splice::Splice;
-use super::walk;
 use super::yjs::{Clocks, Content, Id, ROOT, Update};
+use super::{document, walk};
 
 /// What an edit changed: enough to take it back.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,40 +43,10 @@ pub(super) struct Core {
     order: Mutex<Option<Order>>,
 }
 
-pub(super) fn new_doc() -> Doc {
-    // Nothing is written through the document itself: edits are made beside it and handed to it.
-    let mut options = Options::with_guid_and_client_id("".into(), ClientID::new(0));
-    options.offset_kind = OffsetKind::Utf16;
-    options.skip_gc = true;
-    let doc = Doc::with_options(options);
-    doc.get_or_insert_text(ROOT);
-    doc
-}
-
-fn ranges(set: &IdSet) -> Ranges {
-    let mut ranges = Ranges::default();
-    for (client, range) in
-        set.iter().flat_map(|(client, ranges)| ranges.iter().map(move |range| (client, range)))
-    {
-        ranges.insert(client.get(), range.start..range.end);
-    }
-    ranges
-}
-
-/// Hands bytes that were checked to a document.
-pub(super) fn integrate(txn: &mut TransactionMut<'_>, bytes: &[u8]) {
-    let update = yrs::Update::decode_v1(bytes);
-    debug_assert!(update.is_ok(), "what was checked can be read");
-    if let Ok(update) = update {
-        let applied = txn.apply_update(update);
-        debug_assert!(applied.is_ok() && !txn.has_missing_updates(), "what was checked can be applied");
-    }
-}
-
 impl Core {
     pub(super) fn new() -> Self {
         Self {
-            doc: new_doc(),
+            doc: document::new(),
             clocks: Clocks::new(),
             gone: Ranges::default(),
             halves: Ranges::default(),
@@ -98,11 +67,6 @@ impl Core {
         update.check_cuts(&self.halves)
     }
 
-    /// The whole document, with what was deleted.
-    fn bytes(&self) -> Vec<u8> {
-        Transact::transact(&self.doc).encode_state_as_update_v1(&StateVector::default())
-    }
-
     pub(super) fn copy(&self) -> Self {
         let copy = Self {
             clocks: self.clocks.clone(),
@@ -114,14 +78,14 @@ impl Core {
             order: Mutex::new(self.order().clone()),
             ..Self::new()
         };
-        integrate(&mut Transact::transact_mut(&copy.doc), &self.bytes());
+        document::integrate(&copy.doc, &document::bytes(&self.doc));
         copy
     }
 
     /// The document as an update, what was deleted in it forgotten.
     pub(super) fn whole(&self) -> Update {
         // A document that was made of plain text reads as one.
-        let mut whole = Update::read(&self.bytes()).unwrap_or_default();
+        let mut whole = document::read(&self.doc);
         whole.compact();
         whole
     }
@@ -147,18 +111,14 @@ impl Core {
     /// Applies an update that was checked and fits; `bytes` are its own.
     pub(super) fn apply(&mut self, update: &Update, bytes: &[u8]) -> Marks {
         let before = update.spans().map(|(writer, span)| (writer, span.start)).collect();
-        self.note_cuts(update);
-        let deleted = {
-            let mut txn = Transact::transact_mut(&self.doc);
-            integrate(&mut txn, bytes);
-            ranges(txn.delete_set())
-        };
+        let halves = update.halves();
+        self.note_cuts(update, &halves);
+        let deleted = document::integrate(&self.doc, bytes);
         for (writer, structs) in &update.structs {
             for run in structs.iter().filter(|run| run.content == Content::Gone) {
                 self.gone.insert(*writer, run.clock..run.end());
             }
         }
-        let halves = update.halves();
         self.halves.extend(&halves);
         self.all_halves.extend(&halves);
         deleted.all().for_each(|(writer, range)| self.halves.remove(writer, range));
@@ -171,9 +131,9 @@ impl Core {
         Marks { before, deleted }
     }
 
-    /// Notes the characters that an update is about to cut in two, which it may if they are deleted.
-    fn note_cuts(&mut self, update: &Update) {
-        let own = update.halves();
+    /// Notes the characters that an update is about to cut in two, which it may if they are deleted; `own` are the
+    /// second units of those that it inserts.
+    fn note_cuts(&mut self, update: &Update, own: &Ranges) {
         if self.all_halves.is_empty() && own.is_empty() {
             return;
         }
@@ -183,7 +143,7 @@ impl Core {
         if cuts.is_empty() {
             return;
         }
-        let document = Update::read(&self.bytes()).unwrap_or_default();
+        let document = document::read(&self.doc);
         for second in cuts {
             let first = Id { clock: second.clock - 1, ..second };
             if let Some(c) = document.char_at(first).or_else(|| update.char_at(first)) {
@@ -203,20 +163,20 @@ impl Core {
                 clock => clocks.insert(*writer, *clock),
             };
         }
-        let mut before = Update::read(&self.bytes()).unwrap_or_default();
+        let mut before = document::read(&self.doc);
         before.deleted = before.deleted.without(&marks.deleted);
         for (writer, clock) in &marks.before {
             before.truncate(*writer, *clock);
         }
-        before.mend(&self.cut);
+        let cut = self.cut.clone();
+        before.mend(&cut);
         let mut all_halves = self.all_halves.clone();
         for (writer, clock) in &marks.before {
             all_halves.truncate(*writer, *clock);
         }
         let halves = before.halves().without(&before.deleted);
-        let cut = self.cut.clone();
         let core = Self { clocks, gone, halves, all_halves, cut, ..Self::new() };
-        integrate(&mut Transact::transact_mut(&core.doc), &before.write());
+        document::integrate(&core.doc, &before.write());
         core
     }
 
@@ -229,8 +189,7 @@ impl Core {
 
     /// What an edit deleted that was there before it, as splices that insert it where it was, the last place first.
     pub(super) fn deleted_by(&self, edit: &Update, marks: &Marks) -> Vec<Splice> {
-        let mut own = Ranges::default();
-        edit.spans().for_each(|(writer, span)| own.insert(writer, span));
+        let own: Ranges = edit.spans().collect();
         let mut deleted = IdSet::new();
         for (writer, range) in marks.deleted.without(&own).all() {
             deleted.insert(ID::new(ClientID::new(writer), range.start), range.end - range.start);
@@ -390,7 +349,7 @@ mod tests {
                         assert_eq!(walk::walk(&core.doc).all(), order);
                     }
                     let walked = walk::walk(&core.doc).all();
-                    let Some(order) = core.order.get_mut().expect("no panic") else { continue };
+                    let Some(order) = &*core.order() else { continue };
                     assert_eq!(order.all(), walked);
                 }
             }

@@ -15,6 +15,7 @@
 
 mod anchor;
 mod core;
+mod document;
 mod order;
 pub(crate) mod ranges;
 mod splice;

@@ -85,14 +85,20 @@ impl Chunk {
 fn splice(runs: &mut Vec<Run>, at: Range<usize>, new: impl IntoIterator<Item = Run>) {
     let before = at.start.checked_sub(1).map(|at| runs[at]);
     let after = runs.get(at.end).copied();
-    let mut joined: Vec<Run> = Vec::with_capacity(5);
-    for run in before.into_iter().chain(new).chain(after).filter(|run| run.units > 0) {
+    let joined = joined(before.into_iter().chain(new).chain(after));
+    let (from, to) = (at.start - usize::from(before.is_some()), at.end + usize::from(after.is_some()));
+    runs.splice(from..to, joined);
+}
+
+/// Joins runs that are one, and leaves out those that are none.
+fn joined(runs: impl IntoIterator<Item = Run>) -> Vec<Run> {
+    let mut joined: Vec<Run> = Vec::new();
+    for run in runs.into_iter().filter(|run| run.units > 0) {
         if !joined.last_mut().is_some_and(|last| last.join(run)) {
             joined.push(run);
         }
     }
-    let (from, to) = (at.start - usize::from(before.is_some()), at.end + usize::from(after.is_some()));
-    runs.splice(from..to, joined);
+    joined
 }
 
 /// A place before a unit: in a chunk, before a run or inside it.
@@ -131,13 +137,7 @@ pub(super) struct Order {
 
 impl Order {
     pub(super) fn new(runs: impl IntoIterator<Item = Run>) -> Self {
-        let mut joined: Vec<Run> = Vec::new();
-        for run in runs {
-            if !joined.last_mut().is_some_and(|last| last.join(run)) {
-                joined.push(run);
-            }
-        }
-        let chunks: Vec<_> = joined.chunks(CHUNK / 2).map(|runs| Chunk::new(runs.to_vec())).collect();
+        let chunks: Vec<_> = joined(runs).chunks(CHUNK / 2).map(|runs| Chunk::new(runs.to_vec())).collect();
         Self { visible: chunks.iter().map(|chunk| chunk.visible).sum(), chunks, last: 0 }
     }
 

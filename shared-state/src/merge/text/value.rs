@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use yrs::Assoc;
 
 use super::core::{Core, Marks};
+use super::ranges::Ranges;
 use super::splice::{Splice, Unit, convert};
 use super::yjs::{Clocks, Content, Struct, Update};
 use super::{Anchor, Edit, INITIAL, Side, UNSIGNED};
@@ -201,10 +202,7 @@ impl Text {
                 edit.map(|edit| edit.update().clone()).unwrap_or_default()
             }
         };
-        let mut inserted = super::ranges::Ranges::default();
-        for (writer, span) in edit.update().spans() {
-            inserted.insert(writer, span);
-        }
+        let inserted: Ranges = edit.update().spans().collect();
         let gone = self.core.whole().deleted;
         update.deleted.extend(&inserted.without(&gone));
         let edit = Edit::of(update);

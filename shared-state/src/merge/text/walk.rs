@@ -3,25 +3,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use yrs::types::text::{Diff, YChange};
-use yrs::{Any, Doc, IdSet, Out, ReadTxn as _, Snapshot, StateVector, Text as _, Transact};
+use yrs::{Any, Doc, IdSet, Out, ReadTxn as _, Snapshot, Text as _, Transact};
 
-use super::core::{integrate, new_doc};
+use super::document;
 use super::order::{Order, Run};
 use super::ranges::Ranges;
-use super::yjs::{self, Content, Id, ROOT, Struct, Update};
+use super::yjs::{Content, Id, ROOT, Struct, Update, units};
 
 /// The units of a document, in order. O(n log n).
 pub(super) fn walk(doc: &Doc) -> Order {
-    let bytes = Transact::transact(doc).encode_state_as_update_v1(&StateVector::default());
-    let whole = Update::read(&bytes).unwrap_or_default();
+    let whole = document::read(doc);
     let is_forgotten = |run: &Struct| run.content == Content::Deleted;
     if !whole.structs.values().flatten().any(is_forgotten) {
         return Order::new(runs(doc));
     }
     // A document tells the order of texts only: in another one there is a blank for whatever was forgotten together.
     let (blanked, numbers) = Numbers::blank(&whole);
-    let doc = new_doc();
-    integrate(&mut Transact::transact_mut(&doc), &blanked.write());
+    let doc = document::new();
+    document::integrate(&doc, &blanked.write());
     Order::new(runs(&doc).into_iter().flat_map(|run| numbers.given(run)))
 }
 
@@ -36,7 +35,7 @@ fn runs(doc: &Doc) -> Vec<Run> {
     let runs = runs.into_iter().filter_map(|Diff { insert, ychange, .. }| {
         let Out::Any(Any::String(text)) = insert else { return None };
         let id = ychange?.id;
-        let units = u32::try_from(yjs::units(&text)).ok()?;
+        let units = u32::try_from(units(&text)).ok()?;
         Some(Run { writer: id.client.get(), clock: id.clock, units, deleted: delete_set.contains(&id) })
     });
     runs.collect()

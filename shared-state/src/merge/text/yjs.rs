@@ -83,6 +83,16 @@ impl Struct {
         })
     }
 
+    /// The character that one of its units is of, and where in the text.
+    fn char_at(&self, clock: u32) -> Option<(usize, char)> {
+        let Content::Text(text) = &self.content else { return None };
+        let mut end = self.clock;
+        text.char_indices().find(|(_, c)| {
+            end += c.len_utf16() as u32;
+            end > clock
+        })
+    }
+
     /// Takes the units from `clock` on away, as a struct of their own.
     fn split(&mut self, writer: u64, clock: u32) -> Self {
         let at = clock - self.clock;
@@ -116,6 +126,12 @@ impl Struct {
         }
         one
     }
+}
+
+/// Which of a writer's structs has a unit.
+fn position(structs: &[Struct], clock: u32) -> Option<usize> {
+    let at = structs.partition_point(|run| run.end() <= clock);
+    structs.get(at).is_some_and(|run| run.clock <= clock).then_some(at)
 }
 
 /// Cuts a text after so many UTF-16 units. Half of a surrogate pair becomes U+FFFD, as everywhere in Yjs.
@@ -185,16 +201,10 @@ impl Update {
         self.structs.values().flatten().flat_map(move |run| run.origin.map(next).into_iter().chain(run.right))
     }
 
-    /// The character that begins with a unit.
+    /// The character that a unit is of.
     pub(crate) fn char_at(&self, id: Id) -> Option<char> {
         let structs = self.structs.get(&id.writer)?;
-        let run = structs.get(structs.partition_point(|run| run.end() <= id.clock))?;
-        let Content::Text(text) = &run.content else { return None };
-        let mut clock = run.clock;
-        text.chars().find(|c| {
-            clock += c.len_utf16() as u32;
-            clock > id.clock
-        })
+        structs[position(structs, id.clock)?].char_at(id.clock).map(|(_, c)| c)
     }
 
     /// Makes characters whole that were cut in two, if nothing is in their middle any more.
@@ -205,15 +215,9 @@ impl Update {
         self.tidy();
         for (id, whole) in cut {
             let Some(structs) = self.structs.get_mut(&id.writer) else { continue };
-            let at = structs.partition_point(|run| run.end() <= id.clock);
-            let Some(run) = structs.get_mut(at).filter(|run| run.clock <= id.clock) else { continue };
-            let Content::Text(text) = &mut run.content else { continue };
-            let mut clock = run.clock;
-            let at = text.char_indices().find(|(_, c)| {
-                clock += c.len_utf16() as u32;
-                clock > id.clock
-            });
-            if let Some((at, _)) = at
+            let Some(run) = position(structs, id.clock).map(|at| &mut structs[at]) else { continue };
+            let at = run.char_at(id.clock).map(|(at, _)| at);
+            if let (Some(at), Content::Text(text)) = (at, &mut run.content)
                 && text[at..].starts_with("\u{fffd}\u{fffd}")
             {
                 text.replace_range(at..at + 2 * '\u{fffd}'.len_utf8(), whole.encode_utf8(&mut [0; 4]));
@@ -223,13 +227,10 @@ impl Update {
 
     /// Whether `other` can be applied before or after this one, and makes no difference to it.
     pub(crate) fn is_apart_from(&self, other: &Self) -> bool {
-        let mut new = Ranges::default();
-        for (writer, span) in other.spans() {
-            if self.structs.contains_key(&writer) {
-                return false;
-            }
-            new.insert(writer, span);
+        if other.structs.keys().any(|writer| self.structs.contains_key(writer)) {
+            return false;
         }
+        let new: Ranges = other.spans().collect();
         !self.ids().any(|id| new.contains(id.writer, id.clock))
             && !self.deleted.all().any(|(writer, range)| new.meets(writer, &range))
     }
@@ -338,8 +339,8 @@ impl Update {
         if id.clock < known {
             return false;
         }
-        let at = structs.partition_point(|run| run.end() <= id.clock);
-        id.clock < first || structs.get(at).is_some_and(|run| run.content == Content::Gone)
+        let run = position(structs, id.clock).map(|at| &structs[at]);
+        id.clock < first || run.is_some_and(|run| run.content == Content::Gone)
     }
 
     /// Fills the gaps between what a text with these clocks has and this update. Says whether there was one.
