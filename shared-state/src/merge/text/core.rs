@@ -168,7 +168,9 @@ impl Core {
         for (writer, clock) in &marks.before {
             before.truncate(*writer, *clock);
         }
-        let cut = self.cut.clone();
+        // The numbers of what goes will be given to something else.
+        let mut cut = self.cut.clone();
+        cut.retain(|id, _| clocks.get(&id.writer).is_some_and(|end| id.clock < *end));
         before.mend(&cut);
         let mut all_halves = self.all_halves.clone();
         for (writer, clock) in &marks.before {
@@ -299,6 +301,33 @@ mod tests {
         assert_eq!((core.plain(), before.plain()), ("ax", "x"));
         assert_eq!(before.before(&first).plain(), "😀x");
         assert!(before.before(&first).check(&parts(&inside, &[0])).is_err(), "it is there again");
+    }
+
+    #[test]
+    fn a_character_that_was_taken_back_is_not_taken_for_the_next_one_with_its_number() {
+        let mut core = Core::new();
+        let apply = |core: &mut Core, update: &Update| {
+            core.check(update).expect("an edit of what is there");
+            core.apply(update, &update.write())
+        };
+        // Writer 5 inserts a character, something in its middle, and deletes the character.
+        let cut = |whole: &str| {
+            let head = [1, 2, 5, 0, 4, 1, 4, b't', b'e', b'x', b't', 4];
+            let tail = [0xC4, 5, 0, 5, 1, 1, b'a', 1, 5, 1, 0, 2];
+            Update::read(&[&head[..], whole.as_bytes(), &tail].concat()).expect("an update")
+        };
+        let marks = apply(&mut core, &cut("😀"));
+        assert_eq!(core.plain(), "a");
+        let mut core = core.before(&marks);
+        assert_eq!(core.plain(), "");
+
+        let whole = Splice { at: 0, delete: 0, insert: "🎉".into() };
+        let edit = core.draft(5, &[whole]).expect("short");
+        apply(&mut core, &edit);
+        let (start, end) = ([1, 1, 6, 0, 0xC4, 5, 0, 5, 1, 1, b'b'], [1, 5, 1, 0, 2]);
+        let marks = apply(&mut core, &Update::read(&[&start[..], &end].concat()).expect("an update"));
+        assert_eq!(core.plain(), "b");
+        assert_eq!(core.before(&marks).plain(), "🎉");
     }
 
     /// Three people type, delete and replace in texts of their own, are given each other's edits later and forget what
