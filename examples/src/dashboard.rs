@@ -5,7 +5,7 @@ use std::fmt;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
-use shared_state::state::Author;
+use shared_state::Author;
 use shared_state::{List, SharedState};
 
 /// A dashboard that several people arrange.

@@ -3,8 +3,8 @@
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+use shared_state::Author;
 use shared_state::SharedState;
-use shared_state::state::Author;
 
 /// A document that several people edit.
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq)]

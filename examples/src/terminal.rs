@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
 use shared_state::client::{Client, ClientBuilder, Events, Feed, Receipt, State, Status, Unsent};
-use shared_state::protocol::Violation;
-use shared_state::replica::{Event, Origin};
+use shared_state::proto::Violation;
+use shared_state::proto::replica::{Event, Origin};
 use shared_state::{SharedState, WriteError};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use shared_state::Author;
 use shared_state::SharedState;
-use shared_state::state::Author;
 
 /// A game for two, and for as many as want to watch.
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
-use shared_state::state::Author;
+use shared_state::Author;
 use shared_state::{List, SharedState};
 
 /// What has to be done.

@@ -1,6 +1,6 @@
 //! The rules of the examples, as the server asks them about a change.
 
-use shared_state::state::Author;
+use shared_state::Author;
 use shared_state_examples::dashboard::{self, Dashboard, Kind, Position, Widget};
 use shared_state_examples::tictactoe::{Action, Game, Illegal, Mark, Move, Player, rules};
 use shared_state_examples::todo::{self, Refused, Todo, TodoList};

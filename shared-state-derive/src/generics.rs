@@ -66,7 +66,7 @@ impl Generics {
                     Policy::Counter => vec![quote!(#ty: #krate::merge::Number)],
                     Policy::Nested => vec![quote!(#inner: #krate::SharedState)],
                     Policy::Optional => {
-                        vec![quote!(#inner: #krate::SharedState), quote!(#inner: #krate::state::Value)]
+                        vec![quote!(#inner: #krate::SharedState), quote!(#inner: #krate::merge::Value)]
                     }
                     Policy::Own | Policy::Entries | Policy::Text => {
                         vec![quote!(#policy_type: #krate::merge::MergePolicy<#ty>)]
@@ -75,7 +75,7 @@ impl Generics {
             })
             .collect();
         let own: Vec<_> = own.iter().map(ToTokens::to_token_stream).collect();
-        let values: Vec<_> = types.iter().map(|ty| quote!(#ty: #krate::state::Value)).collect();
+        let values: Vec<_> = types.iter().map(|ty| quote!(#ty: #krate::merge::Value)).collect();
         let clause = |predicates: &[&[TokenStream]]| {
             let mut known = BTreeSet::new();
             let all = predicates.iter().copied().flatten();

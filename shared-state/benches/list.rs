@@ -11,8 +11,8 @@ use std::time::Duration;
 use divan::{Bencher, black_box};
 use serde::{Deserialize, Serialize};
 use shared_state::merge::{ListOp, NestedOp, Place};
-use shared_state::protocol::{Frame, Outcomes, RoomMessage, ServerMessage, server};
-use shared_state::replica::{Replica, ReplicaConfig};
+use shared_state::proto::replica::{Replica, ReplicaConfig};
+use shared_state::proto::{Frame, Outcomes, RoomMessage, ServerMessage, server};
 use shared_state::{List, SharedState};
 
 const ITEMS: &[u32] = &[10, 1_000, 100_000];

@@ -67,33 +67,32 @@
 //!
 //! Not peer to peer: without a server nobody sees each other's edits. A plain field does not merge inside one
 //! value. A client that stays away longer than the room remembers it is told which of its changes may already have
-//! been applied ([`Code::Uncertain`](protocol::Code::Uncertain)), instead of somebody guessing.
+//! been applied ([`Code::Uncertain`](proto::Code::Uncertain)), instead of somebody guessing.
 
 #[doc(hidden)]
 pub mod __private;
-pub mod authority;
+mod authority;
 pub mod channel;
 #[cfg(feature = "client")]
 pub mod client;
-mod collections;
+mod core;
+mod legacy;
 pub mod merge;
 pub mod presence;
-pub mod protocol;
-pub mod replica;
+pub mod proto;
+mod replica;
+pub mod schema;
 #[cfg(feature = "server")]
 pub mod server;
-pub mod state;
 #[cfg(feature = "server")]
 pub mod store;
-
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use collections::{Iter as ListIter, List};
+pub use crate::core::{Author, Field, Invalid, Live, Rejected, SharedState, WriteError};
+pub use merge::List;
 #[cfg(feature = "text")]
 pub use merge::Text;
-pub use replica::WriteError;
-pub use state::{Field, Invalid, SharedState};
 
 #[cfg(feature = "derive")]
 pub use shared_state_derive::SharedState;

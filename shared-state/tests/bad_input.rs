@@ -11,7 +11,7 @@ mod client;
 use std::net::SocketAddr;
 
 use serde_json::json;
-use shared_state::protocol::Limits;
+use shared_state::proto::Limits;
 use shared_state::server::{Server, ServerBuilder};
 use tokio_tungstenite::tungstenite::Message;
 

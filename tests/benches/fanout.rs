@@ -65,7 +65,7 @@ async fn serve(kind: &str) -> Result<()> {
 
 /// A frame as long as the one that our server sends for the same change.
 fn delivery() -> String {
-    let frame = shared_state::protocol::server::change(
+    let frame = shared_state::proto::server::change(
         "doc",
         1000,
         "0123456789abcdef",
@@ -197,9 +197,8 @@ impl Contestant {
         let (socket, _) = tokio_tungstenite::client_async(request, stream).await.map_err(Error::other)?;
         let mut stream = socket.into_inner();
         if self.ours {
-            let hello = shared_state::protocol::client::hello(&format!("benchmark-client-{client:06}"), None);
-            let join =
-                shared_state::protocol::client::join("doc", &shared_state::protocol::JoinRequest::default());
+            let hello = shared_state::proto::client::hello(&format!("benchmark-client-{client:06}"), None);
+            let join = shared_state::proto::client::join("doc", &shared_state::proto::JoinRequest::default());
             send_bare(&mut stream, hello.as_str()).await?;
             send_bare(&mut stream, join.as_str()).await?;
             let (mut frames, mut seen) = (BareFrames::default(), 0);
@@ -320,7 +319,7 @@ impl Room {
             self.expected += self.receivers;
             let update = [r#"{"key":"title","value":"My Document"}"#];
             let frame =
-                shared_state::protocol::client::change("doc", self.seq, 0, false, update.into_iter(), None);
+                shared_state::proto::client::change("doc", self.seq, 0, false, update.into_iter(), None);
             send_bare(&mut self.writer, frame.as_str()).await?;
             while count(&mut self.acks, &mut self.writer).await? == 0 {}
             while self.received.load(Ordering::Relaxed) < self.expected {

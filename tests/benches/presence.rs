@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use shared_state::SharedState;
-use shared_state::protocol::{JoinRequest, client, presence};
+use shared_state::proto::{JoinRequest, client, presence};
 use shared_state::server::Server;
 use shared_state_tests::{BareFrames, cpu_of, send_bare};
 use tokio::net::TcpStream;
@@ -106,7 +106,7 @@ impl Reader {
 /// A connection in the room.
 async fn connect(address: SocketAddr, name: &str) -> Result<(Reader, tokio::net::tcp::OwnedWriteHalf)> {
     let mut request = format!("ws://{address}/ws").into_client_request().map_err(Error::other)?;
-    let json = shared_state::protocol::JSON.parse().map_err(Error::other)?;
+    let json = shared_state::proto::JSON.parse().map_err(Error::other)?;
     request.headers_mut().insert("sec-websocket-protocol", json);
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;

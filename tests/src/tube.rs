@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use shared_state::authority::Outbox;
-use shared_state::protocol::Frame;
+use shared_state::proto::Frame;
+use shared_state::proto::authority::Outbox;
 
 /// Frames on their way to a client, of which the server keeps so many. Clones are the same.
 #[derive(Clone)]

@@ -6,12 +6,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use shared_state::Live;
+use shared_state::Rejected;
 use shared_state::SharedState;
 use shared_state::WriteError;
-use shared_state::authority::{Authority, Dialect, RoomState, SessionId, Submitted, Typed, Untyped};
-use shared_state::protocol::{ClientId, ClientMessage, Envelope, Frame, Limits, ServerMessage};
-use shared_state::replica::{Read, Rejected, Replica, ReplicaConfig, Transaction, WriteId};
-use shared_state::state::Live;
+use shared_state::proto::authority::{Authority, Dialect, RoomState, SessionId, Submitted, Typed, Untyped};
+use shared_state::proto::replica::{Read, Replica, ReplicaConfig, Transaction, WriteId};
+use shared_state::proto::{ClientId, ClientMessage, Envelope, Frame, Limits, ServerMessage};
 
 use crate::Tube;
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared_state::SharedState;
-use shared_state::state::{About, RuleInfo};
+use shared_state::schema::{About, RuleInfo};
 
 const MOST: usize = 3;
 

@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 use shared_state::SharedState;
 use shared_state::client::{Handle, TransactError};
-use shared_state::protocol::Code;
-use shared_state::replica::Origin;
+use shared_state::proto::Code;
+use shared_state::proto::replica::Origin;
 use shared_state::server::Server;
 use shared_state_tests::{World, accepted, builder, live, next, soon, start, until};
 

@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 use shared_state::SharedState;
-use shared_state::authority::{Append, Authority, Dialect, Outbox, Rights, SessionId, Submitted, Typed};
-use shared_state::protocol::{ChangeRequest, Frame, JoinRequest, Limits, Resume};
+use shared_state::proto::authority::{
+    Append, Authority, Dialect, Outbox, Rights, SessionId, Submitted, Typed,
+};
+use shared_state::proto::{ChangeRequest, Frame, JoinRequest, Limits, Resume};
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 struct Page {

@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use shared_state::Rejected;
 use shared_state::merge::{CounterOp, NestedOp, OptionalOp};
-use shared_state::protocol::Code;
-use shared_state::replica::{Rejected, WriteId};
-use shared_state::state::{Author, Live as _};
+use shared_state::proto::Code;
+use shared_state::proto::replica::WriteId;
+use shared_state::{Author, Live as _};
 use shared_state::{SharedState, WriteError};
 use shared_state_tests::{User, World};
 
@@ -266,7 +267,7 @@ fn a_struct_without_change_rules_anywhere_is_not_asked() {
         inside: BTreeMap<String, Folder>,
     }
     let inside =
-        |fields: &[shared_state::state::FieldInfo]| fields[1].about.unwrap().entries.unwrap().change_rule;
+        |fields: &[shared_state::schema::FieldInfo]| fields[1].about.unwrap().entries.unwrap().change_rule;
     assert!(!inside(Folder::FIELDS));
     assert!(Town::FIELDS[1].about.unwrap().entries.unwrap().change_rule);
     // A struct in itself is looked through once.

@@ -13,12 +13,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use shared_state::authority::{Append, Authority, ChannelLog, Dialect, History, SessionId, Submitted};
 use shared_state::channel::{Cursor, Item, Log, Update};
-use shared_state::protocol::{
+use shared_state::proto::authority::{Append, Authority, ChannelLog, Dialect, History, SessionId, Submitted};
+use shared_state::proto::replica::{Replica, ReplicaConfig, WriteId};
+use shared_state::proto::{
     ClientMessage, Envelope, Frame, Limits, ServerMessage, channel_address, split_address,
 };
-use shared_state::replica::{Replica, ReplicaConfig, WriteId};
 use shared_state_tests::Tube;
 
 /// A message: who sent it, and their how manieth it is.

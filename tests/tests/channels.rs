@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use shared_state::WriteError;
 use shared_state::channel::{Item, Message};
 use shared_state::client::{CastError, Channel, Client, Feed, StateError};
-use shared_state::protocol::Code;
+use shared_state::proto::Code;
 use shared_state::server::{Action, ChannelKind, Server, ServerBuilder};
 use shared_state_tests::{
     Hook, Link, Proxy, accepted, builder, client, is_offline, next, soon, start, status,

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use shared_state::merge::{CounterOp, NestedOp, Overlap, Track};
-use shared_state::state::{
-    Invalid, Live, PathBuf, ServerLive, Timing, UpdateErrorKind, WireUpdate, decode_update, encode_update,
-};
+use shared_state::merge::{PathBuf, ServerLive, UpdateErrorKind};
+use shared_state::proto::{WireUpdate, decode_update, encode_update};
+use shared_state::schema::Timing;
+use shared_state::{Invalid, Live};
 use shared_state::{SharedState, WriteError};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -101,7 +102,7 @@ fn json(update: &DocumentUpdate) -> String {
     encode_update::<Document>(update).unwrap().as_str().to_owned()
 }
 
-fn read(text: &str) -> Result<DocumentUpdate, shared_state::state::UpdateError> {
+fn read(text: &str) -> Result<DocumentUpdate, shared_state::merge::UpdateError> {
     decode_update::<Document>(&serde_json::from_str::<WireUpdate<'_>>(text).unwrap())
 }
 

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
-use shared_state::state::{Live, WireUpdate, decode_update, encode_update};
+use shared_state::Live;
+use shared_state::proto::{WireUpdate, decode_update, encode_update};
 use shared_state::{Invalid, List, SharedState, WriteError};
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use shared_state::merge::Value;
 use shared_state::merge::{ListOp, MapOp, NestedOp, OptionalOp, Place};
-use shared_state::protocol::Code;
-use shared_state::state::{Timing, Value};
+use shared_state::proto::Code;
+use shared_state::schema::Timing;
 use shared_state::{SharedState, WriteError};
 use shared_state_tests::{User, World};
 

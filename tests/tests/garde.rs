@@ -3,10 +3,10 @@
 
 use garde::Validate;
 use serde::{Deserialize, Serialize};
-use shared_state::authority::{RoomState as _, Typed, Writer};
+use shared_state::Invalid;
 use shared_state::merge::{ListOp, NestedOp, Place};
-use shared_state::protocol::Code;
-use shared_state::state::Invalid;
+use shared_state::proto::Code;
+use shared_state::proto::authority::{RoomState as _, Typed, Writer};
 use shared_state::{SharedState, WriteError};
 use shared_state_tests::World;
 

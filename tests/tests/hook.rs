@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared_state::SharedState;
 use shared_state::client::{Events, Handle};
-use shared_state::replica::Origin;
+use shared_state::proto::replica::Origin;
 use shared_state::server::Server;
 use shared_state_tests::{Hook, accepted, client, live, next, start};
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared_state::SharedState;
 use shared_state::presence::User;
-use shared_state::protocol::Limits;
+use shared_state::proto::Limits;
 use shared_state::server::{PasswordHash, RoomSettings, Server, ServerBuilder};
 use shared_state_tests::{accepted, client, live, soon, start, until};
 use tokio::io::{AsyncBufReadExt as _, BufReader};

@@ -5,9 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use shared_state::Live as _;
 use shared_state::merge::{MapOp, SetOp};
-use shared_state::protocol::Code;
-use shared_state::state::Live as _;
+use shared_state::proto::Code;
 use shared_state::{List, SharedState};
 use shared_state_tests::{User, World};
 

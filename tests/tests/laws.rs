@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared_state::SharedState;
 use shared_state::merge::{NestedOp, OptionalOp, Overlap, Track};
-use shared_state::state::{FieldInfo, Path, PathBuf, WireUpdate, decode_update, encode_update};
+use shared_state::merge::{Path, PathBuf};
+use shared_state::proto::{WireUpdate, decode_update, encode_update};
+use shared_state::schema::FieldInfo;
 use shared_state::testing::{Simulation, sample_update};
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]

@@ -4,7 +4,8 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use shared_state::SharedState;
 use shared_state::merge::{MergePolicy, Overlap, Track};
-use shared_state::state::{Path, PathBuf, UpdateError, Value, WireUpdate, decode_update, encode_update};
+use shared_state::merge::{Path, PathBuf, UpdateError, Value};
+use shared_state::proto::{WireUpdate, decode_update, encode_update};
 
 /// The greatest value anybody has offered.
 struct Greatest;
@@ -156,7 +157,7 @@ fn an_own_policy_is_asked_wherever_a_built_in_one_is() {
     assert_eq!(folded, offer(5));
     assert_eq!(Game::overlap(&offer(5), &offer(6)), Overlap::Apart);
     assert_eq!(Game::overlap(&Game::HIGH_SCORE.set(5), &offer(6)), Overlap::Hidden);
-    assert_eq!(Game::timing(&offer(1)), shared_state::state::Timing::throttle(1000));
+    assert_eq!(Game::timing(&offer(1)), shared_state::schema::Timing::throttle(1000));
     let mut broken = game;
     let touched = offer(2000);
     broken.apply(touched.clone());

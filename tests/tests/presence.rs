@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use serde_json::{Value, json};
-use shared_state::authority::Dialect;
 use shared_state::presence::{Attendance, Lane, PresenceEvent, PresenceOptions, Roster, SeatId, User};
-use shared_state::protocol::hook::HookMessage;
-use shared_state::protocol::presence::{HookPresence, PresenceRequest, PresenceSet};
-use shared_state::protocol::{ClientMessage, Envelope, Frame, Limits, ServerMessage};
+use shared_state::proto::authority::Dialect;
+use shared_state::proto::legacy::HookMessage;
+use shared_state::proto::presence::{HookPresence, PresenceRequest, PresenceSet};
+use shared_state::proto::{ClientMessage, Envelope, Frame, Limits, ServerMessage};
 
 const CLIENTS: usize = 7;
 const HOOKS: usize = 3;

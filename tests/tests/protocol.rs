@@ -2,11 +2,10 @@
 
 #![allow(missing_docs)]
 
-use shared_state::authority::{KEPT_BYTES, KEPT_FIELDS};
-use shared_state::protocol::{
-    ClientMessage, Code, Envelope, Limits, RoomDetails, ServerMessage, hook::HookMessage, presence,
-};
-use shared_state::state::Schema;
+use shared_state::proto::authority::{KEPT_BYTES, KEPT_FIELDS};
+use shared_state::proto::legacy::HookMessage;
+use shared_state::proto::{ClientMessage, Code, Envelope, Limits, RoomDetails, ServerMessage, presence};
+use shared_state::schema::Schema;
 
 const PROTOCOL: &str = include_str!("../../PROTOCOL.md");
 

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use shared_state::protocol::{Code, Reject, RoomMessage, ServerMessage, server};
-use shared_state::replica::{Origin, Read, Replica, ReplicaConfig, WriteError, WriteId};
-use shared_state::{SharedState, protocol};
+use shared_state::WriteError;
+use shared_state::proto::replica::{Origin, Read, Replica, ReplicaConfig, WriteId};
+use shared_state::proto::{Code, Reject, RoomMessage, ServerMessage, server};
+use shared_state::{SharedState, proto};
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 struct Document {
@@ -51,17 +52,10 @@ impl Harness {
         let join = self.frames();
         assert_eq!(join.len(), 1, "{join:?}");
         let epoch = 7;
-        self.receive(&server::sync(
-            "room",
-            epoch,
-            0,
-            "{}",
-            Default::default(),
-            &protocol::Outcomes::default(),
-        ));
+        self.receive(&server::sync("room", epoch, 0, "{}", Default::default(), &proto::Outcomes::default()));
     }
 
-    fn receive(&mut self, frame: &protocol::Frame) {
+    fn receive(&mut self, frame: &proto::Frame) {
         let ServerMessage::Room(_, message) = ServerMessage::of(frame).expect("a frame of ours") else {
             panic!("not about a room: {}", frame.as_str());
         };
@@ -308,7 +302,7 @@ fn g3_what_was_sent_keeps_its_number_over_a_reconnect_and_says_so() {
     it.write(Fields::Theme("2".into()));
     it.replica.connected(64);
     assert!(it.frames()[0].contains(r#""acked":0"#));
-    let nothing = protocol::Outcomes::default();
+    let nothing = proto::Outcomes::default();
     it.receive(&server::delta("room", 0, 0, "[]", Default::default(), &nothing));
     let again = it.frames();
     assert_eq!(again[0], first.replace(r#""base":0,"#, r#""base":0,"again":true,"#));
@@ -338,7 +332,7 @@ fn a_message_after_leaving_live_is_not_an_error() {
 }
 
 /// What the server says that may not be done.
-fn rights(barred: &str) -> protocol::Frame {
+fn rights(barred: &str) -> proto::Frame {
     server::rights("room", Some(barred))
 }
 
@@ -385,8 +379,8 @@ fn what_is_known_not_to_be_allowed_is_refused_at_once() {
 fn who_returns_says_for_whom_the_last_state_was() {
     let mut replica = Harness::live();
     let beside = server::Beside { audience: Some(0xab), ..Default::default() };
-    replica.receive(&server::sync("room", 7, 3, "{}", beside, &protocol::Outcomes::default()));
-    replica.receive(&server::delta("room", 3, 4, "[]", Default::default(), &protocol::Outcomes::default()));
+    replica.receive(&server::sync("room", 7, 3, "{}", beside, &proto::Outcomes::default()));
+    replica.receive(&server::delta("room", 3, 4, "[]", Default::default(), &proto::Outcomes::default()));
     replica.replica.disconnected();
     replica.replica.connected(64);
     let join = replica.frames().remove(0);

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use shared_state::SharedState;
 use shared_state::client::{Events, Status};
 use shared_state::merge::CounterOp;
-use shared_state::protocol::Limits;
-use shared_state::replica::Origin;
+use shared_state::proto::Limits;
+use shared_state::proto::replica::Origin;
 use shared_state::server::Server;
 use shared_state_tests::{
     Link, Proxy, Traffic, accepted, builder, client, is_offline, next, soon, start, status, until,

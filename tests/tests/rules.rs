@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use shared_state::{SharedState, state::RuleInfo};
+use shared_state::SharedState;
+use shared_state::schema::RuleInfo;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, SharedState)]
 #[shared(validate = Self::calm)]

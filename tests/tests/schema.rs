@@ -13,9 +13,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared_state::SharedState;
-use shared_state::authority::{Append, Authority, Dialect, Outbox, SessionId, Submitted, Typed};
-use shared_state::protocol::{ClientMessage, Code, Envelope, Frame, Limits, ServerMessage};
-use shared_state::replica::{Rejected, Replica, ReplicaConfig, Transaction, WriteError, WriteId};
+use shared_state::proto::authority::{Append, Authority, Dialect, Outbox, SessionId, Submitted, Typed};
+use shared_state::proto::replica::{Replica, ReplicaConfig, Transaction, WriteId};
+use shared_state::proto::{ClientMessage, Code, Envelope, Frame, Limits, ServerMessage};
+use shared_state::{Rejected, WriteError};
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 struct Old {
@@ -169,7 +170,7 @@ impl<S: SharedState> Client<S> {
                     match joined {
                         Ok(session) => self.session = Some(session),
                         Err(violation) => {
-                            let error = shared_state::protocol::server::room_error(
+                            let error = shared_state::proto::server::room_error(
                                 "room",
                                 violation.code,
                                 &violation.message,

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use shared_state::Rejected;
 use shared_state::SharedState;
-use shared_state::authority::{Authority, Dialect, Outbox, SessionId, Submitted, Typed};
 use shared_state::merge::{ListOp, MapOp, NestedOp, Place};
-use shared_state::protocol::{ClientMessage, Code, Envelope, Frame, Limits, ServerMessage, server};
-use shared_state::replica::{Rejected, Replica, ReplicaConfig};
-use shared_state::state::Schema;
+use shared_state::proto::authority::{Authority, Dialect, Outbox, SessionId, Submitted, Typed};
+use shared_state::proto::replica::{Replica, ReplicaConfig};
+use shared_state::proto::{ClientMessage, Code, Envelope, Frame, Limits, ServerMessage, server};
+use shared_state::schema::Schema;
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 struct Old {

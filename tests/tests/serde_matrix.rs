@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared_state::SharedState;
-use shared_state::state::{WireUpdate, decode_update, encode_update};
+use shared_state::proto::{WireUpdate, decode_update, encode_update};
 
 /// A number as its decimal text, in the form `with` takes.
 mod text {

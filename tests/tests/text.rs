@@ -7,10 +7,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use shared_state::authority::{Authority, Dialect, Outbox, Submitted, Typed};
+use shared_state::Live as _;
 use shared_state::merge::{Edit, MergePolicy, Side, Splice, TextOf, TextOp};
-use shared_state::protocol::{ClientMessage, Code, Envelope, Frame, JoinRequest, Limits};
-use shared_state::state::Live as _;
+use shared_state::proto::authority::{Authority, Dialect, Outbox, Submitted, Typed};
+use shared_state::proto::{ClientMessage, Code, Envelope, Frame, JoinRequest, Limits};
 use shared_state::{SharedState, Text};
 use shared_state_tests::World;
 use yrs::updates::decoder::Decode as _;
@@ -84,7 +84,7 @@ fn apply(text: &mut Text, edit: &Edit) -> TextOp {
 fn stored(text: &Text) -> String {
     let state = Page { title: String::new(), body: text.clone() };
     let mut out = String::new();
-    use shared_state::authority::RoomState as _;
+    use shared_state::proto::authority::RoomState as _;
     Typed::new(state).write_data(&mut out);
     out
 }
@@ -534,7 +534,7 @@ fn whoever_speaks_the_hooks_dialect_sees_strings_and_a_string_it_sets_is_an_edit
     editor.apply(&from_base64("AQEAAAQBBHRleHQHb25lIHR3bwA"));
     let edit = |seq: u64, edit: &Edit| {
         let update =
-            shared_state::state::encode_update::<Page>(&PageUpdate::Body(TextOp::Edit(edit.clone())));
+            shared_state::proto::encode_update::<Page>(&PageUpdate::Body(TextOp::Edit(edit.clone())));
         let updates = format!("[{}]", update.expect("JSON").as_str());
         format!(
             r#"{{"type":"state:change","room":"room","payload":{{"seq":{seq},"base":0,"updates":{updates}}}}}"#

@@ -92,7 +92,7 @@ pub(super) fn implementations(model: &Model) -> TokenStream {
 fn block(model: &Model, bound: &TokenStream, methods: impl Iterator<Item = TokenStream>) -> TokenStream {
     let Model { this, generics, handle, live, .. } = model;
     let (params, args, clause) = (
-        generics.declared(TokenStream::new(), quote!(#live: __state::#bound<#this>)),
+        generics.declared(TokenStream::new(), quote!(#live: __p::#bound<#this>)),
         generics.passed(quote!(#live)),
         &generics.on_impls,
     );
@@ -133,9 +133,9 @@ fn reader(model: &Model, field: &Field) -> TokenStream {
             let docs = docs::of(field, "The handle of the entries: reads them, and writes them one by one.");
             let live = at(field.span, &quote!(#live));
             let Here { ty, policy_type, .. } = &field.here;
-            let part = quote_spanned!(field.span=> __state::PartOf<#live, #this, #ty, #policy_type>);
+            let part = quote_spanned!(field.span=> __p::PartOf<#live, #this, #ty, #policy_type>);
             let body = quote_spanned! {field.span=> {
-                __state::Part::new(::core::clone::Clone::clone(&self.0), #this::#key)
+                __p::Part::new(::core::clone::Clone::clone(&self.0), #this::#key)
             }};
             quote! {
                 #docs
@@ -146,22 +146,22 @@ fn reader(model: &Model, field: &Field) -> TokenStream {
         Policy::Nested => {
             let docs = docs::of(field, "The handle of the nested state.");
             let live = at(field.span, &quote!(#live));
-            let inner = quote_spanned!(field.span=> __state::HandleOf<#live, #this, #nested>);
+            let inner = quote_spanned!(field.span=> __p::HandleOf<#live, #this, #nested>);
             // What is in a box has no key of its own.
             let (made, key) = match field.is_bare() {
                 true => (TokenStream::new(), quote_spanned!(field.span=> #this::#key)),
                 false => {
                     let index = field.index;
                     let made = quote_spanned! {field.span=>
-                        let __key: __state::FieldOf<#this, #nested, __merge::Nested> =
-                            __state::Field::new(#index, |__state| &__state.#here, #update::#variant);
+                        let __key: __p::FieldOf<#this, #nested, __merge::Nested> =
+                            __p::Field::new(#index, |__state| &__state.#here, #update::#variant);
                     };
                     (made, quote_spanned!(field.span=> __key))
                 }
             };
             let body = quote_spanned! {field.span=> {
                 #made
-                ::core::convert::From::from(__state::Within::new(::core::clone::Clone::clone(&self.0), #key))
+                ::core::convert::From::from(__p::Within::new(::core::clone::Clone::clone(&self.0), #key))
             }};
             quote! {
                 #docs
@@ -218,7 +218,7 @@ fn writers(model: &Model, field: &Field) -> TokenStream {
         quote! {
             #docs
             #vis fn #adder(&self, by: #ty) -> #result {
-                __state::Live::<#this>::write(&self.0, #update::#variant(__merge::CounterOp::Add(by)))
+                __p::Live::<#this>::write(&self.0, #update::#variant(__merge::CounterOp::Add(by)))
             }
         }
     });
@@ -237,7 +237,7 @@ fn writers(model: &Model, field: &Field) -> TokenStream {
             docs::of_write(field, "Changes one field inside, if there is anything inside. It shows at once.");
         let body = quote_spanned! {field.span=> {
             let __inner = __merge::NestedOp::In(::std::boxed::Box::new(update));
-            __state::Live::<#this>::write(&self.0, #update::#variant(__merge::OptionalOp::In(__inner)))
+            __p::Live::<#this>::write(&self.0, #update::#variant(__merge::OptionalOp::In(__inner)))
         }};
         quote! {
             #docs

@@ -13,8 +13,8 @@ pub(super) fn of(field: &Field) -> TokenStream {
     let write = field.write.as_ref().map(|role| quote!(.write(#role)));
     let timing = match field.timing {
         Timing::Immediate => TokenStream::new(),
-        Timing::Debounce { wait, max_wait } => quote!(.timing(__state::Timing::debounce(#wait, #max_wait))),
-        Timing::Throttle { every } => quote!(.timing(__state::Timing::throttle(#every))),
+        Timing::Debounce { wait, max_wait } => quote!(.timing(__p::Timing::debounce(#wait, #max_wait))),
+        Timing::Throttle { every } => quote!(.timing(__p::Timing::throttle(#every))),
     };
     let parts = field.has_parts().then(|| {
         let inside = field.policy("ABOUT");
@@ -32,10 +32,10 @@ pub(super) fn of(field: &Field) -> TokenStream {
     let prose = docs::prose(field);
     let prose_of = (!prose.is_empty()).then(|| quote!(.docs(#prose)));
     let info = match field.is_plain() && field.codec.is_none() {
-        true => quote!(__state::FieldInfo::plain(#wire, #ty)),
+        true => quote!(__p::FieldInfo::plain(#wire, #ty)),
         false => {
             let policy = field.policy("NAME");
-            quote!(__state::FieldInfo::new(#wire, #policy).type_name(#ty))
+            quote!(__p::FieldInfo::new(#wire, #policy).type_name(#ty))
         }
     };
     quote!(#info #read_only #read #write #timing #aliases #rules #prose_of #parts)

@@ -13,11 +13,11 @@ pub(super) fn implementation(model: &Model) -> TokenStream {
         let Field { index, key, .. } = field;
         let Here { this, update, ident, ty, policy_type, variant, .. } = &field.here;
         let key_type = match field.is_plain() && field.codec.is_none() {
-            true => quote_spanned!(field.span=> __state::FieldOf<#this, #ty>),
-            false => quote_spanned!(field.span=> __state::FieldOf<#this, #ty, #policy_type>),
+            true => quote_spanned!(field.span=> __p::FieldOf<#this, #ty>),
+            false => quote_spanned!(field.span=> __p::FieldOf<#this, #ty, #policy_type>),
         };
         let key_value =
-            quote_spanned!(field.span=> __state::Field::new(#index, |__state| &__state.#ident, #update::#variant));
+            quote_spanned!(field.span=> __p::Field::new(#index, |__state| &__state.#ident, #update::#variant));
         let docs = docs::of(field, &format!("The key of the field `{}`.", field.wire));
         let key = quote_spanned!(field.span=> const #key: #key_type = #key_value;);
         quote!(#docs #vis #key)

@@ -66,7 +66,7 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
             clippy::wrong_self_convention
         )]
         const _: () = {
-            use #krate::{__private as __p, merge as __merge, state as __state};
+            use #krate::{__private as __p, merge as __merge};
             use #krate::merge::{Lww as __Lww, MergePolicy as __Policy};
             #(#short_names)*
             #(#impls)*
@@ -93,7 +93,7 @@ impl Field {
         let Here { ty, policy_type, .. } = &self.here;
         match self.short() {
             Some((_, ty)) => quote!(#ty),
-            None => quote_spanned!(self.span=> __state::Typed<#ty, #policy_type>),
+            None => quote_spanned!(self.span=> __p::Typed<#ty, #policy_type>),
         }
     }
 
@@ -113,7 +113,7 @@ impl Field {
         let Here { ty, policy_type, .. } = &self.here;
         Some(quote_spanned! {self.span=>
             type #policy = #policy_type;
-            type #short = __state::Typed<#ty, #policy>;
+            type #short = __p::Typed<#ty, #policy>;
         })
     }
 
@@ -121,7 +121,7 @@ impl Field {
     fn in_patch(&self) -> TokenStream {
         let inner = &self.here.inner;
         match self.policy {
-            Policy::Nested => quote_spanned!(self.span=> __state::PatchOf<#inner>),
+            Policy::Nested => quote_spanned!(self.span=> __p::PatchOf<#inner>),
             _ => self.typed(),
         }
     }
@@ -130,7 +130,7 @@ impl Field {
     fn nested(&self, item: &str) -> TokenStream {
         let inner = &self.here.inner;
         let item = Ident::new(item, self.span);
-        quote_spanned!(self.span=> <__state::Typed<#inner, __merge::Nested> as __state::SharedState>::#item)
+        quote_spanned!(self.span=> <__p::Typed<#inner, __merge::Nested> as __p::SharedState>::#item)
     }
 
     /// The function that copies the field's value.

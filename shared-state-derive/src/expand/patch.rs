@@ -18,7 +18,7 @@ pub(super) fn item(model: &Model) -> TokenStream {
         let value = match field.policy {
             Policy::Nested => {
                 let inner = &field.here.inner;
-                quote!(#krate::state::PatchOf<#inner>)
+                quote!(#krate::__private::PatchOf<#inner>)
             }
             _ => ty.clone(),
         };
@@ -70,7 +70,7 @@ pub(super) fn building(model: &Model) -> TokenStream {
         let inner = &field.here.inner;
         let docs = docs::of(field, "The same patch, with this new value.");
         let (parameter, value) = match field.policy {
-            Policy::Nested => (quote!(__state::PatchOf<#inner>), quote!(value)),
+            Policy::Nested => (quote!(__p::PatchOf<#inner>), quote!(value)),
             _ if field.is_string => {
                 (quote!(impl ::core::convert::Into<#ty>), quote!(::core::convert::Into::into(value)))
             }
@@ -188,7 +188,7 @@ pub(super) fn implementations(model: &Model) -> TokenStream {
         impl #params __p::PatchFields<#this> for #patch #args #clause {
             fn write_field<__M: __p::serde::ser::SerializeMap>(
                 &self,
-                __field: __state::FieldId,
+                __field: __p::FieldId,
                 __name: &::core::primitive::str,
                 __map: &mut __M,
             ) -> ::core::result::Result<(), __M::Error> {
@@ -199,7 +199,7 @@ pub(super) fn implementations(model: &Model) -> TokenStream {
             }
             fn read_field<'de, __M: __p::serde::de::MapAccess<'de>>(
                 &mut self,
-                __field: __state::FieldId,
+                __field: __p::FieldId,
                 __map: &mut __M,
             ) -> ::core::result::Result<(), __M::Error> {
                 match __field {

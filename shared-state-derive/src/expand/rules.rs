@@ -18,7 +18,7 @@ fn checker(model: &Model, field: &Field) -> TokenStream {
     let value = quote_spanned!(field.span=> __value);
     let rules = field.checked().map(|rule| check(model, rule, &value));
     quote! {
-        fn #checker #params(__value: &#ty) -> ::core::result::Result<(), __state::Invalid> #clause {
+        fn #checker #params(__value: &#ty) -> ::core::result::Result<(), __p::Invalid> #clause {
             #(#rules)*
             ::core::result::Result::Ok(())
         }
@@ -41,30 +41,30 @@ fn check(model: &Model, rule: &Rule, value: &TokenStream) -> TokenStream {
             match unit {
                 Some(unit) if unit != "items" => {
                     let bytes = unit == "bytes";
-                    quote_spanned!(at(name)=> __state::rules::text_length(#value, #bytes, #min, #max)?;)
+                    quote_spanned!(at(name)=> __p::rules::text_length(#value, #bytes, #min, #max)?;)
                 }
-                _ => quote_spanned!(at(name)=> __state::rules::length(#value, #min, #max)?;),
+                _ => quote_spanned!(at(name)=> __p::rules::length(#value, #min, #max)?;),
             }
         }
         Rule::Range { name, min, max } => {
             let (min, max) = (option(min), option(max));
-            quote_spanned!(at(name)=> __state::rules::range(#value, #min, #max)?;)
+            quote_spanned!(at(name)=> __p::rules::range(#value, #min, #max)?;)
         }
         Rule::Pattern { name, pattern } => quote_spanned! {at(name)=>
             static __PATTERN: __p::LazyLock<__p::Regex> = __p::LazyLock::new(|| __p::regex(#pattern));
-            __state::rules::pattern(#value, &__PATTERN)?;
+            __p::rules::pattern(#value, &__PATTERN)?;
         },
         Rule::Custom { name, path } => {
             let path = without_self(quote!(#path), &model.this);
-            quote_spanned!(at(name)=> __state::rules::custom(#path(#value))?;)
+            quote_spanned!(at(name)=> __p::rules::custom(#path(#value))?;)
         }
-        Rule::Email { name } => quote_spanned!(at(name)=> __state::rules::email(#value)?;),
-        Rule::Url { name } => quote_spanned!(at(name)=> __state::rules::url(#value)?;),
-        Rule::Dive { name } => quote_spanned!(at(name)=> __state::rules::dive(#value)?;),
+        Rule::Email { name } => quote_spanned!(at(name)=> __p::rules::email(#value)?;),
+        Rule::Url { name } => quote_spanned!(at(name)=> __p::rules::url(#value)?;),
+        Rule::Dive { name } => quote_spanned!(at(name)=> __p::rules::dive(#value)?;),
         Rule::Inner { name, rules } => {
             let rules = rules.iter().map(|rule| check(model, rule, value));
             quote_spanned! {at(name)=>
-                __state::rules::inner(#value, |#value| {
+                __p::rules::inner(#value, |#value| {
                     #(#rules)*
                     ::core::result::Result::Ok(())
                 })?;
@@ -86,23 +86,23 @@ pub(super) fn described(rule: &Rule) -> TokenStream {
         Rule::Length { unit, min, max, .. } => {
             let unit = unit.as_ref().map_or_else(String::new, Ident::to_string);
             let (min, max) = (option(min), option(max));
-            quote!(__state::RuleInfo::Length { unit: #unit, min: #min, max: #max })
+            quote!(__p::RuleInfo::Length { unit: #unit, min: #min, max: #max })
         }
         Rule::Range { min, max, .. } => {
             let (min, max) = (option(min), option(max));
-            quote!(__state::RuleInfo::Range { min: #min, max: #max })
+            quote!(__p::RuleInfo::Range { min: #min, max: #max })
         }
-        Rule::Pattern { pattern, .. } => quote!(__state::RuleInfo::Pattern(#pattern)),
+        Rule::Pattern { pattern, .. } => quote!(__p::RuleInfo::Pattern(#pattern)),
         Rule::Custom { path, .. } => {
             let path = spelled(path);
-            quote!(__state::RuleInfo::Custom(#path))
+            quote!(__p::RuleInfo::Custom(#path))
         }
-        Rule::Email { .. } => quote!(__state::RuleInfo::Email),
-        Rule::Url { .. } => quote!(__state::RuleInfo::Url),
-        Rule::Dive { .. } => quote!(__state::RuleInfo::Dive),
+        Rule::Email { .. } => quote!(__p::RuleInfo::Email),
+        Rule::Url { .. } => quote!(__p::RuleInfo::Url),
+        Rule::Dive { .. } => quote!(__p::RuleInfo::Dive),
         Rule::Inner { rules, .. } => {
             let rules = rules.iter().map(described);
-            quote!(__state::RuleInfo::Inner(&[#(#rules),*]))
+            quote!(__p::RuleInfo::Inner(&[#(#rules),*]))
         }
     }
 }

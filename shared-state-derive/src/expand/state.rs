@@ -31,12 +31,12 @@ pub(super) fn implementation(model: &Model) -> TokenStream {
     ];
     quote! {
         #[automatically_derived]
-        impl #params __state::SharedState for #this #clause {
+        impl #params __p::SharedState for #this #clause {
             type Update = #update;
             type Patch = #patch;
-            type Handle<__L: __state::Live<Self>> = #handle #handle_args;
+            type Handle<__L: __p::Live<Self>> = #handle #handle_args;
             const NAME: &'static ::core::primitive::str = #name;
-            const FIELDS: &'static [__state::FieldInfo] = &[#(#infos),*];
+            const FIELDS: &'static [__p::FieldInfo] = &[#(#infos),*];
             #migration
             #(#methods)*
         }
@@ -84,7 +84,7 @@ fn changing(model: &Model) -> TokenStream {
             Policy::Nested => {
                 let inner = &field.here.inner;
                 return quote_spanned! {field.span=>
-                    __p::push_in::<__state::Typed<#inner, __merge::Nested>, _>(&mut __out, &mut __patch.#ident, #update::#variant);
+                    __p::push_in::<__p::Typed<#inner, __merge::Nested>, _>(&mut __out, &mut __patch.#ident, #update::#variant);
                 };
             }
             Policy::Counter | Policy::Optional | Policy::Own | Policy::Entries | Policy::Text => {
@@ -190,7 +190,7 @@ fn meaning(model: &Model) -> TokenStream {
         let arms = closed(arms, model, &quote!(_ => ::core::result::Result::Ok(()),));
         quote! {
             #[inline]
-            fn admit(&self, __update: &Self::Update) -> ::core::result::Result<(), __state::Invalid> {
+            fn admit(&self, __update: &Self::Update) -> ::core::result::Result<(), __p::Invalid> {
                 match __update { #arms }
             }
         }
@@ -244,7 +244,7 @@ fn checking(model: &Model) -> TokenStream {
     let arms = closed(arms.collect(), model, &quote!(_ => ::core::result::Result::Ok(())));
     let rule = rule.as_ref().map(|rule| {
         let at = proc_macro2::Span::call_site().located_at(syn::spanned::Spanned::span(rule));
-        quote_spanned!(at=> __state::rules::state(#rule(self))?;)
+        quote_spanned!(at=> __p::rules::state(#rule(self))?;)
     });
     let inner_rules = each_nested(model, |field| {
         let Here { ident, .. } = &field.here;
@@ -263,18 +263,18 @@ fn checking(model: &Model) -> TokenStream {
     quote! {
         #has_rule
         #[inline]
-        fn check(&self, __touched: &Self::Update) -> ::core::result::Result<(), __state::Invalid> {
+        fn check(&self, __touched: &Self::Update) -> ::core::result::Result<(), __p::Invalid> {
             match __touched { #arms }
         }
         #[inline]
-        fn check_rule(&self) -> ::core::result::Result<(), __state::Invalid> {
+        fn check_rule(&self) -> ::core::result::Result<(), __p::Invalid> {
             #(#inner_rules)*
             #rule
             #garde
             ::core::result::Result::Ok(())
         }
         #[inline]
-        fn validate(&self) -> ::core::result::Result<(), __state::Invalid> {
+        fn validate(&self) -> ::core::result::Result<(), __p::Invalid> {
             #(#all)*
             #rule
             #garde
@@ -296,7 +296,7 @@ fn checking_changes(model: &Model) -> Option<TokenStream> {
     });
     let rule = rule.as_ref().map(|rule| {
         let at = proc_macro2::Span::call_site().located_at(syn::spanned::Spanned::span(rule));
-        quote_spanned!(at=> __state::rules::change(#rule, __before, self, __author)?;)
+        quote_spanned!(at=> __p::rules::change(#rule, __before, self, __author)?;)
     });
     let holders = model.fields.iter().filter(|field| field.holds_structs);
     let inner = holders.map(|field| {
@@ -309,8 +309,8 @@ fn checking_changes(model: &Model) -> Option<TokenStream> {
         fn check_change(
             &self,
             __before: &Self,
-            __author: &__state::Author,
-        ) -> ::core::result::Result<(), __state::Invalid> {
+            __author: &__p::Author,
+        ) -> ::core::result::Result<(), __p::Invalid> {
             #(#inner)*
             #rule
             ::core::result::Result::Ok(())
@@ -329,7 +329,7 @@ fn garde(model: &Model) -> Option<TokenStream> {
         false => quote!(|__name| match __name { #(#renamed)* _ => __name }),
     };
     let at = proc_macro2::Span::call_site().located_at(name.span());
-    Some(quote_spanned!(at=> __state::rules::garde(self, #wire)?;))
+    Some(quote_spanned!(at=> __p::rules::garde(self, #wire)?;))
 }
 
 /// Whether there is a rule over the whole, here or in a nested struct; `None`: there is none.
@@ -389,7 +389,7 @@ fn indexed(model: &Model) -> TokenStream {
         let rest = rest.unwrap_or_else(|| quote!(__other => __p::no_field(#name, __other)));
         quote! {
             #[inline]
-            fn copy_field(&mut self, __from: &Self, __field: __state::FieldId) {
+            fn copy_field(&mut self, __from: &Self, __field: __p::FieldId) {
                 match __field { #(#copied)* #rest }
             }
         }
@@ -414,7 +414,7 @@ fn indexed(model: &Model) -> TokenStream {
         });
         quote! {
             #[inline]
-            fn field_named(__name: &::core::primitive::str) -> ::core::option::Option<__state::FieldId> {
+            fn field_named(__name: &::core::primitive::str) -> ::core::option::Option<__p::FieldId> {
                 match __name { #(#arms)* _ => ::core::option::Option::None }
             }
         }
@@ -422,18 +422,18 @@ fn indexed(model: &Model) -> TokenStream {
     let other = quote!(__other => __p::no_field(#name, __other));
     quote! {
         #[inline]
-        fn field(__update: &Self::Update) -> __state::FieldId {
+        fn field(__update: &Self::Update) -> __p::FieldId {
             match __update { #(#field_of)* }
         }
         #named
         #[inline]
-        fn current(&self, __field: __state::FieldId) -> Self::Update {
+        fn current(&self, __field: __p::FieldId) -> Self::Update {
             match __field { #(#current)* #other }
         }
         #copied
         fn encode_field<__S: __p::serde::Serializer>(
             &self,
-            __field: __state::FieldId,
+            __field: __p::FieldId,
             __serializer: __S,
         ) -> ::core::result::Result<__S::Ok, __S::Error> {
             match __field { #(#encoded)* #other }
@@ -473,7 +473,7 @@ fn comparing(model: &Model) -> TokenStream {
             }
         }
     });
-    let this = quote!(<Self as __state::SharedState>);
+    let this = quote!(<Self as __p::SharedState>);
     let timing = each_in_parts(model, |field| {
         let (index, Here { update, variant, .. }, policy) =
             (field.index, &field.here, field.policy("timing"));
@@ -483,7 +483,7 @@ fn comparing(model: &Model) -> TokenStream {
         let arms = self::closed(arms, model, &quote!(_ => #this::FIELDS[#this::field(__update)].timing));
         quote! {
             #[inline]
-            fn timing(__update: &Self::Update) -> __state::Timing {
+            fn timing(__update: &Self::Update) -> __p::Timing {
                 match __update { #arms }
             }
         }
@@ -509,7 +509,7 @@ fn comparing(model: &Model) -> TokenStream {
 
 /// `touch`, `delta`: of fields without parts the trait's own know.
 fn tracking(model: &Model) -> TokenStream {
-    let this = quote!(<Self as __state::SharedState>);
+    let this = quote!(<Self as __p::SharedState>);
     let touch = each_in_parts(model, |field| {
         let (index, Here { update, variant, .. }, policy) = (field.index, &field.here, field.policy("touch"));
         quote_spanned!(field.span=> #update::#variant(__op) => #policy(__track.part_mut(#index, __version), __op, __version),)
@@ -559,7 +559,7 @@ fn wire(model: &Model) -> TokenStream {
         let (Here { update, variant, .. }, policy) = (&field.here, field.policy(method));
         quote_spanned!(field.span=> #update::#variant(__op) => #policy(__op, #argument),)
     };
-    let this = quote!(<Self as __state::SharedState>);
+    let this = quote!(<Self as __p::SharedState>);
     let address = each_but_plain(model, |field| op(field, "address", &quote!(__path)));
     let address = written(address.collect(), |arms| {
         let arms = closed(arms, model, &quote!(_ => ::core::option::Option::None));
@@ -567,7 +567,7 @@ fn wire(model: &Model) -> TokenStream {
             #[inline]
             fn address(
                 __update: &Self::Update,
-                __path: &mut __state::PathBuf,
+                __path: &mut __p::PathBuf,
             ) -> ::core::option::Option<&'static ::core::primitive::str> {
                 __path.push(#this::FIELDS[#this::field(__update)].name);
                 match __update { #arms }
@@ -589,15 +589,15 @@ fn wire(model: &Model) -> TokenStream {
             match __update { #(#encode)* }
         }
         fn decode<'de, __D: __p::serde::Deserializer<'de>>(
-            mut __path: __state::Path<'_>,
+            mut __path: __p::Path<'_>,
             __op: ::core::option::Option<&::core::primitive::str>,
             __value: __D,
-        ) -> ::core::result::Result<Self::Update, __state::UpdateError> {
+        ) -> ::core::result::Result<Self::Update, __p::UpdateError> {
             let __name = __path.next_segment().unwrap_or_default();
             let __decoded = match &*__name {
                 #(#decode)*
                 _ => return ::core::result::Result::Err(
-                    __state::UpdateError::unknown_field(#name, &__name)
+                    __p::UpdateError::unknown_field(#name, &__name)
                 ),
             };
             __decoded.map_err(|__error| __error.in_field(&__name))

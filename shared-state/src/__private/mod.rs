@@ -1,97 +1,12 @@
-//! What generated code names. Not for anybody else: it changes without notice.
+//! What generated code names: re-exports alone. Not for anybody else, it changes without notice.
 
-mod operation;
-mod patch;
-
-pub use operation::{OpVisitor, Operation, clone_update, same_update, show_update};
-pub use patch::{
-    PatchFields, deserialize_patch, patch_copy, patch_read, patch_show, patch_skip, patch_write,
-    serialize_patch,
-};
-pub(crate) use patch::{patch_read_op, patch_write_op};
 pub use regex_lite::Regex;
 pub use serde;
 pub use serde_json::Value as Json;
 pub use std::string::{String, ToString};
 pub use std::sync::LazyLock;
 
-use crate::merge::{NestedOp, Overlap, Track};
-use crate::state::{FieldId, SharedState};
-
-pub use crate::state::{deserialize_update, serialize_update};
-
-/// A rule's pattern, which the derive has compiled before.
-#[must_use]
-pub fn regex(pattern: &str) -> Regex {
-    Regex::new(pattern).expect("the derive refuses a pattern that does not compile")
-}
-
-/// Puts a value into a patch. The old one is dropped here and not in every caller.
-pub fn put<T>(slot: &mut Option<T>, value: T) {
-    *slot = Some(value);
-}
-
-/// Adds the update for a field that a patch has, and takes the value out of it. A patch that is moved out of field by
-/// field would cost the compiler a mark for each, whether it is still there.
-pub fn push<T, U>(out: &mut Vec<U>, slot: &mut Option<T>, make: fn(T) -> U) {
-    if let Some(value) = slot.take() {
-        out.push(make(value));
-    }
-}
-
-/// Adds the updates inside a nested struct that a patch has.
-pub fn push_in<N: SharedState, U>(out: &mut Vec<U>, slot: &mut Option<N::Patch>, make: fn(NestedOp<N>) -> U) {
-    if let Some(patch) = slot.take() {
-        out.extend(N::patch_updates(patch).into_iter().map(|update| make(NestedOp::In(Box::new(update)))));
-    }
-}
-
-/// Whether two updates change the same field.
-pub fn same_field<S: SharedState>(a: &S::Update, b: &S::Update) -> bool {
-    S::field(a) == S::field(b)
-}
-
-/// Sets a field to what it is in `from`.
-pub fn set_from<S: SharedState>(state: &mut S, from: &S, field: FieldId) {
-    state.apply(from.current(field));
-}
-
-/// What a set of one field means for a set of another, or of the same.
-pub fn overlap_of_sets<S: SharedState>(pending: &S::Update, remote: &S::Update) -> Overlap {
-    if same_field::<S>(pending, remote) { Overlap::Hidden } else { Overlap::Apart }
-}
-
-/// What takes a set back, if nobody has set the field since.
-pub fn take_back_set<S: SharedState>(
-    state: &S,
-    update: &S::Update,
-    inverse: &S::Update,
-) -> Option<S::Update> {
-    let still = same_field::<S>(update, inverse) && state.current(S::field(update)) == *update;
-    still.then(|| inverse.clone())
-}
-
-/// Puts a later update in the place of an earlier one, if they set the same field; says whether it did.
-pub fn supersede<S: SharedState>(earlier: &mut S::Update, later: &S::Update) -> bool {
-    let same = same_field::<S>(earlier, later);
-    if same {
-        earlier.clone_from(later);
-    }
-    same
-}
-
-/// Visits the parts of `track` that changed after `since`.
-pub fn delta(track: &Track, since: u64, mut visit: impl FnMut(FieldId, &Track)) {
-    for field in 0.. {
-        match track.part(field) {
-            Some(part) if part.changed() > since => visit(field, part),
-            Some(_) => {}
-            None => break,
-        }
-    }
-}
-
-/// A field index that the struct does not have.
-pub fn no_field(state: &str, field: usize) -> ! {
-    panic!("`{state}` has no field of index {field}: an index is valid for the struct it came from only")
-}
+pub use crate::core::defaults::*;
+pub use crate::core::rules;
+pub use crate::core::*;
+pub use crate::merge::{self, HandleOf, PatchOf, Within, push_in};

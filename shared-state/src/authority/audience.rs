@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use crate::authority::Rights;
-use crate::authority::tell::object;
+use crate::authority::fanout::object;
 use crate::authority::typed::{field_of, read_updates};
-use crate::state::schema::fnv;
-use crate::state::{FieldInfo, PathBuf, roles};
+use crate::core::schema::fnv;
+use crate::core::{FieldInfo, PathBuf, roles};
 
 /// Some of the roles that readers need, a bit each.
 pub(super) type Audience = u64;

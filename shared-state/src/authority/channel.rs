@@ -13,9 +13,10 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use crate::authority::{Authority, Outbox, RoomState, SessionId, Writer};
-use crate::protocol::channel::{APPEND, ChannelEntry, ChannelHistory, MESSAGES, SEND};
-use crate::protocol::{Code, Reject, server};
-use crate::state::WireUpdate;
+use crate::core::WireUpdate;
+use crate::core::{Code, Reject};
+use crate::proto::channel::{APPEND, ChannelEntry, ChannelHistory, MESSAGES, SEND};
+use crate::proto::server;
 
 /// How much of a channel is kept for those who come later or were away. Whichever bound is reached first counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,51 +11,52 @@
 //! state when they have arrived there.
 
 mod audience;
-mod barred;
-mod bring;
+mod catch_up;
 mod channel;
-mod clients;
-mod fold;
-mod heal;
-mod hooks;
-mod json;
-mod kept;
-mod number;
-mod record;
-mod rights;
-mod rules;
+mod denied;
+mod fanout;
+mod header_table;
+mod idempotency;
+mod legacy;
+mod log_format;
+mod migration;
+mod permissions;
+mod rewritten;
+mod room_state;
 mod session;
-mod settled;
-mod state;
-mod subjects;
 mod submit;
-mod tell;
+mod text_client_ids;
 mod typed;
+mod unknown_fields;
 mod untyped;
-mod writers;
+mod untyped_number;
+mod untyped_ops;
+mod verdict;
 
 pub use channel::{ChannelLog, Check, History, Relayed};
-pub use kept::{KEPT_BYTES, KEPT_FIELDS};
-pub use record::LoadError;
-pub use rights::Rights;
-pub use rules::{Proposed, Rules, Ruling};
-pub use session::{Dialect, Outbox, SessionId};
-pub use state::{RoomState, Writer};
+pub use log_format::LoadError;
+pub use permissions::Rights;
+pub use room_state::{RoomState, Writer};
+pub use session::{Outbox, SessionId};
 pub use submit::{Append, Author, Submitted};
 pub use typed::Typed;
+pub use unknown_fields::{KEPT_BYTES, KEPT_FIELDS};
 pub use untyped::Untyped;
+pub use verdict::{Proposed, Rules, Ruling};
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use crate::protocol::{Limits, Outcome};
-use crate::state::{Known, roles};
+use crate::core::{Known, roles};
+use crate::proto::{Limits, Outcome};
+
+use crate::legacy::HookClock;
 
 use audience::Audiences;
-use clients::ClientTable;
-use record::RoomLog;
+use header_table::Subjects;
+use idempotency::ClientTable;
+use log_format::RoomLog;
 use session::Session;
-use subjects::Subjects;
 
 /// An accepted change on its way to the store.
 struct InFlight {
@@ -77,7 +78,7 @@ enum After {
     /// change that was sent again while it was on its way.
     Answer(SessionId, u64, Outcome),
     /// The state or delta a session was promised.
-    Bring(SessionId, bring::Bring),
+    Bring(SessionId, catch_up::Bring),
 }
 
 /// One room. `O` is where frames for a session go.
@@ -94,7 +95,7 @@ pub struct Authority<O> {
     next_session: u64,
     /// How many sessions speak the hook's dialect.
     hooks: usize,
-    hook_clock: heal::HookClock,
+    hook_clock: HookClock,
     /// When the history began, in milliseconds since 1970.
     began: Option<u64>,
     /// The room's number in brief frames.
@@ -135,7 +136,7 @@ impl<O: Outbox> Authority<O> {
             sessions: BTreeMap::new(),
             next_session: 0,
             hooks: 0,
-            hook_clock: heal::HookClock::default(),
+            hook_clock: HookClock::default(),
             began: None,
             number: 0,
             subjects: Subjects::default(),

@@ -3,23 +3,15 @@
 use std::sync::Arc;
 
 use crate::authority::audience::Audience;
-use crate::authority::heal::Heal;
 use crate::authority::{After, Author, Authority, Rights};
-use crate::protocol::{ClientId, Code, Frame, JoinRequest, Outcome, Reject, Violation, room_schema, server};
-use crate::state::{WireUpdate, roles};
+use crate::core::{Code, Reject};
+use crate::core::{WireUpdate, roles};
+use crate::legacy::Heal;
+use crate::proto::{ClientId, Dialect, Frame, JoinRequest, Outcome, Violation, room_schema, server};
 
 /// One connection's stay in one room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(u64);
-
-/// What a session's client speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dialect {
-    /// `shared-state.v1.json`.
-    V1,
-    /// The original hook's messages.
-    Hook,
-}
 
 /// Where the frames for a session go: a bounded queue.
 pub trait Outbox {

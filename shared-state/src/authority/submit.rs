@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::authority::clients::Known;
-use crate::authority::{After, Authority, InFlight, Outbox, SessionId, Writer, record};
-use crate::protocol::{ChangeRequest, ClientId, Code, Outcome, Reject};
+use crate::authority::idempotency::Known;
+use crate::authority::{After, Authority, InFlight, Outbox, SessionId, Writer, log_format};
+use crate::core::{Code, Reject};
+use crate::proto::{ChangeRequest, ClientId, Outcome};
 
 /// The largest sequence number and version: what a JavaScript client can count to.
 const MAX_COUNT: u64 = (1 << 53) - 1;
@@ -188,9 +189,9 @@ impl<O: Outbox> Authority<O> {
         self.logged = self.schema.as_ref().map(|known| known.hash);
         let began = self.began.filter(|_| version == 1);
         let of = self.state.struct_version();
-        let context = record::Context { version: of, began, schema, initial, declared };
+        let context = log_format::Context { version: of, began, schema, initial, declared };
         let updates: Arc<str> = settled.as_deref().unwrap_or(updates).into();
-        let entry = record::entry(&author, &context, &updates);
+        let entry = log_format::entry(&author, &context, &updates);
         self.log.note(entry.len());
         let settled = settled.is_some();
         let verbatim = !settled && (self.hooks == 0 || self.reads_verbatim(&wire));

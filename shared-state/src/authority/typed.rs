@@ -8,17 +8,22 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use crate::authority::kept::{self, Kept, Staged};
-use crate::authority::settled::Settled;
-use crate::authority::writers::Writers;
-use crate::authority::{self, Proposed, RoomState, Rules, Ruling, Writer};
-use crate::merge::{StoredTrack, Track, scope};
-use crate::protocol::{Code, Declaration, Reject, Violation, push_string};
-use crate::state::schema::{Differences, join};
-use crate::state::{
+use crate::authority;
+use crate::authority::rewritten::Settled;
+use crate::authority::text_client_ids::Writers;
+use crate::authority::unknown_fields;
+use crate::authority::unknown_fields::{Kept, Staged};
+use crate::authority::{Proposed, RoomState, Rules, Ruling, Writer};
+use crate::core::schema::join;
+use crate::core::{
     Author, FieldInfo, FieldSchema, Known, Path, Schema, SharedState, UpdateError, UpdateErrorKind,
-    WireUpdate, decode_update, encode_update, fit, has_change_rule,
+    WireUpdate, decode_update, encode_update, has_change_rule,
 };
+use crate::core::{Code, Reject};
+use crate::core::{StoredTrack, Track, text_scope};
+use crate::proto::{Declaration, Violation, push_string};
+use crate::schema::Differences;
+use crate::schema::resolve;
 
 /// The state of a typed room.
 #[derive(Clone)]
@@ -75,7 +80,7 @@ impl<S: SharedState> Typed<S> {
 
     /// Reads what a struct has written that differs from this one.
     fn read_written(&self, writer: &Differences, update: &WireUpdate<'_>) -> Result<S::Update, UpdateError> {
-        let read = fit::read(writer, &self.state, &self.state, update)?;
+        let read = resolve::read(writer, &self.state, &self.state, update)?;
         read.ok_or_else(|| UpdateError::unknown_field(S::NAME, &update.key))
     }
 
@@ -90,7 +95,9 @@ impl<S: SharedState> Typed<S> {
     ) -> Result<Read<S>, Reject> {
         match (error.kind, by) {
             (UpdateErrorKind::UnknownField, Writer::Log) => {
-                if kept::is_outside(S::FIELDS, &update.key) && self.kept.stage(staged, update).is_err() {
+                if unknown_fields::is_outside(S::FIELDS, &update.key)
+                    && self.kept.stage(staged, update).is_err()
+                {
                     // An operation that cannot be applied without the struct that had the field.
                     let path = self.kept.own_path(&update.key).into_owned();
                     staged.insert(path, RawValue::NULL.to_owned());
@@ -110,17 +117,17 @@ impl<S: SharedState> Typed<S> {
     /// The set of a whole nested struct that an older one, without some fields, has written: those keep their value.
     fn read_fitted(&self, key: &str, value: &RawValue) -> Result<Option<S::Update>, UpdateError> {
         let key = &*self.kept.own_path(key);
-        let writer = fit::Writer { named: &|_| None, lacks: &|_| true };
-        let Some(value) = fit::fitted_in(&self.state, key, value, &writer) else { return Ok(None) };
+        let writer = resolve::Writer { named: &|_| None, lacks: &|_| true };
+        let Some(value) = resolve::fitted_in(&self.state, key, value, &writer) else { return Ok(None) };
         S::decode(Path::new(key), None, &*value).map(Some)
     }
 
     /// What a nested struct's value in the log has that the struct has lost.
     fn stage_lost(&self, update: &WireUpdate<'_>, staged: &mut Staged) {
-        if let Some(parts) = fit::nested_at(S::FIELDS, Path::new(&update.key))
+        if let Some(parts) = resolve::nested_at(S::FIELDS, Path::new(&update.key))
             && update.op.is_none()
         {
-            fit::unknown(parts, &self.kept.own_path(&update.key), update.value, &mut |path, value| {
+            resolve::unknown(parts, &self.kept.own_path(&update.key), update.value, &mut |path, value| {
                 staged.insert(path, value.to_owned());
             });
         }
@@ -131,7 +138,7 @@ impl<S: SharedState> Typed<S> {
         let field = S::field_named(name);
         let name = field.map_or(name, |field| S::FIELDS[field].name);
         let mut kept = self.kept.values_under(name).peekable();
-        let value = field.map(|field| fit::field_json(&self.state, field));
+        let value = field.map(|field| resolve::field_json(&self.state, field));
         if kept.peek().is_none() {
             out.push_str(value.as_deref().unwrap_or("null"));
             return field.is_some();
@@ -139,7 +146,7 @@ impl<S: SharedState> Typed<S> {
         let value = kept.fold(value.unwrap_or_else(|| "{}".to_owned()), |json, (path, value)| {
             let mut path = Path::new(path);
             path.next_segment();
-            fit::inserted(&json, path, value)
+            resolve::inserted(&json, path, value)
         });
         out.push_str(&value);
         true
@@ -272,7 +279,7 @@ impl<S: SharedState> RoomState for Typed<S> {
             for read in decoded {
                 let Read::Own(update) = read else { continue };
                 if let Some(client) = &self.logged_by {
-                    let (_, claims) = scope::claims(|| self.state.admit(&update));
+                    let (_, claims) = text_scope::claims(|| self.state.admit(&update));
                     self.writers.bind(&claims, client);
                 }
                 let touched = self.state.apply(update);
@@ -300,7 +307,7 @@ impl<S: SharedState> RoomState for Typed<S> {
             None => Vec::new(),
         };
         let mut inverses = Vec::with_capacity(decoded.len());
-        let (taken, claims) = scope::claims(|| self.take(decoded, updates, by, &mut inverses));
+        let (taken, claims) = text_scope::claims(|| self.take(decoded, updates, by, &mut inverses));
         let verdict = taken.and_then(|settled| {
             self.writers.check(&claims, by)?;
             inverses.iter().try_for_each(|touched| self.state.check(touched))?;
@@ -354,7 +361,7 @@ impl<S: SharedState> RoomState for Typed<S> {
     }
 
     fn write_data(&self, out: &mut String) {
-        scope::with_history(|| self.write_plain(out));
+        text_scope::with_history(|| self.write_plain(out));
     }
 
     fn write_plain(&self, out: &mut String) {
@@ -366,7 +373,7 @@ impl<S: SharedState> RoomState for Typed<S> {
             push_string(out, info.name);
             out.push(':');
             if self.kept.is_empty() {
-                out.push_str(&fit::field_json(&self.state, field));
+                out.push_str(&resolve::field_json(&self.state, field));
             } else {
                 self.push_field(info.name, out);
             }
@@ -451,8 +458,8 @@ impl<S: SharedState> RoomState for Typed<S> {
             let update = update
                 .map_err(|error| format!("`{}` cannot be read as in `{}`: {error}", error.field, S::NAME))?;
             self.state.apply(update);
-            if let Some(parts) = fit::nested_at(S::FIELDS, Path::new(&path)) {
-                fit::unknown(parts, &path, value, &mut |path, value| lost.push((path, value)));
+            if let Some(parts) = resolve::nested_at(S::FIELDS, Path::new(&path)) {
+                resolve::unknown(parts, &path, value, &mut |path, value| lost.push((path, value)));
             }
         }
         // As far as it is not said elsewhere, what is lost was changed when anything was.

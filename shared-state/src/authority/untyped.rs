@@ -13,10 +13,11 @@ use std::sync::{Arc, LazyLock};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::authority::settled::Settled;
-use crate::authority::{RoomState, Writer, json};
-use crate::protocol::{Code, Declaration, Reject, Violation, push_string};
-use crate::state::{FieldSchema, Known, Path, Schema, WireUpdate};
+use crate::authority::rewritten::Settled;
+use crate::authority::{RoomState, Writer, untyped_ops};
+use crate::core::{Code, Reject};
+use crate::core::{FieldSchema, Known, Path, Schema, WireUpdate};
+use crate::proto::{Declaration, Violation, push_string};
 
 /// The most fields with a policy of their own.
 const MAX_DECLARED: usize = 256;
@@ -67,7 +68,7 @@ impl Untyped {
 
     /// The declared field that a path leads to or into: its path, and the rest.
     fn holder<'p>(&self, path: &'p str) -> Option<(&'p str, Path<'p>)> {
-        json::holder(path, |at| self.declared.contains_key(at))
+        untyped_ops::holder(path, |at| self.declared.contains_key(at))
     }
 
     fn cost(key: &str, json: &RawValue) -> usize {
@@ -102,8 +103,8 @@ impl RoomState for Untyped {
                 Some((holder, rest)) => {
                     let (_, outer) = place(holder);
                     let Declared { policy, shape, .. } = &self.declared[holder];
-                    let declared = json::Declared { policy, shape };
-                    let (value, found) = json::changed(declared, before, outer, rest, update)?;
+                    let declared = untyped_ops::Declared { policy, shape };
+                    let (value, found) = untyped_ops::changed(declared, before, outer, rest, update)?;
                     (Cow::Owned(value), found)
                 }
                 None => match &update.op {

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::channel::message::Stamp;
 use crate::channel::{Item, Message, Unreadable};
-use crate::protocol::channel::ChannelEntry;
+use crate::proto::channel::ChannelEntry;
 
 /// How many messages, and how many bytes of them, a client keeps if nothing else is said.
 pub(crate) const KEPT: (usize, usize) = (1000, 4 << 20);

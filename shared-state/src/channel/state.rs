@@ -14,9 +14,9 @@ use serde_json::value::RawValue;
 
 use crate::channel::Log;
 use crate::channel::log::{Kept, Sent, same_sent};
-use crate::merge::Overlap;
-use crate::protocol::channel::{APPEND, ChannelEntry, ChannelHistory, GONE, MESSAGES, SEND};
-use crate::state::{FieldId, FieldInfo, Live, Path, PathBuf, SharedState, UpdateError};
+use crate::core::Overlap;
+use crate::core::{FieldId, FieldInfo, Live, Path, PathBuf, SharedState, UpdateError};
+use crate::proto::channel::{APPEND, ChannelEntry, ChannelHistory, GONE, MESSAGES, SEND};
 
 /// One operation on a channel.
 pub struct Update<T>(Op<T>);

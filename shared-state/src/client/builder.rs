@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::channel::KEPT;
-use crate::client::core::Core;
-use crate::client::driver::{self, Bearer, Dial};
+use crate::client::task::driver;
+use crate::client::task::driver::{Bearer, Dial};
+use crate::client::task::slots::Core;
 use crate::client::{Client, Reason};
 use crate::replica::{LinkConfig, ReplicaConfig};
 
@@ -150,7 +151,7 @@ impl ClientBuilder {
     /// The same, with a token that is asked for before each attempt to connect, and a while before the server says
     /// that the one in use expires: for tokens that do. The newer one is told over the connection that stands,
     /// which goes on. If there is none by then, the server ends the connection with
-    /// [`Code::Expired`](crate::protocol::Code::Expired) and the client connects again; what was not answered waits
+    /// [`Code::Expired`](crate::core::Code::Expired) and the client connects again; what was not answered waits
     /// meanwhile as it does whenever there is no connection.
     ///
     /// It is asked one minute before the end, or when a fifth of the time is left if that is later. An error then

@@ -6,12 +6,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::channel::{Cursor, Item, Log, Message, Update};
-use crate::client::cast::{Broadcast, CastError, HearError};
-use crate::client::handle::{Room, StateError};
-use crate::client::{Feed, Missed, Receipt, State, feed};
-use crate::protocol::channel::MESSAGES;
-use crate::protocol::{Violation, channel_address, split_address};
-use crate::replica::WriteError;
+use crate::client::broadcast::{Broadcast, CastError, HearError};
+use crate::client::room::{Room, StateError};
+use crate::client::{Feed, Missed, Receipt, State, subscription};
+use crate::core::WriteError;
+use crate::proto::channel::MESSAGES;
+use crate::proto::{Violation, channel_address, split_address};
 
 /// A channel of a room: messages of type `T`, one after the other, the same for everybody. Cheap to clone; every clone
 /// is the same channel.
@@ -174,7 +174,7 @@ where
 
     /// The broadcasts of others, from now on. Ends with the client.
     pub fn broadcasts(&self) -> Feed<Result<Broadcast<T>, HearError>> {
-        feed::broadcast(
+        subscription::broadcast(
             self.state.shared.casts(),
             self.clone(),
             |heard| heard.read(),

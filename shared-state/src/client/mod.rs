@@ -64,38 +64,38 @@
 //! everything written there was answered; its presence when the last handle of that is dropped.
 
 mod block;
+mod broadcast;
 mod builder;
-mod cast;
 mod channel;
-mod connection;
-mod core;
-mod driver;
-mod feed;
-mod handle;
+#[allow(clippy::module_inception)] // the type of this name
+mod client;
 mod presence;
 mod raw;
 mod receipt;
 mod room;
 mod state;
 mod status;
+mod subscription;
+mod task;
 mod transact;
 
+pub use broadcast::{Broadcast, CastError, HearError};
 pub use builder::ClientBuilder;
-pub use cast::{Broadcast, CastError, HearError};
 pub use channel::Channel;
-pub use feed::{Events, Feed};
-pub use handle::{Client, Room, StateError};
+pub use client::Client;
 pub use presence::Presence;
 pub use raw::{Missed, RawMessage};
 pub use receipt::Receipt;
+pub use room::{Room, StateError};
 pub use state::State;
 pub use status::{Reason, Status, Unsent};
+pub use subscription::{Events, Feed};
 pub use transact::TransactError;
 
 pub use crate::replica::Rights;
 
 /// The handle of a state of type `S` in a room: the struct's own accessors over [`State`].
-pub type Handle<S> = <S as crate::state::SharedState>::Handle<State<S>>;
+pub type Handle<S> = <S as crate::core::SharedState>::Handle<State<S>>;
 
 /// A lock that a panic cannot take away: what it guards is changed by the state machines only, never by the code of
 /// an app that runs under it.

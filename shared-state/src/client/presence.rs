@@ -9,12 +9,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{broadcast, watch};
 
-use crate::client::core::{Guard, Signal};
-use crate::client::driver::Driver;
-use crate::client::{Feed, Room, feed, lock};
+use crate::client::task::driver::Driver;
+use crate::client::task::slots::{Guard, Signal};
+use crate::client::{Feed, Room, lock, subscription};
 use crate::presence::{Attendance, Peer, PresenceError, PresenceEvent, PresenceOptions, UserSessions};
-use crate::protocol::presence::PresenceNews;
-use crate::protocol::{ClientId, Frame, Limits, Secret, Violation, check_room_name};
+use crate::proto::presence::PresenceNews;
+use crate::proto::{ClientId, Frame, Limits, Secret, Violation, check_room_name};
 
 /// A client's part in a room's presence as its task sees it, whatever the types.
 pub(super) trait Attendee: Send + Sync {
@@ -473,7 +473,7 @@ where
                 false => inner.events.get_or_insert_with(|| broadcast::channel(capacity).0).subscribe(),
             }
         };
-        feed::broadcast(receiver, self.clone(), std::convert::identity, PresenceEvent::Missed)
+        subscription::broadcast(receiver, self.clone(), std::convert::identity, PresenceEvent::Missed)
     }
 
     /// The others as they are now, and then each time that anything has changed, this client's own part included. If
@@ -501,7 +501,7 @@ where
     /// What the server refuses now, if anything, and what it refuses then. If it is read too slowly it skips to the
     /// latest. Ends with the last handle.
     pub fn errors(&self) -> Feed<Violation> {
-        feed::latest(self.shared.errors.subscribe(), Option::clone, |_| false)
+        subscription::latest(self.shared.errors.subscribe(), Option::clone, |_| false)
     }
 
     /// This client's public name, by which the others know this session; `None` before the server has said it.

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::broadcast;
 
 use crate::client::lock;
-use crate::protocol::Envelope;
+use crate::proto::Envelope;
 
 /// How many messages of a type wait for an app that does not take them.
 const CAPACITY: usize = 256;

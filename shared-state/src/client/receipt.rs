@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::client::block::block_on;
 use crate::client::lock;
-use crate::replica::Rejected;
+use crate::core::Rejected;
 
 /// The answer to a write, when it comes; all receipts of writes that were folded into one share it.
 #[derive(Debug, Default)]
@@ -29,7 +29,7 @@ impl Answer {
 ///
 /// The write is done whether the receipt is kept, awaited or dropped. Cancellation safe: awaiting it again gives the
 /// same answer. Writes that were folded into one before they were sent have the same answer. If the client ends
-/// before the answer comes, that is [`Code::Closed`](crate::protocol::Code::Closed).
+/// before the answer comes, that is [`Code::Closed`](crate::core::Code::Closed).
 #[derive(Debug)]
 pub struct Receipt {
     answer: Arc<Answer>,

@@ -1,399 +1,197 @@
-//! One room of a client: its replica behind a lock, and who is told of what happens there.
+//! A room of a client: what of it an app can take part in.
 
-use std::any::Any;
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::sync::Arc;
 
-use tokio::sync::{broadcast, watch};
+use crate::client::builder::Settings;
+use crate::client::task::shared_replica::{Member, Shared};
+use crate::client::task::slots::Guard;
+use crate::client::{Handle, Reason, State, Status, lock};
+use crate::core::SharedState;
+use crate::proto::{Limits, Secret, check_room_name, split_address};
+use crate::replica::Replica;
 
-use crate::client::cast::{CastError, Casts, Heard};
-use crate::client::core::Signal;
-use crate::client::receipt::Answer;
-use crate::client::{Reason, Receipt, lock};
-use crate::protocol::{Code, Frame, Reject, RoomDetails, RoomMessage, Secret, Violation, client};
-use crate::replica::{Event, Origin, Read, Rejected, Replica, Rights, WriteError, WriteId};
-use crate::state::{FieldId, SharedState};
-
-/// A room as the client's task sees it, whatever its state's type.
-pub(super) trait Member: Send + Sync {
-    fn room(&self) -> &Arc<str>;
-    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
-    fn state_name(&self) -> &'static str;
-    /// Joins over this connection, unless it was done before.
-    fn attach(&self, connection: u64, window: usize, max_frame: usize);
-    /// Joins again over the present connection.
-    fn rejoin(&self, window: usize);
-    /// What it is joined with from now on.
-    fn set_password(&self, password: &Secret);
-    /// Nothing can be sent there for now.
-    fn detach(&self);
-    fn receive(&self, message: RoomMessage<'_>) -> Result<(), Violation>;
-    fn tick(&self, now: Duration);
-    fn deadline(&self) -> Option<Duration>;
-    fn poll_frame(&self) -> Option<Frame>;
-    fn pending(&self) -> usize;
-    fn is_live(&self) -> bool;
-    /// Takes no more writes, sends on what was kept back.
-    fn close(&self, now: Duration);
-    /// Answers everything with the client's end; says how many changes that were.
-    fn end(&self, reason: &Reason) -> usize;
-    /// Notes what is wrong with the room; `None`: nothing any more.
-    fn report(&self, violation: Option<Violation>);
-    /// Whether nobody holds the state any more.
-    fn is_abandoned(&self) -> bool;
-    /// One more handle.
-    fn hold(&self);
+/// Why a room has no state of the type that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// This client has the room with another type.
+    #[error("room `{room}` is a `{held}` for this client, and cannot be a `{asked}` as well")]
+    OtherType {
+        /// The room.
+        room: Arc<str>,
+        /// The type it has.
+        held: &'static str,
+        /// The type that was asked for.
+        asked: &'static str,
+    },
+    /// No room can have this name.
+    #[error("no room can be called {name:?}: a name has 1 to 128 bytes and no control characters")]
+    Name {
+        /// The name.
+        name: Arc<str>,
+    },
+    /// The client has ended.
+    #[error("room `{room}` cannot be opened: {reason}")]
+    Ended {
+        /// The room.
+        room: Arc<str>,
+        /// Why it has.
+        reason: Reason,
+    },
 }
 
-/// A room's replica and its listeners.
-pub(super) struct Shared<S: SharedState> {
-    room: Arc<str>,
-    signal: Arc<Signal>,
-    events: usize,
-    handles: AtomicUsize,
-    pub(super) errors: watch::Sender<Option<Violation>>,
-    pub(super) seen: watch::Sender<Seen>,
-    pub(super) rights: watch::Sender<Rights>,
-    pub(super) details: watch::Sender<Option<RoomDetails>>,
-    inner: Mutex<Inner<S>>,
+/// A room of a client, by its name.
+#[derive(Clone)]
+pub struct Room {
+    pub(super) guard: Arc<Guard>,
+    pub(super) name: Arc<str>,
 }
 
-/// How often the visible state has changed, whether changes go both ways, whether the room does not fit, and whether
-/// any of that can change again.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Seen {
-    pub(super) revision: u64,
-    pub(super) live: bool,
-    pub(super) refused: bool,
-    pub(super) ended: bool,
-}
-
-pub(super) struct Inner<S: SharedState> {
-    pub(super) replica: Replica<S>,
-    /// Every write that waits for its answer.
-    answers: BTreeMap<WriteId, Arc<Answer>>,
-    /// Per field that somebody watches, how often it has changed.
-    watched: Vec<Option<watch::Sender<u64>>>,
-    events: Option<broadcast::Sender<Event<S>>>,
-    /// What is no part of the state.
-    casts: Casts,
-    /// The connection it was last joined over.
-    connection: u64,
-    closed: bool,
-}
-
-impl<S: SharedState> Shared<S> {
-    pub(super) fn new(replica: Replica<S>, signal: Arc<Signal>, events: usize) -> Self {
-        Self {
-            room: replica.room().clone(),
-            signal,
-            events: events.max(1),
-            handles: AtomicUsize::new(0),
-            errors: watch::Sender::new(None),
-            seen: watch::Sender::default(),
-            rights: watch::Sender::default(),
-            details: watch::Sender::new(None),
-            inner: Mutex::new(Inner {
-                replica,
-                answers: BTreeMap::new(),
-                watched: S::FIELDS.iter().map(|_| None).collect(),
-                events: None,
-                casts: Casts::default(),
-                connection: 0,
-                closed: false,
-            }),
-        }
+impl Room {
+    /// The room's name.
+    #[must_use]
+    pub const fn name(&self) -> &Arc<str> {
+        &self.name
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Inner<S>> {
-        lock(&self.inner)
-    }
-
-    /// One handle less; the last one asks the task to leave the room.
-    pub(super) fn release(&self) {
-        if self.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.signal.wake.notify_one();
-        }
-    }
-
-    /// Decides on the updates and writes them, in one step that nothing comes between. `decide` also gives what
-    /// the write depends on, if it does.
-    pub(super) fn write<E: From<WriteError>>(
-        &self,
-        decide: impl FnOnce(&S) -> Result<(Vec<S::Update>, Option<Vec<Read>>), E>,
-    ) -> Result<Receipt, E> {
-        let mut inner = self.lock();
-        if inner.closed {
-            return Err(WriteError::Closed.into());
-        }
-        let (updates, reads) = decide(inner.replica.state())?;
-        let now = self.signal.now();
-        let id = match reads {
-            None => inner.replica.write(now, updates)?,
-            Some(reads) => inner.replica.write_if_unchanged(now, updates, reads)?,
+    /// Joins the room with this password from now on, its state, channels and presence alike: of this client, not of this
+    /// handle. What was refused because it had [the wrong one](crate::core::Code::WrongPassword) is asked for
+    /// [again](Self::ask_again).
+    ///
+    /// ```no_run
+    /// # use serde::{Deserialize, Serialize};
+    /// # use shared_state::{SharedState, client::Client};
+    /// # #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+    /// # struct Document { title: String }
+    /// # fn open(client: &Client) {
+    /// let document = client.room("private-1").password("open sesame").state(Document::default());
+    /// # }
+    /// ```
+    #[must_use = "the room is joined when its state, a channel or its presence is asked for"]
+    pub fn password(self, password: impl Into<Box<str>>) -> Self {
+        let (room, password) = (split_address(&self.name).0, Secret::from(password));
+        let held = {
+            let mut rooms = lock(&self.guard.0.rooms);
+            let mut held = false;
+            for (_, member) in rooms.members.iter().filter(|(address, _)| split_address(address).0 == room) {
+                member.set_password(&password);
+                held = true;
+            }
+            if let Some(attendee) = rooms.attendees.get(room) {
+                attendee.set_password(&password);
+                held = true;
+            }
+            rooms.passwords.insert(room.into(), password);
+            held
         };
-        let answer = inner.answers.entry(id).or_default().clone();
-        self.tell(&mut inner);
-        drop(inner);
-        self.signal.wake.notify_one();
-        Ok(Receipt::new(answer))
-    }
-
-    /// Undoes or redoes.
-    pub(super) fn again(
-        &self,
-        step: impl FnOnce(&mut Replica<S>, Duration) -> Result<Option<WriteId>, WriteError>,
-    ) -> Result<Option<Receipt>, WriteError> {
-        let mut inner = self.lock();
-        if inner.closed {
-            return Err(WriteError::Closed);
+        if held {
+            self.ask_again();
         }
-        let id = step(&mut inner.replica, self.signal.now())?;
-        let answer = id.map(|id| inner.answers.entry(id).or_default().clone());
-        self.tell(&mut inner);
-        drop(inner);
-        self.signal.wake.notify_one();
-        Ok(answer.map(Receipt::new))
-    }
-
-    /// Begins a group of writes that ends when what this gives is dropped.
-    pub(super) fn group(&self) -> impl Drop + use<'_, S> {
-        struct Group<'a, S: SharedState>(&'a Shared<S>);
-        impl<S: SharedState> Drop for Group<'_, S> {
-            fn drop(&mut self) {
-                self.0.lock().replica.end_group();
-            }
-        }
-        self.lock().replica.begin_group();
-        Group(self)
-    }
-
-    /// Sends on what was kept back; the receipts of everything that is pending, in order.
-    pub(super) fn flush(&self) -> Vec<Receipt> {
-        let mut inner = self.lock();
-        inner.replica.flush(self.signal.now());
-        self.tell(&mut inner);
-        let receipts = inner.answers.values().cloned().map(Receipt::new).collect();
-        drop(inner);
-        self.signal.wake.notify_one();
-        receipts
-    }
-
-    /// How often a field has changed; ends with the client.
-    pub(super) fn watch(&self, field: FieldId) -> watch::Receiver<u64> {
-        let mut inner = self.lock();
-        if inner.closed {
-            return watch::channel(0).1;
-        }
-        match inner.watched.get_mut(field) {
-            Some(watched) => watched.get_or_insert_default().subscribe(),
-            None => watch::channel(0).1,
-        }
-    }
-
-    /// What happens from now on; ends with the client.
-    pub(super) fn events(&self) -> broadcast::Receiver<Event<S>> {
-        let mut inner = self.lock();
-        if inner.closed {
-            return broadcast::channel(1).1;
-        }
-        inner.events.get_or_insert_with(|| broadcast::channel(self.events).0).subscribe()
-    }
-
-    /// Sends a message, JSON text, to those who are there now.
-    pub(super) fn cast(&self, value: &str) -> Result<(), CastError> {
-        let mut inner = self.lock();
-        if !inner.replica.is_live() {
-            return Err(CastError::NotLive);
-        }
-        inner.casts.send(client::broadcast(&self.room, value))?;
-        drop(inner);
-        self.signal.wake.notify_one();
-        Ok(())
-    }
-
-    /// The messages for those who are there, from now on; ends with the client.
-    pub(super) fn casts(&self) -> broadcast::Receiver<Heard> {
-        let mut inner = self.lock();
-        if inner.closed {
-            return broadcast::channel(1).1;
-        }
-        inner.casts.listen()
-    }
-
-    /// Passes on what the replica has to say. Under the lock, so that everybody hears it in order.
-    fn tell(&self, inner: &mut Inner<S>) {
-        let mut visible = false;
-        while let Some(event) = inner.replica.poll_event() {
-            visible = true;
-            let missed = matches!(event.origin, Origin::Missed(_));
-            for (field, watched) in inner.watched.iter_mut().enumerate() {
-                let Some(sender) = watched else { continue };
-                if sender.receiver_count() == 0 {
-                    *watched = None;
-                } else if missed || event.updates.iter().any(|update| S::field(update) == field) {
-                    sender.send_modify(|count| *count += 1);
-                }
-            }
-            if inner.events.as_ref().is_some_and(|events| events.send(event).is_err()) {
-                // Nobody is there any more.
-                inner.events = None;
-            }
-        }
-        self.rights.send_if_modified(|rights| {
-            let changed = rights != inner.replica.rights();
-            if changed {
-                rights.clone_from(inner.replica.rights());
-            }
-            changed
-        });
-        let (live, refused) = (inner.replica.is_live(), inner.replica.refusal().is_some());
-        self.seen.send_if_modified(|seen| {
-            seen.revision += u64::from(visible);
-            let changed = (seen.live, seen.refused) != (live, refused);
-            (seen.live, seen.refused) = (live, refused);
-            visible | changed
-        });
-        while let Some((id, outcome)) = inner.replica.poll_answer() {
-            if let Err(rejected) = &outcome {
-                tracing::info!(room = %self.room, code = %rejected.code(), %rejected, "a change was rolled back");
-            }
-            if let Some(answer) = inner.answers.remove(&id) {
-                answer.resolve(outcome);
-            }
-        }
-    }
-
-    fn with(&self, act: impl FnOnce(&mut Replica<S>)) {
-        let mut inner = self.lock();
-        act(&mut inner.replica);
-        self.tell(&mut inner);
-    }
-}
-
-impl<S: SharedState> Member for Shared<S> {
-    fn room(&self) -> &Arc<str> {
-        &self.room
-    }
-
-    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
         self
     }
 
-    fn state_name(&self) -> &'static str {
-        S::NAME
+    /// Asks the server again for what this client holds of the room and was not let into: because it had the wrong
+    /// password, because the room was [full](crate::core::Code::RoomFull) or
+    /// [closed](crate::core::Code::RoomClosed), or because it was forbidden. It does not ask again by itself before
+    /// there is a new connection. Nothing happens if there is nothing of the kind.
+    pub fn ask_again(&self) {
+        let core = &self.guard.0;
+        lock(&core.rooms).again.insert(split_address(&self.name).0.into());
+        core.signal.wake.notify_one();
     }
 
-    fn attach(&self, connection: u64, window: usize, max_frame: usize) {
-        let mut inner = self.lock();
-        if inner.connection != connection {
-            inner.connection = connection;
-            inner.replica.limit_frames(max_frame);
-            inner.casts.limit_frames(max_frame);
-            inner.replica.connected(window);
-            self.tell(&mut inner);
+    /// The room's state, live: it shows `initial` until the room's state comes. A client has one replica of a room;
+    /// asked again, this gives another handle of it, and `initial` is not looked at.
+    ///
+    /// If there can be no such state, see [`StateError`], the error is logged and the handle is a closed one: it
+    /// shows `initial`, and refuses every write with [`WriteError::Closed`](crate::WriteError::Closed). Use
+    /// [`try_state`](Self::try_state) where that can happen, above all where two parts of a program may disagree on a
+    /// room's type.
+    pub fn state<S: SharedState>(&self, initial: S) -> Handle<S> {
+        // Kept for a handle that is closed from the beginning.
+        let copy = initial.clone();
+        self.try_state(initial).unwrap_or_else(|error| {
+            tracing::error!(%error, "a state that nobody shares");
+            let shared = self.shared(copy);
+            let reason = match error {
+                StateError::Ended { reason, .. } => reason,
+                _ => Reason::Closed,
+            };
+            shared.end(&reason);
+            State::new(shared, self.guard.clone()).into()
+        })
+    }
+
+    /// [`state`](Self::state), for those who want to know.
+    ///
+    /// # Errors
+    /// The client has the room with another type, the name is not one a room can have, or the client has ended.
+    pub fn try_state<S: SharedState>(&self, initial: S) -> Result<Handle<S>, StateError> {
+        let name = &self.name;
+        let (room, channel) = split_address(name);
+        let mut parts = std::iter::once(room).chain(channel);
+        if !parts.all(|part| check_room_name(part, Limits::default().room_name)) {
+            return Err(StateError::Name { name: name.clone() });
         }
-    }
-
-    fn rejoin(&self, window: usize) {
-        self.with(|replica| replica.connected(window));
-    }
-
-    fn set_password(&self, password: &Secret) {
-        self.lock().replica.set_password(Some(password.clone()));
-    }
-
-    fn detach(&self) {
-        let mut inner = self.lock();
-        inner.casts.detach();
-        inner.replica.disconnected();
-        self.tell(&mut inner);
-    }
-
-    fn receive(&self, message: RoomMessage<'_>) -> Result<(), Violation> {
-        let mut inner = self.lock();
-        let message = match message {
-            RoomMessage::Broadcast { from, at, value } => {
-                inner.casts.hear(&from, at, value);
-                return Ok(());
+        let core = &self.guard.0;
+        let mut rooms = lock(&core.rooms);
+        if rooms.ended || core.is_closing() {
+            drop(rooms);
+            let reason = match &*core.status.borrow() {
+                Status::Disconnected { reason } => reason.clone(),
+                _ => Reason::Closed,
+            };
+            return Err(StateError::Ended { room: name.clone(), reason });
+        }
+        let shared = match rooms.members.get(name) {
+            Some(member) => match member.clone().into_any().downcast::<Shared<S>>() {
+                Ok(shared) => shared,
+                Err(_) => {
+                    let held = member.state_name();
+                    return Err(StateError::OtherType { room: name.clone(), held, asked: S::NAME });
+                }
+            },
+            None => {
+                let shared = self.shared(initial);
+                rooms.passwords.get(room).inspect(|password| shared.set_password(password));
+                rooms.members.insert(name.clone(), shared.clone());
+                rooms.generation += 1;
+                shared
             }
-            RoomMessage::Info(details) => {
-                self.details.send_if_modified(|known| {
-                    let changed = known.as_ref() != Some(&details);
-                    *known = Some(details);
-                    changed
-                });
-                return Ok(());
-            }
-            message => message,
         };
-        let verdict = inner.replica.receive(message);
-        self.tell(&mut inner);
-        verdict
+        // Under the lock: the task leaves a room only if it finds none.
+        let state = State::new(shared, self.guard.clone());
+        drop(rooms);
+        core.signal.wake.notify_one();
+        Ok(state.into())
     }
 
-    fn tick(&self, now: Duration) {
-        self.with(|replica| replica.tick(now));
+    pub(super) fn settings(&self) -> &Settings {
+        &self.guard.0.settings
     }
 
-    fn deadline(&self) -> Option<Duration> {
-        self.lock().replica.deadline()
+    /// What has this address, a channel's say.
+    pub(super) fn of(&self, address: String) -> Self {
+        Self { guard: self.guard.clone(), name: address.into() }
     }
 
-    fn poll_frame(&self) -> Option<Frame> {
-        let mut inner = self.lock();
-        inner.replica.poll_frame().or_else(|| inner.casts.poll_frame())
-    }
-
-    fn pending(&self) -> usize {
-        self.lock().replica.pending()
-    }
-
-    fn is_live(&self) -> bool {
-        self.lock().replica.is_live()
-    }
-
-    fn close(&self, now: Duration) {
-        let mut inner = self.lock();
-        inner.closed = true;
-        inner.replica.flush(now);
-        self.tell(&mut inner);
-    }
-
-    fn end(&self, reason: &Reason) -> usize {
-        let mut inner = self.lock();
-        inner.closed = true;
-        inner.replica.disconnected();
-        self.tell(&mut inner);
-        inner.events = None;
-        inner.casts.end();
-        inner.watched.iter_mut().for_each(|watched| *watched = None);
-        let message = format!("{reason}; whether the change was applied is not known");
-        let rejected = Rejected(Reject::new(Code::Closed, message));
-        for answer in std::mem::take(&mut inner.answers).into_values() {
-            answer.resolve(Err(rejected.clone()));
+    fn shared<S: SharedState>(&self, initial: S) -> Arc<Shared<S>> {
+        let core = &self.guard.0;
+        let mut config = core.settings.replica;
+        if config.writer == 0
+            && let Ok(random) = getrandom::u64()
+        {
+            // Of those that JavaScript can count to, one that is not the server's.
+            config.writer = (random >> 11).max(1 << 20);
         }
-        let pending = inner.replica.pending();
-        drop(inner);
-        self.seen.send_modify(|seen| seen.ended = true);
-        pending
+        config.info = split_address(&self.name).1.is_none();
+        let replica = Replica::new(self.name.clone(), initial, config);
+        Arc::new(Shared::new(replica, core.signal.clone(), core.settings.events))
     }
+}
 
-    fn report(&self, violation: Option<Violation>) {
-        self.errors.send_if_modified(|error| {
-            let changed = *error != violation;
-            *error = violation;
-            changed
-        });
-    }
-
-    fn is_abandoned(&self) -> bool {
-        self.handles.load(Ordering::Acquire) == 0
-    }
-
-    fn hold(&self) {
-        self.handles.fetch_add(1, Ordering::AcqRel);
+impl std::fmt::Debug for Room {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Room").field(&self.name).finish()
     }
 }

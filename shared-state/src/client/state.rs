@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt as _, stream};
 
-use crate::client::core::Guard;
-use crate::client::room::{Member as _, Shared};
-use crate::client::{Events, Feed, Receipt, feed, lock};
-use crate::merge::{Counter, MergePolicy, Number};
-use crate::protocol::{RoomDetails, Violation};
-use crate::replica::{Rejected, Replica, Rights, WriteError};
-use crate::state::{Allowed, Field, FieldId, Live, SharedState, Watch};
+use crate::client::task::shared_replica::{Member as _, Shared};
+use crate::client::task::slots::Guard;
+use crate::client::{Events, Feed, Receipt, lock, subscription};
+use crate::core::MergePolicy;
+use crate::core::{Allowed, Field, FieldId, Live, SharedState, Watch};
+use crate::core::{Rejected, WriteError};
+use crate::merge::{Counter, Number};
+use crate::proto::{RoomDetails, Violation};
+use crate::replica::{Replica, Rights};
 
 /// The state of one room, the same for everyone in it. Cheap to clone; every clone shows the same state.
 ///
@@ -179,7 +181,7 @@ impl<S: SharedState> State<S> {
     /// not allowed. If it is read too slowly it skips to the latest. Does not keep the client alive, and ends with
     /// the room.
     pub fn watch_rights(&self) -> Feed<Rights> {
-        feed::latest(self.shared.rights.subscribe(), |rights| Some(rights.clone()), |_| false)
+        subscription::latest(self.shared.rights.subscribe(), |rights| Some(rights.clone()), |_| false)
     }
 
     /// The version of the room's state that this client has confirmed; 0 before the room's state came.
@@ -280,7 +282,7 @@ impl<S: SharedState> State<S> {
     /// back. If it is read too slowly the oldest are dropped, and [`Origin::Missed`](crate::replica::Origin::Missed)
     /// says how many: read the state then. Ends with the client.
     pub fn events(&self) -> Events<S> {
-        feed::broadcast(self.shared.events(), self.clone(), std::convert::identity, |count| {
+        subscription::broadcast(self.shared.events(), self.clone(), std::convert::identity, |count| {
             crate::replica::Event {
                 origin: crate::replica::Origin::Missed(count),
                 version: None,
@@ -300,7 +302,7 @@ impl<S: SharedState> State<S> {
     /// What the server says of the room, now and then each time that it is something else. If it is read too slowly it
     /// skips to the latest. Does not keep the client alive, and ends with the room.
     pub fn watch_details(&self) -> Feed<RoomDetails> {
-        feed::latest(self.shared.details.subscribe(), Option::clone, |_| false)
+        subscription::latest(self.shared.details.subscribe(), Option::clone, |_| false)
     }
 
     /// What is wrong with the room, if something is: the server does not let this client in, or what it sends does
@@ -313,7 +315,7 @@ impl<S: SharedState> State<S> {
     /// What is wrong with the room now, if something is, and what goes wrong then. If it is read too slowly it skips
     /// to the latest. Does not keep the client alive, and ends with the room.
     pub fn errors(&self) -> Feed<Violation> {
-        feed::latest(self.shared.errors.subscribe(), Option::clone, |_| false)
+        subscription::latest(self.shared.errors.subscribe(), Option::clone, |_| false)
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::protocol::Violation;
+use crate::proto::Violation;
 
 /// How a client's connection is. Reads and writes work all the same in each but the last.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,9 +1,10 @@
 //! Transactions: a change that holds only if what it read is still so.
 
 use crate::client::{Receipt, State};
-use crate::protocol::Code;
-use crate::replica::{Rejected, Transaction, WriteError};
-use crate::state::SharedState;
+use crate::core::Code;
+use crate::core::SharedState;
+use crate::core::{Rejected, WriteError};
+use crate::replica::Transaction;
 
 /// Why a transaction was not made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

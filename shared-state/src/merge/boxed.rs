@@ -5,8 +5,8 @@ use std::marker::PhantomData;
 
 use serde::{Deserializer, Serializer};
 
-use crate::merge::{MergePolicy, Overlap, Track};
-use crate::state::{Author, Invalid, Path, PathBuf, PolicyInfo, Timing, UpdateError};
+use crate::core::{Author, Invalid, Path, PathBuf, PolicyInfo, Timing, UpdateError};
+use crate::core::{MergePolicy, Overlap, Track};
 
 /// The policy of a `Box<T>` whose `T` has the policy `P`: the same operations, the same on the wire.
 pub struct Boxed<P>(PhantomData<fn() -> P>);

@@ -5,9 +5,9 @@ use std::marker::PhantomData;
 
 use serde::{Deserializer, Serializer};
 
+use crate::core::{MergePolicy, whole};
+use crate::core::{Path, UpdateError};
 use crate::merge::lww::set_as_a_whole;
-use crate::merge::{MergePolicy, whole};
-use crate::state::{Path, UpdateError};
 
 /// How a value is written and read: the functions of `#[serde(with = "..")]`, as a type.
 pub trait Codec<T>: 'static {

@@ -9,8 +9,8 @@ use std::fmt::Debug;
 use serde::de::DeserializeOwned;
 use serde::{Deserializer, Serialize, Serializer};
 
-use crate::merge::{MergePolicy, Overlap, Track, whole};
-use crate::state::{Path, PathBuf, UpdateError};
+use crate::core::{MergePolicy, Overlap, Track, whole};
+use crate::core::{Path, PathBuf, UpdateError};
 
 /// The policy of `#[shared(counter)]`. Updates cost O(1).
 #[derive(Clone, Copy, Debug)]

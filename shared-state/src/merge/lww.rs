@@ -2,8 +2,8 @@
 
 use serde::{Deserializer, Serializer};
 
-use crate::merge::{MergePolicy, whole};
-use crate::state::{Path, UpdateError, Value};
+use crate::core::{MergePolicy, whole};
+use crate::core::{Path, UpdateError, Value};
 
 /// Everything of a policy whose operation is the new value, but how that is written and read.
 macro_rules! set_as_a_whole {
@@ -30,8 +30,8 @@ macro_rules! set_as_a_whole {
             }
         }
 
-        fn overlap(_pending: &$T, _remote: &$T) -> $crate::merge::Overlap {
-            $crate::merge::Overlap::Hidden
+        fn overlap(_pending: &$T, _remote: &$T) -> $crate::core::Overlap {
+            $crate::core::Overlap::Hidden
         }
 
         fn coalesce(earlier: &mut $T, later: &$T) -> bool {
@@ -43,13 +43,13 @@ macro_rules! set_as_a_whole {
             (value == op).then(|| inverse.clone())
         }
 
-        fn delta(value: &$T, track: &$crate::merge::Track, since: u64, each: &mut dyn FnMut($T)) {
+        fn delta(value: &$T, track: &$crate::core::Track, since: u64, each: &mut dyn FnMut($T)) {
             if track.changed() > since {
                 each(value.clone());
             }
         }
 
-        fn address(_op: &$T, _path: &mut $crate::state::PathBuf) -> Option<&'static str> {
+        fn address(_op: &$T, _path: &mut $crate::core::PathBuf) -> Option<&'static str> {
             None
         }
     };

@@ -10,8 +10,8 @@ use std::marker::PhantomData;
 
 use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
-use crate::merge::{MergePolicy, Overlap, Track};
-use crate::state::{Author, Invalid, Path, PathBuf, PolicyInfo, Timing, UpdateError, Value};
+use crate::core::{Author, Invalid, Path, PathBuf, PolicyInfo, Timing, UpdateError, Value};
+use crate::core::{MergePolicy, Overlap, Track};
 
 /// The policy of an `Option<T>` whose `T` has the policy `P`. An update inside costs what it costs `P`.
 pub struct Optional<P>(PhantomData<fn() -> P>);

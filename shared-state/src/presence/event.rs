@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::protocol::ClientId;
+use crate::proto::ClientId;
 
 /// One session that is present: one tab of one user.
 #[derive(Debug, PartialEq, Eq)]

@@ -10,14 +10,14 @@
 //! or is the same string or number, are one user in several tabs. A session whose user has neither is a user of its
 //! own.
 
-mod attendance;
+mod client;
 mod event;
-mod flow;
-mod hook;
+mod fanout;
+mod legacy;
 mod roster;
 mod user;
 
-pub use attendance::{Attendance, PresenceError, PresenceOptions};
+pub use client::{Attendance, PresenceError, PresenceOptions};
 pub use event::{Peer, PresenceEvent, UserSessions};
 pub use roster::{Lane, Present, Roster, RosterConfig, SeatId};
 pub use user::User;

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use crate::authority::Dialect;
+use crate::core::Code;
 use crate::presence::user;
-use crate::protocol::presence::PresenceSet;
-use crate::protocol::{ClientId, Code, Frame, Limits, RoomDetails, Violation};
+use crate::proto::Dialect;
+use crate::proto::presence::PresenceSet;
+use crate::proto::{ClientId, Frame, Limits, RoomDetails, Violation};
 
 /// A session's part in one room's presence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::state::SharedState;
+use crate::core::SharedState;
 
 /// Where a visible change of the state came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

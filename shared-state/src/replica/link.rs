@@ -4,9 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::protocol::brief::{self, Numbers};
-use crate::protocol::presence::PresenceNews;
-use crate::protocol::{Code, Envelope, Frame, RoomMessage, ServerMessage, Violation, client};
+use crate::core::Code;
+use crate::proto::compact;
+use crate::proto::compact::Numbers;
+use crate::proto::presence::PresenceNews;
+use crate::proto::{Envelope, Frame, RoomMessage, ServerMessage, Violation, client};
 
 /// How long before the user is no longer known a newer token is asked for, or a fifth of the time if that is less.
 const RENEWAL: Duration = Duration::from_secs(60);
@@ -237,7 +239,7 @@ impl Link {
         bytes: &'a [u8],
     ) -> Result<(Arc<str>, RoomMessage<'a>), Violation> {
         self.is_alive(now);
-        let (number, message) = brief::read(bytes)?;
+        let (number, message) = compact::read(bytes)?;
         let room = self.numbers.room(number).ok_or_else(|| {
             Violation::new(Code::BadMessage, format!("no room was said to have the number {number}"))
         })?;

@@ -21,33 +21,33 @@
 //! A remote change is applied to confirmed. In the view, a field without pending changes takes it as well; a
 //! field with pending changes is rebuilt as confirmed with those on top, before anybody can look.
 
-mod error;
+mod delayed;
 mod event;
-mod held;
 mod link;
 mod pending;
+mod permissions;
 mod receive;
-mod rights;
 mod schema;
 mod transact;
 mod undo;
 mod write;
 
-pub use error::{Rejected, WriteError};
+pub use crate::core::{Rejected, WriteError};
 pub use event::{Event, Origin};
 pub use link::{Backoff, Dead, Heard, Link, LinkConfig};
-pub use rights::Rights;
+pub use permissions::Rights;
 pub use transact::{Read, Transaction};
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::protocol::brief::Subject;
-use crate::protocol::{Code, Frame, Secret};
-use crate::state::{FieldId, SharedState};
+use crate::core::Code;
+use crate::core::{FieldId, SharedState};
+use crate::proto::compact::Subject;
+use crate::proto::{Frame, Secret};
 
-use held::Held;
+use delayed::Held;
 use pending::{Both, Queue};
 use schema::Meeting;
 use undo::History;
@@ -73,9 +73,9 @@ pub struct ReplicaConfig {
     /// The number under which this client's edits of texts are made: random, from 16 to 2^53 - 1, of this replica
     /// alone. With 0, the default, they are sent by position, and what others type meanwhile moves them.
     pub writer: u64,
-    /// Whether the room may send [brief](crate::protocol::brief) frames. Default true.
+    /// Whether the room may send [brief](crate::proto::compact) frames. Default true.
     pub brief: bool,
-    /// Whether the room is asked for its [details](crate::protocol::RoomDetails). Default false.
+    /// Whether the room is asked for its [details](crate::proto::RoomDetails). Default false.
     pub info: bool,
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
+use crate::core::{EncodedUpdate, FieldId, SharedState};
 use crate::replica::{Read, WriteId};
-use crate::state::{EncodedUpdate, FieldId, SharedState};
 
 /// How far from the end of the queue a write is folded into an earlier one, so that a long queue does not make
 /// writes slow.

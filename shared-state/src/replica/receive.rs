@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use crate::merge::{Overlap, scope};
-use crate::protocol::brief::Subject;
-use crate::protocol::{Code, JoinRequest, Outcome, Outcomes, Reject, Resume, RoomMessage, Violation, client};
+use crate::core::Rejected;
+use crate::core::{Code, Reject};
+use crate::core::{FieldId, Path, PathBuf, SharedState, UpdateErrorKind, WireUpdate, decode_update};
+use crate::core::{Overlap, text_scope};
+use crate::proto::compact::Subject;
+use crate::proto::{JoinRequest, Outcome, Outcomes, Resume, RoomMessage, Violation, client};
 use crate::replica::pending::{Pending, Reads};
-use crate::replica::{Origin, Phase, Rejected, Replica, WriteId, on_top, pending, put_on};
-use crate::state::{FieldId, Path, PathBuf, SharedState, UpdateErrorKind, WireUpdate, decode_update, fit};
+use crate::replica::{Origin, Phase, Replica, WriteId, on_top, pending, put_on};
+use crate::schema::resolve;
 
 impl<S: SharedState> Replica<S> {
     /// Takes a message about this room.
@@ -18,7 +21,7 @@ impl<S: SharedState> Replica<S> {
     /// The message does not fit what this replica knows. It has asked for the state anew where that helps; the
     /// caller may log the error.
     pub fn receive(&mut self, message: RoomMessage<'_>) -> Result<(), Violation> {
-        scope::with_history(|| self.take(message))
+        text_scope::with_history(|| self.take(message))
     }
 
     fn take(&mut self, message: RoomMessage<'_>) -> Result<(), Violation> {
@@ -337,7 +340,7 @@ impl<S: SharedState> Replica<S> {
                 None => S::decode(Path::new(path.as_str()), None, value).map(Some),
                 Some(differences) => {
                     let update = WireUpdate { key: path.as_str().into(), op: None, value };
-                    fit::read(differences, &self.initial, &state, &update)
+                    resolve::read(differences, &self.initial, &state, &update)
                 }
             };
             match read {
@@ -409,7 +412,7 @@ impl<S: SharedState> Replica<S> {
         for update in updates {
             let read = match &self.meeting.differences {
                 None => decode_update::<S>(update).map(Some),
-                Some(differences) => fit::read(differences, &self.initial, &self.confirmed, update),
+                Some(differences) => resolve::read(differences, &self.initial, &self.confirmed, update),
             };
             match read {
                 Ok(update) => decoded.extend(update),

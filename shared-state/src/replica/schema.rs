@@ -7,14 +7,16 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use crate::merge::Track;
-use crate::protocol::{
-    Code, Declaration, JoinRequest, Outcomes, Reject, Resume, RoomSchema, Violation, client,
-};
+use crate::core::Rejected;
+use crate::core::Track;
+use crate::core::schema::{join, parts};
+use crate::core::{Code, Reject};
+use crate::core::{FieldInfo, Known, Path, Schema, SharedState, WireUpdate, encode_update};
+use crate::proto::{Declaration, JoinRequest, Outcomes, Resume, RoomSchema, Violation, client};
 use crate::replica::pending::{Both, Pending};
-use crate::replica::{Phase, Rejected, Replica};
-use crate::state::schema::{Differences, join, parts};
-use crate::state::{FieldInfo, Known, Path, Schema, SharedState, WireUpdate, encode_update, fit};
+use crate::replica::{Phase, Replica};
+use crate::schema::Differences;
+use crate::schema::resolve;
 
 /// How deep nested structs are taken apart; a struct may nest itself.
 const DEPTH: usize = 8;
@@ -109,7 +111,7 @@ impl<S: SharedState> Replica<S> {
             .foreign()
             .map(|(room_path, _, own, field)| {
                 let (policy, shape) = (field.policy.clone(), field.shape.clone());
-                (room_path, Declaration { policy, shape, initial: fit::value_at(&self.initial, own) })
+                (room_path, Declaration { policy, shape, initial: resolve::value_at(&self.initial, own) })
             })
             .collect();
         let asked = &self.meeting.declare;
@@ -163,13 +165,13 @@ pub(super) fn written<S: SharedState>(
     let Ok(wire) = serde_json::from_str::<WireUpdate<'_>>(text) else { return };
     let is_struct = wire.op.is_none() && wire.value.get().starts_with('{');
     if is_struct && differences.is_partial(&wire.key) {
-        let now = fit::value_at(confirmed, &wire.key);
+        let now = resolve::value_at(confirmed, &wire.key);
         if now.is_some() || is_in_list::<S>(&wire.key) {
             let now = now.as_deref().map_or("{}", RawValue::get);
             return entry_fields(S::FIELDS, &wire, now, |field| out.push(renamed(differences, &field)));
         }
     }
-    let place = fit::nested_indices(S::FIELDS, Path::new(&wire.key));
+    let place = resolve::nested_indices(S::FIELDS, Path::new(&wire.key));
     let (Some((path, parts)), true) = (place, is_struct && differences.is_apart(&wire.key)) else {
         return out.push(renamed(differences, text));
     };

@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 
+use crate::core::{Field, FieldId, PathBuf, SharedState};
+use crate::core::{MergePolicy, differences};
 use crate::merge::{
-    Counter, CounterOp, Key, KeyOf, ListOf, ListOp, MapOf, MapOp, Mapping, Members, MergePolicy, Number,
-    Place, Sequence, SetOf, differences,
+    Counter, CounterOp, Key, KeyOf, ListOf, ListOp, MapOf, MapOp, Mapping, Members, Number, Place, Sequence,
+    SetOf,
 };
-use crate::state::{Field, FieldId, PathBuf, SharedState};
 
 /// Something that a transaction read: a field, or an entry of it.
 #[derive(Clone, Debug, PartialEq, Eq)]

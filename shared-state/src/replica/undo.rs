@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::merge::scope;
-use crate::replica::{Replica, WriteError, WriteId};
-use crate::state::SharedState;
+use crate::core::SharedState;
+use crate::core::WriteError;
+use crate::core::text_scope;
+use crate::replica::{Replica, WriteId};
 
 /// What a write is for the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -247,7 +248,8 @@ impl<S: SharedState> Replica<S> {
         for Written { update, inverse, .. } in
             step.written.iter().rev().filter(|one| !hidden.contains(&one.id))
         {
-            let taken_back = scope::as_writer(self.config.writer, || self.view.take_back(update, inverse));
+            let taken_back =
+                text_scope::as_writer(self.config.writer, || self.view.take_back(update, inverse));
             if let Some(update) = taken_back.filter(|update| self.may_write(update)) {
                 inverses.push(self.view.apply(update.clone()));
                 let last = updates.last_mut().filter(|last| S::field(last) == S::field(&update));

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use crate::merge::Track;
-use crate::merge::scope;
-use crate::protocol::{Code, Reject, client};
-use crate::replica::held::Held;
+use crate::core::Track;
+use crate::core::text_scope;
+use crate::core::{Code, Reject};
+use crate::core::{FieldId, Path, SharedState, Timing, canonical_update};
+use crate::core::{Rejected, WriteError};
+use crate::proto::client;
+use crate::replica::delayed::Held;
 use crate::replica::pending::{Both, Pending, Reads, Sent};
 use crate::replica::undo::Kind;
-use crate::replica::{Origin, Phase, Read, Rejected, Replica, WriteError, WriteId, schema};
-use crate::state::{FieldId, Path, SharedState, Timing, canonical_update};
+use crate::replica::{Origin, Phase, Read, Replica, WriteId, schema};
 
 impl<S: SharedState> Replica<S> {
     /// Writes a change: all of `updates` or nothing. The view has it when this returns.
@@ -99,7 +101,7 @@ impl<S: SharedState> Replica<S> {
         let mut inverses = Vec::new();
         let fields: Vec<FieldId> = updates.iter().map(S::field).collect();
         for (at, update) in updates.into_iter().enumerate() {
-            let parts = scope::as_writer(self.config.writer, || self.view.expand(&update))
+            let parts = text_scope::as_writer(self.config.writer, || self.view.expand(&update))
                 .unwrap_or_else(|| vec![update]);
             if fields[at + 1..].contains(&fields[at]) {
                 // A later update of the change is written on top of this one.

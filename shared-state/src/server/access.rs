@@ -12,9 +12,10 @@ use hyper::{Request, Uri};
 use tokio::time::timeout;
 
 use crate::authority::Rights;
-use crate::protocol::{Code, Violation, split_address};
-use crate::server::bans::Doors;
-use crate::state::Roles;
+use crate::core::Code;
+use crate::core::Roles;
+use crate::proto::{Violation, split_address};
+use crate::server::membership::bans::Doors;
 
 /// How long the program may take to find out who somebody is.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -115,7 +116,7 @@ pub enum Action<'a> {
     Channel(&'a str),
     /// Send messages, or broadcasts, in the room's channel of this name.
     Send(&'a str),
-    /// Have a message of this type, which is the app's own, [relayed](crate::protocol::Limits::relays) to the room's
+    /// Have a message of this type, which is the app's own, [relayed](crate::proto::Limits::relays) to the room's
     /// other clients of the original hook's dialect; asked after [`Join`](Self::Join).
     Relay(&'a str),
 }
@@ -224,7 +225,7 @@ fn known<'u, U: 'static>(user: &'u User, function: &'static str) -> Result<&'u U
 
 /// Whoever is behind a connection, as the program knows them, and what it says about them.
 #[derive(Clone)]
-pub(super) struct Identity {
+pub(crate) struct Identity {
     user: Arc<User>,
     access: Arc<Access>,
 }

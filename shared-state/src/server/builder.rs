@@ -7,18 +7,19 @@ use std::time::{Duration, SystemTime};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
-use crate::protocol::Limits;
+use crate::core::{Roles, SharedState};
+use crate::proto::Limits;
+use crate::server::Server;
 use crate::server::access::{Access, Action, Handshake};
-use crate::server::channels::ChannelKind;
-use crate::server::directory::Directory;
-use crate::server::houses::{Ask, Houses};
-use crate::server::kinds::Kinds;
+use crate::server::connections::Registry;
+use crate::server::membership::settings::RoomSettings;
+use crate::server::membership::{Ask, Houses};
 use crate::server::presence::Lobbies;
-use crate::server::registry::Registry;
-use crate::server::rules::RoomRules;
-use crate::server::settings::RoomSettings;
-use crate::server::{Inner, Server};
-use crate::state::{Roles, SharedState};
+use crate::server::rooms::channel_types::ChannelKind;
+use crate::server::rooms::directory::Directory;
+use crate::server::rooms::hooks::RoomRules;
+use crate::server::rooms::room_types::Kinds;
+use crate::server::server::Inner;
 use crate::store::{MemoryStore, RoomStore};
 
 /// How long a room without anybody stays in memory if nothing else is said.
@@ -92,7 +93,7 @@ impl ServerBuilder {
     /// Which channels there are, beside those already said, how much of them is kept, and where. If several kinds
     /// match a channel, the one for the longest pattern of rooms counts, then that for the longest of channels. A
     /// room has no other channels: others are refused with
-    /// [`Code::UnknownChannel`](crate::protocol::Code::UnknownChannel).
+    /// [`Code::UnknownChannel`](crate::core::Code::UnknownChannel).
     pub fn channels(mut self, kind: ChannelKind) -> Self {
         self.kinds.add_channel(kind);
         self
@@ -107,7 +108,7 @@ impl ServerBuilder {
     /// Who is behind a connection, decided on the request it began with and on the token that its client says in its
     /// first message, if it does; and again on each newer token that it says. Default: nobody in particular, `()`.
     ///
-    /// An error closes the connection with [`Code::Unauthorized`](crate::protocol::Code::Unauthorized) and what it says
+    /// An error closes the connection with [`Code::Unauthorized`](crate::core::Code::Unauthorized) and what it says
     /// as the message. It may take its time, ten seconds at most; nobody waits for it but the connection itself.
     pub fn authenticate<U, E, F>(mut self, who: impl Fn(Handshake) -> F + Send + Sync + 'static) -> Self
     where
@@ -123,7 +124,7 @@ impl ServerBuilder {
     /// write, with the user that [`authenticate`](Self::authenticate) made. So that their client knows what it may
     /// not write, it is asked at the join about every field of the room's struct, too, and again when the program
     /// says that [rights have changed](Server::rights_changed). An error refuses the action with
-    /// [`Code::Forbidden`](crate::protocol::Code::Forbidden) and what it says as the message. Default: everything.
+    /// [`Code::Forbidden`](crate::core::Code::Forbidden) and what it says as the message. Default: everything.
     ///
     /// It is called under the room's lock: it must be quick and must not call into the server.
     pub fn authorize<U: Send + Sync + 'static, E: fmt::Display>(
@@ -138,9 +139,9 @@ impl ServerBuilder {
     /// with expires, say. Asked when a connection begins, and its client is told. One that says a newer token
     /// before then (`ClientBuilder::bearer_with`) goes on, with what [`authenticate`](Self::authenticate) makes of
     /// that: the same user, by [`user_id`](Self::user_id) where there is one, whose rights are asked again.
-    /// Otherwise the connection is ended then with [`Code::Expired`](crate::protocol::Code::Expired), whatever it
+    /// Otherwise the connection is ended then with [`Code::Expired`](crate::core::Code::Expired), whatever it
     /// is doing, and its client connects again, with everything that was not yet answered. A user who has expired
-    /// already is refused with [`Code::Unauthorized`](crate::protocol::Code::Unauthorized). `None`, and the
+    /// already is refused with [`Code::Unauthorized`](crate::core::Code::Unauthorized). `None`, and the
     /// default: for ever.
     pub fn valid_until<U: Send + Sync + 'static>(
         mut self,
@@ -166,7 +167,7 @@ impl ServerBuilder {
     }
 
     /// The id of a user in presence: who takes part in a room's presence as somebody else is refused with
-    /// [`Code::OtherUser`](crate::protocol::Code::OtherUser). It is the member `id` of what a client says of its user, a
+    /// [`Code::OtherUser`](crate::core::Code::OtherUser). It is the member `id` of what a client says of its user, a
     /// string or a number, or all that it says. Default: users are who they say they are.
     pub fn user_id<U: Send + Sync + 'static>(
         mut self,
@@ -182,7 +183,7 @@ impl ServerBuilder {
     /// [`RoomSettings::new`].
     ///
     /// It may look into the program's database: those who want to be in that room wait for it, ten seconds at most. An
-    /// error keeps them out with [`Code::Unavailable`](crate::protocol::Code::Unavailable) and what it says, so that
+    /// error keeps them out with [`Code::Unavailable`](crate::core::Code::Unavailable) and what it says, so that
     /// they try again after a while. The server's own program opens rooms whatever their password.
     ///
     /// ```

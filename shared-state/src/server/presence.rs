@@ -10,13 +10,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde_json::value::RawValue;
 use tokio::runtime::Handle;
 
-use crate::authority::Dialect;
+use crate::core::Code;
 use crate::presence::{Lane, Present, Roster, RosterConfig, SeatId, is_known_by};
-use crate::protocol::presence::{HookPresence, PresenceRequest, PresenceSet, reject};
-use crate::protocol::{ClientId, Code, Frame, Limits, RoomDetails, Secret, Violation, server};
-use crate::server::houses::Guest;
-use crate::server::lane::LaneId;
-use crate::server::queue::Queue;
+use crate::proto::Dialect;
+use crate::proto::presence::{HookPresence, PresenceRequest, PresenceSet, reject};
+use crate::proto::{ClientId, Frame, Limits, RoomDetails, Secret, Violation, server};
+use crate::server::fanout::presence_queue::LaneId;
+use crate::server::fanout::queue::Queue;
+use crate::server::membership::Guest;
 
 /// A session's lane.
 struct Outlet {

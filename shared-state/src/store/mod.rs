@@ -13,6 +13,7 @@
 mod error;
 mod head;
 mod memory;
+mod null;
 #[cfg(feature = "redb")]
 mod redb;
 
@@ -26,6 +27,7 @@ use futures_util::Stream;
 pub use error::{AppendError, Cause, CloseError, CompactError, DeleteError, ListError, LoadError};
 pub use head::Head;
 pub use memory::MemoryStore;
+pub(crate) use null::Volatile;
 #[cfg(feature = "redb")]
 pub use redb::{OpenError, RedbBuilder, RedbStore};
 

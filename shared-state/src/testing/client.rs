@@ -7,10 +7,10 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use crate::authority::SessionId;
-use crate::merge::scope;
-use crate::protocol::{Frame, ServerMessage};
+use crate::core::text_scope;
+use crate::core::{FieldId, SharedState};
+use crate::proto::{Frame, ServerMessage};
 use crate::replica::{Origin, Read, Replica, ReplicaConfig, Transaction};
-use crate::state::{FieldId, SharedState};
 use crate::testing::ledger::{Ledger, Written};
 use crate::testing::model::Model;
 use crate::testing::sample::sample_update;
@@ -116,7 +116,7 @@ impl<S: SharedState> Client<S> {
         let mut meant = Vec::new();
         for update in updates {
             for part in
-                scope::as_writer(self.writer, || state.expand(&update)).unwrap_or_else(|| vec![update])
+                text_scope::as_writer(self.writer, || state.expand(&update)).unwrap_or_else(|| vec![update])
             {
                 state.apply(part.clone());
                 meant.push(part);

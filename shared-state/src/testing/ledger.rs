@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::protocol::Code;
-use crate::replica::{Rejected, WriteId};
-use crate::state::{FieldId, SharedState, encode_update};
+use crate::core::Code;
+use crate::core::Rejected;
+use crate::core::{FieldId, SharedState, encode_update};
+use crate::replica::WriteId;
 use crate::testing::model::Model;
 
 /// A write and, for a transaction, what it read.

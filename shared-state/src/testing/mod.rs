@@ -23,8 +23,8 @@
 //! them.
 
 mod client;
-mod hook;
 mod ledger;
+mod legacy;
 mod model;
 mod sample;
 mod server;
@@ -32,6 +32,6 @@ mod simulation;
 #[cfg(feature = "text")]
 mod text;
 
-pub use hook::HookClient;
+pub use legacy::HookClient;
 pub use sample::{Sampler, sample_update};
 pub use simulation::{Failure, Report, Simulation};

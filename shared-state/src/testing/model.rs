@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::state::{FieldInfo, Path, PolicyInfo, SharedState};
+use crate::core::{FieldInfo, Path, PolicyInfo, SharedState};
 use crate::testing::sample::key_text;
 
 /// One entry of the log as the model reads it.

@@ -8,7 +8,7 @@ use serde::forward_to_deserialize_any;
 
 use serde_json::Value;
 
-use crate::state::{Path, PathBuf, PolicyInfo, SharedState};
+use crate::core::{Path, PathBuf, PolicyInfo, SharedState};
 
 /// A deserializer that reads random values. Small numbers and short texts are likelier than large ones, but the
 /// bounds of every type come up.

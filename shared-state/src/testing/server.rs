@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::authority::{Append, Authority, Dialect, Outbox, RoomState as _, SessionId, Submitted, Typed};
-use crate::protocol::{ClientId, ClientMessage, Envelope, Frame, Limits};
-use crate::state::SharedState;
+use crate::authority::{Append, Authority, Outbox, RoomState as _, SessionId, Submitted, Typed};
+use crate::core::SharedState;
+use crate::proto::Dialect;
+use crate::proto::{ClientId, ClientMessage, Envelope, Frame, Limits};
 use crate::testing::model::Model;
 
 /// One direction of a connection, seen by the authority as a bounded queue.
@@ -162,7 +163,7 @@ impl<S: SharedState> Server<S> {
 
     /// The server's own program writes.
     pub(super) fn write(&mut self, update: &S::Update) {
-        let Ok(encoded) = crate::state::encode_update::<S>(update) else { return };
+        let Ok(encoded) = crate::core::encode_update::<S>(update) else { return };
         if let Ok(append) = self.authority.submit_server(&format!("[{}]", encoded.as_str())) {
             self.appending.push_back(append);
         }
@@ -199,10 +200,9 @@ impl<S: SharedState> Server<S> {
         let logged = &self.model.log[self.model.log.len() - 1];
         for update in logged.updates.iter().filter(|_| logged.client.is_some()) {
             let wire = update.to_string();
-            let decoded =
-                serde_json::from_str(&wire).map_err(|error| error.to_string()).and_then(|wire| {
-                    crate::state::decode_update::<S>(&wire).map_err(|error| error.to_string())
-                })?;
+            let decoded = serde_json::from_str(&wire)
+                .map_err(|error| error.to_string())
+                .and_then(|wire| crate::core::decode_update::<S>(&wire).map_err(|error| error.to_string()))?;
             if S::read_only(&decoded) {
                 return Err(format!("G8: a client wrote a read-only field in version {version}: {update}"));
             }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use crate::protocol::{JoinRequest, Limits, client as frames};
+use crate::core::{SharedState, encode_update};
+use crate::proto::{JoinRequest, Limits, client as frames};
 use crate::replica::ReplicaConfig;
-use crate::state::{SharedState, encode_update};
 use crate::testing::client::Client;
 use crate::testing::sample::sample_update;
 use crate::testing::server::Server;

@@ -10,7 +10,7 @@ use yrs::{
     ClientID, Doc, GetString as _, OffsetKind, Options, ReadTxn as _, StateVector, Text as _, Transact,
 };
 
-use crate::merge::text::ranges::Ranges;
+use crate::merge::text::id_set::Ranges;
 use crate::merge::text::yjs::{Clocks, Content, ROOT, Update};
 use crate::merge::text::{INITIAL, Splice, UNSIGNED};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use shared_state::WriteError;
 use shared_state::client::{Reason, Status};
-use shared_state::protocol::Code;
+use shared_state::proto::Code;
 
 use crate::proxy::Proxy;
 use crate::{Document, Rig, joined, quick, soon, status, until};

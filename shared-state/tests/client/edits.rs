@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use shared_state::WriteError;
-use shared_state::protocol::Code;
-use shared_state::replica::Origin;
+use shared_state::proto::Code;
+use shared_state::proto::replica::Origin;
 
 use crate::proxy::Proxy;
 use crate::{Document, DocumentPatch, Loose, Rig, joined, live, quick, soon, until};

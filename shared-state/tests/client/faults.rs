@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use shared_state::client::{Client, Reason, Status};
-use shared_state::protocol::Code;
+use shared_state::proto::Code;
 
 use crate::proxy::Proxy;
 use crate::{Document, Rig, is_connected, is_reconnecting, joined, quick, soon, status, until};

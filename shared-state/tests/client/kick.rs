@@ -5,7 +5,7 @@ use std::time::Duration;
 use shared_state::WriteError;
 use shared_state::client::Client;
 use shared_state::presence::User;
-use shared_state::protocol::Code;
+use shared_state::proto::Code;
 
 use crate::{Document, Rig, joined, live, quick, soon, until};
 

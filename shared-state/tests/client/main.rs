@@ -27,7 +27,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use shared_state::client::{Client, ClientBuilder, Handle, State, Status};
 use shared_state::merge::MergePolicy;
-use shared_state::protocol::Limits;
+use shared_state::proto::Limits;
 use shared_state::server::{Server, ServerBuilder};
 use shared_state::{Field, SharedState};
 use tokio::net::TcpListener;

@@ -8,7 +8,7 @@ use serde_json::json;
 use shared_state::WriteError;
 use shared_state::client::Client;
 use shared_state::presence::User;
-use shared_state::protocol::Code;
+use shared_state::proto::Code;
 use shared_state::server::{ChannelKind, PasswordHash, RoomSettings, Server};
 
 use crate::{Document, live, quick, soon, start, until};

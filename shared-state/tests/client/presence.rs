@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use shared_state::client::{Client, Presence};
 use shared_state::presence::{Peer, PresenceError, PresenceEvent, PresenceOptions, User};
-use shared_state::protocol::Code;
+use shared_state::proto::Code;
 use shared_state::server::{Action, Handshake, Server};
 
 use crate::proxy::Proxy;

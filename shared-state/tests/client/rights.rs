@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use shared_state::client::{Client, Handle, Rights, TransactError};
-use shared_state::protocol::Code;
+use shared_state::proto::Code;
 use shared_state::server::{Action, Handshake, Server};
 use shared_state::{SharedState, WriteError};
 
@@ -205,7 +205,7 @@ async fn a_transaction_does_not_read_what_its_client_may_not() {
     let table = Table::default();
     let (_server, address) = table.serve().await;
     let (_client, plan) = plan(address, "ann").await;
-    let look = |tx: &mut shared_state::replica::Transaction<Plan>| {
+    let look = |tx: &mut shared_state::proto::replica::Transaction<Plan>| {
         if tx.get(Plan::SECRET).is_empty() {
             tx.set(Plan::FREE, "empty".to_owned());
         }
@@ -215,7 +215,7 @@ async fn a_transaction_does_not_read_what_its_client_may_not() {
     assert_eq!(found, Err(TransactError::Write(forbidden("read", "secret"))));
     assert_eq!(plan.free(), "");
     // Of all that a function is given, it has read what it may.
-    let change = |tx: &mut shared_state::replica::Transaction<Plan>| {
+    let change = |tx: &mut shared_state::proto::replica::Transaction<Plan>| {
         tx.update(|plan| plan.free.push('x'));
         Ok::<_, std::convert::Infallible>(())
     };

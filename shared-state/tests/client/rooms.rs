@@ -1,7 +1,7 @@
 //! Rooms of one client: opened, opened again, left.
 
 use shared_state::client::StateError;
-use shared_state::protocol::Code;
+use shared_state::proto::Code;
 use shared_state::{SharedState, WriteError};
 
 use crate::{Document, Loose, Rig, joined, live, quick, soon, until};

@@ -1,7 +1,7 @@
 //! What an app is told, and when.
 
 use futures_util::{FutureExt as _, StreamExt as _};
-use shared_state::replica::Origin;
+use shared_state::proto::replica::Origin;
 
 use crate::{Document, Rig, joined, quick, soon, until};
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use shared_state::client::{Reason, Status};
-use shared_state::protocol::Code;
+use shared_state::proto::Code;
 use shared_state::server::{Handshake, Server};
 
 use crate::{Document, is_connected, joined, quick, soon, start, status};

@@ -1,8 +1,8 @@
 //! Compare and set.
 
 use shared_state::client::{Handle, TransactError};
-use shared_state::protocol::Code;
-use shared_state::replica::Transaction;
+use shared_state::proto::Code;
+use shared_state::proto::replica::Transaction;
 use shared_state::{Invalid, WriteError};
 
 use crate::proxy::Proxy;

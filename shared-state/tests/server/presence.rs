@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shared_state::protocol::Limits;
+use shared_state::proto::Limits;
 use shared_state::server::{Server, ServerBuilder};
 
 use crate::client::{Client, start};

@@ -1,7 +1,7 @@
 //! Messages of an app's own between clients of the original hook's dialect.
 
 use serde_json::{Value, json};
-use shared_state::protocol::Limits;
+use shared_state::proto::Limits;
 use shared_state::server::{Action, Server, ServerBuilder};
 
 use crate::client::{Client, start};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use shared_state::protocol::Limits;
+use shared_state::proto::Limits;
 use shared_state::server::Server;
 
 use crate::client::{Client, connect, soon, start};

@@ -5,7 +5,7 @@ use std::future::ready;
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
-use shared_state::protocol::Limits;
+use shared_state::proto::Limits;
 use shared_state::server::{
     Action, ChannelKind, Handshake, PasswordHash, RoomSettings, Server, ServerBuilder,
 };

@@ -3,9 +3,9 @@
 use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use shared_state::Author;
+use shared_state::Live as _;
 use shared_state::server::{OpenRoomError, Server, ServerBuilder};
-use shared_state::state::Author;
-use shared_state::state::Live as _;
 use shared_state::{SharedState, WriteError};
 
 use crate::client::{Client, soon, start};
@@ -160,7 +160,7 @@ async fn the_servers_program_reads_writes_and_watches() {
 #[tokio::test]
 async fn the_servers_writes_are_refused_when_the_store_does_not_follow_and_lost_when_it_fails() {
     let (store, mut observer) = observed();
-    let mut limits = shared_state::protocol::Limits::default();
+    let mut limits = shared_state::proto::Limits::default();
     limits.in_flight = 2;
     let (server, _) = start(builder().store(store).limits(limits)).await;
     let handle = server.room::<Document>("document-1").await.unwrap();

@@ -1,7 +1,7 @@
 //! The v1 protocol: joining, changes, resuming, slow readers, two connections of one client.
 
 use serde_json::json;
-use shared_state::protocol::Limits;
+use shared_state::proto::Limits;
 use shared_state::server::Server;
 use tokio_tungstenite::tungstenite::Error;
 

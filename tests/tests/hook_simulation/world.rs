@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use serde_json::{Value, json};
-use shared_state::authority::{Append, Authority, Dialect, RoomState, SessionId, Submitted, Typed, Untyped};
-use shared_state::protocol::hook::HookMessage;
-use shared_state::protocol::{ClientMessage, Envelope, JoinRequest, Limits, ServerMessage};
-use shared_state::replica::{Replica, ReplicaConfig, WriteId};
+use shared_state::proto::authority::{
+    Append, Authority, Dialect, RoomState, SessionId, Submitted, Typed, Untyped,
+};
+use shared_state::proto::legacy::HookMessage;
+use shared_state::proto::replica::{Replica, ReplicaConfig, WriteId};
+use shared_state::proto::{ClientMessage, Envelope, JoinRequest, Limits, ServerMessage};
 use shared_state::testing::{HookClient, sample_update};
 use shared_state_tests::Tube;
 

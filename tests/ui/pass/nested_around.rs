@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 use shared_state::SharedState;
-use shared_state::state::{Invalid, Live};
+use shared_state::{Invalid, Live};
 
 /// Inside.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, SharedState)]

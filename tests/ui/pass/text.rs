@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use shared_state::state::Live;
+use shared_state::Live;
 use shared_state::{SharedState, Text};
 
 /// A document.

@@ -12,11 +12,11 @@ use yrs::{
     StateVector, StickyIndex, Text as _, Transact,
 };
 
-use super::order::Order;
-use super::ranges::Ranges;
+use super::id_set::Ranges;
+use super::position_index::Order;
 use super::splice::Splice;
 use super::yjs::{Clocks, Content, Id, ROOT, Update};
-use super::{document, walk};
+use super::{document, rebuild};
 
 /// What an edit changed: enough to take it back.
 #[derive(Clone, Debug, PartialEq)]
@@ -240,7 +240,7 @@ impl Core {
     pub(super) fn draft(&self, writer: u64, splices: &[Splice]) -> Option<Update> {
         let mut order = self.order();
         let clock = self.clocks.get(&writer).copied().unwrap_or(0);
-        let order = order.get_or_insert_with(|| walk::walk(&self.doc));
+        let order = order.get_or_insert_with(|| rebuild::walk(&self.doc));
         order.draft(Id { writer, clock }, splices, &self.halves)
     }
 
@@ -372,12 +372,12 @@ mod tests {
                 }
                 for (core, _) in &mut people {
                     if rng.u8(..20) == 0 {
-                        let (whole, order) = (core.whole(), walk::walk(&core.doc).all());
+                        let (whole, order) = (core.whole(), rebuild::walk(&core.doc).all());
                         *core = Core::new();
                         core.apply(&whole, &whole.write());
-                        assert_eq!(walk::walk(&core.doc).all(), order);
+                        assert_eq!(rebuild::walk(&core.doc).all(), order);
                     }
-                    let walked = walk::walk(&core.doc).all();
+                    let walked = rebuild::walk(&core.doc).all();
                     let Some(order) = &*core.order() else { continue };
                     assert_eq!(order.all(), walked);
                 }

@@ -3,7 +3,7 @@
 use yrs::updates::decoder::Decode as _;
 use yrs::{ClientID, Doc, OffsetKind, Options, ReadTxn as _, StateVector, Transact};
 
-use super::ranges::Ranges;
+use super::id_set::Ranges;
 use super::yjs::{ROOT, Update};
 
 /// An empty one. Nothing is written through it: edits are made beside it and handed to it.

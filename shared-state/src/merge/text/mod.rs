@@ -16,11 +16,12 @@
 mod anchor;
 mod core;
 mod document;
-mod order;
-pub(crate) mod ranges;
+mod handle;
+pub(crate) mod id_set;
+mod position_index;
+mod rebuild;
 mod splice;
 mod value;
-mod walk;
 pub(crate) mod yjs;
 
 pub use anchor::{Anchor, NotAnAnchor, Side};
@@ -35,9 +36,9 @@ use data_encoding::BASE64_NOPAD;
 use serde::{Deserialize, Deserializer, Serialize as _, Serializer, de};
 
 use self::core::Marks;
-use crate::merge::{MergePolicy, Overlap, Track, scope, whole};
-use crate::state::rules::{Length, Textual};
-use crate::state::{Invalid, Path, PathBuf, UpdateError};
+use crate::core::rules::{Length, Textual};
+use crate::core::{Invalid, Path, PathBuf, UpdateError};
+use crate::core::{MergePolicy, Overlap, Track, text_scope, whole};
 use yjs::Update;
 
 /// The id under which a text is numbered that is made of a string.
@@ -130,7 +131,7 @@ pub struct Undo(Arc<(Edit, Marks)>);
 /// What those splices are as an operation of whoever writes.
 fn signed(value: &Text, splices: &[Splice]) -> Option<Vec<TextOp>> {
     let signed = |writer| value.draft(writer, splices).map(TextOp::Edit);
-    match scope::writer() {
+    match text_scope::writer() {
         0 if splices.is_empty() => Some(Vec::new()),
         0 => None,
         writer => Some(signed(writer).into_iter().collect()),
@@ -218,7 +219,7 @@ impl MergePolicy<Text> for TextOf {
     fn take_back(value: &Text, op: &TextOp, inverse: &TextOp) -> Option<TextOp> {
         match (op, inverse) {
             (_, TextOp::Undo(Undo(undo))) => {
-                value.taken_back(scope::writer(), &undo.0, &undo.1).map(TextOp::Edit)
+                value.taken_back(text_scope::writer(), &undo.0, &undo.1).map(TextOp::Edit)
             }
             (_, TextOp::Set(before)) => Some(TextOp::Set(before.clone())),
             _ => None,
@@ -251,7 +252,7 @@ impl MergePolicy<Text> for TextOf {
 
     fn admit(value: &Text, op: &TextOp) -> Result<(), Invalid> {
         let TextOp::Edit(edit) = op else { return Ok(()) };
-        edit.update().structs.keys().for_each(|writer| scope::claim(*writer));
+        edit.update().structs.keys().for_each(|writer| text_scope::claim(*writer));
         value.check(edit).map_err(|message| Invalid::new("edit", message))
     }
 

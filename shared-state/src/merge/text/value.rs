@@ -11,11 +11,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use yrs::Assoc;
 
 use super::core::{Core, Marks};
-use super::ranges::Ranges;
+use super::id_set::Ranges;
 use super::splice::{Splice, Unit, convert};
 use super::yjs::{Clocks, Content, Struct, Update};
 use super::{Anchor, Edit, INITIAL, Side, UNSIGNED};
-use crate::merge::scope;
+use crate::core::text_scope;
 
 /// A text that several people write in at once, for `#[shared(text)]`: their edits merge character by character.
 ///
@@ -131,7 +131,7 @@ impl Text {
     /// for an editor's own buffer and cursors. For a copy of the text that follows the events of its field. O(n).
     pub fn follow(&mut self, op: super::TextOp) -> Vec<Splice> {
         let before = self.as_str().to_owned();
-        <super::TextOf as crate::merge::MergePolicy<Self>>::apply(self, op);
+        <super::TextOf as crate::core::MergePolicy<Self>>::apply(self, op);
         super::splice::difference(&before, self.as_str())
     }
 
@@ -314,7 +314,7 @@ impl fmt::Debug for Text {
 impl PartialEq for Text {
     fn eq(&self, other: &Self) -> bool {
         self.is_same(other)
-            || match scope::is_with_history() {
+            || match text_scope::is_with_history() {
                 true => self.clocks() == other.clocks() && self.core.whole() == other.core.whole(),
                 false => self.as_str() == other.as_str(),
             }
@@ -343,7 +343,7 @@ impl PartialEq<String> for Text {
 
 impl Serialize for Text {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if scope::is_with_history() {
+        if text_scope::is_with_history() {
             let whole = self.core.whole();
             if whole.as_plain().is_none() {
                 let mut object = serializer.serialize_map(Some(1))?;

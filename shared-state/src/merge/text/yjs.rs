@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::ranges::Ranges;
+use super::id_set::Ranges;
 
 /// The name of the root type: an editor binds to `doc.getText("text")`.
 pub(crate) const ROOT: &str = "text";

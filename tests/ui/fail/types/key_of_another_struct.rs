@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use shared_state::SharedState;
 use shared_state::merge::MergePolicy;
-use shared_state::state::Field;
+use shared_state::Field;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, SharedState)]
 struct Document {

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use shared_state::SharedState;
 
 use shared_state::WriteError;
-use shared_state::state::Live;
+use shared_state::Live;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, SharedState)]
 struct Document {

@@ -1,0 +1,164 @@
+//! How a session that joins, or has fallen behind, is brought up to date: by the state, or by what it missed.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::authority::audience::{Audience, Audiences};
+use crate::authority::fanout::{messages, object};
+use crate::authority::legacy::values_since;
+use crate::authority::session::Flow;
+use crate::authority::{After, Authority, Outbox, SessionId};
+use crate::proto::Dialect;
+use crate::proto::{server, split_address};
+
+/// A state or a delta, made at a version and sent when that version is durable.
+pub(super) struct Bring {
+    pub(super) since: Option<u64>,
+    pub(super) version: u64,
+    pub(super) text: String,
+    /// Of a delta in the hook's dialect: the fields it has.
+    pub(super) fields: Vec<Arc<str>>,
+    /// The room's schema, if the client has another and joins.
+    schema: Option<String>,
+    /// The audience that it was made for.
+    audience: Audience,
+}
+
+impl<O: Outbox> Authority<O> {
+    /// The session's queue has room again: if it was behind, it is sent what it missed.
+    pub fn drained(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.get(&id)
+            && session.flow == Flow::Behind
+        {
+            let since = (!session.stateless).then_some(session.synced);
+            self.bring(id, since);
+        }
+    }
+
+    /// Makes the state (`since` is `None`) or a delta at the head version, to be sent when that is durable.
+    pub(super) fn bring(&mut self, id: SessionId, since: Option<u64>) {
+        self.bring_with(id, since, None, false);
+    }
+
+    /// The same for a session that joins: with the room's schema, and for one that has `declared` fields, with those
+    /// that nobody has written.
+    pub(super) fn bring_with(
+        &mut self,
+        id: SessionId,
+        since: Option<u64>,
+        schema: Option<String>,
+        declared: bool,
+    ) {
+        let is_channel = split_address(&self.room).1.is_some();
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let owed = session.heal.as_mut().map(|heal| heal.take_owed()).unwrap_or_default();
+        let since = since.filter(|_| !owed.whole);
+        session.flow = Flow::Syncing;
+        session.synced = self.head;
+        let (audience, untold) = (session.audience, session.untold.take());
+        let declared = declared || untold.is_some();
+        let schema = schema.or(untold);
+        let mut text = String::new();
+        let mut fields = Vec::new();
+        match (since, session.dialect) {
+            (Some(since), dialect) if is_channel || dialect == Dialect::V1 => {
+                self.state.write_delta(since, &mut text);
+                if declared {
+                    self.state.write_unwritten(&mut text);
+                }
+            }
+            (Some(since), _) => {
+                let values = values_since(&*self.state, since, self.head, owed.fields);
+                if values.is_empty() {
+                    // Nothing is on its way either.
+                    session.flow = Flow::Live;
+                    return;
+                }
+                text = object(&values);
+                fields = values.into_iter().map(|(_, field)| field).collect();
+            }
+            (None, Dialect::V1) => self.state.write_data(&mut text),
+            (None, Dialect::Hook) => self.state.write_plain(&mut text),
+        }
+        let bring = Bring { since, version: self.head, text, fields, schema, audience };
+        match self.in_flight.back_mut() {
+            Some(last) => last.after.push(After::Bring(id, bring)),
+            None => self.brought(id, &bring),
+        }
+    }
+
+    /// Sends a session the state, whatever it has been sent.
+    pub(super) fn bring_anew(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            // If this is not taken, a delta would not do either.
+            session.stateless = true;
+            self.bring(id, None);
+        }
+    }
+
+    /// Sends a state or delta whose version is durable now.
+    pub(super) fn brought(&mut self, id: SessionId, bring: &Bring) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        if bring.since.is_some() && session.dialect == Dialect::V1 && session.audience != bring.audience {
+            // It builds on what the client could read then. The state that it is to be sent instead is behind it.
+            session.untold = bring.schema.clone().or_else(|| session.untold.take());
+            return;
+        }
+        session.flow = Flow::Live;
+        // What it may read is what it may read now, and not when this was made.
+        let text = match &self.audiences {
+            Some(audiences) => match (bring.since, session.dialect) {
+                (Some(_), Dialect::V1) => audiences.updates(session.audience, &bring.text),
+                _ => audiences.fields(session.audience, &bring.text),
+            },
+            None => Cow::Borrowed(&*bring.text),
+        };
+        let is_channel = split_address(&self.room).1.is_some();
+        let schema = bring.schema.clone().or_else(|| session.untold.take());
+        let frame = match session.dialect {
+            Dialect::Hook if is_channel => {
+                for (seq, frame) in messages(&self.room, &bring.text) {
+                    session.push(&frame);
+                    if session.flow == Flow::Behind {
+                        session.synced = seq - 1;
+                        return;
+                    }
+                }
+                return;
+            }
+            Dialect::V1 => {
+                let outcomes = self.clients.answers(&session.client, session.answered, bring.version);
+                session.answered = session.answered.max(outcomes.last);
+                if session.brief {
+                    self.subjects.forget();
+                }
+                let token = |audiences: &Audiences| audiences.token(session.audience, self.state.fields());
+                let beside = server::Beside {
+                    schema: schema.as_deref(),
+                    brief: session.brief.then_some(self.number),
+                    rights: session.barred.as_deref(),
+                    audience: self.audiences.as_ref().filter(|_| bring.since.is_none()).map(token),
+                };
+                match bring.since {
+                    None => server::sync(&self.room, self.epoch, bring.version, &text, beside, &outcomes),
+                    Some(since) => server::delta(&self.room, since, bring.version, &text, beside, &outcomes),
+                }
+            }
+            Dialect::Hook => {
+                self.brought_hook(id, bring, &text);
+                return;
+            }
+        };
+        session.push(&frame);
+        if session.flow == Flow::Behind {
+            // It was not taken: what it would have brought is still missing.
+            session.untold = schema;
+            match bring.since {
+                Some(since) => session.synced = since,
+                None => session.stateless = true,
+            }
+        } else {
+            session.stateless = false;
+        }
+    }
+}

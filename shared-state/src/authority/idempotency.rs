@@ -1,0 +1,254 @@
+//! What each client was answered, so that a change sent again is answered again and not applied again.
+//!
+//! Bounded twice. Per client, the last `window` answers are kept: a client has at most that many unanswered
+//! changes. Per room, `limit` clients are kept, and those that are in the room beyond it; of the absent ones, the
+//! one whose last accepted change is oldest is forgotten first, and the version of that change is remembered as
+//! `forgotten`. A change that an unknown client sends again, and first sent at a version below `forgotten`, may
+//! have been applied before the client was forgotten: it is refused as uncertain, never guessed.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+use crate::core::{Code, Reject};
+use crate::proto::{ClientId, Outcome, Outcomes};
+
+#[derive(Debug)]
+pub(super) struct ClientTable {
+    entries: HashMap<ClientId, Answered>,
+    /// How many sessions each client has in the room.
+    present: HashMap<ClientId, usize>,
+    /// Absent clients as (version of the last accepted change, client): the first is forgotten first.
+    by_age: BTreeSet<(u64, ClientId)>,
+    limit: usize,
+    window: usize,
+    forgotten: u64,
+}
+
+#[derive(Debug, Default)]
+struct Answered {
+    /// The value of `forgotten` when the client became known: what it first sent before that is uncertain.
+    since: u64,
+    last: u64,
+    version: u64,
+    outcomes: VecDeque<(u64, Outcome)>,
+}
+
+/// What is known of a sequence number.
+#[derive(Debug)]
+pub(super) enum Known {
+    /// Not seen: decide it.
+    New,
+    /// Decided before.
+    Before(Outcome),
+    /// It may have been decided by a server that has forgotten the client since.
+    Uncertain,
+}
+
+impl ClientTable {
+    pub(super) fn new(limit: usize, window: usize) -> Self {
+        Self {
+            entries: HashMap::new(),
+            present: HashMap::new(),
+            by_age: BTreeSet::new(),
+            limit: limit.max(1),
+            window: window.max(1),
+            forgotten: 0,
+        }
+    }
+
+    /// A session of this client begins: it is not forgotten while it is here.
+    pub(super) fn enter(&mut self, client: &ClientId) {
+        *self.present.entry(client.clone()).or_default() += 1;
+        if let Some(entry) = self.entries.get(client) {
+            self.by_age.remove(&(entry.version, client.clone()));
+        }
+    }
+
+    /// A session of this client ends.
+    pub(super) fn exit(&mut self, client: &ClientId) {
+        if let Some(sessions) = self.present.get_mut(client) {
+            *sessions -= 1;
+            if *sessions > 0 {
+                return;
+            }
+        }
+        self.present.remove(client);
+        if let Some(entry) = self.entries.get(client) {
+            self.by_age.insert((entry.version, client.clone()));
+        }
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        while self.entries.len() > self.limit
+            && let Some((version, oldest)) = self.by_age.pop_first()
+        {
+            self.forgotten = self.forgotten.max(version);
+            self.entries.remove(&oldest);
+        }
+    }
+
+    /// What became of change `seq` of `client`, which it first sent at version `base` and, if so, sends `again`.
+    pub(super) fn look_up(&self, client: &ClientId, seq: u64, base: u64, again: bool) -> Known {
+        let entry = self.entries.get(client);
+        let since = entry.map_or(self.forgotten, |entry| entry.since);
+        let Some(entry) = entry.filter(|entry| seq <= entry.last) else {
+            return if again && since > base { Known::Uncertain } else { Known::New };
+        };
+        let at = entry.outcomes.partition_point(|(known, _)| *known < seq);
+        match entry.outcomes.get(at) {
+            Some((known, outcome)) if *known == seq => Known::Before(outcome.clone()),
+            // Older than the answers kept: a client that respects the window never asks.
+            _ if at == 0 && entry.outcomes.len() >= self.window => Known::Before(Outcome::Rejected(
+                Reject::new(Code::Uncertain, "the change is older than the answers that are kept"),
+            )),
+            _ if entry.since > base => Known::Uncertain,
+            // Decided, and not accepted, or the log would have it.
+            _ => Known::Before(Outcome::Rejected(Reject::new(
+                Code::Refused,
+                "the change was refused earlier; the reason is no longer known",
+            ))),
+        }
+    }
+
+    /// Notes what became of a change that was new.
+    pub(super) fn note(&mut self, client: &ClientId, seq: u64, outcome: Outcome) {
+        let since = self.forgotten;
+        let entry =
+            self.entries.entry(client.clone()).or_insert_with(|| Answered { since, ..Answered::default() });
+        entry.last = entry.last.max(seq);
+        let before = entry.version;
+        if let Outcome::Accepted(version) = outcome {
+            entry.version = version;
+        }
+        let after = entry.version;
+        entry.outcomes.push_back((seq, outcome));
+        if entry.outcomes.len() > self.window {
+            entry.outcomes.pop_front();
+        }
+        if !self.present.contains_key(client) {
+            self.by_age.remove(&(before, client.clone()));
+            self.by_age.insert((after, client.clone()));
+            self.forget();
+        }
+    }
+
+    /// The answers after `acked` that a state of `version` may carry: everything in order up to the first change
+    /// that is accepted but not in that state.
+    pub(super) fn answers(&self, client: &ClientId, acked: u64, version: u64) -> Outcomes {
+        let Some(entry) = self.entries.get(client) else { return Outcomes::default() };
+        let start = entry.outcomes.partition_point(|(seq, _)| *seq <= acked);
+        let answers: Vec<_> = entry
+            .outcomes
+            .iter()
+            .skip(start)
+            .take_while(|(_, outcome)| !matches!(outcome, Outcome::Accepted(later) if *later > version))
+            .cloned()
+            .collect();
+        let complete = start + answers.len() == entry.outcomes.len();
+        let last = match answers.last() {
+            _ if complete => entry.last,
+            Some((seq, _)) => *seq,
+            // The first answer kept is not in the state yet: nothing is known to be answered beyond `acked`.
+            None => acked,
+        };
+        Outcomes { last, since: entry.since, answers }
+    }
+
+    /// Every client with the version it is known since, its last sequence number and its accepted changes, for a
+    /// snapshot.
+    pub(super) fn accepted(&self) -> impl Iterator<Item = (&ClientId, u64, u64, Vec<(u64, u64)>)> {
+        self.entries.iter().map(|(client, entry)| {
+            let accepted = entry.outcomes.iter().filter_map(|(seq, outcome)| match outcome {
+                Outcome::Accepted(version) => Some((*seq, *version)),
+                Outcome::Rejected(_) => None,
+            });
+            (client, entry.since, entry.last, accepted.collect())
+        })
+    }
+
+    /// The version below which an unknown client's changes are uncertain.
+    pub(super) const fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
+
+    /// Takes over the version below which a snapshot had forgotten clients.
+    pub(super) fn restore_forgotten(&mut self, version: u64) {
+        self.forgotten = self.forgotten.max(version);
+    }
+
+    /// Takes over what a snapshot kept of a client, whole: a client that is forgotten half way would be known
+    /// since later than it is.
+    pub(super) fn restore(&mut self, client: ClientId, since: u64, last: u64, accepted: &[(u64, u64)]) {
+        let kept = &accepted[accepted.len().saturating_sub(self.window)..];
+        let outcomes = kept.iter().map(|(seq, version)| (*seq, Outcome::Accepted(*version))).collect();
+        let version = kept.last().map_or(0, |(_, version)| *version);
+        self.by_age.insert((version, client.clone()));
+        self.entries.insert(client, Answered { since, last, version, outcomes });
+        self.forget();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepted(table: &ClientTable, client: &ClientId, seq: u64, base: u64) -> Option<u64> {
+        match table.look_up(client, seq, base, true) {
+            Known::Before(Outcome::Accepted(version)) => Some(version),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_forgotten_clients_old_change_is_uncertain_and_its_new_one_is_not() {
+        let mut table = ClientTable::new(2, 4);
+        let [a, b, c] = ["a", "b", "c"].map(ClientId::from);
+        table.note(&a, 1, Outcome::Accepted(1));
+        table.note(&b, 1, Outcome::Accepted(2));
+        assert_eq!(accepted(&table, &a, 1, 0), Some(1));
+        table.note(&c, 1, Outcome::Accepted(3));
+        assert!(matches!(table.look_up(&a, 1, 0, true), Known::Uncertain));
+        assert!(matches!(table.look_up(&a, 2, 1, true), Known::New));
+        assert!(matches!(table.look_up(&a, 2, 0, false), Known::New));
+    }
+
+    #[test]
+    fn a_client_in_the_room_is_not_forgotten() {
+        let mut table = ClientTable::new(1, 4);
+        let [a, b] = ["a", "b"].map(ClientId::from);
+        table.enter(&a);
+        table.note(&a, 1, Outcome::Accepted(1));
+        table.note(&b, 1, Outcome::Accepted(2));
+        assert_eq!(accepted(&table, &a, 1, 0), Some(1));
+        table.exit(&a);
+        table.note(&b, 2, Outcome::Accepted(3));
+        assert_eq!(table.entries.len(), 1);
+    }
+
+    #[test]
+    fn answers_stop_at_what_the_state_does_not_have() {
+        let mut table = ClientTable::new(2, 4);
+        let a = ClientId::from("a");
+        table.note(&a, 1, Outcome::Accepted(5));
+        table.note(&a, 2, Outcome::Rejected(Reject::new(Code::Invalid, "")));
+        table.note(&a, 3, Outcome::Accepted(7));
+        assert_eq!(table.answers(&a, 0, 6).last, 2);
+        assert_eq!(table.answers(&a, 0, 6).answers.len(), 2);
+        assert_eq!(table.answers(&a, 1, 7).last, 3);
+        assert_eq!(table.answers(&a, 0, 4), Outcomes::default());
+    }
+
+    #[test]
+    fn the_window_bounds_what_is_kept() {
+        let mut table = ClientTable::new(2, 4);
+        let a = ClientId::from("a");
+        for seq in 1..=10 {
+            table.note(&a, seq, Outcome::Accepted(seq));
+        }
+        assert_eq!(accepted(&table, &a, 7, 0), Some(7));
+        assert!(matches!(
+            table.look_up(&a, 6, 0, true),
+            Known::Before(Outcome::Rejected(Reject { code: Code::Uncertain, .. }))
+        ));
+    }
+}

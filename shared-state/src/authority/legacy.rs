@@ -1,0 +1,193 @@
+//! Sessions of the hook's dialect: their writes, the state they ask for, and what is sent to them again. What they have
+//! taken is known by [`Heal`](crate::legacy::Heal).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::authority::catch_up::Bring;
+use crate::authority::fanout::written;
+use crate::authority::session::Flow;
+use crate::authority::typed::{field_of, read_updates, touched};
+use crate::authority::{Author, Authority, Outbox, RoomState, SessionId, Submitted};
+use crate::core::{PathBuf, WireUpdate};
+use crate::proto::{server, split_address};
+
+impl<O: Outbox> Authority<O> {
+    /// Takes a change of a client that speaks the hook's dialect. `claim` is the version that the client has by it.
+    ///
+    /// What the client shows otherwise than the room has it, because the change is refused, read otherwise than it was
+    /// written, or crosses what is on its way to it, is sent to it again.
+    pub fn submit_hook(&mut self, id: SessionId, updates: &str, claim: Option<u64>) -> Submitted {
+        let Some(client) = self.client(id).cloned() else { return Submitted::Answered };
+        let author = Author::Hook { session: id, client };
+        if split_address(&self.room).1.is_some() {
+            return match self.accept(author, updates) {
+                Ok(append) => Submitted::Append(append),
+                Err(reject) => {
+                    self.refuse(id, 0, reject);
+                    Submitted::Answered
+                }
+            };
+        }
+        let fields: Vec<Arc<str>> = touched(updates).into_iter().map(Arc::from).collect();
+        if let Some(heal) = self.heal(id) {
+            heal.wrote(claim, fields.iter());
+        }
+        let submitted = match self.accept(author, updates) {
+            Ok(append) => {
+                // It was read when it was accepted.
+                let wire = read_updates(updates).unwrap_or_default();
+                let mut other: Vec<Arc<str>> = match self.state.is_complete() {
+                    true => fields
+                        .iter()
+                        .filter(|field| !self.reads_field_verbatim(field, &wire))
+                        .cloned()
+                        .collect(),
+                    false => Vec::new(),
+                };
+                // What the room's rules have made of it beside that.
+                let amended = self.in_flight.back().filter(|change| change.settled);
+                let amended = amended.map_or_else(Vec::new, |change| touched(&change.updates));
+                let audience = self.sessions.get(&id).map_or(0, |session| session.audience);
+                let amended = amended.into_iter().filter(|field| {
+                    !fields.iter().any(|own| **own == **field)
+                        && self.check_read(audience, PathBuf::of(field).as_str()).is_ok()
+                });
+                other.extend(amended.map(Arc::from));
+                if let Some(heal) = self.heal(id) {
+                    heal.accepted(append.version, fields.iter());
+                    other.into_iter().for_each(|field| heal.owe(field));
+                }
+                Submitted::Append(append)
+            }
+            Err(reject) => {
+                self.refuse(id, 0, reject);
+                for field in fields {
+                    let changed = self.state.changed(PathBuf::of(&field).as_str());
+                    let complete = self.state.is_complete();
+                    let Some(heal) = self.heal(id) else { break };
+                    match changed {
+                        // A state has every field there is: what is beside them goes.
+                        Err(_) if complete => heal.owe_all(),
+                        // Nobody has written it: there is no value to send.
+                        Ok(0) | Err(_) if !complete => {}
+                        _ => heal.owe(field),
+                    }
+                }
+                Submitted::Answered
+            }
+        };
+        self.settle_owed(id);
+        submitted
+    }
+
+    /// A session of the hook's dialect asked for the state.
+    ///
+    /// It replaces its whole state by a `state:sync`. Where the room does not have every field (an untyped
+    /// room), that would wipe initial fields that nobody wrote, so it is sent a `state:merge` instead, and
+    /// nothing while nobody has written anything.
+    pub fn hook_sync(&mut self, id: SessionId) {
+        if !self.state.is_complete() && self.head == 0 {
+            return;
+        }
+        self.bring(id, None);
+    }
+
+    fn heal(&mut self, id: SessionId) -> Option<&mut crate::legacy::Heal> {
+        self.sessions.get_mut(&id)?.heal.as_deref_mut()
+    }
+
+    /// Sends a session what it must be sent again, if it is sent things as they come; else that travels with the state
+    /// or delta it is promised.
+    pub(super) fn settle_owed(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.get(&id)
+            && session.flow == Flow::Live
+            && session.heal.as_ref().is_some_and(|heal| heal.is_owed())
+        {
+            let since = session.synced;
+            self.bring(id, Some(since));
+        }
+    }
+
+    /// Sends a state or delta whose version is durable now; `text` is what the client may read of it.
+    pub(super) fn brought_hook(&mut self, id: SessionId, bring: &Bring, text: &str) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let Some(heal) = &mut session.heal else { return };
+        let told = heal.leap(&mut self.hook_clock);
+        let frame = match bring.since {
+            None if self.state.is_complete() => server::hook_sync(&self.room, text, told),
+            _ => server::hook_merge(&self.room, text, told),
+        };
+        if !session.outbox.push(&frame) {
+            // What it would have brought is still missing.
+            session.flow = Flow::Behind;
+            match bring.since {
+                None => heal.owe_all(),
+                Some(since) => {
+                    bring.fields.iter().for_each(|field| heal.owe(field.clone()));
+                    session.synced = since;
+                }
+            }
+            return;
+        }
+        match bring.since {
+            None => heal.sent_all(told, bring.version),
+            Some(_) => heal.sent(told, bring.version, bring.fields.iter()),
+        }
+        self.settle_owed(id);
+    }
+
+    /// Whether the fields that are set as a whole are, as the server reads them, what was written.
+    pub(super) fn reads_verbatim(&self, wire: &[WireUpdate<'_>]) -> bool {
+        !self.state.is_complete()
+            || wire.iter().all(|update| self.reads_field_verbatim(&field_of(&update.key), wire))
+    }
+
+    fn reads_field_verbatim(&self, field: &str, wire: &[WireUpdate<'_>]) -> bool {
+        let last = wire.iter().rev().find(|update| field_of(&update.key) == field);
+        match last {
+            Some(set) if set.op.is_none() && !set.key.contains('/') => {
+                same_json(set.value.get(), &written(&*self.state, field))
+            }
+            // An operation, which is told as the value it has made.
+            _ => true,
+        }
+    }
+}
+
+/// The values of the fields that have changed since a version of the room, and of these `others`.
+pub(super) fn values_since(
+    state: &dyn RoomState,
+    since: u64,
+    head: u64,
+    mut fields: BTreeSet<Arc<str>>,
+) -> Vec<(String, Arc<str>)> {
+    if since < head {
+        let mut updates = String::new();
+        state.write_delta(since, &mut updates);
+        fields.extend(touched(&updates).into_iter().map(Arc::from));
+    }
+    fields.into_iter().map(|field| (written(state, &field), field)).collect()
+}
+
+/// Whether two JSON texts are the same to a program that has one kind of number.
+fn same_json(one: &str, other: &str) -> bool {
+    let parse = |text| serde_json::from_str::<Value>(text).ok();
+    one == other || parse(one).zip(parse(other)).is_some_and(|(one, other)| same(&one, &other))
+}
+
+fn same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => one.as_f64() == other.as_f64(),
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            one.len() == other.len()
+                && one.iter().all(|(key, value)| other.get(key).is_some_and(|other| same(value, other)))
+        }
+        _ => one == other,
+    }
+}

@@ -1,0 +1,143 @@
+//! The state of a room that an older version of the struct has written, as JSON: what a migration is given.
+//!
+//! The older struct is gone, so its updates are read by their operations and by the schema in the log: a set replaces
+//! the value at its path, an `add` adds to the number there, within the bounds of its type, and the entries of lists,
+//! maps and sets are changed by the rules of their policies.
+
+use serde_json::{Map, Value};
+
+use crate::authority::untyped_number::sum;
+use crate::authority::untyped_ops;
+use crate::core::{FieldSchema, Path, PathBuf, Schema, WireUpdate};
+use crate::proto::Declaration;
+
+pub(super) struct Fold {
+    /// The version that wrote it.
+    pub(super) version: u32,
+    schema: Option<Schema>,
+    pub(super) data: Value,
+}
+
+impl Fold {
+    /// Begins with a whole state.
+    pub(super) fn new(version: u32, schema: Option<Schema>, data: &str) -> Result<Self, String> {
+        let data: Map<String, Value> =
+            serde_json::from_str(data).map_err(|error| format!("the state is not an object: {error}"))?;
+        Ok(Self { version, schema, data: data.into() })
+    }
+
+    /// A field beside the struct's begins as it was declared.
+    pub(super) fn begin(&mut self, path: &str, declaration: &Declaration) -> Result<(), String> {
+        let at = self.at(path);
+        if at.is_null()
+            && let Some(initial) = &declaration.initial
+        {
+            *at = serde_json::from_str(initial.get()).map_err(|error| format!("`{path}`: {error}"))?;
+        }
+        Ok(())
+    }
+
+    /// The shape of the field at a path; empty if it is not known.
+    fn shape(&self, path: &str) -> String {
+        let mut fields = self.schema.as_ref().map(|schema| &schema.fields);
+        let (mut path, mut shape) = (Path::new(path), "");
+        while let Some(name) = path.next_segment() {
+            let named = fields.and_then(|fields| {
+                fields
+                    .iter()
+                    .find(|(own, field)| **own == *name || field.also.iter().any(|also| **also == *name))
+            });
+            (shape, fields) = named.map_or(("", None), |(_, field)| (&field.shape, Some(&field.fields)));
+        }
+        shape.to_owned()
+    }
+
+    /// The field with entries that a path leads to or into: its path, the rest, its policy and its shape.
+    fn entries<'p>(&self, path: &'p str) -> Option<(String, Path<'p>, String, String)> {
+        let mut fields = &self.schema.as_ref()?.fields;
+        let mut rest = Path::new(path);
+        let mut at = PathBuf::new();
+        while let Some(name) = rest.next_segment() {
+            let also = |field: &FieldSchema| field.also.iter().any(|also| **also == *name);
+            let (own, field) = fields.iter().find(|(own, field)| **own == *name || also(field))?;
+            at.push(own);
+            if ["list", "map", "set"].iter().any(|entries| field.policy.starts_with(entries)) {
+                return Some((at.into_string(), rest, field.policy.clone(), field.shape.clone()));
+            }
+            fields = &field.fields;
+        }
+        None
+    }
+
+    fn at(&mut self, path: &str) -> &mut Value {
+        let mut at = &mut self.data;
+        let mut path = Path::new(path);
+        while let Some(name) = path.next_segment() {
+            if !at.is_object() {
+                // A struct that was not there, `None`, is there now.
+                *at = Value::Object(Map::new());
+            }
+            at = &mut at[&*name];
+        }
+        at
+    }
+
+    /// Applies an update of the same version.
+    pub(super) fn apply(&mut self, update: &WireUpdate<'_>) -> Result<(), String> {
+        let fail = |error: &dyn std::fmt::Display| format!("`{}`: {error}", update.key);
+        if let Some((path, rest, policy, shape)) = self.entries(&update.key) {
+            let value = serde_json::from_str(update.value.get()).map_err(|error| fail(&error))?;
+            let declared = untyped_ops::Declared { policy: &policy, shape: &shape };
+            let applied = untyped_ops::apply(declared, self.at(&path), rest, update.op.as_deref(), &value);
+            return applied.map(drop).map_err(|reject| fail(&reject.message));
+        }
+        let shape = self.shape(&update.key);
+        let at = self.at(&update.key);
+        let value = match update.op.as_deref() {
+            None => update.value.to_owned(),
+            Some("add") => {
+                let before = if at.is_null() { "0".to_owned() } else { at.to_string() };
+                let sum = sum(&before, update.value.get(), &shape);
+                sum.ok_or_else(|| fail(&"only a number can be added to a number"))?
+            }
+            Some(op) => {
+                let message = format!(
+                    "`{op}` cannot be applied without the struct that wrote it: let that program open the room and \
+                     end in order, which stores the state itself"
+                );
+                return Err(fail(&message));
+            }
+        };
+        *at = serde_json::from_str(value.get()).map_err(|error| fail(&error))?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn updates_are_read_by_their_operations() {
+        let schema = r#"{"fields":{"views":{"policy":"counter","shape":"u8"}}}"#;
+        let schema = serde_json::from_str(schema).expect("a schema");
+        let data = r#"{"title":"a","views":3,"layout":{"columns":2},"part":null}"#;
+        let mut fold = Fold::new(1, Some(schema), data).expect("it is an object");
+        for update in [
+            r#"{"key":"title","value":"b"}"#,
+            r#"{"key":"views","op":"add","value":254}"#,
+            r#"{"key":"views","op":"add","value":-1}"#,
+            r#"{"key":"layout/columns","value":5}"#,
+            r#"{"key":"part/of","op":"add","value":0.5}"#,
+            r#"{"key":"new~1name","value":[1]}"#,
+        ] {
+            let update: WireUpdate<'_> = serde_json::from_str(update).expect("an update");
+            assert_eq!(fold.apply(&update), Ok(()));
+        }
+        let json = r#"{"layout":{"columns":5},"new/name":[1],"part":{"of":0.5},"title":"b","views":254}"#;
+        assert_eq!(fold.data, serde_json::from_str::<Value>(json).expect("JSON"));
+        let update: WireUpdate<'_> =
+            serde_json::from_str(r#"{"key":"list","op":"insert","value":1}"#).expect("an update");
+        assert!(fold.apply(&update).is_err());
+    }
+}

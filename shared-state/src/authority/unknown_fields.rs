@@ -1,0 +1,567 @@
+//! What a typed room keeps for clients whose struct has more fields than the server's.
+//!
+//! Their fields are JSON here, changed by the rules of the policy they are declared with. No rule of theirs is
+//! checked, since the server does not have them. A field is kept because a client has declared it, or because the
+//! store had it and the struct has lost it; of those only the declared ones can be written.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::authority::untyped_number::{counts, sum};
+use crate::authority::untyped_ops;
+use crate::core::schema::{join, parts};
+use crate::core::shape::MAX_SHAPE;
+use crate::core::{Code, Reject};
+use crate::core::{FieldInfo, FieldSchema, Path, PathBuf, SchemaError, WireUpdate};
+use crate::proto::{Declaration, Violation, push_string};
+use crate::schema::resolve::at;
+
+/// The most fields a room keeps that its struct does not have.
+pub const KEPT_FIELDS: usize = 256;
+
+/// The most bytes of JSON of such fields.
+pub const KEPT_BYTES: usize = 1 << 20;
+
+/// The longest path of a declared field, and the longest name of a policy, in bytes.
+const MAX_PATH: usize = 256;
+
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    /// The fields of the struct, by whose names the paths begin.
+    of_struct: &'static [FieldInfo],
+    fields: BTreeMap<String, Field>,
+    bytes: usize,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Field {
+    /// What it was declared as; `None`: the struct has had it once.
+    declared: Option<Declared>,
+    value: Option<Box<RawValue>>,
+    changed: u64,
+    /// The log or a snapshot has the declaration.
+    stored: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Declared {
+    policy: String,
+    shape: String,
+}
+
+impl Declared {
+    fn field(&self) -> FieldSchema {
+        let Self { policy, shape } = self.clone();
+        FieldSchema { policy, shape, also: Vec::new(), fields: BTreeMap::new() }
+    }
+}
+
+/// New values of some fields, checked and not yet there.
+pub(super) type Staged = BTreeMap<String, Box<RawValue>>;
+
+impl Kept {
+    pub(super) const fn new(of_struct: &'static [FieldInfo]) -> Self {
+        Self { of_struct, fields: BTreeMap::new(), bytes: 0 }
+    }
+
+    /// A path by the struct's own names, as far as it lies in the struct.
+    pub(super) fn own_path<'a>(&self, path: &'a str) -> Cow<'a, str> {
+        own_path(self.of_struct, path)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// Takes a declaration of a field that the struct does not have; says nothing to one that it has.
+    ///
+    /// # Errors
+    /// It is another field here, cannot lie where it is to lie, or there are too many.
+    pub(super) fn declare(&mut self, path: &str, declaration: &Declaration) -> Result<(), Violation> {
+        let refuse = |error: SchemaError| Err(Violation::new(Code::IncompatibleSchema, error.to_string()));
+        let Declaration { policy, shape, initial } = declaration;
+        if path.len() > MAX_PATH || policy.len() > MAX_PATH || shape.len() > MAX_SHAPE {
+            let expected =
+                format!("a path and a policy of {MAX_PATH} bytes and a shape of {MAX_SHAPE} at most");
+            return refuse(SchemaError::new(&path.chars().take(40).collect::<String>(), expected, "more"));
+        }
+        let path = &*own_path(self.of_struct, path);
+        match place(self.of_struct, Path::new(path)) {
+            Place::Inside => return Ok(()),
+            Place::Below => return refuse(SchemaError::new(path, "a field without parts", "a part of it")),
+            Place::Outside => {}
+        }
+        self.split(path);
+        let declared = Declared { policy: policy.clone(), shape: shape.clone() };
+        let (count, bytes) = (self.fields.len(), self.bytes);
+        if let Some(field) = self.fields.get_mut(path) {
+            return match &field.declared {
+                Some(known) => match known.field().fits(path, &declared.field()) {
+                    Ok(()) => Ok(()),
+                    Err(error) => refuse(error),
+                },
+                None => {
+                    field.declared = Some(declared);
+                    Ok(())
+                }
+            };
+        }
+        let within =
+            |outer: &str, inner: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'));
+        if let Some(other) = self.fields.keys().find(|other| within(other, path) || within(path, other)) {
+            return refuse(SchemaError::new(
+                path,
+                "a field of its own",
+                format!("one within, or around, `{other}`"),
+            ));
+        }
+        let cost = path.len() + initial.as_ref().map_or(0, |json| json.get().len());
+        if count >= KEPT_FIELDS || bytes + cost > KEPT_BYTES {
+            let expected =
+                format!("{KEPT_FIELDS} fields and {KEPT_BYTES} bytes at most that the server does not know");
+            return refuse(SchemaError::new(path, expected, format!("{} and {}", count + 1, bytes + cost)));
+        }
+        let initial =
+            initial.clone().filter(|json| serde_json::from_str::<serde_json::Value>(json.get()).is_ok());
+        self.bytes += cost;
+        let field = Field { declared: Some(declared), value: initial, changed: 0, stored: false };
+        self.fields.insert(path.to_owned(), field);
+        Ok(())
+    }
+
+    /// Takes a struct apart that the store had as a whole, if `path` leads into it: its fields are kept one by one.
+    fn split(&mut self, path: &str) {
+        let outer = |(at, _): &(usize, &str)| {
+            self.fields.get(&path[..*at]).is_some_and(|field| field.declared.is_none())
+        };
+        let Some((at, _)) = path.match_indices('/').find(outer) else { return };
+        let Some(value) = self.fields.get(&path[..at]).and_then(|field| field.value.clone()) else { return };
+        let Ok(members) = serde_json::from_str::<BTreeMap<String, Box<RawValue>>>(value.get()) else {
+            return;
+        };
+        let Some(whole) = self.fields.remove(&path[..at]) else { return };
+        self.bytes -= at + value.get().len();
+        for (name, value) in members {
+            let inner = join(&path[..at], &name);
+            // What was written in it since is newer.
+            if !self.fields.contains_key(&inner) {
+                self.restore(inner, &value, whole.changed);
+            }
+        }
+        // It may lie deeper.
+        self.split(path);
+    }
+
+    /// The declared fields.
+    pub(super) fn declared(&self) -> BTreeMap<String, FieldSchema> {
+        let declared = self.fields.iter().filter_map(|(path, field)| Some((path, field.declared.as_ref()?)));
+        declared.map(|(path, declared)| (path.clone(), declared.field())).collect()
+    }
+
+    /// Whether clients may write at a path.
+    pub(super) fn is_declared(&self, path: &str) -> bool {
+        self.holder(&self.own_path(path)).is_some()
+    }
+
+    /// The declared field that a path leads to, or into an entry of; and where in it.
+    fn holder<'p>(&self, path: &'p str) -> Option<(&'p str, Path<'p>)> {
+        untyped_ops::holder(path, |at| self.fields.get(at).is_some_and(|field| field.declared.is_some()))
+    }
+
+    /// Adds an update of a kept field to those of the same change. Gives the operation's value if it is another than
+    /// it came with.
+    pub(super) fn stage(
+        &self,
+        staged: &mut Staged,
+        update: &WireUpdate<'_>,
+    ) -> Result<Option<Box<RawValue>>, Reject> {
+        let own = self.own_path(&update.key);
+        if let Some((field, rest)) = self.holder(&own)
+            && let Some(declared) = self.fields.get(field).and_then(|field| field.declared.as_ref())
+            && !matches!(declared.policy.as_str(), "lww" | "counter" | "nested")
+        {
+            return self.stage_entry(staged, update, field, declared, rest);
+        }
+        let path = &*own;
+        let refuse = |code, message: String| Err(Reject::new(code, message).in_field(path));
+        let field = self.fields.get(path);
+        let before = staged.get(path).or_else(|| field.and_then(|field| field.value.as_ref()));
+        let declared = field.and_then(|field| field.declared.as_ref());
+        let counter = declared.filter(|declared| declared.policy == "counter");
+        if let Some(Declared { shape, .. }) = counter
+            && !counts(update.value.get(), shape)
+        {
+            let message = format!("expected {shape}, found {}", update.value.get());
+            return refuse(Code::WrongType, message);
+        }
+        let value = match update.op.as_deref() {
+            None => update.value.to_owned(),
+            Some("add") if counter.is_some() || declared.is_none() => {
+                let shape = counter.map_or("", |counter| counter.shape.as_str());
+                match sum(before.map_or("0", |before| before.get()), update.value.get(), shape) {
+                    Some(sum) => sum,
+                    None => {
+                        return refuse(Code::WrongType, "only a number can be added to a number".to_owned());
+                    }
+                }
+            }
+            Some(op) => {
+                let policy = declared.map_or("kept", |declared| declared.policy.as_str());
+                let message = format!("`{op}` of a `{policy}` field that the server does not know");
+                return refuse(Code::UnknownOp, message);
+            }
+        };
+        // Numbers that JSON can write but no program can hold.
+        if let Err(error) = serde_json::from_str::<serde_json::Value>(value.get()) {
+            return refuse(Code::WrongType, error.to_string());
+        }
+        staged.insert(path.to_owned(), value);
+        Ok(None)
+    }
+
+    /// Stages an update of a field whose entries are written one by one, or of one of the entries.
+    fn stage_entry(
+        &self,
+        staged: &mut Staged,
+        update: &WireUpdate<'_>,
+        field: &str,
+        declared: &Declared,
+        rest: Path<'_>,
+    ) -> Result<Option<Box<RawValue>>, Reject> {
+        let before = staged.get(field).or_else(|| self.fields.get(field)?.value.as_ref());
+        let (changed, settled) = untyped_ops::changed(
+            untyped_ops::Declared { policy: &declared.policy, shape: &declared.shape },
+            before.map(|before| &**before),
+            Path::END,
+            rest,
+            update,
+        )?;
+        staged.insert(field.to_owned(), changed);
+        Ok(settled)
+    }
+
+    /// Whether the new values are not too many bytes.
+    pub(super) fn check(&self, staged: &Staged) -> Result<(), Reject> {
+        let size = self.size_with(staged);
+        if size > KEPT_BYTES && size > self.bytes {
+            let message = format!(
+                "the fields that the server does not know would have {size} bytes, {KEPT_BYTES} at most"
+            );
+            return Err(Reject::new(Code::StateTooLarge, message));
+        }
+        Ok(())
+    }
+
+    fn size_with(&self, staged: &Staged) -> usize {
+        let mut size = self.bytes;
+        for (path, value) in staged {
+            size += value.get().len();
+            match self.fields.get(path) {
+                Some(field) => size -= field.value.as_ref().map_or(0, |value| value.get().len()),
+                None => size += path.len(),
+            }
+        }
+        size
+    }
+
+    pub(super) fn commit(&mut self, staged: Staged, version: u64) {
+        self.bytes = self.size_with(&staged);
+        for (path, value) in staged {
+            self.set_within(&path, &value, version);
+            let field = self.fields.entry(path).or_default();
+            (field.value, field.changed) = (Some(value), version);
+        }
+    }
+
+    /// A lost struct is set as a whole, by the log: what is kept of its fields one by one follows.
+    fn set_within(&mut self, path: &str, value: &RawValue, version: u64) {
+        let rest = |inner: &str| Some(inner.strip_prefix(path)?.strip_prefix('/')?.to_owned());
+        let inner: Vec<_> =
+            self.fields.keys().filter_map(|inner| Some((inner.clone(), rest(inner)?))).collect();
+        for (inner, rest) in inner {
+            let (Some(field), new) = (self.fields.get_mut(&inner), at(value.to_owned(), Path::new(&rest)))
+            else {
+                continue;
+            };
+            let length = |value: &Option<Box<RawValue>>| value.as_ref().map_or(0, |value| value.get().len());
+            self.bytes = self.bytes + length(&new) - length(&field.value);
+            (field.value, field.changed) = (new, version);
+        }
+    }
+
+    /// Takes over a value that the struct does not have, from what was stored.
+    pub(super) fn restore(&mut self, path: String, value: &RawValue, changed: u64) {
+        self.commit(Staged::from([(path, value.to_owned())]), changed);
+    }
+
+    /// Every value counts as changed at version `at`.
+    pub(super) fn touch_all(&mut self, at: u64) {
+        self.fields.values_mut().filter(|field| field.value.is_some()).for_each(|field| field.changed = at);
+    }
+
+    /// The version that last changed what is kept at a path, within it or around it; `None` if nothing is.
+    pub(super) fn changed_at(&self, path: &str) -> Option<u64> {
+        let path = self.own_path(path);
+        let within = |outer: &str, inner: &str| {
+            inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let there = self.fields.iter().filter(|(kept, _)| within(&path, kept) || within(kept, &path));
+        there.map(|(_, field)| field.changed).max()
+    }
+
+    /// The values that belong into the struct's field `name`, or are it.
+    fn under<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, &'a Field)> {
+        let top = move |path: &str| Path::new(path).next_segment().is_some_and(|first| first == name);
+        self.fields.iter().map(|(path, field)| (path.as_str(), field)).filter(move |(path, _)| top(path))
+    }
+
+    /// The values in `name`, by their paths.
+    pub(super) fn values_under<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.under(name).filter_map(|(path, field)| Some((path, field.value.as_ref()?.get())))
+    }
+
+    /// The names of the struct's fields, or of others, in which there are values.
+    pub(super) fn tops(&self) -> Vec<Cow<'_, str>> {
+        let valued = self.fields.iter().filter(|(_, field)| field.value.is_some());
+        let mut tops: Vec<_> = valued.filter_map(|(path, _)| Path::new(path).next_segment()).collect();
+        tops.dedup();
+        tops
+    }
+
+    /// Appends a set for each field that `wanted` wants, to a list of updates that is still open.
+    pub(super) fn write_sets(&self, wanted: impl Fn(u64) -> bool, first: &mut bool, out: &mut String) {
+        for (path, field) in &self.fields {
+            if let Some(value) = field.value.as_ref().filter(|_| wanted(field.changed)) {
+                out.push_str(if std::mem::take(first) { "{\"key\":" } else { ",{\"key\":" });
+                push_string(out, path);
+                out.push_str(",\"value\":");
+                out.push_str(value.get());
+                out.push('}');
+            }
+        }
+    }
+
+    /// The declarations of the fields that `updates` write and that are not in the log yet, as a JSON object;
+    /// `initial` is each field's value before.
+    pub(super) fn unstored(&self, updates: &[WireUpdate<'_>]) -> Option<String> {
+        let mut new = BTreeMap::new();
+        for update in updates {
+            let own = self.own_path(&update.key);
+            let field = self.holder(&own).map_or(&*own, |(field, _)| field);
+            if let Some(Field { declared: Some(declared), value, stored: false, .. }) = self.fields.get(field)
+            {
+                let Declared { policy, shape } = declared.clone();
+                new.insert(field.to_owned(), Declaration { policy, shape, initial: value.clone() });
+            }
+        }
+        // Declarations have no values that JSON does not have.
+        (!new.is_empty()).then(|| serde_json::to_string(&new).unwrap_or_default())
+    }
+
+    /// The log has what [`unstored`](Self::unstored) gave.
+    pub(super) fn mark_stored(&mut self, updates: &[WireUpdate<'_>]) {
+        for update in updates {
+            let own = own_path(self.of_struct, &update.key);
+            let field = self.holder(&own).map_or(&*own, |(field, _)| field).to_owned();
+            if let Some(field) = self.fields.get_mut(&field) {
+                field.stored = true;
+            }
+        }
+    }
+
+    /// What a snapshot has of the fields beside their values.
+    pub(super) fn write(&self, out: &mut String) {
+        let stored = self.fields.iter().map(|(path, field)| {
+            (path, StoredField { declared: field.declared.clone(), changed: field.changed })
+        });
+        let stored: BTreeMap<_, _> = stored.collect();
+        // There are no values that JSON does not have.
+        out.push_str(&serde_json::to_string(&stored).unwrap_or_else(|_| "{}".to_owned()));
+    }
+
+    /// Takes over what [`write`](Self::write) wrote, when the values are there.
+    pub(super) fn restore_all(&mut self, stored: &str) -> Result<(), String> {
+        let stored: BTreeMap<String, StoredField> = serde_json::from_str(stored)
+            .map_err(|error| format!("what is kept beside the struct is not an object: {error}"))?;
+        for (path, StoredField { declared, changed }) in stored {
+            if let Some(Declared { policy, shape }) = declared {
+                // What does not fit this struct any more is as good as undeclared.
+                let _ = self.declare(&path, &Declaration { policy, shape, initial: None });
+            }
+            if let Some(field) = self.fields.get_mut(&*own_path(self.of_struct, &path)) {
+                (field.changed, field.stored) = (changed, true);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredField {
+    #[serde(flatten)]
+    declared: Option<Declared>,
+    #[serde(default)]
+    changed: u64,
+}
+
+/// A path with the struct's own names in the place of their aliases.
+pub(super) fn own_path<'a>(mut fields: &'static [FieldInfo], path: &'a str) -> Cow<'a, str> {
+    let mut own = PathBuf::new();
+    let mut rest = Path::new(path);
+    while let Some(name) = rest.next_segment() {
+        let info = fields.iter().find(|info| is_named(info, &name));
+        own.push(info.map_or(&*name, |info| info.name));
+        fields = info.and_then(parts).unwrap_or(&[]);
+    }
+    if own.as_str() == path { Cow::Borrowed(path) } else { Cow::Owned(own.into_string()) }
+}
+
+fn is_named(info: &FieldInfo, name: &str) -> bool {
+    info.name == name || info.aliases.contains(&name)
+}
+
+/// Whether a path leads out of the struct, and not into a field that has no parts.
+pub(super) fn is_outside(of_struct: &'static [FieldInfo], path: &str) -> bool {
+    matches!(place(of_struct, Path::new(path)), Place::Outside)
+}
+
+enum Place {
+    /// The struct has it.
+    Inside,
+    /// It would be a part of a field that has none.
+    Below,
+    /// The struct, or the nested one that it lies in, does not have it.
+    Outside,
+}
+
+fn place(mut fields: &'static [FieldInfo], mut path: Path<'_>) -> Place {
+    while let Some(name) = path.next_segment() {
+        let Some(info) = fields.iter().find(|info| is_named(info, &name)) else { return Place::Outside };
+        match parts(info) {
+            _ if path.is_end() => return Place::Inside,
+            Some(parts) => fields = parts,
+            None => return Place::Below,
+        }
+    }
+    Place::Inside
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INNER: &[FieldInfo] = &[FieldInfo::new("columns", "lww")];
+    const FIELDS: &[FieldInfo] = &[
+        FieldInfo::new("title", "lww").aliases(&["name"]),
+        FieldInfo::new("layout", "nested").aliases(&["place"]).parts(|| INNER),
+    ];
+
+    fn declaration(policy: &str, shape: &str, initial: &str) -> Declaration {
+        let initial = RawValue::from_string(initial.to_owned()).ok();
+        Declaration { policy: policy.into(), shape: shape.into(), initial }
+    }
+
+    fn declared(kept: &mut Kept, path: &str, shape: &str) -> Result<(), String> {
+        kept.declare(path, &declaration("lww", shape, "null")).map_err(|violation| violation.message)
+    }
+
+    fn staged(kept: &Kept, update: &str) -> Result<Staged, Code> {
+        let mut staged = Staged::new();
+        let update: WireUpdate<'_> = serde_json::from_str(update).expect("an update");
+        kept.stage(&mut staged, &update).and_then(|_| kept.check(&staged)).map_err(|reject| reject.code)?;
+        Ok(staged)
+    }
+
+    #[test]
+    fn a_declaration_must_fit() {
+        let mut kept = Kept::new(FIELDS);
+        assert_eq!(declared(&mut kept, "layout/wide", "bool"), Ok(()));
+        assert_eq!(declared(&mut kept, "layout/wide", "bool"), Ok(()));
+        let error = "`layout/wide`: expected bool (lww), found u8 (lww)";
+        assert_eq!(declared(&mut kept, "layout/wide", "u8"), Err(error.into()));
+        assert_eq!(declared(&mut kept, "name", "anything"), Ok(()), "the struct has it");
+        for path in ["title/x", "layout/columns/x", "layout/wide/x"] {
+            assert!(declared(&mut kept, path, "u8").is_err(), "{path}");
+        }
+        assert_eq!(kept.declared().len(), 1);
+        assert_eq!(own_path(FIELDS, "place/wide/name"), "layout/wide/name");
+        assert!(kept.is_declared("place/wide") && declared(&mut kept, "place/wide", "u8").is_err());
+        for number in 1..KEPT_FIELDS {
+            assert_eq!(declared(&mut kept, &number.to_string(), "u8"), Ok(()));
+        }
+        assert!(declared(&mut kept, "more", "u8").is_err());
+        assert!(declared(&mut Kept::new(FIELDS), &"x".repeat(MAX_PATH + 1), "u8").is_err());
+        assert!(declared(&mut Kept::new(FIELDS), "x", &"x".repeat(MAX_SHAPE + 1)).is_err());
+        let long = declaration("lww", "string", &format!("\"{}\"", "x".repeat(KEPT_BYTES)));
+        assert!(Kept::new(FIELDS).declare("x", &long).is_err());
+    }
+
+    #[test]
+    fn a_struct_that_was_lost_is_taken_apart_for_those_who_have_it() {
+        let mut kept = Kept::new(FIELDS);
+        let whole = RawValue::from_string(r#"{"dark":true,"in":{"x":1,"y":[2]}}"#.to_owned()).expect("JSON");
+        kept.restore("theme".to_owned(), &whole, 7);
+        assert_eq!(declared(&mut kept, "theme/in/x", "u8"), Ok(()));
+        let values: Vec<_> = kept.values_under("theme").collect();
+        assert_eq!(values, [("theme/dark", "true"), ("theme/in/x", "1"), ("theme/in/y", "[2]")]);
+        assert_eq!(kept.bytes, values.iter().map(|(path, value)| path.len() + value.len()).sum::<usize>());
+        assert_eq!(kept.changed_at("theme"), Some(7));
+    }
+
+    #[test]
+    fn kept_bytes_are_counted() {
+        let mut kept = Kept::new(FIELDS);
+        assert_eq!(declared(&mut kept, "x", "string"), Ok(()));
+        let set = |size: usize| format!(r#"{{"key":"x","value":"{}"}}"#, "x".repeat(size));
+        assert!(matches!(staged(&kept, &set(KEPT_BYTES)), Err(Code::StateTooLarge)));
+        let fits = staged(&kept, &set(KEPT_BYTES - 10)).expect("it fits");
+        kept.commit(fits, 1);
+        assert_eq!(kept.bytes, KEPT_BYTES - 7);
+        let fits = staged(&kept, &set(0)).expect("it fits");
+        kept.commit(fits, 2);
+        assert_eq!((kept.bytes, kept.changed_at("x")), (3, Some(2)));
+    }
+
+    #[test]
+    fn counters_are_added_to_and_other_fields_are_not() {
+        let mut kept = Kept::new(FIELDS);
+        assert_eq!(declared(&mut kept, "x", "u8"), Ok(()));
+        assert_eq!(kept.declare("n", &declaration("counter", "u8", "250")), Ok(()));
+        let add = staged(&kept, r#"{"key":"n","op":"add","value":4}"#).expect("a counter");
+        assert_eq!(add["n"].get(), "254");
+        kept.commit(add, 1);
+        let add = staged(&kept, r#"{"key":"n","op":"add","value":4}"#).expect("a counter");
+        assert_eq!(add["n"].get(), "255");
+        for (update, code) in [
+            (r#"{"key":"x","op":"add","value":4}"#, Code::UnknownOp),
+            (r#"{"key":"n","op":"push","value":4}"#, Code::UnknownOp),
+            (r#"{"key":"n","op":"add","value":"4"}"#, Code::WrongType),
+            (r#"{"key":"n","value":"4"}"#, Code::WrongType),
+            (r#"{"key":"n","op":"add","value":-1}"#, Code::WrongType),
+            (r#"{"key":"n","op":"add","value":0.5}"#, Code::WrongType),
+            (r#"{"key":"n","value":256}"#, Code::WrongType),
+            (r#"{"key":"x","value":1e999}"#, Code::WrongType),
+        ] {
+            assert_eq!(staged(&kept, update).map(drop), Err(code), "{update}");
+        }
+    }
+
+    #[test]
+    fn sums_are_those_of_the_type() {
+        for (before, by, shape, after) in [
+            ("1", "2", "i64", "3"),
+            ("9223372036854775807", "1", "i64", "9223372036854775807"),
+            ("9223372036854775807", "1", "u64", "9223372036854775808"),
+            ("1", "0.5", "f64", "1.5"),
+            ("1", "2", "f64", "3.0"),
+            ("0.1", "0.2", "f32", "0.3"),
+            ("1e308", "1.7e308", "f64", "1.7976931348623157e+308"),
+        ] {
+            assert_eq!(sum(before, by, shape).map(|sum| sum.get().to_owned()).as_deref(), Some(after));
+        }
+        assert!(sum("\"a\"", "1", "").is_none());
+    }
+}

@@ -1,0 +1,407 @@
+//! The policies on JSON values: for fields whose type the server does not know, but which a client has declared with
+//! their policy and shape.
+//!
+//! They follow the rules of the typed policies, at another cost: a value is read, changed and written as a whole, and
+//! a list is searched from the front. A place beside an item that is gone is the front.
+
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Map, Value};
+
+use crate::authority::untyped_number::{counts, sum};
+use crate::core::{Code, Reject};
+use crate::core::{Path, WireUpdate};
+use crate::merge::MAX_KEY;
+
+/// How a field, or what is inside it, is declared.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Declared<'a> {
+    /// As in a schema: `lww`, `counter`, `list(id, nested)`.
+    pub(super) policy: &'a str,
+    /// As in a schema: `[{done: bool, id: u32}]`.
+    pub(super) shape: &'a str,
+}
+
+/// Applies an update at `path` below a field. Gives the operation's value if it is another than it came with.
+///
+/// # Errors
+/// The policy has no such operation, or its value is of the wrong form; the value may be half changed.
+pub(super) fn apply(
+    declared: Declared<'_>,
+    at: &mut Value,
+    mut path: Path<'_>,
+    op: Option<&str>,
+    value: &Value,
+) -> Result<Option<Value>, Reject> {
+    let unknown = || {
+        let message =
+            format!("a `{}` field has no operation `{}` here", declared.policy, op.unwrap_or("set"));
+        Err(Reject::new(Code::UnknownOp, message))
+    };
+    let (name, _) = split(declared.policy);
+    let Some(segment) = path.next_segment() else {
+        return match (name, op) {
+            ("list" | "set", None) if !value.is_array() => Err(wrong("an array", value)),
+            ("map" | "nested", None) if !value.is_object() => Err(wrong("an object", value)),
+            ("counter", None | Some("add")) if !counts(&value.to_string(), declared.shape) => {
+                Err(wrong(declared.shape, value))
+            }
+            (_, None) => {
+                *at = value.clone();
+                Ok(None)
+            }
+            // Inside a nested struct, the policy of a field is not declared: its operations say what it is.
+            ("counter" | "lww", Some("add")) => {
+                let before = if at.is_null() { "0".to_owned() } else { at.to_string() };
+                let sum = sum(&before, &value.to_string(), declared.shape);
+                let sum = sum.and_then(|sum| serde_json::from_str(sum.get()).ok());
+                *at = sum.ok_or_else(|| wrong("a number", value))?;
+                Ok(None)
+            }
+            ("set" | "lww", Some(op @ ("insert" | "remove"))) => {
+                let members = array(at)?;
+                members.retain(|member| member != value);
+                if op == "insert" {
+                    members.push(value.clone());
+                }
+                Ok(None)
+            }
+            ("list", Some("insert")) => insert(declared, array(at)?, value),
+            _ => unknown(),
+        };
+    };
+    match name {
+        "list" => in_list(declared, array(at)?, &segment, path, op, value),
+        "map" => in_map(declared, object(at)?, &segment, path, op, value),
+        "nested" | "lww" => {
+            // A struct that is not there has no parts.
+            let Some(members) = at.as_object_mut() else { return Ok(None) };
+            match members.get_mut(&*segment) {
+                Some(member) => return apply(declared.member(&segment), member, path, op, value),
+                None if path.is_end() && op.is_none() => {
+                    members.insert(segment.into_owned(), value.clone());
+                }
+                None => {}
+            }
+            Ok(None)
+        }
+        _ => unknown(),
+    }
+}
+
+/// The innermost field that is declared, of those that a path leads to or into; and the rest of the path.
+pub(super) fn holder(path: &str, is_declared: impl Fn(&str) -> bool) -> Option<(&str, Path<'_>)> {
+    if is_declared(path) {
+        return Some((path, Path::END));
+    }
+    let outer = path.rmatch_indices('/').find(|(at, _)| is_declared(&path[..*at]));
+    outer.map(|(at, _)| (&path[..at], Path::new(&path[at + 1..])))
+}
+
+/// Applies an update to a JSON value: `declared` is what lies at `outer` in it, and `rest` goes on from there. Gives what
+/// the value is now, and the operation's own value if it is another than it came with.
+///
+/// # Errors
+/// The policy has no such operation, or something is of the wrong form.
+pub(super) fn changed(
+    declared: Declared<'_>,
+    before: Option<&RawValue>,
+    mut outer: Path<'_>,
+    rest: Path<'_>,
+    update: &WireUpdate<'_>,
+) -> Result<(Box<RawValue>, Option<Box<RawValue>>), Reject> {
+    let bad = |error: serde_json::Error| Reject::new(Code::WrongType, error.to_string());
+    let in_field = |reject: Reject| reject.in_field(&*update.key);
+    let mut at = match before {
+        Some(json) => serde_json::from_str(json.get()).map_err(bad)?,
+        None => Value::Null,
+    };
+    let value = serde_json::from_str(update.value.get()).map_err(bad).map_err(in_field)?;
+    let mut inner = &mut at;
+    while let Some(name) = outer.next_segment() {
+        inner = object(inner).map_err(in_field)?.entry(name).or_insert(Value::Null);
+    }
+    let settled = apply(declared, inner, rest, update.op.as_deref(), &value).map_err(in_field)?;
+    let json = |value: &Value| to_raw_value(value).map_err(bad);
+    Ok((json(&at)?, settled.as_ref().map(json).transpose()?))
+}
+
+impl<'a> Declared<'a> {
+    /// The entries of a list or a map.
+    fn entries(self) -> Self {
+        let (name, arguments) = split(self.policy);
+        let policy = match name {
+            "list" => arguments.split_once(", ").map_or("lww", |(_, entries)| entries),
+            _ if arguments.is_empty() => "lww",
+            _ => arguments,
+        };
+        let shape = self.shape;
+        let inside =
+            |open: &str, close: &str| shape.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
+        let shape = inside("[", "]").or_else(|| members(inside("map<", ">")?).nth(1)).unwrap_or("");
+        Self { policy, shape }
+    }
+
+    /// A member of a nested struct.
+    fn member(self, name: &str) -> Declared<'a> {
+        let shape =
+            self.shape.strip_prefix("option<").and_then(|rest| rest.strip_suffix('>')).unwrap_or(self.shape);
+        let inside = shape.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or("");
+        let shape = members(inside).find_map(|member| member.strip_prefix(name)?.strip_prefix(": "));
+        Declared { policy: "lww", shape: shape.unwrap_or("") }
+    }
+
+    /// The field of an item that is its key.
+    fn key(self) -> &'a str {
+        let (_, arguments) = split(self.policy);
+        arguments.split_once(", ").map_or(arguments, |(key, _)| key)
+    }
+}
+
+/// A policy's name and what it has in parentheses.
+fn split(policy: &str) -> (&str, &str) {
+    match policy.split_once('(') {
+        Some((name, rest)) => (name, rest.strip_suffix(')').unwrap_or(rest)),
+        None => (policy, ""),
+    }
+}
+
+/// The parts of a shape that stand between commas, but for those inside other shapes.
+fn members(shape: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(shape);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let mut depth = 0_usize;
+        for (at, c) in text.char_indices() {
+            match c {
+                '[' | '{' | '(' | '<' => depth += 1,
+                ']' | '}' | ')' | '>' => depth = depth.saturating_sub(1),
+                ',' if depth == 0 => {
+                    rest = Some(text[at + 1..].trim_start());
+                    return Some(&text[..at]);
+                }
+                _ => {}
+            }
+        }
+        rest = None;
+        Some(text)
+    })
+}
+
+fn wrong(expected: &str, found: &Value) -> Reject {
+    let found: String = found.to_string().chars().take(60).collect();
+    Reject::new(Code::WrongType, format!("expected {expected}, found {found}"))
+}
+
+fn array(at: &mut Value) -> Result<&mut Vec<Value>, Reject> {
+    if at.is_null() {
+        *at = Value::Array(Vec::new());
+    }
+    match at {
+        Value::Array(items) => Ok(items),
+        other => Err(wrong("an array to be there", other)),
+    }
+}
+
+fn object(at: &mut Value) -> Result<&mut Map<String, Value>, Reject> {
+    if at.is_null() {
+        *at = Value::Object(Map::new());
+    }
+    match at {
+        Value::Object(entries) => Ok(entries),
+        other => Err(wrong("an object to be there", other)),
+    }
+}
+
+/// The text of an item's key.
+fn key_of(item: &Value, field: &str) -> Option<String> {
+    match item.get(field)? {
+        Value::String(text) => Some(text.clone()),
+        number @ Value::Number(_) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn find(items: &[Value], field: &str, key: &str) -> Option<usize> {
+    items.iter().position(|item| key_of(item, field).as_deref() == Some(key))
+}
+
+/// The position that a place is, and the place by an item that is there if it is by one that is not.
+fn place(items: &[Value], field: &str, value: &Value) -> (usize, Option<Value>) {
+    match value.get("after").map(Value::as_str) {
+        None => (items.len(), None),
+        Some(None) => (0, None),
+        Some(Some(anchor)) => match find(items, field, anchor) {
+            Some(at) => (at + 1, None),
+            None => {
+                let mut settled = value.clone();
+                settled["after"] = Value::Null;
+                (0, Some(settled))
+            }
+        },
+    }
+}
+
+fn insert(declared: Declared<'_>, items: &mut Vec<Value>, value: &Value) -> Result<Option<Value>, Reject> {
+    let field = declared.key();
+    let item = value.get("item").ok_or_else(|| wrong("an object with an `item`", value))?;
+    let key = key_of(item, field).filter(|key| key.len() <= MAX_KEY);
+    let key = key.ok_or_else(|| wrong(&format!("an item with a key in `{field}`"), item))?;
+    let (at, settled) = place(items, field, value);
+    if find(items, field, &key).is_none() {
+        items.insert(at, item.clone());
+    }
+    Ok(settled)
+}
+
+fn in_list(
+    declared: Declared<'_>,
+    items: &mut Vec<Value>,
+    key: &str,
+    path: Path<'_>,
+    op: Option<&str>,
+    value: &Value,
+) -> Result<Option<Value>, Reject> {
+    let field = declared.key();
+    let at = find(items, field, key);
+    match op {
+        Some("delete") if path.is_end() => {
+            at.map(|at| items.remove(at));
+            Ok(None)
+        }
+        Some("move") if path.is_end() => {
+            let (Some(at), true) = (at, value.get("after").and_then(Value::as_str) != Some(key)) else {
+                return Ok(None);
+            };
+            let item = items.remove(at);
+            let (to, settled) = place(items, field, value);
+            items.insert(to, item);
+            Ok(settled)
+        }
+        _ => {
+            let Some(at) = at else { return Ok(None) };
+            let settled = apply(declared.entries(), &mut items[at], path, op, value)?;
+            match key_of(&items[at], field).as_deref() == Some(key) {
+                true => Ok(settled),
+                false => Err(Reject::new(Code::Invalid, format!("the item `{key}` keeps its key"))),
+            }
+        }
+    }
+}
+
+fn in_map(
+    declared: Declared<'_>,
+    entries: &mut Map<String, Value>,
+    key: &str,
+    path: Path<'_>,
+    op: Option<&str>,
+    value: &Value,
+) -> Result<Option<Value>, Reject> {
+    let inner = declared.entries();
+    match (op, entries.get_mut(key)) {
+        (Some("delete"), _) if path.is_end() => {
+            entries.remove(key);
+            Ok(None)
+        }
+        (_, Some(entry)) => apply(inner, entry, path, op, value),
+        (None, None) if path.is_end() => {
+            let mut entry = Value::Null;
+            apply(inner, &mut entry, path, op, value)?;
+            entries.insert(key.to_owned(), entry);
+            Ok(None)
+        }
+        (_, None) => {
+            let start = match split(inner.policy).0 {
+                "counter" if inner.shape.starts_with('f') => Value::from(0.0),
+                "counter" => Value::from(0),
+                "set" | "list" => Value::Array(Vec::new()),
+                "map" => Value::Object(Map::new()),
+                _ => return Ok(None),
+            };
+            let mut entry = start.clone();
+            let settled = apply(inner, &mut entry, path, op, value)?;
+            if entry != start {
+                entries.insert(key.to_owned(), entry);
+            }
+            Ok(settled)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn run(policy: &str, shape: &str, start: &str, updates: &[(&str, &str)], end: &str) {
+        let json = |text: &str| serde_json::from_str::<Value>(text).expect("JSON");
+        let mut value = json(start);
+        for (target, argument) in updates {
+            let (path, op) = target.split_once('!').map_or((*target, None), |(path, op)| (path, Some(op)));
+            let path = if path.is_empty() { Path::END } else { Path::new(path) };
+            apply(Declared { policy, shape }, &mut value, path, op, &json(argument))
+                .expect("an update that fits");
+        }
+        assert_eq!(value, json(end));
+    }
+
+    #[test]
+    fn operations_do_what_the_typed_policies_do() {
+        run("counter", "u8", "250", &[("!add", "4"), ("!add", "9")], "255");
+        run(
+            "set",
+            "[string]",
+            "[\"a\"]",
+            &[("!insert", "\"b\""), ("!insert", "\"b\""), ("!remove", "\"a\"")],
+            "[\"b\"]",
+        );
+        run(
+            "map(counter)",
+            "map<string, i8>",
+            "{}",
+            &[("x!add", "100"), ("x!add", "100"), ("y!add", "0")],
+            r#"{"x":127}"#,
+        );
+        run("map", "map<string, u8>", "{}", &[("x", "1"), ("y~1", "2"), ("x!delete", "null")], r#"{"y/":2}"#);
+        let updates = [
+            ("!insert", r#"{"item":{"id":1,"n":0}}"#),
+            ("!insert", r#"{"after":null,"item":{"id":2,"n":0}}"#),
+            ("!insert", r#"{"after":"2","item":{"id":3,"n":0}}"#),
+            ("!insert", r#"{"item":{"id":3,"n":9}}"#),
+            ("2!move", "{}"),
+            ("3/n!add", "300"),
+            ("1!delete", "null"),
+            ("9/n", "1"),
+        ];
+        run("list(id, nested)", "[{id: u32, n: u8}]", "[]", &updates, r#"[{"id":3,"n":255},{"id":2,"n":0}]"#);
+        let lanes = [("a!insert", r#"{"item":{"id":"x"}}"#), ("a/x/done", "true"), ("b/x/done", "true")];
+        run(
+            "map(list(id, nested))",
+            "map<string, [{id: string}]>",
+            "{}",
+            &lanes,
+            r#"{"a":[{"id":"x","done":true}]}"#,
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let refused = |policy: &str, path: Path<'_>, op: Option<&str>, value: Value| {
+            let mut at = serde_json::json!([{"id": 1}]);
+            apply(Declared { policy, shape: "" }, &mut at, path, op, &value).map_err(|reject| reject.code)
+        };
+        assert_eq!(refused("list(id)", Path::END, Some("insert"), Value::from(1)), Err(Code::WrongType));
+        assert_eq!(refused("list(id)", Path::END, None, Value::from(1)), Err(Code::WrongType));
+        assert_eq!(refused("list(id)", Path::END, Some("add"), Value::from(1)), Err(Code::UnknownOp));
+        assert_eq!(
+            refused("list(id)", Path::new("1"), None, serde_json::json!({"id": 2})),
+            Err(Code::Invalid)
+        );
+        assert_eq!(refused("map", Path::new("1"), None, Value::Null), Err(Code::WrongType));
+        let mut at = serde_json::json!([{"id": 1}]);
+        let insert = serde_json::json!({"after": "7", "item": {"id": 2}});
+        let list = Declared { policy: "list(id)", shape: "" };
+        let settled = apply(list, &mut at, Path::END, Some("insert"), &insert).expect("taken");
+        assert_eq!(settled, Some(serde_json::json!({"after": null, "item": {"id": 2}})));
+    }
+}

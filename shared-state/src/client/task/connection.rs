@@ -1,0 +1,392 @@
+//! One connection, from its opening to its end: feeds the state machines what comes, and sends what they say.
+//!
+//! Nothing here waits for the socket alone: while it does not take what is to be sent, messages are read and the
+//! heartbeat goes on, so that a link that is dead without saying so is noticed all the same.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::{pending, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::{FutureExt as _, Sink as _, SinkExt as _, Stream as _, StreamExt as _};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+
+use crate::client::task::driver::{Driver, End, Socket, Token};
+use crate::client::{Reason, Status, lock};
+use crate::core::Code;
+use crate::proto::{Envelope, Frame, RoomMessage, Violation, client, presence, split_address};
+use crate::replica::Heard;
+
+/// How many messages are taken before others have their turn.
+const BATCH: usize = 64;
+
+/// How long the server may take to answer the end of a connection.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// What the socket has to say.
+enum Io {
+    Message(Option<Result<Message, Error>>),
+    Flushed(Result<(), Error>),
+}
+
+/// A room that was not to be had.
+struct Retry {
+    failed: u32,
+    /// When it is joined again; `None`: that was done, and nothing has come yet.
+    due: Option<Duration>,
+}
+
+/// A connection's own part of the driver.
+struct Connection {
+    socket: Socket,
+    /// Frames that are no room's.
+    own: VecDeque<Frame>,
+    /// How many unanswered changes the server takes per room; `None` before its welcome.
+    window: Option<usize>,
+    retries: BTreeMap<Arc<str>, Retry>,
+    /// Something was written that may not have left yet.
+    dirty: bool,
+    /// The socket did not take everything that there was.
+    blocked: bool,
+}
+
+impl Driver {
+    /// Keeps a connection until it ends.
+    pub(crate) async fn converse(&mut self, socket: Socket) -> End {
+        self.connection += 1;
+        let hello = self.link.opened(self.core.signal.now(), None);
+        let mut connection = Connection {
+            socket,
+            own: VecDeque::from([hello]),
+            window: None,
+            retries: BTreeMap::new(),
+            dirty: false,
+            blocked: false,
+        };
+        match self.talk(&mut connection).await {
+            End::Final(Reason::Closed) => {
+                self.say_goodbye(connection).await;
+                End::Final(Reason::Closed)
+            }
+            end => {
+                // The end of the handshake that the server began, if it did and the socket takes it.
+                let _ = connection.socket.flush().now_or_never();
+                end
+            }
+        }
+    }
+
+    async fn talk(&mut self, connection: &mut Connection) -> End {
+        // A link that is up but was not welcomed is a failed attempt.
+        self.failed = self.failed.saturating_add(1);
+        let core = self.core.clone();
+        let mut token: Option<Token> = None;
+        loop {
+            if self.link.take_renewal(core.signal.now()) {
+                token = self.dial.ask();
+            }
+            for room in self.refresh_presence() {
+                if connection.window.is_some() {
+                    connection.own.push_back(presence::leave(&room));
+                }
+            }
+            for room in self.refresh() {
+                connection.retries.remove(&room);
+                if connection.window.is_some() {
+                    connection.own.push_back(client::leave(&room));
+                }
+            }
+            self.ask_again(connection);
+            if self.is_done() {
+                return End::Final(Reason::Closed);
+            }
+            if let Err(end) = self.step(connection).and_then(|()| self.feed(connection)) {
+                return end;
+            }
+            let deadline = self.deadline(connection);
+            let io = tokio::select! {
+                io = connection.io() => io,
+                asked = async { match &mut token { Some(token) => token.await, None => pending().await } } => {
+                    token = None;
+                    match asked {
+                        Ok(token) => connection.own.push_back(client::token(&token)),
+                        // Another attempt asks again, once this connection has ended.
+                        Err(error) => tracing::warn!(%error, "there is no newer token"),
+                    }
+                    continue;
+                }
+                () = core.signal.wake.notified() => continue,
+                () = self.sleep_until(deadline) => continue,
+            };
+            let mut io = Some(io);
+            for _ in 0..BATCH {
+                match io.take() {
+                    None => break,
+                    Some(Io::Flushed(Ok(()))) => connection.dirty = false,
+                    Some(Io::Flushed(Err(error))) => return End::Lost(error.to_string().into()),
+                    Some(Io::Message(message)) => {
+                        if let Err(end) = self.hear(connection, message) {
+                            return end;
+                        }
+                    }
+                }
+                io = connection.socket.next().now_or_never().map(Io::Message);
+            }
+            if let Some(Io::Message(message)) = io
+                && let Err(end) = self.hear(connection, message)
+            {
+                return end;
+            }
+        }
+    }
+
+    /// Asks again for the rooms that the app wants to be asked for. Those that are not asked for yet are anyway.
+    fn ask_again(&self, connection: &Connection) {
+        let rooms = std::mem::take(&mut lock(&self.core.rooms).again);
+        let Some(window) = connection.window else { return };
+        for room in rooms {
+            let of_room = self.members.iter().filter(|member| split_address(member.room()).0 == &*room);
+            of_room.filter(|member| !member.is_live()).for_each(|member| member.rejoin(window));
+            let attendees = self.attendees.iter().filter(|attendee| *attendee.room() == room);
+            attendees.for_each(|attendee| attendee.ask_again());
+        }
+    }
+
+    /// Does what it is time for.
+    fn step(&mut self, connection: &mut Connection) -> Result<(), End> {
+        let now = self.core.signal.now();
+        match self.link.tick(now) {
+            Ok(ping) => connection.own.extend(ping),
+            Err(dead) => return Err(End::Lost(dead.to_string().into())),
+        }
+        for member in &self.members {
+            member.tick(now);
+            let Some(window) = connection.window else { continue };
+            member.attach(self.connection, window, self.link.max_frame());
+            if let Some(retry) = connection.retries.get_mut(member.room())
+                && retry.due.is_some_and(|due| due <= now)
+            {
+                retry.due = None;
+                member.rejoin(window);
+            }
+        }
+        for attendee in &self.attendees {
+            attendee.tick(now);
+            if connection.window.is_some()
+                && let Some(id) = self.link.public_id()
+            {
+                attendee.attach(self.connection, id);
+            }
+        }
+        Ok(())
+    }
+
+    /// When [`step`](Self::step) has something to do.
+    fn deadline(&self, connection: &Connection) -> Option<Duration> {
+        let rooms = self.members.iter().filter_map(|member| member.deadline());
+        let retries = connection.retries.values().filter_map(|retry| retry.due);
+        // What the socket does not take now is sent when it does, not when it is due.
+        let attendees = if connection.blocked { &[] } else { &*self.attendees };
+        let presence = attendees.iter().filter_map(|attendee| attendee.deadline());
+        let own = self.link.deadline().into_iter().chain(self.link.renewal()).chain(self.closing());
+        rooms.chain(retries).chain(presence).chain(own).min()
+    }
+
+    /// Gives the socket what is to be sent, as long as it takes it.
+    fn feed(&self, connection: &mut Connection) -> Result<(), End> {
+        connection.blocked = true;
+        while let Some(frame) = connection.own.front() {
+            let frame = frame.clone();
+            if !connection.write(frame)? {
+                return Ok(());
+            }
+            connection.own.pop_front();
+        }
+        if connection.window.is_none() {
+            return Ok(());
+        }
+        for member in &self.members {
+            while connection.is_ready()? {
+                let Some(frame) = member.poll_frame() else { break };
+                connection.write(frame)?;
+            }
+        }
+        for attendee in &self.attendees {
+            if !connection.is_ready()? {
+                return Ok(());
+            }
+            if let Some(frame) = attendee.poll_frame(self.core.signal.now()) {
+                connection.write(frame)?;
+            }
+        }
+        connection.blocked = false;
+        Ok(())
+    }
+
+    fn hear(
+        &mut self,
+        connection: &mut Connection,
+        message: Option<Result<Message, Error>>,
+    ) -> Result<(), End> {
+        match message {
+            Some(Ok(Message::Text(text))) => self.hear_text(connection, &text).map_err(broken)?,
+            Some(Ok(Message::Binary(bytes))) => {
+                let heard = self.link.receive_brief(self.core.signal.now(), &bytes);
+                let (room, message) = heard.map_err(broken)?;
+                self.hear_room(connection, &room, message);
+                Ok(())
+            }
+            Some(Ok(Message::Ping(_))) => {
+                // The answer is queued in the socket.
+                connection.dirty = true;
+                Ok(())
+            }
+            Some(Ok(Message::Pong(_) | Message::Frame(_))) => Ok(()),
+            Some(Ok(Message::Close(frame))) => Err(End::Lost(match frame {
+                Some(frame) => format!("the server closed the connection: {frame}").into(),
+                None => "the server closed the connection".into(),
+            })),
+            Some(Err(error)) => Err(End::Lost(error.to_string().into())),
+            None => Err(End::Lost("the connection was closed".into())),
+        }
+    }
+
+    fn hear_text(&mut self, connection: &mut Connection, text: &str) -> Result<Result<(), End>, Violation> {
+        let envelope = Envelope::read(text)?;
+        self.core.listeners.tell(&envelope, text);
+        match self.link.receive_envelope(self.core.signal.now(), &envelope)? {
+            Heard::Nothing => {}
+            Heard::Reply(frame) => connection.own.push_back(frame),
+            Heard::Welcome(window) => {
+                connection.window = Some(window);
+                self.failed = 0;
+                *lock(&self.core.public) = self.link.public_id().map(Arc::from);
+                tracing::info!(id = self.link.public_id(), "connected");
+                self.core.status.send_replace(Status::Connected);
+            }
+            Heard::Room(room, message) => self.hear_room(connection, &room, message),
+            Heard::Presence(room, news) => {
+                // Of a room that was left a moment ago, there is none.
+                if let Some(attendee) = self.attendees.iter().find(|attendee| **attendee.room() == *room) {
+                    attendee.receive(self.core.signal.now(), news);
+                }
+            }
+            Heard::Error(violation) => {
+                tracing::warn!(%violation, "the server complains");
+                match violation.code {
+                    Code::BadClientId | Code::Superseded | Code::Unauthorized => {
+                        return Ok(Err(End::Final(Reason::Refused(violation))));
+                    }
+                    // Whoever the token is of now comes as that.
+                    Code::ShuttingDown | Code::Expired | Code::OtherUser => {
+                        return Ok(Err(End::Lost(violation.to_string().into())));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    fn hear_room(&self, connection: &mut Connection, room: &str, message: RoomMessage<'_>) {
+        // Of a room that was left a moment ago.
+        let Some(member) = self.members.iter().find(|member| &**member.room() == room) else { return };
+        let verdict = member.receive(message);
+        if let Err(violation) = verdict {
+            tracing::warn!(%room, %violation, "something is wrong with a room");
+            if matches!(
+                violation.code,
+                Code::Unavailable | Code::NotJoined | Code::ShuttingDown | Code::TooOften
+            ) {
+                member.detach();
+                let retry =
+                    connection.retries.entry(member.room().clone()).or_insert(Retry { failed: 0, due: None });
+                if retry.due.is_none() {
+                    retry.failed = retry.failed.saturating_add(1);
+                    retry.due = Some(self.core.signal.now() + self.room_wait(retry.failed));
+                }
+            }
+            member.report(Some(violation));
+        } else if member.is_live() {
+            connection.retries.remove(room);
+            member.report(None);
+        }
+    }
+
+    /// Leaves the rooms and closes the connection, if the server answers in time.
+    async fn say_goodbye(&self, mut connection: Connection) {
+        let goodbye = async {
+            if connection.window.is_some() {
+                for member in &self.members {
+                    let leave = client::leave(member.room());
+                    if let Some(message) = text(leave) {
+                        connection.socket.feed(message).await?;
+                    }
+                }
+            }
+            connection.socket.close(None).await?;
+            while let Some(message) = connection.socket.next().await {
+                message?;
+            }
+            Ok::<_, Error>(())
+        };
+        match tokio::time::timeout(GOODBYE, goodbye).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "the connection broke while it was closed"),
+            Err(_) => tracing::debug!("the server did not answer the end of the connection"),
+        }
+    }
+}
+
+impl Connection {
+    /// Waits for the socket: a message, or the end of a flush. Nothing is lost if it is dropped.
+    async fn io(&mut self) -> Io {
+        poll_fn(|context| {
+            let mut socket = Pin::new(&mut self.socket);
+            if self.dirty
+                && let Poll::Ready(flushed) = socket.as_mut().poll_flush(context)
+            {
+                return Poll::Ready(Io::Flushed(flushed));
+            }
+            socket.poll_next(context).map(Io::Message)
+        })
+        .await
+    }
+
+    /// Whether the socket takes a frame now. If not, the end of the flush that is under way says when.
+    fn is_ready(&mut self) -> Result<bool, End> {
+        // Whoever is to be woken is registered by `io`, which follows.
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        match Pin::new(&mut self.socket).poll_ready(&mut context) {
+            Poll::Ready(Ok(())) => Ok(true),
+            Poll::Ready(Err(error)) => Err(End::Lost(error.to_string().into())),
+            Poll::Pending => Ok(false),
+        }
+    }
+
+    /// Writes a frame, if the socket takes it now.
+    fn write(&mut self, frame: Frame) -> Result<bool, End> {
+        if !self.is_ready()? {
+            return Ok(false);
+        }
+        if let Some(message) = text(frame) {
+            let sent = Pin::new(&mut self.socket).start_send(message);
+            sent.map_err(|error| End::Lost(error.to_string().into()))?;
+            self.dirty = true;
+        }
+        Ok(true)
+    }
+}
+
+fn broken(violation: Violation) -> End {
+    tracing::error!(%violation, "the server broke the protocol");
+    End::Lost(format!("the server broke the protocol: {violation}").into())
+}
+
+/// A frame as the socket takes it.
+fn text(frame: Frame) -> Option<Message> {
+    // A frame is made of text only.
+    Utf8Bytes::try_from(frame.into_bytes()).ok().map(Message::Text)
+}

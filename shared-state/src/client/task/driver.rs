@@ -1,0 +1,302 @@
+//! The task of a client: connects, keeps the connection, waits, and does it again until the client is closed.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::client::{IntoClientRequest as _, uri_mode};
+use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::stream::Mode;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+use crate::client::presence::Attendee;
+use crate::client::task::shared_replica::Member;
+use crate::client::task::slots::{Core, EndWithTask};
+use crate::client::{Reason, Status, lock};
+use crate::proto;
+use crate::replica::Link;
+
+pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// The buffers of a connection, in bytes.
+const BUFFER: usize = 16 << 10;
+
+pub(crate) type Token = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
+
+/// What says who this is.
+#[derive(Clone)]
+pub(crate) enum Bearer {
+    /// This token.
+    Fixed(Arc<str>),
+    /// The token that this gives, asked anew for each attempt, and before the one in use expires.
+    Asked(Arc<dyn Fn() -> Token + Send + Sync>),
+}
+
+/// Where to connect to.
+#[derive(Clone)]
+pub(crate) struct Dial {
+    url: String,
+    bearer: Option<Bearer>,
+}
+
+impl Dial {
+    pub(crate) fn new(url: String, bearer: Option<Bearer>) -> Result<Self, Reason> {
+        let unusable = |error: Error| Reason::Url(format!("{url}: {error}").into());
+        let request = url.as_str().into_client_request().map_err(unusable)?;
+        let mode = uri_mode(request.uri()).map_err(unusable)?;
+        if matches!(mode, Mode::Tls) && cfg!(not(feature = "rustls")) {
+            return Err(Reason::Url(format!("{url}: `wss://` needs the crate's feature `rustls`").into()));
+        }
+        Ok(Self { url, bearer })
+    }
+
+    /// Asks for a newer token, if one can be asked for.
+    pub(crate) fn ask(&self) -> Option<Token> {
+        match &self.bearer {
+            Some(Bearer::Asked(ask)) => Some(ask()),
+            Some(Bearer::Fixed(_)) | None => None,
+        }
+    }
+
+    async fn connect(&self) -> Result<Socket, Arc<str>> {
+        let token: Option<Arc<str>> = match &self.bearer {
+            None => None,
+            Some(Bearer::Fixed(token)) => Some(token.clone()),
+            Some(Bearer::Asked(ask)) => {
+                Some(ask().await.map_err(|error| format!("there is no token: {error}"))?.into())
+            }
+        };
+        self.open(token.as_deref()).await.map_err(|error| error.to_string().into())
+    }
+
+    async fn open(&self, bearer: Option<&str>) -> Result<Socket, Error> {
+        // Made anew each time: a request has a key of its own.
+        let mut request = self.url.as_str().into_client_request()?;
+        let subprotocol = HeaderValue::from_static(proto::JSON);
+        request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
+        if let Some(bearer) = bearer {
+            let mut token = HeaderValue::try_from(format!("Bearer {bearer}"))?;
+            token.set_sensitive(true);
+            request.headers_mut().insert(header::AUTHORIZATION, token);
+        }
+        let config = WebSocketConfig::default().read_buffer_size(BUFFER).write_buffer_size(BUFFER);
+        let no_delay = true;
+        #[cfg(feature = "rustls")]
+        let connecting = {
+            let connector = tls_connector()?;
+            tokio_tungstenite::connect_async_tls_with_config(request, Some(config), no_delay, Some(connector))
+        };
+        #[cfg(not(feature = "rustls"))]
+        let connecting = tokio_tungstenite::connect_async_with_config(request, Some(config), no_delay);
+        let (socket, _) = connecting.await?;
+        Ok(socket)
+    }
+}
+
+/// TLS with the web's root certificates, and with the program's own cryptography if it has installed one. Left to
+/// choose, rustls panics where a program has none of its own, or two.
+#[cfg(feature = "rustls")]
+fn tls_connector() -> Result<tokio_tungstenite::Connector, Error> {
+    use rustls::crypto::{CryptoProvider, ring};
+
+    let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect::<rustls::RootCertStore>();
+    let provider =
+        CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(ring::default_provider()));
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::Io(std::io::Error::other(error)))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(tokio_tungstenite::Connector::Rustls(Arc::new(config)))
+}
+
+/// How a connection, or an attempt to make one, has ended.
+pub(crate) enum End {
+    /// There will be another attempt.
+    Lost(Arc<str>),
+    /// The client's end.
+    Final(Reason),
+}
+
+pub(crate) struct Driver {
+    pub(crate) core: Arc<Core>,
+    pub(crate) link: Link,
+    /// The rooms as of `generation`.
+    pub(crate) members: Vec<Arc<dyn Member>>,
+    /// Those who are present in rooms, as of `generation`.
+    pub(crate) attendees: Vec<Arc<dyn Attendee>>,
+    generation: u64,
+    /// Counts connections, from 1.
+    pub(crate) connection: u64,
+    /// How many attempts in a row have failed.
+    pub(crate) failed: u32,
+    /// Until when the client, which is closing, waits for answers.
+    closing: Option<Duration>,
+    pub(crate) dial: Dial,
+}
+
+/// Runs a client to its end.
+pub(crate) async fn run(core: Arc<Core>, dial: Dial, secret: String) {
+    let end = EndWithTask(core.clone());
+    let mut driver = Driver {
+        link: Link::new(secret, core.settings.link),
+        core,
+        members: Vec::new(),
+        attendees: Vec::new(),
+        generation: 0,
+        connection: 0,
+        failed: 0,
+        closing: None,
+        dial,
+    };
+    let reason = driver.run().await;
+    match &reason {
+        Reason::Closed => tracing::debug!("the client has ended"),
+        reason => tracing::error!(%reason, "the client has ended"),
+    }
+    end.0.end(reason);
+}
+
+impl Driver {
+    async fn run(&mut self) -> Reason {
+        loop {
+            let end = match self.connect().await {
+                Ok(socket) => {
+                    let end = self.converse(socket).await;
+                    self.link.closed();
+                    self.members.iter().for_each(|member| member.detach());
+                    self.attendees.iter().for_each(|attendee| attendee.detach());
+                    end
+                }
+                Err(end) => end,
+            };
+            match end {
+                End::Final(reason) => return reason,
+                End::Lost(cause) => {
+                    if let Err(reason) = self.pause(cause).await {
+                        return reason;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn connect(&mut self) -> Result<Socket, End> {
+        let core = self.core.clone();
+        let timeout = core.settings.link.handshake;
+        let dial = self.dial.clone();
+        let mut attempt = std::pin::pin!(tokio::time::timeout(timeout, dial.connect()));
+        loop {
+            self.refresh();
+            if self.is_done() {
+                return Err(End::Final(Reason::Closed));
+            }
+            let error: Arc<str> = tokio::select! {
+                socket = &mut attempt => match socket {
+                    Ok(Ok(socket)) => return Ok(socket),
+                    Ok(Err(error)) => error,
+                    Err(_) => format!("no answer within {timeout:?}").into(),
+                },
+                () = core.signal.wake.notified() => continue,
+                () = self.sleep_until(self.closing) => continue,
+            };
+            self.failed = self.failed.saturating_add(1);
+            return Err(End::Lost(error));
+        }
+    }
+
+    /// Waits until it is time for the next attempt.
+    async fn pause(&mut self, cause: Arc<str>) -> Result<(), Reason> {
+        let Some(wait) = self.wait() else {
+            return Err(Reason::GaveUp { attempts: self.failed, cause });
+        };
+        let core = self.core.clone();
+        let attempt = self.failed.saturating_add(1);
+        let until = core.signal.now() + wait;
+        tracing::warn!(%cause, attempt, ?wait, "there is no connection");
+        let next_try = core.signal.instant(until);
+        core.status.send_replace(Status::Reconnecting { attempt, next_try, cause });
+        loop {
+            self.refresh();
+            if self.is_done() {
+                return Err(Reason::Closed);
+            }
+            let until = self.closing.map_or(until, |closing| closing.min(until));
+            tokio::select! {
+                () = self.sleep_until(Some(until)) => return Ok(()),
+                () = core.signal.wake.notified() => {}
+            }
+        }
+    }
+
+    /// How long to wait after as many attempts in a row as have failed.
+    fn wait(&self) -> Option<Duration> {
+        self.core.settings.link.backoff.wait(self.failed, fastrand::f64())
+    }
+
+    /// Waits until then; for ever if there is no such time.
+    pub(crate) fn sleep_until(&self, until: Option<Duration>) -> impl Future<Output = ()> + use<> {
+        let until = until.map(|until| self.core.signal.instant(until));
+        async move {
+            match until {
+                Some(until) => tokio::time::sleep_until(until.into()).await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Learns what the handles did: rooms that are new, rooms that nobody holds any more, the client's closing. Gives
+    /// the rooms that were left.
+    pub(crate) fn refresh(&mut self) -> Vec<Arc<str>> {
+        let mut left = Vec::new();
+        if self.members.iter().any(|member| member.is_abandoned() && member.pending() == 0) {
+            let mut rooms = lock(&self.core.rooms);
+            rooms.members.retain(|room, member| {
+                let leave = member.is_abandoned() && member.pending() == 0;
+                if leave {
+                    left.push(room.clone());
+                }
+                !leave
+            });
+            rooms.generation += 1;
+        }
+        {
+            let rooms = lock(&self.core.rooms);
+            if self.generation != rooms.generation {
+                self.generation = rooms.generation;
+                self.members = rooms.members.values().cloned().collect();
+            }
+        }
+        if self.core.is_closing() && self.closing.is_none() {
+            let now = self.core.signal.now();
+            self.closing = Some(now + self.core.settings.linger);
+            // No room can be added any more.
+            let rooms = lock(&self.core.rooms);
+            self.members = rooms.members.values().cloned().collect();
+            drop(rooms);
+            self.members.iter().for_each(|member| member.close(now));
+        }
+        left
+    }
+
+    /// Whether the client is closing and has nothing more to wait for.
+    pub(crate) fn is_done(&self) -> bool {
+        let Some(until) = self.closing else { return false };
+        self.core.signal.now() >= until || self.members.iter().all(|member| member.pending() == 0)
+    }
+
+    /// Until when a client that is closing goes on.
+    pub(crate) const fn closing(&self) -> Option<Duration> {
+        self.closing
+    }
+
+    /// How long to wait before a room that is not to be had is joined again.
+    pub(crate) fn room_wait(&self, failed: u32) -> Duration {
+        let mut backoff = self.core.settings.link.backoff;
+        backoff.attempts = None;
+        backoff.wait(failed, fastrand::f64()).unwrap_or(backoff.max)
+    }
+}

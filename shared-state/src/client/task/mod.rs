@@ -1,0 +1,7 @@
+//! The task of a client: it keeps the connection and feeds the state machines. What it shares with the handles is in
+//! [`slots`].
+
+pub(crate) mod connection;
+pub(crate) mod driver;
+pub(crate) mod shared_replica;
+pub(crate) mod slots;

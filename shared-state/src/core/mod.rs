@@ -1,0 +1,62 @@
+//! The words of the crate: what a struct, a field, an update and a merge policy are.
+//!
+//! Owns the traits [`SharedState`] and [`MergePolicy`], field keys and paths, updates, rules, versions, errors and the
+//! handles' common part. Everything here is a pure function of its arguments. Imports no other folder of the crate; all
+//! others are written against this one, and never against a concrete struct.
+
+mod author;
+mod backend;
+mod code;
+pub(crate) mod defaults;
+mod error;
+mod field;
+mod field_handle;
+mod info;
+mod key;
+mod operation;
+mod patch;
+mod path;
+mod policy;
+pub(crate) mod roles;
+pub mod rules;
+pub(crate) mod schema;
+pub(crate) mod shape;
+mod shared_state;
+pub(crate) mod text_scope;
+mod timing;
+mod update;
+mod value;
+pub(crate) mod versions;
+
+pub use author::Author;
+pub use backend::{Allowed, Live, ServerLive, Watch};
+pub use code::{Code, Reject};
+pub use error::{Rejected, WriteError};
+pub(crate) use field::has_change_rule;
+pub use field::{Field, FieldId, FieldInfo, FieldOf, Is, PolicyInfo, Typed};
+pub use field_handle::{Part, PartOf};
+pub use info::{About, RuleInfo};
+pub use key::{Key, MAX_KEY, NotAKey, key_text};
+pub(crate) use key::{check_key, key_of, with_key};
+pub use operation::{OpVisitor, Operation, clone_update, same_update, show_update};
+pub use patch::{
+    PatchFields, deserialize_patch, patch_copy, patch_read, patch_show, patch_skip, patch_write,
+    serialize_patch,
+};
+pub(crate) use patch::{patch_read_op, patch_write_op};
+pub use path::{Path, PathBuf};
+pub use policy::{MergePolicy, Overlap};
+pub(crate) use policy::{differences, whole};
+pub use roles::Roles;
+pub use rules::Invalid;
+pub use schema::{FieldSchema, Known, Schema, SchemaError};
+pub use shared_state::SharedState;
+pub use timing::Timing;
+pub(crate) use update::canonical_update;
+pub use update::{
+    EncodedUpdate, UpdateError, UpdateErrorKind, WireUpdate, decode_update, deserialize_update,
+    encode_update, serialize_update,
+};
+pub use value::{Shareable, Value};
+pub(crate) use versions::StoredTrack;
+pub use versions::{Edits, Entries, Entry, Track};

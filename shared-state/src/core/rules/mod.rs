@@ -1,0 +1,327 @@
+//! The rules that `#[shared(validate(..))]` puts on a field, run on both sides.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt::{self, Display};
+use std::sync::LazyLock;
+
+use crate::core::Author;
+
+mod dive;
+mod garde;
+mod web;
+
+pub use dive::{Dive, dive};
+pub use garde::{Garde, garde};
+pub use regex_lite::Regex;
+pub use web::{EmailFeature, UrlFeature, email, url};
+
+/// A rule that does not hold: which field, which rule, and what was expected and found.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}{message}", Prefix(.field))]
+pub struct Invalid {
+    /// The field's path; empty for the rule over the whole state.
+    pub field: String,
+    /// The rule: `length`, `range`, `pattern`, `custom`, `state`, ...
+    pub rule: &'static str,
+    /// For people: expected and found.
+    pub message: String,
+}
+
+struct Prefix<'a>(&'a str);
+
+impl Display for Prefix<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, "{}: ", self.0) }
+    }
+}
+
+impl Invalid {
+    /// A broken `rule`, explained by `message`.
+    #[must_use]
+    pub fn new(rule: &'static str, message: impl Into<String>) -> Self {
+        Self { field: String::new(), rule, message: message.into() }
+    }
+
+    /// The same finding, seen from the struct that holds `field`.
+    #[must_use]
+    pub fn in_field(mut self, field: &str) -> Self {
+        self.field = match self.field.is_empty() {
+            true => field.to_owned(),
+            false => format!("{field}/{}", self.field),
+        };
+        self
+    }
+}
+
+/// What `validate(length(..))` counts: characters of a text, items of a collection; nothing of `None`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no length for `validate(length(..))` to check",
+    note = "length works on strings (counted in characters), vectors, maps, sets and options of these"
+)]
+pub trait Length {
+    /// The number of characters or items; `None` if there is nothing to count.
+    fn length(&self) -> Option<usize>;
+}
+
+impl Length for str {
+    fn length(&self) -> Option<usize> {
+        Some(self.chars().count())
+    }
+}
+
+impl Length for String {
+    fn length(&self) -> Option<usize> {
+        self.as_str().length()
+    }
+}
+
+impl<T: Length> Length for Option<T> {
+    fn length(&self) -> Option<usize> {
+        self.as_ref().and_then(Length::length)
+    }
+}
+
+macro_rules! length_is_len {
+    ($($(#[$meta:meta])* [$($generics:tt)*] $type:ty;)*) => {$(
+        impl<$($generics)*> Length for $type {
+            fn length(&self) -> Option<usize> {
+                Some(self.len())
+            }
+        }
+    )*};
+}
+
+length_is_len! {
+    [T] [T];
+    [T] Vec<T>;
+    [T] crate::merge::List<T>;
+    [T, const N: usize] [T; N];
+    [T] std::collections::VecDeque<T>;
+    [K, V] BTreeMap<K, V>;
+    [K, V, S] HashMap<K, V, S>;
+    [T] BTreeSet<T>;
+    [T, S] HashSet<T, S>;
+}
+
+#[cfg(feature = "indexmap")]
+length_is_len! {
+    [K, V, S] indexmap::IndexMap<K, V, S>;
+    [T, S] indexmap::IndexSet<T, S>;
+}
+
+/// What `validate(length(bytes, ..))` and `validate(length(chars, ..))` count: a text.
+///
+/// # Errors
+/// The length is outside the bounds.
+pub fn text_length<T: Textual>(
+    value: &T,
+    bytes: bool,
+    min: Option<usize>,
+    max: Option<usize>,
+) -> Result<(), Invalid> {
+    match value.text() {
+        Some(text) if bytes => within(text.len(), " bytes", min, max),
+        Some(text) => within(text.chars().count(), " characters", min, max),
+        None => Ok(()),
+    }
+}
+
+/// What `validate(inner(..))` looks into: a collection of items, or an option.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no items for `validate(inner(..))` to check",
+    label = "has no items",
+    note = "write the rules without `inner(..)` if they are for the value itself; `inner` is for what is in vectors, \
+            arrays, sets, options, and for the values of maps"
+)]
+pub trait Items {
+    /// What the rules inside speak of.
+    type Item;
+
+    /// Visits the items up to the first error; an item goes by its index, a map's value by its key's place.
+    ///
+    /// # Errors
+    /// The first that `check` returns.
+    fn each_item(&self, check: impl FnMut(&Self::Item) -> Result<(), Invalid>) -> Result<(), Invalid>;
+}
+
+macro_rules! items {
+    ($([$($generics:tt)*] $type:ty, $item:ty, $iter:ident;)*) => {$(
+        impl<$($generics)*> Items for $type {
+            type Item = $item;
+            fn each_item(&self, check: impl FnMut(&$item) -> Result<(), Invalid>) -> Result<(), Invalid> {
+                self.$iter().try_for_each(check)
+            }
+        }
+    )*};
+}
+
+items! {
+    [T] Option<T>, T, iter;
+    [T] Vec<T>, T, iter;
+    [T, const N: usize] [T; N], T, iter;
+    [T] std::collections::VecDeque<T>, T, iter;
+    [T] BTreeSet<T>, T, iter;
+    [T, S] HashSet<T, S>, T, iter;
+    [K, V] BTreeMap<K, V>, V, values;
+    [K, V, S] HashMap<K, V, S>, V, values;
+}
+
+#[cfg(feature = "indexmap")]
+items! {
+    [T, S] indexmap::IndexSet<T, S>, T, iter;
+    [K, V, S] indexmap::IndexMap<K, V, S>, V, values;
+}
+
+/// `validate(inner(..))`: the rules hold for each item.
+///
+/// # Errors
+/// The first rule that does not hold, and the item's place.
+pub fn inner<T: Items>(
+    value: &T,
+    mut check: impl FnMut(&T::Item) -> Result<(), Invalid>,
+) -> Result<(), Invalid> {
+    let mut place = 0_usize;
+    value.each_item(|item| {
+        place += 1;
+        check(item).map_err(|mut invalid| {
+            invalid.message = format!("item {place}: {}", invalid.message);
+            invalid
+        })
+    })
+}
+
+/// What `validate(pattern(..))` matches: a text; nothing of `None`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a text, and this rule is about texts",
+    note = "`pattern(..)`, `email`, `url` and a `length(..)` in `chars` or `bytes` work on strings and options of strings; \
+            write `inner(..)` for the items of a collection, whose length is counted in `items`"
+)]
+pub trait Textual {
+    /// The text, if there is one.
+    fn text(&self) -> Option<&str>;
+}
+
+impl Textual for String {
+    fn text(&self) -> Option<&str> {
+        Some(self)
+    }
+}
+
+impl<T: Textual> Textual for Option<T> {
+    fn text(&self) -> Option<&str> {
+        self.as_ref().and_then(Textual::text)
+    }
+}
+
+/// What `validate(range(..))` compares: a number; nothing of `None`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a number that `validate(range(..))` can compare with its bounds",
+    note = "range works on integers, floats and options of these; a bound has the field's own type"
+)]
+pub trait Ranged<B> {
+    /// The number, if there is one.
+    fn number(&self) -> Option<&B>;
+}
+
+macro_rules! ranged {
+    ($($number:ty)*) => {$(
+        impl Ranged<$number> for $number {
+            fn number(&self) -> Option<&$number> {
+                Some(self)
+            }
+        }
+        impl Ranged<$number> for Option<$number> {
+            fn number(&self) -> Option<&$number> {
+                self.as_ref()
+            }
+        }
+    )*};
+}
+
+ranged!(i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize f32 f64);
+
+/// `validate(length(min = .., max = ..))`.
+///
+/// # Errors
+/// The length is outside the bounds.
+pub fn length<T: Length + ?Sized>(value: &T, min: Option<usize>, max: Option<usize>) -> Result<(), Invalid> {
+    value.length().map_or(Ok(()), |found| within(found, "", min, max))
+}
+
+fn within(found: usize, unit: &str, min: Option<usize>, max: Option<usize>) -> Result<(), Invalid> {
+    match (min, max) {
+        (Some(min), _) if found < min => {
+            Err(Invalid::new("length", format!("length is {found}{unit}, expected at least {min}")))
+        }
+        (_, Some(max)) if found > max => {
+            Err(Invalid::new("length", format!("length is {found}{unit}, expected at most {max}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `validate(range(min = .., max = ..))`. Not-a-number is outside every range.
+///
+/// # Errors
+/// The value is outside the bounds.
+pub fn range<B, T>(value: &T, min: Option<B>, max: Option<B>) -> Result<(), Invalid>
+where
+    B: PartialOrd + Display,
+    T: Ranged<B>,
+{
+    let Some(found) = value.number() else { return Ok(()) };
+    if let Some(min) = min
+        && !matches!(found.partial_cmp(&min), Some(Ordering::Equal | Ordering::Greater))
+    {
+        return Err(Invalid::new("range", format!("value is {found}, expected at least {min}")));
+    }
+    if let Some(max) = max
+        && !matches!(found.partial_cmp(&max), Some(Ordering::Equal | Ordering::Less))
+    {
+        return Err(Invalid::new("range", format!("value is {found}, expected at most {max}")));
+    }
+    Ok(())
+}
+
+/// `validate(pattern("..."))`: the pattern must match somewhere; write `^...$` for the whole text.
+///
+/// # Errors
+/// The text does not match.
+pub fn pattern<T: Textual>(value: &T, pattern: &LazyLock<Regex>) -> Result<(), Invalid> {
+    match value.text() {
+        Some(text) if !pattern.is_match(text) => {
+            Err(Invalid::new("pattern", format!("expected a text that matches `{}`", pattern.as_str())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `validate(custom = path)`: the function's own error becomes the message.
+///
+/// # Errors
+/// The function refused the value.
+pub fn custom<E: Display>(verdict: Result<(), E>) -> Result<(), Invalid> {
+    verdict.map_err(|error| Invalid::new("custom", error.to_string()))
+}
+
+/// `#[shared(validate = path)]`: the rule over the whole state.
+///
+/// # Errors
+/// The function refused the state.
+pub fn state<E: Display>(verdict: Result<(), E>) -> Result<(), Invalid> {
+    verdict.map_err(|error| Invalid::new("state", error.to_string()))
+}
+
+/// `#[shared(validate_change = path)]`: the rule over a client's change.
+///
+/// # Errors
+/// The function refused the change.
+pub fn change<S, E: Display>(
+    rule: impl FnOnce(&S, &S, &Author) -> Result<(), E>,
+    before: &S,
+    after: &S,
+    author: &Author,
+) -> Result<(), Invalid> {
+    rule(before, after, author).map_err(|error| Invalid::new("change", error.to_string()))
+}

@@ -1,0 +1,60 @@
+//! `validate(email)` and `validate(url)`, by crates made for the one question each, behind a feature each.
+
+use crate::core::rules::{Invalid, Textual};
+
+/// What `validate(email)` needs: the feature `email`.
+#[diagnostic::on_unimplemented(
+    message = "`validate(email)` is behind a feature",
+    label = "the feature `email` of `shared-state` is off",
+    note = "write `features = [\"email\"]` at `shared-state` in `Cargo.toml`"
+)]
+pub trait EmailFeature {}
+
+/// What `validate(url)` needs: the feature `url`.
+#[diagnostic::on_unimplemented(
+    message = "`validate(url)` is behind a feature",
+    label = "the feature `url` of `shared-state` is off",
+    note = "write `features = [\"url\"]` at `shared-state` in `Cargo.toml`"
+)]
+pub trait UrlFeature {}
+
+#[cfg(feature = "email")]
+impl<T: ?Sized> EmailFeature for T {}
+
+#[cfg(feature = "url")]
+impl<T: ?Sized> UrlFeature for T {}
+
+/// `validate(email)`: an address as RFC 5321 and 5322 have it, by the crate `email_address`: no display name, no
+/// domain literal, and a domain of two parts at least.
+///
+/// # Errors
+/// The text is no such address.
+pub fn email<T: Textual + EmailFeature>(value: &T) -> Result<(), Invalid> {
+    #[cfg(feature = "email")]
+    if let Some(text) = value.text() {
+        let strict = email_address::Options::default()
+            .with_required_tld()
+            .without_domain_literal()
+            .without_display_text();
+        if let Err(error) = email_address::EmailAddress::parse_with_options(text, strict) {
+            return Err(Invalid::new("email", format!("expected an email address: {error}")));
+        }
+    }
+    let _ = value;
+    Ok(())
+}
+
+/// `validate(url)`: an absolute URL as browsers read it (the WHATWG standard), by the crate `url`.
+///
+/// # Errors
+/// The text is no such URL.
+pub fn url<T: Textual + UrlFeature>(value: &T) -> Result<(), Invalid> {
+    #[cfg(feature = "url")]
+    if let Some(text) = value.text()
+        && let Err(error) = url::Url::parse(text)
+    {
+        return Err(Invalid::new("url", format!("expected a URL: {error}")));
+    }
+    let _ = value;
+    Ok(())
+}

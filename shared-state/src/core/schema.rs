@@ -1,0 +1,209 @@
+//! What a struct is to programs that were built from another version of it.
+//!
+//! A [`Schema`] is the shared fields with their policies and shapes. Two programs whose schemas differ can share a
+//! room if every field that both have is the same in both; what their client then has to know is in the folder `schema`.
+
+use std::any::TypeId;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::shape::shape;
+use crate::core::{FieldInfo, Path, PathBuf, PolicyInfo, SharedState};
+
+/// How deep nested structs are described; a struct may nest itself.
+const DEPTH: usize = 8;
+
+/// A struct's shared fields, as another program has to know them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schema {
+    /// [`SharedState::VERSION`].
+    #[serde(default = "first", skip_serializing_if = "is_first")]
+    pub version: u32,
+    /// The fields by their names on the wire.
+    pub fields: BTreeMap<String, FieldSchema>,
+}
+
+/// A field, as another program has to know it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldSchema {
+    /// The merge policy's name.
+    pub policy: String,
+    /// What its value looks like to serde; of a nested struct, whose fields say it, empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub shape: String,
+    /// Other names that are understood.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
+    /// The fields of a nested struct, or of the nested structs that are the entries.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: BTreeMap<String, FieldSchema>,
+}
+
+const fn first() -> u32 {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+const fn is_first(version: &u32) -> bool {
+    *version == 1
+}
+
+/// Two schemas that cannot share a room.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}expected {expected}, found {found}", if .field.is_empty() { String::new() } else { format!("`{}`: ", .field) })]
+#[non_exhaustive]
+pub struct SchemaError {
+    /// The field's path; empty if it is about the whole struct.
+    pub field: String,
+    /// What is here.
+    pub expected: String,
+    /// What is there.
+    pub found: String,
+}
+
+impl SchemaError {
+    pub(crate) fn new(field: &str, expected: impl Into<String>, found: impl Into<String>) -> Self {
+        Self { field: field.to_owned(), expected: expected.into(), found: found.into() }
+    }
+}
+
+impl Schema {
+    /// The schema of `S`. Made once per type; later calls cost a look into a table.
+    #[must_use]
+    pub fn of<S: SharedState>() -> Arc<Known> {
+        static KNOWN: Mutex<BTreeMap<TypeId, Arc<Known>>> = Mutex::new(BTreeMap::new());
+        let table = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = TypeId::of::<S>();
+        if let Some(known) = table().get(&id) {
+            return known.clone();
+        }
+        // Not under the lock: the types' own code runs.
+        let fields = fields::<S>(S::FIELDS, &PathBuf::new(), 1);
+        let schema = Self { version: S::VERSION, fields };
+        let known = Arc::new(Known { hash: schema.hash(), schema });
+        table().entry(id).or_insert(known).clone()
+    }
+
+    /// A number that is the same for the same schema in every program: FNV-1a, 64 bits, of the schema as JSON
+    /// without spaces, its members in the order of `PROTOCOL.md`, fields sorted by name.
+    #[must_use]
+    pub fn hash(&self) -> u64 {
+        // It has no values that JSON does not have.
+        fnv(&serde_json::to_vec(self).unwrap_or_default())
+    }
+}
+
+/// A schema and its hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Known {
+    /// The schema.
+    pub schema: Schema,
+    /// Its [`hash`](Schema::hash).
+    pub hash: u64,
+}
+
+impl From<Schema> for Known {
+    fn from(schema: Schema) -> Self {
+        Self { hash: schema.hash(), schema }
+    }
+}
+
+/// The schema of a room that knows no struct.
+impl Default for Schema {
+    fn default() -> Self {
+        Self { version: 1, fields: BTreeMap::new() }
+    }
+}
+
+/// FNV-1a.
+pub(crate) fn fnv(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// The fields inside a field, if it is a nested struct.
+pub(crate) fn parts(info: &FieldInfo) -> Option<&'static [FieldInfo]> {
+    info.parts.filter(|_| info.policy == "nested").map(|parts| parts())
+}
+
+pub(crate) fn fields<S: SharedState>(
+    infos: &'static [FieldInfo],
+    within: &PathBuf,
+    depth: usize,
+) -> BTreeMap<String, FieldSchema> {
+    let field = |info: &'static FieldInfo| {
+        let mut path = within.clone();
+        path.push(info.name);
+        let parts = parts(info).filter(|_| depth < DEPTH);
+        let (shape, inner) = match parts {
+            Some(parts) => (String::new(), fields::<S>(parts, &path, depth + 1)),
+            // What it reads does not matter, and mostly it fails.
+            None => {
+                (shape(|probe| drop(S::decode(Path::new(path.as_str()), None, probe))), entries(info, depth))
+            }
+        };
+        let also = info.aliases.iter().map(|alias| (*alias).to_owned()).collect();
+        let policy = info.about.map_or_else(|| info.policy.to_owned(), policy);
+        let schema = FieldSchema { policy, shape, also, fields: inner };
+        (info.name.to_owned(), schema)
+    };
+    infos.iter().map(field).collect()
+}
+
+/// The fields of the entries of a field of the root, if they are nested structs. Deeper ones are told by their shape.
+fn entries(info: &FieldInfo, depth: usize) -> BTreeMap<String, FieldSchema> {
+    let entries = info.about.and_then(|about| about.entries).filter(|_| depth == 1);
+    entries.and_then(|entries| entries.schema).map_or_else(BTreeMap::new, |schema| schema(depth + 1))
+}
+
+/// A policy's name, with a list's key and the policy of its entries or of a map's: `list(id, nested)`.
+fn policy(about: &PolicyInfo) -> String {
+    let entries = about.entries.map(policy).filter(|name| name != "lww");
+    let arguments: Vec<_> = about.key.map(str::to_owned).into_iter().chain(entries).collect();
+    match arguments.is_empty() {
+        true => about.name.to_owned(),
+        false => format!("{}({})", about.name, arguments.join(", ")),
+    }
+}
+
+/// The path of a member of `within`.
+pub(crate) fn join(within: &str, name: &str) -> String {
+    let path = PathBuf::of(name);
+    match within.is_empty() {
+        true => path.into_string(),
+        false => format!("{within}/{}", path.as_str()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_another_by_another_key_or_other_entries() {
+        const NESTED: PolicyInfo = PolicyInfo::new("nested");
+        const LWW: PolicyInfo = PolicyInfo::new("lww");
+        assert_eq!(policy(&PolicyInfo::new("list").key("id").entries(&NESTED)), "list(id, nested)");
+        assert_eq!(policy(&PolicyInfo::new("list").key("id").entries(&LWW)), "list(id)");
+        assert_eq!(policy(&PolicyInfo::new("map").entries(&LWW)), "map");
+    }
+
+    #[test]
+    fn the_hash_is_of_the_json() {
+        let title = FieldSchema {
+            policy: "lww".into(),
+            shape: "string".into(),
+            also: vec!["name".into()],
+            ..FieldSchema::default()
+        };
+        let schema = Schema { version: 1, fields: BTreeMap::from([("title".to_owned(), title)]) };
+        let json = r#"{"fields":{"title":{"policy":"lww","shape":"string","also":["name"]}}}"#;
+        assert_eq!(serde_json::to_string(&schema).expect("it has a JSON form"), json);
+        assert_eq!(schema.hash(), fnv(json.as_bytes()));
+        assert_eq!(fnv(b"a"), 0xaf63_dc4c_8601_ec8c);
+    }
+}

@@ -1,0 +1,207 @@
+//! An update as it travels: `{"key": "title", "value": "My Document"}`, with `"op"` when it is not a plain set.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use crate::core::text_scope;
+use crate::core::{Path, PathBuf, SharedState};
+
+/// One update in a JSON message, borrowed from the frame it came in. The value is kept as text and decoded
+/// once, by the type that knows it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WireUpdate<'a> {
+    /// The path; see [`Path`].
+    #[serde(borrow)]
+    pub key: Cow<'a, str>,
+    /// The operation's name; absent for a plain set.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub op: Option<Cow<'a, str>>,
+    /// The operation's value.
+    #[serde(borrow)]
+    pub value: &'a RawValue,
+}
+
+/// What is wrong with an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UpdateErrorKind {
+    /// No field has this name.
+    UnknownField,
+    /// The field's policy has no operation of this name.
+    UnknownOp,
+    /// The value does not have the field's type.
+    WrongType,
+}
+
+/// An update that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct UpdateError {
+    /// What is wrong.
+    pub kind: UpdateErrorKind,
+    /// The field's path, as far as it was understood.
+    pub field: String,
+    /// For people: expected and found.
+    pub message: String,
+}
+
+impl UpdateError {
+    /// No field `name` in `state`.
+    #[must_use]
+    pub fn unknown_field(state: &str, name: &str) -> Self {
+        let message = format!("`{state}` has no field `{name}`");
+        Self { kind: UpdateErrorKind::UnknownField, field: name.to_owned(), message }
+    }
+
+    /// No operation `op` in `policy`.
+    #[must_use]
+    pub fn unknown_op(policy: &str, op: &str) -> Self {
+        let message = format!("a `{policy}` field has no operation `{op}`");
+        Self { kind: UpdateErrorKind::UnknownOp, field: String::new(), message }
+    }
+
+    /// The path goes on below a value that has no parts.
+    #[must_use]
+    pub fn no_parts(policy: &str, segment: &str) -> Self {
+        let message = format!("a `{policy}` field has no part `{segment}` to address");
+        Self { kind: UpdateErrorKind::UnknownField, field: segment.to_owned(), message }
+    }
+
+    /// The value could not be decoded.
+    #[must_use]
+    pub fn wrong_type(error: &impl fmt::Display) -> Self {
+        Self { kind: UpdateErrorKind::WrongType, field: String::new(), message: error.to_string() }
+    }
+
+    /// The same error, seen from the struct that holds `field`.
+    #[must_use]
+    pub fn in_field(mut self, field: &str) -> Self {
+        let path = PathBuf::of(field);
+        self.field = match self.field.is_empty() {
+            true => path.into_string(),
+            false => format!("{}/{}", path.as_str(), self.field),
+        };
+        self
+    }
+}
+
+/// An update written as JSON text.
+#[derive(Clone, Debug)]
+pub struct EncodedUpdate(Box<str>);
+
+impl EncodedUpdate {
+    /// The JSON text: an object with `key`, `op` (if it is not a plain set) and `value`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+struct Addressed<'a, S: SharedState> {
+    update: &'a S::Update,
+}
+
+impl<S: SharedState> Serialize for Addressed<'_, S> {
+    fn serialize<Ser: Serializer>(&self, serializer: Ser) -> Result<Ser::Ok, Ser::Error> {
+        use serde::ser::SerializeStruct as _;
+        let mut path = PathBuf::new();
+        let op = S::address(self.update, &mut path);
+        let mut object = serializer.serialize_struct("Update", 3)?;
+        object.serialize_field("key", path.as_str())?;
+        if let Some(op) = op {
+            object.serialize_field("op", op)?;
+        }
+        object.serialize_field("value", &Payload::<S> { update: self.update })?;
+        object.end()
+    }
+}
+
+struct Payload<'a, S: SharedState> {
+    update: &'a S::Update,
+}
+
+impl<S: SharedState> Serialize for Payload<'_, S> {
+    fn serialize<Ser: Serializer>(&self, serializer: Ser) -> Result<Ser::Ok, Ser::Error> {
+        S::encode(self.update, serializer)
+    }
+}
+
+/// Writes an update as JSON.
+///
+/// # Errors
+/// The field's `Serialize` failed.
+pub fn encode_update<S: SharedState>(update: &S::Update) -> Result<EncodedUpdate, UpdateError> {
+    text_scope::with_history(|| serde_json::to_string(&Addressed::<S> { update }))
+        .map(|text| EncodedUpdate(text.into_boxed_str()))
+        .map_err(|error| not_sendable::<S>(update, &error))
+}
+
+/// Writes an update as JSON and reads it back: the update that everybody else will get, whatever the field's
+/// serde does with the value on its way.
+///
+/// # Errors
+/// The field's `Serialize` failed, or the value does not read back as its own type.
+pub(crate) fn canonical_update<S: SharedState>(
+    update: &S::Update,
+) -> Result<(S::Update, EncodedUpdate), UpdateError> {
+    let mut path = PathBuf::new();
+    let op = S::address(update, &mut path);
+    let fail = |error: serde_json::Error| not_sendable::<S>(update, &error);
+    let mut text = Vec::with_capacity(96);
+    text.extend_from_slice(b"{\"key\":");
+    serde_json::to_writer(&mut text, path.as_str()).map_err(fail)?;
+    if let Some(op) = op {
+        text.extend_from_slice(b",\"op\":");
+        serde_json::to_writer(&mut text, op).map_err(fail)?;
+    }
+    text.extend_from_slice(b",\"value\":");
+    let start = text.len();
+    text_scope::with_history(|| serde_json::to_writer(&mut text, &Payload::<S> { update })).map_err(fail)?;
+    let value: &RawValue = serde_json::from_slice(&text[start..]).map_err(fail)?;
+    let canonical = S::decode(Path::new(path.as_str()), op, value)?;
+    text.push(b'}');
+    let text = String::from_utf8(text).map_err(|error| UpdateError::wrong_type(&error))?;
+    Ok((canonical, EncodedUpdate(text.into_boxed_str())))
+}
+
+fn not_sendable<S: SharedState>(update: &S::Update, error: &serde_json::Error) -> UpdateError {
+    UpdateError::wrong_type(error).in_field(S::FIELDS[S::field(update)].name)
+}
+
+/// Reads an update from JSON.
+///
+/// # Errors
+/// Unknown field, unknown operation, or a value of the wrong form.
+pub fn decode_update<S: SharedState>(wire: &WireUpdate<'_>) -> Result<S::Update, UpdateError> {
+    S::decode(Path::new(&wire.key), wire.op.as_deref(), wire.value)
+}
+
+/// What a generated update's `Serialize` does: the form of [`WireUpdate`].
+pub fn serialize_update<S: SharedState, Ser: Serializer>(
+    update: &S::Update,
+    serializer: Ser,
+) -> Result<Ser::Ok, Ser::Error> {
+    Addressed::<S> { update }.serialize(serializer)
+}
+
+/// What a generated update's `Deserialize` does. The value is kept as text until its field is known, so this
+/// reads JSON text only.
+pub fn deserialize_update<'de, S: SharedState, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<S::Update, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename = "Update", deny_unknown_fields)]
+    struct Owned {
+        key: String,
+        #[serde(default)]
+        op: Option<String>,
+        value: Box<RawValue>,
+    }
+    let Owned { key, op, value } = Owned::deserialize(deserializer)?;
+    S::decode(Path::new(&key), op.as_deref(), &*value)
+        .map_err(|error| serde::de::Error::custom(format_args!("`{key}`: {error}")))
+}

@@ -1,0 +1,264 @@
+//! Which version last changed which entry: the part of a [`Track`] that lists, maps and sets have.
+
+use std::collections::{BTreeSet, HashMap};
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::FieldInfo;
+use crate::core::Track;
+use crate::core::versions::{StoredTrack, is_zero};
+use crate::merge::Key;
+
+/// The most entries whose last change is known; beyond it the one changed longest ago is forgotten.
+pub(crate) const MAX_CHANGED: usize = 16_384;
+
+/// The most removed entries that are remembered; beyond it the one removed longest ago is forgotten.
+pub(crate) const MAX_REMOVED: usize = 4_096;
+
+/// When entries were inserted, moved, changed and removed, as far back as the limits reach.
+///
+/// At most 16,384 changed and 4,096 removed entries are remembered. Who was away for longer is sent the whole
+/// value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entries {
+    changed: HashMap<Key, Entry>,
+    by_change: BTreeSet<(u64, Key)>,
+    removed: HashMap<Key, Removed>,
+    by_removal: BTreeSet<(u64, Key)>,
+    /// Of what happened up to this version, something may be forgotten.
+    horizon: u64,
+}
+
+/// When an entry was inserted, moved and changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entry {
+    inserted: u64,
+    moved: u64,
+    last: u64,
+    track: Track,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Removed {
+    version: u64,
+    /// What stood to the left of it.
+    left: Option<Key>,
+}
+
+impl Entry {
+    /// The version that inserted it; 0: it came with the whole value.
+    #[must_use]
+    pub const fn inserted(&self) -> u64 {
+        self.inserted
+    }
+
+    /// The version that last moved it; 0 if none did.
+    #[must_use]
+    pub const fn moved(&self) -> u64 {
+        self.moved
+    }
+
+    /// The version that last put it where it is; 0 if it came there with the whole value.
+    #[must_use]
+    pub fn placed(&self) -> u64 {
+        self.inserted.max(self.moved)
+    }
+
+    /// When its value and the parts of it were changed.
+    #[must_use]
+    pub const fn track(&self) -> &Track {
+        &self.track
+    }
+}
+
+impl Entries {
+    /// Notes that an entry was inserted.
+    pub fn inserted(&mut self, key: &str, version: u64) {
+        let entry = self.at(key, version);
+        *entry = Entry { inserted: version, moved: 0, last: version, track: Track::default() };
+    }
+
+    /// Notes that an entry was moved.
+    pub fn moved(&mut self, key: &str, version: u64) {
+        self.at(key, version).moved = version;
+    }
+
+    /// The track of an entry, to be noted in; the entry counts as changed at `version`.
+    pub fn edited(&mut self, key: &str, version: u64) -> &mut Track {
+        &mut self.at(key, version).track
+    }
+
+    /// Notes that an entry was removed; `left` stood to the left of it.
+    pub fn removed(&mut self, key: &str, version: u64, left: Option<&str>) {
+        if let Some((known, entry)) = self.changed.remove_entry(key) {
+            self.by_change.remove(&(entry.last, known));
+        }
+        let key = Key::from(key);
+        let removed = Removed { version, left: left.map(Key::from) };
+        if let Some(earlier) = self.removed.insert(key.clone(), removed) {
+            self.by_removal.remove(&(earlier.version, key.clone()));
+        }
+        self.by_removal.insert((version, key));
+        if self.by_removal.len() > MAX_REMOVED
+            && let Some((version, key)) = self.by_removal.pop_first()
+        {
+            self.removed.remove(&key);
+            self.horizon = self.horizon.max(version);
+        }
+    }
+
+    fn at(&mut self, key: &str, version: u64) -> &mut Entry {
+        let key = Key::from(key);
+        let last = self.changed.get(&key).map_or(0, |entry| entry.last);
+        if last != version {
+            self.by_change.remove(&(last, key.clone()));
+            self.by_change.insert((version, key.clone()));
+            if self.by_change.len() > MAX_CHANGED
+                && let Some((version, key)) = self.by_change.pop_first()
+            {
+                self.changed.remove(&key);
+                self.horizon = self.horizon.max(version);
+            }
+        }
+        let entry = self.changed.entry(key).or_default();
+        entry.last = version;
+        entry
+    }
+
+    /// Whether everything that happened after `since` is known.
+    #[must_use]
+    pub const fn reach(&self, since: u64) -> bool {
+        since >= self.horizon
+    }
+
+    /// The entries removed after `since`, oldest first. They may have been inserted again since.
+    pub fn removed_since(&self, since: u64) -> impl Iterator<Item = &Key> {
+        self.by_removal.range((since + 1, Key::from(""))..).map(|(_, key)| key)
+    }
+
+    /// The entries that were inserted, moved or changed after `since` and are still there, oldest change first.
+    pub fn changed_since(&self, since: u64) -> impl Iterator<Item = (&Key, &Entry)> {
+        let keys = self.by_change.range((since + 1, Key::from(""))..).map(|(_, key)| key);
+        keys.filter_map(|key| Some((key, self.changed.get(key)?)))
+    }
+
+    /// What is known of an entry that is there.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Entry> {
+        self.changed.get(key)
+    }
+
+    /// What stood to the left of a removed entry; `None`: nothing is known of such an entry.
+    #[must_use]
+    pub fn left_of(&self, key: &str) -> Option<Option<&str>> {
+        self.removed.get(key).map(|removed| removed.left.as_ref().map(Key::as_str))
+    }
+
+    /// The version up to which an entry that is not known to be there may have been removed.
+    pub(crate) fn removed_at(&self, key: &str) -> u64 {
+        self.removed.get(key).map_or(self.horizon, |removed| removed.version)
+    }
+
+    /// The last version that is noted here.
+    pub(crate) fn changed(&self) -> u64 {
+        let last = |set: &BTreeSet<(u64, Key)>| set.last().map_or(0, |(version, _)| *version);
+        last(&self.by_change).max(last(&self.by_removal)).max(self.horizon)
+    }
+
+    pub(crate) fn stored(&self, fields: &'static [FieldInfo]) -> StoredEntries {
+        let changed = self.by_change.iter().filter_map(|(last, key)| {
+            let entry = self.changed.get(key)?;
+            Some(StoredEntry {
+                k: key.as_str().to_owned(),
+                v: *last,
+                i: entry.inserted,
+                m: entry.moved,
+                t: entry.track.stored(fields),
+            })
+        });
+        let removed = self.by_removal.iter().filter_map(|(version, key)| {
+            let left = self.removed.get(key)?.left.as_ref().map(|left| left.as_str().to_owned());
+            Some((key.as_str().to_owned(), *version, left))
+        });
+        StoredEntries { h: self.horizon, c: changed.collect(), r: removed.collect() }
+    }
+
+    pub(crate) fn restored(stored: StoredEntries, fields: &'static [FieldInfo]) -> Self {
+        let mut entries = Self { horizon: stored.h, ..Self::default() };
+        for StoredEntry { k, v, i, m, t } in stored.c {
+            let key = Key::from(&*k);
+            let entry = Entry { inserted: i, moved: m, last: v, track: Track::restored(t, fields) };
+            entries.by_change.insert((v, key.clone()));
+            entries.changed.insert(key, entry);
+        }
+        for (key, version, left) in stored.r {
+            let key = Key::from(&*key);
+            entries.by_removal.insert((version, key.clone()));
+            entries.removed.insert(key, Removed { version, left: left.as_deref().map(Key::from) });
+        }
+        entries
+    }
+}
+
+/// [`Entries`] as they are stored.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct StoredEntries {
+    #[serde(default, skip_serializing_if = "is_zero")]
+    h: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    c: Vec<StoredEntry>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    r: Vec<(String, u64, Option<String>)>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredEntry {
+    k: String,
+    v: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    i: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    m: u64,
+    #[serde(default)]
+    t: StoredTrack,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_forgotten_at_the_bounds_is_no_longer_in_reach() {
+        let mut entries = Entries::default();
+        for version in 1..=MAX_REMOVED as u64 {
+            entries.removed(&version.to_string(), version, None);
+        }
+        assert!(entries.reach(0));
+        entries.removed("one more", 9_000, Some("left"));
+        assert!(!entries.reach(0) && entries.reach(1));
+        assert_eq!(entries.removed_since(4_095).count(), 2);
+        assert_eq!(entries.left_of("one more"), Some(Some("left")));
+        assert_eq!(entries.left_of("1"), None);
+
+        for version in 10_000..10_000 + MAX_CHANGED as u64 {
+            entries.edited(&version.to_string(), version).set_whole(version);
+        }
+        assert!(entries.reach(1));
+        entries.inserted("another", 30_000);
+        assert!(!entries.reach(9_999) && entries.reach(10_000));
+        assert_eq!(entries.changed_since(26_383).count(), 1);
+    }
+
+    #[test]
+    fn an_entry_that_comes_back_is_known_as_removed_and_as_inserted() {
+        let mut entries = Entries::default();
+        entries.inserted("a", 1);
+        entries.moved("a", 2);
+        entries.removed("a", 3, None);
+        assert_eq!(entries.changed_since(0).count(), 0);
+        entries.inserted("a", 4);
+        assert_eq!(entries.removed_since(2).map(Key::as_str).collect::<Vec<_>>(), ["a"]);
+        let (_, entry) = entries.changed_since(3).next().expect("there again");
+        assert_eq!((entry.inserted(), entry.moved(), entry.placed()), (4, 0, 4));
+    }
+}

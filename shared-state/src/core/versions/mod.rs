@@ -1,0 +1,234 @@
+//! Which version last changed what: the bookkeeping from which a delta is made.
+
+mod edits;
+pub(crate) mod entries;
+
+pub use edits::Edits;
+pub use entries::{Entries, Entry};
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::{FieldInfo, Path, PolicyInfo};
+
+/// The versions that last changed a value and, where a policy addresses them, its parts.
+///
+/// A tree that mirrors the paths updates have been addressed to: a plain field is one node; a nested struct has
+/// a node per inner field, and a list or a map one per entry, made when that part is first changed alone. It never
+/// grows beyond the number of fields and the limits of [`Entries`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Track {
+    changed: u64,
+    whole: u64,
+    fields: Vec<Track>,
+    entries: Option<Box<Entries>>,
+    edits: Option<Box<Edits>>,
+}
+
+impl Track {
+    /// The track of a value that was never changed.
+    pub const NONE: &'static Self =
+        &Self { changed: 0, whole: 0, fields: Vec::new(), entries: None, edits: None };
+
+    /// The version that last changed the value or a part of it; 0 if none did.
+    #[must_use]
+    pub const fn changed(&self) -> u64 {
+        self.changed
+    }
+
+    /// The version that last replaced the value as a whole; 0 if none did.
+    #[must_use]
+    pub const fn whole(&self) -> u64 {
+        self.whole
+    }
+
+    /// Notes that the value was replaced as a whole. What was known of its parts is no longer needed.
+    pub fn set_whole(&mut self, version: u64) {
+        *self = Self { changed: version, whole: version, ..Self::default() };
+    }
+
+    /// The node of the field at `index`, to be noted in; the value itself counts as changed at `version`.
+    pub fn part_mut(&mut self, index: usize, version: u64) -> &mut Self {
+        self.changed = version;
+        if self.fields.len() <= index {
+            self.fields.resize_with(index + 1, Self::default);
+        }
+        &mut self.fields[index]
+    }
+
+    /// The node of the field at `index`, if that field was ever changed alone.
+    #[must_use]
+    pub fn part(&self, index: usize) -> Option<&Self> {
+        self.fields.get(index)
+    }
+
+    /// What is known of the entries, to be noted in; the value itself counts as changed at `version`.
+    pub fn entries_mut(&mut self, version: u64) -> &mut Entries {
+        self.changed = version;
+        self.entries.get_or_insert_default()
+    }
+
+    /// What is known of the entries, if one was ever changed alone.
+    #[must_use]
+    pub fn entries(&self) -> Option<&Entries> {
+        self.entries.as_deref()
+    }
+
+    /// The node of an entry, if that entry was ever changed alone.
+    #[must_use]
+    pub fn entry(&self, key: &str) -> Option<&Self> {
+        self.entries()?.get(key).map(Entry::track)
+    }
+
+    /// What is known of the edits, to be noted in; the value itself counts as changed at `version`.
+    pub fn edits_mut(&mut self, version: u64) -> &mut Edits {
+        self.changed = version;
+        self.edits.get_or_insert_default()
+    }
+
+    /// What is known of the edits, if there was one since the value was last replaced.
+    #[must_use]
+    pub fn edits(&self) -> Option<&Edits> {
+        self.edits.as_deref()
+    }
+
+    /// The version that last changed the value at `path`, or something that holds it; `fields` are those of the
+    /// struct this is the track of. `None`: there is no such field.
+    pub(crate) fn changed_at(&self, fields: &[FieldInfo], mut path: Path<'_>) -> Option<u64> {
+        let Some(segment) = path.next_segment() else { return Some(self.changed) };
+        let known = |info: &FieldInfo| info.name == segment || info.aliases.contains(&&*segment);
+        let index = fields.iter().position(known)?;
+        let inside = match self.part(index) {
+            Some(part) => part.changed_inside(fields[index].about, path)?,
+            None => 0,
+        };
+        Some(inside.max(self.whole))
+    }
+
+    fn changed_inside(&self, about: Option<&PolicyInfo>, path: Path<'_>) -> Option<u64> {
+        let parts = about.map(|about| (about.fields, about.entries));
+        if let Some((Some(fields), _)) = parts {
+            return self.changed_at(fields(), path);
+        }
+        let mut rest = path;
+        let (Some((_, Some(entries))), Some(key)) = (parts, rest.next_segment()) else {
+            return Some(self.changed);
+        };
+        let inside = match self.entries() {
+            None => 0,
+            Some(known) => match known.get(&key) {
+                Some(entry) => entry.track().changed_inside(Some(entries), rest)?.max(entry.placed()),
+                None => known.removed_at(&key),
+            },
+        };
+        Some(inside.max(self.whole))
+    }
+
+    /// The form that is stored; `fields` are those of the struct this is the track of.
+    pub(crate) fn stored(&self, fields: &'static [FieldInfo]) -> StoredTrack {
+        let changed = fields.iter().zip(&self.fields).filter(|(_, part)| part.changed > 0);
+        let named = changed.map(|(info, part)| {
+            let inner = info.parts.map_or(&[][..], |parts| parts());
+            (info.name.to_owned(), part.stored(inner))
+        });
+        StoredTrack {
+            w: self.whole,
+            f: named.collect(),
+            e: self.entries.as_ref().map(|entries| Box::new(entries.stored(fields))),
+            d: self.edits.as_ref().map(|edits| edits.stored()),
+        }
+    }
+
+    /// The inverse of [`stored`](Self::stored). A field that there is no more is left out.
+    pub(crate) fn restored(stored: StoredTrack, fields: &'static [FieldInfo]) -> Self {
+        let mut track = Self { changed: stored.w, whole: stored.w, ..Self::default() };
+        for (name, part) in stored.f {
+            let known = |info: &FieldInfo| info.name == name || info.aliases.contains(&&*name);
+            let Some(index) = fields.iter().position(known) else { continue };
+            let inner = fields[index].parts.map_or(&[][..], |parts| parts());
+            let part = Self::restored(part, inner);
+            let changed = track.changed.max(part.changed);
+            *track.part_mut(index, changed) = part;
+        }
+        if let Some(entries) = stored.e {
+            let entries = Entries::restored(*entries, fields);
+            track.changed = track.changed.max(entries.changed());
+            track.entries = Some(Box::new(entries));
+        }
+        if let Some(edits) = stored.d {
+            let edits = Edits::restored(edits);
+            track.changed = track.changed.max(edits.changed());
+            track.edits = Some(Box::new(edits));
+        }
+        track
+    }
+}
+
+/// A [`Track`] as it is stored: by names instead of indices.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct StoredTrack {
+    #[serde(default, skip_serializing_if = "is_zero")]
+    w: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    f: Vec<(String, StoredTrack)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    e: Option<Box<entries::StoredEntries>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    d: Option<edits::StoredEdits>,
+}
+
+pub(crate) fn is_zero(version: &u64) -> bool {
+    *version == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INNER: &[FieldInfo] = &[FieldInfo::new("x", "lww"), FieldInfo::new("y", "lww")];
+    const NESTED: PolicyInfo = PolicyInfo::new("nested").fields(|| INNER);
+    const MAP: PolicyInfo = PolicyInfo::new("map").entries(&NESTED);
+    const FIELDS: &[FieldInfo] = &[
+        FieldInfo::new("a", "nested").about(&NESTED),
+        FieldInfo::new("b", "lww"),
+        FieldInfo::new("c", "map").about(&MAP),
+    ];
+
+    fn track() -> Track {
+        let mut track = Track::default();
+        track.part_mut(1, 3).set_whole(3);
+        track.part_mut(0, 4).part_mut(1, 4).set_whole(4);
+        track.part_mut(0, 9).set_whole(9);
+        track.part_mut(0, 11).part_mut(0, 11).set_whole(11);
+        let entries = track.part_mut(2, 12).entries_mut(12);
+        entries.inserted("k/1", 12);
+        entries.edited("k/2", 13).part_mut(1, 13).set_whole(13);
+        entries.removed("k/3", 14, None);
+        track.part_mut(2, 14).entries_mut(14);
+        track
+    }
+
+    #[test]
+    fn a_track_survives_being_stored() {
+        let text = serde_json::to_string(&track().stored(FIELDS)).expect("text");
+        let restored = Track::restored(serde_json::from_str(&text).expect("the same"), FIELDS);
+        assert_eq!(restored, track());
+        assert_eq!(restored.changed(), 14);
+    }
+
+    #[test]
+    fn a_path_was_changed_when_it_or_what_holds_it_was() {
+        let track = track();
+        let at = |path: &str| track.changed_at(FIELDS, Path::new(path));
+        assert_eq!(at("a"), Some(11));
+        assert_eq!(at("a/x"), Some(11));
+        assert_eq!(at("a/y"), Some(9), "replaced with the whole of `a`");
+        assert_eq!(at("b"), Some(3));
+        assert_eq!(at("c"), Some(14));
+        assert_eq!(at("c/k~11"), Some(12));
+        assert_eq!(at("c/k~12/x"), Some(0));
+        assert_eq!(at("c/k~12/y"), Some(13));
+        assert_eq!(at("c/k~13"), Some(14));
+        assert_eq!(at("c/k~14"), Some(0));
+        assert_eq!(at("d"), None);
+    }
+}

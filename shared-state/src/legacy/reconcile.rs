@@ -1,0 +1,279 @@
+//! What a client of the hook's dialect has taken of what it was sent, inferred from the versions of its writes; and
+//! what must be sent to it again.
+//!
+//! The hook counts its own writes and takes an update only if that has a version greater than its own. So of what is on
+//! its way to a client, some will be ignored (it has counted further meanwhile), and some will hide a later write of its
+//! own from it. Neither is told; but its writes have its versions. Of those of one connection, `p` and then `w`:
+//!
+//! - `w` is `p + 1`: it has taken nothing between. What it was sent with a version up to `w` it has ignored or will.
+//! - `w` is more: it has taken something between, and so everything with a version below `w`. One with `w` itself, if
+//!   there is one, it has ignored or will.
+//! - One with a version above `w` it takes later, unless it counts past it: if that sets a field that the write sets
+//!   too, the write will be hidden from its own author.
+//!
+//! What was ignored or is hidden is *owed*: it is sent again as the room has it then, with a version that the client
+//! takes, and that frame is followed as every other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::proto::legacy::MAX_VERSION;
+
+/// How far above a client that counts by itself the next version is chosen: so many of its writes may be on their way.
+const LEAD: u64 = 1024;
+
+/// The most fields that are followed one by one; beyond, they are followed as if a whole state was sent.
+const MAX_FIELDS: usize = 1024;
+
+/// The versions that clients of the hook's dialect are told: the time in microseconds, never the same twice.
+///
+/// They are not the room's, because a client takes nothing with a version below its own, and what it has counted, over
+/// how many connections and lives of the server, nobody knows. That it counts slower than the time passes is known.
+#[derive(Debug, Default)]
+pub(crate) struct HookClock {
+    now: u64,
+    last: u64,
+}
+
+impl HookClock {
+    /// It is `now`, in milliseconds since 1970.
+    pub(crate) fn pass(&mut self, now: u64) {
+        self.now = self.now.max(now.saturating_mul(1000)).min(MAX_VERSION / 2);
+    }
+
+    /// The next version.
+    pub(crate) fn tick(&mut self) -> u64 {
+        self.last = self.now.max(self.last + 1).min(MAX_VERSION);
+        self.last
+    }
+
+    /// The next version for somebody whose own version is not known.
+    fn leap(&mut self) -> u64 {
+        self.last = (self.now.max(self.last) + LEAD).min(MAX_VERSION);
+        self.last
+    }
+}
+
+/// What a client must be sent again.
+#[derive(Debug, Default)]
+pub(crate) struct Owed {
+    pub(crate) fields: BTreeSet<Arc<str>>,
+    /// Everything.
+    pub(crate) whole: bool,
+}
+
+impl Owed {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.fields.is_empty() && !self.whole
+    }
+}
+
+/// What is known of one client of the hook's dialect.
+#[derive(Debug, Default)]
+pub(crate) struct Heal {
+    /// The version of its last write.
+    counted: u64,
+    /// The version of what it was sent last.
+    told: u64,
+    /// Fields that it was sent and has not been seen to have taken or ignored, each with the last version it was sent
+    /// with.
+    open: BTreeMap<Arc<str>, u64>,
+    /// The same for whole states: the first and the last version.
+    whole: Option<(u64, u64)>,
+    /// Fields it has written itself in changes on their way to the store, with the room's version.
+    own: BTreeMap<Arc<str>, u64>,
+    owed: Owed,
+}
+
+impl Heal {
+    /// Its client writes `fields`, and says that it has version `claim` now.
+    ///
+    /// A claim that is none, or too high for anything to be above it, says nothing.
+    pub(crate) fn wrote<'f>(
+        &mut self,
+        claim: Option<u64>,
+        fields: impl Iterator<Item = &'f Arc<str>> + Clone,
+    ) {
+        let Some(version) = claim.filter(|claim| *claim <= MAX_VERSION - LEAD) else { return };
+        let took = version > self.counted + 1;
+        let owed = &mut self.owed;
+        self.open.retain(|field, told| {
+            // What it writes itself is newer than what it ignored.
+            let ignored = *told == version || *told < version && !took;
+            if ignored && !fields.clone().any(|own| own == field) {
+                owed.fields.insert(field.clone());
+            }
+            *told > version
+        });
+        if let Some((first, last)) = self.whole {
+            if first == version || first < version && (!took || last >= version) {
+                owed.whole = true;
+            }
+            self.whole = (last > version).then_some((first.max(version + 1), last));
+        }
+        let whole = self.whole.is_some();
+        for field in fields {
+            if whole || self.open.contains_key(field) {
+                owed.fields.insert(field.clone());
+            }
+        }
+        self.counted = version;
+    }
+
+    /// Its write of these fields is on its way to the store, as this version of the room.
+    pub(crate) fn accepted<'f>(&mut self, version: u64, fields: impl Iterator<Item = &'f Arc<str>>) {
+        for field in fields {
+            self.own.insert(field.clone(), version);
+        }
+    }
+
+    /// It shows something of this field that the room does not have.
+    pub(crate) fn owe(&mut self, field: Arc<str>) {
+        self.owed.fields.insert(field);
+    }
+
+    /// It shows something that no field of the room replaces.
+    pub(crate) fn owe_all(&mut self) {
+        self.owed.whole = true;
+    }
+
+    /// What it is owed, taken to be sent.
+    pub(crate) fn take_owed(&mut self) -> Owed {
+        std::mem::take(&mut self.owed)
+    }
+
+    pub(crate) fn is_owed(&self) -> bool {
+        !self.owed.is_empty()
+    }
+
+    /// The store has everything up to this version of the room.
+    pub(crate) fn durable(&mut self, version: u64) {
+        self.own.retain(|_, own| *own > version);
+    }
+
+    /// The version with which it is sent what others are sent with `shared`.
+    pub(crate) fn next(&self, shared: u64) -> u64 {
+        let next = shared.max(self.told + 1);
+        match self.counted + LEAD {
+            // Ahead of the time: nothing is known of how many more it has counted.
+            ahead if self.counted >= next => ahead.min(MAX_VERSION),
+            _ => next.min(MAX_VERSION),
+        }
+    }
+
+    /// The version of what it is sent on its own: again, if it is `owed`, or as an answer.
+    pub(crate) fn leap(&self, clock: &mut HookClock) -> u64 {
+        self.next(clock.leap()).max((self.counted + LEAD).min(MAX_VERSION))
+    }
+
+    /// It is sent these fields with version `told`, as they are in the room's version `version`.
+    pub(crate) fn sent<'f>(&mut self, told: u64, version: u64, fields: impl Iterator<Item = &'f Arc<str>>) {
+        self.told = told;
+        for field in fields {
+            if self.own.get(field).is_some_and(|own| *own > version) {
+                self.owed.fields.insert(field.clone());
+            }
+            self.open.insert(field.clone(), told);
+        }
+        if self.open.len() > MAX_FIELDS {
+            let open = std::mem::take(&mut self.open);
+            let first = open.into_values().min().unwrap_or(told);
+            self.whole = Some((self.whole.map_or(first, |(whole, _)| whole.min(first)), told));
+        }
+    }
+
+    /// It is sent everything with version `told`, as it is in the room's version `version`.
+    pub(crate) fn sent_all(&mut self, told: u64, version: u64) {
+        self.told = told;
+        self.open.clear();
+        self.whole = Some((told, told));
+        let hidden = self.own.iter().filter(|(_, own)| **own > version);
+        self.owed.fields.extend(hidden.map(|(field, _)| field.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn field(at: usize) -> Arc<str> {
+        format!("field-{at}").into()
+    }
+
+    /// A client at version 5,000 that is then sent `count` fields, each with the next version.
+    fn sent(count: usize) -> Heal {
+        let mut heal = Heal::default();
+        heal.wrote(Some(5000), [].iter());
+        for (told, at) in (5001..).zip(0..count) {
+            heal.sent(told, 1, [field(at)].iter());
+            assert!(heal.open.len() <= MAX_FIELDS, "{}", heal.open.len());
+        }
+        heal
+    }
+
+    fn last(count: usize) -> u64 {
+        5000 + count as u64
+    }
+
+    #[test]
+    fn up_to_the_bound_each_field_is_followed() {
+        let mut heal = sent(MAX_FIELDS);
+        assert!(heal.whole.is_none() && heal.open.len() == MAX_FIELDS);
+        // It counts by itself past the first three, and the fourth will hide what it writes.
+        for version in 5001..=5003 {
+            heal.wrote(Some(version), [field(3)].iter());
+        }
+        let owed = heal.take_owed();
+        assert_eq!(owed.fields.into_iter().collect::<Vec<_>>(), (0..4).map(field).collect::<Vec<_>>());
+        assert!(!owed.whole);
+        // It takes the rest.
+        heal.wrote(Some(last(MAX_FIELDS) + 1), [field(3)].iter());
+        assert!(!heal.is_owed() && heal.open.is_empty());
+    }
+
+    #[test]
+    fn g9_beyond_the_bound_fields_are_followed_as_one_state() {
+        let count = MAX_FIELDS + 1;
+        let flooded = || {
+            let heal = sent(count);
+            assert_eq!((heal.open.len(), heal.whole), (0, Some((5001, last(count)))));
+            heal
+        };
+        // Whatever of it is ignored, all of it is owed.
+        for version in [5001, 5002, last(count)] {
+            let mut heal = flooded();
+            heal.wrote(Some(version), [field(0)].iter());
+            assert!(heal.take_owed().whole, "{version}");
+        }
+        // All of it is taken.
+        let mut heal = flooded();
+        heal.wrote(Some(last(count) + 1), [field(0)].iter());
+        assert!(!heal.is_owed() && heal.whole.is_none());
+        // It is above what the client has counted: it hides what the client writes, any field.
+        let mut heal = Heal::default();
+        heal.wrote(Some(4000), [].iter());
+        (0..count).zip(5001..).for_each(|(at, told)| heal.sent(told, 1, [field(at)].iter()));
+        heal.wrote(Some(4001), ["another".into()].iter());
+        let owed = heal.take_owed();
+        assert_eq!(
+            (owed.fields.into_iter().collect::<Vec<_>>(), owed.whole),
+            (vec!["another".into()], false)
+        );
+        assert_eq!(heal.whole, Some((5001, last(count))));
+    }
+
+    #[test]
+    fn g9_what_follows_a_flood_is_followed_beside_it() {
+        let count = MAX_FIELDS + 1;
+        let mut heal = sent(count);
+        heal.sent(last(count) + 1, 1, ["late".into()].iter());
+        assert_eq!(heal.open.len(), 1);
+        // A second flood is one with the first, which begins where that began.
+        (0..count).zip(last(count) + 2..).for_each(|(at, told)| heal.sent(told, 1, [field(at)].iter()));
+        assert!(heal.open.len() <= MAX_FIELDS);
+        assert_eq!(heal.whole.map(|(first, _)| first), Some(5001));
+        // What it is told of everything ends all that.
+        heal.sent_all(9000, 1);
+        assert_eq!((heal.open.len(), heal.whole), (0, Some((9000, 9000))));
+    }
+}

@@ -1,0 +1,194 @@
+//! The handle of a list.
+
+use std::cmp::Ordering;
+
+use serde::Serialize;
+
+use crate::core::key_of;
+use crate::core::{Live, Part, SharedState};
+use crate::core::{MergePolicy, differences};
+use crate::merge::list::place::longest_run;
+use crate::merge::{KeyOf, ListOf, ListOp, Place, Sequence};
+
+impl<L, S, C, F, P> Part<L, S, C, ListOf<F, P>>
+where
+    L: Live<S>,
+    S: SharedState,
+    C: Sequence,
+    F: KeyOf<C::Item>,
+    P: MergePolicy<C::Item>,
+{
+    /// How many items there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.read(C::len)
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A copy of the item with this key.
+    #[must_use]
+    pub fn item<Q: Serialize + ?Sized>(&self, id: &Q) -> Option<C::Item> {
+        let id = key_of(id).ok()?;
+        self.read(|list| list.item(list.find::<F>(id.as_str())?).cloned())
+    }
+
+    /// The position of the item with this key.
+    #[must_use]
+    pub fn position<Q: Serialize + ?Sized>(&self, id: &Q) -> Option<usize> {
+        let id = key_of(id).ok()?;
+        self.read(|list| list.find::<F>(id.as_str()))
+    }
+
+    /// Whether there is an item with this key.
+    #[must_use]
+    pub fn contains<Q: Serialize + ?Sized>(&self, id: &Q) -> bool {
+        self.position(id).is_some()
+    }
+
+    /// Inserts an item at the end, after whatever others have put there when the server has it. Does nothing if
+    /// there is an item with its key.
+    ///
+    /// # Errors
+    /// As [`Live::write`].
+    pub fn push(&self, item: C::Item) -> Result<L::Receipt, L::Error> {
+        self.write(ListOp::Insert(Place::End, item))
+    }
+
+    /// Inserts an item at a position: right after the item that is now to the left of it. Does nothing if there is
+    /// an item with its key.
+    ///
+    /// # Errors
+    /// As [`Live::write`].
+    pub fn insert_at(&self, position: usize, item: C::Item) -> Result<L::Receipt, L::Error> {
+        self.write_with(|list| {
+            let place = if position >= list.len() { Place::End } else { Place::of::<C, F>(list, position) };
+            vec![ListOp::Insert(place, item)]
+        })
+    }
+
+    /// Inserts an item right after another. Does nothing if there is an item with its key.
+    ///
+    /// # Errors
+    /// `id` is no key, or as [`Live::write`].
+    pub fn insert_after<Q: Serialize + ?Sized>(&self, id: &Q, item: C::Item) -> Result<L::Receipt, L::Error> {
+        self.write(ListOp::Insert(Place::After(key_of(id)?), item))
+    }
+
+    /// Moves an item so that it is at `position`: right after the item that is to the left of it there; beyond the
+    /// last one, `usize::MAX`, it is at the end. Does nothing if there is no such item.
+    ///
+    /// # Errors
+    /// `id` is no key, or as [`Live::write`].
+    pub fn move_to<Q: Serialize + ?Sized>(&self, id: &Q, position: usize) -> Result<L::Receipt, L::Error> {
+        let id = key_of(id)?;
+        self.write_with(|list| {
+            let Some(from) = list.find::<F>(id.as_str()) else { return Vec::new() };
+            let place = match position {
+                to if to == from => return Vec::new(),
+                to if to >= list.len() => Place::End,
+                // The item itself no longer counts among those to the left.
+                to => Place::of::<C, F>(list, if to > from { to + 1 } else { to }),
+            };
+            vec![ListOp::Move(id, place)]
+        })
+    }
+
+    /// Moves an item right after another. Does nothing if there is no such item.
+    ///
+    /// # Errors
+    /// `id` or `other` is no key, or as [`Live::write`].
+    pub fn move_after<Q, O>(&self, id: &Q, other: &O) -> Result<L::Receipt, L::Error>
+    where
+        Q: Serialize + ?Sized,
+        O: Serialize + ?Sized,
+    {
+        self.write(ListOp::Move(key_of(id)?, Place::After(key_of(other)?)))
+    }
+
+    /// Changes a copy of an item and writes what is different by the items' own policy. Does nothing if there is no
+    /// such item.
+    ///
+    /// # Errors
+    /// `id` is no key, the change gives the item another key, or as [`Live::write`].
+    pub fn edit<Q: Serialize + ?Sized>(
+        &self,
+        id: &Q,
+        change: impl FnOnce(&mut C::Item),
+    ) -> Result<L::Receipt, L::Error> {
+        let id = key_of(id)?;
+        self.write_with(|list| {
+            let Some(old) = list.find::<F>(id.as_str()).and_then(|at| list.item(at)) else {
+                return Vec::new();
+            };
+            let mut new = old.clone();
+            change(&mut new);
+            differences::<_, P>(old, &new).into_iter().map(|op| ListOp::In(id.clone(), op)).collect()
+        })
+    }
+
+    /// Writes one operation of the items' own policy to an item.
+    ///
+    /// # Errors
+    /// `id` is no key, or as [`Live::write`].
+    pub fn write_in<Q: Serialize + ?Sized>(&self, id: &Q, op: P::Op) -> Result<L::Receipt, L::Error> {
+        self.write(ListOp::In(key_of(id)?, op))
+    }
+
+    /// Removes an item. Does nothing if there is no such item.
+    ///
+    /// # Errors
+    /// `id` is no key, or as [`Live::write`].
+    pub fn remove<Q: Serialize + ?Sized>(&self, id: &Q) -> Result<L::Receipt, L::Error> {
+        self.write(ListOp::Delete(key_of(id)?))
+    }
+
+    /// Removes the items that `keep` says no to, as one change. Costs the list.
+    ///
+    /// # Errors
+    /// As [`Live::write`].
+    pub fn retain(&self, mut keep: impl FnMut(&C::Item) -> bool) -> Result<L::Receipt, L::Error> {
+        self.write_with(|list| {
+            let gone = list.items().filter(|item| !keep(item));
+            gone.filter_map(F::key).map(ListOp::Delete).collect()
+        })
+    }
+
+    /// Removes the items that show here, as one change. What others insert meanwhile stays.
+    ///
+    /// # Errors
+    /// As [`Live::write`].
+    pub fn clear(&self) -> Result<L::Receipt, L::Error> {
+        self.retain(|_| false)
+    }
+
+    /// Moves as few items as possible so that they are in order, as one change. The sort is stable. Costs the list.
+    ///
+    /// # Errors
+    /// As [`Live::write`].
+    pub fn sort_by(
+        &self,
+        mut compare: impl FnMut(&C::Item, &C::Item) -> Ordering,
+    ) -> Result<L::Receipt, L::Error> {
+        self.write_with(|list| {
+            let mut sorted: Vec<(usize, &C::Item)> = list.items().enumerate().collect();
+            sorted.sort_by(|(_, a), (_, b)| compare(a, b));
+            let positions: Vec<usize> = sorted.iter().map(|(position, _)| *position).collect();
+            let stays = longest_run(&positions);
+            let mut place = Place::Front;
+            let mut moves = Vec::new();
+            for ((_, item), stays) in sorted.into_iter().zip(stays) {
+                let Some(key) = F::key(item) else { continue };
+                let before = std::mem::replace(&mut place, Place::After(key.clone()));
+                if !stays {
+                    moves.push(ListOp::Move(key, before));
+                }
+            }
+            moves
+        })
+    }
+}

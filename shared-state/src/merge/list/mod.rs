@@ -1,0 +1,490 @@
+//! List: items are inserted, moved, edited and removed by their key, and only that travels.
+//!
+//! The rule, in the server's order:
+//! * an operation on an item that is not there does nothing; neither does inserting one that is there;
+//! * a place is "after this item", "at the front" or "at the end". When an item that is meant is gone, its place
+//!   is that of its nearest left neighbour, as it was when it was removed, that is still there; else the front.
+//!   The server looks that up and tells everybody the place it found;
+//! * of two moves of one item the later wins. Of two items put after the same one, the later stands nearer to it,
+//!   so that what one writer inserts item after item stays together;
+//! * setting the whole list means the difference to the list its writer saw.
+
+mod container;
+mod handle;
+mod place;
+mod sequence;
+mod tree;
+
+pub use container::{Iter as ListIter, List};
+pub use place::Place;
+pub use sequence::{KeyOf, Sequence};
+
+use std::collections::HashMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+use crate::core::check_key;
+use crate::core::{Author, Invalid, Path, PathBuf, PolicyInfo, Timing, UpdateError};
+use crate::core::{MergePolicy, Overlap, Track, differences};
+use crate::merge::list::place::{Inserted, longest_run};
+use crate::merge::{Key, Lww};
+
+/// The policy of `#[shared(list(key = ..))]`: `F` knows the key of an item, `P` is the items' own policy.
+///
+/// An operation costs O(log n) in a [`List`](crate::merge::List), and a look from the front in a `Vec`; on the wire, the
+/// item or the part of it that changed.
+pub struct ListOf<F, P = Lww>(PhantomData<fn() -> (F, P)>);
+
+/// An operation on a list `C` of items `T`.
+#[derive(Clone, PartialEq)]
+pub enum ListOp<C, T, O> {
+    /// Replaces the whole list.
+    Set(C),
+    /// Inserts an item.
+    Insert(Place, T),
+    /// Moves an item.
+    Move(Key, Place),
+    /// Changes an item by its own policy.
+    In(Key, O),
+    /// Removes an item.
+    Delete(Key),
+    /// What takes back an operation that did nothing.
+    Nothing,
+}
+
+type OpOf<C, P> = ListOp<C, <C as Sequence>::Item, <P as MergePolicy<<C as Sequence>::Item>>::Op>;
+
+impl<C: fmt::Debug, T: fmt::Debug, O: fmt::Debug> fmt::Debug for ListOp<C, T, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Set(list) => f.debug_tuple("Set").field(list).finish(),
+            Self::Insert(place, item) => f.debug_tuple("Insert").field(place).field(item).finish(),
+            Self::Move(key, place) => f.debug_tuple("Move").field(key).field(place).finish(),
+            Self::In(key, op) => f.debug_tuple("In").field(key).field(op).finish(),
+            Self::Delete(key) => f.debug_tuple("Delete").field(key).finish(),
+            Self::Nothing => f.write_str("Nothing"),
+        }
+    }
+}
+
+impl<C, F, P> MergePolicy<C> for ListOf<F, P>
+where
+    C: Sequence,
+    F: KeyOf<C::Item>,
+    P: MergePolicy<C::Item>,
+{
+    type Op = OpOf<C, P>;
+
+    const NAME: &'static str = "list";
+
+    const ABOUT: PolicyInfo = PolicyInfo::new("list").key(F::NAME).entries(&P::ABOUT);
+
+    fn start() -> Option<C> {
+        Some(C::default())
+    }
+
+    fn set(value: C) -> Self::Op {
+        ListOp::Set(value)
+    }
+
+    fn whole(op: Self::Op) -> Result<C, Self::Op> {
+        match op {
+            ListOp::Set(value) => Ok(value),
+            op => Err(op),
+        }
+    }
+
+    fn apply(list: &mut C, op: Self::Op) -> Self::Op {
+        match op {
+            ListOp::Set(new) => ListOp::Set(std::mem::replace(list, new)),
+            ListOp::Insert(place, item) => match F::key(&item) {
+                Some(key) if list.find::<F>(key.as_str()).is_none() => {
+                    let position = place.position::<C, F>(list);
+                    list.put::<F>(position, item);
+                    ListOp::Delete(key)
+                }
+                _ => ListOp::Nothing,
+            },
+            ListOp::Move(key, place) => {
+                if place.anchor() == Some(&key) {
+                    return ListOp::Nothing;
+                }
+                let Some(from) = list.find::<F>(key.as_str()) else { return ListOp::Nothing };
+                let before = Place::of::<C, F>(list, from);
+                let Some(item) = list.take::<F>(from) else { return ListOp::Nothing };
+                let to = place.position::<C, F>(list);
+                list.put::<F>(to, item);
+                ListOp::Move(key, before)
+            }
+            ListOp::In(key, op) => {
+                let Some(at) = list.find::<F>(key.as_str()) else { return ListOp::Nothing };
+                let changed = list.change(at, |item| {
+                    let inverse = P::apply(item, op);
+                    if F::is(item, key.as_str()) {
+                        return Some(inverse);
+                    }
+                    // An item that was found by its key keeps it.
+                    P::apply(item, inverse);
+                    None
+                });
+                changed.flatten().map_or(ListOp::Nothing, |inverse| ListOp::In(key, inverse))
+            }
+            ListOp::Delete(key) => {
+                let Some(position) = list.find::<F>(key.as_str()) else { return ListOp::Nothing };
+                let place = Place::of::<C, F>(list, position);
+                match list.take::<F>(position) {
+                    Some(item) => ListOp::Insert(place, item),
+                    None => ListOp::Nothing,
+                }
+            }
+            ListOp::Nothing => ListOp::Nothing,
+        }
+    }
+
+    fn diff(old: &C, new: &C, each: &mut dyn FnMut(Self::Op)) {
+        if old == new {
+            return;
+        }
+        let was: HashMap<Key, (usize, &C::Item)> = keyed::<C, F>(old).collect();
+        let is: HashMap<Key, usize> = keyed::<C, F>(new).map(|(key, (at, _))| (key, at)).collect();
+        if was.len() < old.len() || is.len() < new.len() {
+            // Without a key of its own an item cannot be meant.
+            return each(ListOp::Set(new.clone()));
+        }
+        for (key, _) in keyed::<C, F>(old).filter(|(key, _)| !is.contains_key(key)) {
+            each(ListOp::Delete(key));
+        }
+        let kept: Vec<usize> = keyed::<C, F>(new).filter_map(|(key, _)| Some(was.get(&key)?.0)).collect();
+        let after_kept = keyed::<C, F>(new)
+            .filter(|(key, _)| was.contains_key(key))
+            .map(|(_, (at, _))| at + 1)
+            .last()
+            .unwrap_or(0);
+        let mut stays = longest_run(&kept).into_iter();
+        let mut before = Place::Front;
+        for (key, (at, item)) in keyed::<C, F>(new) {
+            let place = if at >= after_kept { Place::End } else { before };
+            match was.get(&key) {
+                None => each(ListOp::Insert(place, item.clone())),
+                Some((_, was)) => {
+                    if !stays.next().unwrap_or(true) {
+                        each(ListOp::Move(key.clone(), place));
+                    }
+                    P::diff(was, item, &mut |op| each(ListOp::In(key.clone(), op)));
+                }
+            }
+            before = Place::After(key);
+        }
+    }
+
+    fn overlap(pending: &Self::Op, remote: &Self::Op) -> Overlap {
+        use ListOp::{Delete, In, Insert, Move, Nothing, Set};
+        match (pending, remote) {
+            (Set(_), _) => Overlap::Hidden,
+            (_, Set(_)) => Overlap::Tangled,
+            (Nothing, _) | (_, Nothing) => Overlap::Apart,
+            (In(a, op), In(b, remote)) if a == b => P::overlap(op, remote),
+            // What is done to an item that is removed here, or removed underneath, shows nothing of either.
+            (Delete(a), In(b, _) | Delete(b) | Move(b, _)) if a == b => Overlap::Hidden,
+            (Move(a, place), Move(b, _)) if a == b && place.anchor() != Some(a) => Overlap::Hidden,
+            (Insert(_, item), In(key, _) | Delete(key) | Move(key, _)) if F::is(item, key.as_str()) => {
+                Overlap::Tangled
+            }
+            (In(key, _) | Move(key, _) | Delete(key), Insert(_, item)) if F::is(item, key.as_str()) => {
+                Overlap::Tangled
+            }
+            (In(..), _) | (_, In(..)) | (Delete(_), Delete(_)) => Overlap::Apart,
+            (Delete(key), Insert(place, _) | Move(_, place))
+            | (Insert(place, _) | Move(_, place), Delete(key)) => match place.anchor() {
+                Some(anchor) if anchor == key => Overlap::Tangled,
+                _ => Overlap::Apart,
+            },
+            (Insert(..) | Move(..), Insert(..) | Move(..)) => Overlap::Tangled,
+        }
+    }
+
+    fn coalesce(earlier: &mut Self::Op, later: &Self::Op) -> bool {
+        match (earlier, later) {
+            (ListOp::In(a, op), ListOp::In(b, later)) if a == b => P::coalesce(op, later),
+            (ListOp::Move(a, place), ListOp::Move(b, later)) if a == b && later.anchor() != Some(b) => {
+                place.clone_from(later);
+                true
+            }
+            (earlier @ ListOp::Set(_), ListOp::Set(_)) => {
+                earlier.clone_from(later);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn take_back(list: &C, op: &Self::Op, inverse: &Self::Op) -> Option<Self::Op> {
+        match (op, inverse) {
+            (ListOp::Set(to), _) => (list == to).then(|| inverse.clone()),
+            // Wherever the item is by now, and whatever it has become.
+            (ListOp::Insert(..), ListOp::Delete(key)) => {
+                list.find::<F>(key.as_str()).map(|_| ListOp::Delete(key.clone()))
+            }
+            (ListOp::Delete(key), ListOp::Insert(..)) => match list.find::<F>(key.as_str()) {
+                None => Some(inverse.clone()),
+                Some(_) => None,
+            },
+            (ListOp::Move(key, place), ListOp::Move(..)) => {
+                let position = list.find::<F>(key.as_str())?;
+                let stays = match place {
+                    Place::End => position + 1 == list.len(),
+                    place => Place::of::<C, F>(list, position) == *place,
+                };
+                stays.then(|| inverse.clone())
+            }
+            (ListOp::In(key, op), ListOp::In(_, inverse)) => {
+                let item = list.item(list.find::<F>(key.as_str())?)?;
+                P::take_back(item, op, inverse).map(|op| ListOp::In(key.clone(), op))
+            }
+            _ => None,
+        }
+    }
+
+    fn expand(list: &C, op: &Self::Op) -> Option<Vec<Self::Op>> {
+        match op {
+            ListOp::Set(new) => Some(differences::<C, Self>(list, new)),
+            ListOp::In(key, op) => {
+                let item = list.item(list.find::<F>(key.as_str())?)?;
+                let ops = P::expand(item, op)?;
+                Some(ops.into_iter().map(|op| ListOp::In(key.clone(), op)).collect())
+            }
+            ListOp::Insert(..) | ListOp::Move(..) | ListOp::Delete(_) | ListOp::Nothing => None,
+        }
+    }
+
+    fn settle(list: &C, track: &Track, op: &Self::Op) -> Option<Self::Op> {
+        match op {
+            ListOp::Insert(place, item) => {
+                place.settled::<C, F>(list, track.entries()).map(|place| ListOp::Insert(place, item.clone()))
+            }
+            ListOp::Move(key, place) if place.anchor() != Some(key) => {
+                place.settled::<C, F>(list, track.entries()).map(|place| ListOp::Move(key.clone(), place))
+            }
+            ListOp::In(key, op) => {
+                let item = list.item(list.find::<F>(key.as_str())?)?;
+                let track = track.entry(key.as_str()).unwrap_or(Track::NONE);
+                P::settle(item, track, op).map(|op| ListOp::In(key.clone(), op))
+            }
+            ListOp::Move(..) | ListOp::Set(_) | ListOp::Delete(_) | ListOp::Nothing => None,
+        }
+    }
+
+    fn admit(list: &C, op: &Self::Op) -> Result<(), Invalid> {
+        match op {
+            ListOp::Insert(_, item) => key_of::<C, F>(item).map(drop),
+            ListOp::In(key, op) => {
+                if renames::<C, F, P>(key, op) {
+                    let message = format!("the item `{}` keeps its key", key.as_str());
+                    return Err(Invalid::new("key", message).in_field(key.as_str()));
+                }
+                let item = list.find::<F>(key.as_str()).and_then(|at| list.item(at));
+                item.map_or(Ok(()), |item| P::admit(item, op)).map_err(|e| e.in_field(key.as_str()))
+            }
+            // Two items of one key are none that can be meant, not even for the rest of a change.
+            ListOp::Set(list) => distinct::<C, F>(list),
+            ListOp::Move(..) | ListOp::Delete(_) | ListOp::Nothing => Ok(()),
+        }
+    }
+
+    fn touch(track: &mut Track, touched: &Self::Op, version: u64) {
+        match touched {
+            ListOp::Set(_) => track.set_whole(version),
+            ListOp::Delete(key) => track.entries_mut(version).inserted(key.as_str(), version),
+            ListOp::Move(key, _) => track.entries_mut(version).moved(key.as_str(), version),
+            ListOp::In(key, op) => {
+                P::touch(track.entries_mut(version).edited(key.as_str(), version), op, version);
+            }
+            ListOp::Insert(place, item) => {
+                if let Some(key) = F::key(item) {
+                    let left = place.anchor().map(Key::as_str);
+                    track.entries_mut(version).removed(key.as_str(), version, left);
+                }
+            }
+            ListOp::Nothing => {}
+        }
+    }
+
+    fn delta(list: &C, track: &Track, since: u64, each: &mut dyn FnMut(Self::Op)) {
+        if track.changed() <= since {
+            return;
+        }
+        let entries = track.entries().filter(|entries| track.whole() <= since && entries.reach(since));
+        let Some(entries) = entries else { return each(ListOp::Set(list.clone())) };
+        for key in entries.removed_since(since) {
+            each(ListOp::Delete(key.clone()));
+        }
+        let mut placed = Vec::new();
+        for (key, entry) in entries.changed_since(since) {
+            let Some(position) = list.find::<F>(key.as_str()) else { continue };
+            if entry.placed() > since {
+                placed.push((position, key, entry.inserted() > since));
+            }
+        }
+        // From the left, each right after what is left of it now: what has not been put in its place yet stands
+        // further right, or leaves.
+        placed.sort_unstable_by_key(|(position, ..)| *position);
+        for (position, key, inserted) in placed {
+            let place = Place::of::<C, F>(list, position);
+            match list.item(position) {
+                Some(item) if inserted => each(ListOp::Insert(place, item.clone())),
+                _ => each(ListOp::Move(key.clone(), place)),
+            }
+        }
+        for (key, entry) in entries.changed_since(since).filter(|(_, entry)| entry.inserted() <= since) {
+            let item = list.find::<F>(key.as_str()).and_then(|position| list.item(position));
+            if let Some(item) = item {
+                P::delta(item, entry.track(), since, &mut |op| each(ListOp::In(key.clone(), op)));
+            }
+        }
+    }
+
+    fn check(list: &C, touched: &Self::Op) -> Result<(), Invalid> {
+        let item = |key: &Key| list.find::<F>(key.as_str()).and_then(|position| list.item(position));
+        match touched {
+            ListOp::Set(_) => <Self as MergePolicy<C>>::validate(list),
+            ListOp::Delete(key) => {
+                item(key).map_or(Ok(()), P::validate).map_err(|e| e.in_field(key.as_str()))
+            }
+            ListOp::In(key, op) => item(key)
+                .map_or(Ok(()), |item| P::check(item, op).and_then(|()| P::check_rule(item)))
+                .map_err(|invalid| invalid.in_field(key.as_str())),
+            ListOp::Insert(..) | ListOp::Move(..) | ListOp::Nothing => Ok(()),
+        }
+    }
+
+    fn validate(list: &C) -> Result<(), Invalid> {
+        distinct::<C, F>(list)?;
+        list.items().try_for_each(|item| {
+            P::validate(item).map_err(|invalid| match F::key(item) {
+                Some(key) => invalid.in_field(key.as_str()),
+                None => invalid,
+            })
+        })
+    }
+
+    fn check_change(before: &C, after: &C, author: &Author) -> Result<(), Invalid> {
+        if !P::ABOUT.has_change_rule() {
+            return Ok(());
+        }
+        // Whether an item may come or go is for the struct around the list to say.
+        let was: HashMap<Key, (usize, &C::Item)> = keyed::<C, F>(before).collect();
+        keyed::<C, F>(after).try_for_each(|(key, (_, item))| match was.get(&key) {
+            Some((_, before)) if *before != item => {
+                P::check_change(before, item, author).map_err(|invalid| invalid.in_field(key.as_str()))
+            }
+            _ => Ok(()),
+        })
+    }
+
+    fn timing(op: &Self::Op, field: Timing) -> Timing {
+        match op {
+            ListOp::In(_, op) => P::timing(op, field),
+            _ => field,
+        }
+    }
+
+    fn read_only(op: &Self::Op) -> bool {
+        matches!(op, ListOp::In(_, op) if P::read_only(op))
+    }
+
+    fn address(op: &Self::Op, path: &mut PathBuf) -> Option<&'static str> {
+        match op {
+            ListOp::Set(_) => None,
+            ListOp::Insert(..) => Some("insert"),
+            ListOp::Move(key, _) => {
+                path.push(key.as_str());
+                Some("move")
+            }
+            ListOp::In(key, op) => {
+                path.push(key.as_str());
+                P::address(op, path)
+            }
+            ListOp::Delete(key) => {
+                path.push(key.as_str());
+                Some("delete")
+            }
+            ListOp::Nothing => Some("nothing"),
+        }
+    }
+
+    fn encode<S: Serializer>(op: &Self::Op, serializer: S) -> Result<S::Ok, S::Error> {
+        match op {
+            ListOp::Set(list) => list.serialize(serializer),
+            ListOp::Insert(place, item) => Inserted::new(place, item).serialize(serializer),
+            ListOp::Move(_, place) => place.serialize(serializer),
+            ListOp::In(_, op) => P::encode(op, serializer),
+            ListOp::Delete(_) | ListOp::Nothing => serializer.serialize_unit(),
+        }
+    }
+
+    fn decode<'de, D: Deserializer<'de>>(
+        mut path: Path<'_>,
+        op: Option<&str>,
+        value: D,
+    ) -> Result<Self::Op, UpdateError> {
+        let wrong = |error: D::Error| UpdateError::wrong_type(&error);
+        let Some(key) = path.next_segment() else {
+            return match op {
+                None => C::deserialize(value).map(ListOp::Set).map_err(wrong),
+                Some("insert") => {
+                    let (place, item) = Inserted::deserialize(value).map_err(wrong)?.into_parts();
+                    Ok(ListOp::Insert(place, item))
+                }
+                Some(op) => Err(UpdateError::unknown_op("list", op)),
+            };
+        };
+        let key = Key::from(&*key);
+        match op {
+            Some("move") if path.is_end() => {
+                Place::deserialize(value).map(|place| ListOp::Move(key, place)).map_err(wrong)
+            }
+            Some("delete") if path.is_end() => {
+                serde::de::IgnoredAny::deserialize(value).map_err(wrong)?;
+                Ok(ListOp::Delete(key))
+            }
+            op => match P::decode(path, op, value) {
+                Ok(op) => Ok(ListOp::In(key, op)),
+                Err(error) => Err(error.in_field(key.as_str())),
+            },
+        }
+    }
+}
+
+/// Checks that every item has a key of its own.
+fn distinct<C: Sequence, F: KeyOf<C::Item>>(list: &C) -> Result<(), Invalid> {
+    let mut known = std::collections::HashSet::with_capacity(list.len());
+    list.items().try_for_each(|item| match known.replace(key_of::<C, F>(item)?) {
+        Some(key) => Err(Invalid::new("key", format!("two items have the key `{}`", key.as_str()))),
+        None => Ok(()),
+    })
+}
+
+/// The items by key, with their positions, in order.
+fn keyed<C: Sequence, F: KeyOf<C::Item>>(list: &C) -> impl Iterator<Item = (Key, (usize, &C::Item))> {
+    list.items().enumerate().filter_map(|(at, item)| Some((F::key(item)?, (at, item))))
+}
+
+/// The key of an item that has one.
+fn key_of<C: Sequence, F: KeyOf<C::Item>>(item: &C::Item) -> Result<Key, Invalid> {
+    let key = F::key(item).ok_or_else(|| {
+        Invalid::new("key", "a key is a string, an integer, a bool, a char or an enum's variant without data")
+    })?;
+    check_key(key.as_str())?;
+    Ok(key)
+}
+
+/// Whether an operation gives an item another key, as far as can be seen.
+fn renames<C: Sequence, F: KeyOf<C::Item>, P: MergePolicy<C::Item>>(key: &Key, op: &P::Op) -> bool {
+    let mut path = PathBuf::new();
+    match P::address(op, &mut path) {
+        None if path.is_empty() => P::whole(op.clone()).is_ok_and(|item| !F::is(&item, key.as_str())),
+        _ => Path::new(path.as_str()).next_segment().is_some_and(|first| first == F::NAME),
+    }
+}

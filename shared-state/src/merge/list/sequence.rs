@@ -1,0 +1,94 @@
+//! What a list policy needs of a container, and of what is in it.
+
+use crate::core::Value;
+use crate::merge::Key;
+
+/// Where the items of a list have their key: `list(key = id)` makes one of these for the field.
+pub trait KeyOf<T>: 'static {
+    /// The name of the field that is the key.
+    const NAME: &'static str;
+
+    /// Runs `look` on the text of the item's key; `None` if the value is none that can be a key.
+    fn with_key<R>(item: &T, look: impl FnOnce(&str) -> R) -> Option<R>;
+
+    /// The item's key.
+    fn key(item: &T) -> Option<Key> {
+        Self::with_key(item, |text| Key::from(text))
+    }
+
+    /// Whether this is the item's key.
+    fn is(item: &T, key: &str) -> bool {
+        Self::with_key(item, |text| text == key).unwrap_or(false)
+    }
+}
+
+/// A container whose items are in an order: `Vec` and [`List`](crate::merge::List).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a `#[shared(list(..))]`",
+    label = "not a list",
+    note = "write `Vec<T>` as the field's type, or `shared_state::List<T>` if it is long, or `map` for a `BTreeMap` or \
+            `HashMap`; without `list`, a type of your own is set as a whole"
+)]
+pub trait Sequence: Value + Default {
+    /// What is in it.
+    type Item: Value;
+
+    /// How many items there are.
+    fn len(&self) -> usize;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The item at a position.
+    fn item(&self, position: usize) -> Option<&Self::Item>;
+
+    /// The items in order.
+    fn items(&self) -> impl Iterator<Item = &Self::Item>;
+
+    /// The position of the item with this key.
+    fn find<F: KeyOf<Self::Item>>(&self, key: &str) -> Option<usize>;
+
+    /// Inserts an item at a position, or at the end if there is no such position.
+    fn put<F: KeyOf<Self::Item>>(&mut self, position: usize, item: Self::Item);
+
+    /// Takes the item at a position out.
+    fn take<F: KeyOf<Self::Item>>(&mut self, position: usize) -> Option<Self::Item>;
+
+    /// Changes the item at a position, but for its key.
+    fn change<R>(&mut self, position: usize, change: impl FnOnce(&mut Self::Item) -> R) -> Option<R>;
+}
+
+/// Looks for items from the front: O(n) comparisons of keys, which is fast up to some thousand items.
+impl<T: Value> Sequence for Vec<T> {
+    type Item = T;
+
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn item(&self, position: usize) -> Option<&T> {
+        self.get(position)
+    }
+
+    fn items(&self) -> impl Iterator<Item = &T> {
+        self.iter()
+    }
+
+    fn find<F: KeyOf<T>>(&self, key: &str) -> Option<usize> {
+        self.iter().position(|item| F::is(item, key))
+    }
+
+    fn put<F: KeyOf<T>>(&mut self, position: usize, item: T) {
+        self.insert(position.min(self.len()), item);
+    }
+
+    fn take<F: KeyOf<T>>(&mut self, position: usize) -> Option<T> {
+        (position < self.len()).then(|| self.remove(position))
+    }
+
+    fn change<R>(&mut self, position: usize, change: impl FnOnce(&mut T) -> R) -> Option<R> {
+        self.get_mut(position).map(change)
+    }
+}

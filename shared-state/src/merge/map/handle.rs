@@ -1,0 +1,111 @@
+//! The handle of a map.
+
+use crate::core::{Live, Part, SharedState};
+use crate::core::{MergePolicy, differences};
+use crate::merge::{MapOf, MapOp, Mapping};
+
+impl<L, S, M, P> Part<L, S, M, MapOf<P>>
+where
+    L: Live<S>,
+    S: SharedState,
+    M: Mapping,
+    P: MergePolicy<M::Value>,
+{
+    /// How many entries there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.read(M::len)
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A copy of the entry with this key.
+    #[must_use]
+    pub fn entry(&self, key: &M::Key) -> Option<M::Value> {
+        self.read(|map| map.get(key).cloned())
+    }
+
+    /// Whether there is an entry with this key.
+    #[must_use]
+    pub fn contains_key(&self, key: &M::Key) -> bool {
+        self.read(|map| map.get(key).is_some())
+    }
+
+    /// Puts an entry, whether there was one with this key or not.
+    ///
+    /// # Errors
+    /// As [`Live::write`].
+    pub fn put(&self, key: M::Key, value: M::Value) -> Result<L::Receipt, L::Error> {
+        self.write(MapOp::Put(key, value))
+    }
+
+    /// Changes a copy of an entry and writes what is different by the entries' own policy. Does nothing if there is
+    /// no such entry.
+    ///
+    /// # Errors
+    /// As [`Live::write`].
+    pub fn edit(&self, key: &M::Key, change: impl FnOnce(&mut M::Value)) -> Result<L::Receipt, L::Error> {
+        self.write_with(|map| {
+            let Some(old) = map.get(key) else { return Vec::new() };
+            let mut new = old.clone();
+            change(&mut new);
+            differences::<_, P>(old, &new).into_iter().map(|op| MapOp::at::<P>(key.clone(), op)).collect()
+        })
+    }
+
+    /// Writes one operation of the entries' own policy to an entry. If there is no such entry, it begins with what
+    /// the policy says, a counter with zero, or nothing happens.
+    ///
+    /// # Errors
+    /// As [`Live::write`].
+    pub fn write_in(&self, key: M::Key, op: P::Op) -> Result<L::Receipt, L::Error> {
+        self.write(MapOp::at::<P>(key, op))
+    }
+
+    /// Removes an entry. Does nothing if there is no such entry.
+    ///
+    /// # Errors
+    /// As [`Live::write`].
+    pub fn remove(&self, key: &M::Key) -> Result<L::Receipt, L::Error> {
+        self.write(MapOp::Delete(key.clone()))
+    }
+
+    /// Removes the entries that `keep` says no to, as one change. Costs the map.
+    ///
+    /// # Errors
+    /// As [`Live::write`].
+    pub fn retain(&self, mut keep: impl FnMut(&M::Key, &M::Value) -> bool) -> Result<L::Receipt, L::Error> {
+        self.write_with(|map| {
+            let gone = map.entries().filter(|(key, value)| !keep(key, value));
+            gone.map(|(key, _)| MapOp::Delete(key.clone())).collect()
+        })
+    }
+
+    /// Removes the entries that show here, as one change. What others put meanwhile stays.
+    ///
+    /// # Errors
+    /// As [`Live::write`].
+    pub fn clear(&self) -> Result<L::Receipt, L::Error> {
+        self.retain(|_, _| false)
+    }
+}
+
+impl<L, S, M> Part<L, S, M, MapOf<crate::merge::Counter>>
+where
+    L: Live<S>,
+    S: SharedState,
+    M: Mapping,
+    M::Value: crate::merge::Number,
+{
+    /// Adds to an entry, whatever others add meanwhile; it begins with zero.
+    ///
+    /// # Errors
+    /// As [`Live::write`].
+    pub fn add(&self, key: M::Key, by: M::Value) -> Result<L::Receipt, L::Error> {
+        self.write(MapOp::In(key, crate::merge::CounterOp::Add(by)))
+    }
+}

@@ -1,0 +1,480 @@
+//! Map: entries are put, changed and removed by their key, and only that travels.
+//!
+//! The rule, in the server's order: the entries are independent of each other; of two writers of one entry the
+//! later wins, or the entry's own policy says how they combine; a change of a part of an entry that is not there
+//! does nothing, unless it can begin with nothing, as a counter's does. Setting the whole map, and clearing it, means the difference to the map its writer saw.
+
+mod handle;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::hash::{BuildHasher, Hash};
+use std::marker::PhantomData;
+
+#[cfg(feature = "indexmap")]
+use indexmap::IndexMap;
+use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+use crate::core::{Author, Invalid, Path, PathBuf, PolicyInfo, Timing, UpdateError, Value};
+use crate::core::{MergePolicy, Overlap, Track, differences, text_scope};
+use crate::core::{check_key, with_key};
+use crate::merge::{Key, Lww};
+
+/// The policy of `#[shared(map)]`: `P` is the entries' own policy.
+///
+/// An operation costs what the map's own costs, and on the wire the entry or the part of it that changed.
+pub struct MapOf<P = Lww>(PhantomData<fn() -> P>);
+
+/// An operation on a map `M` from `K` to `V`.
+#[derive(Clone, PartialEq)]
+pub enum MapOp<M, K, V, O> {
+    /// Replaces the whole map.
+    Set(M),
+    /// Puts an entry, whether there was one or not.
+    Put(K, V),
+    /// Changes an entry that is there by its own policy.
+    In(K, O),
+    /// Removes an entry.
+    Delete(K),
+    /// What takes back an operation that did nothing.
+    Nothing,
+}
+
+impl<M: fmt::Debug, K: fmt::Debug, V: fmt::Debug, O: fmt::Debug> fmt::Debug for MapOp<M, K, V, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Set(map) => f.debug_tuple("Set").field(map).finish(),
+            Self::Put(key, value) => f.debug_tuple("Put").field(key).field(value).finish(),
+            Self::In(key, op) => f.debug_tuple("In").field(key).field(op).finish(),
+            Self::Delete(key) => f.debug_tuple("Delete").field(key).finish(),
+            Self::Nothing => f.write_str("Nothing"),
+        }
+    }
+}
+
+/// A collection of entries by key: `BTreeMap`, `HashMap`, and with the feature `indexmap` `IndexMap`, in which each
+/// client has its own order.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a `#[shared(map)]`",
+    label = "not a map",
+    note = "write `BTreeMap<K, V>` or `HashMap<K, V>` as the field's type, or `list(key = ..)` for a `Vec`; without \
+            `map`, a type of your own is set as a whole"
+)]
+pub trait Mapping: Value + Default {
+    /// What entries are found by.
+    type Key: Value + Eq;
+    /// What they are.
+    type Value: Value;
+
+    /// How many entries there are.
+    fn len(&self) -> usize;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The entry with this key.
+    fn get(&self, key: &Self::Key) -> Option<&Self::Value>;
+
+    /// The entry with this key, to be changed.
+    fn get_mut(&mut self, key: &Self::Key) -> Option<&mut Self::Value>;
+
+    /// Puts an entry and gives the one it replaces.
+    fn put(&mut self, key: Self::Key, value: Self::Value) -> Option<Self::Value>;
+
+    /// Takes an entry out.
+    fn take(&mut self, key: &Self::Key) -> Option<Self::Value>;
+
+    /// The entries, in the map's order.
+    fn entries(&self) -> impl Iterator<Item = (&Self::Key, &Self::Value)>;
+}
+
+macro_rules! mapping {
+    ($map:ident, $remove:ident, $key:ident: $($bound:path),+ $(; $hasher:ident)?) => {
+        impl<$key: Value + Eq $(+ $bound)+, V: Value $(, $hasher: BuildHasher + Default + Clone + Send + Sync + 'static)?>
+            Mapping for $map<$key, V $(, $hasher)?>
+        {
+            type Key = $key;
+            type Value = V;
+
+            fn len(&self) -> usize {
+                self.len()
+            }
+
+            fn get(&self, key: &$key) -> Option<&V> {
+                self.get(key)
+            }
+
+            fn get_mut(&mut self, key: &$key) -> Option<&mut V> {
+                self.get_mut(key)
+            }
+
+            fn put(&mut self, key: $key, value: V) -> Option<V> {
+                self.insert(key, value)
+            }
+
+            fn take(&mut self, key: &$key) -> Option<V> {
+                self.$remove(key)
+            }
+
+            fn entries(&self) -> impl Iterator<Item = (&$key, &V)> {
+                self.iter()
+            }
+        }
+    };
+}
+
+mapping!(BTreeMap, remove, K: Ord);
+mapping!(HashMap, remove, K: Hash; H);
+#[cfg(feature = "indexmap")]
+mapping!(IndexMap, shift_remove, K: Hash; H);
+
+type OpOf<M, P> =
+    MapOp<M, <M as Mapping>::Key, <M as Mapping>::Value, <P as MergePolicy<<M as Mapping>::Value>>::Op>;
+
+impl<M, K, V, O> MapOp<M, K, V, O> {
+    /// An operation of the entries' policy `P` on an entry. One that sets it whole is a put.
+    #[must_use]
+    pub fn at<P: MergePolicy<V, Op = O>>(key: K, op: O) -> Self {
+        match P::whole(op) {
+            Ok(value) => Self::Put(key, value),
+            Err(op) => Self::In(key, op),
+        }
+    }
+}
+
+impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
+    type Op = OpOf<M, P>;
+
+    const NAME: &'static str = "map";
+
+    const ABOUT: PolicyInfo = PolicyInfo::new("map").entries(&P::ABOUT);
+
+    fn start() -> Option<M> {
+        Some(M::default())
+    }
+
+    fn set(value: M) -> Self::Op {
+        MapOp::Set(value)
+    }
+
+    fn whole(op: Self::Op) -> Result<M, Self::Op> {
+        match op {
+            MapOp::Set(value) => Ok(value),
+            op => Err(op),
+        }
+    }
+
+    fn apply(map: &mut M, op: Self::Op) -> Self::Op {
+        match op {
+            MapOp::Set(new) => MapOp::Set(std::mem::replace(map, new)),
+            // What takes a put or a change of an entry that was there back is a change of it, so that a put takes
+            // back nothing but a removal.
+            MapOp::Put(key, value) => match map.put(key.clone(), value) {
+                Some(before) => MapOp::In(key, P::set(before)),
+                None => MapOp::Delete(key),
+            },
+            MapOp::In(key, op) => match map.get_mut(&key) {
+                Some(value) => MapOp::In(key, P::apply(value, op)),
+                None => begin::<M, P>(map, key, op),
+            },
+            MapOp::Delete(key) => match map.take(&key) {
+                Some(before) => MapOp::Put(key, before),
+                None => MapOp::Nothing,
+            },
+            MapOp::Nothing => MapOp::Nothing,
+        }
+    }
+
+    fn diff(old: &M, new: &M, each: &mut dyn FnMut(Self::Op)) {
+        for (key, _) in old.entries().filter(|(key, _)| new.get(key).is_none()) {
+            each(MapOp::Delete(key.clone()));
+        }
+        for (key, value) in new.entries() {
+            match old.get(key) {
+                Some(before) => P::diff(before, value, &mut |op| each(MapOp::at::<P>(key.clone(), op))),
+                None => each(MapOp::Put(key.clone(), value.clone())),
+            }
+        }
+    }
+
+    fn overlap(pending: &Self::Op, remote: &Self::Op) -> Overlap {
+        use MapOp::{Delete, In, Nothing, Put, Set};
+        match (pending, remote) {
+            (Set(_), _) => Overlap::Hidden,
+            (_, Set(_)) => Overlap::Tangled,
+            (Nothing, _) | (_, Nothing) => Overlap::Apart,
+            (In(a, op), In(b, remote)) if a == b => match P::overlap(op, remote) {
+                // What hides the value that the remote one begins the entry with does not hide the entry.
+                Overlap::Hidden if P::start().is_some() && begun::<M, P>(op.clone()).is_none() => {
+                    Overlap::Tangled
+                }
+                overlap => overlap,
+            },
+            (Put(a, _) | Delete(a), Put(b, _) | In(b, _) | Delete(b)) if a == b => Overlap::Hidden,
+            (In(a, _), Put(b, _) | Delete(b)) if a == b => Overlap::Tangled,
+            _ => Overlap::Apart,
+        }
+    }
+
+    fn coalesce(earlier: &mut Self::Op, later: &Self::Op) -> bool {
+        use MapOp::{Delete, In, Put, Set};
+        match (&mut *earlier, later) {
+            (Put(a, _) | Delete(a), Put(b, _) | Delete(b)) if a == b => earlier.clone_from(later),
+            (In(a, _), Put(b, _) | Delete(b)) if a == b => earlier.clone_from(later),
+            (Put(a, value), In(b, op)) if a == b => drop(P::apply(value, op.clone())),
+            (In(a, op), In(b, later)) if a == b => {
+                let before = op.clone();
+                let folded = P::coalesce(op, later);
+                // The two may begin an entry that is not there where the one would not.
+                if folded && begun::<M, P>(op.clone()).is_none() && begun::<M, P>(before.clone()).is_some() {
+                    *op = before;
+                    return false;
+                }
+                return folded;
+            }
+            (Set(_), Set(_)) => earlier.clone_from(later),
+            _ => return false,
+        }
+        true
+    }
+
+    fn take_back(map: &M, op: &Self::Op, inverse: &Self::Op) -> Option<Self::Op> {
+        match (op, inverse) {
+            (MapOp::Set(to), _) => (map == to).then(|| inverse.clone()),
+            (MapOp::Put(key, to), MapOp::Delete(_)) => {
+                (map.get(key)? == to).then(|| MapOp::Delete(key.clone()))
+            }
+            (MapOp::Put(key, to), MapOp::In(_, before)) => {
+                (map.get(key)? == to).then(|| MapOp::at::<P>(key.clone(), before.clone()))
+            }
+            (MapOp::Delete(key), MapOp::Put(..)) => map.get(key).is_none().then(|| inverse.clone()),
+            (MapOp::In(key, op), MapOp::In(_, inverse)) => {
+                P::take_back(map.get(key)?, op, inverse).map(|op| MapOp::at::<P>(key.clone(), op))
+            }
+            // It began the entry.
+            (MapOp::In(key, op), MapOp::Delete(_)) => P::take_back(map.get(key)?, op, &P::set(P::start()?))
+                .map(|op| MapOp::at::<P>(key.clone(), op)),
+            _ => None,
+        }
+    }
+
+    fn expand(map: &M, op: &Self::Op) -> Option<Vec<Self::Op>> {
+        match op {
+            MapOp::Set(new) => Some(differences::<M, Self>(map, new)),
+            MapOp::Put(key, value) => {
+                let ops = P::expand(map.get(key)?, &P::set(value.clone()))?;
+                Some(ops.into_iter().map(|op| MapOp::at::<P>(key.clone(), op)).collect())
+            }
+            MapOp::In(key, op) => {
+                let ops = with_entry::<M, P, _>(map, key, |value| P::expand(value, op))??;
+                Some(ops.into_iter().map(|op| MapOp::at::<P>(key.clone(), op)).collect())
+            }
+            MapOp::Delete(_) | MapOp::Nothing => None,
+        }
+    }
+
+    fn settle(map: &M, track: &Track, op: &Self::Op) -> Option<Self::Op> {
+        let MapOp::In(key, op) = op else { return None };
+        let known = Key::of(key).ok();
+        let track = known.and_then(|key| track.entry(key.as_str())).unwrap_or(Track::NONE);
+        let op = with_entry::<M, P, _>(map, key, |value| P::settle(value, track, op))??;
+        Some(MapOp::at::<P>(key.clone(), op))
+    }
+
+    fn admit(map: &M, op: &Self::Op) -> Result<(), Invalid> {
+        match op {
+            MapOp::Put(key, _) => key_of(key).map(drop),
+            MapOp::In(key, op) => with_entry::<M, P, _>(map, key, |value| P::admit(value, op))
+                .unwrap_or(Ok(()))
+                .map_err(|invalid| inside(key, invalid)),
+            MapOp::Set(_) | MapOp::Delete(_) | MapOp::Nothing => Ok(()),
+        }
+    }
+
+    fn touch(track: &mut Track, touched: &Self::Op, version: u64) {
+        let key = match touched {
+            MapOp::Set(_) => return track.set_whole(version),
+            MapOp::Nothing => return,
+            MapOp::Put(key, _) | MapOp::In(key, _) | MapOp::Delete(key) => key,
+        };
+        // What was applied had a key.
+        let Ok(text) = Key::of(key) else { return };
+        let (key, entries) = (text.as_str(), track.entries_mut(version));
+        match touched {
+            MapOp::In(_, op) => P::touch(entries.edited(key, version), op, version),
+            MapOp::Put(..) => entries.removed(key, version, None),
+            _ => entries.inserted(key, version),
+        }
+    }
+
+    fn delta(map: &M, track: &Track, since: u64, each: &mut dyn FnMut(Self::Op)) {
+        if track.changed() <= since {
+            return;
+        }
+        let entries = track.entries().filter(|entries| track.whole() <= since && entries.reach(since));
+        let Some(entries) = entries else { return each(MapOp::Set(map.clone())) };
+        for key in entries.removed_since(since) {
+            if let Ok(key) = key.read::<M::Key>()
+                && map.get(&key).is_none()
+            {
+                each(MapOp::Delete(key));
+            }
+        }
+        for (key, entry) in entries.changed_since(since) {
+            let Ok(key) = key.read::<M::Key>() else { continue };
+            match map.get(&key) {
+                Some(value) if entry.inserted() > since => each(MapOp::Put(key, value.clone())),
+                Some(value) => {
+                    P::delta(value, entry.track(), since, &mut |op| each(MapOp::at::<P>(key.clone(), op)));
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn check(map: &M, touched: &Self::Op) -> Result<(), Invalid> {
+        match touched {
+            MapOp::Set(_) => <Self as MergePolicy<M>>::validate(map),
+            MapOp::Delete(key) => match map.get(key) {
+                Some(value) => P::validate(value).map_err(|invalid| inside(key, invalid)),
+                None => Ok(()),
+            },
+            MapOp::In(key, op) => match map.get(key) {
+                Some(value) => P::check(value, op)
+                    .and_then(|()| P::check_rule(value))
+                    .map_err(|invalid| inside(key, invalid)),
+                None => Ok(()),
+            },
+            MapOp::Put(..) | MapOp::Nothing => Ok(()),
+        }
+    }
+
+    fn validate(map: &M) -> Result<(), Invalid> {
+        map.entries().try_for_each(|(key, value)| {
+            key_of(key)?;
+            P::validate(value).map_err(|invalid| inside(key, invalid))
+        })
+    }
+
+    fn check_change(before: &M, after: &M, author: &Author) -> Result<(), Invalid> {
+        if !P::ABOUT.has_change_rule() {
+            return Ok(());
+        }
+        // Whether an entry may come or go is for the struct around the map to say.
+        after.entries().try_for_each(|(key, value)| match before.get(key) {
+            Some(before) if before != value => {
+                P::check_change(before, value, author).map_err(|invalid| inside(key, invalid))
+            }
+            _ => Ok(()),
+        })
+    }
+
+    fn timing(op: &Self::Op, field: Timing) -> Timing {
+        match op {
+            MapOp::In(_, op) => P::timing(op, field),
+            _ => field,
+        }
+    }
+
+    fn read_only(op: &Self::Op) -> bool {
+        matches!(op, MapOp::In(_, op) if P::read_only(op))
+    }
+
+    fn address(op: &Self::Op, path: &mut PathBuf) -> Option<&'static str> {
+        let mut push = |key: &M::Key| {
+            // A key that is none is refused when the operation is admitted.
+            let _ = with_key(key, |text| path.push(text));
+        };
+        match op {
+            MapOp::Set(_) => None,
+            MapOp::Put(key, _) => {
+                push(key);
+                None
+            }
+            MapOp::In(key, op) => {
+                push(key);
+                P::address(op, path)
+            }
+            MapOp::Delete(key) => {
+                push(key);
+                Some("delete")
+            }
+            MapOp::Nothing => Some("nothing"),
+        }
+    }
+
+    fn encode<S: Serializer>(op: &Self::Op, serializer: S) -> Result<S::Ok, S::Error> {
+        match op {
+            MapOp::Set(map) => map.serialize(serializer),
+            MapOp::Put(_, value) => value.serialize(serializer),
+            MapOp::In(_, op) => P::encode(op, serializer),
+            MapOp::Delete(_) | MapOp::Nothing => serializer.serialize_unit(),
+        }
+    }
+
+    fn decode<'de, D: Deserializer<'de>>(
+        mut path: Path<'_>,
+        op: Option<&str>,
+        value: D,
+    ) -> Result<Self::Op, UpdateError> {
+        let wrong = |error: D::Error| UpdateError::wrong_type(&error);
+        let Some(text) = path.next_segment() else {
+            return match op {
+                None => M::deserialize(value).map(MapOp::Set).map_err(wrong),
+                Some(op) => Err(UpdateError::unknown_op("map", op)),
+            };
+        };
+        let key = Key::from(&*text).read::<M::Key>().map_err(|error| error.in_field(&text))?;
+        if path.is_end() && op == Some("delete") {
+            serde::de::IgnoredAny::deserialize(value).map_err(wrong)?;
+            return Ok(MapOp::Delete(key));
+        }
+        match P::decode(path, op, value) {
+            Ok(op) => Ok(MapOp::at::<P>(key, op)),
+            Err(error) => Err(error.in_field(&text)),
+        }
+    }
+}
+
+/// Looks at an entry, or at what it would begin with; `None`: it would not begin.
+fn with_entry<M: Mapping, P: MergePolicy<M::Value>, R>(
+    map: &M,
+    key: &M::Key,
+    look: impl FnOnce(&M::Value) -> R,
+) -> Option<R> {
+    match map.get(key) {
+        Some(value) => Some(look(value)),
+        None => P::start().map(|start| look(&start)),
+    }
+}
+
+/// The entry that an operation on one that is not there begins; `None`: it does nothing.
+fn begun<M: Mapping, P: MergePolicy<M::Value>>(op: P::Op) -> Option<M::Value> {
+    let mut value = P::start()?;
+    P::apply(&mut value, op);
+    // A text that reads as it begins may have a history.
+    text_scope::with_history(|| P::start().as_ref() != Some(&value)).then_some(value)
+}
+
+/// Applies an operation to an entry that is not there.
+fn begin<M: Mapping, P: MergePolicy<M::Value>>(map: &mut M, key: M::Key, op: P::Op) -> OpOf<M, P> {
+    let Some(value) = begun::<M, P>(op) else { return MapOp::Nothing };
+    map.put(key.clone(), value);
+    MapOp::Delete(key)
+}
+
+/// The text of a key that is one.
+fn key_of<K: Value>(key: &K) -> Result<Key, Invalid> {
+    let text = Key::of(key).map_err(|error| Invalid::new("key", error.to_string()))?;
+    check_key(text.as_str())?;
+    Ok(text)
+}
+
+fn inside<K: Value>(key: &K, invalid: Invalid) -> Invalid {
+    match Key::of(key) {
+        Ok(text) => invalid.in_field(text.as_str()),
+        Err(_) => invalid,
+    }
+}

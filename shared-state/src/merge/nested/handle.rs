@@ -1,0 +1,119 @@
+//! The handle of a nested struct.
+
+use std::fmt;
+
+use crate::core::{
+    Allowed, Field, FieldId, Live, MergePolicy, PathBuf, ServerLive, SharedState, Typed, Watch,
+};
+use crate::merge::{Nested, NestedOp};
+
+/// The nested part `N` of a live state of type `S`.
+pub struct Within<L, S: SharedState, N: SharedState> {
+    live: L,
+    field: Field<S, N, Nested>,
+}
+
+/// The handle of the nested struct `N` of a live state of type `S`, with its own accessors.
+pub type HandleOf<L, S, N> = <Typed<N, Nested> as SharedState>::Handle<Within<L, S, Typed<N, Nested>>>;
+
+/// The patch of the nested struct `N`.
+pub type PatchOf<N> = <Typed<N, Nested> as SharedState>::Patch;
+
+impl<L: Live<S>, S: SharedState, N: SharedState> Within<L, S, N> {
+    /// The part of `live` at `field`.
+    #[must_use]
+    pub fn new(live: L, field: Field<S, N, Nested>) -> Self {
+        Self { live, field }
+    }
+
+    /// Sets the whole nested value.
+    ///
+    /// # Errors
+    /// As [`Live::write`].
+    pub fn replace(&self, value: N) -> Result<L::Receipt, L::Error> {
+        self.live.write(self.field.set(value))
+    }
+
+    /// Sets the fields that `patch` has, as one change.
+    ///
+    /// # Errors
+    /// As [`Live::write`].
+    pub fn merge(&self, patch: N::Patch) -> Result<L::Receipt, L::Error> {
+        self.write_with(|_| N::patch_updates(patch))
+    }
+
+    /// Changes a copy of the nested value and writes what is different, as one change. Costs the nested value.
+    ///
+    /// # Errors
+    /// As [`Live::write`].
+    pub fn update(&self, change: impl FnOnce(&mut N)) -> Result<L::Receipt, L::Error> {
+        self.write_with(|old| {
+            let mut new = old.clone();
+            change(&mut new);
+            N::diff(old, &new)
+        })
+    }
+
+    /// A copy of the nested value.
+    #[must_use]
+    pub fn state(&self) -> N {
+        self.read(N::clone)
+    }
+}
+
+impl<L: Live<S>, S: SharedState, N: SharedState> Live<N> for Within<L, S, N> {
+    type Receipt = L::Receipt;
+    type Error = L::Error;
+
+    fn read<R>(&self, look: impl FnOnce(&N) -> R) -> R {
+        self.live.read(|state| look(self.field.get(state)))
+    }
+
+    fn write_with(&self, decide: impl FnOnce(&N) -> Vec<N::Update>) -> Result<Self::Receipt, Self::Error> {
+        self.live.write_with(|state| {
+            let updates = decide(self.field.get(state)).into_iter();
+            updates.map(|update| self.field.op(NestedOp::In(Box::new(update)))).collect()
+        })
+    }
+}
+
+impl<L: Watch<S>, S: SharedState, N: SharedState> Watch<N> for Within<L, S, N> {
+    type Stream<T: Send + 'static> = L::Stream<T>;
+
+    fn watch<T: Send + 'static>(
+        &self,
+        _field: FieldId,
+        mut look: impl FnMut(&N) -> Option<T> + Send + 'static,
+    ) -> L::Stream<T> {
+        let nested = self.field;
+        self.live.watch(nested.id(), move |state| look(nested.get(state)))
+    }
+}
+
+impl<L: Allowed<S>, S: SharedState, N: SharedState> Within<L, S, N> {
+    /// Whether a field of the nested value may be set as a whole, as far as the server has said.
+    #[must_use]
+    pub fn can_set<T, P: MergePolicy<T>>(&self, field: Field<N, T, P>) -> bool {
+        !N::FIELDS[field.id()].read_only && self.can_write(PathBuf::of(field.name()).as_str())
+    }
+}
+
+impl<L: Allowed<S>, S: SharedState, N: SharedState> Allowed<N> for Within<L, S, N> {
+    fn can_write(&self, path: &str) -> bool {
+        self.live.can_write(&format!("{}/{path}", PathBuf::of(self.field.name()).as_str()))
+    }
+}
+
+impl<L: ServerLive<S>, S: SharedState, N: SharedState> ServerLive<N> for Within<L, S, N> {}
+
+impl<L: Clone, S: SharedState, N: SharedState> Clone for Within<L, S, N> {
+    fn clone(&self) -> Self {
+        Self { live: self.live.clone(), field: self.field }
+    }
+}
+
+impl<L, S: SharedState, N: SharedState> fmt::Debug for Within<L, S, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Within").field(&self.field).finish()
+    }
+}

@@ -1,0 +1,48 @@
+//! The handle of a set.
+
+use crate::core::{Live, Part, SharedState};
+use crate::merge::{Members, SetOf, SetOp};
+
+impl<L: Live<S>, S: SharedState, C: Members> Part<L, S, C, SetOf> {
+    /// How many members there are. Costs the set.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.read(|set| set.members().count())
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.read(|set| set.members().next().is_none())
+    }
+
+    /// Whether it is a member.
+    #[must_use]
+    pub fn contains(&self, member: &C::Member) -> bool {
+        self.read(|set| set.has(member))
+    }
+
+    /// Inserts a member.
+    ///
+    /// # Errors
+    /// As [`Live::write`].
+    pub fn insert(&self, member: C::Member) -> Result<L::Receipt, L::Error> {
+        self.write(SetOp::Insert(member))
+    }
+
+    /// Removes a member.
+    ///
+    /// # Errors
+    /// As [`Live::write`].
+    pub fn remove(&self, member: &C::Member) -> Result<L::Receipt, L::Error> {
+        self.write(SetOp::Remove(member.clone()))
+    }
+
+    /// Removes the members that show here, as one change. What others insert meanwhile stays.
+    ///
+    /// # Errors
+    /// As [`Live::write`].
+    pub fn clear(&self) -> Result<L::Receipt, L::Error> {
+        self.write_with(|set| set.members().cloned().map(SetOp::Remove).collect())
+    }
+}

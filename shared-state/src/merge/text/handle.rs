@@ -1,0 +1,135 @@
+//! The handle of a text.
+
+use crate::core::{Live, Part, SharedState};
+use crate::merge::{Anchor, Side, Splice, Text, TextOf, TextOp, Unit};
+
+impl<L: Live<S>, S: SharedState> Part<L, S, Text, TextOf> {
+    /// How many characters (Unicode scalar values) there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.read(Text::chars_len)
+    }
+
+    /// How many UTF-16 units there are: the length in JavaScript.
+    #[must_use]
+    pub fn len_utf16(&self) -> usize {
+        self.read(Text::utf16_len)
+    }
+
+    /// How many bytes of UTF-8 there are.
+    #[must_use]
+    pub fn len_bytes(&self) -> usize {
+        self.read(|text| text.as_str().len())
+    }
+
+    /// Whether it is empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len_utf16() == 0
+    }
+
+    /// Inserts at a position in characters, or at the end if there is no such position.
+    ///
+    /// # Errors
+    /// As [`Live::write`].
+    pub fn insert(&self, position: usize, text: &str) -> Result<L::Receipt, L::Error> {
+        self.splice(Unit::Chars, position, 0, text)
+    }
+
+    /// As [`insert`](Self::insert), the position in UTF-16 units.
+    ///
+    /// # Errors
+    /// As [`Live::write`].
+    pub fn insert_utf16(&self, position: usize, text: &str) -> Result<L::Receipt, L::Error> {
+        self.splice(Unit::Utf16, position, 0, text)
+    }
+
+    /// As [`insert`](Self::insert), the position in bytes of UTF-8; inside a character it means before it.
+    ///
+    /// # Errors
+    /// As [`Live::write`].
+    pub fn insert_bytes(&self, position: usize, text: &str) -> Result<L::Receipt, L::Error> {
+        self.splice(Unit::Bytes, position, 0, text)
+    }
+
+    /// Appends at the end as it shows here.
+    ///
+    /// # Errors
+    /// As [`Live::write`].
+    pub fn push(&self, text: &str) -> Result<L::Receipt, L::Error> {
+        self.splice(Unit::Utf16, usize::MAX, 0, text)
+    }
+
+    /// Deletes so many characters from a position in characters on, as far as there are.
+    ///
+    /// # Errors
+    /// As [`Live::write`].
+    pub fn delete(&self, position: usize, count: usize) -> Result<L::Receipt, L::Error> {
+        self.splice(Unit::Chars, position, count, "")
+    }
+
+    /// As [`delete`](Self::delete), in UTF-16 units.
+    ///
+    /// # Errors
+    /// As [`Live::write`].
+    pub fn delete_utf16(&self, position: usize, count: usize) -> Result<L::Receipt, L::Error> {
+        self.splice(Unit::Utf16, position, count, "")
+    }
+
+    /// As [`delete`](Self::delete), in bytes of UTF-8; a character of which the end is not meant stays.
+    ///
+    /// # Errors
+    /// As [`Live::write`].
+    pub fn delete_bytes(&self, position: usize, count: usize) -> Result<L::Receipt, L::Error> {
+        self.splice(Unit::Bytes, position, count, "")
+    }
+
+    /// Replaces so many characters from a position in characters on, as one change.
+    ///
+    /// # Errors
+    /// As [`Live::write`].
+    pub fn replace(&self, position: usize, count: usize, text: &str) -> Result<L::Receipt, L::Error> {
+        self.splice(Unit::Chars, position, count, text)
+    }
+
+    /// Makes it equal to `new` by few edits, as one change: for a plain text area, which knows only its whole
+    /// content. What others type meanwhile stays. Costs the text.
+    ///
+    /// # Errors
+    /// As [`Live::write`].
+    pub fn apply_diff(&self, new: &str) -> Result<L::Receipt, L::Error> {
+        self.write(TextOp::Set(Text::from(new)))
+    }
+
+    /// The anchor of a position in characters as it shows here.
+    #[must_use]
+    pub fn anchor(&self, position: usize, side: Side) -> Anchor {
+        self.read(|text| text.anchor(position, side))
+    }
+
+    /// Where an anchor is, in characters; `None`: the text does not have its character (yet).
+    #[must_use]
+    pub fn position(&self, anchor: &Anchor) -> Option<usize> {
+        self.read(|text| text.position(anchor))
+    }
+
+    fn splice(
+        &self,
+        unit: Unit,
+        position: usize,
+        count: usize,
+        insert: &str,
+    ) -> Result<L::Receipt, L::Error> {
+        self.write_with(|text| {
+            let at = text.units(position, unit);
+            let end = if count == 0 { at } else { text.units(position.saturating_add(count), unit) };
+            vec![TextOp::Splice(vec![Splice { at, delete: end - at, insert: insert.to_owned() }])]
+        })
+    }
+}
+
+impl<L: Live<S>, S: SharedState> std::fmt::Display for Part<L, S, Text, TextOf> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.read(|text| f.pad(text))
+    }
+}

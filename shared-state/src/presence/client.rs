@@ -1,0 +1,525 @@
+//! A client's part: what it shows of itself, and the others.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::core::Code;
+use crate::presence::{Peer, PresenceEvent, UserSessions, user};
+use crate::proto::presence::{PeerEntry, PresenceNews, leave, set};
+use crate::proto::{ClientId, Frame, Secret, Violation};
+
+/// How a client takes part.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct PresenceOptions {
+    /// The shortest time between two messages about what this client shows; the latest is sent. Default 50 ms.
+    pub throttle: Duration,
+    /// After how long without input the user is away; `None`: never by itself. Default 5 minutes.
+    pub away_after: Option<Duration>,
+    /// Whether the others are not shown this client. Default: they are.
+    pub hidden: bool,
+    /// The most events kept for an app that does not take them. Default 1,024.
+    pub events: usize,
+}
+
+impl Default for PresenceOptions {
+    fn default() -> Self {
+        let (throttle, away_after) = (Duration::from_millis(50), Some(Duration::from_secs(300)));
+        Self { throttle, away_after, hidden: false, events: 1024 }
+    }
+}
+
+impl PresenceOptions {
+    /// With this [`throttle`](Self::throttle).
+    #[must_use]
+    pub const fn throttle(mut self, throttle: Duration) -> Self {
+        self.throttle = throttle;
+        self
+    }
+
+    /// With this [`away_after`](Self::away_after).
+    #[must_use]
+    pub const fn away_after(mut self, after: Option<Duration>) -> Self {
+        self.away_after = after;
+        self
+    }
+
+    /// [`hidden`](Self::hidden) or not, from the beginning.
+    #[must_use]
+    pub const fn hidden(mut self, hidden: bool) -> Self {
+        self.hidden = hidden;
+        self
+    }
+}
+
+/// Why something is not shown to the others. What was shown before stays.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PresenceError {
+    /// It has no JSON form.
+    #[error("what is to be shown has no JSON form: {0}")]
+    Unsendable(#[source] serde_json::Error),
+    /// The client has ended, or the presence could not be had from the beginning.
+    #[error("the presence in room `{room}` is closed")]
+    Closed {
+        /// The room.
+        room: Arc<str>,
+    },
+    /// This client takes part with other types already.
+    #[error("this client is present in room `{room}` as a `{held}`, and cannot be as a `{asked}` as well")]
+    OtherType {
+        /// The room.
+        room: Arc<str>,
+        /// The user's and the data's types.
+        held: &'static str,
+        /// Those that were asked for.
+        asked: &'static str,
+    },
+    /// No room can have this name.
+    #[error("no room can be called {name:?}: a name has 1 to 128 bytes and no control characters")]
+    Name {
+        /// The name.
+        name: Arc<str>,
+    },
+}
+
+/// How long to wait after a refusal before the server is asked again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// A peer, and the JSON it was read from.
+struct Known<U, D> {
+    user: Box<str>,
+    data: Box<str>,
+    away: bool,
+    /// `None`: it is not of these types.
+    peer: Option<Peer<U, D>>,
+}
+
+/// Who is in a room, from one client's side.
+pub struct Attendance<U, D> {
+    room: Arc<str>,
+    options: PresenceOptions,
+    user: Arc<U>,
+    user_json: String,
+    data: Arc<D>,
+    data_json: String,
+    hidden: bool,
+    /// As the app has set it.
+    away: bool,
+    /// No input for too long.
+    idle: bool,
+    input: Duration,
+    /// This client's public name, once it is known.
+    id: Option<ClientId>,
+    connected: bool,
+    live: bool,
+    sent: Option<Duration>,
+    /// When a refused entry is tried again.
+    retry: Option<Duration>,
+    /// It was put out of the room, and does not come back by itself.
+    expelled: bool,
+    /// It was not let in, and does not ask again over this connection by itself.
+    barred: bool,
+    /// What it comes in with, if the room asks for one.
+    password: Option<Secret>,
+    /// What the server does not know yet. `None`: nothing.
+    unsent: Unsent,
+    known: BTreeMap<ClientId, Known<U, D>>,
+    events: VecDeque<PresenceEvent<U, D>>,
+    missed: u64,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Unsent {
+    user: bool,
+    data: bool,
+    hidden: bool,
+    away: bool,
+}
+
+impl Unsent {
+    const ALL: Self = Self { user: true, data: true, hidden: true, away: true };
+}
+
+impl<U, D> Attendance<U, D>
+where
+    U: Serialize + DeserializeOwned,
+    D: Serialize + DeserializeOwned,
+{
+    /// Takes part in the presence of `room` as `user`, showing `data`. `now` is the time since any moment, and never
+    /// goes back.
+    ///
+    /// # Errors
+    /// One of them has no JSON form.
+    pub fn new(
+        now: Duration,
+        room: Arc<str>,
+        user: U,
+        data: D,
+        options: PresenceOptions,
+    ) -> Result<Self, PresenceError> {
+        let user_json = serde_json::to_string(&user).map_err(PresenceError::Unsendable)?;
+        let data_json = serde_json::to_string(&data).map_err(PresenceError::Unsendable)?;
+        Ok(Self::with_json(now, room, (user, user_json), (data, data_json), options))
+    }
+
+    /// The same, with the JSON of what it shows.
+    pub(crate) fn with_json(
+        now: Duration,
+        room: Arc<str>,
+        (user, user_json): (U, String),
+        (data, data_json): (D, String),
+        options: PresenceOptions,
+    ) -> Self {
+        Self {
+            room,
+            options,
+            user: Arc::new(user),
+            user_json,
+            data: Arc::new(data),
+            data_json,
+            hidden: options.hidden,
+            away: false,
+            idle: false,
+            input: now,
+            id: None,
+            connected: false,
+            live: false,
+            sent: None,
+            retry: None,
+            expelled: false,
+            barred: false,
+            password: None,
+            unsent: Unsent::ALL,
+            known: BTreeMap::new(),
+            events: VecDeque::new(),
+            missed: 0,
+        }
+    }
+
+    /// The room's name.
+    #[must_use]
+    pub fn room(&self) -> &Arc<str> {
+        &self.room
+    }
+
+    /// What this client shows.
+    #[must_use]
+    pub fn me(&self) -> &Arc<D> {
+        &self.data
+    }
+
+    /// Who this client is.
+    #[must_use]
+    pub fn user(&self) -> &Arc<U> {
+        &self.user
+    }
+
+    /// Whether the others are not shown this client.
+    #[must_use]
+    pub const fn is_hidden(&self) -> bool {
+        self.hidden
+    }
+
+    /// Whether the user is away: set so, or without input for too long.
+    #[must_use]
+    pub const fn is_away(&self) -> bool {
+        self.away || self.idle
+    }
+
+    /// Whether the others are those who are there now: they have come over the present connection.
+    #[must_use]
+    pub const fn is_live(&self) -> bool {
+        self.live
+    }
+
+    /// The others, in the order of their ids.
+    pub fn others(&self) -> impl Iterator<Item = &Peer<U, D>> {
+        self.known.values().filter_map(|known| known.peer.as_ref())
+    }
+
+    /// How many others are present whose user or data is not of these types; they are not shown.
+    #[must_use]
+    pub fn unreadable(&self) -> usize {
+        self.known.values().filter(|known| known.peer.is_none()).count()
+    }
+
+    /// Everybody by user, this client included unless it is hidden.
+    #[must_use]
+    pub fn users(&self) -> Vec<UserSessions<U, D>> {
+        let mut users: BTreeMap<String, Vec<Peer<U, D>>> = BTreeMap::new();
+        let id = self.id.clone().unwrap_or_default();
+        if !self.hidden {
+            let me = Peer {
+                id: id.clone(),
+                user: self.user.clone(),
+                data: self.data.clone(),
+                away: self.is_away(),
+            };
+            users.entry(user::key(&self.user_json, &id)).or_default().push(me);
+        }
+        for (id, known) in &self.known {
+            if let Some(peer) = &known.peer {
+                users.entry(user::key(&known.user, id)).or_default().push(peer.clone());
+            }
+        }
+        let users = users.into_values().filter_map(|mut sessions| {
+            sessions.sort_by(|a, b| a.id.cmp(&b.id));
+            let user = sessions.first()?.user.clone();
+            Some(UserSessions { user, sessions })
+        });
+        users.collect()
+    }
+
+    /// Shows something else, and counts as input.
+    ///
+    /// # Errors
+    /// It has no JSON form: nothing was changed.
+    pub fn set(&mut self, now: Duration, data: D) -> Result<(), PresenceError> {
+        let json = serde_json::to_string(&data).map_err(PresenceError::Unsendable)?;
+        self.input(now);
+        self.data = Arc::new(data);
+        if json != self.data_json {
+            self.data_json = json;
+            self.unsent.data = true;
+        }
+        Ok(())
+    }
+
+    /// The user is there: they have pressed a key, say.
+    pub const fn input(&mut self, now: Duration) {
+        self.input = now;
+        if self.idle {
+            self.idle = false;
+            self.unsent.away = true;
+        }
+    }
+
+    /// Whether the others are shown this client.
+    pub const fn set_hidden(&mut self, hidden: bool) {
+        self.unsent.hidden |= self.hidden != hidden;
+        self.hidden = hidden;
+    }
+
+    /// Whether the user is away, whatever their input.
+    pub const fn set_away(&mut self, away: bool) {
+        let before = self.is_away();
+        self.away = away;
+        self.unsent.away |= before != self.is_away();
+    }
+
+    /// A connection stands, of the client with this public name.
+    pub fn connected(&mut self, id: ClientId) {
+        if self.id.as_ref() != Some(&id) {
+            // Known under another name, it would be shown to itself.
+            self.known.remove(&id);
+        }
+        self.id = Some(id);
+        if self.expelled {
+            return;
+        }
+        self.connected = true;
+        self.enter();
+    }
+
+    /// Says everything, as to one who does not know this client.
+    const fn enter(&mut self) {
+        self.barred = false;
+        self.unsent = Unsent::ALL;
+        self.sent = None;
+        self.retry = None;
+    }
+
+    /// What it comes in with from now on.
+    pub fn set_password(&mut self, password: Option<Secret>) {
+        self.password = password;
+    }
+
+    /// Asks to be let in again, if it was not: it had the wrong password, or the room was full or closed.
+    pub const fn ask_again(&mut self) {
+        if self.barred {
+            self.enter();
+        }
+    }
+
+    /// The connection is gone. The others stay as they were last; who is gone meanwhile is told after the next one.
+    pub const fn disconnected(&mut self) {
+        self.connected = false;
+        self.retry = None;
+        self.live = false;
+    }
+
+    /// When there is something to do: [`tick`](Self::tick), then [`poll_frame`](Self::poll_frame).
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
+        let idle = self.options.away_after.filter(|_| !self.idle).map(|after| self.input + after);
+        let send = (self.connected && self.retry.is_none() && self.unsent != Unsent::default())
+            .then(|| self.sent.map_or(Duration::ZERO, |sent| sent + self.options.throttle))
+            .filter(|_| !self.barred);
+        idle.into_iter().chain(send).chain(self.retry).min()
+    }
+
+    /// Does what it is time for.
+    pub fn tick(&mut self, now: Duration) {
+        if self.retry.is_some_and(|retry| retry <= now) {
+            self.retry = None;
+        }
+        if let Some(after) = self.options.away_after
+            && !self.idle
+            && self.input + after <= now
+        {
+            let before = self.is_away();
+            self.idle = true;
+            self.unsent.away |= !before;
+        }
+    }
+
+    /// What is to be sent now.
+    pub fn poll_frame(&mut self, now: Duration) -> Option<Frame> {
+        let due = self.sent.is_none_or(|sent| sent + self.options.throttle <= now);
+        if !self.connected || self.barred || self.retry.is_some() || self.unsent == Unsent::default() || !due
+        {
+            return None;
+        }
+        let unsent = std::mem::take(&mut self.unsent);
+        self.sent = Some(now);
+        Some(set(
+            &self.room,
+            unsent.user.then_some(&*self.user_json),
+            unsent.data.then_some(&*self.data_json),
+            unsent.hidden.then_some(self.hidden),
+            unsent.away.then_some(self.is_away()),
+            self.password.as_ref().filter(|_| unsent.user).map(Secret::reveal),
+        ))
+    }
+
+    /// The message that ends this client's part.
+    #[must_use]
+    pub fn leave(&self) -> Frame {
+        leave(&self.room)
+    }
+
+    /// Takes what the server says.
+    ///
+    /// # Errors
+    /// It refused what this client shows.
+    pub fn receive(&mut self, now: Duration, news: PresenceNews<'_>) -> Result<(), Violation> {
+        match news {
+            PresenceNews::Sync(peers) => {
+                self.live = true;
+                let there: std::collections::BTreeSet<_> = peers.iter().map(|peer| peer.id.clone()).collect();
+                let gone: Vec<_> =
+                    self.known.keys().filter(|id| !there.contains(id.as_ref())).cloned().collect();
+                gone.iter().for_each(|id| self.gone(id));
+                peers.iter().for_each(|peer| self.there(peer));
+            }
+            // Until everything comes, there is nothing that this could be about.
+            PresenceNews::Changes { .. } if !self.live => {}
+            PresenceNews::Changes { joined, updated, left } => {
+                left.iter().for_each(|id| self.gone(id));
+                joined.iter().for_each(|peer| self.there(peer));
+                for (id, data) in updated {
+                    if let Some((id, old)) = self.known.remove_entry(&*id) {
+                        let away = old.away;
+                        self.put(id, Some(old), None, data.get(), away);
+                    }
+                }
+            }
+            PresenceNews::Rejected(violation) if violation.code == Code::Kicked => {
+                self.expelled = true;
+                self.disconnected();
+                return Err(violation);
+            }
+            PresenceNews::Rejected(violation)
+                if matches!(violation.code, Code::WrongPassword | Code::RoomFull | Code::RoomClosed) =>
+            {
+                self.barred = true;
+                self.live = false;
+                return Err(violation);
+            }
+            PresenceNews::Rejected(violation) => {
+                if matches!(violation.code, Code::Forbidden | Code::Banned) {
+                    // Nobody who is in is told so: whoever was is not any more.
+                    self.live = false;
+                }
+                if !self.live {
+                    // The server does not know this client at all.
+                    self.unsent = Unsent::ALL;
+                    self.retry = Some(now + RETRY);
+                }
+                return Err(violation);
+            }
+        }
+        Ok(())
+    }
+
+    fn there(&mut self, peer: &PeerEntry<'_>) {
+        if self.id.as_deref() == Some(&*peer.id) {
+            return;
+        }
+        let (id, old) = match self.known.remove_entry(&*peer.id) {
+            Some((id, old)) => (id, Some(old)),
+            None => (peer.id.as_ref().into(), None),
+        };
+        self.put(id, old, Some(peer.user.get()), peer.data.get(), peer.away);
+    }
+
+    /// Notes what a peer shows. `user` is `None` if it is as before.
+    fn put(&mut self, id: ClientId, old: Option<Known<U, D>>, user: Option<&str>, data: &str, away: bool) {
+        let old_peer = old.as_ref().and_then(|old| old.peer.clone());
+        let (old_user, old_data, was_away) = match old {
+            Some(old) => (Some(old.user), Some(old.data), old.away),
+            None => (None, None, false),
+        };
+        let same_user = user.is_none() || user == old_user.as_deref();
+        let same_data = Some(data) == old_data.as_deref();
+        let user_json = match (old_user, user) {
+            (Some(old), _) if same_user => old,
+            (_, user) => user.unwrap_or("null").into(),
+        };
+        let data_json = old_data.filter(|_| same_data).unwrap_or_else(|| data.into());
+        let user = match &old_peer {
+            Some(peer) if same_user => Some(peer.user.clone()),
+            _ => serde_json::from_str(&user_json).ok().map(Arc::new),
+        };
+        let data = match &old_peer {
+            Some(peer) if same_data => Some(peer.data.clone()),
+            _ => serde_json::from_str(&data_json).ok().map(Arc::new),
+        };
+        let peer = user.zip(data).map(|(user, data)| Peer { id: id.clone(), user, data, away });
+        match (old_peer, &peer) {
+            (None, Some(peer)) => self.event(PresenceEvent::Joined(peer.clone())),
+            (Some(_), Some(_)) if same_user && same_data && was_away == away => {}
+            (Some(_), Some(peer)) => self.event(PresenceEvent::Updated(peer.clone())),
+            (Some(old), None) => self.event(PresenceEvent::Left(old)),
+            (None, None) => {}
+        }
+        self.known.insert(id, Known { user: user_json, data: data_json, away, peer });
+    }
+
+    fn gone(&mut self, id: &str) {
+        if let Some(Known { peer: Some(peer), .. }) = self.known.remove(id) {
+            self.event(PresenceEvent::Left(peer));
+        }
+    }
+
+    fn event(&mut self, event: PresenceEvent<U, D>) {
+        if self.events.len() >= self.options.events {
+            self.missed += self.events.len() as u64;
+            self.events.clear();
+        }
+        self.events.push_back(event);
+    }
+
+    /// The next thing that happened among the others.
+    pub fn poll_event(&mut self) -> Option<PresenceEvent<U, D>> {
+        match std::mem::take(&mut self.missed) {
+            0 => self.events.pop_front(),
+            missed => Some(PresenceEvent::Missed(missed)),
+        }
+    }
+}

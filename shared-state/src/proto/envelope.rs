@@ -1,0 +1,63 @@
+//! The envelope every frame of every dialect has.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::core::Code;
+use crate::proto::{Violation, channel_address};
+
+/// `{"type", "payload", "room"?, "channel"?, "from"?, "timestamp"?}`; other members are ignored.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Envelope<'a> {
+    /// What the message is.
+    #[serde(borrow, rename = "type")]
+    pub kind: Cow<'a, str>,
+    /// Its content, not yet looked into.
+    #[serde(borrow, default)]
+    pub payload: Option<&'a RawValue>,
+    /// The room it is about.
+    #[serde(borrow, default)]
+    pub room: Option<Cow<'a, str>>,
+    /// The channel of the room it is about, if it is not about the room's state.
+    #[serde(borrow, default)]
+    pub channel: Option<Cow<'a, str>>,
+}
+
+impl<'a> Envelope<'a> {
+    /// Reads the envelope of a frame.
+    ///
+    /// # Errors
+    /// The frame is not JSON, or not an object with a `type`.
+    pub fn read(text: &'a str) -> Result<Self, Violation> {
+        serde_json::from_str(text).map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => {
+                Violation::new(Code::BadMessage, format!("expected an object with a `type`: {error}"))
+            }
+            _ => Violation::new(Code::NotJson, format!("expected JSON text: {error}")),
+        })
+    }
+
+    /// The room or the channel it is about, as one name; see [`channel_address`].
+    #[must_use]
+    pub fn address(&self) -> Option<Cow<'a, str>> {
+        match (&self.room, &self.channel) {
+            (Some(room), Some(channel)) => Some(Cow::Owned(channel_address(room, channel))),
+            (room, _) => room.clone(),
+        }
+    }
+
+    /// Reads the payload; an absent one is an empty object.
+    pub(crate) fn content<T: Deserialize<'a>>(&self) -> Result<T, Violation> {
+        serde_json::from_str(self.payload.map_or("{}", RawValue::get)).map_err(|error| {
+            Violation::new(Code::BadMessage, format!("`{}` has a wrong payload: {error}", self.kind))
+        })
+    }
+
+    /// What to say of a message of a type that nobody knows.
+    pub(crate) fn unknown(&self) -> Violation {
+        let shown: String = self.kind.chars().take(40).collect();
+        Violation::new(Code::UnknownMessage, format!("no message has the type `{shown}`"))
+    }
+}

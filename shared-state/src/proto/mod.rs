@@ -1,0 +1,57 @@
+//! What travels between a client and the server: messages, codes and limits. `PROTOCOL.md` describes it for
+//! someone who writes a client from scratch.
+//!
+//! Reading borrows from the frame; the values of updates stay text until the type that knows them decodes
+//! them. Writing makes each frame once, whatever the number of receivers.
+
+/// `write!` to a string cannot fail.
+macro_rules! put {
+    ($out:expr, $($arg:tt)*) => { let _ = write!($out, $($arg)*); };
+}
+
+mod address;
+pub mod compact;
+mod dialect;
+mod envelope;
+mod frame;
+mod limits;
+mod message;
+mod secret;
+
+pub use address::{channel_address, split_address};
+pub use dialect::Dialect;
+pub use envelope::Envelope;
+pub use frame::Frame;
+pub use limits::{Limits, check_depth, check_room_name};
+pub use message::{
+    Barred, ChangeRequest, ClientMessage, Declaration, Hello, JoinRequest, Outcome, Outcomes, Resume,
+    RoomDetails, RoomMessage, RoomSchema, ServerMessage, Violation, channel, client, legacy, presence, room,
+    server,
+};
+pub(crate) use message::{push_string, room_schema};
+pub use secret::Secret;
+
+pub use crate::core::{Code, EncodedUpdate, Reject, WireUpdate, decode_update, encode_update};
+
+/// The WebSocket subprotocol of the JSON codec.
+pub const JSON: &str = "shared-state.v1.json";
+
+/// The public name of a client: who made a change. Made by the server from the client's secret id.
+pub type ClientId = std::sync::Arc<str>;
+
+/// The client's state machine: confirmed state, pending changes, what the app sees. No I/O, no clock.
+pub mod replica {
+    pub use crate::replica::{
+        Backoff, Dead, Event, Heard, Link, LinkConfig, Origin, Read, Rejected, Replica, ReplicaConfig,
+        Rights, Transaction, WriteError, WriteId,
+    };
+}
+
+/// The room's state machine: order, validation, answers, what each session is sent. No I/O, no clock.
+pub mod authority {
+    pub use crate::authority::{
+        Append, Author, Authority, ChannelLog, Check, History, KEPT_BYTES, KEPT_FIELDS, LoadError, Outbox,
+        Proposed, Relayed, Rights, RoomState, Rules, Ruling, SessionId, Submitted, Typed, Untyped, Writer,
+    };
+    pub use crate::proto::Dialect;
+}

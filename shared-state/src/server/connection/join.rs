@@ -1,0 +1,313 @@
+//! Who comes in by a connection, where, and out again: what is asked of the program's access, of a room's house and of the
+//! directory before a frame has an effect.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout_at;
+
+use super::{Connection, End, expired};
+use crate::authority::SessionId;
+use crate::core::Code;
+use crate::proto::Dialect;
+use crate::proto::room;
+use crate::proto::{ClientId, JoinRequest, Resume, Secret, Violation, presence, server, split_address};
+use crate::server::access::{Handshake, Identity};
+use crate::server::fanout::queue::Goodbye;
+use crate::server::membership::Guest;
+use crate::server::presence as lobby;
+use crate::server::presence::PresenceStep;
+use crate::server::rate_limit::Bucket;
+use crate::server::rooms::hooks::Visitor;
+use crate::server::rooms::room::{Room, now};
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
+    /// Finds out who is there, and lets its client in.
+    pub(crate) async fn greet(&mut self, client: ClientId, token: Option<String>) -> Result<(), End> {
+        let Some(handshake) = self.handshake.take() else { return Ok(()) };
+        self.handshake = Some(Box::new(handshake.rest()));
+        self.who = Ok(Some(self.identify(handshake.with_token(token)).await?));
+        let left = self.set_expiry();
+        tracing::Span::current().record("client", &*client);
+        self.registration.identify(client.clone());
+        self.reply(server::welcome(&client, &self.limits, left)).await
+    }
+
+    /// Finds out who is there from what the client says now, and asks again what they may do.
+    pub(crate) async fn renew(&mut self, token: String) -> Result<(), End> {
+        let Some(rest) = self.handshake.clone() else { return Ok(()) };
+        let who = self.identify(rest.with_token(Some(token))).await?;
+        if let Ok(Some(before)) = &self.who
+            && !before.is_same(&who)
+        {
+            let message = "a connection is one user's; another one connects again";
+            return Err(End::Told(Goodbye::new(Code::OtherUser, message)));
+        }
+        self.who = Ok(Some(who.clone()));
+        let left = self.set_expiry();
+        let mut frames = Vec::new();
+        self.gate.retain(|seat| {
+            let address = seat.room.name();
+            let may = who.may_join(address);
+            match &may {
+                Ok(()) => seat.room.grant(seat.session, who.rights(address)),
+                Err(message) => frames.push(server::room_error(address, Code::Forbidden, message)),
+            }
+            may.is_ok()
+        });
+        self.attending.retain(|room| {
+            let may = who.may_be_present(room);
+            if let Err(message) = &may {
+                frames.push(presence::reject(room, Code::Forbidden, message));
+            }
+            may.is_ok()
+        });
+        frames.push(server::renewed(left));
+        for frame in frames {
+            self.reply(frame).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks who is there, for no longer than it is known who was there before.
+    async fn identify(&mut self, handshake: Handshake) -> Result<Identity, End> {
+        let (access, until) = (self.access.clone(), self.expires);
+        let asked = async move {
+            let asked = access.identify(handshake);
+            match until {
+                Some(until) => timeout_at(until, asked).await.map_err(|_| expired()),
+                None => Ok(asked.await),
+            }
+        };
+        let known = self.meanwhile(Box::pin(asked)).await?.map_err(End::Told)?;
+        known.map_err(|message| End::Told(Goodbye::new(Code::Unauthorized, message)))
+    }
+
+    /// Joins a channel that a connection of the hook's dialect hears, if it can.
+    pub(crate) async fn hear(&mut self, channel: &str, from: Option<Resume>) -> Result<(), End> {
+        let client = self.gate.client();
+        let may = |who: &Identity| {
+            client.is_some_and(|client| who.check_bans(client, channel).is_ok())
+                && who.may_join(channel).is_ok()
+        };
+        let who = self.who.as_ref().ok().and_then(Option::as_ref);
+        if self.gate.is_in_or_full(channel) || !who.is_some_and(may) {
+            return Ok(());
+        }
+        let request = JoinRequest { resume: from, ..JoinRequest::default() };
+        Box::pin(self.join(channel, request)).await.map(drop)
+    }
+
+    /// Hears the channels of the room of this address from now on, if it is a connection of the hook's dialect.
+    pub(crate) async fn listen(&mut self, address: &str) -> Result<(), End> {
+        let room = split_address(address).0;
+        if self.gate.dialect() == Dialect::V1 || self.listening.contains_key(room) {
+            return Ok(());
+        }
+        // Whoever has joined something of the room is a guest there.
+        let Some(guest) = self.admissions.guest(room) else { return Ok(()) };
+        let (listening, live) = self.directory.listeners().listen(room, &self.queue);
+        self.listening.insert(room.into(), (listening, guest));
+        for channel in live {
+            self.hear(&channel, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the connection may come into a room, for its state, a channel or its presence.
+    async fn admit(
+        &mut self,
+        address: &str,
+        client: &ClientId,
+        who: &Identity,
+        password: Option<&Secret>,
+    ) -> Result<Result<Arc<Guest>, Violation>, End> {
+        if let Err(banned) = who.check_bans(client, address) {
+            return Ok(Err(banned));
+        }
+        let who = (self.registration.number(), who.name_of(client));
+        let (houses, queue) = (self.directory.houses().clone(), self.queue.clone());
+        let mut admissions = std::mem::take(&mut self.admissions);
+        let entering = admissions.enter(&houses, split_address(address).0, who, password, &queue);
+        let entered = self.meanwhile(Box::pin(entering)).await;
+        self.admissions = admissions;
+        entered
+    }
+
+    /// Takes part in a room's presence, or does what else a frame asks of it.
+    pub(crate) async fn attend(&mut self, room: &str, mut step: PresenceStep<'_>) -> Result<(), End> {
+        let (Some(client), Ok(Some(who))) = (self.gate.client().cloned(), self.who.clone()) else {
+            return Ok(());
+        };
+        let mut entry = None;
+        if step.enters() && !self.attending.is_in(room) {
+            let user = self.directory.check_known(room).and_then(|()| {
+                let may = who.may_be_present(room);
+                may.map_err(|message| Violation::new(Code::Forbidden, message))
+            });
+            let entered = match user {
+                Ok(user) => {
+                    let admitted = self.admit(room, &client, &who, step.password()).await?;
+                    admitted.map(|guest| lobby::Entry { user, guest })
+                }
+                Err(refusal) => Err(refusal),
+            };
+            match entered {
+                Ok(entered) => entry = Some(entered),
+                Err(refusal) => return self.reply(step.refused(room, &refusal)).await,
+            }
+        }
+        if let PresenceStep::Join { details, .. } = &mut step {
+            let directory = self.directory.clone();
+            match self.meanwhile(Box::pin(directory.open(room))).await? {
+                Ok(room) => *details = room.house().details(room.created_at()),
+                Err(error) => return self.reply(step.refused(room, &error.violation())).await,
+            }
+        }
+        if let Some(refusal) = self.attending.step(room, &step, &client, &self.queue, entry) {
+            return self.reply(refusal).await;
+        }
+        match self.attending.is_in(room) {
+            // A connection of the hook's dialect that is present in a room hears its channels.
+            true => self.listen(room).await,
+            false => {
+                if matches!(step, PresenceStep::Leave(_)) {
+                    self.stop_listening(room);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Hears a room's channels no longer, unless the room's state is of use to the connection.
+    fn stop_listening(&mut self, room: &str) {
+        if self.gate.rooms().any(|seat| **seat.room.name() == *room) {
+            return;
+        }
+        self.listening.remove(room);
+        self.gate.retain(|seat| split_address(seat.room.name()).0 != room);
+    }
+
+    /// Has a message of the app's own sent to the other connections of the hook's dialect in a room.
+    pub(crate) async fn relay(&mut self, room: &str, kind: &str, value: &str) -> Result<(), End> {
+        let (Some(client), Ok(Some(who))) = (self.gate.client().cloned(), self.who.clone()) else {
+            return Ok(());
+        };
+        let limits = self.limits.clone();
+        let may = self.directory.check_known(room).and_then(|()| {
+            if value.len() > limits.relay {
+                let message = format!("at most {} bytes are relayed, found {}", limits.relay, value.len());
+                return Err(Violation::new(Code::MessageTooLarge, message));
+            }
+            let relays = self.relays.get_or_insert_with(|| {
+                Box::new(Bucket::new(limits.relays, Duration::from_secs(1) / limits.relays.max(1)))
+            });
+            if !relays.take(std::time::Instant::now()) {
+                let message = format!("at most {} messages are relayed in a second", limits.relays);
+                return Err(Violation::new(Code::TooOften, message));
+            }
+            let may = who.may_relay(room, kind);
+            may.map_err(|message| Violation::new(Code::Forbidden, message))
+        });
+        let admitted = match may {
+            Ok(()) => self.admit(room, &client, &who, None).await?,
+            Err(refusal) => Err(refusal),
+        };
+        // Held until it listens.
+        let _guest = match admitted {
+            Ok(guest) => guest,
+            Err(refusal) => {
+                return self.reply(server::room_error(room, refusal.code, &refusal.message)).await;
+            }
+        };
+        self.listen(room).await?;
+        let frame = server::hook_relay(room, kind, &client, now(), value);
+        self.directory.listeners().relay(room, &self.queue, &frame);
+        Ok(())
+    }
+
+    /// Joins a room, or joins it again.
+    pub(crate) async fn join(
+        &mut self,
+        name: &str,
+        request: JoinRequest,
+    ) -> Result<Option<(Arc<Room>, SessionId)>, End> {
+        // Who joins again stays a guest meanwhile.
+        let _before = self.admissions.guest(split_address(name).0);
+        self.gate.left(name);
+        let (Some(client), Ok(Some(who))) = (self.gate.client().cloned(), self.who.clone()) else {
+            return Ok(None);
+        };
+        if let Err(message) = who.may_join(name) {
+            self.reply(server::room_error(name, Code::Forbidden, &message)).await?;
+            return Ok(None);
+        }
+        let admitted = match self.directory.check_known(name) {
+            Ok(()) => self.admit(name, &client, &who, request.password.as_ref()).await?,
+            Err(unknown) => Err(unknown),
+        };
+        let guest = match admitted {
+            Ok(guest) => guest,
+            Err(violation) => {
+                self.reply(server::room_error(name, violation.code, &violation.message)).await?;
+                return Ok(None);
+            }
+        };
+        let rights = who.rights(&Arc::from(name));
+        let (directory, queue, dialect) = (self.directory.clone(), self.queue.clone(), self.gate.dialect());
+        let visitor = Visitor::new(client, self.registration.number(), who, guest);
+        let joining = async { directory.join(name, visitor, dialect, request, rights, queue).await };
+        let joined = self.meanwhile(Box::pin(joining)).await?;
+        match joined.unwrap_or_else(|error| Err(error.violation())) {
+            Ok(seat) => {
+                let (room, session) = (seat.room.clone(), seat.session);
+                self.gate.joined(room.name().clone(), seat);
+                Ok(Some((room, session)))
+            }
+            Err(violation) => {
+                self.reply(server::room_error(name, violation.code, &violation.message)).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Tells what is said of a room now, if the connection wants to know.
+    pub(crate) async fn inform(&mut self, name: &str) -> Result<(), End> {
+        let seat = self.gate.rooms().find(|seat| **seat.room.name() == *name && seat.informed);
+        let Some(seat) = seat else { return Ok(()) };
+        let details = seat.guest.house().details(seat.room.created_at());
+        self.reply(room::info(name, &details)).await
+    }
+
+    /// Leaves a room, its channels and its presence, and says why; nothing if the connection is in none of them.
+    pub(crate) async fn eject(&mut self, room: &str, why: &Goodbye) -> Result<(), End> {
+        let (mut frames, dialect) = (Vec::new(), self.gate.dialect());
+        self.gate.retain(|seat| {
+            let address = seat.room.name();
+            let leaves = split_address(address).0 == room;
+            // One that is no more has told it.
+            // A client of the hook's dialect knows no channels by their address: it is told once.
+            let is_told = frames.is_empty() || dialect == Dialect::V1;
+            if leaves && is_told && !seat.room.is_closed() {
+                let address = if dialect == Dialect::V1 { address } else { room };
+                frames.push(server::room_error(address, why.code, &why.message));
+            }
+            !leaves
+        });
+        let listened = self.listening.remove(room).is_some();
+        if self.attending.leave(room) || listened {
+            match dialect {
+                Dialect::V1 => frames.push(presence::reject(room, why.code, &why.message)),
+                Dialect::Hook if frames.is_empty() => {
+                    frames.push(server::room_error(room, why.code, &why.message));
+                }
+                Dialect::Hook => {}
+            }
+        }
+        for frame in frames {
+            self.reply(frame).await?;
+        }
+        Ok(())
+    }
+}

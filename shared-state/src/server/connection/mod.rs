@@ -1,0 +1,509 @@
+//! The task of one connection: its socket on one side, its queue on the other.
+//!
+//! It reads one frame at a time and hands it to the [`Gate`]; what that decides is done before the next frame is
+//! read, so a room that is slow to take changes slows down those who make them. It writes whatever its queue
+//! has, many frames to one flush. It holds no lock while it waits. Who comes in, and where, is the `entrance`'s business.
+
+mod join;
+pub(crate) mod protocol;
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::{CapacityError, Error as SocketError};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::frame::{self, CloseFrame};
+use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
+
+use crate::authority::Relayed;
+use crate::core::Code;
+use crate::proto::Dialect;
+use crate::proto::{Frame, JoinRequest, Limits, server};
+use crate::server::access::{Access, Handshake, Identity};
+use crate::server::connection::protocol::{Gate, HookAction, Incoming, Step, too_large};
+use crate::server::connections::Registration;
+use crate::server::fanout::queue::{Goodbye, Next, Queue, Signal};
+use crate::server::membership::Guest;
+use crate::server::membership::admissions::Admissions;
+use crate::server::presence::{Attending, Lobbies};
+use crate::server::rate_limit::Bucket;
+use crate::server::rooms::directory::Directory;
+use crate::server::rooms::legacy_listeners::Listening;
+use crate::server::rooms::room::{Closed, Permit, Room, Turn};
+use crate::server::rooms::room_session::Seat;
+
+/// How long the last words of a connection may take.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// A read buffer of this size is all that an idle connection has; the write buffer comes with the first frame.
+const BUFFER: usize = 4 << 10;
+
+/// Why a connection ends.
+pub(crate) enum End {
+    /// It is told why.
+    Told(Goodbye),
+    /// There is nobody to tell.
+    Gone(&'static str),
+}
+
+enum Event {
+    Kill(Goodbye),
+    Write,
+    Read(Option<Result<Message, SocketError>>),
+    Tick,
+}
+
+/// Who has come.
+pub(crate) struct Entry {
+    pub(crate) access: Arc<Access>,
+    /// Who is behind the connection, once that is known, or why they are not let in.
+    pub(crate) who: Result<Option<Identity>, String>,
+    /// What tells who that is, in the v1 protocol, together with what the client says.
+    pub(crate) handshake: Option<Box<Handshake>>,
+    /// The public name, if it speaks the hook's dialect.
+    pub(crate) hook: Option<Arc<str>>,
+}
+
+/// One connection.
+pub(crate) struct Connection<T> {
+    access: Arc<Access>,
+    who: Result<Option<Identity>, String>,
+    handshake: Option<Box<Handshake>>,
+    socket: WebSocketStream<T>,
+    gate: Gate<Seat>,
+    queue: Arc<Queue>,
+    directory: Arc<Directory>,
+    attending: Attending,
+    admissions: Admissions,
+    /// What is left of the messages that it may have relayed; `None`: all of it.
+    relays: Option<Box<Bucket>>,
+    limits: Arc<Limits>,
+    registration: Registration,
+    /// The rooms whose channels a connection of the hook's dialect hears.
+    listening: BTreeMap<Box<str>, (Listening, Arc<Guest>)>,
+    heard: Instant,
+    /// When its user is no longer known.
+    expires: Option<Instant>,
+}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
+    /// A connection whose handshake is done, and what was read of it already.
+    pub(crate) async fn new(
+        (io, read): (T, Bytes),
+        Entry { access, who, handshake, hook }: Entry,
+        queue: Arc<Queue>,
+        directory: Arc<Directory>,
+        lobbies: Arc<Lobbies>,
+        limits: Arc<Limits>,
+        registration: Registration,
+    ) -> Box<Self> {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(BUFFER)
+            .write_buffer_size(BUFFER)
+            .max_message_size(Some(limits.frame))
+            .max_frame_size(Some(limits.frame));
+        let mut registration = registration;
+        let gate = match hook {
+            Some(client) => {
+                registration.identify(client.clone());
+                Gate::hook(limits.clone(), client)
+            }
+            None => Gate::v1(limits.clone()),
+        };
+        // Only a client that does not wait for the answer has sent anything yet; its bytes cost a buffer more.
+        let socket = match read.is_empty() {
+            true => WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await,
+            false => WebSocketStream::from_partially_read(io, read.into(), Role::Server, Some(config)).await,
+        };
+        let attending = Attending::new(lobbies, &limits, registration.number());
+        let mut this = Box::new(Self {
+            access,
+            who,
+            handshake,
+            socket,
+            gate,
+            queue,
+            directory,
+            attending,
+            admissions: Admissions::default(),
+            relays: None,
+            limits,
+            registration,
+            listening: BTreeMap::new(),
+            heard: Instant::now(),
+            expires: None,
+        });
+        this.set_expiry();
+        this
+    }
+
+    /// Notes until when its user is known; gives how long that is.
+    fn set_expiry(&mut self) -> Option<Duration> {
+        let who = self.who.as_ref().ok().and_then(Option::as_ref);
+        let left = who.and_then(|who| who.time_left().transpose()).map(Result::unwrap_or_default);
+        // A time that no clock has is never.
+        self.expires = left.and_then(|left| Instant::now().checked_add(left));
+        left
+    }
+
+    /// Serves the connection until it ends. Its rooms are left then, and also if the future is dropped.
+    ///
+    /// Boxed, because a future holds its arguments twice.
+    pub(crate) async fn run(mut self: Box<Self>) {
+        let Err(end) = self.serve().await;
+        // Nothing more comes from the rooms, so the queue runs dry.
+        self.gate.retain(|_| false);
+        self.listening.clear();
+        self.attending.leave_all();
+        match end {
+            End::Told(goodbye) => {
+                tracing::debug!(code = %goodbye.code, "connection ended: {}", goodbye.message);
+                // Somebody who takes no more bytes is not told.
+                let _ = timeout(FAREWELL, Box::pin(self.farewell(&goodbye))).await;
+            }
+            End::Gone(why) => tracing::debug!("connection ended: {why}"),
+        }
+    }
+
+    async fn serve(&mut self) -> Result<std::convert::Infallible, End> {
+        if let Err(message) = &self.who {
+            return Err(End::Told(Goodbye::new(Code::Unauthorized, message.clone())));
+        }
+        let queue = self.queue.clone();
+        let mut tick = std::pin::pin!(sleep_until(self.or_expired(self.heard + self.limits.heartbeat)));
+        let mut expires = self.expires;
+        // Whoever had a turn comes second: a busy room does not keep the connection from being read, and a busy
+        // client does not keep it from being written.
+        let mut read_first = false;
+        loop {
+            // Not left to the timer, which has no turn while there is always something to read or to write.
+            if self.expires.is_some_and(|expires| expires <= Instant::now()) {
+                return Err(End::Told(expired()));
+            }
+            let event = poll_fn(|context| {
+                if read_first && let Poll::Ready(message) = self.socket.poll_next_unpin(context) {
+                    return Poll::Ready(Event::Read(message));
+                }
+                match queue.poll(context) {
+                    Poll::Ready(Signal::Filled) => return Poll::Ready(Event::Write),
+                    Poll::Ready(Signal::Killed(goodbye)) => return Poll::Ready(Event::Kill(goodbye)),
+                    Poll::Pending => {}
+                }
+                if !read_first && let Poll::Ready(message) = self.socket.poll_next_unpin(context) {
+                    return Poll::Ready(Event::Read(message));
+                }
+                tick.as_mut().poll(context).map(|()| Event::Tick)
+            })
+            .await;
+            read_first = matches!(event, Event::Write);
+            match event {
+                Event::Kill(goodbye) => return Err(End::Told(goodbye)),
+                Event::Write => self.write().await?,
+                Event::Read(message) => self.read(message).await?,
+                Event::Tick => {
+                    let next = self.tick().await?;
+                    tick.as_mut().reset(self.or_expired(next));
+                }
+            }
+            if self.expires != expires {
+                expires = self.expires;
+                tick.as_mut().reset(self.or_expired(self.heard + self.limits.heartbeat));
+            }
+            for (channel, from) in queue.take_opened() {
+                self.hear(&channel, Some(from)).await?;
+            }
+            for (room, why) in queue.take_ejected() {
+                Box::pin(self.eject(&room, &why)).await?;
+            }
+            for room in queue.take_renewed() {
+                Box::pin(self.inform(&room)).await?;
+            }
+        }
+    }
+
+    /// A time, or when the connection's user is no longer known if that is before.
+    fn or_expired(&self, at: Instant) -> Instant {
+        self.expires.map_or(at, |expires| expires.min(at))
+    }
+
+    /// Asks a silent client whether it is there; gives the time of the next look.
+    async fn tick(&mut self) -> Result<Instant, End> {
+        let heartbeat = self.limits.heartbeat;
+        let silent = self.heard.elapsed();
+        if self.expires.is_some_and(|expires| expires <= Instant::now()) {
+            // The loop says so.
+            return Ok(self.heard + heartbeat);
+        }
+        if self.gate.client().is_none() {
+            return Err(End::Told(Goodbye::new(Code::HelloExpected, "expected `hello`, found silence")));
+        }
+        if silent >= heartbeat * 2 {
+            return Err(End::Gone("nothing was heard"));
+        }
+        if silent < heartbeat {
+            return Ok(self.heard + heartbeat);
+        }
+        match self.gate.dialect() {
+            Dialect::V1 => self.reply(server::ping()).await?,
+            // Every WebSocket answers this by itself.
+            Dialect::Hook => self.send(Message::Ping(Default::default())).await?,
+        }
+        Ok(self.heard + heartbeat * 2)
+    }
+
+    async fn read(&mut self, message: Option<Result<Message, SocketError>>) -> Result<(), End> {
+        self.heard = Instant::now();
+        let message = match message {
+            Some(Ok(message)) => message,
+            Some(Err(SocketError::Capacity(CapacityError::MessageTooLong { size, max_size }))) => {
+                return Err(End::Told(too_large(size, max_size)));
+            }
+            Some(Err(SocketError::Utf8(_))) => {
+                return Err(End::Told(Goodbye::new(Code::NotJson, "expected UTF-8 text")));
+            }
+            Some(Err(_)) => return Err(End::Gone("the socket failed")),
+            None => return Err(End::Gone("closed by the client")),
+        };
+        let incoming = match &message {
+            Message::Text(text) => Incoming::Text(text.as_str()),
+            Message::Binary(_) => Incoming::Binary,
+            // Answered by the socket.
+            Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => return Ok(()),
+        };
+        match self.gate.read(incoming) {
+            Step::Nothing => Ok(()),
+            Step::Reply(frame) => self.reply(frame).await,
+            Step::Close(goodbye) => Err(End::Told(goodbye)),
+            // Boxed, so that an idle connection does not keep room for it.
+            Step::Hello { client, token } => Box::pin(self.greet(client, token)).await,
+            Step::Token(token) => Box::pin(self.renew(token)).await,
+            Step::Join { room, request } => Box::pin(self.join(&room, request)).await.map(drop),
+            Step::Leave { room } => {
+                self.gate.left(&room);
+                Ok(())
+            }
+            Step::Change { room: Seat { room, session, .. }, change } => {
+                let (room, session) = (room.clone(), *session);
+                let Ok(_turn) = self.turn(&room).await? else { return Ok(()) };
+                if let Ok(permit) = self.permit(&room).await? {
+                    // A room that is no more has told everybody in it.
+                    let _ = room.submit(session, &change, permit);
+                }
+                Ok(())
+            }
+            Step::Broadcast { room: Seat { room, session, .. }, value } => {
+                if let Ok(Relayed::Refused(reject)) = room.broadcast(*session, value) {
+                    let frame = server::room_error(room.name(), reject.code, &reject.message);
+                    return self.reply(frame).await;
+                }
+                Ok(())
+            }
+            // Boxed, so that an idle connection does not keep room for it.
+            Step::Presence { room, step } => Box::pin(self.attend(&room, step)).await,
+            Step::Relay { room, kind, value } => Box::pin(self.relay(&room, &kind, value.get())).await,
+            Step::Hook { room: name, joined, action } => {
+                let open = joined.filter(|seat| !seat.room.is_closed());
+                let place = match open.map(|seat| (seat.room.clone(), seat.session)) {
+                    Some(place) => Some(place),
+                    None => Box::pin(self.join(&name, JoinRequest::default())).await?,
+                };
+                // One that could not be joined was answered.
+                let Some((room, session)) = place else { return Ok(()) };
+                self.listen(&name).await?;
+                // A room that is no more has told everybody in it.
+                let _ = match action {
+                    HookAction::Sync => room.hook_sync(session),
+                    HookAction::Change(updates, claim) => {
+                        let Ok(_turn) = self.turn(&room).await? else { return Ok(()) };
+                        match self.permit(&room).await? {
+                            Ok(permit) => room.submit_hook(session, &updates, claim, permit),
+                            Err(Closed) => Ok(()),
+                        }
+                    }
+                };
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits for the turn to make a change, where the room's rules may take their time.
+    async fn turn(&mut self, room: &Room) -> Result<Result<Turn, Closed>, End> {
+        match room.turn_now() {
+            Some(turn) => Ok(Ok(turn)),
+            None => self.meanwhile(Box::pin(room.turn())).await,
+        }
+    }
+
+    /// Waits for leave to make a change.
+    async fn permit(&mut self, room: &Room) -> Result<Result<Permit, Closed>, End> {
+        match room.permit_now() {
+            Some(permit) => Ok(Ok(permit)),
+            None => self.meanwhile(Box::pin(room.permit())).await,
+        }
+    }
+
+    /// Awaits something while the queue is still written and the connection can still be ended.
+    async fn meanwhile<R>(&mut self, mut work: impl Future<Output = R> + Unpin) -> Result<R, End> {
+        let queue = self.queue.clone();
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return Ok(done),
+                signal = queue.signal() => match signal {
+                    Signal::Filled => self.write().await?,
+                    Signal::Killed(goodbye) => return Err(End::Told(goodbye)),
+                },
+            }
+        }
+    }
+
+    /// Sends an answer, after what is queued before it.
+    async fn reply(&mut self, frame: Frame) -> Result<(), End> {
+        self.queue.reply(frame);
+        self.write().await
+    }
+
+    /// Writes what is queued; stops if the connection is to end.
+    async fn write(&mut self) -> Result<(), End> {
+        let queue = self.queue.clone();
+        tokio::select! {
+            biased;
+            written = self.write_queued() => written,
+            goodbye = queue.killed() => Err(End::Told(goodbye)),
+        }
+    }
+
+    async fn write_queued(&mut self) -> Result<(), End> {
+        // Not for ever: a busy room must not keep the connection from being read.
+        for _ in 0..=self.limits.queue {
+            match self.queue.next() {
+                Next::Frame(frame) => self.feed(message(frame)).await?,
+                Next::LostRoom => self.gate.retain(|seat| !seat.room.is_closed()),
+                Next::Drained => self.gate.rooms().for_each(|seat| seat.room.drained(seat.session)),
+                Next::Presence(frames) => {
+                    for frame in frames.iter() {
+                        self.feed(message(frame.clone())).await?;
+                    }
+                }
+                Next::LaneDrained(lane) => self.attending.drained(lane),
+                Next::Nothing => return self.flush().await,
+            }
+        }
+        self.queue.look_again();
+        self.flush().await
+    }
+
+    async fn feed(&mut self, message: Message) -> Result<(), End> {
+        stalled(timeout(self.limits.heartbeat * 2, self.socket.feed(message)).await)
+    }
+
+    async fn flush(&mut self) -> Result<(), End> {
+        stalled(timeout(self.limits.heartbeat * 2, self.socket.flush()).await)
+    }
+
+    async fn send(&mut self, message: Message) -> Result<(), End> {
+        self.feed(message).await?;
+        self.flush().await
+    }
+
+    /// Sends what is queued, if its user is still known, why the connection ends, and the end; then lets the client read it: a socket that is
+    /// closed with bytes unread is reset, and what was sent last may be lost.
+    async fn farewell(&mut self, goodbye: &Goodbye) {
+        loop {
+            match self.queue.next() {
+                Next::Frame(_) if goodbye.code == Code::Expired => {}
+                Next::Frame(frame) => {
+                    if self.socket.feed(message(frame)).await.is_err() {
+                        return;
+                    }
+                }
+                Next::LostRoom | Next::Drained | Next::Presence(_) | Next::LaneDrained(_) => {}
+                Next::Nothing => break,
+            }
+        }
+        let error = server::error(goodbye.code, &goodbye.message);
+        let code = match goodbye.code {
+            Code::BinaryFrame => CloseCode::Unsupported,
+            Code::FrameTooLarge => CloseCode::Size,
+            Code::ShuttingDown => CloseCode::Away,
+            _ => CloseCode::Policy,
+        };
+        let close = CloseFrame { code, reason: goodbye.code.as_str().into() };
+        if self.socket.feed(message(error)).await.is_err()
+            || self.socket.send(Message::Close(Some(close))).await.is_err()
+        {
+            return;
+        }
+        loop {
+            match self.socket.next().await {
+                Some(Ok(_)) => {}
+                // The client has answered: it has read everything.
+                None => return,
+                Some(Err(_)) => break,
+            }
+        }
+        // What comes is no longer WebSocket frames, the rest of one that is too large say.
+        let io = self.socket.get_mut();
+        if io.shutdown().await.is_ok() {
+            let mut rest = vec![0; BUFFER];
+            while matches!(io.read(&mut rest).await, Ok(read) if read > 0) {}
+        }
+    }
+}
+
+fn expired() -> Goodbye {
+    Goodbye::new(Code::Expired, "what says who this is has expired; connect again with something newer")
+}
+
+/// A frame as it is: text was made of a `String`, so the socket need not look for UTF-8 in it again.
+fn message(frame: Frame) -> Message {
+    let data = if frame.is_binary() { Data::Binary } else { Data::Text };
+    Message::Frame(frame::Frame::message(frame.into_bytes(), OpCode::Data(data), true))
+}
+
+fn stalled(written: Result<Result<(), SocketError>, tokio::time::error::Elapsed>) -> Result<(), End> {
+    match written {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(End::Gone("the socket failed")),
+        Err(_) => Err(End::Gone("the client takes no bytes")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::connections::Registry;
+    use crate::server::rooms::room_types::Kinds;
+    use crate::store::MemoryStore;
+
+    /// With the connection itself, the read buffer, the queue and a seat, an idle one stays below 8 kB.
+    #[tokio::test]
+    async fn a_connections_task_is_small() {
+        let limits = Arc::new(Limits::default());
+        let store = Arc::new(MemoryStore::new());
+        let houses = crate::server::membership::Houses::new(None);
+        let directory =
+            Directory::new(Kinds::default(), store, limits.clone(), Duration::from_secs(1), houses);
+        let lobbies = Lobbies::new(&limits);
+        let queue = Arc::new(Queue::new(1));
+        let registration = Arc::new(Registry::new()).register(queue.clone()).unwrap();
+        let (io, _peer) = tokio::io::duplex(64);
+        let request = hyper::Request::get("/").body(()).unwrap();
+        let handshake = Some(Box::new(Handshake::of(&request, None)));
+        let entry = Entry { access: Arc::default(), who: Ok(None), handshake, hook: None };
+        let task =
+            Connection::new((io, Bytes::new()), entry, queue, directory, lobbies, limits, registration)
+                .await
+                .run();
+        let size = size_of_val(&task);
+        assert!(size <= 1536, "{size} bytes");
+    }
+}

@@ -1,0 +1,491 @@
+//! What a connection may say when: the part of a connection that needs no socket.
+//!
+//! A [`Gate`] takes the frames one by one and decides what each asks for; it checks everything that can be checked
+//! without the room. It never waits, sends or locks.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+
+use crate::core::Code;
+use crate::core::PathBuf;
+use crate::proto::Dialect;
+use crate::proto::channel::{MESSAGES, SEND};
+use crate::proto::legacy::HookMessage;
+use crate::proto::{
+    ChangeRequest, ClientId, ClientMessage, Envelope, Frame, Hello, JoinRequest, Limits, RoomDetails,
+    Violation, channel_address, check_depth, check_room_name, server, split_address,
+};
+use crate::server::fanout::queue::Goodbye;
+use crate::server::presence::PresenceStep;
+
+/// How long a client's secret id may be, in characters.
+const CLIENT_ID: std::ops::RangeInclusive<usize> = 16..=128;
+
+/// A frame as it came in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Incoming<'a> {
+    Text(&'a str),
+    Binary,
+}
+
+/// What a frame asks for. `J` is what the connection knows of a room it has joined.
+#[derive(Debug)]
+pub(crate) enum Step<'g, 'm, J> {
+    /// Nothing.
+    Nothing,
+    /// An answer.
+    Reply(Frame),
+    /// The end of the connection.
+    Close(Goodbye),
+    /// The client has said who it is, and perhaps who its user is; the answer comes once that is known, and older
+    /// connections of it have been ended.
+    Hello { client: ClientId, token: Option<String> },
+    /// The client has said who its user is, anew.
+    Token(String),
+    /// A room to be joined, or joined again.
+    Join { room: Cow<'m, str>, request: JoinRequest },
+    /// A room left.
+    Leave { room: Cow<'m, str> },
+    /// A change.
+    Change { room: &'g J, change: ChangeRequest<'m> },
+    /// A message for those who are in the channel now.
+    Broadcast { room: &'g J, value: &'m str },
+    /// About presence.
+    Presence { room: Cow<'m, str>, step: PresenceStep<'m> },
+    /// A message of the app's own, for the other clients of the hook's dialect in a room.
+    Relay { room: Cow<'m, str>, kind: Cow<'m, str>, value: &'m RawValue },
+    /// Something of the hook's dialect; a room not yet joined is to be joined first.
+    Hook { room: Cow<'m, str>, joined: Option<&'g J>, action: HookAction },
+}
+
+/// What a client of the hook's dialect asks of a room.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum HookAction {
+    /// The state.
+    Sync,
+    /// A change: a JSON array of updates, and the version that its client has by it.
+    Change(String, Option<u64>),
+}
+
+/// The protocol's state on one connection.
+#[derive(Debug)]
+pub(crate) struct Gate<J> {
+    dialect: Dialect,
+    limits: Arc<Limits>,
+    client: Option<ClientId>,
+    rooms: BTreeMap<Arc<str>, J>,
+}
+
+/// The public name of the client with this secret.
+fn public_id(secret: &str) -> ClientId {
+    let mut hash = Sha256::new();
+    hash.update(b"shared-state client\0");
+    hash.update(secret);
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>().into()
+}
+
+impl<J> Gate<J> {
+    /// A connection of the v1 protocol, before its hello.
+    pub(crate) fn v1(limits: Arc<Limits>) -> Self {
+        Self { dialect: Dialect::V1, limits, client: None, rooms: BTreeMap::new() }
+    }
+
+    /// A connection of the hook's dialect, which has no hello: `client` is its public name.
+    pub(crate) fn hook(limits: Arc<Limits>, client: ClientId) -> Self {
+        Self { dialect: Dialect::Hook, limits, client: Some(client), rooms: BTreeMap::new() }
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// The client's public name, once it is known.
+    pub(crate) fn client(&self) -> Option<&ClientId> {
+        self.client.as_ref()
+    }
+
+    /// Whether the connection has joined what has this address, or may not.
+    pub(crate) fn is_in_or_full(&self, address: &str) -> bool {
+        self.rooms.contains_key(address) || self.may_join(address).is_err()
+    }
+
+    /// Notes that a room was joined.
+    pub(crate) fn joined(&mut self, room: Arc<str>, joined: J) {
+        self.rooms.insert(room, joined);
+    }
+
+    /// Notes that a room was left; gives what was known of it.
+    pub(crate) fn left(&mut self, room: &str) -> Option<J> {
+        self.rooms.remove(room)
+    }
+
+    /// The rooms joined.
+    pub(crate) fn rooms(&self) -> impl Iterator<Item = &J> {
+        self.rooms.values()
+    }
+
+    /// Forgets the rooms that are not to be kept.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&J) -> bool) {
+        self.rooms.retain(|_, joined| keep(joined));
+    }
+
+    /// Takes a frame.
+    pub(crate) fn read<'m>(&mut self, frame: Incoming<'m>) -> Step<'_, 'm, J> {
+        let text = match frame {
+            Incoming::Text(text) => text,
+            Incoming::Binary => {
+                return Step::Close(Goodbye::new(Code::BinaryFrame, "expected text, found a binary frame"));
+            }
+        };
+        if text.len() > self.limits.frame {
+            return Step::Close(too_large(text.len(), self.limits.frame));
+        }
+        if !check_depth(text, self.limits.depth) {
+            let message = format!("arrays and objects may be {} deep", self.limits.depth);
+            return Step::Reply(server::error(Code::TooDeep, &message));
+        }
+        match (Envelope::read(text), self.dialect) {
+            (Ok(envelope), Dialect::V1) => self.read_v1(&envelope),
+            // The dialect says the channel in the type.
+            (Ok(envelope), Dialect::Hook) => self.read_hook(&Envelope { channel: None, ..envelope }),
+            // The original hook's server answered what it could not read, and went on.
+            (Err(violation), Dialect::V1) if violation.code == Code::NotJson => {
+                Step::Close(Goodbye::new(violation.code, violation.message))
+            }
+            (Err(violation), _) => refused(&violation),
+        }
+    }
+
+    fn read_v1<'m>(&mut self, envelope: &Envelope<'m>) -> Step<'_, 'm, J> {
+        let is_hello = envelope.kind == "hello";
+        match (&self.client, is_hello) {
+            (None, true) => return self.read_hello(envelope),
+            (None, false) => {
+                let message = format!("expected `hello`, found `{}`", shown(&envelope.kind));
+                return Step::Close(Goodbye::new(Code::HelloExpected, message));
+            }
+            (Some(_), true) => {
+                return Step::Close(Goodbye::new(Code::HelloRepeated, "a connection says `hello` once"));
+            }
+            (Some(_), false) => {}
+        }
+        let message = match ClientMessage::read(envelope) {
+            Ok(message) => message,
+            Err(violation) => return refused(&violation),
+        };
+        let message = match message {
+            ClientMessage::Ping => return Step::Reply(server::pong()),
+            ClientMessage::Pong => return Step::Nothing,
+            ClientMessage::Token(token) => return Step::Token(token.into_owned()),
+            message => message,
+        };
+        let room = match self.room(envelope) {
+            Ok(room) => room,
+            Err(frame) => return Step::Reply(frame),
+        };
+        match message {
+            ClientMessage::Join(request) => match self.may_join(&room) {
+                Ok(()) => Step::Join { room, request },
+                Err(frame) => Step::Reply(frame),
+            },
+            ClientMessage::Leave if self.rooms.contains_key(&*room) => Step::Leave { room },
+            ClientMessage::Leave => Step::Reply(not_joined(&room)),
+            ClientMessage::Change(change) => match self.rooms.get(&*room) {
+                Some(joined) => Step::Change { room: joined, change },
+                None => Step::Reply(not_joined(&room)),
+            },
+            ClientMessage::Broadcast(_) if split_address(&room).1.is_none() => {
+                let message = "`channel:broadcast` needs a `channel`";
+                Step::Reply(server::error(Code::BadChannel, message))
+            }
+            ClientMessage::Broadcast(value) => match self.rooms.get(&*room) {
+                Some(joined) => Step::Broadcast { room: joined, value: value.get() },
+                None => Step::Reply(not_joined(&room)),
+            },
+            ClientMessage::Presence(_) if split_address(&room).1.is_some() => {
+                Step::Reply(server::error(Code::BadChannel, "presence is a room's, found a `channel`"))
+            }
+            ClientMessage::Presence(request) => Step::Presence { room, step: PresenceStep::V1(request) },
+            // Taken care of above.
+            ClientMessage::Hello(_) | ClientMessage::Token(_) | ClientMessage::Ping | ClientMessage::Pong => {
+                Step::Nothing
+            }
+        }
+    }
+
+    fn read_hello<'m>(&mut self, envelope: &Envelope<'m>) -> Step<'_, 'm, J> {
+        let Hello { client: secret, token } = match ClientMessage::read(envelope) {
+            Ok(ClientMessage::Hello(hello)) => hello,
+            Ok(_) => return Step::Nothing,
+            Err(violation) => return Step::Close(Goodbye::new(Code::BadClientId, violation.message)),
+        };
+        if !CLIENT_ID.contains(&secret.len()) || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let (from, to) = (CLIENT_ID.start(), CLIENT_ID.end());
+            let message = format!("a client id is {from} to {to} printable ASCII characters");
+            return Step::Close(Goodbye::new(Code::BadClientId, message));
+        }
+        let client = public_id(&secret);
+        self.client = Some(client.clone());
+        Step::Hello { client, token: token.map(Cow::into_owned) }
+    }
+
+    fn read_hook<'m>(&mut self, envelope: &Envelope<'m>) -> Step<'_, 'm, J> {
+        let mut channel = None;
+        let action = match HookMessage::read(envelope) {
+            Ok(HookMessage::Relay { .. }) if self.limits.relays == 0 => return refused(&envelope.unknown()),
+            Ok(HookMessage::Ping) => return Step::Reply(server::pong()),
+            Ok(HookMessage::Pong) => return Step::Nothing,
+            Ok(HookMessage::Presence(presence)) => {
+                return self.presence(envelope.room.as_ref(), envelope, PresenceStep::Hook(presence));
+            }
+            Ok(HookMessage::RoomJoin { room, user, password }) => {
+                let step = PresenceStep::Join { user, password, details: RoomDetails::default() };
+                return self.presence(Some(&room), envelope, step);
+            }
+            Ok(HookMessage::RoomLeave { room, user }) => {
+                return self.presence(Some(&room), envelope, PresenceStep::Leave(user));
+            }
+            Ok(HookMessage::Relay { kind, value }) => {
+                return match self.room(envelope) {
+                    Ok(room) => Step::Relay { room, kind, value },
+                    Err(frame) => Step::Reply(frame),
+                };
+            }
+            Ok(HookMessage::SyncRequest) => HookAction::Sync,
+            Ok(HookMessage::Broadcast { channel: name, value }) => {
+                channel = Some(name);
+                HookAction::Change(message(value), None)
+            }
+            Ok(HookMessage::Update { key, value, version }) => {
+                HookAction::Change(updates([(&*key, value)]), version)
+            }
+            Ok(HookMessage::Merge { data, version }) => {
+                // Of two members with one name, the last counts, as in JavaScript.
+                match serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(data.get()) {
+                    Ok(data) => {
+                        HookAction::Change(updates(data.iter().map(|(key, value)| (&**key, *value))), version)
+                    }
+                    Err(error) => {
+                        let message = format!("`data` is an object of fields: {error}");
+                        return refused(&Violation::new(Code::BadMessage, message));
+                    }
+                }
+            }
+            Err(violation) => return refused(&violation),
+        };
+        let room = match (self.room(envelope), &channel) {
+            (Ok(room), Some(channel)) => self.channel(&room, channel).map(Cow::Owned),
+            (room, _) => room,
+        };
+        let room = match room {
+            Ok(room) => room,
+            Err(frame) => return Step::Reply(frame),
+        };
+        if let Err(frame) = self.may_join(&room) {
+            return Step::Reply(frame);
+        }
+        let joined = self.rooms.get(&*room);
+        Step::Hook { room, joined, action }
+    }
+
+    /// What a message of the hook's dialect asks of the presence of `room`, which its payload may say.
+    fn presence<'m>(
+        &self,
+        room: Option<&Cow<'m, str>>,
+        envelope: &Envelope<'m>,
+        step: PresenceStep<'m>,
+    ) -> Step<'_, 'm, J> {
+        match self.room(&Envelope { room: room.cloned(), ..envelope.clone() }) {
+            Ok(room) => Step::Presence { room, step },
+            Err(frame) => Step::Reply(frame),
+        }
+    }
+
+    /// The room a message is about.
+    fn room<'m>(&self, envelope: &Envelope<'m>) -> Result<Cow<'m, str>, Frame> {
+        match &envelope.room {
+            Some(room) if check_room_name(room, self.limits.room_name) => match &envelope.channel {
+                Some(channel) => self.channel(room, channel).map(Cow::Owned),
+                None => Ok(room.clone()),
+            },
+            Some(_) => {
+                let limit = self.limits.room_name;
+                let message = format!("a room's name has 1 to {limit} bytes and no control characters");
+                Err(server::error(Code::BadRoom, &message))
+            }
+            None => {
+                let message = format!("`{}` needs a `room`", shown(&envelope.kind));
+                Err(server::error(Code::BadRoom, &message))
+            }
+        }
+    }
+
+    /// The address of a room's channel.
+    fn channel(&self, room: &str, channel: &str) -> Result<String, Frame> {
+        let limit = self.limits.room_name;
+        if check_room_name(channel, limit) {
+            return Ok(channel_address(room, channel));
+        }
+        let message = format!("a channel's name has 1 to {limit} bytes and no control characters");
+        Err(server::room_error(room, Code::BadChannel, &message))
+    }
+
+    fn may_join(&self, room: &str) -> Result<(), Frame> {
+        let limit = self.limits.rooms_per_connection;
+        if self.rooms.len() < limit || self.rooms.contains_key(room) {
+            return Ok(());
+        }
+        let message = format!("a connection joins at most {limit} rooms");
+        Err(server::room_error(room, Code::TooManyRooms, &message))
+    }
+}
+
+/// The end of a connection that sent a frame of `size` bytes.
+pub(crate) fn too_large(size: usize, limit: usize) -> Goodbye {
+    Goodbye::new(Code::FrameTooLarge, format!("a frame has at most {limit} bytes, found {size}"))
+}
+
+/// What is said of a room that the connection has not joined.
+fn not_joined(room: &str) -> Frame {
+    server::room_error(room, Code::NotJoined, "the connection has not joined the room")
+}
+
+fn refused<'g, 'm, J>(violation: &Violation) -> Step<'g, 'm, J> {
+    Step::Reply(server::error(violation.code, &violation.message))
+}
+
+fn shown(kind: &str) -> String {
+    kind.chars().take(40).collect()
+}
+
+/// A message to a channel, as updates.
+fn message(value: &RawValue) -> String {
+    format!("[{{\"key\":\"{MESSAGES}\",\"op\":\"{SEND}\",\"value\":{value}}}]")
+}
+
+/// Updates that set fields. The hook's keys are fields' names, whatever characters they have.
+fn updates<'a>(fields: impl IntoIterator<Item = (&'a str, &'a RawValue)>) -> String {
+    #[derive(serde::Serialize)]
+    struct Set<'a> {
+        key: String,
+        value: &'a RawValue,
+    }
+    let sets: Vec<_> = fields
+        .into_iter()
+        .map(|(field, value)| Set { key: PathBuf::of(field).into_string(), value })
+        .collect();
+    // Strings and raw values always have a JSON form.
+    serde_json::to_string(&sets).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HELLO: &str = r#"{"type":"hello","payload":{"client":"0123456789abcdef"}}"#;
+
+    fn limits() -> Arc<Limits> {
+        Arc::new(Limits { frame: 300, depth: 8, rooms_per_connection: 2, ..Limits::default() })
+    }
+
+    fn greeted() -> Gate<u8> {
+        let mut gate = Gate::v1(limits());
+        assert!(matches!(gate.read(Incoming::Text(HELLO)), Step::Hello { .. }));
+        gate
+    }
+
+    /// The code of an answer or of an end, and whether it is an end.
+    fn refusal(gate: &mut Gate<u8>, frame: Incoming<'_>) -> Option<(Code, bool)> {
+        match gate.read(frame) {
+            Step::Reply(frame) => {
+                let code = Code::ALL.iter().find(|code| frame.as_str().contains(&format!("\"{code}\"")));
+                code.map(|code| (*code, false))
+            }
+            Step::Close(goodbye) => Some((goodbye.code, true)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn hello_comes_first_and_once() {
+        let mut gate = Gate::v1(limits());
+        let ping = Incoming::Text(r#"{"type":"ping"}"#);
+        assert_eq!(refusal(&mut gate, ping), Some((Code::HelloExpected, true)));
+        let mut gate = greeted();
+        assert!(matches!(gate.read(ping), Step::Reply(_)));
+        assert_eq!(refusal(&mut gate, Incoming::Text(HELLO)), Some((Code::HelloRepeated, true)));
+    }
+
+    #[test]
+    fn a_client_id_is_16_to_128_printable_characters() {
+        for (id, good) in [
+            ("x".repeat(15), false),
+            ("x".repeat(16), true),
+            ("x".repeat(128), true),
+            ("x".repeat(129), false),
+            ("fifteen and a  b".to_owned(), false),
+            ("ünprintable-id-here".to_owned(), false),
+        ] {
+            let hello = format!(r#"{{"type":"hello","payload":{{"client":"{id}"}}}}"#);
+            let mut gate = Gate::<u8>::v1(limits());
+            let read = gate.read(Incoming::Text(&hello));
+            assert_eq!(matches!(read, Step::Hello { .. }), good, "{id}: {read:?}");
+        }
+    }
+
+    #[test]
+    fn the_public_id_does_not_tell_the_secret() {
+        let gate = greeted();
+        let client = gate.client().map(|client| client.to_string()).unwrap_or_default();
+        assert_eq!(client.len(), 16);
+        assert_ne!(client, "0123456789abcdef");
+        assert_eq!(client, greeted().client().map(|client| client.to_string()).unwrap_or_default());
+    }
+
+    #[test]
+    fn rooms_are_joined_before_they_are_used_and_counted() {
+        let mut gate = greeted();
+        let change = r#"{"type":"state:change","room":"a","payload":{"seq":1,"base":0,"updates":[]}}"#;
+        assert_eq!(refusal(&mut gate, Incoming::Text(change)), Some((Code::NotJoined, false)));
+        let join = Incoming::Text(r#"{"type":"room:join","room":"a"}"#);
+        assert!(matches!(gate.read(join), Step::Join { request: JoinRequest { resume: None, .. }, .. }));
+        gate.joined("a".into(), 1);
+        gate.joined("b".into(), 2);
+        assert!(matches!(gate.read(Incoming::Text(change)), Step::Change { room: 1, .. }));
+        assert!(matches!(gate.read(join), Step::Join { .. }), "a joined room is joined again");
+        let third = Incoming::Text(r#"{"type":"room:join","room":"c"}"#);
+        assert_eq!(refusal(&mut gate, third), Some((Code::TooManyRooms, false)));
+        let leave = Incoming::Text(r#"{"type":"room:leave","room":"b"}"#);
+        assert!(matches!(gate.read(leave), Step::Leave { .. }));
+        assert_eq!(gate.left("b"), Some(2));
+        assert!(matches!(gate.read(third), Step::Join { .. }));
+    }
+
+    #[test]
+    fn the_hooks_keys_are_names() {
+        let mut gate = Gate::<u8>::hook(limits(), "x".into());
+        let merge =
+            r#"{"type":"state:merge","room":"a","payload":{"data":{"b/c":[1.50],"a":1},"version":9}}"#;
+        let Step::Hook { joined: None, action: HookAction::Change(updates, Some(9)), .. } =
+            gate.read(Incoming::Text(merge))
+        else {
+            panic!("expected a change")
+        };
+        assert_eq!(updates, r#"[{"key":"a","value":1},{"key":"b~1c","value":[1.50]}]"#);
+    }
+
+    #[test]
+    fn the_hooks_nonsense_is_answered_and_forgiven() {
+        let mut gate = Gate::<u8>::hook(limits(), "x".into());
+        assert_eq!(refusal(&mut gate, Incoming::Text("nonsense")), Some((Code::NotJson, false)));
+        let unknown = Incoming::Text(r#"{"type":"cursor:dance"}"#);
+        assert_eq!(refusal(&mut gate, unknown), Some((Code::UnknownMessage, false)));
+        let list = Incoming::Text(r#"{"type":"state:merge","room":"a","payload":{"data":[1]}}"#);
+        assert_eq!(refusal(&mut gate, list), Some((Code::BadMessage, false)));
+        assert_eq!(refusal(&mut gate, Incoming::Binary), Some((Code::BinaryFrame, true)));
+    }
+}

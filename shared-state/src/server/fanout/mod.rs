@@ -1,0 +1,4 @@
+//! The frames on their way to a connection.
+
+pub(crate) mod presence_queue;
+pub(crate) mod queue;

@@ -1,0 +1,48 @@
+//! A snapshot's way to the store: asked for under the room's lock, awaited without it.
+
+use futures_util::FutureExt as _;
+
+use crate::store::{CompactError, StoreFuture};
+
+/// A snapshot on its way to the store.
+pub(crate) struct Compaction(StoreFuture<(), CompactError>);
+
+impl Compaction {
+    pub(crate) fn new(future: StoreFuture<(), CompactError>) -> Self {
+        Self(future)
+    }
+
+    /// What is left to await, if anything.
+    pub(crate) fn now_or_waiting(mut self) -> Option<impl Future<Output = ()> + Send + 'static> {
+        match (&mut self.0).now_or_never() {
+            Some(result) => {
+                log(result);
+                None
+            }
+            None => Some(self.wait()),
+        }
+    }
+
+    pub(crate) async fn wait(self) {
+        log(self.0.await);
+    }
+}
+
+/// A snapshot that is not stored costs the next opening time and nothing else.
+fn log(result: Result<(), CompactError>) {
+    if let Err(error) = result {
+        tracing::warn!("{}", described(&error));
+    }
+}
+
+/// An error with its sources.
+pub(crate) fn described(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

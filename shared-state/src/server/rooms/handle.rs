@@ -1,0 +1,300 @@
+//! The server's own program as a writer: a room's state with the server's rights.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::stream::BoxStream;
+use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
+use tokio::sync::oneshot;
+
+use crate::authority::{RoomState, Typed};
+use crate::core::MergePolicy;
+use crate::core::WriteError;
+use crate::core::{Code, Reject};
+use crate::core::{Field, FieldId, Invalid, Live, ServerLive, SharedState, Watch, encode_update};
+use crate::merge::{Counter, CounterOp};
+use crate::server::rooms::room::{Closed, Room};
+
+/// A room's state in the server's own program; see [`Server::room`](crate::server::Server::room).
+///
+/// Cheap to clone. The room stays in memory while there is one. If the room is reset because its store failed,
+/// writes fail with [`WriteError::Closed`]: open the room again.
+///
+/// What it reads is the state with every accepted change, also those still on their way to the store.
+pub struct State<S> {
+    hold: Arc<Hold>,
+    state: PhantomData<fn() -> S>,
+}
+
+/// A hold of a room, which ends when it is dropped.
+pub(crate) struct Hold(pub(crate) Arc<Room>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.release();
+    }
+}
+
+/// The change may or may not be in the room: it was reset before the store had answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("room `{room}` was reset before the store had the change: it may or may not be in the room")]
+#[non_exhaustive]
+pub struct Lost {
+    /// The room.
+    pub room: Arc<str>,
+}
+
+/// What a write returns: resolves to the version of the change, or of the state if there was nothing to change,
+/// once that version is durable. May be dropped; the change is made all the same.
+#[must_use = "a write is durable when its receipt resolves; `drop` it if that does not matter"]
+pub struct Receipt {
+    room: Arc<str>,
+    durable: oneshot::Receiver<u64>,
+}
+
+impl Receipt {
+    pub(crate) const fn new(room: Arc<str>, durable: oneshot::Receiver<u64>) -> Self {
+        Self { room, durable }
+    }
+}
+
+impl Future for Receipt {
+    type Output = Result<u64, Lost>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.durable.poll_unpin(cx).map_err(|_| Lost { room: self.room.clone() })
+    }
+}
+
+impl fmt::Debug for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receipt").field("room", &self.room).finish_non_exhaustive()
+    }
+}
+
+impl<S: SharedState> State<S> {
+    /// Takes over a hold of the room; gives it back if the room's state is no `S`.
+    pub(crate) fn new(room: Arc<Room>) -> Result<Self, Arc<Room>> {
+        match room.read(|state, _| state.as_any().is::<Typed<S>>()) {
+            true => Ok(Self { hold: Arc::new(Hold(room)), state: PhantomData }),
+            false => {
+                room.release();
+                Err(room)
+            }
+        }
+    }
+
+    /// A hold of a room whose state is known to be an `S`, in a task of the server's own; `None` if the room has ended.
+    pub(crate) fn of(room: &Arc<Room>) -> Option<Self> {
+        room.hold_aside().ok()?;
+        Some(Self { hold: Arc::new(Hold(room.clone())), state: PhantomData })
+    }
+
+    fn room(&self) -> &Arc<Room> {
+        &self.hold.0
+    }
+
+    /// A copy of the state. Costs the state.
+    #[must_use]
+    pub fn state(&self) -> S {
+        self.read(S::clone)
+    }
+
+    /// The version of the last accepted change, durable or on its way.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.room().read(|_, version| version)
+    }
+
+    /// One field's value.
+    #[must_use]
+    pub fn get<T: Clone, P: MergePolicy<T>>(&self, field: Field<S, T, P>) -> T {
+        self.read(|state| field.get(state).clone())
+    }
+
+    /// Sets one field.
+    ///
+    /// # Errors
+    /// As [`Live::write`].
+    pub fn set<T, P: MergePolicy<T>>(&self, field: Field<S, T, P>, value: T) -> Result<Receipt, WriteError> {
+        self.write(field.set(value))
+    }
+
+    /// Adds to a counter.
+    ///
+    /// # Errors
+    /// As [`Live::write`].
+    pub fn add<T>(&self, field: Field<S, T, Counter>, amount: T) -> Result<Receipt, WriteError>
+    where
+        Counter: MergePolicy<T, Op = CounterOp<T>>,
+    {
+        self.write(field.op(CounterOp::Add(amount)))
+    }
+
+    /// Sets the fields that the patch has, all or none.
+    ///
+    /// # Errors
+    /// As [`Live::write`].
+    pub fn merge(&self, patch: S::Patch) -> Result<Receipt, WriteError> {
+        self.submit(|_| S::patch_updates(patch))
+    }
+
+    /// Changes the state by a function; what it changed becomes one change. No other change comes in between.
+    /// Costs two clones' worth of the state, and the room waits meanwhile: `change` must not call into it.
+    ///
+    /// # Errors
+    /// As [`Live::write`].
+    ///
+    /// # Panics
+    /// If `change` does; nothing is changed then.
+    pub fn update(&self, change: impl FnOnce(&mut S)) -> Result<Receipt, WriteError> {
+        let mut panic = None;
+        let written = self.submit(|old| {
+            let mut new = old.clone();
+            match catch_unwind(AssertUnwindSafe(|| change(&mut new))) {
+                Ok(()) => S::diff(old, &new),
+                Err(payload) => {
+                    panic = Some(payload);
+                    Vec::new()
+                }
+            }
+        });
+        match panic {
+            Some(payload) => resume_unwind(payload),
+            None => written,
+        }
+    }
+
+    /// The durable versions as they come to be: each time the latest, not each one. Ends with the room.
+    pub fn changes(&self) -> impl Stream<Item = u64> + Send + Unpin + use<S> {
+        let mut versions = self.room().versions();
+        versions.mark_unchanged();
+        let changes = stream::unfold(versions, |mut versions| async move {
+            versions.changed().await.ok()?;
+            let version = *versions.borrow_and_update();
+            Some((version, versions))
+        });
+        Box::pin(changes.fuse())
+    }
+
+    /// One field's value, now and whenever a change has made it another. Ends with the room; does not hold it.
+    pub fn watch<T, P>(&self, field: Field<S, T, P>) -> impl Stream<Item = T> + Send + Unpin + use<S, T, P>
+    where
+        T: Clone + PartialEq + Send + 'static,
+        P: MergePolicy<T>,
+    {
+        let mut last = None;
+        self.values(move |state| {
+            let value = field.get(state);
+            let new = last.as_ref() != Some(value);
+            new.then(|| last.insert(value.clone()).clone())
+        })
+    }
+
+    /// What `look` makes of the state, now and after each change.
+    fn values<T: Send + 'static>(
+        &self,
+        mut look: impl FnMut(&S) -> Option<T> + Send + 'static,
+    ) -> BoxStream<'static, T> {
+        let room = Arc::downgrade(self.room());
+        let now = stream::once(std::future::ready(0));
+        let values = now.chain(self.changes()).filter_map(move |_| {
+            let value =
+                room.upgrade().and_then(|room| room.read(|state, _| typed::<S>(state).and_then(&mut look)));
+            std::future::ready(value)
+        });
+        values.boxed()
+    }
+
+    fn submit(&self, updates: impl FnOnce(&S) -> Vec<S::Update>) -> Result<Receipt, WriteError> {
+        let room = self.room();
+        let Some(permit) = room.permit_now() else {
+            return Err(match room.is_closed() {
+                true => WriteError::Closed,
+                false => WriteError::QueueFull { limit: room.limit(), unit: "changes" },
+            });
+        };
+        let (durable, receipt) = oneshot::channel();
+        let encoded = |state: &dyn RoomState| {
+            let state = typed::<S>(state).ok_or(WriteError::Closed)?;
+            let updates = updates(state);
+            if updates.is_empty() {
+                return Ok(None);
+            }
+            let mut text = String::from("[");
+            for (index, update) in updates.iter().enumerate() {
+                if index > 0 {
+                    text.push(',');
+                }
+                text.push_str(encode_update::<S>(update).map_err(WriteError::Unsendable)?.as_str());
+            }
+            text.push(']');
+            Ok(Some(text))
+        };
+        match room.submit_server(encoded, permit, durable) {
+            Ok(Ok(())) => Ok(Receipt::new(room.name().clone(), receipt)),
+            Ok(Err(error)) => Err(told(error)),
+            Err(Closed) => Err(WriteError::Closed),
+        }
+    }
+}
+
+fn typed<S: SharedState>(state: &dyn RoomState) -> Option<&S> {
+    state.as_any().downcast_ref::<Typed<S>>().map(Typed::get)
+}
+
+/// A broken rule is the same error here as on a client.
+fn told(error: WriteError) -> WriteError {
+    match error {
+        WriteError::Rejected(Reject { code: Code::Invalid, field, message }) => {
+            WriteError::Invalid(Invalid { field: field.unwrap_or_default(), rule: "room", message })
+        }
+        error => error,
+    }
+}
+
+impl<S: SharedState> Live<S> for State<S> {
+    type Receipt = Receipt;
+    type Error = WriteError;
+
+    fn read<R>(&self, look: impl FnOnce(&S) -> R) -> R {
+        self.room().read(|state, _| {
+            let state = typed::<S>(state).expect("the type was checked when the handle was made");
+            look(state)
+        })
+    }
+
+    fn write_with(&self, decide: impl FnOnce(&S) -> Vec<S::Update>) -> Result<Receipt, WriteError> {
+        self.submit(decide)
+    }
+}
+
+impl<S: SharedState> Watch<S> for State<S> {
+    type Stream<T: Send + 'static> = BoxStream<'static, T>;
+
+    fn watch<T: Send + 'static>(
+        &self,
+        _field: FieldId,
+        look: impl FnMut(&S) -> Option<T> + Send + 'static,
+    ) -> BoxStream<'static, T> {
+        self.values(look)
+    }
+}
+
+impl<S: SharedState> ServerLive<S> for State<S> {}
+
+impl<S> Clone for State<S> {
+    fn clone(&self) -> Self {
+        Self { hold: self.hold.clone(), state: PhantomData }
+    }
+}
+
+impl<S> fmt::Debug for State<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("room", self.hold.0.name()).finish_non_exhaustive()
+    }
+}

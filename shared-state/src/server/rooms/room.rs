@@ -1,0 +1,600 @@
+//! A live room: the authority behind a lock, and the way of its changes to the store.
+//!
+//! The order of versions is the order of the store's calls, because both happen under the lock. What the store
+//! has not answered at once waits in `pending`; while anything waits, one task awaits it in order. A room whose
+//! store fails, or in whose lock something panics, is *reset*: it ends, everybody in it is told, and the next
+//! who joins gets a new one from what the store has.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use futures_util::FutureExt as _;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+
+use crate::authority::{Append, Authority, Relayed, Rights, RoomState, SessionId, Submitted};
+use crate::core::{Code, Reject};
+use crate::proto::Dialect;
+use crate::proto::{ChangeRequest, ClientId, JoinRequest, Resume, Violation, server, split_address};
+use crate::server::fanout::queue::{Goodbye, Outbox};
+use crate::server::membership::House;
+use crate::server::rooms::compaction::{Compaction, described};
+use crate::server::rooms::directory::Directory;
+use crate::server::rooms::hook_runner::{Affairs, aside};
+use crate::server::rooms::hooks::{KindRules, Visitor};
+use crate::store;
+use crate::store::{AppendError, RoomStore, Snapshot, StoreFuture};
+
+/// From when on a change's way to the store is worth a warning.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// The room is no more: open it again.
+#[derive(Debug)]
+pub(crate) struct Closed;
+
+/// Leave for one change to be on its way.
+pub(crate) type Permit = OwnedSemaphorePermit;
+
+/// The turn to make a change, where one has to wait for it.
+pub(crate) type Turn = Option<OwnedSemaphorePermit>;
+
+/// Tells the server's program that its change is durable; dropped if it may never be.
+pub(crate) type Durable = oneshot::Sender<u64>;
+
+/// A live room.
+pub(crate) struct Room {
+    name: Arc<str>,
+    /// The Rust type of the state.
+    type_name: &'static str,
+    /// Whether its state depends on the time.
+    is_channel: bool,
+    store: Arc<dyn RoomStore>,
+    directory: Weak<Directory>,
+    runtime: Handle,
+    in_flight: Arc<Semaphore>,
+    limit: u32,
+    durable: watch::Sender<u64>,
+    affairs: Option<Affairs>,
+    /// What is said of it, or of the room whose channel it is.
+    house: Arc<House>,
+    /// When its history began, in milliseconds since 1970.
+    created_at: Option<u64>,
+    /// Set under the lock, read without it.
+    closed: AtomicBool,
+    core: Mutex<Core>,
+}
+
+struct Core {
+    authority: Authority<Outbox>,
+    pending: VecDeque<Pending>,
+    /// Whether the task that awaits the pending appends is running.
+    committing: bool,
+    /// The handles of the server's program.
+    holds: usize,
+    /// Since when nobody has been here, as far as the last look saw.
+    idle_since: Option<Instant>,
+    /// Why the room cannot go on.
+    broken: Option<String>,
+}
+
+impl Core {
+    fn hold(&mut self) {
+        self.holds += 1;
+        self.idle_since = None;
+    }
+}
+
+/// A change that the store has been given and has not answered.
+struct Pending {
+    version: u64,
+    future: StoreFuture<(), AppendError>,
+    since: Instant,
+    durable: Option<Durable>,
+    _permit: Permit,
+}
+
+/// Milliseconds since 1970; a clock before that counts as then.
+pub(crate) fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Room {
+    /// Makes a loaded room live. Called in a runtime, whose tasks then await the store.
+    pub(crate) fn new(
+        authority: Authority<Outbox>,
+        type_name: &'static str,
+        store: Arc<dyn RoomStore>,
+        directory: Weak<Directory>,
+        house: Arc<House>,
+        in_flight: usize,
+    ) -> Self {
+        let limit = u32::try_from(in_flight.clamp(1, Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
+        Self {
+            name: authority.room().clone(),
+            type_name,
+            is_channel: split_address(authority.room()).1.is_some(),
+            store,
+            directory,
+            runtime: Handle::current(),
+            in_flight: Arc::new(Semaphore::new(limit as usize)),
+            limit,
+            durable: watch::Sender::new(authority.durable()),
+            affairs: None,
+            house,
+            created_at: authority.began(),
+            closed: AtomicBool::new(false),
+            core: Mutex::new(Core {
+                authority,
+                pending: VecDeque::new(),
+                committing: false,
+                holds: 0,
+                idle_since: None,
+                broken: None,
+            }),
+        }
+    }
+
+    /// The same room, about which `rules` have something to say.
+    pub(crate) fn with_rules(mut self, rules: Arc<dyn KindRules>) -> Self {
+        self.affairs = Some(Affairs::new(rules));
+        self
+    }
+
+    /// What is said of the room.
+    pub(crate) fn house(&self) -> &Arc<House> {
+        &self.house
+    }
+
+    /// When its history began, in milliseconds since 1970; `None` if the store does not know.
+    pub(crate) fn created_at(&self) -> Option<u64> {
+        self.created_at
+    }
+
+    pub(crate) fn affairs(&self) -> Option<&Affairs> {
+        self.affairs.as_ref()
+    }
+
+    pub(crate) fn rules(&self) -> Option<&Arc<dyn KindRules>> {
+        self.affairs.as_ref().map(Affairs::rules)
+    }
+
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    pub(crate) fn type_name(&self) -> &'static str {
+        self.type_name
+    }
+
+    /// Where it is now.
+    pub(crate) fn place(&self) -> Resume {
+        let core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
+        Resume {
+            epoch: core.authority.epoch(),
+            version: core.authority.head(),
+            acked: 0,
+            schema: None,
+            audience: None,
+        }
+    }
+
+    /// The most changes on their way at once.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit as usize
+    }
+
+    /// The durable versions as they come to be; ends with the room.
+    pub(crate) fn versions(&self) -> watch::Receiver<u64> {
+        self.durable.subscribe()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Runs `act` on the open room. If it panics or breaks the room, the room is reset. Where the room's rules may take
+    /// their time, and this is one of the server's own tasks, the thread's other tasks are given to another one while
+    /// the room is waited for.
+    fn with<R>(self: &Arc<Self>, act: impl FnOnce(&mut Core) -> R) -> Result<R, Closed> {
+        let guard = match (&self.affairs, self.core.try_lock()) {
+            (Some(_), Err(TryLockError::WouldBlock)) => aside(|| self.core.lock()),
+            (_, Ok(guard)) => Ok(guard),
+            (_, Err(TryLockError::Poisoned(poisoned))) => Err(poisoned),
+            (None, Err(TryLockError::WouldBlock)) => self.core.lock(),
+        };
+        self.with_locked(guard.unwrap_or_else(PoisonError::into_inner), act)
+    }
+
+    /// As [`with`](Self::with), on whatever thread the program wants.
+    fn with_here<R>(self: &Arc<Self>, act: impl FnOnce(&mut Core) -> R) -> Result<R, Closed> {
+        self.with_locked(self.core.lock().unwrap_or_else(PoisonError::into_inner), act)
+    }
+
+    fn with_locked<R>(
+        self: &Arc<Self>,
+        mut guard: MutexGuard<'_, Core>,
+        act: impl FnOnce(&mut Core) -> R,
+    ) -> Result<R, Closed> {
+        if self.is_closed() {
+            return Err(Closed);
+        }
+        let core = &mut *guard;
+        if self.is_channel || core.authority.has_hooks() {
+            core.authority.pass(now());
+        }
+        let done = catch_unwind(AssertUnwindSafe(|| act(core)));
+        let why = match &done {
+            Ok(_) => core.broken.take(),
+            Err(_) => Some("a panic while the room was changed".to_owned()),
+        };
+        if let Some(why) = why {
+            tracing::error!(room = %self.name, reason = why, "room reset");
+            let message = "the room cannot be read or written now; join again";
+            let frame = server::room_error(&self.name, Code::Unavailable, message);
+            let outboxes = self.end(core, Code::Unavailable, message);
+            outboxes.into_iter().for_each(|outbox| outbox.lost_room(frame.clone()));
+            drop(guard);
+            if let Some(directory) = self.directory.upgrade() {
+                directory.forget(self);
+            }
+            return Err(Closed);
+        }
+        done.map_err(|_| Closed)
+    }
+
+    /// Ends the room: nothing is accepted, acknowledged or stored by it from now on.
+    fn end(&self, core: &mut Core, code: Code, message: &str) -> Vec<Outbox> {
+        self.closed.store(true, Ordering::Release);
+        self.in_flight.close();
+        if let Some(affairs) = &self.affairs {
+            affairs.end();
+        }
+        // Whoever waits for one of these learns that nothing is known of it.
+        core.pending.clear();
+        core.authority.close(code, message)
+    }
+
+    /// Leave for a change, if there is any at once.
+    pub(crate) fn permit_now(&self) -> Option<Permit> {
+        self.in_flight.clone().try_acquire_owned().ok()
+    }
+
+    /// Waits for leave for a change: this is what slows down writers whom the store cannot follow.
+    pub(crate) fn permit(&self) -> impl Future<Output = Result<Permit, Closed>> + Send + 'static {
+        let permit = self.in_flight.clone().acquire_owned();
+        async move { permit.await.map_err(|_| Closed) }
+    }
+
+    /// The turn to make a change, if it is now.
+    pub(crate) fn turn_now(&self) -> Option<Turn> {
+        match &self.affairs {
+            None => Some(None),
+            Some(affairs) => affairs.turns().clone().try_acquire_owned().ok().map(Some),
+        }
+    }
+
+    /// Waits for the turn to make a change: while rules look at one, the others wait without a thread.
+    pub(crate) fn turn(&self) -> impl Future<Output = Result<Turn, Closed>> + Send + 'static {
+        let turns = self.affairs.as_ref().map(|affairs| affairs.turns().clone());
+        async move {
+            match turns {
+                None => Ok(None),
+                Some(turns) => turns.acquire_owned().await.map(Some).map_err(|_| Closed),
+            }
+        }
+    }
+
+    /// How many are in the room.
+    pub(crate) fn sessions(self: &Arc<Self>) -> usize {
+        self.with_here(|core| core.authority.sessions()).unwrap_or(0)
+    }
+
+    /// Whether nobody is in the room, asked by one of the server's own tasks.
+    pub(crate) fn is_empty(self: &Arc<Self>) -> bool {
+        self.with(|core| core.authority.sessions() == 0).unwrap_or(true)
+    }
+
+    /// Tells the rules that somebody has left.
+    pub(crate) fn left(self: &Arc<Self>, visitor: Box<Visitor>) {
+        if let Some(affairs) = &self.affairs
+            && !self.is_closed()
+        {
+            self.runtime.spawn(affairs.left(self.clone(), visitor));
+        }
+    }
+
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        client: ClientId,
+        dialect: Dialect,
+        request: &JoinRequest,
+        rights: Option<Arc<dyn Rights>>,
+        outbox: Outbox,
+    ) -> Result<Result<SessionId, Violation>, Closed> {
+        let joined = self.with(|core| {
+            core.idle_since = None;
+            // They may have changed while the room was opened.
+            let rights = rights.map(|rights| rights.asked_again().unwrap_or(rights));
+            core.authority.join_with(client, dialect, request, rights, outbox)
+        });
+        if let (Some(affairs), Ok(Ok(_))) = (&self.affairs, &joined)
+            && let Some(ticking) = affairs.joined(self)
+        {
+            self.runtime.spawn(ticking);
+        }
+        joined
+    }
+
+    /// Asks again what those may do who are here.
+    pub(crate) fn ask_rights_again(self: &Arc<Self>) {
+        // A room that is no more has no sessions.
+        let _ = self.with(|core| core.authority.ask_rights_again());
+    }
+
+    /// Gives somebody who is here other rights.
+    pub(crate) fn grant(self: &Arc<Self>, session: SessionId, rights: Option<Arc<dyn Rights>>) {
+        // A room that is no more has told the session so.
+        let _ = self.with(|core| core.authority.grant(session, rights));
+    }
+
+    pub(crate) fn leave(self: &Arc<Self>, session: SessionId) {
+        // A room that is no more has no sessions to leave.
+        let _ = self.with(|core| core.authority.leave(session));
+    }
+
+    /// The session's queue was emptied.
+    pub(crate) fn drained(self: &Arc<Self>, session: SessionId) {
+        // A room that is no more has told the session so.
+        let _ = self.with(|core| core.authority.drained(session));
+    }
+
+    pub(crate) fn submit(
+        self: &Arc<Self>,
+        session: SessionId,
+        change: &ChangeRequest<'_>,
+        permit: Permit,
+    ) -> Result<(), Closed> {
+        self.ruled(|| {
+            self.with(|core| match core.authority.submit(session, change) {
+                Submitted::Append(append) => self.append(core, append, permit, None),
+                Submitted::Answered => {}
+            })
+        })
+    }
+
+    /// Does what asks the room's rules, if there are any, without keeping the thread's other tasks waiting.
+    fn ruled<R>(&self, work: impl FnOnce() -> R) -> R {
+        if self.affairs.is_some() { aside(work) } else { work() }
+    }
+
+    pub(crate) fn submit_hook(
+        self: &Arc<Self>,
+        session: SessionId,
+        updates: &str,
+        claim: Option<u64>,
+        permit: Permit,
+    ) -> Result<(), Closed> {
+        self.ruled(|| {
+            self.with(|core| match core.authority.submit_hook(session, updates, claim) {
+                Submitted::Append(append) => self.append(core, append, permit, None),
+                Submitted::Answered => {}
+            })
+        })
+    }
+
+    /// Sends a message to those who are in the channel now.
+    pub(crate) fn broadcast(self: &Arc<Self>, session: SessionId, value: &str) -> Result<Relayed, Closed> {
+        self.with(|core| core.authority.broadcast(session, now(), value))
+    }
+
+    pub(crate) fn hook_sync(self: &Arc<Self>, session: SessionId) -> Result<(), Closed> {
+        self.with(|core| core.authority.hook_sync(session))
+    }
+
+    /// A change of the server's program, made of the state by `updates`: a JSON array, or `None` for no change.
+    pub(crate) fn submit_server<E: From<Reject>>(
+        self: &Arc<Self>,
+        updates: impl FnOnce(&dyn RoomState) -> Result<Option<String>, E>,
+        permit: Permit,
+        durable: Durable,
+    ) -> Result<Result<(), E>, Closed> {
+        self.with_here(|core| {
+            let Some(updates) = updates(core.authority.state())? else {
+                return self.settled(core, durable);
+            };
+            let append = core.authority.submit_server(&updates)?;
+            self.append(core, append, permit, Some(durable));
+            Ok(())
+        })
+    }
+
+    /// Nothing was written: what is there is durable with the last change on its way.
+    fn settled<E>(&self, core: &mut Core, durable: Durable) -> Result<(), E> {
+        let version = core.authority.head();
+        let mut versions = self.versions();
+        if core.authority.durable() == version {
+            let _ = durable.send(version);
+        } else {
+            self.runtime.spawn(async move {
+                if versions.wait_for(|durable| *durable >= version).await.is_ok() {
+                    let _ = durable.send(version);
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// Looks at the state. A panic of `look` leaves the room as it is.
+    pub(crate) fn read<R>(&self, look: impl FnOnce(&dyn RoomState, u64) -> R) -> R {
+        let core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
+        let looked = catch_unwind(AssertUnwindSafe(|| look(core.authority.state(), core.authority.head())));
+        drop(core);
+        looked.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
+    /// The server's program holds the room, so it stays in memory.
+    pub(crate) fn hold(self: &Arc<Self>) -> Result<(), Closed> {
+        self.with_here(Core::hold)
+    }
+
+    /// As [`hold`](Self::hold), in one of the server's own tasks.
+    pub(crate) fn hold_aside(self: &Arc<Self>) -> Result<(), Closed> {
+        self.with(Core::hold)
+    }
+
+    pub(crate) fn release(self: &Arc<Self>) {
+        // A room that is no more has no holds.
+        let _ = self.with_here(|core| core.holds = core.holds.saturating_sub(1));
+    }
+
+    /// Gives the store an accepted change; answers at once if the store does.
+    fn append(self: &Arc<Self>, core: &mut Core, append: Append, permit: Permit, durable: Option<Durable>) {
+        let Append { version, entry } = append;
+        let mut future = self.store.append(store::Append {
+            room: self.name.clone(),
+            epoch: core.authority.epoch(),
+            expected: version - 1,
+            entry,
+        });
+        if core.pending.is_empty() && !core.committing {
+            match (&mut future).now_or_never() {
+                Some(Ok(())) => {
+                    self.committed(core, version);
+                    if let Some(durable) = durable {
+                        // The receipt may have been dropped.
+                        let _ = durable.send(version);
+                    }
+                    return;
+                }
+                Some(Err(error)) => {
+                    core.broken = Some(described(&error));
+                    return;
+                }
+                None => {}
+            }
+        }
+        core.pending.push_back(Pending { version, future, since: Instant::now(), durable, _permit: permit });
+        if !core.committing {
+            core.committing = true;
+            self.runtime.spawn(self.clone().commit_pending());
+        }
+    }
+
+    /// Awaits the pending appends in order. Those that the store answered together are committed together.
+    async fn commit_pending(self: Arc<Self>) {
+        let mut batch = VecDeque::new();
+        loop {
+            if batch.is_empty() {
+                let more = self.with(|core| {
+                    core.committing = !core.pending.is_empty();
+                    std::mem::take(&mut core.pending)
+                });
+                match more {
+                    Ok(more) if !more.is_empty() => batch = more,
+                    Ok(_) | Err(Closed) => return,
+                }
+            }
+            let Some(mut first) = batch.pop_front() else { continue };
+            let mut result = (&mut first.future).await;
+            let waited = first.since.elapsed();
+            if waited >= SLOW {
+                tracing::warn!(room = %self.name, version = first.version, ?waited, "slow commit");
+            }
+            let mut version = 0;
+            let mut done = Vec::new();
+            if result.is_ok() {
+                version = first.version;
+                done.push(first);
+                while let Some(next) = batch.front_mut()
+                    && let Some(answer) = (&mut next.future).now_or_never()
+                {
+                    result = answer;
+                    let Some(next) = batch.pop_front() else { break };
+                    if result.is_err() {
+                        break;
+                    }
+                    version = next.version;
+                    done.push(next);
+                }
+            }
+            let committed = self.with(|core| {
+                if version > 0 {
+                    self.committed(core, version);
+                    for pending in done {
+                        if let Some(durable) = pending.durable {
+                            // The receipt may have been dropped.
+                            let _ = durable.send(pending.version);
+                        }
+                    }
+                }
+                if let Err(error) = result {
+                    core.broken = Some(described(&error));
+                }
+            });
+            if committed.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The store has everything up to `version`.
+    fn committed(&self, core: &mut Core, version: u64) {
+        core.authority.committed(version);
+        self.durable.send_replace(version);
+        if core.authority.wants_snapshot()
+            && let Some(compaction) = self.compact(core).now_or_waiting()
+        {
+            self.runtime.spawn(compaction);
+        }
+    }
+
+    /// Gives the store a snapshot, behind the appends that it covers.
+    fn compact(&self, core: &mut Core) -> Compaction {
+        let (version, bytes) = core.authority.snapshot();
+        let snapshot = Snapshot { version, bytes };
+        Compaction::new(self.store.compact(self.name.clone(), core.authority.epoch(), snapshot))
+    }
+
+    /// Ends the room if nobody has been here for `idle`; gives what is left to await.
+    pub(crate) fn close_if_idle(self: &Arc<Self>, idle: Duration) -> Option<Compaction> {
+        let closed = self.with(|core| {
+            let busy = core.authority.sessions() > 0
+                // What is not stored lasts while anybody is there in any way.
+                || self.house.is_temporary() && self.house.users() > 0
+                || core.holds > 0
+                || core.committing
+                || core.authority.durable() < core.authority.head();
+            if busy {
+                core.idle_since = None;
+                return None;
+            }
+            let since = *core.idle_since.get_or_insert_with(Instant::now);
+            (since.elapsed() >= idle)
+                .then(|| self.shut(core, &Goodbye::new(Code::ShuttingDown, "nobody was here")))
+        });
+        closed.ok().flatten()
+    }
+
+    /// Waits until every change on its way is durable, then ends the room and tells whoever is in it why; gives what is
+    /// left to await.
+    pub(crate) async fn drain(self: Arc<Self>, why: &Goodbye) -> Option<Compaction> {
+        let _all = self.in_flight.clone().acquire_many_owned(self.limit).await.ok()?;
+        self.with(|core| self.shut(core, why)).ok()
+    }
+
+    fn shut(&self, core: &mut Core, why: &Goodbye) -> Compaction {
+        let compaction = match core.authority.has_log() {
+            true => self.compact(core),
+            false => Compaction::new(Box::pin(std::future::ready(Ok(())))),
+        };
+        let frame = server::room_error(&self.name, why.code, &why.message);
+        let outboxes = self.end(core, why.code, &why.message);
+        outboxes.into_iter().for_each(|outbox| outbox.lost_room(frame.clone()));
+        tracing::debug!(room = %self.name, version = core.authority.head(), "room closed");
+        compaction
+    }
+}

@@ -1,0 +1,103 @@
+//! The WebSocket handshake: from an HTTP request to a socket with our buffers and our subprotocol.
+
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::{Method, Request, StatusCode};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use crate::proto::Dialect;
+use crate::proto::JSON;
+
+/// A request that becomes no WebSocket: what to answer.
+pub(super) type Refusal = (StatusCode, String);
+
+/// What a request asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Offer {
+    pub(super) dialect: Dialect,
+    /// The `Sec-WebSocket-Accept` of the answer.
+    pub(super) accept: String,
+}
+
+/// Whether a header's comma-separated values have `token`, in any case.
+fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool {
+    values(headers, name).any(|value| value.eq_ignore_ascii_case(token))
+}
+
+fn values(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = &str> {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+}
+
+/// Reads a request.
+pub(super) fn read<B>(request: &Request<B>) -> Result<Offer, Refusal> {
+    let headers = request.headers();
+    let refuse = |status, message: &str| Err((status, message.to_owned()));
+    if request.method() != Method::GET {
+        return refuse(StatusCode::METHOD_NOT_ALLOWED, "expected GET with a WebSocket upgrade");
+    }
+    if !has_token(headers, header::CONNECTION, "upgrade") || !has_token(headers, header::UPGRADE, "websocket")
+    {
+        return refuse(StatusCode::UPGRADE_REQUIRED, "expected a WebSocket upgrade");
+    }
+    if headers.get(header::SEC_WEBSOCKET_VERSION).map(HeaderValue::as_bytes) != Some(b"13") {
+        return refuse(StatusCode::UPGRADE_REQUIRED, "expected `Sec-WebSocket-Version: 13`");
+    }
+    let Some(key) = headers.get(header::SEC_WEBSOCKET_KEY) else {
+        return refuse(StatusCode::BAD_REQUEST, "expected a `Sec-WebSocket-Key`");
+    };
+    let offered: Vec<_> =
+        values(headers, header::SEC_WEBSOCKET_PROTOCOL).filter(|name| !name.is_empty()).collect();
+    let dialect = if offered.contains(&JSON) {
+        Dialect::V1
+    } else if offered.is_empty() {
+        Dialect::Hook
+    } else {
+        let offered = offered.join("`, `");
+        let message = format!(
+            "of the subprotocols offered, `{offered}`, none is known: offer `{JSON}`, or none for the original \
+             hook's messages"
+        );
+        return Err((StatusCode::BAD_REQUEST, message));
+    };
+    Ok(Offer { dialect, accept: derive_accept_key(key.as_bytes()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offer(protocols: &[&str]) -> Result<Offer, Refusal> {
+        let mut request = Request::builder()
+            .header("connection", "keep-alive, Upgrade")
+            .header("upgrade", "WebSocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+        for protocol in protocols {
+            request = request.header("sec-websocket-protocol", *protocol);
+        }
+        read(&request.body(()).unwrap())
+    }
+
+    #[test]
+    fn the_subprotocol_decides_the_dialect() {
+        let v1 = offer(&["chat, shared-state.v1.json"]).unwrap();
+        // The example of RFC 6455, section 1.3.
+        assert_eq!(v1, Offer { dialect: Dialect::V1, accept: "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=".to_owned() });
+        assert_eq!(offer(&["chat", "shared-state.v1.json"]).unwrap().dialect, Dialect::V1);
+        assert_eq!(offer(&[]).unwrap().dialect, Dialect::Hook);
+        let (status, message) = offer(&["chat"]).unwrap_err();
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert!(message.contains("`chat`") && message.contains(JSON), "{message}");
+    }
+
+    #[test]
+    fn what_is_no_upgrade_is_refused() {
+        assert_eq!(read(&Request::new(())).unwrap_err().0, StatusCode::UPGRADE_REQUIRED);
+        let post = Request::post("/").body(()).unwrap();
+        assert_eq!(read(&post).unwrap_err().0, StatusCode::METHOD_NOT_ALLOWED);
+    }
+}
