@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
-use shared_state::client::{Client, ClientBuilder, Events, Feed, Receipt, State, Status, Unsent};
+use shared_state::client::{Client, ClientBuilder, Events, Receipt, State, Status, Subscription, Unsent};
 use shared_state::proto::Violation;
 use shared_state::proto::replica::{Event, Origin};
 use shared_state::{SharedState, WriteError};
@@ -48,8 +48,8 @@ pub struct Terminal<S: SharedState> {
     client: Client,
     state: State<S>,
     describe: fn(&S::Update) -> String,
-    statuses: Feed<Status>,
-    errors: Feed<Violation>,
+    statuses: Subscription<Status>,
+    errors: Subscription<Violation>,
     events: Events<S>,
     /// What else happens.
     news: BoxStream<'static, String>,
@@ -241,7 +241,7 @@ fn event_line<S: SharedState>(event: &Event<S>, describe: fn(&S::Update) -> Stri
         (Origin::Remote, Some(version), None) => format!("remote, version {version}"),
         (Origin::Remote, None, _) => "remote".to_owned(),
         (Origin::RolledBack, ..) => "rolled back to".to_owned(),
-        (Origin::Missed(count), ..) => return format!("{count} events were missed"),
+        (Origin::Lagged(count), ..) => return format!("{count} events were missed"),
         (origin, ..) => format!("{origin:?}"),
     };
     let updates: Vec<String> = event.updates.iter().map(describe).collect();

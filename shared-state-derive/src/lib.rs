@@ -1,7 +1,7 @@
 //! The derive macro of the crate `shared-state`, which re-exports it: depend on that crate, not on this one.
 //!
 //! The stages, each a module: `parse` reads tokens into attributes, `check` looks for contradictions, `model`
-//! decides every name and default, `expand` writes the code. What is wrong is collected by `ctxt` and reported
+//! decides every name and default, `decompose` writes the code. What is wrong is collected by `ctxt` and reported
 //! at once.
 
 mod check;

@@ -214,7 +214,7 @@ impl Model {
             migration: attrs.version.zip(attrs.migrate).map(|(version, migrate)| {
                 (version.value, without_self(migrate.value.into_token_stream(), &this))
             }),
-            live: free_name(&["L", "Live", "Backend", "__L"], &fields, &this),
+            live: free_name(&["L", "Backend", "Backend", "__L"], &fields, &this),
             generics: Generics::new(&ident, generics, &fields, &krate),
             this,
             krate,

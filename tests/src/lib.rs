@@ -21,7 +21,7 @@ pub use world::{User, World};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use shared_state::client::{Client, ClientBuilder, Feed, Receipt, State, Status};
+use shared_state::client::{Client, ClientBuilder, Receipt, State, Status, Subscription};
 use shared_state::server::{Server, ServerBuilder};
 use shared_state::{SharedState, WriteError};
 use tokio::net::TcpListener;
@@ -82,7 +82,7 @@ pub async fn accepted(written: Result<Receipt, WriteError>) -> u64 {
 ///
 /// # Panics
 /// If there is none.
-pub async fn next<T>(feed: &mut Feed<T>, what: &str) -> T {
+pub async fn next<T>(feed: &mut Subscription<T>, what: &str) -> T {
     soon(what, feed.next()).await.expect("the client has not ended")
 }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared_state::Live;
+use shared_state::Backend;
 use shared_state::Rejected;
 use shared_state::SharedState;
 use shared_state::WriteError;
@@ -45,7 +45,7 @@ impl<S: SharedState> Clone for User<S> {
     }
 }
 
-impl<S: SharedState> Live<S> for User<S> {
+impl<S: SharedState> Backend<S> for User<S> {
     type Receipt = WriteId;
     type Error = WriteError;
 
@@ -341,7 +341,7 @@ impl<S: SharedState> World<S> {
             Ok(ClientMessage::Change(change)) => {
                 let session = user.0.borrow().session;
                 if let Some(session) = session
-                    && let Submitted::Append(append) = self.authority.submit(session, &change)
+                    && let Submitted::Accepted(append) = self.authority.submit(session, &change)
                 {
                     self.stored += append.entry.len();
                     self.authority.committed(append.version);

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared_state::SharedState;
-use shared_state::schema::{About, RuleInfo};
+use shared_state::schema::{RuleInfo, StructInfo};
 
 const MOST: usize = 3;
 
@@ -41,9 +41,9 @@ struct Layout {
 
 #[test]
 fn a_struct_is_described_for_people() {
-    const ABOUT: About = Page::ABOUT;
+    const INFO: StructInfo = Page::INFO;
     assert_eq!(
-        ABOUT.to_string(),
+        INFO.to_string(),
         "Page\n  \
          mainTitle: String (lww, debounced 300ms to 3s) [length ..=4 chars] [checked by calm] -- What everybody sees first.\n  \
          shortName: Option<String> (lww, also nick) [length ..=4 bytes]\n  \
@@ -57,7 +57,7 @@ fn a_struct_is_described_for_people() {
 #[test]
 fn a_struct_is_described_for_programs() {
     assert_eq!(
-        serde_json::to_value(Page::ABOUT).unwrap(),
+        serde_json::to_value(Page::INFO).unwrap(),
         json!({ "name": "Page", "fields": [
             {
                 "name": "mainTitle", "type": "String", "policy": "lww", "debounce_ms": 300, "max_wait_ms": 3000,

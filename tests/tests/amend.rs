@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared_state::SharedState;
 use shared_state::client::Handle;
-use shared_state::server::{Handshake, Proposed, Roles, RoomRules, Ruling, Server};
+use shared_state::server::{Handshake, ProposedChange, Roles, RoomHooks, Server, Verdict};
 use shared_state_tests::{Hook, accepted, builder, live, start, until};
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
@@ -25,21 +25,21 @@ struct Game {
 
 struct Rules;
 
-impl RoomRules<Game> for Rules {
-    fn on_change(&self, change: &Proposed<'_, Game>) -> Result<Ruling<Game>, String> {
+impl RoomHooks<Game> for Rules {
+    fn on_change(&self, change: &ProposedChange<'_, Game>) -> Result<Verdict<Game>, String> {
         let number = change.before.moves + 1;
         Ok(match change.after.word.as_str() {
-            word if word.starts_with("count") => Ruling::amended(change, |game| {
+            word if word.starts_with("count") => Verdict::amended(change, |game| {
                 game.moves = number;
                 game.log.insert(format!("move {number}"));
                 game.secret = format!("sealed {number}");
             }),
-            "other" => Ruling::Replace(vec![
+            "other" => Verdict::Replace(vec![
                 Game::WORD.set("instead".to_owned()),
                 Game::SECRET.set("sealed instead".to_owned()),
             ]),
-            "secretly" => Ruling::Replace(vec![Game::SECRET.set("sealed alone".to_owned())]),
-            _ => Ruling::Accept,
+            "secretly" => Verdict::Replace(vec![Game::SECRET.set("sealed alone".to_owned())]),
+            _ => Verdict::Accept,
         })
     }
 }

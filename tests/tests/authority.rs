@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use serde::{Deserialize, Serialize};
 use shared_state::SharedState;
 use shared_state::proto::authority::{
-    Append, Authority, Dialect, Outbox, Rights, SessionId, Submitted, Typed,
+    Authority, Dialect, LogEntry, Outbox, Permissions, SessionId, Submitted, Typed,
 };
 use shared_state::proto::{ChangeRequest, Frame, JoinRequest, Limits, Resume};
 
@@ -36,7 +36,7 @@ fn new(initial: Page) -> Room {
     Authority::new("room".into(), 7, Box::new(Typed::new(initial)), Arc::new(Limits::default()))
 }
 
-fn load(initial: Page, snapshot: Option<(u64, &[u8])>, tail: &[Append]) -> Room {
+fn load(initial: Page, snapshot: Option<(u64, &[u8])>, tail: &[LogEntry]) -> Room {
     let state = Box::new(Typed::new(initial));
     let tail = tail.iter().map(|append| (append.version, &append.entry[..]));
     Authority::load("room".into(), 7, state, Arc::new(Limits::default()), snapshot, tail)
@@ -53,7 +53,7 @@ fn delta(room: &Room, since: u64) -> String {
     delta
 }
 
-fn history(initial: Page) -> (Room, Vec<Append>) {
+fn history(initial: Page) -> (Room, Vec<LogEntry>) {
     let mut room = new(initial);
     let changes = [
         r#"[{"key":"title","value":"a"}]"#,
@@ -157,7 +157,7 @@ impl Talk {
         let updates: Box<serde_json::value::RawValue> = serde_json::from_str(updates).expect("JSON");
         let change = ChangeRequest { seq, base: 0, again: false, updates: &updates, reads: None };
         match self.room.submit(author, &change) {
-            Submitted::Append(append) => self.room.committed(append.version),
+            Submitted::Accepted(append) => self.room.committed(append.version),
             Submitted::Answered => panic!("{updates} is refused"),
         }
     }
@@ -247,13 +247,13 @@ impl Now {
         *self.0.lock().expect("nobody panics") = roles.iter().copied().collect();
     }
 
-    fn asked(&self) -> Option<Arc<dyn Rights>> {
+    fn asked(&self) -> Option<Arc<dyn Permissions>> {
         let roles = self.0.lock().expect("nobody panics").clone();
         Some(Arc::new(Granted { now: self.clone(), roles }))
     }
 }
 
-impl Rights for Granted {
+impl Permissions for Granted {
     fn write(&self, path: &str) -> Result<(), String> {
         if path == "open" && self.roles.contains("quiet") { Err("hush".to_owned()) } else { Ok(()) }
     }
@@ -262,7 +262,7 @@ impl Rights for Granted {
         self.roles.contains(role)
     }
 
-    fn asked_again(&self) -> Option<Arc<dyn Rights>> {
+    fn asked_again(&self) -> Option<Arc<dyn Permissions>> {
         self.now.asked()
     }
 }

@@ -8,7 +8,7 @@ use shared_state::Rejected;
 use shared_state::merge::{CounterOp, NestedOp, OptionalOp};
 use shared_state::proto::Code;
 use shared_state::proto::replica::WriteId;
-use shared_state::{Author, Live as _};
+use shared_state::{Author, Backend as _};
 use shared_state::{SharedState, WriteError};
 use shared_state_tests::{User, World};
 

@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use shared_state::channel::{Cursor, Item, Log, Update};
-use shared_state::proto::authority::{Append, Authority, ChannelLog, Dialect, History, SessionId, Submitted};
+use shared_state::proto::authority::{
+    Authority, ChannelLog, Dialect, LogEntry, Retention, SessionId, Submitted,
+};
 use shared_state::proto::replica::{Replica, ReplicaConfig, WriteId};
 use shared_state::proto::{
     ClientMessage, Envelope, Frame, Limits, ServerMessage, channel_address, split_address,
@@ -47,11 +49,11 @@ struct World {
     seed: u64,
     now: u64,
     limits: Arc<Limits>,
-    history: History,
+    history: Retention,
     authority: Authority<Tube>,
-    disk: Vec<Append>,
+    disk: Vec<LogEntry>,
     snapshot: Option<(u64, Vec<u8>)>,
-    appending: VecDeque<Append>,
+    appending: VecDeque<LogEntry>,
     /// What the disk has: the message, its sender's name, and when it was taken.
     model: Vec<(Said, String, u64)>,
     users: Vec<User>,
@@ -71,7 +73,7 @@ impl World {
         let mut limits = Limits::default();
         limits.window = 1 + rng.usize(..8);
         let limits = Arc::new(limits);
-        let mut history = History::default();
+        let mut history = Retention::default();
         match rng.u8(..4) {
             0 => history.messages = rng.usize(..12),
             1 => history.bytes = rng.usize(..600),
@@ -135,7 +137,7 @@ impl World {
             }
             980..=989 => self.crash(),
             _ => {
-                self.authority.pass(self.now);
+                self.authority.set_time(self.now);
                 let value = serde_json::to_string(&(USERS, 0)).unwrap();
                 let update = format!(r#"[{{"key":"messages","op":"send","value":{value}}}]"#);
                 let append = self.authority.submit_server(&update).unwrap();
@@ -180,7 +182,7 @@ impl World {
     fn deliver_up(&mut self, at: usize) {
         let Some(wire) = &mut self.users[at].wire else { return };
         let Some(frame) = wire.up.pop_front() else { return };
-        self.authority.pass(self.now);
+        self.authority.set_time(self.now);
         let envelope = Envelope::read(frame.as_str()).unwrap();
         assert_eq!(split_address(&envelope.address().unwrap()), ("lobby", Some("chat")));
         match ClientMessage::read(&envelope).unwrap() {
@@ -194,7 +196,7 @@ impl World {
             }
             ClientMessage::Change(change) => {
                 if let Some(session) = wire.session
-                    && let Submitted::Append(append) = self.authority.submit(session, &change)
+                    && let Submitted::Accepted(append) = self.authority.submit(session, &change)
                 {
                     self.appending.push_back(append);
                 }
@@ -211,7 +213,7 @@ impl World {
         if wire.down.is_empty()
             && let Some(session) = wire.session
         {
-            self.authority.pass(self.now);
+            self.authority.set_time(self.now);
             self.authority.drained(session);
         }
         if wire.half_open {
@@ -246,7 +248,7 @@ impl World {
 
     fn finish_append(&mut self) {
         if let Some(version) = self.make_durable() {
-            self.authority.pass(self.now);
+            self.authority.set_time(self.now);
             self.authority.committed(version);
         }
     }
@@ -304,9 +306,9 @@ impl World {
                         assert_eq!(from, next, "seed {seed}: a gap begins where the last item ended");
                         assert!(to >= from && to <= self.model.len() as u64);
                         // No gap over what every bound keeps.
-                        let is_bounded = self.history != History::default();
+                        let is_bounded = self.history != Retention::default();
                         assert!(is_bounded, "seed {seed}: a gap to {to}, and nothing is bounded");
-                        if self.history.age.is_none() && self.history.bytes == History::default().bytes {
+                        if self.history.age.is_none() && self.history.bytes == Retention::default().bytes {
                             let kept = self.history.messages as u64;
                             let there = self.model.len() as u64;
                             assert!(
@@ -317,7 +319,7 @@ impl World {
                         self.gaps += to + 1 - from;
                         user.read = to;
                     }
-                    Item::Missed { from, to } => {
+                    Item::Lagged { from, to } => {
                         assert!(from == next && to >= from, "seed {seed}");
                         self.missed += to + 1 - from;
                         user.read = to;

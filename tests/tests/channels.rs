@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared_state::WriteError;
 use shared_state::channel::{Item, Message};
-use shared_state::client::{CastError, Channel, Client, Feed, StateError};
+use shared_state::client::{BroadcastError, Channel, Client, StateError, Subscription};
 use shared_state::proto::Code;
 use shared_state::server::{Action, ChannelKind, Server, ServerBuilder};
 use shared_state_tests::{
@@ -41,7 +41,7 @@ fn texts(channel: &Channel<Line>) -> Vec<String> {
 }
 
 /// The next item of a stream, which must be a message.
-async fn message(feed: &mut Feed<Item<Line>>) -> Message<Line> {
+async fn message(feed: &mut Subscription<Item<Line>>) -> Message<Line> {
     match next(feed, "a message").await {
         Item::Message(message) => message,
         other => panic!("expected a message, found {other:?}"),
@@ -194,7 +194,7 @@ async fn a_slow_reader_is_told_what_it_missed() {
     }
     assert_eq!(accepted(last.unwrap()).await, 1500);
     let missed = next(&mut stream, "what was missed").await;
-    assert!(matches!(missed, Item::Missed { from: 1, to: 500 }), "{missed:?}");
+    assert!(matches!(missed, Item::Lagged { from: 1, to: 500 }), "{missed:?}");
     for seq in 501..=1500 {
         assert_eq!(message(&mut stream).await.seq(), Some(seq));
     }
@@ -214,7 +214,7 @@ async fn what_is_said_offline_is_pending_and_arrives() {
     let pending: Vec<_> = history.iter().map(|message| (message.is_pending(), message.is_own())).collect();
     assert_eq!(pending, [(false, true), (true, true), (true, true)]);
     assert_eq!((history[1].seq(), history[1].from(), history[1].at()), (None, None, None));
-    assert!(matches!(chat.broadcast(&line("nobody hears it")), Err(CastError::NotLive)));
+    assert!(matches!(chat.broadcast(&line("nobody hears it")), Err(BroadcastError::NotLive)));
     proxy.set(Link::Up);
     for (receipt, seq) in receipts.into_iter().zip(2..) {
         assert_eq!(soon("an answer", receipt).await.unwrap(), seq);

@@ -7,11 +7,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use shared_state::merge::{CounterOp, NestedOp, Overlap, Track};
-use shared_state::merge::{PathBuf, ServerLive, UpdateErrorKind};
+use shared_state::merge::{CounterOp, NestedOp, Overlap, Versions};
+use shared_state::merge::{FieldPathBuf, ServerBackend, UpdateErrorKind};
 use shared_state::proto::{WireUpdate, decode_update, encode_update};
 use shared_state::schema::Timing;
-use shared_state::{Invalid, Live};
+use shared_state::{Backend, Invalid};
 use shared_state::{SharedState, WriteError};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -233,11 +233,11 @@ fn a_diff_applied_makes_the_new_state_and_its_inverses_the_old_one() {
         let (old, new) = (random(&mut rng), random(&mut rng));
         let mut state = old.clone();
         let mut inverses = Vec::new();
-        let mut track = Track::default();
+        let mut track = Versions::default();
         for (version, update) in (1..).zip(Document::diff(&old, &new)) {
             let travelled = read(&json(&update)).unwrap();
             assert_eq!(travelled, update);
-            Document::touch(&mut track, &update, version);
+            Document::record(&mut track, &update, version);
             inverses.push(state.apply(travelled));
         }
         assert_eq!(state, new, "round {round}");
@@ -322,9 +322,9 @@ fn updates_of_one_field_fold_and_hide() {
     assert_eq!(first, DocumentUpdate::Title("b".into()));
     assert!(!Document::coalesce(&mut first, &DocumentUpdate::FontSize(1)));
     let add = DocumentUpdate::Views(CounterOp::Add(1));
-    assert_eq!(Document::overlap(&add, &add), Overlap::Tangled);
-    assert_eq!(Document::overlap(&first, &first), Overlap::Hidden);
-    assert_eq!(Document::overlap(&first, &add), Overlap::Apart);
+    assert_eq!(Document::overlap(&add, &add), Overlap::Conflicts);
+    assert_eq!(Document::overlap(&first, &first), Overlap::Shadowed);
+    assert_eq!(Document::overlap(&first, &add), Overlap::Commutes);
 }
 
 #[test]
@@ -404,7 +404,7 @@ fn the_rule_over_the_whole_state_includes_the_nested_ones() {
 #[derive(Clone, Debug)]
 struct Local<S>(Rc<RefCell<S>>);
 
-impl<S: SharedState> Live<S> for Local<S> {
+impl<S: SharedState> Backend<S> for Local<S> {
     type Receipt = String;
     type Error = WriteError;
 
@@ -416,7 +416,7 @@ impl<S: SharedState> Live<S> for Local<S> {
         let mut paths = Vec::new();
         let mut state = self.0.borrow_mut();
         for update in decide(&state) {
-            let mut path = PathBuf::new();
+            let mut path = FieldPathBuf::new();
             S::address(&update, &mut path);
             let undo = state.apply(update);
             if let Err(invalid) = state.check(&undo) {
@@ -429,7 +429,7 @@ impl<S: SharedState> Live<S> for Local<S> {
     }
 }
 
-impl<S: SharedState> ServerLive<S> for Local<S> {}
+impl<S: SharedState> ServerBackend<S> for Local<S> {}
 
 #[test]
 fn handles_read_and_write_through_any_backend() {
@@ -553,9 +553,9 @@ struct Counters {
 #[test]
 fn a_struct_without_plain_fields_derives() {
     let add = |by| Counters::UP.op(CounterOp::Add(by));
-    assert_eq!(Counters::overlap(&add(1), &add(1)), Overlap::Tangled);
-    assert_eq!(Counters::overlap(&Counters::UP.set(1), &add(1)), Overlap::Hidden);
-    assert_eq!(Counters::overlap(&Counters::UP.set(1), &Counters::DOWN.set(1)), Overlap::Apart);
+    assert_eq!(Counters::overlap(&add(1), &add(1)), Overlap::Conflicts);
+    assert_eq!(Counters::overlap(&Counters::UP.set(1), &add(1)), Overlap::Shadowed);
+    assert_eq!(Counters::overlap(&Counters::UP.set(1), &Counters::DOWN.set(1)), Overlap::Commutes);
 }
 
 #[test]

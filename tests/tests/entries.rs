@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
-use shared_state::Live;
+use shared_state::Backend;
 use shared_state::proto::{WireUpdate, decode_update, encode_update};
 use shared_state::{Invalid, List, SharedState, WriteError};
 
@@ -46,7 +46,7 @@ struct Column {
 #[derive(Clone, Debug)]
 struct Local(Rc<RefCell<(Board, Vec<String>)>>);
 
-impl Live<Board> for Local {
+impl Backend<Board> for Local {
     type Receipt = ();
     type Error = WriteError;
 
@@ -57,8 +57,8 @@ impl Live<Board> for Local {
     fn write_with(&self, decide: impl FnOnce(&Board) -> Vec<BoardUpdate>) -> Result<(), WriteError> {
         let (state, sent) = &mut *self.0.borrow_mut();
         for update in decide(state) {
-            for update in state.expand(&update).unwrap_or_else(|| vec![update]) {
-                state.admit(&update)?;
+            for update in state.decompose(&update).unwrap_or_else(|| vec![update]) {
+                state.check_op(&update)?;
                 let text = encode_update::<Board>(&update).unwrap().as_str().to_owned();
                 let wire: WireUpdate<'_> = serde_json::from_str(&text).unwrap();
                 assert_eq!(decode_update::<Board>(&wire).unwrap(), update, "{text}");

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use shared_state::Live as _;
+use shared_state::Backend as _;
 use shared_state::merge::{MapOp, SetOp};
 use shared_state::proto::Code;
 use shared_state::{List, SharedState};

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared_state::SharedState;
-use shared_state::merge::{NestedOp, OptionalOp, Overlap, Track};
-use shared_state::merge::{Path, PathBuf};
+use shared_state::merge::{FieldPath, FieldPathBuf};
+use shared_state::merge::{NestedOp, OptionalOp, Overlap, Versions};
 use shared_state::proto::{WireUpdate, decode_update, encode_update};
 use shared_state::schema::FieldInfo;
 use shared_state::testing::{Simulation, sample_update};
@@ -104,7 +104,7 @@ fn travelled<S: SharedState>(update: &S::Update) -> S::Update {
 
 /// Applies an update if a room would take it.
 fn accepted<S: SharedState>(state: &mut S, update: S::Update) -> Option<S::Update> {
-    state.admit(&update).ok()?;
+    state.check_op(&update).ok()?;
     let inverse = state.apply(update);
     if state.check(&inverse).is_err() {
         state.apply(inverse);
@@ -128,13 +128,13 @@ fn laws_hold<S: SharedState + Default + PartialEq + Debug>(seed: u64) {
     let mut rng = fastrand::Rng::with_seed(seed);
     let start: S = sampled(&mut rng);
     let (mut state, mut track, mut inverses, mut versions) =
-        (start.clone(), Track::default(), vec![], vec![start.clone()]);
+        (start.clone(), Versions::default(), vec![], vec![start.clone()]);
     for version in 1..40 {
         if let Some(update) = sample_update(&mut rng, &state) {
             assert_eq!(travelled::<S>(&update), update, "seed {seed}");
             assert_eq!(update.clone(), update);
             if let Some(touched) = accepted(&mut state, update) {
-                S::touch(&mut track, &touched, version);
+                S::record(&mut track, &touched, version);
                 inverses.push(touched);
             }
         }
@@ -250,8 +250,8 @@ fn an_edit_finds_what_is_there_when_it_is_ordered() {
     assert_eq!(after([set.clone(), edit(), none.clone()]), None, "the edit goes with the rest");
     assert_eq!(after([set.clone(), none.clone(), edit()]), None, "the edit finds nothing");
     assert_eq!(after([none, edit(), set]), Some(0), "what comes later is not edited");
-    assert_eq!(Tree::overlap(&Tree::OPTIONAL.set(None), &edit()), Overlap::Hidden);
-    assert_eq!(Tree::overlap(&edit(), &Tree::OPTIONAL.set(None)), Overlap::Tangled);
+    assert_eq!(Tree::overlap(&Tree::OPTIONAL.set(None), &edit()), Overlap::Shadowed);
+    assert_eq!(Tree::overlap(&edit(), &Tree::OPTIONAL.set(None)), Overlap::Conflicts);
 }
 
 #[test]
@@ -305,8 +305,8 @@ fn the_parts_of_an_optional_struct_are_described() {
         assert_eq!(names(&Tree::FIELDS[field]), layout);
         assert_eq!(Tree::FIELDS[field].policy, "nested");
     }
-    assert!(Tree::decode(Path::new("child/child/name"), None, Value::from("deep")).is_ok());
-    let mut path = PathBuf::new();
-    let deep = Tree::decode(Path::new("child/child/name"), None, Value::from("deep")).unwrap();
+    assert!(Tree::decode(FieldPath::new("child/child/name"), None, Value::from("deep")).is_ok());
+    let mut path = FieldPathBuf::new();
+    let deep = Tree::decode(FieldPath::new("child/child/name"), None, Value::from("deep")).unwrap();
     assert_eq!((Tree::address(&deep, &mut path), path.as_str()), (None, "child/child/name"));
 }

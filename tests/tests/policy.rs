@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use shared_state::SharedState;
-use shared_state::merge::{MergePolicy, Overlap, Track};
-use shared_state::merge::{Path, PathBuf, UpdateError, Value};
+use shared_state::merge::{FieldPath, FieldPathBuf, UpdateError, Value};
+use shared_state::merge::{MergePolicy, Overlap, Versions};
 use shared_state::proto::{WireUpdate, decode_update, encode_update};
 
 /// The greatest value anybody has offered.
@@ -25,7 +25,7 @@ impl<T: Value + Ord> MergePolicy<T> for Greatest {
         GreatestOp::Set(value)
     }
 
-    fn whole(op: GreatestOp<T>) -> Result<T, GreatestOp<T>> {
+    fn into_set(op: GreatestOp<T>) -> Result<T, GreatestOp<T>> {
         match op {
             GreatestOp::Set(value) => Ok(value),
             GreatestOp::Offer(_) => Err(op),
@@ -49,9 +49,9 @@ impl<T: Value + Ord> MergePolicy<T> for Greatest {
 
     fn overlap(pending: &GreatestOp<T>, remote: &GreatestOp<T>) -> Overlap {
         match (pending, remote) {
-            (GreatestOp::Set(_), _) => Overlap::Hidden,
-            (GreatestOp::Offer(_), GreatestOp::Offer(_)) => Overlap::Apart,
-            (GreatestOp::Offer(_), GreatestOp::Set(_)) => Overlap::Tangled,
+            (GreatestOp::Set(_), _) => Overlap::Shadowed,
+            (GreatestOp::Offer(_), GreatestOp::Offer(_)) => Overlap::Commutes,
+            (GreatestOp::Offer(_), GreatestOp::Set(_)) => Overlap::Conflicts,
         }
     }
 
@@ -65,18 +65,18 @@ impl<T: Value + Ord> MergePolicy<T> for Greatest {
         true
     }
 
-    fn take_back(value: &T, op: &GreatestOp<T>, inverse: &GreatestOp<T>) -> Option<GreatestOp<T>> {
+    fn undo(value: &T, op: &GreatestOp<T>, inverse: &GreatestOp<T>) -> Option<GreatestOp<T>> {
         let (GreatestOp::Set(to) | GreatestOp::Offer(to)) = op;
         (value == to).then(|| inverse.clone())
     }
 
-    fn delta(value: &T, track: &Track, since: u64, each: &mut dyn FnMut(GreatestOp<T>)) {
+    fn delta(value: &T, track: &Versions, since: u64, each: &mut dyn FnMut(GreatestOp<T>)) {
         if track.changed() > since {
             each(GreatestOp::Set(value.clone()));
         }
     }
 
-    fn address(op: &GreatestOp<T>, _path: &mut PathBuf) -> Option<&'static str> {
+    fn address(op: &GreatestOp<T>, _path: &mut FieldPathBuf) -> Option<&'static str> {
         matches!(op, GreatestOp::Offer(_)).then_some("offer")
     }
 
@@ -87,7 +87,7 @@ impl<T: Value + Ord> MergePolicy<T> for Greatest {
     }
 
     fn decode<'de, D: Deserializer<'de>>(
-        mut path: Path<'_>,
+        mut path: FieldPath<'_>,
         op: Option<&str>,
         value: D,
     ) -> Result<GreatestOp<T>, UpdateError> {
@@ -155,16 +155,16 @@ fn an_own_policy_is_asked_wherever_a_built_in_one_is() {
     let mut folded = offer(5);
     assert!(Game::coalesce(&mut folded, &offer(4)));
     assert_eq!(folded, offer(5));
-    assert_eq!(Game::overlap(&offer(5), &offer(6)), Overlap::Apart);
-    assert_eq!(Game::overlap(&Game::HIGH_SCORE.set(5), &offer(6)), Overlap::Hidden);
+    assert_eq!(Game::overlap(&offer(5), &offer(6)), Overlap::Commutes);
+    assert_eq!(Game::overlap(&Game::HIGH_SCORE.set(5), &offer(6)), Overlap::Shadowed);
     assert_eq!(Game::timing(&offer(1)), shared_state::schema::Timing::throttle(1000));
     let mut broken = game;
     let touched = offer(2000);
     broken.apply(touched.clone());
     assert_eq!(broken.check(&touched).unwrap_err().rule, "range");
 
-    let mut track = Track::default();
-    Game::touch(&mut track, &touched, 4);
+    let mut track = Versions::default();
+    Game::record(&mut track, &touched, 4);
     let mut delta = Vec::new();
     broken.delta(&track, 3, &mut delta);
     assert_eq!(delta, [Game::HIGH_SCORE.set(2000)]);

@@ -12,10 +12,12 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use serde_json::{Value, json};
-use shared_state::presence::{Attendance, Lane, PresenceEvent, PresenceOptions, Roster, SeatId, User};
+use shared_state::presence::{
+    PresenceClient, PresenceEvent, PresenceOptions, PresenceOutbox, PresenceSessionId, Roster, User,
+};
 use shared_state::proto::authority::Dialect;
-use shared_state::proto::legacy::HookMessage;
-use shared_state::proto::presence::{HookPresence, PresenceRequest, PresenceSet};
+use shared_state::proto::legacy::LegacyMessage;
+use shared_state::proto::presence::{LegacyPresence, PresenceRequest, PresenceSet};
 use shared_state::proto::{ClientMessage, Envelope, Frame, Limits, ServerMessage};
 
 const CLIENTS: usize = 7;
@@ -31,7 +33,7 @@ struct Waiting {
 #[derive(Clone, Default)]
 struct TestLane(Rc<RefCell<Waiting>>);
 
-impl Lane for TestLane {
+impl PresenceOutbox for TestLane {
     fn push(&mut self, frames: &Arc<[Frame]>) -> bool {
         let mut waiting = self.0.borrow_mut();
         waiting.refused |= waiting.frames.len() >= 2;
@@ -48,12 +50,12 @@ struct Link {
     client: Arc<str>,
     up: VecDeque<String>,
     lane: TestLane,
-    seat: Option<SeatId>,
+    seat: Option<PresenceSessionId>,
 }
 
 struct V1 {
     name: Arc<str>,
-    attendance: Attendance<User, i64>,
+    attendance: PresenceClient<User, i64>,
     value: i64,
     hidden: bool,
     away: bool,
@@ -98,7 +100,7 @@ impl World {
                 options.events = rng.usize(2..40);
                 V1 {
                     name: format!("client-{n}").into(),
-                    attendance: Attendance::new(now, "room".into(), User::new(user), 0, options).unwrap(),
+                    attendance: PresenceClient::new(now, "room".into(), User::new(user), 0, options).unwrap(),
                     value: 0,
                     hidden: secret,
                     away: false,
@@ -127,11 +129,11 @@ impl World {
                 ClientMessage::Presence(PresenceRequest::Set(set)) => set,
                 _ => panic!("{text}"),
             },
-            Dialect::Hook => match HookMessage::read(&envelope).unwrap() {
-                HookMessage::Presence(HookPresence::Update { user, data }) => {
+            Dialect::Legacy => match LegacyMessage::read(&envelope).unwrap() {
+                LegacyMessage::Presence(LegacyPresence::Update { user, data }) => {
                     PresenceSet { user: Some(user), data, ..PresenceSet::default() }
                 }
-                HookMessage::Presence(HookPresence::Cursor { user, x, y }) => {
+                LegacyMessage::Presence(LegacyPresence::Cursor { user, x, y }) => {
                     roster.cursor(now, link.seat.unwrap(), user, (x, y)).unwrap();
                     return;
                 }
@@ -224,7 +226,7 @@ impl World {
         }
         for hook in &mut hooks {
             let Some(link) = &mut hook.link else { continue };
-            self.up(link, Dialect::Hook);
+            self.up(link, Dialect::Legacy);
             if self.rng.u8(0..4) == 0 {
                 Self::down_hook(&mut self.roster, hook);
             }
@@ -311,7 +313,7 @@ impl World {
                 PresenceEvent::Left(peer) => {
                     assert!(client.told.remove(&peer.id).is_some(), "left twice");
                 }
-                PresenceEvent::Missed(_) => {
+                PresenceEvent::Lagged(_) => {
                     let others = client.attendance.others();
                     client.told = others.map(|peer| (peer.id.clone(), (*peer.data, peer.away))).collect();
                     while client.attendance.poll_event().is_some() {}
@@ -365,7 +367,7 @@ impl World {
             }
             for hook in &mut hooks {
                 if let Some(link) = &mut hook.link {
-                    self.up(link, Dialect::Hook);
+                    self.up(link, Dialect::Legacy);
                 }
             }
             self.roster.tick(self.now);

@@ -2,8 +2,8 @@
 
 #![allow(missing_docs)]
 
-use shared_state::proto::authority::{KEPT_BYTES, KEPT_FIELDS};
-use shared_state::proto::legacy::HookMessage;
+use shared_state::proto::authority::{UNKNOWN_FIELDS, UNKNOWN_FIELDS_BYTES};
+use shared_state::proto::legacy::LegacyMessage;
 use shared_state::proto::{ClientMessage, Code, Envelope, Limits, RoomDetails, ServerMessage, presence};
 use shared_state::schema::Schema;
 
@@ -28,7 +28,7 @@ fn every_example_is_a_message() {
         let Some(frame) = line.strip_prefix("{\"type\"").map(|_| line) else { continue };
         let envelope = Envelope::read(frame).unwrap_or_else(|error| panic!("{frame}: {error}"));
         let read = if heading.contains("dialect") {
-            HookMessage::read(&envelope).map(drop)
+            LegacyMessage::read(&envelope).map(drop)
         } else if heading.contains("a page is told") {
             assert_eq!(frame, room_frame(&envelope), "as the server writes it");
             Ok(())
@@ -85,8 +85,8 @@ fn the_default_limits_are_the_documented_ones() {
         (limits.updates == 512, "more than 512"),
         (limits.rooms_per_connection == 64, "in 64 rooms"),
         (limits.state == 4 << 20, "beyond 4 MiB"),
-        (KEPT_FIELDS == 256, "at most 256 such fields"),
-        (KEPT_BYTES == 1 << 20, "1 MiB of them"),
+        (UNKNOWN_FIELDS == 256, "at most 256 such fields"),
+        (UNKNOWN_FIELDS_BYTES == 1 << 20, "1 MiB of them"),
         (limits.queue == 256, "at most 256 frames"),
         (limits.relays == 0, "relays nothing, which is the default"),
         (limits.relay == 65536, "65536 bytes (`message_too_large`)"),

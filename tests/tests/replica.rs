@@ -318,8 +318,8 @@ fn an_app_that_takes_no_events_is_told_how_many_it_missed() {
         it.write(Fields::Views(shared_state::merge::CounterOp::Add(step)));
     }
     let origins = it.origins();
-    assert!(matches!(origins[0], Origin::Missed(_)), "{origins:?}");
-    let missed: u64 = origins.iter().map(|origin| if let Origin::Missed(n) = origin { *n } else { 1 }).sum();
+    assert!(matches!(origins[0], Origin::Lagged(_)), "{origins:?}");
+    let missed: u64 = origins.iter().map(|origin| if let Origin::Lagged(n) = origin { *n } else { 1 }).sum();
     assert_eq!(missed, 10);
 }
 

@@ -98,5 +98,5 @@ fn items_keep_the_rules_of_their_own_type() {
         "by_user: item 2: text: length is 8, expected at most 5"
     );
     assert_eq!(Page::FIELDS[Page::COMMENTS.id()].rules[1], RuleInfo::Dive);
-    assert!(Page::ABOUT.to_string().contains("[length ..=3] [each item by its own rules]"));
+    assert!(Page::INFO.to_string().contains("[length ..=3] [each item by its own rules]"));
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared_state::SharedState;
-use shared_state::proto::authority::{Append, Authority, Dialect, Outbox, SessionId, Submitted, Typed};
+use shared_state::proto::authority::{Authority, Dialect, LogEntry, Outbox, SessionId, Submitted, Typed};
 use shared_state::proto::replica::{Replica, ReplicaConfig, Transaction, WriteId};
 use shared_state::proto::{ClientMessage, Code, Envelope, Frame, Limits, ServerMessage};
 use shared_state::{Rejected, WriteError};
@@ -94,7 +94,7 @@ impl Outbox for Tube {
 struct Room {
     authority: Authority<Tube>,
     snapshot: Option<(u64, Vec<u8>)>,
-    log: Vec<Append>,
+    log: Vec<LogEntry>,
 }
 
 fn limits() -> Arc<Limits> {
@@ -181,7 +181,7 @@ impl<S: SharedState> Client<S> {
                 }
                 ClientMessage::Change(change) => {
                     let session = self.session.unwrap();
-                    if let Submitted::Append(append) = room.authority.submit(session, &change) {
+                    if let Submitted::Accepted(append) = room.authority.submit(session, &change) {
                         let version = append.version;
                         room.log.push(append);
                         room.authority.committed(version);
@@ -261,7 +261,7 @@ fn g11_a_field_that_was_not_declared_is_unknown() {
         let envelope = Envelope::read(&frame).unwrap();
         let Ok(ClientMessage::Change(change)) = ClientMessage::read(&envelope) else { panic!() };
         let submitted = room.authority.submit(new.session.unwrap(), &change);
-        assert_eq!(matches!(submitted, Submitted::Append(_)), accepted, "{key}");
+        assert_eq!(matches!(submitted, Submitted::Accepted(_)), accepted, "{key}");
     }
     new.take();
     let refused = new.seen.iter().filter(|frame| frame.contains("unknown_field")).count();

@@ -111,7 +111,7 @@ impl<S: SharedState + Default> Client<S> {
                         }
                     }
                     ClientMessage::Change(change) => {
-                        if let Submitted::Append(append) = room.submit(self.session.unwrap(), &change) {
+                        if let Submitted::Accepted(append) = room.submit(self.session.unwrap(), &change) {
                             room.committed(append.version);
                         }
                     }

@@ -122,11 +122,11 @@ struct Inside {
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 struct Order {
     #[shared(list(key = id, nested))]
-    tracks: List<Track>,
+    tracks: List<Versions>,
 }
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
-struct Track {
+struct Versions {
     id: u8,
     muted: bool,
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use shared_state::Live as _;
+use shared_state::Backend as _;
 use shared_state::merge::{Edit, MergePolicy, Side, Splice, TextOf, TextOp};
 use shared_state::proto::authority::{Authority, Dialect, Outbox, Submitted, Typed};
 use shared_state::proto::{ClientMessage, Code, Envelope, Frame, JoinRequest, Limits};
@@ -428,7 +428,7 @@ fn g10_bytes_that_are_no_edit_of_the_text_are_refused_and_harm_nothing() {
         let Ok(edit) = Edit::read(bytes) else { continue };
         let mut changed = text.clone();
         let before = stored(&changed);
-        let admitted = TextOf::admit(&changed, &TextOp::Edit(edit.clone())).is_ok();
+        let admitted = TextOf::check_op(&changed, &TextOp::Edit(edit.clone())).is_ok();
         let inverse = apply(&mut changed, &edit);
         assert_eq!(admitted, inverse != TextOp::Nothing);
         // Whatever it made, it can be stored, read and taken back.
@@ -442,7 +442,7 @@ fn g10_bytes_that_are_no_edit_of_the_text_are_refused_and_harm_nothing() {
         (valid[20].clone(), "which the text does not have"),
         (Edit::read(vec![0, 1, 40, 1, 90, 3]).expect("a deletion"), "deletes unit 92 of writer 40"),
     ] {
-        let error = TextOf::admit(&text, &TextOp::Edit(edit)).expect_err("it is about what is not there");
+        let error = TextOf::check_op(&text, &TextOp::Edit(edit)).expect_err("it is about what is not there");
         assert!(error.to_string().contains(message), "{error}");
     }
     for (bytes, message) in [
@@ -528,7 +528,7 @@ fn whoever_speaks_the_hooks_dialect_sees_strings_and_a_string_it_sets_is_an_edit
         .join("typist----------".into(), Dialect::V1, &JoinRequest::default(), typist.clone())
         .expect("joins");
     let setting = room
-        .join("hook------------".into(), Dialect::Hook, &JoinRequest::default(), hook.clone())
+        .join("hook------------".into(), Dialect::Legacy, &JoinRequest::default(), hook.clone())
         .expect("joins");
     let editor = Editor::new(70);
     editor.apply(&from_base64("AQEAAAQBBHRleHQHb25lIHR3bwA"));
@@ -546,13 +546,13 @@ fn whoever_speaks_the_hooks_dialect_sees_strings_and_a_string_it_sets_is_an_edit
         let envelope = Envelope::read(frame).expect("an envelope");
         let Ok(ClientMessage::Change(change)) = ClientMessage::read(&envelope) else { panic!("{frame}") };
         match room.submit(typing, &change) {
-            Submitted::Append(append) => room.committed(append.version),
+            Submitted::Accepted(append) => room.committed(append.version),
             Submitted::Answered => panic!("refused"),
         }
     };
     submit(&mut room, &first);
     // It has not seen the other's second edit, and means the difference to what the room has.
-    let Submitted::Append(append) =
+    let Submitted::Accepted(append) =
         room.submit_hook(setting, r#"[{"key":"body","value":"one 2 three"}]"#, Some(2))
     else {
         panic!("refused")

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fastrand::Rng;
 use serde::{Deserialize, Serialize};
-use shared_state::Live as _;
+use shared_state::Backend as _;
 use shared_state::testing::sample_update;
 use shared_state::{List, SharedState};
 use shared_state_tests::{User, World};

@@ -135,7 +135,7 @@ fn item_line(item: &Item<Line>) -> String {
         Item::Message(message) => message_line(message),
         Item::Unreadable(unreadable) => format!("? {unreadable}"),
         Item::Gap { from, to } => format!("... {from} to {to} are no longer kept"),
-        Item::Missed { from, to } => format!("... {from} to {to} went by too fast"),
+        Item::Lagged { from, to } => format!("... {from} to {to} went by too fast"),
         Item::Restarted => "... the channel begins anew".to_owned(),
         item => format!("{item:?}"),
     }

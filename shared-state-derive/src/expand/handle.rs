@@ -63,9 +63,9 @@ pub(super) fn implementations(model: &Model) -> TokenStream {
     let for_all = writers(false);
     let for_server = match model.fields.iter().any(|field| field.read_only) {
         false => TokenStream::new(),
-        true => block(model, &quote!(ServerLive), writers(true)),
+        true => block(model, &quote!(ServerBackend), writers(true)),
     };
-    let for_all = block(model, &quote!(Live), readers.chain(for_all));
+    let for_all = block(model, &quote!(Backend), readers.chain(for_all));
     let watchers =
         block(model, &quote!(Watch), model.fields.iter().filter_map(|field| watcher(model, field)));
     quote! {
@@ -133,9 +133,9 @@ fn reader(model: &Model, field: &Field) -> TokenStream {
             let docs = docs::of(field, "The handle of the entries: reads them, and writes them one by one.");
             let live = at(field.span, &quote!(#live));
             let Here { ty, policy_type, .. } = &field.here;
-            let part = quote_spanned!(field.span=> __p::PartOf<#live, #this, #ty, #policy_type>);
+            let part = quote_spanned!(field.span=> __p::FieldHandleOf<#live, #this, #ty, #policy_type>);
             let body = quote_spanned! {field.span=> {
-                __p::Part::new(::core::clone::Clone::clone(&self.0), #this::#key)
+                __p::FieldHandle::new(::core::clone::Clone::clone(&self.0), #this::#key)
             }};
             quote! {
                 #docs
@@ -161,7 +161,7 @@ fn reader(model: &Model, field: &Field) -> TokenStream {
             };
             let body = quote_spanned! {field.span=> {
                 #made
-                ::core::convert::From::from(__p::Within::new(::core::clone::Clone::clone(&self.0), #key))
+                ::core::convert::From::from(__p::NestedHandle::new(::core::clone::Clone::clone(&self.0), #key))
             }};
             quote! {
                 #docs
@@ -218,7 +218,7 @@ fn writers(model: &Model, field: &Field) -> TokenStream {
         quote! {
             #docs
             #vis fn #adder(&self, by: #ty) -> #result {
-                __p::Live::<#this>::write(&self.0, #update::#variant(__merge::CounterOp::Add(by)))
+                __p::Backend::<#this>::write(&self.0, #update::#variant(__merge::CounterOp::Add(by)))
             }
         }
     });
@@ -237,7 +237,7 @@ fn writers(model: &Model, field: &Field) -> TokenStream {
             docs::of_write(field, "Changes one field inside, if there is anything inside. It shows at once.");
         let body = quote_spanned! {field.span=> {
             let __inner = __merge::NestedOp::In(::std::boxed::Box::new(update));
-            __p::Live::<#this>::write(&self.0, #update::#variant(__merge::OptionalOp::In(__inner)))
+            __p::Backend::<#this>::write(&self.0, #update::#variant(__merge::OptionalOp::In(__inner)))
         }};
         quote! {
             #docs

@@ -17,7 +17,7 @@ pub(super) fn of(field: &Field) -> TokenStream {
         Timing::Throttle { every } => quote!(.timing(__p::Timing::throttle(#every))),
     };
     let parts = field.has_parts().then(|| {
-        let inside = field.policy("ABOUT");
+        let inside = field.policy("INFO");
         quote!(.about(&#inside))
     });
     let ty = spelled_type(&field.ty);

@@ -34,7 +34,7 @@ pub(super) fn implementation(model: &Model) -> TokenStream {
         impl #params __p::SharedState for #this #clause {
             type Update = #update;
             type Patch = #patch;
-            type Handle<__L: __p::Live<Self>> = #handle #handle_args;
+            type Handle<__L: __p::Backend<Self>> = #handle #handle_args;
             const NAME: &'static ::core::primitive::str = #name;
             const FIELDS: &'static [__p::FieldInfo] = &[#(#infos),*];
             #migration
@@ -114,20 +114,20 @@ fn changing(model: &Model) -> TokenStream {
     }
 }
 
-/// `expand`, `take_back`, `settle`, `admit`: what an update means to a state. Of plain fields the trait's own know.
+/// `decompose`, `undo`, `resolve`, `check_op`: what an update means to a state. Of plain fields the trait's own know.
 fn meaning(model: &Model) -> TokenStream {
     let none = quote!(_ => ::core::option::Option::None,);
-    let expand = each_in_parts(model, |field| {
-        let (Here { update, ident, variant, .. }, policy) = (&field.here, field.policy("__expand"));
+    let decompose = each_in_parts(model, |field| {
+        let (Here { update, ident, variant, .. }, policy) = (&field.here, field.policy("__decompose"));
         quote_spanned! {field.span=>
             #update::#variant(__op) => #policy(&self.#ident, __op, #update::#variant),
         }
     });
-    let expand = written(expand.collect(), |arms| {
+    let decompose = written(decompose.collect(), |arms| {
         let arms = closed(arms, model, &none);
         quote! {
             #[inline]
-            fn expand(
+            fn decompose(
                 &self,
                 __update: &Self::Update,
             ) -> ::core::option::Option<::std::vec::Vec<Self::Update>> {
@@ -135,20 +135,20 @@ fn meaning(model: &Model) -> TokenStream {
             }
         }
     });
-    let take_back = each_but_plain(model, |field| {
-        let (Here { update, ident, variant, .. }, policy) = (&field.here, field.policy("take_back"));
+    let undo = each_but_plain(model, |field| {
+        let (Here { update, ident, variant, .. }, policy) = (&field.here, field.policy("undo"));
         quote_spanned! {field.span=>
             (#update::#variant(__op), #update::#variant(__inverse)) => {
                 #policy(&self.#ident, __op, __inverse).map(#update::#variant)
             }
         }
     });
-    let take_back = written(take_back.collect(), |arms| {
-        let rest = (model.fields.len() > 1)
-            .then(|| quote!((__a, __b) => __p::take_back_set::<Self>(self, __a, __b),));
+    let undo = written(undo.collect(), |arms| {
+        let rest =
+            (model.fields.len() > 1).then(|| quote!((__a, __b) => __p::undo_set::<Self>(self, __a, __b),));
         quote! {
             #[inline]
-            fn take_back(
+            fn undo(
                 &self,
                 __update: &Self::Update,
                 __inverse: &Self::Update,
@@ -157,45 +157,45 @@ fn meaning(model: &Model) -> TokenStream {
             }
         }
     });
-    let settle = each_in_parts(model, |field| {
+    let resolve = each_in_parts(model, |field| {
         let index = field.index;
-        let (Here { update, ident, variant, .. }, policy) = (&field.here, field.policy("settle"));
+        let (Here { update, ident, variant, .. }, policy) = (&field.here, field.policy("resolve"));
         quote_spanned! {field.span=>
-            #update::#variant(__op) => #policy(&self.#ident, __track.part(#index).unwrap_or(__merge::Track::NONE), __op)
+            #update::#variant(__op) => #policy(&self.#ident, __versions.part(#index).unwrap_or(__merge::Versions::NONE), __op)
                 .map(#update::#variant),
         }
     });
-    let settle = written(settle.collect(), |arms| {
+    let resolve = written(resolve.collect(), |arms| {
         let arms = closed(arms, model, &none);
         quote! {
             #[inline]
-            fn settle(
+            fn resolve(
                 &self,
-                __track: &__merge::Track,
+                __versions: &__merge::Versions,
                 __update: &Self::Update,
             ) -> ::core::option::Option<Self::Update> {
                 match __update { #arms }
             }
         }
     });
-    let admit = each_in_parts(model, |field| {
-        let (Here { update, ident, variant, .. }, policy) = (&field.here, field.policy("admit"));
+    let check_op = each_in_parts(model, |field| {
+        let (Here { update, ident, variant, .. }, policy) = (&field.here, field.policy("check_op"));
         let wire = &field.wire;
         quote_spanned! {field.span=>
             #update::#variant(__op) => #policy(&self.#ident, __op)
                 .map_err(|__invalid| __invalid.in_field(#wire)),
         }
     });
-    let admit = written(admit.collect(), |arms| {
+    let check_op = written(check_op.collect(), |arms| {
         let arms = closed(arms, model, &quote!(_ => ::core::result::Result::Ok(()),));
         quote! {
             #[inline]
-            fn admit(&self, __update: &Self::Update) -> ::core::result::Result<(), __p::Invalid> {
+            fn check_op(&self, __update: &Self::Update) -> ::core::result::Result<(), __p::Invalid> {
                 match __update { #arms }
             }
         }
     });
-    quote!(#expand #take_back #settle #admit)
+    quote!(#decompose #undo #resolve #check_op)
 }
 
 /// `HAS_RULE`, `check`, `check_rule`, `validate`: nothing if there is nothing to check.
@@ -507,20 +507,21 @@ fn comparing(model: &Model) -> TokenStream {
     quote!(#overlap #coalesce #timing #read_only)
 }
 
-/// `touch`, `delta`: of fields without parts the trait's own know.
+/// `record`, `delta`: of fields without parts the trait's own know.
 fn tracking(model: &Model) -> TokenStream {
     let this = quote!(<Self as __p::SharedState>);
-    let touch = each_in_parts(model, |field| {
-        let (index, Here { update, variant, .. }, policy) = (field.index, &field.here, field.policy("touch"));
-        quote_spanned!(field.span=> #update::#variant(__op) => #policy(__track.part_mut(#index, __version), __op, __version),)
+    let record = each_in_parts(model, |field| {
+        let (index, Here { update, variant, .. }, policy) =
+            (field.index, &field.here, field.policy("record"));
+        quote_spanned!(field.span=> #update::#variant(__op) => #policy(__versions.part_mut(#index, __version), __op, __version),)
     });
-    let touch = written(touch.collect(), |arms| {
-        let whole = quote!(_ => __track.part_mut(#this::field(__touched), __version).set_whole(__version));
+    let record = written(record.collect(), |arms| {
+        let whole = quote!(_ => __versions.part_mut(#this::field(__touched), __version).set_whole(__version));
         let arms = closed(arms, model, &whole);
         quote! {
             #[inline]
-            fn touch(
-                __track: &mut __merge::Track,
+            fn record(
+                __versions: &mut __merge::Versions,
                 __touched: &Self::Update,
                 __version: ::core::primitive::u64,
             ) {
@@ -538,18 +539,18 @@ fn tracking(model: &Model) -> TokenStream {
             #[inline]
             fn delta(
                 &self,
-                __track: &__merge::Track,
+                __versions: &__merge::Versions,
                 __since: ::core::primitive::u64,
                 __out: &mut ::std::vec::Vec<Self::Update>,
             ) {
-                __p::delta(__track, __since, |__field, __part| match __field {
+                __p::delta(__versions, __since, |__field, __part| match __field {
                     #(#arms)*
                     _ => __out.push(#this::current(self, __field)),
                 });
             }
         }
     });
-    quote!(#touch #delta)
+    quote!(#record #delta)
 }
 
 /// `address`, `encode`, `decode`.
@@ -567,7 +568,7 @@ fn wire(model: &Model) -> TokenStream {
             #[inline]
             fn address(
                 __update: &Self::Update,
-                __path: &mut __p::PathBuf,
+                __path: &mut __p::FieldPathBuf,
             ) -> ::core::option::Option<&'static ::core::primitive::str> {
                 __path.push(#this::FIELDS[#this::field(__update)].name);
                 match __update { #arms }
@@ -589,7 +590,7 @@ fn wire(model: &Model) -> TokenStream {
             match __update { #(#encode)* }
         }
         fn decode<'de, __D: __p::serde::Deserializer<'de>>(
-            mut __path: __p::Path<'_>,
+            mut __path: __p::FieldPath<'_>,
             __op: ::core::option::Option<&::core::primitive::str>,
             __value: __D,
         ) -> ::core::result::Result<Self::Update, __p::UpdateError> {

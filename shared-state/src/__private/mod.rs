@@ -9,4 +9,4 @@ pub use std::sync::LazyLock;
 pub use crate::core::defaults::*;
 pub use crate::core::rules;
 pub use crate::core::*;
-pub use crate::merge::{self, HandleOf, PatchOf, Within, push_in};
+pub use crate::merge::{self, HandleOf, NestedHandle, PatchOf, push_in};

@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use crate::authority::Rights;
+use crate::authority::Permissions;
 use crate::authority::fanout::object;
 use crate::authority::typed::{field_of, read_updates};
 use crate::core::schema::fnv;
-use crate::core::{FieldInfo, PathBuf, roles};
+use crate::core::{FieldInfo, FieldPathBuf, roles};
 
 /// Some of the roles that readers need, a bit each.
 pub(super) type Audience = u64;
@@ -57,7 +57,7 @@ impl Audiences {
     }
 
     /// The audience that somebody with these rights is in.
-    pub(super) fn with(&self, rights: Option<&dyn Rights>) -> Audience {
+    pub(super) fn with(&self, rights: Option<&dyn Permissions>) -> Audience {
         let Some(rights) = rights else { return 0 };
         let held = self.roles.iter().take(ROLES).enumerate().filter(|(_, role)| rights.has(role));
         held.fold(0, |all, (at, _)| all | 1 << at)
@@ -83,7 +83,7 @@ impl Audiences {
     pub(super) fn hidden(&self, audience: Audience, fields: &'static [FieldInfo]) -> Vec<String> {
         let hidden =
             fields.iter().filter(|field| self.needs.get(field.name).is_some_and(|need| need & !audience > 0));
-        hidden.map(|field| PathBuf::of(field.name).into_string()).collect()
+        hidden.map(|field| FieldPathBuf::of(field.name).into_string()).collect()
     }
 
     /// What names the fields that this audience may see, also to another program that has the same struct: of two who
@@ -142,7 +142,7 @@ mod tests {
 
     struct Holds(&'static [&'static str]);
 
-    impl Rights for Holds {
+    impl Permissions for Holds {
         fn write(&self, _: &str) -> Result<(), String> {
             Ok(())
         }
@@ -186,7 +186,7 @@ mod tests {
         let names: Vec<&'static str> = (0..70).map(|at| &*format!("role-{at}").leak()).collect();
         let bits: Vec<_> = names.iter().map(|role| audiences.bit(role)).collect();
         struct All;
-        impl Rights for All {
+        impl Permissions for All {
             fn write(&self, _: &str) -> Result<(), String> {
                 Ok(())
             }

@@ -1,4 +1,4 @@
-//! How a session that joins, or has fallen behind, is brought up to date: by the state, or by what it missed.
+//! How a session that joins, or has fallen behind, is caught_up up to date: by the state, or by what it missed.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::proto::Dialect;
 use crate::proto::{server, split_address};
 
 /// A state or a delta, made at a version and sent when that version is durable.
-pub(super) struct Bring {
+pub(super) struct CatchUp {
     pub(super) since: Option<u64>,
     pub(super) version: u64,
     pub(super) text: String,
@@ -31,12 +31,12 @@ impl<O: Outbox> Authority<O> {
             && session.flow == Flow::Behind
         {
             let since = (!session.stateless).then_some(session.synced);
-            self.bring(id, since);
+            self.catch_up(id, since);
         }
     }
 
     /// Makes the state (`since` is `None`) or a delta at the head version, to be sent when that is durable.
-    pub(super) fn bring(&mut self, id: SessionId, since: Option<u64>) {
+    pub(super) fn catch_up(&mut self, id: SessionId, since: Option<u64>) {
         self.bring_with(id, since, None, false);
     }
 
@@ -51,8 +51,8 @@ impl<O: Outbox> Authority<O> {
     ) {
         let is_channel = split_address(&self.room).1.is_some();
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        let owed = session.heal.as_mut().map(|heal| heal.take_owed()).unwrap_or_default();
-        let since = since.filter(|_| !owed.whole);
+        let outdated = session.reconcile.as_mut().map(|reconcile| reconcile.take_owed()).unwrap_or_default();
+        let since = since.filter(|_| !outdated.whole);
         session.flow = Flow::Syncing;
         session.synced = self.head;
         let (audience, untold) = (session.audience, session.untold.take());
@@ -68,7 +68,7 @@ impl<O: Outbox> Authority<O> {
                 }
             }
             (Some(since), _) => {
-                let values = values_since(&*self.state, since, self.head, owed.fields);
+                let values = values_since(&*self.state, since, self.head, outdated.fields);
                 if values.is_empty() {
                     // Nothing is on its way either.
                     session.flow = Flow::Live;
@@ -78,12 +78,12 @@ impl<O: Outbox> Authority<O> {
                 fields = values.into_iter().map(|(_, field)| field).collect();
             }
             (None, Dialect::V1) => self.state.write_data(&mut text),
-            (None, Dialect::Hook) => self.state.write_plain(&mut text),
+            (None, Dialect::Legacy) => self.state.write_plain(&mut text),
         }
-        let bring = Bring { since, version: self.head, text, fields, schema, audience };
+        let catch_up = CatchUp { since, version: self.head, text, fields, schema, audience };
         match self.in_flight.back_mut() {
-            Some(last) => last.after.push(After::Bring(id, bring)),
-            None => self.brought(id, &bring),
+            Some(last) => last.after.push(After::CatchUp(id, catch_up)),
+            None => self.caught_up(id, &catch_up),
         }
     }
 
@@ -92,32 +92,33 @@ impl<O: Outbox> Authority<O> {
         if let Some(session) = self.sessions.get_mut(&id) {
             // If this is not taken, a delta would not do either.
             session.stateless = true;
-            self.bring(id, None);
+            self.catch_up(id, None);
         }
     }
 
     /// Sends a state or delta whose version is durable now.
-    pub(super) fn brought(&mut self, id: SessionId, bring: &Bring) {
+    pub(super) fn caught_up(&mut self, id: SessionId, catch_up: &CatchUp) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        if bring.since.is_some() && session.dialect == Dialect::V1 && session.audience != bring.audience {
+        if catch_up.since.is_some() && session.dialect == Dialect::V1 && session.audience != catch_up.audience
+        {
             // It builds on what the client could read then. The state that it is to be sent instead is behind it.
-            session.untold = bring.schema.clone().or_else(|| session.untold.take());
+            session.untold = catch_up.schema.clone().or_else(|| session.untold.take());
             return;
         }
         session.flow = Flow::Live;
         // What it may read is what it may read now, and not when this was made.
         let text = match &self.audiences {
-            Some(audiences) => match (bring.since, session.dialect) {
-                (Some(_), Dialect::V1) => audiences.updates(session.audience, &bring.text),
-                _ => audiences.fields(session.audience, &bring.text),
+            Some(audiences) => match (catch_up.since, session.dialect) {
+                (Some(_), Dialect::V1) => audiences.updates(session.audience, &catch_up.text),
+                _ => audiences.fields(session.audience, &catch_up.text),
             },
-            None => Cow::Borrowed(&*bring.text),
+            None => Cow::Borrowed(&*catch_up.text),
         };
         let is_channel = split_address(&self.room).1.is_some();
-        let schema = bring.schema.clone().or_else(|| session.untold.take());
+        let schema = catch_up.schema.clone().or_else(|| session.untold.take());
         let frame = match session.dialect {
-            Dialect::Hook if is_channel => {
-                for (seq, frame) in messages(&self.room, &bring.text) {
+            Dialect::Legacy if is_channel => {
+                for (seq, frame) in messages(&self.room, &catch_up.text) {
                     session.push(&frame);
                     if session.flow == Flow::Behind {
                         session.synced = seq - 1;
@@ -127,33 +128,35 @@ impl<O: Outbox> Authority<O> {
                 return;
             }
             Dialect::V1 => {
-                let outcomes = self.clients.answers(&session.client, session.answered, bring.version);
+                let outcomes = self.clients.answers(&session.client, session.answered, catch_up.version);
                 session.answered = session.answered.max(outcomes.last);
                 if session.brief {
-                    self.subjects.forget();
+                    self.headers.forget();
                 }
                 let token = |audiences: &Audiences| audiences.token(session.audience, self.state.fields());
                 let beside = server::Beside {
                     schema: schema.as_deref(),
                     brief: session.brief.then_some(self.number),
-                    rights: session.barred.as_deref(),
-                    audience: self.audiences.as_ref().filter(|_| bring.since.is_none()).map(token),
+                    rights: session.denied.as_deref(),
+                    audience: self.audiences.as_ref().filter(|_| catch_up.since.is_none()).map(token),
                 };
-                match bring.since {
-                    None => server::sync(&self.room, self.epoch, bring.version, &text, beside, &outcomes),
-                    Some(since) => server::delta(&self.room, since, bring.version, &text, beside, &outcomes),
+                match catch_up.since {
+                    None => server::sync(&self.room, self.epoch, catch_up.version, &text, beside, &outcomes),
+                    Some(since) => {
+                        server::delta(&self.room, since, catch_up.version, &text, beside, &outcomes)
+                    }
                 }
             }
-            Dialect::Hook => {
-                self.brought_hook(id, bring, &text);
+            Dialect::Legacy => {
+                self.brought_hook(id, catch_up, &text);
                 return;
             }
         };
         session.push(&frame);
         if session.flow == Flow::Behind {
-            // It was not taken: what it would have brought is still missing.
+            // It was not taken: what it would have caught_up is still missing.
             session.untold = schema;
-            match bring.since {
+            match catch_up.since {
                 Some(since) => session.synced = since,
                 None => session.stateless = true,
             }

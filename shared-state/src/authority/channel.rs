@@ -21,7 +21,7 @@ use crate::proto::server;
 /// How much of a channel is kept for those who come later or were away. Whichever bound is reached first counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct History {
+pub struct Retention {
     /// The most messages. Default 1,000; 0: none.
     pub messages: usize,
     /// The most bytes of messages, as JSON with their stamps. Default 1 MiB.
@@ -30,7 +30,7 @@ pub struct History {
     pub age: Option<Duration>,
 }
 
-impl Default for History {
+impl Default for Retention {
     fn default() -> Self {
         Self { messages: 1000, bytes: 1 << 20, age: None }
     }
@@ -40,7 +40,7 @@ impl Default for History {
 pub type Check = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
 
 /// A message that is kept.
-struct Kept {
+struct RetainedMessage {
     seq: u64,
     at: u64,
     /// A [`ChannelEntry`].
@@ -49,12 +49,12 @@ struct Kept {
 
 /// The state of a channel.
 pub struct ChannelLog {
-    history: History,
+    history: Retention,
     /// The longest message, in bytes of JSON.
     longest: usize,
     check: Option<Check>,
     /// With dense numbers, the last is `last`.
-    kept: VecDeque<Kept>,
+    kept: VecDeque<RetainedMessage>,
     bytes: usize,
     last: u64,
     last_at: u64,
@@ -64,7 +64,7 @@ pub struct ChannelLog {
 impl ChannelLog {
     /// An empty channel that takes any JSON of at most `longest` bytes as a message.
     #[must_use]
-    pub const fn new(history: History, longest: usize) -> Self {
+    pub const fn new(history: Retention, longest: usize) -> Self {
         Self { history, longest, check: None, kept: VecDeque::new(), bytes: 0, last: 0, last_at: 0, now: 0 }
     }
 
@@ -103,7 +103,7 @@ impl ChannelLog {
         // Every part has a JSON form.
         let json = serde_json::to_string(entry).unwrap_or_default().into_boxed_str();
         self.bytes += json.len();
-        self.kept.push_back(Kept { seq: entry.seq, at: entry.at, json });
+        self.kept.push_back(RetainedMessage { seq: entry.seq, at: entry.at, json });
         self.last = entry.seq;
         self.last_at = entry.at;
         self.trim();
@@ -225,14 +225,14 @@ impl RoomState for ChannelLog {
             messages: &'a RawValue,
         }
         #[derive(serde::Deserialize)]
-        struct Track {
+        struct Versions {
             #[serde(default)]
             at: u64,
         }
         let data: Data<'_> = serde_json::from_str(data).map_err(|error| format!("the channel: {error}"))?;
         let ChannelHistory { gone, entries } = serde_json::from_str(data.messages.get())
             .map_err(|error| format!("the channel's history: {error}"))?;
-        let track: Track = serde_json::from_str(track).map_err(|error| format!("the track: {error}"))?;
+        let track: Versions = serde_json::from_str(track).map_err(|error| format!("the track: {error}"))?;
         self.kept.clear();
         (self.bytes, self.last, self.last_at) = (0, gone, 0);
         for entry in &entries {
@@ -245,7 +245,7 @@ impl RoomState for ChannelLog {
         Ok(())
     }
 
-    fn pass(&mut self, now: u64) {
+    fn set_time(&mut self, now: u64) {
         self.now = self.now.max(now);
         self.trim();
     }
@@ -274,9 +274,9 @@ pub enum Relayed {
 
 impl<O: Outbox> Authority<O> {
     /// It is `now`, in milliseconds since 1970. A time before the last one is ignored.
-    pub fn pass(&mut self, now: u64) {
-        self.hook_clock.pass(now);
-        self.state.pass(now);
+    pub fn set_time(&mut self, now: u64) {
+        self.legacy_clock.set_time(now);
+        self.state.set_time(now);
     }
 
     /// Sends a message, JSON text, to everybody in the channel but its sender, once, if there is room for it: it is
@@ -296,7 +296,7 @@ impl<O: Outbox> Authority<O> {
         let mut taken = 0;
         for (id, session) in &mut self.sessions {
             if *id != sender {
-                let frame = match session.is_hook() {
+                let frame = match session.is_legacy() {
                     true => hook.get_or_init(|| server::hook_broadcast(&self.room, &from, at, value)),
                     false => &v1,
                 };
@@ -312,7 +312,7 @@ mod tests {
     use super::*;
     use crate::authority::typed::read_updates;
 
-    fn log(history: History) -> ChannelLog {
+    fn log(history: Retention) -> ChannelLog {
         ChannelLog::new(history, 100)
     }
 
@@ -330,27 +330,27 @@ mod tests {
 
     #[test]
     fn a_message_is_stamped_and_time_does_not_go_back() {
-        let mut log = log(History::default());
-        log.pass(50);
+        let mut log = log(Retention::default());
+        log.set_time(50);
         let accepted = say(&mut log, r#"{"n":1.50}"#).unwrap().unwrap();
         let expected = r#"[{"key":"messages","op":"append","value":{"seq":1,"from":"server","at":50,"value":{"n":1.50}}}]"#;
         assert_eq!(accepted, expected);
-        log.pass(40);
+        log.set_time(40);
         assert!(say(&mut log, "2").unwrap().unwrap().contains(r#""seq":2,"from":"server","at":50"#));
     }
 
     #[test]
     fn g9_number_bytes_and_age_bound_the_history() {
         for (history, gone) in [
-            (History { messages: 3, ..History::default() }, 7),
-            (History { messages: 0, ..History::default() }, 10),
-            (History { bytes: 100, ..History::default() }, 8),
-            (History { age: Some(Duration::from_millis(45)), ..History::default() }, 5),
-            (History::default(), 0),
+            (Retention { messages: 3, ..Retention::default() }, 7),
+            (Retention { messages: 0, ..Retention::default() }, 10),
+            (Retention { bytes: 100, ..Retention::default() }, 8),
+            (Retention { age: Some(Duration::from_millis(45)), ..Retention::default() }, 5),
+            (Retention::default(), 0),
         ] {
             let mut log = log(history);
             for at in 1..=10 {
-                log.pass(10 * at);
+                log.set_time(10 * at);
                 say(&mut log, "1").unwrap();
             }
             assert_eq!(log.gone(), gone, "{history:?}");
@@ -361,17 +361,17 @@ mod tests {
             assert!(!written(|out| log.write_delta(10, out)).contains("append"));
         }
         // Also when nobody says anything any more.
-        let mut log = log(History { age: Some(Duration::from_millis(45)), ..History::default() });
+        let mut log = log(Retention { age: Some(Duration::from_millis(45)), ..Retention::default() });
         say(&mut log, "1").unwrap();
-        log.pass(45);
+        log.set_time(45);
         assert_eq!(log.gone(), 0);
-        log.pass(46);
+        log.set_time(46);
         assert_eq!((log.gone(), log.bytes), (1, 0));
     }
 
     #[test]
     fn what_is_no_message_is_refused_and_changes_nothing() {
-        let mut log = log(History::default()).checked(Arc::new(|json| match json {
+        let mut log = log(Retention::default()).checked(Arc::new(|json| match json {
             "7" => Err("not seven".to_owned()),
             _ => Ok(()),
         }));
@@ -392,24 +392,24 @@ mod tests {
             assert_eq!(refused.code, code, "{updates}");
         }
         assert_eq!((log.last, log.bytes), (0, 0));
-        let mut any = super::tests::log(History::default());
+        let mut any = super::tests::log(Retention::default());
         assert_eq!(say(&mut any, "1e999").unwrap_err().code, Code::WrongType);
     }
 
     #[test]
     fn a_channel_comes_back_as_it_was() {
-        let mut one = log(History { messages: 4, ..History::default() });
+        let mut one = log(Retention { messages: 4, ..Retention::default() });
         for at in 1..=10 {
-            one.pass(at);
+            one.set_time(at);
             say(&mut one, "[1]").unwrap();
         }
         let (data, track) = (written(|out| one.write_data(out)), written(|out| one.write_track(out)));
-        let mut two = log(History { messages: 4, ..History::default() });
+        let mut two = log(Retention { messages: 4, ..Retention::default() });
         two.restore(&data, &track).unwrap();
         assert_eq!(written(|out| two.write_data(out)), data);
         assert_eq!((two.last, two.last_at, two.bytes), (10, 10, one.bytes));
         // With a shorter history than it had.
-        let mut three = log(History { messages: 0, ..History::default() });
+        let mut three = log(Retention { messages: 0, ..Retention::default() });
         three.restore(&data, &track).unwrap();
         assert_eq!((three.last, three.last_at, three.gone()), (10, 10, 10));
         assert!(

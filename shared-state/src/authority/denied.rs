@@ -7,79 +7,79 @@ use std::sync::Arc;
 
 use crate::authority::audience::Audience;
 use crate::authority::session::Flow;
-use crate::authority::{Authority, Outbox, Rights, SessionId};
+use crate::authority::{Authority, Outbox, Permissions, SessionId};
 use crate::core::roles;
 use crate::proto::Dialect;
 use crate::proto::channel::MESSAGES;
-use crate::proto::{Barred, server, split_address};
+use crate::proto::{Denied, server, split_address};
 
 impl<O> Authority<O> {
     /// Which of the restricted fields somebody with these rights may read.
-    pub(super) fn audience_of(&self, rights: Option<&dyn Rights>) -> Audience {
+    pub(super) fn audience_of(&self, rights: Option<&dyn Permissions>) -> Audience {
         self.audiences.as_ref().map_or(0, |audiences| audiences.with(rights))
     }
 
     /// What somebody in this audience and with these rights may not do, as JSON; `None`: nothing. The hook's dialect
     /// has no words for it.
-    pub(super) fn barred(
+    pub(super) fn denied(
         &self,
         dialect: Dialect,
         audience: Audience,
-        rights: Option<&dyn Rights>,
+        rights: Option<&dyn Permissions>,
     ) -> Option<Arc<str>> {
-        if dialect == Dialect::Hook || rights.is_none() && !self.has_writers && self.audiences.is_none() {
+        if dialect == Dialect::Legacy || rights.is_none() && !self.has_writers && self.audiences.is_none() {
             return None;
         }
-        let mut barred = Barred::default();
+        let mut denied = Denied::default();
         if let Some(audiences) = &self.audiences {
-            barred.hidden = audiences.hidden(audience, self.state.fields());
+            denied.hidden = audiences.hidden(audience, self.state.fields());
         }
         let has = |role: &str| rights.is_some_and(|rights| rights.has(role));
         let refuses = |path: &str| rights.is_some_and(|rights| rights.write(path).is_err());
         if split_address(&self.room).1.is_some() && refuses(MESSAGES) {
-            barred.refused.push(MESSAGES.to_owned());
+            denied.refused.push(MESSAGES.to_owned());
         }
         roles::each_place(self.state.fields(), &mut |path, field| {
             if field.write.is_some_and(|role| !has(role)) {
-                if barred.may_write(path, Some("move")) {
-                    barred.locked.push(path.to_owned());
+                if denied.may_write(path, Some("move")) {
+                    denied.locked.push(path.to_owned());
                 }
             } else if !path.split('/').any(|name| name == roles::ANY)
-                && barred.may_write(path, Some("move"))
+                && denied.may_write(path, Some("move"))
                 && refuses(path)
             {
-                barred.refused.push(path.to_owned());
+                denied.refused.push(path.to_owned());
             }
         });
         // It has no values that JSON does not have.
-        (!barred.is_empty()).then(|| serde_json::to_string(&barred).unwrap_or_default().into())
+        (!denied.is_empty()).then(|| serde_json::to_string(&denied).unwrap_or_default().into())
     }
 }
 
 impl<O: Outbox> Authority<O> {
     /// Gives a session other rights. If it may read other fields than before, it is sent the state, with what it may
     /// read and without what it may not.
-    pub fn grant(&mut self, id: SessionId, rights: Option<Arc<dyn Rights>>) {
+    pub fn grant(&mut self, id: SessionId, rights: Option<Arc<dyn Permissions>>) {
         let audience = self.audience_of(rights.as_deref());
         let Some(session) = self.sessions.get(&id) else { return };
-        let barred = self.barred(session.dialect, audience, rights.as_deref());
+        let denied = self.denied(session.dialect, audience, rights.as_deref());
         let Some(session) = self.sessions.get_mut(&id) else { return };
         session.rights = rights;
-        let is_news = session.barred != barred;
-        session.barred = barred;
+        let is_news = session.denied != denied;
+        session.denied = denied;
         if session.audience != audience {
             session.audience = audience;
             self.bring_anew(id);
         } else if is_news && session.flow == Flow::Live {
             // Otherwise the state or delta that follows says so.
-            let frame = server::rights(&self.room, session.barred.as_deref());
+            let frame = server::rights(&self.room, session.denied.as_deref());
             session.push(&frame);
         }
     }
 
     /// Asks for everybody's rights again.
     pub fn ask_rights_again(&mut self) {
-        let asked = |(id, rights): (&SessionId, &Arc<dyn Rights>)| Some((*id, rights.asked_again()?));
+        let asked = |(id, rights): (&SessionId, &Arc<dyn Permissions>)| Some((*id, rights.asked_again()?));
         let held = self.sessions.iter().filter_map(|(id, session)| Some((id, session.rights.as_ref()?)));
         let now: Vec<_> = held.filter_map(asked).collect();
         now.into_iter().for_each(|(id, rights)| self.grant(id, Some(rights)));

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use crate::authority::audience::Audience;
 use crate::authority::session::{Flow, Session};
 use crate::authority::typed::{field_of, read_updates, touched};
-use crate::authority::{Author, Authority, InFlight, Outbox, RoomState};
-use crate::legacy::HookClock;
+use crate::authority::{Authority, ChangeSource, InFlight, Outbox, RoomState};
+use crate::legacy::LegacyClock;
 use crate::proto::Dialect;
 use crate::proto::channel::{APPEND, ChannelEntry};
 use crate::proto::compact;
-use crate::proto::compact::Subject;
+use crate::proto::compact::Header;
 use crate::proto::{Frame, push_string, server, split_address};
 
 /// A change encoded at most once for each dialect that somebody in the room speaks.
@@ -22,12 +22,12 @@ struct Encoded<'a> {
     from: &'a str,
     updates: &'a str,
     verbatim: bool,
-    /// The number that its subject is given.
+    /// The number that its header is given.
     introduces: Option<u8>,
     /// For those who take brief frames, if they know what it is about.
     brief: Option<Frame>,
     v1: Option<Frame>,
-    hook: Option<HookFrame>,
+    hook: Option<LegacyFrame>,
     /// Of a channel, for the hook's dialect.
     messages: Option<Vec<(u64, Frame)>>,
 }
@@ -39,11 +39,11 @@ impl<O: Outbox> Authority<O> {
         let InFlight { version, author, updates, settled, verbatim, .. } = change;
         let (version, from) = (*version, author.name());
         let author = match author {
-            Author::Client { session, seq, .. } => Some((*session, *seq)),
-            Author::Hook { session, .. } => Some((*session, 0)),
-            Author::Server => None,
+            ChangeSource::Client { session, seq, .. } => Some((*session, *seq)),
+            ChangeSource::Hook { session, .. } => Some((*session, 0)),
+            ChangeSource::Server => None,
         };
-        // What only some may read is never brief: what a subject is would be told to all.
+        // What only some may read is never brief: what a header is would be told to all.
         let restricted = self.audiences.as_ref().map_or(0, |audiences| audiences.needs(updates));
         let (introduces, brief) = match self.brief {
             _ if restricted > 0 => (None, None),
@@ -72,11 +72,12 @@ impl<O: Outbox> Authority<O> {
         let is_ahead = self.head > version;
         let is_channel = split_address(&room).1.is_some();
         let mut ahead = Vec::new();
-        let mut owed = Vec::new();
+        let mut outdated = Vec::new();
         if let Some((author, _)) = author
-            && let Some(heal) = self.sessions.get_mut(&author).and_then(|session| session.heal.as_mut())
+            && let Some(reconcile) =
+                self.sessions.get_mut(&author).and_then(|session| session.reconcile.as_mut())
         {
-            heal.durable(version);
+            reconcile.durable(version);
         }
         for (id, session) in &mut self.sessions {
             if session.flow != Flow::Live || session.synced >= version {
@@ -100,18 +101,18 @@ impl<O: Outbox> Authority<O> {
                     }
                 }
                 // The hook counts its own writes itself. A message of its own it shows when it comes back.
-                (Dialect::Hook, Some(_)) if !is_channel => {}
+                (Dialect::Legacy, Some(_)) if !is_channel => {}
                 (Dialect::V1, None) => session.push(encoded.v1(session.brief)),
-                (Dialect::Hook, _) if is_channel => {
+                (Dialect::Legacy, _) if is_channel => {
                     encoded.messages().iter().for_each(|(_, frame)| session.push(frame))
                 }
-                (Dialect::Hook, _) => match encoded.hook(is_ahead, &*self.state, &mut self.hook_clock) {
+                (Dialect::Legacy, _) => match encoded.hook(is_ahead, &*self.state, &mut self.legacy_clock) {
                     // Nothing that it may see.
                     Some(change) if change.values.is_empty() => {}
                     Some(change) => {
                         change.send(&room, version, session);
-                        if session.heal.as_ref().is_some_and(|heal| heal.is_owed()) {
-                            owed.push(*id);
+                        if session.reconcile.as_ref().is_some_and(|reconcile| reconcile.is_outdated()) {
+                            outdated.push(*id);
                         }
                     }
                     None => {
@@ -125,9 +126,9 @@ impl<O: Outbox> Authority<O> {
             }
         }
         for (id, since) in ahead {
-            self.bring(id, Some(since));
+            self.catch_up(id, Some(since));
         }
-        owed.into_iter().for_each(|id| self.settle_owed(id));
+        outdated.into_iter().for_each(|id| self.resend_outdated(id));
     }
 }
 
@@ -145,15 +146,15 @@ impl Encoded<'_> {
         }
     }
 
-    /// The hook knows only whole fields: plain sets pass as their author wrote them, other operations as the
+    /// The hook knows only whole fields: plain sets set_time as their author wrote them, other operations as the
     /// field's value. That is the head's: `None` where the head `is_ahead` of this version, and so of what the
     /// store has.
     fn hook(
         &mut self,
         is_ahead: bool,
         state: &dyn RoomState,
-        clock: &mut HookClock,
-    ) -> Option<&mut HookFrame> {
+        clock: &mut LegacyClock,
+    ) -> Option<&mut LegacyFrame> {
         if self.hook.is_none() {
             // It was read when it was accepted.
             let updates = read_updates(self.updates).unwrap_or_default();
@@ -170,22 +171,22 @@ impl Encoded<'_> {
                 values.push((value, Arc::from(field)));
             }
             let told = clock.tick();
-            let frame = HookFrame::encode(self.room, &values, told);
-            self.hook = Some(HookFrame { values, told, frame });
+            let frame = LegacyFrame::encode(self.room, &values, told);
+            self.hook = Some(LegacyFrame { values, told, frame });
         }
         self.hook.as_mut()
     }
 }
 
 /// A change for those who speak the hook's dialect.
-struct HookFrame {
+struct LegacyFrame {
     /// The fields' values, as JSON.
     values: Vec<(String, Arc<str>)>,
     told: u64,
     frame: Frame,
 }
 
-impl HookFrame {
+impl LegacyFrame {
     fn encode(room: &str, values: &[(String, Arc<str>)], told: u64) -> Frame {
         match values {
             [(value, field)] => server::hook_update(room, field, value, told),
@@ -195,14 +196,14 @@ impl HookFrame {
 
     /// Sends it. Who has counted further than the version of all others is sent a frame of its own.
     fn send<O: Outbox>(&self, room: &str, version: u64, session: &mut Session<O>) {
-        let Some(heal) = &mut session.heal else { return };
-        let told = heal.next(self.told);
+        let Some(reconcile) = &mut session.reconcile else { return };
+        let told = reconcile.next(self.told);
         let taken = match told == self.told {
             true => session.outbox.push(&self.frame),
             false => session.outbox.push(&Self::encode(room, &self.values, told)),
         };
         match taken {
-            true => heal.sent(told, version, self.values.iter().map(|(_, field)| field)),
+            true => reconcile.sent(told, version, self.values.iter().map(|(_, field)| field)),
             false => session.flow = Flow::Behind,
         }
     }
@@ -218,15 +219,15 @@ impl<O> Authority<O> {
         here.into_iter().map(|of| (of, audiences.updates(of, updates))).collect()
     }
 
-    /// What brief frames make of a change: the number that its subject is given, or, if it has one, the frame.
+    /// What brief frames make of a change: the number that its header is given, or, if it has one, the frame.
     fn brief(&mut self, from: &str, updates: &str) -> (Option<u8>, Option<Frame>) {
         // They were read when they were accepted.
         let updates = read_updates(updates).unwrap_or_default();
-        let Some(subject) = Subject::of(from, &updates) else { return (None, None) };
-        let Some(value) = subject.brief(&updates[0]) else { return (None, None) };
-        match self.subjects.number(&subject) {
+        let Some(header) = Header::of(from, &updates) else { return (None, None) };
+        let Some(value) = header.brief(&updates[0]) else { return (None, None) };
+        match self.headers.number(&header) {
             Some(number) => (None, Some(compact::frame(self.number, number, &value))),
-            None => (Some(self.subjects.introduce(subject)), None),
+            None => (Some(self.headers.introduce(header)), None),
         }
     }
 }

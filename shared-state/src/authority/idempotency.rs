@@ -12,7 +12,7 @@ use crate::core::{Code, Reject};
 use crate::proto::{ClientId, Outcome, Outcomes};
 
 #[derive(Debug)]
-pub(super) struct ClientTable {
+pub(super) struct IdempotencyTable {
     entries: HashMap<ClientId, Answered>,
     /// How many sessions each client has in the room.
     present: HashMap<ClientId, usize>,
@@ -34,7 +34,7 @@ struct Answered {
 
 /// What is known of a sequence number.
 #[derive(Debug)]
-pub(super) enum Known {
+pub(super) enum Recall {
     /// Not seen: decide it.
     New,
     /// Decided before.
@@ -43,7 +43,7 @@ pub(super) enum Known {
     Uncertain,
 }
 
-impl ClientTable {
+impl IdempotencyTable {
     pub(super) fn new(limit: usize, window: usize) -> Self {
         Self {
             entries: HashMap::new(),
@@ -88,22 +88,22 @@ impl ClientTable {
     }
 
     /// What became of change `seq` of `client`, which it first sent at version `base` and, if so, sends `again`.
-    pub(super) fn look_up(&self, client: &ClientId, seq: u64, base: u64, again: bool) -> Known {
+    pub(super) fn look_up(&self, client: &ClientId, seq: u64, base: u64, again: bool) -> Recall {
         let entry = self.entries.get(client);
         let since = entry.map_or(self.forgotten, |entry| entry.since);
         let Some(entry) = entry.filter(|entry| seq <= entry.last) else {
-            return if again && since > base { Known::Uncertain } else { Known::New };
+            return if again && since > base { Recall::Uncertain } else { Recall::New };
         };
         let at = entry.outcomes.partition_point(|(known, _)| *known < seq);
         match entry.outcomes.get(at) {
-            Some((known, outcome)) if *known == seq => Known::Before(outcome.clone()),
+            Some((known, outcome)) if *known == seq => Recall::Before(outcome.clone()),
             // Older than the answers kept: a client that respects the window never asks.
-            _ if at == 0 && entry.outcomes.len() >= self.window => Known::Before(Outcome::Rejected(
+            _ if at == 0 && entry.outcomes.len() >= self.window => Recall::Before(Outcome::Rejected(
                 Reject::new(Code::Uncertain, "the change is older than the answers that are kept"),
             )),
-            _ if entry.since > base => Known::Uncertain,
+            _ if entry.since > base => Recall::Uncertain,
             // Decided, and not accepted, or the log would have it.
-            _ => Known::Before(Outcome::Rejected(Reject::new(
+            _ => Recall::Before(Outcome::Rejected(Reject::new(
                 Code::Refused,
                 "the change was refused earlier; the reason is no longer known",
             ))),
@@ -192,29 +192,29 @@ impl ClientTable {
 mod tests {
     use super::*;
 
-    fn accepted(table: &ClientTable, client: &ClientId, seq: u64, base: u64) -> Option<u64> {
+    fn accepted(table: &IdempotencyTable, client: &ClientId, seq: u64, base: u64) -> Option<u64> {
         match table.look_up(client, seq, base, true) {
-            Known::Before(Outcome::Accepted(version)) => Some(version),
+            Recall::Before(Outcome::Accepted(version)) => Some(version),
             _ => None,
         }
     }
 
     #[test]
     fn a_forgotten_clients_old_change_is_uncertain_and_its_new_one_is_not() {
-        let mut table = ClientTable::new(2, 4);
+        let mut table = IdempotencyTable::new(2, 4);
         let [a, b, c] = ["a", "b", "c"].map(ClientId::from);
         table.note(&a, 1, Outcome::Accepted(1));
         table.note(&b, 1, Outcome::Accepted(2));
         assert_eq!(accepted(&table, &a, 1, 0), Some(1));
         table.note(&c, 1, Outcome::Accepted(3));
-        assert!(matches!(table.look_up(&a, 1, 0, true), Known::Uncertain));
-        assert!(matches!(table.look_up(&a, 2, 1, true), Known::New));
-        assert!(matches!(table.look_up(&a, 2, 0, false), Known::New));
+        assert!(matches!(table.look_up(&a, 1, 0, true), Recall::Uncertain));
+        assert!(matches!(table.look_up(&a, 2, 1, true), Recall::New));
+        assert!(matches!(table.look_up(&a, 2, 0, false), Recall::New));
     }
 
     #[test]
     fn a_client_in_the_room_is_not_forgotten() {
-        let mut table = ClientTable::new(1, 4);
+        let mut table = IdempotencyTable::new(1, 4);
         let [a, b] = ["a", "b"].map(ClientId::from);
         table.enter(&a);
         table.note(&a, 1, Outcome::Accepted(1));
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn answers_stop_at_what_the_state_does_not_have() {
-        let mut table = ClientTable::new(2, 4);
+        let mut table = IdempotencyTable::new(2, 4);
         let a = ClientId::from("a");
         table.note(&a, 1, Outcome::Accepted(5));
         table.note(&a, 2, Outcome::Rejected(Reject::new(Code::Invalid, "")));
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn the_window_bounds_what_is_kept() {
-        let mut table = ClientTable::new(2, 4);
+        let mut table = IdempotencyTable::new(2, 4);
         let a = ClientId::from("a");
         for seq in 1..=10 {
             table.note(&a, seq, Outcome::Accepted(seq));
@@ -248,7 +248,7 @@ mod tests {
         assert_eq!(accepted(&table, &a, 7, 0), Some(7));
         assert!(matches!(
             table.look_up(&a, 6, 0, true),
-            Known::Before(Outcome::Rejected(Reject { code: Code::Uncertain, .. }))
+            Recall::Before(Outcome::Rejected(Reject { code: Code::Uncertain, .. }))
         ));
     }
 }

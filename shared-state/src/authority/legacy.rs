@@ -1,17 +1,17 @@
 //! Sessions of the hook's dialect: their writes, the state they ask for, and what is sent to them again. What they have
-//! taken is known by [`Heal`](crate::legacy::Heal).
+//! taken is known by [`Reconcile`](crate::legacy::Reconcile).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::authority::catch_up::Bring;
+use crate::authority::catch_up::CatchUp;
 use crate::authority::fanout::written;
 use crate::authority::session::Flow;
 use crate::authority::typed::{field_of, read_updates, touched};
-use crate::authority::{Author, Authority, Outbox, RoomState, SessionId, Submitted};
-use crate::core::{PathBuf, WireUpdate};
+use crate::authority::{Authority, ChangeSource, Outbox, RoomState, SessionId, Submitted};
+use crate::core::{FieldPathBuf, WireUpdate};
 use crate::proto::{server, split_address};
 
 impl<O: Outbox> Authority<O> {
@@ -21,10 +21,10 @@ impl<O: Outbox> Authority<O> {
     /// written, or crosses what is on its way to it, is sent to it again.
     pub fn submit_hook(&mut self, id: SessionId, updates: &str, claim: Option<u64>) -> Submitted {
         let Some(client) = self.client(id).cloned() else { return Submitted::Answered };
-        let author = Author::Hook { session: id, client };
+        let author = ChangeSource::Hook { session: id, client };
         if split_address(&self.room).1.is_some() {
             return match self.accept(author, updates) {
-                Ok(append) => Submitted::Append(append),
+                Ok(append) => Submitted::Accepted(append),
                 Err(reject) => {
                     self.refuse(id, 0, reject);
                     Submitted::Answered
@@ -32,8 +32,8 @@ impl<O: Outbox> Authority<O> {
             };
         }
         let fields: Vec<Arc<str>> = touched(updates).into_iter().map(Arc::from).collect();
-        if let Some(heal) = self.heal(id) {
-            heal.wrote(claim, fields.iter());
+        if let Some(reconcile) = self.reconcile(id) {
+            reconcile.wrote(claim, fields.iter());
         }
         let submitted = match self.accept(author, updates) {
             Ok(append) => {
@@ -53,33 +53,33 @@ impl<O: Outbox> Authority<O> {
                 let audience = self.sessions.get(&id).map_or(0, |session| session.audience);
                 let amended = amended.into_iter().filter(|field| {
                     !fields.iter().any(|own| **own == **field)
-                        && self.check_read(audience, PathBuf::of(field).as_str()).is_ok()
+                        && self.check_read(audience, FieldPathBuf::of(field).as_str()).is_ok()
                 });
                 other.extend(amended.map(Arc::from));
-                if let Some(heal) = self.heal(id) {
-                    heal.accepted(append.version, fields.iter());
-                    other.into_iter().for_each(|field| heal.owe(field));
+                if let Some(reconcile) = self.reconcile(id) {
+                    reconcile.accepted(append.version, fields.iter());
+                    other.into_iter().for_each(|field| reconcile.owe(field));
                 }
-                Submitted::Append(append)
+                Submitted::Accepted(append)
             }
             Err(reject) => {
                 self.refuse(id, 0, reject);
                 for field in fields {
-                    let changed = self.state.changed(PathBuf::of(&field).as_str());
+                    let changed = self.state.changed(FieldPathBuf::of(&field).as_str());
                     let complete = self.state.is_complete();
-                    let Some(heal) = self.heal(id) else { break };
+                    let Some(reconcile) = self.reconcile(id) else { break };
                     match changed {
                         // A state has every field there is: what is beside them goes.
-                        Err(_) if complete => heal.owe_all(),
+                        Err(_) if complete => reconcile.owe_all(),
                         // Nobody has written it: there is no value to send.
                         Ok(0) | Err(_) if !complete => {}
-                        _ => heal.owe(field),
+                        _ => reconcile.owe(field),
                     }
                 }
                 Submitted::Answered
             }
         };
-        self.settle_owed(id);
+        self.resend_outdated(id);
         submitted
     }
 
@@ -92,51 +92,51 @@ impl<O: Outbox> Authority<O> {
         if !self.state.is_complete() && self.head == 0 {
             return;
         }
-        self.bring(id, None);
+        self.catch_up(id, None);
     }
 
-    fn heal(&mut self, id: SessionId) -> Option<&mut crate::legacy::Heal> {
-        self.sessions.get_mut(&id)?.heal.as_deref_mut()
+    fn reconcile(&mut self, id: SessionId) -> Option<&mut crate::legacy::Reconcile> {
+        self.sessions.get_mut(&id)?.reconcile.as_deref_mut()
     }
 
     /// Sends a session what it must be sent again, if it is sent things as they come; else that travels with the state
     /// or delta it is promised.
-    pub(super) fn settle_owed(&mut self, id: SessionId) {
+    pub(super) fn resend_outdated(&mut self, id: SessionId) {
         if let Some(session) = self.sessions.get(&id)
             && session.flow == Flow::Live
-            && session.heal.as_ref().is_some_and(|heal| heal.is_owed())
+            && session.reconcile.as_ref().is_some_and(|reconcile| reconcile.is_outdated())
         {
             let since = session.synced;
-            self.bring(id, Some(since));
+            self.catch_up(id, Some(since));
         }
     }
 
     /// Sends a state or delta whose version is durable now; `text` is what the client may read of it.
-    pub(super) fn brought_hook(&mut self, id: SessionId, bring: &Bring, text: &str) {
+    pub(super) fn brought_hook(&mut self, id: SessionId, catch_up: &CatchUp, text: &str) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        let Some(heal) = &mut session.heal else { return };
-        let told = heal.leap(&mut self.hook_clock);
-        let frame = match bring.since {
+        let Some(reconcile) = &mut session.reconcile else { return };
+        let told = reconcile.leap(&mut self.legacy_clock);
+        let frame = match catch_up.since {
             None if self.state.is_complete() => server::hook_sync(&self.room, text, told),
             _ => server::hook_merge(&self.room, text, told),
         };
         if !session.outbox.push(&frame) {
-            // What it would have brought is still missing.
+            // What it would have caught_up is still missing.
             session.flow = Flow::Behind;
-            match bring.since {
-                None => heal.owe_all(),
+            match catch_up.since {
+                None => reconcile.owe_all(),
                 Some(since) => {
-                    bring.fields.iter().for_each(|field| heal.owe(field.clone()));
+                    catch_up.fields.iter().for_each(|field| reconcile.owe(field.clone()));
                     session.synced = since;
                 }
             }
             return;
         }
-        match bring.since {
-            None => heal.sent_all(told, bring.version),
-            Some(_) => heal.sent(told, bring.version, bring.fields.iter()),
+        match catch_up.since {
+            None => reconcile.sent_all(told, catch_up.version),
+            Some(_) => reconcile.sent(told, catch_up.version, catch_up.fields.iter()),
         }
-        self.settle_owed(id);
+        self.resend_outdated(id);
     }
 
     /// Whether the fields that are set as a whole are, as the server reads them, what was written.

@@ -18,9 +18,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::authority::migration::Fold;
+use crate::authority::migration::Migration;
 use crate::authority::typed;
-use crate::authority::{Author, Authority, Outbox, RoomState, Writer};
+use crate::authority::{Authority, ChangeSource, Outbox, RoomState, Writer};
 use crate::core::Schema;
 use crate::proto::{ClientId, Declaration, Limits, Outcome, push_string};
 
@@ -67,12 +67,12 @@ pub(super) struct Context {
 }
 
 /// The entry for a change.
-pub(super) fn entry(author: &Author, context: &Context, updates: &str) -> Bytes {
+pub(super) fn entry(author: &ChangeSource, context: &Context, updates: &str) -> Bytes {
     let Context { version, began, schema, initial, declared } = context;
     let initial = initial.as_deref();
     let mut out = String::with_capacity(updates.len() + initial.map_or(0, str::len) + 64);
     out.push('{');
-    if let Author::Client { client, seq, .. } = author {
+    if let ChangeSource::Client { client, seq, .. } = author {
         out.push_str("\"c\":");
         push_string(&mut out, client);
         out.push_str(&format!(",\"s\":{seq},"));
@@ -207,7 +207,7 @@ impl<O: Outbox> Authority<O> {
                 this.clients.note(&ClientId::from(&*client), entry.s, Outcome::Accepted(version));
             }
         }
-        if let Some(Fold { version, data, .. }) = older {
+        if let Some(Migration { version, data, .. }) = older {
             let head = this.head;
             this.state.migrate(version, data, head).map_err(|message| fail(head, message))?;
             this.migrated = true;
@@ -217,7 +217,12 @@ impl<O: Outbox> Authority<O> {
     }
 
     /// Applies an entry to the state, or to what an older version of the struct has written.
-    fn replay(&mut self, entry: &Entry<'_>, version: u64, older: &mut Option<Fold>) -> Result<(), String> {
+    fn replay(
+        &mut self,
+        entry: &Entry<'_>,
+        version: u64,
+        older: &mut Option<Migration>,
+    ) -> Result<(), String> {
         let updates = typed::read_updates(entry.u.get()).map_err(|reject| reject.to_string())?;
         self.check_version(entry.v)?;
         if let Some(schema) = &entry.t {
@@ -225,7 +230,7 @@ impl<O: Outbox> Authority<O> {
         }
         if entry.v < self.state.struct_version() {
             if let Some(initial) = entry.i {
-                *older = Some(Fold::new(entry.v, entry.t.clone(), initial.get())?);
+                *older = Some(Migration::new(entry.v, entry.t.clone(), initial.get())?);
             }
             let fold = older.as_mut().filter(|fold| fold.version == entry.v);
             let fold =
@@ -241,7 +246,7 @@ impl<O: Outbox> Authority<O> {
             }
             *older = None;
         }
-        if let Some(Fold { version, .. }) = older {
+        if let Some(Migration { version, .. }) = older {
             return Err(format!(
                 "the state that was migrated from version {version} of the struct is missing"
             ));
@@ -314,7 +319,7 @@ impl<O: Outbox> Authority<O> {
     }
 
     /// Takes over a snapshot; gives the state that an older version of the struct has written.
-    fn restore(&mut self, bytes: &[u8]) -> Result<Option<Fold>, String> {
+    fn restore(&mut self, bytes: &[u8]) -> Result<Option<Migration>, String> {
         let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
         let body: SnapshotBody<'_> = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let head: SnapshotHead = serde_json::from_str(body.head.get()).map_err(|error| error.to_string())?;
@@ -331,7 +336,7 @@ impl<O: Outbox> Authority<O> {
             self.written_with(schema, head.version);
         }
         if head.version < self.state.struct_version() {
-            return Fold::new(head.version, head.schema, body.data.get()).map(Some);
+            return Migration::new(head.version, head.schema, body.data.get()).map(Some);
         }
         self.state.restore(body.data.get(), body.track.get())?;
         if let Some(kept) = body.kept {

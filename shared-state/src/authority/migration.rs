@@ -8,17 +8,17 @@ use serde_json::{Map, Value};
 
 use crate::authority::untyped_number::sum;
 use crate::authority::untyped_ops;
-use crate::core::{FieldSchema, Path, PathBuf, Schema, WireUpdate};
+use crate::core::{FieldPath, FieldPathBuf, FieldSchema, Schema, WireUpdate};
 use crate::proto::Declaration;
 
-pub(super) struct Fold {
+pub(super) struct Migration {
     /// The version that wrote it.
     pub(super) version: u32,
     schema: Option<Schema>,
     pub(super) data: Value,
 }
 
-impl Fold {
+impl Migration {
     /// Begins with a whole state.
     pub(super) fn new(version: u32, schema: Option<Schema>, data: &str) -> Result<Self, String> {
         let data: Map<String, Value> =
@@ -40,7 +40,7 @@ impl Fold {
     /// The shape of the field at a path; empty if it is not known.
     fn shape(&self, path: &str) -> String {
         let mut fields = self.schema.as_ref().map(|schema| &schema.fields);
-        let (mut path, mut shape) = (Path::new(path), "");
+        let (mut path, mut shape) = (FieldPath::new(path), "");
         while let Some(name) = path.next_segment() {
             let named = fields.and_then(|fields| {
                 fields
@@ -53,10 +53,10 @@ impl Fold {
     }
 
     /// The field with entries that a path leads to or into: its path, the rest, its policy and its shape.
-    fn entries<'p>(&self, path: &'p str) -> Option<(String, Path<'p>, String, String)> {
+    fn entries<'p>(&self, path: &'p str) -> Option<(String, FieldPath<'p>, String, String)> {
         let mut fields = &self.schema.as_ref()?.fields;
-        let mut rest = Path::new(path);
-        let mut at = PathBuf::new();
+        let mut rest = FieldPath::new(path);
+        let mut at = FieldPathBuf::new();
         while let Some(name) = rest.next_segment() {
             let also = |field: &FieldSchema| field.also.iter().any(|also| **also == *name);
             let (own, field) = fields.iter().find(|(own, field)| **own == *name || also(field))?;
@@ -71,7 +71,7 @@ impl Fold {
 
     fn at(&mut self, path: &str) -> &mut Value {
         let mut at = &mut self.data;
-        let mut path = Path::new(path);
+        let mut path = FieldPath::new(path);
         while let Some(name) = path.next_segment() {
             if !at.is_object() {
                 // A struct that was not there, `None`, is there now.
@@ -122,7 +122,7 @@ mod tests {
         let schema = r#"{"fields":{"views":{"policy":"counter","shape":"u8"}}}"#;
         let schema = serde_json::from_str(schema).expect("a schema");
         let data = r#"{"title":"a","views":3,"layout":{"columns":2},"part":null}"#;
-        let mut fold = Fold::new(1, Some(schema), data).expect("it is an object");
+        let mut fold = Migration::new(1, Some(schema), data).expect("it is an object");
         for update in [
             r#"{"key":"title","value":"b"}"#,
             r#"{"key":"views","op":"add","value":254}"#,

@@ -5,7 +5,7 @@
 //! and no task. Called by the server's room and by the simulation.
 //!
 //! # The one way a change goes
-//! [`submit`](Authority::submit) decides and applies it to the head state and hands out an [`Append`]; once the
+//! [`submit`](Authority::submit) decides and applies it to the head state and hands out an [`LogEntry`]; once the
 //! store has that entry, [`committed`](Authority::committed) answers the author and tells the others. Nothing is
 //! sent before: a session that joins, or is caught up, while changes are on their way to the store gets its
 //! state when they have arrived there.
@@ -33,35 +33,35 @@ mod untyped_number;
 mod untyped_ops;
 mod verdict;
 
-pub use channel::{ChannelLog, Check, History, Relayed};
+pub use channel::{ChannelLog, Check, Relayed, Retention};
 pub use log_format::LoadError;
-pub use permissions::Rights;
+pub use permissions::Permissions;
 pub use room_state::{RoomState, Writer};
 pub use session::{Outbox, SessionId};
-pub use submit::{Append, Author, Submitted};
+pub use submit::{ChangeSource, LogEntry, Submitted};
 pub use typed::Typed;
-pub use unknown_fields::{KEPT_BYTES, KEPT_FIELDS};
+pub use unknown_fields::{UNKNOWN_FIELDS, UNKNOWN_FIELDS_BYTES};
 pub use untyped::Untyped;
-pub use verdict::{Proposed, Rules, Ruling};
+pub use verdict::{ProposedChange, Rules, Verdict};
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use crate::core::{Known, roles};
+use crate::core::{HashedSchema, roles};
 use crate::proto::{Limits, Outcome};
 
-use crate::legacy::HookClock;
+use crate::legacy::LegacyClock;
 
 use audience::Audiences;
-use header_table::Subjects;
-use idempotency::ClientTable;
+use header_table::HeaderTable;
+use idempotency::IdempotencyTable;
 use log_format::RoomLog;
 use session::Session;
 
 /// An accepted change on its way to the store.
 struct InFlight {
     version: u64,
-    author: Author,
+    author: ChangeSource,
     /// The updates as JSON text, as they are stored and sent on.
     updates: Arc<str>,
     /// Whether these are other updates than its author sent.
@@ -78,7 +78,7 @@ enum After {
     /// change that was sent again while it was on its way.
     Answer(SessionId, u64, Outcome),
     /// The state or delta a session was promised.
-    Bring(SessionId, catch_up::Bring),
+    CatchUp(SessionId, catch_up::CatchUp),
 }
 
 /// One room. `O` is where frames for a session go.
@@ -89,19 +89,19 @@ pub struct Authority<O> {
     head: u64,
     durable: u64,
     state: Box<dyn RoomState>,
-    clients: ClientTable,
+    clients: IdempotencyTable,
     in_flight: VecDeque<InFlight>,
     sessions: BTreeMap<SessionId, Session<O>>,
     next_session: u64,
     /// How many sessions speak the hook's dialect.
     hooks: usize,
-    hook_clock: HookClock,
+    legacy_clock: LegacyClock,
     /// When the history began, in milliseconds since 1970.
     began: Option<u64>,
     /// The room's number in brief frames.
     number: u64,
     /// What brief frames can be about.
-    subjects: Subjects,
+    headers: HeaderTable,
     /// How many sessions take brief frames.
     brief: usize,
     /// Who may read what, if not everybody may read everything.
@@ -109,7 +109,7 @@ pub struct Authority<O> {
     /// Whether a field asks its writers for a role.
     has_writers: bool,
     /// The schema of the struct, if there is one.
-    schema: Option<Arc<Known>>,
+    schema: Option<Arc<HashedSchema>>,
     /// The hash of the schema that the log says it was written with, up to its end.
     logged: Option<u64>,
     /// The state was migrated, and no entry says so yet.
@@ -126,7 +126,7 @@ impl<O: Outbox> Authority<O> {
             has_writers |= field.write.is_some()
         });
         Self {
-            clients: ClientTable::new(limits.clients_per_room, limits.window),
+            clients: IdempotencyTable::new(limits.clients_per_room, limits.window),
             room,
             limits,
             epoch,
@@ -136,10 +136,10 @@ impl<O: Outbox> Authority<O> {
             sessions: BTreeMap::new(),
             next_session: 0,
             hooks: 0,
-            hook_clock: HookClock::default(),
+            legacy_clock: LegacyClock::default(),
             began: None,
             number: 0,
-            subjects: Subjects::default(),
+            headers: HeaderTable::default(),
             brief: 0,
             audiences: Audiences::of(state.fields()),
             has_writers,
@@ -213,7 +213,7 @@ impl<O: Outbox> Authority<O> {
 
     /// Whether somebody in the room speaks the hook's dialect, and so has to be told the time.
     #[must_use]
-    pub const fn has_hooks(&self) -> bool {
+    pub const fn has_legacy(&self) -> bool {
         self.hooks > 0
     }
 }

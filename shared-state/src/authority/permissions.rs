@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 /// The rights of one session in one room. Asked before anything is applied; quick, and the same for the same question
 /// at the same time.
-pub trait Rights: Send + Sync {
+pub trait Permissions: Send + Sync {
     /// Whether it may write at a path: a field's name, or what is inside it. The roles that the struct asks for are
     /// needed besides.
     ///
@@ -19,7 +19,7 @@ pub trait Rights: Send + Sync {
     }
 
     /// What it may do now, if that can have changed.
-    fn asked_again(&self) -> Option<Arc<dyn Rights>> {
+    fn asked_again(&self) -> Option<Arc<dyn Permissions>> {
         None
     }
 }

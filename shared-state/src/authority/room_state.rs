@@ -4,16 +4,16 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::authority::Author;
+use crate::authority::ChangeSource;
 use crate::core::Reject;
-use crate::core::{FieldInfo, FieldSchema, Known, Schema, WireUpdate};
+use crate::core::{FieldInfo, FieldSchema, HashedSchema, Schema, WireUpdate};
 use crate::proto::{Declaration, Violation};
 
 /// Who writes: decides what may be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writer<'a> {
     /// Somebody over a connection.
-    Client(&'a Author),
+    Client(&'a ChangeSource),
     /// The server's own program.
     Server,
     /// The log, when a room is loaded: what it holds was checked when it was accepted.
@@ -75,12 +75,12 @@ pub trait RoomState: Any + Send {
     fn restore(&mut self, data: &str, track: &str) -> Result<(), String>;
 
     /// It is `now`, in milliseconds since 1970, for a state that depends on it.
-    fn pass(&mut self, now: u64) {
+    fn set_time(&mut self, now: u64) {
         let _ = now;
     }
 
     /// The schema of the struct, if there is one.
-    fn schema(&self) -> Option<Arc<Known>> {
+    fn schema(&self) -> Option<Arc<HashedSchema>> {
         None
     }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::authority::audience::Audience;
-use crate::authority::{After, Author, Authority, Rights};
+use crate::authority::{After, Authority, ChangeSource, Permissions};
 use crate::core::{Code, Reject};
 use crate::core::{WireUpdate, roles};
-use crate::legacy::Heal;
+use crate::legacy::Reconcile;
 use crate::proto::{ClientId, Dialect, Frame, JoinRequest, Outcome, Violation, room_schema, server};
 
 /// One connection's stay in one room.
@@ -49,15 +49,15 @@ pub(super) struct Session<O> {
     /// The sequence number up to which its changes were answered.
     pub(super) answered: u64,
     /// Of a session of the hook's dialect: what it has taken of what it was sent.
-    pub(super) heal: Option<Box<Heal>>,
+    pub(super) reconcile: Option<Box<Reconcile>>,
     /// The room's schema, if it was to be told and its queue was full.
     pub(super) untold: Option<String>,
     /// What it may do; `None`: everything that a client may.
-    pub(super) rights: Option<Arc<dyn Rights>>,
+    pub(super) rights: Option<Arc<dyn Permissions>>,
     /// Which restricted fields it may read.
     pub(super) audience: Audience,
     /// What its client is told that it may not do, as JSON; `None`: nothing.
-    pub(super) barred: Option<Arc<str>>,
+    pub(super) denied: Option<Arc<str>>,
     pub(super) outbox: O,
 }
 
@@ -79,8 +79,8 @@ impl<O: Outbox> Session<O> {
         verdict.map_err(|message| Reject::new(Code::Forbidden, message))
     }
 
-    pub(super) fn is_hook(&self) -> bool {
-        self.dialect == Dialect::Hook
+    pub(super) fn is_legacy(&self) -> bool {
+        self.dialect == Dialect::Legacy
     }
 }
 
@@ -109,7 +109,7 @@ impl<O: Outbox> Authority<O> {
         client: ClientId,
         dialect: Dialect,
         request: &JoinRequest,
-        rights: Option<Arc<dyn Rights>>,
+        rights: Option<Arc<dyn Permissions>>,
         outbox: O,
     ) -> Result<SessionId, Violation> {
         for (path, declaration) in &request.declare {
@@ -121,7 +121,7 @@ impl<O: Outbox> Authority<O> {
         self.next_session += 1;
         self.clients.enter(&client);
         let audience = self.audience_of(rights.as_deref());
-        let barred = self.barred(dialect, audience, rights.as_deref());
+        let denied = self.denied(dialect, audience, rights.as_deref());
         let known = resume.filter(|resume| resume.epoch == self.epoch);
         let mut session = Session {
             client,
@@ -131,10 +131,10 @@ impl<O: Outbox> Authority<O> {
             synced: self.head,
             stateless: false,
             answered: known.map_or(0, |resume| resume.acked),
-            heal: (dialect == Dialect::Hook).then(Box::default),
+            reconcile: (dialect == Dialect::Legacy).then(Box::default),
             untold: None,
             audience,
-            barred,
+            denied,
             rights,
             outbox,
         };
@@ -144,7 +144,7 @@ impl<O: Outbox> Authority<O> {
         }
         self.brief += usize::from(session.brief);
         self.sessions.insert(id, session);
-        self.hooks += usize::from(dialect == Dialect::Hook);
+        self.hooks += usize::from(dialect == Dialect::Legacy);
         if dialect == Dialect::V1 {
             // With another struct, the state at a version is another.
             let same = |hash: Option<u64>| match (hash, &schema) {
@@ -161,14 +161,20 @@ impl<O: Outbox> Authority<O> {
             self.bring_with(id, since, told, !request.declare.is_empty());
         } else if let Some(resume) = known.filter(|resume| resume.version < self.head) {
             // A hook in a channel, which was told of it when it was at that version.
-            self.bring(id, Some(resume.version));
+            self.catch_up(id, Some(resume.version));
         }
         Ok(id)
     }
 
     /// Whether the author of a change may write all that it writes.
-    pub(super) fn check_rights(&self, author: &Author, updates: &[WireUpdate<'_>]) -> Result<(), Reject> {
-        let (Author::Client { session, .. } | Author::Hook { session, .. }) = author else { return Ok(()) };
+    pub(super) fn check_rights(
+        &self,
+        author: &ChangeSource,
+        updates: &[WireUpdate<'_>],
+    ) -> Result<(), Reject> {
+        let (ChangeSource::Client { session, .. } | ChangeSource::Hook { session, .. }) = author else {
+            return Ok(());
+        };
         let Some(session) = self.sessions.get(session) else { return Ok(()) };
         let rights = session.rights.as_deref();
         if rights.is_none() && !self.has_writers && self.audiences.is_none() {
@@ -207,7 +213,7 @@ impl<O: Outbox> Authority<O> {
     /// Lets a session out; gives its outbox back.
     pub fn leave(&mut self, id: SessionId) -> Option<O> {
         let session = self.sessions.remove(&id)?;
-        self.hooks -= usize::from(session.is_hook());
+        self.hooks -= usize::from(session.is_legacy());
         self.clients.exit(&session.client);
         self.brief -= usize::from(session.brief);
         Some(session.outbox)
@@ -223,8 +229,8 @@ impl<O: Outbox> Authority<O> {
         let frame = match (session.dialect, outcome) {
             (Dialect::V1, Outcome::Accepted(version)) => server::ack(&self.room, seq, *version),
             (Dialect::V1, Outcome::Rejected(reject)) => server::reject(&self.room, seq, reject),
-            (Dialect::Hook, Outcome::Accepted(_)) => return,
-            (Dialect::Hook, Outcome::Rejected(reject)) => {
+            (Dialect::Legacy, Outcome::Accepted(_)) => return,
+            (Dialect::Legacy, Outcome::Rejected(reject)) => {
                 server::room_error(&self.room, reject.code, &reject.to_string())
             }
         };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::authority::idempotency::Known;
+use crate::authority::idempotency::Recall;
 use crate::authority::{After, Authority, InFlight, Outbox, SessionId, Writer, log_format};
 use crate::core::{Code, Reject};
 use crate::proto::{ChangeRequest, ClientId, Outcome};
@@ -17,7 +17,7 @@ const MAX_MESSAGE: usize = 300;
 
 /// Who made a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Author {
+pub enum ChangeSource {
     /// A client of the v1 protocol; answered by sequence number.
     Client {
         /// Where the answer goes.
@@ -38,7 +38,7 @@ pub enum Author {
     Server,
 }
 
-impl Author {
+impl ChangeSource {
     /// The author's public name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -51,7 +51,7 @@ impl Author {
 
 /// An entry for the store's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Append {
+pub struct LogEntry {
     /// The version the change makes.
     pub version: u64,
     /// The entry.
@@ -63,7 +63,7 @@ pub struct Append {
 #[must_use]
 pub enum Submitted {
     /// To be appended to the log; then [`Authority::committed`].
-    Append(Append),
+    Accepted(LogEntry),
     /// Answered, or to be answered with an earlier change: nothing to do.
     Answered,
 }
@@ -79,7 +79,7 @@ impl<O: Outbox> Authority<O> {
             return Submitted::Answered;
         }
         match self.clients.look_up(&client, seq, change.base, change.again) {
-            Known::Before(Outcome::Accepted(version)) => {
+            Recall::Before(Outcome::Accepted(version)) => {
                 match version.checked_sub(self.durable + 1) {
                     Some(ahead) => {
                         let waiting = usize::try_from(ahead).ok().and_then(|at| self.in_flight.get_mut(at));
@@ -91,25 +91,25 @@ impl<O: Outbox> Authority<O> {
                 }
                 Submitted::Answered
             }
-            Known::Before(Outcome::Rejected(reject)) => {
+            Recall::Before(Outcome::Rejected(reject)) => {
                 self.refuse(session, seq, reject);
                 Submitted::Answered
             }
-            Known::Uncertain => {
+            Recall::Uncertain => {
                 let message = "the client was away longer than its changes are remembered";
                 let reject = Reject::new(Code::Uncertain, message);
                 self.clients.note(&client, seq, Outcome::Rejected(reject.clone()));
                 self.refuse(session, seq, reject);
                 Submitted::Answered
             }
-            Known::New => {
-                let author = Author::Client { session, client: client.clone(), seq };
+            Recall::New => {
+                let author = ChangeSource::Client { session, client: client.clone(), seq };
                 let verdict =
                     self.check_base(session, change).and_then(|()| self.accept(author, change.updates.get()));
                 match verdict {
                     Ok(append) => {
                         self.clients.note(&client, seq, Outcome::Accepted(append.version));
-                        Submitted::Append(append)
+                        Submitted::Accepted(append)
                     }
                     Err(reject) => {
                         self.clients.note(&client, seq, Outcome::Rejected(reject.clone()));
@@ -125,8 +125,8 @@ impl<O: Outbox> Authority<O> {
     ///
     /// # Errors
     /// The change is wrong or breaks a rule.
-    pub fn submit_server(&mut self, updates: &str) -> Result<Append, Reject> {
-        self.accept(Author::Server, updates)
+    pub fn submit_server(&mut self, updates: &str) -> Result<LogEntry, Reject> {
+        self.accept(ChangeSource::Server, updates)
     }
 
     /// A transaction's reads must be what they were; a base must be a version there was.
@@ -148,11 +148,11 @@ impl<O: Outbox> Authority<O> {
     }
 
     /// Decides a change, whose `updates` are a JSON array, and applies it to the head.
-    pub(super) fn accept(&mut self, author: Author, updates: &str) -> Result<Append, Reject> {
+    pub(super) fn accept(&mut self, author: ChangeSource, updates: &str) -> Result<LogEntry, Reject> {
         self.apply(author, updates).map_err(shortened)
     }
 
-    fn apply(&mut self, author: Author, updates: &str) -> Result<Append, Reject> {
+    fn apply(&mut self, author: ChangeSource, updates: &str) -> Result<LogEntry, Reject> {
         if self.head >= MAX_COUNT {
             return Err(Reject::new(Code::Unavailable, "the room has reached the last version there is"));
         }
@@ -174,7 +174,7 @@ impl<O: Outbox> Authority<O> {
         });
         let declared = self.state.unstored(&wire);
         let by = match &author {
-            Author::Server => Writer::Server,
+            ChangeSource::Server => Writer::Server,
             author => Writer::Client(author),
         };
         let settled = self.state.apply(&wire, by, version)?;
@@ -196,7 +196,7 @@ impl<O: Outbox> Authority<O> {
         let settled = settled.is_some();
         let verbatim = !settled && (self.hooks == 0 || self.reads_verbatim(&wire));
         self.in_flight.push_back(InFlight { version, author, updates, settled, verbatim, after: Vec::new() });
-        Ok(Append { version, entry })
+        Ok(LogEntry { version, entry })
     }
 
     /// The store has everything up to `version`: answers the authors, tells the others, brings those who
@@ -211,7 +211,7 @@ impl<O: Outbox> Authority<O> {
             for after in done.after {
                 match after {
                     After::Answer(session, seq, outcome) => self.answer(session, seq, &outcome),
-                    After::Bring(session, bring) => self.brought(session, &bring),
+                    After::CatchUp(session, catch_up) => self.caught_up(session, &catch_up),
                 }
             }
         }

@@ -17,13 +17,13 @@ const MAX_OF_ONE: usize = 256;
 const FIRST_WRITER: u64 = 16;
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Writers {
+pub(super) struct TextClientIds {
     owners: HashMap<u64, ClientId>,
     order: VecDeque<u64>,
     counts: HashMap<ClientId, usize>,
 }
 
-impl Writers {
+impl TextClientIds {
     /// Checks that whoever writes may do so under these numbers.
     pub(super) fn check(&self, claims: &[u64], by: Writer<'_>) -> Result<(), Reject> {
         let Writer::Client(author) = by else { return Ok(()) };
@@ -91,16 +91,16 @@ impl Writers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::authority::Author;
+    use crate::authority::ChangeSource;
 
     #[test]
     fn a_number_stays_with_the_client_that_first_used_it_within_the_bounds() {
-        let mut writers = Writers::default();
-        let author = |name: &str| Author::Hook {
+        let mut writers = TextClientIds::default();
+        let author = |name: &str| ChangeSource::Hook {
             session: crate::authority::SessionId::default(),
             client: name.into(),
         };
-        let may = |writers: &Writers, claim, name: &str| {
+        let may = |writers: &TextClientIds, claim, name: &str| {
             writers.check(&[claim], Writer::Client(&author(name))).is_ok()
         };
         writers.bind(&[100, 101], "alice");
@@ -114,7 +114,7 @@ mod tests {
         }
         assert!(may(&writers, 1_000, "bob"));
         assert_eq!(writers.order.len(), MAX_WRITERS);
-        assert_eq!(Writers::restored(writers.stored()).owners, writers.owners);
+        assert_eq!(TextClientIds::restored(writers.stored()).owners, writers.owners);
         assert_eq!(writers.counts.values().sum::<usize>(), MAX_WRITERS);
     }
 }

@@ -10,33 +10,33 @@ use serde_json::value::RawValue;
 
 use crate::authority;
 use crate::authority::rewritten::Settled;
-use crate::authority::text_client_ids::Writers;
+use crate::authority::text_client_ids::TextClientIds;
 use crate::authority::unknown_fields;
-use crate::authority::unknown_fields::{Kept, Staged};
-use crate::authority::{Proposed, RoomState, Rules, Ruling, Writer};
+use crate::authority::unknown_fields::{Staged, UnknownFields};
+use crate::authority::{ProposedChange, RoomState, Rules, Verdict, Writer};
 use crate::core::schema::join;
 use crate::core::{
-    Author, FieldInfo, FieldSchema, Known, Path, Schema, SharedState, UpdateError, UpdateErrorKind,
-    WireUpdate, decode_update, encode_update, has_change_rule,
+    Author, FieldInfo, FieldPath, FieldSchema, HashedSchema, Schema, SharedState, UpdateError,
+    UpdateErrorKind, WireUpdate, decode_update, encode_update, has_change_rule,
 };
 use crate::core::{Code, Reject};
-use crate::core::{StoredTrack, Track, text_scope};
+use crate::core::{StoredVersions, Versions, text_scope};
 use crate::proto::{Declaration, Violation, push_string};
-use crate::schema::Differences;
+use crate::schema::SchemaDiff;
 use crate::schema::resolve;
 
 /// The state of a typed room.
 #[derive(Clone)]
 pub struct Typed<S: SharedState> {
     state: S,
-    track: Track,
-    writers: Writers,
+    track: Versions,
+    writers: TextClientIds,
     /// Whose changes are read from the log.
     logged_by: Option<String>,
     /// Fields that the struct does not have.
-    kept: Kept,
+    kept: UnknownFields,
     /// How the struct differed that wrote what is read from the log, if it did.
-    writer: Option<Differences>,
+    writer: Option<SchemaDiff>,
     rules: Option<Arc<Rules<S>>>,
     /// Whether the struct, or one in it, has a rule over changes.
     change_rule: bool,
@@ -54,10 +54,10 @@ impl<S: SharedState> Typed<S> {
     pub fn new(initial: S) -> Self {
         Self {
             state: initial,
-            track: Track::default(),
-            writers: Writers::default(),
+            track: Versions::default(),
+            writers: TextClientIds::default(),
             logged_by: None,
-            kept: Kept::new(S::FIELDS),
+            kept: UnknownFields::new(S::FIELDS),
             writer: None,
             rules: None,
             change_rule: has_change_rule::<S>(),
@@ -79,7 +79,7 @@ impl<S: SharedState> Typed<S> {
     }
 
     /// Reads what a struct has written that differs from this one.
-    fn read_written(&self, writer: &Differences, update: &WireUpdate<'_>) -> Result<S::Update, UpdateError> {
+    fn read_written(&self, writer: &SchemaDiff, update: &WireUpdate<'_>) -> Result<S::Update, UpdateError> {
         let read = resolve::read(writer, &self.state, &self.state, update)?;
         read.ok_or_else(|| UpdateError::unknown_field(S::NAME, &update.key))
     }
@@ -102,10 +102,10 @@ impl<S: SharedState> Typed<S> {
                     let path = self.kept.own_path(&update.key).into_owned();
                     staged.insert(path, RawValue::NULL.to_owned());
                 }
-                Ok(Read::Kept(None))
+                Ok(Read::UnknownFields(None))
             }
             (UpdateErrorKind::UnknownField, _) if self.kept.is_declared(&update.key) => {
-                self.kept.stage(staged, update).map(Read::Kept)
+                self.kept.stage(staged, update).map(Read::UnknownFields)
             }
             (UpdateErrorKind::WrongType, Writer::Log) if update.op.is_none() => {
                 Ok(Read::Own(self.read_fitted(&update.key, update.value)?.ok_or(error)?))
@@ -118,13 +118,13 @@ impl<S: SharedState> Typed<S> {
     fn read_fitted(&self, key: &str, value: &RawValue) -> Result<Option<S::Update>, UpdateError> {
         let key = &*self.kept.own_path(key);
         let writer = resolve::Writer { named: &|_| None, lacks: &|_| true };
-        let Some(value) = resolve::fitted_in(&self.state, key, value, &writer) else { return Ok(None) };
-        S::decode(Path::new(key), None, &*value).map(Some)
+        let Some(value) = resolve::resolved_in(&self.state, key, value, &writer) else { return Ok(None) };
+        S::decode(FieldPath::new(key), None, &*value).map(Some)
     }
 
     /// What a nested struct's value in the log has that the struct has lost.
     fn stage_lost(&self, update: &WireUpdate<'_>, staged: &mut Staged) {
-        if let Some(parts) = resolve::nested_at(S::FIELDS, Path::new(&update.key))
+        if let Some(parts) = resolve::nested_at(S::FIELDS, FieldPath::new(&update.key))
             && update.op.is_none()
         {
             resolve::unknown(parts, &self.kept.own_path(&update.key), update.value, &mut |path, value| {
@@ -144,7 +144,7 @@ impl<S: SharedState> Typed<S> {
             return field.is_some();
         }
         let value = kept.fold(value.unwrap_or_else(|| "{}".to_owned()), |json, (path, value)| {
-            let mut path = Path::new(path);
+            let mut path = FieldPath::new(path);
             path.next_segment();
             resolve::inserted(&json, path, value)
         });
@@ -162,23 +162,23 @@ impl<S: SharedState> Typed<S> {
         inverses: &mut Vec<S::Update>,
     ) -> Result<Option<String>, Reject> {
         // The hook sets whole fields, and means what is different.
-        let expands = matches!(by, Writer::Client(authority::Author::Hook { .. }));
+        let expands = matches!(by, Writer::Client(authority::ChangeSource::Hook { .. }));
         let mut settled = Settled::new(wire);
         for (at, update) in decoded.into_iter().enumerate() {
             let update = match update {
                 Read::Own(update) => update,
-                Read::Kept(value) => {
+                Read::UnknownFields(value) => {
                     settled.take(at, value.as_deref());
                     continue;
                 }
             };
-            let parts = if expands { self.state.expand(&update) } else { None };
+            let parts = if expands { self.state.decompose(&update) } else { None };
             if parts.is_some() {
                 settled.differs(at);
             }
             for update in parts.unwrap_or_else(|| vec![update]) {
-                self.state.admit(&update)?;
-                let found = self.state.settle(&self.track, &update);
+                self.state.check_op(&update)?;
+                let found = self.state.resolve(&self.track, &update);
                 if found.is_some() {
                     settled.differs(at);
                 }
@@ -202,8 +202,8 @@ impl<S: SharedState> Typed<S> {
         json.pop();
         let first = inverses.len();
         for update in updates {
-            self.state.admit(&update)?;
-            let update = self.state.settle(&self.track, &update).unwrap_or(update);
+            self.state.check_op(&update)?;
+            let update = self.state.resolve(&self.track, &update).unwrap_or(update);
             if !json.ends_with('[') {
                 json.push(',');
             }
@@ -230,14 +230,14 @@ enum Read<S: SharedState> {
     /// Of the struct.
     Own(S::Update),
     /// Of a field that is kept; the operation's value if it is another than it came with.
-    Kept(Option<Box<RawValue>>),
+    UnknownFields(Option<Box<RawValue>>),
 }
 
 impl<S: SharedState> Read<S> {
     fn own(&self) -> Option<&S::Update> {
         match self {
             Self::Own(update) => Some(update),
-            Self::Kept(_) => None,
+            Self::UnknownFields(_) => None,
         }
     }
 }
@@ -250,7 +250,7 @@ pub(crate) fn read_updates(updates: &str) -> Result<Vec<WireUpdate<'_>>, Reject>
 
 /// The first segment of an update's path: the field.
 pub(crate) fn field_of<'a>(key: &'a str) -> Cow<'a, str> {
-    Path::new(key).next_segment().unwrap_or(Cow::Borrowed(key))
+    FieldPath::new(key).next_segment().unwrap_or(Cow::Borrowed(key))
 }
 
 impl<S: SharedState> RoomState for Typed<S> {
@@ -279,11 +279,11 @@ impl<S: SharedState> RoomState for Typed<S> {
             for read in decoded {
                 let Read::Own(update) = read else { continue };
                 if let Some(client) = &self.logged_by {
-                    let (_, claims) = text_scope::claims(|| self.state.admit(&update));
+                    let (_, claims) = text_scope::claims(|| self.state.check_op(&update));
                     self.writers.bind(&claims, client);
                 }
                 let touched = self.state.apply(update);
-                S::touch(&mut self.track, &touched, version);
+                S::record(&mut self.track, &touched, version);
             }
             self.kept.commit(staged, version);
             return Ok(None);
@@ -317,19 +317,20 @@ impl<S: SharedState> RoomState for Typed<S> {
             let Some((author, before)) = ruled else { return Ok(settled) };
             self.state.check_change(&before, &author)?;
             let Some(rules) = rules else { return Ok(settled) };
-            let change = Proposed { before: &before, after: &self.state, updates: &came, author: &author };
+            let change =
+                ProposedChange { before: &before, after: &self.state, updates: &came, author: &author };
             let ruling = rules(&change)?;
             let (updates, json) = match ruling {
-                Ruling::Accept => return Ok(settled),
-                Ruling::Add(more) if more.is_empty() => return Ok(settled),
+                Verdict::Accept => return Ok(settled),
+                Verdict::Add(more) if more.is_empty() => return Ok(settled),
                 // What was read as JSON is written as JSON.
-                Ruling::Add(more) => {
+                Verdict::Add(more) => {
                     (more, settled.unwrap_or_else(|| serde_json::to_string(updates).unwrap_or_default()))
                 }
-                Ruling::Replace(others) if others.is_empty() => {
+                Verdict::Replace(others) if others.is_empty() => {
                     return Err(Reject::new(Code::Invalid, "nothing is left of the change"));
                 }
-                Ruling::Replace(others) => {
+                Verdict::Replace(others) => {
                     self.undo(std::mem::take(&mut inverses));
                     staged.clear();
                     (others, "[]".to_owned())
@@ -341,7 +342,7 @@ impl<S: SharedState> RoomState for Typed<S> {
         });
         match verdict {
             Ok(_) => {
-                inverses.iter().for_each(|touched| S::touch(&mut self.track, touched, version));
+                inverses.iter().for_each(|touched| S::record(&mut self.track, touched, version));
                 if let Writer::Client(author) = by {
                     self.writers.bind(&claims, author.name());
                 }
@@ -354,7 +355,7 @@ impl<S: SharedState> RoomState for Typed<S> {
 
     fn changed(&self, key: &str) -> Result<u64, Reject> {
         let kept = self.kept.changed_at(key);
-        self.track.changed_at(S::FIELDS, Path::new(key)).max(kept).ok_or_else(|| {
+        self.track.changed_at(S::FIELDS, FieldPath::new(key)).max(kept).ok_or_else(|| {
             let message = format!("`{}` has no field `{key}`", S::NAME);
             Reject::new(Code::UnknownField, message).in_field(key)
         })
@@ -422,17 +423,17 @@ impl<S: SharedState> RoomState for Typed<S> {
     }
 
     fn write_track(&self, out: &mut String) {
-        let stored = StoredVersions { track: self.track.stored(S::FIELDS), o: self.writers.stored() };
+        let stored = StoredTypedVersions { versions: self.track.stored(S::FIELDS), o: self.writers.stored() };
         out.push_str(&serde_json::to_string(&stored).unwrap_or_else(|_| "{}".to_owned()));
     }
 
     fn restore(&mut self, data: &str, track: &str) -> Result<(), String> {
         let fields: BTreeMap<Cow<'_, str>, &RawValue> =
             serde_json::from_str(data).map_err(|error| format!("the state is not an object: {error}"))?;
-        let stored: StoredVersions =
+        let stored: StoredTypedVersions =
             serde_json::from_str(track).map_err(|error| format!("the versions are not a track: {error}"))?;
-        self.track = Track::restored(stored.track, S::FIELDS);
-        self.writers = Writers::restored(stored.o);
+        self.track = Versions::restored(stored.versions, S::FIELDS);
+        self.writers = TextClientIds::restored(stored.o);
         let mut lost = Vec::new();
         for (key, value) in fields {
             let written = join("", &key);
@@ -444,7 +445,7 @@ impl<S: SharedState> RoomState for Typed<S> {
             };
             let path = join("", S::FIELDS[field].name);
             let read = match &self.writer {
-                None => S::decode(Path::new(&path), None, value),
+                None => S::decode(FieldPath::new(&path), None, value),
                 Some(writer) => {
                     self.read_written(writer, &WireUpdate { key: Cow::Borrowed(&written), op: None, value })
                 }
@@ -458,7 +459,7 @@ impl<S: SharedState> RoomState for Typed<S> {
             let update = update
                 .map_err(|error| format!("`{}` cannot be read as in `{}`: {error}", error.field, S::NAME))?;
             self.state.apply(update);
-            if let Some(parts) = resolve::nested_at(S::FIELDS, Path::new(&path)) {
+            if let Some(parts) = resolve::nested_at(S::FIELDS, FieldPath::new(&path)) {
                 resolve::unknown(parts, &path, value, &mut |path, value| lost.push((path, value)));
             }
         }
@@ -470,7 +471,7 @@ impl<S: SharedState> RoomState for Typed<S> {
         Ok(())
     }
 
-    fn schema(&self) -> Option<Arc<Known>> {
+    fn schema(&self) -> Option<Arc<HashedSchema>> {
         Some(Schema::of::<S>())
     }
 
@@ -510,7 +511,7 @@ impl<S: SharedState> RoomState for Typed<S> {
     fn written_with(&mut self, schema: &Schema) {
         let own = &Schema::of::<S>().schema;
         // Where they do not fit, each value tells for itself whether it can be read.
-        self.writer = Differences::between(own, schema, &BTreeMap::new()).ok().filter(|_| own != schema);
+        self.writer = SchemaDiff::between(own, schema, &BTreeMap::new()).ok().filter(|_| own != schema);
     }
 
     fn struct_version(&self) -> u32 {
@@ -542,9 +543,9 @@ impl<S: SharedState> RoomState for Typed<S> {
 
 /// What is stored beside the data.
 #[derive(serde::Serialize, serde::Deserialize)]
-struct StoredVersions {
+struct StoredTypedVersions {
     #[serde(flatten)]
-    track: StoredTrack,
+    versions: StoredVersions,
     /// The numbers of writers, each with its client.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     o: Vec<(u64, String)>,

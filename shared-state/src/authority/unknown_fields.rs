@@ -15,21 +15,21 @@ use crate::authority::untyped_ops;
 use crate::core::schema::{join, parts};
 use crate::core::shape::MAX_SHAPE;
 use crate::core::{Code, Reject};
-use crate::core::{FieldInfo, FieldSchema, Path, PathBuf, SchemaError, WireUpdate};
+use crate::core::{FieldInfo, FieldPath, FieldPathBuf, FieldSchema, SchemaError, WireUpdate};
 use crate::proto::{Declaration, Violation, push_string};
 use crate::schema::resolve::at;
 
 /// The most fields a room keeps that its struct does not have.
-pub const KEPT_FIELDS: usize = 256;
+pub const UNKNOWN_FIELDS: usize = 256;
 
 /// The most bytes of JSON of such fields.
-pub const KEPT_BYTES: usize = 1 << 20;
+pub const UNKNOWN_FIELDS_BYTES: usize = 1 << 20;
 
 /// The longest path of a declared field, and the longest name of a policy, in bytes.
 const MAX_PATH: usize = 256;
 
 #[derive(Clone, Debug)]
-pub(super) struct Kept {
+pub(super) struct UnknownFields {
     /// The fields of the struct, by whose names the paths begin.
     of_struct: &'static [FieldInfo],
     fields: BTreeMap<String, Field>,
@@ -62,7 +62,7 @@ impl Declared {
 /// New values of some fields, checked and not yet there.
 pub(super) type Staged = BTreeMap<String, Box<RawValue>>;
 
-impl Kept {
+impl UnknownFields {
     pub(super) const fn new(of_struct: &'static [FieldInfo]) -> Self {
         Self { of_struct, fields: BTreeMap::new(), bytes: 0 }
     }
@@ -89,7 +89,7 @@ impl Kept {
             return refuse(SchemaError::new(&path.chars().take(40).collect::<String>(), expected, "more"));
         }
         let path = &*own_path(self.of_struct, path);
-        match place(self.of_struct, Path::new(path)) {
+        match place(self.of_struct, FieldPath::new(path)) {
             Place::Inside => return Ok(()),
             Place::Below => return refuse(SchemaError::new(path, "a field without parts", "a part of it")),
             Place::Outside => {}
@@ -119,9 +119,10 @@ impl Kept {
             ));
         }
         let cost = path.len() + initial.as_ref().map_or(0, |json| json.get().len());
-        if count >= KEPT_FIELDS || bytes + cost > KEPT_BYTES {
-            let expected =
-                format!("{KEPT_FIELDS} fields and {KEPT_BYTES} bytes at most that the server does not know");
+        if count >= UNKNOWN_FIELDS || bytes + cost > UNKNOWN_FIELDS_BYTES {
+            let expected = format!(
+                "{UNKNOWN_FIELDS} fields and {UNKNOWN_FIELDS_BYTES} bytes at most that the server does not know"
+            );
             return refuse(SchemaError::new(path, expected, format!("{} and {}", count + 1, bytes + cost)));
         }
         let initial =
@@ -167,7 +168,7 @@ impl Kept {
     }
 
     /// The declared field that a path leads to, or into an entry of; and where in it.
-    fn holder<'p>(&self, path: &'p str) -> Option<(&'p str, Path<'p>)> {
+    fn holder<'p>(&self, path: &'p str) -> Option<(&'p str, FieldPath<'p>)> {
         untyped_ops::holder(path, |at| self.fields.get(at).is_some_and(|field| field.declared.is_some()))
     }
 
@@ -229,13 +230,13 @@ impl Kept {
         update: &WireUpdate<'_>,
         field: &str,
         declared: &Declared,
-        rest: Path<'_>,
+        rest: FieldPath<'_>,
     ) -> Result<Option<Box<RawValue>>, Reject> {
         let before = staged.get(field).or_else(|| self.fields.get(field)?.value.as_ref());
         let (changed, settled) = untyped_ops::changed(
             untyped_ops::Declared { policy: &declared.policy, shape: &declared.shape },
             before.map(|before| &**before),
-            Path::END,
+            FieldPath::END,
             rest,
             update,
         )?;
@@ -246,9 +247,9 @@ impl Kept {
     /// Whether the new values are not too many bytes.
     pub(super) fn check(&self, staged: &Staged) -> Result<(), Reject> {
         let size = self.size_with(staged);
-        if size > KEPT_BYTES && size > self.bytes {
+        if size > UNKNOWN_FIELDS_BYTES && size > self.bytes {
             let message = format!(
-                "the fields that the server does not know would have {size} bytes, {KEPT_BYTES} at most"
+                "the fields that the server does not know would have {size} bytes, {UNKNOWN_FIELDS_BYTES} at most"
             );
             return Err(Reject::new(Code::StateTooLarge, message));
         }
@@ -282,7 +283,8 @@ impl Kept {
         let inner: Vec<_> =
             self.fields.keys().filter_map(|inner| Some((inner.clone(), rest(inner)?))).collect();
         for (inner, rest) in inner {
-            let (Some(field), new) = (self.fields.get_mut(&inner), at(value.to_owned(), Path::new(&rest)))
+            let (Some(field), new) =
+                (self.fields.get_mut(&inner), at(value.to_owned(), FieldPath::new(&rest)))
             else {
                 continue;
             };
@@ -314,7 +316,7 @@ impl Kept {
 
     /// The values that belong into the struct's field `name`, or are it.
     fn under<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, &'a Field)> {
-        let top = move |path: &str| Path::new(path).next_segment().is_some_and(|first| first == name);
+        let top = move |path: &str| FieldPath::new(path).next_segment().is_some_and(|first| first == name);
         self.fields.iter().map(|(path, field)| (path.as_str(), field)).filter(move |(path, _)| top(path))
     }
 
@@ -326,7 +328,7 @@ impl Kept {
     /// The names of the struct's fields, or of others, in which there are values.
     pub(super) fn tops(&self) -> Vec<Cow<'_, str>> {
         let valued = self.fields.iter().filter(|(_, field)| field.value.is_some());
-        let mut tops: Vec<_> = valued.filter_map(|(path, _)| Path::new(path).next_segment()).collect();
+        let mut tops: Vec<_> = valued.filter_map(|(path, _)| FieldPath::new(path).next_segment()).collect();
         tops.dedup();
         tops
     }
@@ -409,8 +411,8 @@ struct StoredField {
 
 /// A path with the struct's own names in the place of their aliases.
 pub(super) fn own_path<'a>(mut fields: &'static [FieldInfo], path: &'a str) -> Cow<'a, str> {
-    let mut own = PathBuf::new();
-    let mut rest = Path::new(path);
+    let mut own = FieldPathBuf::new();
+    let mut rest = FieldPath::new(path);
     while let Some(name) = rest.next_segment() {
         let info = fields.iter().find(|info| is_named(info, &name));
         own.push(info.map_or(&*name, |info| info.name));
@@ -425,7 +427,7 @@ fn is_named(info: &FieldInfo, name: &str) -> bool {
 
 /// Whether a path leads out of the struct, and not into a field that has no parts.
 pub(super) fn is_outside(of_struct: &'static [FieldInfo], path: &str) -> bool {
-    matches!(place(of_struct, Path::new(path)), Place::Outside)
+    matches!(place(of_struct, FieldPath::new(path)), Place::Outside)
 }
 
 enum Place {
@@ -437,7 +439,7 @@ enum Place {
     Outside,
 }
 
-fn place(mut fields: &'static [FieldInfo], mut path: Path<'_>) -> Place {
+fn place(mut fields: &'static [FieldInfo], mut path: FieldPath<'_>) -> Place {
     while let Some(name) = path.next_segment() {
         let Some(info) = fields.iter().find(|info| is_named(info, &name)) else { return Place::Outside };
         match parts(info) {
@@ -464,11 +466,11 @@ mod tests {
         Declaration { policy: policy.into(), shape: shape.into(), initial }
     }
 
-    fn declared(kept: &mut Kept, path: &str, shape: &str) -> Result<(), String> {
+    fn declared(kept: &mut UnknownFields, path: &str, shape: &str) -> Result<(), String> {
         kept.declare(path, &declaration("lww", shape, "null")).map_err(|violation| violation.message)
     }
 
-    fn staged(kept: &Kept, update: &str) -> Result<Staged, Code> {
+    fn staged(kept: &UnknownFields, update: &str) -> Result<Staged, Code> {
         let mut staged = Staged::new();
         let update: WireUpdate<'_> = serde_json::from_str(update).expect("an update");
         kept.stage(&mut staged, &update).and_then(|_| kept.check(&staged)).map_err(|reject| reject.code)?;
@@ -477,7 +479,7 @@ mod tests {
 
     #[test]
     fn a_declaration_must_fit() {
-        let mut kept = Kept::new(FIELDS);
+        let mut kept = UnknownFields::new(FIELDS);
         assert_eq!(declared(&mut kept, "layout/wide", "bool"), Ok(()));
         assert_eq!(declared(&mut kept, "layout/wide", "bool"), Ok(()));
         let error = "`layout/wide`: expected bool (lww), found u8 (lww)";
@@ -489,19 +491,19 @@ mod tests {
         assert_eq!(kept.declared().len(), 1);
         assert_eq!(own_path(FIELDS, "place/wide/name"), "layout/wide/name");
         assert!(kept.is_declared("place/wide") && declared(&mut kept, "place/wide", "u8").is_err());
-        for number in 1..KEPT_FIELDS {
+        for number in 1..UNKNOWN_FIELDS {
             assert_eq!(declared(&mut kept, &number.to_string(), "u8"), Ok(()));
         }
         assert!(declared(&mut kept, "more", "u8").is_err());
-        assert!(declared(&mut Kept::new(FIELDS), &"x".repeat(MAX_PATH + 1), "u8").is_err());
-        assert!(declared(&mut Kept::new(FIELDS), "x", &"x".repeat(MAX_SHAPE + 1)).is_err());
-        let long = declaration("lww", "string", &format!("\"{}\"", "x".repeat(KEPT_BYTES)));
-        assert!(Kept::new(FIELDS).declare("x", &long).is_err());
+        assert!(declared(&mut UnknownFields::new(FIELDS), &"x".repeat(MAX_PATH + 1), "u8").is_err());
+        assert!(declared(&mut UnknownFields::new(FIELDS), "x", &"x".repeat(MAX_SHAPE + 1)).is_err());
+        let long = declaration("lww", "string", &format!("\"{}\"", "x".repeat(UNKNOWN_FIELDS_BYTES)));
+        assert!(UnknownFields::new(FIELDS).declare("x", &long).is_err());
     }
 
     #[test]
     fn a_struct_that_was_lost_is_taken_apart_for_those_who_have_it() {
-        let mut kept = Kept::new(FIELDS);
+        let mut kept = UnknownFields::new(FIELDS);
         let whole = RawValue::from_string(r#"{"dark":true,"in":{"x":1,"y":[2]}}"#.to_owned()).expect("JSON");
         kept.restore("theme".to_owned(), &whole, 7);
         assert_eq!(declared(&mut kept, "theme/in/x", "u8"), Ok(()));
@@ -513,13 +515,13 @@ mod tests {
 
     #[test]
     fn kept_bytes_are_counted() {
-        let mut kept = Kept::new(FIELDS);
+        let mut kept = UnknownFields::new(FIELDS);
         assert_eq!(declared(&mut kept, "x", "string"), Ok(()));
         let set = |size: usize| format!(r#"{{"key":"x","value":"{}"}}"#, "x".repeat(size));
-        assert!(matches!(staged(&kept, &set(KEPT_BYTES)), Err(Code::StateTooLarge)));
-        let fits = staged(&kept, &set(KEPT_BYTES - 10)).expect("it fits");
+        assert!(matches!(staged(&kept, &set(UNKNOWN_FIELDS_BYTES)), Err(Code::StateTooLarge)));
+        let fits = staged(&kept, &set(UNKNOWN_FIELDS_BYTES - 10)).expect("it fits");
         kept.commit(fits, 1);
-        assert_eq!(kept.bytes, KEPT_BYTES - 7);
+        assert_eq!(kept.bytes, UNKNOWN_FIELDS_BYTES - 7);
         let fits = staged(&kept, &set(0)).expect("it fits");
         kept.commit(fits, 2);
         assert_eq!((kept.bytes, kept.changed_at("x")), (3, Some(2)));
@@ -527,7 +529,7 @@ mod tests {
 
     #[test]
     fn counters_are_added_to_and_other_fields_are_not() {
-        let mut kept = Kept::new(FIELDS);
+        let mut kept = UnknownFields::new(FIELDS);
         assert_eq!(declared(&mut kept, "x", "u8"), Ok(()));
         assert_eq!(kept.declare("n", &declaration("counter", "u8", "250")), Ok(()));
         let add = staged(&kept, r#"{"key":"n","op":"add","value":4}"#).expect("a counter");

@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use crate::authority::rewritten::Settled;
 use crate::authority::{RoomState, Writer, untyped_ops};
 use crate::core::{Code, Reject};
-use crate::core::{FieldSchema, Known, Path, Schema, WireUpdate};
+use crate::core::{FieldPath, FieldSchema, HashedSchema, Schema, WireUpdate};
 use crate::proto::{Declaration, Violation, push_string};
 
 /// The most fields with a policy of their own.
@@ -26,7 +26,8 @@ const MAX_DECLARED: usize = 256;
 const MAX_DECLARATION: usize = 2048;
 
 /// The schema of such a room: nothing is known.
-static NOTHING: LazyLock<Arc<Known>> = LazyLock::new(|| Arc::new(Known::from(Schema::default())));
+static NOTHING: LazyLock<Arc<HashedSchema>> =
+    LazyLock::new(|| Arc::new(HashedSchema::from(Schema::default())));
 
 /// The state of an untyped room.
 #[derive(Clone, Debug)]
@@ -67,7 +68,7 @@ impl Untyped {
     }
 
     /// The declared field that a path leads to or into: its path, and the rest.
-    fn holder<'p>(&self, path: &'p str) -> Option<(&'p str, Path<'p>)> {
+    fn holder<'p>(&self, path: &'p str) -> Option<(&'p str, FieldPath<'p>)> {
         untyped_ops::holder(path, |at| self.declared.contains_key(at))
     }
 
@@ -212,7 +213,7 @@ impl RoomState for Untyped {
         Ok(())
     }
 
-    fn schema(&self) -> Option<Arc<Known>> {
+    fn schema(&self) -> Option<Arc<HashedSchema>> {
         Some(NOTHING.clone())
     }
 
@@ -286,8 +287,8 @@ impl RoomState for Untyped {
 }
 
 /// The field a path leads to or into, and the rest of the path.
-fn place(key: &str) -> (Cow<'_, str>, Path<'_>) {
-    let mut path = Path::new(key);
+fn place(key: &str) -> (Cow<'_, str>, FieldPath<'_>) {
+    let mut path = FieldPath::new(key);
     let field = path.next_segment().unwrap_or_default();
     (field, path)
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::authority::untyped_number::{counts, sum};
 use crate::core::{Code, Reject};
-use crate::core::{Path, WireUpdate};
+use crate::core::{FieldPath, WireUpdate};
 use crate::merge::MAX_KEY;
 
 /// How a field, or what is inside it, is declared.
@@ -28,7 +28,7 @@ pub(super) struct Declared<'a> {
 pub(super) fn apply(
     declared: Declared<'_>,
     at: &mut Value,
-    mut path: Path<'_>,
+    mut path: FieldPath<'_>,
     op: Option<&str>,
     value: &Value,
 ) -> Result<Option<Value>, Reject> {
@@ -89,12 +89,12 @@ pub(super) fn apply(
 }
 
 /// The innermost field that is declared, of those that a path leads to or into; and the rest of the path.
-pub(super) fn holder(path: &str, is_declared: impl Fn(&str) -> bool) -> Option<(&str, Path<'_>)> {
+pub(super) fn holder(path: &str, is_declared: impl Fn(&str) -> bool) -> Option<(&str, FieldPath<'_>)> {
     if is_declared(path) {
-        return Some((path, Path::END));
+        return Some((path, FieldPath::END));
     }
     let outer = path.rmatch_indices('/').find(|(at, _)| is_declared(&path[..*at]));
-    outer.map(|(at, _)| (&path[..at], Path::new(&path[at + 1..])))
+    outer.map(|(at, _)| (&path[..at], FieldPath::new(&path[at + 1..])))
 }
 
 /// Applies an update to a JSON value: `declared` is what lies at `outer` in it, and `rest` goes on from there. Gives what
@@ -105,8 +105,8 @@ pub(super) fn holder(path: &str, is_declared: impl Fn(&str) -> bool) -> Option<(
 pub(super) fn changed(
     declared: Declared<'_>,
     before: Option<&RawValue>,
-    mut outer: Path<'_>,
-    rest: Path<'_>,
+    mut outer: FieldPath<'_>,
+    rest: FieldPath<'_>,
     update: &WireUpdate<'_>,
 ) -> Result<(Box<RawValue>, Option<Box<RawValue>>), Reject> {
     let bad = |error: serde_json::Error| Reject::new(Code::WrongType, error.to_string());
@@ -258,7 +258,7 @@ fn in_list(
     declared: Declared<'_>,
     items: &mut Vec<Value>,
     key: &str,
-    path: Path<'_>,
+    path: FieldPath<'_>,
     op: Option<&str>,
     value: &Value,
 ) -> Result<Option<Value>, Reject> {
@@ -293,7 +293,7 @@ fn in_map(
     declared: Declared<'_>,
     entries: &mut Map<String, Value>,
     key: &str,
-    path: Path<'_>,
+    path: FieldPath<'_>,
     op: Option<&str>,
     value: &Value,
 ) -> Result<Option<Value>, Reject> {
@@ -338,7 +338,7 @@ mod tests {
         let mut value = json(start);
         for (target, argument) in updates {
             let (path, op) = target.split_once('!').map_or((*target, None), |(path, op)| (path, Some(op)));
-            let path = if path.is_empty() { Path::END } else { Path::new(path) };
+            let path = if path.is_empty() { FieldPath::END } else { FieldPath::new(path) };
             apply(Declared { policy, shape }, &mut value, path, op, &json(argument))
                 .expect("an update that fits");
         }
@@ -386,22 +386,22 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused() {
-        let refused = |policy: &str, path: Path<'_>, op: Option<&str>, value: Value| {
+        let refused = |policy: &str, path: FieldPath<'_>, op: Option<&str>, value: Value| {
             let mut at = serde_json::json!([{"id": 1}]);
             apply(Declared { policy, shape: "" }, &mut at, path, op, &value).map_err(|reject| reject.code)
         };
-        assert_eq!(refused("list(id)", Path::END, Some("insert"), Value::from(1)), Err(Code::WrongType));
-        assert_eq!(refused("list(id)", Path::END, None, Value::from(1)), Err(Code::WrongType));
-        assert_eq!(refused("list(id)", Path::END, Some("add"), Value::from(1)), Err(Code::UnknownOp));
+        assert_eq!(refused("list(id)", FieldPath::END, Some("insert"), Value::from(1)), Err(Code::WrongType));
+        assert_eq!(refused("list(id)", FieldPath::END, None, Value::from(1)), Err(Code::WrongType));
+        assert_eq!(refused("list(id)", FieldPath::END, Some("add"), Value::from(1)), Err(Code::UnknownOp));
         assert_eq!(
-            refused("list(id)", Path::new("1"), None, serde_json::json!({"id": 2})),
+            refused("list(id)", FieldPath::new("1"), None, serde_json::json!({"id": 2})),
             Err(Code::Invalid)
         );
-        assert_eq!(refused("map", Path::new("1"), None, Value::Null), Err(Code::WrongType));
+        assert_eq!(refused("map", FieldPath::new("1"), None, Value::Null), Err(Code::WrongType));
         let mut at = serde_json::json!([{"id": 1}]);
         let insert = serde_json::json!({"after": "7", "item": {"id": 2}});
         let list = Declared { policy: "list(id)", shape: "" };
-        let settled = apply(list, &mut at, Path::END, Some("insert"), &insert).expect("taken");
+        let settled = apply(list, &mut at, FieldPath::END, Some("insert"), &insert).expect("taken");
         assert_eq!(settled, Some(serde_json::json!({"after": null, "item": {"id": 2}})));
     }
 }

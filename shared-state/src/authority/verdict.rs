@@ -6,7 +6,7 @@ use crate::core::{Author, SharedState};
 /// A client's change of a room, applied and checked by the state's own rules, and accepted by nobody yet.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Proposed<'a, S: SharedState> {
+pub struct ProposedChange<'a, S: SharedState> {
     /// The state before the change.
     pub before: &'a S,
     /// The state after it.
@@ -20,7 +20,7 @@ pub struct Proposed<'a, S: SharedState> {
 /// What becomes of a client's change that is not refused.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub enum Ruling<S: SharedState> {
+pub enum Verdict<S: SharedState> {
     /// It is accepted as it is.
     Accept,
     /// It is accepted, and these updates follow it in the same version. They may write what only the server may.
@@ -29,10 +29,10 @@ pub enum Ruling<S: SharedState> {
     Replace(Vec<S::Update>),
 }
 
-impl<S: SharedState> Ruling<S> {
+impl<S: SharedState> Verdict<S> {
     /// Accepts a change and adds what `amend` changes of the state after it, all in one version. Costs a clone of the
     /// state.
-    pub fn amended(change: &Proposed<'_, S>, amend: impl FnOnce(&mut S)) -> Self {
+    pub fn amended(change: &ProposedChange<'_, S>, amend: impl FnOnce(&mut S)) -> Self {
         let mut state = change.after.clone();
         amend(&mut state);
         Self::Add(S::diff(change.after, &state))
@@ -41,4 +41,4 @@ impl<S: SharedState> Ruling<S> {
 
 /// What a client's change must satisfy besides the state's own rules, and what is made of it. An error refuses the
 /// change.
-pub type Rules<S> = dyn Fn(&Proposed<'_, S>) -> Result<Ruling<S>, Reject> + Send + Sync;
+pub type Rules<S> = dyn Fn(&ProposedChange<'_, S>) -> Result<Verdict<S>, Reject> + Send + Sync;

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 /// Where a reader is: it is given what follows, each message once and in order, and told what it cannot be given.
 ///
 /// It holds no messages: it reads the log that every reader of the channel shares. A reader that is slower than the
-/// log's bound is told which messages it [missed](Item::Missed).
+/// log's bound is told which messages it [missed](Item::Lagged).
 #[derive(Clone, Copy, Debug)]
 pub struct Cursor {
     epoch: Option<u64>,
@@ -50,7 +50,7 @@ impl Cursor {
         let next = *self.next.get_or_insert(version + 1);
         if next <= log.dropped {
             self.next = Some(log.dropped + 1);
-            return Some(Item::Missed { from: next, to: log.dropped });
+            return Some(Item::Lagged { from: next, to: log.dropped });
         }
         let at = log.kept.partition_point(|kept| kept.stamp.seq < next);
         let found = log.kept.get(at);

@@ -11,10 +11,10 @@ use crate::channel::{Item, Message, Unreadable};
 use crate::proto::channel::ChannelEntry;
 
 /// How many messages, and how many bytes of them, a client keeps if nothing else is said.
-pub(crate) const KEPT: (usize, usize) = (1000, 4 << 20);
+pub(crate) const RETAINED: (usize, usize) = (1000, 4 << 20);
 
 /// A message, read.
-pub(super) struct Kept<T> {
+pub(super) struct LogMessage<T> {
     pub(super) stamp: Stamp,
     pub(super) value: Result<Arc<T>, (Arc<RawValue>, Arc<str>)>,
     /// Its length as JSON.
@@ -33,7 +33,7 @@ pub(super) struct Sent<T> {
 /// [`keeping`](Self::keeping) says. A clone copies pointers.
 pub struct Log<T> {
     /// By number, the oldest first; a hole is a gap.
-    pub(super) kept: VecDeque<Arc<Kept<T>>>,
+    pub(super) kept: VecDeque<Arc<LogMessage<T>>>,
     pub(super) pending: VecDeque<Arc<Sent<T>>>,
     /// Messages up to this number were let go of here.
     pub(super) dropped: u64,
@@ -43,7 +43,7 @@ pub struct Log<T> {
 
 impl<T> Default for Log<T> {
     fn default() -> Self {
-        Self::keeping(KEPT.0, KEPT.1)
+        Self::keeping(RETAINED.0, RETAINED.1)
     }
 }
 
@@ -96,7 +96,7 @@ impl<T> Log<T> {
     }
 
     /// Adds a message, if it is news; gives those that were let go of for it.
-    pub(super) fn append(&mut self, kept: Arc<Kept<T>>) -> Option<Vec<Arc<Kept<T>>>> {
+    pub(super) fn append(&mut self, kept: Arc<LogMessage<T>>) -> Option<Vec<Arc<LogMessage<T>>>> {
         if kept.stamp.seq <= self.last() {
             return None;
         }
@@ -106,7 +106,7 @@ impl<T> Log<T> {
     }
 
     /// Lets go of what is too much, the oldest first.
-    fn trim(&mut self) -> Vec<Arc<Kept<T>>> {
+    fn trim(&mut self) -> Vec<Arc<LogMessage<T>>> {
         let mut dropped = Vec::new();
         while self.kept.len() > 1
             && (self.kept.len() > self.limits.0 || self.bytes > self.limits.1)
@@ -120,7 +120,7 @@ impl<T> Log<T> {
     }
 
     /// Takes the last message back, and puts back those that were let go of for it.
-    pub(super) fn retract(&mut self, dropped: Vec<Arc<Kept<T>>>, up_to: u64) {
+    pub(super) fn retract(&mut self, dropped: Vec<Arc<LogMessage<T>>>, up_to: u64) {
         if let Some(last) = self.kept.pop_back() {
             self.bytes -= last.bytes;
         }
@@ -153,7 +153,7 @@ pub(super) fn same_sent<T>(a: &Arc<Sent<T>>, b: &Arc<Sent<T>>) -> bool {
     Arc::ptr_eq(a, b) || a.json.get() == b.json.get()
 }
 
-impl<T> Kept<T> {
+impl<T> LogMessage<T> {
     pub(super) fn item(&self, me: Option<&str>) -> Item<T> {
         let Stamp { seq, from, at } = self.stamp.clone();
         match &self.value {
@@ -168,7 +168,7 @@ impl<T> Kept<T> {
     }
 }
 
-impl<T: DeserializeOwned> Kept<T> {
+impl<T: DeserializeOwned> LogMessage<T> {
     pub(super) fn read(entry: &ChannelEntry<'_>) -> Self {
         let value = T::deserialize(entry.value)
             .map(Arc::new)

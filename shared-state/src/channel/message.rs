@@ -111,7 +111,7 @@ pub enum Item<T> {
         to: u64,
     },
     /// These messages came and are no longer kept here: they were not taken in time.
-    Missed {
+    Lagged {
         /// The number of the first.
         from: u64,
         /// The number of the last.
@@ -127,7 +127,7 @@ impl<T> Clone for Item<T> {
             Self::Message(message) => Self::Message(message.clone()),
             Self::Unreadable(unreadable) => Self::Unreadable(unreadable.clone()),
             Self::Gap { from, to } => Self::Gap { from: *from, to: *to },
-            Self::Missed { from, to } => Self::Missed { from: *from, to: *to },
+            Self::Lagged { from, to } => Self::Lagged { from: *from, to: *to },
             Self::Restarted => Self::Restarted,
         }
     }

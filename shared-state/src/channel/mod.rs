@@ -16,8 +16,8 @@ mod message;
 mod state;
 
 pub use cursor::Cursor;
-#[cfg(feature = "client")]
-pub(crate) use log::KEPT;
 pub use log::Log;
+#[cfg(feature = "client")]
+pub(crate) use log::RETAINED;
 pub use message::{Item, Message, Unreadable};
 pub use state::{Bare, NoPatch, Update};

@@ -13,9 +13,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::channel::Log;
-use crate::channel::log::{Kept, Sent, same_sent};
+use crate::channel::log::{LogMessage, Sent, same_sent};
 use crate::core::Overlap;
-use crate::core::{FieldId, FieldInfo, Live, Path, PathBuf, SharedState, UpdateError};
+use crate::core::{Backend, FieldId, FieldInfo, FieldPath, FieldPathBuf, SharedState, UpdateError};
 use crate::proto::channel::{APPEND, ChannelEntry, ChannelHistory, GONE, MESSAGES, SEND};
 
 /// One operation on a channel.
@@ -25,7 +25,7 @@ enum Op<T> {
     /// An own message.
     Send(Arc<Sent<T>>),
     /// A message that the server has numbered.
-    Append(Arc<Kept<T>>),
+    Append(Arc<LogMessage<T>>),
     /// There are no more messages up to this number.
     Gone(u64),
     /// The whole log.
@@ -33,7 +33,7 @@ enum Op<T> {
     /// Takes back an own message.
     Unsend(Arc<Sent<T>>),
     /// Takes back the last message, and puts back those that were let go of for it, which were up to a number.
-    Retract(Arc<Kept<T>>, Vec<Arc<Kept<T>>>, u64),
+    Retract(Arc<LogMessage<T>>, Vec<Arc<LogMessage<T>>>, u64),
 }
 
 impl<T> Update<T> {
@@ -121,7 +121,7 @@ where
 {
     type Update = Update<T>;
     type Patch = NoPatch;
-    type Handle<L: Live<Self>> = Bare<L>;
+    type Handle<L: Backend<Self>> = Bare<L>;
 
     const NAME: &'static str = "channel";
     const FIELDS: &'static [FieldInfo] = &[FieldInfo::new(MESSAGES, "append")];
@@ -177,8 +177,8 @@ where
 
     fn overlap(pending: &Update<T>, remote: &Update<T>) -> Overlap {
         match (&pending.0, &remote.0) {
-            (Op::Send(_), Op::Append(_) | Op::Gone(_)) => Overlap::Apart,
-            _ => Overlap::Tangled,
+            (Op::Send(_), Op::Append(_) | Op::Gone(_)) => Overlap::Commutes,
+            _ => Overlap::Conflicts,
         }
     }
 
@@ -186,12 +186,12 @@ where
         false
     }
 
-    fn take_back(&self, _update: &Update<T>, _inverse: &Update<T>) -> Option<Update<T>> {
+    fn undo(&self, _update: &Update<T>, _inverse: &Update<T>) -> Option<Update<T>> {
         // What was said was heard.
         None
     }
 
-    fn address(update: &Update<T>, path: &mut PathBuf) -> Option<&'static str> {
+    fn address(update: &Update<T>, path: &mut FieldPathBuf) -> Option<&'static str> {
         path.push(MESSAGES);
         match &update.0 {
             Op::Send(_) => Some(SEND),
@@ -212,7 +212,7 @@ where
     }
 
     fn decode<'de, D: Deserializer<'de>>(
-        mut path: Path<'_>,
+        mut path: FieldPath<'_>,
         op: Option<&str>,
         value: D,
     ) -> Result<Update<T>, UpdateError> {
@@ -228,9 +228,8 @@ where
                 let read = T::deserialize(&*json).map_err(D::Error::custom)?;
                 Ok(Update::send(json, read))
             }),
-            Some(APPEND) => {
-                ChannelEntry::deserialize(value).map(|entry| Update(Op::Append(Arc::new(Kept::read(&entry)))))
-            }
+            Some(APPEND) => ChannelEntry::deserialize(value)
+                .map(|entry| Update(Op::Append(Arc::new(LogMessage::read(&entry))))),
             Some(GONE) => u64::deserialize(value).map(|seq| Update(Op::Gone(seq))),
             None => ChannelHistory::deserialize(value).map(|history| Update(Op::Set(Self::of(&history)))),
             Some(op) => return Err(UpdateError::unknown_op("append", op).in_field(MESSAGES)),
@@ -245,7 +244,7 @@ where
 
 /// A message as it is written.
 fn written<T: Serialize, R, E: serde::ser::Error>(
-    kept: &Kept<T>,
+    kept: &LogMessage<T>,
     write: impl FnOnce(&ChannelEntry<'_>) -> Result<R, E>,
 ) -> Result<R, E> {
     let own;
@@ -265,7 +264,7 @@ impl<T: Serialize + DeserializeOwned> Log<T> {
     fn of(history: &ChannelHistory<'_>) -> Self {
         let mut log = Self::keeping(usize::MAX, usize::MAX);
         for entry in &history.entries {
-            log.append(Arc::new(Kept::read(entry)));
+            log.append(Arc::new(LogMessage::read(entry)));
         }
         log
     }

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tokio::sync::broadcast;
 
-use crate::client::Missed;
+use crate::client::Lagged;
 use crate::proto::Frame;
 
 /// How many of them wait for the socket to take them.
@@ -31,7 +31,7 @@ pub struct Broadcast<T> {
 /// A broadcast that was not sent.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum CastError {
+pub enum BroadcastError {
     /// The channel is not joined over a connection that stands.
     #[error("the channel is not joined now, so nobody can be told")]
     NotLive,
@@ -57,10 +57,10 @@ pub enum CastError {
 /// A broadcast that was not received.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum HearError {
+pub enum RecvError {
     /// Some were not taken in time.
     #[error(transparent)]
-    Missed(#[from] Missed),
+    Lagged(#[from] Lagged),
     /// One was not of the type that was asked for.
     #[error("a broadcast of {from} cannot be read: {error}")]
     Unreadable {
@@ -73,37 +73,37 @@ pub enum HearError {
 
 /// One that came.
 #[derive(Clone)]
-pub(super) struct Heard {
+pub(super) struct Delivery {
     from: Arc<str>,
     at: u64,
     value: Arc<RawValue>,
 }
 
-impl Heard {
-    pub(super) fn read<T: DeserializeOwned>(self) -> Result<Broadcast<T>, HearError> {
+impl Delivery {
+    pub(super) fn read<T: DeserializeOwned>(self) -> Result<Broadcast<T>, RecvError> {
         match serde_json::from_str(self.value.get()) {
             Ok(value) => Ok(Broadcast { from: self.from, at: self.at, value }),
-            Err(error) => Err(HearError::Unreadable { from: self.from, error }),
+            Err(error) => Err(RecvError::Unreadable { from: self.from, error }),
         }
     }
 }
 
 /// A channel's part that is no state.
 #[derive(Default)]
-pub(super) struct Casts {
+pub(super) struct Broadcasts {
     outgoing: VecDeque<Frame>,
-    heard: Option<broadcast::Sender<Heard>>,
+    heard: Option<broadcast::Sender<Delivery>>,
     /// The longest frame that the server takes, once it has said so.
     max_frame: Option<usize>,
 }
 
-impl Casts {
-    pub(super) fn send(&mut self, frame: Frame) -> Result<(), CastError> {
+impl Broadcasts {
+    pub(super) fn send(&mut self, frame: Frame) -> Result<(), BroadcastError> {
         if self.outgoing.len() >= OUTGOING {
-            return Err(CastError::Full { limit: OUTGOING });
+            return Err(BroadcastError::Full { limit: OUTGOING });
         }
         match self.max_frame {
-            Some(limit) if frame.len() > limit => Err(CastError::TooLarge { limit, found: frame.len() }),
+            Some(limit) if frame.len() > limit => Err(BroadcastError::TooLarge { limit, found: frame.len() }),
             _ => {
                 self.outgoing.push_back(frame);
                 Ok(())
@@ -128,14 +128,14 @@ impl Casts {
         *self = Self::default();
     }
 
-    pub(super) fn listen(&mut self) -> broadcast::Receiver<Heard> {
+    pub(super) fn listen(&mut self) -> broadcast::Receiver<Delivery> {
         self.heard.get_or_insert_with(|| broadcast::channel(INCOMING).0).subscribe()
     }
 
     pub(super) fn hear(&mut self, from: &str, at: u64, value: &RawValue) {
         let Some(heard) = &self.heard else { return };
         let value = Arc::from(value.to_owned());
-        if heard.send(Heard { from: Arc::from(from), at, value }).is_err() {
+        if heard.send(Delivery { from: Arc::from(from), at, value }).is_err() {
             // Nobody is there any more.
             self.heard = None;
         }

@@ -4,11 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::channel::KEPT;
+use crate::channel::RETAINED;
 use crate::client::task::driver;
 use crate::client::task::driver::{Bearer, Dial};
 use crate::client::task::slots::Core;
-use crate::client::{Client, Reason};
+use crate::client::{Client, DisconnectReason};
 use crate::replica::{LinkConfig, ReplicaConfig};
 
 /// What a client is made of beyond its link and its replicas.
@@ -46,7 +46,7 @@ impl ClientBuilder {
             linger: Duration::from_secs(5),
             events: 1024,
             reruns: 8,
-            messages: KEPT,
+            messages: RETAINED,
         };
         Self { url, secret: None, bearer: None, settings }
     }
@@ -142,7 +142,7 @@ impl ClientBuilder {
     }
 
     /// A token that says who this is, sent as an `Authorization: Bearer` header with each attempt to connect. If the
-    /// server does not want it, the client [ends](crate::client::Reason::Refused).
+    /// server does not want it, the client [ends](crate::client::DisconnectReason::Refused).
     pub fn bearer(mut self, token: impl Into<String>) -> Self {
         self.bearer = Some(Bearer::Fixed(token.into().into()));
         self
@@ -192,10 +192,11 @@ impl ClientBuilder {
     }
 }
 
-fn start(core: Arc<Core>, dial: Dial, secret: Option<String>) -> Result<(), Reason> {
+fn start(core: Arc<Core>, dial: Dial, secret: Option<String>) -> Result<(), DisconnectReason> {
     let secret = match secret {
         Some(secret) => secret,
-        None => random_id().map_err(|error| Reason::Start(format!("no random client id: {error}").into()))?,
+        None => random_id()
+            .map_err(|error| DisconnectReason::Start(format!("no random client id: {error}").into()))?,
     };
     let task = driver::run(core, dial, secret);
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
@@ -206,12 +207,12 @@ fn start(core: Arc<Core>, dial: Dial, secret: Option<String>) -> Result<(), Reas
         .enable_io()
         .enable_time()
         .build()
-        .map_err(|error| Reason::Start(format!("no runtime: {error}").into()))?;
+        .map_err(|error| DisconnectReason::Start(format!("no runtime: {error}").into()))?;
     std::thread::Builder::new()
         .name("shared-state".into())
         .spawn(move || runtime.block_on(task))
         .map(drop)
-        .map_err(|error| Reason::Start(format!("no thread: {error}").into()))
+        .map_err(|error| DisconnectReason::Start(format!("no thread: {error}").into()))
 }
 
 fn random_id() -> Result<String, getrandom::Error> {

@@ -6,9 +6,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::channel::{Cursor, Item, Log, Message, Update};
-use crate::client::broadcast::{Broadcast, CastError, HearError};
+use crate::client::broadcast::{Broadcast, BroadcastError, RecvError};
 use crate::client::room::{Room, StateError};
-use crate::client::{Feed, Missed, Receipt, State, subscription};
+use crate::client::{Lagged, Receipt, State, Subscription, subscription};
 use crate::core::WriteError;
 use crate::proto::channel::MESSAGES;
 use crate::proto::{Violation, channel_address, split_address};
@@ -25,10 +25,10 @@ use crate::proto::{Violation, channel_address, split_address};
 ///   follow takes them more slowly. To be slowed down with it, await the receipts.
 /// * What is kept here of what came: as much as
 ///   [`channel_buffer`](crate::client::ClientBuilder::channel_buffer) says. A [`stream`](Self::stream) that is read more
-///   slowly gets an [`Item::Missed`].
+///   slowly gets an [`Item::Lagged`].
 /// * What the server keeps: its configuration says. Who was away for longer gets an [`Item::Gap`].
-/// * Broadcasts: 64 that wait for the socket, then [`CastError::Full`]; 256 that wait to be taken, then
-///   [`HearError::Missed`]; the server leaves out those who do not take what they are sent.
+/// * Broadcasts: 64 that wait for the socket, then [`BroadcastError::Full`]; 256 that wait to be taken, then
+///   [`RecvError::Lagged`]; the server leaves out those who do not take what they are sent.
 pub struct Channel<T>
 where
     T: Serialize + DeserializeOwned + Send + Sync + 'static,
@@ -127,23 +127,23 @@ where
     /// that comes first.
     ///
     /// Lasts over reconnects: what was missed comes, and what is no longer kept is a [gap](Item::Gap). It holds no
-    /// messages: if it is read too slowly, an [`Item::Missed`] says which are gone. Ends with the client.
-    pub fn stream(&self) -> Feed<Item<T>> {
+    /// messages: if it is read too slowly, an [`Item::Lagged`] says which are gone. Ends with the client.
+    pub fn stream(&self) -> Subscription<Item<T>> {
         let cursor = Cursor::now(&self.state.shared.lock().replica);
         self.follow(cursor)
     }
 
     /// The messages after the one with this number, and then what comes, as [`stream`](Self::stream). 0: all that are
     /// kept, so the history and what follows it without a seam.
-    pub fn stream_after(&self, seq: u64) -> Feed<Item<T>> {
+    pub fn stream_after(&self, seq: u64) -> Subscription<Item<T>> {
         let cursor = Cursor::after(&self.state.shared.lock().replica, seq);
         self.follow(cursor)
     }
 
-    fn follow(&self, cursor: Cursor) -> Feed<Item<T>> {
+    fn follow(&self, cursor: Cursor) -> Subscription<Item<T>> {
         let channel = self.clone();
         let seen = self.state.shared.seen.subscribe();
-        Feed::new(futures_util::stream::unfold(
+        Subscription::new(futures_util::stream::unfold(
             (channel, cursor, seen),
             |(channel, mut cursor, mut seen)| async move {
                 loop {
@@ -168,17 +168,17 @@ where
     /// # Errors
     /// It was not sent: the channel is not [live](Self::is_live), too many wait already, or the value has no JSON
     /// form. Whoever does not take what it is sent is left out without a word.
-    pub fn broadcast(&self, value: &T) -> Result<(), CastError> {
+    pub fn broadcast(&self, value: &T) -> Result<(), BroadcastError> {
         self.state.shared.cast(serde_json::value::to_raw_value(value)?.get())
     }
 
     /// The broadcasts of others, from now on. Ends with the client.
-    pub fn broadcasts(&self) -> Feed<Result<Broadcast<T>, HearError>> {
+    pub fn broadcasts(&self) -> Subscription<Result<Broadcast<T>, RecvError>> {
         subscription::broadcast(
             self.state.shared.casts(),
             self.clone(),
             |heard| heard.read(),
-            |count| Err(Missed(count).into()),
+            |count| Err(Lagged(count).into()),
         )
     }
 
@@ -213,7 +213,7 @@ where
 
     /// What is wrong with the channel now, if something is, and what goes wrong then. If it is read too slowly it
     /// skips to the latest. Does not keep the client alive, and ends with the channel.
-    pub fn errors(&self) -> Feed<Violation> {
+    pub fn errors(&self) -> Subscription<Violation> {
         self.state.errors()
     }
 

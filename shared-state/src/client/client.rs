@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::client::block::block_on;
 use crate::client::task::slots::{Core, Guard};
-use crate::client::{ClientBuilder, Feed, Missed, RawMessage, Room, Status, Unsent, lock, subscription};
+use crate::client::{
+    ClientBuilder, Lagged, RawMessage, Room, Status, Subscription, Unsent, lock, subscription,
+};
 
 /// A connection to a server that lasts: it is made again for ever when it breaks. Cheap to clone; every clone is the
 /// same client.
@@ -41,7 +43,7 @@ impl Client {
 
     /// How the connection is now, and each time that changes. If it is read too slowly it skips to the latest. Ends
     /// after [`Status::Disconnected`]; does not keep the client alive.
-    pub fn statuses(&self) -> Feed<Status> {
+    pub fn statuses(&self) -> Subscription<Status> {
         let last = |status: &Status| matches!(status, Status::Disconnected { .. });
         subscription::latest(self.core().status.subscribe(), |status| Some(status.clone()), last)
     }
@@ -56,9 +58,9 @@ impl Client {
     /// are not taken in time are dropped, oldest first, 256 are kept; then `Err` says how many. Ends with the client.
     ///
     /// Most changes and acknowledgements come in [brief](ClientBuilder::brief) frames, which have no type.
-    pub fn on(&self, kind: &str) -> Feed<Result<RawMessage, Missed>> {
+    pub fn on(&self, kind: &str) -> Subscription<Result<RawMessage, Lagged>> {
         let messages = self.core().listeners.listen(kind);
-        subscription::broadcast(messages, self.guard.clone(), Ok, |count| Err(Missed(count)))
+        subscription::broadcast(messages, self.guard.clone(), Ok, |count| Err(Lagged(count)))
     }
 
     /// Ends the client: takes no more writes, sends on what is kept back by debounce or throttle, waits until

@@ -79,20 +79,20 @@ mod subscription;
 mod task;
 mod transact;
 
-pub use broadcast::{Broadcast, CastError, HearError};
+pub use broadcast::{Broadcast, BroadcastError, RecvError};
 pub use builder::ClientBuilder;
 pub use channel::Channel;
 pub use client::Client;
 pub use presence::Presence;
-pub use raw::{Missed, RawMessage};
+pub use raw::{Lagged, RawMessage};
 pub use receipt::Receipt;
 pub use room::{Room, StateError};
 pub use state::State;
-pub use status::{Reason, Status, Unsent};
-pub use subscription::{Events, Feed};
+pub use status::{DisconnectReason, Status, Unsent};
+pub use subscription::{Events, Subscription};
 pub use transact::TransactError;
 
-pub use crate::replica::Rights;
+pub use crate::replica::RoomPermissions;
 
 /// The handle of a state of type `S` in a room: the struct's own accessors over [`State`].
 pub type Handle<S> = <S as crate::core::SharedState>::Handle<State<S>>;

@@ -11,13 +11,13 @@ use tokio::sync::{broadcast, watch};
 
 use crate::client::task::driver::Driver;
 use crate::client::task::slots::{Guard, Signal};
-use crate::client::{Feed, Room, lock, subscription};
-use crate::presence::{Attendance, Peer, PresenceError, PresenceEvent, PresenceOptions, UserSessions};
+use crate::client::{Room, Subscription, lock, subscription};
+use crate::presence::{Peer, PresenceClient, PresenceError, PresenceEvent, PresenceOptions, UserSessions};
 use crate::proto::presence::PresenceNews;
 use crate::proto::{ClientId, Frame, Limits, Secret, Violation, check_room_name};
 
 /// A client's part in a room's presence as its task sees it, whatever the types.
-pub(super) trait Attendee: Send + Sync {
+pub(super) trait AnyPresence: Send + Sync {
     fn room(&self) -> &Arc<str>;
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
     fn type_name(&self) -> &'static str;
@@ -26,7 +26,7 @@ pub(super) trait Attendee: Send + Sync {
     /// What it comes in with from now on.
     fn set_password(&self, password: &Secret);
     /// Asks again to be let in, if it was not.
-    fn ask_again(&self);
+    fn retry_join(&self);
     fn detach(&self);
     fn receive(&self, now: Duration, news: PresenceNews<'_>);
     fn tick(&self, now: Duration);
@@ -37,7 +37,7 @@ pub(super) trait Attendee: Send + Sync {
     fn is_abandoned(&self) -> bool;
 }
 
-struct Shared<U, D> {
+struct SharedPresence<U, D> {
     room: Arc<str>,
     signal: Arc<Signal>,
     handles: AtomicUsize,
@@ -54,7 +54,7 @@ struct Seen {
 }
 
 struct Inner<U, D> {
-    attendance: Attendance<U, D>,
+    attendance: PresenceClient<U, D>,
     events: Option<broadcast::Sender<PresenceEvent<U, D>>>,
     capacity: usize,
     /// The connection it was last attached to.
@@ -67,7 +67,7 @@ trait Shown: Serialize + DeserializeOwned + Send + Sync + 'static {}
 
 impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Shown for T {}
 
-impl<U: Shown, D: Shown> Shared<U, D> {
+impl<U: Shown, D: Shown> SharedPresence<U, D> {
     fn lock(&self) -> MutexGuard<'_, Inner<U, D>> {
         lock(&self.inner)
     }
@@ -92,7 +92,7 @@ impl<U: Shown, D: Shown> Shared<U, D> {
     /// Changes what this client shows.
     fn write<R>(
         &self,
-        act: impl FnOnce(&mut Attendance<U, D>, Duration) -> Result<R, PresenceError>,
+        act: impl FnOnce(&mut PresenceClient<U, D>, Duration) -> Result<R, PresenceError>,
     ) -> Result<R, PresenceError> {
         let mut inner = self.lock();
         if inner.closed {
@@ -106,7 +106,7 @@ impl<U: Shown, D: Shown> Shared<U, D> {
     }
 }
 
-impl<U: Shown, D: Shown> Attendee for Shared<U, D> {
+impl<U: Shown, D: Shown> AnyPresence for SharedPresence<U, D> {
     fn room(&self) -> &Arc<str> {
         &self.room
     }
@@ -131,8 +131,8 @@ impl<U: Shown, D: Shown> Attendee for Shared<U, D> {
         self.lock().attendance.set_password(Some(password.clone()));
     }
 
-    fn ask_again(&self) {
-        self.lock().attendance.ask_again();
+    fn retry_join(&self) {
+        self.lock().attendance.retry_join();
     }
 
     fn detach(&self) {
@@ -192,18 +192,18 @@ impl Driver {
     pub(super) fn refresh_presence(&mut self) -> Vec<Arc<str>> {
         let present = {
             let mut rooms = lock(&self.core.rooms);
-            if self.attendees.iter().any(|attendee| attendee.is_abandoned()) {
-                rooms.attendees.retain(|_, attendee| !attendee.is_abandoned());
+            if self.presences.iter().any(|attendee| attendee.is_abandoned()) {
+                rooms.presences.retain(|_, attendee| !attendee.is_abandoned());
             }
-            let same = rooms.attendees.len() == self.attendees.len()
-                && rooms.attendees.values().zip(&self.attendees).all(|(a, b)| Arc::ptr_eq(a, b));
+            let same = rooms.presences.len() == self.presences.len()
+                && rooms.presences.values().zip(&self.presences).all(|(a, b)| Arc::ptr_eq(a, b));
             if same {
                 return Vec::new();
             }
-            rooms.attendees.values().cloned().collect::<Vec<_>>()
+            rooms.presences.values().cloned().collect::<Vec<_>>()
         };
-        let before = std::mem::replace(&mut self.attendees, present);
-        let left = before.iter().filter(|old| !self.attendees.iter().any(|new| Arc::ptr_eq(old, new)));
+        let before = std::mem::replace(&mut self.presences, present);
+        let left = before.iter().filter(|old| !self.presences.iter().any(|new| Arc::ptr_eq(old, new)));
         left.map(|attendee| attendee.room().clone()).collect()
     }
 }
@@ -217,7 +217,7 @@ impl Driver {
 ///
 /// Works without a connection: the others are then those who were there last, see [`is_live`](Self::is_live).
 pub struct Presence<U, D> {
-    shared: Arc<Shared<U, D>>,
+    shared: Arc<SharedPresence<U, D>>,
     guard: Arc<Guard>,
 }
 
@@ -238,7 +238,8 @@ impl Room {
             let json = || "null".to_owned();
             let (user, data) = ((user, json()), (initial, json()));
             let core = &self.guard.0;
-            let attendance = Attendance::with_json(core.signal.now(), self.name.clone(), user, data, options);
+            let attendance =
+                PresenceClient::with_json(core.signal.now(), self.name.clone(), user, data, options);
             let shared = self.attend(attendance, options);
             shared.end();
             Presence::new(shared, self.guard.clone())
@@ -283,9 +284,9 @@ impl Room {
         if rooms.ended || core.is_closing() {
             return Err((PresenceError::Closed { room }, user, data));
         }
-        let held = rooms.attendees.get(&room).filter(|attendee| !attendee.is_abandoned());
+        let held = rooms.presences.get(&room).filter(|attendee| !attendee.is_abandoned());
         let shared = match held {
-            Some(attendee) => match attendee.clone().into_any().downcast::<Shared<U, D>>() {
+            Some(attendee) => match attendee.clone().into_any().downcast::<SharedPresence<U, D>>() {
                 Ok(shared) => shared,
                 Err(_) => {
                     let (held, asked) = (attendee.type_name(), type_name::<(U, D)>());
@@ -296,9 +297,9 @@ impl Room {
                 let (user, data) = ((user, user_json), (data, data_json));
                 let now = core.signal.now();
                 let shared =
-                    self.attend(Attendance::with_json(now, room.clone(), user, data, options), options);
+                    self.attend(PresenceClient::with_json(now, room.clone(), user, data, options), options);
                 rooms.passwords.get(&room).inspect(|password| shared.set_password(password));
-                rooms.attendees.insert(room, shared.clone());
+                rooms.presences.insert(room, shared.clone());
                 shared
             }
         };
@@ -311,11 +312,11 @@ impl Room {
 
     fn attend<U: Shown, D: Shown>(
         &self,
-        attendance: Attendance<U, D>,
+        attendance: PresenceClient<U, D>,
         options: PresenceOptions,
-    ) -> Arc<Shared<U, D>> {
+    ) -> Arc<SharedPresence<U, D>> {
         let (events, capacity, connection, closed) = (None, options.events.max(1), 0, false);
-        Arc::new(Shared {
+        Arc::new(SharedPresence {
             room: self.name.clone(),
             signal: self.guard.0.signal.clone(),
             handles: AtomicUsize::new(0),
@@ -327,7 +328,7 @@ impl Room {
 }
 
 impl<U, D> Presence<U, D> {
-    fn new(shared: Arc<Shared<U, D>>, guard: Arc<Guard>) -> Self {
+    fn new(shared: Arc<SharedPresence<U, D>>, guard: Arc<Guard>) -> Self {
         shared.handles.fetch_add(1, Ordering::AcqRel);
         Self { shared, guard }
     }
@@ -463,8 +464,8 @@ where
     }
 
     /// What happens among the others from now on. If it is read too slowly the oldest are dropped, and
-    /// [`Missed`](PresenceEvent::Missed) says how many. Takes part as long as it is kept; ends with the client.
-    pub fn events(&self) -> Feed<PresenceEvent<U, D>> {
+    /// [`Lagged`](PresenceEvent::Lagged) says how many. Takes part as long as it is kept; ends with the client.
+    pub fn events(&self) -> Subscription<PresenceEvent<U, D>> {
         let receiver = {
             let mut inner = self.shared.lock();
             let capacity = inner.capacity;
@@ -473,14 +474,14 @@ where
                 false => inner.events.get_or_insert_with(|| broadcast::channel(capacity).0).subscribe(),
             }
         };
-        subscription::broadcast(receiver, self.clone(), std::convert::identity, PresenceEvent::Missed)
+        subscription::broadcast(receiver, self.clone(), std::convert::identity, PresenceEvent::Lagged)
     }
 
     /// The others as they are now, and then each time that anything has changed, this client's own part included. If
     /// it is read too slowly it skips to the latest. Takes part as long as it is kept; ends with the client.
-    pub fn watch(&self) -> Feed<Vec<Peer<U, D>>> {
+    pub fn watch(&self) -> Subscription<Vec<Peer<U, D>>> {
         let from = (self.clone(), self.shared.seen.subscribe(), true);
-        Feed::new(futures_util::stream::unfold(from, |(presence, mut seen, first)| async move {
+        Subscription::new(futures_util::stream::unfold(from, |(presence, mut seen, first)| async move {
             if !first {
                 seen.changed().await.ok()?;
             }
@@ -500,7 +501,7 @@ where
 
     /// What the server refuses now, if anything, and what it refuses then. If it is read too slowly it skips to the
     /// latest. Ends with the last handle.
-    pub fn errors(&self) -> Feed<Violation> {
+    pub fn errors(&self) -> Subscription<Violation> {
         subscription::latest(self.shared.errors.subscribe(), Option::clone, |_| false)
     }
 

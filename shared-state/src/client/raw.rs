@@ -41,7 +41,7 @@ impl RawMessage {
 /// This many messages were dropped, because they were not taken in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0} messages were dropped: they were not taken in time")]
-pub struct Missed(pub u64);
+pub struct Lagged(pub u64);
 
 /// Who listens to which types.
 #[derive(Default)]

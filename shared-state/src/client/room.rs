@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::client::builder::Settings;
-use crate::client::task::shared_replica::{Member, Shared};
+use crate::client::task::shared_replica::{AnyReplica, SharedReplica};
 use crate::client::task::slots::Guard;
-use crate::client::{Handle, Reason, State, Status, lock};
+use crate::client::{DisconnectReason, Handle, State, Status, lock};
 use crate::core::SharedState;
 use crate::proto::{Limits, Secret, check_room_name, split_address};
 use crate::replica::Replica;
@@ -36,7 +36,7 @@ pub enum StateError {
         /// The room.
         room: Arc<str>,
         /// Why it has.
-        reason: Reason,
+        reason: DisconnectReason,
     },
 }
 
@@ -56,7 +56,7 @@ impl Room {
 
     /// Joins the room with this password from now on, its state, channels and presence alike: of this client, not of this
     /// handle. What was refused because it had [the wrong one](crate::core::Code::WrongPassword) is asked for
-    /// [again](Self::ask_again).
+    /// [again](Self::retry_join).
     ///
     /// ```no_run
     /// # use serde::{Deserialize, Serialize};
@@ -77,7 +77,7 @@ impl Room {
                 member.set_password(&password);
                 held = true;
             }
-            if let Some(attendee) = rooms.attendees.get(room) {
+            if let Some(attendee) = rooms.presences.get(room) {
                 attendee.set_password(&password);
                 held = true;
             }
@@ -85,7 +85,7 @@ impl Room {
             held
         };
         if held {
-            self.ask_again();
+            self.retry_join();
         }
         self
     }
@@ -94,7 +94,7 @@ impl Room {
     /// password, because the room was [full](crate::core::Code::RoomFull) or
     /// [closed](crate::core::Code::RoomClosed), or because it was forbidden. It does not ask again by itself before
     /// there is a new connection. Nothing happens if there is nothing of the kind.
-    pub fn ask_again(&self) {
+    pub fn retry_join(&self) {
         let core = &self.guard.0;
         lock(&core.rooms).again.insert(split_address(&self.name).0.into());
         core.signal.wake.notify_one();
@@ -115,7 +115,7 @@ impl Room {
             let shared = self.shared(copy);
             let reason = match error {
                 StateError::Ended { reason, .. } => reason,
-                _ => Reason::Closed,
+                _ => DisconnectReason::Closed,
             };
             shared.end(&reason);
             State::new(shared, self.guard.clone()).into()
@@ -139,12 +139,12 @@ impl Room {
             drop(rooms);
             let reason = match &*core.status.borrow() {
                 Status::Disconnected { reason } => reason.clone(),
-                _ => Reason::Closed,
+                _ => DisconnectReason::Closed,
             };
             return Err(StateError::Ended { room: name.clone(), reason });
         }
         let shared = match rooms.members.get(name) {
-            Some(member) => match member.clone().into_any().downcast::<Shared<S>>() {
+            Some(member) => match member.clone().into_any().downcast::<SharedReplica<S>>() {
                 Ok(shared) => shared,
                 Err(_) => {
                     let held = member.state_name();
@@ -175,7 +175,7 @@ impl Room {
         Self { guard: self.guard.clone(), name: address.into() }
     }
 
-    fn shared<S: SharedState>(&self, initial: S) -> Arc<Shared<S>> {
+    fn shared<S: SharedState>(&self, initial: S) -> Arc<SharedReplica<S>> {
         let core = &self.guard.0;
         let mut config = core.settings.replica;
         if config.writer == 0
@@ -186,7 +186,7 @@ impl Room {
         }
         config.info = split_address(&self.name).1.is_none();
         let replica = Replica::new(self.name.clone(), initial, config);
-        Arc::new(Shared::new(replica, core.signal.clone(), core.settings.events))
+        Arc::new(SharedReplica::new(replica, core.signal.clone(), core.settings.events))
     }
 }
 

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt as _, stream};
 
-use crate::client::task::shared_replica::{Member as _, Shared};
+use crate::client::task::shared_replica::{AnyReplica as _, SharedReplica};
 use crate::client::task::slots::Guard;
-use crate::client::{Events, Feed, Receipt, lock, subscription};
+use crate::client::{Events, Receipt, Subscription, lock, subscription};
 use crate::core::MergePolicy;
-use crate::core::{Allowed, Field, FieldId, Live, SharedState, Watch};
+use crate::core::{Backend, Field, FieldId, SharedState, Watch, WritePermissions};
 use crate::core::{Rejected, WriteError};
 use crate::merge::{Counter, Number};
 use crate::proto::{RoomDetails, Violation};
-use crate::replica::{Replica, Rights};
+use crate::replica::{Replica, RoomPermissions};
 
 /// The state of one room, the same for everyone in it. Cheap to clone; every clone shows the same state.
 ///
@@ -20,12 +20,12 @@ use crate::replica::{Replica, Rights};
 /// What an app gives to be run on the state ([`read`](Self::read), [`update`](Self::update), a transaction) runs
 /// under that lock: it must not use a handle of the same state, and should be brief.
 pub struct State<S: SharedState> {
-    pub(super) shared: Arc<Shared<S>>,
+    pub(super) shared: Arc<SharedReplica<S>>,
     guard: Arc<Guard>,
 }
 
 impl<S: SharedState> State<S> {
-    pub(super) fn new(shared: Arc<Shared<S>>, guard: Arc<Guard>) -> Self {
+    pub(super) fn new(shared: Arc<SharedReplica<S>>, guard: Arc<Guard>) -> Self {
         shared.hold();
         Self { shared, guard }
     }
@@ -126,7 +126,7 @@ impl<S: SharedState> State<S> {
     /// # Errors
     /// As [`set`](Self::set).
     pub fn undo(&self) -> Result<Option<Receipt>, WriteError> {
-        self.shared.again(Replica::undo)
+        self.shared.undo_redo(Replica::undo)
     }
 
     /// Makes what was undone last again, as a new change. `None` if nothing was undone, or something was written
@@ -135,7 +135,7 @@ impl<S: SharedState> State<S> {
     /// # Errors
     /// As [`set`](Self::set).
     pub fn redo(&self) -> Result<Option<Receipt>, WriteError> {
-        self.shared.again(Replica::redo)
+        self.shared.undo_redo(Replica::redo)
     }
 
     /// Whether there is anything to undo.
@@ -173,14 +173,14 @@ impl<S: SharedState> State<S> {
 
     /// What this client may do, as far as the server has said.
     #[must_use]
-    pub fn rights(&self) -> Rights {
+    pub fn rights(&self) -> RoomPermissions {
         self.shared.rights.borrow().clone()
     }
 
     /// What this client may do now, and each time that it is something else: for an interface that shows what is
     /// not allowed. If it is read too slowly it skips to the latest. Does not keep the client alive, and ends with
     /// the room.
-    pub fn watch_rights(&self) -> Feed<Rights> {
+    pub fn watch_permissions(&self) -> Subscription<RoomPermissions> {
         subscription::latest(self.shared.rights.subscribe(), |rights| Some(rights.clone()), |_| false)
     }
 
@@ -211,7 +211,7 @@ impl<S: SharedState> State<S> {
     /// Waits until the state [is live](Self::is_live): what is read then is, for the first time, what the room has.
     /// `false` if the client has ended, the room's struct is another that this one does not fit, or the room was closed or
     /// this client put out of it: [`error`](Self::error) says which. Where the room is full or asks for another password,
-    /// it waits until [that](crate::client::Room::ask_again) has changed; [`errors`](Self::errors) says so meanwhile.
+    /// it waits until [that](crate::client::Room::retry_join) has changed; [`errors`](Self::errors) says so meanwhile.
     /// Cancellation safe.
     pub async fn live(&self) -> bool {
         let mut seen = self.shared.seen.subscribe();
@@ -253,12 +253,12 @@ impl<S: SharedState> State<S> {
 
     /// A field's value as it is now, and then each time that it changes. If it is read too slowly it skips to the
     /// latest value. Ends with the client.
-    pub fn watch<T, P>(&self, field: Field<S, T, P>) -> Feed<T>
+    pub fn watch<T, P>(&self, field: Field<S, T, P>) -> Subscription<T>
     where
         T: Clone + Send + 'static,
         P: MergePolicy<T>,
     {
-        Feed::new(self.values(field.id(), move |state| field.get(state).clone()))
+        Subscription::new(self.values(field.id(), move |state| field.get(state).clone()))
     }
 
     /// What `look` makes of the state, now and after each change to the field.
@@ -279,12 +279,12 @@ impl<S: SharedState> State<S> {
     }
 
     /// Every visible change from now on, whole and in order: this client's own, those of others, and what was rolled
-    /// back. If it is read too slowly the oldest are dropped, and [`Origin::Missed`](crate::replica::Origin::Missed)
+    /// back. If it is read too slowly the oldest are dropped, and [`Origin::Lagged`](crate::replica::Origin::Lagged)
     /// says how many: read the state then. Ends with the client.
     pub fn events(&self) -> Events<S> {
         subscription::broadcast(self.shared.events(), self.clone(), std::convert::identity, |count| {
             crate::replica::Event {
-                origin: crate::replica::Origin::Missed(count),
+                origin: crate::replica::Origin::Lagged(count),
                 version: None,
                 from: None,
                 updates: Vec::new(),
@@ -301,7 +301,7 @@ impl<S: SharedState> State<S> {
 
     /// What the server says of the room, now and then each time that it is something else. If it is read too slowly it
     /// skips to the latest. Does not keep the client alive, and ends with the room.
-    pub fn watch_details(&self) -> Feed<RoomDetails> {
+    pub fn watch_details(&self) -> Subscription<RoomDetails> {
         subscription::latest(self.shared.details.subscribe(), Option::clone, |_| false)
     }
 
@@ -314,12 +314,12 @@ impl<S: SharedState> State<S> {
 
     /// What is wrong with the room now, if something is, and what goes wrong then. If it is read too slowly it skips
     /// to the latest. Does not keep the client alive, and ends with the room.
-    pub fn errors(&self) -> Feed<Violation> {
+    pub fn errors(&self) -> Subscription<Violation> {
         subscription::latest(self.shared.errors.subscribe(), Option::clone, |_| false)
     }
 }
 
-impl<S: SharedState> Live<S> for State<S> {
+impl<S: SharedState> Backend<S> for State<S> {
     type Receipt = Receipt;
     type Error = WriteError;
 
@@ -332,21 +332,21 @@ impl<S: SharedState> Live<S> for State<S> {
     }
 }
 
-impl<S: SharedState> Allowed<S> for State<S> {
+impl<S: SharedState> WritePermissions<S> for State<S> {
     fn can_write(&self, path: &str) -> bool {
         self.shared.rights.borrow().can_write(path)
     }
 }
 
 impl<S: SharedState> Watch<S> for State<S> {
-    type Stream<T: Send + 'static> = Feed<T>;
+    type Stream<T: Send + 'static> = Subscription<T>;
 
     fn watch<T: Send + 'static>(
         &self,
         field: FieldId,
         look: impl FnMut(&S) -> Option<T> + Send + 'static,
-    ) -> Feed<T> {
-        Feed::new(self.values(field, look).filter_map(std::future::ready))
+    ) -> Subscription<T> {
+        Subscription::new(self.values(field, look).filter_map(std::future::ready))
     }
 }
 

@@ -26,14 +26,14 @@ pub enum Status {
     /// The end: there will be no connection any more, and nothing can be written.
     Disconnected {
         /// Why.
-        reason: Reason,
+        reason: DisconnectReason,
     },
 }
 
 /// Why a client has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Reason {
+pub enum DisconnectReason {
     /// It was closed, or its last handle was dropped.
     Closed,
     /// More attempts in a row have failed than were allowed.
@@ -53,7 +53,7 @@ pub enum Reason {
     Runtime,
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for DisconnectReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Closed => f.write_str("the client was closed"),

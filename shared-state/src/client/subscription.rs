@@ -12,14 +12,14 @@ use crate::replica::Event;
 ///
 /// Bounded: what its maker says happens if it is not read. Dropping it costs nothing.
 #[must_use = "a stream does nothing unless it is read"]
-pub struct Feed<T> {
+pub struct Subscription<T> {
     items: BoxStream<'static, T>,
 }
 
 /// The events of one room's state.
-pub type Events<S> = Feed<Event<S>>;
+pub type Events<S> = Subscription<Event<S>>;
 
-impl<T> Feed<T> {
+impl<T> Subscription<T> {
     pub(super) fn new(items: impl Stream<Item = T> + Send + 'static) -> Self {
         // Fused: a loop over several streams asks those that have ended again.
         Self { items: items.fuse().boxed() }
@@ -31,7 +31,7 @@ impl<T> Feed<T> {
     }
 }
 
-impl<T> Stream for Feed<T> {
+impl<T> Stream for Subscription<T> {
     type Item = T;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
@@ -39,9 +39,9 @@ impl<T> Stream for Feed<T> {
     }
 }
 
-impl<T> std::fmt::Debug for Feed<T> {
+impl<T> std::fmt::Debug for Subscription<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Feed").finish_non_exhaustive()
+        f.debug_struct("Subscription").finish_non_exhaustive()
     }
 }
 
@@ -51,13 +51,13 @@ pub(super) fn latest<V, T>(
     values: watch::Receiver<V>,
     read: fn(&V) -> Option<T>,
     last: fn(&V) -> bool,
-) -> Feed<T>
+) -> Subscription<T>
 where
     V: Send + Sync + 'static,
     T: Send + 'static,
 {
     let first = true;
-    Feed::new(futures_util::stream::unfold(Some((values, first)), move |state| async move {
+    Subscription::new(futures_util::stream::unfold(Some((values, first)), move |state| async move {
         let (mut values, mut first) = state?;
         loop {
             if !first {
@@ -82,18 +82,21 @@ pub(super) fn broadcast<V, T, K>(
     keep: K,
     item: fn(V) -> T,
     missed: fn(u64) -> T,
-) -> Feed<T>
+) -> Subscription<T>
 where
     V: Clone + Send + 'static,
     T: Send + 'static,
     K: Send + 'static,
 {
-    Feed::new(futures_util::stream::unfold((receiver, keep), move |(mut receiver, keep)| async move {
-        let next = match receiver.recv().await {
-            Ok(value) => item(value),
-            Err(broadcast::error::RecvError::Lagged(count)) => missed(count),
-            Err(broadcast::error::RecvError::Closed) => return None,
-        };
-        Some((next, (receiver, keep)))
-    }))
+    Subscription::new(futures_util::stream::unfold(
+        (receiver, keep),
+        move |(mut receiver, keep)| async move {
+            let next = match receiver.recv().await {
+                Ok(value) => item(value),
+                Err(broadcast::error::RecvError::Lagged(count)) => missed(count),
+                Err(broadcast::error::RecvError::Closed) => return None,
+            };
+            Some((next, (receiver, keep)))
+        },
+    ))
 }

@@ -5,7 +5,7 @@ use crate::core::{FieldId, Invalid, SharedState};
 /// A live state of type `S`: a client's replica, the server's own room, or a nested part of either.
 ///
 /// Generated handles (`SharedDocument`) are generic over it, which is why their accessors need no import.
-pub trait Live<S: SharedState>: Clone {
+pub trait Backend<S: SharedState>: Clone {
     /// What a write returns: resolves to the version or to the rejection.
     type Receipt;
     /// Why a write was not taken.
@@ -31,7 +31,7 @@ pub trait Live<S: SharedState>: Clone {
 }
 
 /// A live state whose values can be followed.
-pub trait Watch<S: SharedState>: Live<S> {
+pub trait Watch<S: SharedState>: Backend<S> {
     /// The values as they come to be.
     type Stream<T: Send + 'static>;
 
@@ -45,11 +45,11 @@ pub trait Watch<S: SharedState>: Live<S> {
 }
 
 /// A live state that knows what may be written there.
-pub trait Allowed<S: SharedState>: Live<S> {
+pub trait WritePermissions<S: SharedState>: Backend<S> {
     /// Whether what lies at a path can be set, as far as is known. That only the server writes a field is not
     /// looked at.
     fn can_write(&self, path: &str) -> bool;
 }
 
 /// A live state with the server's rights: it may write read-only fields.
-pub trait ServerLive<S: SharedState>: Live<S> {}
+pub trait ServerBackend<S: SharedState>: Backend<S> {}

@@ -3,7 +3,7 @@
 
 use regex_lite::Regex;
 
-use crate::core::{FieldId, Overlap, SharedState, Track};
+use crate::core::{FieldId, Overlap, SharedState, Versions};
 
 /// A rule's pattern, which the derive has compiled before.
 #[must_use]
@@ -36,15 +36,11 @@ pub fn set_from<S: SharedState>(state: &mut S, from: &S, field: FieldId) {
 
 /// What a set of one field means for a set of another, or of the same.
 pub fn overlap_of_sets<S: SharedState>(pending: &S::Update, remote: &S::Update) -> Overlap {
-    if same_field::<S>(pending, remote) { Overlap::Hidden } else { Overlap::Apart }
+    if same_field::<S>(pending, remote) { Overlap::Shadowed } else { Overlap::Commutes }
 }
 
 /// What takes a set back, if nobody has set the field since.
-pub fn take_back_set<S: SharedState>(
-    state: &S,
-    update: &S::Update,
-    inverse: &S::Update,
-) -> Option<S::Update> {
+pub fn undo_set<S: SharedState>(state: &S, update: &S::Update, inverse: &S::Update) -> Option<S::Update> {
     let still = same_field::<S>(update, inverse) && state.current(S::field(update)) == *update;
     still.then(|| inverse.clone())
 }
@@ -58,10 +54,10 @@ pub fn supersede<S: SharedState>(earlier: &mut S::Update, later: &S::Update) -> 
     same
 }
 
-/// Visits the parts of `track` that changed after `since`.
-pub fn delta(track: &Track, since: u64, mut visit: impl FnMut(FieldId, &Track)) {
+/// Visits the parts of `versions` that changed after `since`.
+pub fn delta(versions: &Versions, since: u64, mut visit: impl FnMut(FieldId, &Versions)) {
     for field in 0.. {
-        match track.part(field) {
+        match versions.part(field) {
             Some(part) if part.changed() > since => visit(field, part),
             Some(_) => {}
             None => break,

@@ -3,21 +3,21 @@
 use std::fmt;
 
 use crate::core::field::Typed;
-use crate::core::{Field, Live, SharedState};
+use crate::core::{Backend, Field, SharedState};
 use crate::core::{MergePolicy, differences};
 
 /// The field of a live state of type `S`, with the operations of its policy `P` as methods.
 ///
 /// What a method writes it decides on the state as the app sees it at that moment, under the handle's lock.
-pub struct Part<L, S: SharedState, T, P: MergePolicy<T>> {
+pub struct FieldHandle<L, S: SharedState, T, P: MergePolicy<T>> {
     live: L,
     field: Field<S, T, P>,
 }
 
-/// The handle of a field with entries, [`Part<L, S, T, P>`](Part), as the derive spells it.
-pub type PartOf<L, S, T, P> = Part<L, S, Typed<T, P>, P>;
+/// The handle of a field with entries, [`FieldHandle<L, S, T, P>`](FieldHandle), as the derive spells it.
+pub type FieldHandleOf<L, S, T, P> = FieldHandle<L, S, Typed<T, P>, P>;
 
-impl<L: Live<S>, S: SharedState, T, P: MergePolicy<T>> Part<L, S, T, P> {
+impl<L: Backend<S>, S: SharedState, T, P: MergePolicy<T>> FieldHandle<L, S, T, P> {
     /// The field of `live`.
     #[must_use]
     pub fn new(live: L, field: Field<S, T, P>) -> Self {
@@ -42,7 +42,7 @@ impl<L: Live<S>, S: SharedState, T, P: MergePolicy<T>> Part<L, S, T, P> {
     /// shows here is written.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     pub fn set(&self, value: T) -> Result<L::Receipt, L::Error> {
         self.live.write(self.field.set(value))
     }
@@ -50,7 +50,7 @@ impl<L: Live<S>, S: SharedState, T, P: MergePolicy<T>> Part<L, S, T, P> {
     /// Changes a copy of the value and writes what is different, as one change. Costs the value.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     pub fn update(&self, change: impl FnOnce(&mut T)) -> Result<L::Receipt, L::Error>
     where
         T: Clone,
@@ -65,7 +65,7 @@ impl<L: Live<S>, S: SharedState, T, P: MergePolicy<T>> Part<L, S, T, P> {
     /// Writes one operation.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     pub fn write(&self, op: P::Op) -> Result<L::Receipt, L::Error> {
         self.live.write(self.field.op(op))
     }
@@ -73,7 +73,7 @@ impl<L: Live<S>, S: SharedState, T, P: MergePolicy<T>> Part<L, S, T, P> {
     /// Writes the operations that `decide` makes of the value, as one change.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     pub fn write_with(&self, decide: impl FnOnce(&T) -> Vec<P::Op>) -> Result<L::Receipt, L::Error> {
         self.live.write_with(|state| {
             decide(self.field.get(state)).into_iter().map(|op| self.field.op(op)).collect()
@@ -81,14 +81,14 @@ impl<L: Live<S>, S: SharedState, T, P: MergePolicy<T>> Part<L, S, T, P> {
     }
 }
 
-impl<L: Clone, S: SharedState, T, P: MergePolicy<T>> Clone for Part<L, S, T, P> {
+impl<L: Clone, S: SharedState, T, P: MergePolicy<T>> Clone for FieldHandle<L, S, T, P> {
     fn clone(&self) -> Self {
         Self { live: self.live.clone(), field: self.field }
     }
 }
 
-impl<L, S: SharedState, T, P: MergePolicy<T>> fmt::Debug for Part<L, S, T, P> {
+impl<L, S: SharedState, T, P: MergePolicy<T>> fmt::Debug for FieldHandle<L, S, T, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Part").field(&self.field).finish()
+        f.debug_tuple("FieldHandle").field(&self.field).finish()
     }
 }

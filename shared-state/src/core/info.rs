@@ -45,17 +45,17 @@ pub enum RuleInfo {
     Inner(&'static [RuleInfo]),
 }
 
-/// What is known of a struct at run time: [`SharedState::ABOUT`].
+/// What is known of a struct at run time: [`SharedState::INFO`].
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub struct About {
+pub struct StructInfo {
     /// The struct's name.
     pub name: &'static str,
     /// Its shared fields, in declaration order.
     pub fields: &'static [FieldInfo],
 }
 
-impl About {
+impl StructInfo {
     /// What is known of `S`.
     #[must_use]
     pub const fn of<S: SharedState>() -> Self {
@@ -66,7 +66,7 @@ impl About {
 /// How deep nested structs are described; a struct may nest itself.
 const DEPTH: usize = 8;
 
-impl fmt::Display for About {
+impl fmt::Display for StructInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.name)?;
         lines(f, self.fields, 1)
@@ -149,7 +149,7 @@ fn bounds(f: &mut fmt::Formatter<'_>, min: Option<&str>, max: Option<&str>) -> f
     write!(f, " {}..={}", min.unwrap_or_default(), max.unwrap_or_default())
 }
 
-impl Serialize for About {
+impl Serialize for StructInfo {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("name", self.name)?;

@@ -29,13 +29,13 @@ mod value;
 pub(crate) mod versions;
 
 pub use author::Author;
-pub use backend::{Allowed, Live, ServerLive, Watch};
+pub use backend::{Backend, ServerBackend, Watch, WritePermissions};
 pub use code::{Code, Reject};
 pub use error::{Rejected, WriteError};
 pub(crate) use field::has_change_rule;
 pub use field::{Field, FieldId, FieldInfo, FieldOf, Is, PolicyInfo, Typed};
-pub use field_handle::{Part, PartOf};
-pub use info::{About, RuleInfo};
+pub use field_handle::{FieldHandle, FieldHandleOf};
+pub use info::{RuleInfo, StructInfo};
 pub use key::{Key, MAX_KEY, NotAKey, key_text};
 pub(crate) use key::{check_key, key_of, with_key};
 pub use operation::{OpVisitor, Operation, clone_update, same_update, show_update};
@@ -44,12 +44,12 @@ pub use patch::{
     serialize_patch,
 };
 pub(crate) use patch::{patch_read_op, patch_write_op};
-pub use path::{Path, PathBuf};
+pub use path::{FieldPath, FieldPathBuf};
 pub use policy::{MergePolicy, Overlap};
 pub(crate) use policy::{differences, whole};
 pub use roles::Roles;
 pub use rules::Invalid;
-pub use schema::{FieldSchema, Known, Schema, SchemaError};
+pub use schema::{FieldSchema, HashedSchema, Schema, SchemaError};
 pub use shared_state::SharedState;
 pub use timing::Timing;
 pub(crate) use update::canonical_update;
@@ -58,5 +58,5 @@ pub use update::{
     encode_update, serialize_update,
 };
 pub use value::{Shareable, Value};
-pub(crate) use versions::StoredTrack;
-pub use versions::{Edits, Entries, Entry, Track};
+pub(crate) use versions::StoredVersions;
+pub use versions::{EditLog, EntryVersion, EntryVersions, Versions};

@@ -7,7 +7,7 @@ use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, Map
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::core::MergePolicy;
-use crate::core::{FieldId, Path, SharedState};
+use crate::core::{FieldId, FieldPath, SharedState};
 
 /// What a patch can do beside what it is: write and read one field.
 pub trait PatchFields<S>: Default {
@@ -154,7 +154,7 @@ pub(crate) fn patch_read_op<'de, P: MergePolicy<T>, T, M: MapAccess<'de>>(
         type Value = P::Op;
 
         fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<P::Op, D::Error> {
-            P::decode(Path::END, None, deserializer).map_err(serde::de::Error::custom)
+            P::decode(FieldPath::END, None, deserializer).map_err(serde::de::Error::custom)
         }
     }
 

@@ -7,11 +7,11 @@ use std::borrow::Cow;
 
 /// A path being read, front to back. `Copy`, so that a policy can look ahead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Path<'a> {
+pub struct FieldPath<'a> {
     rest: Option<&'a str>,
 }
 
-impl<'a> Path<'a> {
+impl<'a> FieldPath<'a> {
     /// Nothing is left: the update lands here.
     pub const END: Self = Self { rest: None };
 
@@ -45,12 +45,12 @@ impl<'a> Path<'a> {
 
 /// A path being written, front to back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PathBuf {
+pub struct FieldPathBuf {
     text: String,
     started: bool,
 }
 
-impl PathBuf {
+impl FieldPathBuf {
     /// An empty path.
     #[must_use]
     pub const fn new() -> Self {
@@ -119,9 +119,9 @@ mod tests {
     #[test]
     fn segments_survive_being_written_and_read() {
         for segments in [&["title"][..], &["a", "b"], &["a/b", "~", "~1"], &["", ""], &["layout", "", "x"]] {
-            let mut written = PathBuf::new();
+            let mut written = FieldPathBuf::new();
             segments.iter().for_each(|segment| written.push(segment));
-            let mut path = Path::new(written.as_str());
+            let mut path = FieldPath::new(written.as_str());
             let mut read = Vec::new();
             while let Some(segment) = path.next_segment() {
                 read.push(segment.into_owned());

@@ -7,19 +7,19 @@ use serde::ser::SerializeMap;
 use serde::{Deserializer, Serializer};
 
 use crate::core::{
-    Author, Field, Invalid, Live, OpVisitor, Path, PathBuf, PolicyInfo, SharedState, Timing, Track,
-    UpdateError, Watch, patch_copy, patch_read_op, patch_show, patch_write_op,
+    Author, Backend, Field, FieldPath, FieldPathBuf, Invalid, OpVisitor, PolicyInfo, SharedState, Timing,
+    UpdateError, Versions, Watch, patch_copy, patch_read_op, patch_show, patch_write_op,
 };
 
 /// What a pending operation and a remote one that is put underneath it mean for each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overlap {
     /// With the remote operation underneath, the value is what it was without it.
-    Hidden,
+    Shadowed,
     /// In either order the two make the same value.
-    Apart,
+    Commutes,
     /// The value has to be worked out.
-    Tangled,
+    Conflicts,
 }
 
 /// How the updates of a field of type `T` combine.
@@ -37,8 +37,8 @@ pub enum Overlap {
 #[cfg_attr(not(feature = "derive"), doc = "```ignore")]
 /// use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// use shared_state::SharedState;
-/// use shared_state::merge::{MergePolicy, Overlap, Track};
-/// use shared_state::merge::{Path, PathBuf, UpdateError, Value};
+/// use shared_state::merge::{MergePolicy, Overlap, Versions};
+/// use shared_state::merge::{FieldPath, FieldPathBuf, UpdateError, Value};
 ///
 /// struct Greatest;
 ///
@@ -57,7 +57,7 @@ pub enum Overlap {
 ///         Set(value)
 ///     }
 ///
-///     fn whole(op: GreatestOp<T>) -> Result<T, GreatestOp<T>> {
+///     fn into_set(op: GreatestOp<T>) -> Result<T, GreatestOp<T>> {
 ///         if let Set(value) = op { Ok(value) } else { Err(op) }
 ///     }
 ///
@@ -78,24 +78,24 @@ pub enum Overlap {
 ///
 ///     fn overlap(pending: &GreatestOp<T>, remote: &GreatestOp<T>) -> Overlap {
 ///         match (pending, remote) {
-///             (Set(_), _) => Overlap::Hidden,
-///             (Offer(_), Offer(_)) => Overlap::Apart,
-///             (Offer(_), Set(_)) => Overlap::Tangled,
+///             (Set(_), _) => Overlap::Shadowed,
+///             (Offer(_), Offer(_)) => Overlap::Commutes,
+///             (Offer(_), Set(_)) => Overlap::Conflicts,
 ///         }
 ///     }
 ///
-///     fn take_back(value: &T, op: &GreatestOp<T>, inverse: &GreatestOp<T>) -> Option<GreatestOp<T>> {
+///     fn undo(value: &T, op: &GreatestOp<T>, inverse: &GreatestOp<T>) -> Option<GreatestOp<T>> {
 ///         let (Set(to) | Offer(to)) = op;
 ///         (value == to).then(|| inverse.clone())
 ///     }
 ///
-///     fn delta(value: &T, track: &Track, since: u64, each: &mut dyn FnMut(GreatestOp<T>)) {
-///         if track.changed() > since {
+///     fn delta(value: &T, versions: &Versions, since: u64, each: &mut dyn FnMut(GreatestOp<T>)) {
+///         if versions.changed() > since {
 ///             each(Set(value.clone()));
 ///         }
 ///     }
 ///
-///     fn address(op: &GreatestOp<T>, _path: &mut PathBuf) -> Option<&'static str> {
+///     fn address(op: &GreatestOp<T>, _path: &mut FieldPathBuf) -> Option<&'static str> {
 ///         matches!(op, Offer(_)).then_some("offer")
 ///     }
 ///
@@ -105,7 +105,7 @@ pub enum Overlap {
 ///     }
 ///
 ///     fn decode<'de, D: Deserializer<'de>>(
-///         mut path: Path<'_>,
+///         mut path: FieldPath<'_>,
 ///         op: Option<&str>,
 ///         value: D,
 ///     ) -> Result<GreatestOp<T>, UpdateError> {
@@ -127,8 +127,8 @@ pub enum Overlap {
 ///     high_score: u32,
 /// }
 ///
-/// # use shared_state::Live;
-/// # fn example<L: Live<Game>>(game: &SharedGame<L>) -> Result<(), L::Error> {
+/// # use shared_state::Backend;
+/// # fn example<L: Backend<Game>>(game: &SharedGame<L>) -> Result<(), L::Error> {
 /// game.write(Game::HIGH_SCORE.op(GreatestOp::Offer(4_200)))?;
 /// # Ok(())
 /// # }
@@ -147,7 +147,7 @@ pub trait MergePolicy<T>: Sized + 'static {
     const NAME: &'static str;
 
     /// What is known of the policy at run time.
-    const ABOUT: PolicyInfo = PolicyInfo::new(Self::NAME);
+    const INFO: PolicyInfo = PolicyInfo::new(Self::NAME);
 
     /// The value that an operation on an entry that is not there starts from; `None`: it does nothing.
     fn start() -> Option<T> {
@@ -161,7 +161,7 @@ pub trait MergePolicy<T>: Sized + 'static {
     ///
     /// # Errors
     /// Gives the operation back if it is another.
-    fn whole(op: Self::Op) -> Result<T, Self::Op>;
+    fn into_set(op: Self::Op) -> Result<T, Self::Op>;
 
     /// Applies an operation and returns the one that takes it back.
     fn apply(value: &mut T, op: Self::Op) -> Self::Op;
@@ -169,7 +169,7 @@ pub trait MergePolicy<T>: Sized + 'static {
     /// The operations that turn `old` into `new`; none if they are equal.
     fn diff(old: &T, new: &T, each: &mut dyn FnMut(Self::Op));
 
-    /// What `pending` means for `remote`, put underneath it. [`Overlap::Tangled`] is always right, and costs the
+    /// What `pending` means for `remote`, put underneath it. [`Overlap::Conflicts`] is always right, and costs the
     /// value.
     fn overlap(pending: &Self::Op, remote: &Self::Op) -> Overlap;
 
@@ -181,19 +181,19 @@ pub trait MergePolicy<T>: Sized + 'static {
 
     /// The operation that takes `op` back for its author, who sees `value` now; `inverse` would have taken it back
     /// at once. What others have done since stays: `None` if they have overwritten it.
-    fn take_back(value: &T, op: &Self::Op, inverse: &Self::Op) -> Option<Self::Op>;
+    fn undo(value: &T, op: &Self::Op, inverse: &Self::Op) -> Option<Self::Op>;
 
     /// What an operation that sets the whole value means, to somebody who sees `value`, as operations on its
     /// parts. `None`: it means what it says.
-    fn expand(value: &T, op: &Self::Op) -> Option<Vec<Self::Op>> {
+    fn decompose(value: &T, op: &Self::Op) -> Option<Vec<Self::Op>> {
         let _ = (value, op);
         None
     }
 
     /// The operation with what it refers to looked up: the server asks this of every operation before it applies
     /// it, and what it gives is what is stored and sent to everybody, the author too. `None`: it needs nothing.
-    fn settle(value: &T, track: &Track, op: &Self::Op) -> Option<Self::Op> {
-        let _ = (value, track, op);
+    fn resolve(value: &T, versions: &Versions, op: &Self::Op) -> Option<Self::Op> {
+        let _ = (value, versions, op);
         None
     }
 
@@ -201,19 +201,19 @@ pub trait MergePolicy<T>: Sized + 'static {
     ///
     /// # Errors
     /// What is wrong with the operation itself.
-    fn admit(value: &T, op: &Self::Op) -> Result<(), Invalid> {
+    fn check_op(value: &T, op: &Self::Op) -> Result<(), Invalid> {
         let _ = (value, op);
         Ok(())
     }
 
-    /// Notes in `track` that an operation was applied at `version`; `touched` is what takes it back.
-    fn touch(track: &mut Track, touched: &Self::Op, version: u64) {
+    /// Notes in `versions` that an operation was applied at `version`; `touched` is what takes it back.
+    fn record(versions: &mut Versions, touched: &Self::Op, version: u64) {
         let _ = touched;
-        track.set_whole(version);
+        versions.set_whole(version);
     }
 
     /// The operations that bring a value at version `since` to this one.
-    fn delta(value: &T, track: &Track, since: u64, each: &mut dyn FnMut(Self::Op));
+    fn delta(value: &T, versions: &Versions, since: u64, each: &mut dyn FnMut(Self::Op));
 
     /// Checks what the value itself demands of its parts after an operation was applied (nested structs do);
     /// `touched` is what takes it back.
@@ -265,12 +265,12 @@ pub trait MergePolicy<T>: Sized + 'static {
     }
 
     /// Whether there is a part that only the server may write, in any value.
-    fn guarded() -> bool {
+    fn has_read_only() -> bool {
         false
     }
 
     /// Appends the path below the field and returns the operation's name; `None` is a plain set.
-    fn address(op: &Self::Op, path: &mut PathBuf) -> Option<&'static str>;
+    fn address(op: &Self::Op, path: &mut FieldPathBuf) -> Option<&'static str>;
 
     /// Writes the operation's value.
     ///
@@ -283,7 +283,7 @@ pub trait MergePolicy<T>: Sized + 'static {
     /// # Errors
     /// Unknown part, unknown operation, or a value of the wrong form.
     fn decode<'de, D: Deserializer<'de>>(
-        path: Path<'_>,
+        path: FieldPath<'_>,
         op: Option<&str>,
         value: D,
     ) -> Result<Self::Op, UpdateError>;
@@ -297,18 +297,18 @@ pub trait MergePolicy<T>: Sized + 'static {
     }
 
     #[doc(hidden)]
-    fn __expand<U>(value: &T, op: &Self::Op, make: fn(Self::Op) -> U) -> Option<Vec<U>> {
-        Self::expand(value, op).map(|ops| ops.into_iter().map(make).collect())
+    fn __decompose<U>(value: &T, op: &Self::Op, make: fn(Self::Op) -> U) -> Option<Vec<U>> {
+        Self::decompose(value, op).map(|ops| ops.into_iter().map(make).collect())
     }
 
     #[doc(hidden)]
-    fn __delta<U>(value: &T, track: &Track, since: u64, out: &mut Vec<U>, make: fn(Self::Op) -> U) {
-        Self::delta(value, track, since, &mut |op| out.push(make(op)));
+    fn __delta<U>(value: &T, versions: &Versions, since: u64, out: &mut Vec<U>, make: fn(Self::Op) -> U) {
+        Self::delta(value, versions, since, &mut |op| out.push(make(op)));
     }
 
     #[doc(hidden)]
     fn __decode<'de, D: Deserializer<'de>, U>(
-        path: Path<'_>,
+        path: FieldPath<'_>,
         op: Option<&str>,
         value: D,
         make: fn(Self::Op) -> U,
@@ -327,7 +327,7 @@ pub trait MergePolicy<T>: Sized + 'static {
     }
 
     #[doc(hidden)]
-    fn __with<S: SharedState, L: Live<S>, R>(
+    fn __with<S: SharedState, L: Backend<S>, R>(
         live: &L,
         field: Field<S, T, Self>,
         look: impl FnOnce(&T) -> R,
@@ -336,7 +336,7 @@ pub trait MergePolicy<T>: Sized + 'static {
     }
 
     #[doc(hidden)]
-    fn __write<S: SharedState, L: Live<S>>(
+    fn __write<S: SharedState, L: Backend<S>>(
         live: &L,
         field: Field<S, T, Self>,
         value: T,
@@ -345,7 +345,7 @@ pub trait MergePolicy<T>: Sized + 'static {
     }
 
     #[doc(hidden)]
-    fn __change<S: SharedState, L: Live<S>>(
+    fn __change<S: SharedState, L: Backend<S>>(
         live: &L,
         field: Field<S, T, Self>,
         copy: fn(&T) -> T,
@@ -419,7 +419,7 @@ pub(crate) fn differences<T, P: MergePolicy<T>>(old: &T, new: &T) -> Vec<P::Op> 
 }
 
 /// For policies whose values have no addressable parts: refuses a path that goes on.
-pub(crate) fn whole(policy: &str, mut path: Path<'_>) -> Result<(), UpdateError> {
+pub(crate) fn whole(policy: &str, mut path: FieldPath<'_>) -> Result<(), UpdateError> {
     match path.next_segment() {
         Some(segment) => Err(UpdateError::no_parts(policy, &segment)),
         None => Ok(()),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::core::{FieldInfo, Path, PathBuf, PolicyInfo};
+use crate::core::{FieldInfo, FieldPath, FieldPathBuf, PolicyInfo};
 
 /// What somebody is in a room, in the words of `#[shared(read = "..")]` and `#[shared(write = "..")]`.
 ///
@@ -70,7 +70,7 @@ pub(crate) fn each_to_write(
     op: Option<&str>,
     visit: &mut dyn FnMut(&'static str),
 ) {
-    let mut path = Path::new(path);
+    let mut path = FieldPath::new(path);
     while let Some(name) = path.next_segment() {
         // What the struct does not have, it asks no role for.
         let Some(field) = named(fields, &name).map(|field| &fields[field]) else { return };
@@ -96,7 +96,7 @@ pub(crate) fn each_to_write(
     }
 }
 
-/// In the path of a field: any entry of a list or a map. No key is written like this, see [`PathBuf`].
+/// In the path of a field: any entry of a list or a map. No key is written like this, see [`FieldPathBuf`].
 pub(crate) const ANY: &str = "~";
 
 /// How deep fields are visited by their paths, and how many: a struct may nest itself.
@@ -105,12 +105,12 @@ const MOST: usize = 1024;
 
 /// Visits these fields and those inside them, each with its path.
 pub(crate) fn each_place(fields: &'static [FieldInfo], visit: &mut dyn FnMut(&str, &'static FieldInfo)) {
-    places(fields, &PathBuf::new(), DEPTH, &mut 0, visit);
+    places(fields, &FieldPathBuf::new(), DEPTH, &mut 0, visit);
 }
 
 fn places(
     fields: &'static [FieldInfo],
-    within: &PathBuf,
+    within: &FieldPathBuf,
     depth: usize,
     count: &mut usize,
     visit: &mut dyn FnMut(&str, &'static FieldInfo),
@@ -138,7 +138,7 @@ fn places(
 pub(crate) fn has_place(mut fields: &'static [FieldInfo], path: &str) -> bool {
     let mut segments = path.split('/').filter(|segment| *segment != ANY).peekable();
     while segments.peek().is_some() {
-        let at = segments.by_ref().next().and_then(|segment| Path::new(segment).next_segment());
+        let at = segments.by_ref().next().and_then(|segment| FieldPath::new(segment).next_segment());
         let Some(field) = at.and_then(|name| named(fields, &name)).map(|at| &fields[at]) else {
             return false;
         };

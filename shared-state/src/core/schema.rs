@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use crate::core::shape::shape;
-use crate::core::{FieldInfo, Path, PathBuf, PolicyInfo, SharedState};
+use crate::core::{FieldInfo, FieldPath, FieldPathBuf, PolicyInfo, SharedState};
 
 /// How deep nested structs are described; a struct may nest itself.
 const DEPTH: usize = 8;
@@ -72,17 +72,17 @@ impl SchemaError {
 impl Schema {
     /// The schema of `S`. Made once per type; later calls cost a look into a table.
     #[must_use]
-    pub fn of<S: SharedState>() -> Arc<Known> {
-        static KNOWN: Mutex<BTreeMap<TypeId, Arc<Known>>> = Mutex::new(BTreeMap::new());
+    pub fn of<S: SharedState>() -> Arc<HashedSchema> {
+        static KNOWN: Mutex<BTreeMap<TypeId, Arc<HashedSchema>>> = Mutex::new(BTreeMap::new());
         let table = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
         let id = TypeId::of::<S>();
         if let Some(known) = table().get(&id) {
             return known.clone();
         }
         // Not under the lock: the types' own code runs.
-        let fields = fields::<S>(S::FIELDS, &PathBuf::new(), 1);
+        let fields = fields::<S>(S::FIELDS, &FieldPathBuf::new(), 1);
         let schema = Self { version: S::VERSION, fields };
-        let known = Arc::new(Known { hash: schema.hash(), schema });
+        let known = Arc::new(HashedSchema { hash: schema.hash(), schema });
         table().entry(id).or_insert(known).clone()
     }
 
@@ -98,14 +98,14 @@ impl Schema {
 /// A schema and its hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Known {
+pub struct HashedSchema {
     /// The schema.
     pub schema: Schema,
     /// Its [`hash`](Schema::hash).
     pub hash: u64,
 }
 
-impl From<Schema> for Known {
+impl From<Schema> for HashedSchema {
     fn from(schema: Schema) -> Self {
         Self { hash: schema.hash(), schema }
     }
@@ -132,7 +132,7 @@ pub(crate) fn parts(info: &FieldInfo) -> Option<&'static [FieldInfo]> {
 
 pub(crate) fn fields<S: SharedState>(
     infos: &'static [FieldInfo],
-    within: &PathBuf,
+    within: &FieldPathBuf,
     depth: usize,
 ) -> BTreeMap<String, FieldSchema> {
     let field = |info: &'static FieldInfo| {
@@ -142,9 +142,10 @@ pub(crate) fn fields<S: SharedState>(
         let (shape, inner) = match parts {
             Some(parts) => (String::new(), fields::<S>(parts, &path, depth + 1)),
             // What it reads does not matter, and mostly it fails.
-            None => {
-                (shape(|probe| drop(S::decode(Path::new(path.as_str()), None, probe))), entries(info, depth))
-            }
+            None => (
+                shape(|probe| drop(S::decode(FieldPath::new(path.as_str()), None, probe))),
+                entries(info, depth),
+            ),
         };
         let also = info.aliases.iter().map(|alias| (*alias).to_owned()).collect();
         let policy = info.about.map_or_else(|| info.policy.to_owned(), policy);
@@ -172,7 +173,7 @@ fn policy(about: &PolicyInfo) -> String {
 
 /// The path of a member of `within`.
 pub(crate) fn join(within: &str, name: &str) -> String {
-    let path = PathBuf::of(name);
+    let path = FieldPathBuf::of(name);
     match within.is_empty() {
         true => path.into_string(),
         false => format!("{within}/{}", path.as_str()),

@@ -582,7 +582,7 @@ mod tests {
     struct Many(Vec<Many>);
 
     #[derive(Deserialize)]
-    struct Within<T> {
+    struct NestedHandle<T> {
         inner: T,
     }
 
@@ -653,7 +653,7 @@ mod tests {
                 "enum(Circle ({x: option<u8>, y: f32}, u32) | Empty | Tag string | \
                  Text {at: {x: option<u8>, y: f32}, text: string})",
             ),
-            (of::<Within<Within<u8>>>(), "{inner: {inner: u8}}"),
+            (of::<NestedHandle<NestedHandle<u8>>>(), "{inner: {inner: u8}}"),
             (of::<std::time::Duration>(), "{nanos: u32, secs: u64}"),
         ] {
             assert_eq!(found, expected);

@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserializer, Serialize, Serializer};
 
 use crate::core::{
-    About, Author, FieldId, FieldInfo, Invalid, Live, Overlap, Path, PathBuf, Shareable, Timing, Track,
-    UpdateError, defaults,
+    Author, Backend, FieldId, FieldInfo, FieldPath, FieldPathBuf, Invalid, Overlap, Shareable, StructInfo,
+    Timing, UpdateError, Versions, defaults,
 };
 
 /// A struct whose fields are shared by everyone in a room.
@@ -34,7 +34,7 @@ pub trait SharedState: Shareable {
     /// A partial state: every shared field, each optional. Merged atomically.
     type Patch: Clone + Default + Debug + Serialize + DeserializeOwned + Send + Sync + 'static;
     /// The handle with this struct's own accessors, over any backend.
-    type Handle<L: Live<Self>>: Clone + From<L> + std::ops::Deref<Target = L>;
+    type Handle<L: Backend<Self>>: Clone + From<L> + std::ops::Deref<Target = L>;
 
     /// The struct's name, for messages and logs.
     const NAME: &'static str;
@@ -44,7 +44,7 @@ pub trait SharedState: Shareable {
     /// The shared fields in declaration order; a [`FieldId`] is an index into it.
     const FIELDS: &'static [FieldInfo];
     /// What is known of the struct at run time, to be printed or written.
-    const ABOUT: About = About::of::<Self>();
+    const INFO: StructInfo = StructInfo::of::<Self>();
     /// Whether [`check_rule`](Self::check_rule) can refuse a state (here or in a nested struct).
     const HAS_RULE: bool = false;
     /// Whether the struct has a rule over changes of its own, which [`check_change`](Self::check_change) asks.
@@ -130,21 +130,21 @@ pub trait SharedState: Shareable {
 
     /// The update that takes `update` back for its author, who sees this state now; `inverse` would have taken it
     /// back at once. `None` if others have overwritten it since.
-    fn take_back(&self, update: &Self::Update, inverse: &Self::Update) -> Option<Self::Update> {
-        defaults::take_back_set(self, update, inverse)
+    fn undo(&self, update: &Self::Update, inverse: &Self::Update) -> Option<Self::Update> {
+        defaults::undo_set(self, update, inverse)
     }
 
     /// What an update that sets a whole field means, to somebody who sees this state, as updates of the field's
     /// parts. `None`: it means what it says.
-    fn expand(&self, update: &Self::Update) -> Option<Vec<Self::Update>> {
+    fn decompose(&self, update: &Self::Update) -> Option<Vec<Self::Update>> {
         let _ = update;
         None
     }
 
     /// The update with what it refers to looked up: what the server stores and sends in its place. `None`: it
     /// needs nothing.
-    fn settle(&self, track: &Track, update: &Self::Update) -> Option<Self::Update> {
-        let _ = (track, update);
+    fn resolve(&self, versions: &Versions, update: &Self::Update) -> Option<Self::Update> {
+        let _ = (versions, update);
         None
     }
 
@@ -152,23 +152,23 @@ pub trait SharedState: Shareable {
     ///
     /// # Errors
     /// What is wrong with the update itself.
-    fn admit(&self, update: &Self::Update) -> Result<(), Invalid> {
+    fn check_op(&self, update: &Self::Update) -> Result<(), Invalid> {
         let _ = update;
         Ok(())
     }
 
-    /// Notes in `track` that an update was applied at `version`; `touched` is what takes it back.
-    fn touch(track: &mut Track, touched: &Self::Update, version: u64) {
-        track.part_mut(Self::field(touched), version).set_whole(version);
+    /// Notes in `versions` that an update was applied at `version`; `touched` is what takes it back.
+    fn record(versions: &mut Versions, touched: &Self::Update, version: u64) {
+        versions.part_mut(Self::field(touched), version).set_whole(version);
     }
 
     /// The updates that bring a state at version `since` to this one, in an order in which they apply.
-    fn delta(&self, track: &Track, since: u64, out: &mut Vec<Self::Update>) {
-        defaults::delta(track, since, |field, _| out.push(self.current(field)));
+    fn delta(&self, versions: &Versions, since: u64, out: &mut Vec<Self::Update>) {
+        defaults::delta(versions, since, |field, _| out.push(self.current(field)));
     }
 
     /// Writes the path of an update and returns its operation's name; `None` is a plain set.
-    fn address(update: &Self::Update, path: &mut PathBuf) -> Option<&'static str> {
+    fn address(update: &Self::Update, path: &mut FieldPathBuf) -> Option<&'static str> {
         path.push(Self::FIELDS[Self::field(update)].name);
         None
     }
@@ -184,7 +184,7 @@ pub trait SharedState: Shareable {
     /// # Errors
     /// Unknown field, unknown operation, or a value of the wrong form; each with the field's name.
     fn decode<'de, D: Deserializer<'de>>(
-        path: Path<'_>,
+        path: FieldPath<'_>,
         op: Option<&str>,
         value: D,
     ) -> Result<Self::Update, UpdateError>;

@@ -7,14 +7,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::core::text_scope;
-use crate::core::{Path, PathBuf, SharedState};
+use crate::core::{FieldPath, FieldPathBuf, SharedState};
 
 /// One update in a JSON message, borrowed from the frame it came in. The value is kept as text and decoded
 /// once, by the type that knows it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WireUpdate<'a> {
-    /// The path; see [`Path`].
+    /// The path; see [`FieldPath`].
     #[serde(borrow)]
     pub key: Cow<'a, str>,
     /// The operation's name; absent for a plain set.
@@ -80,7 +80,7 @@ impl UpdateError {
     /// The same error, seen from the struct that holds `field`.
     #[must_use]
     pub fn in_field(mut self, field: &str) -> Self {
-        let path = PathBuf::of(field);
+        let path = FieldPathBuf::of(field);
         self.field = match self.field.is_empty() {
             true => path.into_string(),
             false => format!("{}/{}", path.as_str(), self.field),
@@ -108,7 +108,7 @@ struct Addressed<'a, S: SharedState> {
 impl<S: SharedState> Serialize for Addressed<'_, S> {
     fn serialize<Ser: Serializer>(&self, serializer: Ser) -> Result<Ser::Ok, Ser::Error> {
         use serde::ser::SerializeStruct as _;
-        let mut path = PathBuf::new();
+        let mut path = FieldPathBuf::new();
         let op = S::address(self.update, &mut path);
         let mut object = serializer.serialize_struct("Update", 3)?;
         object.serialize_field("key", path.as_str())?;
@@ -148,7 +148,7 @@ pub fn encode_update<S: SharedState>(update: &S::Update) -> Result<EncodedUpdate
 pub(crate) fn canonical_update<S: SharedState>(
     update: &S::Update,
 ) -> Result<(S::Update, EncodedUpdate), UpdateError> {
-    let mut path = PathBuf::new();
+    let mut path = FieldPathBuf::new();
     let op = S::address(update, &mut path);
     let fail = |error: serde_json::Error| not_sendable::<S>(update, &error);
     let mut text = Vec::with_capacity(96);
@@ -162,7 +162,7 @@ pub(crate) fn canonical_update<S: SharedState>(
     let start = text.len();
     text_scope::with_history(|| serde_json::to_writer(&mut text, &Payload::<S> { update })).map_err(fail)?;
     let value: &RawValue = serde_json::from_slice(&text[start..]).map_err(fail)?;
-    let canonical = S::decode(Path::new(path.as_str()), op, value)?;
+    let canonical = S::decode(FieldPath::new(path.as_str()), op, value)?;
     text.push(b'}');
     let text = String::from_utf8(text).map_err(|error| UpdateError::wrong_type(&error))?;
     Ok((canonical, EncodedUpdate(text.into_boxed_str())))
@@ -177,7 +177,7 @@ fn not_sendable<S: SharedState>(update: &S::Update, error: &serde_json::Error) -
 /// # Errors
 /// Unknown field, unknown operation, or a value of the wrong form.
 pub fn decode_update<S: SharedState>(wire: &WireUpdate<'_>) -> Result<S::Update, UpdateError> {
-    S::decode(Path::new(&wire.key), wire.op.as_deref(), wire.value)
+    S::decode(FieldPath::new(&wire.key), wire.op.as_deref(), wire.value)
 }
 
 /// What a generated update's `Serialize` does: the form of [`WireUpdate`].
@@ -202,6 +202,6 @@ pub fn deserialize_update<'de, S: SharedState, D: Deserializer<'de>>(
         value: Box<RawValue>,
     }
     let Owned { key, op, value } = Owned::deserialize(deserializer)?;
-    S::decode(Path::new(&key), op.as_deref(), &*value)
+    S::decode(FieldPath::new(&key), op.as_deref(), &*value)
         .map_err(|error| serde::de::Error::custom(format_args!("`{key}`: {error}")))
 }

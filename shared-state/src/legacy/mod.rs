@@ -4,4 +4,4 @@
 
 mod reconcile;
 
-pub(crate) use reconcile::{Heal, HookClock};
+pub(crate) use reconcile::{LegacyClock, Reconcile};

@@ -11,7 +11,7 @@
 //! - One with a version above `w` it takes later, unless it counts past it: if that sets a field that the write sets
 //!   too, the write will be hidden from its own author.
 //!
-//! What was ignored or is hidden is *owed*: it is sent again as the room has it then, with a version that the client
+//! What was ignored or is hidden is *outdated*: it is sent again as the room has it then, with a version that the client
 //! takes, and that frame is followed as every other.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,14 +30,14 @@ const MAX_FIELDS: usize = 1024;
 /// They are not the room's, because a client takes nothing with a version below its own, and what it has counted, over
 /// how many connections and lives of the server, nobody knows. That it counts slower than the time passes is known.
 #[derive(Debug, Default)]
-pub(crate) struct HookClock {
+pub(crate) struct LegacyClock {
     now: u64,
     last: u64,
 }
 
-impl HookClock {
+impl LegacyClock {
     /// It is `now`, in milliseconds since 1970.
-    pub(crate) fn pass(&mut self, now: u64) {
+    pub(crate) fn set_time(&mut self, now: u64) {
         self.now = self.now.max(now.saturating_mul(1000)).min(MAX_VERSION / 2);
     }
 
@@ -56,13 +56,13 @@ impl HookClock {
 
 /// What a client must be sent again.
 #[derive(Debug, Default)]
-pub(crate) struct Owed {
+pub(crate) struct Outdated {
     pub(crate) fields: BTreeSet<Arc<str>>,
     /// Everything.
     pub(crate) whole: bool,
 }
 
-impl Owed {
+impl Outdated {
     pub(crate) fn is_empty(&self) -> bool {
         self.fields.is_empty() && !self.whole
     }
@@ -70,7 +70,7 @@ impl Owed {
 
 /// What is known of one client of the hook's dialect.
 #[derive(Debug, Default)]
-pub(crate) struct Heal {
+pub(crate) struct Reconcile {
     /// The version of its last write.
     counted: u64,
     /// The version of what it was sent last.
@@ -82,10 +82,10 @@ pub(crate) struct Heal {
     whole: Option<(u64, u64)>,
     /// Fields it has written itself in changes on their way to the store, with the room's version.
     own: BTreeMap<Arc<str>, u64>,
-    owed: Owed,
+    outdated: Outdated,
 }
 
-impl Heal {
+impl Reconcile {
     /// Its client writes `fields`, and says that it has version `claim` now.
     ///
     /// A claim that is none, or too high for anything to be above it, says nothing.
@@ -96,25 +96,25 @@ impl Heal {
     ) {
         let Some(version) = claim.filter(|claim| *claim <= MAX_VERSION - LEAD) else { return };
         let took = version > self.counted + 1;
-        let owed = &mut self.owed;
+        let outdated = &mut self.outdated;
         self.open.retain(|field, told| {
             // What it writes itself is newer than what it ignored.
             let ignored = *told == version || *told < version && !took;
             if ignored && !fields.clone().any(|own| own == field) {
-                owed.fields.insert(field.clone());
+                outdated.fields.insert(field.clone());
             }
             *told > version
         });
         if let Some((first, last)) = self.whole {
             if first == version || first < version && (!took || last >= version) {
-                owed.whole = true;
+                outdated.whole = true;
             }
             self.whole = (last > version).then_some((first.max(version + 1), last));
         }
         let whole = self.whole.is_some();
         for field in fields {
             if whole || self.open.contains_key(field) {
-                owed.fields.insert(field.clone());
+                outdated.fields.insert(field.clone());
             }
         }
         self.counted = version;
@@ -129,21 +129,21 @@ impl Heal {
 
     /// It shows something of this field that the room does not have.
     pub(crate) fn owe(&mut self, field: Arc<str>) {
-        self.owed.fields.insert(field);
+        self.outdated.fields.insert(field);
     }
 
     /// It shows something that no field of the room replaces.
     pub(crate) fn owe_all(&mut self) {
-        self.owed.whole = true;
+        self.outdated.whole = true;
     }
 
-    /// What it is owed, taken to be sent.
-    pub(crate) fn take_owed(&mut self) -> Owed {
-        std::mem::take(&mut self.owed)
+    /// What it is outdated, taken to be sent.
+    pub(crate) fn take_owed(&mut self) -> Outdated {
+        std::mem::take(&mut self.outdated)
     }
 
-    pub(crate) fn is_owed(&self) -> bool {
-        !self.owed.is_empty()
+    pub(crate) fn is_outdated(&self) -> bool {
+        !self.outdated.is_empty()
     }
 
     /// The store has everything up to this version of the room.
@@ -161,8 +161,8 @@ impl Heal {
         }
     }
 
-    /// The version of what it is sent on its own: again, if it is `owed`, or as an answer.
-    pub(crate) fn leap(&self, clock: &mut HookClock) -> u64 {
+    /// The version of what it is sent on its own: again, if it is `outdated`, or as an answer.
+    pub(crate) fn leap(&self, clock: &mut LegacyClock) -> u64 {
         self.next(clock.leap()).max((self.counted + LEAD).min(MAX_VERSION))
     }
 
@@ -171,7 +171,7 @@ impl Heal {
         self.told = told;
         for field in fields {
             if self.own.get(field).is_some_and(|own| *own > version) {
-                self.owed.fields.insert(field.clone());
+                self.outdated.fields.insert(field.clone());
             }
             self.open.insert(field.clone(), told);
         }
@@ -188,7 +188,7 @@ impl Heal {
         self.open.clear();
         self.whole = Some((told, told));
         let hidden = self.own.iter().filter(|(_, own)| **own > version);
-        self.owed.fields.extend(hidden.map(|(field, _)| field.clone()));
+        self.outdated.fields.extend(hidden.map(|(field, _)| field.clone()));
     }
 }
 
@@ -201,14 +201,14 @@ mod tests {
     }
 
     /// A client at version 5,000 that is then sent `count` fields, each with the next version.
-    fn sent(count: usize) -> Heal {
-        let mut heal = Heal::default();
-        heal.wrote(Some(5000), [].iter());
+    fn sent(count: usize) -> Reconcile {
+        let mut reconcile = Reconcile::default();
+        reconcile.wrote(Some(5000), [].iter());
         for (told, at) in (5001..).zip(0..count) {
-            heal.sent(told, 1, [field(at)].iter());
-            assert!(heal.open.len() <= MAX_FIELDS, "{}", heal.open.len());
+            reconcile.sent(told, 1, [field(at)].iter());
+            assert!(reconcile.open.len() <= MAX_FIELDS, "{}", reconcile.open.len());
         }
-        heal
+        reconcile
     }
 
     fn last(count: usize) -> u64 {
@@ -217,63 +217,63 @@ mod tests {
 
     #[test]
     fn up_to_the_bound_each_field_is_followed() {
-        let mut heal = sent(MAX_FIELDS);
-        assert!(heal.whole.is_none() && heal.open.len() == MAX_FIELDS);
+        let mut reconcile = sent(MAX_FIELDS);
+        assert!(reconcile.whole.is_none() && reconcile.open.len() == MAX_FIELDS);
         // It counts by itself past the first three, and the fourth will hide what it writes.
         for version in 5001..=5003 {
-            heal.wrote(Some(version), [field(3)].iter());
+            reconcile.wrote(Some(version), [field(3)].iter());
         }
-        let owed = heal.take_owed();
-        assert_eq!(owed.fields.into_iter().collect::<Vec<_>>(), (0..4).map(field).collect::<Vec<_>>());
-        assert!(!owed.whole);
+        let outdated = reconcile.take_owed();
+        assert_eq!(outdated.fields.into_iter().collect::<Vec<_>>(), (0..4).map(field).collect::<Vec<_>>());
+        assert!(!outdated.whole);
         // It takes the rest.
-        heal.wrote(Some(last(MAX_FIELDS) + 1), [field(3)].iter());
-        assert!(!heal.is_owed() && heal.open.is_empty());
+        reconcile.wrote(Some(last(MAX_FIELDS) + 1), [field(3)].iter());
+        assert!(!reconcile.is_outdated() && reconcile.open.is_empty());
     }
 
     #[test]
     fn g9_beyond_the_bound_fields_are_followed_as_one_state() {
         let count = MAX_FIELDS + 1;
         let flooded = || {
-            let heal = sent(count);
-            assert_eq!((heal.open.len(), heal.whole), (0, Some((5001, last(count)))));
-            heal
+            let reconcile = sent(count);
+            assert_eq!((reconcile.open.len(), reconcile.whole), (0, Some((5001, last(count)))));
+            reconcile
         };
-        // Whatever of it is ignored, all of it is owed.
+        // Whatever of it is ignored, all of it is outdated.
         for version in [5001, 5002, last(count)] {
-            let mut heal = flooded();
-            heal.wrote(Some(version), [field(0)].iter());
-            assert!(heal.take_owed().whole, "{version}");
+            let mut reconcile = flooded();
+            reconcile.wrote(Some(version), [field(0)].iter());
+            assert!(reconcile.take_owed().whole, "{version}");
         }
         // All of it is taken.
-        let mut heal = flooded();
-        heal.wrote(Some(last(count) + 1), [field(0)].iter());
-        assert!(!heal.is_owed() && heal.whole.is_none());
+        let mut reconcile = flooded();
+        reconcile.wrote(Some(last(count) + 1), [field(0)].iter());
+        assert!(!reconcile.is_outdated() && reconcile.whole.is_none());
         // It is above what the client has counted: it hides what the client writes, any field.
-        let mut heal = Heal::default();
-        heal.wrote(Some(4000), [].iter());
-        (0..count).zip(5001..).for_each(|(at, told)| heal.sent(told, 1, [field(at)].iter()));
-        heal.wrote(Some(4001), ["another".into()].iter());
-        let owed = heal.take_owed();
+        let mut reconcile = Reconcile::default();
+        reconcile.wrote(Some(4000), [].iter());
+        (0..count).zip(5001..).for_each(|(at, told)| reconcile.sent(told, 1, [field(at)].iter()));
+        reconcile.wrote(Some(4001), ["another".into()].iter());
+        let outdated = reconcile.take_owed();
         assert_eq!(
-            (owed.fields.into_iter().collect::<Vec<_>>(), owed.whole),
+            (outdated.fields.into_iter().collect::<Vec<_>>(), outdated.whole),
             (vec!["another".into()], false)
         );
-        assert_eq!(heal.whole, Some((5001, last(count))));
+        assert_eq!(reconcile.whole, Some((5001, last(count))));
     }
 
     #[test]
     fn g9_what_follows_a_flood_is_followed_beside_it() {
         let count = MAX_FIELDS + 1;
-        let mut heal = sent(count);
-        heal.sent(last(count) + 1, 1, ["late".into()].iter());
-        assert_eq!(heal.open.len(), 1);
+        let mut reconcile = sent(count);
+        reconcile.sent(last(count) + 1, 1, ["late".into()].iter());
+        assert_eq!(reconcile.open.len(), 1);
         // A second flood is one with the first, which begins where that began.
-        (0..count).zip(last(count) + 2..).for_each(|(at, told)| heal.sent(told, 1, [field(at)].iter()));
-        assert!(heal.open.len() <= MAX_FIELDS);
-        assert_eq!(heal.whole.map(|(first, _)| first), Some(5001));
+        (0..count).zip(last(count) + 2..).for_each(|(at, told)| reconcile.sent(told, 1, [field(at)].iter()));
+        assert!(reconcile.open.len() <= MAX_FIELDS);
+        assert_eq!(reconcile.whole.map(|(first, _)| first), Some(5001));
         // What it is told of everything ends all that.
-        heal.sent_all(9000, 1);
-        assert_eq!((heal.open.len(), heal.whole), (0, Some((9000, 9000))));
+        reconcile.sent_all(9000, 1);
+        assert_eq!((reconcile.open.len(), reconcile.whole), (0, Some((9000, 9000))));
     }
 }

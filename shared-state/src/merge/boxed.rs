@@ -5,8 +5,8 @@ use std::marker::PhantomData;
 
 use serde::{Deserializer, Serializer};
 
-use crate::core::{Author, Invalid, Path, PathBuf, PolicyInfo, Timing, UpdateError};
-use crate::core::{MergePolicy, Overlap, Track};
+use crate::core::{Author, FieldPath, FieldPathBuf, Invalid, PolicyInfo, Timing, UpdateError};
+use crate::core::{MergePolicy, Overlap, Versions};
 
 /// The policy of a `Box<T>` whose `T` has the policy `P`: the same operations, the same on the wire.
 pub struct Boxed<P>(PhantomData<fn() -> P>);
@@ -22,14 +22,14 @@ impl<T: 'static, P: MergePolicy<T>> MergePolicy<Box<T>> for Boxed<P> {
 
     const NAME: &'static str = P::NAME;
 
-    const ABOUT: PolicyInfo = P::ABOUT;
+    const INFO: PolicyInfo = P::INFO;
 
     fn set(value: Box<T>) -> P::Op {
         P::set(*value)
     }
 
-    fn whole(op: P::Op) -> Result<Box<T>, P::Op> {
-        P::whole(op).map(Box::new)
+    fn into_set(op: P::Op) -> Result<Box<T>, P::Op> {
+        P::into_set(op).map(Box::new)
     }
 
     fn start() -> Option<Box<T>> {
@@ -48,20 +48,20 @@ impl<T: 'static, P: MergePolicy<T>> MergePolicy<Box<T>> for Boxed<P> {
         P::overlap(pending, remote)
     }
 
-    fn take_back(value: &Box<T>, op: &P::Op, inverse: &P::Op) -> Option<P::Op> {
-        P::take_back(value, op, inverse)
+    fn undo(value: &Box<T>, op: &P::Op, inverse: &P::Op) -> Option<P::Op> {
+        P::undo(value, op, inverse)
     }
 
-    fn expand(value: &Box<T>, op: &P::Op) -> Option<Vec<P::Op>> {
-        P::expand(value, op)
+    fn decompose(value: &Box<T>, op: &P::Op) -> Option<Vec<P::Op>> {
+        P::decompose(value, op)
     }
 
-    fn settle(value: &Box<T>, track: &Track, op: &P::Op) -> Option<P::Op> {
-        P::settle(value, track, op)
+    fn resolve(value: &Box<T>, versions: &Versions, op: &P::Op) -> Option<P::Op> {
+        P::resolve(value, versions, op)
     }
 
-    fn admit(value: &Box<T>, op: &P::Op) -> Result<(), Invalid> {
-        P::admit(value, op)
+    fn check_op(value: &Box<T>, op: &P::Op) -> Result<(), Invalid> {
+        P::check_op(value, op)
     }
 
     fn validate(value: &Box<T>) -> Result<(), Invalid> {
@@ -80,12 +80,12 @@ impl<T: 'static, P: MergePolicy<T>> MergePolicy<Box<T>> for Boxed<P> {
         P::coalesce(earlier, later)
     }
 
-    fn touch(track: &mut Track, touched: &P::Op, version: u64) {
-        P::touch(track, touched, version);
+    fn record(versions: &mut Versions, touched: &P::Op, version: u64) {
+        P::record(versions, touched, version);
     }
 
-    fn delta(value: &Box<T>, track: &Track, since: u64, each: &mut dyn FnMut(P::Op)) {
-        P::delta(value, track, since, each);
+    fn delta(value: &Box<T>, versions: &Versions, since: u64, each: &mut dyn FnMut(P::Op)) {
+        P::delta(value, versions, since, each);
     }
 
     fn check(value: &Box<T>, touched: &P::Op) -> Result<(), Invalid> {
@@ -100,11 +100,11 @@ impl<T: 'static, P: MergePolicy<T>> MergePolicy<Box<T>> for Boxed<P> {
         P::read_only(op)
     }
 
-    fn guarded() -> bool {
-        P::guarded()
+    fn has_read_only() -> bool {
+        P::has_read_only()
     }
 
-    fn address(op: &P::Op, path: &mut PathBuf) -> Option<&'static str> {
+    fn address(op: &P::Op, path: &mut FieldPathBuf) -> Option<&'static str> {
         P::address(op, path)
     }
 
@@ -113,7 +113,7 @@ impl<T: 'static, P: MergePolicy<T>> MergePolicy<Box<T>> for Boxed<P> {
     }
 
     fn decode<'de, D: Deserializer<'de>>(
-        path: Path<'_>,
+        path: FieldPath<'_>,
         op: Option<&str>,
         value: D,
     ) -> Result<P::Op, UpdateError> {

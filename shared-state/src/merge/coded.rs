@@ -5,8 +5,8 @@ use std::marker::PhantomData;
 
 use serde::{Deserializer, Serializer};
 
+use crate::core::{FieldPath, UpdateError};
 use crate::core::{MergePolicy, whole};
-use crate::core::{Path, UpdateError};
 use crate::merge::lww::set_as_a_whole;
 
 /// How a value is written and read: the functions of `#[serde(with = "..")]`, as a type.
@@ -40,7 +40,7 @@ where
     }
 
     fn decode<'de, D: Deserializer<'de>>(
-        path: Path<'_>,
+        path: FieldPath<'_>,
         op: Option<&str>,
         value: D,
     ) -> Result<T, UpdateError> {

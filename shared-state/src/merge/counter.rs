@@ -9,8 +9,8 @@ use std::fmt::Debug;
 use serde::de::DeserializeOwned;
 use serde::{Deserializer, Serialize, Serializer};
 
-use crate::core::{MergePolicy, Overlap, Track, whole};
-use crate::core::{Path, PathBuf, UpdateError};
+use crate::core::{FieldPath, FieldPathBuf, UpdateError};
+use crate::core::{MergePolicy, Overlap, Versions, whole};
 
 /// The policy of `#[shared(counter)]`. Updates cost O(1).
 #[derive(Clone, Copy, Debug)]
@@ -99,7 +99,7 @@ impl<T: Number> MergePolicy<T> for Counter {
         CounterOp::Set(value)
     }
 
-    fn whole(op: CounterOp<T>) -> Result<T, CounterOp<T>> {
+    fn into_set(op: CounterOp<T>) -> Result<T, CounterOp<T>> {
         match op {
             CounterOp::Set(value) => Ok(value),
             CounterOp::Add(_) => Err(op),
@@ -124,9 +124,9 @@ impl<T: Number> MergePolicy<T> for Counter {
 
     fn overlap(pending: &CounterOp<T>, _remote: &CounterOp<T>) -> Overlap {
         match pending {
-            CounterOp::Set(_) => Overlap::Hidden,
+            CounterOp::Set(_) => Overlap::Shadowed,
             // Additions commute until one of them meets a bound.
-            CounterOp::Add(_) => Overlap::Tangled,
+            CounterOp::Add(_) => Overlap::Conflicts,
         }
     }
 
@@ -141,7 +141,7 @@ impl<T: Number> MergePolicy<T> for Counter {
         }
     }
 
-    fn take_back(value: &T, op: &CounterOp<T>, inverse: &CounterOp<T>) -> Option<CounterOp<T>> {
+    fn undo(value: &T, op: &CounterOp<T>, inverse: &CounterOp<T>) -> Option<CounterOp<T>> {
         match op {
             CounterOp::Set(to) => (value == to).then_some(*inverse),
             CounterOp::Add(by) => match T::ZERO.minus(*by) {
@@ -152,13 +152,13 @@ impl<T: Number> MergePolicy<T> for Counter {
         }
     }
 
-    fn delta(value: &T, track: &Track, since: u64, each: &mut dyn FnMut(CounterOp<T>)) {
-        if track.changed() > since {
+    fn delta(value: &T, versions: &Versions, since: u64, each: &mut dyn FnMut(CounterOp<T>)) {
+        if versions.changed() > since {
             each(CounterOp::Set(*value));
         }
     }
 
-    fn address(op: &CounterOp<T>, _path: &mut PathBuf) -> Option<&'static str> {
+    fn address(op: &CounterOp<T>, _path: &mut FieldPathBuf) -> Option<&'static str> {
         match op {
             CounterOp::Add(_) => Some("add"),
             CounterOp::Set(_) => None,
@@ -174,7 +174,7 @@ impl<T: Number> MergePolicy<T> for Counter {
     }
 
     fn decode<'de, D: Deserializer<'de>>(
-        path: Path<'_>,
+        path: FieldPath<'_>,
         op: Option<&str>,
         value: D,
     ) -> Result<CounterOp<T>, UpdateError> {

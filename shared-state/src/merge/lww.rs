@@ -2,8 +2,8 @@
 
 use serde::{Deserializer, Serializer};
 
+use crate::core::{FieldPath, UpdateError, Value};
 use crate::core::{MergePolicy, whole};
-use crate::core::{Path, UpdateError, Value};
 
 /// Everything of a policy whose operation is the new value, but how that is written and read.
 macro_rules! set_as_a_whole {
@@ -16,7 +16,7 @@ macro_rules! set_as_a_whole {
             value
         }
 
-        fn whole(op: $T) -> Result<$T, $T> {
+        fn into_set(op: $T) -> Result<$T, $T> {
             Ok(op)
         }
 
@@ -31,7 +31,7 @@ macro_rules! set_as_a_whole {
         }
 
         fn overlap(_pending: &$T, _remote: &$T) -> $crate::core::Overlap {
-            $crate::core::Overlap::Hidden
+            $crate::core::Overlap::Shadowed
         }
 
         fn coalesce(earlier: &mut $T, later: &$T) -> bool {
@@ -39,17 +39,17 @@ macro_rules! set_as_a_whole {
             true
         }
 
-        fn take_back(value: &$T, op: &$T, inverse: &$T) -> Option<$T> {
+        fn undo(value: &$T, op: &$T, inverse: &$T) -> Option<$T> {
             (value == op).then(|| inverse.clone())
         }
 
-        fn delta(value: &$T, track: &$crate::core::Track, since: u64, each: &mut dyn FnMut($T)) {
-            if track.changed() > since {
+        fn delta(value: &$T, versions: &$crate::core::Versions, since: u64, each: &mut dyn FnMut($T)) {
+            if versions.changed() > since {
                 each(value.clone());
             }
         }
 
-        fn address(_op: &$T, _path: &mut $crate::core::PathBuf) -> Option<&'static str> {
+        fn address(_op: &$T, _path: &mut $crate::core::FieldPathBuf) -> Option<&'static str> {
             None
         }
     };
@@ -69,7 +69,7 @@ impl<T: Value> MergePolicy<T> for Lww {
     }
 
     fn decode<'de, D: Deserializer<'de>>(
-        path: Path<'_>,
+        path: FieldPath<'_>,
         op: Option<&str>,
         value: D,
     ) -> Result<T, UpdateError> {

@@ -53,8 +53,8 @@
 //!     done: bool,
 //! }
 //!
-//! # use shared_state::Live;
-//! # fn example<L: Live<Board>>(board: &SharedBoard<L>) -> Result<(), L::Error> {
+//! # use shared_state::Backend;
+//! # fn example<L: Backend<Board>>(board: &SharedBoard<L>) -> Result<(), L::Error> {
 //! # let todo = Todo::default();
 //! board.set_title("Plans")?;
 //! board.add_views(1)?;
@@ -86,8 +86,9 @@ mod set;
 pub(crate) mod text;
 
 pub use crate::core::{
-    Edits, EncodedUpdate, Entries, Entry, Field, Key, Live, MAX_KEY, MergePolicy, NotAKey, Overlap, Part,
-    Path, PathBuf, ServerLive, Track, UpdateError, UpdateErrorKind, Value, Watch, key_text,
+    Backend, EditLog, EncodedUpdate, EntryVersion, EntryVersions, Field, FieldHandle, FieldPath,
+    FieldPathBuf, Key, MAX_KEY, MergePolicy, NotAKey, Overlap, ServerBackend, UpdateError, UpdateErrorKind,
+    Value, Versions, Watch, key_text,
 };
 pub use boxed::Boxed;
 pub use coded::{Codec, Coded};
@@ -95,7 +96,7 @@ pub use counter::{Counter, CounterOp, Number};
 pub use list::{KeyOf, List, ListIter, ListOf, ListOp, Place, Sequence};
 pub use lww::Lww;
 pub use map::{MapOf, MapOp, Mapping};
-pub use nested::{HandleOf, Nested, NestedOp, PatchOf, Within, push_in};
+pub use nested::{HandleOf, Nested, NestedHandle, NestedOp, PatchOf, push_in};
 pub use optional::{Optional, OptionalOp};
 pub use set::{Members, SetOf, SetOp};
 #[cfg(feature = "text")]

@@ -10,8 +10,8 @@ use std::marker::PhantomData;
 
 use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
-use crate::core::{Author, Invalid, Path, PathBuf, PolicyInfo, Timing, UpdateError, Value};
-use crate::core::{MergePolicy, Overlap, Track};
+use crate::core::{Author, FieldPath, FieldPathBuf, Invalid, PolicyInfo, Timing, UpdateError, Value};
+use crate::core::{MergePolicy, Overlap, Versions};
 
 /// The policy of an `Option<T>` whose `T` has the policy `P`. An update inside costs what it costs `P`.
 pub struct Optional<P>(PhantomData<fn() -> P>);
@@ -36,13 +36,13 @@ impl<T: Value, P: MergePolicy<T>> MergePolicy<Option<T>> for Optional<P> {
 
     const NAME: &'static str = P::NAME;
 
-    const ABOUT: PolicyInfo = P::ABOUT;
+    const INFO: PolicyInfo = P::INFO;
 
     fn set(value: Option<T>) -> Self::Op {
         OptionalOp::Set(value)
     }
 
-    fn whole(op: Self::Op) -> Result<Option<T>, Self::Op> {
+    fn into_set(op: Self::Op) -> Result<Option<T>, Self::Op> {
         match op {
             OptionalOp::Set(value) => Ok(value),
             OptionalOp::In(_) => Err(op),
@@ -68,35 +68,35 @@ impl<T: Value, P: MergePolicy<T>> MergePolicy<Option<T>> for Optional<P> {
 
     fn overlap(pending: &Self::Op, remote: &Self::Op) -> Overlap {
         match (pending, remote) {
-            (OptionalOp::Set(_), _) => Overlap::Hidden,
-            (OptionalOp::In(_), OptionalOp::Set(_)) => Overlap::Tangled,
+            (OptionalOp::Set(_), _) => Overlap::Shadowed,
+            (OptionalOp::In(_), OptionalOp::Set(_)) => Overlap::Conflicts,
             (OptionalOp::In(pending), OptionalOp::In(remote)) => P::overlap(pending, remote),
         }
     }
 
-    fn take_back(value: &Option<T>, op: &Self::Op, inverse: &Self::Op) -> Option<Self::Op> {
+    fn undo(value: &Option<T>, op: &Self::Op, inverse: &Self::Op) -> Option<Self::Op> {
         match (value, op, inverse) {
             (Some(value), OptionalOp::In(op), OptionalOp::In(inverse)) => {
-                P::take_back(value, op, inverse).map(OptionalOp::In)
+                P::undo(value, op, inverse).map(OptionalOp::In)
             }
             (value, OptionalOp::Set(to), _) => (value == to).then(|| inverse.clone()),
             _ => None,
         }
     }
 
-    fn expand(value: &Option<T>, op: &Self::Op) -> Option<Vec<Self::Op>> {
+    fn decompose(value: &Option<T>, op: &Self::Op) -> Option<Vec<Self::Op>> {
         let (Some(value), OptionalOp::In(op)) = (value, op) else { return None };
-        P::expand(value, op).map(|ops| ops.into_iter().map(OptionalOp::In).collect())
+        P::decompose(value, op).map(|ops| ops.into_iter().map(OptionalOp::In).collect())
     }
 
-    fn settle(value: &Option<T>, track: &Track, op: &Self::Op) -> Option<Self::Op> {
+    fn resolve(value: &Option<T>, versions: &Versions, op: &Self::Op) -> Option<Self::Op> {
         let (Some(value), OptionalOp::In(op)) = (value, op) else { return None };
-        P::settle(value, track, op).map(OptionalOp::In)
+        P::resolve(value, versions, op).map(OptionalOp::In)
     }
 
-    fn admit(value: &Option<T>, op: &Self::Op) -> Result<(), Invalid> {
+    fn check_op(value: &Option<T>, op: &Self::Op) -> Result<(), Invalid> {
         match (value, op) {
-            (Some(value), OptionalOp::In(op)) => P::admit(value, op),
+            (Some(value), OptionalOp::In(op)) => P::check_op(value, op),
             _ => Ok(()),
         }
     }
@@ -128,18 +128,18 @@ impl<T: Value, P: MergePolicy<T>> MergePolicy<Option<T>> for Optional<P> {
         }
     }
 
-    fn touch(track: &mut Track, touched: &Self::Op, version: u64) {
+    fn record(versions: &mut Versions, touched: &Self::Op, version: u64) {
         match touched {
-            OptionalOp::Set(_) => track.set_whole(version),
-            OptionalOp::In(op) => P::touch(track, op, version),
+            OptionalOp::Set(_) => versions.set_whole(version),
+            OptionalOp::In(op) => P::record(versions, op, version),
         }
     }
 
-    fn delta(value: &Option<T>, track: &Track, since: u64, each: &mut dyn FnMut(Self::Op)) {
+    fn delta(value: &Option<T>, versions: &Versions, since: u64, each: &mut dyn FnMut(Self::Op)) {
         match value {
-            _ if track.changed() <= since => {}
-            Some(value) if track.whole() <= since => {
-                P::delta(value, track, since, &mut |op| each(OptionalOp::In(op)));
+            _ if versions.changed() <= since => {}
+            Some(value) if versions.whole() <= since => {
+                P::delta(value, versions, since, &mut |op| each(OptionalOp::In(op)));
             }
             _ => each(OptionalOp::Set(value.clone())),
         }
@@ -163,16 +163,16 @@ impl<T: Value, P: MergePolicy<T>> MergePolicy<Option<T>> for Optional<P> {
     fn read_only(op: &Self::Op) -> bool {
         match op {
             // Removing a value removes what only the server may write in it.
-            OptionalOp::Set(_) => P::guarded(),
+            OptionalOp::Set(_) => P::has_read_only(),
             OptionalOp::In(op) => P::read_only(op),
         }
     }
 
-    fn guarded() -> bool {
-        P::guarded()
+    fn has_read_only() -> bool {
+        P::has_read_only()
     }
 
-    fn address(op: &Self::Op, path: &mut PathBuf) -> Option<&'static str> {
+    fn address(op: &Self::Op, path: &mut FieldPathBuf) -> Option<&'static str> {
         match op {
             OptionalOp::Set(_) => None,
             OptionalOp::In(op) => P::address(op, path),
@@ -187,7 +187,7 @@ impl<T: Value, P: MergePolicy<T>> MergePolicy<Option<T>> for Optional<P> {
     }
 
     fn decode<'de, D: Deserializer<'de>>(
-        path: Path<'_>,
+        path: FieldPath<'_>,
         op: Option<&str>,
         value: D,
     ) -> Result<Self::Op, UpdateError> {

@@ -91,7 +91,7 @@ pub enum PresenceError {
 const RETRY: Duration = Duration::from_secs(5);
 
 /// A peer, and the JSON it was read from.
-struct Known<U, D> {
+struct KnownPeer<U, D> {
     user: Box<str>,
     data: Box<str>,
     away: bool,
@@ -100,7 +100,7 @@ struct Known<U, D> {
 }
 
 /// Who is in a room, from one client's side.
-pub struct Attendance<U, D> {
+pub struct PresenceClient<U, D> {
     room: Arc<str>,
     options: PresenceOptions,
     user: Arc<U>,
@@ -128,7 +128,7 @@ pub struct Attendance<U, D> {
     password: Option<Secret>,
     /// What the server does not know yet. `None`: nothing.
     unsent: Unsent,
-    known: BTreeMap<ClientId, Known<U, D>>,
+    known: BTreeMap<ClientId, KnownPeer<U, D>>,
     events: VecDeque<PresenceEvent<U, D>>,
     missed: u64,
 }
@@ -145,7 +145,7 @@ impl Unsent {
     const ALL: Self = Self { user: true, data: true, hidden: true, away: true };
 }
 
-impl<U, D> Attendance<U, D>
+impl<U, D> PresenceClient<U, D>
 where
     U: Serialize + DeserializeOwned,
     D: Serialize + DeserializeOwned,
@@ -315,7 +315,7 @@ where
     /// A connection stands, of the client with this public name.
     pub fn connected(&mut self, id: ClientId) {
         if self.id.as_ref() != Some(&id) {
-            // Known under another name, it would be shown to itself.
+            // KnownPeer under another name, it would be shown to itself.
             self.known.remove(&id);
         }
         self.id = Some(id);
@@ -340,7 +340,7 @@ where
     }
 
     /// Asks to be let in again, if it was not: it had the wrong password, or the room was full or closed.
-    pub const fn ask_again(&mut self) {
+    pub const fn retry_join(&mut self) {
         if self.barred {
             self.enter();
         }
@@ -469,7 +469,14 @@ where
     }
 
     /// Notes what a peer shows. `user` is `None` if it is as before.
-    fn put(&mut self, id: ClientId, old: Option<Known<U, D>>, user: Option<&str>, data: &str, away: bool) {
+    fn put(
+        &mut self,
+        id: ClientId,
+        old: Option<KnownPeer<U, D>>,
+        user: Option<&str>,
+        data: &str,
+        away: bool,
+    ) {
         let old_peer = old.as_ref().and_then(|old| old.peer.clone());
         let (old_user, old_data, was_away) = match old {
             Some(old) => (Some(old.user), Some(old.data), old.away),
@@ -498,11 +505,11 @@ where
             (Some(old), None) => self.event(PresenceEvent::Left(old)),
             (None, None) => {}
         }
-        self.known.insert(id, Known { user: user_json, data: data_json, away, peer });
+        self.known.insert(id, KnownPeer { user: user_json, data: data_json, away, peer });
     }
 
     fn gone(&mut self, id: &str) {
-        if let Some(Known { peer: Some(peer), .. }) = self.known.remove(id) {
+        if let Some(KnownPeer { peer: Some(peer), .. }) = self.known.remove(id) {
             self.event(PresenceEvent::Left(peer));
         }
     }
@@ -519,7 +526,7 @@ where
     pub fn poll_event(&mut self) -> Option<PresenceEvent<U, D>> {
         match std::mem::take(&mut self.missed) {
             0 => self.events.pop_front(),
-            missed => Some(PresenceEvent::Missed(missed)),
+            missed => Some(PresenceEvent::Lagged(missed)),
         }
     }
 }

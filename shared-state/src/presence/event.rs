@@ -46,7 +46,7 @@ pub enum PresenceEvent<U, D> {
     /// A session is gone; this is what it showed last.
     Left(Peer<U, D>),
     /// This many events were dropped, because they were not taken in time: look at who is there now.
-    Missed(u64),
+    Lagged(u64),
 }
 
 impl<U, D> Clone for PresenceEvent<U, D> {
@@ -55,7 +55,7 @@ impl<U, D> Clone for PresenceEvent<U, D> {
             Self::Joined(peer) => Self::Joined(peer.clone()),
             Self::Updated(peer) => Self::Updated(peer.clone()),
             Self::Left(peer) => Self::Left(peer.clone()),
-            Self::Missed(count) => Self::Missed(*count),
+            Self::Lagged(count) => Self::Lagged(*count),
         }
     }
 }

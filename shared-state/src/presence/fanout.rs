@@ -4,25 +4,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::presence::legacy;
-use crate::presence::roster::{Flow, Hears, Lane, Roster, Touched};
+use crate::presence::roster::{Flow, Hears, PresenceOutbox, Roster, Touched};
 use crate::proto::Dialect;
 use crate::proto::presence::{changes, hook_leave, push_entry, push_left, push_update, sync};
 use crate::proto::{ClientId, Frame};
 
-impl<L: Lane> Roster<L> {
+impl<L: PresenceOutbox> Roster<L> {
     pub(super) fn flush(&mut self) {
         self.welcome = false;
         let touched = std::mem::take(&mut self.touched);
         let has = |dialect, flow| {
             self.seats.values().any(|seat| seat.dialect == dialect && flow == (seat.flow == Flow::Due))
         };
-        let hooks = has(Dialect::Hook, false) || has(Dialect::Hook, true);
+        let hooks = has(Dialect::Legacy, false) || has(Dialect::Legacy, true);
         let due = has(Dialect::V1, true);
         // Those of the hook's dialect that are to be told everything of what they hear.
         let late = |hears: fn(Hears) -> bool| {
             self.seats.values().any(|seat| match seat.flow {
                 Flow::Live => hears(seat.late),
-                Flow::Due => seat.dialect == Dialect::Hook && hears(seat.hears),
+                Flow::Due => seat.dialect == Dialect::Legacy && hears(seat.hears),
                 Flow::Behind => false,
             })
         };
@@ -44,7 +44,7 @@ impl<L: Lane> Roster<L> {
                         seat.flow = Flow::Behind;
                     }
                 }
-                (Flow::Live, Dialect::Hook) => {
+                (Flow::Live, Dialect::Legacy) => {
                     let late = std::mem::take(&mut seat.late);
                     let told = Hears {
                         presence: seat.hears.presence && !late.presence,
@@ -69,7 +69,7 @@ impl<L: Lane> Roster<L> {
                     let taken = everything.as_ref().is_some_and(|everything| seat.lane.push(everything));
                     seat.flow = if taken { Flow::Live } else { Flow::Behind };
                 }
-                (Flow::Due, Dialect::Hook) => {
+                (Flow::Due, Dialect::Legacy) => {
                     seat.late = Hears::default();
                     let joined = seat.hears.room.then(|| legacy::joined(room, seat, &hook_users));
                     // Nothing but leaving takes a cursor away.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::presence::roster::{Hears, Lane, Roster, Seat, Touched};
+use crate::presence::roster::{Hears, PresenceOutbox, PresenceSession, Roster, Touched};
 use crate::presence::user;
 use crate::proto::presence::{
     hook_cursor, hook_join, hook_joined, hook_leave, hook_update, hook_user_joined, hook_user_left,
@@ -16,13 +16,13 @@ use crate::proto::{ClientId, Frame};
 
 /// Frames for sessions by what they hear, made once for all who hear the same.
 #[derive(Default)]
-pub(super) struct HookFrames {
+pub(super) struct LegacyFrames {
     presence: Arc<[Frame]>,
     room: Arc<[Frame]>,
     both: Arc<[Frame]>,
 }
 
-impl HookFrames {
+impl LegacyFrames {
     fn new(presence: Vec<Frame>, room: Vec<Frame>) -> Self {
         let (presence, room): (Arc<[Frame]>, Arc<[Frame]>) = (presence.into(), room.into());
         // Users come and go more seldom than they do something.
@@ -44,7 +44,7 @@ impl HookFrames {
     }
 }
 
-impl<L: Lane> Roster<L> {
+impl<L: PresenceOutbox> Roster<L> {
     /// The users that what was touched is about, and whether they are known before it is published.
     pub(super) fn known(&self, touched: &BTreeMap<ClientId, Touched>) -> BTreeMap<Arc<str>, bool> {
         let seat = |client| self.clients.get(client).and_then(|id| self.seats.get(id));
@@ -60,7 +60,7 @@ impl<L: Lane> Roster<L> {
         &mut self,
         before: &BTreeMap<Arc<str>, bool>,
         touched: &BTreeMap<ClientId, Touched>,
-    ) -> HookFrames {
+    ) -> LegacyFrames {
         let (mut frames, mut room) = (Vec::new(), Vec::new());
         for (key, was) in before {
             let Some(sessions) = self.users.get(key) else {
@@ -95,7 +95,7 @@ impl<L: Lane> Roster<L> {
                 self.pointing.remove(key);
             }
         }
-        HookFrames::new(frames, room)
+        LegacyFrames::new(frames, room)
     }
 
     /// The room's users, as the hook is shown them.
@@ -118,13 +118,20 @@ impl<L: Lane> Roster<L> {
         frames
     }
 
-    fn latest(&self, key: &str) -> Option<&Seat<L>> {
+    fn latest(&self, key: &str) -> Option<&PresenceSession<L>> {
         let sessions = self.users.get(key)?.iter();
         let seats = sessions.filter_map(|client| self.seats.get(self.clients.get(client)?));
         seats.max_by_key(|seat| seat.seen)
     }
 
-    fn show(&self, seat: &Seat<L>, join: bool, update: bool, cursor: bool, frames: &mut Vec<Frame>) {
+    fn show(
+        &self,
+        seat: &PresenceSession<L>,
+        join: bool,
+        update: bool,
+        cursor: bool,
+        frames: &mut Vec<Frame>,
+    ) {
         let user = user::with_id(&seat.user, &seat.key);
         let seen = seat.seen.as_millis();
         if join {
@@ -142,11 +149,11 @@ impl<L: Lane> Roster<L> {
 }
 
 /// The frame that a session gets which is among the room's users.
-pub(super) fn joined<L>(room: &str, seat: &Seat<L>, users: &[String]) -> Frame {
+pub(super) fn joined<L>(room: &str, seat: &PresenceSession<L>, users: &[String]) -> Frame {
     hook_joined(room, users, &seat.details)
 }
 
-impl<L> Seat<L> {
+impl<L> PresenceSession<L> {
     /// Its cursor, if it has one: that of the hook's dialect, or numbers `x` and `y` in what it shows.
     fn place(&self) -> Option<(String, String)> {
         #[derive(Deserialize)]

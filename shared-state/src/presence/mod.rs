@@ -1,7 +1,7 @@
 //! Who is here: two state machines without I/O.
 //!
 //! [`Roster`] is the server's: who takes part in a room's presence, what has changed since it last told everybody, and
-//! what each has been told. [`Attendance`] is a client's: what it shows of itself, and the others. Presence is never
+//! what each has been told. [`PresenceClient`] is a client's: what it shows of itself, and the others. Presence is never
 //! stored and has no versions; of what changes faster than it is told, the latest is told. Both are given the time
 //! and know no socket, no clock and no task.
 //!
@@ -17,9 +17,9 @@ mod legacy;
 mod roster;
 mod user;
 
-pub use client::{Attendance, PresenceError, PresenceOptions};
+pub use client::{PresenceClient, PresenceError, PresenceOptions};
 pub use event::{Peer, PresenceEvent, UserSessions};
-pub use roster::{Lane, Present, Roster, RosterConfig, SeatId};
+pub use roster::{PresenceOutbox, PresenceSessionId, Present, Roster, RosterConfig};
 pub use user::User;
 #[cfg(feature = "server")]
 pub(crate) use user::is_known_by;

@@ -14,10 +14,10 @@ use crate::proto::{ClientId, Frame, Limits, RoomDetails, Violation};
 
 /// A session's part in one room's presence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SeatId(u64);
+pub struct PresenceSessionId(u64);
 
 /// Where the frames for a session go: a short queue.
-pub trait Lane {
+pub trait PresenceOutbox {
     /// Queues frames, all or none. `false`: they were not taken, the queue is full. The session is then told nothing
     /// until [`Roster::drained`] says that there is room again, and then everything anew.
     fn push(&mut self, frames: &Arc<[Frame]>) -> bool;
@@ -77,7 +77,7 @@ pub(super) struct Hears {
     pub(super) room: bool,
 }
 
-pub(super) struct Seat<L> {
+pub(super) struct PresenceSession<L> {
     pub(super) client: ClientId,
     /// Which connection of the client it is: of two, the higher is the later one.
     connection: u64,
@@ -107,7 +107,7 @@ pub(super) struct Seat<L> {
     pub(super) seen: Duration,
 }
 
-impl<L> Seat<L> {
+impl<L> PresenceSession<L> {
     /// Its data without the cursor that the hook's dialect has beside it.
     pub(super) fn plain(&self) -> &str {
         self.plain.as_ref().unwrap_or(&self.data)
@@ -131,10 +131,10 @@ pub(super) struct Touched {
 pub struct Roster<L> {
     pub(super) room: Arc<str>,
     config: RosterConfig,
-    pub(super) seats: BTreeMap<SeatId, Seat<L>>,
+    pub(super) seats: BTreeMap<PresenceSessionId, PresenceSession<L>>,
     next_seat: u64,
     /// The seat of each client; of an older connection's, which is about to end, nothing is shown.
-    pub(super) clients: BTreeMap<ClientId, SeatId>,
+    pub(super) clients: BTreeMap<ClientId, PresenceSessionId>,
     /// Those whom the others know, with their users' keys.
     pub(super) shown: BTreeMap<ClientId, Arc<str>>,
     /// The same by user.
@@ -151,7 +151,7 @@ fn bad(message: impl Into<String>) -> Violation {
     Violation::new(Code::BadMessage, message)
 }
 
-impl<L: Lane> Roster<L> {
+impl<L: PresenceOutbox> Roster<L> {
     /// Nobody is in `room` yet.
     #[must_use]
     pub fn new(room: Arc<str>, config: RosterConfig) -> Self {
@@ -217,7 +217,7 @@ impl<L: Lane> Roster<L> {
         dialect: Dialect,
         set: &PresenceSet<'_>,
         lane: L,
-    ) -> Result<SeatId, Violation> {
+    ) -> Result<PresenceSessionId, Violation> {
         let Some(user) = set.user.map(RawValue::get) else {
             return Err(bad("the first `presence:set` in a room says the `user`"));
         };
@@ -228,9 +228,9 @@ impl<L: Lane> Roster<L> {
         }
         let data = set.data.map_or("null", RawValue::get);
         self.check(user, data)?;
-        let id = SeatId(self.next_seat);
+        let id = PresenceSessionId(self.next_seat);
         self.next_seat += 1;
-        let seat = Seat {
+        let seat = PresenceSession {
             key: user::key(user, &client).into(),
             client: client.clone(),
             connection,
@@ -275,7 +275,12 @@ impl<L: Lane> Roster<L> {
     ///
     /// # Errors
     /// It is too long, or its user is another one: nothing was changed.
-    pub fn set(&mut self, now: Duration, id: SeatId, set: &PresenceSet<'_>) -> Result<(), Violation> {
+    pub fn set(
+        &mut self,
+        now: Duration,
+        id: PresenceSessionId,
+        set: &PresenceSet<'_>,
+    ) -> Result<(), Violation> {
         let Some(seat) = self.seats.get(&id) else { return Ok(()) };
         let (user, new) = (set.user.map(RawValue::get), set.data.map(RawValue::get));
         if let Some(user) = user {
@@ -288,7 +293,7 @@ impl<L: Lane> Roster<L> {
         };
         let Some(seat) = self.seats.get_mut(&id) else { return Ok(()) };
         let mut touched =
-            Touched { seen: new.is_some() || seat.dialect == Dialect::Hook, ..Touched::default() };
+            Touched { seen: new.is_some() || seat.dialect == Dialect::Legacy, ..Touched::default() };
         if let Some(user) = user
             && *user != *seat.user
         {
@@ -321,7 +326,7 @@ impl<L: Lane> Roster<L> {
     pub fn cursor(
         &mut self,
         now: Duration,
-        id: SeatId,
+        id: PresenceSessionId,
         user: &RawValue,
         at: (f64, f64),
     ) -> Result<(), Violation> {
@@ -338,7 +343,7 @@ impl<L: Lane> Roster<L> {
 
     /// A session of the hook's dialect is among the room's users and hears who else is: by `room:joined`, which has
     /// these `details` beside the users, when it is time. One that has just `entered` hears nothing else.
-    pub fn join_room(&mut self, id: SeatId, details: RoomDetails, entered: bool) {
+    pub fn join_room(&mut self, id: PresenceSessionId, details: RoomDetails, entered: bool) {
         let Some(seat) = self.seats.get_mut(&id) else { return };
         seat.details = details;
         seat.hears.room = true;
@@ -348,7 +353,7 @@ impl<L: Lane> Roster<L> {
     }
 
     /// A session of the hook's dialect hears of presence.
-    pub fn hear_presence(&mut self, id: SeatId) {
+    pub fn hear_presence(&mut self, id: PresenceSessionId) {
         if let Some(seat) = self.seats.get_mut(&id)
             && !seat.hears.presence
         {
@@ -359,7 +364,7 @@ impl<L: Lane> Roster<L> {
     }
 
     /// A session of the hook's dialect has nothing more to show. Whether it stays, because it is among the room's users.
-    pub fn step_back(&mut self, id: SeatId) -> bool {
+    pub fn step_back(&mut self, id: PresenceSessionId) -> bool {
         let Some(seat) = self.seats.get_mut(&id).filter(|seat| seat.hears.room) else { return false };
         (seat.hears.presence, seat.late.presence) = (false, false);
         (seat.cursor, seat.plain, seat.data) = (None, None, "null".into());
@@ -371,11 +376,11 @@ impl<L: Lane> Roster<L> {
     ///
     /// # Errors
     /// It is not.
-    pub fn is_own(&self, id: SeatId, user: &RawValue) -> Result<(), Violation> {
+    pub fn is_own(&self, id: PresenceSessionId, user: &RawValue) -> Result<(), Violation> {
         self.seats.get(&id).map_or(Ok(()), |seat| same_user(seat, user.get()))
     }
 
-    fn touch(&mut self, id: SeatId, new: Touched) {
+    fn touch(&mut self, id: PresenceSessionId, new: Touched) {
         let Some(seat) = self.seats.get(&id) else { return };
         // Nothing is shown of a connection that has a successor.
         if self.clients.get(&seat.client) != Some(&id) || seat.hidden && !new.whole {
@@ -389,7 +394,7 @@ impl<L: Lane> Roster<L> {
     }
 
     /// A session takes part no longer; gives its lane back.
-    pub fn leave(&mut self, id: SeatId) -> Option<L> {
+    pub fn leave(&mut self, id: PresenceSessionId) -> Option<L> {
         let seat = self.seats.remove(&id)?;
         if self.clients.get(&seat.client) == Some(&id) {
             self.clients.remove(&seat.client);
@@ -399,7 +404,7 @@ impl<L: Lane> Roster<L> {
     }
 
     /// A session's lane has room again.
-    pub fn drained(&mut self, id: SeatId) {
+    pub fn drained(&mut self, id: PresenceSessionId) {
         if let Some(seat) = self.seats.get_mut(&id)
             && seat.flow == Flow::Behind
         {
@@ -424,7 +429,7 @@ impl<L: Lane> Roster<L> {
     }
 }
 
-fn same_user<L>(seat: &Seat<L>, user: &str) -> Result<(), Violation> {
+fn same_user<L>(seat: &PresenceSession<L>, user: &str) -> Result<(), Violation> {
     let found = user::key(user, &seat.client);
     if found == *seat.key {
         return Ok(());

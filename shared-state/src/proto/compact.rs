@@ -15,7 +15,7 @@ use crate::core::Code;
 use crate::core::WireUpdate;
 use crate::proto::{Frame, RoomMessage, Violation};
 
-/// The greatest number of a subject in a room: they are used again, the oldest first.
+/// The greatest number of a header in a room: they are used again, the oldest first.
 pub const SUBJECTS: u8 = 127;
 
 /// The operation whose value is bytes, as base64; in a brief frame it is the bytes.
@@ -23,7 +23,7 @@ const BYTES: &str = "edit";
 
 /// What a brief frame is about, but for its value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Subject {
+pub struct Header {
     /// Who writes.
     pub from: Arc<str>,
     /// The path.
@@ -32,7 +32,7 @@ pub struct Subject {
     pub op: Option<Box<str>>,
 }
 
-impl Subject {
+impl Header {
     /// What the updates of this author are about, if it is one update.
     #[must_use]
     pub fn of(from: &str, updates: &[WireUpdate<'_>]) -> Option<Self> {
@@ -41,7 +41,7 @@ impl Subject {
         Some(Self { from: from.into(), key: update.key.as_ref().into(), op })
     }
 
-    /// The value of an update of this subject in a brief frame; `None`: it has none there.
+    /// The value of an update of this header in a brief frame; `None`: it has none there.
     pub(crate) fn brief<'a>(&self, update: &WireUpdate<'a>) -> Option<Cow<'a, [u8]>> {
         let json = update.value.get();
         if self.op.as_deref() != Some(BYTES) {
@@ -65,7 +65,7 @@ impl Subject {
     }
 }
 
-/// A brief frame about subject `number` of a room, or, with 0, the next answer.
+/// A brief frame about header `number` of a room, or, with 0, the next answer.
 pub(crate) fn frame(room: u64, number: u8, value: &[u8]) -> Frame {
     let mut out = Vec::with_capacity(value.len() + 4);
     let mut room = room;
@@ -85,7 +85,7 @@ pub(crate) fn frame(room: u64, number: u8, value: &[u8]) -> Frame {
 /// It ends too early, or its numbers are too large.
 pub fn read(bytes: &[u8]) -> Result<(u64, RoomMessage<'_>), Violation> {
     let wrong =
-        || Violation::new(Code::BadMessage, "expected a room, a subject and a value in a binary frame");
+        || Violation::new(Code::BadMessage, "expected a room, a header and a value in a binary frame");
     let (mut room, mut left) = (0, bytes);
     for shift in (0..63).step_by(7) {
         let (byte, rest) = left.split_first().ok_or_else(wrong)?;
@@ -95,7 +95,7 @@ pub fn read(bytes: &[u8]) -> Result<(u64, RoomMessage<'_>), Violation> {
             let (number, value) = left.split_first().ok_or_else(wrong)?;
             return match number {
                 0 => Ok((room, RoomMessage::NextAccepted)),
-                1..=SUBJECTS => Ok((room, RoomMessage::Brief { subject: *number, value })),
+                1..=SUBJECTS => Ok((room, RoomMessage::Brief { header: *number, value })),
                 _ => Err(wrong()),
             };
         }

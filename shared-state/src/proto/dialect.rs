@@ -6,5 +6,5 @@ pub enum Dialect {
     /// `shared-state.v1.json`.
     V1,
     /// The original hook's messages.
-    Hook,
+    Legacy,
 }

@@ -24,7 +24,7 @@ pub use envelope::Envelope;
 pub use frame::Frame;
 pub use limits::{Limits, check_depth, check_room_name};
 pub use message::{
-    Barred, ChangeRequest, ClientMessage, Declaration, Hello, JoinRequest, Outcome, Outcomes, Resume,
+    ChangeRequest, ClientMessage, Declaration, Denied, Hello, JoinRequest, Outcome, Outcomes, Resume,
     RoomDetails, RoomMessage, RoomSchema, ServerMessage, Violation, channel, client, legacy, presence, room,
     server,
 };
@@ -42,16 +42,17 @@ pub type ClientId = std::sync::Arc<str>;
 /// The client's state machine: confirmed state, pending changes, what the app sees. No I/O, no clock.
 pub mod replica {
     pub use crate::replica::{
-        Backoff, Dead, Event, Heard, Link, LinkConfig, Origin, Read, Rejected, Replica, ReplicaConfig,
-        Rights, Transaction, WriteError, WriteId,
+        Backoff, Event, HeartbeatTimeout, Link, LinkConfig, LinkEvent, Origin, Read, Rejected, Replica,
+        ReplicaConfig, RoomPermissions, Transaction, WriteError, WriteId,
     };
 }
 
 /// The room's state machine: order, validation, answers, what each session is sent. No I/O, no clock.
 pub mod authority {
     pub use crate::authority::{
-        Append, Author, Authority, ChannelLog, Check, History, KEPT_BYTES, KEPT_FIELDS, LoadError, Outbox,
-        Proposed, Relayed, Rights, RoomState, Rules, Ruling, SessionId, Submitted, Typed, Untyped, Writer,
+        Authority, ChangeSource, ChannelLog, Check, LoadError, LogEntry, Outbox, Permissions, ProposedChange,
+        Relayed, Retention, RoomState, Rules, SessionId, Submitted, Typed, UNKNOWN_FIELDS,
+        UNKNOWN_FIELDS_BYTES, Untyped, Verdict, Writer,
     };
     pub use crate::proto::Dialect;
 }

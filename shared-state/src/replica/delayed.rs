@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use crate::core::{FieldId, SharedState, Timing};
-use crate::replica::pending::{Both, Pending};
+use crate::replica::pending::{Pending, PendingUpdate};
 use crate::replica::{Replica, WriteId};
 
 /// An update that shows in the view already and is sent later.
 pub(super) struct Held<S: SharedState> {
     pub(super) id: WriteId,
     pub(super) field: FieldId,
-    pub(super) update: Both<S>,
+    pub(super) update: PendingUpdate<S>,
     pub(super) due: Duration,
     /// When it is sent even if writes keep coming.
     pub(super) latest: Duration,

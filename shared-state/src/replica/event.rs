@@ -15,7 +15,7 @@ pub enum Origin {
     /// This client's change was refused: the fields are as they are without it.
     RolledBack,
     /// The app took its events too slowly and this many were dropped: read the state.
-    Missed(u64),
+    Lagged(u64),
 }
 
 /// One change that the app can see, whole: a merge or a transaction is one event.

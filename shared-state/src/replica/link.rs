@@ -98,7 +98,7 @@ pub struct Link {
 
 /// What a frame from the server meant for the caller.
 #[derive(Clone, Debug)]
-pub enum Heard<'a> {
+pub enum LinkEvent<'a> {
     /// Nothing more to do.
     Nothing,
     /// Send this.
@@ -186,7 +186,7 @@ impl Link {
     ///
     /// # Errors
     /// The frame is not what the protocol allows; the connection should be closed.
-    pub fn receive<'a>(&mut self, now: Duration, text: &'a str) -> Result<Heard<'a>, Violation> {
+    pub fn receive<'a>(&mut self, now: Duration, text: &'a str) -> Result<LinkEvent<'a>, Violation> {
         self.receive_envelope(now, &Envelope::read(text)?)
     }
 
@@ -198,7 +198,7 @@ impl Link {
         &mut self,
         now: Duration,
         envelope: &Envelope<'a>,
-    ) -> Result<Heard<'a>, Violation> {
+    ) -> Result<LinkEvent<'a>, Violation> {
         self.is_alive(now);
         Ok(match ServerMessage::read_envelope(envelope)? {
             ServerMessage::Welcome { id, heartbeat, window, frame, expires } => {
@@ -210,22 +210,22 @@ impl Link {
                 self.max_frame = frame;
                 self.expires(now, expires);
                 self.heartbeat = self.config.heartbeat.min(Duration::from_millis(heartbeat.max(100)));
-                Heard::Welcome(window)
+                LinkEvent::Welcome(window)
             }
             ServerMessage::Renewed { expires } => {
                 self.expires(now, expires);
-                Heard::Nothing
+                LinkEvent::Nothing
             }
-            ServerMessage::Ping => Heard::Reply(client::pong()),
-            ServerMessage::Pong | ServerMessage::Unknown => Heard::Nothing,
-            ServerMessage::Error(violation) => Heard::Error(violation),
+            ServerMessage::Ping => LinkEvent::Reply(client::pong()),
+            ServerMessage::Pong | ServerMessage::Unknown => LinkEvent::Nothing,
+            ServerMessage::Error(violation) => LinkEvent::Error(violation),
             ServerMessage::Room(room, message) => {
                 self.numbers.note(&room, &message);
-                Heard::Room(room, message)
+                LinkEvent::Room(room, message)
             }
             // Only a binary frame is one.
-            ServerMessage::Numbered(..) => Heard::Nothing,
-            ServerMessage::Presence(room, news) => Heard::Presence(room, news),
+            ServerMessage::Numbered(..) => LinkEvent::Nothing,
+            ServerMessage::Presence(room, news) => LinkEvent::Presence(room, news),
         })
     }
 
@@ -266,7 +266,7 @@ impl Link {
     ///
     /// # Errors
     /// The link is dead: close the connection.
-    pub fn tick(&mut self, now: Duration) -> Result<Option<Frame>, Dead> {
+    pub fn tick(&mut self, now: Duration) -> Result<Option<Frame>, HeartbeatTimeout> {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return Ok(None);
         }
@@ -275,7 +275,7 @@ impl Link {
                 self.asked = Some(now);
                 Ok(Some(client::ping()))
             }
-            _ => Err(Dead),
+            _ => Err(HeartbeatTimeout),
         }
     }
 }
@@ -283,7 +283,7 @@ impl Link {
 /// Nothing was heard for too long: the link is half-open or the server is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("nothing was heard from the server for too long")]
-pub struct Dead;
+pub struct HeartbeatTimeout;
 
 #[cfg(test)]
 mod tests {
@@ -298,13 +298,13 @@ mod tests {
         link.opened(SECOND, None);
         assert_eq!(link.tick(SECOND), Ok(None));
         let welcome = r#"{"type":"welcome","payload":{"id":"me","heartbeat":20000,"window":8}}"#;
-        assert!(matches!(link.receive(2 * SECOND, welcome), Ok(Heard::Welcome(8))));
+        assert!(matches!(link.receive(2 * SECOND, welcome), Ok(LinkEvent::Welcome(8))));
         assert_eq!(link.deadline(), Some(22 * SECOND));
         assert!(matches!(link.tick(22 * SECOND), Ok(Some(_))));
-        assert!(matches!(link.receive(23 * SECOND, r#"{"type":"pong"}"#), Ok(Heard::Nothing)));
+        assert!(matches!(link.receive(23 * SECOND, r#"{"type":"pong"}"#), Ok(LinkEvent::Nothing)));
         assert!(matches!(link.tick(43 * SECOND), Ok(Some(_))));
         assert_eq!(link.tick(62 * SECOND), Ok(None));
-        assert_eq!(link.tick(63 * SECOND), Err(Dead));
+        assert_eq!(link.tick(63 * SECOND), Err(HeartbeatTimeout));
     }
 
     #[test]
@@ -332,7 +332,7 @@ mod tests {
     fn a_server_that_does_not_welcome_is_given_up() {
         let mut link = Link::new("0123456789abcdef".into(), LinkConfig::default());
         link.opened(SECOND, None);
-        assert_eq!(link.tick(11 * SECOND), Err(Dead));
+        assert_eq!(link.tick(11 * SECOND), Err(HeartbeatTimeout));
     }
 
     #[test]

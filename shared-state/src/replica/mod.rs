@@ -34,8 +34,8 @@ mod write;
 
 pub use crate::core::{Rejected, WriteError};
 pub use event::{Event, Origin};
-pub use link::{Backoff, Dead, Heard, Link, LinkConfig};
-pub use permissions::Rights;
+pub use link::{Backoff, HeartbeatTimeout, Link, LinkConfig, LinkEvent};
+pub use permissions::RoomPermissions;
 pub use transact::{Read, Transaction};
 
 use std::collections::{BTreeMap, VecDeque};
@@ -44,13 +44,13 @@ use std::time::Duration;
 
 use crate::core::Code;
 use crate::core::{FieldId, SharedState};
-use crate::proto::compact::Subject;
+use crate::proto::compact::Header;
 use crate::proto::{Frame, Secret};
 
 use delayed::Held;
-use pending::{Both, Queue};
-use schema::Meeting;
-use undo::History;
+use pending::{PendingUpdate, Queue};
+use schema::SchemaNegotiation;
+use undo::UndoHistory;
 
 /// Names a write until it is answered. Writes that were folded into one share it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -124,15 +124,15 @@ pub struct Replica<S: SharedState> {
     sent_at: Vec<Option<Duration>>,
     window: usize,
     max_frame: usize,
-    meeting: Meeting,
-    rights: Rights,
+    negotiation: SchemaNegotiation,
+    rights: RoomPermissions,
     /// The audience that the last whole state was for.
     audience: Option<u64>,
     /// What the room is joined with, if it asks for one.
     password: Option<Secret>,
     /// What brief frames can be about, by number.
-    subjects: BTreeMap<u8, Subject>,
-    history: History<S>,
+    subjects: BTreeMap<u8, Header>,
+    history: UndoHistory<S>,
     next_write: u64,
     next_seq: u64,
     frames: VecDeque<Frame>,
@@ -163,12 +163,12 @@ impl<S: SharedState> Replica<S> {
             sent_at: vec![None; S::FIELDS.len()],
             window: 1,
             max_frame: usize::MAX,
-            meeting: Meeting::new::<S>(),
-            rights: Rights::default(),
+            negotiation: SchemaNegotiation::new::<S>(),
+            rights: RoomPermissions::default(),
             audience: None,
             password: None,
             subjects: BTreeMap::new(),
-            history: History::new(config.max_undo, config.undo_pause),
+            history: UndoHistory::new(config.max_undo, config.undo_pause),
             next_write: 0,
             next_seq: 1,
             frames: VecDeque::new(),
@@ -230,7 +230,7 @@ impl<S: SharedState> Replica<S> {
         if self.missed_events > 0 {
             let missed = std::mem::take(&mut self.missed_events);
             return Some(Event {
-                origin: Origin::Missed(missed),
+                origin: Origin::Lagged(missed),
                 version: None,
                 from: None,
                 updates: Vec::new(),
@@ -255,7 +255,7 @@ impl<S: SharedState> Replica<S> {
         while let Some(at) = self.held.iter().position(|held| held.due <= now) {
             self.release(at, now);
         }
-        self.pump();
+        self.send_ready();
     }
 
     /// Sends on everything that is kept back by debounce or throttle.
@@ -263,7 +263,7 @@ impl<S: SharedState> Replica<S> {
         while !self.held.is_empty() {
             self.release(0, now);
         }
-        self.pump();
+        self.send_ready();
     }
 
     /// The longest frame the server takes, in bytes. A change that is longer is refused here, with
@@ -285,7 +285,7 @@ impl<S: SharedState> Replica<S> {
         if self.refusal().is_some_and(|refusal| refusal.code == Code::Kicked) {
             return;
         }
-        self.meeting.begin();
+        self.negotiation.begin();
         self.rejoin();
     }
 
@@ -329,8 +329,8 @@ impl<S: SharedState> Replica<S> {
 }
 
 /// Applies what is pending to what lies under it.
-fn put_on<S: SharedState>(view: &mut S, update: &mut Both<S>) {
-    update.applies = view.admit(&update.typed).is_ok();
+fn put_on<S: SharedState>(view: &mut S, update: &mut PendingUpdate<S>) {
+    update.applies = view.check_op(&update.typed).is_ok();
     view.apply(update.typed.clone());
 }
 
@@ -338,13 +338,16 @@ fn put_on<S: SharedState>(view: &mut S, update: &mut Both<S>) {
 fn pending<'a, S: SharedState>(
     queue: &'a mut Queue<S>,
     held: &'a mut [Held<S>],
-) -> impl Iterator<Item = &'a mut Both<S>> {
+) -> impl Iterator<Item = &'a mut PendingUpdate<S>> {
     let queued = queue.iter_mut().flat_map(|change| &mut change.updates);
     queued.chain(held.iter_mut().map(|held| &mut held.update))
 }
 
 /// Everything that is pending, in the order in which it lies on the confirmed state.
-fn on_top<'a, S: SharedState>(queue: &'a Queue<S>, held: &'a [Held<S>]) -> impl Iterator<Item = &'a Both<S>> {
+fn on_top<'a, S: SharedState>(
+    queue: &'a Queue<S>,
+    held: &'a [Held<S>],
+) -> impl Iterator<Item = &'a PendingUpdate<S>> {
     let queued = queue.iter().flat_map(|change| &change.updates);
     queued.chain(held.iter().map(|held| &held.update))
 }

@@ -11,7 +11,7 @@ const FOLD_REACH: usize = 256;
 
 /// An update in both its forms. The typed one was decoded from the encoded one, so what the app sees is what
 /// everybody else will see.
-pub(super) struct Both<S: SharedState> {
+pub(super) struct PendingUpdate<S: SharedState> {
     pub(super) typed: S::Update,
     pub(super) encoded: EncodedUpdate,
     /// Whether it could be applied where it lies now: what it is about may have gone with a change that was refused, or
@@ -36,7 +36,7 @@ impl Reads {
 /// One change that waits for its answer.
 pub(super) struct Pending<S: SharedState> {
     pub(super) id: WriteId,
-    pub(super) updates: Vec<Both<S>>,
+    pub(super) updates: Vec<PendingUpdate<S>>,
     pub(super) reads: Option<Reads>,
     /// Its number and the version it was first sent at; `None` while never sent.
     pub(super) sent: Option<Sent>,
@@ -124,8 +124,8 @@ impl<S: SharedState> Queue<S> {
         &mut self,
         field: FieldId,
         last_only: bool,
-        folded: Both<S>,
-    ) -> Result<WriteId, Both<S>> {
+        folded: PendingUpdate<S>,
+    ) -> Result<WriteId, PendingUpdate<S>> {
         let Some(at) = self.foldable_at(field, last_only) else { return Err(folded) };
         let change = &mut self.changes[at];
         self.bytes -= change.bytes();

@@ -6,9 +6,11 @@ use serde_json::value::RawValue;
 
 use crate::core::Rejected;
 use crate::core::{Code, Reject};
-use crate::core::{FieldId, Path, PathBuf, SharedState, UpdateErrorKind, WireUpdate, decode_update};
+use crate::core::{
+    FieldId, FieldPath, FieldPathBuf, SharedState, UpdateErrorKind, WireUpdate, decode_update,
+};
 use crate::core::{Overlap, text_scope};
-use crate::proto::compact::Subject;
+use crate::proto::compact::Header;
 use crate::proto::{JoinRequest, Outcome, Outcomes, Resume, RoomMessage, Violation, client};
 use crate::replica::pending::{Pending, Reads};
 use crate::replica::{Origin, Phase, Replica, WriteId, on_top, pending, put_on};
@@ -64,16 +66,16 @@ impl<S: SharedState> Replica<S> {
                 }
             }
             RoomMessage::Change { version, from, updates, brief } => {
-                if let Some((number, subject)) = brief.zip(Subject::of(&from, &updates)) {
-                    self.subjects.insert(number, subject);
+                if let Some((number, header)) = brief.zip(Header::of(&from, &updates)) {
+                    self.subjects.insert(number, header);
                 }
                 self.change(version, from.as_ref().into(), &updates)
             }
-            RoomMessage::Rights(barred) => {
-                self.take_rights(barred);
+            RoomMessage::Rights(denied) => {
+                self.take_rights(denied);
                 Ok(())
             }
-            RoomMessage::Brief { subject, value } => self.brief(subject, value),
+            RoomMessage::Brief { header, value } => self.brief(header, value),
             RoomMessage::NextAccepted => match self.queue.first_sent() {
                 Some(seq) => self.accepted(seq, self.version + 1, None),
                 None => Err(Violation::new(Code::BadMessage, "an answer, and nothing waits for one")),
@@ -93,7 +95,7 @@ impl<S: SharedState> Replica<S> {
         {
             self.rejoin();
         }
-        self.pump();
+        self.send_ready();
         verdict
     }
 
@@ -103,22 +105,27 @@ impl<S: SharedState> Replica<S> {
         self.queue.unsend();
         let acked = self.queue.acked(self.next_seq);
         let (version, audience) = (self.version, self.audience);
-        let resume =
-            self.epoch.map(|epoch| Resume { epoch, version, acked, schema: self.meeting.room(), audience });
+        let resume = self.epoch.map(|epoch| Resume {
+            epoch,
+            version,
+            acked,
+            schema: self.negotiation.room(),
+            audience,
+        });
         let (brief, info, password) = (self.config.brief, self.config.info, self.password.clone());
-        let request = JoinRequest { brief, info, password, ..self.meeting.request(resume) };
+        let request = JoinRequest { brief, info, password, ..self.negotiation.request(resume) };
         self.frames.push_back(client::join(&self.room, &request));
     }
 
     fn brief(&mut self, number: u8, value: &[u8]) -> Result<(), Violation> {
-        let Some(subject) = self.subjects.get(&number) else {
+        let Some(header) = self.subjects.get(&number) else {
             return Err(Violation::new(
                 Code::BadMessage,
                 format!("nothing was said to have the number {number}"),
             ));
         };
-        let value = subject.value(value)?;
-        let Subject { from, key, op } = subject.clone();
+        let value = header.value(value)?;
+        let Header { from, key, op } = header.clone();
         let update = WireUpdate { key: (&*key).into(), op: op.as_deref().map(Into::into), value: &value };
         self.change(self.version + 1, from, &[update])
     }
@@ -148,12 +155,12 @@ impl<S: SharedState> Replica<S> {
             self.confirmed.apply(update.clone());
             self.mark_stale(&update);
             match self.overlap(&update) {
-                Overlap::Apart => {
+                Overlap::Commutes => {
                     self.view.apply(update.clone());
                     shown.push(update);
                 }
-                Overlap::Hidden => {}
-                Overlap::Tangled => shown.extend(self.rebuilt(field)),
+                Overlap::Shadowed => {}
+                Overlap::Conflicts => shown.extend(self.rebuilt(field)),
             }
         }
         shown
@@ -163,7 +170,7 @@ impl<S: SharedState> Replica<S> {
     fn overlap(&self, remote: &S::Update) -> Overlap {
         let field = S::field(remote);
         if self.touching[field] == 0 {
-            return Overlap::Apart;
+            return Overlap::Commutes;
         }
         // The update passes below those it has nothing to do with, until one of them covers it. One that could not be
         // applied may be after it.
@@ -171,10 +178,10 @@ impl<S: SharedState> Replica<S> {
             .filter(|pending| S::field(&pending.typed) == field)
             .map(|pending| match pending.applies {
                 true => S::overlap(&pending.typed, remote),
-                false => Overlap::Tangled,
+                false => Overlap::Conflicts,
             })
-            .find(|overlap| *overlap != Overlap::Apart)
-            .unwrap_or(Overlap::Apart)
+            .find(|overlap| *overlap != Overlap::Commutes)
+            .unwrap_or(Overlap::Commutes)
     }
 
     /// Rebuilds a field of the view; the update that shows what is different.
@@ -335,9 +342,9 @@ impl<S: SharedState> Replica<S> {
         let mut state = self.initial.clone();
         // What is not shared stays as this client has it.
         for (key, value) in fields {
-            let path = PathBuf::of(&key);
-            let read = match &self.meeting.differences {
-                None => S::decode(Path::new(path.as_str()), None, value).map(Some),
+            let path = FieldPathBuf::of(&key);
+            let read = match &self.negotiation.differences {
+                None => S::decode(FieldPath::new(path.as_str()), None, value).map(Some),
                 Some(differences) => {
                     let update = WireUpdate { key: path.as_str().into(), op: None, value };
                     resolve::read(differences, &self.initial, &state, &update)
@@ -410,7 +417,7 @@ impl<S: SharedState> Replica<S> {
     fn decode(&self, updates: &[WireUpdate<'_>]) -> Result<Vec<S::Update>, Violation> {
         let mut decoded = Vec::with_capacity(updates.len());
         for update in updates {
-            let read = match &self.meeting.differences {
+            let read = match &self.negotiation.differences {
                 None => decode_update::<S>(update).map(Some),
                 Some(differences) => resolve::read(differences, &self.initial, &self.confirmed, update),
             };

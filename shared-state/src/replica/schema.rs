@@ -8,26 +8,26 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use crate::core::Rejected;
-use crate::core::Track;
+use crate::core::Versions;
 use crate::core::schema::{join, parts};
 use crate::core::{Code, Reject};
-use crate::core::{FieldInfo, Known, Path, Schema, SharedState, WireUpdate, encode_update};
+use crate::core::{FieldInfo, FieldPath, HashedSchema, Schema, SharedState, WireUpdate, encode_update};
 use crate::proto::{Declaration, JoinRequest, Outcomes, Resume, RoomSchema, Violation, client};
-use crate::replica::pending::{Both, Pending};
+use crate::replica::pending::{Pending, PendingUpdate};
 use crate::replica::{Phase, Replica};
-use crate::schema::Differences;
+use crate::schema::SchemaDiff;
 use crate::schema::resolve;
 
 /// How deep nested structs are taken apart; a struct may nest itself.
 const DEPTH: usize = 8;
 
 /// What is known of the room's schema.
-pub(super) struct Meeting {
-    own: Arc<Known>,
+pub(super) struct SchemaNegotiation {
+    own: Arc<HashedSchema>,
     /// The hash of the room's schema; `None` before the first state came.
     room: Option<u64>,
     /// What is different; `None`: nothing.
-    pub(super) differences: Option<Differences>,
+    pub(super) differences: Option<SchemaDiff>,
     /// What the room is asked to keep.
     declare: BTreeMap<String, Declaration>,
     /// Nothing has come over the present connection.
@@ -36,7 +36,7 @@ pub(super) struct Meeting {
     pub(super) refusal: Option<Reject>,
 }
 
-impl Meeting {
+impl SchemaNegotiation {
     pub(super) fn new<S: SharedState>() -> Self {
         Self {
             own: Schema::of::<S>(),
@@ -78,20 +78,20 @@ impl<S: SharedState> Replica<S> {
         same_history: bool,
         outcomes: &Outcomes,
     ) -> Result<bool, Violation> {
-        let meeting = &mut self.meeting;
-        if meeting.refusal.is_some() {
+        let negotiation = &mut self.negotiation;
+        if negotiation.refusal.is_some() {
             return Ok(false);
         }
-        let fresh = std::mem::replace(&mut meeting.fresh, false);
+        let fresh = std::mem::replace(&mut negotiation.fresh, false);
         let Some(room) = schema else {
             if fresh {
-                meeting.room = Some(meeting.own.hash);
-                meeting.differences = None;
-                meeting.declare.clear();
+                negotiation.room = Some(negotiation.own.hash);
+                negotiation.differences = None;
+                negotiation.declare.clear();
             }
             return Ok(true);
         };
-        let differences = match Differences::between(&meeting.own.schema, &room.schema, &room.kept) {
+        let differences = match SchemaDiff::between(&negotiation.own.schema, &room.schema, &room.kept) {
             Ok(differences) => differences,
             Err(error) => {
                 if same_history {
@@ -108,18 +108,18 @@ impl<S: SharedState> Replica<S> {
             }
         };
         let declare: BTreeMap<_, _> = differences
-            .foreign()
+            .unknown()
             .map(|(room_path, _, own, field)| {
                 let (policy, shape) = (field.policy.clone(), field.shape.clone());
                 (room_path, Declaration { policy, shape, initial: resolve::value_at(&self.initial, own) })
             })
             .collect();
-        let asked = &self.meeting.declare;
-        let complete = differences.foreign().all(|(path, kept, ..)| kept || asked.contains_key(&path));
-        self.meeting.declare = declare;
-        self.meeting.differences = Some(differences);
+        let asked = &self.negotiation.declare;
+        let complete = differences.unknown().all(|(path, kept, ..)| kept || asked.contains_key(&path));
+        self.negotiation.declare = declare;
+        self.negotiation.differences = Some(differences);
         if complete {
-            self.meeting.room = Some(room.hash);
+            self.negotiation.room = Some(room.hash);
         } else {
             self.rejoin();
         }
@@ -131,7 +131,7 @@ impl<S: SharedState> Replica<S> {
     pub(super) fn refuse(&mut self, violation: &Violation) {
         let reject = Reject::new(violation.code, violation.message.clone());
         self.phase = Phase::Offline;
-        self.meeting.refusal = Some(reject.clone());
+        self.negotiation.refusal = Some(reject.clone());
         for held in std::mem::take(&mut self.held) {
             self.queue.push(Pending { id: held.id, updates: vec![held.update], reads: None, sent: None });
         }
@@ -147,17 +147,17 @@ impl<S: SharedState> Replica<S> {
     /// Why the room cannot be shared, if it cannot: its struct and this one do not fit, or this client was put out.
     #[must_use]
     pub const fn refusal(&self) -> Option<&Reject> {
-        self.meeting.refusal.as_ref()
+        self.negotiation.refusal.as_ref()
     }
 }
 
 /// An update as the room names it. A nested struct that is not the same there is set field by field, so that what
 /// only one side has keeps its value; so is an entry that is in the room (`confirmed`).
 pub(super) fn written<S: SharedState>(
-    differences: &Differences,
+    differences: &SchemaDiff,
     initial: &S,
     confirmed: &S,
-    update: &Both<S>,
+    update: &PendingUpdate<S>,
     out: &mut Vec<String>,
 ) {
     let text = update.encoded.as_str();
@@ -171,13 +171,13 @@ pub(super) fn written<S: SharedState>(
             return entry_fields(S::FIELDS, &wire, now, |field| out.push(renamed(differences, &field)));
         }
     }
-    let place = resolve::nested_indices(S::FIELDS, Path::new(&wire.key));
-    let (Some((path, parts)), true) = (place, is_struct && differences.is_apart(&wire.key)) else {
+    let place = resolve::nested_indices(S::FIELDS, FieldPath::new(&wire.key));
+    let (Some((path, parts)), true) = (place, is_struct && differences.differs_inside(&wire.key)) else {
         return out.push(renamed(differences, text));
     };
     let mut state = initial.clone();
     state.apply(update.typed.clone());
-    let mut track = Track::default();
+    let mut track = Versions::default();
     let at = path.iter().fold(&mut track, |track, index| track.part_mut(*index, 1));
     touch_fields(at, parts, DEPTH);
     let mut fields = Vec::new();
@@ -192,7 +192,7 @@ pub(super) fn written<S: SharedState>(
 
 /// Whether a path leads to an item, which a set can only change.
 fn is_in_list<S: SharedState>(path: &str) -> bool {
-    let field = Path::new(path).next_segment().and_then(|name| S::field_named(&name));
+    let field = FieldPath::new(path).next_segment().and_then(|name| S::field_named(&name));
     field.is_some_and(|field| S::FIELDS[field].about.is_some_and(|about| about.key.is_some()))
 }
 
@@ -204,7 +204,7 @@ fn entry_fields(
     now: &str,
     mut each: impl FnMut(String),
 ) {
-    let field = Path::new(&wire.key).next_segment().unwrap_or_default();
+    let field = FieldPath::new(&wire.key).next_segment().unwrap_or_default();
     let info = fields.iter().find(|info| info.name == field);
     let Some((about, parts)) = info.and_then(|info| Some((info.about?, (info.parts?)()))) else { return };
     let values: BTreeMap<Cow<'_, str>, &RawValue> =
@@ -230,7 +230,7 @@ struct Set<'a> {
     value: &'a RawValue,
 }
 
-fn touch_fields(track: &mut Track, fields: &'static [FieldInfo], depth: usize) {
+fn touch_fields(track: &mut Versions, fields: &'static [FieldInfo], depth: usize) {
     for (index, info) in fields.iter().enumerate() {
         let part = track.part_mut(index, 1);
         match parts(info).filter(|_| depth > 1) {
@@ -241,7 +241,7 @@ fn touch_fields(track: &mut Track, fields: &'static [FieldInfo], depth: usize) {
 }
 
 /// The text of an update with its path as the room has it.
-fn renamed(differences: &Differences, text: &str) -> String {
+fn renamed(differences: &SchemaDiff, text: &str) -> String {
     let renamed = serde_json::from_str::<WireUpdate<'_>>(text).ok().and_then(|wire| {
         let key = differences.to_room(&wire.key)?;
         serde_json::to_string(&Set { key: &key, op: wire.op.as_deref(), value: wire.value }).ok()

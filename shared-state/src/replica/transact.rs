@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::core::{Field, FieldId, PathBuf, SharedState};
+use crate::core::{Field, FieldId, FieldPathBuf, SharedState};
 use crate::core::{MergePolicy, differences};
 use crate::merge::{
     Counter, CounterOp, Key, KeyOf, ListOf, ListOp, MapOf, MapOp, Mapping, Members, Number, Place, Sequence,
@@ -39,7 +39,7 @@ impl Read {
     }
 
     fn at<S: SharedState>(field: FieldId, key: Option<&str>) -> Self {
-        let mut path = PathBuf::of(S::FIELDS[field].name);
+        let mut path = FieldPathBuf::of(S::FIELDS[field].name);
         if let Some(key) = key {
             path.push(key);
         }

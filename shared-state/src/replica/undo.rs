@@ -92,7 +92,7 @@ impl<S: SharedState> Steps<S> {
 }
 
 /// What can be undone and redone.
-pub(super) struct History<S: SharedState> {
+pub(super) struct UndoHistory<S: SharedState> {
     undo: Steps<S>,
     redo: Steps<S>,
     groups: usize,
@@ -100,7 +100,7 @@ pub(super) struct History<S: SharedState> {
     pause: Duration,
 }
 
-impl<S: SharedState> History<S> {
+impl<S: SharedState> UndoHistory<S> {
     pub(super) const fn new(limit: usize, pause: Duration) -> Self {
         Self { undo: Steps::new(), redo: Steps::new(), groups: 0, limit, pause }
     }
@@ -172,7 +172,7 @@ impl<S: SharedState> Replica<S> {
     /// # Errors
     /// As [`write`](Self::write); the history is as it was.
     pub fn undo(&mut self, now: Duration) -> Result<Option<WriteId>, WriteError> {
-        self.take_back(now, Kind::Undo)
+        self.undo_last(now, Kind::Undo)
     }
 
     /// Makes what was undone last again, as a new change. `None`: nothing was undone, or something was written since.
@@ -180,7 +180,7 @@ impl<S: SharedState> Replica<S> {
     /// # Errors
     /// As [`write`](Self::write); the history is as it was.
     pub fn redo(&mut self, now: Duration) -> Result<Option<WriteId>, WriteError> {
-        self.take_back(now, Kind::Redo)
+        self.undo_last(now, Kind::Redo)
     }
 
     /// Whether there is anything to undo. What others have overwritten counts until it is tried.
@@ -214,7 +214,7 @@ impl<S: SharedState> Replica<S> {
         history.seal();
     }
 
-    fn take_back(&mut self, now: Duration, kind: Kind) -> Result<Option<WriteId>, WriteError> {
+    fn undo_last(&mut self, now: Duration, kind: Kind) -> Result<Option<WriteId>, WriteError> {
         while let Some(step) = self.history.steps(kind).pop() {
             self.history.seal();
             let updates = self.taken_back(&step);
@@ -248,8 +248,7 @@ impl<S: SharedState> Replica<S> {
         for Written { update, inverse, .. } in
             step.written.iter().rev().filter(|one| !hidden.contains(&one.id))
         {
-            let taken_back =
-                text_scope::as_writer(self.config.writer, || self.view.take_back(update, inverse));
+            let taken_back = text_scope::as_writer(self.config.writer, || self.view.undo(update, inverse));
             if let Some(update) = taken_back.filter(|update| self.may_write(update)) {
                 inverses.push(self.view.apply(update.clone()));
                 let last = updates.last_mut().filter(|last| S::field(last) == S::field(&update));

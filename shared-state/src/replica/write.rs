@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use crate::core::Track;
+use crate::core::Versions;
 use crate::core::text_scope;
 use crate::core::{Code, Reject};
-use crate::core::{FieldId, Path, SharedState, Timing, canonical_update};
+use crate::core::{FieldId, FieldPath, SharedState, Timing, canonical_update};
 use crate::core::{Rejected, WriteError};
 use crate::proto::client;
 use crate::replica::delayed::Held;
-use crate::replica::pending::{Both, Pending, Reads, Sent};
+use crate::replica::pending::{Pending, PendingUpdate, Reads, Sent};
 use crate::replica::undo::Kind;
 use crate::replica::{Origin, Phase, Read, Replica, WriteId, schema};
 
@@ -47,7 +47,7 @@ impl<S: SharedState> Replica<S> {
         mut reads: Option<Vec<Read>>,
         kind: Kind,
     ) -> Result<WriteId, WriteError> {
-        if let Some(refusal) = &self.meeting.refusal {
+        if let Some(refusal) = &self.negotiation.refusal {
             return Err(refusal.clone().into());
         }
         if updates.is_empty() {
@@ -63,7 +63,7 @@ impl<S: SharedState> Replica<S> {
             return self.submit(now, updates, None, kind);
         }
         self.check_rights(&updates, reads.as_mut())?;
-        let updates = updates.iter().map(both::<S>).collect::<Result<Vec<_>, _>>()?;
+        let updates = updates.iter().map(pending_update::<S>).collect::<Result<Vec<_>, _>>()?;
         let folded = match (&updates[..], &reads) {
             ([one], None) => self.folded(one)?,
             _ => None,
@@ -78,12 +78,12 @@ impl<S: SharedState> Replica<S> {
             None => self.enqueue(now, updates, reads),
         };
         self.history.note(now, id, written, kind);
-        self.pump();
+        self.send_ready();
         Ok(id)
     }
 
     /// Whether the queue has room for a change.
-    fn check_room(&self, updates: &[Both<S>]) -> Result<(), WriteError> {
+    fn check_room(&self, updates: &[PendingUpdate<S>]) -> Result<(), WriteError> {
         let bytes: usize = updates.iter().map(|update| update.encoded.as_str().len()).sum();
         let (changes, limits) = (self.pending(), &self.config);
         if changes >= limits.max_changes {
@@ -101,7 +101,7 @@ impl<S: SharedState> Replica<S> {
         let mut inverses = Vec::new();
         let fields: Vec<FieldId> = updates.iter().map(S::field).collect();
         for (at, update) in updates.into_iter().enumerate() {
-            let parts = text_scope::as_writer(self.config.writer, || self.view.expand(&update))
+            let parts = text_scope::as_writer(self.config.writer, || self.view.decompose(&update))
                 .unwrap_or_else(|| vec![update]);
             if fields[at + 1..].contains(&fields[at]) {
                 // A later update of the change is written on top of this one.
@@ -116,10 +116,10 @@ impl<S: SharedState> Replica<S> {
     }
 
     /// Applies a change to the view, if it breaks no rule; gives what takes its updates back.
-    fn show(&mut self, updates: &[Both<S>]) -> Result<Vec<S::Update>, WriteError> {
+    fn show(&mut self, updates: &[PendingUpdate<S>]) -> Result<Vec<S::Update>, WriteError> {
         let mut inverses = Vec::with_capacity(updates.len());
         let mut verdict = updates.iter().try_for_each(|update| {
-            self.view.admit(&update.typed)?;
+            self.view.check_op(&update.typed)?;
             inverses.push(self.view.apply(update.typed.clone()));
             Ok(())
         });
@@ -142,7 +142,7 @@ impl<S: SharedState> Replica<S> {
 
     /// The update that a plain write makes together with one of the same field that was not sent yet, if there
     /// is one that it folds into.
-    fn folded(&mut self, update: &Both<S>) -> Result<Option<Both<S>>, WriteError> {
+    fn folded(&mut self, update: &PendingUpdate<S>) -> Result<Option<PendingUpdate<S>>, WriteError> {
         let field = S::field(&update.typed);
         let waiting = match self.held.iter().position(|held| held.field == field) {
             // With a rule over the whole state, what is sent last is what was written last.
@@ -153,11 +153,11 @@ impl<S: SharedState> Replica<S> {
         };
         let Some(waiting) = waiting.filter(|waiting| waiting.applies) else { return Ok(None) };
         let mut typed = waiting.typed.clone();
-        if !S::coalesce(&mut typed, &update.typed) { Ok(None) } else { both::<S>(&typed).map(Some) }
+        if !S::coalesce(&mut typed, &update.typed) { Ok(None) } else { pending_update::<S>(&typed).map(Some) }
     }
 
     /// Puts a folded update in the place of the one that waits.
-    fn fold(&mut self, now: Duration, folded: Both<S>) -> WriteId {
+    fn fold(&mut self, now: Duration, folded: PendingUpdate<S>) -> WriteId {
         let field = S::field(&folded.typed);
         if let Some(held) = self.held.iter_mut().find(|held| held.field == field) {
             if let Timing::Debounce { wait, .. } = S::timing(&folded.typed) {
@@ -174,7 +174,12 @@ impl<S: SharedState> Replica<S> {
     }
 
     /// Queues a change, or keeps it back if its timing says so.
-    fn enqueue(&mut self, now: Duration, mut updates: Vec<Both<S>>, reads: Option<Vec<Read>>) -> WriteId {
+    fn enqueue(
+        &mut self,
+        now: Duration,
+        mut updates: Vec<PendingUpdate<S>>,
+        reads: Option<Vec<Read>>,
+    ) -> WriteId {
         let fields = fields_of(&updates);
         if S::HAS_RULE {
             // The rule saw what is kept back: others must see it no later.
@@ -210,7 +215,7 @@ impl<S: SharedState> Replica<S> {
     }
 
     /// Sends what may be sent.
-    pub(super) fn pump(&mut self) {
+    pub(super) fn send_ready(&mut self) {
         while self.phase == Phase::Live && self.queue.on_the_way() < self.window {
             let Some(next) = self.queue.next() else { return };
             if let Some(Reads { stale: Some(path), .. }) = &next.reads {
@@ -231,7 +236,7 @@ impl<S: SharedState> Replica<S> {
             let Sent { seq, base } = sent;
             let paths: Option<Vec<&str>> =
                 next.reads.as_ref().map(|reads| reads.all.iter().map(|read| &*read.path).collect());
-            let frame = match &self.meeting.differences {
+            let frame = match &self.negotiation.differences {
                 None => {
                     let updates = next.updates.iter().map(|update| update.encoded.as_str());
                     client::change(&self.room, seq, base, again, updates, paths.as_deref())
@@ -310,16 +315,16 @@ impl<S: SharedState> Replica<S> {
             if reads.stale.is_some() || reads.fields().all(|read| read != field) {
                 continue;
             }
-            let mut track = Track::default();
-            S::touch(&mut track, update, 1);
-            let changed = |read: &&Read| track.changed_at(S::FIELDS, Path::new(&read.path)) != Some(0);
+            let mut track = Versions::default();
+            S::record(&mut track, update, 1);
+            let changed = |read: &&Read| track.changed_at(S::FIELDS, FieldPath::new(&read.path)) != Some(0);
             reads.stale = reads.all.iter().find(changed).map(|read| read.path.clone());
         }
     }
 }
 
 /// The fields some updates touch, each once.
-fn fields_of<S: SharedState>(updates: &[Both<S>]) -> Vec<FieldId> {
+fn fields_of<S: SharedState>(updates: &[PendingUpdate<S>]) -> Vec<FieldId> {
     let mut fields = Vec::with_capacity(updates.len());
     for update in updates {
         let field = S::field(&update.typed);
@@ -330,8 +335,8 @@ fn fields_of<S: SharedState>(updates: &[Both<S>]) -> Vec<FieldId> {
     fields
 }
 
-/// An update in both its forms: what is shown here is what everybody else will get.
-fn both<S: SharedState>(update: &S::Update) -> Result<Both<S>, WriteError> {
+/// An update in pending_update its forms: what is shown here is what everybody else will get.
+fn pending_update<S: SharedState>(update: &S::Update) -> Result<PendingUpdate<S>, WriteError> {
     let (typed, encoded) = canonical_update::<S>(update).map_err(WriteError::Unsendable)?;
-    Ok(Both { typed, encoded, applies: true })
+    Ok(PendingUpdate { typed, encoded, applies: true })
 }

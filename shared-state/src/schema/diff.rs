@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::schema::join;
-use crate::core::{FieldSchema, Path, Schema, SchemaError};
+use crate::core::{FieldPath, FieldSchema, Schema, SchemaError};
 
 impl Schema {
     /// Whether a program with this schema and one with `other` can share a room: they have the same version, and
@@ -13,7 +13,7 @@ impl Schema {
     /// # Errors
     /// The first field that is not the same; `self` is what is expected.
     pub fn check(&self, other: &Self) -> Result<(), SchemaError> {
-        Differences::between(self, other, &Fields::new()).map(drop)
+        SchemaDiff::between(self, other, &Fields::new()).map(drop)
     }
 }
 
@@ -78,15 +78,15 @@ impl FieldSchema {
 
 /// What a client has to know to speak of its own fields with a room that has others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Differences {
+pub(crate) struct SchemaDiff {
     /// Own paths whose names in the room are others.
     renamed: BTreeMap<String, String>,
     /// The same, the other way round.
     named: BTreeMap<String, String>,
     /// Own nested structs that are not the same inside.
-    apart: BTreeSet<String>,
+    differs_inside: BTreeSet<String>,
     /// Own fields that the room's struct does not have: nested structs, and everything in them.
-    foreign: BTreeMap<String, FieldSchema>,
+    unknown: BTreeMap<String, FieldSchema>,
     /// Those of them that the room does not keep.
     missing: BTreeSet<String>,
     /// Own lists and maps of whose entries the room knows more.
@@ -105,7 +105,7 @@ struct Side<'a> {
     at: &'a str,
 }
 
-impl Differences {
+impl SchemaDiff {
     /// What is different, as `own` sees it, from a room that keeps the fields `kept` beside its struct's.
     ///
     /// # Errors
@@ -118,7 +118,7 @@ impl Differences {
         }
         let mut fields = room.fields.clone();
         for (path, field) in kept {
-            put(&mut fields, Path::new(path), field);
+            put(&mut fields, FieldPath::new(path), field);
         }
         let mut this = Self::default();
         this.compare(&own.fields, "", Side { fields: &fields, of_struct: Some(&room.fields), at: "" })?;
@@ -161,11 +161,11 @@ impl Differences {
                 at: &room_path,
             };
             if field.is_nested() && !self.compare(&field.fields, &path, inner)? {
-                self.apart.insert(path.clone());
+                self.differs_inside.insert(path.clone());
                 same = false;
             }
             if of_struct.is_none() {
-                self.foreign.insert(path.clone(), field.clone());
+                self.unknown.insert(path.clone(), field.clone());
             }
             same &= of_struct.is_some() && name == other;
             if path != room_path {
@@ -181,29 +181,29 @@ impl Differences {
             for (name, inner) in &field.fields {
                 self.miss(join(&path, name), inner);
             }
-            self.apart.insert(path.clone());
+            self.differs_inside.insert(path.clone());
         } else {
             self.missing.insert(path.clone());
         }
-        self.foreign.insert(path, field.clone());
+        self.unknown.insert(path, field.clone());
     }
 
     /// Own fields, not structs, that the room's struct does not have: by their paths in the room, whether the room
     /// keeps them, and the own path.
-    pub(crate) fn foreign(&self) -> impl Iterator<Item = (String, bool, &str, &FieldSchema)> {
-        let fields = self.foreign.iter().filter(|(_, field)| !field.is_nested());
+    pub(crate) fn unknown(&self) -> impl Iterator<Item = (String, bool, &str, &FieldSchema)> {
+        let fields = self.unknown.iter().filter(|(_, field)| !field.is_nested());
         fields.map(|(path, field)| {
             let room_path = self.to_room(path).unwrap_or_else(|| path.clone());
             (room_path, !self.missing.contains(path), path.as_str(), field)
         })
     }
 
-    pub(crate) fn is_foreign(&self, path: &str) -> bool {
-        prefixes(path).any(|prefix| self.foreign.contains_key(prefix))
+    pub(crate) fn is_unknown(&self, path: &str) -> bool {
+        prefixes(path).any(|prefix| self.unknown.contains_key(prefix))
     }
 
-    pub(crate) fn is_apart(&self, path: &str) -> bool {
-        self.apart.contains(path)
+    pub(crate) fn differs_inside(&self, path: &str) -> bool {
+        self.differs_inside.contains(path)
     }
 
     /// Whether it is an entry of whose fields the room knows more.
@@ -223,7 +223,7 @@ impl Differences {
 }
 
 /// Puts a kept field where it belongs; what is no struct there is left as it is.
-fn put(fields: &mut Fields, mut path: Path<'_>, field: &FieldSchema) {
+fn put(fields: &mut Fields, mut path: FieldPath<'_>, field: &FieldSchema) {
     let Some(name) = path.next_segment() else { return };
     if path.is_end() {
         fields.entry(name.into_owned()).or_insert_with(|| field.clone());
@@ -274,19 +274,19 @@ mod tests {
         let layout = nested([("columns", field("lww", "u8"))]);
         let new = schema([("title", field("lww", "string")), ("layout", layout)]);
         assert_eq!((old.check(&new), new.check(&old)), (Ok(()), Ok(())));
-        let foreign = |kept: &Fields| {
-            let differences = Differences::between(&new, &old, kept).expect("they fit");
-            assert!(differences.is_foreign("layout") && differences.is_apart("layout"));
-            assert!(!differences.is_foreign("title"));
-            differences.foreign().map(|(path, is_kept, ..)| (path, is_kept)).collect::<Vec<_>>()
+        let unknown = |kept: &Fields| {
+            let differences = SchemaDiff::between(&new, &old, kept).expect("they fit");
+            assert!(differences.is_unknown("layout") && differences.differs_inside("layout"));
+            assert!(!differences.is_unknown("title"));
+            differences.unknown().map(|(path, is_kept, ..)| (path, is_kept)).collect::<Vec<_>>()
         };
-        assert_eq!(foreign(&Fields::new()), [("layout/columns".into(), false)]);
+        assert_eq!(unknown(&Fields::new()), [("layout/columns".into(), false)]);
         assert_eq!(
-            foreign(&[("layout/columns".into(), field("lww", "u8"))].into()),
+            unknown(&[("layout/columns".into(), field("lww", "u8"))].into()),
             [("layout/columns".into(), true)]
         );
         let another = [("layout/columns".into(), field("lww", "bool"))].into();
-        assert!(Differences::between(&new, &old, &another).is_err());
+        assert!(SchemaDiff::between(&new, &old, &another).is_err());
     }
 
     #[test]
@@ -295,10 +295,10 @@ mod tests {
         let inner = nested([("columns", field("lww", "u8")), ("wide", also(field("lww", "bool"), "broad"))]);
         let new = schema([("layout", also(inner, "style"))]);
         let kept = [("style/broad".into(), field("lww", "bool"))].into();
-        let differences = Differences::between(&new, &old, &kept).expect("they fit");
-        let foreign: Vec<_> = differences.foreign().map(|(path, kept, own, _)| (path, kept, own)).collect();
-        assert_eq!(foreign, [("style/broad".into(), true, "layout/wide")]);
-        assert!(differences.is_apart("layout") && !differences.is_foreign("layout"));
+        let differences = SchemaDiff::between(&new, &old, &kept).expect("they fit");
+        let unknown: Vec<_> = differences.unknown().map(|(path, kept, own, _)| (path, kept, own)).collect();
+        assert_eq!(unknown, [("style/broad".into(), true, "layout/wide")]);
+        assert!(differences.differs_inside("layout") && !differences.is_unknown("layout"));
     }
 
     #[test]
@@ -321,14 +321,14 @@ mod tests {
         let old = schema([("style", nested([("cols", field("lww", "u8"))]))]);
         let inner = nested([("columns", also(field("lww", "u8"), "cols"))]);
         let new = schema([("layout", also(inner, "style"))]);
-        let newer = Differences::between(&new, &old, &Fields::new()).expect("they fit");
+        let newer = SchemaDiff::between(&new, &old, &Fields::new()).expect("they fit");
         assert_eq!(newer.to_room("layout/columns").as_deref(), Some("style/cols"));
         assert_eq!(newer.to_room("layout").as_deref(), Some("style"));
         assert_eq!(newer.to_own("style/cols").as_deref(), Some("layout/columns"));
-        let older = Differences::between(&old, &new, &Fields::new()).expect("they fit");
+        let older = SchemaDiff::between(&old, &new, &Fields::new()).expect("they fit");
         assert_eq!(older.to_own("layout/columns").as_deref(), Some("style/cols"));
         assert_eq!(older.to_room("title"), None);
-        assert!(older.is_apart("style") && older.foreign().next().is_none());
+        assert!(older.differs_inside("style") && older.unknown().next().is_none());
     }
 
     #[test]

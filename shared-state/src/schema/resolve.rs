@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 
 use crate::core::schema::{join, parts};
 use crate::core::text_scope;
-use crate::core::{FieldId, FieldInfo, Path, SharedState, UpdateError, UpdateErrorKind, WireUpdate};
-use crate::schema::Differences;
+use crate::core::{FieldId, FieldInfo, FieldPath, SharedState, UpdateError, UpdateErrorKind, WireUpdate};
+use crate::schema::SchemaDiff;
 
 type Members<'v> = BTreeMap<Cow<'v, str>, &'v RawValue>;
 
@@ -28,7 +28,7 @@ pub(crate) struct Writer<'a> {
 
 /// A nested struct's value, which the writer wrote, as its reader reads it: members by the reader's names, and those
 /// that the writer lacks as they are in `now`, the reader's own value. What is no object is left as it is.
-pub(crate) fn fitted(
+pub(crate) fn resolved(
     fields: &'static [FieldInfo],
     path: &str,
     value: &RawValue,
@@ -45,7 +45,7 @@ pub(crate) fn fitted(
         let written = std::iter::once(theirs).chain(aliases).find_map(|name| found.get(&*name).copied());
         let before = now.get(info.name).copied();
         let inner = match (parts(info), written, before) {
-            (Some(fields), Some(written), Some(before)) => fitted(fields, &own, written, before, writer),
+            (Some(fields), Some(written), Some(before)) => resolved(fields, &own, written, before, writer),
             _ => None,
         };
         let fits = inner.as_deref().or(written).or_else(|| before.filter(|_| (writer.lacks)(&own)));
@@ -57,23 +57,23 @@ pub(crate) fn fitted(
     RawValue::from_string(out).ok()
 }
 
-/// The value of the nested struct at `path` in `state`, [`fitted`]; `None` if there is no nested struct, or the value
+/// The value of the nested struct at `path` in `state`, [`resolved`]; `None` if there is no nested struct, or the value
 /// is no object.
-pub(crate) fn fitted_in<S: SharedState>(
+pub(crate) fn resolved_in<S: SharedState>(
     state: &S,
     path: &str,
     value: &RawValue,
     writer: &Writer<'_>,
 ) -> Option<Box<RawValue>> {
-    let fields = nested_at(S::FIELDS, Path::new(path))?;
-    let mut inner = Path::new(path);
+    let fields = nested_at(S::FIELDS, FieldPath::new(path))?;
+    let mut inner = FieldPath::new(path);
     let field = S::field_named(&inner.next_segment()?)?;
     let now = at(RawValue::from_string(text_scope::with_history(|| field_json(state, field))).ok()?, inner)?;
-    fitted(fields, path, value, &now, writer)
+    resolved(fields, path, value, &now, writer)
 }
 
 fn last(path: &str) -> Option<Cow<'_, str>> {
-    Path::new(path.rsplit_once('/').map_or(path, |(_, last)| last)).next_segment()
+    FieldPath::new(path.rsplit_once('/').map_or(path, |(_, last)| last)).next_segment()
 }
 
 /// Visits what a nested struct's value has and the struct does not, by its path.
@@ -98,7 +98,7 @@ pub(crate) fn unknown<'v>(
 }
 
 /// The object `json` with `value` at `path`, in objects that are made where there are none.
-pub(crate) fn inserted(json: &str, mut path: Path<'_>, value: &str) -> String {
+pub(crate) fn inserted(json: &str, mut path: FieldPath<'_>, value: &str) -> String {
     let Some(name) = path.next_segment() else { return value.to_owned() };
     let members: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(json).unwrap_or_default();
     let inner = members.get(&name).map_or("{}", |member| member.get());
@@ -113,7 +113,7 @@ pub(crate) fn inserted(json: &str, mut path: Path<'_>, value: &str) -> String {
 }
 
 /// What is at `path` in the object `json`.
-pub(crate) fn at(json: Box<RawValue>, mut path: Path<'_>) -> Option<Box<RawValue>> {
+pub(crate) fn at(json: Box<RawValue>, mut path: FieldPath<'_>) -> Option<Box<RawValue>> {
     let Some(name) = path.next_segment() else { return Some(json) };
     let member = members(&json)?.get(&name).copied()?.to_owned();
     at(member, path)
@@ -134,7 +134,7 @@ pub(crate) fn field_json<S: SharedState>(state: &S, field: usize) -> String {
 /// Reads an update that somebody with another struct has written; `state` is what it will be applied to. `None`: it is of a field
 /// that is not known here.
 pub(crate) fn read<S: SharedState>(
-    differences: &Differences,
+    differences: &SchemaDiff,
     initial: &S,
     state: &S,
     update: &WireUpdate<'_>,
@@ -142,22 +142,22 @@ pub(crate) fn read<S: SharedState>(
     let renamed = differences.to_own(&update.key);
     let key = renamed.as_deref().unwrap_or(&update.key);
     let op = update.op.as_deref();
-    let fitted = match op {
-        None if differences.is_apart(key) => {
+    let resolved = match op {
+        None if differences.differs_inside(key) => {
             let named = |path: &str| differences.to_room(path);
-            let lacks = |path: &str| differences.is_foreign(path);
-            fitted_in(state, key, update.value, &Writer { named: &named, lacks: &lacks })
+            let lacks = |path: &str| differences.is_unknown(path);
+            resolved_in(state, key, update.value, &Writer { named: &named, lacks: &lacks })
         }
         _ => None,
     };
-    match S::decode(Path::new(key), op, fitted.as_deref().unwrap_or(update.value)) {
+    match S::decode(FieldPath::new(key), op, resolved.as_deref().unwrap_or(update.value)) {
         Ok(update) => Ok(Some(update)),
         Err(error) if error.kind == UpdateErrorKind::UnknownField => Ok(None),
         // The room does not know the field's type and keeps what it is given: to everybody who knows it, what is of
         // no use is the initial value.
-        Err(error) if op.is_none() && differences.is_foreign(key) => {
+        Err(error) if op.is_none() && differences.is_unknown(key) => {
             let initial = value_at(initial, key).ok_or(error)?;
-            S::decode(Path::new(key), None, &*initial).map(Some)
+            S::decode(FieldPath::new(key), None, &*initial).map(Some)
         }
         Err(error) => Err(error),
     }
@@ -165,20 +165,20 @@ pub(crate) fn read<S: SharedState>(
 
 /// The value at a path of names, as JSON.
 pub(crate) fn value_at<S: SharedState>(state: &S, path: &str) -> Option<Box<RawValue>> {
-    let mut path = Path::new(path);
+    let mut path = FieldPath::new(path);
     let field = S::field_named(&path.next_segment()?)?;
     at(RawValue::from_string(text_scope::with_history(|| field_json(state, field))).ok()?, path)
 }
 
 /// The fields of the nested struct at a path of names; `None` if there is none.
-pub(crate) fn nested_at(fields: &'static [FieldInfo], path: Path<'_>) -> Option<&'static [FieldInfo]> {
+pub(crate) fn nested_at(fields: &'static [FieldInfo], path: FieldPath<'_>) -> Option<&'static [FieldInfo]> {
     nested_indices(fields, path).map(|(_, fields)| fields)
 }
 
 /// The same, with the path of indices.
 pub(crate) fn nested_indices(
     mut fields: &'static [FieldInfo],
-    mut path: Path<'_>,
+    mut path: FieldPath<'_>,
 ) -> Option<(Vec<FieldId>, &'static [FieldInfo])> {
     let mut indices = Vec::new();
     while let Some(name) = path.next_segment() {
@@ -217,7 +217,7 @@ mod tests {
         let fit = |value: &str, lacks: &dyn Fn(&str) -> bool| {
             let writer = Writer { named: &|path| (path == "n/a").then(|| "n/b".to_owned()), lacks };
             let now = raw(r#"{"a":1,"in":{"x":2,"y":3}}"#);
-            fitted(FIELDS, "n", &raw(value), &now, &writer).expect("it is an object").get().to_owned()
+            resolved(FIELDS, "n", &raw(value), &now, &writer).expect("it is an object").get().to_owned()
         };
         assert_eq!(fit(r#"{"b":7,"in":{"z":8},"q":9}"#, &|_| true), r#"{"a":7,"in":{"x":2,"y":8}}"#);
         assert_eq!(fit(r#"{"in":{"y":8}}"#, &|path| path == "n/in/x"), r#"{"in":{"x":2,"y":8}}"#);
@@ -234,10 +234,13 @@ mod tests {
 
     #[test]
     fn values_are_put_where_they_belong() {
-        assert_eq!(inserted(r#"{"a":1,"b":{"c":2}}"#, Path::new("b/d"), "3"), r#"{"a":1,"b":{"c":2,"d":3}}"#);
-        assert_eq!(inserted("{}", Path::new("b/d"), "3"), r#"{"b":{"d":3}}"#);
-        assert_eq!(inserted(r#"{"a":1}"#, Path::new("a"), "3"), r#"{"a":3}"#);
-        let found = at(raw(r#"{"b":{"c":2}}"#), Path::new("b/c"));
+        assert_eq!(
+            inserted(r#"{"a":1,"b":{"c":2}}"#, FieldPath::new("b/d"), "3"),
+            r#"{"a":1,"b":{"c":2,"d":3}}"#
+        );
+        assert_eq!(inserted("{}", FieldPath::new("b/d"), "3"), r#"{"b":{"d":3}}"#);
+        assert_eq!(inserted(r#"{"a":1}"#, FieldPath::new("a"), "3"), r#"{"a":3}"#);
+        let found = at(raw(r#"{"b":{"c":2}}"#), FieldPath::new("b/c"));
         assert_eq!(found.map(|value| value.get().to_owned()).as_deref(), Some("2"));
     }
 }

@@ -11,11 +11,11 @@ use hyper::header::{self, AsHeaderName, HeaderMap};
 use hyper::{Request, Uri};
 use tokio::time::timeout;
 
-use crate::authority::Rights;
+use crate::authority::Permissions;
 use crate::core::Code;
 use crate::core::Roles;
 use crate::proto::{Violation, split_address};
-use crate::server::membership::bans::Doors;
+use crate::server::membership::bans::BanList;
 
 /// How long the program may take to find out who somebody is.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -134,7 +134,7 @@ type RolesOf = dyn Fn(&User, &str) -> Roles + Send + Sync;
 /// What the program says about its users: who is let in, and to do what.
 #[derive(Default)]
 pub(super) struct Access {
-    doors: Doors,
+    doors: BanList,
     authenticate: Option<Box<Authenticate>>,
     authorize: Option<Box<Authorize>>,
     user_id: Option<Box<UserId>>,
@@ -209,7 +209,7 @@ impl Access {
     }
 
     /// Who is not let into which rooms.
-    pub(super) fn doors(&self) -> &Doors {
+    pub(super) fn doors(&self) -> &BanList {
         &self.doors
     }
 }
@@ -290,7 +290,7 @@ impl Identity {
     }
 
     /// What somebody may do there; `None`: everything.
-    pub(super) fn rights(&self, address: &Arc<str>) -> Option<Arc<dyn Rights>> {
+    pub(super) fn rights(&self, address: &Arc<str>) -> Option<Arc<dyn Permissions>> {
         let Access { authorize, roles, .. } = &*self.access;
         if authorize.is_none() && roles.is_none() {
             return None;
@@ -306,7 +306,7 @@ struct InRoom {
     roles: Roles,
 }
 
-impl Rights for InRoom {
+impl Permissions for InRoom {
     fn write(&self, path: &str) -> Result<(), String> {
         let (room, channel) = split_address(&self.address);
         self.identity.may(room, channel.map_or(Action::Write(path), Action::Send))
@@ -316,7 +316,7 @@ impl Rights for InRoom {
         self.roles.has(role)
     }
 
-    fn asked_again(&self) -> Option<Arc<dyn Rights>> {
+    fn asked_again(&self) -> Option<Arc<dyn Permissions>> {
         self.identity.rights(&self.address)
     }
 }

@@ -11,14 +11,14 @@ use crate::core::{Roles, SharedState};
 use crate::proto::Limits;
 use crate::server::Server;
 use crate::server::access::{Access, Action, Handshake};
-use crate::server::connections::Registry;
+use crate::server::connections::Connections;
 use crate::server::membership::settings::RoomSettings;
-use crate::server::membership::{Ask, Houses};
-use crate::server::presence::Lobbies;
+use crate::server::membership::{Ask, RoomAccessTable};
+use crate::server::presence::PresenceRooms;
 use crate::server::rooms::channel_types::ChannelKind;
 use crate::server::rooms::directory::Directory;
-use crate::server::rooms::hooks::RoomRules;
-use crate::server::rooms::room_types::Kinds;
+use crate::server::rooms::hooks::RoomHooks;
+use crate::server::rooms::room_types::RoomTypes;
 use crate::server::server::Inner;
 use crate::store::{MemoryStore, RoomStore};
 
@@ -29,7 +29,7 @@ const IDLE: Duration = Duration::from_secs(60);
 #[must_use = "a builder does nothing until `build`"]
 pub struct ServerBuilder {
     store: Arc<dyn RoomStore>,
-    kinds: Kinds,
+    room_types: RoomTypes,
     untyped: bool,
     limits: Limits,
     idle: Duration,
@@ -41,7 +41,7 @@ impl ServerBuilder {
     pub(super) fn new() -> Self {
         Self {
             store: Arc::new(MemoryStore::new()),
-            kinds: Kinds::default(),
+            room_types: RoomTypes::default(),
             untyped: false,
             limits: Limits::default(),
             idle: IDLE,
@@ -65,21 +65,21 @@ impl ServerBuilder {
         pattern: impl Into<String>,
         initial: impl Fn() -> S + Send + Sync + 'static,
     ) -> Self {
-        self.kinds.add(pattern.into(), initial);
+        self.room_types.add(pattern.into(), initial);
         self
     }
 
     /// Like [`rooms`](Self::rooms), with rules of the program's own about what happens there: who comes and goes, and
-    /// what becomes of a client's change; see [`RoomRules`]. A function of the state before, the state after and the
+    /// what becomes of a client's change; see [`RoomHooks`]. A function of the state before, the state after and the
     /// author is one: what it returns as an error refuses the change. Each client's change of such a room costs a
     /// clone of its state.
     pub fn rooms_with<S: SharedState>(
         mut self,
         pattern: impl Into<String>,
         initial: impl Fn() -> S + Send + Sync + 'static,
-        rules: impl RoomRules<S>,
+        rules: impl RoomHooks<S>,
     ) -> Self {
-        self.kinds.add_with(pattern.into(), initial, rules);
+        self.room_types.add_with(pattern.into(), initial, rules);
         self
     }
 
@@ -90,12 +90,12 @@ impl ServerBuilder {
         self.channels(ChannelKind::of::<T>(pattern))
     }
 
-    /// Which channels there are, beside those already said, how much of them is kept, and where. If several kinds
+    /// Which channels there are, beside those already said, how much of them is kept, and where. If several room_types
     /// match a channel, the one for the longest pattern of rooms counts, then that for the longest of channels. A
     /// room has no other channels: others are refused with
     /// [`Code::UnknownChannel`](crate::core::Code::UnknownChannel).
     pub fn channels(mut self, kind: ChannelKind) -> Self {
-        self.kinds.add_channel(kind);
+        self.room_types.add_channel(kind);
         self
     }
 
@@ -123,7 +123,7 @@ impl ServerBuilder {
     /// What they may do: `may` is asked when somebody joins a room or its presence, and for every update they
     /// write, with the user that [`authenticate`](Self::authenticate) made. So that their client knows what it may
     /// not write, it is asked at the join about every field of the room's struct, too, and again when the program
-    /// says that [rights have changed](Server::rights_changed). An error refuses the action with
+    /// says that [rights have changed](Server::permissions_changed). An error refuses the action with
     /// [`Code::Forbidden`](crate::core::Code::Forbidden) and what it says as the message. Default: everything.
     ///
     /// It is called under the room's lock: it must be quick and must not call into the server.
@@ -154,7 +154,7 @@ impl ServerBuilder {
     /// Which roles they have in a room, for the fields that ask for one by `#[shared(write = "editor")]` or
     /// `#[shared(read = "dealer")]`: asked when somebody joins, with the user that
     /// [`authenticate`](Self::authenticate) made, and when the program says that [rights have
-    /// changed](Server::rights_changed). Default: nobody has any, so that such a field is written, or read, by the
+    /// changed](Server::permissions_changed). Default: nobody has any, so that such a field is written, or read, by the
     /// server alone.
     ///
     /// It may be called under the room's lock: it must be quick and must not call into the server.
@@ -224,15 +224,20 @@ impl ServerBuilder {
     /// The server. It has no task of its own until it is used.
     #[must_use]
     pub fn build(mut self) -> Server {
-        self.kinds.allow_untyped(self.untyped, self.limits.state);
+        self.room_types.allow_untyped(self.untyped, self.limits.state);
         let limits = Arc::new(self.limits);
-        let directory =
-            Directory::new(self.kinds, self.store, limits.clone(), self.idle, Houses::new(self.settings));
-        let registry = Arc::new(Registry::new());
-        let lobbies = Lobbies::new(&limits);
+        let directory = Directory::new(
+            self.room_types,
+            self.store,
+            limits.clone(),
+            self.idle,
+            RoomAccessTable::new(self.settings),
+        );
+        let connections = Arc::new(Connections::new());
+        let presence_rooms = PresenceRooms::new(&limits);
         let closing = watch::Sender::new(false);
         let access = Arc::new(self.access);
-        Server(Arc::new(Inner { directory, lobbies, registry, limits, access, closing }))
+        Server(Arc::new(Inner { directory, presence_rooms, connections, limits, access, closing }))
     }
 }
 

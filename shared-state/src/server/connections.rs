@@ -7,10 +7,10 @@ use tokio::sync::watch;
 
 use crate::core::Code;
 use crate::proto::ClientId;
-use crate::server::fanout::queue::{Goodbye, Queue};
+use crate::server::fanout::queue::{CloseReason, Queue};
 
 #[derive(Debug)]
-pub(super) struct Registry {
+pub(super) struct Connections {
     inner: Mutex<Inner>,
     /// How many connections there are.
     count: watch::Sender<usize>,
@@ -25,15 +25,15 @@ struct Inner {
     clients: HashMap<ClientId, u64>,
 }
 
-/// A connection's place in the registry, until it is dropped.
+/// A connection's place in the connections, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Registration {
-    registry: Arc<Registry>,
+    connections: Arc<Connections>,
     number: u64,
     client: Option<ClientId>,
 }
 
-impl Registry {
+impl Connections {
     pub(super) fn new() -> Self {
         Self { inner: Mutex::default(), count: watch::Sender::new(0) }
     }
@@ -53,11 +53,11 @@ impl Registry {
         inner.next += 1;
         inner.connections.insert(number, queue);
         self.count.send_replace(inner.connections.len());
-        Some(Registration { registry: self.clone(), number, client: None })
+        Some(Registration { connections: self.clone(), number, client: None })
     }
 
     /// Puts a client's newest connection out of a room; says whether there is one.
-    pub(super) fn eject(&self, client: &str, room: &str, why: &Goodbye) -> bool {
+    pub(super) fn eject(&self, client: &str, room: &str, why: &CloseReason) -> bool {
         let queue = {
             let inner = self.lock();
             inner.clients.get(client).and_then(|number| inner.connections.get(number).cloned())
@@ -66,7 +66,7 @@ impl Registry {
     }
 
     /// Ends all connections and lets no more in; resolves when all have ended. Cancel safe.
-    pub(super) async fn close(&self, goodbye: &Goodbye) {
+    pub(super) async fn close(&self, goodbye: &CloseReason) {
         let queues: Vec<_> = {
             let mut inner = self.lock();
             inner.closing = true;
@@ -86,20 +86,20 @@ impl Registration {
 
     /// Notes whose connection it is, and ends the older connection of the same client.
     pub(super) fn identify(&mut self, client: ClientId) {
-        let mut inner = self.registry.lock();
+        let mut inner = self.connections.lock();
         let older = inner.clients.insert(client.clone(), self.number);
         let queue = older.and_then(|older| inner.connections.get(&older).cloned());
         drop(inner);
         self.client = Some(client);
         if let Some(queue) = queue {
-            queue.kill(Goodbye::new(Code::Superseded, "a newer connection has the same client id"));
+            queue.kill(CloseReason::new(Code::Superseded, "a newer connection has the same client id"));
         }
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        let mut inner = self.registry.lock();
+        let mut inner = self.connections.lock();
         inner.connections.remove(&self.number);
         // If a newer connection took over, the entry is its own.
         if let Some(client) = &self.client
@@ -107,7 +107,7 @@ impl Drop for Registration {
         {
             inner.clients.remove(client);
         }
-        self.registry.count.send_replace(inner.connections.len());
+        self.connections.count.send_replace(inner.connections.len());
     }
 }
 
@@ -117,10 +117,10 @@ mod tests {
 
     #[tokio::test]
     async fn the_newer_connection_of_a_client_wins_and_stays() {
-        let registry = Arc::new(Registry::new());
+        let connections = Arc::new(Connections::new());
         let queues: Vec<_> = (0..3).map(|_| Arc::new(Queue::new(1))).collect();
         let mut places: Vec<_> =
-            queues.iter().map(|queue| registry.register(queue.clone()).unwrap()).collect();
+            queues.iter().map(|queue| connections.register(queue.clone()).unwrap()).collect();
         places[0].identify("a".into());
         places[1].identify("a".into());
         assert_eq!(queues[0].killed().await.code, Code::Superseded);

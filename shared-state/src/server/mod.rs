@@ -19,8 +19,8 @@
 //! A connection is one task (`socket`), which asks a state machine without I/O what each frame means
 //! (`connection`), and one bounded queue (`queue`), into which all its rooms put frames. A room (`room`) is an
 //! authority behind a lock and the way of its changes to the store. The `directory` knows which rooms are live,
-//! the `registry` which connections. Who is here is apart from all that (`presence`, `lane`); who comes in is said by the
-//! room's `houses`, of which a connection is a guest (`admissions`).
+//! the `connections` which connections. Who is here is apart from all that (`presence`, `lane`); who comes in is said by the
+//! room's `accesses`, of which a connection is a membership (`memberships`).
 
 mod access;
 mod builder;
@@ -43,9 +43,9 @@ pub use membership::settings::{PasswordError, PasswordHash};
 pub use rooms::channel_handle::Channel;
 pub use rooms::channel_types::ChannelKind;
 pub use rooms::directory::{LiveRoom, OpenRoomError};
-pub use rooms::handle::{Lost, Receipt, State};
-pub use rooms::hooks::{RoomRules, Visitor};
+pub use rooms::handle::{OutcomeUnknown, Receipt, State};
+pub use rooms::hooks::{Participant, RoomHooks};
 pub use server::Server;
 
-pub use crate::authority::{History, Proposed, Ruling};
+pub use crate::authority::{ProposedChange, Retention, Verdict};
 pub use crate::core::Roles;

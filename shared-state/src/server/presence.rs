@@ -11,21 +11,21 @@ use serde_json::value::RawValue;
 use tokio::runtime::Handle;
 
 use crate::core::Code;
-use crate::presence::{Lane, Present, Roster, RosterConfig, SeatId, is_known_by};
+use crate::presence::{PresenceOutbox, PresenceSessionId, Present, Roster, RosterConfig, is_known_by};
 use crate::proto::Dialect;
-use crate::proto::presence::{HookPresence, PresenceRequest, PresenceSet, reject};
+use crate::proto::presence::{LegacyPresence, PresenceRequest, PresenceSet, reject};
 use crate::proto::{ClientId, Frame, Limits, RoomDetails, Secret, Violation, server};
-use crate::server::fanout::presence_queue::LaneId;
+use crate::server::fanout::presence_queue::PresenceQueueId;
 use crate::server::fanout::queue::Queue;
-use crate::server::membership::Guest;
+use crate::server::membership::Membership;
 
 /// A session's lane.
 struct Outlet {
     queue: Arc<Queue>,
-    id: LaneId,
+    id: PresenceQueueId,
 }
 
-impl Lane for Outlet {
+impl PresenceOutbox for Outlet {
     fn push(&mut self, frames: &Arc<[Frame]>) -> bool {
         self.queue.push_presence(self.id, frames)
     }
@@ -38,17 +38,17 @@ impl Drop for Outlet {
 }
 
 /// The presence of the rooms that have any.
-pub(super) struct Lobbies {
+pub(super) struct PresenceRooms {
     this: Weak<Self>,
     config: RosterConfig,
     start: (Duration, Instant),
-    open: Mutex<HashMap<Arc<str>, Weak<Lobby>>>,
+    open: Mutex<HashMap<Arc<str>, Weak<PresenceRoom>>>,
 }
 
 /// The presence of one room.
-pub(super) struct Lobby {
+pub(super) struct PresenceRoom {
     name: Arc<str>,
-    lobbies: Arc<Lobbies>,
+    presence_rooms: Arc<PresenceRooms>,
     runtime: Handle,
     core: Mutex<Core>,
 }
@@ -59,7 +59,7 @@ struct Core {
     telling: bool,
 }
 
-impl Lobbies {
+impl PresenceRooms {
     pub(super) fn new(limits: &Limits) -> Arc<Self> {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Arc::new_cyclic(|this| Self {
@@ -76,20 +76,20 @@ impl Lobbies {
     }
 
     /// Nothing that is done under the lock can leave the map half changed.
-    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Weak<Lobby>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Weak<PresenceRoom>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A room's presence. Called in a runtime, whose tasks then tell of it.
-    fn open(&self, room: &str) -> Option<Arc<Lobby>> {
+    fn open(&self, room: &str) -> Option<Arc<PresenceRoom>> {
         let mut open = self.lock();
         if let Some(lobby) = open.get(room).and_then(Weak::upgrade) {
             return Some(lobby);
         }
         let name: Arc<str> = room.into();
-        let lobby = Arc::new(Lobby {
+        let lobby = Arc::new(PresenceRoom {
             name: name.clone(),
-            lobbies: self.this.upgrade()?,
+            presence_rooms: self.this.upgrade()?,
             runtime: Handle::current(),
             core: Mutex::new(Core { roster: Roster::new(name.clone(), self.config), telling: false }),
         });
@@ -104,7 +104,7 @@ impl Lobbies {
     }
 }
 
-impl Lobby {
+impl PresenceRoom {
     /// Only the state machine is changed under the lock.
     fn lock(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
@@ -113,7 +113,7 @@ impl Lobby {
     /// Does something, and tells it if it is time, or sees to it that it is told.
     fn act<R>(self: &Arc<Self>, act: impl FnOnce(&mut Roster<Outlet>, Duration) -> R) -> R {
         let mut core = self.lock();
-        let now = self.lobbies.now();
+        let now = self.presence_rooms.now();
         let done = act(&mut core.roster, now);
         core.roster.tick(now);
         if !core.telling && core.roster.deadline().is_some() {
@@ -132,17 +132,17 @@ impl Lobby {
                     core.telling = false;
                     return;
                 };
-                due.saturating_sub(self.lobbies.now())
+                due.saturating_sub(self.presence_rooms.now())
             };
             tokio::time::sleep(wait).await;
-            self.lock().roster.tick(self.lobbies.now());
+            self.lock().roster.tick(self.presence_rooms.now());
         }
     }
 }
 
-impl Drop for Lobby {
+impl Drop for PresenceRoom {
     fn drop(&mut self) {
-        let mut open = self.lobbies.lock();
+        let mut open = self.presence_rooms.lock();
         // Another one may have taken its place.
         if open.get(&self.name).is_some_and(|lobby| lobby.strong_count() == 0) {
             open.remove(&self.name);
@@ -151,15 +151,15 @@ impl Drop for Lobby {
 }
 
 /// A connection's part in one room's presence, until it is dropped.
-struct Seat {
-    lobby: Arc<Lobby>,
-    seat: SeatId,
-    lane: LaneId,
+struct RoomSession {
+    lobby: Arc<PresenceRoom>,
+    seat: PresenceSessionId,
+    lane: PresenceQueueId,
     /// Lets it be in the room.
-    _guest: Arc<Guest>,
+    _guest: Arc<Membership>,
 }
 
-impl Drop for Seat {
+impl Drop for RoomSession {
     fn drop(&mut self) {
         let lane = self.lobby.act(|roster, _| roster.leave(self.seat));
         drop(lane);
@@ -170,7 +170,7 @@ impl Drop for Seat {
 #[derive(Clone, Debug)]
 pub(super) enum PresenceStep<'m> {
     V1(PresenceRequest<'m>),
-    Hook(HookPresence<'m>),
+    Hook(LegacyPresence<'m>),
     /// A client of the hook's dialect is among the room's users.
     Join {
         user: &'m RawValue,
@@ -186,7 +186,7 @@ impl PresenceStep<'_> {
     /// Whether it asks to take part, if the connection does not yet.
     pub(super) fn enters(&self) -> bool {
         match self {
-            Self::V1(PresenceRequest::Leave) | Self::Hook(HookPresence::Leave(_)) | Self::Leave(_) => false,
+            Self::V1(PresenceRequest::Leave) | Self::Hook(LegacyPresence::Leave(_)) | Self::Leave(_) => false,
             Self::V1(_) | Self::Hook(_) | Self::Join { .. } => true,
         }
     }
@@ -222,22 +222,28 @@ enum Manner<'a> {
 pub(super) struct Entry {
     /// As which user; `None`: as whom they say.
     pub(super) user: Option<String>,
-    pub(super) guest: Arc<Guest>,
+    pub(super) membership: Arc<Membership>,
 }
 
 /// A connection's part in the presence of its rooms.
-pub(super) struct Attending {
-    lobbies: Arc<Lobbies>,
+pub(super) struct PresenceSessions {
+    presence_rooms: Arc<PresenceRooms>,
     limit: usize,
     /// Which connection it is.
     connection: u64,
-    next_lane: LaneId,
-    seats: BTreeMap<Arc<str>, Seat>,
+    next_lane: PresenceQueueId,
+    seats: BTreeMap<Arc<str>, RoomSession>,
 }
 
-impl Attending {
-    pub(super) fn new(lobbies: Arc<Lobbies>, limits: &Limits, connection: u64) -> Self {
-        Self { lobbies, limit: limits.rooms_per_connection, connection, next_lane: 0, seats: BTreeMap::new() }
+impl PresenceSessions {
+    pub(super) fn new(presence_rooms: Arc<PresenceRooms>, limits: &Limits, connection: u64) -> Self {
+        Self {
+            presence_rooms,
+            limit: limits.rooms_per_connection,
+            connection,
+            next_lane: 0,
+            seats: BTreeMap::new(),
+        }
     }
 
     /// Whether it takes part in a room's presence.
@@ -261,7 +267,7 @@ impl Attending {
     }
 
     /// A lane has room again.
-    pub(super) fn drained(&self, lane: LaneId) {
+    pub(super) fn drained(&self, lane: PresenceQueueId) {
         if let Some(seat) = self.seats.values().find(|seat| seat.lane == lane) {
             seat.lobby.act(|roster, _| roster.drained(seat.seat));
         }
@@ -285,12 +291,12 @@ impl Attending {
                 self.seats.remove(room);
                 Ok(())
             }
-            PresenceStep::Hook(HookPresence::Update { user, data }) => {
+            PresenceStep::Hook(LegacyPresence::Update { user, data }) => {
                 let set = PresenceSet { user: Some(user), data: *data, ..PresenceSet::default() };
                 self.hear_presence(room);
                 self.set(room, &set, client, Manner::Hook, queue, entry)
             }
-            PresenceStep::Hook(HookPresence::Leave(user)) => match self.seats.get(room) {
+            PresenceStep::Hook(LegacyPresence::Leave(user)) => match self.seats.get(room) {
                 Some(seat) => {
                     let own = seat.lobby.act(|roster, _| {
                         roster.is_own(seat.seat, user).map(|()| roster.step_back(seat.seat))
@@ -317,7 +323,7 @@ impl Attending {
                     Ok(())
                 }
             },
-            PresenceStep::Hook(HookPresence::Cursor { user, x, y }) => {
+            PresenceStep::Hook(LegacyPresence::Cursor { user, x, y }) => {
                 let set = PresenceSet { user: Some(user), ..PresenceSet::default() };
                 self.hear_presence(room);
                 let entered = match self.seats.contains_key(room) {
@@ -358,7 +364,7 @@ impl Attending {
                 Ok(())
             });
         }
-        let Some(Entry { user, guest }) = entry else {
+        let Some(Entry { user, membership }) = entry else {
             return Err(Violation::new(Code::NotJoined, "the connection is not in the room"));
         };
         if let Some(id) = user
@@ -371,7 +377,7 @@ impl Attending {
             let message = format!("a connection is present in at most {} rooms", self.limit);
             return Err(Violation::new(Code::TooManyRooms, message));
         }
-        let Some(lobby) = self.lobbies.open(room) else {
+        let Some(lobby) = self.presence_rooms.open(room) else {
             return Err(Violation::new(Code::ShuttingDown, "the server is shutting down"));
         };
         let lane = self.next_lane;
@@ -381,14 +387,14 @@ impl Attending {
         // In one step: what is told of it comes after that.
         let seat = lobby.act(|roster, now| match manner {
             Manner::V1 => roster.enter(now, who, Dialect::V1, set, outlet),
-            Manner::Hook => roster.enter(now, who, Dialect::Hook, set, outlet),
+            Manner::Hook => roster.enter(now, who, Dialect::Legacy, set, outlet),
             Manner::Room(details) => {
-                let seat = roster.enter(now, who, Dialect::Hook, set, outlet)?;
+                let seat = roster.enter(now, who, Dialect::Legacy, set, outlet)?;
                 roster.join_room(seat, details.clone(), true);
                 Ok(seat)
             }
         })?;
-        self.seats.insert(lobby.name.clone(), Seat { lobby, seat, lane, _guest: guest });
+        self.seats.insert(lobby.name.clone(), RoomSession { lobby, seat, lane, _guest: membership });
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// What is left of a budget that fills up again.
 #[derive(Clone, Debug)]
-pub(super) struct Bucket {
+pub(super) struct TokenBucket {
     most: u32,
     /// How long one more takes to come.
     every: Duration,
@@ -13,7 +13,7 @@ pub(super) struct Bucket {
     since: Instant,
 }
 
-impl Bucket {
+impl TokenBucket {
     /// `most` times at once, and once more each `every`.
     pub(super) fn new(most: u32, every: Duration) -> Self {
         Self { most, every, left: most, since: Instant::now() }
@@ -51,7 +51,7 @@ mod tests {
     #[test]
     fn it_may_be_done_so_often_at_once_and_then_at_a_rate() {
         let (every, start) = (Duration::from_secs(2), Instant::now());
-        let mut bucket = Bucket { most: 3, every, left: 3, since: start };
+        let mut bucket = TokenBucket { most: 3, every, left: 3, since: start };
         let mut taken = |after: u64| bucket.take(start + Duration::from_millis(after));
         assert!(taken(0) && taken(0) && taken(10) && !taken(10));
         assert!(!taken(1999) && taken(2020) && !taken(2030));

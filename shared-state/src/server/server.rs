@@ -29,9 +29,9 @@ use crate::store::CloseError;
 
 use crate::server::access::{Access, Handshake};
 use crate::server::connection::{Connection, Entry};
-use crate::server::connections::Registry;
-use crate::server::fanout::queue::{Goodbye, Queue};
-use crate::server::presence::Lobbies;
+use crate::server::connections::Connections;
+use crate::server::fanout::queue::{CloseReason, Queue};
+use crate::server::presence::PresenceRooms;
 use crate::server::rooms::channel_handle::Channel;
 use crate::server::rooms::directory::{Directory, LiveRoom, OpenRoomError};
 use crate::server::rooms::handle::State;
@@ -50,8 +50,8 @@ pub struct Server(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) directory: Arc<Directory>,
-    pub(super) lobbies: Arc<Lobbies>,
-    pub(super) registry: Arc<Registry>,
+    pub(super) presence_rooms: Arc<PresenceRooms>,
+    pub(super) connections: Arc<Connections>,
     pub(super) limits: Arc<Limits>,
     pub(super) access: Arc<Access>,
     pub(super) closing: watch::Sender<bool>,
@@ -127,12 +127,12 @@ impl Server {
             return answer(StatusCode::BAD_REQUEST, "the `Sec-WebSocket-Key` is wrong".to_owned());
         };
         let queue = Arc::new(Queue::new(self.0.limits.queue));
-        let Some(registration) = self.0.registry.register(queue.clone()) else {
+        let Some(registration) = self.0.connections.register(queue.clone()) else {
             return answer(StatusCode::SERVICE_UNAVAILABLE, "the server is shutting down".to_owned());
         };
         let hook = match dialect {
             Dialect::V1 => None,
-            Dialect::Hook => match getrandom::u64() {
+            Dialect::Legacy => match getrandom::u64() {
                 Ok(random) => Some(ClientId::from(format!("{random:016x}"))),
                 Err(error) => {
                     let message = format!("the system has no randomness: {error}");
@@ -150,7 +150,7 @@ impl Server {
             span.record("client", &**client);
         }
         let upgrade = hyper::upgrade::on(&mut request);
-        let (directory, lobbies) = (self.0.directory.clone(), self.0.lobbies.clone());
+        let (directory, presence_rooms) = (self.0.directory.clone(), self.0.presence_rooms.clone());
         let limits = self.0.limits.clone();
         let access = self.0.access.clone();
         let task = async move {
@@ -158,22 +158,22 @@ impl Server {
                 // What its client says of its user comes with its first message.
                 Dialect::V1 => (Ok(None), Some(Box::new(asked))),
                 // Boxed, so that the connection's task does not keep room for it.
-                Dialect::Hook => (Box::pin(access.identify(asked)).await.map(Some), None),
+                Dialect::Legacy => (Box::pin(access.identify(asked)).await.map(Some), None),
             };
             let entry = Entry { access, who, handshake, hook };
             match upgrade.await {
-                // Bare TCP is served without what makes all kinds of I/O alike.
+                // Bare TCP is served without what makes all room_types of I/O alike.
                 Ok(upgraded) => match upgraded.downcast::<TokioIo<TcpStream>>() {
                     Ok(Parts { io, read_buf, .. }) => {
                         let io = (io.into_inner(), read_buf);
-                        Connection::new(io, entry, queue, directory, lobbies, limits, registration)
+                        Connection::new(io, entry, queue, directory, presence_rooms, limits, registration)
                             .await
                             .run()
                             .await;
                     }
                     Err(upgraded) => {
                         let io = (TokioIo::new(upgraded), Bytes::new());
-                        Connection::new(io, entry, queue, directory, lobbies, limits, registration)
+                        Connection::new(io, entry, queue, directory, presence_rooms, limits, registration)
                             .await
                             .run()
                             .await;
@@ -223,21 +223,21 @@ impl Server {
     ///
     /// Who may not be there any more is not put out by this: [`kick`](Self::kick) them. Nothing happens if the room is
     /// not in memory: rights are asked at each join. Costs a look at each room in memory.
-    pub fn rights_changed(&self, room: &str) {
+    pub fn permissions_changed(&self, room: &str) {
         self.0.directory.with_channels(room).iter().for_each(Room::ask_rights_again);
     }
 
     /// Who takes part in a room's presence now, those too who are not shown to others. Costs a copy of the list.
     #[must_use]
     pub fn present(&self, room: &str) -> Vec<Present> {
-        self.0.lobbies.present(room)
+        self.0.presence_rooms.present(room)
     }
 
     /// Puts somebody out of a room, its channels and its presence: they are told with [`Code::Kicked`] and `reason`, and
     /// do not come back by themselves. `who` is a client's public name, or the id of a user in the room's presence.
     /// Gives how many connections that is; one that has not joined the room notices nothing.
     pub fn kick(&self, room: &str, who: &str, reason: &str) -> usize {
-        self.put_out(room, self.clients_of(room, who), &Goodbye::new(Code::Kicked, reason))
+        self.put_out(room, self.clients_of(room, who), &CloseReason::new(Code::Kicked, reason))
     }
 
     /// As [`kick`](Self::kick), and for `time` whoever it is is not let in again, with [`Code::Banned`] and `reason`.
@@ -248,7 +248,7 @@ impl Server {
     pub fn ban(&self, room: &str, who: &str, time: Duration, reason: &str) -> usize {
         let clients = self.clients_of(room, who);
         self.0.access.doors().ban(room, who, &clients, time, reason);
-        self.put_out(room, clients, &Goodbye::new(Code::Banned, reason))
+        self.put_out(room, clients, &CloseReason::new(Code::Banned, reason))
     }
 
     /// Ends a ban before its time, by the name that was banned; says whether there was one.
@@ -267,8 +267,8 @@ impl Server {
     /// # Errors
     /// The program's function failed, or took longer than ten seconds: what was said of the room still holds.
     pub async fn settings_changed(&self, room: &str) -> Result<(), OpenRoomError> {
-        let Some(house) = self.0.directory.houses().opened(room) else { return Ok(()) };
-        match house.ask_again().await {
+        let Some(house) = self.0.directory.accesses().opened(room) else { return Ok(()) };
+        match house.retry_join().await {
             Ok(None) => Ok(()),
             Ok(Some(reason)) => {
                 self.close_room(room, &reason).await;
@@ -288,8 +288,8 @@ impl Server {
     /// # Panics
     /// Called outside of a tokio runtime.
     pub fn close_room(&self, room: &str, reason: &str) -> impl Future<Output = usize> + Send + use<> {
-        let why = Goodbye::new(Code::RoomClosed, reason);
-        let out = self.0.directory.houses().opened(room).map_or(0, |house| house.end(&why));
+        let why = CloseReason::new(Code::RoomClosed, reason);
+        let out = self.0.directory.accesses().opened(room).map_or(0, |house| house.end(&why));
         tracing::info!(room, out, reason, "a room is closed");
         let (directory, room) = (self.0.directory.clone(), room.to_owned());
         let closing = tokio::spawn(async move { directory.close_room(&room, &why).await });
@@ -308,9 +308,9 @@ impl Server {
         sessions.chain([who.into()]).collect()
     }
 
-    fn put_out(&self, room: &str, clients: BTreeSet<ClientId>, why: &Goodbye) -> usize {
+    fn put_out(&self, room: &str, clients: BTreeSet<ClientId>, why: &CloseReason) -> usize {
         tracing::info!(room, code = %why.code, ?clients, "put out of a room: {}", why.message);
-        clients.iter().filter(|client| self.0.registry.eject(client, room, why)).count()
+        clients.iter().filter(|client| self.0.connections.eject(client, room, why)).count()
     }
 
     /// A room's channel, for the server's own program to speak in. Opens it if need be. Cancel safe.
@@ -344,8 +344,8 @@ impl Server {
     pub async fn shutdown(&self) -> Result<(), CloseError> {
         tracing::info!("shutting down");
         self.0.closing.send_replace(true);
-        let goodbye = Goodbye::new(Code::ShuttingDown, "the server is shutting down; connect again");
-        self.0.registry.close(&goodbye).await;
+        let goodbye = CloseReason::new(Code::ShuttingDown, "the server is shutting down; connect again");
+        self.0.connections.close(&goodbye).await;
         self.0.directory.close(&goodbye).await;
         self.0.directory.store().close().await
     }

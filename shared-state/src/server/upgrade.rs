@@ -54,7 +54,7 @@ pub(super) fn read<B>(request: &Request<B>) -> Result<Offer, Refusal> {
     let dialect = if offered.contains(&JSON) {
         Dialect::V1
     } else if offered.is_empty() {
-        Dialect::Hook
+        Dialect::Legacy
     } else {
         let offered = offered.join("`, `");
         let message = format!(
@@ -88,7 +88,7 @@ mod tests {
         // The example of RFC 6455, section 1.3.
         assert_eq!(v1, Offer { dialect: Dialect::V1, accept: "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=".to_owned() });
         assert_eq!(offer(&["chat", "shared-state.v1.json"]).unwrap().dialect, Dialect::V1);
-        assert_eq!(offer(&[]).unwrap().dialect, Dialect::Hook);
+        assert_eq!(offer(&[]).unwrap().dialect, Dialect::Legacy);
         let (status, message) = offer(&["chat"]).unwrap_err();
         assert_eq!(status, StatusCode::BAD_REQUEST);
         assert!(message.contains("`chat`") && message.contains(JSON), "{message}");

@@ -27,7 +27,7 @@ use futures_util::Stream;
 pub use error::{AppendError, Cause, CloseError, CompactError, DeleteError, ListError, LoadError};
 pub use head::Head;
 pub use memory::MemoryStore;
-pub(crate) use null::Volatile;
+pub(crate) use null::NullStore;
 #[cfg(feature = "redb")]
 pub use redb::{OpenError, RedbBuilder, RedbStore};
 

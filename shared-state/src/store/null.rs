@@ -9,9 +9,9 @@ use crate::store::{
 };
 
 /// Takes everything and has nothing.
-pub(crate) struct Volatile;
+pub(crate) struct NullStore;
 
-impl RoomStore for Volatile {
+impl RoomStore for NullStore {
     fn load(&self, _room: Arc<str>) -> StoreFuture<Option<StoredRoom>, LoadError> {
         Box::pin(ready(Ok(None)))
     }

@@ -115,8 +115,8 @@ impl<S: SharedState> Client<S> {
         let mut state = self.replica.state().clone();
         let mut meant = Vec::new();
         for update in updates {
-            for part in
-                text_scope::as_writer(self.writer, || state.expand(&update)).unwrap_or_else(|| vec![update])
+            for part in text_scope::as_writer(self.writer, || state.decompose(&update))
+                .unwrap_or_else(|| vec![update])
             {
                 state.apply(part.clone());
                 meant.push(part);
@@ -128,7 +128,7 @@ impl<S: SharedState> Client<S> {
     /// G4: a whole value that was set shows as it was set.
     fn check_shown(&self, update: &S::Update) -> Result<(), String> {
         let mut set = self.replica.state().clone();
-        if set.expand(update).is_some() {
+        if set.decompose(update).is_some() {
             set.apply(update.clone());
             let (shown, expected) = (plain(self.replica.state()), plain(&set));
             if shown != expected {
@@ -142,7 +142,7 @@ impl<S: SharedState> Client<S> {
     fn follow(&mut self) -> Vec<S::Update> {
         let mut last = Vec::new();
         while let Some(event) = self.replica.poll_event() {
-            if let Origin::Missed(_) = event.origin {
+            if let Origin::Lagged(_) = event.origin {
                 self.mirror = self.replica.state().clone();
             }
             if event.origin == Origin::Local {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 /// than its own, and a `state:sync` always. Over a reconnect it keeps its state and its version; what it writes while
 /// there is no connection is sent to nobody.
 #[derive(Clone, Debug)]
-pub struct HookClient {
+pub struct LegacyClient {
     room: String,
     state: Map<String, Value>,
     version: u64,
@@ -18,7 +18,7 @@ pub struct HookClient {
     outgoing: VecDeque<String>,
 }
 
-impl HookClient {
+impl LegacyClient {
     /// A hook with the initial state of its page.
     #[must_use]
     pub fn new(room: &str, initial: Map<String, Value>) -> Self {

@@ -32,6 +32,6 @@ mod simulation;
 #[cfg(feature = "text")]
 mod text;
 
-pub use legacy::HookClient;
+pub use legacy::LegacyClient;
 pub use sample::{Sampler, sample_update};
 pub use simulation::{Failure, Report, Simulation};

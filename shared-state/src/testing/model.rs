@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::core::{FieldInfo, Path, PolicyInfo, SharedState};
+use crate::core::{FieldInfo, FieldPath, PolicyInfo, SharedState};
 use crate::testing::sample::key_text;
 
 /// One entry of the log as the model reads it.
@@ -76,7 +76,7 @@ impl Model {
     /// Applies one update to a JSON state.
     pub(super) fn apply<S: SharedState>(&mut self, state: &mut Value, update: &Value) -> Result<(), String> {
         let key = update["key"].as_str().ok_or("an update without a key")?;
-        let mut path = Path::new(key);
+        let mut path = FieldPath::new(key);
         let segments: Vec<String> = std::iter::from_fn(|| path.next_segment()).map(Cow::into_owned).collect();
         let mut bounds = || *self.bounds.entry(key.to_owned()).or_insert_with(|| bounds::<S>(key));
         let mut op = Op {
@@ -306,7 +306,7 @@ fn integer(value: &Value) -> Option<i128> {
 fn bounds<S: SharedState>(key: &str) -> Bounds {
     let fits = |value: &str| {
         serde_json::from_str::<&serde_json::value::RawValue>(value)
-            .is_ok_and(|value| S::decode(Path::new(key), None, value).is_ok())
+            .is_ok_and(|value| S::decode(FieldPath::new(key), None, value).is_ok())
     };
     if fits("0.5") && !fits("[]") {
         return Bounds::Float;

@@ -8,7 +8,7 @@ use serde::forward_to_deserialize_any;
 
 use serde_json::Value;
 
-use crate::core::{Path, PathBuf, PolicyInfo, SharedState};
+use crate::core::{FieldPath, FieldPathBuf, PolicyInfo, SharedState};
 
 /// A deserializer that reads random values. Small numbers and short texts are likelier than large ones, but the
 /// bounds of every type come up.
@@ -49,16 +49,16 @@ impl<'r> Sampler<'r> {
 pub fn sample_update<S: SharedState>(rng: &mut Rng, state: &S) -> Option<S::Update> {
     let state = super::server::json(state);
     let info = &S::FIELDS[rng.usize(..S::FIELDS.len())];
-    let mut target = Target { path: PathBuf::new(), op: None, words: Vec::new() };
+    let mut target = Target { path: FieldPathBuf::new(), op: None, words: Vec::new() };
     target.path.push(info.name);
     aim(rng, info.policy, info.about, state.get(info.name), &mut target);
     let Target { path, op, words } = target;
-    S::decode(Path::new(path.as_str()), op, Sampler { rng, depth: 0, words: &words }).ok()
+    S::decode(FieldPath::new(path.as_str()), op, Sampler { rng, depth: 0, words: &words }).ok()
 }
 
 /// Where an update goes.
 struct Target {
-    path: PathBuf,
+    path: FieldPathBuf,
     op: Option<&'static str>,
     /// The keys in sight.
     words: Vec<String>,

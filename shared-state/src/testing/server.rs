@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::authority::{Append, Authority, Outbox, RoomState as _, SessionId, Submitted, Typed};
+use crate::authority::{Authority, LogEntry, Outbox, RoomState as _, SessionId, Submitted, Typed};
 use crate::core::SharedState;
 use crate::proto::Dialect;
 use crate::proto::{ClientId, ClientMessage, Envelope, Frame, Limits};
@@ -67,7 +67,7 @@ pub(super) struct Server<S: SharedState> {
     limits: Arc<Limits>,
     authority: Authority<Tube>,
     disk: Disk,
-    appending: VecDeque<Append>,
+    appending: VecDeque<LogEntry>,
     pub(super) model: Model,
 }
 
@@ -131,7 +131,7 @@ impl<S: SharedState> Server<S> {
             }
             Ok(ClientMessage::Change(change)) => {
                 if let Some(session) = *session
-                    && let Submitted::Append(append) = self.authority.submit(session, &change)
+                    && let Submitted::Accepted(append) = self.authority.submit(session, &change)
                 {
                     self.appending.push_back(append);
                 }
@@ -182,7 +182,7 @@ impl<S: SharedState> Server<S> {
     }
 
     fn make_durable(&mut self) -> Result<Option<u64>, String> {
-        let Some(Append { version, entry }) = self.appending.pop_front() else { return Ok(None) };
+        let Some(LogEntry { version, entry }) = self.appending.pop_front() else { return Ok(None) };
         self.model.append::<S>(&entry)?;
         if self.model.version() != version {
             return Err(format!("G1: version {version} is the log's entry {}", self.model.version()));

@@ -10,7 +10,7 @@ use yrs::{
     ClientID, Doc, GetString as _, OffsetKind, Options, ReadTxn as _, StateVector, Text as _, Transact,
 };
 
-use crate::merge::text::id_set::Ranges;
+use crate::merge::text::id_set::IdSet;
 use crate::merge::text::yjs::{Clocks, Content, ROOT, Update};
 use crate::merge::text::{INITIAL, Splice, UNSIGNED};
 
@@ -20,13 +20,13 @@ pub(super) fn edit(text: &mut Value, edit: &Value) -> Result<(), String> {
     let mut update = read(edit)?;
     let vector = Transact::transact(&doc).state_vector();
     let clocks: Clocks = vector.iter().map(|(client, clock)| (client.get(), *clock)).collect();
-    let (mut gone, mut halves) = (Ranges::default(), Ranges::default());
+    let (mut gone, mut halves) = (IdSet::default(), IdSet::default());
     for (writer, structs) in &stored(&doc)?.structs {
         for run in structs {
-            if run.content == Content::Gone {
+            if run.content == Content::Gc {
                 gone.insert(*writer, run.clock..run.end());
             }
-            run.halves().for_each(|half| halves.insert(*writer, half..half + 1));
+            run.low_surrogates().for_each(|half| halves.insert(*writer, half..half + 1));
         }
     }
     if update.check(&clocks, &gone).and_then(|()| update.check_cuts(&halves)).is_err() {
@@ -81,7 +81,7 @@ pub(super) fn plain(text: &Value) -> Result<String, String> {
 pub(super) fn same(logged: &Value, written: &Value) -> bool {
     let (Ok(mut logged), Ok(written)) = (read(logged), read(written)) else { return false };
     for structs in logged.structs.values_mut() {
-        structs.retain(|run| run.content != Content::Gone);
+        structs.retain(|run| run.content != Content::Gc);
     }
     logged == written
 }

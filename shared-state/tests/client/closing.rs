@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use shared_state::WriteError;
-use shared_state::client::{Reason, Status};
+use shared_state::client::{DisconnectReason, Status};
 use shared_state::proto::Code;
 
 use crate::proxy::Proxy;
@@ -19,7 +19,7 @@ async fn close_sends_on_what_is_kept_back() {
     let (unsent, again) = soon("the end", async { tokio::join!(a.close(), a.close()) }).await;
     assert!(unsent.is_empty() && again.is_empty(), "{unsent:?}");
     assert_eq!(receipt.await, Ok(1));
-    assert_eq!(a.status(), Status::Disconnected { reason: Reason::Closed });
+    assert_eq!(a.status(), Status::Disconnected { reason: DisconnectReason::Closed });
     assert_eq!(at_a.set_note("after that").map(drop), Err(WriteError::Closed));
     assert_eq!(at_a.note(), "the last word", "it can still be read");
     until(&at_b, Document::NOTE, "the last word".into()).await;
@@ -67,7 +67,7 @@ async fn a_client_without_handles_ends_and_delivers() {
     assert!(statuses.next().now_or_never().is_some(), "a state is a handle as well");
     assert!(statuses.next().now_or_never().is_none(), "a state is a handle as well");
     drop(at_a);
-    let end = Some(Status::Disconnected { reason: Reason::Closed });
+    let end = Some(Status::Disconnected { reason: DisconnectReason::Closed });
     assert_eq!(soon("the end", statuses.next()).await, end);
     assert_eq!(receipt.await, Ok(1));
     until(&at_b, Document::NOTE, "the last word".into()).await;
@@ -85,6 +85,6 @@ fn the_end_of_the_runtime_is_the_end_of_its_clients() {
     });
     drop(runtime);
     assert_eq!(receipt.wait().unwrap_err().code(), Code::Closed);
-    assert_eq!(client.status(), Status::Disconnected { reason: Reason::Runtime });
+    assert_eq!(client.status(), Status::Disconnected { reason: DisconnectReason::Runtime });
     assert_eq!(client.close_blocking().changes(), 1);
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use shared_state::client::{Client, Reason, Status};
+use shared_state::client::{Client, DisconnectReason, Status};
 use shared_state::proto::Code;
 
 use crate::proxy::Proxy;
@@ -65,7 +65,7 @@ async fn statuses_tell_the_whole_story() {
     while let Some(status) = statuses.next().await {
         last = Some(status);
     }
-    assert_eq!(last, Some(Status::Disconnected { reason: Reason::Closed }));
+    assert_eq!(last, Some(Status::Disconnected { reason: DisconnectReason::Closed }));
 }
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn a_client_gives_up_if_it_is_told_to() {
     let rejected = soon("the end", receipt).await.unwrap_err();
     assert_eq!(rejected.code(), Code::Closed);
     status(&client, "the end", |status| {
-        matches!(status, Status::Disconnected { reason: Reason::GaveUp { attempts: 3, .. } })
+        matches!(status, Status::Disconnected { reason: DisconnectReason::GaveUp { attempts: 3, .. } })
     })
     .await;
     assert!(document.set_title("more").is_err());
@@ -173,13 +173,18 @@ async fn what_can_never_work_is_said_at_once() {
     ] {
         let client = Client::builder(url).connect();
         let status = client.status();
-        assert!(matches!(status, Status::Disconnected { reason: Reason::Url(_) }), "{url}: {status:?}");
+        assert!(
+            matches!(status, Status::Disconnected { reason: DisconnectReason::Url(_) }),
+            "{url}: {status:?}"
+        );
         assert!(client.close().await.is_empty());
     }
     let rig = Rig::start().await;
     let client = quick(rig.address).client_id("too short").connect();
     status(&client, "the refusal", |status| match status {
-        Status::Disconnected { reason: Reason::Refused(violation) } => violation.code == Code::BadClientId,
+        Status::Disconnected { reason: DisconnectReason::Refused(violation) } => {
+            violation.code == Code::BadClientId
+        }
         _ => false,
     })
     .await;
@@ -193,7 +198,9 @@ async fn a_newer_client_of_the_same_id_drives_the_older_one_out() {
     status(&old, "the first connection", is_connected).await;
     let new = quick(rig.address).client_id(id).connect();
     status(&old, "the end", |status| match status {
-        Status::Disconnected { reason: Reason::Refused(violation) } => violation.code == Code::Superseded,
+        Status::Disconnected { reason: DisconnectReason::Refused(violation) } => {
+            violation.code == Code::Superseded
+        }
         _ => false,
     })
     .await;

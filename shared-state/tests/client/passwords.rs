@@ -85,7 +85,7 @@ async fn a_full_room_is_asked_again_when_the_program_wants_to() {
         }
     })
     .await;
-    bob.room("document-single").ask_again();
+    bob.room("document-single").retry_join();
     live(&second).await;
     assert!(soon("the presence", presence.live()).await);
 }
@@ -104,7 +104,7 @@ async fn a_closed_room_refuses_what_is_written_and_is_there_again_when_it_is_ask
     let refused = document.set_title("x".to_owned());
     assert!(matches!(refused, Err(WriteError::Rejected(reject)) if reject.code == Code::RoomClosed));
     assert!(!soon("no state", document.live()).await);
-    client.room("document-1").ask_again();
+    client.room("document-1").retry_join();
     let written = async {
         loop {
             match document.set_title("again".to_owned()) {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use shared_state::client::{Client, Handle, Rights, TransactError};
+use shared_state::client::{Client, Handle, RoomPermissions, TransactError};
 use shared_state::proto::Code;
 use shared_state::server::{Action, Handshake, Server};
 use shared_state::{SharedState, WriteError};
@@ -80,8 +80,8 @@ async fn plan(address: SocketAddr, user: &str) -> (Client, Handle<Plan>) {
 }
 
 /// Waits until the client is told of rights like these.
-async fn told(plan: &Handle<Plan>, like: impl Fn(&Rights) -> bool) {
-    let mut rights = plan.watch_rights();
+async fn told(plan: &Handle<Plan>, like: impl Fn(&RoomPermissions) -> bool) {
+    let mut rights = plan.watch_permissions();
     soon("the rights", async { while !like(&rights.next().await.unwrap()) {} }).await;
 }
 
@@ -104,18 +104,18 @@ async fn a_right_that_is_given_shows_the_field_and_one_that_is_lost_takes_it_awa
     assert_eq!((plan.pending(), plan.title(), plan.revision()), (0, String::new(), 0));
 
     table.give("ann", "dealer");
-    server.rights_changed("plan");
+    server.permissions_changed("plan");
     told(&plan, |rights| rights.can_read(Plan::SECRET)).await;
     assert_eq!(plan.secret(), "the queen of spades");
     assert!(plan.can_set(Plan::SECRET) && !plan.can_set(Plan::TITLE));
     // No state is needed to tell of this one.
     table.give("ann", "editor");
-    server.rights_changed("plan");
+    server.permissions_changed("plan");
     told(&plan, |rights| rights.can_set(Plan::TITLE)).await;
     assert_eq!(plan.set_title("x").unwrap().await, Ok(2));
 
     table.take("ann", "dealer");
-    server.rights_changed("plan");
+    server.permissions_changed("plan");
     told(&plan, |rights| !rights.can_read(Plan::SECRET)).await;
     assert_eq!((plan.secret().as_str(), plan.title().as_str()), ("", "x"));
     assert_eq!(plan.set_secret("x").unwrap_err(), forbidden("write", "secret"));
@@ -136,7 +136,7 @@ async fn rights_reach_into_nested_structs_and_entries() {
     // What `authorize` says of a field is no more than that.
     table.shut.lock().unwrap().extend(["free".to_owned(), "layout".to_owned()]);
     table.give("ann", "editor");
-    server.rights_changed("plan");
+    server.permissions_changed("plan");
     told(&plan, |rights| !rights.can_set(Plan::FREE)).await;
     assert!(layout.can_set(Layout::LOCKED) && !plan.can_set(Plan::LAYOUT));
     layout.set_locked(true).unwrap().await.unwrap();
@@ -156,7 +156,7 @@ async fn a_write_that_waits_while_its_right_goes_is_refused_and_rolled_back() {
     ann.set_free("ann").unwrap().await.unwrap();
     let waiting = ann.set_note("ann").unwrap();
     table.take("ann", "editor");
-    server.rights_changed("plan");
+    server.permissions_changed("plan");
     told(&ann, |rights| !rights.can_set(Plan::NOTE)).await;
     // It is still shown, and nothing is added to it.
     assert_eq!(ann.note(), "ann");
@@ -188,7 +188,7 @@ async fn undo_skips_what_may_not_be_written_any_more() {
     .await
     .unwrap();
     table.take("ann", "editor");
-    server.rights_changed("plan");
+    server.permissions_changed("plan");
     told(&plan, |rights| !rights.can_set(Plan::TITLE)).await;
     for (free, title) in [("one", "four"), ("", "four")] {
         plan.undo().unwrap().unwrap().await.unwrap();

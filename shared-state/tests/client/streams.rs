@@ -33,7 +33,7 @@ async fn events_say_how_many_were_missed() {
     for n in 0..10 {
         document.write_all(vec![Document::LOG.set(vec![n]), Document::BALANCE.set(1)]).unwrap();
     }
-    assert_eq!(events.next().await.unwrap().origin, Origin::Missed(6));
+    assert_eq!(events.next().await.unwrap().origin, Origin::Lagged(6));
     let rest: Vec<_> = events.by_ref().take(4).collect().await;
     assert!(rest.iter().all(|event| event.origin == Origin::Local));
     assert_eq!(rest[0].updates[0], Document::LOG.set(vec![6]));

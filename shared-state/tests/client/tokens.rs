@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use shared_state::client::{Reason, Status};
+use shared_state::client::{DisconnectReason, Status};
 use shared_state::proto::Code;
 use shared_state::server::{Handshake, Server};
 
@@ -109,7 +109,9 @@ async fn a_token_that_is_not_wanted_any_more_is_the_end() {
     let client = quick(address).bearer_with(token).connect();
     let document = joined(&client).await;
     status(&client, "the end", |status| match status {
-        Status::Disconnected { reason: Reason::Refused(violation) } => violation.code == Code::Unauthorized,
+        Status::Disconnected { reason: DisconnectReason::Refused(violation) } => {
+            violation.code == Code::Unauthorized
+        }
         _ => false,
     })
     .await;

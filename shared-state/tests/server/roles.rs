@@ -433,7 +433,7 @@ async fn play(seed: u64) -> (u32, u32) {
                     roles.insert(role);
                 }
             }
-            server.rights_changed("game");
+            server.permissions_changed("game");
             if players[at].left_with.is_some() {
                 continue;
             }

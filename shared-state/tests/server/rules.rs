@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared_state::SharedState;
-use shared_state::server::{Proposed, RoomRules, Ruling, Server, ServerBuilder, State, Visitor};
+use shared_state::server::{Participant, ProposedChange, RoomHooks, Server, ServerBuilder, State, Verdict};
 use tokio::sync::{mpsc, watch};
 
 use crate::client::{Client, soon, start};
@@ -62,7 +62,7 @@ impl Rules {
     }
 }
 
-impl RoomRules<Game> for Rules {
+impl RoomHooks<Game> for Rules {
     async fn on_create(&self, room: &str, initial: Game) -> Result<Game, String> {
         match room {
             "game-none" => Err("there is no such game".to_owned()),
@@ -71,7 +71,7 @@ impl RoomRules<Game> for Rules {
         }
     }
 
-    async fn on_join(&self, room: State<Game>, visitor: &Visitor) -> Result<(), String> {
+    async fn on_join(&self, room: State<Game>, visitor: &Participant) -> Result<(), String> {
         tokio::task::yield_now().await;
         match room.get(Game::WORD).as_str() {
             "nobody" => return Err("nobody is let in".to_owned()),
@@ -87,31 +87,31 @@ impl RoomRules<Game> for Rules {
         Ok(())
     }
 
-    fn on_change(&self, change: &Proposed<'_, Game>) -> Result<Ruling<Game>, String> {
+    fn on_change(&self, change: &ProposedChange<'_, Game>) -> Result<Verdict<Game>, String> {
         assert_eq!(change.author.name().len(), 16);
         assert!(!change.updates.is_empty());
         match change.after.word.as_str() {
-            _ if change.before.word == change.after.word => Ok(Ruling::Accept),
-            "count" => Ok(Ruling::amended(change, |game| {
+            _ if change.before.word == change.after.word => Ok(Verdict::Accept),
+            "count" => Ok(Verdict::amended(change, |game| {
                 game.moves += 1;
                 game.log.insert(format!("move {}", game.moves));
                 game.points += 5;
             })),
-            "other" => Ok(Ruling::Replace(vec![Game::WORD.set("instead".to_owned())])),
-            "nothing" => Ok(Ruling::Replace(Vec::new())),
-            "wrong" => Ok(Ruling::amended(change, |game| game.level = 101)),
+            "other" => Ok(Verdict::Replace(vec![Game::WORD.set("instead".to_owned())])),
+            "nothing" => Ok(Verdict::Replace(Vec::new())),
+            "wrong" => Ok(Verdict::amended(change, |game| game.level = 101)),
             "refuse" => Err(format!("{} is not a word", change.after.word)),
             "crash" => panic!("changing panics"),
             "wait" => {
                 self.note("change waits".to_owned());
                 let _ = self.release.lock().unwrap().recv();
-                Ok(Ruling::Accept)
+                Ok(Verdict::Accept)
             }
-            _ => Ok(Ruling::Accept),
+            _ => Ok(Verdict::Accept),
         }
     }
 
-    async fn on_leave(&self, room: State<Game>, _: &Visitor) {
+    async fn on_leave(&self, room: State<Game>, _: &Participant) {
         tokio::task::yield_now().await;
         self.note(format!("leave at {}", room.version()));
         if room.get(Game::WORD) == "hush" {

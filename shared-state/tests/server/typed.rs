@@ -4,7 +4,7 @@ use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared_state::Author;
-use shared_state::Live as _;
+use shared_state::Backend as _;
 use shared_state::server::{OpenRoomError, Server, ServerBuilder};
 use shared_state::{SharedState, WriteError};
 

@@ -8,12 +8,12 @@ use std::time::Duration;
 use fastrand::Rng;
 use serde_json::{Value, json};
 use shared_state::proto::authority::{
-    Append, Authority, Dialect, RoomState, SessionId, Submitted, Typed, Untyped,
+    Authority, Dialect, LogEntry, RoomState, SessionId, Submitted, Typed, Untyped,
 };
-use shared_state::proto::legacy::HookMessage;
+use shared_state::proto::legacy::LegacyMessage;
 use shared_state::proto::replica::{Replica, ReplicaConfig, WriteId};
 use shared_state::proto::{ClientMessage, Envelope, JoinRequest, Limits, ServerMessage};
-use shared_state::testing::{HookClient, sample_update};
+use shared_state::testing::{LegacyClient, sample_update};
 use shared_state_tests::Tube;
 
 use crate::page::{PLAIN, Page, initial, object, page, sample};
@@ -25,7 +25,7 @@ pub(crate) struct Wire {
 }
 
 pub(crate) enum Mind {
-    Hook(HookClient),
+    Hook(LegacyClient),
     Typed(Box<Replica<Page>>),
 }
 
@@ -60,8 +60,8 @@ pub(crate) struct World {
     pub(crate) now: u64,
     limits: Arc<Limits>,
     authority: Authority<Tube>,
-    disk: Vec<Append>,
-    appending: VecDeque<Append>,
+    disk: Vec<LogEntry>,
+    appending: VecDeque<LogEntry>,
     pub(crate) users: Vec<User>,
     pub(crate) report: Report,
     pub(crate) trace: VecDeque<String>,
@@ -84,7 +84,7 @@ impl World {
             trace: VecDeque::new(),
         };
         for _ in 0..hooks {
-            world.add(Mind::Hook(HookClient::new("room", page())));
+            world.add(Mind::Hook(LegacyClient::new("room", page())));
         }
         for at in 0..replicas {
             world.add(world.replica(at));
@@ -232,7 +232,7 @@ impl World {
             }
             ClientMessage::Change(change) => {
                 if let Some(session) = session
-                    && let Submitted::Append(append) = self.authority.submit(session, &change)
+                    && let Submitted::Accepted(append) = self.authority.submit(session, &change)
                 {
                     self.appending.push_back(append);
                 }
@@ -250,30 +250,30 @@ impl World {
         tube: Tube,
         frame: &str,
     ) -> Option<SessionId> {
-        self.authority.pass(self.now);
+        self.authority.set_time(self.now);
         let envelope = Envelope::read(frame).unwrap();
-        let Ok(message) = HookMessage::read(&envelope) else { return session };
+        let Ok(message) = LegacyMessage::read(&envelope) else { return session };
         let session = session.unwrap_or_else(|| {
             let join = JoinRequest::default();
-            self.authority.join(name.into(), Dialect::Hook, &join, tube).unwrap()
+            self.authority.join(name.into(), Dialect::Legacy, &join, tube).unwrap()
         });
         let update = |key: &str, value: &Value| json!({"key": key.replace('~', "~0").replace('/', "~1"), "value": value});
         let (updates, version) = match message {
-            HookMessage::SyncRequest => {
+            LegacyMessage::SyncRequest => {
                 self.authority.hook_sync(session);
                 return Some(session);
             }
-            HookMessage::Update { key, value, version } => {
+            LegacyMessage::Update { key, value, version } => {
                 (json!([update(&key, &value.get().parse().unwrap())]), version)
             }
-            HookMessage::Merge { data, version } => {
+            LegacyMessage::Merge { data, version } => {
                 let data: BTreeMap<String, Value> = serde_json::from_str(data.get()).unwrap();
                 (data.iter().map(|(key, value)| update(key, value)).collect(), version)
             }
             other => panic!("{other:?}"),
         };
         match self.authority.submit_hook(session, &updates.to_string(), version) {
-            Submitted::Append(append) => self.appending.push_back(append),
+            Submitted::Accepted(append) => self.appending.push_back(append),
             Submitted::Answered => self.report.refused += 1,
         }
         Some(session)
@@ -286,7 +286,7 @@ impl World {
         if wire.down.is_empty()
             && let Some(session) = wire.session
         {
-            self.authority.pass(self.now);
+            self.authority.set_time(self.now);
             self.authority.drained(session);
         }
         self.note(format!("{at} < {frame:?}"));
@@ -312,7 +312,7 @@ impl World {
         if let Some(append) = self.appending.pop_front() {
             let version = append.version;
             self.disk.push(append);
-            self.authority.pass(self.now);
+            self.authority.set_time(self.now);
             self.authority.committed(version);
         }
     }
@@ -435,7 +435,7 @@ impl World {
     pub(crate) fn finish(&mut self) {
         self.calm();
         let before = self.users.len();
-        self.add(Mind::Hook(HookClient::new("room", page())));
+        self.add(Mind::Hook(LegacyClient::new("room", page())));
         self.add(self.replica(before));
         self.calm();
         self.report.versions = self.authority.head();

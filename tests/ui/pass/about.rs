@@ -13,7 +13,7 @@ struct Document {
     pairs: Vec<(u8, Option<[u8; 4]>)>,
 }
 
-const FIRST: &str = Document::ABOUT.fields[0].docs;
+const FIRST: &str = Document::INFO.fields[0].docs;
 static PAIRS: &str = Document::FIELDS[1].type_name;
 
 fn main() {

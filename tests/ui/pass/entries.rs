@@ -18,7 +18,7 @@ pub struct Board<T> {
     pub others: Vec<Other<T>>,
     /// Lists in a map.
     #[shared(map(list(key = id)))]
-    lanes: BTreeMap<Lane, Vec<Todo>>,
+    lanes: BTreeMap<PresenceOutbox, Vec<Todo>>,
     /// Counters in a map.
     #[shared(map(counter), throttle = "50ms")]
     tally: HashMap<String, u32>,
@@ -54,7 +54,7 @@ pub struct Other<T> {
 
 /// A key that is an enum.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Lane {
+pub enum PresenceOutbox {
     /// Left.
     Left,
     /// Right.

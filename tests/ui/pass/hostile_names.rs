@@ -10,7 +10,7 @@ struct Box;
 struct Clone;
 struct Lww;
 struct Field;
-struct Live;
+struct Backend;
 struct FieldInfo;
 enum Shadow {
     Some,

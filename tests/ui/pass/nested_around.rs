@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 use shared_state::SharedState;
-use shared_state::{Invalid, Live};
+use shared_state::{Invalid, Backend};
 
 /// Inside.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, SharedState)]
@@ -28,7 +28,7 @@ pub struct Document<T> {
     plain: T,
 }
 
-fn edit<L: Live<Document<u8>>>(document: &SharedDocument<u8, L>) -> Result<(), L::Error> {
+fn edit<L: Backend<Document<u8>>>(document: &SharedDocument<u8, L>) -> Result<(), L::Error> {
     document.set_optional(Some(Layout { columns: 1 }))?;
     document.edit_optional(Layout::<u8>::COLUMNS.set(2))?;
     document.edit_child(Document::<u8>::PLAIN.set(3))?;
@@ -49,7 +49,7 @@ fn main() {
 #[derive(Clone, Debug)]
 struct NoLive;
 
-impl Live<Document<u8>> for NoLive {
+impl Backend<Document<u8>> for NoLive {
     type Receipt = ();
     type Error = Invalid;
 

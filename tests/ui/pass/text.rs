@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use shared_state::Live;
+use shared_state::Backend;
 use shared_state::{SharedState, Text};
 
 /// A document.
@@ -32,7 +32,7 @@ fn no_shouting(text: &Text) -> Result<(), &'static str> {
     if text.contains("!!!") { Err("no shouting") } else { Ok(()) }
 }
 
-fn edit<L: Live<Document>>(document: &SharedDocument<L>) -> Result<(), L::Error> {
+fn edit<L: Backend<Document>>(document: &SharedDocument<L>) -> Result<(), L::Error> {
     document.body().insert(4, "text")?;
     document.body().delete_utf16(0, 2)?;
     document.set_body("all of it".into())?;
@@ -50,7 +50,7 @@ fn main() {
 #[derive(Clone)]
 pub struct Nowhere;
 
-impl Live<Document> for Nowhere {
+impl Backend<Document> for Nowhere {
     type Receipt = ();
     type Error = shared_state::Invalid;
 

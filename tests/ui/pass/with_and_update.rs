@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use shared_state::SharedState;
 
-use shared_state::Live;
+use shared_state::Backend;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, SharedState)]
 struct Document {
@@ -14,7 +14,7 @@ struct Document {
     views: u64,
 }
 
-fn longest<L: Live<Document>>(document: &SharedDocument<L>) -> Result<usize, L::Error> {
+fn longest<L: Backend<Document>>(document: &SharedDocument<L>) -> Result<usize, L::Error> {
     document.update_tags(|tags| tags.push("new".to_owned()))?;
     let seen = document.with_views(|views| *views > 3);
     Ok(document.with_tags(|tags| tags.iter().map(String::len).max().unwrap_or_default()) + usize::from(seen))

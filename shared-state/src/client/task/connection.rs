@@ -14,10 +14,10 @@ use futures_util::{FutureExt as _, Sink as _, SinkExt as _, Stream as _, StreamE
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use crate::client::task::driver::{Driver, End, Socket, Token};
-use crate::client::{Reason, Status, lock};
+use crate::client::{DisconnectReason, Status, lock};
 use crate::core::Code;
 use crate::proto::{Envelope, Frame, RoomMessage, Violation, client, presence, split_address};
-use crate::replica::Heard;
+use crate::replica::LinkEvent;
 
 /// How many messages are taken before others have their turn.
 const BATCH: usize = 64;
@@ -66,9 +66,9 @@ impl Driver {
             blocked: false,
         };
         match self.talk(&mut connection).await {
-            End::Final(Reason::Closed) => {
+            End::Final(DisconnectReason::Closed) => {
                 self.say_goodbye(connection).await;
-                End::Final(Reason::Closed)
+                End::Final(DisconnectReason::Closed)
             }
             end => {
                 // The end of the handshake that the server began, if it did and the socket takes it.
@@ -98,9 +98,9 @@ impl Driver {
                     connection.own.push_back(client::leave(&room));
                 }
             }
-            self.ask_again(connection);
+            self.retry_join(connection);
             if self.is_done() {
-                return End::Final(Reason::Closed);
+                return End::Final(DisconnectReason::Closed);
             }
             if let Err(end) = self.step(connection).and_then(|()| self.feed(connection)) {
                 return end;
@@ -143,14 +143,14 @@ impl Driver {
     }
 
     /// Asks again for the rooms that the app wants to be asked for. Those that are not asked for yet are anyway.
-    fn ask_again(&self, connection: &Connection) {
+    fn retry_join(&self, connection: &Connection) {
         let rooms = std::mem::take(&mut lock(&self.core.rooms).again);
         let Some(window) = connection.window else { return };
         for room in rooms {
             let of_room = self.members.iter().filter(|member| split_address(member.room()).0 == &*room);
             of_room.filter(|member| !member.is_live()).for_each(|member| member.rejoin(window));
-            let attendees = self.attendees.iter().filter(|attendee| *attendee.room() == room);
-            attendees.for_each(|attendee| attendee.ask_again());
+            let presences = self.presences.iter().filter(|attendee| *attendee.room() == room);
+            presences.for_each(|attendee| attendee.retry_join());
         }
     }
 
@@ -172,7 +172,7 @@ impl Driver {
                 member.rejoin(window);
             }
         }
-        for attendee in &self.attendees {
+        for attendee in &self.presences {
             attendee.tick(now);
             if connection.window.is_some()
                 && let Some(id) = self.link.public_id()
@@ -188,8 +188,8 @@ impl Driver {
         let rooms = self.members.iter().filter_map(|member| member.deadline());
         let retries = connection.retries.values().filter_map(|retry| retry.due);
         // What the socket does not take now is sent when it does, not when it is due.
-        let attendees = if connection.blocked { &[] } else { &*self.attendees };
-        let presence = attendees.iter().filter_map(|attendee| attendee.deadline());
+        let presences = if connection.blocked { &[] } else { &*self.presences };
+        let presence = presences.iter().filter_map(|attendee| attendee.deadline());
         let own = self.link.deadline().into_iter().chain(self.link.renewal()).chain(self.closing());
         rooms.chain(retries).chain(presence).chain(own).min()
     }
@@ -213,7 +213,7 @@ impl Driver {
                 connection.write(frame)?;
             }
         }
-        for attendee in &self.attendees {
+        for attendee in &self.presences {
             if !connection.is_ready()? {
                 return Ok(());
             }
@@ -257,27 +257,27 @@ impl Driver {
         let envelope = Envelope::read(text)?;
         self.core.listeners.tell(&envelope, text);
         match self.link.receive_envelope(self.core.signal.now(), &envelope)? {
-            Heard::Nothing => {}
-            Heard::Reply(frame) => connection.own.push_back(frame),
-            Heard::Welcome(window) => {
+            LinkEvent::Nothing => {}
+            LinkEvent::Reply(frame) => connection.own.push_back(frame),
+            LinkEvent::Welcome(window) => {
                 connection.window = Some(window);
                 self.failed = 0;
                 *lock(&self.core.public) = self.link.public_id().map(Arc::from);
                 tracing::info!(id = self.link.public_id(), "connected");
                 self.core.status.send_replace(Status::Connected);
             }
-            Heard::Room(room, message) => self.hear_room(connection, &room, message),
-            Heard::Presence(room, news) => {
+            LinkEvent::Room(room, message) => self.hear_room(connection, &room, message),
+            LinkEvent::Presence(room, news) => {
                 // Of a room that was left a moment ago, there is none.
-                if let Some(attendee) = self.attendees.iter().find(|attendee| **attendee.room() == *room) {
+                if let Some(attendee) = self.presences.iter().find(|attendee| **attendee.room() == *room) {
                     attendee.receive(self.core.signal.now(), news);
                 }
             }
-            Heard::Error(violation) => {
+            LinkEvent::Error(violation) => {
                 tracing::warn!(%violation, "the server complains");
                 match violation.code {
                     Code::BadClientId | Code::Superseded | Code::Unauthorized => {
-                        return Ok(Err(End::Final(Reason::Refused(violation))));
+                        return Ok(Err(End::Final(DisconnectReason::Refused(violation))));
                     }
                     // Whoever the token is of now comes as that.
                     Code::ShuttingDown | Code::Expired | Code::OtherUser => {

@@ -12,10 +12,10 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::stream::Mode;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-use crate::client::presence::Attendee;
-use crate::client::task::shared_replica::Member;
+use crate::client::presence::AnyPresence;
+use crate::client::task::shared_replica::AnyReplica;
 use crate::client::task::slots::{Core, EndWithTask};
-use crate::client::{Reason, Status, lock};
+use crate::client::{DisconnectReason, Status, lock};
 use crate::proto;
 use crate::replica::Link;
 
@@ -43,12 +43,14 @@ pub(crate) struct Dial {
 }
 
 impl Dial {
-    pub(crate) fn new(url: String, bearer: Option<Bearer>) -> Result<Self, Reason> {
-        let unusable = |error: Error| Reason::Url(format!("{url}: {error}").into());
+    pub(crate) fn new(url: String, bearer: Option<Bearer>) -> Result<Self, DisconnectReason> {
+        let unusable = |error: Error| DisconnectReason::Url(format!("{url}: {error}").into());
         let request = url.as_str().into_client_request().map_err(unusable)?;
         let mode = uri_mode(request.uri()).map_err(unusable)?;
         if matches!(mode, Mode::Tls) && cfg!(not(feature = "rustls")) {
-            return Err(Reason::Url(format!("{url}: `wss://` needs the crate's feature `rustls`").into()));
+            return Err(DisconnectReason::Url(
+                format!("{url}: `wss://` needs the crate's feature `rustls`").into(),
+            ));
         }
         Ok(Self { url, bearer })
     }
@@ -118,16 +120,16 @@ pub(crate) enum End {
     /// There will be another attempt.
     Lost(Arc<str>),
     /// The client's end.
-    Final(Reason),
+    Final(DisconnectReason),
 }
 
 pub(crate) struct Driver {
     pub(crate) core: Arc<Core>,
     pub(crate) link: Link,
     /// The rooms as of `generation`.
-    pub(crate) members: Vec<Arc<dyn Member>>,
+    pub(crate) members: Vec<Arc<dyn AnyReplica>>,
     /// Those who are present in rooms, as of `generation`.
-    pub(crate) attendees: Vec<Arc<dyn Attendee>>,
+    pub(crate) presences: Vec<Arc<dyn AnyPresence>>,
     generation: u64,
     /// Counts connections, from 1.
     pub(crate) connection: u64,
@@ -145,7 +147,7 @@ pub(crate) async fn run(core: Arc<Core>, dial: Dial, secret: String) {
         link: Link::new(secret, core.settings.link),
         core,
         members: Vec::new(),
-        attendees: Vec::new(),
+        presences: Vec::new(),
         generation: 0,
         connection: 0,
         failed: 0,
@@ -154,21 +156,21 @@ pub(crate) async fn run(core: Arc<Core>, dial: Dial, secret: String) {
     };
     let reason = driver.run().await;
     match &reason {
-        Reason::Closed => tracing::debug!("the client has ended"),
+        DisconnectReason::Closed => tracing::debug!("the client has ended"),
         reason => tracing::error!(%reason, "the client has ended"),
     }
     end.0.end(reason);
 }
 
 impl Driver {
-    async fn run(&mut self) -> Reason {
+    async fn run(&mut self) -> DisconnectReason {
         loop {
             let end = match self.connect().await {
                 Ok(socket) => {
                     let end = self.converse(socket).await;
                     self.link.closed();
                     self.members.iter().for_each(|member| member.detach());
-                    self.attendees.iter().for_each(|attendee| attendee.detach());
+                    self.presences.iter().for_each(|attendee| attendee.detach());
                     end
                 }
                 Err(end) => end,
@@ -192,7 +194,7 @@ impl Driver {
         loop {
             self.refresh();
             if self.is_done() {
-                return Err(End::Final(Reason::Closed));
+                return Err(End::Final(DisconnectReason::Closed));
             }
             let error: Arc<str> = tokio::select! {
                 socket = &mut attempt => match socket {
@@ -209,9 +211,9 @@ impl Driver {
     }
 
     /// Waits until it is time for the next attempt.
-    async fn pause(&mut self, cause: Arc<str>) -> Result<(), Reason> {
+    async fn pause(&mut self, cause: Arc<str>) -> Result<(), DisconnectReason> {
         let Some(wait) = self.wait() else {
-            return Err(Reason::GaveUp { attempts: self.failed, cause });
+            return Err(DisconnectReason::GaveUp { attempts: self.failed, cause });
         };
         let core = self.core.clone();
         let attempt = self.failed.saturating_add(1);
@@ -222,7 +224,7 @@ impl Driver {
         loop {
             self.refresh();
             if self.is_done() {
-                return Err(Reason::Closed);
+                return Err(DisconnectReason::Closed);
             }
             let until = self.closing.map_or(until, |closing| closing.min(until));
             tokio::select! {

@@ -8,18 +8,18 @@ use std::time::Duration;
 
 use tokio::sync::{broadcast, watch};
 
-use crate::client::broadcast::{CastError, Casts, Heard};
+use crate::client::broadcast::{BroadcastError, Broadcasts, Delivery};
 use crate::client::receipt::Answer;
 use crate::client::task::slots::Signal;
-use crate::client::{Reason, Receipt, lock};
+use crate::client::{DisconnectReason, Receipt, lock};
 use crate::core::{Code, Reject};
 use crate::core::{FieldId, SharedState};
 use crate::core::{Rejected, WriteError};
 use crate::proto::{Frame, RoomDetails, RoomMessage, Secret, Violation, client};
-use crate::replica::{Event, Origin, Read, Replica, Rights, WriteId};
+use crate::replica::{Event, Origin, Read, Replica, RoomPermissions, WriteId};
 
 /// A room as the client's task sees it, whatever its state's type.
-pub(crate) trait Member: Send + Sync {
+pub(crate) trait AnyReplica: Send + Sync {
     fn room(&self) -> &Arc<str>;
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
     fn state_name(&self) -> &'static str;
@@ -40,7 +40,7 @@ pub(crate) trait Member: Send + Sync {
     /// Takes no more writes, sends on what was kept back.
     fn close(&self, now: Duration);
     /// Answers everything with the client's end; says how many changes that were.
-    fn end(&self, reason: &Reason) -> usize;
+    fn end(&self, reason: &DisconnectReason) -> usize;
     /// Notes what is wrong with the room; `None`: nothing any more.
     fn report(&self, violation: Option<Violation>);
     /// Whether nobody holds the state any more.
@@ -50,14 +50,14 @@ pub(crate) trait Member: Send + Sync {
 }
 
 /// A room's replica and its listeners.
-pub(crate) struct Shared<S: SharedState> {
+pub(crate) struct SharedReplica<S: SharedState> {
     room: Arc<str>,
     signal: Arc<Signal>,
     events: usize,
     handles: AtomicUsize,
     pub(crate) errors: watch::Sender<Option<Violation>>,
     pub(crate) seen: watch::Sender<Seen>,
-    pub(crate) rights: watch::Sender<Rights>,
+    pub(crate) rights: watch::Sender<RoomPermissions>,
     pub(crate) details: watch::Sender<Option<RoomDetails>>,
     inner: Mutex<Inner<S>>,
 }
@@ -80,13 +80,13 @@ pub(crate) struct Inner<S: SharedState> {
     watched: Vec<Option<watch::Sender<u64>>>,
     events: Option<broadcast::Sender<Event<S>>>,
     /// What is no part of the state.
-    casts: Casts,
+    casts: Broadcasts,
     /// The connection it was last joined over.
     connection: u64,
     closed: bool,
 }
 
-impl<S: SharedState> Shared<S> {
+impl<S: SharedState> SharedReplica<S> {
     pub(crate) fn new(replica: Replica<S>, signal: Arc<Signal>, events: usize) -> Self {
         Self {
             room: replica.room().clone(),
@@ -102,7 +102,7 @@ impl<S: SharedState> Shared<S> {
                 answers: BTreeMap::new(),
                 watched: S::FIELDS.iter().map(|_| None).collect(),
                 events: None,
-                casts: Casts::default(),
+                casts: Broadcasts::default(),
                 connection: 0,
                 closed: false,
             }),
@@ -144,7 +144,7 @@ impl<S: SharedState> Shared<S> {
     }
 
     /// Undoes or redoes.
-    pub(crate) fn again(
+    pub(crate) fn undo_redo(
         &self,
         step: impl FnOnce(&mut Replica<S>, Duration) -> Result<Option<WriteId>, WriteError>,
     ) -> Result<Option<Receipt>, WriteError> {
@@ -162,7 +162,7 @@ impl<S: SharedState> Shared<S> {
 
     /// Begins a group of writes that ends when what this gives is dropped.
     pub(crate) fn group(&self) -> impl Drop + use<'_, S> {
-        struct Group<'a, S: SharedState>(&'a Shared<S>);
+        struct Group<'a, S: SharedState>(&'a SharedReplica<S>);
         impl<S: SharedState> Drop for Group<'_, S> {
             fn drop(&mut self) {
                 self.0.lock().replica.end_group();
@@ -205,10 +205,10 @@ impl<S: SharedState> Shared<S> {
     }
 
     /// Sends a message, JSON text, to those who are there now.
-    pub(crate) fn cast(&self, value: &str) -> Result<(), CastError> {
+    pub(crate) fn cast(&self, value: &str) -> Result<(), BroadcastError> {
         let mut inner = self.lock();
         if !inner.replica.is_live() {
-            return Err(CastError::NotLive);
+            return Err(BroadcastError::NotLive);
         }
         inner.casts.send(client::broadcast(&self.room, value))?;
         drop(inner);
@@ -217,7 +217,7 @@ impl<S: SharedState> Shared<S> {
     }
 
     /// The messages for those who are there, from now on; ends with the client.
-    pub(crate) fn casts(&self) -> broadcast::Receiver<Heard> {
+    pub(crate) fn casts(&self) -> broadcast::Receiver<Delivery> {
         let mut inner = self.lock();
         if inner.closed {
             return broadcast::channel(1).1;
@@ -230,7 +230,7 @@ impl<S: SharedState> Shared<S> {
         let mut visible = false;
         while let Some(event) = inner.replica.poll_event() {
             visible = true;
-            let missed = matches!(event.origin, Origin::Missed(_));
+            let missed = matches!(event.origin, Origin::Lagged(_));
             for (field, watched) in inner.watched.iter_mut().enumerate() {
                 let Some(sender) = watched else { continue };
                 if sender.receiver_count() == 0 {
@@ -275,7 +275,7 @@ impl<S: SharedState> Shared<S> {
     }
 }
 
-impl<S: SharedState> Member for Shared<S> {
+impl<S: SharedState> AnyReplica for SharedReplica<S> {
     fn room(&self) -> &Arc<str> {
         &self.room
     }
@@ -364,7 +364,7 @@ impl<S: SharedState> Member for Shared<S> {
         self.tell(&mut inner);
     }
 
-    fn end(&self, reason: &Reason) -> usize {
+    fn end(&self, reason: &DisconnectReason) -> usize {
         let mut inner = self.lock();
         inner.closed = true;
         inner.replica.disconnected();

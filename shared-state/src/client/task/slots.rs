@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 
 use crate::client::builder::Settings;
-use crate::client::presence::Attendee;
+use crate::client::presence::AnyPresence;
 use crate::client::raw::Listeners;
-use crate::client::task::shared_replica::Member;
-use crate::client::{Reason, Status, Unsent, lock};
+use crate::client::task::shared_replica::AnyReplica;
+use crate::client::{DisconnectReason, Status, Unsent, lock};
 use crate::proto::Secret;
 
 /// The clock of a client, and the bell by which its handles wake its task.
@@ -36,9 +36,9 @@ impl Signal {
 /// The rooms of a client.
 #[derive(Default)]
 pub(crate) struct Rooms {
-    pub(crate) members: BTreeMap<Arc<str>, Arc<dyn Member>>,
-    pub(crate) attendees: BTreeMap<Arc<str>, Arc<dyn Attendee>>,
-    /// Rises with each change of `members` and `attendees`.
+    pub(crate) members: BTreeMap<Arc<str>, Arc<dyn AnyReplica>>,
+    pub(crate) presences: BTreeMap<Arc<str>, Arc<dyn AnyPresence>>,
+    /// Rises with each change of `members` and `presences`.
     pub(crate) generation: u64,
     /// What rooms are joined with, those that ask for one.
     pub(crate) passwords: BTreeMap<Arc<str>, Secret>,
@@ -84,14 +84,14 @@ impl Core {
     }
 
     /// The client's end: what is pending is answered with it. Only the first reason counts.
-    pub(crate) fn end(&self, reason: Reason) {
-        let (members, attendees) = {
+    pub(crate) fn end(&self, reason: DisconnectReason) {
+        let (members, presences) = {
             let mut rooms = lock(&self.rooms);
             if std::mem::replace(&mut rooms.ended, true) {
                 return;
             }
             rooms.generation += 1;
-            (std::mem::take(&mut rooms.members), std::mem::take(&mut rooms.attendees))
+            (std::mem::take(&mut rooms.members), std::mem::take(&mut rooms.presences))
         };
         let mut unsent = Unsent::default();
         for (room, member) in members {
@@ -100,7 +100,7 @@ impl Core {
                 changes => unsent.rooms.push((room, changes)),
             }
         }
-        attendees.into_values().for_each(|attendee| attendee.end());
+        presences.into_values().for_each(|attendee| attendee.end());
         self.listeners.end();
         self.status.send_replace(Status::Disconnected { reason });
         self.unsent.send_replace(Some(unsent));
@@ -112,7 +112,7 @@ pub(crate) struct EndWithTask(pub(crate) Arc<Core>);
 
 impl Drop for EndWithTask {
     fn drop(&mut self) {
-        self.0.end(Reason::Runtime);
+        self.0.end(DisconnectReason::Runtime);
     }
 }
 

@@ -1,4 +1,4 @@
-//! The last edits of a text: the part of a [`Track`](crate::core::Track) that texts have.
+//! The last edits of a text: the part of a [`Versions`](crate::core::Versions) that texts have.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,14 +17,14 @@ pub(crate) const MAX_BYTES: usize = 64 << 10;
 ///
 /// At most 4,096 edits and 64 KiB of them are remembered. Who was away for longer is sent the whole text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Edits {
+pub struct EditLog {
     edits: VecDeque<(u64, Arc<str>)>,
     bytes: usize,
     /// Of what was edited up to this version, something may be forgotten.
     horizon: u64,
 }
 
-impl Edits {
+impl EditLog {
     /// Notes that an edit was made.
     pub fn push(&mut self, version: u64, edit: String) {
         self.bytes += edit.len();
@@ -53,12 +53,12 @@ impl Edits {
         self.edits.back().map_or(self.horizon, |(version, _)| *version)
     }
 
-    pub(crate) fn stored(&self) -> StoredEdits {
+    pub(crate) fn stored(&self) -> StoredEditLog {
         let edits = self.edits.iter().map(|(version, edit)| (*version, (**edit).to_owned())).collect();
-        StoredEdits { h: self.horizon, e: edits }
+        StoredEditLog { h: self.horizon, e: edits }
     }
 
-    pub(crate) fn restored(stored: StoredEdits) -> Self {
+    pub(crate) fn restored(stored: StoredEditLog) -> Self {
         let mut edits = Self { horizon: stored.h, ..Self::default() };
         for (version, edit) in stored.e {
             edits.push(version, edit);
@@ -67,9 +67,9 @@ impl Edits {
     }
 }
 
-/// [`Edits`] as they are stored.
+/// [`EditLog`] as they are stored.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct StoredEdits {
+pub(crate) struct StoredEditLog {
     #[serde(default, skip_serializing_if = "is_zero")]
     h: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn what_is_forgotten_at_the_bounds_is_no_longer_in_reach() {
-        let mut edits = Edits::default();
+        let mut edits = EditLog::default();
         for version in 1..=MAX_EDITS as u64 {
             edits.push(version, "x".to_owned());
         }
@@ -93,6 +93,6 @@ mod tests {
         edits.push(9_001, "z".repeat(MAX_BYTES));
         assert!(!edits.reach(8_999) && edits.reach(9_000));
         assert_eq!(edits.changed(), 9_001);
-        assert_eq!(Edits::restored(edits.stored()), edits);
+        assert_eq!(EditLog::restored(edits.stored()), edits);
     }
 }

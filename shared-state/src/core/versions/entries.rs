@@ -1,12 +1,12 @@
-//! Which version last changed which entry: the part of a [`Track`] that lists, maps and sets have.
+//! Which version last changed which entry: the part of a [`Versions`] that lists, maps and sets have.
 
 use std::collections::{BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
 use crate::core::FieldInfo;
-use crate::core::Track;
-use crate::core::versions::{StoredTrack, is_zero};
+use crate::core::Versions;
+use crate::core::versions::{StoredVersions, is_zero};
 use crate::merge::Key;
 
 /// The most entries whose last change is known; beyond it the one changed longest ago is forgotten.
@@ -20,8 +20,8 @@ pub(crate) const MAX_REMOVED: usize = 4_096;
 /// At most 16,384 changed and 4,096 removed entries are remembered. Who was away for longer is sent the whole
 /// value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Entries {
-    changed: HashMap<Key, Entry>,
+pub struct EntryVersions {
+    changed: HashMap<Key, EntryVersion>,
     by_change: BTreeSet<(u64, Key)>,
     removed: HashMap<Key, Removed>,
     by_removal: BTreeSet<(u64, Key)>,
@@ -31,11 +31,11 @@ pub struct Entries {
 
 /// When an entry was inserted, moved and changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Entry {
+pub struct EntryVersion {
     inserted: u64,
     moved: u64,
     last: u64,
-    track: Track,
+    versions: Versions,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ struct Removed {
     left: Option<Key>,
 }
 
-impl Entry {
+impl EntryVersion {
     /// The version that inserted it; 0: it came with the whole value.
     #[must_use]
     pub const fn inserted(&self) -> u64 {
@@ -66,16 +66,16 @@ impl Entry {
 
     /// When its value and the parts of it were changed.
     #[must_use]
-    pub const fn track(&self) -> &Track {
-        &self.track
+    pub const fn versions(&self) -> &Versions {
+        &self.versions
     }
 }
 
-impl Entries {
+impl EntryVersions {
     /// Notes that an entry was inserted.
     pub fn inserted(&mut self, key: &str, version: u64) {
         let entry = self.at(key, version);
-        *entry = Entry { inserted: version, moved: 0, last: version, track: Track::default() };
+        *entry = EntryVersion { inserted: version, moved: 0, last: version, versions: Versions::default() };
     }
 
     /// Notes that an entry was moved.
@@ -83,9 +83,9 @@ impl Entries {
         self.at(key, version).moved = version;
     }
 
-    /// The track of an entry, to be noted in; the entry counts as changed at `version`.
-    pub fn edited(&mut self, key: &str, version: u64) -> &mut Track {
-        &mut self.at(key, version).track
+    /// The versions of an entry, to be noted in; the entry counts as changed at `version`.
+    pub fn edited(&mut self, key: &str, version: u64) -> &mut Versions {
+        &mut self.at(key, version).versions
     }
 
     /// Notes that an entry was removed; `left` stood to the left of it.
@@ -107,7 +107,7 @@ impl Entries {
         }
     }
 
-    fn at(&mut self, key: &str, version: u64) -> &mut Entry {
+    fn at(&mut self, key: &str, version: u64) -> &mut EntryVersion {
         let key = Key::from(key);
         let last = self.changed.get(&key).map_or(0, |entry| entry.last);
         if last != version {
@@ -137,14 +137,14 @@ impl Entries {
     }
 
     /// The entries that were inserted, moved or changed after `since` and are still there, oldest change first.
-    pub fn changed_since(&self, since: u64) -> impl Iterator<Item = (&Key, &Entry)> {
+    pub fn changed_since(&self, since: u64) -> impl Iterator<Item = (&Key, &EntryVersion)> {
         let keys = self.by_change.range((since + 1, Key::from(""))..).map(|(_, key)| key);
         keys.filter_map(|key| Some((key, self.changed.get(key)?)))
     }
 
     /// What is known of an entry that is there.
     #[must_use]
-    pub fn get(&self, key: &str) -> Option<&Entry> {
+    pub fn get(&self, key: &str) -> Option<&EntryVersion> {
         self.changed.get(key)
     }
 
@@ -165,7 +165,7 @@ impl Entries {
         last(&self.by_change).max(last(&self.by_removal)).max(self.horizon)
     }
 
-    pub(crate) fn stored(&self, fields: &'static [FieldInfo]) -> StoredEntries {
+    pub(crate) fn stored(&self, fields: &'static [FieldInfo]) -> StoredEntryVersions {
         let changed = self.by_change.iter().filter_map(|(last, key)| {
             let entry = self.changed.get(key)?;
             Some(StoredEntry {
@@ -173,21 +173,22 @@ impl Entries {
                 v: *last,
                 i: entry.inserted,
                 m: entry.moved,
-                t: entry.track.stored(fields),
+                t: entry.versions.stored(fields),
             })
         });
         let removed = self.by_removal.iter().filter_map(|(version, key)| {
             let left = self.removed.get(key)?.left.as_ref().map(|left| left.as_str().to_owned());
             Some((key.as_str().to_owned(), *version, left))
         });
-        StoredEntries { h: self.horizon, c: changed.collect(), r: removed.collect() }
+        StoredEntryVersions { h: self.horizon, c: changed.collect(), r: removed.collect() }
     }
 
-    pub(crate) fn restored(stored: StoredEntries, fields: &'static [FieldInfo]) -> Self {
+    pub(crate) fn restored(stored: StoredEntryVersions, fields: &'static [FieldInfo]) -> Self {
         let mut entries = Self { horizon: stored.h, ..Self::default() };
         for StoredEntry { k, v, i, m, t } in stored.c {
             let key = Key::from(&*k);
-            let entry = Entry { inserted: i, moved: m, last: v, track: Track::restored(t, fields) };
+            let entry =
+                EntryVersion { inserted: i, moved: m, last: v, versions: Versions::restored(t, fields) };
             entries.by_change.insert((v, key.clone()));
             entries.changed.insert(key, entry);
         }
@@ -200,9 +201,9 @@ impl Entries {
     }
 }
 
-/// [`Entries`] as they are stored.
+/// [`EntryVersions`] as they are stored.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct StoredEntries {
+pub(crate) struct StoredEntryVersions {
     #[serde(default, skip_serializing_if = "is_zero")]
     h: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -220,7 +221,7 @@ struct StoredEntry {
     #[serde(default, skip_serializing_if = "is_zero")]
     m: u64,
     #[serde(default)]
-    t: StoredTrack,
+    t: StoredVersions,
 }
 
 #[cfg(test)]
@@ -229,7 +230,7 @@ mod tests {
 
     #[test]
     fn what_is_forgotten_at_the_bounds_is_no_longer_in_reach() {
-        let mut entries = Entries::default();
+        let mut entries = EntryVersions::default();
         for version in 1..=MAX_REMOVED as u64 {
             entries.removed(&version.to_string(), version, None);
         }
@@ -251,7 +252,7 @@ mod tests {
 
     #[test]
     fn an_entry_that_comes_back_is_known_as_removed_and_as_inserted() {
-        let mut entries = Entries::default();
+        let mut entries = EntryVersions::default();
         entries.inserted("a", 1);
         entries.moved("a", 2);
         entries.removed("a", 3, None);

@@ -3,29 +3,29 @@
 mod edits;
 pub(crate) mod entries;
 
-pub use edits::Edits;
-pub use entries::{Entries, Entry};
+pub use edits::EditLog;
+pub use entries::{EntryVersion, EntryVersions};
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::{FieldInfo, Path, PolicyInfo};
+use crate::core::{FieldInfo, FieldPath, PolicyInfo};
 
 /// The versions that last changed a value and, where a policy addresses them, its parts.
 ///
 /// A tree that mirrors the paths updates have been addressed to: a plain field is one node; a nested struct has
 /// a node per inner field, and a list or a map one per entry, made when that part is first changed alone. It never
-/// grows beyond the number of fields and the limits of [`Entries`].
+/// grows beyond the number of fields and the limits of [`EntryVersions`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Track {
+pub struct Versions {
     changed: u64,
     whole: u64,
-    fields: Vec<Track>,
-    entries: Option<Box<Entries>>,
-    edits: Option<Box<Edits>>,
+    fields: Vec<Versions>,
+    entries: Option<Box<EntryVersions>>,
+    edits: Option<Box<EditLog>>,
 }
 
-impl Track {
-    /// The track of a value that was never changed.
+impl Versions {
+    /// The versions of a value that was never changed.
     pub const NONE: &'static Self =
         &Self { changed: 0, whole: 0, fields: Vec::new(), entries: None, edits: None };
 
@@ -62,38 +62,38 @@ impl Track {
     }
 
     /// What is known of the entries, to be noted in; the value itself counts as changed at `version`.
-    pub fn entries_mut(&mut self, version: u64) -> &mut Entries {
+    pub fn entries_mut(&mut self, version: u64) -> &mut EntryVersions {
         self.changed = version;
         self.entries.get_or_insert_default()
     }
 
     /// What is known of the entries, if one was ever changed alone.
     #[must_use]
-    pub fn entries(&self) -> Option<&Entries> {
+    pub fn entries(&self) -> Option<&EntryVersions> {
         self.entries.as_deref()
     }
 
     /// The node of an entry, if that entry was ever changed alone.
     #[must_use]
     pub fn entry(&self, key: &str) -> Option<&Self> {
-        self.entries()?.get(key).map(Entry::track)
+        self.entries()?.get(key).map(EntryVersion::versions)
     }
 
     /// What is known of the edits, to be noted in; the value itself counts as changed at `version`.
-    pub fn edits_mut(&mut self, version: u64) -> &mut Edits {
+    pub fn edits_mut(&mut self, version: u64) -> &mut EditLog {
         self.changed = version;
         self.edits.get_or_insert_default()
     }
 
     /// What is known of the edits, if there was one since the value was last replaced.
     #[must_use]
-    pub fn edits(&self) -> Option<&Edits> {
+    pub fn edits(&self) -> Option<&EditLog> {
         self.edits.as_deref()
     }
 
     /// The version that last changed the value at `path`, or something that holds it; `fields` are those of the
-    /// struct this is the track of. `None`: there is no such field.
-    pub(crate) fn changed_at(&self, fields: &[FieldInfo], mut path: Path<'_>) -> Option<u64> {
+    /// struct this is the versions of. `None`: there is no such field.
+    pub(crate) fn changed_at(&self, fields: &[FieldInfo], mut path: FieldPath<'_>) -> Option<u64> {
         let Some(segment) = path.next_segment() else { return Some(self.changed) };
         let known = |info: &FieldInfo| info.name == segment || info.aliases.contains(&&*segment);
         let index = fields.iter().position(known)?;
@@ -104,7 +104,7 @@ impl Track {
         Some(inside.max(self.whole))
     }
 
-    fn changed_inside(&self, about: Option<&PolicyInfo>, path: Path<'_>) -> Option<u64> {
+    fn changed_inside(&self, about: Option<&PolicyInfo>, path: FieldPath<'_>) -> Option<u64> {
         let parts = about.map(|about| (about.fields, about.entries));
         if let Some((Some(fields), _)) = parts {
             return self.changed_at(fields(), path);
@@ -116,21 +116,21 @@ impl Track {
         let inside = match self.entries() {
             None => 0,
             Some(known) => match known.get(&key) {
-                Some(entry) => entry.track().changed_inside(Some(entries), rest)?.max(entry.placed()),
+                Some(entry) => entry.versions().changed_inside(Some(entries), rest)?.max(entry.placed()),
                 None => known.removed_at(&key),
             },
         };
         Some(inside.max(self.whole))
     }
 
-    /// The form that is stored; `fields` are those of the struct this is the track of.
-    pub(crate) fn stored(&self, fields: &'static [FieldInfo]) -> StoredTrack {
+    /// The form that is stored; `fields` are those of the struct this is the versions of.
+    pub(crate) fn stored(&self, fields: &'static [FieldInfo]) -> StoredVersions {
         let changed = fields.iter().zip(&self.fields).filter(|(_, part)| part.changed > 0);
         let named = changed.map(|(info, part)| {
             let inner = info.parts.map_or(&[][..], |parts| parts());
             (info.name.to_owned(), part.stored(inner))
         });
-        StoredTrack {
+        StoredVersions {
             w: self.whole,
             f: named.collect(),
             e: self.entries.as_ref().map(|entries| Box::new(entries.stored(fields))),
@@ -139,41 +139,41 @@ impl Track {
     }
 
     /// The inverse of [`stored`](Self::stored). A field that there is no more is left out.
-    pub(crate) fn restored(stored: StoredTrack, fields: &'static [FieldInfo]) -> Self {
-        let mut track = Self { changed: stored.w, whole: stored.w, ..Self::default() };
+    pub(crate) fn restored(stored: StoredVersions, fields: &'static [FieldInfo]) -> Self {
+        let mut versions = Self { changed: stored.w, whole: stored.w, ..Self::default() };
         for (name, part) in stored.f {
             let known = |info: &FieldInfo| info.name == name || info.aliases.contains(&&*name);
             let Some(index) = fields.iter().position(known) else { continue };
             let inner = fields[index].parts.map_or(&[][..], |parts| parts());
             let part = Self::restored(part, inner);
-            let changed = track.changed.max(part.changed);
-            *track.part_mut(index, changed) = part;
+            let changed = versions.changed.max(part.changed);
+            *versions.part_mut(index, changed) = part;
         }
         if let Some(entries) = stored.e {
-            let entries = Entries::restored(*entries, fields);
-            track.changed = track.changed.max(entries.changed());
-            track.entries = Some(Box::new(entries));
+            let entries = EntryVersions::restored(*entries, fields);
+            versions.changed = versions.changed.max(entries.changed());
+            versions.entries = Some(Box::new(entries));
         }
         if let Some(edits) = stored.d {
-            let edits = Edits::restored(edits);
-            track.changed = track.changed.max(edits.changed());
-            track.edits = Some(Box::new(edits));
+            let edits = EditLog::restored(edits);
+            versions.changed = versions.changed.max(edits.changed());
+            versions.edits = Some(Box::new(edits));
         }
-        track
+        versions
     }
 }
 
-/// A [`Track`] as it is stored: by names instead of indices.
+/// A [`Versions`] as it is stored: by names instead of indices.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct StoredTrack {
+pub(crate) struct StoredVersions {
     #[serde(default, skip_serializing_if = "is_zero")]
     w: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    f: Vec<(String, StoredTrack)>,
+    f: Vec<(String, StoredVersions)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    e: Option<Box<entries::StoredEntries>>,
+    e: Option<Box<entries::StoredEntryVersions>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    d: Option<edits::StoredEdits>,
+    d: Option<edits::StoredEditLog>,
 }
 
 pub(crate) fn is_zero(version: &u64) -> bool {
@@ -193,32 +193,32 @@ mod tests {
         FieldInfo::new("c", "map").about(&MAP),
     ];
 
-    fn track() -> Track {
-        let mut track = Track::default();
-        track.part_mut(1, 3).set_whole(3);
-        track.part_mut(0, 4).part_mut(1, 4).set_whole(4);
-        track.part_mut(0, 9).set_whole(9);
-        track.part_mut(0, 11).part_mut(0, 11).set_whole(11);
-        let entries = track.part_mut(2, 12).entries_mut(12);
+    fn versions() -> Versions {
+        let mut versions = Versions::default();
+        versions.part_mut(1, 3).set_whole(3);
+        versions.part_mut(0, 4).part_mut(1, 4).set_whole(4);
+        versions.part_mut(0, 9).set_whole(9);
+        versions.part_mut(0, 11).part_mut(0, 11).set_whole(11);
+        let entries = versions.part_mut(2, 12).entries_mut(12);
         entries.inserted("k/1", 12);
         entries.edited("k/2", 13).part_mut(1, 13).set_whole(13);
         entries.removed("k/3", 14, None);
-        track.part_mut(2, 14).entries_mut(14);
-        track
+        versions.part_mut(2, 14).entries_mut(14);
+        versions
     }
 
     #[test]
     fn a_track_survives_being_stored() {
-        let text = serde_json::to_string(&track().stored(FIELDS)).expect("text");
-        let restored = Track::restored(serde_json::from_str(&text).expect("the same"), FIELDS);
-        assert_eq!(restored, track());
+        let text = serde_json::to_string(&versions().stored(FIELDS)).expect("text");
+        let restored = Versions::restored(serde_json::from_str(&text).expect("the same"), FIELDS);
+        assert_eq!(restored, versions());
         assert_eq!(restored.changed(), 14);
     }
 
     #[test]
     fn a_path_was_changed_when_it_or_what_holds_it_was() {
-        let track = track();
-        let at = |path: &str| track.changed_at(FIELDS, Path::new(path));
+        let versions = versions();
+        let at = |path: &str| versions.changed_at(FIELDS, FieldPath::new(path));
         assert_eq!(at("a"), Some(11));
         assert_eq!(at("a/x"), Some(11));
         assert_eq!(at("a/y"), Some(9), "replaced with the whole of `a`");

@@ -5,14 +5,14 @@ use std::cmp::Ordering;
 use serde::Serialize;
 
 use crate::core::key_of;
-use crate::core::{Live, Part, SharedState};
+use crate::core::{Backend, FieldHandle, SharedState};
 use crate::core::{MergePolicy, differences};
 use crate::merge::list::place::longest_run;
 use crate::merge::{KeyOf, ListOf, ListOp, Place, Sequence};
 
-impl<L, S, C, F, P> Part<L, S, C, ListOf<F, P>>
+impl<L, S, C, F, P> FieldHandle<L, S, C, ListOf<F, P>>
 where
-    L: Live<S>,
+    L: Backend<S>,
     S: SharedState,
     C: Sequence,
     F: KeyOf<C::Item>,
@@ -54,7 +54,7 @@ where
     /// there is an item with its key.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     pub fn push(&self, item: C::Item) -> Result<L::Receipt, L::Error> {
         self.write(ListOp::Insert(Place::End, item))
     }
@@ -63,7 +63,7 @@ where
     /// an item with its key.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     pub fn insert_at(&self, position: usize, item: C::Item) -> Result<L::Receipt, L::Error> {
         self.write_with(|list| {
             let place = if position >= list.len() { Place::End } else { Place::of::<C, F>(list, position) };
@@ -74,7 +74,7 @@ where
     /// Inserts an item right after another. Does nothing if there is an item with its key.
     ///
     /// # Errors
-    /// `id` is no key, or as [`Live::write`].
+    /// `id` is no key, or as [`Backend::write`].
     pub fn insert_after<Q: Serialize + ?Sized>(&self, id: &Q, item: C::Item) -> Result<L::Receipt, L::Error> {
         self.write(ListOp::Insert(Place::After(key_of(id)?), item))
     }
@@ -83,7 +83,7 @@ where
     /// last one, `usize::MAX`, it is at the end. Does nothing if there is no such item.
     ///
     /// # Errors
-    /// `id` is no key, or as [`Live::write`].
+    /// `id` is no key, or as [`Backend::write`].
     pub fn move_to<Q: Serialize + ?Sized>(&self, id: &Q, position: usize) -> Result<L::Receipt, L::Error> {
         let id = key_of(id)?;
         self.write_with(|list| {
@@ -101,7 +101,7 @@ where
     /// Moves an item right after another. Does nothing if there is no such item.
     ///
     /// # Errors
-    /// `id` or `other` is no key, or as [`Live::write`].
+    /// `id` or `other` is no key, or as [`Backend::write`].
     pub fn move_after<Q, O>(&self, id: &Q, other: &O) -> Result<L::Receipt, L::Error>
     where
         Q: Serialize + ?Sized,
@@ -114,7 +114,7 @@ where
     /// such item.
     ///
     /// # Errors
-    /// `id` is no key, the change gives the item another key, or as [`Live::write`].
+    /// `id` is no key, the change gives the item another key, or as [`Backend::write`].
     pub fn edit<Q: Serialize + ?Sized>(
         &self,
         id: &Q,
@@ -134,7 +134,7 @@ where
     /// Writes one operation of the items' own policy to an item.
     ///
     /// # Errors
-    /// `id` is no key, or as [`Live::write`].
+    /// `id` is no key, or as [`Backend::write`].
     pub fn write_in<Q: Serialize + ?Sized>(&self, id: &Q, op: P::Op) -> Result<L::Receipt, L::Error> {
         self.write(ListOp::In(key_of(id)?, op))
     }
@@ -142,7 +142,7 @@ where
     /// Removes an item. Does nothing if there is no such item.
     ///
     /// # Errors
-    /// `id` is no key, or as [`Live::write`].
+    /// `id` is no key, or as [`Backend::write`].
     pub fn remove<Q: Serialize + ?Sized>(&self, id: &Q) -> Result<L::Receipt, L::Error> {
         self.write(ListOp::Delete(key_of(id)?))
     }
@@ -150,7 +150,7 @@ where
     /// Removes the items that `keep` says no to, as one change. Costs the list.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     pub fn retain(&self, mut keep: impl FnMut(&C::Item) -> bool) -> Result<L::Receipt, L::Error> {
         self.write_with(|list| {
             let gone = list.items().filter(|item| !keep(item));
@@ -161,7 +161,7 @@ where
     /// Removes the items that show here, as one change. What others insert meanwhile stays.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     pub fn clear(&self) -> Result<L::Receipt, L::Error> {
         self.retain(|_| false)
     }
@@ -169,7 +169,7 @@ where
     /// Moves as few items as possible so that they are in order, as one change. The sort is stable. Costs the list.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     pub fn sort_by(
         &self,
         mut compare: impl FnMut(&C::Item, &C::Item) -> Ordering,

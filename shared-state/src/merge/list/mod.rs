@@ -26,8 +26,8 @@ use std::marker::PhantomData;
 use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
 use crate::core::check_key;
-use crate::core::{Author, Invalid, Path, PathBuf, PolicyInfo, Timing, UpdateError};
-use crate::core::{MergePolicy, Overlap, Track, differences};
+use crate::core::{Author, FieldPath, FieldPathBuf, Invalid, PolicyInfo, Timing, UpdateError};
+use crate::core::{MergePolicy, Overlap, Versions, differences};
 use crate::merge::list::place::{Inserted, longest_run};
 use crate::merge::{Key, Lww};
 
@@ -79,7 +79,7 @@ where
 
     const NAME: &'static str = "list";
 
-    const ABOUT: PolicyInfo = PolicyInfo::new("list").key(F::NAME).entries(&P::ABOUT);
+    const INFO: PolicyInfo = PolicyInfo::new("list").key(F::NAME).entries(&P::INFO);
 
     fn start() -> Option<C> {
         Some(C::default())
@@ -89,7 +89,7 @@ where
         ListOp::Set(value)
     }
 
-    fn whole(op: Self::Op) -> Result<C, Self::Op> {
+    fn into_set(op: Self::Op) -> Result<C, Self::Op> {
         match op {
             ListOp::Set(value) => Ok(value),
             op => Err(op),
@@ -182,26 +182,26 @@ where
     fn overlap(pending: &Self::Op, remote: &Self::Op) -> Overlap {
         use ListOp::{Delete, In, Insert, Move, Nothing, Set};
         match (pending, remote) {
-            (Set(_), _) => Overlap::Hidden,
-            (_, Set(_)) => Overlap::Tangled,
-            (Nothing, _) | (_, Nothing) => Overlap::Apart,
+            (Set(_), _) => Overlap::Shadowed,
+            (_, Set(_)) => Overlap::Conflicts,
+            (Nothing, _) | (_, Nothing) => Overlap::Commutes,
             (In(a, op), In(b, remote)) if a == b => P::overlap(op, remote),
             // What is done to an item that is removed here, or removed underneath, shows nothing of either.
-            (Delete(a), In(b, _) | Delete(b) | Move(b, _)) if a == b => Overlap::Hidden,
-            (Move(a, place), Move(b, _)) if a == b && place.anchor() != Some(a) => Overlap::Hidden,
+            (Delete(a), In(b, _) | Delete(b) | Move(b, _)) if a == b => Overlap::Shadowed,
+            (Move(a, place), Move(b, _)) if a == b && place.anchor() != Some(a) => Overlap::Shadowed,
             (Insert(_, item), In(key, _) | Delete(key) | Move(key, _)) if F::is(item, key.as_str()) => {
-                Overlap::Tangled
+                Overlap::Conflicts
             }
             (In(key, _) | Move(key, _) | Delete(key), Insert(_, item)) if F::is(item, key.as_str()) => {
-                Overlap::Tangled
+                Overlap::Conflicts
             }
-            (In(..), _) | (_, In(..)) | (Delete(_), Delete(_)) => Overlap::Apart,
+            (In(..), _) | (_, In(..)) | (Delete(_), Delete(_)) => Overlap::Commutes,
             (Delete(key), Insert(place, _) | Move(_, place))
             | (Insert(place, _) | Move(_, place), Delete(key)) => match place.anchor() {
-                Some(anchor) if anchor == key => Overlap::Tangled,
-                _ => Overlap::Apart,
+                Some(anchor) if anchor == key => Overlap::Conflicts,
+                _ => Overlap::Commutes,
             },
-            (Insert(..) | Move(..), Insert(..) | Move(..)) => Overlap::Tangled,
+            (Insert(..) | Move(..), Insert(..) | Move(..)) => Overlap::Conflicts,
         }
     }
 
@@ -220,7 +220,7 @@ where
         }
     }
 
-    fn take_back(list: &C, op: &Self::Op, inverse: &Self::Op) -> Option<Self::Op> {
+    fn undo(list: &C, op: &Self::Op, inverse: &Self::Op) -> Option<Self::Op> {
         match (op, inverse) {
             (ListOp::Set(to), _) => (list == to).then(|| inverse.clone()),
             // Wherever the item is by now, and whatever it has become.
@@ -241,42 +241,42 @@ where
             }
             (ListOp::In(key, op), ListOp::In(_, inverse)) => {
                 let item = list.item(list.find::<F>(key.as_str())?)?;
-                P::take_back(item, op, inverse).map(|op| ListOp::In(key.clone(), op))
+                P::undo(item, op, inverse).map(|op| ListOp::In(key.clone(), op))
             }
             _ => None,
         }
     }
 
-    fn expand(list: &C, op: &Self::Op) -> Option<Vec<Self::Op>> {
+    fn decompose(list: &C, op: &Self::Op) -> Option<Vec<Self::Op>> {
         match op {
             ListOp::Set(new) => Some(differences::<C, Self>(list, new)),
             ListOp::In(key, op) => {
                 let item = list.item(list.find::<F>(key.as_str())?)?;
-                let ops = P::expand(item, op)?;
+                let ops = P::decompose(item, op)?;
                 Some(ops.into_iter().map(|op| ListOp::In(key.clone(), op)).collect())
             }
             ListOp::Insert(..) | ListOp::Move(..) | ListOp::Delete(_) | ListOp::Nothing => None,
         }
     }
 
-    fn settle(list: &C, track: &Track, op: &Self::Op) -> Option<Self::Op> {
+    fn resolve(list: &C, versions: &Versions, op: &Self::Op) -> Option<Self::Op> {
         match op {
-            ListOp::Insert(place, item) => {
-                place.settled::<C, F>(list, track.entries()).map(|place| ListOp::Insert(place, item.clone()))
-            }
+            ListOp::Insert(place, item) => place
+                .settled::<C, F>(list, versions.entries())
+                .map(|place| ListOp::Insert(place, item.clone())),
             ListOp::Move(key, place) if place.anchor() != Some(key) => {
-                place.settled::<C, F>(list, track.entries()).map(|place| ListOp::Move(key.clone(), place))
+                place.settled::<C, F>(list, versions.entries()).map(|place| ListOp::Move(key.clone(), place))
             }
             ListOp::In(key, op) => {
                 let item = list.item(list.find::<F>(key.as_str())?)?;
-                let track = track.entry(key.as_str()).unwrap_or(Track::NONE);
-                P::settle(item, track, op).map(|op| ListOp::In(key.clone(), op))
+                let versions = versions.entry(key.as_str()).unwrap_or(Versions::NONE);
+                P::resolve(item, versions, op).map(|op| ListOp::In(key.clone(), op))
             }
             ListOp::Move(..) | ListOp::Set(_) | ListOp::Delete(_) | ListOp::Nothing => None,
         }
     }
 
-    fn admit(list: &C, op: &Self::Op) -> Result<(), Invalid> {
+    fn check_op(list: &C, op: &Self::Op) -> Result<(), Invalid> {
         match op {
             ListOp::Insert(_, item) => key_of::<C, F>(item).map(drop),
             ListOp::In(key, op) => {
@@ -285,7 +285,7 @@ where
                     return Err(Invalid::new("key", message).in_field(key.as_str()));
                 }
                 let item = list.find::<F>(key.as_str()).and_then(|at| list.item(at));
-                item.map_or(Ok(()), |item| P::admit(item, op)).map_err(|e| e.in_field(key.as_str()))
+                item.map_or(Ok(()), |item| P::check_op(item, op)).map_err(|e| e.in_field(key.as_str()))
             }
             // Two items of one key are none that can be meant, not even for the rest of a change.
             ListOp::Set(list) => distinct::<C, F>(list),
@@ -293,29 +293,29 @@ where
         }
     }
 
-    fn touch(track: &mut Track, touched: &Self::Op, version: u64) {
+    fn record(versions: &mut Versions, touched: &Self::Op, version: u64) {
         match touched {
-            ListOp::Set(_) => track.set_whole(version),
-            ListOp::Delete(key) => track.entries_mut(version).inserted(key.as_str(), version),
-            ListOp::Move(key, _) => track.entries_mut(version).moved(key.as_str(), version),
+            ListOp::Set(_) => versions.set_whole(version),
+            ListOp::Delete(key) => versions.entries_mut(version).inserted(key.as_str(), version),
+            ListOp::Move(key, _) => versions.entries_mut(version).moved(key.as_str(), version),
             ListOp::In(key, op) => {
-                P::touch(track.entries_mut(version).edited(key.as_str(), version), op, version);
+                P::record(versions.entries_mut(version).edited(key.as_str(), version), op, version);
             }
             ListOp::Insert(place, item) => {
                 if let Some(key) = F::key(item) {
                     let left = place.anchor().map(Key::as_str);
-                    track.entries_mut(version).removed(key.as_str(), version, left);
+                    versions.entries_mut(version).removed(key.as_str(), version, left);
                 }
             }
             ListOp::Nothing => {}
         }
     }
 
-    fn delta(list: &C, track: &Track, since: u64, each: &mut dyn FnMut(Self::Op)) {
-        if track.changed() <= since {
+    fn delta(list: &C, versions: &Versions, since: u64, each: &mut dyn FnMut(Self::Op)) {
+        if versions.changed() <= since {
             return;
         }
-        let entries = track.entries().filter(|entries| track.whole() <= since && entries.reach(since));
+        let entries = versions.entries().filter(|entries| versions.whole() <= since && entries.reach(since));
         let Some(entries) = entries else { return each(ListOp::Set(list.clone())) };
         for key in entries.removed_since(since) {
             each(ListOp::Delete(key.clone()));
@@ -340,7 +340,7 @@ where
         for (key, entry) in entries.changed_since(since).filter(|(_, entry)| entry.inserted() <= since) {
             let item = list.find::<F>(key.as_str()).and_then(|position| list.item(position));
             if let Some(item) = item {
-                P::delta(item, entry.track(), since, &mut |op| each(ListOp::In(key.clone(), op)));
+                P::delta(item, entry.versions(), since, &mut |op| each(ListOp::In(key.clone(), op)));
             }
         }
     }
@@ -370,7 +370,7 @@ where
     }
 
     fn check_change(before: &C, after: &C, author: &Author) -> Result<(), Invalid> {
-        if !P::ABOUT.has_change_rule() {
+        if !P::INFO.has_change_rule() {
             return Ok(());
         }
         // Whether an item may come or go is for the struct around the list to say.
@@ -394,7 +394,7 @@ where
         matches!(op, ListOp::In(_, op) if P::read_only(op))
     }
 
-    fn address(op: &Self::Op, path: &mut PathBuf) -> Option<&'static str> {
+    fn address(op: &Self::Op, path: &mut FieldPathBuf) -> Option<&'static str> {
         match op {
             ListOp::Set(_) => None,
             ListOp::Insert(..) => Some("insert"),
@@ -425,7 +425,7 @@ where
     }
 
     fn decode<'de, D: Deserializer<'de>>(
-        mut path: Path<'_>,
+        mut path: FieldPath<'_>,
         op: Option<&str>,
         value: D,
     ) -> Result<Self::Op, UpdateError> {
@@ -482,9 +482,9 @@ fn key_of<C: Sequence, F: KeyOf<C::Item>>(item: &C::Item) -> Result<Key, Invalid
 
 /// Whether an operation gives an item another key, as far as can be seen.
 fn renames<C: Sequence, F: KeyOf<C::Item>, P: MergePolicy<C::Item>>(key: &Key, op: &P::Op) -> bool {
-    let mut path = PathBuf::new();
+    let mut path = FieldPathBuf::new();
     match P::address(op, &mut path) {
-        None if path.is_empty() => P::whole(op.clone()).is_ok_and(|item| !F::is(&item, key.as_str())),
-        _ => Path::new(path.as_str()).next_segment().is_some_and(|first| first == F::NAME),
+        None if path.is_empty() => P::into_set(op.clone()).is_ok_and(|item| !F::is(&item, key.as_str())),
+        _ => FieldPath::new(path.as_str()).next_segment().is_some_and(|first| first == F::NAME),
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::core::Entries;
+use crate::core::EntryVersions;
 use crate::merge::{Key, KeyOf, Sequence};
 
 /// A place in a list, as its writer means it, whatever happens to the items around it.
@@ -36,12 +36,12 @@ impl Place {
     pub(crate) fn settled<C: Sequence, F: KeyOf<C::Item>>(
         &self,
         list: &C,
-        known: Option<&Entries>,
+        known: Option<&EntryVersions>,
     ) -> Option<Self> {
         let Self::After(key) = self else { return None };
         let mut key = key.as_str();
         let mut gone = false;
-        // What stood to the left may be gone as well. Entries that came back could make a circle.
+        // What stood to the left may be gone as well. EntryVersions that came back could make a circle.
         for _ in 0..=crate::core::versions::entries::MAX_REMOVED {
             if list.find::<F>(key).is_some() {
                 return gone.then(|| Self::After(Key::from(key)));

@@ -1,12 +1,12 @@
 //! The handle of a map.
 
-use crate::core::{Live, Part, SharedState};
+use crate::core::{Backend, FieldHandle, SharedState};
 use crate::core::{MergePolicy, differences};
 use crate::merge::{MapOf, MapOp, Mapping};
 
-impl<L, S, M, P> Part<L, S, M, MapOf<P>>
+impl<L, S, M, P> FieldHandle<L, S, M, MapOf<P>>
 where
-    L: Live<S>,
+    L: Backend<S>,
     S: SharedState,
     M: Mapping,
     P: MergePolicy<M::Value>,
@@ -38,7 +38,7 @@ where
     /// Puts an entry, whether there was one with this key or not.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     pub fn put(&self, key: M::Key, value: M::Value) -> Result<L::Receipt, L::Error> {
         self.write(MapOp::Put(key, value))
     }
@@ -47,7 +47,7 @@ where
     /// no such entry.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     pub fn edit(&self, key: &M::Key, change: impl FnOnce(&mut M::Value)) -> Result<L::Receipt, L::Error> {
         self.write_with(|map| {
             let Some(old) = map.get(key) else { return Vec::new() };
@@ -61,7 +61,7 @@ where
     /// the policy says, a counter with zero, or nothing happens.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     pub fn write_in(&self, key: M::Key, op: P::Op) -> Result<L::Receipt, L::Error> {
         self.write(MapOp::at::<P>(key, op))
     }
@@ -69,7 +69,7 @@ where
     /// Removes an entry. Does nothing if there is no such entry.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     pub fn remove(&self, key: &M::Key) -> Result<L::Receipt, L::Error> {
         self.write(MapOp::Delete(key.clone()))
     }
@@ -77,7 +77,7 @@ where
     /// Removes the entries that `keep` says no to, as one change. Costs the map.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     pub fn retain(&self, mut keep: impl FnMut(&M::Key, &M::Value) -> bool) -> Result<L::Receipt, L::Error> {
         self.write_with(|map| {
             let gone = map.entries().filter(|(key, value)| !keep(key, value));
@@ -88,15 +88,15 @@ where
     /// Removes the entries that show here, as one change. What others put meanwhile stays.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     pub fn clear(&self) -> Result<L::Receipt, L::Error> {
         self.retain(|_, _| false)
     }
 }
 
-impl<L, S, M> Part<L, S, M, MapOf<crate::merge::Counter>>
+impl<L, S, M> FieldHandle<L, S, M, MapOf<crate::merge::Counter>>
 where
-    L: Live<S>,
+    L: Backend<S>,
     S: SharedState,
     M: Mapping,
     M::Value: crate::merge::Number,
@@ -104,7 +104,7 @@ where
     /// Adds to an entry, whatever others add meanwhile; it begins with zero.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     pub fn add(&self, key: M::Key, by: M::Value) -> Result<L::Receipt, L::Error> {
         self.write(MapOp::In(key, crate::merge::CounterOp::Add(by)))
     }

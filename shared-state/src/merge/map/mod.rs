@@ -15,8 +15,8 @@ use std::marker::PhantomData;
 use indexmap::IndexMap;
 use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
-use crate::core::{Author, Invalid, Path, PathBuf, PolicyInfo, Timing, UpdateError, Value};
-use crate::core::{MergePolicy, Overlap, Track, differences, text_scope};
+use crate::core::{Author, FieldPath, FieldPathBuf, Invalid, PolicyInfo, Timing, UpdateError, Value};
+use crate::core::{MergePolicy, Overlap, Versions, differences, text_scope};
 use crate::core::{check_key, with_key};
 use crate::merge::{Key, Lww};
 
@@ -137,7 +137,7 @@ impl<M, K, V, O> MapOp<M, K, V, O> {
     /// An operation of the entries' policy `P` on an entry. One that sets it whole is a put.
     #[must_use]
     pub fn at<P: MergePolicy<V, Op = O>>(key: K, op: O) -> Self {
-        match P::whole(op) {
+        match P::into_set(op) {
             Ok(value) => Self::Put(key, value),
             Err(op) => Self::In(key, op),
         }
@@ -149,7 +149,7 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
 
     const NAME: &'static str = "map";
 
-    const ABOUT: PolicyInfo = PolicyInfo::new("map").entries(&P::ABOUT);
+    const INFO: PolicyInfo = PolicyInfo::new("map").entries(&P::INFO);
 
     fn start() -> Option<M> {
         Some(M::default())
@@ -159,7 +159,7 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
         MapOp::Set(value)
     }
 
-    fn whole(op: Self::Op) -> Result<M, Self::Op> {
+    fn into_set(op: Self::Op) -> Result<M, Self::Op> {
         match op {
             MapOp::Set(value) => Ok(value),
             op => Err(op),
@@ -202,19 +202,19 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
     fn overlap(pending: &Self::Op, remote: &Self::Op) -> Overlap {
         use MapOp::{Delete, In, Nothing, Put, Set};
         match (pending, remote) {
-            (Set(_), _) => Overlap::Hidden,
-            (_, Set(_)) => Overlap::Tangled,
-            (Nothing, _) | (_, Nothing) => Overlap::Apart,
+            (Set(_), _) => Overlap::Shadowed,
+            (_, Set(_)) => Overlap::Conflicts,
+            (Nothing, _) | (_, Nothing) => Overlap::Commutes,
             (In(a, op), In(b, remote)) if a == b => match P::overlap(op, remote) {
                 // What hides the value that the remote one begins the entry with does not hide the entry.
-                Overlap::Hidden if P::start().is_some() && begun::<M, P>(op.clone()).is_none() => {
-                    Overlap::Tangled
+                Overlap::Shadowed if P::start().is_some() && begun::<M, P>(op.clone()).is_none() => {
+                    Overlap::Conflicts
                 }
                 overlap => overlap,
             },
-            (Put(a, _) | Delete(a), Put(b, _) | In(b, _) | Delete(b)) if a == b => Overlap::Hidden,
-            (In(a, _), Put(b, _) | Delete(b)) if a == b => Overlap::Tangled,
-            _ => Overlap::Apart,
+            (Put(a, _) | Delete(a), Put(b, _) | In(b, _) | Delete(b)) if a == b => Overlap::Shadowed,
+            (In(a, _), Put(b, _) | Delete(b)) if a == b => Overlap::Conflicts,
+            _ => Overlap::Commutes,
         }
     }
 
@@ -240,7 +240,7 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
         true
     }
 
-    fn take_back(map: &M, op: &Self::Op, inverse: &Self::Op) -> Option<Self::Op> {
+    fn undo(map: &M, op: &Self::Op, inverse: &Self::Op) -> Option<Self::Op> {
         match (op, inverse) {
             (MapOp::Set(to), _) => (map == to).then(|| inverse.clone()),
             (MapOp::Put(key, to), MapOp::Delete(_)) => {
@@ -251,69 +251,70 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
             }
             (MapOp::Delete(key), MapOp::Put(..)) => map.get(key).is_none().then(|| inverse.clone()),
             (MapOp::In(key, op), MapOp::In(_, inverse)) => {
-                P::take_back(map.get(key)?, op, inverse).map(|op| MapOp::at::<P>(key.clone(), op))
+                P::undo(map.get(key)?, op, inverse).map(|op| MapOp::at::<P>(key.clone(), op))
             }
             // It began the entry.
-            (MapOp::In(key, op), MapOp::Delete(_)) => P::take_back(map.get(key)?, op, &P::set(P::start()?))
-                .map(|op| MapOp::at::<P>(key.clone(), op)),
+            (MapOp::In(key, op), MapOp::Delete(_)) => {
+                P::undo(map.get(key)?, op, &P::set(P::start()?)).map(|op| MapOp::at::<P>(key.clone(), op))
+            }
             _ => None,
         }
     }
 
-    fn expand(map: &M, op: &Self::Op) -> Option<Vec<Self::Op>> {
+    fn decompose(map: &M, op: &Self::Op) -> Option<Vec<Self::Op>> {
         match op {
             MapOp::Set(new) => Some(differences::<M, Self>(map, new)),
             MapOp::Put(key, value) => {
-                let ops = P::expand(map.get(key)?, &P::set(value.clone()))?;
+                let ops = P::decompose(map.get(key)?, &P::set(value.clone()))?;
                 Some(ops.into_iter().map(|op| MapOp::at::<P>(key.clone(), op)).collect())
             }
             MapOp::In(key, op) => {
-                let ops = with_entry::<M, P, _>(map, key, |value| P::expand(value, op))??;
+                let ops = with_entry::<M, P, _>(map, key, |value| P::decompose(value, op))??;
                 Some(ops.into_iter().map(|op| MapOp::at::<P>(key.clone(), op)).collect())
             }
             MapOp::Delete(_) | MapOp::Nothing => None,
         }
     }
 
-    fn settle(map: &M, track: &Track, op: &Self::Op) -> Option<Self::Op> {
+    fn resolve(map: &M, versions: &Versions, op: &Self::Op) -> Option<Self::Op> {
         let MapOp::In(key, op) = op else { return None };
         let known = Key::of(key).ok();
-        let track = known.and_then(|key| track.entry(key.as_str())).unwrap_or(Track::NONE);
-        let op = with_entry::<M, P, _>(map, key, |value| P::settle(value, track, op))??;
+        let versions = known.and_then(|key| versions.entry(key.as_str())).unwrap_or(Versions::NONE);
+        let op = with_entry::<M, P, _>(map, key, |value| P::resolve(value, versions, op))??;
         Some(MapOp::at::<P>(key.clone(), op))
     }
 
-    fn admit(map: &M, op: &Self::Op) -> Result<(), Invalid> {
+    fn check_op(map: &M, op: &Self::Op) -> Result<(), Invalid> {
         match op {
             MapOp::Put(key, _) => key_of(key).map(drop),
-            MapOp::In(key, op) => with_entry::<M, P, _>(map, key, |value| P::admit(value, op))
+            MapOp::In(key, op) => with_entry::<M, P, _>(map, key, |value| P::check_op(value, op))
                 .unwrap_or(Ok(()))
                 .map_err(|invalid| inside(key, invalid)),
             MapOp::Set(_) | MapOp::Delete(_) | MapOp::Nothing => Ok(()),
         }
     }
 
-    fn touch(track: &mut Track, touched: &Self::Op, version: u64) {
+    fn record(versions: &mut Versions, touched: &Self::Op, version: u64) {
         let key = match touched {
-            MapOp::Set(_) => return track.set_whole(version),
+            MapOp::Set(_) => return versions.set_whole(version),
             MapOp::Nothing => return,
             MapOp::Put(key, _) | MapOp::In(key, _) | MapOp::Delete(key) => key,
         };
         // What was applied had a key.
         let Ok(text) = Key::of(key) else { return };
-        let (key, entries) = (text.as_str(), track.entries_mut(version));
+        let (key, entries) = (text.as_str(), versions.entries_mut(version));
         match touched {
-            MapOp::In(_, op) => P::touch(entries.edited(key, version), op, version),
+            MapOp::In(_, op) => P::record(entries.edited(key, version), op, version),
             MapOp::Put(..) => entries.removed(key, version, None),
             _ => entries.inserted(key, version),
         }
     }
 
-    fn delta(map: &M, track: &Track, since: u64, each: &mut dyn FnMut(Self::Op)) {
-        if track.changed() <= since {
+    fn delta(map: &M, versions: &Versions, since: u64, each: &mut dyn FnMut(Self::Op)) {
+        if versions.changed() <= since {
             return;
         }
-        let entries = track.entries().filter(|entries| track.whole() <= since && entries.reach(since));
+        let entries = versions.entries().filter(|entries| versions.whole() <= since && entries.reach(since));
         let Some(entries) = entries else { return each(MapOp::Set(map.clone())) };
         for key in entries.removed_since(since) {
             if let Ok(key) = key.read::<M::Key>()
@@ -327,7 +328,7 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
             match map.get(&key) {
                 Some(value) if entry.inserted() > since => each(MapOp::Put(key, value.clone())),
                 Some(value) => {
-                    P::delta(value, entry.track(), since, &mut |op| each(MapOp::at::<P>(key.clone(), op)));
+                    P::delta(value, entry.versions(), since, &mut |op| each(MapOp::at::<P>(key.clone(), op)));
                 }
                 None => {}
             }
@@ -359,7 +360,7 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
     }
 
     fn check_change(before: &M, after: &M, author: &Author) -> Result<(), Invalid> {
-        if !P::ABOUT.has_change_rule() {
+        if !P::INFO.has_change_rule() {
             return Ok(());
         }
         // Whether an entry may come or go is for the struct around the map to say.
@@ -382,7 +383,7 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
         matches!(op, MapOp::In(_, op) if P::read_only(op))
     }
 
-    fn address(op: &Self::Op, path: &mut PathBuf) -> Option<&'static str> {
+    fn address(op: &Self::Op, path: &mut FieldPathBuf) -> Option<&'static str> {
         let mut push = |key: &M::Key| {
             // A key that is none is refused when the operation is admitted.
             let _ = with_key(key, |text| path.push(text));
@@ -415,7 +416,7 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
     }
 
     fn decode<'de, D: Deserializer<'de>>(
-        mut path: Path<'_>,
+        mut path: FieldPath<'_>,
         op: Option<&str>,
         value: D,
     ) -> Result<Self::Op, UpdateError> {

@@ -3,23 +3,24 @@
 use std::fmt;
 
 use crate::core::{
-    Allowed, Field, FieldId, Live, MergePolicy, PathBuf, ServerLive, SharedState, Typed, Watch,
+    Backend, Field, FieldId, FieldPathBuf, MergePolicy, ServerBackend, SharedState, Typed, Watch,
+    WritePermissions,
 };
 use crate::merge::{Nested, NestedOp};
 
 /// The nested part `N` of a live state of type `S`.
-pub struct Within<L, S: SharedState, N: SharedState> {
+pub struct NestedHandle<L, S: SharedState, N: SharedState> {
     live: L,
     field: Field<S, N, Nested>,
 }
 
 /// The handle of the nested struct `N` of a live state of type `S`, with its own accessors.
-pub type HandleOf<L, S, N> = <Typed<N, Nested> as SharedState>::Handle<Within<L, S, Typed<N, Nested>>>;
+pub type HandleOf<L, S, N> = <Typed<N, Nested> as SharedState>::Handle<NestedHandle<L, S, Typed<N, Nested>>>;
 
 /// The patch of the nested struct `N`.
 pub type PatchOf<N> = <Typed<N, Nested> as SharedState>::Patch;
 
-impl<L: Live<S>, S: SharedState, N: SharedState> Within<L, S, N> {
+impl<L: Backend<S>, S: SharedState, N: SharedState> NestedHandle<L, S, N> {
     /// The part of `live` at `field`.
     #[must_use]
     pub fn new(live: L, field: Field<S, N, Nested>) -> Self {
@@ -29,7 +30,7 @@ impl<L: Live<S>, S: SharedState, N: SharedState> Within<L, S, N> {
     /// Sets the whole nested value.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     pub fn replace(&self, value: N) -> Result<L::Receipt, L::Error> {
         self.live.write(self.field.set(value))
     }
@@ -37,7 +38,7 @@ impl<L: Live<S>, S: SharedState, N: SharedState> Within<L, S, N> {
     /// Sets the fields that `patch` has, as one change.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     pub fn merge(&self, patch: N::Patch) -> Result<L::Receipt, L::Error> {
         self.write_with(|_| N::patch_updates(patch))
     }
@@ -45,7 +46,7 @@ impl<L: Live<S>, S: SharedState, N: SharedState> Within<L, S, N> {
     /// Changes a copy of the nested value and writes what is different, as one change. Costs the nested value.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     pub fn update(&self, change: impl FnOnce(&mut N)) -> Result<L::Receipt, L::Error> {
         self.write_with(|old| {
             let mut new = old.clone();
@@ -61,7 +62,7 @@ impl<L: Live<S>, S: SharedState, N: SharedState> Within<L, S, N> {
     }
 }
 
-impl<L: Live<S>, S: SharedState, N: SharedState> Live<N> for Within<L, S, N> {
+impl<L: Backend<S>, S: SharedState, N: SharedState> Backend<N> for NestedHandle<L, S, N> {
     type Receipt = L::Receipt;
     type Error = L::Error;
 
@@ -77,7 +78,7 @@ impl<L: Live<S>, S: SharedState, N: SharedState> Live<N> for Within<L, S, N> {
     }
 }
 
-impl<L: Watch<S>, S: SharedState, N: SharedState> Watch<N> for Within<L, S, N> {
+impl<L: Watch<S>, S: SharedState, N: SharedState> Watch<N> for NestedHandle<L, S, N> {
     type Stream<T: Send + 'static> = L::Stream<T>;
 
     fn watch<T: Send + 'static>(
@@ -90,30 +91,30 @@ impl<L: Watch<S>, S: SharedState, N: SharedState> Watch<N> for Within<L, S, N> {
     }
 }
 
-impl<L: Allowed<S>, S: SharedState, N: SharedState> Within<L, S, N> {
+impl<L: WritePermissions<S>, S: SharedState, N: SharedState> NestedHandle<L, S, N> {
     /// Whether a field of the nested value may be set as a whole, as far as the server has said.
     #[must_use]
     pub fn can_set<T, P: MergePolicy<T>>(&self, field: Field<N, T, P>) -> bool {
-        !N::FIELDS[field.id()].read_only && self.can_write(PathBuf::of(field.name()).as_str())
+        !N::FIELDS[field.id()].read_only && self.can_write(FieldPathBuf::of(field.name()).as_str())
     }
 }
 
-impl<L: Allowed<S>, S: SharedState, N: SharedState> Allowed<N> for Within<L, S, N> {
+impl<L: WritePermissions<S>, S: SharedState, N: SharedState> WritePermissions<N> for NestedHandle<L, S, N> {
     fn can_write(&self, path: &str) -> bool {
-        self.live.can_write(&format!("{}/{path}", PathBuf::of(self.field.name()).as_str()))
+        self.live.can_write(&format!("{}/{path}", FieldPathBuf::of(self.field.name()).as_str()))
     }
 }
 
-impl<L: ServerLive<S>, S: SharedState, N: SharedState> ServerLive<N> for Within<L, S, N> {}
+impl<L: ServerBackend<S>, S: SharedState, N: SharedState> ServerBackend<N> for NestedHandle<L, S, N> {}
 
-impl<L: Clone, S: SharedState, N: SharedState> Clone for Within<L, S, N> {
+impl<L: Clone, S: SharedState, N: SharedState> Clone for NestedHandle<L, S, N> {
     fn clone(&self) -> Self {
         Self { live: self.live.clone(), field: self.field }
     }
 }
 
-impl<L, S: SharedState, N: SharedState> fmt::Debug for Within<L, S, N> {
+impl<L, S: SharedState, N: SharedState> fmt::Debug for NestedHandle<L, S, N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Within").field(&self.field).finish()
+        f.debug_tuple("NestedHandle").field(&self.field).finish()
     }
 }

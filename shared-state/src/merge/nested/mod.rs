@@ -3,17 +3,17 @@
 
 mod handle;
 
-pub use handle::{HandleOf, PatchOf, Within};
+pub use handle::{HandleOf, NestedHandle, PatchOf};
 
 use std::fmt;
 
 use serde::{Deserializer, Serializer};
 
 use crate::core::{
-    Author, FieldInfo, Invalid, Path, PathBuf, PolicyInfo, SharedState, Timing, UpdateError, has_change_rule,
-    schema,
+    Author, FieldInfo, FieldPath, FieldPathBuf, Invalid, PolicyInfo, SharedState, Timing, UpdateError,
+    has_change_rule, schema,
 };
-use crate::core::{MergePolicy, Overlap, Track};
+use crate::core::{MergePolicy, Overlap, Versions};
 
 /// The policy of `#[shared(nested)]`. An update costs what the inner field's update costs.
 #[derive(Clone, Copy, Debug)]
@@ -58,16 +58,16 @@ impl<N: SharedState> MergePolicy<N> for Nested {
 
     const NAME: &'static str = "nested";
 
-    const ABOUT: PolicyInfo = PolicyInfo::new("nested")
+    const INFO: PolicyInfo = PolicyInfo::new("nested")
         .fields(|| N::FIELDS)
         .change_rule(N::HAS_CHANGE_RULE)
-        .schema(|depth| schema::fields::<N>(N::FIELDS, &PathBuf::new(), depth));
+        .schema(|depth| schema::fields::<N>(N::FIELDS, &FieldPathBuf::new(), depth));
 
     fn set(value: N) -> NestedOp<N> {
         NestedOp::Set(value)
     }
 
-    fn whole(op: NestedOp<N>) -> Result<N, NestedOp<N>> {
+    fn into_set(op: NestedOp<N>) -> Result<N, NestedOp<N>> {
         match op {
             NestedOp::Set(value) => Ok(value),
             NestedOp::In(_) => Err(op),
@@ -89,8 +89,8 @@ impl<N: SharedState> MergePolicy<N> for Nested {
 
     fn overlap(pending: &NestedOp<N>, remote: &NestedOp<N>) -> Overlap {
         match (pending, remote) {
-            (NestedOp::Set(_), _) => Overlap::Hidden,
-            (NestedOp::In(_), NestedOp::Set(_)) => Overlap::Tangled,
+            (NestedOp::Set(_), _) => Overlap::Shadowed,
+            (NestedOp::In(_), NestedOp::Set(_)) => Overlap::Conflicts,
             (NestedOp::In(pending), NestedOp::In(remote)) => N::overlap(pending, remote),
         }
     }
@@ -108,47 +108,47 @@ impl<N: SharedState> MergePolicy<N> for Nested {
         }
     }
 
-    fn take_back(value: &N, op: &NestedOp<N>, inverse: &NestedOp<N>) -> Option<NestedOp<N>> {
+    fn undo(value: &N, op: &NestedOp<N>, inverse: &NestedOp<N>) -> Option<NestedOp<N>> {
         match (op, inverse) {
             (NestedOp::In(update), NestedOp::In(inverse)) => {
-                value.take_back(update, inverse).map(|update| NestedOp::In(Box::new(update)))
+                value.undo(update, inverse).map(|update| NestedOp::In(Box::new(update)))
             }
             (NestedOp::Set(to), _) => N::diff(value, to).is_empty().then(|| inverse.clone()),
             (NestedOp::In(_), NestedOp::Set(_)) => None,
         }
     }
 
-    fn expand(value: &N, op: &NestedOp<N>) -> Option<Vec<NestedOp<N>>> {
+    fn decompose(value: &N, op: &NestedOp<N>) -> Option<Vec<NestedOp<N>>> {
         let NestedOp::In(update) = op else { return None };
-        let updates = value.expand(update)?;
+        let updates = value.decompose(update)?;
         Some(updates.into_iter().map(|update| NestedOp::In(Box::new(update))).collect())
     }
 
-    fn settle(value: &N, track: &Track, op: &NestedOp<N>) -> Option<NestedOp<N>> {
+    fn resolve(value: &N, versions: &Versions, op: &NestedOp<N>) -> Option<NestedOp<N>> {
         let NestedOp::In(update) = op else { return None };
-        value.settle(track, update).map(|update| NestedOp::In(Box::new(update)))
+        value.resolve(versions, update).map(|update| NestedOp::In(Box::new(update)))
     }
 
-    fn admit(value: &N, op: &NestedOp<N>) -> Result<(), Invalid> {
+    fn check_op(value: &N, op: &NestedOp<N>) -> Result<(), Invalid> {
         match op {
             NestedOp::Set(_) => Ok(()),
-            NestedOp::In(update) => value.admit(update),
+            NestedOp::In(update) => value.check_op(update),
         }
     }
 
-    fn touch(track: &mut Track, touched: &NestedOp<N>, version: u64) {
+    fn record(versions: &mut Versions, touched: &NestedOp<N>, version: u64) {
         match touched {
-            NestedOp::Set(_) => track.set_whole(version),
-            NestedOp::In(update) => N::touch(track, update, version),
+            NestedOp::Set(_) => versions.set_whole(version),
+            NestedOp::In(update) => N::record(versions, update, version),
         }
     }
 
-    fn delta(value: &N, track: &Track, since: u64, each: &mut dyn FnMut(NestedOp<N>)) {
-        if track.whole() > since {
+    fn delta(value: &N, versions: &Versions, since: u64, each: &mut dyn FnMut(NestedOp<N>)) {
+        if versions.whole() > since {
             each(NestedOp::Set(value.clone()));
-        } else if track.changed() > since {
+        } else if versions.changed() > since {
             let mut inside = Vec::new();
-            value.delta(track, since, &mut inside);
+            value.delta(versions, since, &mut inside);
             inside.into_iter().for_each(|update| each(NestedOp::In(Box::new(update))));
         }
     }
@@ -190,7 +190,7 @@ impl<N: SharedState> MergePolicy<N> for Nested {
         }
     }
 
-    fn guarded() -> bool {
+    fn has_read_only() -> bool {
         /// `seen` keeps a struct that nests itself from being searched for ever.
         fn any(fields: &'static [FieldInfo], seen: &mut Vec<*const FieldInfo>) -> bool {
             if seen.contains(&fields.as_ptr()) {
@@ -202,7 +202,7 @@ impl<N: SharedState> MergePolicy<N> for Nested {
         any(N::FIELDS, &mut Vec::new())
     }
 
-    fn address(op: &NestedOp<N>, path: &mut PathBuf) -> Option<&'static str> {
+    fn address(op: &NestedOp<N>, path: &mut FieldPathBuf) -> Option<&'static str> {
         match op {
             NestedOp::Set(_) => None,
             NestedOp::In(update) => N::address(update, path),
@@ -217,7 +217,7 @@ impl<N: SharedState> MergePolicy<N> for Nested {
     }
 
     fn decode<'de, D: Deserializer<'de>>(
-        path: Path<'_>,
+        path: FieldPath<'_>,
         op: Option<&str>,
         value: D,
     ) -> Result<NestedOp<N>, UpdateError> {

@@ -1,9 +1,9 @@
 //! The handle of a set.
 
-use crate::core::{Live, Part, SharedState};
+use crate::core::{Backend, FieldHandle, SharedState};
 use crate::merge::{Members, SetOf, SetOp};
 
-impl<L: Live<S>, S: SharedState, C: Members> Part<L, S, C, SetOf> {
+impl<L: Backend<S>, S: SharedState, C: Members> FieldHandle<L, S, C, SetOf> {
     /// How many members there are. Costs the set.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -25,7 +25,7 @@ impl<L: Live<S>, S: SharedState, C: Members> Part<L, S, C, SetOf> {
     /// Inserts a member.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     pub fn insert(&self, member: C::Member) -> Result<L::Receipt, L::Error> {
         self.write(SetOp::Insert(member))
     }
@@ -33,7 +33,7 @@ impl<L: Live<S>, S: SharedState, C: Members> Part<L, S, C, SetOf> {
     /// Removes a member.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     pub fn remove(&self, member: &C::Member) -> Result<L::Receipt, L::Error> {
         self.write(SetOp::Remove(member.clone()))
     }
@@ -41,7 +41,7 @@ impl<L: Live<S>, S: SharedState, C: Members> Part<L, S, C, SetOf> {
     /// Removes the members that show here, as one change. What others insert meanwhile stays.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     pub fn clear(&self) -> Result<L::Receipt, L::Error> {
         self.write_with(|set| set.members().cloned().map(SetOp::Remove).collect())
     }

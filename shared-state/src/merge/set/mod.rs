@@ -13,8 +13,8 @@ use std::hash::{BuildHasher, Hash};
 use indexmap::IndexSet;
 use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
-use crate::core::{MergePolicy, Overlap, Track, differences, whole};
-use crate::core::{Path, PathBuf, PolicyInfo, UpdateError, Value};
+use crate::core::{FieldPath, FieldPathBuf, PolicyInfo, UpdateError, Value};
+use crate::core::{MergePolicy, Overlap, Versions, differences, whole};
 use crate::merge::Key;
 
 /// The policy of `#[shared(set)]`. An operation costs what the set's own costs, and on the wire the member.
@@ -98,7 +98,7 @@ members!(HashSet, remove, T: Hash, Eq; H);
 members!(IndexSet, shift_remove, T: Hash, Eq; H);
 
 impl SetOf {
-    /// How a member is named in a track, and in what a transaction read: as JSON.
+    /// How a member is named in a versions, and in what a transaction read: as JSON.
     pub(crate) fn name<T: Value>(member: &T) -> Option<Key> {
         serde_json::to_string(member).ok().map(|text| Key::from(&*text))
     }
@@ -109,7 +109,7 @@ impl<C: Members> MergePolicy<C> for SetOf {
 
     const NAME: &'static str = "set";
 
-    const ABOUT: PolicyInfo = PolicyInfo::new("set").entries(&PolicyInfo::new("member"));
+    const INFO: PolicyInfo = PolicyInfo::new("set").entries(&PolicyInfo::new("member"));
 
     fn start() -> Option<C> {
         Some(C::default())
@@ -119,7 +119,7 @@ impl<C: Members> MergePolicy<C> for SetOf {
         SetOp::Set(value)
     }
 
-    fn whole(op: Self::Op) -> Result<C, Self::Op> {
+    fn into_set(op: Self::Op) -> Result<C, Self::Op> {
         match op {
             SetOp::Set(value) => Ok(value),
             op => Err(op),
@@ -151,12 +151,12 @@ impl<C: Members> MergePolicy<C> for SetOf {
 
     fn overlap(pending: &Self::Op, remote: &Self::Op) -> Overlap {
         match (pending, remote) {
-            (SetOp::Set(_), _) => Overlap::Hidden,
-            (_, SetOp::Set(_)) => Overlap::Tangled,
+            (SetOp::Set(_), _) => Overlap::Shadowed,
+            (_, SetOp::Set(_)) => Overlap::Conflicts,
             (SetOp::Insert(a) | SetOp::Remove(a), SetOp::Insert(b) | SetOp::Remove(b)) if a == b => {
-                Overlap::Hidden
+                Overlap::Shadowed
             }
-            _ => Overlap::Apart,
+            _ => Overlap::Commutes,
         }
     }
 
@@ -170,7 +170,7 @@ impl<C: Members> MergePolicy<C> for SetOf {
         true
     }
 
-    fn take_back(set: &C, op: &Self::Op, inverse: &Self::Op) -> Option<Self::Op> {
+    fn undo(set: &C, op: &Self::Op, inverse: &Self::Op) -> Option<Self::Op> {
         match (op, inverse) {
             (SetOp::Set(to), _) => (set == to).then(|| inverse.clone()),
             (SetOp::Insert(member), SetOp::Remove(_)) => set.has(member).then(|| inverse.clone()),
@@ -180,27 +180,27 @@ impl<C: Members> MergePolicy<C> for SetOf {
         }
     }
 
-    fn expand(set: &C, op: &Self::Op) -> Option<Vec<Self::Op>> {
+    fn decompose(set: &C, op: &Self::Op) -> Option<Vec<Self::Op>> {
         let SetOp::Set(new) = op else { return None };
         Some(differences::<C, Self>(set, new))
     }
 
-    fn touch(track: &mut Track, touched: &Self::Op, version: u64) {
+    fn record(versions: &mut Versions, touched: &Self::Op, version: u64) {
         match touched {
-            SetOp::Set(_) => track.set_whole(version),
+            SetOp::Set(_) => versions.set_whole(version),
             SetOp::Remove(member) | SetOp::Insert(member) => {
                 if let Some(name) = Self::name(member) {
-                    track.entries_mut(version).edited(name.as_str(), version).set_whole(version);
+                    versions.entries_mut(version).edited(name.as_str(), version).set_whole(version);
                 }
             }
         }
     }
 
-    fn delta(set: &C, track: &Track, since: u64, each: &mut dyn FnMut(Self::Op)) {
-        if track.changed() <= since {
+    fn delta(set: &C, versions: &Versions, since: u64, each: &mut dyn FnMut(Self::Op)) {
+        if versions.changed() <= since {
             return;
         }
-        let entries = track.entries().filter(|entries| track.whole() <= since && entries.reach(since));
+        let entries = versions.entries().filter(|entries| versions.whole() <= since && entries.reach(since));
         let Some(entries) = entries else { return each(SetOp::Set(set.clone())) };
         for (name, _) in entries.changed_since(since) {
             let Ok(member) = serde_json::from_str::<C::Member>(name.as_str()) else { continue };
@@ -208,7 +208,7 @@ impl<C: Members> MergePolicy<C> for SetOf {
         }
     }
 
-    fn address(op: &Self::Op, _path: &mut PathBuf) -> Option<&'static str> {
+    fn address(op: &Self::Op, _path: &mut FieldPathBuf) -> Option<&'static str> {
         match op {
             SetOp::Set(_) => None,
             SetOp::Insert(_) => Some("insert"),
@@ -224,7 +224,7 @@ impl<C: Members> MergePolicy<C> for SetOf {
     }
 
     fn decode<'de, D: Deserializer<'de>>(
-        path: Path<'_>,
+        path: FieldPath<'_>,
         op: Option<&str>,
         value: D,
     ) -> Result<Self::Op, UpdateError> {

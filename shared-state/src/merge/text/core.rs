@@ -8,12 +8,12 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use yrs::types::text::YChange;
 use yrs::{
-    Any, Assoc, ClientID, Doc, GetString as _, ID, IdSet, IndexedSequence as _, Out, ReadTxn as _,
-    StateVector, StickyIndex, Text as _, Transact,
+    Any, Assoc, ClientID, Doc, GetString as _, ID, IdSet as YrsIdSet, IndexedSequence as _, Out,
+    ReadTxn as _, StateVector, StickyIndex, Text as _, Transact,
 };
 
-use super::id_set::Ranges;
-use super::position_index::Order;
+use super::id_set::IdSet;
+use super::position_index::PositionIndex;
 use super::splice::Splice;
 use super::yjs::{Clocks, Content, Id, ROOT, Update};
 use super::{document, rebuild};
@@ -24,23 +24,23 @@ pub(super) struct Marks {
     /// Per writer, how many units there were before.
     before: Clocks,
     /// What was deleted, its own included.
-    deleted: Ranges,
+    deleted: IdSet,
 }
 
 pub(super) struct Core {
     doc: Doc,
     clocks: Clocks,
     /// The units that have no place.
-    gone: Ranges,
+    gone: IdSet,
     /// The second units of the characters that have two. Of what was deleted nobody says it: it may be forgotten.
-    halves: Ranges,
+    low_surrogates: IdSet,
     /// Those of what was deleted and is not forgotten too.
-    all_halves: Ranges,
+    all_halves: IdSet,
     /// Deleted characters in whose middle something was inserted, by their first units: the document has lost them.
     cut: BTreeMap<Id, char>,
     plain: OnceLock<String>,
     /// Made when an edit is made here for the first time.
-    order: Mutex<Option<Order>>,
+    order: Mutex<Option<PositionIndex>>,
 }
 
 impl Core {
@@ -48,9 +48,9 @@ impl Core {
         Self {
             doc: document::new(),
             clocks: Clocks::new(),
-            gone: Ranges::default(),
-            halves: Ranges::default(),
-            all_halves: Ranges::default(),
+            gone: IdSet::default(),
+            low_surrogates: IdSet::default(),
+            all_halves: IdSet::default(),
             cut: BTreeMap::new(),
             plain: OnceLock::new(),
             order: Mutex::new(None),
@@ -64,14 +64,14 @@ impl Core {
     /// Checks that the document has everything that an update is about.
     pub(super) fn check(&self, update: &Update) -> Result<(), String> {
         update.check(&self.clocks, &self.gone)?;
-        update.check_cuts(&self.halves)
+        update.check_cuts(&self.low_surrogates)
     }
 
     pub(super) fn copy(&self) -> Self {
         let copy = Self {
             clocks: self.clocks.clone(),
             gone: self.gone.clone(),
-            halves: self.halves.clone(),
+            low_surrogates: self.low_surrogates.clone(),
             all_halves: self.all_halves.clone(),
             cut: self.cut.clone(),
             plain: self.plain.clone(),
@@ -99,7 +99,7 @@ impl Core {
 
     /// Whether there may be a character of more than one UTF-16 unit.
     pub(super) fn is_wide(&self) -> bool {
-        !self.halves.is_empty()
+        !self.low_surrogates.is_empty()
     }
 
     /// The length in UTF-16 units.
@@ -111,17 +111,17 @@ impl Core {
     /// Applies an update that was checked and fits; `bytes` are its own.
     pub(super) fn apply(&mut self, update: &Update, bytes: &[u8]) -> Marks {
         let before = update.spans().map(|(writer, span)| (writer, span.start)).collect();
-        let halves = update.halves();
-        self.note_cuts(update, &halves);
+        let low_surrogates = update.low_surrogates();
+        self.note_cuts(update, &low_surrogates);
         let deleted = document::integrate(&self.doc, bytes);
         for (writer, structs) in &update.structs {
-            for run in structs.iter().filter(|run| run.content == Content::Gone) {
+            for run in structs.iter().filter(|run| run.content == Content::Gc) {
                 self.gone.insert(*writer, run.clock..run.end());
             }
         }
-        self.halves.extend(&halves);
-        self.all_halves.extend(&halves);
-        deleted.all().for_each(|(writer, range)| self.halves.remove(writer, range));
+        self.low_surrogates.extend(&low_surrogates);
+        self.all_halves.extend(&low_surrogates);
+        deleted.all().for_each(|(writer, range)| self.low_surrogates.remove(writer, range));
         self.clocks.extend(update.spans().map(|(writer, span)| (writer, span.end)));
         self.plain.take();
         let order = self.order.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -133,7 +133,7 @@ impl Core {
 
     /// Notes the characters that an update is about to cut in two, which it may if they are deleted; `own` are the
     /// second units of those that it inserts.
-    fn note_cuts(&mut self, update: &Update, own: &Ranges) {
+    fn note_cuts(&mut self, update: &Update, own: &IdSet) {
         if self.all_halves.is_empty() && own.is_empty() {
             return;
         }
@@ -176,8 +176,8 @@ impl Core {
         for (writer, clock) in &marks.before {
             all_halves.truncate(*writer, *clock);
         }
-        let halves = before.halves().without(&before.deleted);
-        let core = Self { clocks, gone, halves, all_halves, cut, ..Self::new() };
+        let low_surrogates = before.low_surrogates().without(&before.deleted);
+        let core = Self { clocks, gone, low_surrogates, all_halves, cut, ..Self::new() };
         document::integrate(&core.doc, &before.write());
         core
     }
@@ -191,8 +191,8 @@ impl Core {
 
     /// What an edit deleted that was there before it, as splices that insert it where it was, the last place first.
     pub(super) fn deleted_by(&self, edit: &Update, marks: &Marks) -> Vec<Splice> {
-        let own: Ranges = edit.spans().collect();
-        let mut deleted = IdSet::new();
+        let own: IdSet = edit.spans().collect();
+        let mut deleted = YrsIdSet::new();
         for (writer, range) in marks.deleted.without(&own).all() {
             deleted.insert(ID::new(ClientID::new(writer), range.start), range.end - range.start);
         }
@@ -237,14 +237,14 @@ impl Core {
 
     /// The edit that these splices are, made by `writer`. Positions beyond the end mean the end, and inside a
     /// character before it.
-    pub(super) fn draft(&self, writer: u64, splices: &[Splice]) -> Option<Update> {
+    pub(super) fn compose(&self, writer: u64, splices: &[Splice]) -> Option<Update> {
         let mut order = self.order();
         let clock = self.clocks.get(&writer).copied().unwrap_or(0);
-        let order = order.get_or_insert_with(|| rebuild::walk(&self.doc));
-        order.draft(Id { writer, clock }, splices, &self.halves)
+        let order = order.get_or_insert_with(|| rebuild::positions(&self.doc));
+        order.compose(Id { writer, clock }, splices, &self.low_surrogates)
     }
 
-    fn order(&self) -> MutexGuard<'_, Option<Order>> {
+    fn order(&self) -> MutexGuard<'_, Option<PositionIndex>> {
         self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -322,7 +322,7 @@ mod tests {
         assert_eq!(core.plain(), "");
 
         let whole = Splice { at: 0, delete: 0, insert: "🎉".into() };
-        let edit = core.draft(5, &[whole]).expect("short");
+        let edit = core.compose(5, &[whole]).expect("short");
         apply(&mut core, &edit);
         let (start, end) = ([1, 1, 6, 0, 0xC4, 5, 0, 5, 1, 1, b'b'], [1, 5, 1, 0, 2]);
         let marks = apply(&mut core, &Update::read(&[&start[..], &end].concat()).expect("an update"));
@@ -351,7 +351,7 @@ mod tests {
                     })
                     .collect();
                 let writer = 10 + me as u64;
-                let edit = core.draft(writer, &splices).expect("short");
+                let edit = core.compose(writer, &splices).expect("short");
                 core.check(&edit).expect("an edit of what is there");
                 core.apply(&edit, &edit.write());
                 assert!(!core.plain().contains('\u{fffd}'), "a character is cut in two: {splices:?}");
@@ -372,12 +372,12 @@ mod tests {
                 }
                 for (core, _) in &mut people {
                     if rng.u8(..20) == 0 {
-                        let (whole, order) = (core.whole(), rebuild::walk(&core.doc).all());
+                        let (whole, order) = (core.whole(), rebuild::positions(&core.doc).all());
                         *core = Core::new();
                         core.apply(&whole, &whole.write());
-                        assert_eq!(rebuild::walk(&core.doc).all(), order);
+                        assert_eq!(rebuild::positions(&core.doc).all(), order);
                     }
-                    let walked = rebuild::walk(&core.doc).all();
+                    let walked = rebuild::positions(&core.doc).all();
                     let Some(order) = &*core.order() else { continue };
                     assert_eq!(order.all(), walked);
                 }

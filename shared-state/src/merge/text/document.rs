@@ -3,7 +3,7 @@
 use yrs::updates::decoder::Decode as _;
 use yrs::{ClientID, Doc, OffsetKind, Options, ReadTxn as _, StateVector, Transact};
 
-use super::id_set::Ranges;
+use super::id_set::IdSet;
 use super::yjs::{ROOT, Update};
 
 /// An empty one. Nothing is written through it: edits are made beside it and handed to it.
@@ -17,7 +17,7 @@ pub(super) fn new() -> Doc {
 }
 
 /// Hands bytes that were checked to a document; gives what was deleted by that.
-pub(super) fn integrate(doc: &Doc, bytes: &[u8]) -> Ranges {
+pub(super) fn integrate(doc: &Doc, bytes: &[u8]) -> IdSet {
     let mut txn = Transact::transact_mut(doc);
     let update = yrs::Update::decode_v1(bytes);
     debug_assert!(update.is_ok(), "what was checked can be read");

@@ -1,9 +1,9 @@
 //! The handle of a text.
 
-use crate::core::{Live, Part, SharedState};
+use crate::core::{Backend, FieldHandle, SharedState};
 use crate::merge::{Anchor, Side, Splice, Text, TextOf, TextOp, Unit};
 
-impl<L: Live<S>, S: SharedState> Part<L, S, Text, TextOf> {
+impl<L: Backend<S>, S: SharedState> FieldHandle<L, S, Text, TextOf> {
     /// How many characters (Unicode scalar values) there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -31,7 +31,7 @@ impl<L: Live<S>, S: SharedState> Part<L, S, Text, TextOf> {
     /// Inserts at a position in characters, or at the end if there is no such position.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     pub fn insert(&self, position: usize, text: &str) -> Result<L::Receipt, L::Error> {
         self.splice(Unit::Chars, position, 0, text)
     }
@@ -39,7 +39,7 @@ impl<L: Live<S>, S: SharedState> Part<L, S, Text, TextOf> {
     /// As [`insert`](Self::insert), the position in UTF-16 units.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     pub fn insert_utf16(&self, position: usize, text: &str) -> Result<L::Receipt, L::Error> {
         self.splice(Unit::Utf16, position, 0, text)
     }
@@ -47,7 +47,7 @@ impl<L: Live<S>, S: SharedState> Part<L, S, Text, TextOf> {
     /// As [`insert`](Self::insert), the position in bytes of UTF-8; inside a character it means before it.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     pub fn insert_bytes(&self, position: usize, text: &str) -> Result<L::Receipt, L::Error> {
         self.splice(Unit::Bytes, position, 0, text)
     }
@@ -55,7 +55,7 @@ impl<L: Live<S>, S: SharedState> Part<L, S, Text, TextOf> {
     /// Appends at the end as it shows here.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     pub fn push(&self, text: &str) -> Result<L::Receipt, L::Error> {
         self.splice(Unit::Utf16, usize::MAX, 0, text)
     }
@@ -63,7 +63,7 @@ impl<L: Live<S>, S: SharedState> Part<L, S, Text, TextOf> {
     /// Deletes so many characters from a position in characters on, as far as there are.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     pub fn delete(&self, position: usize, count: usize) -> Result<L::Receipt, L::Error> {
         self.splice(Unit::Chars, position, count, "")
     }
@@ -71,7 +71,7 @@ impl<L: Live<S>, S: SharedState> Part<L, S, Text, TextOf> {
     /// As [`delete`](Self::delete), in UTF-16 units.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     pub fn delete_utf16(&self, position: usize, count: usize) -> Result<L::Receipt, L::Error> {
         self.splice(Unit::Utf16, position, count, "")
     }
@@ -79,7 +79,7 @@ impl<L: Live<S>, S: SharedState> Part<L, S, Text, TextOf> {
     /// As [`delete`](Self::delete), in bytes of UTF-8; a character of which the end is not meant stays.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     pub fn delete_bytes(&self, position: usize, count: usize) -> Result<L::Receipt, L::Error> {
         self.splice(Unit::Bytes, position, count, "")
     }
@@ -87,7 +87,7 @@ impl<L: Live<S>, S: SharedState> Part<L, S, Text, TextOf> {
     /// Replaces so many characters from a position in characters on, as one change.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     pub fn replace(&self, position: usize, count: usize, text: &str) -> Result<L::Receipt, L::Error> {
         self.splice(Unit::Chars, position, count, text)
     }
@@ -96,7 +96,7 @@ impl<L: Live<S>, S: SharedState> Part<L, S, Text, TextOf> {
     /// content. What others type meanwhile stays. Costs the text.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     pub fn apply_diff(&self, new: &str) -> Result<L::Receipt, L::Error> {
         self.write(TextOp::Set(Text::from(new)))
     }
@@ -128,7 +128,7 @@ impl<L: Live<S>, S: SharedState> Part<L, S, Text, TextOf> {
     }
 }
 
-impl<L: Live<S>, S: SharedState> std::fmt::Display for Part<L, S, Text, TextOf> {
+impl<L: Backend<S>, S: SharedState> std::fmt::Display for FieldHandle<L, S, Text, TextOf> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.read(|text| f.pad(text))
     }

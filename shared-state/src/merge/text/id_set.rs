@@ -5,9 +5,9 @@ use std::ops::Range;
 
 /// Per writer, ranges of clocks: sorted, apart from each other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Ranges(BTreeMap<u64, Vec<Range<u32>>>);
+pub(crate) struct IdSet(BTreeMap<u64, Vec<Range<u32>>>);
 
-impl Ranges {
+impl IdSet {
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -109,7 +109,7 @@ impl Ranges {
     }
 }
 
-impl FromIterator<(u64, Range<u32>)> for Ranges {
+impl FromIterator<(u64, Range<u32>)> for IdSet {
     /// In whatever order they come: O(n log n).
     fn from_iter<I: IntoIterator<Item = (u64, Range<u32>)>>(all: I) -> Self {
         let mut all: Vec<_> = all.into_iter().filter(|(_, range)| !range.is_empty()).collect();
@@ -142,9 +142,9 @@ mod tests {
                     model[range.start as usize..range.end as usize].fill(true);
                     all.push((7, range));
                 }
-                let mut ranges = Ranges::default();
+                let mut ranges = IdSet::default();
                 all.iter().for_each(|(writer, range)| ranges.insert(*writer, range.clone()));
-                assert_eq!(all.into_iter().collect::<Ranges>(), ranges);
+                assert_eq!(all.into_iter().collect::<IdSet>(), ranges);
                 (ranges, model)
             };
             let ((mut ranges, model), (other, others)) = (some(), some());

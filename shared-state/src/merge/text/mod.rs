@@ -2,7 +2,7 @@
 //!
 //! The rule is that of Yjs (the algorithm YATA; Nicolaescu et al., 2016), by the crate `yrs`: every character is
 //! inserted between two others, and of several inserted at one place each writer's stay together; a character that
-//! somebody deleted is gone. Edits are Yjs updates, so that an editor made for Yjs can take part. The server's order
+//! somebody deleted is gone. EditLog are Yjs updates, so that an editor made for Yjs can take part. The server's order
 //! matters only for what is refused.
 //!
 //! # What the policy adds to Yjs
@@ -37,8 +37,8 @@ use serde::{Deserialize, Deserializer, Serialize as _, Serializer, de};
 
 use self::core::Marks;
 use crate::core::rules::{Length, Textual};
-use crate::core::{Invalid, Path, PathBuf, UpdateError};
-use crate::core::{MergePolicy, Overlap, Track, text_scope, whole};
+use crate::core::{FieldPath, FieldPathBuf, Invalid, UpdateError};
+use crate::core::{MergePolicy, Overlap, Versions, text_scope, whole};
 use yjs::Update;
 
 /// The id under which a text is numbered that is made of a string.
@@ -116,7 +116,7 @@ pub enum TextOp {
     Set(Text),
     /// An edit.
     Edit(Edit),
-    /// Edits by position in the text as it is when they are applied, one after another.
+    /// EditLog by position in the text as it is when they are applied, one after another.
     Splice(Vec<Splice>),
     /// What takes the last edit back.
     Undo(Undo),
@@ -130,7 +130,7 @@ pub struct Undo(Arc<(Edit, Marks)>);
 
 /// What those splices are as an operation of whoever writes.
 fn signed(value: &Text, splices: &[Splice]) -> Option<Vec<TextOp>> {
-    let signed = |writer| value.draft(writer, splices).map(TextOp::Edit);
+    let signed = |writer| value.compose(writer, splices).map(TextOp::Edit);
     match text_scope::writer() {
         0 if splices.is_empty() => Some(Vec::new()),
         0 => None,
@@ -151,7 +151,7 @@ impl MergePolicy<Text> for TextOf {
         TextOp::Set(value)
     }
 
-    fn whole(op: TextOp) -> Result<Text, TextOp> {
+    fn into_set(op: TextOp) -> Result<Text, TextOp> {
         match op {
             TextOp::Set(value) => Ok(value),
             op => Err(op),
@@ -165,13 +165,13 @@ impl MergePolicy<Text> for TextOf {
                 Some(undo) => TextOp::Undo(Undo(Arc::new(undo))),
                 None => TextOp::Nothing,
             },
-            TextOp::Splice(splices) => match value.draft(UNSIGNED, &splices) {
+            TextOp::Splice(splices) => match value.compose(UNSIGNED, &splices) {
                 Some(edit) => Self::apply(value, TextOp::Edit(edit)),
                 None => TextOp::Nothing,
             },
             TextOp::Undo(Undo(undo)) => {
                 let (edit, marks) = &*undo;
-                value.take_back(marks);
+                value.undo(marks);
                 TextOp::Edit(edit.clone())
             }
             TextOp::Nothing => TextOp::Nothing,
@@ -192,13 +192,13 @@ impl MergePolicy<Text> for TextOf {
 
     fn overlap(pending: &TextOp, remote: &TextOp) -> Overlap {
         match (pending, remote) {
-            (TextOp::Nothing, _) | (_, TextOp::Nothing) => Overlap::Apart,
+            (TextOp::Nothing, _) | (_, TextOp::Nothing) => Overlap::Commutes,
             (TextOp::Edit(pending), TextOp::Edit(remote))
                 if pending.update().is_apart_from(remote.update()) =>
             {
-                Overlap::Apart
+                Overlap::Commutes
             }
-            _ => Overlap::Tangled,
+            _ => Overlap::Conflicts,
         }
     }
 
@@ -216,7 +216,7 @@ impl MergePolicy<Text> for TextOf {
         true
     }
 
-    fn take_back(value: &Text, op: &TextOp, inverse: &TextOp) -> Option<TextOp> {
+    fn undo(value: &Text, op: &TextOp, inverse: &TextOp) -> Option<TextOp> {
         match (op, inverse) {
             (_, TextOp::Undo(Undo(undo))) => {
                 value.taken_back(text_scope::writer(), &undo.0, &undo.1).map(TextOp::Edit)
@@ -226,7 +226,7 @@ impl MergePolicy<Text> for TextOf {
         }
     }
 
-    fn expand(value: &Text, op: &TextOp) -> Option<Vec<TextOp>> {
+    fn decompose(value: &Text, op: &TextOp) -> Option<Vec<TextOp>> {
         match op {
             TextOp::Set(new) => {
                 let splices = splice::difference(value, new);
@@ -237,38 +237,38 @@ impl MergePolicy<Text> for TextOf {
         }
     }
 
-    fn settle(value: &Text, _track: &Track, op: &TextOp) -> Option<TextOp> {
+    fn resolve(value: &Text, _track: &Versions, op: &TextOp) -> Option<TextOp> {
         let by_server = |splices: &[Splice]| {
-            let edit = value.draft(SERVER, splices).unwrap_or_else(|| Edit::of(Update::default()));
+            let edit = value.compose(SERVER, splices).unwrap_or_else(|| Edit::of(Update::default()));
             Some(TextOp::Edit(edit))
         };
         match op {
             TextOp::Set(new) => by_server(&splice::difference(value, new)),
             TextOp::Splice(splices) => by_server(splices),
-            TextOp::Edit(edit) => value.fitted(edit).map(TextOp::Edit),
+            TextOp::Edit(edit) => value.resolved(edit).map(TextOp::Edit),
             TextOp::Undo(_) | TextOp::Nothing => None,
         }
     }
 
-    fn admit(value: &Text, op: &TextOp) -> Result<(), Invalid> {
+    fn check_op(value: &Text, op: &TextOp) -> Result<(), Invalid> {
         let TextOp::Edit(edit) = op else { return Ok(()) };
         edit.update().structs.keys().for_each(|writer| text_scope::claim(*writer));
         value.check(edit).map_err(|message| Invalid::new("edit", message))
     }
 
-    fn touch(track: &mut Track, touched: &TextOp, version: u64) {
+    fn record(versions: &mut Versions, touched: &TextOp, version: u64) {
         match touched {
-            TextOp::Undo(Undo(undo)) => track.edits_mut(version).push(version, undo.0.base64()),
-            TextOp::Set(_) | TextOp::Edit(_) | TextOp::Splice(_) => track.set_whole(version),
+            TextOp::Undo(Undo(undo)) => versions.edits_mut(version).push(version, undo.0.base64()),
+            TextOp::Set(_) | TextOp::Edit(_) | TextOp::Splice(_) => versions.set_whole(version),
             TextOp::Nothing => {}
         }
     }
 
-    fn delta(value: &Text, track: &Track, since: u64, each: &mut dyn FnMut(TextOp)) {
-        if track.changed() <= since {
+    fn delta(value: &Text, versions: &Versions, since: u64, each: &mut dyn FnMut(TextOp)) {
+        if versions.changed() <= since {
             return;
         }
-        let edits = track.edits().filter(|edits| track.whole() <= since && edits.reach(since));
+        let edits = versions.edits().filter(|edits| versions.whole() <= since && edits.reach(since));
         let Some(edits) = edits else { return each(TextOp::Set(value.clone())) };
         let mut merged: Option<Update> = None;
         for text in edits.since(since) {
@@ -287,7 +287,7 @@ impl MergePolicy<Text> for TextOf {
         }
     }
 
-    fn address(op: &TextOp, _path: &mut PathBuf) -> Option<&'static str> {
+    fn address(op: &TextOp, _path: &mut FieldPathBuf) -> Option<&'static str> {
         match op {
             TextOp::Set(_) => None,
             TextOp::Edit(_) => Some("edit"),
@@ -306,7 +306,7 @@ impl MergePolicy<Text> for TextOf {
     }
 
     fn decode<'de, D: Deserializer<'de>>(
-        path: Path<'_>,
+        path: FieldPath<'_>,
         op: Option<&str>,
         value: D,
     ) -> Result<TextOp, UpdateError> {

@@ -12,7 +12,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::id_set::Ranges;
+use super::id_set::IdSet;
 use super::splice::Splice;
 use super::yjs::{Content, Id, MAX_CLOCK, Struct, Update, units};
 
@@ -116,7 +116,7 @@ struct Search {
 
 impl Search {
     /// The place before a unit.
-    fn find(&mut self, order: &Order, id: Id) -> Option<Place> {
+    fn find(&mut self, order: &PositionIndex, id: Id) -> Option<Place> {
         order.place_in(order.last, id).or_else(|| {
             self.left = self.left.checked_sub(1)?;
             (0..order.chunks.len()).find_map(|chunk| order.place_in(chunk, id))
@@ -126,7 +126,7 @@ impl Search {
 
 /// The units of a text, in order.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Order {
+pub(super) struct PositionIndex {
     /// None is empty.
     chunks: Vec<Chunk>,
     /// How many units are not deleted.
@@ -135,7 +135,7 @@ pub(super) struct Order {
     last: usize,
 }
 
-impl Order {
+impl PositionIndex {
     pub(super) fn new(runs: impl IntoIterator<Item = Run>) -> Self {
         let chunks: Vec<_> = joined(runs).chunks(CHUNK / 2).map(|runs| Chunk::new(runs.to_vec())).collect();
         Self { visible: chunks.iter().map(|chunk| chunk.visible).sum(), chunks, last: 0 }
@@ -278,15 +278,15 @@ impl Order {
     /// Takes in an edit that the document was given and that deleted this, if everything in it is between neighbours:
     /// then that is its place. What others insert at one place at once is not. Says whether it did; if not, the order
     /// is of no use any more.
-    pub(super) fn follow(&mut self, edit: &Update, deleted: &Ranges) -> bool {
+    pub(super) fn follow(&mut self, edit: &Update, deleted: &IdSet) -> bool {
         let parts = edit.structs.values().map(Vec::len).sum::<usize>() + deleted.all().count();
         let mut search = Search { left: MAX_SEARCHES };
         parts <= MAX_PARTS && self.take(edit, deleted, &mut search).is_some()
     }
 
-    fn take(&mut self, edit: &Update, deleted: &Ranges, search: &mut Search) -> Option<()> {
+    fn take(&mut self, edit: &Update, deleted: &IdSet, search: &mut Search) -> Option<()> {
         for (writer, structs) in &edit.structs {
-            for new in structs.iter().filter(|new| new.content != Content::Gone) {
+            for new in structs.iter().filter(|new| new.content != Content::Gc) {
                 let place = match new.origin {
                     None => Place { chunk: 0, run: 0, inside: 0 },
                     Some(id) => {
@@ -315,22 +315,25 @@ impl Order {
     }
 
     /// The edit that splices are, one after another, `next` being the number of the first unit that it inserts.
-    /// Positions beyond the end mean the end, and inside a character before it; `halves` are the second units of
+    /// Positions beyond the end mean the end, and inside a character before it; `low_surrogates` are the second units of
     /// characters. What is inserted comes after what was deleted at its place, as with Yjs. `None`: its writer has no
     /// numbers left.
-    pub(super) fn draft(&self, next: Id, splices: &[Splice], halves: &Ranges) -> Option<Update> {
+    pub(super) fn compose(&self, next: Id, splices: &[Splice], low_surrogates: &IdSet) -> Option<Update> {
         let Id { writer, mut clock } = next;
-        let (mut order, mut halves) = (Cow::Borrowed(self), Cow::Borrowed(halves));
+        let (mut order, mut low_surrogates) = (Cow::Borrowed(self), Cow::Borrowed(low_surrogates));
         let mut edit = Update::default();
         let mut structs = Vec::new();
         let mut deleted = Vec::new();
         for (nth, Splice { at, delete, insert }) in splices.iter().enumerate() {
             let whole = |position: usize| match position.min(order.visible) {
                 0 => 0,
-                position if halves.is_empty() => position,
+                position if low_surrogates.is_empty() => position,
                 position => {
                     let unit = order.right_of(order.place(position));
-                    position - usize::from(unit.is_some_and(|unit| halves.contains(unit.writer, unit.clock)))
+                    position
+                        - usize::from(
+                            unit.is_some_and(|unit| low_surrogates.contains(unit.writer, unit.clock)),
+                        )
                 }
             };
             let cut = whole(*at)..whole(at.saturating_add(*delete));
@@ -351,7 +354,8 @@ impl Order {
                 let order = order.to_mut();
                 if let Some(new) = inserted {
                     order.insert(place, Run { writer, clock: new.clock, units: new.units, deleted: false });
-                    new.halves().for_each(|half| halves.to_mut().insert(writer, half..half + 1));
+                    new.low_surrogates()
+                        .for_each(|half| low_surrogates.to_mut().insert(writer, half..half + 1));
                 }
                 order.delete_at(cut);
             }
@@ -365,7 +369,7 @@ impl Order {
 }
 
 #[cfg(test)]
-impl Order {
+impl PositionIndex {
     /// All units in order, and whether they are deleted.
     pub(super) fn all(&self) -> Vec<(Id, bool)> {
         let runs = self.chunks.iter().flat_map(|chunk| &chunk.runs);
@@ -381,7 +385,8 @@ mod tests {
     fn an_order_is_a_list_of_units() {
         let mut rng = fastrand::Rng::with_seed(7);
         for _ in 0..20 {
-            let (mut order, mut model, mut clocks) = (Order::default(), Vec::<(Id, bool)>::new(), [0; 3]);
+            let (mut order, mut model, mut clocks) =
+                (PositionIndex::default(), Vec::<(Id, bool)>::new(), [0; 3]);
             for _ in 0..2_000 {
                 let there = model.iter().filter(|(_, deleted)| !deleted).count();
                 if rng.u8(..3) > 0 {
@@ -398,7 +403,7 @@ mod tests {
                 } else if !model.is_empty() {
                     let (Id { writer, clock }, _) = model[rng.usize(..model.len())];
                     let range = clock..clocks[writer as usize].min(clock + rng.u32(1..6));
-                    let deleted = Ranges::from_iter([(writer, range.clone())]);
+                    let deleted = IdSet::from_iter([(writer, range.clone())]);
                     let mut search = Search { left: usize::MAX };
                     order.take(&Update::default(), &deleted, &mut search).expect("all are there");
                     for (id, deleted) in &mut model {

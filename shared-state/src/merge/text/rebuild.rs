@@ -3,25 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use yrs::types::text::{Diff, YChange};
-use yrs::{Any, Doc, IdSet, Out, ReadTxn as _, Snapshot, Text as _, Transact};
+use yrs::{Any, Doc, IdSet as YrsIdSet, Out, ReadTxn as _, Snapshot, Text as _, Transact};
 
 use super::document;
-use super::id_set::Ranges;
-use super::position_index::{Order, Run};
+use super::id_set::IdSet;
+use super::position_index::{PositionIndex, Run};
 use super::yjs::{Content, Id, ROOT, Struct, Update, units};
 
 /// The units of a document, in order. O(n log n).
-pub(super) fn walk(doc: &Doc) -> Order {
+pub(super) fn positions(doc: &Doc) -> PositionIndex {
     let whole = document::read(doc);
     let is_forgotten = |run: &Struct| run.content == Content::Deleted;
     if !whole.structs.values().flatten().any(is_forgotten) {
-        return Order::new(runs(doc));
+        return PositionIndex::new(runs(doc));
     }
     // A document tells the order of texts only: in another one there is a blank for whatever was forgotten together.
     let (blanked, numbers) = Numbers::blank(&whole);
     let doc = document::new();
     document::integrate(&doc, &blanked.write());
-    Order::new(runs(&doc).into_iter().flat_map(|run| numbers.given(run)))
+    PositionIndex::new(runs(&doc).into_iter().flat_map(|run| numbers.given(run)))
 }
 
 /// The texts of a document, in order, deleted ones too.
@@ -30,7 +30,7 @@ fn runs(doc: &Doc) -> Vec<Run> {
     let Snapshot { state_map, delete_set } = txn.snapshot();
     let Some(root) = txn.get_text(ROOT) else { return Vec::new() };
     // As if nothing was deleted, and held against nothing: all runs are new, each under its number.
-    let all = Snapshot::new(state_map, IdSet::new());
+    let all = Snapshot::new(state_map, YrsIdSet::new());
     let runs = root.diff_range(&mut txn, Some(&all), Some(&Snapshot::default()), YChange::identity);
     let runs = runs.into_iter().filter_map(|Diff { insert, ychange, .. }| {
         let Out::Any(Any::String(text)) = insert else { return None };
@@ -43,7 +43,7 @@ fn runs(doc: &Doc) -> Vec<Run> {
 
 /// Units that have other numbers in the document with blanks.
 #[derive(Clone, Copy)]
-struct Part {
+struct FieldHandle {
     /// Where it begins there.
     blanked: u32,
     clock: u32,
@@ -53,7 +53,7 @@ struct Part {
 }
 
 /// Per writer, its units in the order of their numbers.
-struct Numbers(BTreeMap<u64, Vec<Part>>);
+struct Numbers(BTreeMap<u64, Vec<FieldHandle>>);
 
 impl Numbers {
     /// The document with blanks: whatever was forgotten is cut where others are attached to it, and each piece is one.
@@ -75,7 +75,7 @@ impl Numbers {
                 let inside = inside.flat_map(|cuts| cuts.range(run.clock + 1..run.end()).copied());
                 let mut clock = run.clock;
                 for end in inside.chain([run.end()]) {
-                    parts.push(Part { blanked: next, clock, units: end - clock, is_blank });
+                    parts.push(FieldHandle { blanked: next, clock, units: end - clock, is_blank });
                     next += if is_blank { 1 } else { end - clock };
                     clock = end;
                 }
@@ -104,12 +104,12 @@ impl Numbers {
                 }
             }
         }
-        blanked.deleted = deleted.into_iter().collect::<Ranges>();
+        blanked.deleted = deleted.into_iter().collect::<IdSet>();
         (blanked, numbers)
     }
 
     /// The parts of a run.
-    fn within(&self, writer: u64, run: &Struct) -> &[Part] {
+    fn within(&self, writer: u64, run: &Struct) -> &[FieldHandle] {
         let parts = self.0.get(&writer).map_or(&[][..], Vec::as_slice);
         let from = parts.partition_point(|part| part.clock < run.clock);
         &parts[from..parts.partition_point(|part| part.clock < run.end())]

@@ -1,4 +1,4 @@
-//! Edits by position, the positions in one of three units, and the fewest that turn one text into another.
+//! EditLog by position, the positions in one of three units, and the fewest that turn one text into another.
 
 use serde::{Deserialize, Serialize};
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use yrs::Assoc;
 
 use super::core::{Core, Marks};
-use super::id_set::Ranges;
+use super::id_set::IdSet;
 use super::splice::{Splice, Unit, convert};
 use super::yjs::{Clocks, Content, Struct, Update};
 use super::{Anchor, Edit, INITIAL, Side, UNSIGNED};
@@ -93,7 +93,7 @@ impl Text {
     }
 
     fn write_as(&mut self, writer: u64, splices: &[Splice]) {
-        if let Some(edit) = self.draft(writer, splices) {
+        if let Some(edit) = self.compose(writer, splices) {
             self.take(&edit);
         }
     }
@@ -156,11 +156,11 @@ impl Text {
     }
 
     /// The edit that these splices are here, made by `writer`; `None` if it would change nothing.
-    pub(super) fn draft(&self, writer: u64, splices: &[Splice]) -> Option<Edit> {
+    pub(super) fn compose(&self, writer: u64, splices: &[Splice]) -> Option<Edit> {
         if splices.iter().all(|splice| splice.delete == 0 && splice.insert.is_empty()) {
             return None;
         }
-        self.core.draft(writer, splices).filter(|edit| !edit.is_empty()).map(Edit::of)
+        self.core.compose(writer, splices).filter(|edit| !edit.is_empty()).map(Edit::of)
     }
 
     /// Checks that the text has everything that an edit is about.
@@ -169,7 +169,7 @@ impl Text {
     }
 
     /// The edit as it is applied here, if it is not as it is.
-    pub(super) fn fitted(&self, edit: &Edit) -> Option<Edit> {
+    pub(super) fn resolved(&self, edit: &Edit) -> Option<Edit> {
         let known = |writer| self.core.clocks().get(&writer).copied().unwrap_or(0);
         if edit.update().spans().all(|(writer, span)| span.start == known(writer)) {
             return None;
@@ -182,13 +182,13 @@ impl Text {
     /// Applies an edit; what it was here and what it changed, unless the text lacks what it is about.
     pub(super) fn take(&mut self, edit: &Edit) -> Option<(Edit, Marks)> {
         self.check(edit).ok()?;
-        let edit = self.fitted(edit).unwrap_or_else(|| edit.clone());
+        let edit = self.resolved(edit).unwrap_or_else(|| edit.clone());
         let marks = self.core_mut().apply(edit.update(), edit.bytes());
         Some((edit, marks))
     }
 
     /// Takes the last edits back, the first of which changed `marks`.
-    pub(super) fn take_back(&mut self, marks: &Marks) {
+    pub(super) fn undo(&mut self, marks: &Marks) {
         self.core = Arc::new(self.core.before(marks));
     }
 
@@ -198,11 +198,11 @@ impl Text {
         let mut update = match writer {
             0 => return None,
             writer => {
-                let edit = self.draft(writer, &self.core.deleted_by(edit.update(), marks));
+                let edit = self.compose(writer, &self.core.deleted_by(edit.update(), marks));
                 edit.map(|edit| edit.update().clone()).unwrap_or_default()
             }
         };
-        let inserted: Ranges = edit.update().spans().collect();
+        let inserted: IdSet = edit.update().spans().collect();
         let gone = self.core.whole().deleted;
         update.deleted.extend(&inserted.without(&gone));
         let edit = Edit::of(update);

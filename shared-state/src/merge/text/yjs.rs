@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::id_set::Ranges;
+use super::id_set::IdSet;
 
 /// The name of the root type: an editor binds to `doc.getText("text")`.
 pub(crate) const ROOT: &str = "text";
@@ -41,7 +41,7 @@ pub(crate) enum Content {
     /// A text that was deleted, and is forgotten but for its place.
     Deleted,
     /// Units without a place: of an edit that was refused, so that its writer's clocks go on.
-    Gone,
+    Gc,
 }
 
 /// A run of units that were inserted together.
@@ -60,7 +60,7 @@ pub(crate) struct Struct {
 pub(crate) struct Update {
     /// Per writer, its structs: one after another without a gap.
     pub(crate) structs: BTreeMap<u64, Vec<Struct>>,
-    pub(crate) deleted: Ranges,
+    pub(crate) deleted: IdSet,
 }
 
 /// How many units of each writer a text has.
@@ -72,7 +72,7 @@ impl Struct {
     }
 
     /// The clocks of the second units of characters that have two.
-    pub(crate) fn halves(&self) -> impl Iterator<Item = u32> {
+    pub(crate) fn low_surrogates(&self) -> impl Iterator<Item = u32> {
         let text = if let Content::Text(text) = &self.content { text } else { "" };
         // Only a character of four bytes has two units.
         let text = if text.len() < 4 { "" } else { text };
@@ -101,7 +101,7 @@ impl Struct {
         if let Content::Text(text) = &mut self.content {
             rest.content = Content::Text(split_units(text, at));
         }
-        if self.content == Content::Gone {
+        if self.content == Content::Gc {
             rest.origin = None;
         }
         self.units = at;
@@ -111,7 +111,7 @@ impl Struct {
     /// Takes in the struct after this one, if the two are one.
     fn join(&mut self, writer: u64, next: &Self) -> bool {
         let one = match (&mut self.content, &next.content) {
-            (Content::Gone, Content::Gone) => true,
+            (Content::Gc, Content::Gc) => true,
             (Content::Text(_), Content::Text(_)) | (Content::Deleted, Content::Deleted) => {
                 let last = Id { writer, clock: self.clock + self.units - 1 };
                 next.origin == Some(last) && next.right == self.right
@@ -190,9 +190,10 @@ impl Update {
     }
 
     /// The second units of the characters that it inserts.
-    pub(crate) fn halves(&self) -> Ranges {
+    pub(crate) fn low_surrogates(&self) -> IdSet {
         let runs = self.structs.iter().flat_map(|(writer, runs)| runs.iter().map(|run| (*writer, run)));
-        runs.flat_map(|(writer, run)| run.halves().map(move |half| (writer, half..half + 1))).collect()
+        runs.flat_map(|(writer, run)| run.low_surrogates().map(move |half| (writer, half..half + 1)))
+            .collect()
     }
 
     /// The units before which it inserts something, or that would come after what it does.
@@ -230,14 +231,14 @@ impl Update {
         if other.structs.keys().any(|writer| self.structs.contains_key(writer)) {
             return false;
         }
-        let new: Ranges = other.spans().collect();
+        let new: IdSet = other.spans().collect();
         !self.ids().any(|id| new.contains(id.writer, id.clock))
             && !self.deleted.all().any(|(writer, range)| new.meets(writer, &range))
     }
 
     /// Checks that everything this update is about is in a text with these clocks, or in the update itself before
     /// it is needed; `gone` are the units of the text that have no place.
-    pub(crate) fn check(&self, clocks: &Clocks, gone: &Ranges) -> Result<(), String> {
+    pub(crate) fn check(&self, clocks: &Clocks, gone: &IdSet) -> Result<(), String> {
         let known = |writer: u64| clocks.get(&writer).copied().unwrap_or(0);
         let spans: BTreeMap<u64, std::ops::Range<u32>> = self.spans().collect();
         for (writer, span) in &spans {
@@ -312,13 +313,13 @@ impl Update {
         }
     }
 
-    /// Checks that this update cuts no character in two; `halves` are the second units of the text's characters.
-    pub(crate) fn check_cuts(&self, halves: &Ranges) -> Result<(), String> {
-        let own = self.halves();
-        if halves.is_empty() && own.is_empty() {
+    /// Checks that this update cuts no character in two; `low_surrogates` are the second units of the text's characters.
+    pub(crate) fn check_cuts(&self, low_surrogates: &IdSet) -> Result<(), String> {
+        let own = self.low_surrogates();
+        if low_surrogates.is_empty() && own.is_empty() {
             return Ok(());
         }
-        let is_half = |writer, clock| halves.contains(writer, clock) || own.contains(writer, clock);
+        let is_half = |writer, clock| low_surrogates.contains(writer, clock) || own.contains(writer, clock);
         // What the update deletes itself may have been deleted before the rest of it was written.
         let places = self.places().filter(|id| !self.deleted.contains(id.writer, id.clock));
         let places = places.map(|id| (id.writer, id.clock));
@@ -340,7 +341,7 @@ impl Update {
             return false;
         }
         let run = position(structs, id.clock).map(|at| &structs[at]);
-        id.clock < first || run.is_some_and(|run| run.content == Content::Gone)
+        id.clock < first || run.is_some_and(|run| run.content == Content::Gc)
     }
 
     /// Fills the gaps between what a text with these clocks has and this update. Says whether there was one.
@@ -355,7 +356,7 @@ impl Update {
                     units: first.clock - known,
                     origin: None,
                     right: None,
-                    content: Content::Gone,
+                    content: Content::Gc,
                 };
                 structs.insert(0, gap);
                 changed = true;
@@ -499,7 +500,7 @@ fn write_struct(out: &mut Vec<u8>, run: &Struct) {
     let kind = match run.content {
         Content::Text(_) => TEXT,
         Content::Deleted => DELETED,
-        Content::Gone => {
+        Content::Gc => {
             out.push(GONE);
             return number(out, run.units.into());
         }
@@ -516,7 +517,7 @@ fn write_struct(out: &mut Vec<u8>, run: &Struct) {
     }
     match &run.content {
         Content::Text(text) => string(out, text),
-        Content::Deleted | Content::Gone => number(out, run.units.into()),
+        Content::Deleted | Content::Gc => number(out, run.units.into()),
     }
 }
 
@@ -592,7 +593,7 @@ impl<'a> Reader<'a> {
         let info = self.byte()?;
         if info == GONE {
             let units = self.length(clock)? - clock;
-            return Ok(Struct { clock, units, origin: None, right: None, content: Content::Gone });
+            return Ok(Struct { clock, units, origin: None, right: None, content: Content::Gc });
         }
         let origin = if info & HAS_ORIGIN != 0 { Some(self.id()?) } else { None };
         let right = if info & HAS_RIGHT != 0 { Some(self.id()?) } else { None };

@@ -10,7 +10,7 @@ use crate::core::{Code, Reject};
 use crate::proto::message::join::{JoinRequest, RoomSchema, WireJoin, WireSchema, audience};
 use crate::proto::message::room::{RoomDetails, WireDetails};
 use crate::proto::presence::{PresenceNews, PresenceRequest};
-use crate::proto::{Barred, Envelope, Frame, compact};
+use crate::proto::{Denied, Envelope, Frame, compact};
 
 /// A frame that is not what the protocol allows; what to tell its sender.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -96,7 +96,7 @@ pub enum ClientMessage<'a> {
     Change(ChangeRequest<'a>),
     /// A message for those who are in the channel now.
     Broadcast(&'a RawValue),
-    /// About the client's presence in a room.
+    /// StructInfo the client's presence in a room.
     Presence(PresenceRequest<'a>),
     /// Asks for a pong.
     Ping,
@@ -210,7 +210,7 @@ struct WireSync<'a> {
     #[serde(default)]
     brief: Option<u64>,
     #[serde(default)]
-    rights: Barred,
+    rights: Denied,
     #[serde(borrow, default)]
     audience: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
@@ -228,7 +228,7 @@ struct WireDelta<'a> {
     #[serde(default)]
     brief: Option<u64>,
     #[serde(default)]
-    rights: Barred,
+    rights: Denied,
     #[serde(borrow, default)]
     answers: WireAnswers<'a>,
 }
@@ -307,7 +307,7 @@ pub enum RoomMessage<'a> {
         /// The room's number in brief frames, if it sends any.
         brief: Option<u64>,
         /// What the client may not do.
-        rights: Barred,
+        rights: Denied,
         /// The audience that this state is for, to be said with a resume.
         audience: Option<u64>,
         /// Answers to the client's changes.
@@ -326,12 +326,12 @@ pub enum RoomMessage<'a> {
         /// The room's number in brief frames, if it sends any.
         brief: Option<u64>,
         /// What the client may not do.
-        rights: Barred,
+        rights: Denied,
         /// Answers to the client's changes.
         outcomes: Outcomes,
     },
     /// What the client may not do has changed.
-    Rights(Barred),
+    Rights(Denied),
     /// Somebody's change.
     Change {
         /// The version it made.
@@ -346,7 +346,7 @@ pub enum RoomMessage<'a> {
     /// Somebody's change, in a brief frame: the next version.
     Brief {
         /// What it is about, as a change said that had this number.
-        subject: u8,
+        header: u8,
         /// The operation's value.
         value: &'a [u8],
     },
@@ -406,11 +406,11 @@ pub enum ServerMessage<'a> {
     Pong,
     /// Something about the connection went wrong.
     Error(Violation),
-    /// About one room.
+    /// StructInfo one room.
     Room(Cow<'a, str>, RoomMessage<'a>),
-    /// About the room with this number, see [`brief`].
+    /// StructInfo the room with this number, see [`brief`].
     Numbered(u64, RoomMessage<'a>),
-    /// About presence in one room.
+    /// StructInfo presence in one room.
     Presence(Cow<'a, str>, PresenceNews<'a>),
     /// A message of a type that this version does not know.
     Unknown,

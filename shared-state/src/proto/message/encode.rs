@@ -376,11 +376,11 @@ pub mod server {
         })
     }
 
-    /// What the receiver may not do has changed: `barred` is that as JSON; `None`: nothing.
+    /// What the receiver may not do has changed: `denied` is that as JSON; `None`: nothing.
     #[must_use]
-    pub fn rights(room: &str, barred: Option<&str>) -> Frame {
-        let barred = barred.unwrap_or("{}");
-        frame("room:rights", Some(room), barred.len(), |out| out.push_str(barred))
+    pub fn rights(room: &str, denied: Option<&str>) -> Frame {
+        let denied = denied.unwrap_or("{}");
+        frame("room:rights", Some(room), denied.len(), |out| out.push_str(denied))
     }
 
     /// Something about a room went wrong.

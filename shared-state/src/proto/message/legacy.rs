@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::proto::presence::HookPresence;
+use crate::proto::presence::LegacyPresence;
 use crate::proto::{Envelope, Secret, Violation};
 
 /// What the type of a channel's message begins with; the rest is the channel's name.
@@ -73,7 +73,7 @@ fn claim(version: Option<&RawValue>) -> Option<u64> {
 /// client has taken of what it was sent.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum HookMessage<'a> {
+pub enum LegacyMessage<'a> {
     /// Asks for the state.
     SyncRequest,
     /// Sets one field.
@@ -99,8 +99,8 @@ pub enum HookMessage<'a> {
         /// Its content.
         value: &'a RawValue,
     },
-    /// About the client's presence in a room, or its cursor.
-    Presence(HookPresence<'a>),
+    /// StructInfo the client's presence in a room, or its cursor.
+    Presence(LegacyPresence<'a>),
     /// Is among the room's users from now on.
     RoomJoin {
         /// The room.
@@ -130,7 +130,7 @@ pub enum HookMessage<'a> {
     Pong,
 }
 
-impl<'a> HookMessage<'a> {
+impl<'a> LegacyMessage<'a> {
     /// Reads the message in an envelope.
     ///
     /// # Errors
@@ -156,7 +156,7 @@ impl<'a> HookMessage<'a> {
             "ping" => Self::Ping,
             "pong" => Self::Pong,
             kind if kind.starts_with("presence:") || kind == "cursor:move" => {
-                Self::Presence(HookPresence::read(envelope)?)
+                Self::Presence(LegacyPresence::read(envelope)?)
             }
             "room:join" => {
                 let WireRoomJoin { room_id, user, password } = envelope.content()?;

@@ -16,5 +16,5 @@ pub(crate) use encode::push_string;
 pub use encode::{client, server};
 pub(crate) use join::room_schema;
 pub use join::{Declaration, JoinRequest, RoomSchema};
-pub use permissions::Barred;
+pub use permissions::Denied;
 pub use room::RoomDetails;

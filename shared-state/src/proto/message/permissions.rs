@@ -8,7 +8,7 @@ use crate::core::roles::ANY;
 /// what any client may.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Barred {
+pub struct Denied {
     /// Fields that it is not sent, and cannot write.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hidden: Vec<String>,
@@ -20,7 +20,7 @@ pub struct Barred {
     pub refused: Vec<String>,
 }
 
-impl Barred {
+impl Denied {
     /// Whether it may do what any client may.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn what_is_barred_is_so_at_in_and_around_it() {
-        let barred = Barred {
+        let denied = Denied {
             hidden: vec!["hand".to_owned()],
             locked: vec!["title".to_owned(), "layout/locked".to_owned(), "items/~/pinned".to_owned()],
             refused: vec!["map".to_owned()],
@@ -81,12 +81,12 @@ mod tests {
             ("map", None, false),
             ("map/key", None, true),
         ] {
-            assert_eq!(barred.may_write(path, op), may, "{path} {op:?}");
+            assert_eq!(denied.may_write(path, op), may, "{path} {op:?}");
         }
-        assert!(!barred.may_read("hand/cards") && barred.may_read("title"));
-        assert!(Barred::default().is_empty() && !barred.is_empty());
+        assert!(!denied.may_read("hand/cards") && denied.may_read("title"));
+        assert!(Denied::default().is_empty() && !denied.is_empty());
         let json = r#"{"hidden":["hand"],"refused":["map"]}"#;
-        let read: Barred = serde_json::from_str(json).expect("it is one");
+        let read: Denied = serde_json::from_str(json).expect("it is one");
         assert_eq!(serde_json::to_string(&read).ok().as_deref(), Some(json));
     }
 }

@@ -143,7 +143,7 @@ impl<'a> PresenceNews<'a> {
 /// What a client of the hook's dialect says about its presence in a room.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum HookPresence<'a> {
+pub enum LegacyPresence<'a> {
     /// `presence:join`, `presence:update`: is there, and what it does.
     Update {
         /// Who it is; has a member `id`.
@@ -165,7 +165,7 @@ pub enum HookPresence<'a> {
 }
 
 #[derive(Deserialize)]
-struct WireHookUpdate<'a> {
+struct WireLegacyUpdate<'a> {
     #[serde(borrow)]
     user: &'a RawValue,
     #[serde(borrow, default, deserialize_with = "there")]
@@ -180,11 +180,11 @@ struct WireCursor<'a> {
     y: f64,
 }
 
-impl<'a> HookPresence<'a> {
+impl<'a> LegacyPresence<'a> {
     pub(crate) fn read(envelope: &Envelope<'a>) -> Result<Self, Violation> {
         Ok(match &*envelope.kind {
             "presence:join" | "presence:update" => {
-                let WireHookUpdate { user, data } = envelope.content()?;
+                let WireLegacyUpdate { user, data } = envelope.content()?;
                 Self::Update { user, data }
             }
             "presence:leave" => Self::Leave(envelope.content()?),

@@ -14,12 +14,12 @@ use crate::proto::Dialect;
 use crate::proto::room;
 use crate::proto::{ClientId, JoinRequest, Resume, Secret, Violation, presence, server, split_address};
 use crate::server::access::{Handshake, Identity};
-use crate::server::fanout::queue::Goodbye;
-use crate::server::membership::Guest;
+use crate::server::fanout::queue::CloseReason;
+use crate::server::membership::Membership;
 use crate::server::presence as lobby;
 use crate::server::presence::PresenceStep;
-use crate::server::rate_limit::Bucket;
-use crate::server::rooms::hooks::Visitor;
+use crate::server::rate_limit::TokenBucket;
+use crate::server::rooms::hooks::Participant;
 use crate::server::rooms::room::{Room, now};
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
@@ -42,7 +42,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             && !before.is_same(&who)
         {
             let message = "a connection is one user's; another one connects again";
-            return Err(End::Told(Goodbye::new(Code::OtherUser, message)));
+            return Err(End::Told(CloseReason::new(Code::OtherUser, message)));
         }
         self.who = Ok(Some(who.clone()));
         let left = self.set_expiry();
@@ -56,7 +56,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             }
             may.is_ok()
         });
-        self.attending.retain(|room| {
+        self.presence_sessions.retain(|room| {
             let may = who.may_be_present(room);
             if let Err(message) = &may {
                 frames.push(presence::reject(room, Code::Forbidden, message));
@@ -81,7 +81,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             }
         };
         let known = self.meanwhile(Box::pin(asked)).await?.map_err(End::Told)?;
-        known.map_err(|message| End::Told(Goodbye::new(Code::Unauthorized, message)))
+        known.map_err(|message| End::Told(CloseReason::new(Code::Unauthorized, message)))
     }
 
     /// Joins a channel that a connection of the hook's dialect hears, if it can.
@@ -105,10 +105,10 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         if self.gate.dialect() == Dialect::V1 || self.listening.contains_key(room) {
             return Ok(());
         }
-        // Whoever has joined something of the room is a guest there.
-        let Some(guest) = self.admissions.guest(room) else { return Ok(()) };
+        // Whoever has joined something of the room is a membership there.
+        let Some(membership) = self.memberships.membership(room) else { return Ok(()) };
         let (listening, live) = self.directory.listeners().listen(room, &self.queue);
-        self.listening.insert(room.into(), (listening, guest));
+        self.listening.insert(room.into(), (listening, membership));
         for channel in live {
             self.hear(&channel, None).await?;
         }
@@ -122,16 +122,16 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         client: &ClientId,
         who: &Identity,
         password: Option<&Secret>,
-    ) -> Result<Result<Arc<Guest>, Violation>, End> {
+    ) -> Result<Result<Arc<Membership>, Violation>, End> {
         if let Err(banned) = who.check_bans(client, address) {
             return Ok(Err(banned));
         }
         let who = (self.registration.number(), who.name_of(client));
-        let (houses, queue) = (self.directory.houses().clone(), self.queue.clone());
-        let mut admissions = std::mem::take(&mut self.admissions);
-        let entering = admissions.enter(&houses, split_address(address).0, who, password, &queue);
+        let (accesses, queue) = (self.directory.accesses().clone(), self.queue.clone());
+        let mut memberships = std::mem::take(&mut self.memberships);
+        let entering = memberships.enter(&accesses, split_address(address).0, who, password, &queue);
         let entered = self.meanwhile(Box::pin(entering)).await;
-        self.admissions = admissions;
+        self.memberships = memberships;
         entered
     }
 
@@ -141,7 +141,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             return Ok(());
         };
         let mut entry = None;
-        if step.enters() && !self.attending.is_in(room) {
+        if step.enters() && !self.presence_sessions.is_in(room) {
             let user = self.directory.check_known(room).and_then(|()| {
                 let may = who.may_be_present(room);
                 may.map_err(|message| Violation::new(Code::Forbidden, message))
@@ -149,7 +149,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             let entered = match user {
                 Ok(user) => {
                     let admitted = self.admit(room, &client, &who, step.password()).await?;
-                    admitted.map(|guest| lobby::Entry { user, guest })
+                    admitted.map(|membership| lobby::Entry { user, membership })
                 }
                 Err(refusal) => Err(refusal),
             };
@@ -165,10 +165,10 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 Err(error) => return self.reply(step.refused(room, &error.violation())).await,
             }
         }
-        if let Some(refusal) = self.attending.step(room, &step, &client, &self.queue, entry) {
+        if let Some(refusal) = self.presence_sessions.step(room, &step, &client, &self.queue, entry) {
             return self.reply(refusal).await;
         }
-        match self.attending.is_in(room) {
+        match self.presence_sessions.is_in(room) {
             // A connection of the hook's dialect that is present in a room hears its channels.
             true => self.listen(room).await,
             false => {
@@ -201,7 +201,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 return Err(Violation::new(Code::MessageTooLarge, message));
             }
             let relays = self.relays.get_or_insert_with(|| {
-                Box::new(Bucket::new(limits.relays, Duration::from_secs(1) / limits.relays.max(1)))
+                Box::new(TokenBucket::new(limits.relays, Duration::from_secs(1) / limits.relays.max(1)))
             });
             if !relays.take(std::time::Instant::now()) {
                 let message = format!("at most {} messages are relayed in a second", limits.relays);
@@ -216,7 +216,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         };
         // Held until it listens.
         let _guest = match admitted {
-            Ok(guest) => guest,
+            Ok(membership) => membership,
             Err(refusal) => {
                 return self.reply(server::room_error(room, refusal.code, &refusal.message)).await;
             }
@@ -233,8 +233,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         name: &str,
         request: JoinRequest,
     ) -> Result<Option<(Arc<Room>, SessionId)>, End> {
-        // Who joins again stays a guest meanwhile.
-        let _before = self.admissions.guest(split_address(name).0);
+        // Who joins again stays a membership meanwhile.
+        let _before = self.memberships.membership(split_address(name).0);
         self.gate.left(name);
         let (Some(client), Ok(Some(who))) = (self.gate.client().cloned(), self.who.clone()) else {
             return Ok(None);
@@ -247,8 +247,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             Ok(()) => self.admit(name, &client, &who, request.password.as_ref()).await?,
             Err(unknown) => Err(unknown),
         };
-        let guest = match admitted {
-            Ok(guest) => guest,
+        let membership = match admitted {
+            Ok(membership) => membership,
             Err(violation) => {
                 self.reply(server::room_error(name, violation.code, &violation.message)).await?;
                 return Ok(None);
@@ -256,7 +256,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         };
         let rights = who.rights(&Arc::from(name));
         let (directory, queue, dialect) = (self.directory.clone(), self.queue.clone(), self.gate.dialect());
-        let visitor = Visitor::new(client, self.registration.number(), who, guest);
+        let visitor = Participant::new(client, self.registration.number(), who, membership);
         let joining = async { directory.join(name, visitor, dialect, request, rights, queue).await };
         let joined = self.meanwhile(Box::pin(joining)).await?;
         match joined.unwrap_or_else(|error| Err(error.violation())) {
@@ -276,12 +276,12 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
     pub(crate) async fn inform(&mut self, name: &str) -> Result<(), End> {
         let seat = self.gate.rooms().find(|seat| **seat.room.name() == *name && seat.informed);
         let Some(seat) = seat else { return Ok(()) };
-        let details = seat.guest.house().details(seat.room.created_at());
+        let details = seat.membership.house().details(seat.room.created_at());
         self.reply(room::info(name, &details)).await
     }
 
     /// Leaves a room, its channels and its presence, and says why; nothing if the connection is in none of them.
-    pub(crate) async fn eject(&mut self, room: &str, why: &Goodbye) -> Result<(), End> {
+    pub(crate) async fn eject(&mut self, room: &str, why: &CloseReason) -> Result<(), End> {
         let (mut frames, dialect) = (Vec::new(), self.gate.dialect());
         self.gate.retain(|seat| {
             let address = seat.room.name();
@@ -296,13 +296,13 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             !leaves
         });
         let listened = self.listening.remove(room).is_some();
-        if self.attending.leave(room) || listened {
+        if self.presence_sessions.leave(room) || listened {
             match dialect {
                 Dialect::V1 => frames.push(presence::reject(room, why.code, &why.message)),
-                Dialect::Hook if frames.is_empty() => {
+                Dialect::Legacy if frames.is_empty() => {
                     frames.push(server::room_error(room, why.code, &why.message));
                 }
-                Dialect::Hook => {}
+                Dialect::Legacy => {}
             }
         }
         for frame in frames {

@@ -1,6 +1,6 @@
 //! The task of one connection: its socket on one side, its queue on the other.
 //!
-//! It reads one frame at a time and hands it to the [`Gate`]; what that decides is done before the next frame is
+//! It reads one frame at a time and hands it to the [`Inbound`]; what that decides is done before the next frame is
 //! read, so a room that is slow to take changes slows down those who make them. It writes whatever its queue
 //! has, many frames to one flush. It holds no lock while it waits. Who comes in, and where, is the `entrance`'s business.
 
@@ -28,17 +28,17 @@ use crate::core::Code;
 use crate::proto::Dialect;
 use crate::proto::{Frame, JoinRequest, Limits, server};
 use crate::server::access::{Access, Handshake, Identity};
-use crate::server::connection::protocol::{Gate, HookAction, Incoming, Step, too_large};
+use crate::server::connection::protocol::{Inbound, Incoming, LegacyAction, Request, too_large};
 use crate::server::connections::Registration;
-use crate::server::fanout::queue::{Goodbye, Next, Queue, Signal};
-use crate::server::membership::Guest;
-use crate::server::membership::admissions::Admissions;
-use crate::server::presence::{Attending, Lobbies};
-use crate::server::rate_limit::Bucket;
+use crate::server::fanout::queue::{CloseReason, Next, Queue, Signal};
+use crate::server::membership::Membership;
+use crate::server::membership::memberships::Memberships;
+use crate::server::presence::{PresenceRooms, PresenceSessions};
+use crate::server::rate_limit::TokenBucket;
 use crate::server::rooms::directory::Directory;
 use crate::server::rooms::legacy_listeners::Listening;
 use crate::server::rooms::room::{Closed, Permit, Room, Turn};
-use crate::server::rooms::room_session::Seat;
+use crate::server::rooms::room_session::RoomSession;
 
 /// How long the last words of a connection may take.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -49,13 +49,13 @@ const BUFFER: usize = 4 << 10;
 /// Why a connection ends.
 pub(crate) enum End {
     /// It is told why.
-    Told(Goodbye),
+    Told(CloseReason),
     /// There is nobody to tell.
     Gone(&'static str),
 }
 
 enum Event {
-    Kill(Goodbye),
+    Kill(CloseReason),
     Write,
     Read(Option<Result<Message, SocketError>>),
     Tick,
@@ -78,17 +78,17 @@ pub(crate) struct Connection<T> {
     who: Result<Option<Identity>, String>,
     handshake: Option<Box<Handshake>>,
     socket: WebSocketStream<T>,
-    gate: Gate<Seat>,
+    gate: Inbound<RoomSession>,
     queue: Arc<Queue>,
     directory: Arc<Directory>,
-    attending: Attending,
-    admissions: Admissions,
+    presence_sessions: PresenceSessions,
+    memberships: Memberships,
     /// What is left of the messages that it may have relayed; `None`: all of it.
-    relays: Option<Box<Bucket>>,
+    relays: Option<Box<TokenBucket>>,
     limits: Arc<Limits>,
     registration: Registration,
     /// The rooms whose channels a connection of the hook's dialect hears.
-    listening: BTreeMap<Box<str>, (Listening, Arc<Guest>)>,
+    listening: BTreeMap<Box<str>, (Listening, Arc<Membership>)>,
     heard: Instant,
     /// When its user is no longer known.
     expires: Option<Instant>,
@@ -101,7 +101,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         Entry { access, who, handshake, hook }: Entry,
         queue: Arc<Queue>,
         directory: Arc<Directory>,
-        lobbies: Arc<Lobbies>,
+        presence_rooms: Arc<PresenceRooms>,
         limits: Arc<Limits>,
         registration: Registration,
     ) -> Box<Self> {
@@ -114,16 +114,16 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         let gate = match hook {
             Some(client) => {
                 registration.identify(client.clone());
-                Gate::hook(limits.clone(), client)
+                Inbound::hook(limits.clone(), client)
             }
-            None => Gate::v1(limits.clone()),
+            None => Inbound::v1(limits.clone()),
         };
         // Only a client that does not wait for the answer has sent anything yet; its bytes cost a buffer more.
         let socket = match read.is_empty() {
             true => WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await,
             false => WebSocketStream::from_partially_read(io, read.into(), Role::Server, Some(config)).await,
         };
-        let attending = Attending::new(lobbies, &limits, registration.number());
+        let presence_sessions = PresenceSessions::new(presence_rooms, &limits, registration.number());
         let mut this = Box::new(Self {
             access,
             who,
@@ -132,8 +132,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             gate,
             queue,
             directory,
-            attending,
-            admissions: Admissions::default(),
+            presence_sessions,
+            memberships: Memberships::default(),
             relays: None,
             limits,
             registration,
@@ -162,7 +162,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         // Nothing more comes from the rooms, so the queue runs dry.
         self.gate.retain(|_| false);
         self.listening.clear();
-        self.attending.leave_all();
+        self.presence_sessions.leave_all();
         match end {
             End::Told(goodbye) => {
                 tracing::debug!(code = %goodbye.code, "connection ended: {}", goodbye.message);
@@ -175,7 +175,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
 
     async fn serve(&mut self) -> Result<std::convert::Infallible, End> {
         if let Err(message) = &self.who {
-            return Err(End::Told(Goodbye::new(Code::Unauthorized, message.clone())));
+            return Err(End::Told(CloseReason::new(Code::Unauthorized, message.clone())));
         }
         let queue = self.queue.clone();
         let mut tick = std::pin::pin!(sleep_until(self.or_expired(self.heard + self.limits.heartbeat)));
@@ -243,7 +243,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             return Ok(self.heard + heartbeat);
         }
         if self.gate.client().is_none() {
-            return Err(End::Told(Goodbye::new(Code::HelloExpected, "expected `hello`, found silence")));
+            return Err(End::Told(CloseReason::new(Code::HelloExpected, "expected `hello`, found silence")));
         }
         if silent >= heartbeat * 2 {
             return Err(End::Gone("nothing was heard"));
@@ -254,7 +254,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         match self.gate.dialect() {
             Dialect::V1 => self.reply(server::ping()).await?,
             // Every WebSocket answers this by itself.
-            Dialect::Hook => self.send(Message::Ping(Default::default())).await?,
+            Dialect::Legacy => self.send(Message::Ping(Default::default())).await?,
         }
         Ok(self.heard + heartbeat * 2)
     }
@@ -267,7 +267,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 return Err(End::Told(too_large(size, max_size)));
             }
             Some(Err(SocketError::Utf8(_))) => {
-                return Err(End::Told(Goodbye::new(Code::NotJson, "expected UTF-8 text")));
+                return Err(End::Told(CloseReason::new(Code::NotJson, "expected UTF-8 text")));
             }
             Some(Err(_)) => return Err(End::Gone("the socket failed")),
             None => return Err(End::Gone("closed by the client")),
@@ -279,18 +279,18 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => return Ok(()),
         };
         match self.gate.read(incoming) {
-            Step::Nothing => Ok(()),
-            Step::Reply(frame) => self.reply(frame).await,
-            Step::Close(goodbye) => Err(End::Told(goodbye)),
+            Request::Nothing => Ok(()),
+            Request::Reply(frame) => self.reply(frame).await,
+            Request::Close(goodbye) => Err(End::Told(goodbye)),
             // Boxed, so that an idle connection does not keep room for it.
-            Step::Hello { client, token } => Box::pin(self.greet(client, token)).await,
-            Step::Token(token) => Box::pin(self.renew(token)).await,
-            Step::Join { room, request } => Box::pin(self.join(&room, request)).await.map(drop),
-            Step::Leave { room } => {
+            Request::Hello { client, token } => Box::pin(self.greet(client, token)).await,
+            Request::Token(token) => Box::pin(self.renew(token)).await,
+            Request::Join { room, request } => Box::pin(self.join(&room, request)).await.map(drop),
+            Request::Leave { room } => {
                 self.gate.left(&room);
                 Ok(())
             }
-            Step::Change { room: Seat { room, session, .. }, change } => {
+            Request::Change { room: RoomSession { room, session, .. }, change } => {
                 let (room, session) = (room.clone(), *session);
                 let Ok(_turn) = self.turn(&room).await? else { return Ok(()) };
                 if let Ok(permit) = self.permit(&room).await? {
@@ -299,7 +299,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 }
                 Ok(())
             }
-            Step::Broadcast { room: Seat { room, session, .. }, value } => {
+            Request::Broadcast { room: RoomSession { room, session, .. }, value } => {
                 if let Ok(Relayed::Refused(reject)) = room.broadcast(*session, value) {
                     let frame = server::room_error(room.name(), reject.code, &reject.message);
                     return self.reply(frame).await;
@@ -307,9 +307,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 Ok(())
             }
             // Boxed, so that an idle connection does not keep room for it.
-            Step::Presence { room, step } => Box::pin(self.attend(&room, step)).await,
-            Step::Relay { room, kind, value } => Box::pin(self.relay(&room, &kind, value.get())).await,
-            Step::Hook { room: name, joined, action } => {
+            Request::Presence { room, step } => Box::pin(self.attend(&room, step)).await,
+            Request::Relay { room, kind, value } => Box::pin(self.relay(&room, &kind, value.get())).await,
+            Request::Hook { room: name, joined, action } => {
                 let open = joined.filter(|seat| !seat.room.is_closed());
                 let place = match open.map(|seat| (seat.room.clone(), seat.session)) {
                     Some(place) => Some(place),
@@ -320,8 +320,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 self.listen(&name).await?;
                 // A room that is no more has told everybody in it.
                 let _ = match action {
-                    HookAction::Sync => room.hook_sync(session),
-                    HookAction::Change(updates, claim) => {
+                    LegacyAction::Sync => room.hook_sync(session),
+                    LegacyAction::Change(updates, claim) => {
                         let Ok(_turn) = self.turn(&room).await? else { return Ok(()) };
                         match self.permit(&room).await? {
                             Ok(permit) => room.submit_hook(session, &updates, claim, permit),
@@ -393,7 +393,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                         self.feed(message(frame.clone())).await?;
                     }
                 }
-                Next::LaneDrained(lane) => self.attending.drained(lane),
+                Next::LaneDrained(lane) => self.presence_sessions.drained(lane),
                 Next::Nothing => return self.flush().await,
             }
         }
@@ -416,7 +416,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
 
     /// Sends what is queued, if its user is still known, why the connection ends, and the end; then lets the client read it: a socket that is
     /// closed with bytes unread is reset, and what was sent last may be lost.
-    async fn farewell(&mut self, goodbye: &Goodbye) {
+    async fn farewell(&mut self, goodbye: &CloseReason) {
         loop {
             match self.queue.next() {
                 Next::Frame(_) if goodbye.code == Code::Expired => {}
@@ -459,8 +459,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
     }
 }
 
-fn expired() -> Goodbye {
-    Goodbye::new(Code::Expired, "what says who this is has expired; connect again with something newer")
+fn expired() -> CloseReason {
+    CloseReason::new(Code::Expired, "what says who this is has expired; connect again with something newer")
 }
 
 /// A frame as it is: text was made of a `String`, so the socket need not look for UTF-8 in it again.
@@ -480,8 +480,8 @@ fn stalled(written: Result<Result<(), SocketError>, tokio::time::error::Elapsed>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::connections::Registry;
-    use crate::server::rooms::room_types::Kinds;
+    use crate::server::connections::Connections;
+    use crate::server::rooms::room_types::RoomTypes;
     use crate::store::MemoryStore;
 
     /// With the connection itself, the read buffer, the queue and a seat, an idle one stays below 8 kB.
@@ -489,20 +489,27 @@ mod tests {
     async fn a_connections_task_is_small() {
         let limits = Arc::new(Limits::default());
         let store = Arc::new(MemoryStore::new());
-        let houses = crate::server::membership::Houses::new(None);
+        let accesses = crate::server::membership::RoomAccessTable::new(None);
         let directory =
-            Directory::new(Kinds::default(), store, limits.clone(), Duration::from_secs(1), houses);
-        let lobbies = Lobbies::new(&limits);
+            Directory::new(RoomTypes::default(), store, limits.clone(), Duration::from_secs(1), accesses);
+        let presence_rooms = PresenceRooms::new(&limits);
         let queue = Arc::new(Queue::new(1));
-        let registration = Arc::new(Registry::new()).register(queue.clone()).unwrap();
+        let registration = Arc::new(Connections::new()).register(queue.clone()).unwrap();
         let (io, _peer) = tokio::io::duplex(64);
         let request = hyper::Request::get("/").body(()).unwrap();
         let handshake = Some(Box::new(Handshake::of(&request, None)));
         let entry = Entry { access: Arc::default(), who: Ok(None), handshake, hook: None };
-        let task =
-            Connection::new((io, Bytes::new()), entry, queue, directory, lobbies, limits, registration)
-                .await
-                .run();
+        let task = Connection::new(
+            (io, Bytes::new()),
+            entry,
+            queue,
+            directory,
+            presence_rooms,
+            limits,
+            registration,
+        )
+        .await
+        .run();
         let size = size_of_val(&task);
         assert!(size <= 1536, "{size} bytes");
     }

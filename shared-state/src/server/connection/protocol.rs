@@ -1,6 +1,6 @@
 //! What a connection may say when: the part of a connection that needs no socket.
 //!
-//! A [`Gate`] takes the frames one by one and decides what each asks for; it checks everything that can be checked
+//! A [`Inbound`] takes the frames one by one and decides what each asks for; it checks everything that can be checked
 //! without the room. It never waits, sends or locks.
 
 use std::borrow::Cow;
@@ -11,15 +11,15 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use crate::core::Code;
-use crate::core::PathBuf;
+use crate::core::FieldPathBuf;
 use crate::proto::Dialect;
 use crate::proto::channel::{MESSAGES, SEND};
-use crate::proto::legacy::HookMessage;
+use crate::proto::legacy::LegacyMessage;
 use crate::proto::{
     ChangeRequest, ClientId, ClientMessage, Envelope, Frame, Hello, JoinRequest, Limits, RoomDetails,
     Violation, channel_address, check_depth, check_room_name, server, split_address,
 };
-use crate::server::fanout::queue::Goodbye;
+use crate::server::fanout::queue::CloseReason;
 use crate::server::presence::PresenceStep;
 
 /// How long a client's secret id may be, in characters.
@@ -34,13 +34,13 @@ pub(crate) enum Incoming<'a> {
 
 /// What a frame asks for. `J` is what the connection knows of a room it has joined.
 #[derive(Debug)]
-pub(crate) enum Step<'g, 'm, J> {
+pub(crate) enum Request<'g, 'm, J> {
     /// Nothing.
     Nothing,
     /// An answer.
     Reply(Frame),
     /// The end of the connection.
-    Close(Goodbye),
+    Close(CloseReason),
     /// The client has said who it is, and perhaps who its user is; the answer comes once that is known, and older
     /// connections of it have been ended.
     Hello { client: ClientId, token: Option<String> },
@@ -54,17 +54,17 @@ pub(crate) enum Step<'g, 'm, J> {
     Change { room: &'g J, change: ChangeRequest<'m> },
     /// A message for those who are in the channel now.
     Broadcast { room: &'g J, value: &'m str },
-    /// About presence.
+    /// StructInfo presence.
     Presence { room: Cow<'m, str>, step: PresenceStep<'m> },
     /// A message of the app's own, for the other clients of the hook's dialect in a room.
     Relay { room: Cow<'m, str>, kind: Cow<'m, str>, value: &'m RawValue },
     /// Something of the hook's dialect; a room not yet joined is to be joined first.
-    Hook { room: Cow<'m, str>, joined: Option<&'g J>, action: HookAction },
+    Hook { room: Cow<'m, str>, joined: Option<&'g J>, action: LegacyAction },
 }
 
 /// What a client of the hook's dialect asks of a room.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum HookAction {
+pub(crate) enum LegacyAction {
     /// The state.
     Sync,
     /// A change: a JSON array of updates, and the version that its client has by it.
@@ -73,7 +73,7 @@ pub(crate) enum HookAction {
 
 /// The protocol's state on one connection.
 #[derive(Debug)]
-pub(crate) struct Gate<J> {
+pub(crate) struct Inbound<J> {
     dialect: Dialect,
     limits: Arc<Limits>,
     client: Option<ClientId>,
@@ -88,7 +88,7 @@ fn public_id(secret: &str) -> ClientId {
     hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>().into()
 }
 
-impl<J> Gate<J> {
+impl<J> Inbound<J> {
     /// A connection of the v1 protocol, before its hello.
     pub(crate) fn v1(limits: Arc<Limits>) -> Self {
         Self { dialect: Dialect::V1, limits, client: None, rooms: BTreeMap::new() }
@@ -96,7 +96,7 @@ impl<J> Gate<J> {
 
     /// A connection of the hook's dialect, which has no hello: `client` is its public name.
     pub(crate) fn hook(limits: Arc<Limits>, client: ClientId) -> Self {
-        Self { dialect: Dialect::Hook, limits, client: Some(client), rooms: BTreeMap::new() }
+        Self { dialect: Dialect::Legacy, limits, client: Some(client), rooms: BTreeMap::new() }
     }
 
     pub(crate) fn dialect(&self) -> Dialect {
@@ -134,42 +134,48 @@ impl<J> Gate<J> {
     }
 
     /// Takes a frame.
-    pub(crate) fn read<'m>(&mut self, frame: Incoming<'m>) -> Step<'_, 'm, J> {
+    pub(crate) fn read<'m>(&mut self, frame: Incoming<'m>) -> Request<'_, 'm, J> {
         let text = match frame {
             Incoming::Text(text) => text,
             Incoming::Binary => {
-                return Step::Close(Goodbye::new(Code::BinaryFrame, "expected text, found a binary frame"));
+                return Request::Close(CloseReason::new(
+                    Code::BinaryFrame,
+                    "expected text, found a binary frame",
+                ));
             }
         };
         if text.len() > self.limits.frame {
-            return Step::Close(too_large(text.len(), self.limits.frame));
+            return Request::Close(too_large(text.len(), self.limits.frame));
         }
         if !check_depth(text, self.limits.depth) {
             let message = format!("arrays and objects may be {} deep", self.limits.depth);
-            return Step::Reply(server::error(Code::TooDeep, &message));
+            return Request::Reply(server::error(Code::TooDeep, &message));
         }
         match (Envelope::read(text), self.dialect) {
             (Ok(envelope), Dialect::V1) => self.read_v1(&envelope),
             // The dialect says the channel in the type.
-            (Ok(envelope), Dialect::Hook) => self.read_hook(&Envelope { channel: None, ..envelope }),
+            (Ok(envelope), Dialect::Legacy) => self.read_hook(&Envelope { channel: None, ..envelope }),
             // The original hook's server answered what it could not read, and went on.
             (Err(violation), Dialect::V1) if violation.code == Code::NotJson => {
-                Step::Close(Goodbye::new(violation.code, violation.message))
+                Request::Close(CloseReason::new(violation.code, violation.message))
             }
             (Err(violation), _) => refused(&violation),
         }
     }
 
-    fn read_v1<'m>(&mut self, envelope: &Envelope<'m>) -> Step<'_, 'm, J> {
+    fn read_v1<'m>(&mut self, envelope: &Envelope<'m>) -> Request<'_, 'm, J> {
         let is_hello = envelope.kind == "hello";
         match (&self.client, is_hello) {
             (None, true) => return self.read_hello(envelope),
             (None, false) => {
                 let message = format!("expected `hello`, found `{}`", shown(&envelope.kind));
-                return Step::Close(Goodbye::new(Code::HelloExpected, message));
+                return Request::Close(CloseReason::new(Code::HelloExpected, message));
             }
             (Some(_), true) => {
-                return Step::Close(Goodbye::new(Code::HelloRepeated, "a connection says `hello` once"));
+                return Request::Close(CloseReason::new(
+                    Code::HelloRepeated,
+                    "a connection says `hello` once",
+                ));
             }
             (Some(_), false) => {}
         }
@@ -178,97 +184,100 @@ impl<J> Gate<J> {
             Err(violation) => return refused(&violation),
         };
         let message = match message {
-            ClientMessage::Ping => return Step::Reply(server::pong()),
-            ClientMessage::Pong => return Step::Nothing,
-            ClientMessage::Token(token) => return Step::Token(token.into_owned()),
+            ClientMessage::Ping => return Request::Reply(server::pong()),
+            ClientMessage::Pong => return Request::Nothing,
+            ClientMessage::Token(token) => return Request::Token(token.into_owned()),
             message => message,
         };
         let room = match self.room(envelope) {
             Ok(room) => room,
-            Err(frame) => return Step::Reply(frame),
+            Err(frame) => return Request::Reply(frame),
         };
         match message {
             ClientMessage::Join(request) => match self.may_join(&room) {
-                Ok(()) => Step::Join { room, request },
-                Err(frame) => Step::Reply(frame),
+                Ok(()) => Request::Join { room, request },
+                Err(frame) => Request::Reply(frame),
             },
-            ClientMessage::Leave if self.rooms.contains_key(&*room) => Step::Leave { room },
-            ClientMessage::Leave => Step::Reply(not_joined(&room)),
+            ClientMessage::Leave if self.rooms.contains_key(&*room) => Request::Leave { room },
+            ClientMessage::Leave => Request::Reply(not_joined(&room)),
             ClientMessage::Change(change) => match self.rooms.get(&*room) {
-                Some(joined) => Step::Change { room: joined, change },
-                None => Step::Reply(not_joined(&room)),
+                Some(joined) => Request::Change { room: joined, change },
+                None => Request::Reply(not_joined(&room)),
             },
             ClientMessage::Broadcast(_) if split_address(&room).1.is_none() => {
                 let message = "`channel:broadcast` needs a `channel`";
-                Step::Reply(server::error(Code::BadChannel, message))
+                Request::Reply(server::error(Code::BadChannel, message))
             }
             ClientMessage::Broadcast(value) => match self.rooms.get(&*room) {
-                Some(joined) => Step::Broadcast { room: joined, value: value.get() },
-                None => Step::Reply(not_joined(&room)),
+                Some(joined) => Request::Broadcast { room: joined, value: value.get() },
+                None => Request::Reply(not_joined(&room)),
             },
             ClientMessage::Presence(_) if split_address(&room).1.is_some() => {
-                Step::Reply(server::error(Code::BadChannel, "presence is a room's, found a `channel`"))
+                Request::Reply(server::error(Code::BadChannel, "presence is a room's, found a `channel`"))
             }
-            ClientMessage::Presence(request) => Step::Presence { room, step: PresenceStep::V1(request) },
+            ClientMessage::Presence(request) => Request::Presence { room, step: PresenceStep::V1(request) },
             // Taken care of above.
             ClientMessage::Hello(_) | ClientMessage::Token(_) | ClientMessage::Ping | ClientMessage::Pong => {
-                Step::Nothing
+                Request::Nothing
             }
         }
     }
 
-    fn read_hello<'m>(&mut self, envelope: &Envelope<'m>) -> Step<'_, 'm, J> {
+    fn read_hello<'m>(&mut self, envelope: &Envelope<'m>) -> Request<'_, 'm, J> {
         let Hello { client: secret, token } = match ClientMessage::read(envelope) {
             Ok(ClientMessage::Hello(hello)) => hello,
-            Ok(_) => return Step::Nothing,
-            Err(violation) => return Step::Close(Goodbye::new(Code::BadClientId, violation.message)),
+            Ok(_) => return Request::Nothing,
+            Err(violation) => return Request::Close(CloseReason::new(Code::BadClientId, violation.message)),
         };
         if !CLIENT_ID.contains(&secret.len()) || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
             let (from, to) = (CLIENT_ID.start(), CLIENT_ID.end());
             let message = format!("a client id is {from} to {to} printable ASCII characters");
-            return Step::Close(Goodbye::new(Code::BadClientId, message));
+            return Request::Close(CloseReason::new(Code::BadClientId, message));
         }
         let client = public_id(&secret);
         self.client = Some(client.clone());
-        Step::Hello { client, token: token.map(Cow::into_owned) }
+        Request::Hello { client, token: token.map(Cow::into_owned) }
     }
 
-    fn read_hook<'m>(&mut self, envelope: &Envelope<'m>) -> Step<'_, 'm, J> {
+    fn read_hook<'m>(&mut self, envelope: &Envelope<'m>) -> Request<'_, 'm, J> {
         let mut channel = None;
-        let action = match HookMessage::read(envelope) {
-            Ok(HookMessage::Relay { .. }) if self.limits.relays == 0 => return refused(&envelope.unknown()),
-            Ok(HookMessage::Ping) => return Step::Reply(server::pong()),
-            Ok(HookMessage::Pong) => return Step::Nothing,
-            Ok(HookMessage::Presence(presence)) => {
+        let action = match LegacyMessage::read(envelope) {
+            Ok(LegacyMessage::Relay { .. }) if self.limits.relays == 0 => {
+                return refused(&envelope.unknown());
+            }
+            Ok(LegacyMessage::Ping) => return Request::Reply(server::pong()),
+            Ok(LegacyMessage::Pong) => return Request::Nothing,
+            Ok(LegacyMessage::Presence(presence)) => {
                 return self.presence(envelope.room.as_ref(), envelope, PresenceStep::Hook(presence));
             }
-            Ok(HookMessage::RoomJoin { room, user, password }) => {
+            Ok(LegacyMessage::RoomJoin { room, user, password }) => {
                 let step = PresenceStep::Join { user, password, details: RoomDetails::default() };
                 return self.presence(Some(&room), envelope, step);
             }
-            Ok(HookMessage::RoomLeave { room, user }) => {
+            Ok(LegacyMessage::RoomLeave { room, user }) => {
                 return self.presence(Some(&room), envelope, PresenceStep::Leave(user));
             }
-            Ok(HookMessage::Relay { kind, value }) => {
+            Ok(LegacyMessage::Relay { kind, value }) => {
                 return match self.room(envelope) {
-                    Ok(room) => Step::Relay { room, kind, value },
-                    Err(frame) => Step::Reply(frame),
+                    Ok(room) => Request::Relay { room, kind, value },
+                    Err(frame) => Request::Reply(frame),
                 };
             }
-            Ok(HookMessage::SyncRequest) => HookAction::Sync,
-            Ok(HookMessage::Broadcast { channel: name, value }) => {
+            Ok(LegacyMessage::SyncRequest) => LegacyAction::Sync,
+            Ok(LegacyMessage::Broadcast { channel: name, value }) => {
                 channel = Some(name);
-                HookAction::Change(message(value), None)
+                LegacyAction::Change(message(value), None)
             }
-            Ok(HookMessage::Update { key, value, version }) => {
-                HookAction::Change(updates([(&*key, value)]), version)
+            Ok(LegacyMessage::Update { key, value, version }) => {
+                LegacyAction::Change(updates([(&*key, value)]), version)
             }
-            Ok(HookMessage::Merge { data, version }) => {
+            Ok(LegacyMessage::Merge { data, version }) => {
                 // Of two members with one name, the last counts, as in JavaScript.
                 match serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(data.get()) {
-                    Ok(data) => {
-                        HookAction::Change(updates(data.iter().map(|(key, value)| (&**key, *value))), version)
-                    }
+                    Ok(data) => LegacyAction::Change(
+                        updates(data.iter().map(|(key, value)| (&**key, *value))),
+                        version,
+                    ),
                     Err(error) => {
                         let message = format!("`data` is an object of fields: {error}");
                         return refused(&Violation::new(Code::BadMessage, message));
@@ -283,13 +292,13 @@ impl<J> Gate<J> {
         };
         let room = match room {
             Ok(room) => room,
-            Err(frame) => return Step::Reply(frame),
+            Err(frame) => return Request::Reply(frame),
         };
         if let Err(frame) = self.may_join(&room) {
-            return Step::Reply(frame);
+            return Request::Reply(frame);
         }
         let joined = self.rooms.get(&*room);
-        Step::Hook { room, joined, action }
+        Request::Hook { room, joined, action }
     }
 
     /// What a message of the hook's dialect asks of the presence of `room`, which its payload may say.
@@ -298,10 +307,10 @@ impl<J> Gate<J> {
         room: Option<&Cow<'m, str>>,
         envelope: &Envelope<'m>,
         step: PresenceStep<'m>,
-    ) -> Step<'_, 'm, J> {
+    ) -> Request<'_, 'm, J> {
         match self.room(&Envelope { room: room.cloned(), ..envelope.clone() }) {
-            Ok(room) => Step::Presence { room, step },
-            Err(frame) => Step::Reply(frame),
+            Ok(room) => Request::Presence { room, step },
+            Err(frame) => Request::Reply(frame),
         }
     }
 
@@ -345,8 +354,8 @@ impl<J> Gate<J> {
 }
 
 /// The end of a connection that sent a frame of `size` bytes.
-pub(crate) fn too_large(size: usize, limit: usize) -> Goodbye {
-    Goodbye::new(Code::FrameTooLarge, format!("a frame has at most {limit} bytes, found {size}"))
+pub(crate) fn too_large(size: usize, limit: usize) -> CloseReason {
+    CloseReason::new(Code::FrameTooLarge, format!("a frame has at most {limit} bytes, found {size}"))
 }
 
 /// What is said of a room that the connection has not joined.
@@ -354,8 +363,8 @@ fn not_joined(room: &str) -> Frame {
     server::room_error(room, Code::NotJoined, "the connection has not joined the room")
 }
 
-fn refused<'g, 'm, J>(violation: &Violation) -> Step<'g, 'm, J> {
-    Step::Reply(server::error(violation.code, &violation.message))
+fn refused<'g, 'm, J>(violation: &Violation) -> Request<'g, 'm, J> {
+    Request::Reply(server::error(violation.code, &violation.message))
 }
 
 fn shown(kind: &str) -> String {
@@ -376,7 +385,7 @@ fn updates<'a>(fields: impl IntoIterator<Item = (&'a str, &'a RawValue)>) -> Str
     }
     let sets: Vec<_> = fields
         .into_iter()
-        .map(|(field, value)| Set { key: PathBuf::of(field).into_string(), value })
+        .map(|(field, value)| Set { key: FieldPathBuf::of(field).into_string(), value })
         .collect();
     // Strings and raw values always have a JSON form.
     serde_json::to_string(&sets).unwrap_or_default()
@@ -392,31 +401,31 @@ mod tests {
         Arc::new(Limits { frame: 300, depth: 8, rooms_per_connection: 2, ..Limits::default() })
     }
 
-    fn greeted() -> Gate<u8> {
-        let mut gate = Gate::v1(limits());
-        assert!(matches!(gate.read(Incoming::Text(HELLO)), Step::Hello { .. }));
+    fn greeted() -> Inbound<u8> {
+        let mut gate = Inbound::v1(limits());
+        assert!(matches!(gate.read(Incoming::Text(HELLO)), Request::Hello { .. }));
         gate
     }
 
     /// The code of an answer or of an end, and whether it is an end.
-    fn refusal(gate: &mut Gate<u8>, frame: Incoming<'_>) -> Option<(Code, bool)> {
+    fn refusal(gate: &mut Inbound<u8>, frame: Incoming<'_>) -> Option<(Code, bool)> {
         match gate.read(frame) {
-            Step::Reply(frame) => {
+            Request::Reply(frame) => {
                 let code = Code::ALL.iter().find(|code| frame.as_str().contains(&format!("\"{code}\"")));
                 code.map(|code| (*code, false))
             }
-            Step::Close(goodbye) => Some((goodbye.code, true)),
+            Request::Close(goodbye) => Some((goodbye.code, true)),
             _ => None,
         }
     }
 
     #[test]
     fn hello_comes_first_and_once() {
-        let mut gate = Gate::v1(limits());
+        let mut gate = Inbound::v1(limits());
         let ping = Incoming::Text(r#"{"type":"ping"}"#);
         assert_eq!(refusal(&mut gate, ping), Some((Code::HelloExpected, true)));
         let mut gate = greeted();
-        assert!(matches!(gate.read(ping), Step::Reply(_)));
+        assert!(matches!(gate.read(ping), Request::Reply(_)));
         assert_eq!(refusal(&mut gate, Incoming::Text(HELLO)), Some((Code::HelloRepeated, true)));
     }
 
@@ -431,9 +440,9 @@ mod tests {
             ("ünprintable-id-here".to_owned(), false),
         ] {
             let hello = format!(r#"{{"type":"hello","payload":{{"client":"{id}"}}}}"#);
-            let mut gate = Gate::<u8>::v1(limits());
+            let mut gate = Inbound::<u8>::v1(limits());
             let read = gate.read(Incoming::Text(&hello));
-            assert_eq!(matches!(read, Step::Hello { .. }), good, "{id}: {read:?}");
+            assert_eq!(matches!(read, Request::Hello { .. }), good, "{id}: {read:?}");
         }
     }
 
@@ -452,25 +461,25 @@ mod tests {
         let change = r#"{"type":"state:change","room":"a","payload":{"seq":1,"base":0,"updates":[]}}"#;
         assert_eq!(refusal(&mut gate, Incoming::Text(change)), Some((Code::NotJoined, false)));
         let join = Incoming::Text(r#"{"type":"room:join","room":"a"}"#);
-        assert!(matches!(gate.read(join), Step::Join { request: JoinRequest { resume: None, .. }, .. }));
+        assert!(matches!(gate.read(join), Request::Join { request: JoinRequest { resume: None, .. }, .. }));
         gate.joined("a".into(), 1);
         gate.joined("b".into(), 2);
-        assert!(matches!(gate.read(Incoming::Text(change)), Step::Change { room: 1, .. }));
-        assert!(matches!(gate.read(join), Step::Join { .. }), "a joined room is joined again");
+        assert!(matches!(gate.read(Incoming::Text(change)), Request::Change { room: 1, .. }));
+        assert!(matches!(gate.read(join), Request::Join { .. }), "a joined room is joined again");
         let third = Incoming::Text(r#"{"type":"room:join","room":"c"}"#);
         assert_eq!(refusal(&mut gate, third), Some((Code::TooManyRooms, false)));
         let leave = Incoming::Text(r#"{"type":"room:leave","room":"b"}"#);
-        assert!(matches!(gate.read(leave), Step::Leave { .. }));
+        assert!(matches!(gate.read(leave), Request::Leave { .. }));
         assert_eq!(gate.left("b"), Some(2));
-        assert!(matches!(gate.read(third), Step::Join { .. }));
+        assert!(matches!(gate.read(third), Request::Join { .. }));
     }
 
     #[test]
     fn the_hooks_keys_are_names() {
-        let mut gate = Gate::<u8>::hook(limits(), "x".into());
+        let mut gate = Inbound::<u8>::hook(limits(), "x".into());
         let merge =
             r#"{"type":"state:merge","room":"a","payload":{"data":{"b/c":[1.50],"a":1},"version":9}}"#;
-        let Step::Hook { joined: None, action: HookAction::Change(updates, Some(9)), .. } =
+        let Request::Hook { joined: None, action: LegacyAction::Change(updates, Some(9)), .. } =
             gate.read(Incoming::Text(merge))
         else {
             panic!("expected a change")
@@ -480,7 +489,7 @@ mod tests {
 
     #[test]
     fn the_hooks_nonsense_is_answered_and_forgiven() {
-        let mut gate = Gate::<u8>::hook(limits(), "x".into());
+        let mut gate = Inbound::<u8>::hook(limits(), "x".into());
         assert_eq!(refusal(&mut gate, Incoming::Text("nonsense")), Some((Code::NotJson, false)));
         let unknown = Incoming::Text(r#"{"type":"cursor:dance"}"#);
         assert_eq!(refusal(&mut gate, unknown), Some((Code::UnknownMessage, false)));

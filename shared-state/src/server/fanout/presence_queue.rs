@@ -10,16 +10,16 @@ use crate::proto::Frame;
 const WAITING: usize = 2;
 
 /// One room's lane on one connection.
-pub(crate) type LaneId = u64;
+pub(crate) type PresenceQueueId = u64;
 
 /// What waits in the lanes of one connection.
 #[derive(Debug, Default)]
-pub(crate) struct Lanes {
-    waiting: VecDeque<(LaneId, Arc<[Frame]>)>,
+pub(crate) struct PresenceQueues {
+    waiting: VecDeque<(PresenceQueueId, Arc<[Frame]>)>,
     /// Those that have refused something since they were last empty.
-    refused: Vec<LaneId>,
+    refused: Vec<PresenceQueueId>,
     /// Those of them that are empty.
-    drained: Vec<LaneId>,
+    drained: Vec<PresenceQueueId>,
 }
 
 /// What is next.
@@ -27,11 +27,11 @@ pub(crate) struct Lanes {
 pub(crate) enum Due {
     Frames(Arc<[Frame]>),
     /// The lane is empty and had refused something.
-    Drained(LaneId),
+    Drained(PresenceQueueId),
 }
 
-impl Lanes {
-    pub(crate) fn push(&mut self, lane: LaneId, frames: &Arc<[Frame]>) -> bool {
+impl PresenceQueues {
+    pub(crate) fn push(&mut self, lane: PresenceQueueId, frames: &Arc<[Frame]>) -> bool {
         let waiting = self.waiting.iter().filter(|(other, _)| *other == lane).count();
         // One that was refused something is told nothing in between.
         if waiting < WAITING && !self.refused.contains(&lane) {
@@ -59,7 +59,7 @@ impl Lanes {
     }
 
     /// Forgets a lane that nothing is put in any more.
-    pub(crate) fn close(&mut self, lane: LaneId) {
+    pub(crate) fn close(&mut self, lane: PresenceQueueId) {
         self.waiting.retain(|(other, _)| *other != lane);
         self.refused.retain(|other| *other != lane);
         self.drained.retain(|other| *other != lane);
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn g9_a_lane_is_short_and_says_when_it_is_empty_again() {
-        let mut lanes = Lanes::default();
+        let mut lanes = PresenceQueues::default();
         let frames: Arc<[Frame]> = [Frame::from("x".to_owned())].into();
         assert!(lanes.push(1, &frames) && lanes.push(1, &frames) && lanes.push(2, &frames));
         assert!(!lanes.push(1, &frames) && !lanes.push(1, &frames));

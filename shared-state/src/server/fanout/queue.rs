@@ -12,19 +12,19 @@ use std::task::{Context, Poll, Waker};
 use crate::authority;
 use crate::core::Code;
 use crate::proto::{Frame, Resume};
-use crate::server::fanout::presence_queue::{Due, LaneId, Lanes};
+use crate::server::fanout::presence_queue::{Due, PresenceQueueId, PresenceQueues};
 
 /// How many frames' places an empty queue keeps.
-const KEPT: usize = 8;
+const IDLE_CAPACITY: usize = 8;
 
 /// Why a connection is to end.
 #[derive(Clone, Debug)]
-pub(crate) struct Goodbye {
+pub(crate) struct CloseReason {
     pub(crate) code: Code,
     pub(crate) message: String,
 }
 
-impl Goodbye {
+impl CloseReason {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }
@@ -40,16 +40,16 @@ pub(crate) struct Queue {
 #[derive(Debug, Default)]
 struct Inner {
     frames: VecDeque<Frame>,
-    lanes: Lanes,
+    lanes: PresenceQueues,
     /// Some session's frame was refused since the queue was last empty.
     refused: bool,
     /// A room that the connection had joined is no more.
     lost_room: bool,
-    goodbye: Option<Goodbye>,
+    goodbye: Option<CloseReason>,
     /// Channels to be joined that have come to be live, and from where.
     opened: Vec<(Arc<str>, Resume)>,
     /// Rooms that the connection is put out of, and why.
-    ejected: Vec<(Arc<str>, Goodbye)>,
+    ejected: Vec<(Arc<str>, CloseReason)>,
     /// Rooms of which something else is said than before.
     renewed: Vec<Arc<str>>,
     /// The connection is to look again even if there is nothing.
@@ -74,7 +74,7 @@ pub(crate) enum Signal {
     /// There may be something to take.
     Filled,
     /// It is to end.
-    Killed(Goodbye),
+    Killed(CloseReason),
 }
 
 /// What the connection has to do next.
@@ -89,7 +89,7 @@ pub(crate) enum Next {
     /// Send these, about presence.
     Presence(Arc<[Frame]>),
     /// Everything in a lane was taken, and it had refused something.
-    LaneDrained(LaneId),
+    LaneDrained(PresenceQueueId),
     /// Nothing.
     Nothing,
 }
@@ -139,12 +139,12 @@ impl Queue {
     }
 
     /// Puts frames in a lane, if it has room.
-    pub(crate) fn push_presence(&self, lane: LaneId, frames: &Arc<[Frame]>) -> bool {
+    pub(crate) fn push_presence(&self, lane: PresenceQueueId, frames: &Arc<[Frame]>) -> bool {
         self.change(|inner| inner.lanes.push(lane, frames))
     }
 
     /// Nothing is put in a lane any more.
-    pub(crate) fn close_lane(&self, lane: LaneId) {
+    pub(crate) fn close_lane(&self, lane: PresenceQueueId) {
         self.lock().lanes.close(lane);
     }
 
@@ -179,7 +179,7 @@ impl Queue {
     }
 
     /// The connection is to leave a room, its channels and its presence. Once is enough for a room, until it is done.
-    pub(crate) fn eject(&self, room: &str, why: Goodbye) {
+    pub(crate) fn eject(&self, room: &str, why: CloseReason) {
         self.change(|inner| {
             let is_told = inner.ejected.iter().any(|(told, _)| &**told == room);
             if !is_told && inner.ejected.len() < self.limit {
@@ -190,7 +190,7 @@ impl Queue {
     }
 
     /// The rooms to be left since the last call, and why.
-    pub(crate) fn take_ejected(&self) -> Vec<(Arc<str>, Goodbye)> {
+    pub(crate) fn take_ejected(&self) -> Vec<(Arc<str>, CloseReason)> {
         std::mem::take(&mut self.lock().ejected)
     }
 
@@ -219,7 +219,7 @@ impl Queue {
             Some(frame) => Next::Frame(frame),
             None => {
                 // A burst's worth of memory is not kept for an idle connection.
-                if inner.frames.capacity() > KEPT {
+                if inner.frames.capacity() > IDLE_CAPACITY {
                     inner.frames = VecDeque::new();
                 }
                 if std::mem::take(&mut inner.refused) {
@@ -259,14 +259,14 @@ impl Queue {
     }
 
     /// Tells the connection to end. The first reason stays.
-    pub(crate) fn kill(&self, goodbye: Goodbye) {
+    pub(crate) fn kill(&self, goodbye: CloseReason) {
         self.change(|inner| {
             inner.goodbye.get_or_insert(goodbye);
         });
     }
 
     /// Resolves when the connection is to end. Cancel safe.
-    pub(crate) fn killed(&self) -> impl Future<Output = Goodbye> {
+    pub(crate) fn killed(&self) -> impl Future<Output = CloseReason> {
         poll_fn(|context| {
             let mut inner = self.lock();
             match &inner.goodbye {

@@ -11,18 +11,18 @@ const MOST: usize = 10_000;
 
 /// The bans of a server, and its clock.
 #[derive(Clone, Debug)]
-pub(crate) struct Doors {
+pub(crate) struct BanList {
     bans: Arc<Mutex<Bans>>,
     start: Instant,
 }
 
-impl Default for Doors {
+impl Default for BanList {
     fn default() -> Self {
         Self { bans: Arc::default(), start: Instant::now() }
     }
 }
 
-impl Doors {
+impl BanList {
     /// Nothing that is done under the lock can leave the table half changed.
     fn lock(&self) -> MutexGuard<'_, Bans> {
         self.bans.lock().unwrap_or_else(PoisonError::into_inner)

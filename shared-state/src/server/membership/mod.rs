@@ -1,10 +1,10 @@
 //! What the program says of each room, and who is in it, in whatever way: by its state, a channel or its presence.
 //!
-//! A house is there while the room, one of its channels or a guest is. It says who comes in; it knows nothing of what
+//! A house is there while the room, one of its channels or a membership is. It says who comes in; it knows nothing of what
 //! they do there.
 
-pub(crate) mod admissions;
 pub(crate) mod bans;
+pub(crate) mod memberships;
 pub(crate) mod password;
 pub(crate) mod settings;
 
@@ -21,7 +21,7 @@ use tokio::time::timeout;
 
 use crate::core::Code;
 use crate::proto::{RoomDetails, Violation};
-use crate::server::fanout::queue::{Goodbye, Queue};
+use crate::server::fanout::queue::{CloseReason, Queue};
 use crate::server::membership::password::PasswordHash;
 use crate::server::membership::settings::RoomSettings;
 
@@ -33,15 +33,15 @@ type Settings = Pin<Box<dyn Future<Output = Result<RoomSettings, String>> + Send
 /// The program's function.
 pub(crate) type Ask = dyn Fn(Arc<str>) -> Settings + Send + Sync;
 
-type Asked = Option<Result<Arc<House>, Violation>>;
+type Asked = Option<Result<Arc<RoomAccess>, Violation>>;
 
 enum Slot {
     Asking(watch::Receiver<Asked>),
-    Open(Weak<House>),
+    Open(Weak<RoomAccess>),
 }
 
-/// The houses of a server.
-pub(crate) struct Houses {
+/// The accesses of a server.
+pub(crate) struct RoomAccessTable {
     this: Weak<Self>,
     ask: Option<Arc<Ask>>,
     /// So many passwords are looked at at once: it takes a core and 19 MiB.
@@ -50,9 +50,9 @@ pub(crate) struct Houses {
 }
 
 /// What is said of one room, and who is in it.
-pub(crate) struct House {
+pub(crate) struct RoomAccess {
     name: Arc<str>,
-    houses: Arc<Houses>,
+    accesses: Arc<RoomAccessTable>,
     /// One password at a time is looked at for a room, so that guesses for one room do not keep others waiting.
     turn: Arc<Semaphore>,
     inner: Mutex<Inner>,
@@ -66,7 +66,7 @@ struct Inner {
     /// It was closed: the next one who comes opens another one.
     ended: bool,
     /// The connections that are in, by number.
-    guests: BTreeMap<u64, (Arc<str>, Arc<Queue>)>,
+    members: BTreeMap<u64, (Arc<str>, Arc<Queue>)>,
     /// The users, and over how many connections each is in.
     users: BTreeMap<Arc<str>, usize>,
     /// How the right password is known again without the cost of its hash.
@@ -99,7 +99,7 @@ impl Right {
 }
 
 /// What somebody has to show to come in.
-pub(crate) enum Door {
+pub(crate) enum Requirement {
     /// Nothing, or it was shown already. With the generation of the settings that say so.
     Open(u64),
     /// A password with this hash.
@@ -111,21 +111,21 @@ pub(crate) enum Door {
 pub(crate) struct Changed;
 
 /// A connection that is in a room, until this is dropped.
-pub(crate) struct Guest {
-    house: Arc<House>,
+pub(crate) struct Membership {
+    house: Arc<RoomAccess>,
     connection: u64,
 }
 
-impl Guest {
-    pub(crate) fn house(&self) -> &Arc<House> {
+impl Membership {
+    pub(crate) fn house(&self) -> &Arc<RoomAccess> {
         &self.house
     }
 }
 
-impl Drop for Guest {
+impl Drop for Membership {
     fn drop(&mut self) {
         let mut inner = self.house.lock();
-        let Some((user, _)) = inner.guests.remove(&self.connection) else { return };
+        let Some((user, _)) = inner.members.remove(&self.connection) else { return };
         if let Some(connections) = inner.users.get_mut(&user) {
             *connections -= 1;
             if *connections == 0 {
@@ -135,7 +135,7 @@ impl Drop for Guest {
     }
 }
 
-impl Houses {
+impl RoomAccessTable {
     pub(crate) fn new(ask: Option<Arc<Ask>>) -> Arc<Self> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let checks = Arc::new(Semaphore::new(cores.div_ceil(2)));
@@ -148,7 +148,7 @@ impl Houses {
     }
 
     /// What is said of a room; the program is asked if nobody is there. Cancel safe.
-    pub(crate) async fn open(&self, name: &str) -> Result<Arc<House>, Violation> {
+    pub(crate) async fn open(&self, name: &str) -> Result<Arc<RoomAccess>, Violation> {
         let mut asking = {
             let mut slots = self.lock();
             let there = match slots.get(name) {
@@ -172,7 +172,7 @@ impl Houses {
         &self,
         slots: &mut HashMap<Arc<str>, Slot>,
         name: &str,
-    ) -> Result<Arc<House>, watch::Receiver<Asked>> {
+    ) -> Result<Arc<RoomAccess>, watch::Receiver<Asked>> {
         let (told, asking) = watch::channel(None);
         let Some(this) = self.this.upgrade() else { return Err(asking) };
         let name: Arc<str> = name.into();
@@ -196,9 +196,9 @@ impl Houses {
         Err(asking)
     }
 
-    fn house(self: &Arc<Self>, name: Arc<str>, settings: RoomSettings) -> Arc<House> {
+    fn house(self: &Arc<Self>, name: Arc<str>, settings: RoomSettings) -> Arc<RoomAccess> {
         let inner = Mutex::new(Inner { settings, ..Inner::default() });
-        Arc::new(House { name, houses: self.clone(), turn: Arc::new(Semaphore::new(1)), inner })
+        Arc::new(RoomAccess { name, accesses: self.clone(), turn: Arc::new(Semaphore::new(1)), inner })
     }
 
     /// Asks the program: that it panics or takes too long is an error as one that it returns.
@@ -216,7 +216,7 @@ impl Houses {
     }
 
     /// What is said of a room, if anybody is there.
-    pub(crate) fn opened(&self, name: &str) -> Option<Arc<House>> {
+    pub(crate) fn opened(&self, name: &str) -> Option<Arc<RoomAccess>> {
         match self.lock().get(name) {
             Some(Slot::Open(house)) => house.upgrade(),
             Some(Slot::Asking(_)) | None => None,
@@ -228,7 +228,7 @@ fn unknown(why: &str) -> Violation {
     Violation::new(Code::Unavailable, format!("the server cannot tell who may come into the room: {why}"))
 }
 
-impl House {
+impl RoomAccess {
     /// Nothing that is done under the lock can leave it half changed.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
@@ -257,20 +257,20 @@ impl House {
     ///
     /// # Errors
     /// The room is closed, or has a password and none was given.
-    pub(crate) fn door(&self, password: Option<&str>) -> Result<Door, Violation> {
+    pub(crate) fn door(&self, password: Option<&str>) -> Result<Requirement, Violation> {
         let inner = self.lock();
         if let Some(reason) = &inner.settings.closed {
             return Err(Violation::new(Code::RoomClosed, &**reason));
         }
         match (&inner.settings.password, password) {
-            (None, _) => Ok(Door::Open(inner.generation)),
+            (None, _) => Ok(Requirement::Open(inner.generation)),
             (Some(_), None) => {
                 Err(Violation::new(Code::WrongPassword, "the room has a password, and none was given"))
             }
             (Some(_), Some(given)) if inner.right.as_ref().is_some_and(|right| right.is(given)) => {
-                Ok(Door::Open(inner.generation))
+                Ok(Requirement::Open(inner.generation))
             }
-            (Some(hash), Some(_)) => Ok(Door::Locked(hash.clone(), inner.generation)),
+            (Some(hash), Some(_)) => Ok(Requirement::Locked(hash.clone(), inner.generation)),
         }
     }
 
@@ -278,8 +278,8 @@ impl House {
     pub(crate) async fn unlocks(&self, hash: PasswordHash, generation: u64, password: &str) -> bool {
         // Neither is ever closed.
         let Ok(turn) = self.turn.clone().acquire_owned().await else { return false };
-        let Ok(check) = self.houses.checks.clone().acquire_owned().await else { return false };
-        if let Ok(Door::Open(_)) = self.door(Some(password)) {
+        let Ok(check) = self.accesses.checks.clone().acquire_owned().await else { return false };
+        if let Ok(Requirement::Open(_)) = self.door(Some(password)) {
             return true;
         }
         let given: Box<str> = password.into();
@@ -305,7 +305,7 @@ impl House {
         generation: u64,
         (connection, user): (u64, Arc<str>),
         queue: Arc<Queue>,
-    ) -> Result<Result<Guest, Violation>, Changed> {
+    ) -> Result<Result<Membership, Violation>, Changed> {
         let mut inner = self.lock();
         if inner.ended || inner.generation != generation {
             return Err(Changed);
@@ -318,48 +318,48 @@ impl House {
             return Ok(Err(Violation::new(Code::RoomFull, format!("the room takes {most} users"))));
         }
         *inner.users.entry(user.clone()).or_default() += 1;
-        inner.guests.insert(connection, (user, queue));
-        Ok(Ok(Guest { house: self.clone(), connection }))
+        inner.members.insert(connection, (user, queue));
+        Ok(Ok(Membership { house: self.clone(), connection }))
     }
 
     /// Asks the program again. Gives why the room is closed, if it is now.
-    pub(crate) async fn ask_again(&self) -> Result<Option<Arc<str>>, Violation> {
-        let settings = self.houses.ask(&self.name).await?;
+    pub(crate) async fn retry_join(&self) -> Result<Option<Arc<str>>, Violation> {
+        let settings = self.accesses.ask(&self.name).await?;
         let closed = settings.closed.clone();
-        let guests: Vec<_> = {
+        let members: Vec<_> = {
             let mut inner = self.lock();
             inner.settings = settings;
             inner.generation += 1;
             inner.right = None;
-            inner.guests.values().map(|(_, queue)| queue.clone()).collect()
+            inner.members.values().map(|(_, queue)| queue.clone()).collect()
         };
-        guests.iter().for_each(|queue| queue.renew(&self.name));
+        members.iter().for_each(|queue| queue.renew(&self.name));
         Ok(closed)
     }
 
     /// Puts everybody out: who comes from here on is let in by another house. Gives how many connections that is.
-    pub(crate) fn end(&self, why: &Goodbye) -> usize {
+    pub(crate) fn end(&self, why: &CloseReason) -> usize {
         {
-            let mut slots = self.houses.lock();
+            let mut slots = self.accesses.lock();
             if let Some(Slot::Open(house)) = slots.get(&self.name)
                 && std::ptr::eq(house.as_ptr(), self)
             {
                 slots.remove(&self.name);
             }
         }
-        let guests: Vec<_> = {
+        let members: Vec<_> = {
             let mut inner = self.lock();
             inner.ended = true;
-            inner.guests.values().map(|(_, queue)| queue.clone()).collect()
+            inner.members.values().map(|(_, queue)| queue.clone()).collect()
         };
-        guests.iter().for_each(|queue| queue.eject(&self.name, why.clone()));
-        guests.len()
+        members.iter().for_each(|queue| queue.eject(&self.name, why.clone()));
+        members.len()
     }
 }
 
-impl Drop for House {
+impl Drop for RoomAccess {
     fn drop(&mut self) {
-        let mut slots = self.houses.lock();
+        let mut slots = self.accesses.lock();
         // Another one may have taken its place.
         if let Some(Slot::Open(house)) = slots.get(&self.name)
             && house.strong_count() == 0

@@ -10,7 +10,7 @@ use crate::core::UpdateError;
 use crate::core::WriteError;
 use crate::proto::channel::{MESSAGES, SEND};
 use crate::proto::split_address;
-use crate::server::rooms::handle::{Hold, Receipt};
+use crate::server::rooms::handle::{Receipt, RoomGuard};
 use crate::server::rooms::room::{Closed, Room};
 
 /// A channel in the server's own program; see [`Server::channel`](crate::server::Server::channel).
@@ -19,13 +19,13 @@ use crate::server::rooms::room::{Closed, Room};
 /// fails with [`WriteError::Closed`]: open it again.
 #[derive(Clone)]
 pub struct Channel {
-    hold: Arc<Hold>,
+    hold: Arc<RoomGuard>,
 }
 
 impl Channel {
     /// Takes over a hold of the channel.
     pub(crate) fn new(room: Arc<Room>) -> Self {
-        Self { hold: Arc::new(Hold(room)) }
+        Self { hold: Arc::new(RoomGuard(room)) }
     }
 
     /// Sends a message to everybody in the channel, from `"server"`. The receipt resolves to its number when it is

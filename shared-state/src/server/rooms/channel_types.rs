@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use crate::authority::{ChannelLog, Check, History, RoomState};
-use crate::server::rooms::room_types::{Begin, Kind, matches};
+use crate::authority::{ChannelLog, Check, Retention, RoomState};
+use crate::server::rooms::room_types::{Begin, RoomType, matches};
 
 /// The longest message if nothing else is said, in bytes of JSON.
 const LONGEST: usize = 64 << 10;
@@ -21,7 +21,7 @@ pub struct ChannelKind {
     rooms: String,
     type_name: &'static str,
     check: Option<Check>,
-    history: History,
+    history: Retention,
     longest: usize,
     durable: bool,
 }
@@ -34,7 +34,7 @@ impl ChannelKind {
             rooms: "*".into(),
             type_name: "any JSON",
             check: None,
-            history: History::default(),
+            history: Retention::default(),
             longest: LONGEST,
             durable: false,
         }
@@ -100,10 +100,10 @@ impl fmt::Debug for ChannelKind {
     }
 }
 
-/// The kinds of channels, by pattern.
+/// The room_types of channels, by pattern.
 #[derive(Default)]
 pub(crate) struct Channels {
-    kinds: Vec<(String, String, Kind)>,
+    room_types: Vec<(String, String, RoomType)>,
 }
 
 impl Channels {
@@ -116,12 +116,12 @@ impl Channels {
                 None => log,
             })
         });
-        self.kinds.push((rooms, pattern, Kind { type_name, begin, durable, rules: None }));
+        self.room_types.push((rooms, pattern, RoomType { type_name, begin, durable, rules: None }));
     }
 
     /// The kind of a room's channel.
-    pub(crate) fn of(&self, room: &str, channel: &str) -> Option<&Kind> {
-        self.kinds
+    pub(crate) fn of(&self, room: &str, channel: &str) -> Option<&RoomType> {
+        self.room_types
             .iter()
             .filter_map(|(rooms, pattern, kind)| {
                 Some(((matches(rooms, room)?, matches(pattern, channel)?), kind))

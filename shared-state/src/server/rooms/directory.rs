@@ -10,22 +10,22 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 
 use crate::authority;
-use crate::authority::{Authority, Rights};
+use crate::authority::{Authority, Permissions};
 use crate::core::Code;
 use crate::proto::Dialect;
 use crate::proto::room;
 use crate::proto::{ClientId, JoinRequest, Limits, Violation, check_room_name, split_address};
-use crate::server::fanout::queue::{Goodbye, Outbox, Queue};
-use crate::server::membership::Houses;
+use crate::server::fanout::queue::{CloseReason, Outbox, Queue};
+use crate::server::membership::RoomAccessTable;
 use crate::server::rooms::compaction::described;
-use crate::server::rooms::hooks::Visitor;
+use crate::server::rooms::hooks::Participant;
 use crate::server::rooms::legacy_listeners::Listeners;
 use crate::server::rooms::room::{Closed, Room, now};
-use crate::server::rooms::room_session::Seat;
-use crate::server::rooms::room_types::Kinds;
+use crate::server::rooms::room_session::RoomSession;
+use crate::server::rooms::room_types::RoomTypes;
 use crate::store;
+use crate::store::NullStore;
 use crate::store::RoomStore;
-use crate::store::Volatile;
 
 /// The shortest and the longest time between two looks for idle rooms.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(10));
@@ -144,11 +144,11 @@ enum Found {
 /// The live rooms of a server.
 pub(crate) struct Directory {
     this: Weak<Self>,
-    kinds: Kinds,
+    room_types: RoomTypes,
     store: Arc<dyn RoomStore>,
     limits: Arc<Limits>,
     idle: Duration,
-    houses: Arc<Houses>,
+    accesses: Arc<RoomAccessTable>,
     listeners: Arc<Listeners>,
     rooms: Mutex<Rooms>,
 }
@@ -165,28 +165,28 @@ struct Rooms {
 
 impl Directory {
     pub(crate) fn new(
-        kinds: Kinds,
+        room_types: RoomTypes,
         store: Arc<dyn RoomStore>,
         limits: Arc<Limits>,
         idle: Duration,
-        houses: Arc<Houses>,
+        accesses: Arc<RoomAccessTable>,
     ) -> Arc<Self> {
         let (listeners, rooms) = (Arc::default(), Mutex::default());
         Arc::new_cyclic(|this| Self {
             this: this.clone(),
-            kinds,
+            room_types,
             store,
             limits,
             idle,
-            houses,
+            accesses,
             listeners,
             rooms,
         })
     }
 
     /// What is said of the rooms, and who is in them.
-    pub(crate) fn houses(&self) -> &Arc<Houses> {
-        &self.houses
+    pub(crate) fn accesses(&self) -> &Arc<RoomAccessTable> {
+        &self.accesses
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn RoomStore> {
@@ -205,7 +205,7 @@ impl Directory {
 
     /// Whether there can be anything of this address.
     pub(crate) fn check_known(&self, address: &str) -> Result<(), Violation> {
-        match self.kinds.of(address) {
+        match self.room_types.of(address) {
             Some(_) => Ok(()),
             None => Err(self.unknown(address).violation()),
         }
@@ -255,7 +255,7 @@ impl Directory {
                 return Err(OpenRoomError::BadName { room: part.into(), limit: self.limits.room_name });
             }
         }
-        if self.kinds.of(name).is_none() {
+        if self.room_types.of(name).is_none() {
             return Err(self.unknown(name));
         }
         let Some(this) = self.this.upgrade() else { return Err(OpenRoomError::ShuttingDown) };
@@ -284,7 +284,7 @@ impl Directory {
     /// Why there is nothing of this address.
     fn unknown(&self, address: &str) -> OpenRoomError {
         match split_address(address) {
-            (room, Some(channel)) if self.kinds.of(room).is_some() => {
+            (room, Some(channel)) if self.room_types.of(room).is_some() => {
                 OpenRoomError::UnknownChannel { room: room.into(), channel: channel.into() }
             }
             (room, _) => OpenRoomError::Unknown { room: room.into() },
@@ -298,14 +298,14 @@ impl Directory {
     }
 
     async fn load(&self, name: Arc<str>) -> Result<Arc<Room>, OpenRoomError> {
-        let Some(kind) = self.kinds.of(&name) else { return Err(self.unknown(&name)) };
-        let house = match self.houses.open(split_address(&name).0).await {
+        let Some(kind) = self.room_types.of(&name) else { return Err(self.unknown(&name)) };
+        let house = match self.accesses.open(split_address(&name).0).await {
             Ok(house) => house,
             Err(violation) => return Err(OpenRoomError::Refused { room: name, violation }),
         };
         let store = match kind.durable && !house.is_temporary() {
             true => self.store.clone(),
-            false => Arc::new(Volatile),
+            false => Arc::new(NullStore),
         };
         let stored = store.load(name.clone()).await?;
         let state = match (&kind.rules, &stored) {
@@ -345,12 +345,12 @@ impl Directory {
     pub(crate) async fn join(
         &self,
         name: &str,
-        visitor: Visitor,
+        visitor: Participant,
         dialect: Dialect,
         request: JoinRequest,
-        rights: Option<Arc<dyn Rights>>,
+        rights: Option<Arc<dyn Permissions>>,
         queue: Arc<Queue>,
-    ) -> Result<Result<Seat, Violation>, OpenRoomError> {
+    ) -> Result<Result<RoomSession, Violation>, OpenRoomError> {
         loop {
             let room = self.open(name).await?;
             if let Some(rules) = room.rules()
@@ -361,10 +361,10 @@ impl Directory {
             let client = ClientId::from(visitor.client());
             let outbox = Outbox::new(queue.clone());
             if request.info {
-                outbox.tell_first(room::info(name, &visitor.guest().house().details(room.created_at())));
+                outbox.tell_first(room::info(name, &visitor.membership().house().details(room.created_at())));
             }
             match room.join(client, dialect, &request, rights.clone(), outbox) {
-                Ok(Ok(session)) => return Ok(Ok(Seat::new(room, session, visitor, request.info))),
+                Ok(Ok(session)) => return Ok(Ok(RoomSession::new(room, session, visitor, request.info))),
                 Ok(Err(violation)) => {
                     room.left(Box::new(visitor));
                     return Ok(Err(violation));
@@ -447,7 +447,7 @@ impl Directory {
     }
 
     /// Ends a room and its channels, once their changes are durable. Who wants to be in one of them meanwhile waits.
-    pub(crate) async fn close_room(&self, name: &str, why: &Goodbye) {
+    pub(crate) async fn close_room(&self, name: &str, why: &CloseReason) {
         let is_of = |address: &str| split_address(address).0 == name;
         self.opened(is_of).await;
         let (rooms, closing): (Vec<_>, Vec<_>) = {
@@ -492,7 +492,7 @@ impl Directory {
     }
 
     /// Opens no more rooms, and ends all there are once their changes are durable.
-    pub(crate) async fn close(&self, why: &Goodbye) {
+    pub(crate) async fn close(&self, why: &CloseReason) {
         self.lock().closing = true;
         self.opened(|_| true).await;
         let rooms = self.live();

@@ -14,8 +14,8 @@ use tokio::sync::oneshot;
 use crate::authority::{RoomState, Typed};
 use crate::core::MergePolicy;
 use crate::core::WriteError;
+use crate::core::{Backend, Field, FieldId, Invalid, ServerBackend, SharedState, Watch, encode_update};
 use crate::core::{Code, Reject};
-use crate::core::{Field, FieldId, Invalid, Live, ServerLive, SharedState, Watch, encode_update};
 use crate::merge::{Counter, CounterOp};
 use crate::server::rooms::room::{Closed, Room};
 
@@ -26,14 +26,14 @@ use crate::server::rooms::room::{Closed, Room};
 ///
 /// What it reads is the state with every accepted change, also those still on their way to the store.
 pub struct State<S> {
-    hold: Arc<Hold>,
+    hold: Arc<RoomGuard>,
     state: PhantomData<fn() -> S>,
 }
 
 /// A hold of a room, which ends when it is dropped.
-pub(crate) struct Hold(pub(crate) Arc<Room>);
+pub(crate) struct RoomGuard(pub(crate) Arc<Room>);
 
-impl Drop for Hold {
+impl Drop for RoomGuard {
     fn drop(&mut self) {
         self.0.release();
     }
@@ -43,7 +43,7 @@ impl Drop for Hold {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("room `{room}` was reset before the store had the change: it may or may not be in the room")]
 #[non_exhaustive]
-pub struct Lost {
+pub struct OutcomeUnknown {
     /// The room.
     pub room: Arc<str>,
 }
@@ -63,10 +63,10 @@ impl Receipt {
 }
 
 impl Future for Receipt {
-    type Output = Result<u64, Lost>;
+    type Output = Result<u64, OutcomeUnknown>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.durable.poll_unpin(cx).map_err(|_| Lost { room: self.room.clone() })
+        self.durable.poll_unpin(cx).map_err(|_| OutcomeUnknown { room: self.room.clone() })
     }
 }
 
@@ -80,7 +80,7 @@ impl<S: SharedState> State<S> {
     /// Takes over a hold of the room; gives it back if the room's state is no `S`.
     pub(crate) fn new(room: Arc<Room>) -> Result<Self, Arc<Room>> {
         match room.read(|state, _| state.as_any().is::<Typed<S>>()) {
-            true => Ok(Self { hold: Arc::new(Hold(room)), state: PhantomData }),
+            true => Ok(Self { hold: Arc::new(RoomGuard(room)), state: PhantomData }),
             false => {
                 room.release();
                 Err(room)
@@ -91,7 +91,7 @@ impl<S: SharedState> State<S> {
     /// A hold of a room whose state is known to be an `S`, in a task of the server's own; `None` if the room has ended.
     pub(crate) fn of(room: &Arc<Room>) -> Option<Self> {
         room.hold_aside().ok()?;
-        Some(Self { hold: Arc::new(Hold(room.clone())), state: PhantomData })
+        Some(Self { hold: Arc::new(RoomGuard(room.clone())), state: PhantomData })
     }
 
     fn room(&self) -> &Arc<Room> {
@@ -119,7 +119,7 @@ impl<S: SharedState> State<S> {
     /// Sets one field.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     pub fn set<T, P: MergePolicy<T>>(&self, field: Field<S, T, P>, value: T) -> Result<Receipt, WriteError> {
         self.write(field.set(value))
     }
@@ -127,7 +127,7 @@ impl<S: SharedState> State<S> {
     /// Adds to a counter.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     pub fn add<T>(&self, field: Field<S, T, Counter>, amount: T) -> Result<Receipt, WriteError>
     where
         Counter: MergePolicy<T, Op = CounterOp<T>>,
@@ -138,7 +138,7 @@ impl<S: SharedState> State<S> {
     /// Sets the fields that the patch has, all or none.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     pub fn merge(&self, patch: S::Patch) -> Result<Receipt, WriteError> {
         self.submit(|_| S::patch_updates(patch))
     }
@@ -147,7 +147,7 @@ impl<S: SharedState> State<S> {
     /// Costs two clones' worth of the state, and the room waits meanwhile: `change` must not call into it.
     ///
     /// # Errors
-    /// As [`Live::write`].
+    /// As [`Backend::write`].
     ///
     /// # Panics
     /// If `change` does; nothing is changed then.
@@ -257,7 +257,7 @@ fn told(error: WriteError) -> WriteError {
     }
 }
 
-impl<S: SharedState> Live<S> for State<S> {
+impl<S: SharedState> Backend<S> for State<S> {
     type Receipt = Receipt;
     type Error = WriteError;
 
@@ -285,7 +285,7 @@ impl<S: SharedState> Watch<S> for State<S> {
     }
 }
 
-impl<S: SharedState> ServerLive<S> for State<S> {}
+impl<S: SharedState> ServerBackend<S> for State<S> {}
 
 impl<S> Clone for State<S> {
     fn clone(&self) -> Self {

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Mutex, Semaphore};
 
-use crate::server::rooms::hooks::{KindRules, Visitor};
+use crate::server::rooms::hooks::{AnyHooks, Participant};
 use crate::server::rooms::room::Room;
 
-pub(crate) struct Affairs {
-    rules: Arc<dyn KindRules>,
+pub(crate) struct HookRunner {
+    rules: Arc<dyn AnyHooks>,
     /// One change at a time is shown to the rules.
     turns: Arc<Semaphore>,
     /// What nobody waits for happens one after another.
@@ -21,8 +21,8 @@ pub(crate) struct Affairs {
     ticking: AtomicBool,
 }
 
-impl Affairs {
-    pub(crate) fn new(rules: Arc<dyn KindRules>) -> Self {
+impl HookRunner {
+    pub(crate) fn new(rules: Arc<dyn AnyHooks>) -> Self {
         Self {
             rules,
             turns: Arc::new(Semaphore::new(1)),
@@ -32,7 +32,7 @@ impl Affairs {
         }
     }
 
-    pub(crate) fn rules(&self) -> &Arc<dyn KindRules> {
+    pub(crate) fn rules(&self) -> &Arc<dyn AnyHooks> {
         &self.rules
     }
 
@@ -57,11 +57,11 @@ impl Affairs {
             loop {
                 tokio::time::sleep(every).await;
                 let Some(room) = room.upgrade().filter(|room| !room.is_closed()) else { return };
-                let Some(affairs) = room.affairs() else { return };
+                let Some(hook_runner) = room.hook_runner() else { return };
                 if room.is_empty() {
-                    affairs.ticking.store(false, Ordering::Release);
+                    hook_runner.ticking.store(false, Ordering::Release);
                     // Whoever came in between has seen it ticking.
-                    if room.is_empty() || affairs.ticking.swap(true, Ordering::AcqRel) {
+                    if room.is_empty() || hook_runner.ticking.swap(true, Ordering::AcqRel) {
                         return;
                     }
                 }
@@ -75,18 +75,18 @@ impl Affairs {
     pub(crate) fn left(
         &self,
         room: Arc<Room>,
-        visitor: Box<Visitor>,
+        visitor: Box<Participant>,
     ) -> impl Future<Output = ()> + Send + 'static {
         let (rules, quiet) = (self.rules.clone(), self.quiet.clone());
         async move {
             let _turn = quiet.lock().await;
             rules.leave(room.clone(), &visitor).await;
-            let Some(affairs) = room.affairs() else { return };
-            if affairs.occupied.swap(false, Ordering::AcqRel) {
+            let Some(hook_runner) = room.hook_runner() else { return };
+            if hook_runner.occupied.swap(false, Ordering::AcqRel) {
                 match room.is_empty() {
                     true => rules.empty(room).await,
                     // They are told of when they leave.
-                    false => affairs.occupied.store(true, Ordering::Release),
+                    false => hook_runner.occupied.store(true, Ordering::Release),
                 }
             }
         }

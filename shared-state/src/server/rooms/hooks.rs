@@ -1,6 +1,6 @@
 //! What the server's program has to say about what happens in a kind of rooms.
 //!
-//! A [`RoomRules`] is written by the program. Here it is made the same for all types of state, and kept from doing
+//! A [`RoomHooks`] is written by the program. Here it is made the same for all types of state, and kept from doing
 //! harm: what panics, or takes too long where somebody waits for it, is an error of what it was asked about.
 
 use std::any::Any;
@@ -14,12 +14,12 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use tokio::time::timeout;
 
-use crate::authority::{Proposed, RoomState, Ruling, Typed};
+use crate::authority::{ProposedChange, RoomState, Typed, Verdict};
 use crate::core::{Author, SharedState};
 use crate::core::{Code, Reject};
 use crate::proto::{ClientId, Violation};
 use crate::server::access::Identity;
-use crate::server::membership::Guest;
+use crate::server::membership::Membership;
 use crate::server::rooms::handle::State;
 use crate::server::rooms::room::Room;
 
@@ -51,7 +51,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// ```
 /// use serde::{Deserialize, Serialize};
 /// use shared_state::SharedState;
-/// use shared_state::server::{Proposed, RoomRules, Ruling, Server, State, Visitor};
+/// use shared_state::server::{ProposedChange, RoomHooks, Verdict, Server, State, Participant};
 ///
 /// #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 /// struct Game {
@@ -62,15 +62,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// struct GameRules;
 ///
-/// impl RoomRules<Game> for GameRules {
-///     fn on_change(&self, change: &Proposed<'_, Game>) -> Result<Ruling<Game>, String> {
+/// impl RoomHooks<Game> for GameRules {
+///     fn on_change(&self, change: &ProposedChange<'_, Game>) -> Result<Verdict<Game>, String> {
 ///         if change.before.moves == 9 {
 ///             return Err("the game is over".to_owned());
 ///         }
-///         Ok(Ruling::amended(change, |game| game.moves += 1))
+///         Ok(Verdict::amended(change, |game| game.moves += 1))
 ///     }
 ///
-///     async fn on_join(&self, room: State<Game>, visitor: &Visitor) -> Result<(), String> {
+///     async fn on_join(&self, room: State<Game>, visitor: &Participant) -> Result<(), String> {
 ///         println!("{} has come to a game of {} moves", visitor.client(), room.get(Game::MOVES));
 ///         Ok(())
 ///     }
@@ -78,7 +78,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// let server = Server::builder().rooms_with("game-*", Game::default, GameRules).build();
 /// ```
-pub trait RoomRules<S: SharedState>: Send + Sync + 'static {
+pub trait RoomHooks<S: SharedState>: Send + Sync + 'static {
     /// What a room begins as of which nothing is stored, before anybody is in it; `initial` is what it would be. An
     /// error is what whoever wants to be in it is told, with [`Code::Forbidden`]. Called again when nobody has changed
     /// the room until it left memory.
@@ -91,7 +91,11 @@ pub trait RoomRules<S: SharedState>: Send + Sync + 'static {
     /// [`Code::Forbidden`] and is what they are told. Who comes again after their connection broke joins again.
     ///
     /// Dropped unfinished if the connection ends.
-    fn on_join(&self, room: State<S>, visitor: &Visitor) -> impl Future<Output = Result<(), String>> + Send {
+    fn on_join(
+        &self,
+        room: State<S>,
+        visitor: &Participant,
+    ) -> impl Future<Output = Result<(), String>> + Send {
         let _ = (room, visitor);
         ready(Ok(()))
     }
@@ -105,14 +109,14 @@ pub trait RoomRules<S: SharedState>: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why the change is refused, for people.
-    fn on_change(&self, change: &Proposed<'_, S>) -> Result<Ruling<S>, String> {
+    fn on_change(&self, change: &ProposedChange<'_, S>) -> Result<Verdict<S>, String> {
         let _ = change;
-        Ok(Ruling::Accept)
+        Ok(Verdict::Accept)
     }
 
     /// Somebody is no longer in the room: left, or the connection is gone. Not called where the room itself ends with
     /// everybody in it, at shutdown or because its store failed.
-    fn on_leave(&self, room: State<S>, visitor: &Visitor) -> impl Future<Output = ()> + Send {
+    fn on_leave(&self, room: State<S>, visitor: &Participant) -> impl Future<Output = ()> + Send {
         let _ = (room, visitor);
         ready(())
     }
@@ -136,15 +140,15 @@ pub trait RoomRules<S: SharedState>: Send + Sync + 'static {
     }
 }
 
-impl<S, E, F> RoomRules<S> for F
+impl<S, E, F> RoomHooks<S> for F
 where
     S: SharedState,
     E: fmt::Display,
     F: Fn(&S, &S, &Author) -> Result<(), E> + Send + Sync + 'static,
 {
-    fn on_change(&self, change: &Proposed<'_, S>) -> Result<Ruling<S>, String> {
+    fn on_change(&self, change: &ProposedChange<'_, S>) -> Result<Verdict<S>, String> {
         match self(change.before, change.after, change.author) {
-            Ok(()) => Ok(Ruling::Accept),
+            Ok(()) => Ok(Verdict::Accept),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -152,21 +156,26 @@ where
 
 /// Somebody who is in a room, or about to be: one stay of one connection.
 #[derive(Clone)]
-pub struct Visitor {
+pub struct Participant {
     client: ClientId,
     connection: u64,
     identity: Identity,
-    guest: Arc<Guest>,
+    membership: Arc<Membership>,
 }
 
-impl Visitor {
-    pub(crate) fn new(client: ClientId, connection: u64, identity: Identity, guest: Arc<Guest>) -> Self {
-        Self { client, connection, identity, guest }
+impl Participant {
+    pub(crate) fn new(
+        client: ClientId,
+        connection: u64,
+        identity: Identity,
+        membership: Arc<Membership>,
+    ) -> Self {
+        Self { client, connection, identity, membership }
     }
 
     /// What lets them be in the room, its channels and its presence.
-    pub(crate) fn guest(&self) -> &Arc<Guest> {
-        &self.guest
+    pub(crate) fn membership(&self) -> &Arc<Membership> {
+        &self.membership
     }
 
     /// The public name of the client, which is the [`Author`]'s of its changes.
@@ -188,9 +197,9 @@ impl Visitor {
     }
 }
 
-impl fmt::Debug for Visitor {
+impl fmt::Debug for Participant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Visitor")
+        f.debug_struct("Participant")
             .field("client", &self.client)
             .field("connection", &self.connection)
             .finish_non_exhaustive()
@@ -200,31 +209,31 @@ impl fmt::Debug for Visitor {
 type Task<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The rules of a kind of rooms, whatever their state.
-pub(crate) trait KindRules: Send + Sync {
+pub(crate) trait AnyHooks: Send + Sync {
     /// The state of a stored room before it is read.
     fn begin(&self) -> Box<dyn RoomState>;
     fn create<'a>(&'a self, room: &'a str) -> Task<'a, Result<Box<dyn RoomState>, Violation>>;
-    fn join<'a>(&'a self, room: Arc<Room>, visitor: &'a Visitor) -> Task<'a, Result<(), Violation>>;
-    fn leave<'a>(&'a self, room: Arc<Room>, visitor: &'a Visitor) -> Task<'a, ()>;
+    fn join<'a>(&'a self, room: Arc<Room>, visitor: &'a Participant) -> Task<'a, Result<(), Violation>>;
+    fn leave<'a>(&'a self, room: Arc<Room>, visitor: &'a Participant) -> Task<'a, ()>;
     fn empty(&self, room: Arc<Room>) -> Task<'_, ()>;
     fn on_tick(&self, room: Arc<Room>) -> Task<'_, ()>;
     fn tick(&self) -> Option<Duration>;
 }
 
 /// The rules of the rooms of one type.
-pub(crate) struct Ruled<S, R> {
+pub(crate) struct TypedHooks<S, R> {
     rules: Arc<R>,
     initial: Arc<dyn Fn() -> S + Send + Sync>,
 }
 
-impl<S: SharedState, R: RoomRules<S>> Ruled<S, R> {
+impl<S: SharedState, R: RoomHooks<S>> TypedHooks<S, R> {
     pub(crate) fn new(rules: R, initial: Arc<dyn Fn() -> S + Send + Sync>) -> Self {
         Self { rules: Arc::new(rules), initial }
     }
 
     fn state(&self, initial: S) -> Box<dyn RoomState> {
         let rules = self.rules.clone();
-        let on_change = move |change: &Proposed<'_, S>| match catch_unwind(AssertUnwindSafe(|| {
+        let on_change = move |change: &ProposedChange<'_, S>| match catch_unwind(AssertUnwindSafe(|| {
             rules.on_change(change)
         })) {
             Ok(ruling) => ruling.map_err(|message| Reject::new(Code::Invalid, message)),
@@ -259,7 +268,7 @@ async fn quietly(what: &str, room: &str, work: impl Future<Output = ()>) {
     }
 }
 
-impl<S: SharedState, R: RoomRules<S>> KindRules for Ruled<S, R> {
+impl<S: SharedState, R: RoomHooks<S>> AnyHooks for TypedHooks<S, R> {
     fn begin(&self) -> Box<dyn RoomState> {
         self.state((self.initial)())
     }
@@ -271,7 +280,7 @@ impl<S: SharedState, R: RoomRules<S>> KindRules for Ruled<S, R> {
         })
     }
 
-    fn join<'a>(&'a self, room: Arc<Room>, visitor: &'a Visitor) -> Task<'a, Result<(), Violation>> {
+    fn join<'a>(&'a self, room: Arc<Room>, visitor: &'a Participant) -> Task<'a, Result<(), Violation>> {
         Box::pin(async move {
             // Whoever joins a room that has just ended is told so, or joins the next.
             let Some(state) = State::of(&room) else { return Ok(()) };
@@ -279,7 +288,7 @@ impl<S: SharedState, R: RoomRules<S>> KindRules for Ruled<S, R> {
         })
     }
 
-    fn leave<'a>(&'a self, room: Arc<Room>, visitor: &'a Visitor) -> Task<'a, ()> {
+    fn leave<'a>(&'a self, room: Arc<Room>, visitor: &'a Participant) -> Task<'a, ()> {
         Box::pin(async move {
             let Some(state) = State::of(&room) else { return };
             quietly("on_leave", room.name(), async { self.rules.on_leave(state, visitor).await }).await;

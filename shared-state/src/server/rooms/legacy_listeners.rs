@@ -9,7 +9,7 @@ use crate::server::fanout::queue::Queue;
 
 /// A room's live channels, and who hears them.
 #[derive(Default)]
-struct Heard {
+struct ChannelListeners {
     queues: Vec<Arc<Queue>>,
     channels: BTreeSet<Arc<str>>,
 }
@@ -17,7 +17,7 @@ struct Heard {
 /// Who hears what. Its lock may be taken under the directory's, and a queue's under it.
 #[derive(Default)]
 pub(crate) struct Listeners {
-    rooms: Mutex<HashMap<Arc<str>, Heard>>,
+    rooms: Mutex<HashMap<Arc<str>, ChannelListeners>>,
 }
 
 /// A connection that hears a room's channels, until it is dropped.
@@ -29,7 +29,7 @@ pub(crate) struct Listening {
 
 impl Listeners {
     /// Nothing that is done under the lock can leave the map half changed.
-    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Heard>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, ChannelListeners>> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

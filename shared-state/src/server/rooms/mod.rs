@@ -1,4 +1,4 @@
-//! The rooms that are live, and all that a program says about kinds of them.
+//! The rooms that are live, and all that a program says about room_types of them.
 
 pub(crate) mod channel_handle;
 pub(crate) mod channel_types;

@@ -15,16 +15,16 @@ use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
-use crate::authority::{Append, Authority, Relayed, Rights, RoomState, SessionId, Submitted};
+use crate::authority::{Authority, LogEntry, Permissions, Relayed, RoomState, SessionId, Submitted};
 use crate::core::{Code, Reject};
 use crate::proto::Dialect;
 use crate::proto::{ChangeRequest, ClientId, JoinRequest, Resume, Violation, server, split_address};
-use crate::server::fanout::queue::{Goodbye, Outbox};
-use crate::server::membership::House;
+use crate::server::fanout::queue::{CloseReason, Outbox};
+use crate::server::membership::RoomAccess;
 use crate::server::rooms::compaction::{Compaction, described};
 use crate::server::rooms::directory::Directory;
-use crate::server::rooms::hook_runner::{Affairs, aside};
-use crate::server::rooms::hooks::{KindRules, Visitor};
+use crate::server::rooms::hook_runner::{HookRunner, aside};
+use crate::server::rooms::hooks::{AnyHooks, Participant};
 use crate::store;
 use crate::store::{AppendError, RoomStore, Snapshot, StoreFuture};
 
@@ -57,9 +57,9 @@ pub(crate) struct Room {
     in_flight: Arc<Semaphore>,
     limit: u32,
     durable: watch::Sender<u64>,
-    affairs: Option<Affairs>,
+    hook_runner: Option<HookRunner>,
     /// What is said of it, or of the room whose channel it is.
-    house: Arc<House>,
+    house: Arc<RoomAccess>,
     /// When its history began, in milliseconds since 1970.
     created_at: Option<u64>,
     /// Set under the lock, read without it.
@@ -109,7 +109,7 @@ impl Room {
         type_name: &'static str,
         store: Arc<dyn RoomStore>,
         directory: Weak<Directory>,
-        house: Arc<House>,
+        house: Arc<RoomAccess>,
         in_flight: usize,
     ) -> Self {
         let limit = u32::try_from(in_flight.clamp(1, Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
@@ -123,7 +123,7 @@ impl Room {
             in_flight: Arc::new(Semaphore::new(limit as usize)),
             limit,
             durable: watch::Sender::new(authority.durable()),
-            affairs: None,
+            hook_runner: None,
             house,
             created_at: authority.began(),
             closed: AtomicBool::new(false),
@@ -139,13 +139,13 @@ impl Room {
     }
 
     /// The same room, about which `rules` have something to say.
-    pub(crate) fn with_rules(mut self, rules: Arc<dyn KindRules>) -> Self {
-        self.affairs = Some(Affairs::new(rules));
+    pub(crate) fn with_rules(mut self, rules: Arc<dyn AnyHooks>) -> Self {
+        self.hook_runner = Some(HookRunner::new(rules));
         self
     }
 
     /// What is said of the room.
-    pub(crate) fn house(&self) -> &Arc<House> {
+    pub(crate) fn house(&self) -> &Arc<RoomAccess> {
         &self.house
     }
 
@@ -154,12 +154,12 @@ impl Room {
         self.created_at
     }
 
-    pub(crate) fn affairs(&self) -> Option<&Affairs> {
-        self.affairs.as_ref()
+    pub(crate) fn hook_runner(&self) -> Option<&HookRunner> {
+        self.hook_runner.as_ref()
     }
 
-    pub(crate) fn rules(&self) -> Option<&Arc<dyn KindRules>> {
-        self.affairs.as_ref().map(Affairs::rules)
+    pub(crate) fn rules(&self) -> Option<&Arc<dyn AnyHooks>> {
+        self.hook_runner.as_ref().map(HookRunner::rules)
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
@@ -200,7 +200,7 @@ impl Room {
     /// their time, and this is one of the server's own tasks, the thread's other tasks are given to another one while
     /// the room is waited for.
     fn with<R>(self: &Arc<Self>, act: impl FnOnce(&mut Core) -> R) -> Result<R, Closed> {
-        let guard = match (&self.affairs, self.core.try_lock()) {
+        let guard = match (&self.hook_runner, self.core.try_lock()) {
             (Some(_), Err(TryLockError::WouldBlock)) => aside(|| self.core.lock()),
             (_, Ok(guard)) => Ok(guard),
             (_, Err(TryLockError::Poisoned(poisoned))) => Err(poisoned),
@@ -223,8 +223,8 @@ impl Room {
             return Err(Closed);
         }
         let core = &mut *guard;
-        if self.is_channel || core.authority.has_hooks() {
-            core.authority.pass(now());
+        if self.is_channel || core.authority.has_legacy() {
+            core.authority.set_time(now());
         }
         let done = catch_unwind(AssertUnwindSafe(|| act(core)));
         let why = match &done {
@@ -250,8 +250,8 @@ impl Room {
     fn end(&self, core: &mut Core, code: Code, message: &str) -> Vec<Outbox> {
         self.closed.store(true, Ordering::Release);
         self.in_flight.close();
-        if let Some(affairs) = &self.affairs {
-            affairs.end();
+        if let Some(hook_runner) = &self.hook_runner {
+            hook_runner.end();
         }
         // Whoever waits for one of these learns that nothing is known of it.
         core.pending.clear();
@@ -271,15 +271,15 @@ impl Room {
 
     /// The turn to make a change, if it is now.
     pub(crate) fn turn_now(&self) -> Option<Turn> {
-        match &self.affairs {
+        match &self.hook_runner {
             None => Some(None),
-            Some(affairs) => affairs.turns().clone().try_acquire_owned().ok().map(Some),
+            Some(hook_runner) => hook_runner.turns().clone().try_acquire_owned().ok().map(Some),
         }
     }
 
     /// Waits for the turn to make a change: while rules look at one, the others wait without a thread.
     pub(crate) fn turn(&self) -> impl Future<Output = Result<Turn, Closed>> + Send + 'static {
-        let turns = self.affairs.as_ref().map(|affairs| affairs.turns().clone());
+        let turns = self.hook_runner.as_ref().map(|hook_runner| hook_runner.turns().clone());
         async move {
             match turns {
                 None => Ok(None),
@@ -299,11 +299,11 @@ impl Room {
     }
 
     /// Tells the rules that somebody has left.
-    pub(crate) fn left(self: &Arc<Self>, visitor: Box<Visitor>) {
-        if let Some(affairs) = &self.affairs
+    pub(crate) fn left(self: &Arc<Self>, visitor: Box<Participant>) {
+        if let Some(hook_runner) = &self.hook_runner
             && !self.is_closed()
         {
-            self.runtime.spawn(affairs.left(self.clone(), visitor));
+            self.runtime.spawn(hook_runner.left(self.clone(), visitor));
         }
     }
 
@@ -312,7 +312,7 @@ impl Room {
         client: ClientId,
         dialect: Dialect,
         request: &JoinRequest,
-        rights: Option<Arc<dyn Rights>>,
+        rights: Option<Arc<dyn Permissions>>,
         outbox: Outbox,
     ) -> Result<Result<SessionId, Violation>, Closed> {
         let joined = self.with(|core| {
@@ -321,8 +321,8 @@ impl Room {
             let rights = rights.map(|rights| rights.asked_again().unwrap_or(rights));
             core.authority.join_with(client, dialect, request, rights, outbox)
         });
-        if let (Some(affairs), Ok(Ok(_))) = (&self.affairs, &joined)
-            && let Some(ticking) = affairs.joined(self)
+        if let (Some(hook_runner), Ok(Ok(_))) = (&self.hook_runner, &joined)
+            && let Some(ticking) = hook_runner.joined(self)
         {
             self.runtime.spawn(ticking);
         }
@@ -336,7 +336,7 @@ impl Room {
     }
 
     /// Gives somebody who is here other rights.
-    pub(crate) fn grant(self: &Arc<Self>, session: SessionId, rights: Option<Arc<dyn Rights>>) {
+    pub(crate) fn grant(self: &Arc<Self>, session: SessionId, rights: Option<Arc<dyn Permissions>>) {
         // A room that is no more has told the session so.
         let _ = self.with(|core| core.authority.grant(session, rights));
     }
@@ -360,7 +360,7 @@ impl Room {
     ) -> Result<(), Closed> {
         self.ruled(|| {
             self.with(|core| match core.authority.submit(session, change) {
-                Submitted::Append(append) => self.append(core, append, permit, None),
+                Submitted::Accepted(append) => self.append(core, append, permit, None),
                 Submitted::Answered => {}
             })
         })
@@ -368,7 +368,7 @@ impl Room {
 
     /// Does what asks the room's rules, if there are any, without keeping the thread's other tasks waiting.
     fn ruled<R>(&self, work: impl FnOnce() -> R) -> R {
-        if self.affairs.is_some() { aside(work) } else { work() }
+        if self.hook_runner.is_some() { aside(work) } else { work() }
     }
 
     pub(crate) fn submit_hook(
@@ -380,7 +380,7 @@ impl Room {
     ) -> Result<(), Closed> {
         self.ruled(|| {
             self.with(|core| match core.authority.submit_hook(session, updates, claim) {
-                Submitted::Append(append) => self.append(core, append, permit, None),
+                Submitted::Accepted(append) => self.append(core, append, permit, None),
                 Submitted::Answered => {}
             })
         })
@@ -452,8 +452,8 @@ impl Room {
     }
 
     /// Gives the store an accepted change; answers at once if the store does.
-    fn append(self: &Arc<Self>, core: &mut Core, append: Append, permit: Permit, durable: Option<Durable>) {
-        let Append { version, entry } = append;
+    fn append(self: &Arc<Self>, core: &mut Core, append: LogEntry, permit: Permit, durable: Option<Durable>) {
+        let LogEntry { version, entry } = append;
         let mut future = self.store.append(store::Append {
             room: self.name.clone(),
             epoch: core.authority.epoch(),
@@ -574,19 +574,19 @@ impl Room {
             }
             let since = *core.idle_since.get_or_insert_with(Instant::now);
             (since.elapsed() >= idle)
-                .then(|| self.shut(core, &Goodbye::new(Code::ShuttingDown, "nobody was here")))
+                .then(|| self.shut(core, &CloseReason::new(Code::ShuttingDown, "nobody was here")))
         });
         closed.ok().flatten()
     }
 
     /// Waits until every change on its way is durable, then ends the room and tells whoever is in it why; gives what is
     /// left to await.
-    pub(crate) async fn drain(self: Arc<Self>, why: &Goodbye) -> Option<Compaction> {
+    pub(crate) async fn drain(self: Arc<Self>, why: &CloseReason) -> Option<Compaction> {
         let _all = self.in_flight.clone().acquire_many_owned(self.limit).await.ok()?;
         self.with(|core| self.shut(core, why)).ok()
     }
 
-    fn shut(&self, core: &mut Core, why: &Goodbye) -> Compaction {
+    fn shut(&self, core: &mut Core, why: &CloseReason) -> Compaction {
         let compaction = match core.authority.has_log() {
             true => self.compact(core),
             false => Compaction::new(Box::pin(std::future::ready(Ok(())))),

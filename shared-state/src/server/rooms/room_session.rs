@@ -3,30 +3,30 @@
 use std::sync::Arc;
 
 use crate::authority::SessionId;
-use crate::server::membership::Guest;
-use crate::server::rooms::hooks::Visitor;
+use crate::server::membership::Membership;
+use crate::server::rooms::hooks::Participant;
 use crate::server::rooms::room::Room;
 
-pub(crate) struct Seat {
+pub(crate) struct RoomSession {
     pub(crate) room: Arc<Room>,
     pub(crate) session: SessionId,
     /// Lets it be in the room.
-    pub(crate) guest: Arc<Guest>,
+    pub(crate) membership: Arc<Membership>,
     /// Whether it is told what is said of the room.
     pub(crate) informed: bool,
     /// Who it is, for the room's rules.
-    visitor: Option<Box<Visitor>>,
+    visitor: Option<Box<Participant>>,
 }
 
-impl Seat {
-    pub(crate) fn new(room: Arc<Room>, session: SessionId, visitor: Visitor, informed: bool) -> Self {
-        let guest = visitor.guest().clone();
+impl RoomSession {
+    pub(crate) fn new(room: Arc<Room>, session: SessionId, visitor: Participant, informed: bool) -> Self {
+        let membership = visitor.membership().clone();
         let visitor = room.rules().is_some().then(|| Box::new(visitor));
-        Self { room, session, guest, informed, visitor }
+        Self { room, session, membership, informed, visitor }
     }
 }
 
-impl Drop for Seat {
+impl Drop for RoomSession {
     fn drop(&mut self) {
         self.room.leave(self.session);
         if let Some(visitor) = self.visitor.take() {

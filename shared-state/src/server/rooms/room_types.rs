@@ -7,55 +7,56 @@ use crate::authority::{RoomState, Typed, Untyped};
 use crate::core::SharedState;
 use crate::proto::split_address;
 use crate::server::rooms::channel_types::{ChannelKind, Channels};
-use crate::server::rooms::hooks::{KindRules, RoomRules, Ruled};
+use crate::server::rooms::hooks::{AnyHooks, RoomHooks, TypedHooks};
 
 /// Makes the state that a room begins with.
 pub(crate) type Begin = Box<dyn Fn() -> Box<dyn RoomState> + Send + Sync>;
 
-/// The kinds of rooms, by pattern.
+/// The room_types of rooms, by pattern.
 #[derive(Default)]
-pub(crate) struct Kinds {
-    typed: Vec<(String, Kind)>,
-    untyped: Option<Kind>,
+pub(crate) struct RoomTypes {
+    typed: Vec<(String, RoomType)>,
+    untyped: Option<RoomType>,
     channels: Channels,
 }
 
 /// One kind of room.
-pub(crate) struct Kind {
+pub(crate) struct RoomType {
     pub(crate) type_name: &'static str,
     pub(crate) begin: Begin,
     /// Whether the store keeps it.
     pub(crate) durable: bool,
     /// What the server's program has to say about what happens there; its rooms begin as these make them.
-    pub(crate) rules: Option<Arc<dyn KindRules>>,
+    pub(crate) rules: Option<Arc<dyn AnyHooks>>,
 }
 
-impl Kinds {
+impl RoomTypes {
     pub(crate) fn add<S: SharedState>(
         &mut self,
         pattern: String,
         initial: impl Fn() -> S + Send + Sync + 'static,
     ) {
         let begin: Begin = Box::new(move || Box::new(Typed::new(initial())));
-        self.typed.push((pattern, Kind { type_name: type_name::<S>(), begin, durable: true, rules: None }));
+        self.typed
+            .push((pattern, RoomType { type_name: type_name::<S>(), begin, durable: true, rules: None }));
     }
 
     pub(crate) fn add_with<S: SharedState>(
         &mut self,
         pattern: String,
         initial: impl Fn() -> S + Send + Sync + 'static,
-        rules: impl RoomRules<S>,
+        rules: impl RoomHooks<S>,
     ) {
         let initial = Arc::new(initial);
-        let ruled = Ruled::new(rules, initial.clone());
+        let ruled = TypedHooks::new(rules, initial.clone());
         let begin: Begin = Box::new(move || Box::new(Typed::new(initial())));
-        let rules: Option<Arc<dyn KindRules>> = Some(Arc::new(ruled));
-        self.typed.push((pattern, Kind { type_name: type_name::<S>(), begin, durable: true, rules }));
+        let rules: Option<Arc<dyn AnyHooks>> = Some(Arc::new(ruled));
+        self.typed.push((pattern, RoomType { type_name: type_name::<S>(), begin, durable: true, rules }));
     }
 
     /// Whether any other room is one of any JSON object of at most `limit` bytes.
     pub(crate) fn allow_untyped(&mut self, allowed: bool, limit: usize) {
-        self.untyped = allowed.then(|| Kind {
+        self.untyped = allowed.then(|| RoomType {
             type_name: type_name::<Untyped>(),
             begin: Box::new(move || Box::new(Untyped::new(limit))),
             durable: true,
@@ -68,7 +69,7 @@ impl Kinds {
     }
 
     /// The kind of what has this address.
-    pub(crate) fn of(&self, address: &str) -> Option<&Kind> {
+    pub(crate) fn of(&self, address: &str) -> Option<&RoomType> {
         match split_address(address) {
             (room, None) => self.of_room(room),
             (room, Some(channel)) => self.of_room(room).and_then(|_| self.channels.of(room, channel)),
@@ -76,7 +77,7 @@ impl Kinds {
     }
 
     /// The kind of the room with this name: that of the longest pattern that matches, an exact one first.
-    fn of_room(&self, room: &str) -> Option<&Kind> {
+    fn of_room(&self, room: &str) -> Option<&RoomType> {
         self.typed
             .iter()
             .filter_map(|(pattern, kind)| Some((matches(pattern, room)?, kind)))
@@ -112,9 +113,9 @@ mod tests {
 
     #[test]
     fn other_rooms_are_untyped_if_allowed() {
-        let mut kinds = Kinds::default();
-        assert!(kinds.of("x").is_none());
-        kinds.allow_untyped(true, 10);
-        assert!(kinds.of("x").is_some());
+        let mut room_types = RoomTypes::default();
+        assert!(room_types.of("x").is_none());
+        room_types.allow_untyped(true, 10);
+        assert!(room_types.of("x").is_some());
     }
 }

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use shared_state::SharedState;
 
 use shared_state::WriteError;
-use shared_state::Live;
+use shared_state::Backend;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, SharedState)]
 struct Document {
@@ -10,7 +10,7 @@ struct Document {
     last_edit: u64,
 }
 
-fn write<L: Live<Document>>(document: &SharedDocument<L>) -> Result<L::Receipt, WriteError> {
+fn write<L: Backend<Document>>(document: &SharedDocument<L>) -> Result<L::Receipt, WriteError> {
     document.set_last_edit(1)
 }
 

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 use shared_state::SharedState;
-use shared_state::Live;
+use shared_state::Backend;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, SharedState)]
 struct Document {
@@ -13,7 +13,7 @@ struct Game {
     score: u8,
 }
 
-fn write<L: Live<Document>>(document: &SharedDocument<L>) {
+fn write<L: Backend<Document>>(document: &SharedDocument<L>) {
     let _ = document.set_font_size("large");
 }
 
