@@ -8,5 +8,5 @@ mod legacy;
 mod merge;
 mod presence;
 mod rules;
-pub mod state;
+mod state;
 mod sync;

@@ -40,7 +40,8 @@ fn edit<L: Live<Document<u8>>>(document: &SharedDocument<u8, L>) -> Result<(), L
     Ok(())
 }
 
-fn main() {
+/// What the test runs.
+pub fn main() {
     let _ = edit::<NoLive>;
     let patch = DocumentPatch::<u8>::new().optional(None).boxed(LayoutPatch::new().columns(3));
     assert_eq!(Document::patch_updates(patch).len(), 2);

@@ -28,7 +28,7 @@ struct Document<T> {
     value: T,
 }
 
-fn main() {
+pub fn main() {
     let patch = DocumentPatch::<u8>::new().foreign(Foreign);
     assert_eq!(serde_json::to_string(&patch).expect("a patch is JSON"), r#"{"foreign":null}"#);
 }

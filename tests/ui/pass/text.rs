@@ -42,7 +42,8 @@ fn edit<L: Live<Document>>(document: &SharedDocument<L>) -> Result<(), L::Error>
     Ok(())
 }
 
-fn main() {
+/// What the test runs.
+pub fn main() {
     let _ = edit::<Nowhere>;
 }
 

@@ -530,17 +530,6 @@ fn a_struct_in_a_function_derives() {
     assert_eq!(inside.unit(), L);
 }
 
-/// Generic structs; the same file is a UI test.
-#[path = "../../../ui/pass/generics.rs"]
-pub mod generics;
-#[allow(unused_imports)]
-#[path = "../../../ui/pass/hostile_names.rs"]
-pub mod hostile_names;
-/// The strictest lints, clippy's among them, on generated code: the same files are UI tests.
-#[allow(dead_code)]
-#[path = "../../../ui/pass/strict.rs"]
-pub mod strict;
-
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, SharedState)]
 struct Counters {
     #[shared(counter)]
@@ -555,9 +544,4 @@ fn a_struct_without_plain_fields_derives() {
     assert_eq!(Counters::overlap(&add(1), &add(1)), Overlap::Tangled);
     assert_eq!(Counters::overlap(&Counters::UP.set(1), &add(1)), Overlap::Hidden);
     assert_eq!(Counters::overlap(&Counters::UP.set(1), &Counters::DOWN.set(1)), Overlap::Apart);
-}
-
-#[test]
-fn generic_structs_derive() {
-    generics::main();
 }
