@@ -27,7 +27,7 @@ use shared_state::{SharedState, WriteError};
 use tokio::net::TcpListener;
 
 /// A test that waits this long for one event has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often something is looked at of whose change nobody is told.
 const LOOK: Duration = Duration::from_millis(2);

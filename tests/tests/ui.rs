@@ -2,12 +2,97 @@
 //!
 //! Set `TRYBUILD=overwrite` to write the `.stderr` files anew, and read every one that changed.
 
+#![allow(missing_docs, unreachable_pub)]
+
+/// Each is a program of its own but for its root, and refuses warnings.
+#[path = "../ui/pass"]
+pub mod pass {
+    pub mod about;
+    pub mod cfg;
+    pub mod deprecated;
+    pub mod entries;
+    pub mod generated_names;
+    pub mod generics;
+    pub mod hostile_names;
+    pub mod in_a_function;
+    pub mod macros;
+    pub mod named_option;
+    pub mod named_result;
+    pub mod named_state;
+    pub mod named_string;
+    pub mod named_update;
+    pub mod named_vec;
+    pub mod nested_around;
+    pub mod own_policy;
+    pub mod patch_builder;
+    pub mod renamed_crate;
+    pub mod rules;
+    pub mod serde_names;
+    pub mod serde_with;
+    pub mod strict;
+    pub mod text;
+    pub mod two_hundred_fields;
+    pub mod value_types;
+    pub mod version;
+    pub mod visibility;
+    pub mod with_and_update;
+}
+
 #[test]
 fn mistakes_are_told_at_the_token_with_what_to_write() {
     trybuild::TestCases::new().compile_fail("ui/fail/*/*.rs");
 }
 
-#[test]
-fn generated_code_is_taken_without_a_word() {
-    trybuild::TestCases::new().pass("ui/pass/*.rs");
+/// Makes a test of each of the programs.
+macro_rules! taken_without_a_word {
+    ($($name:ident),* $(,)?) => {
+        mod generated_code_is_taken_without_a_word {
+            $(#[test]
+            fn $name() {
+                super::pass::$name::main();
+            })*
+        }
+
+        #[test]
+        fn every_program_is_named_here() {
+            let found: std::collections::BTreeSet<_> = std::fs::read_dir("ui/pass")
+                .expect("tests run in their package's folder")
+                .map(|file| file.expect("the folder can be read").file_name())
+                .collect();
+            let named = [$(concat!(stringify!($name), ".rs").into()),*];
+            assert_eq!(found, std::collections::BTreeSet::from(named));
+        }
+    };
 }
+
+taken_without_a_word![
+    about,
+    cfg,
+    deprecated,
+    entries,
+    generated_names,
+    generics,
+    hostile_names,
+    in_a_function,
+    macros,
+    named_option,
+    named_result,
+    named_state,
+    named_string,
+    named_update,
+    named_vec,
+    nested_around,
+    own_policy,
+    patch_builder,
+    renamed_crate,
+    rules,
+    serde_names,
+    serde_with,
+    strict,
+    text,
+    two_hundred_fields,
+    value_types,
+    version,
+    visibility,
+    with_and_update,
+];

@@ -16,6 +16,6 @@ struct Document {
 const FIRST: &str = Document::INFO.fields[0].docs;
 static PAIRS: &str = Document::FIELDS[1].type_name;
 
-fn main() {
+pub fn main() {
     assert_eq!((FIRST, PAIRS), ("First.", "Vec<(u8, Option<[u8; 4]>)>"));
 }

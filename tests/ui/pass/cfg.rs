@@ -18,7 +18,7 @@ struct Document {
     plain: u8,
 }
 
-fn main() {
+pub fn main() {
     assert_eq!(Document::FIELDS.len(), 3);
     assert_eq!(Document::FIELDS[1].policy, "counter");
 }

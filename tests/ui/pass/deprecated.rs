@@ -16,6 +16,6 @@ struct Document {
     views: u8,
 }
 
-fn main() {
+pub fn main() {
     let _ = DocumentPatch::new().title("x");
 }

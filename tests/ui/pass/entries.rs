@@ -61,7 +61,8 @@ pub enum PresenceOutbox {
     Right,
 }
 
-fn main() {
+/// What the test runs.
+pub fn main() {
     let board = Board::<u8>::default();
     assert!(Board::diff(&board, &board).is_empty());
     assert_eq!(Board::<u8>::FIELDS[0].policy, "list");

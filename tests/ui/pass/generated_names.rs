@@ -35,7 +35,7 @@ struct Document {
     serialize: u8,
 }
 
-fn main() {
+pub fn main() {
     let patch = <DocumentPatch as Default>::default().new(1).default(2);
     assert_eq!((patch.new, patch.default), (Some(1), Some(2)));
 }

@@ -46,7 +46,7 @@ struct Document {
     _1: u8,
 }
 
-fn main() {
+pub fn main() {
     let _ = DocumentUpdate::Self_(1);
     let _ = DocumentUpdate::Field1(1);
     let _ = (Document::NAME, Document::FIELDS, Document::TYPE, Document::SELF_, Document::_1);

@@ -17,7 +17,7 @@ macro_rules! state {
 
 state!(Made { title: String, parent: Option<Box<Self>>, });
 
-fn main() {
+pub fn main() {
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, SharedState)]
     struct Inside {
         title: String,

@@ -14,6 +14,6 @@ macro_rules! state {
 
 state!(Document { a: u8 = 3, b: Option<i64> = 1 + 2 });
 
-fn main() {
+pub fn main() {
     assert!(Document { a: 4, b: None }.validate().is_err());
 }

@@ -9,6 +9,6 @@ struct Option {
     more: ::std::option::Option<::std::string::String>,
 }
 
-fn main() {
+pub fn main() {
     let _ = (OptionPatch::new().value(1), Option::VALUE);
 }

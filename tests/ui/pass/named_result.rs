@@ -9,6 +9,6 @@ struct Result {
     more: ::std::option::Option<::std::string::String>,
 }
 
-fn main() {
+pub fn main() {
     let _ = (ResultPatch::new().value(1), Result::VALUE);
 }

@@ -10,6 +10,6 @@ struct State {
     value: u8,
 }
 
-fn main() {
+pub fn main() {
     let _ = std::mem::size_of::<StateHandle<()>>();
 }

@@ -9,6 +9,6 @@ struct String {
     more: ::std::option::Option<::std::string::String>,
 }
 
-fn main() {
+pub fn main() {
     let _ = (StringPatch::new().value(1), String::VALUE);
 }

@@ -9,6 +9,6 @@ struct Update {
     more: ::std::option::Option<::std::string::String>,
 }
 
-fn main() {
+pub fn main() {
     let _ = (UpdatePatch::new().value(1), Update::VALUE);
 }

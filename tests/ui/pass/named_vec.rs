@@ -9,6 +9,6 @@ struct Vec {
     more: ::std::option::Option<::std::string::String>,
 }
 
-fn main() {
+pub fn main() {
     let _ = (VecPatch::new().value(1), Vec::VALUE);
 }

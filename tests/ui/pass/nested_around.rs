@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 use shared_state::SharedState;
-use shared_state::{Invalid, Backend};
+use shared_state::{Backend, Invalid};
 
 /// Inside.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, SharedState)]
@@ -40,7 +40,8 @@ fn edit<L: Backend<Document<u8>>>(document: &SharedDocument<u8, L>) -> Result<()
     Ok(())
 }
 
-fn main() {
+/// What the test runs.
+pub fn main() {
     let _ = edit::<NoLive>;
     let patch = DocumentPatch::<u8>::new().optional(None).boxed(LayoutPatch::new().columns(3));
     assert_eq!(Document::patch_updates(patch).len(), 2);

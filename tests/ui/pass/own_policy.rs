@@ -25,6 +25,6 @@ struct Document {
     body: Option<String>,
 }
 
-fn main() {
+pub fn main() {
     let _ = DocumentPatch::new().title("x").body(None);
 }

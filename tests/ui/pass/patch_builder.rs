@@ -18,7 +18,7 @@ struct Document {
     layout: Layout,
 }
 
-fn main() {
+pub fn main() {
     let patch = DocumentPatch::new().title("Plans").tags(None).layout(LayoutPatch::new().columns(2));
     let json = serde_json::to_string(&patch).expect("a patch is JSON");
     assert_eq!(json, r#"{"title":"Plans","tags":null,"layout":{"columns":2}}"#);

@@ -6,10 +6,14 @@ mod reexports {
 }
 
 #[derive(
-    ::std::clone::Clone, ::std::fmt::Debug, ::std::cmp::PartialEq, ::serde::Serialize, ::serde::Deserialize,
+    ::std::clone::Clone,
+    ::std::fmt::Debug,
+    ::std::cmp::PartialEq,
+    ::serde::Serialize,
+    ::serde::Deserialize,
     ::shared_state::SharedState,
 )]
-#[shared(crate = crate::reexports::live)]
+#[shared(crate = crate::pass::renamed_crate::reexports::live)]
 struct Document {
     #[shared(validate(pattern("^x"), length(min = 1)), debounce = "1s")]
     title: ::std::string::String,
@@ -17,4 +21,4 @@ struct Document {
     views: i64,
 }
 
-fn main() {}
+pub fn main() {}

@@ -26,7 +26,7 @@ fn check(document: &Document) -> Result<(), &'static str> {
     if document.tags.is_empty() { Err("no tags") } else { Ok(()) }
 }
 
-fn main() {
+pub fn main() {
     let document = Document { title: "a".into(), tags: vec!["ba".into()], points: [None, Some(1.0)] };
     assert_eq!(document.validate(), Ok(()));
 }

@@ -14,7 +14,7 @@ struct Document {
     other: u8,
 }
 
-fn main() {
+pub fn main() {
     let names: Vec<_> = Document::FIELDS.iter().map(|info| info.name).collect();
     assert_eq!(names, ["fontSize", "t", "b", "wire"]);
 }

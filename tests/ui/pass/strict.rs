@@ -70,7 +70,8 @@ mod private {
     }
 }
 
-fn main() {
+/// What the test runs.
+pub fn main() {
     let document = Document { cached: 1, ..Document::default() };
     assert_eq!(document.cached, 1);
     let _ = private::Unused::clone;

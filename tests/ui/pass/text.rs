@@ -42,7 +42,8 @@ fn edit<L: Backend<Document>>(document: &SharedDocument<L>) -> Result<(), L::Err
     Ok(())
 }
 
-fn main() {
+/// What the test runs.
+pub fn main() {
     let _ = edit::<Nowhere>;
 }
 

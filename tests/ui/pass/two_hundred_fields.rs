@@ -259,6 +259,6 @@ struct Document {
     f199: Option<Vec<u8>>,
 }
 
-fn main() {
+pub fn main() {
     assert_eq!(Document::FIELDS.len(), 200);
 }

@@ -31,4 +31,4 @@ struct Document {
     own: Option<Box<Self>>,
 }
 
-fn main() {}
+pub fn main() {}

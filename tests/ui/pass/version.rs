@@ -30,7 +30,7 @@ struct First {
     name: String,
 }
 
-fn main() {
+pub fn main() {
     assert_eq!((Person::VERSION, First::VERSION), (3, 1));
     let migrated = Person::migrate(1, serde_json::json!({"title": "Ann"}));
     assert_eq!(migrated, Ok(serde_json::json!({"title": "Ann", "name": "Ann"})));

@@ -15,7 +15,7 @@ pub mod outer {
         }
 
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, SharedState)]
-        pub(in crate::outer) struct Restricted {
+        pub(in crate::pass::visibility::outer) struct Restricted {
             pub(crate) title: String,
             #[shared(nested)]
             public: Public,
@@ -34,6 +34,6 @@ pub mod outer {
     }
 }
 
-fn main() {
+pub fn main() {
     assert_eq!(outer::name(), "title");
 }

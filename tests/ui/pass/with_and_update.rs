@@ -20,4 +20,4 @@ fn longest<L: Backend<Document>>(document: &SharedDocument<L>) -> Result<usize, 
     Ok(document.with_tags(|tags| tags.iter().map(String::len).max().unwrap_or_default()) + usize::from(seen))
 }
 
-fn main() {}
+pub fn main() {}

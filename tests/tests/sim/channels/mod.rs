@@ -1,0 +1,3 @@
+//! Channels: one order, none lost, none twice.
+
+mod simulation;

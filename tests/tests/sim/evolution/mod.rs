@@ -1,0 +1,4 @@
+//! Rooms and replicas of different structs.
+
+mod entries;
+mod schema;

@@ -1,0 +1,3 @@
+//! Clients of the original hook.
+
+mod simulation;

@@ -1,0 +1,3 @@
+//! Who is there.
+
+mod simulation;

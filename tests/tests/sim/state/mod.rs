@@ -1,0 +1,6 @@
+//! What the derive generates: fields, handles, serde's attributes, descriptions.
+
+mod about;
+mod derive;
+mod entry_handles;
+mod serde_attributes;

@@ -1,0 +1,4 @@
+//! Channels between real clients and a real server.
+
+mod kill;
+mod messages;

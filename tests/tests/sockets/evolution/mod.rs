@@ -1,0 +1,3 @@
+//! Programs that were built from different versions of one struct.
+
+mod programs;

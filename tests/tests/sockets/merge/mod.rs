@@ -1,0 +1,3 @@
+//! Texts among editors that were made for Yjs.
+
+mod yjs;

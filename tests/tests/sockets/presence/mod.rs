@@ -1,0 +1,5 @@
+//! Who is there, over connections that break.
+
+mod client;
+mod kill;
+mod server;

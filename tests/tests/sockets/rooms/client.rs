@@ -1,0 +1,72 @@
+//! Rooms of one client: opened, opened again, left.
+
+use shared_state::client::StateError;
+use shared_state::proto::Code;
+use shared_state::{SharedState, WriteError};
+use shared_state_tests::soon;
+
+use crate::common::rig::{Document, Loose, Rig, joined, live, quick, until};
+
+#[tokio::test]
+async fn a_room_has_one_replica_and_one_type() {
+    let rig = Rig::start().await;
+    let client = quick(rig.address).connect();
+    let document = joined(&client).await;
+    let again =
+        client.room("document-1").state(Document { title: "not looked at".into(), ..Document::default() });
+    document.set_title("one").unwrap();
+    assert_eq!(again.title(), "one");
+
+    let room = client.room("document-1");
+    let other = room.try_state(Loose::default()).err();
+    let (held, asked) = (Document::NAME, Loose::NAME);
+    assert_eq!(other, Some(StateError::OtherType { room: "document-1".into(), held, asked }));
+    let closed = room.state(Loose { title: "alone".into(), size: 1 });
+    assert_eq!(closed.title(), "alone");
+    assert_eq!(closed.set_size(2).map(drop), Err(WriteError::Closed));
+    assert!(matches!(client.room("").try_state(Document::default()), Err(StateError::Name { .. })));
+    client.close().await;
+    assert!(matches!(room.try_state(Document::default()), Err(StateError::Ended { .. })));
+}
+
+#[tokio::test]
+async fn a_room_is_left_with_its_last_handle_and_can_be_joined_again() {
+    let rig = Rig::start().await;
+    let client = quick(rig.address).connect();
+    let witness = quick(rig.address).connect();
+    let seen = joined(&witness).await;
+    let mut states = client.on("state:sync");
+    for n in 1..=3 {
+        // What is not answered yet is not lost by letting go.
+        joined(&client).await.add_views(1).unwrap();
+        until(&seen, Document::VIEWS, n).await;
+        assert!(soon("a state", states.next()).await.is_some(), "each time a replica of its own");
+    }
+    assert_eq!(seen.version(), 3);
+}
+
+#[tokio::test]
+async fn a_room_that_is_not_to_be_had_says_so_and_leaves_the_others_alone() {
+    let rig = Rig::start().await;
+    let client = quick(rig.address).connect();
+    let nowhere = client.room("nowhere").state(Document::default());
+    let violation = soon("the error", nowhere.errors().next()).await.unwrap();
+    assert_eq!(violation.code, Code::UnknownRoom);
+    assert_eq!(nowhere.error(), Some(violation));
+    let document = joined(&client).await;
+    assert_eq!(document.error(), None);
+    document.set_title("well").unwrap();
+    until(&document, Document::TITLE, "well".into()).await;
+}
+
+#[tokio::test]
+async fn many_rooms_share_a_connection() {
+    let rig = Rig::start().await;
+    let client = quick(rig.address).connect();
+    let documents: Vec<_> =
+        (0..20).map(|n| client.room(format!("document-{n}")).state(Document::default())).collect();
+    for document in &documents {
+        live(document).await;
+        assert_eq!(soon("the answer", document.set_title("x").unwrap()).await, Ok(1));
+    }
+}
