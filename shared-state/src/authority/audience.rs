@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use crate::authority::Permissions;
 use crate::authority::fanout::object;
 use crate::authority::typed::{field_of, read_updates};
-use crate::core::schema::fnv;
+use crate::core::shape::fnv;
 use crate::core::{FieldInfo, FieldPathBuf, roles};
 
 /// Some of the roles that readers need, a bit each.

@@ -5,22 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::channel::RETAINED;
+use crate::client::task::core::{Core, Settings};
 use crate::client::task::driver;
 use crate::client::task::driver::{Bearer, Dial};
-use crate::client::task::slots::Core;
 use crate::client::{Client, DisconnectReason};
 use crate::replica::{LinkConfig, ReplicaConfig};
-
-/// What a client is made of beyond its link and its replicas.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Settings {
-    pub(super) link: LinkConfig,
-    pub(super) replica: ReplicaConfig,
-    pub(super) linger: Duration,
-    pub(super) events: usize,
-    pub(super) reruns: u32,
-    pub(super) messages: (usize, usize),
-}
 
 /// Configures a [`Client`].
 #[derive(Clone)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::client::block::block_on;
-use crate::client::task::slots::{Core, Guard};
+use crate::client::task::core::{Core, Guard};
 use crate::client::{
     ClientBuilder, Lagged, RawMessage, Room, Status, Subscription, Unsent, lock, subscription,
 };

@@ -9,33 +9,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{broadcast, watch};
 
-use crate::client::task::driver::Driver;
-use crate::client::task::slots::{Guard, Signal};
+use crate::client::task::core::Guard;
+use crate::client::task::slots::{AnyPresence, Signal};
 use crate::client::{Room, Subscription, lock, subscription};
 use crate::presence::{Peer, PresenceClient, PresenceError, PresenceEvent, PresenceOptions, UserSessions};
 use crate::proto::presence::PresenceNews;
 use crate::proto::{ClientId, Frame, Limits, Secret, Violation, check_room_name};
-
-/// A client's part in a room's presence as its task sees it, whatever the types.
-pub(super) trait AnyPresence: Send + Sync {
-    fn room(&self) -> &Arc<str>;
-    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
-    fn type_name(&self) -> &'static str;
-    /// Takes part over this connection, unless it does already.
-    fn attach(&self, connection: u64, id: &str);
-    /// What it comes in with from now on.
-    fn set_password(&self, password: &Secret);
-    /// Asks again to be let in, if it was not.
-    fn retry_join(&self);
-    fn detach(&self);
-    fn receive(&self, now: Duration, news: PresenceNews<'_>);
-    fn tick(&self, now: Duration);
-    fn deadline(&self) -> Option<Duration>;
-    fn poll_frame(&self, now: Duration) -> Option<Frame>;
-    fn end(&self);
-    /// Whether nobody holds it any more.
-    fn is_abandoned(&self) -> bool;
-}
 
 struct SharedPresence<U, D> {
     room: Arc<str>,
@@ -184,27 +163,6 @@ impl<U: Shown, D: Shown> AnyPresence for SharedPresence<U, D> {
 
     fn is_abandoned(&self) -> bool {
         self.handles.load(Ordering::Acquire) == 0
-    }
-}
-
-impl Driver {
-    /// Learns who takes part in which room's presence. Gives the rooms in which this client no longer does.
-    pub(super) fn refresh_presence(&mut self) -> Vec<Arc<str>> {
-        let present = {
-            let mut rooms = lock(&self.core.rooms);
-            if self.presences.iter().any(|attendee| attendee.is_abandoned()) {
-                rooms.presences.retain(|_, attendee| !attendee.is_abandoned());
-            }
-            let same = rooms.presences.len() == self.presences.len()
-                && rooms.presences.values().zip(&self.presences).all(|(a, b)| Arc::ptr_eq(a, b));
-            if same {
-                return Vec::new();
-            }
-            rooms.presences.values().cloned().collect::<Vec<_>>()
-        };
-        let before = std::mem::replace(&mut self.presences, present);
-        let left = before.iter().filter(|old| !self.presences.iter().any(|new| Arc::ptr_eq(old, new)));
-        left.map(|attendee| attendee.room().clone()).collect()
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::client::builder::Settings;
-use crate::client::task::shared_replica::{AnyReplica, SharedReplica};
-use crate::client::task::slots::Guard;
+use crate::client::task::core::Guard;
+use crate::client::task::core::Settings;
+use crate::client::task::shared_replica::SharedReplica;
+use crate::client::task::slots::AnyReplica;
 use crate::client::{DisconnectReason, Handle, State, Status, lock};
 use crate::core::SharedState;
 use crate::proto::{Limits, Secret, check_room_name, split_address};

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt as _, stream};
 
-use crate::client::task::shared_replica::{AnyReplica as _, SharedReplica};
-use crate::client::task::slots::Guard;
+use crate::client::task::core::Guard;
+use crate::client::task::shared_replica::SharedReplica;
+use crate::client::task::slots::AnyReplica as _;
 use crate::client::{Events, Receipt, Subscription, lock, subscription};
 use crate::core::MergePolicy;
 use crate::core::{Backend, Field, FieldId, SharedState, Watch, WritePermissions};

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::core::Lww;
 use crate::core::MergePolicy;
 use crate::core::{FieldSchema, RuleInfo, SharedState, Timing};
-use crate::merge::Lww;
 
 /// The index of a shared field in [`SharedState::FIELDS`].
 pub type FieldId = usize;

@@ -45,7 +45,7 @@ pub use patch::{
 };
 pub(crate) use patch::{patch_read_op, patch_write_op};
 pub use path::{FieldPath, FieldPathBuf};
-pub use policy::{MergePolicy, Overlap};
+pub use policy::{Lww, MergePolicy, Overlap};
 pub(crate) use policy::{differences, whole};
 pub use roles::Roles;
 pub use rules::Invalid;

@@ -11,6 +11,10 @@ use crate::core::{
     UpdateError, Versions, Watch, patch_copy, patch_read_op, patch_show, patch_write_op,
 };
 
+/// The policy of a field without a policy attribute. An update is the new value itself; it costs the value.
+#[derive(Clone, Copy, Debug)]
+pub struct Lww;
+
 /// What a pending operation and a remote one that is put underneath it mean for each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overlap {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::shape::shape;
+use crate::core::shape::{fnv, shape};
 use crate::core::{FieldInfo, FieldPath, FieldPathBuf, PolicyInfo, SharedState};
 
 /// How deep nested structs are described; a struct may nest itself.
@@ -116,13 +116,6 @@ impl Default for Schema {
     fn default() -> Self {
         Self { version: 1, fields: BTreeMap::new() }
     }
-}
-
-/// FNV-1a.
-pub(crate) fn fnv(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// The fields inside a field, if it is a nested struct.

@@ -39,7 +39,7 @@ pub(crate) fn shape(mut read: impl FnMut(Probe<'_>)) -> String {
     // Writing to a string does not fail.
     let _ = tree.borrow().write(0, &mut text);
     if text.len() > MAX_SHAPE {
-        let hash = crate::core::schema::fnv(text.as_bytes());
+        let hash = fnv(text.as_bytes());
         let end = (0..=MAX_SHAPE - 20).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
         text.truncate(end);
         let _ = write!(text, "..{hash:016x}");
@@ -539,6 +539,13 @@ impl<'de> VariantAccess<'de> for Variant<'_> {
         self.0.set(Kind::Struct, fields, fields.len());
         Self::ended(self.0, visitor.visit_map(Members { probe: self.0, fields, next: 0, offered: None }))
     }
+}
+
+/// FNV-1a.
+pub(crate) fn fnv(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserializer, Serializer};
 
-use crate::core::{FieldPath, UpdateError, Value};
+use crate::core::{FieldPath, Lww, UpdateError, Value};
 use crate::core::{MergePolicy, whole};
 
 /// Everything of a policy whose operation is the new value, but how that is written and read.
@@ -56,10 +56,6 @@ macro_rules! set_as_a_whole {
 }
 
 pub(super) use set_as_a_whole;
-
-/// The policy of a field without a policy attribute. An update is the new value itself; it costs the value.
-#[derive(Clone, Copy, Debug)]
-pub struct Lww;
 
 impl<T: Value> MergePolicy<T> for Lww {
     set_as_a_whole!(T);

@@ -87,14 +87,13 @@ pub(crate) mod text;
 
 pub use crate::core::{
     Backend, EditLog, EncodedUpdate, EntryVersion, EntryVersions, Field, FieldHandle, FieldPath,
-    FieldPathBuf, Key, MAX_KEY, MergePolicy, NotAKey, Overlap, ServerBackend, UpdateError, UpdateErrorKind,
-    Value, Versions, Watch, key_text,
+    FieldPathBuf, Key, Lww, MAX_KEY, MergePolicy, NotAKey, Overlap, ServerBackend, UpdateError,
+    UpdateErrorKind, Value, Versions, Watch, key_text,
 };
 pub use boxed::Boxed;
 pub use coded::{Codec, Coded};
 pub use counter::{Counter, CounterOp, Number};
 pub use list::{KeyOf, List, ListIter, ListOf, ListOp, Place, Sequence};
-pub use lww::Lww;
 pub use map::{MapOf, MapOp, Mapping};
 pub use nested::{HandleOf, Nested, NestedHandle, NestedOp, PatchOf, push_in};
 pub use optional::{Optional, OptionalOp};

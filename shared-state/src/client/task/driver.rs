@@ -12,9 +12,9 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::stream::Mode;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-use crate::client::presence::AnyPresence;
-use crate::client::task::shared_replica::AnyReplica;
-use crate::client::task::slots::{Core, EndWithTask};
+use crate::client::task::core::{Core, EndWithTask};
+use crate::client::task::slots::AnyPresence;
+use crate::client::task::slots::AnyReplica;
 use crate::client::{DisconnectReason, Status, lock};
 use crate::proto;
 use crate::replica::Link;
@@ -300,5 +300,26 @@ impl Driver {
         let mut backoff = self.core.settings.link.backoff;
         backoff.attempts = None;
         backoff.wait(failed, fastrand::f64()).unwrap_or(backoff.max)
+    }
+}
+
+impl Driver {
+    /// Learns who takes part in which room's presence. Gives the rooms in which this client no longer does.
+    pub(crate) fn refresh_presence(&mut self) -> Vec<Arc<str>> {
+        let present = {
+            let mut rooms = lock(&self.core.rooms);
+            if self.presences.iter().any(|attendee| attendee.is_abandoned()) {
+                rooms.presences.retain(|_, attendee| !attendee.is_abandoned());
+            }
+            let same = rooms.presences.len() == self.presences.len()
+                && rooms.presences.values().zip(&self.presences).all(|(a, b)| Arc::ptr_eq(a, b));
+            if same {
+                return Vec::new();
+            }
+            rooms.presences.values().cloned().collect::<Vec<_>>()
+        };
+        let before = std::mem::replace(&mut self.presences, present);
+        let left = before.iter().filter(|old| !self.presences.iter().any(|new| Arc::ptr_eq(old, new)));
+        left.map(|attendee| attendee.room().clone()).collect()
     }
 }

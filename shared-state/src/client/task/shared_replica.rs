@@ -10,44 +10,13 @@ use tokio::sync::{broadcast, watch};
 
 use crate::client::broadcast::{BroadcastError, Broadcasts, Delivery};
 use crate::client::receipt::Answer;
-use crate::client::task::slots::Signal;
+use crate::client::task::slots::{AnyReplica, Signal};
 use crate::client::{DisconnectReason, Receipt, lock};
 use crate::core::{Code, Reject};
 use crate::core::{FieldId, SharedState};
 use crate::core::{Rejected, WriteError};
 use crate::proto::{Frame, RoomDetails, RoomMessage, Secret, Violation, client};
 use crate::replica::{Event, Origin, Read, Replica, RoomPermissions, WriteId};
-
-/// A room as the client's task sees it, whatever its state's type.
-pub(crate) trait AnyReplica: Send + Sync {
-    fn room(&self) -> &Arc<str>;
-    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
-    fn state_name(&self) -> &'static str;
-    /// Joins over this connection, unless it was done before.
-    fn attach(&self, connection: u64, window: usize, max_frame: usize);
-    /// Joins again over the present connection.
-    fn rejoin(&self, window: usize);
-    /// What it is joined with from now on.
-    fn set_password(&self, password: &Secret);
-    /// Nothing can be sent there for now.
-    fn detach(&self);
-    fn receive(&self, message: RoomMessage<'_>) -> Result<(), Violation>;
-    fn tick(&self, now: Duration);
-    fn deadline(&self) -> Option<Duration>;
-    fn poll_frame(&self) -> Option<Frame>;
-    fn pending(&self) -> usize;
-    fn is_live(&self) -> bool;
-    /// Takes no more writes, sends on what was kept back.
-    fn close(&self, now: Duration);
-    /// Answers everything with the client's end; says how many changes that were.
-    fn end(&self, reason: &DisconnectReason) -> usize;
-    /// Notes what is wrong with the room; `None`: nothing any more.
-    fn report(&self, violation: Option<Violation>);
-    /// Whether nobody holds the state any more.
-    fn is_abandoned(&self) -> bool;
-    /// One more handle.
-    fn hold(&self);
-}
 
 /// A room's replica and its listeners.
 pub(crate) struct SharedReplica<S: SharedState> {

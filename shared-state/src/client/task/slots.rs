@@ -1,25 +1,19 @@
-//! What the task of a client and its handles share.
-//!
-//! Locks are taken in this order and none is held across an await: the rooms, then one room's replica. The code of
-//! an app runs under a replica's lock at most.
+//! What the task of a client sees of a room's state and of its presence, whatever their types, and the signal by which
+//! they wake it.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::any::Any;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
-use crate::client::builder::Settings;
-use crate::client::presence::AnyPresence;
-use crate::client::raw::Listeners;
-use crate::client::task::shared_replica::AnyReplica;
-use crate::client::{DisconnectReason, Status, Unsent, lock};
-use crate::proto::Secret;
+use crate::client::DisconnectReason;
+use crate::proto::presence::PresenceNews;
+use crate::proto::{Frame, RoomMessage, Secret, Violation};
 
 /// The clock of a client, and the bell by which its handles wake its task.
 pub(crate) struct Signal {
-    start: Instant,
+    pub(crate) start: Instant,
     pub(crate) wake: Notify,
 }
 
@@ -33,94 +27,54 @@ impl Signal {
     }
 }
 
-/// The rooms of a client.
-#[derive(Default)]
-pub(crate) struct Rooms {
-    pub(crate) members: BTreeMap<Arc<str>, Arc<dyn AnyReplica>>,
-    pub(crate) presences: BTreeMap<Arc<str>, Arc<dyn AnyPresence>>,
-    /// Rises with each change of `members` and `presences`.
-    pub(crate) generation: u64,
-    /// What rooms are joined with, those that ask for one.
-    pub(crate) passwords: BTreeMap<Arc<str>, Secret>,
-    /// Rooms that are to be asked again.
-    pub(crate) again: BTreeSet<Arc<str>>,
-    pub(crate) ended: bool,
+/// A room as the client's task sees it, whatever its state's type.
+pub(crate) trait AnyReplica: Send + Sync {
+    fn room(&self) -> &Arc<str>;
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
+    fn state_name(&self) -> &'static str;
+    /// Joins over this connection, unless it was done before.
+    fn attach(&self, connection: u64, window: usize, max_frame: usize);
+    /// Joins again over the present connection.
+    fn rejoin(&self, window: usize);
+    /// What it is joined with from now on.
+    fn set_password(&self, password: &Secret);
+    /// Nothing can be sent there for now.
+    fn detach(&self);
+    fn receive(&self, message: RoomMessage<'_>) -> Result<(), Violation>;
+    fn tick(&self, now: Duration);
+    fn deadline(&self) -> Option<Duration>;
+    fn poll_frame(&self) -> Option<Frame>;
+    fn pending(&self) -> usize;
+    fn is_live(&self) -> bool;
+    /// Takes no more writes, sends on what was kept back.
+    fn close(&self, now: Duration);
+    /// Answers everything with the client's end; says how many changes that were.
+    fn end(&self, reason: &DisconnectReason) -> usize;
+    /// Notes what is wrong with the room; `None`: nothing any more.
+    fn report(&self, violation: Option<Violation>);
+    /// Whether nobody holds the state any more.
+    fn is_abandoned(&self) -> bool;
+    /// One more handle.
+    fn hold(&self);
 }
 
-pub(crate) struct Core {
-    pub(crate) settings: Settings,
-    pub(crate) signal: Arc<Signal>,
-    pub(crate) rooms: Mutex<Rooms>,
-    pub(crate) status: watch::Sender<Status>,
-    pub(crate) public: Mutex<Option<Arc<str>>>,
-    pub(crate) listeners: Listeners,
-    /// Set once the client has ended.
-    pub(crate) unsent: watch::Sender<Option<Unsent>>,
-    closing: AtomicBool,
-}
-
-impl Core {
-    pub(crate) fn new(settings: Settings) -> Self {
-        Self {
-            settings,
-            signal: Arc::new(Signal { start: Instant::now(), wake: Notify::new() }),
-            rooms: Mutex::default(),
-            status: watch::Sender::new(Status::Connecting),
-            public: Mutex::default(),
-            listeners: Listeners::default(),
-            unsent: watch::Sender::new(None),
-            closing: AtomicBool::new(false),
-        }
-    }
-
-    /// Asks the task to end once everything is answered, and to take nothing more.
-    pub(crate) fn close(&self) {
-        self.closing.store(true, Ordering::Release);
-        self.signal.wake.notify_one();
-    }
-
-    pub(crate) fn is_closing(&self) -> bool {
-        self.closing.load(Ordering::Acquire)
-    }
-
-    /// The client's end: what is pending is answered with it. Only the first reason counts.
-    pub(crate) fn end(&self, reason: DisconnectReason) {
-        let (members, presences) = {
-            let mut rooms = lock(&self.rooms);
-            if std::mem::replace(&mut rooms.ended, true) {
-                return;
-            }
-            rooms.generation += 1;
-            (std::mem::take(&mut rooms.members), std::mem::take(&mut rooms.presences))
-        };
-        let mut unsent = Unsent::default();
-        for (room, member) in members {
-            match member.end(&reason) {
-                0 => {}
-                changes => unsent.rooms.push((room, changes)),
-            }
-        }
-        presences.into_values().for_each(|attendee| attendee.end());
-        self.listeners.end();
-        self.status.send_replace(Status::Disconnected { reason });
-        self.unsent.send_replace(Some(unsent));
-    }
-}
-
-/// Ends the client when its task is dropped, whatever the cause.
-pub(crate) struct EndWithTask(pub(crate) Arc<Core>);
-
-impl Drop for EndWithTask {
-    fn drop(&mut self) {
-        self.0.end(DisconnectReason::Runtime);
-    }
-}
-
-/// Closes the client with its last handle.
-pub(crate) struct Guard(pub(crate) Arc<Core>);
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.0.close();
-    }
+/// A client's part in a room's presence as its task sees it, whatever the types.
+pub(crate) trait AnyPresence: Send + Sync {
+    fn room(&self) -> &Arc<str>;
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
+    fn type_name(&self) -> &'static str;
+    /// Takes part over this connection, unless it does already.
+    fn attach(&self, connection: u64, id: &str);
+    /// What it comes in with from now on.
+    fn set_password(&self, password: &Secret);
+    /// Asks again to be let in, if it was not.
+    fn retry_join(&self);
+    fn detach(&self);
+    fn receive(&self, now: Duration, news: PresenceNews<'_>);
+    fn tick(&self, now: Duration);
+    fn deadline(&self) -> Option<Duration>;
+    fn poll_frame(&self, now: Duration) -> Option<Frame>;
+    fn end(&self);
+    /// Whether nobody holds it any more.
+    fn is_abandoned(&self) -> bool;
 }

@@ -95,7 +95,6 @@ macro_rules! length_is_len {
 length_is_len! {
     [T] [T];
     [T] Vec<T>;
-    [T] crate::merge::List<T>;
     [T, const N: usize] [T; N];
     [T] std::collections::VecDeque<T>;
     [K, V] BTreeMap<K, V>;

@@ -5,9 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 use serde::{Deserialize, Serialize};
 
 use crate::core::FieldInfo;
+use crate::core::Key;
 use crate::core::Versions;
 use crate::core::versions::{StoredVersions, is_zero};
-use crate::merge::Key;
 
 /// The most entries whose last change is known; beyond it the one changed longest ago is forgotten.
 pub(crate) const MAX_CHANGED: usize = 16_384;

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::core::Value;
+use crate::core::rules::Length;
 use crate::merge::list::tree::{Tree, TreeIter};
 use crate::merge::{Key, KeyOf, Sequence};
 
@@ -364,6 +365,12 @@ impl<'a, T> Iterator for Iter<'a, T> {
 }
 
 impl<T> ExactSizeIterator for Iter<'_, T> {}
+
+impl<T> Length for List<T> {
+    fn length(&self) -> Option<usize> {
+        Some(self.len())
+    }
+}
 
 #[cfg(test)]
 mod tests {
