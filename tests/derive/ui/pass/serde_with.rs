@@ -9,10 +9,15 @@ use shared_state::SharedState;
 struct Foreign;
 
 mod unit {
-    pub(crate) fn serialize<S: serde::Serializer>(_: &super::Foreign, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: serde::Serializer>(
+        _: &super::Foreign,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.serialize_unit()
     }
-    pub(crate) fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<super::Foreign, D::Error> {
+    pub(crate) fn deserialize<'de, D: serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<super::Foreign, D::Error> {
         serde::Deserialize::deserialize(deserializer).map(|()| super::Foreign)
     }
 }

@@ -6,7 +6,11 @@ mod reexports {
 }
 
 #[derive(
-    ::std::clone::Clone, ::std::fmt::Debug, ::std::cmp::PartialEq, ::serde::Serialize, ::serde::Deserialize,
+    ::std::clone::Clone,
+    ::std::fmt::Debug,
+    ::std::cmp::PartialEq,
+    ::serde::Serialize,
+    ::serde::Deserialize,
     ::shared_state::SharedState,
 )]
 #[shared(crate = crate::pass::renamed_crate::reexports::live)]
