@@ -23,6 +23,7 @@
 //! them.
 
 mod client;
+mod json;
 mod ledger;
 mod legacy;
 mod model;

@@ -3,7 +3,6 @@
 //! A [`RoomHooks`] is written by the program. Here it is made the same for all types of state, and kept from doing
 //! harm: what panics, or takes too long where somebody waits for it, is an error of what it was asked about.
 
-use std::any::Any;
 use std::fmt;
 use std::future::ready;
 use std::panic::{AssertUnwindSafe, catch_unwind};
