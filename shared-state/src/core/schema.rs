@@ -121,12 +121,12 @@ impl Default for Schema {
     }
 }
 
-/// The fields inside a field, if the field is a nested struct. +125 ///: The schemas of `infos`, which are
-/// fields of `S` or lie inside it at the path `within`.
+/// The fields inside a field, if the field is a nested struct.
 pub(crate) fn parts(info: &FieldInfo) -> Option<&'static [FieldInfo]> {
     info.parts.filter(|_| info.policy == "nested").map(|parts| parts())
 }
 
+/// The schemas of `infos`, which are fields of `S` or lie inside it at the path `within`.
 pub(crate) fn fields<S: SharedState>(
     infos: &'static [FieldInfo],
     within: &FieldPathBuf,

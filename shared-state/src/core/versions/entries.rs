@@ -92,8 +92,7 @@ impl EntryVersions {
         &mut self.at(key, version).versions
     }
 
-    /// Records that an entry was removed. `left` is the entry to the left of it. +114 ///: The record of an
-    /// entry, which counts as changed at `version`.
+    /// Records that an entry was removed. `left` is the entry to the left of it.
     pub fn removed(&mut self, key: &str, version: u64, left: Option<&str>) {
         if let Some((known, entry)) = self.changed.remove_entry(key) {
             self.by_change.remove(&(entry.last, known));
@@ -112,6 +111,7 @@ impl EntryVersions {
         }
     }
 
+    /// The record of an entry, which counts as changed at `version`. Forgets the oldest record beyond the limit.
     fn at(&mut self, key: &str, version: u64) -> &mut EntryVersion {
         let key = Key::from(key);
         let last = self.changed.get(&key).map_or(0, |entry| entry.last);
