@@ -1,4 +1,4 @@
-//! The struct's generic parameters, in the forms the generated items and implementations need.
+//! The struct's generic parameters, in the forms that the generated items and implementations need.
 
 use std::collections::BTreeSet;
 
@@ -8,17 +8,17 @@ use syn::{GenericParam, WherePredicate};
 
 use crate::model::{Field, Policy};
 
-/// The parameters of a struct, and what must hold for them.
+/// The parameters of a struct, and their bounds.
 pub(crate) struct Generics {
-    /// `T: Bound, const N: usize,`: to be declared.
+    /// `T: Bound, const N: usize,`: for a declaration.
     pub(crate) params: TokenStream,
-    /// `T, N,`: to be passed on.
+    /// `T, N,`: as arguments.
     pub(crate) args: TokenStream,
-    /// What must hold for the items beside the struct to be well formed: `where ..`, or nothing.
+    /// The bounds that the items beside the struct need to be well formed: `where ..`, or nothing.
     pub(crate) on_items: TokenStream,
-    /// What must hold for the struct to be a shared state: `where ..`, or nothing.
+    /// The bounds that the implementation of `SharedState` needs: `where ..`, or nothing.
     pub(crate) on_impls: TokenStream,
-    /// What must hold for values of the parameters' types to be shared: `where ..`, or nothing.
+    /// The bounds that values of the parameters' types need to be shared: `where ..`, or nothing.
     pub(crate) on_values: TokenStream,
 }
 
@@ -53,14 +53,14 @@ impl Generics {
             }
         }
         let params = generics.params.iter().map(|param| quote!(#param,)).collect();
-        let holds_itself = |field: &Field| mentions(field.here.inner.clone(), &|found| found == ident);
+        let holds_itself = |field: &Field| mentions(field.spanned.inner.clone(), &|found| found == ident);
         let of_fields: Vec<_> = fields
             .iter()
             .filter(|field| !holds_itself(field))
             .filter(|field| mentions(field.ty.clone(), &|ident| names.contains(&ident.to_string())))
             .flat_map(|field| {
-                let Field { ty, policy_type, here, .. } = field;
-                let inner = &here.inner;
+                let Field { ty, policy_type, spanned, .. } = field;
+                let inner = &spanned.inner;
                 match field.policy {
                     Policy::Lww => vec![],
                     Policy::Counter => vec![quote!(#ty: #krate::merge::Number)],
@@ -89,7 +89,7 @@ impl Generics {
         Self {
             params,
             args,
-            // A struct in itself is a shared state where it is one.
+            // A struct inside itself is a shared state under the same bounds as the struct.
             on_items: match fields.iter().any(holds_itself) {
                 true => all.clone(),
                 false => clause(&[&own, &of_fields]),
@@ -99,12 +99,12 @@ impl Generics {
         }
     }
 
-    /// `<'de, T: Bound, S: Serializer>`: the parameters between others, or nothing.
+    /// `<'de, T: Bound, S: Serializer>`: the declared parameters between others, or nothing.
     pub(crate) fn declared(&self, before: TokenStream, after: TokenStream) -> TokenStream {
         angle(&before, &self.params, &after)
     }
 
-    /// `<T, L>`: the arguments and others, or nothing.
+    /// `<T, L>`: the arguments followed by others, or nothing.
     pub(crate) fn passed(&self, after: TokenStream) -> TokenStream {
         angle(&TokenStream::new(), &self.args, &after)
     }
@@ -131,7 +131,7 @@ pub(crate) fn names(generics: &syn::Generics) -> impl Iterator<Item = &Ident> {
     })
 }
 
-/// Whether any identifier in `tokens` is one that is looked for.
+/// Whether `wanted` is true of any identifier in `tokens`.
 pub(crate) fn mentions(tokens: impl ToTokens, wanted: &impl Fn(&Ident) -> bool) -> bool {
     tokens.into_token_stream().into_iter().any(|tree| match tree {
         TokenTree::Ident(ident) => wanted(&ident),

@@ -43,8 +43,9 @@ impl Key {
     /// # Errors
     /// The text is not the key of any `T`.
     pub fn read<'de, T: Deserialize<'de>>(&self) -> Result<T, UpdateError> {
-        T::deserialize(KeyText(&self.0))
-            .map_err(|error| UpdateError::wrong_type(&format_args!("`{}` is not a key here: {error}", self.0)))
+        T::deserialize(KeyText(&self.0)).map_err(|error| {
+            UpdateError::wrong_type(&format_args!("`{}` is not a key here: {error}", self.0))
+        })
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn as_writer<R>(writer: u64, work: impl FnOnce() -> R) -> R {
 }
 
 /// Runs `work`. Returns with its result the text client ids of all edits that `check_op` was asked about
-/// meanwhile, each once.
+/// during it, each once.
 pub(crate) fn claims<R>(work: impl FnOnce() -> R) -> (R, Vec<u64>) {
     let before = CLAIMS.replace(Some(Vec::new()));
     let result = work();

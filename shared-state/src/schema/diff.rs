@@ -302,7 +302,8 @@ mod tests {
         let new = schema([("layout", also(inner, "style"))]);
         let stored = [("style/broad".into(), field("lww", "bool"))].into();
         let differences = SchemaDiff::between(&new, &old, &stored).expect("they fit");
-        let unknown: Vec<_> = differences.unknown().map(|(path, is_stored, own, _)| (path, is_stored, own)).collect();
+        let unknown: Vec<_> =
+            differences.unknown().map(|(path, is_stored, own, _)| (path, is_stored, own)).collect();
         assert_eq!(unknown, [("style/broad".into(), true, "layout/wide")]);
         assert!(differences.differs_inside("layout") && !differences.is_unknown("layout"));
     }

@@ -233,7 +233,10 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
                 let before = op.clone();
                 let folded = P::coalesce(op, later);
                 // The two operations in sequence may create an absent entry where the folded one would not.
-                if folded && created::<M, P>(op.clone()).is_none() && created::<M, P>(before.clone()).is_some() {
+                if folded
+                    && created::<M, P>(op.clone()).is_none()
+                    && created::<M, P>(before.clone()).is_some()
+                {
                     *op = before;
                     return false;
                 }

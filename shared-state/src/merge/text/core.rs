@@ -141,8 +141,9 @@ impl Core {
         if self.all_low_surrogates.is_empty() && own.is_empty() {
             return;
         }
-        let is_low_surrogate =
-            |id: &Id| self.all_low_surrogates.contains(id.client, id.clock) || own.contains(id.client, id.clock);
+        let is_low_surrogate = |id: &Id| {
+            self.all_low_surrogates.contains(id.client, id.clock) || own.contains(id.client, id.clock)
+        };
         let cuts: Vec<Id> = update.places().filter(is_low_surrogate).collect();
         if cuts.is_empty() {
             return;

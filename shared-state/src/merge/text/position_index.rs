@@ -358,8 +358,7 @@ impl PositionIndex {
                 let index = index.to_mut();
                 if let Some(new) = inserted {
                     index.insert(place, Run { client, clock: new.clock, units: new.units, deleted: false });
-                    new.low_surrogates()
-                        .for_each(|low| low_surrogates.to_mut().insert(client, low..low + 1));
+                    new.low_surrogates().for_each(|low| low_surrogates.to_mut().insert(client, low..low + 1));
                 }
                 index.delete_at(cut);
             }

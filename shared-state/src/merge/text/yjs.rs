@@ -193,8 +193,7 @@ impl Update {
     /// The second units of the characters that the update inserts.
     pub(crate) fn low_surrogates(&self) -> IdSet {
         let runs = self.structs.iter().flat_map(|(client, runs)| runs.iter().map(|run| (*client, run)));
-        runs.flat_map(|(client, run)| run.low_surrogates().map(move |low| (client, low..low + 1)))
-            .collect()
+        runs.flat_map(|(client, run)| run.low_surrogates().map(move |low| (client, low..low + 1))).collect()
     }
 
     /// The units before which the update inserts something. For a left neighbour, that is the unit after it.
@@ -322,7 +321,8 @@ impl Update {
         if low_surrogates.is_empty() && own.is_empty() {
             return Ok(());
         }
-        let is_low_surrogate = |client, clock| low_surrogates.contains(client, clock) || own.contains(client, clock);
+        let is_low_surrogate =
+            |client, clock| low_surrogates.contains(client, clock) || own.contains(client, clock);
         // What the update deletes itself may have been deleted before the rest of the update was made.
         let places = self.places().filter(|id| !self.deleted.contains(id.client, id.clock));
         let places = places.map(|id| (id.client, id.clock));
