@@ -1,4 +1,4 @@
-//! The struct's generic parameters, in the forms the generated items and implementations need.
+//! The struct's generic parameters, in the forms that the generated items and implementations need.
 
 use std::collections::BTreeSet;
 
@@ -8,17 +8,17 @@ use syn::{GenericParam, WherePredicate};
 
 use crate::tokens::{mentions, names};
 
-/// The parameters of a struct, and what must hold for them.
+/// The parameters of a struct, and their bounds.
 pub(crate) struct Generics {
-    /// `T: Bound, const N: usize,`: to be declared.
+    /// `T: Bound, const N: usize,`: for a declaration.
     pub(crate) params: TokenStream,
-    /// `T, N,`: to be passed on.
+    /// `T, N,`: as arguments.
     pub(crate) args: TokenStream,
-    /// What must hold for the items beside the struct to be well formed: `where ..`, or nothing.
+    /// The bounds that the items beside the struct need to be well formed: `where ..`, or nothing.
     pub(crate) on_items: TokenStream,
-    /// What must hold for the struct to be a shared state: `where ..`, or nothing.
+    /// The bounds that the implementation of `SharedState` needs: `where ..`, or nothing.
     pub(crate) on_impls: TokenStream,
-    /// What must hold for values of the parameters' types to be shared: `where ..`, or nothing.
+    /// The bounds that values of the parameters' types need to be shared: `where ..`, or nothing.
     pub(crate) on_values: TokenStream,
 }
 
@@ -83,7 +83,7 @@ impl Generics {
         Self {
             params,
             args,
-            // A struct in itself is a shared state where it is one.
+            // A struct inside itself is a shared state under the same bounds as the struct.
             on_items: match fields.iter().any(holds_itself) {
                 true => all.clone(),
                 false => clause(&[&own, &of_fields]),
@@ -93,12 +93,12 @@ impl Generics {
         }
     }
 
-    /// `<'de, T: Bound, S: Serializer>`: the parameters between others, or nothing.
+    /// `<'de, T: Bound, S: Serializer>`: the declared parameters between others, or nothing.
     pub(crate) fn declared(&self, before: TokenStream, after: TokenStream) -> TokenStream {
         angle(&before, &self.params, &after)
     }
 
-    /// `<T, L>`: the arguments and others, or nothing.
+    /// `<T, L>`: the arguments followed by others, or nothing.
     pub(crate) fn passed(&self, after: TokenStream) -> TokenStream {
         angle(&TokenStream::new(), &self.args, &after)
     }

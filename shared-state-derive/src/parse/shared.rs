@@ -31,7 +31,7 @@ const RULES: [&str; 8] = ["length", "range", "pattern", "email", "url", "custom"
 const UNITS: [&str; 3] = ["chars", "bytes", "items"];
 const SERDES: [&str; 2] = ["alias", "default"];
 
-/// A value, and the attribute's name it was given to.
+/// A value, and the name of the attribute that it was given to.
 pub(crate) struct Given<T> {
     pub(crate) name: Ident,
     pub(crate) value: T,
@@ -41,7 +41,7 @@ pub(crate) struct Given<T> {
 #[derive(Default)]
 pub(crate) struct StructAttrs {
     pub(crate) rule: Option<Given<Path>>,
-    /// The name, if the rules are those of garde.
+    /// The attribute `garde`, if the rules are garde's.
     pub(crate) garde: Option<Ident>,
     pub(crate) change_rule: Option<Path>,
     pub(crate) version: Option<Given<u32>>,
@@ -52,14 +52,14 @@ pub(crate) struct StructAttrs {
 /// `#[shared(..)]` on a field.
 #[derive(Default)]
 pub(crate) struct FieldAttrs {
-    /// The name of every attribute given, in order.
+    /// The names of all attributes, in order.
     pub(crate) names: Vec<Ident>,
     pub(crate) policies: Vec<Given<PolicyExpr>>,
     pub(crate) skip: Option<Ident>,
     pub(crate) read_only: Option<Ident>,
-    /// The role that reads the field.
+    /// The role that is needed to read the field.
     pub(crate) read: Option<Given<LitStr>>,
-    /// The role that writes it.
+    /// The role that is needed to write the field.
     pub(crate) write: Option<Given<LitStr>>,
     pub(crate) debounce: Option<Given<u64>>,
     pub(crate) max_wait: Option<Given<u64>>,
@@ -183,7 +183,7 @@ fn one(cx: &Ctxt, found: &mut FieldAttrs, meta: &ParseNestedMeta<'_>, name: &Ide
     Ok(())
 }
 
-/// `= "role"`.
+/// Reads `= "role"`.
 fn role(meta: &ParseNestedMeta<'_>, name: &Ident) -> Result<Option<Given<LitStr>>> {
     let value = value::text(meta, &format!("{name} = \"editor\""))?;
     if value.value().trim().is_empty() {
@@ -249,10 +249,10 @@ fn rule(cx: &Ctxt, meta: &ParseNestedMeta<'_>, name: &Ident) -> Result<Rule> {
     }
 }
 
-/// What is counted, and the least and the most of it.
+/// The unit, the lower and the upper bound.
 type Bounds = (Option<Ident>, Option<Expr>, Option<Expr>);
 
-/// `(unit, min = .., max = ..)`, one of the bounds at least.
+/// Reads `(unit, min = .., max = ..)`, with at least one bound.
 fn bounds(
     cx: &Ctxt,
     meta: &ParseNestedMeta<'_>,
@@ -313,7 +313,7 @@ fn each(
     }
 }
 
-/// Reads one item of a list. What is wrong with it is reported, and the list goes on.
+/// Reads one item of a list. An error in it is reported, and the list continues.
 fn list_item(
     cx: &Ctxt,
     meta: &ParseNestedMeta<'_>,
@@ -331,7 +331,7 @@ fn list_item(
     seen.push(name.clone());
     if let Err(error) = logic(meta, name) {
         cx.push(error);
-        // What could not be read may have been left half read.
+        // Skip the rest of the item that could not be read.
         while !meta.input.is_empty() && !meta.input.peek(Token![,]) {
             meta.input.parse::<proc_macro2::TokenTree>()?;
         }

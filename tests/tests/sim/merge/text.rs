@@ -442,7 +442,7 @@ fn g10_bytes_that_are_no_edit_of_the_text_are_refused_and_harm_nothing() {
     }
     for (edit, message) in [
         (valid[20].clone(), "which the text does not have"),
-        (Edit::read(vec![0, 1, 40, 1, 90, 3]).expect("a deletion"), "deletes unit 92 of writer 40"),
+        (Edit::read(vec![0, 1, 40, 1, 90, 3]).expect("a deletion"), "deletes unit 92 of client 40"),
     ] {
         let error = TextOf::check_op(&text, &TextOp::Edit(edit)).expect_err("it is about what is not there");
         assert!(error.to_string().contains(message), "{error}");
