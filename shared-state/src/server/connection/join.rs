@@ -16,8 +16,7 @@ use crate::proto::{ClientId, JoinRequest, Resume, Secret, Violation, presence, s
 use crate::server::access::{Handshake, Identity};
 use crate::server::fanout::queue::CloseReason;
 use crate::server::membership::Membership;
-use crate::server::presence as lobby;
-use crate::server::presence::PresenceStep;
+use crate::server::presence::{PresenceAction, PresenceEntry};
 use crate::server::rate_limit::TokenBucket;
 use crate::server::rooms::hooks::Participant;
 use crate::server::rooms::room::{Room, now};
@@ -136,43 +135,43 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
     }
 
     /// Takes part in a room's presence, or does what else a frame asks of it.
-    pub(crate) async fn attend(&mut self, room: &str, mut step: PresenceStep<'_>) -> Result<(), End> {
+    pub(crate) async fn attend(&mut self, room: &str, mut action: PresenceAction<'_>) -> Result<(), End> {
         let (Some(client), Ok(Some(who))) = (self.gate.client().cloned(), self.who.clone()) else {
             return Ok(());
         };
         let mut entry = None;
-        if step.enters() && !self.presence_sessions.is_in(room) {
+        if action.enters() && !self.presence_sessions.is_in(room) {
             let user = self.directory.check_known(room).and_then(|()| {
                 let may = who.may_be_present(room);
                 may.map_err(|message| Violation::new(Code::Forbidden, message))
             });
             let entered = match user {
                 Ok(user) => {
-                    let admitted = self.admit(room, &client, &who, step.password()).await?;
-                    admitted.map(|membership| lobby::Entry { user, membership })
+                    let admitted = self.admit(room, &client, &who, action.password()).await?;
+                    admitted.map(|membership| PresenceEntry { user, membership })
                 }
                 Err(refusal) => Err(refusal),
             };
             match entered {
                 Ok(entered) => entry = Some(entered),
-                Err(refusal) => return self.reply(step.refused(room, &refusal)).await,
+                Err(refusal) => return self.reply(action.refused(room, &refusal)).await,
             }
         }
-        if let PresenceStep::Join { details, .. } = &mut step {
+        if let PresenceAction::Join { details, .. } = &mut action {
             let directory = self.directory.clone();
             match self.meanwhile(Box::pin(directory.open(room))).await? {
                 Ok(room) => *details = room.house().details(room.created_at()),
-                Err(error) => return self.reply(step.refused(room, &error.violation())).await,
+                Err(error) => return self.reply(action.refused(room, &error.violation())).await,
             }
         }
-        if let Some(refusal) = self.presence_sessions.step(room, &step, &client, &self.queue, entry) {
+        if let Some(refusal) = self.presence_sessions.apply(room, &action, &client, &self.queue, entry) {
             return self.reply(refusal).await;
         }
         match self.presence_sessions.is_in(room) {
             // A connection of the hook's dialect that is present in a room hears its channels.
             true => self.listen(room).await,
             false => {
-                if matches!(step, PresenceStep::Leave(_)) {
+                if matches!(action, PresenceAction::Leave(_)) {
                     self.stop_listening(room);
                 }
                 Ok(())
@@ -276,7 +275,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
     pub(crate) async fn inform(&mut self, name: &str) -> Result<(), End> {
         let seat = self.gate.rooms().find(|seat| **seat.room.name() == *name && seat.informed);
         let Some(seat) = seat else { return Ok(()) };
-        let details = seat.membership.house().details(seat.room.created_at());
+        let details = seat.membership.access().details(seat.room.created_at());
         self.reply(room::info(name, &details)).await
     }
 

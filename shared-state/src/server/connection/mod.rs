@@ -307,7 +307,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 Ok(())
             }
             // Boxed, so that an idle connection does not keep room for it.
-            Request::Presence { room, step } => Box::pin(self.attend(&room, step)).await,
+            Request::Presence { room, action } => Box::pin(self.attend(&room, action)).await,
             Request::Relay { room, kind, value } => Box::pin(self.relay(&room, &kind, value.get())).await,
             Request::Hook { room: name, joined, action } => {
                 let open = joined.filter(|seat| !seat.room.is_closed());

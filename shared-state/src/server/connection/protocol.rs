@@ -20,7 +20,7 @@ use crate::proto::{
     Violation, channel_address, check_depth, check_room_name, server, split_address,
 };
 use crate::server::fanout::queue::CloseReason;
-use crate::server::presence::PresenceStep;
+use crate::server::presence::PresenceAction;
 
 /// How long a client's secret id may be, in characters.
 const CLIENT_ID: std::ops::RangeInclusive<usize> = 16..=128;
@@ -55,7 +55,7 @@ pub(crate) enum Request<'g, 'm, J> {
     /// A message for those who are in the channel now.
     Broadcast { room: &'g J, value: &'m str },
     /// StructInfo presence.
-    Presence { room: Cow<'m, str>, step: PresenceStep<'m> },
+    Presence { room: Cow<'m, str>, action: PresenceAction<'m> },
     /// A message of the app's own, for the other clients of the hook's dialect in a room.
     Relay { room: Cow<'m, str>, kind: Cow<'m, str>, value: &'m RawValue },
     /// Something of the hook's dialect; a room not yet joined is to be joined first.
@@ -215,7 +215,7 @@ impl<J> Inbound<J> {
             ClientMessage::Presence(_) if split_address(&room).1.is_some() => {
                 Request::Reply(server::error(Code::BadChannel, "presence is a room's, found a `channel`"))
             }
-            ClientMessage::Presence(request) => Request::Presence { room, step: PresenceStep::V1(request) },
+            ClientMessage::Presence(request) => Request::Presence { room, action: PresenceAction::V1(request) },
             // Taken care of above.
             ClientMessage::Hello(_) | ClientMessage::Token(_) | ClientMessage::Ping | ClientMessage::Pong => {
                 Request::Nothing
@@ -248,14 +248,14 @@ impl<J> Inbound<J> {
             Ok(LegacyMessage::Ping) => return Request::Reply(server::pong()),
             Ok(LegacyMessage::Pong) => return Request::Nothing,
             Ok(LegacyMessage::Presence(presence)) => {
-                return self.presence(envelope.room.as_ref(), envelope, PresenceStep::Hook(presence));
+                return self.presence(envelope.room.as_ref(), envelope, PresenceAction::Hook(presence));
             }
             Ok(LegacyMessage::RoomJoin { room, user, password }) => {
-                let step = PresenceStep::Join { user, password, details: RoomDetails::default() };
-                return self.presence(Some(&room), envelope, step);
+                let action = PresenceAction::Join { user, password, details: RoomDetails::default() };
+                return self.presence(Some(&room), envelope, action);
             }
             Ok(LegacyMessage::RoomLeave { room, user }) => {
-                return self.presence(Some(&room), envelope, PresenceStep::Leave(user));
+                return self.presence(Some(&room), envelope, PresenceAction::Leave(user));
             }
             Ok(LegacyMessage::Relay { kind, value }) => {
                 return match self.room(envelope) {
@@ -306,10 +306,10 @@ impl<J> Inbound<J> {
         &self,
         room: Option<&Cow<'m, str>>,
         envelope: &Envelope<'m>,
-        step: PresenceStep<'m>,
+        action: PresenceAction<'m>,
     ) -> Request<'_, 'm, J> {
         match self.room(&Envelope { room: room.cloned(), ..envelope.clone() }) {
-            Ok(room) => Request::Presence { room, step },
+            Ok(room) => Request::Presence { room, action },
             Err(frame) => Request::Reply(frame),
         }
     }

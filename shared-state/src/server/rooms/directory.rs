@@ -361,7 +361,7 @@ impl Directory {
             let client = ClientId::from(visitor.client());
             let outbox = Outbox::new(queue.clone());
             if request.info {
-                outbox.tell_first(room::info(name, &visitor.membership().house().details(room.created_at())));
+                outbox.tell_first(room::info(name, &visitor.membership().access().details(room.created_at())));
             }
             match room.join(client, dialect, &request, rights.clone(), outbox) {
                 Ok(Ok(session)) => return Ok(Ok(RoomSession::new(room, session, visitor, request.info))),
