@@ -296,7 +296,7 @@ impl Identity {
     }
 
     /// The user's permissions at this address; `None`: everything is allowed.
-    pub(super) fn rights(&self, address: &Arc<str>) -> Option<Arc<dyn Permissions>> {
+    pub(super) fn permissions(&self, address: &Arc<str>) -> Option<Arc<dyn Permissions>> {
         let Access { authorize, roles, .. } = &*self.access;
         if authorize.is_none() && roles.is_none() {
             return None;
@@ -324,7 +324,7 @@ impl Permissions for InRoom {
     }
 
     fn asked_again(&self) -> Option<Arc<dyn Permissions>> {
-        self.identity.rights(&self.address)
+        self.identity.permissions(&self.address)
     }
 }
 

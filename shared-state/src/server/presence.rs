@@ -189,7 +189,9 @@ impl PresenceAction<'_> {
     /// Whether this makes the connection take part in the room's presence, if it does not yet.
     pub(super) fn enters(&self) -> bool {
         match self {
-            Self::V1(PresenceRequest::Leave) | Self::Legacy(LegacyPresence::Leave(_)) | Self::Leave(_) => false,
+            Self::V1(PresenceRequest::Leave) | Self::Legacy(LegacyPresence::Leave(_)) | Self::Leave(_) => {
+                false
+            }
             Self::V1(_) | Self::Legacy(_) | Self::Join { .. } => true,
         }
     }
@@ -397,7 +399,10 @@ impl PresenceSessions {
                 Ok(id)
             }
         })?;
-        self.sessions.insert(presence.name.clone(), PresenceSession { room: presence, id, queue_id, _membership: membership });
+        self.sessions.insert(
+            presence.name.clone(),
+            PresenceSession { room: presence, id, queue_id, _membership: membership },
+        );
         Ok(())
     }
 }

@@ -52,8 +52,9 @@ impl Memberships {
             let generation = match access.check_password(password)? {
                 Requirement::Open(generation) => generation,
                 Requirement::Locked(hash, generation) => {
-                    let bucket =
-                        self.wrong_passwords.get_or_insert_with(|| Box::new(TokenBucket::new(WRONG_PASSWORDS.0, WRONG_PASSWORDS.1)));
+                    let bucket = self.wrong_passwords.get_or_insert_with(|| {
+                        Box::new(TokenBucket::new(WRONG_PASSWORDS.0, WRONG_PASSWORDS.1))
+                    });
                     if !bucket.take(Instant::now()) {
                         let message = "too many wrong passwords; try again in a few seconds";
                         return Err(Violation::new(Code::TooOften, message));

@@ -1,4 +1,7 @@
-//! A room's dealings with its rules: whose turn it is to be looked at, who is told of what, and when it ticks.
+//! Runs the [`RoomHooks`](crate::server::RoomHooks) of one room: one change at a time, leaves and ticks one after
+//! another, and the ticks only while somebody is in the room.
+//!
+//! It returns futures and leaves spawning them to the room.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,50 +12,51 @@ use tokio::sync::{Mutex, Semaphore};
 use crate::server::rooms::hooks::{AnyHooks, Participant};
 use crate::server::rooms::room::Room;
 
+/// The hooks of one room, and whose turn it is.
 pub(crate) struct HookRunner {
-    rules: Arc<dyn AnyHooks>,
-    /// One change at a time is shown to the rules.
+    hooks: Arc<dyn AnyHooks>,
+    /// One permit: one change at a time is shown to `on_change`.
     turns: Arc<Semaphore>,
-    /// What nobody waits for happens one after another.
-    quiet: Arc<Mutex<()>>,
-    /// Somebody came since the rules were told that nobody is here.
+    /// `on_leave`, `on_empty` and `on_tick` run one after another.
+    background: Arc<Mutex<()>>,
+    /// Somebody has joined since `on_empty` last ran.
     occupied: AtomicBool,
-    /// Whether the task that ticks is running.
+    /// Whether the ticking task is running.
     ticking: AtomicBool,
 }
 
 impl HookRunner {
-    pub(crate) fn new(rules: Arc<dyn AnyHooks>) -> Self {
+    pub(crate) fn new(hooks: Arc<dyn AnyHooks>) -> Self {
         Self {
-            rules,
+            hooks,
             turns: Arc::new(Semaphore::new(1)),
-            quiet: Arc::default(),
+            background: Arc::default(),
             occupied: AtomicBool::new(false),
             ticking: AtomicBool::new(false),
         }
     }
 
     pub(crate) fn rules(&self) -> &Arc<dyn AnyHooks> {
-        &self.rules
+        &self.hooks
     }
 
     pub(crate) fn turns(&self) -> &Arc<Semaphore> {
         &self.turns
     }
 
-    /// The room has ended: whoever waits for a turn learns of it.
+    /// The room has ended: whoever waits for a turn gets an error.
     pub(crate) fn end(&self) {
         self.turns.close();
     }
 
-    /// Somebody has joined; gives the task that ticks from now on, if there is to be one.
+    /// Somebody has joined. Returns the ticking task if it has to be started.
     pub(crate) fn joined(&self, room: &Arc<Room>) -> Option<impl Future<Output = ()> + Send + 'static> {
         self.occupied.store(true, Ordering::Release);
-        let every = self.rules.tick()?;
+        let every = self.hooks.tick()?;
         if self.ticking.swap(true, Ordering::AcqRel) {
             return None;
         }
-        let (rules, quiet, room) = (self.rules.clone(), self.quiet.clone(), Arc::downgrade(room));
+        let (hooks, background, room) = (self.hooks.clone(), self.background.clone(), Arc::downgrade(room));
         Some(async move {
             loop {
                 tokio::time::sleep(every).await;
@@ -60,32 +64,32 @@ impl HookRunner {
                 let Some(hook_runner) = room.hook_runner() else { return };
                 if room.is_empty() {
                     hook_runner.ticking.store(false, Ordering::Release);
-                    // Whoever came in between has seen it ticking.
+                    // Whoever joined in between saw `ticking` set and started no task.
                     if room.is_empty() || hook_runner.ticking.swap(true, Ordering::AcqRel) {
                         return;
                     }
                 }
-                let _turn = quiet.lock().await;
-                rules.on_tick(room).await;
+                let _turn = background.lock().await;
+                hooks.on_tick(room).await;
             }
         })
     }
 
-    /// Somebody has left; gives the task that tells the rules.
+    /// Somebody has left. Returns the task that calls `on_leave`, and `on_empty` if the room is empty then.
     pub(crate) fn left(
         &self,
         room: Arc<Room>,
-        visitor: Box<Participant>,
+        participant: Box<Participant>,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let (rules, quiet) = (self.rules.clone(), self.quiet.clone());
+        let (hooks, background) = (self.hooks.clone(), self.background.clone());
         async move {
-            let _turn = quiet.lock().await;
-            rules.leave(room.clone(), &visitor).await;
+            let _turn = background.lock().await;
+            hooks.leave(room.clone(), &participant).await;
             let Some(hook_runner) = room.hook_runner() else { return };
             if hook_runner.occupied.swap(false, Ordering::AcqRel) {
                 match room.is_empty() {
-                    true => rules.empty(room).await,
-                    // They are told of when they leave.
+                    true => hooks.empty(room).await,
+                    // Somebody is in the room: `on_empty` runs after they have left.
                     false => hook_runner.occupied.store(true, Ordering::Release),
                 }
             }
@@ -93,7 +97,8 @@ impl HookRunner {
     }
 }
 
-/// Runs what may take its time on this thread, whose other tasks go on on another one, if the runtime has several.
+/// Runs work that may take long on this thread. On a runtime with several threads, another thread takes over this
+/// one's tasks meanwhile.
 pub(crate) fn aside<R>(work: impl FnOnce() -> R) -> R {
     match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),

@@ -1,4 +1,4 @@
-//! Which rooms there can be, and what each begins as.
+//! Which rooms may exist: maps a name to the type of its state, its first state and its hooks.
 
 use std::any::type_name;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use crate::proto::split_address;
 use crate::server::rooms::channel_types::{ChannelKind, Channels};
 use crate::server::rooms::hooks::{AnyHooks, RoomHooks, TypedHooks};
 
-/// Makes the state that a room begins with.
+/// Makes the first state of a room.
 pub(crate) type Begin = Box<dyn Fn() -> Box<dyn RoomState> + Send + Sync>;
 
-/// The room_types of rooms, by pattern.
+/// The types of rooms and channels, by pattern.
 #[derive(Default)]
 pub(crate) struct RoomTypes {
     typed: Vec<(String, RoomType)>,
@@ -20,14 +20,14 @@ pub(crate) struct RoomTypes {
     channels: Channels,
 }
 
-/// One kind of room.
+/// The type of a room or channel.
 pub(crate) struct RoomType {
     pub(crate) type_name: &'static str,
     pub(crate) begin: Begin,
-    /// Whether the store keeps it.
+    /// Whether it is stored.
     pub(crate) durable: bool,
-    /// What the server's program has to say about what happens there; its rooms begin as these make them.
-    pub(crate) rules: Option<Arc<dyn AnyHooks>>,
+    /// The program's hooks. They make the room's state, so that `on_change` is part of it.
+    pub(crate) hooks: Option<Arc<dyn AnyHooks>>,
 }
 
 impl RoomTypes {
@@ -38,29 +38,29 @@ impl RoomTypes {
     ) {
         let begin: Begin = Box::new(move || Box::new(Typed::new(initial())));
         self.typed
-            .push((pattern, RoomType { type_name: type_name::<S>(), begin, durable: true, rules: None }));
+            .push((pattern, RoomType { type_name: type_name::<S>(), begin, durable: true, hooks: None }));
     }
 
     pub(crate) fn add_with<S: SharedState>(
         &mut self,
         pattern: String,
         initial: impl Fn() -> S + Send + Sync + 'static,
-        rules: impl RoomHooks<S>,
+        hooks: impl RoomHooks<S>,
     ) {
         let initial = Arc::new(initial);
-        let ruled = TypedHooks::new(rules, initial.clone());
+        let typed = TypedHooks::new(hooks, initial.clone());
         let begin: Begin = Box::new(move || Box::new(Typed::new(initial())));
-        let rules: Option<Arc<dyn AnyHooks>> = Some(Arc::new(ruled));
-        self.typed.push((pattern, RoomType { type_name: type_name::<S>(), begin, durable: true, rules }));
+        let hooks: Option<Arc<dyn AnyHooks>> = Some(Arc::new(typed));
+        self.typed.push((pattern, RoomType { type_name: type_name::<S>(), begin, durable: true, hooks }));
     }
 
-    /// Whether any other room is one of any JSON object of at most `limit` bytes.
+    /// Whether a room that no pattern matches may hold any JSON object, of at most `limit` bytes.
     pub(crate) fn allow_untyped(&mut self, allowed: bool, limit: usize) {
         self.untyped = allowed.then(|| RoomType {
             type_name: type_name::<Untyped>(),
             begin: Box::new(move || Box::new(Untyped::new(limit))),
             durable: true,
-            rules: None,
+            hooks: None,
         });
     }
 
@@ -68,7 +68,7 @@ impl RoomTypes {
         self.channels.add(kind);
     }
 
-    /// The kind of what has this address.
+    /// The type of the room or channel with this address.
     pub(crate) fn of(&self, address: &str) -> Option<&RoomType> {
         match split_address(address) {
             (room, None) => self.of_room(room),
@@ -76,12 +76,12 @@ impl RoomTypes {
         }
     }
 
-    /// The kind of the room with this name: that of the longest pattern that matches, an exact one first.
+    /// The type of a room: that of the longest pattern that matches its name, an exact pattern first.
     fn of_room(&self, room: &str) -> Option<&RoomType> {
         self.typed
             .iter()
             .filter_map(|(pattern, kind)| Some((matches(pattern, room)?, kind)))
-            // Of two equal ones, the one given first.
+            // `max_by_key` returns the last of equal elements; reversed, that is the one added first.
             .rev()
             .max_by_key(|(rank, _)| *rank)
             .map(|(_, kind)| kind)
@@ -89,7 +89,7 @@ impl RoomTypes {
     }
 }
 
-/// How well a room's name matches a pattern: exact, and the length of what is.
+/// How well a pattern matches a room's name, by which matches are ordered: whether it is exact, and its length.
 pub(crate) fn matches(pattern: &str, room: &str) -> Option<(bool, usize)> {
     match pattern.strip_suffix('*') {
         Some(prefix) => room.starts_with(prefix).then_some((false, prefix.len())),

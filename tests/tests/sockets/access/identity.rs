@@ -308,7 +308,7 @@ async fn a_newer_token_that_is_not_good_or_anothers_ends_the_connection() {
     for (token, code, message) in [
         ("ann", "unauthorized", "expected a name, a level and a number"),
         ("ann editor 0", "unauthorized", "what identifies the user has expired"),
-        ("bob editor 3600000", "other_user", "a connection is one user's; another one connects again"),
+        ("bob editor 3600000", "other_user", "a connection belongs to one user; another user must open another one"),
     ] {
         let mut ann = greeted(address, "ann", "ann editor 3600000").await;
         ann.join("document-1").await;
