@@ -335,7 +335,7 @@ impl Server {
     ///
     /// A changed password or limit of users applies to those who come from now on; whoever is in the room stays.
     /// Clients in the room that asked for its details are sent them again. If the room is now
-    /// [closed](RoomSettings::closed), everyone is put out, as by [`close_room`](Self::close_room).
+    /// [closed](crate::server::RoomSettings::closed), everyone is put out, as by [`close_room`](Self::close_room).
     ///
     /// Nothing happens if nobody is in the room and it is not in memory: the function is called when somebody comes.
     ///
@@ -357,7 +357,7 @@ impl Server {
     }
 
     /// Closes a room for now: puts everyone out of the room, its channels and its presence with [`Code::RoomClosed`]
-    /// and `reason`, and unloads it. A [temporary](RoomSettings::temporary) room ends with that.
+    /// and `reason`, and unloads it. A [temporary](crate::server::RoomSettings::temporary) room ends with that.
     ///
     /// The future resolves when the room's last changes are durable, to the number of connections that were put out.
     /// Writes through the program's handles of the room fail with

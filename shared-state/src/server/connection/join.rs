@@ -229,7 +229,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         Ok(())
     }
 
-    /// Joins a room or channel, or joins it again. `None` if that is refused; the client has been told then.
+    /// Joins a room or channel, or joins it again. `None` if that is refused; the client has been answered then.
     pub(crate) async fn join(
         &mut self,
         name: &str,
@@ -283,15 +283,15 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         self.reply(room::info(name, &details)).await
     }
 
-    /// Leaves a room, its channels and its presence, and tells the client why. Does nothing if the connection is in
-    /// none of them.
+    /// Leaves a room, its channels and its presence, and sends the client the reason. Does nothing if the connection
+    /// is in none of them.
     pub(crate) async fn eject(&mut self, room: &str, why: &CloseReason) -> Result<(), End> {
         let (mut frames, dialect) = (Vec::new(), self.inbound.dialect());
         self.inbound.retain(|session| {
             let address = session.room.name();
             let leaves = split_address(address).0 == room;
-            // A room that has ended has told its sessions. A legacy client does not know channels by their address,
-            // so it is told once, about the room.
+            // A room that has ended has notified its sessions. A legacy client does not know channels by their address,
+            // so it is notified once, about the room.
             let is_told = frames.is_empty() || dialect == Dialect::V1;
             if leaves && is_told && !session.room.is_closed() {
                 let address = if dialect == Dialect::V1 { address } else { room };

@@ -169,7 +169,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         match end {
             End::Told(reason) => {
                 tracing::debug!(code = %reason.code, "connection ended: {}", reason.message);
-                // A client that does not read in time is not told.
+                // A client that does not read in time misses the reason.
                 let _ = timeout(CLOSE_TIMEOUT, Box::pin(self.close_socket(&reason))).await;
             }
             End::Gone(why) => tracing::debug!("connection ended: {why}"),
@@ -297,7 +297,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 let (room, session) = (room.clone(), *session);
                 let Ok(_turn) = self.turn(&room).await? else { return Ok(()) };
                 if let Ok(permit) = self.permit(&room).await? {
-                    // A room that has ended has told its sessions.
+                    // A room that has ended has notified its sessions.
                     let _ = room.submit(session, &change, permit);
                 }
                 Ok(())
@@ -318,10 +318,10 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                     Some(place) => Some(place),
                     None => Box::pin(self.join(&name, JoinRequest::default())).await?,
                 };
-                // If the room could not be joined, the client was told.
+                // If the room could not be joined, the client was answered.
                 let Some((room, session)) = place else { return Ok(()) };
                 self.listen(&name).await?;
-                // A room that has ended has told its sessions.
+                // A room that has ended has notified its sessions.
                 let _ = match action {
                     LegacyAction::Sync => room.hook_sync(session),
                     LegacyAction::Change(updates, claim) => {

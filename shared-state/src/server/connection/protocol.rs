@@ -176,7 +176,7 @@ impl<J> Inbound<J> {
             (Some(_), true) => {
                 return Request::Close(CloseReason::new(
                     Code::HelloRepeated,
-                    "a connection says `hello` once",
+                    "a connection sends `hello` once",
                 ));
             }
             (Some(_), false) => {}
@@ -252,7 +252,7 @@ impl<J> Inbound<J> {
             Ok(LegacyMessage::Ping) => return Request::Reply(server::pong()),
             Ok(LegacyMessage::Pong) => return Request::Nothing,
             Ok(LegacyMessage::Presence(presence)) => {
-                return self.presence(envelope.room.as_ref(), envelope, PresenceAction::Hook(presence));
+                return self.presence(envelope.room.as_ref(), envelope, PresenceAction::Legacy(presence));
             }
             Ok(LegacyMessage::RoomJoin { room, user, password }) => {
                 let action = PresenceAction::Join { user, password, details: RoomDetails::default() };

@@ -29,8 +29,8 @@ impl Channel {
         Self { guard: Arc::new(RoomGuard(room)) }
     }
 
-    /// Sends a message to everyone in the channel, from `"server"`. The receipt resolves to the message's number once the
-    /// message is durable; in a channel that is not stored, at once.
+    /// Sends a message to everyone in the channel, from `"server"`. The receipt resolves to the message's number once
+    /// the message is durable; in a channel that is not stored, at once.
     ///
     /// # Errors
     /// [`WriteError::Unsendable`] if the value has no JSON form, [`WriteError::Rejected`] if the channel does not

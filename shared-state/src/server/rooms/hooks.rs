@@ -35,16 +35,24 @@ const HOOK_TIMEOUT: Duration = Duration::from_secs(10);
 /// # Order and waiting
 /// | Hook | Called | Who waits for it |
 /// |---|---|---|
-/// | [`on_create`](Self::on_create) | when a room is opened of which nothing is stored | everyone who wants to enter the room, at most 10 s |
-/// | [`on_join`](Self::on_join) | before a session joins | the one who joins, at most 10 s |
-/// | [`on_change`](Self::on_change) | for each client's change, one at a time | the whole room: every change, join and leave |
-/// | [`on_leave`](Self::on_leave) | after a session has left | nobody |
-/// | [`on_empty`](Self::on_empty) | after the last session has left | nobody |
-/// | [`on_tick`](Self::on_tick) | every [`tick`](Self::tick) while somebody is in the room | nobody |
+/// | [`on_create`] | when a room without a stored history is opened | everyone entering the room, at most 10 s |
+/// | [`on_join`] | before a session joins | the one who joins, at most 10 s |
+/// | [`on_change`] | for each client's change, one at a time | the whole room: every change, join and leave |
+/// | [`on_leave`] | after a session has left | nobody |
+/// | [`on_empty`] | after the last session has left | nobody |
+/// | [`on_tick`] | every [`tick`] while somebody is in the room | nobody |
 ///
 /// The last three run one after another for a room. `on_change` is not async and runs under the room's lock. On a
 /// runtime with several threads, other rooms do not wait for it; a thread that uses a [`State`] of the same room
 /// does. On a runtime with one thread, nothing else runs before it returns.
+///
+/// [`on_create`]: Self::on_create
+/// [`on_join`]: Self::on_join
+/// [`on_change`]: Self::on_change
+/// [`on_leave`]: Self::on_leave
+/// [`on_empty`]: Self::on_empty
+/// [`on_tick`]: Self::on_tick
+/// [`tick`]: Self::tick
 ///
 /// # Panics and timeouts
 /// A panic is caught and logged, nothing is changed, and the room goes on. If `on_create`, `on_join` or `on_change`
