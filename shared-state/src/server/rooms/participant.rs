@@ -1,4 +1,4 @@
-//! A user who is in a room, or who asks to join it, as the program's hooks see them.
+//! A user who is in a room or about to join it, as the program's hooks see them.
 
 use std::any::Any;
 use std::fmt;
@@ -8,7 +8,7 @@ use crate::proto::ClientId;
 use crate::server::access::Identity;
 use crate::server::membership::Membership;
 
-/// Somebody who is in a room, or about to be: one stay of one connection.
+/// Somebody who is in a room or about to join it: one session of one connection.
 #[derive(Clone)]
 pub struct Participant {
     client: ClientId,
@@ -27,24 +27,25 @@ impl Participant {
         Self { client, connection, identity, membership }
     }
 
-    /// What lets them be in the room, its channels and its presence.
+    /// What keeps the connection in the room, its channels and its presence.
     pub(crate) fn membership(&self) -> &Arc<Membership> {
         &self.membership
     }
 
-    /// The public name of the client, which is the [`Author`]'s of its changes.
+    /// The client's public name, which is the name of the [`Author`] of its changes.
     #[must_use]
     pub fn client(&self) -> &str {
         &self.client
     }
 
-    /// The number of the connection: of two of one client, the later one has the higher.
+    /// The connection's number. Of two connections of one client, the later one has the higher number.
     #[must_use]
     pub const fn connection(&self) -> u64 {
         self.connection
     }
 
-    /// What [`authenticate`](crate::server::ServerBuilder::authenticate) made of it; `None` if that is no `U`.
+    /// The user that [`authenticate`](crate::server::ServerBuilder::authenticate) returned; `None` if it is not a
+    /// `U`.
     #[must_use]
     pub fn user<U: Any>(&self) -> Option<&U> {
         self.identity.user().downcast_ref()

@@ -5,20 +5,20 @@ use std::sync::Arc;
 use crate::authority::RoomState;
 use crate::server::rooms::hooks::AnyHooks;
 
-/// Makes the state that a room begins with.
+/// Makes the first state of a room.
 pub(crate) type Begin = Box<dyn Fn() -> Box<dyn RoomState> + Send + Sync>;
 
-/// One kind of room.
+/// The type of a room or channel.
 pub(crate) struct RoomType {
     pub(crate) type_name: &'static str,
     pub(crate) begin: Begin,
-    /// Whether the store keeps it.
+    /// Whether it is stored.
     pub(crate) durable: bool,
-    /// What the server's program has to say about what happens there; its rooms begin as these make them.
-    pub(crate) rules: Option<Arc<dyn AnyHooks>>,
+    /// The program's hooks. They make the room's state, so that `on_change` is part of it.
+    pub(crate) hooks: Option<Arc<dyn AnyHooks>>,
 }
 
-/// How well a room's name matches a pattern: exact, and the length of what is.
+/// How well a pattern matches a room's name, by which matches are ordered: whether it is exact, and its length.
 pub(crate) fn matches(pattern: &str, room: &str) -> Option<(bool, usize)> {
     match pattern.strip_suffix('*') {
         Some(prefix) => room.starts_with(prefix).then_some((false, prefix.len())),

@@ -1,4 +1,4 @@
-//! Which rooms there can be, and what each begins as.
+//! Which rooms may exist: maps a name to the type of its state, its first state and its hooks.
 
 use std::any::type_name;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::server::rooms::channel_types::{ChannelKind, Channels};
 use crate::server::rooms::hooks::{AnyHooks, RoomHooks, TypedHooks};
 use crate::server::rooms::room_type::{Begin, RoomType, matches};
 
-/// The room_types of rooms, by pattern.
+/// The types of rooms and channels, by pattern.
 #[derive(Default)]
 pub(crate) struct RoomTypes {
     typed: Vec<(String, RoomType)>,
@@ -26,29 +26,29 @@ impl RoomTypes {
     ) {
         let begin: Begin = Box::new(move || Box::new(Typed::new(initial())));
         self.typed
-            .push((pattern, RoomType { type_name: type_name::<S>(), begin, durable: true, rules: None }));
+            .push((pattern, RoomType { type_name: type_name::<S>(), begin, durable: true, hooks: None }));
     }
 
     pub(crate) fn add_with<S: SharedState>(
         &mut self,
         pattern: String,
         initial: impl Fn() -> S + Send + Sync + 'static,
-        rules: impl RoomHooks<S>,
+        hooks: impl RoomHooks<S>,
     ) {
         let initial = Arc::new(initial);
-        let ruled = TypedHooks::new(rules, initial.clone());
+        let typed = TypedHooks::new(hooks, initial.clone());
         let begin: Begin = Box::new(move || Box::new(Typed::new(initial())));
-        let rules: Option<Arc<dyn AnyHooks>> = Some(Arc::new(ruled));
-        self.typed.push((pattern, RoomType { type_name: type_name::<S>(), begin, durable: true, rules }));
+        let hooks: Option<Arc<dyn AnyHooks>> = Some(Arc::new(typed));
+        self.typed.push((pattern, RoomType { type_name: type_name::<S>(), begin, durable: true, hooks }));
     }
 
-    /// Whether any other room is one of any JSON object of at most `limit` bytes.
+    /// Whether a room that no pattern matches may hold any JSON object, of at most `limit` bytes.
     pub(crate) fn allow_untyped(&mut self, allowed: bool, limit: usize) {
         self.untyped = allowed.then(|| RoomType {
             type_name: type_name::<Untyped>(),
             begin: Box::new(move || Box::new(Untyped::new(limit))),
             durable: true,
-            rules: None,
+            hooks: None,
         });
     }
 
@@ -56,7 +56,7 @@ impl RoomTypes {
         self.channels.add(kind);
     }
 
-    /// The kind of what has this address.
+    /// The type of the room or channel with this address.
     pub(crate) fn of(&self, address: &str) -> Option<&RoomType> {
         match split_address(address) {
             (room, None) => self.of_room(room),
@@ -64,12 +64,12 @@ impl RoomTypes {
         }
     }
 
-    /// The kind of the room with this name: that of the longest pattern that matches, an exact one first.
+    /// The type of a room: that of the longest pattern that matches its name, an exact pattern first.
     fn of_room(&self, room: &str) -> Option<&RoomType> {
         self.typed
             .iter()
             .filter_map(|(pattern, kind)| Some((matches(pattern, room)?, kind)))
-            // Of two equal ones, the one given first.
+            // `max_by_key` returns the last of equal elements; reversed, that is the one added first.
             .rev()
             .max_by_key(|(rank, _)| *rank)
             .map(|(_, kind)| kind)
