@@ -1,7 +1,8 @@
-//! One connection, from its opening to its end: feeds the state machines what comes, and sends what they say.
+//! One connection, from its opening to its end: passes received frames to the state machines and sends
+//! theirs.
 //!
-//! Nothing here waits for the socket alone: while it does not take what is to be sent, messages are read and the
-//! heartbeat goes on, so that a link that is dead without saying so is noticed all the same.
+//! The task never waits for the socket to accept a frame. While the socket is blocked, messages are read and
+//! the heartbeat continues, so that a half-open connection is detected then too.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::{pending, poll_fn};
@@ -19,41 +20,41 @@ use crate::core::Code;
 use crate::proto::{Envelope, Frame, RoomMessage, Violation, client, presence, split_address};
 use crate::replica::LinkEvent;
 
-/// How many messages are taken before others have their turn.
+/// How many messages are read before frames are sent again and other tasks may run.
 const BATCH: usize = 64;
 
-/// How long the server may take to answer the end of a connection.
+/// How long the server may take to answer the close frame.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// What the socket has to say.
+/// What happened on the socket.
 enum Io {
     Message(Option<Result<Message, Error>>),
     Flushed(Result<(), Error>),
 }
 
-/// A room that was not to be had.
+/// A room that could not be joined for now.
 struct Retry {
     failed: u32,
-    /// When it is joined again; `None`: that was done, and nothing has come yet.
+    /// When it is joined again; `None`: that was done, and the room has not answered yet.
     due: Option<Duration>,
 }
 
-/// A connection's own part of the driver.
+/// The state of one connection.
 struct Connection {
     socket: Socket,
-    /// Frames that are no room's.
+    /// Frames of the connection itself: handshake, heartbeat, tokens and leaves.
     own: VecDeque<Frame>,
-    /// How many unanswered changes the server takes per room; `None` before its welcome.
+    /// How many unanswered changes the server allows in each room; `None` before its welcome.
     window: Option<usize>,
     retries: BTreeMap<Arc<str>, Retry>,
-    /// Something was written that may not have left yet.
+    /// Frames were written that may not have been flushed.
     dirty: bool,
-    /// The socket did not take everything that there was.
+    /// The socket did not accept every frame.
     blocked: bool,
 }
 
 impl Driver {
-    /// Keeps a connection until it ends.
+    /// Runs a connection until it ends.
     pub(crate) async fn converse(&mut self, socket: Socket) -> End {
         self.connection += 1;
         let hello = self.link.opened(self.core.signal.now(), None);
@@ -71,7 +72,7 @@ impl Driver {
                 End::Final(DisconnectReason::Closed)
             }
             end => {
-                // The end of the handshake that the server began, if it did and the socket takes it.
+                // Completes the closing handshake, if the server began it and the socket accepts the frame.
                 let _ = connection.socket.flush().now_or_never();
                 end
             }
@@ -79,7 +80,7 @@ impl Driver {
     }
 
     async fn talk(&mut self, connection: &mut Connection) -> End {
-        // A link that is up but was not welcomed is a failed attempt.
+        // A connection that is never welcomed is a failed attempt.
         self.failed = self.failed.saturating_add(1);
         let core = self.core.clone();
         let mut token: Option<Token> = None;
@@ -112,8 +113,8 @@ impl Driver {
                     token = None;
                     match asked {
                         Ok(token) => connection.own.push_back(client::token(&token)),
-                        // Another attempt asks again, once this connection has ended.
-                        Err(error) => tracing::warn!(%error, "there is no newer token"),
+                        // The next connection asks again.
+                        Err(error) => tracing::warn!(%error, "could not get a newer token"),
                     }
                     continue;
                 }
@@ -142,7 +143,7 @@ impl Driver {
         }
     }
 
-    /// Asks again for the rooms that the app wants to be asked for. Those that are not asked for yet are anyway.
+    /// Joins the rooms again that the app has asked for. Rooms that were not joined yet are joined anyway.
     fn retry_join(&self, connection: &Connection) {
         let rooms = std::mem::take(&mut lock(&self.core.rooms).again);
         let Some(window) = connection.window else { return };
@@ -154,7 +155,7 @@ impl Driver {
         }
     }
 
-    /// Does what it is time for.
+    /// Does what is due: heartbeat, delayed writes, joins.
     fn step(&mut self, connection: &mut Connection) -> Result<(), End> {
         let now = self.core.signal.now();
         match self.link.tick(now) {
@@ -183,18 +184,18 @@ impl Driver {
         Ok(())
     }
 
-    /// When [`step`](Self::step) has something to do.
+    /// When the next step is due.
     fn deadline(&self, connection: &Connection) -> Option<Duration> {
         let rooms = self.members.iter().filter_map(|member| member.deadline());
         let retries = connection.retries.values().filter_map(|retry| retry.due);
-        // What the socket does not take now is sent when it does, not when it is due.
+        // While the socket is blocked, a due presence is sent once the socket accepts it.
         let presences = if connection.blocked { &[] } else { &*self.presences };
         let presence = presences.iter().filter_map(|attendee| attendee.deadline());
         let own = self.link.deadline().into_iter().chain(self.link.renewal()).chain(self.closing());
         rooms.chain(retries).chain(presence).chain(own).min()
     }
 
-    /// Gives the socket what is to be sent, as long as it takes it.
+    /// Sends frames for as long as the socket accepts them.
     fn feed(&self, connection: &mut Connection) -> Result<(), End> {
         connection.blocked = true;
         while let Some(frame) = connection.own.front() {
@@ -239,7 +240,7 @@ impl Driver {
                 Ok(())
             }
             Some(Ok(Message::Ping(_))) => {
-                // The answer is queued in the socket.
+                // The socket has queued the pong.
                 connection.dirty = true;
                 Ok(())
             }
@@ -268,18 +269,18 @@ impl Driver {
             }
             LinkEvent::Room(room, message) => self.hear_room(connection, &room, message),
             LinkEvent::Presence(room, news) => {
-                // Of a room that was left a moment ago, there is none.
+                // The presence may have been left a moment ago.
                 if let Some(attendee) = self.presences.iter().find(|attendee| **attendee.room() == *room) {
                     attendee.receive(self.core.signal.now(), news);
                 }
             }
             LinkEvent::Error(violation) => {
-                tracing::warn!(%violation, "the server complains");
+                tracing::warn!(%violation, "the server reported an error");
                 match violation.code {
                     Code::BadClientId | Code::Superseded | Code::Unauthorized => {
                         return Ok(Err(End::Final(DisconnectReason::Refused(violation))));
                     }
-                    // Whoever the token is of now comes as that.
+                    // The next connection continues as the token's user.
                     Code::ShuttingDown | Code::Expired | Code::OtherUser => {
                         return Ok(Err(End::Lost(violation.to_string().into())));
                     }
@@ -291,11 +292,11 @@ impl Driver {
     }
 
     fn hear_room(&self, connection: &mut Connection, room: &str, message: RoomMessage<'_>) {
-        // Of a room that was left a moment ago.
+        // The room may have been left a moment ago.
         let Some(member) = self.members.iter().find(|member| &**member.room() == room) else { return };
         let verdict = member.receive(message);
         if let Err(violation) = verdict {
-            tracing::warn!(%room, %violation, "something is wrong with a room");
+            tracing::warn!(%room, %violation, "a room reported an error or sent a message that does not fit");
             if matches!(
                 violation.code,
                 Code::Unavailable | Code::NotJoined | Code::ShuttingDown | Code::TooOften
@@ -315,7 +316,7 @@ impl Driver {
         }
     }
 
-    /// Leaves the rooms and closes the connection, if the server answers in time.
+    /// Leaves the rooms and closes the connection; waits for the server's answer for a limited time.
     async fn say_goodbye(&self, mut connection: Connection) {
         let goodbye = async {
             if connection.window.is_some() {
@@ -335,13 +336,13 @@ impl Driver {
         match tokio::time::timeout(GOODBYE, goodbye).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "the connection broke while it was closed"),
-            Err(_) => tracing::debug!("the server did not answer the end of the connection"),
+            Err(_) => tracing::debug!("the server did not answer the close frame in time"),
         }
     }
 }
 
 impl Connection {
-    /// Waits for the socket: a message, or the end of a flush. Nothing is lost if it is dropped.
+    /// Waits for a message, or for a flush to complete. Cancellation safe.
     async fn io(&mut self) -> Io {
         poll_fn(|context| {
             let mut socket = Pin::new(&mut self.socket);
@@ -355,9 +356,9 @@ impl Connection {
         .await
     }
 
-    /// Whether the socket takes a frame now. If not, the end of the flush that is under way says when.
+    /// Whether the socket accepts a frame now. If not, [`io`](Self::io) returns when its flush completes.
     fn is_ready(&mut self) -> Result<bool, End> {
-        // Whoever is to be woken is registered by `io`, which follows.
+        // [`io`](Self::io) follows and registers the real waker.
         let mut context = Context::from_waker(std::task::Waker::noop());
         match Pin::new(&mut self.socket).poll_ready(&mut context) {
             Poll::Ready(Ok(())) => Ok(true),
@@ -366,7 +367,7 @@ impl Connection {
         }
     }
 
-    /// Writes a frame, if the socket takes it now.
+    /// Writes a frame if the socket accepts it now; returns whether it did.
     fn write(&mut self, frame: Frame) -> Result<bool, End> {
         if !self.is_ready()? {
             return Ok(false);
@@ -385,8 +386,8 @@ fn broken(violation: Violation) -> End {
     End::Lost(format!("the server broke the protocol: {violation}").into())
 }
 
-/// A frame as the socket takes it.
+/// A frame as a WebSocket message.
 fn text(frame: Frame) -> Option<Message> {
-    // A frame is made of text only.
+    // A client's frames are always text.
     Utf8Bytes::try_from(frame.into_bytes()).ok().map(Message::Text)
 }
