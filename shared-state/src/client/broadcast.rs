@@ -94,7 +94,7 @@ impl Delivery {
 #[derive(Default)]
 pub(super) struct Broadcasts {
     outgoing: VecDeque<Frame>,
-    heard: Option<broadcast::Sender<Delivery>>,
+    deliveries: Option<broadcast::Sender<Delivery>>,
     /// The longest frame that the server accepts, once it has said.
     max_frame: Option<usize>,
 }
@@ -130,16 +130,16 @@ impl Broadcasts {
         *self = Self::default();
     }
 
-    pub(super) fn listen(&mut self) -> broadcast::Receiver<Delivery> {
-        self.heard.get_or_insert_with(|| broadcast::channel(INCOMING).0).subscribe()
+    pub(super) fn subscribe(&mut self) -> broadcast::Receiver<Delivery> {
+        self.deliveries.get_or_insert_with(|| broadcast::channel(INCOMING).0).subscribe()
     }
 
-    pub(super) fn hear(&mut self, from: &str, at: u64, value: &RawValue) {
-        let Some(heard) = &self.heard else { return };
+    pub(super) fn deliver(&mut self, from: &str, at: u64, value: &RawValue) {
+        let Some(deliveries) = &self.deliveries else { return };
         let value = Arc::from(value.to_owned());
-        if heard.send(Delivery { from: Arc::from(from), at, value }).is_err() {
+        if deliveries.send(Delivery { from: Arc::from(from), at, value }).is_err() {
             // The last stream was dropped.
-            self.heard = None;
+            self.deliveries = None;
         }
     }
 }

@@ -156,7 +156,7 @@ impl ClientBuilder {
         E: fmt::Display,
         F: Future<Output = Result<String, E>> + Send + 'static,
     {
-        self.bearer = Some(Bearer::Asked(Arc::new(move || {
+        self.bearer = Some(Bearer::Callback(Arc::new(move || {
             let token = token();
             Box::pin(async move { token.await.map_err(|error| error.to_string()) })
         })));

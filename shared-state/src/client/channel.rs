@@ -49,7 +49,7 @@ impl Room {
     where
         T: Serialize + DeserializeOwned + Send + Sync + 'static,
     {
-        Channel { state: State::clone(&self.of(channel_address(self.name(), name)).state(self.log())) }
+        Channel { state: State::clone(&self.at_address(channel_address(self.name(), name)).state(self.log())) }
     }
 
     /// As [`channel`](Self::channel), with an error.
@@ -61,7 +61,7 @@ impl Room {
     where
         T: Serialize + DeserializeOwned + Send + Sync + 'static,
     {
-        let state = self.of(channel_address(self.name(), name)).try_state(self.log())?;
+        let state = self.at_address(channel_address(self.name(), name)).try_state(self.log())?;
         Ok(Channel { state: State::clone(&state) })
     }
 
@@ -174,15 +174,15 @@ where
     /// The broadcast was not sent: the channel is not [live](Self::is_live), too many wait already, it is too
     /// long, or the value has no JSON form. Receivers that read too slowly miss it without an error.
     pub fn broadcast(&self, value: &T) -> Result<(), BroadcastError> {
-        self.state.shared.cast(serde_json::value::to_raw_value(value)?.get())
+        self.state.shared.broadcast(serde_json::value::to_raw_value(value)?.get())
     }
 
     /// The broadcasts of others from now on. Ends with the client.
     pub fn broadcasts(&self) -> Subscription<Result<Broadcast<T>, RecvError>> {
         subscription::broadcast(
-            self.state.shared.casts(),
+            self.state.shared.broadcasts(),
             self.clone(),
-            |heard| heard.read(),
+            |delivery| delivery.read(),
             |count| Err(Lagged(count).into()),
         )
     }

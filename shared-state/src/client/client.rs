@@ -62,7 +62,7 @@ impl Client {
     /// Most changes and acknowledgements arrive in [compact](ClientBuilder::brief) frames, which have no type
     /// and are not included.
     pub fn on(&self, kind: &str) -> Subscription<Result<RawMessage, Lagged>> {
-        let messages = self.core().listeners.listen(kind);
+        let messages = self.core().listeners.subscribe(kind);
         subscription::broadcast(messages, self.guard.clone(), Ok, |count| Err(Lagged(count)))
     }
 

@@ -34,7 +34,7 @@ struct Seen {
 }
 
 struct Inner<U, D> {
-    attendance: PresenceClient<U, D>,
+    presence: PresenceClient<U, D>,
     events: Option<broadcast::Sender<PresenceEvent<U, D>>>,
     capacity: usize,
     /// The connection over which it was last joined, counted from 1.
@@ -43,26 +43,26 @@ struct Inner<U, D> {
 }
 
 /// A user or data that presence can show: any type that serde can write and read.
-trait Shown: Serialize + DeserializeOwned + Send + Sync + 'static {}
+trait PresenceData: Serialize + DeserializeOwned + Send + Sync + 'static {}
 
-impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Shown for T {}
+impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> PresenceData for T {}
 
-impl<U: Shown, D: Shown> SharedPresence<U, D> {
+impl<U: PresenceData, D: PresenceData> SharedPresence<U, D> {
     fn lock(&self) -> MutexGuard<'_, Inner<U, D>> {
         lock(&self.inner)
     }
 
     /// Passes the events on. Called with the lock held, so that every listener gets them in the same order.
-    fn tell(&self, inner: &mut Inner<U, D>, own: bool) {
+    fn notify(&self, inner: &mut Inner<U, D>, own: bool) {
         let mut visible = own;
-        while let Some(event) = inner.attendance.poll_event() {
+        while let Some(event) = inner.presence.poll_event() {
             visible = true;
             if inner.events.as_ref().is_some_and(|events| events.send(event).is_err()) {
                 // The last stream was dropped.
                 inner.events = None;
             }
         }
-        let live = inner.attendance.is_live();
+        let live = inner.presence.is_live();
         self.seen.send_if_modified(|seen| {
             seen.revision += u64::from(visible);
             visible | (std::mem::replace(&mut seen.live, live) != live)
@@ -78,15 +78,15 @@ impl<U: Shown, D: Shown> SharedPresence<U, D> {
         if inner.closed {
             return Err(PresenceError::Closed { room: self.room.clone() });
         }
-        let done = act(&mut inner.attendance, self.signal.now())?;
-        self.tell(&mut inner, true);
+        let done = act(&mut inner.presence, self.signal.now())?;
+        self.notify(&mut inner, true);
         drop(inner);
         self.signal.wake.notify_one();
         Ok(done)
     }
 }
 
-impl<U: Shown, D: Shown> AnyPresence for SharedPresence<U, D> {
+impl<U: PresenceData, D: PresenceData> AnyPresence for SharedPresence<U, D> {
     fn room(&self) -> &Arc<str> {
         &self.room
     }
@@ -103,28 +103,28 @@ impl<U: Shown, D: Shown> AnyPresence for SharedPresence<U, D> {
         let mut inner = self.lock();
         if inner.connection != connection {
             inner.connection = connection;
-            inner.attendance.connected(id.into());
+            inner.presence.connected(id.into());
         }
     }
 
     fn set_password(&self, password: &Secret) {
-        self.lock().attendance.set_password(Some(password.clone()));
+        self.lock().presence.set_password(Some(password.clone()));
     }
 
     fn retry_join(&self) {
-        self.lock().attendance.retry_join();
+        self.lock().presence.retry_join();
     }
 
     fn detach(&self) {
         let mut inner = self.lock();
-        inner.attendance.disconnected();
-        self.tell(&mut inner, false);
+        inner.presence.disconnected();
+        self.notify(&mut inner, false);
     }
 
     fn receive(&self, now: Duration, news: PresenceNews<'_>) {
         let mut inner = self.lock();
-        let verdict = inner.attendance.receive(now, news);
-        self.tell(&mut inner, false);
+        let verdict = inner.presence.receive(now, news);
+        self.notify(&mut inner, false);
         drop(inner);
         if let Err(violation) = verdict {
             tracing::warn!(room = %self.room, %violation, "the server refused this client's presence");
@@ -134,19 +134,19 @@ impl<U: Shown, D: Shown> AnyPresence for SharedPresence<U, D> {
 
     fn tick(&self, now: Duration) {
         let mut inner = self.lock();
-        let away = inner.attendance.is_away();
-        inner.attendance.tick(now);
-        if inner.attendance.is_away() != away {
-            self.tell(&mut inner, true);
+        let away = inner.presence.is_away();
+        inner.presence.tick(now);
+        if inner.presence.is_away() != away {
+            self.notify(&mut inner, true);
         }
     }
 
     fn deadline(&self) -> Option<Duration> {
-        self.lock().attendance.deadline()
+        self.lock().presence.deadline()
     }
 
     fn poll_frame(&self, now: Duration) -> Option<Frame> {
-        let frame = self.lock().attendance.poll_frame(now);
+        let frame = self.lock().presence.poll_frame(now);
         if frame.is_some() {
             self.errors.send_if_modified(|error| error.take().is_some());
         }
@@ -156,7 +156,7 @@ impl<U: Shown, D: Shown> AnyPresence for SharedPresence<U, D> {
     fn end(&self) {
         let mut inner = self.lock();
         inner.closed = true;
-        inner.attendance.disconnected();
+        inner.presence.disconnected();
         inner.events = None;
         drop(inner);
         self.seen.send_modify(|seen| (seen.live, seen.ended) = (false, true));
@@ -200,9 +200,9 @@ impl Room {
             let json = || "null".to_owned();
             let (user, data) = ((user, json()), (initial, json()));
             let core = &self.guard.0;
-            let attendance =
+            let presence =
                 PresenceClient::with_json(core.signal.now(), self.name.clone(), user, data, options);
-            let shared = self.attend(attendance, options);
+            let shared = self.shared_presence(presence, options);
             shared.end();
             Presence::new(shared, self.guard.clone())
         })
@@ -226,7 +226,7 @@ impl Room {
         self.open(user, initial, options).map_err(|(error, ..)| error)
     }
 
-    fn open<U: Shown, D: Shown>(
+    fn open<U: PresenceData, D: PresenceData>(
         &self,
         user: U,
         data: D,
@@ -246,12 +246,12 @@ impl Room {
         if rooms.ended || core.is_closing() {
             return Err((PresenceError::Closed { room }, user, data));
         }
-        let held = rooms.presences.get(&room).filter(|attendee| !attendee.is_abandoned());
+        let held = rooms.presences.get(&room).filter(|presence| !presence.is_abandoned());
         let shared = match held {
-            Some(attendee) => match attendee.clone().into_any().downcast::<SharedPresence<U, D>>() {
+            Some(presence) => match presence.clone().into_any().downcast::<SharedPresence<U, D>>() {
                 Ok(shared) => shared,
                 Err(_) => {
-                    let (held, asked) = (attendee.type_name(), type_name::<(U, D)>());
+                    let (held, asked) = (presence.type_name(), type_name::<(U, D)>());
                     return Err((PresenceError::OtherType { room, held, asked }, user, data));
                 }
             },
@@ -259,7 +259,7 @@ impl Room {
                 let (user, data) = ((user, user_json), (data, data_json));
                 let now = core.signal.now();
                 let shared =
-                    self.attend(PresenceClient::with_json(now, room.clone(), user, data, options), options);
+                    self.shared_presence(PresenceClient::with_json(now, room.clone(), user, data, options), options);
                 rooms.passwords.get(&room).inspect(|password| shared.set_password(password));
                 rooms.presences.insert(room, shared.clone());
                 shared
@@ -272,9 +272,9 @@ impl Room {
         Ok(presence)
     }
 
-    fn attend<U: Shown, D: Shown>(
+    fn shared_presence<U: PresenceData, D: PresenceData>(
         &self,
-        attendance: PresenceClient<U, D>,
+        presence: PresenceClient<U, D>,
         options: PresenceOptions,
     ) -> Arc<SharedPresence<U, D>> {
         let (events, capacity, connection, closed) = (None, options.events.max(1), 0, false);
@@ -284,7 +284,7 @@ impl Room {
             handles: AtomicUsize::new(0),
             errors: watch::Sender::new(None),
             seen: watch::Sender::default(),
-            inner: Mutex::new(Inner { attendance, events, capacity, connection, closed }),
+            inner: Mutex::new(Inner { presence, events, capacity, connection, closed }),
         })
     }
 }
@@ -311,19 +311,19 @@ where
     /// users and data are shared, not copied.
     #[must_use]
     pub fn others(&self) -> Vec<Peer<U, D>> {
-        self.shared.lock().attendance.others().cloned().collect()
+        self.shared.lock().presence.others().cloned().collect()
     }
 
     /// The data that this client shows.
     #[must_use]
     pub fn me(&self) -> Arc<D> {
-        self.shared.lock().attendance.me().clone()
+        self.shared.lock().presence.me().clone()
     }
 
     /// The user that this client shows.
     #[must_use]
     pub fn user(&self) -> Arc<U> {
-        self.shared.lock().attendance.user().clone()
+        self.shared.lock().presence.user().clone()
     }
 
     /// Everyone who is present, by user; this client is included unless it is hidden. A person with three
@@ -331,7 +331,7 @@ where
     /// sessions.
     #[must_use]
     pub fn users(&self) -> Vec<UserSessions<U, D>> {
-        self.shared.lock().attendance.users()
+        self.shared.lock().presence.users()
     }
 
     /// How many [users](Self::users) there are. Costs the same.
@@ -343,7 +343,7 @@ where
     /// How many other sessions are not shown because their user or data is not of these types.
     #[must_use]
     pub fn unreadable(&self) -> usize {
-        self.shared.lock().attendance.unreadable()
+        self.shared.lock().presence.unreadable()
     }
 
     /// Shows other data. Counts as input.
@@ -352,7 +352,7 @@ where
     /// The data has no JSON form, or the client has ended; nothing was changed. What the server refuses, for
     /// example because it is too long, is reported by [`errors`](Self::errors).
     pub fn set(&self, data: D) -> Result<(), PresenceError> {
-        self.shared.write(|attendance, now| attendance.set(now, data))
+        self.shared.write(|presence, now| presence.set(now, data))
     }
 
     /// Changes a copy of the data and shows it. `change` must not use a handle of the same presence: it runs
@@ -364,10 +364,10 @@ where
     where
         D: Clone,
     {
-        self.shared.write(|attendance, now| {
-            let mut data = D::clone(attendance.me());
+        self.shared.write(|presence, now| {
+            let mut data = D::clone(presence.me());
             change(&mut data);
-            attendance.set(now, data)
+            presence.set(now, data)
         })
     }
 
@@ -375,8 +375,8 @@ where
     /// that began by itself.
     pub fn input(&self) {
         // Fails only if the presence is closed; nobody is interested in input then.
-        let _ = self.shared.write(|attendance, now| {
-            attendance.input(now);
+        let _ = self.shared.write(|presence, now| {
+            presence.input(now);
             Ok(())
         });
     }
@@ -386,8 +386,8 @@ where
     /// # Errors
     /// The client has ended.
     pub fn set_hidden(&self, hidden: bool) -> Result<(), PresenceError> {
-        self.shared.write(|attendance, _| {
-            attendance.set_hidden(hidden);
+        self.shared.write(|presence, _| {
+            presence.set_hidden(hidden);
             Ok(())
         })
     }
@@ -395,7 +395,7 @@ where
     /// Whether this client is hidden from the others.
     #[must_use]
     pub fn is_hidden(&self) -> bool {
-        self.shared.lock().attendance.is_hidden()
+        self.shared.lock().presence.is_hidden()
     }
 
     /// Marks the user as away, whatever their input, or ends that.
@@ -403,8 +403,8 @@ where
     /// # Errors
     /// The client has ended.
     pub fn set_away(&self, away: bool) -> Result<(), PresenceError> {
-        self.shared.write(|attendance, _| {
-            attendance.set_away(away);
+        self.shared.write(|presence, _| {
+            presence.set_away(away);
             Ok(())
         })
     }
@@ -412,13 +412,13 @@ where
     /// Whether the user is away: marked so, or without input for [too long](PresenceOptions::away_after).
     #[must_use]
     pub fn is_away(&self) -> bool {
-        self.shared.lock().attendance.is_away()
+        self.shared.lock().presence.is_away()
     }
 
     /// Whether the others are up to date. Without a connection they are those that were present last.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        self.shared.lock().attendance.is_live()
+        self.shared.lock().presence.is_live()
     }
 
     /// Waits until the presence [is live](Self::is_live). Returns `false` if the client has ended.

@@ -51,14 +51,14 @@ pub(super) struct Listeners {
 }
 
 impl Listeners {
-    pub(super) fn listen(&self, kind: &str) -> broadcast::Receiver<RawMessage> {
+    pub(super) fn subscribe(&self, kind: &str) -> broadcast::Receiver<RawMessage> {
         let mut types = lock(&self.types);
         types.retain(|_, sender| sender.receiver_count() > 0);
         types.entry(kind.into()).or_insert_with(|| broadcast::channel(CAPACITY).0).subscribe()
     }
 
     /// Passes a message to the streams of its type.
-    pub(super) fn tell(&self, envelope: &Envelope<'_>, text: &str) {
+    pub(super) fn dispatch(&self, envelope: &Envelope<'_>, text: &str) {
         #[derive(Deserialize)]
         struct Sender<'a> {
             #[serde(borrow, default)]

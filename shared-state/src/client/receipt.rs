@@ -35,12 +35,12 @@ impl Answer {
 #[derive(Debug)]
 pub struct Receipt {
     answer: Arc<Answer>,
-    place: Option<usize>,
+    slot: Option<usize>,
 }
 
 impl Receipt {
     pub(super) const fn new(answer: Arc<Answer>) -> Self {
-        Self { answer, place: None }
+        Self { answer, slot: None }
     }
 
     /// The answer, if it has arrived.
@@ -62,13 +62,13 @@ impl Future for Receipt {
     type Output = Result<u64, Rejected>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { answer, place } = self.get_mut();
+        let Self { answer, slot } = self.get_mut();
         let mut wakers = lock(&answer.wakers);
         // Checked with the lock held, so that an answer that arrives now finds the waker.
         if let Some(outcome) = answer.outcome.get() {
             return Poll::Ready(outcome.clone());
         }
-        let at = *place.get_or_insert_with(|| {
+        let at = *slot.get_or_insert_with(|| {
             wakers.push(None);
             wakers.len() - 1
         });
@@ -81,9 +81,9 @@ impl Future for Receipt {
 
 impl Drop for Receipt {
     fn drop(&mut self) {
-        if let Some(place) = self.place {
+        if let Some(slot) = self.slot {
             let mut wakers = lock(&self.answer.wakers);
-            if let Some(waker) = wakers.get_mut(place) {
+            if let Some(waker) = wakers.get_mut(slot) {
                 *waker = None;
             }
             while matches!(wakers.last(), Some(None)) {

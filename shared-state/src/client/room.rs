@@ -74,12 +74,12 @@ impl Room {
         let held = {
             let mut rooms = lock(&self.guard.0.rooms);
             let mut held = false;
-            for (_, member) in rooms.members.iter().filter(|(address, _)| split_address(address).0 == room) {
-                member.set_password(&password);
+            for (_, replica) in rooms.replicas.iter().filter(|(address, _)| split_address(address).0 == room) {
+                replica.set_password(&password);
                 held = true;
             }
-            if let Some(attendee) = rooms.presences.get(room) {
-                attendee.set_password(&password);
+            if let Some(presence) = rooms.presences.get(room) {
+                presence.set_password(&password);
                 held = true;
             }
             rooms.passwords.insert(room.into(), password);
@@ -97,7 +97,7 @@ impl Room {
     /// only over a new connection. Does nothing if everything is joined.
     pub fn retry_join(&self) {
         let core = &self.guard.0;
-        lock(&core.rooms).again.insert(split_address(&self.name).0.into());
+        lock(&core.rooms).to_rejoin.insert(split_address(&self.name).0.into());
         core.signal.wake.notify_one();
     }
 
@@ -145,18 +145,18 @@ impl Room {
             };
             return Err(StateError::Ended { room: name.clone(), reason });
         }
-        let shared = match rooms.members.get(name) {
-            Some(member) => match member.clone().into_any().downcast::<SharedReplica<S>>() {
+        let shared = match rooms.replicas.get(name) {
+            Some(replica) => match replica.clone().into_any().downcast::<SharedReplica<S>>() {
                 Ok(shared) => shared,
                 Err(_) => {
-                    let held = member.state_name();
+                    let held = replica.state_name();
                     return Err(StateError::OtherType { room: name.clone(), held, asked: S::NAME });
                 }
             },
             None => {
                 let shared = self.shared(initial);
                 rooms.passwords.get(room).inspect(|password| shared.set_password(password));
-                rooms.members.insert(name.clone(), shared.clone());
+                rooms.replicas.insert(name.clone(), shared.clone());
                 rooms.generation += 1;
                 shared
             }
@@ -173,7 +173,7 @@ impl Room {
     }
 
     /// The room or channel with this address.
-    pub(super) fn of(&self, address: String) -> Self {
+    pub(super) fn at_address(&self, address: String) -> Self {
         Self { guard: self.guard.clone(), name: address.into() }
     }
 

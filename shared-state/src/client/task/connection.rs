@@ -24,7 +24,7 @@ use crate::replica::LinkEvent;
 const BATCH: usize = 64;
 
 /// How long the server may take to answer the close frame.
-const GOODBYE: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What happened on the socket.
 enum Io {
@@ -43,7 +43,7 @@ struct Retry {
 struct Connection {
     socket: Socket,
     /// Frames of the connection itself: handshake, heartbeat, tokens and leaves.
-    own: VecDeque<Frame>,
+    control: VecDeque<Frame>,
     /// How many unanswered changes the server allows in each room; `None` before its welcome.
     window: Option<usize>,
     retries: BTreeMap<Arc<str>, Retry>,
@@ -55,20 +55,20 @@ struct Connection {
 
 impl Driver {
     /// Runs a connection until it ends.
-    pub(crate) async fn converse(&mut self, socket: Socket) -> End {
+    pub(crate) async fn run_connection(&mut self, socket: Socket) -> End {
         self.connection += 1;
         let hello = self.link.opened(self.core.signal.now(), None);
         let mut connection = Connection {
             socket,
-            own: VecDeque::from([hello]),
+            control: VecDeque::from([hello]),
             window: None,
             retries: BTreeMap::new(),
             dirty: false,
             blocked: false,
         };
-        match self.talk(&mut connection).await {
+        match self.exchange(&mut connection).await {
             End::Final(DisconnectReason::Closed) => {
-                self.say_goodbye(connection).await;
+                self.close(connection).await;
                 End::Final(DisconnectReason::Closed)
             }
             end => {
@@ -79,31 +79,31 @@ impl Driver {
         }
     }
 
-    async fn talk(&mut self, connection: &mut Connection) -> End {
+    async fn exchange(&mut self, connection: &mut Connection) -> End {
         // A connection that is never welcomed is a failed attempt.
         self.failed = self.failed.saturating_add(1);
         let core = self.core.clone();
         let mut token: Option<Token> = None;
         loop {
             if self.link.take_renewal(core.signal.now()) {
-                token = self.dial.ask();
+                token = self.dial.renew_token();
             }
             for room in self.refresh_presence() {
                 if connection.window.is_some() {
-                    connection.own.push_back(presence::leave(&room));
+                    connection.control.push_back(presence::leave(&room));
                 }
             }
             for room in self.refresh() {
                 connection.retries.remove(&room);
                 if connection.window.is_some() {
-                    connection.own.push_back(client::leave(&room));
+                    connection.control.push_back(client::leave(&room));
                 }
             }
             self.retry_join(connection);
             if self.is_done() {
                 return End::Final(DisconnectReason::Closed);
             }
-            if let Err(end) = self.step(connection).and_then(|()| self.feed(connection)) {
+            if let Err(end) = self.tick(connection).and_then(|()| self.send_frames(connection)) {
                 return end;
             }
             let deadline = self.deadline(connection);
@@ -112,7 +112,7 @@ impl Driver {
                 asked = async { match &mut token { Some(token) => token.await, None => pending().await } } => {
                     token = None;
                     match asked {
-                        Ok(token) => connection.own.push_back(client::token(&token)),
+                        Ok(token) => connection.control.push_back(client::token(&token)),
                         // The next connection asks again.
                         Err(error) => tracing::warn!(%error, "could not get a newer token"),
                     }
@@ -128,7 +128,7 @@ impl Driver {
                     Some(Io::Flushed(Ok(()))) => connection.dirty = false,
                     Some(Io::Flushed(Err(error))) => return End::Lost(error.to_string().into()),
                     Some(Io::Message(message)) => {
-                        if let Err(end) = self.hear(connection, message) {
+                        if let Err(end) = self.receive(connection, message) {
                             return end;
                         }
                     }
@@ -136,7 +136,7 @@ impl Driver {
                 io = connection.socket.next().now_or_never().map(Io::Message);
             }
             if let Some(Io::Message(message)) = io
-                && let Err(end) = self.hear(connection, message)
+                && let Err(end) = self.receive(connection, message)
             {
                 return end;
             }
@@ -145,40 +145,40 @@ impl Driver {
 
     /// Joins the rooms again that the app has asked for. Rooms that were not joined yet are joined anyway.
     fn retry_join(&self, connection: &Connection) {
-        let rooms = std::mem::take(&mut lock(&self.core.rooms).again);
+        let rooms = std::mem::take(&mut lock(&self.core.rooms).to_rejoin);
         let Some(window) = connection.window else { return };
         for room in rooms {
-            let of_room = self.members.iter().filter(|member| split_address(member.room()).0 == &*room);
-            of_room.filter(|member| !member.is_live()).for_each(|member| member.rejoin(window));
-            let presences = self.presences.iter().filter(|attendee| *attendee.room() == room);
-            presences.for_each(|attendee| attendee.retry_join());
+            let of_room = self.replicas.iter().filter(|replica| split_address(replica.room()).0 == &*room);
+            of_room.filter(|replica| !replica.is_live()).for_each(|replica| replica.rejoin(window));
+            let presences = self.presences.iter().filter(|presence| *presence.room() == room);
+            presences.for_each(|presence| presence.retry_join());
         }
     }
 
     /// Does what is due: heartbeat, delayed writes, joins.
-    fn step(&mut self, connection: &mut Connection) -> Result<(), End> {
+    fn tick(&mut self, connection: &mut Connection) -> Result<(), End> {
         let now = self.core.signal.now();
         match self.link.tick(now) {
-            Ok(ping) => connection.own.extend(ping),
+            Ok(ping) => connection.control.extend(ping),
             Err(dead) => return Err(End::Lost(dead.to_string().into())),
         }
-        for member in &self.members {
-            member.tick(now);
+        for replica in &self.replicas {
+            replica.tick(now);
             let Some(window) = connection.window else { continue };
-            member.attach(self.connection, window, self.link.max_frame());
-            if let Some(retry) = connection.retries.get_mut(member.room())
+            replica.attach(self.connection, window, self.link.max_frame());
+            if let Some(retry) = connection.retries.get_mut(replica.room())
                 && retry.due.is_some_and(|due| due <= now)
             {
                 retry.due = None;
-                member.rejoin(window);
+                replica.rejoin(window);
             }
         }
-        for attendee in &self.presences {
-            attendee.tick(now);
+        for presence in &self.presences {
+            presence.tick(now);
             if connection.window.is_some()
                 && let Some(id) = self.link.public_id()
             {
-                attendee.attach(self.connection, id);
+                presence.attach(self.connection, id);
             }
         }
         Ok(())
@@ -186,39 +186,39 @@ impl Driver {
 
     /// When the next step is due.
     fn deadline(&self, connection: &Connection) -> Option<Duration> {
-        let rooms = self.members.iter().filter_map(|member| member.deadline());
+        let rooms = self.replicas.iter().filter_map(|replica| replica.deadline());
         let retries = connection.retries.values().filter_map(|retry| retry.due);
         // While the socket is blocked, a due presence is sent once the socket accepts it.
         let presences = if connection.blocked { &[] } else { &*self.presences };
-        let presence = presences.iter().filter_map(|attendee| attendee.deadline());
-        let own = self.link.deadline().into_iter().chain(self.link.renewal()).chain(self.closing());
-        rooms.chain(retries).chain(presence).chain(own).min()
+        let presence = presences.iter().filter_map(|presence| presence.deadline());
+        let connection_timers = self.link.deadline().into_iter().chain(self.link.renewal()).chain(self.closing());
+        rooms.chain(retries).chain(presence).chain(connection_timers).min()
     }
 
     /// Sends frames for as long as the socket accepts them.
-    fn feed(&self, connection: &mut Connection) -> Result<(), End> {
+    fn send_frames(&self, connection: &mut Connection) -> Result<(), End> {
         connection.blocked = true;
-        while let Some(frame) = connection.own.front() {
+        while let Some(frame) = connection.control.front() {
             let frame = frame.clone();
             if !connection.write(frame)? {
                 return Ok(());
             }
-            connection.own.pop_front();
+            connection.control.pop_front();
         }
         if connection.window.is_none() {
             return Ok(());
         }
-        for member in &self.members {
+        for replica in &self.replicas {
             while connection.is_ready()? {
-                let Some(frame) = member.poll_frame() else { break };
+                let Some(frame) = replica.poll_frame() else { break };
                 connection.write(frame)?;
             }
         }
-        for attendee in &self.presences {
+        for presence in &self.presences {
             if !connection.is_ready()? {
                 return Ok(());
             }
-            if let Some(frame) = attendee.poll_frame(self.core.signal.now()) {
+            if let Some(frame) = presence.poll_frame(self.core.signal.now()) {
                 connection.write(frame)?;
             }
         }
@@ -226,17 +226,17 @@ impl Driver {
         Ok(())
     }
 
-    fn hear(
+    fn receive(
         &mut self,
         connection: &mut Connection,
         message: Option<Result<Message, Error>>,
     ) -> Result<(), End> {
         match message {
-            Some(Ok(Message::Text(text))) => self.hear_text(connection, &text).map_err(broken)?,
+            Some(Ok(Message::Text(text))) => self.receive_text(connection, &text).map_err(broken)?,
             Some(Ok(Message::Binary(bytes))) => {
-                let heard = self.link.receive_brief(self.core.signal.now(), &bytes);
-                let (room, message) = heard.map_err(broken)?;
-                self.hear_room(connection, &room, message);
+                let received = self.link.receive_brief(self.core.signal.now(), &bytes);
+                let (room, message) = received.map_err(broken)?;
+                self.receive_room(connection, &room, message);
                 Ok(())
             }
             Some(Ok(Message::Ping(_))) => {
@@ -254,12 +254,12 @@ impl Driver {
         }
     }
 
-    fn hear_text(&mut self, connection: &mut Connection, text: &str) -> Result<Result<(), End>, Violation> {
+    fn receive_text(&mut self, connection: &mut Connection, text: &str) -> Result<Result<(), End>, Violation> {
         let envelope = Envelope::read(text)?;
-        self.core.listeners.tell(&envelope, text);
+        self.core.listeners.dispatch(&envelope, text);
         match self.link.receive_envelope(self.core.signal.now(), &envelope)? {
             LinkEvent::Nothing => {}
-            LinkEvent::Reply(frame) => connection.own.push_back(frame),
+            LinkEvent::Reply(frame) => connection.control.push_back(frame),
             LinkEvent::Welcome(window) => {
                 connection.window = Some(window);
                 self.failed = 0;
@@ -267,11 +267,11 @@ impl Driver {
                 tracing::info!(id = self.link.public_id(), "connected");
                 self.core.status.send_replace(Status::Connected);
             }
-            LinkEvent::Room(room, message) => self.hear_room(connection, &room, message),
+            LinkEvent::Room(room, message) => self.receive_room(connection, &room, message),
             LinkEvent::Presence(room, news) => {
                 // The presence may have been left a moment ago.
-                if let Some(attendee) = self.presences.iter().find(|attendee| **attendee.room() == *room) {
-                    attendee.receive(self.core.signal.now(), news);
+                if let Some(presence) = self.presences.iter().find(|presence| **presence.room() == *room) {
+                    presence.receive(self.core.signal.now(), news);
                 }
             }
             LinkEvent::Error(violation) => {
@@ -291,38 +291,38 @@ impl Driver {
         Ok(Ok(()))
     }
 
-    fn hear_room(&self, connection: &mut Connection, room: &str, message: RoomMessage<'_>) {
+    fn receive_room(&self, connection: &mut Connection, room: &str, message: RoomMessage<'_>) {
         // The room may have been left a moment ago.
-        let Some(member) = self.members.iter().find(|member| &**member.room() == room) else { return };
-        let verdict = member.receive(message);
+        let Some(replica) = self.replicas.iter().find(|replica| &**replica.room() == room) else { return };
+        let verdict = replica.receive(message);
         if let Err(violation) = verdict {
             tracing::warn!(%room, %violation, "a room reported an error or sent a message that does not fit");
             if matches!(
                 violation.code,
                 Code::Unavailable | Code::NotJoined | Code::ShuttingDown | Code::TooOften
             ) {
-                member.detach();
+                replica.detach();
                 let retry =
-                    connection.retries.entry(member.room().clone()).or_insert(Retry { failed: 0, due: None });
+                    connection.retries.entry(replica.room().clone()).or_insert(Retry { failed: 0, due: None });
                 if retry.due.is_none() {
                     retry.failed = retry.failed.saturating_add(1);
                     retry.due = Some(self.core.signal.now() + self.room_wait(retry.failed));
                 }
             }
-            member.report(Some(violation));
-        } else if member.is_live() {
+            replica.report(Some(violation));
+        } else if replica.is_live() {
             connection.retries.remove(room);
-            member.report(None);
+            replica.report(None);
         }
     }
 
     /// Leaves the rooms and closes the connection; waits for the server's answer for a limited time.
-    async fn say_goodbye(&self, mut connection: Connection) {
-        let goodbye = async {
+    async fn close(&self, mut connection: Connection) {
+        let closing = async {
             if connection.window.is_some() {
-                for member in &self.members {
-                    let leave = client::leave(member.room());
-                    if let Some(message) = text(leave) {
+                for replica in &self.replicas {
+                    let leave = client::leave(replica.room());
+                    if let Some(message) = to_message(leave) {
                         connection.socket.feed(message).await?;
                     }
                 }
@@ -333,7 +333,7 @@ impl Driver {
             }
             Ok::<_, Error>(())
         };
-        match tokio::time::timeout(GOODBYE, goodbye).await {
+        match tokio::time::timeout(CLOSE_TIMEOUT, closing).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "the connection broke while it was closed"),
             Err(_) => tracing::debug!("the server did not answer the close frame in time"),
@@ -372,7 +372,7 @@ impl Connection {
         if !self.is_ready()? {
             return Ok(false);
         }
-        if let Some(message) = text(frame) {
+        if let Some(message) = to_message(frame) {
             let sent = Pin::new(&mut self.socket).start_send(message);
             sent.map_err(|error| End::Lost(error.to_string().into()))?;
             self.dirty = true;
@@ -387,7 +387,7 @@ fn broken(violation: Violation) -> End {
 }
 
 /// A frame as a WebSocket message.
-fn text(frame: Frame) -> Option<Message> {
+fn to_message(frame: Frame) -> Option<Message> {
     // A client's frames are always text.
     Utf8Bytes::try_from(frame.into_bytes()).ok().map(Message::Text)
 }

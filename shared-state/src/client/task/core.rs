@@ -20,14 +20,14 @@ use crate::replica::{LinkConfig, ReplicaConfig};
 /// What a client has open, by room.
 #[derive(Default)]
 pub(crate) struct Rooms {
-    pub(crate) members: BTreeMap<Arc<str>, Arc<dyn AnyReplica>>,
+    pub(crate) replicas: BTreeMap<Arc<str>, Arc<dyn AnyReplica>>,
     pub(crate) presences: BTreeMap<Arc<str>, Arc<dyn AnyPresence>>,
-    /// Rises with each change of `members` and `presences`.
+    /// Rises with each change of `replicas`.
     pub(crate) generation: u64,
     /// The passwords of the rooms that need one.
     pub(crate) passwords: BTreeMap<Arc<str>, Secret>,
     /// The rooms that the app has asked to join again.
-    pub(crate) again: BTreeSet<Arc<str>>,
+    pub(crate) to_rejoin: BTreeSet<Arc<str>>,
     pub(crate) ended: bool,
 }
 
@@ -80,22 +80,22 @@ impl Core {
 
     /// Ends the client: answers everything pending with the reason. Only the first call counts.
     pub(crate) fn end(&self, reason: DisconnectReason) {
-        let (members, presences) = {
+        let (replicas, presences) = {
             let mut rooms = lock(&self.rooms);
             if std::mem::replace(&mut rooms.ended, true) {
                 return;
             }
             rooms.generation += 1;
-            (std::mem::take(&mut rooms.members), std::mem::take(&mut rooms.presences))
+            (std::mem::take(&mut rooms.replicas), std::mem::take(&mut rooms.presences))
         };
         let mut unsent = Unsent::default();
-        for (room, member) in members {
-            match member.end(&reason) {
+        for (room, replica) in replicas {
+            match replica.end(&reason) {
                 0 => {}
                 changes => unsent.rooms.push((room, changes)),
             }
         }
-        presences.into_values().for_each(|attendee| attendee.end());
+        presences.into_values().for_each(|presence| presence.end());
         self.listeners.end();
         self.status.send_replace(Status::Disconnected { reason });
         self.unsent.send_replace(Some(unsent));

@@ -33,7 +33,7 @@ pub(crate) enum Bearer {
     /// Always this token.
     Fixed(Arc<str>),
     /// The token that this function returns, called for each attempt and before the current token expires.
-    Asked(Arc<dyn Fn() -> Token + Send + Sync>),
+    Callback(Arc<dyn Fn() -> Token + Send + Sync>),
 }
 
 /// Where and with which token to connect.
@@ -57,9 +57,9 @@ impl Dial {
     }
 
     /// Asks for a newer token, if the source can give one.
-    pub(crate) fn ask(&self) -> Option<Token> {
+    pub(crate) fn renew_token(&self) -> Option<Token> {
         match &self.bearer {
-            Some(Bearer::Asked(ask)) => Some(ask()),
+            Some(Bearer::Callback(token)) => Some(token()),
             Some(Bearer::Fixed(_)) | None => None,
         }
     }
@@ -68,8 +68,8 @@ impl Dial {
         let token: Option<Arc<str>> = match &self.bearer {
             None => None,
             Some(Bearer::Fixed(token)) => Some(token.clone()),
-            Some(Bearer::Asked(ask)) => {
-                Some(ask().await.map_err(|error| format!("could not get a token: {error}"))?.into())
+            Some(Bearer::Callback(token)) => {
+                Some(token().await.map_err(|error| format!("could not get a token: {error}"))?.into())
             }
         };
         self.open(token.as_deref()).await.map_err(|error| error.to_string().into())
@@ -129,7 +129,7 @@ pub(crate) struct Driver {
     pub(crate) core: Arc<Core>,
     pub(crate) link: Link,
     /// The rooms and channels, as of `generation`.
-    pub(crate) members: Vec<Arc<dyn AnyReplica>>,
+    pub(crate) replicas: Vec<Arc<dyn AnyReplica>>,
     /// The presences. Compared with the shared ones before each step.
     pub(crate) presences: Vec<Arc<dyn AnyPresence>>,
     generation: u64,
@@ -148,7 +148,7 @@ pub(crate) async fn run(core: Arc<Core>, dial: Dial, secret: String) {
     let mut driver = Driver {
         link: Link::new(secret, core.settings.link),
         core,
-        members: Vec::new(),
+        replicas: Vec::new(),
         presences: Vec::new(),
         generation: 0,
         connection: 0,
@@ -169,10 +169,10 @@ impl Driver {
         loop {
             let end = match self.connect().await {
                 Ok(socket) => {
-                    let end = self.converse(socket).await;
+                    let end = self.run_connection(socket).await;
                     self.link.closed();
-                    self.members.iter().for_each(|member| member.detach());
-                    self.presences.iter().for_each(|attendee| attendee.detach());
+                    self.replicas.iter().for_each(|replica| replica.detach());
+                    self.presences.iter().for_each(|presence| presence.detach());
                     end
                 }
                 Err(end) => end,
@@ -256,10 +256,10 @@ impl Driver {
     /// client. Returns the rooms to leave.
     pub(crate) fn refresh(&mut self) -> Vec<Arc<str>> {
         let mut left = Vec::new();
-        if self.members.iter().any(|member| member.is_abandoned() && member.pending() == 0) {
+        if self.replicas.iter().any(|replica| replica.is_abandoned() && replica.pending() == 0) {
             let mut rooms = lock(&self.core.rooms);
-            rooms.members.retain(|room, member| {
-                let leave = member.is_abandoned() && member.pending() == 0;
+            rooms.replicas.retain(|room, replica| {
+                let leave = replica.is_abandoned() && replica.pending() == 0;
                 if leave {
                     left.push(room.clone());
                 }
@@ -271,7 +271,7 @@ impl Driver {
             let rooms = lock(&self.core.rooms);
             if self.generation != rooms.generation {
                 self.generation = rooms.generation;
-                self.members = rooms.members.values().cloned().collect();
+                self.replicas = rooms.replicas.values().cloned().collect();
             }
         }
         if self.core.is_closing() && self.closing.is_none() {
@@ -279,9 +279,9 @@ impl Driver {
             self.closing = Some(now + self.core.settings.linger);
             // Nothing can be opened any more.
             let rooms = lock(&self.core.rooms);
-            self.members = rooms.members.values().cloned().collect();
+            self.replicas = rooms.replicas.values().cloned().collect();
             drop(rooms);
-            self.members.iter().for_each(|member| member.close(now));
+            self.replicas.iter().for_each(|replica| replica.close(now));
         }
         left
     }
@@ -289,15 +289,15 @@ impl Driver {
     /// Whether the client is closing and has nothing left to wait for.
     pub(crate) fn is_done(&self) -> bool {
         let Some(until) = self.closing else { return false };
-        self.core.signal.now() >= until || self.members.iter().all(|member| member.pending() == 0)
+        self.core.signal.now() >= until || self.replicas.iter().all(|replica| replica.pending() == 0)
     }
 
-    /// Until when a client that is closing goes on.
+    /// Until when a client that is closing continues.
     pub(crate) const fn closing(&self) -> Option<Duration> {
         self.closing
     }
 
-    /// How long to wait before a room that is not to be had is joined again.
+    /// How long to wait before joining a room again after `failed` refusals in a row.
     pub(crate) fn room_wait(&self, failed: u32) -> Duration {
         let mut backoff = self.core.settings.link.backoff;
         backoff.attempts = None;
@@ -310,8 +310,8 @@ impl Driver {
     pub(crate) fn refresh_presence(&mut self) -> Vec<Arc<str>> {
         let present = {
             let mut rooms = lock(&self.core.rooms);
-            if self.presences.iter().any(|attendee| attendee.is_abandoned()) {
-                rooms.presences.retain(|_, attendee| !attendee.is_abandoned());
+            if self.presences.iter().any(|presence| presence.is_abandoned()) {
+                rooms.presences.retain(|_, presence| !presence.is_abandoned());
             }
             let same = rooms.presences.len() == self.presences.len()
                 && rooms.presences.values().zip(&self.presences).all(|(a, b)| Arc::ptr_eq(a, b));
@@ -322,6 +322,6 @@ impl Driver {
         };
         let before = std::mem::replace(&mut self.presences, present);
         let left = before.iter().filter(|old| !self.presences.iter().any(|new| Arc::ptr_eq(old, new)));
-        left.map(|attendee| attendee.room().clone()).collect()
+        left.map(|presence| presence.room().clone()).collect()
     }
 }

@@ -50,7 +50,7 @@ pub(crate) struct Inner<S: SharedState> {
     watched: Vec<Option<watch::Sender<u64>>>,
     events: Option<broadcast::Sender<Event<S>>>,
     /// The broadcasts, which are not part of the state.
-    casts: Broadcasts,
+    broadcasts: Broadcasts,
     /// The connection over which it was last joined, counted from 1.
     connection: u64,
     closed: bool,
@@ -72,7 +72,7 @@ impl<S: SharedState> SharedReplica<S> {
                 answers: BTreeMap::new(),
                 watched: S::FIELDS.iter().map(|_| None).collect(),
                 events: None,
-                casts: Broadcasts::default(),
+                broadcasts: Broadcasts::default(),
                 connection: 0,
                 closed: false,
             }),
@@ -107,7 +107,7 @@ impl<S: SharedState> SharedReplica<S> {
             Some(reads) => inner.replica.write_if_unchanged(now, updates, reads)?,
         };
         let answer = inner.answers.entry(id).or_default().clone();
-        self.tell(&mut inner);
+        self.notify(&mut inner);
         drop(inner);
         self.signal.wake.notify_one();
         Ok(Receipt::new(answer))
@@ -124,7 +124,7 @@ impl<S: SharedState> SharedReplica<S> {
         }
         let id = step(&mut inner.replica, self.signal.now())?;
         let answer = id.map(|id| inner.answers.entry(id).or_default().clone());
-        self.tell(&mut inner);
+        self.notify(&mut inner);
         drop(inner);
         self.signal.wake.notify_one();
         Ok(answer.map(Receipt::new))
@@ -146,7 +146,7 @@ impl<S: SharedState> SharedReplica<S> {
     pub(crate) fn flush(&self) -> Vec<Receipt> {
         let mut inner = self.lock();
         inner.replica.flush(self.signal.now());
-        self.tell(&mut inner);
+        self.notify(&mut inner);
         let receipts = inner.answers.values().cloned().map(Receipt::new).collect();
         drop(inner);
         self.signal.wake.notify_one();
@@ -175,29 +175,29 @@ impl<S: SharedState> SharedReplica<S> {
     }
 
     /// Sends a broadcast, JSON text, to the clients that are in the channel now.
-    pub(crate) fn cast(&self, value: &str) -> Result<(), BroadcastError> {
+    pub(crate) fn broadcast(&self, value: &str) -> Result<(), BroadcastError> {
         let mut inner = self.lock();
         if !inner.replica.is_live() {
             return Err(BroadcastError::NotLive);
         }
-        inner.casts.send(client::broadcast(&self.room, value))?;
+        inner.broadcasts.send(client::broadcast(&self.room, value))?;
         drop(inner);
         self.signal.wake.notify_one();
         Ok(())
     }
 
     /// The received broadcasts from now on; ends with the client.
-    pub(crate) fn casts(&self) -> broadcast::Receiver<Delivery> {
+    pub(crate) fn broadcasts(&self) -> broadcast::Receiver<Delivery> {
         let mut inner = self.lock();
         if inner.closed {
             return broadcast::channel(1).1;
         }
-        inner.casts.listen()
+        inner.broadcasts.subscribe()
     }
 
     /// Passes the replica's events and answers on. Called with the lock held, so that every listener gets
     /// them in the same order.
-    fn tell(&self, inner: &mut Inner<S>) {
+    fn notify(&self, inner: &mut Inner<S>) {
         let mut visible = false;
         while let Some(event) = inner.replica.poll_event() {
             visible = true;
@@ -242,7 +242,7 @@ impl<S: SharedState> SharedReplica<S> {
     fn with(&self, act: impl FnOnce(&mut Replica<S>)) {
         let mut inner = self.lock();
         act(&mut inner.replica);
-        self.tell(&mut inner);
+        self.notify(&mut inner);
     }
 }
 
@@ -264,9 +264,9 @@ impl<S: SharedState> AnyReplica for SharedReplica<S> {
         if inner.connection != connection {
             inner.connection = connection;
             inner.replica.limit_frames(max_frame);
-            inner.casts.limit_frames(max_frame);
+            inner.broadcasts.limit_frames(max_frame);
             inner.replica.connected(window);
-            self.tell(&mut inner);
+            self.notify(&mut inner);
         }
     }
 
@@ -280,16 +280,16 @@ impl<S: SharedState> AnyReplica for SharedReplica<S> {
 
     fn detach(&self) {
         let mut inner = self.lock();
-        inner.casts.detach();
+        inner.broadcasts.detach();
         inner.replica.disconnected();
-        self.tell(&mut inner);
+        self.notify(&mut inner);
     }
 
     fn receive(&self, message: RoomMessage<'_>) -> Result<(), Violation> {
         let mut inner = self.lock();
         let message = match message {
             RoomMessage::Broadcast { from, at, value } => {
-                inner.casts.hear(&from, at, value);
+                inner.broadcasts.deliver(&from, at, value);
                 return Ok(());
             }
             RoomMessage::Info(details) => {
@@ -303,7 +303,7 @@ impl<S: SharedState> AnyReplica for SharedReplica<S> {
             message => message,
         };
         let verdict = inner.replica.receive(message);
-        self.tell(&mut inner);
+        self.notify(&mut inner);
         verdict
     }
 
@@ -317,7 +317,7 @@ impl<S: SharedState> AnyReplica for SharedReplica<S> {
 
     fn poll_frame(&self) -> Option<Frame> {
         let mut inner = self.lock();
-        inner.replica.poll_frame().or_else(|| inner.casts.poll_frame())
+        inner.replica.poll_frame().or_else(|| inner.broadcasts.poll_frame())
     }
 
     fn pending(&self) -> usize {
@@ -332,16 +332,16 @@ impl<S: SharedState> AnyReplica for SharedReplica<S> {
         let mut inner = self.lock();
         inner.closed = true;
         inner.replica.flush(now);
-        self.tell(&mut inner);
+        self.notify(&mut inner);
     }
 
     fn end(&self, reason: &DisconnectReason) -> usize {
         let mut inner = self.lock();
         inner.closed = true;
         inner.replica.disconnected();
-        self.tell(&mut inner);
+        self.notify(&mut inner);
         inner.events = None;
-        inner.casts.end();
+        inner.broadcasts.end();
         inner.watched.iter_mut().for_each(|watched| *watched = None);
         let message = format!("{reason}; whether the change was applied is not known");
         let rejected = Rejected(Reject::new(Code::Closed, message));
