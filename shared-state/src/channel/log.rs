@@ -1,4 +1,4 @@
-//! What a client has of a channel: the last messages it got, and its own that are not acknowledged.
+//! A client's copy of a channel: the last messages it received, and its own that are not acknowledged.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,18 +10,18 @@ use crate::channel::message::Stamp;
 use crate::channel::{Item, Message, Unreadable};
 use crate::proto::channel::ChannelEntry;
 
-/// How many messages, and how many bytes of them, a client keeps if nothing else is said.
+/// The default limits of a log, in messages and in bytes.
 pub(crate) const RETAINED: (usize, usize) = (1000, 4 << 20);
 
-/// A message, read.
+/// A message that was received and decoded.
 pub(super) struct LogMessage<T> {
     pub(super) stamp: Stamp,
     pub(super) value: Result<Arc<T>, (Arc<RawValue>, Arc<str>)>,
-    /// Its length as JSON.
+    /// The length of its JSON, in bytes.
     pub(super) bytes: usize,
 }
 
-/// An own message that is not acknowledged: as it is sent, and as it reads.
+/// A message of this client that is not acknowledged: its JSON, and the value decoded from it.
 pub(super) struct Sent<T> {
     pub(super) json: Box<RawValue>,
     pub(super) value: Arc<T>,
@@ -29,13 +29,13 @@ pub(super) struct Sent<T> {
 
 /// A client's copy of a channel: the state of its replica.
 ///
-/// Bounded: of the messages it got it keeps the last 1,000, or as many as have 4 MiB of JSON, or what
-/// [`keeping`](Self::keeping) says. A clone copies pointers.
+/// It stores the last 1,000 messages, or the last 4 MiB of JSON if that is less; [`keeping`](Self::keeping)
+/// sets other limits. A clone copies pointers.
 pub struct Log<T> {
-    /// By number, the oldest first; a hole is a gap.
+    /// By number, the oldest first. A missing number is a gap.
     pub(super) kept: VecDeque<Arc<LogMessage<T>>>,
     pub(super) pending: VecDeque<Arc<Sent<T>>>,
-    /// Messages up to this number were let go of here.
+    /// Messages up to this number were dropped here, because of the limits.
     pub(super) dropped: u64,
     bytes: usize,
     limits: (usize, usize),
@@ -60,7 +60,8 @@ impl<T> Clone for Log<T> {
 }
 
 impl<T> Log<T> {
-    /// An empty log that keeps so many messages, and so many bytes of them. The last message is always kept.
+    /// An empty log that stores at most this many messages and bytes of JSON. The last message is always
+    /// stored.
     #[must_use]
     pub const fn keeping(messages: usize, bytes: usize) -> Self {
         Self {
@@ -72,8 +73,8 @@ impl<T> Log<T> {
         }
     }
 
-    /// Everything there is, in order: messages, those that cannot be read, gaps between them, and last this client's
-    /// own that are not acknowledged. `me` is this client's public name.
+    /// Everything in the log, in order: received messages, unreadable ones, the gaps between them, and last
+    /// the messages of this client that are not acknowledged. `me` is this client's public id.
     pub fn items(&self, me: Option<&str>) -> Vec<Item<T>> {
         let mut items = Vec::with_capacity(self.kept.len() + self.pending.len());
         let mut next = None;
@@ -95,7 +96,8 @@ impl<T> Log<T> {
         self.kept.back().map_or(self.dropped, |kept| kept.stamp.seq)
     }
 
-    /// Adds a message, if it is news; gives those that were let go of for it.
+    /// Appends a message and returns those that were dropped for it; `None` if the message is not newer than
+    /// the last.
     pub(super) fn append(&mut self, kept: Arc<LogMessage<T>>) -> Option<Vec<Arc<LogMessage<T>>>> {
         if kept.stamp.seq <= self.last() {
             return None;
@@ -105,7 +107,7 @@ impl<T> Log<T> {
         Some(self.trim())
     }
 
-    /// Lets go of what is too much, the oldest first.
+    /// Drops the oldest messages beyond the limits, and returns them.
     fn trim(&mut self) -> Vec<Arc<LogMessage<T>>> {
         let mut dropped = Vec::new();
         while self.kept.len() > 1
@@ -119,7 +121,7 @@ impl<T> Log<T> {
         dropped
     }
 
-    /// Takes the last message back, and puts back those that were let go of for it.
+    /// Removes the last message, and restores those that were dropped for it.
     pub(super) fn retract(&mut self, dropped: Vec<Arc<LogMessage<T>>>, up_to: u64) {
         if let Some(last) = self.kept.pop_back() {
             self.bytes -= last.bytes;
@@ -131,7 +133,7 @@ impl<T> Log<T> {
         self.dropped = up_to;
     }
 
-    /// Becomes equal to another, within its own limits.
+    /// Replaces the content, but not the limits. Returns the previous log.
     pub(super) fn replace(&mut self, other: Self) -> Self {
         let limits = self.limits;
         let before = std::mem::replace(self, other);

@@ -1,7 +1,8 @@
-//! A client's copy of a channel as the replica knows it: one field, to which messages are appended.
+//! A channel's [`Log`] as a [`SharedState`], so that a replica can hold it: one field, to which messages are
+//! appended. Made by hand, not by the derive.
 //!
-//! Its own messages and those of the channel lie apart in the log, so a message that comes never disturbs one that is
-//! pending.
+//! The log stores pending messages apart from received ones, so a message that arrives never disturbs a
+//! pending one.
 
 use std::fmt;
 use std::ops::Deref;
@@ -18,21 +19,22 @@ use crate::core::Overlap;
 use crate::core::{Backend, FieldId, FieldInfo, FieldPath, FieldPathBuf, SharedState, UpdateError};
 use crate::proto::channel::{APPEND, ChannelEntry, ChannelHistory, GONE, MESSAGES, SEND};
 
-/// One operation on a channel.
+/// An operation on a channel.
 pub struct Update<T>(Op<T>);
 
 enum Op<T> {
-    /// An own message.
+    /// A new message of this client.
     Send(Arc<Sent<T>>),
     /// A message that the server has numbered.
     Append(Arc<LogMessage<T>>),
-    /// There are no more messages up to this number.
+    /// The server no longer has the messages up to this number.
     Gone(u64),
-    /// The whole log.
+    /// The full log.
     Set(Log<T>),
-    /// Takes back an own message.
+    /// The inverse of `Send`.
     Unsend(Arc<Sent<T>>),
-    /// Takes back the last message, and puts back those that were let go of for it, which were up to a number.
+    /// The inverse of `Append`: removes the last message and restores those that were dropped for it; the
+    /// number is the one up to which messages were dropped before.
     Retract(Arc<LogMessage<T>>, Vec<Arc<LogMessage<T>>>, u64),
 }
 
@@ -43,10 +45,11 @@ impl<T> Update<T> {
 }
 
 impl<T: Serialize + DeserializeOwned> Update<T> {
-    /// A message to be sent: as it reads back from its own JSON, which is what the others get.
+    /// The update that sends a message. It contains the value as it reads back from its JSON, which is what
+    /// the others will get.
     ///
     /// # Errors
-    /// The value has no JSON form, or does not read back from it.
+    /// The value has no JSON form, or cannot be read back from it.
     pub fn of(value: &T) -> Result<Self, UpdateError> {
         let json = serde_json::value::to_raw_value(value).map_err(|error| UpdateError::wrong_type(&error))?;
         let read = serde_json::from_str(json.get()).map_err(|error| UpdateError::wrong_type(&error))?;
@@ -93,7 +96,7 @@ impl<T> fmt::Debug for Update<T> {
     }
 }
 
-/// A part of a channel, to be merged: there is none.
+/// The patch of a channel, which is always empty: a channel has no fields to set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NoPatch {}
 
@@ -149,7 +152,7 @@ where
                 self.retract(dropped, up_to);
                 Op::Append(kept)
             }
-            // What is there stays: the hole before the next message, or at the end, tells a reader.
+            // The stored messages stay. A reader notices the gap before the next message, or at the end.
             Op::Gone(seq) => Op::Gone(seq),
             Op::Set(log) => Op::Set(self.replace(log)),
         })
@@ -187,7 +190,7 @@ where
     }
 
     fn undo(&self, _update: &Update<T>, _inverse: &Update<T>) -> Option<Update<T>> {
-        // What was said was heard.
+        // A message that others have received cannot be undone.
         None
     }
 
@@ -207,7 +210,7 @@ where
             Op::Append(kept) => written(kept, |entry| entry.serialize(serializer)),
             Op::Gone(seq) => serializer.serialize_u64(*seq),
             Op::Set(log) => log.messages(serializer),
-            Op::Unsend(_) | Op::Retract(..) => Err(S::Error::custom("what takes a message back is not sent")),
+            Op::Unsend(_) | Op::Retract(..) => Err(S::Error::custom("the inverse of an update is never sent")),
         }
     }
 
@@ -242,7 +245,7 @@ where
     }
 }
 
-/// A message as it is written.
+/// Calls `write` with a message's wire form.
 fn written<T: Serialize, R, E: serde::ser::Error>(
     kept: &LogMessage<T>,
     write: impl FnOnce(&ChannelEntry<'_>) -> Result<R, E>,
@@ -260,7 +263,7 @@ fn written<T: Serialize, R, E: serde::ser::Error>(
 }
 
 impl<T: Serialize + DeserializeOwned> Log<T> {
-    /// The log with these messages, as long as they are.
+    /// The log with these messages, without limits.
     fn of(history: &ChannelHistory<'_>) -> Self {
         let mut log = Self::keeping(usize::MAX, usize::MAX);
         for entry in &history.entries {

@@ -1,4 +1,5 @@
-//! Telling: what has changed as one message for everybody, made once for each dialect.
+//! The roster's flush: everything that has changed as one message for all sessions, made once for each
+//! dialect.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ impl<L: PresenceOutbox> Roster<L> {
         };
         let hooks = has(Dialect::Legacy, false) || has(Dialect::Legacy, true);
         let due = has(Dialect::V1, true);
-        // Those of the hook's dialect that are to be told everything of what they hear.
+        // Whether some legacy session has to be sent the full list of what it is subscribed to.
         let late = |hears: fn(Hears) -> bool| {
             self.seats.values().any(|seat| match seat.flow {
                 Flow::Live => hears(seat.late),
@@ -72,7 +73,7 @@ impl<L: PresenceOutbox> Roster<L> {
                 (Flow::Due, Dialect::Legacy) => {
                     seat.late = Hears::default();
                     let joined = seat.hears.room.then(|| legacy::joined(room, seat, &hook_users));
-                    // Nothing but leaving takes a cursor away.
+                    // The legacy protocol can remove a cursor only by `presence:leave`.
                     let gone = |key: &&Arc<str>| !users.contains_key(*key) || !pointing.contains(*key);
                     let gone = seat.told.iter().filter(gone).map(|key| hook_leave(room, key));
                     let presence =
@@ -89,7 +90,7 @@ impl<L: PresenceOutbox> Roster<L> {
         }
     }
 
-    /// Notes what the others are shown from now on; what that changes for those who know the rest.
+    /// Updates what the others are shown; returns the frames for sessions that know the state before.
     fn publish(&mut self, touched: &BTreeMap<ClientId, Touched>) -> Option<Arc<[Frame]>> {
         let (mut joined, mut updated, mut left) = (String::new(), String::new(), String::new());
         for (client, touched) in touched {

@@ -1,5 +1,5 @@
-//! Telling clients of the hook's dialect: they know users, not sessions, each by messages of its own. Of a user with
-//! several sessions they are shown the one that was seen last.
+//! The roster's messages for legacy clients. They know users, not sessions, and get a message for each user.
+//! Of a user with several sessions they are shown the one that was active last.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::proto::presence::{
 };
 use crate::proto::{ClientId, Frame};
 
-/// Frames for sessions by what they hear, made once for all who hear the same.
+/// Frames by what a session is subscribed to, made once for all sessions with the same subscriptions.
 #[derive(Default)]
 pub(super) struct LegacyFrames {
     presence: Arc<[Frame]>,
@@ -25,7 +25,7 @@ pub(super) struct LegacyFrames {
 impl LegacyFrames {
     fn new(presence: Vec<Frame>, room: Vec<Frame>) -> Self {
         let (presence, room): (Arc<[Frame]>, Arc<[Frame]>) = (presence.into(), room.into());
-        // Users come and go more seldom than they do something.
+        // The `room:` frames are rare, so `both` mostly shares the `presence` frames.
         let both = match room.is_empty() {
             true => presence.clone(),
             false => room.iter().chain(&*presence).cloned().collect(),
@@ -33,7 +33,7 @@ impl LegacyFrames {
         Self { presence, room, both }
     }
 
-    /// What a session gets that hears this.
+    /// The frames for a session with these subscriptions.
     pub(super) fn of(&self, hears: Hears) -> Arc<[Frame]> {
         match hears {
             Hears { presence: true, room: true } => self.both.clone(),
@@ -45,7 +45,8 @@ impl LegacyFrames {
 }
 
 impl<L: PresenceOutbox> Roster<L> {
-    /// The users that what was touched is about, and whether they are known before it is published.
+    /// The users that the changes are about, and whether the others know them before the changes are
+    /// published.
     pub(super) fn known(&self, touched: &BTreeMap<ClientId, Touched>) -> BTreeMap<Arc<str>, bool> {
         let seat = |client| self.clients.get(client).and_then(|id| self.seats.get(id));
         let keys = touched.keys().flat_map(|client| {
@@ -55,7 +56,7 @@ impl<L: PresenceOutbox> Roster<L> {
         keys.map(|key| (key.clone(), self.users.contains_key(key))).collect()
     }
 
-    /// What has changed, after it was published.
+    /// The frames for the changes, after they were published.
     pub(super) fn hook_news(
         &mut self,
         before: &BTreeMap<Arc<str>, bool>,
@@ -76,11 +77,11 @@ impl<L: PresenceOutbox> Roster<L> {
                 news.seen |= touched.seen || touched.whole;
                 news.cursor |= touched.cursor;
             }
-            // One of several sessions is gone: another one is shown.
+            // One of the user's sessions has left: another one is shown.
             let fewer = !news.seen && !news.cursor;
             let Some(seat) = self.latest(key) else { continue };
             let points = seat.place().is_some();
-            // Nothing but leaving takes a cursor away.
+            // The legacy protocol can remove a cursor only by `presence:leave`.
             let anew = !points && self.pointing.contains(key);
             if anew {
                 frames.push(hook_leave(&self.room, key));
@@ -98,13 +99,13 @@ impl<L: PresenceOutbox> Roster<L> {
         LegacyFrames::new(frames, room)
     }
 
-    /// The room's users, as the hook is shown them.
+    /// The room's users, as legacy clients are shown them.
     pub(super) fn hook_users(&self) -> Vec<String> {
         let seats = self.users.keys().filter_map(|key| self.latest(key));
         seats.map(|seat| user::with_id(&seat.user, &seat.key)).collect()
     }
 
-    /// Everybody who is there.
+    /// The frames for everyone who is present.
     pub(super) fn hook_everything(&mut self) -> Vec<Frame> {
         let mut frames = Vec::new();
         let mut pointing = BTreeSet::new();
@@ -148,13 +149,13 @@ impl<L: PresenceOutbox> Roster<L> {
     }
 }
 
-/// The frame that a session gets which is among the room's users.
+/// The `room:joined` frame for a session.
 pub(super) fn joined<L>(room: &str, seat: &PresenceSession<L>, users: &[String]) -> Frame {
     hook_joined(room, users, &seat.details)
 }
 
 impl<L> PresenceSession<L> {
-    /// Its cursor, if it has one: that of the hook's dialect, or numbers `x` and `y` in what it shows.
+    /// The session's cursor, if it has one: set by a legacy client, or the numbers `x` and `y` in its data.
     fn place(&self) -> Option<(String, String)> {
         #[derive(Deserialize)]
         struct Place<'a> {

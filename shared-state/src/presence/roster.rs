@@ -1,4 +1,6 @@
-//! The server's part: who takes part in a room's presence, and what each has been told.
+//! The server's state machine of presence: the sessions that are present in a room, and what each has been
+//! sent. Driven by the server's presence task, one for each room; it has no queue, socket or clock of its
+//! own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,26 +14,26 @@ use crate::proto::Dialect;
 use crate::proto::presence::PresenceSet;
 use crate::proto::{ClientId, Frame, Limits, RoomDetails, Violation};
 
-/// A session's part in one room's presence.
+/// Identifies a session in one [`Roster`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PresenceSessionId(u64);
 
-/// Where the frames for a session go: a short queue.
+/// The bounded queue of frames for a session.
 pub trait PresenceOutbox {
-    /// Queues frames, all or none. `false`: they were not taken, the queue is full. The session is then told nothing
-    /// until [`Roster::drained`] says that there is room again, and then everything anew.
+    /// Queues all of `frames` or none. Returns `false` if they do not fit. The session then gets nothing
+    /// until [`Roster::drained`] reports space, and then everything anew.
     fn push(&mut self, frames: &Arc<[Frame]>) -> bool;
 }
 
-/// What a roster may cost.
+/// The limits of a roster.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct RosterConfig {
-    /// The longest presence, user and data together, in bytes of JSON.
+    /// The longest user and data together, in bytes of JSON.
     pub bytes: usize,
     /// The most sessions.
     pub seats: usize,
-    /// The time in which changes are gathered.
+    /// How long changes are gathered before they are sent.
     pub interval: Duration,
 }
 
@@ -41,34 +43,34 @@ impl From<&Limits> for RosterConfig {
     }
 }
 
-/// One session that is present, for the server's program.
+/// One session that is present, as the server's program sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Present {
-    /// The public name of its client.
+    /// The public id of its client.
     pub client: ClientId,
-    /// Who it says it is: JSON.
+    /// The user that it shows: JSON.
     pub user: Arc<str>,
-    /// What it shows: JSON.
+    /// The data that it shows: JSON.
     pub data: Arc<str>,
-    /// Whether it is not shown to others.
+    /// Whether it is hidden from the others.
     pub hidden: bool,
-    /// Whether its user has been without input for a time.
+    /// Whether its user is away.
     pub away: bool,
 }
 
-/// What a session knows.
+/// How far a session's client is informed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flow {
-    /// What was told last.
+    /// It has been sent everything up to the last flush.
     Live,
-    /// To be told everything when it is time.
+    /// It gets the full list at the next flush.
     Due,
-    /// The same, once its lane has room.
+    /// It gets the full list once its queue has space.
     Behind,
 }
 
-/// Which of the hook's messages a session of its dialect hears.
+/// The messages that a legacy session is subscribed to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Hears {
     /// `presence:` and `cursor:`.
@@ -79,70 +81,71 @@ pub(super) struct Hears {
 
 pub(super) struct PresenceSession<L> {
     pub(super) client: ClientId,
-    /// Which connection of the client it is: of two, the higher is the later one.
+    /// The number of the client's connection: of two, the higher is the later one.
     connection: u64,
     pub(super) dialect: Dialect,
     pub(super) lane: L,
     pub(super) flow: Flow,
-    /// Of a session of the hook's dialect: what it hears.
+    /// For a legacy session: its subscriptions.
     pub(super) hears: Hears,
-    /// Of that, what it has not been told everything of yet, though it is live.
+    /// For a live legacy session: the subscriptions whose full list it has not been sent yet.
     pub(super) late: Hears,
-    /// What `room:joined` has beside the users.
+    /// The room's details, for `room:joined`.
     pub(super) details: RoomDetails,
-    /// The users that a session of the hook's dialect was told of before it fell behind: it must be told of those
-    /// who are gone one by one.
+    /// The users that a legacy session knew before it fell behind: those that have left since must be
+    /// reported one by one.
     pub(super) told: BTreeSet<Arc<str>>,
     pub(super) user: Arc<str>,
     pub(super) key: Arc<str>,
-    /// What the v1 protocol shows of it.
+    /// The data as the v1 protocol shows it.
     pub(super) data: Arc<str>,
-    /// What the hook's dialect shows of it, where that is something else.
+    /// The data as the legacy protocol shows it, where that is different.
     plain: Option<Arc<str>>,
-    /// The cursor of a session of the hook's dialect.
+    /// The cursor of a legacy session.
     pub(super) cursor: Option<(f64, f64)>,
     pub(super) hidden: bool,
     pub(super) away: bool,
-    /// When it last said something.
+    /// When it was active last.
     pub(super) seen: Duration,
 }
 
 impl<L> PresenceSession<L> {
-    /// Its data without the cursor that the hook's dialect has beside it.
+    /// The data without the cursor that the legacy protocol sends apart.
     pub(super) fn plain(&self) -> &str {
         self.plain.as_ref().unwrap_or(&self.data)
     }
 }
 
-/// What of a session has changed since everybody was told.
+/// What has changed about a session since the last flush.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Touched {
     /// More than its data.
     pub(super) whole: bool,
     /// Its data.
     pub(super) data: bool,
-    /// Its data or the time it was last seen: for the hook's dialect.
+    /// Its data, or when it was active last: for legacy clients.
     pub(super) seen: bool,
-    /// Its cursor: for the hook's dialect.
+    /// Its cursor: for legacy clients.
     pub(super) cursor: bool,
 }
 
-/// Who is here. `L` is where frames for a session go.
+/// The sessions that are present in one room. `L` is the queue of a session.
 pub struct Roster<L> {
     pub(super) room: Arc<str>,
     config: RosterConfig,
     pub(super) seats: BTreeMap<PresenceSessionId, PresenceSession<L>>,
     next_seat: u64,
-    /// The seat of each client; of an older connection's, which is about to end, nothing is shown.
+    /// The current session of each client. Sessions of its older connections, which are about to end, are not
+    /// shown.
     pub(super) clients: BTreeMap<ClientId, PresenceSessionId>,
-    /// Those whom the others know, with their users' keys.
+    /// The clients that the others know, with their users' keys.
     pub(super) shown: BTreeMap<ClientId, Arc<str>>,
-    /// The same by user.
+    /// The same clients by user.
     pub(super) users: BTreeMap<Arc<str>, BTreeSet<ClientId>>,
     pub(super) touched: BTreeMap<ClientId, Touched>,
-    /// The users of whom clients of the hook's dialect were shown a cursor.
+    /// The users whose cursor legacy clients have been shown.
     pub(super) pointing: BTreeSet<Arc<str>>,
-    /// Some session is to be told everything.
+    /// Whether some session has to be sent the full list.
     pub(super) welcome: bool,
     pub(super) flushed: Option<Duration>,
 }
@@ -152,7 +155,7 @@ fn bad(message: impl Into<String>) -> Violation {
 }
 
 impl<L: PresenceOutbox> Roster<L> {
-    /// Nobody is in `room` yet.
+    /// An empty roster of `room`.
     #[must_use]
     pub fn new(room: Arc<str>, config: RosterConfig) -> Self {
         Self {
@@ -176,19 +179,19 @@ impl<L: PresenceOutbox> Roster<L> {
         &self.room
     }
 
-    /// How many sessions take part, hidden ones too.
+    /// The number of sessions, hidden ones included.
     #[must_use]
     pub fn len(&self) -> usize {
         self.seats.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no sessions.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.seats.is_empty()
     }
 
-    /// Every session that takes part, hidden ones too, in the order of their clients' names.
+    /// Every client's current session, hidden ones included, in the order of the clients' ids.
     pub fn present(&self) -> impl Iterator<Item = Present> {
         self.clients.iter().filter_map(|(client, id)| {
             let seat = self.seats.get(id)?;
@@ -202,14 +205,14 @@ impl<L: PresenceOutbox> Roster<L> {
         })
     }
 
-    /// Lets a session take part. It is told who is there when it is time, and from then on what changes. `now` is the
+    /// Adds a session. It gets the full list at the next flush, and from then on the changes. `now` is the
     /// time since 1970, and never goes back.
     ///
-    /// If the client has another seat, of a connection whose end was not noticed yet, that of the later `connection`, a
-    /// number that rises, is the one that counts.
+    /// If the client has another session, of a connection whose end was not noticed yet, the session of the
+    /// later `connection` counts. `connection` is a number that rises.
     ///
     /// # Errors
-    /// There is no `user`, it is too long, or there are too many sessions.
+    /// `set` has no `user`, user and data are too long, or there are too many sessions.
     pub fn enter(
         &mut self,
         now: Duration,
@@ -219,7 +222,7 @@ impl<L: PresenceOutbox> Roster<L> {
         lane: L,
     ) -> Result<PresenceSessionId, Violation> {
         let Some(user) = set.user.map(RawValue::get) else {
-            return Err(bad("the first `presence:set` in a room says the `user`"));
+            return Err(bad("the first `presence:set` in a room must contain the `user`"));
         };
         let limit = self.config.seats;
         if self.seats.len() >= limit && !self.clients.contains_key(&client) {
@@ -271,10 +274,10 @@ impl<L: PresenceOutbox> Roster<L> {
         Ok(())
     }
 
-    /// A session has something new to show. One that is no longer there is ignored.
+    /// Changes what a session shows. Does nothing if the session has left.
     ///
     /// # Errors
-    /// It is too long, or its user is another one: nothing was changed.
+    /// User and data are too long, or the user is another one; nothing was changed.
     pub fn set(
         &mut self,
         now: Duration,
@@ -319,10 +322,10 @@ impl<L: PresenceOutbox> Roster<L> {
         Ok(())
     }
 
-    /// A session of the hook's dialect has moved its cursor.
+    /// Moves the cursor of a legacy session.
     ///
     /// # Errors
-    /// `user` is not the session's: nothing was changed.
+    /// `user` is not the session's user; nothing was changed.
     pub fn cursor(
         &mut self,
         now: Duration,
@@ -341,8 +344,8 @@ impl<L: PresenceOutbox> Roster<L> {
         Ok(())
     }
 
-    /// A session of the hook's dialect is among the room's users and hears who else is: by `room:joined`, which has
-    /// these `details` beside the users, when it is time. One that has just `entered` hears nothing else.
+    /// Subscribes a legacy session to the room's users: it gets `room:joined`, with these `details`, at the
+    /// next flush. If it has just `entered`, it is subscribed to nothing else.
     pub fn join_room(&mut self, id: PresenceSessionId, details: RoomDetails, entered: bool) {
         let Some(seat) = self.seats.get_mut(&id) else { return };
         seat.details = details;
@@ -352,7 +355,7 @@ impl<L: PresenceOutbox> Roster<L> {
         self.welcome = true;
     }
 
-    /// A session of the hook's dialect hears of presence.
+    /// Subscribes a legacy session to presence messages.
     pub fn hear_presence(&mut self, id: PresenceSessionId) {
         if let Some(seat) = self.seats.get_mut(&id)
             && !seat.hears.presence
@@ -363,7 +366,9 @@ impl<L: PresenceOutbox> Roster<L> {
         }
     }
 
-    /// A session of the hook's dialect has nothing more to show. Whether it stays, because it is among the room's users.
+    /// Ends the presence of a legacy session that is subscribed to the room's users: it stays, but shows
+    /// nothing and gets no presence messages. Returns whether the session stays. If not, nothing was changed,
+    /// and the caller removes it.
     pub fn step_back(&mut self, id: PresenceSessionId) -> bool {
         let Some(seat) = self.seats.get_mut(&id).filter(|seat| seat.hears.room) else { return false };
         (seat.hears.presence, seat.late.presence) = (false, false);
@@ -372,17 +377,17 @@ impl<L: PresenceOutbox> Roster<L> {
         true
     }
 
-    /// Whether `user`, an object with an id or the bare id, is the session's.
+    /// Checks that `user`, an object with an id or the bare id, is the session's user.
     ///
     /// # Errors
-    /// It is not.
+    /// It is another user.
     pub fn is_own(&self, id: PresenceSessionId, user: &RawValue) -> Result<(), Violation> {
         self.seats.get(&id).map_or(Ok(()), |seat| same_user(seat, user.get()))
     }
 
     fn touch(&mut self, id: PresenceSessionId, new: Touched) {
         let Some(seat) = self.seats.get(&id) else { return };
-        // Nothing is shown of a connection that has a successor.
+        // Only the client's latest connection is shown.
         if self.clients.get(&seat.client) != Some(&id) || seat.hidden && !new.whole {
             return;
         }
@@ -393,7 +398,7 @@ impl<L: PresenceOutbox> Roster<L> {
         touched.cursor |= new.cursor;
     }
 
-    /// A session takes part no longer; gives its lane back.
+    /// Removes a session, and returns its queue.
     pub fn leave(&mut self, id: PresenceSessionId) -> Option<L> {
         let seat = self.seats.remove(&id)?;
         if self.clients.get(&seat.client) == Some(&id) {
@@ -403,7 +408,7 @@ impl<L: PresenceOutbox> Roster<L> {
         Some(seat.lane)
     }
 
-    /// A session's lane has room again.
+    /// Reports that a session's queue has space again.
     pub fn drained(&mut self, id: PresenceSessionId) {
         if let Some(seat) = self.seats.get_mut(&id)
             && seat.flow == Flow::Behind
@@ -413,14 +418,15 @@ impl<L: PresenceOutbox> Roster<L> {
         }
     }
 
-    /// When [`tick`](Self::tick) has something to do: at once after a quiet time, else an interval after it last had.
+    /// When to call [`tick`](Self::tick): at once after a quiet time, otherwise an interval after the last
+    /// flush.
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
         (self.welcome || !self.touched.is_empty())
             .then(|| self.flushed.map_or(Duration::ZERO, |flushed| flushed + self.config.interval))
     }
 
-    /// Tells everybody what has changed, if it is time.
+    /// Sends everyone what has changed, if that is due.
     pub fn tick(&mut self, now: Duration) {
         if self.deadline().is_some_and(|deadline| deadline <= now) {
             self.flushed = Some(now);
@@ -439,7 +445,7 @@ fn same_user<L>(seat: &PresenceSession<L>, user: &str) -> Result<(), Violation> 
     Err(Violation::new(Code::OtherUser, message))
 }
 
-/// Data with a cursor in it: an object with `x` and `y`, or data that can have neither as it is.
+/// Data with a cursor in it, if it is an object or `null`; otherwise the data as it is.
 fn with_cursor(data: &str, (x, y): (f64, f64)) -> String {
     let (Ok(x), Ok(y)) = (serde_json::value::to_raw_value(&x), serde_json::value::to_raw_value(&y)) else {
         return data.to_owned();
