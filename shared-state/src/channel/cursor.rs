@@ -55,16 +55,16 @@ impl Cursor {
             self.next = Some(log.dropped + 1);
             return Some(Item::Lagged { from: next, to: log.dropped });
         }
-        let at = log.kept.partition_point(|kept| kept.stamp.seq < next);
-        let found = log.kept.get(at);
-        let there = found.map_or(version + 1, |kept| kept.stamp.seq);
+        let at = log.entries.partition_point(|entry| entry.stamp.seq < next);
+        let found = log.entries.get(at);
+        let there = found.map_or(version + 1, |entry| entry.stamp.seq);
         if next < there {
             self.next = Some(there);
             return Some(Item::Gap { from: next, to: there - 1 });
         }
-        found.map(|kept| {
+        found.map(|entry| {
             self.next = Some(next + 1);
-            kept.item(me)
+            entry.item(me)
         })
     }
 }

@@ -33,7 +33,7 @@ pub(super) struct Sent<T> {
 /// sets other limits. A clone copies pointers.
 pub struct Log<T> {
     /// By number, the oldest first. A missing number is a gap.
-    pub(super) kept: VecDeque<Arc<LogMessage<T>>>,
+    pub(super) entries: VecDeque<Arc<LogMessage<T>>>,
     pub(super) pending: VecDeque<Arc<Sent<T>>>,
     /// Messages up to this number were dropped here, because of the limits.
     pub(super) dropped: u64,
@@ -50,7 +50,7 @@ impl<T> Default for Log<T> {
 impl<T> Clone for Log<T> {
     fn clone(&self) -> Self {
         Self {
-            kept: self.kept.clone(),
+            entries: self.entries.clone(),
             pending: self.pending.clone(),
             dropped: self.dropped,
             bytes: self.bytes,
@@ -65,7 +65,7 @@ impl<T> Log<T> {
     #[must_use]
     pub const fn keeping(messages: usize, bytes: usize) -> Self {
         Self {
-            kept: VecDeque::new(),
+            entries: VecDeque::new(),
             pending: VecDeque::new(),
             dropped: 0,
             bytes: 0,
@@ -76,14 +76,14 @@ impl<T> Log<T> {
     /// Everything in the log, in order: received messages, unreadable ones, the gaps between them, and last
     /// the messages of this client that are not acknowledged. `me` is this client's public id.
     pub fn items(&self, me: Option<&str>) -> Vec<Item<T>> {
-        let mut items = Vec::with_capacity(self.kept.len() + self.pending.len());
+        let mut items = Vec::with_capacity(self.entries.len() + self.pending.len());
         let mut next = None;
-        for kept in &self.kept {
-            let seq = kept.stamp.seq;
+        for entry in &self.entries {
+            let seq = entry.stamp.seq;
             if let Some(from) = next.filter(|next| *next < seq) {
                 items.push(Item::Gap { from, to: seq - 1 });
             }
-            items.push(kept.item(me));
+            items.push(entry.item(me));
             next = Some(seq + 1);
         }
         let pending =
@@ -93,26 +93,26 @@ impl<T> Log<T> {
     }
 
     pub(super) fn last(&self) -> u64 {
-        self.kept.back().map_or(self.dropped, |kept| kept.stamp.seq)
+        self.entries.back().map_or(self.dropped, |entry| entry.stamp.seq)
     }
 
     /// Appends a message and returns those that were dropped for it; `None` if the message is not newer than
     /// the last.
-    pub(super) fn append(&mut self, kept: Arc<LogMessage<T>>) -> Option<Vec<Arc<LogMessage<T>>>> {
-        if kept.stamp.seq <= self.last() {
+    pub(super) fn append(&mut self, entry: Arc<LogMessage<T>>) -> Option<Vec<Arc<LogMessage<T>>>> {
+        if entry.stamp.seq <= self.last() {
             return None;
         }
-        self.bytes += kept.bytes;
-        self.kept.push_back(kept);
+        self.bytes += entry.bytes;
+        self.entries.push_back(entry);
         Some(self.trim())
     }
 
     /// Drops the oldest messages beyond the limits, and returns them.
     fn trim(&mut self) -> Vec<Arc<LogMessage<T>>> {
         let mut dropped = Vec::new();
-        while self.kept.len() > 1
-            && (self.kept.len() > self.limits.0 || self.bytes > self.limits.1)
-            && let Some(first) = self.kept.pop_front()
+        while self.entries.len() > 1
+            && (self.entries.len() > self.limits.0 || self.bytes > self.limits.1)
+            && let Some(first) = self.entries.pop_front()
         {
             self.bytes -= first.bytes;
             self.dropped = first.stamp.seq;
@@ -123,12 +123,12 @@ impl<T> Log<T> {
 
     /// Removes the last message, and restores those that were dropped for it.
     pub(super) fn retract(&mut self, dropped: Vec<Arc<LogMessage<T>>>, up_to: u64) {
-        if let Some(last) = self.kept.pop_back() {
+        if let Some(last) = self.entries.pop_back() {
             self.bytes -= last.bytes;
         }
-        for kept in dropped.into_iter().rev() {
-            self.bytes += kept.bytes;
-            self.kept.push_front(kept);
+        for entry in dropped.into_iter().rev() {
+            self.bytes += entry.bytes;
+            self.entries.push_front(entry);
         }
         self.dropped = up_to;
     }
@@ -144,9 +144,9 @@ impl<T> Log<T> {
 
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.dropped == other.dropped
-            && self.kept.len() == other.kept.len()
+            && self.entries.len() == other.entries.len()
             && self.pending.len() == other.pending.len()
-            && self.kept.iter().zip(&other.kept).all(|(a, b)| Arc::ptr_eq(a, b) || a.stamp == b.stamp)
+            && self.entries.iter().zip(&other.entries).all(|(a, b)| Arc::ptr_eq(a, b) || a.stamp == b.stamp)
             && self.pending.iter().zip(&other.pending).all(|(a, b)| same_sent(a, b))
     }
 }

@@ -61,11 +61,11 @@ impl<T> Clone for Update<T> {
     fn clone(&self) -> Self {
         Self(match &self.0 {
             Op::Send(sent) => Op::Send(sent.clone()),
-            Op::Append(kept) => Op::Append(kept.clone()),
+            Op::Append(entry) => Op::Append(entry.clone()),
             Op::Gone(seq) => Op::Gone(*seq),
             Op::Set(log) => Op::Set(log.clone()),
             Op::Unsend(sent) => Op::Unsend(sent.clone()),
-            Op::Retract(kept, dropped, up_to) => Op::Retract(kept.clone(), dropped.clone(), *up_to),
+            Op::Retract(entry, dropped, up_to) => Op::Retract(entry.clone(), dropped.clone(), *up_to),
         })
     }
 }
@@ -87,11 +87,11 @@ impl<T> fmt::Debug for Update<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Op::Send(sent) => write!(f, "Send({})", sent.json),
-            Op::Append(kept) => write!(f, "Append({:?})", kept.stamp),
+            Op::Append(entry) => write!(f, "Append({:?})", entry.stamp),
             Op::Gone(seq) => write!(f, "Gone({seq})"),
-            Op::Set(log) => write!(f, "Set({} messages, {} pending)", log.kept.len(), log.pending.len()),
+            Op::Set(log) => write!(f, "Set({} messages, {} pending)", log.entries.len(), log.pending.len()),
             Op::Unsend(sent) => write!(f, "Unsend({})", sent.json),
-            Op::Retract(kept, ..) => write!(f, "Retract({:?})", kept.stamp),
+            Op::Retract(entry, ..) => write!(f, "Retract({:?})", entry.stamp),
         }
     }
 }
@@ -141,16 +141,16 @@ where
                 }
                 Op::Send(sent)
             }
-            Op::Append(kept) => {
+            Op::Append(entry) => {
                 let up_to = self.dropped;
-                match self.append(kept.clone()) {
-                    Some(dropped) => Op::Retract(kept, dropped, up_to),
+                match self.append(entry.clone()) {
+                    Some(dropped) => Op::Retract(entry, dropped, up_to),
                     None => Op::Gone(0),
                 }
             }
-            Op::Retract(kept, dropped, up_to) => {
+            Op::Retract(entry, dropped, up_to) => {
                 self.retract(dropped, up_to);
-                Op::Append(kept)
+                Op::Append(entry)
             }
             // The stored messages stay. A reader notices the gap before the next message, or at the end.
             Op::Gone(seq) => Op::Gone(seq),
@@ -207,7 +207,7 @@ where
     fn encode<S: Serializer>(update: &Update<T>, serializer: S) -> Result<S::Ok, S::Error> {
         match &update.0 {
             Op::Send(sent) => sent.json.serialize(serializer),
-            Op::Append(kept) => written(kept, |entry| entry.serialize(serializer)),
+            Op::Append(entry) => write_entry(entry, |entry| entry.serialize(serializer)),
             Op::Gone(seq) => serializer.serialize_u64(*seq),
             Op::Set(log) => log.messages(serializer),
             Op::Unsend(_) | Op::Retract(..) => Err(S::Error::custom("the inverse of an update is never sent")),
@@ -246,20 +246,20 @@ where
 }
 
 /// Calls `write` with a message's wire form.
-fn written<T: Serialize, R, E: serde::ser::Error>(
-    kept: &LogMessage<T>,
+fn write_entry<T: Serialize, R, E: serde::ser::Error>(
+    entry: &LogMessage<T>,
     write: impl FnOnce(&ChannelEntry<'_>) -> Result<R, E>,
 ) -> Result<R, E> {
     let own;
-    let value = match &kept.value {
+    let value = match &entry.value {
         Ok(value) => {
             own = serde_json::value::to_raw_value(&**value).map_err(E::custom)?;
             &*own
         }
         Err((json, _)) => json,
     };
-    let (seq, at) = (kept.stamp.seq, kept.stamp.at);
-    write(&ChannelEntry { seq, from: (&*kept.stamp.from).into(), at, value })
+    let (seq, at) = (entry.stamp.seq, entry.stamp.at);
+    write(&ChannelEntry { seq, from: (&*entry.stamp.from).into(), at, value })
 }
 
 impl<T: Serialize + DeserializeOwned> Log<T> {
@@ -274,14 +274,14 @@ impl<T: Serialize + DeserializeOwned> Log<T> {
 
     fn messages<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeStruct as _;
-        let mut json = Vec::with_capacity(self.kept.len());
-        for kept in &self.kept {
-            json.push(written(kept, |entry| {
+        let mut json = Vec::with_capacity(self.entries.len());
+        for entry in &self.entries {
+            json.push(write_entry(entry, |entry| {
                 serde_json::value::to_raw_value(entry).map_err(S::Error::custom)
             })?);
         }
         let mut object = serializer.serialize_struct("Messages", 2)?;
-        object.serialize_field("gone", &self.kept.front().map_or(self.dropped, |kept| kept.stamp.seq - 1))?;
+        object.serialize_field("gone", &self.entries.front().map_or(self.dropped, |entry| entry.stamp.seq - 1))?;
         object.serialize_field("entries", &json)?;
         object.end()
     }

@@ -124,9 +124,9 @@ pub struct PresenceClient<U, D> {
     /// When to try again after a refusal.
     retry: Option<Duration>,
     /// This client was kicked, and does not come back by itself.
-    expelled: bool,
+    kicked: bool,
     /// The server refused to let this client in. It does not try again over this connection by itself.
-    barred: bool,
+    denied: bool,
     /// The room's password, if it has one.
     password: Option<Secret>,
     /// What has to be sent to the server.
@@ -194,8 +194,8 @@ where
             live: false,
             sent: None,
             retry: None,
-            expelled: false,
-            barred: false,
+            kicked: false,
+            denied: false,
             password: None,
             unsent: Unsent::ALL,
             known: BTreeMap::new(),
@@ -322,16 +322,16 @@ where
             self.known.remove(&id);
         }
         self.id = Some(id);
-        if self.expelled {
+        if self.kicked {
             return;
         }
         self.connected = true;
-        self.enter();
+        self.resend_all();
     }
 
     /// Sends everything anew, as the server may know nothing of this client.
-    const fn enter(&mut self) {
-        self.barred = false;
+    const fn resend_all(&mut self) {
+        self.denied = false;
         self.unsent = Unsent::ALL;
         self.sent = None;
         self.retry = None;
@@ -345,8 +345,8 @@ where
     /// Tries to join again, if the server refused: because of a wrong password, or because the room was full
     /// or closed.
     pub const fn retry_join(&mut self) {
-        if self.barred {
-            self.enter();
+        if self.denied {
+            self.resend_all();
         }
     }
 
@@ -364,7 +364,7 @@ where
         let idle = self.options.away_after.filter(|_| !self.idle).map(|after| self.input + after);
         let send = (self.connected && self.retry.is_none() && self.unsent != Unsent::default())
             .then(|| self.sent.map_or(Duration::ZERO, |sent| sent + self.options.throttle))
-            .filter(|_| !self.barred);
+            .filter(|_| !self.denied);
         idle.into_iter().chain(send).chain(self.retry).min()
     }
 
@@ -386,7 +386,7 @@ where
     /// The frame to send now, if any.
     pub fn poll_frame(&mut self, now: Duration) -> Option<Frame> {
         let due = self.sent.is_none_or(|sent| sent + self.options.throttle <= now);
-        if !self.connected || self.barred || self.retry.is_some() || self.unsent == Unsent::default() || !due
+        if !self.connected || self.denied || self.retry.is_some() || self.unsent == Unsent::default() || !due
         {
             return None;
         }
@@ -419,30 +419,30 @@ where
                 let there: std::collections::BTreeSet<_> = peers.iter().map(|peer| peer.id.clone()).collect();
                 let gone: Vec<_> =
                     self.known.keys().filter(|id| !there.contains(id.as_ref())).cloned().collect();
-                gone.iter().for_each(|id| self.gone(id));
-                peers.iter().for_each(|peer| self.there(peer));
+                gone.iter().for_each(|id| self.remove(id));
+                peers.iter().for_each(|peer| self.upsert(peer));
             }
             // Changes before the first list have nothing to apply to.
             PresenceNews::Changes { .. } if !self.live => {}
             PresenceNews::Changes { joined, updated, left } => {
-                left.iter().for_each(|id| self.gone(id));
-                joined.iter().for_each(|peer| self.there(peer));
+                left.iter().for_each(|id| self.remove(id));
+                joined.iter().for_each(|peer| self.upsert(peer));
                 for (id, data) in updated {
                     if let Some((id, old)) = self.known.remove_entry(&*id) {
                         let away = old.away;
-                        self.put(id, Some(old), None, data.get(), away);
+                        self.store(id, Some(old), None, data.get(), away);
                     }
                 }
             }
             PresenceNews::Rejected(violation) if violation.code == Code::Kicked => {
-                self.expelled = true;
+                self.kicked = true;
                 self.disconnected();
                 return Err(violation);
             }
             PresenceNews::Rejected(violation)
                 if matches!(violation.code, Code::WrongPassword | Code::RoomFull | Code::RoomClosed) =>
             {
-                self.barred = true;
+                self.denied = true;
                 self.live = false;
                 return Err(violation);
             }
@@ -463,7 +463,7 @@ where
         Ok(())
     }
 
-    fn there(&mut self, peer: &PeerEntry<'_>) {
+    fn upsert(&mut self, peer: &PeerEntry<'_>) {
         if self.id.as_deref() == Some(&*peer.id) {
             return;
         }
@@ -471,11 +471,11 @@ where
             Some((id, old)) => (id, Some(old)),
             None => (peer.id.as_ref().into(), None),
         };
-        self.put(id, old, Some(peer.user.get()), peer.data.get(), peer.away);
+        self.store(id, old, Some(peer.user.get()), peer.data.get(), peer.away);
     }
 
     /// Stores what a peer shows. `user` is `None` if it is unchanged.
-    fn put(
+    fn store(
         &mut self,
         id: ClientId,
         old: Option<KnownPeer<U, D>>,
@@ -514,7 +514,7 @@ where
         self.known.insert(id, KnownPeer { user: user_json, data: data_json, away, peer });
     }
 
-    fn gone(&mut self, id: &str) {
+    fn remove(&mut self, id: &str) {
         if let Some(KnownPeer { peer: Some(peer), .. }) = self.known.remove(id) {
             self.event(PresenceEvent::Left(peer));
         }

@@ -72,7 +72,7 @@ pub(super) enum Flow {
 
 /// The messages that a legacy session is subscribed to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Hears {
+pub(super) struct Interests {
     /// `presence:` and `cursor:`.
     pub(super) presence: bool,
     /// `room:`.
@@ -84,17 +84,17 @@ pub(super) struct PresenceSession<L> {
     /// The number of the client's connection: of two, the higher is the later one.
     connection: u64,
     pub(super) dialect: Dialect,
-    pub(super) lane: L,
+    pub(super) outbox: L,
     pub(super) flow: Flow,
     /// For a legacy session: its subscriptions.
-    pub(super) hears: Hears,
+    pub(super) interests: Interests,
     /// For a live legacy session: the subscriptions whose full list it has not been sent yet.
-    pub(super) late: Hears,
+    pub(super) unsynced: Interests,
     /// The room's details, for `room:joined`.
     pub(super) details: RoomDetails,
     /// The users that a legacy session knew before it fell behind: those that have left since must be
     /// reported one by one.
-    pub(super) told: BTreeSet<Arc<str>>,
+    pub(super) known_users: BTreeSet<Arc<str>>,
     pub(super) user: Arc<str>,
     pub(super) key: Arc<str>,
     /// The data as the v1 protocol shows it.
@@ -118,7 +118,7 @@ impl<L> PresenceSession<L> {
 
 /// What has changed about a session since the last flush.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Touched {
+pub(super) struct Changed {
     /// More than its data.
     pub(super) whole: bool,
     /// Its data.
@@ -133,8 +133,8 @@ pub(super) struct Touched {
 pub struct Roster<L> {
     pub(super) room: Arc<str>,
     config: RosterConfig,
-    pub(super) seats: BTreeMap<PresenceSessionId, PresenceSession<L>>,
-    next_seat: u64,
+    pub(super) sessions: BTreeMap<PresenceSessionId, PresenceSession<L>>,
+    next_session: u64,
     /// The current session of each client. Sessions of its older connections, which are about to end, are not
     /// shown.
     pub(super) clients: BTreeMap<ClientId, PresenceSessionId>,
@@ -142,11 +142,11 @@ pub struct Roster<L> {
     pub(super) shown: BTreeMap<ClientId, Arc<str>>,
     /// The same clients by user.
     pub(super) users: BTreeMap<Arc<str>, BTreeSet<ClientId>>,
-    pub(super) touched: BTreeMap<ClientId, Touched>,
+    pub(super) changed: BTreeMap<ClientId, Changed>,
     /// The users whose cursor legacy clients have been shown.
-    pub(super) pointing: BTreeSet<Arc<str>>,
+    pub(super) cursor_users: BTreeSet<Arc<str>>,
     /// Whether some session has to be sent the full list.
-    pub(super) welcome: bool,
+    pub(super) sync_due: bool,
     pub(super) flushed: Option<Duration>,
 }
 
@@ -161,14 +161,14 @@ impl<L: PresenceOutbox> Roster<L> {
         Self {
             room,
             config,
-            seats: BTreeMap::new(),
-            next_seat: 0,
+            sessions: BTreeMap::new(),
+            next_session: 0,
             clients: BTreeMap::new(),
             shown: BTreeMap::new(),
             users: BTreeMap::new(),
-            touched: BTreeMap::new(),
-            pointing: BTreeSet::new(),
-            welcome: false,
+            changed: BTreeMap::new(),
+            cursor_users: BTreeSet::new(),
+            sync_due: false,
             flushed: None,
         }
     }
@@ -182,25 +182,25 @@ impl<L: PresenceOutbox> Roster<L> {
     /// The number of sessions, hidden ones included.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.seats.len()
+        self.sessions.len()
     }
 
     /// Whether there are no sessions.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.seats.is_empty()
+        self.sessions.is_empty()
     }
 
     /// Every client's current session, hidden ones included, in the order of the clients' ids.
     pub fn present(&self) -> impl Iterator<Item = Present> {
         self.clients.iter().filter_map(|(client, id)| {
-            let seat = self.seats.get(id)?;
+            let session = self.sessions.get(id)?;
             Some(Present {
                 client: client.clone(),
-                user: seat.user.clone(),
-                data: seat.data.clone(),
-                hidden: seat.hidden,
-                away: seat.away,
+                user: session.user.clone(),
+                data: session.data.clone(),
+                hidden: session.hidden,
+                away: session.away,
             })
         })
     }
@@ -219,31 +219,31 @@ impl<L: PresenceOutbox> Roster<L> {
         (client, connection): (ClientId, u64),
         dialect: Dialect,
         set: &PresenceSet<'_>,
-        lane: L,
+        outbox: L,
     ) -> Result<PresenceSessionId, Violation> {
         let Some(user) = set.user.map(RawValue::get) else {
             return Err(bad("the first `presence:set` in a room must contain the `user`"));
         };
         let limit = self.config.seats;
-        if self.seats.len() >= limit && !self.clients.contains_key(&client) {
+        if self.sessions.len() >= limit && !self.clients.contains_key(&client) {
             let message = format!("at most {limit} sessions are present in a room");
             return Err(Violation::new(Code::TooManyPresent, message));
         }
         let data = set.data.map_or("null", RawValue::get);
         self.check(user, data)?;
-        let id = PresenceSessionId(self.next_seat);
-        self.next_seat += 1;
-        let seat = PresenceSession {
+        let id = PresenceSessionId(self.next_session);
+        self.next_session += 1;
+        let session = PresenceSession {
             key: user::key(user, &client).into(),
             client: client.clone(),
             connection,
             dialect,
-            lane,
+            outbox,
             flow: Flow::Due,
-            hears: Hears { presence: true, room: false },
-            late: Hears::default(),
+            interests: Interests { presence: true, room: false },
+            unsynced: Interests::default(),
             details: RoomDetails::default(),
-            told: BTreeSet::new(),
+            known_users: BTreeSet::new(),
             user: user.into(),
             data: data.into(),
             plain: None,
@@ -252,16 +252,16 @@ impl<L: PresenceOutbox> Roster<L> {
             away: set.away.unwrap_or(false),
             seen: now,
         };
-        self.welcome = true;
-        let other = self.clients.get(&client).and_then(|other| self.seats.get(other));
+        self.sync_due = true;
+        let other = self.clients.get(&client).and_then(|other| self.sessions.get(other));
         let is_latest = other.is_none_or(|other| other.connection <= connection);
-        self.seats.insert(id, seat);
+        self.sessions.insert(id, session);
         if !is_latest {
             return Ok(id);
         }
         self.clients.insert(client.clone(), id);
-        let all = Touched { whole: true, data: true, seen: true, cursor: true };
-        self.touched.insert(client, all);
+        let all = Changed { whole: true, data: true, seen: true, cursor: true };
+        self.changed.insert(client, all);
         Ok(id)
     }
 
@@ -284,41 +284,41 @@ impl<L: PresenceOutbox> Roster<L> {
         id: PresenceSessionId,
         set: &PresenceSet<'_>,
     ) -> Result<(), Violation> {
-        let Some(seat) = self.seats.get(&id) else { return Ok(()) };
+        let Some(session) = self.sessions.get(&id) else { return Ok(()) };
         let (user, new) = (set.user.map(RawValue::get), set.data.map(RawValue::get));
         if let Some(user) = user {
-            same_user(seat, user)?;
+            same_user(session, user)?;
         }
-        self.check(user.unwrap_or(&seat.user), new.unwrap_or(&seat.data))?;
-        let data = match (new, seat.cursor) {
+        self.check(user.unwrap_or(&session.user), new.unwrap_or(&session.data))?;
+        let data = match (new, session.cursor) {
             (Some(new), Some(at)) => Some(with_cursor(new, at)),
             _ => None,
         };
-        let Some(seat) = self.seats.get_mut(&id) else { return Ok(()) };
-        let mut touched =
-            Touched { seen: new.is_some() || seat.dialect == Dialect::Legacy, ..Touched::default() };
+        let Some(session) = self.sessions.get_mut(&id) else { return Ok(()) };
+        let mut changed =
+            Changed { seen: new.is_some() || session.dialect == Dialect::Legacy, ..Changed::default() };
         if let Some(user) = user
-            && *user != *seat.user
+            && *user != *session.user
         {
-            seat.user = user.into();
-            touched.whole = true;
+            session.user = user.into();
+            changed.whole = true;
         }
         if let Some(new) = new
-            && new != seat.plain()
+            && new != session.plain()
         {
-            seat.plain = data.is_some().then(|| new.into());
-            seat.data = data.unwrap_or_else(|| new.to_owned()).into();
-            touched.data = true;
-            touched.cursor = seat.dialect == Dialect::V1;
+            session.plain = data.is_some().then(|| new.into());
+            session.data = data.unwrap_or_else(|| new.to_owned()).into();
+            changed.data = true;
+            changed.cursor = session.dialect == Dialect::V1;
         }
-        for (flag, new) in [(&mut seat.hidden, set.hidden), (&mut seat.away, set.away)] {
+        for (flag, new) in [(&mut session.hidden, set.hidden), (&mut session.away, set.away)] {
             if let Some(new) = new.filter(|new| new != flag) {
                 *flag = new;
-                touched.whole = true;
+                changed.whole = true;
             }
         }
-        seat.seen = now;
-        self.touch(id, touched);
+        session.seen = now;
+        self.mark_changed(id, changed);
         Ok(())
     }
 
@@ -333,36 +333,36 @@ impl<L: PresenceOutbox> Roster<L> {
         user: &RawValue,
         at: (f64, f64),
     ) -> Result<(), Violation> {
-        let Some(seat) = self.seats.get(&id) else { return Ok(()) };
-        same_user(seat, user.get())?;
-        let Some(seat) = self.seats.get_mut(&id) else { return Ok(()) };
-        seat.seen = now;
-        seat.cursor = Some(at);
-        let plain = seat.plain.get_or_insert_with(|| seat.data.clone()).clone();
-        seat.data = with_cursor(&plain, at).into();
-        self.touch(id, Touched { data: true, cursor: true, ..Touched::default() });
+        let Some(session) = self.sessions.get(&id) else { return Ok(()) };
+        same_user(session, user.get())?;
+        let Some(session) = self.sessions.get_mut(&id) else { return Ok(()) };
+        session.seen = now;
+        session.cursor = Some(at);
+        let plain = session.plain.get_or_insert_with(|| session.data.clone()).clone();
+        session.data = with_cursor(&plain, at).into();
+        self.mark_changed(id, Changed { data: true, cursor: true, ..Changed::default() });
         Ok(())
     }
 
     /// Subscribes a legacy session to the room's users: it gets `room:joined`, with these `details`, at the
     /// next flush. If it has just `entered`, it is subscribed to nothing else.
     pub fn join_room(&mut self, id: PresenceSessionId, details: RoomDetails, entered: bool) {
-        let Some(seat) = self.seats.get_mut(&id) else { return };
-        seat.details = details;
-        seat.hears.room = true;
-        seat.hears.presence &= !entered;
-        seat.late.room = true;
-        self.welcome = true;
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.details = details;
+        session.interests.room = true;
+        session.interests.presence &= !entered;
+        session.unsynced.room = true;
+        self.sync_due = true;
     }
 
     /// Subscribes a legacy session to presence messages.
     pub fn hear_presence(&mut self, id: PresenceSessionId) {
-        if let Some(seat) = self.seats.get_mut(&id)
-            && !seat.hears.presence
+        if let Some(session) = self.sessions.get_mut(&id)
+            && !session.interests.presence
         {
-            seat.hears.presence = true;
-            seat.late.presence = true;
-            self.welcome = true;
+            session.interests.presence = true;
+            session.unsynced.presence = true;
+            self.sync_due = true;
         }
     }
 
@@ -370,10 +370,10 @@ impl<L: PresenceOutbox> Roster<L> {
     /// nothing and gets no presence messages. Returns whether the session stays. If not, nothing was changed,
     /// and the caller removes it.
     pub fn step_back(&mut self, id: PresenceSessionId) -> bool {
-        let Some(seat) = self.seats.get_mut(&id).filter(|seat| seat.hears.room) else { return false };
-        (seat.hears.presence, seat.late.presence) = (false, false);
-        (seat.cursor, seat.plain, seat.data) = (None, None, "null".into());
-        self.touch(id, Touched { data: true, seen: true, cursor: true, whole: false });
+        let Some(session) = self.sessions.get_mut(&id).filter(|session| session.interests.room) else { return false };
+        (session.interests.presence, session.unsynced.presence) = (false, false);
+        (session.cursor, session.plain, session.data) = (None, None, "null".into());
+        self.mark_changed(id, Changed { data: true, seen: true, cursor: true, whole: false });
         true
     }
 
@@ -382,39 +382,39 @@ impl<L: PresenceOutbox> Roster<L> {
     /// # Errors
     /// It is another user.
     pub fn is_own(&self, id: PresenceSessionId, user: &RawValue) -> Result<(), Violation> {
-        self.seats.get(&id).map_or(Ok(()), |seat| same_user(seat, user.get()))
+        self.sessions.get(&id).map_or(Ok(()), |session| same_user(session, user.get()))
     }
 
-    fn touch(&mut self, id: PresenceSessionId, new: Touched) {
-        let Some(seat) = self.seats.get(&id) else { return };
+    fn mark_changed(&mut self, id: PresenceSessionId, new: Changed) {
+        let Some(session) = self.sessions.get(&id) else { return };
         // Only the client's latest connection is shown.
-        if self.clients.get(&seat.client) != Some(&id) || seat.hidden && !new.whole {
+        if self.clients.get(&session.client) != Some(&id) || session.hidden && !new.whole {
             return;
         }
-        let touched = self.touched.entry(seat.client.clone()).or_default();
-        touched.whole |= new.whole;
-        touched.data |= new.data;
-        touched.seen |= new.seen;
-        touched.cursor |= new.cursor;
+        let changed = self.changed.entry(session.client.clone()).or_default();
+        changed.whole |= new.whole;
+        changed.data |= new.data;
+        changed.seen |= new.seen;
+        changed.cursor |= new.cursor;
     }
 
     /// Removes a session, and returns its queue.
     pub fn leave(&mut self, id: PresenceSessionId) -> Option<L> {
-        let seat = self.seats.remove(&id)?;
-        if self.clients.get(&seat.client) == Some(&id) {
-            self.clients.remove(&seat.client);
-            self.touched.insert(seat.client, Touched::default());
+        let session = self.sessions.remove(&id)?;
+        if self.clients.get(&session.client) == Some(&id) {
+            self.clients.remove(&session.client);
+            self.changed.insert(session.client, Changed::default());
         }
-        Some(seat.lane)
+        Some(session.outbox)
     }
 
     /// Reports that a session's queue has space again.
     pub fn drained(&mut self, id: PresenceSessionId) {
-        if let Some(seat) = self.seats.get_mut(&id)
-            && seat.flow == Flow::Behind
+        if let Some(session) = self.sessions.get_mut(&id)
+            && session.flow == Flow::Behind
         {
-            seat.flow = Flow::Due;
-            self.welcome = true;
+            session.flow = Flow::Due;
+            self.sync_due = true;
         }
     }
 
@@ -422,7 +422,7 @@ impl<L: PresenceOutbox> Roster<L> {
     /// flush.
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
-        (self.welcome || !self.touched.is_empty())
+        (self.sync_due || !self.changed.is_empty())
             .then(|| self.flushed.map_or(Duration::ZERO, |flushed| flushed + self.config.interval))
     }
 
@@ -435,13 +435,13 @@ impl<L: PresenceOutbox> Roster<L> {
     }
 }
 
-fn same_user<L>(seat: &PresenceSession<L>, user: &str) -> Result<(), Violation> {
-    let found = user::key(user, &seat.client);
-    if found == *seat.key {
+fn same_user<L>(session: &PresenceSession<L>, user: &str) -> Result<(), Violation> {
+    let found = user::key(user, &session.client);
+    if found == *session.key {
         return Ok(());
     }
     let found: String = found.chars().take(80).collect();
-    let message = format!("this session is the user {}, and cannot be {found}; leave first", seat.key);
+    let message = format!("this session is the user {}, and cannot be {found}; leave first", session.key);
     Err(Violation::new(Code::OtherUser, message))
 }
 

@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     #[allow(clippy::unwrap_used)]
-    fn the_hook_is_shown_an_object_with_an_id() {
+    fn legacy_clients_are_shown_an_object_with_an_id() {
         for user in [r#"{"id":"a"}"#, "{}", r#"{ "name":"a"}"#, "\"a\"", "7", "null", "[1]"] {
             let shown = with_id(user, &key(user, "me"));
             let read: serde_json::Value = serde_json::from_str(&shown).unwrap();
