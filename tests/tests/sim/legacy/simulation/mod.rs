@@ -1,7 +1,8 @@
-//! Clients of the original hook among typed ones, from seeds: bursts, slow and lost connections, refused writes, crashes
-//! of the server, somebody who lies about versions. When it is quiet everybody sees what a late joiner sees.
+//! Legacy clients among typed ones, from seeds: bursts, slow and lost connections, refused writes, crashes of
+//! the server, and a client that lies about versions. At rest every client must see what a client that joins
+//! then sees.
 //!
-//! `SHARED_STATE_SEED` runs one seed alone, `SHARED_STATE_SEEDS` more of them.
+//! `SHARED_STATE_SEED` runs one seed alone, `SHARED_STATE_SEEDS` sets the number of seeds.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -17,7 +18,7 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// Runs seeds on all cores.
+/// Runs the seeds on all cores.
 fn seeds(count: u64, run: impl Fn(u64) -> Report + Sync) -> Report {
     let range = match number("SHARED_STATE_SEED") {
         Some(seed) => seed..seed + 1,
