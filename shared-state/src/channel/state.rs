@@ -210,7 +210,9 @@ where
             Op::Append(entry) => write_entry(entry, |entry| entry.serialize(serializer)),
             Op::Gone(seq) => serializer.serialize_u64(*seq),
             Op::Set(log) => log.messages(serializer),
-            Op::Unsend(_) | Op::Retract(..) => Err(S::Error::custom("the inverse of an update is never sent")),
+            Op::Unsend(_) | Op::Retract(..) => {
+                Err(S::Error::custom("the inverse of an update is never sent"))
+            }
         }
     }
 
@@ -281,7 +283,10 @@ impl<T: Serialize + DeserializeOwned> Log<T> {
             })?);
         }
         let mut object = serializer.serialize_struct("Messages", 2)?;
-        object.serialize_field("gone", &self.entries.front().map_or(self.dropped, |entry| entry.stamp.seq - 1))?;
+        object.serialize_field(
+            "gone",
+            &self.entries.front().map_or(self.dropped, |entry| entry.stamp.seq - 1),
+        )?;
         object.serialize_field("entries", &json)?;
         object.end()
     }

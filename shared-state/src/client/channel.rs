@@ -49,7 +49,9 @@ impl Room {
     where
         T: Serialize + DeserializeOwned + Send + Sync + 'static,
     {
-        Channel { state: State::clone(&self.at_address(channel_address(self.name(), name)).state(self.log())) }
+        Channel {
+            state: State::clone(&self.at_address(channel_address(self.name(), name)).state(self.log())),
+        }
     }
 
     /// As [`channel`](Self::channel), with an error.

@@ -258,8 +258,10 @@ impl Room {
             None => {
                 let (user, data) = ((user, user_json), (data, data_json));
                 let now = core.signal.now();
-                let shared =
-                    self.shared_presence(PresenceClient::with_json(now, room.clone(), user, data, options), options);
+                let shared = self.shared_presence(
+                    PresenceClient::with_json(now, room.clone(), user, data, options),
+                    options,
+                );
                 rooms.passwords.get(&room).inspect(|password| shared.set_password(password));
                 rooms.presences.insert(room, shared.clone());
                 shared

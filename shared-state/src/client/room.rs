@@ -74,7 +74,8 @@ impl Room {
         let held = {
             let mut rooms = lock(&self.guard.0.rooms);
             let mut held = false;
-            for (_, replica) in rooms.replicas.iter().filter(|(address, _)| split_address(address).0 == room) {
+            for (_, replica) in rooms.replicas.iter().filter(|(address, _)| split_address(address).0 == room)
+            {
                 replica.set_password(&password);
                 held = true;
             }

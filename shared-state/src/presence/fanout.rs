@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::presence::legacy;
-use crate::presence::roster::{Flow, Interests, PresenceOutbox, Roster, Changed};
+use crate::presence::roster::{Changed, Flow, Interests, PresenceOutbox, Roster};
 use crate::proto::Dialect;
 use crate::proto::presence::{changes, hook_leave, push_entry, push_left, push_update, sync};
 use crate::proto::{ClientId, Frame};
@@ -15,7 +15,9 @@ impl<L: PresenceOutbox> Roster<L> {
         self.sync_due = false;
         let changed = std::mem::take(&mut self.changed);
         let has = |dialect, flow| {
-            self.sessions.values().any(|session| session.dialect == dialect && flow == (session.flow == Flow::Due))
+            self.sessions
+                .values()
+                .any(|session| session.dialect == dialect && flow == (session.flow == Flow::Due))
         };
         let has_legacy = has(Dialect::Legacy, false) || has(Dialect::Legacy, true);
         let due = has(Dialect::V1, true);
@@ -27,10 +29,12 @@ impl<L: PresenceOutbox> Roster<L> {
                 Flow::Behind => false,
             })
         };
-        let (presence_lists_due, room_lists_due) = (unsynced(|interests| interests.presence), unsynced(|interests| interests.room));
+        let (presence_lists_due, room_lists_due) =
+            (unsynced(|interests| interests.presence), unsynced(|interests| interests.room));
         let before = if has_legacy { self.known(&changed) } else { BTreeMap::new() };
         let news = self.publish(&changed);
-        let legacy_changes = if has_legacy { self.legacy_changes(&before, &changed) } else { Default::default() };
+        let legacy_changes =
+            if has_legacy { self.legacy_changes(&before, &changed) } else { Default::default() };
         let full_list = due.then(|| self.full_list());
         let legacy_full_list = if presence_lists_due { self.legacy_full_list() } else { Vec::new() };
         let legacy_users = if room_lists_due { self.legacy_users() } else { Vec::new() };
@@ -62,7 +66,8 @@ impl<L: PresenceOutbox> Roster<L> {
                         if interests.presence {
                             let is_new = |key: &Arc<str>| before.get(key) == Some(&false);
                             let was = before.iter().filter(|(_, was)| **was).map(|(key, _)| key);
-                            session.known_users = users.keys().filter(|key| !is_new(key)).chain(was).cloned().collect();
+                            session.known_users =
+                                users.keys().filter(|key| !is_new(key)).chain(was).cloned().collect();
                         }
                     }
                 }
@@ -94,7 +99,11 @@ impl<L: PresenceOutbox> Roster<L> {
     fn publish(&mut self, changed: &BTreeMap<ClientId, Changed>) -> Option<Arc<[Frame]>> {
         let (mut joined, mut updated, mut left) = (String::new(), String::new(), String::new());
         for (client, changed) in changed {
-            let session = self.clients.get(client).and_then(|id| self.sessions.get(id)).filter(|session| !session.hidden);
+            let session = self
+                .clients
+                .get(client)
+                .and_then(|id| self.sessions.get(id))
+                .filter(|session| !session.hidden);
             let known = self.shown.get(client);
             match (session, known) {
                 (None, None) => {}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::presence::roster::{Interests, PresenceOutbox, PresenceSession, Roster, Changed};
+use crate::presence::roster::{Changed, Interests, PresenceOutbox, PresenceSession, Roster};
 use crate::presence::user;
 use crate::proto::presence::{
     hook_cursor, hook_join, hook_joined, hook_leave, hook_update, hook_user_joined, hook_user_left,

@@ -370,7 +370,9 @@ impl<L: PresenceOutbox> Roster<L> {
     /// nothing and gets no presence messages. Returns whether the session stays. If not, nothing was changed,
     /// and the caller removes it.
     pub fn step_back(&mut self, id: PresenceSessionId) -> bool {
-        let Some(session) = self.sessions.get_mut(&id).filter(|session| session.interests.room) else { return false };
+        let Some(session) = self.sessions.get_mut(&id).filter(|session| session.interests.room) else {
+            return false;
+        };
         (session.interests.presence, session.unsynced.presence) = (false, false);
         (session.cursor, session.plain, session.data) = (None, None, "null".into());
         self.mark_changed(id, Changed { data: true, seen: true, cursor: true, whole: false });

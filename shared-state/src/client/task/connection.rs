@@ -191,7 +191,8 @@ impl Driver {
         // While the socket is blocked, a due presence is sent once the socket accepts it.
         let presences = if connection.blocked { &[] } else { &*self.presences };
         let presence = presences.iter().filter_map(|presence| presence.deadline());
-        let connection_timers = self.link.deadline().into_iter().chain(self.link.renewal()).chain(self.closing());
+        let connection_timers =
+            self.link.deadline().into_iter().chain(self.link.renewal()).chain(self.closing());
         rooms.chain(retries).chain(presence).chain(connection_timers).min()
     }
 
@@ -254,7 +255,11 @@ impl Driver {
         }
     }
 
-    fn receive_text(&mut self, connection: &mut Connection, text: &str) -> Result<Result<(), End>, Violation> {
+    fn receive_text(
+        &mut self,
+        connection: &mut Connection,
+        text: &str,
+    ) -> Result<Result<(), End>, Violation> {
         let envelope = Envelope::read(text)?;
         self.core.listeners.dispatch(&envelope, text);
         match self.link.receive_envelope(self.core.signal.now(), &envelope)? {
@@ -302,8 +307,10 @@ impl Driver {
                 Code::Unavailable | Code::NotJoined | Code::ShuttingDown | Code::TooOften
             ) {
                 replica.detach();
-                let retry =
-                    connection.retries.entry(replica.room().clone()).or_insert(Retry { failed: 0, due: None });
+                let retry = connection
+                    .retries
+                    .entry(replica.room().clone())
+                    .or_insert(Retry { failed: 0, due: None });
                 if retry.due.is_none() {
                     retry.failed = retry.failed.saturating_add(1);
                     retry.due = Some(self.core.signal.now() + self.room_wait(retry.failed));
