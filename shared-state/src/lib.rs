@@ -1,4 +1,5 @@
-//! Shared, live, typed state: derive it on a plain serde struct, and everyone in a room has the same object.
+//! Shared, live, typed state: derive [`SharedState`] on a plain serde struct, and everyone in a room works on the same
+//! object.
 //!
 #![cfg_attr(all(feature = "derive", feature = "client"), doc = "```no_run")]
 #![cfg_attr(not(all(feature = "derive", feature = "client")), doc = "```ignore")]
@@ -27,47 +28,49 @@
 #![cfg_attr(feature = "client", doc = "* [`client`]: connect, join rooms, read, write, watch.")]
 #![cfg_attr(
     feature = "server",
-    doc = "* [`server`]: rooms beside your own routes; the server is a writer too."
+    doc = "* [`server`]: serve rooms beside your own routes; your program can write to them as well."
 )]
-#![cfg_attr(feature = "server", doc = "* [`store`]: where rooms survive.")]
+#![cfg_attr(feature = "server", doc = "* [`store`]: store rooms durably, or in memory.")]
 #![cfg_attr(
     feature = "testing",
-    doc = "* [`testing`]: run your own struct through lost connections and crashes."
+    doc = "* [`testing`]: test your own struct against lost connections and crashes."
 )]
-//! * [`state`]: what a derived struct is; [`merge`]: how concurrent writes combine, and which policy to choose.
-//! * [`channel`]: messages between those in a room.
-//! * [`replica`] and [`authority`]: the two state machines, without I/O, for other transports.
-//! * [`presence`]: who is here.
-//! * [`protocol`]: the messages.
+//! * [`merge`]: how concurrent writes combine, and which merge policy to choose.
+//! * [`channel`]: messages between the clients in a room.
+//! * [`presence`]: who is in a room, and what they show.
+//! * [`schema`]: how programs with different versions of a struct share a room.
+//! * [`proto`]: the messages and limits; [`proto::replica`] and [`proto::authority`] are the two state machines,
+//!   without I/O, for other transports.
 //!
-//! The repository has programs for the terminal to start from, each of which teaches one thing: `quickstart`,
-//! `document` (validation, debounce), `tictactoe` (rules and transactions), `todo` (a list that several people edit at
-//! once, undo) and `dashboard` (a drag that sends little, structs in structs), `chat`
-//! (a channel).
+//! The repository contains example programs for the terminal, each of which teaches one thing: `quickstart`,
+//! `document` (validation, debounce), `tictactoe` (rules and transactions), `todo` (a list that several people edit
+//! at once, undo), `dashboard` (throttled drags, nested structs) and `chat` (a channel).
 //!
 //! # Features
 //!
 //! | feature | default | |
 //! |---|---|---|
 //! | `derive` | yes | `#[derive(SharedState)]` |
-//! | `client` | yes | the client over tokio |
-//! | `server` | yes | the server over tokio and axum, and the store in memory |
-//! | `password` | yes | rooms with a password, hashed by Argon2 |
-//! | `redb` | yes | the durable store of a single node |
-//! | `text` | yes | texts that several people type in at once, over yrs |
+//! | `client` | yes | the client, over tokio |
+//! | `server` | yes | the server, over tokio and axum, and the in-memory store |
+//! | `password` | yes | rooms with a password, hashed with Argon2 |
+//! | `redb` | yes | the durable store for a single node |
+//! | `text` | yes | texts that several people edit at once, over yrs |
 //! | `rustls` | | `wss://` for the client |
-//! | `email`, `url` | | the rules `validate(email)` and `validate(url)` |
-//! | `garde` | | `#[shared(garde)]`: the rules of a struct's own `garde::Validate` |
-//! | `indexmap` | | `IndexMap` and `IndexSet` as `map` and `set` |
+//! | `email`, `url` | | the validation rules `validate(email)` and `validate(url)` |
+//! | `garde` | | `#[shared(garde)]`: use the rules of a struct's own `garde::Validate` |
+//! | `indexmap` | | `IndexMap` and `IndexSet` as `map` and `set` fields |
 //! | `testing` | | the simulation |
 //!
-//! Without any feature there are the state, the policies, the protocol and the two state machines, and no tokio.
+//! Without any feature the crate contains the state, the merge policies, the protocol and the two state machines, and
+//! does not depend on tokio.
 //!
-//! # Limits of the promise
+//! # Limits of the guarantees
 //!
-//! Not peer to peer: without a server nobody sees each other's edits. A plain field does not merge inside one
-//! value. A client that stays away longer than the room remembers it is told which of its changes may already have
-//! been applied ([`Code::Uncertain`](proto::Code::Uncertain)), instead of somebody guessing.
+//! The system is not peer to peer: without a server nobody sees each other's edits. A plain field is replaced as a
+//! whole, not merged within its value. If a client stays away for longer than the room remembers it, the client
+//! learns which of its changes may already have been applied ([`Code::Uncertain`](proto::Code::Uncertain)); the
+//! library does not guess.
 
 #[doc(hidden)]
 pub mod __private;
@@ -97,7 +100,7 @@ pub use merge::Text;
 #[cfg(feature = "derive")]
 pub use shared_state_derive::SharedState;
 
-/// The code in the README, compiled.
+/// Compiles the code in the README.
 #[cfg(all(doctest, feature = "derive", feature = "client", feature = "redb"))]
 #[doc = include_str!("../../README.md")]
 struct Readme;

@@ -1,4 +1,5 @@
-//! What every derived struct promises, whatever its fields: for random states, random updates and random JSON.
+//! The laws that every derived struct obeys, whatever its fields: for random states, random updates and
+//! random JSON.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,7 +57,7 @@ struct Item {
     done: bool,
 }
 
-/// A field for each policy, and for each way in which a nested struct can lie in it.
+/// A field for each policy, and for each way in which a nested struct can be part of it.
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 struct Tree {
     #[shared(debounce = "300ms")]
@@ -103,7 +104,7 @@ fn travelled<S: SharedState>(update: &S::Update) -> S::Update {
     decode_update::<S>(&serde_json::from_str::<WireUpdate<'_>>(text.as_str()).unwrap()).unwrap()
 }
 
-/// Applies an update if a room would take it.
+/// Applies an update if a room would accept it.
 fn accepted<S: SharedState>(state: &mut S, update: S::Update) -> Option<S::Update> {
     state.check_op(&update).ok()?;
     let inverse = state.apply(update);
@@ -124,7 +125,7 @@ fn sampled<S: SharedState + Default>(rng: &mut fastrand::Rng) -> S {
     state
 }
 
-/// `apply` and its inverse, the wire, `diff`, `delta`, `copy_field`, `Clone`, `PartialEq`.
+/// Checks `apply` and its inverse, the wire form, `diff`, `delta`, `copy_field`, `Clone` and `PartialEq`.
 fn laws_hold<S: SharedState + Default + PartialEq + Debug>(seed: u64) {
     let mut rng = fastrand::Rng::with_seed(seed);
     let start: S = sampled(&mut rng);
@@ -177,7 +178,7 @@ fn g1_to_g6_and_g8_hold_where_nested_structs_come_and_go() {
     seeds::simulate(&Simulation::new(Careful::default()), 100);
 }
 
-/// Any JSON, small.
+/// Any small JSON value.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -205,7 +206,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A path of real names, of others, or of both.
+/// A path of existing names, of other names, or of both.
 fn any_key() -> impl Strategy<Value = String> {
     let name = prop_oneof![
         8 => prop::sample::select(Tree::FIELDS.iter().map(|info| info.name).collect::<Vec<_>>()).prop_map(str::to_owned),

@@ -1,4 +1,4 @@
-//! Typed clients in a room of whose state the server knows no type: the same operations, on JSON.
+//! Typed clients in an untyped room: the server applies the same operations to JSON.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -102,7 +102,7 @@ fn random_histories_end_in_one_state_for_everybody() {
                 }
                 _ => {
                     if let Some(update) = sample_update(&mut rng, &user.state()) {
-                        // One that breaks a rule of keys is refused here.
+                        // Updates that violate a rule about keys are refused by the client.
                         let _ = user.write(update);
                     }
                 }

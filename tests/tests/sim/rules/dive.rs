@@ -1,4 +1,4 @@
-//! The rules that ask another crate or another struct.
+//! Rules that call another crate or the rules of another struct.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;

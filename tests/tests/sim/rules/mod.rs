@@ -1,4 +1,4 @@
-//! The rules of validation, one a file.
+//! Validation rules, one kind in each file.
 
 mod change;
 mod dive;

@@ -1,4 +1,4 @@
-//! What a struct says of itself at run time, and the rules that go by units and items.
+//! The description of a struct at run time, and the rules with units and items.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;

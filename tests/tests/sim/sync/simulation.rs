@@ -1,4 +1,4 @@
-//! The guarantees under everything that can go wrong, from seeds.
+//! The guarantees under random faults, from seeds.
 
 #![allow(missing_docs)]
 
@@ -53,7 +53,8 @@ struct Document {
     cached: usize,
 }
 
-/// A rule over the whole state: what a client shows is what it sends, in the order in which it was written.
+/// A struct with a rule over the whole state: a client sends the states it shows, in the order in which they
+/// were written.
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[shared(validate = Span::check)]
 struct Span {
@@ -73,7 +74,7 @@ impl Span {
     }
 }
 
-/// Entries in entries, two deep, each with a policy of its own.
+/// Nested collections, two deep, each with its own policy.
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 struct Board {
     #[shared(list(key = id, nested), validate(length(max = 9)))]
@@ -119,7 +120,7 @@ struct Inside {
     order: Vec<Todo>,
 }
 
-/// Little else than places: whoever inserts or moves an item does it beside one that somebody else removes.
+/// Mostly positions: clients insert and move items next to items that others remove.
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 struct Order {
     #[shared(list(key = id, nested))]
@@ -132,7 +133,7 @@ struct Versions {
     muted: bool,
 }
 
-/// Texts, also where they are not a field of their own.
+/// Texts, as fields and inside other values.
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 struct Article {
     #[shared(text, validate(length(max = 30)))]
@@ -161,7 +162,7 @@ struct Footnote {
     text: Text,
 }
 
-/// Nothing but one text.
+/// A single text.
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 struct Line {
     #[shared(text, validate(length(max = 12)))]

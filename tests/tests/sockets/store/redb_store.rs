@@ -1,4 +1,4 @@
-//! What only the durable store does: reopening, groups, limits, one opener at a time.
+//! What only the durable store does: reopening, group commits, limits, exclusive opening.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ fn open(path: &Path) -> RedbStore {
     RedbStore::open(path).unwrap()
 }
 
-/// The in-memory store, itself held to the suite, is the model.
+/// The model is the in-memory store, which passes the suite itself.
 #[tokio::test]
 async fn g2_random_calls_and_reopening_agree_with_the_model() {
     let seeds =
@@ -28,7 +28,7 @@ async fn g2_random_calls_and_reopening_agree_with_the_model() {
         for step in 0..400 {
             let name = room(["a", "aa", "b", "c"][random.usize(..4)]);
             let at = model.load(name.clone()).await.unwrap().map_or(0, |room| room.version());
-            // Mostly right, at times off by a little.
+            // Mostly right, sometimes a little too high.
             let mut near =
                 |version: u64| if random.u8(..6) == 0 { version + random.u64(..3) } else { version };
             let (expected, taken) = (near(at), near(at.saturating_sub(2)));
@@ -114,12 +114,12 @@ async fn g9_past_the_limit_of_calls_the_store_is_busy_until_some_are_done() {
     let a = room("a");
     let mut at = 0;
     let mut calls = Vec::new();
-    // Each commit takes two syncs, a call nothing: the queue fills within a few commits.
+    // A commit takes two syncs and a call takes nothing, so the queue fills within a few commits.
     let error = loop {
         calls.push(store.append(entry(&a, at)));
         at += 1;
         assert!(calls.len() < 1_000_000, "never busy");
-        // A refused call's future is ready at once, and so is one of a commit that is done.
+        // The future of a refused call is ready at once, and so is that of a finished commit.
         if let Some(Err(error)) = futures_util::FutureExt::now_or_never(calls.last_mut().unwrap()) {
             break error;
         }

@@ -1,4 +1,4 @@
-//! What an app is told, and when.
+//! What an app's streams return, and when.
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use shared_state::proto::replica::Origin;
@@ -71,7 +71,7 @@ async fn streams_end_with_the_client() {
     assert!(soon("the end", events.next()).await.is_none());
     assert_eq!(soon("the end", messages.next()).await, None);
     while soon("the end", statuses.next()).await.is_some() {}
-    // As a loop over all of them does, which goes on.
+    // As a loop over all of them does, which polls ended streams again.
     assert_eq!(titles.next().now_or_never(), Some(None));
     assert!(events.next().now_or_never().is_some_and(|event| event.is_none()));
     assert_eq!(messages.next().now_or_never(), Some(None));

@@ -1,7 +1,8 @@
-//! Clients of the original hook among typed ones, from seeds: bursts, slow and lost connections, refused writes, crashes
-//! of the server, somebody who lies about versions. When it is quiet everybody sees what a late joiner sees.
+//! Legacy clients among typed ones, from seeds: bursts, slow and lost connections, refused writes, crashes of
+//! the server, and a client that lies about versions. At rest every client must see what a client that joins
+//! then sees.
 //!
-//! `SHARED_STATE_SEED` runs one seed alone, `SHARED_STATE_SEEDS` more of them.
+//! `SHARED_STATE_SEED` runs one seed alone, `SHARED_STATE_SEEDS` sets the number of seeds.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
