@@ -1,4 +1,5 @@
-//! The deterministic simulation, for testing your own structs.
+//! Tests of your own structs without sockets: a [`Pair`] in memory for the cases that you can name, and the
+//! deterministic [`Simulation`] for those that you cannot.
 //!
 //! A [`Simulation`] runs replicas and an authority over a network and a disk that misbehave, all from one seed,
 //! with random writes to the struct's own fields, and checks the guarantees against a model that knows nothing
@@ -26,6 +27,7 @@ mod client;
 mod ledger;
 mod legacy;
 mod model;
+mod pair;
 mod sample;
 mod server;
 mod simulation;
@@ -33,5 +35,6 @@ mod simulation;
 mod text;
 
 pub use legacy::LegacyClient;
+pub use pair::{Pair, PairClient, PairReceipt, PairServer};
 pub use sample::{Sampler, sample_update};
 pub use simulation::{Failure, Report, Simulation};

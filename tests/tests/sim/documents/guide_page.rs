@@ -1,10 +1,10 @@
-//! The crate's page grows a struct until every attribute has appeared: those of the derive's own table, which is held
-//! against the parser where that is.
+//! The guide's first page grows a struct until every attribute of the derive has appeared: those of the derive's own
+//! tables, which are compared with its parser beside the parser.
 
 use std::collections::BTreeSet;
 
 const TABLES: &str = include_str!("../../../../shared-state-derive/src/derive.md");
-const PAGE: &str = include_str!("../../../../shared-state/src/grow.md");
+const PAGE: &str = include_str!("../../../../shared-state/src/guide/grow.md");
 
 /// The name at the beginning of each row of the table under `heading`.
 fn listed(heading: &str) -> BTreeSet<&'static str> {
