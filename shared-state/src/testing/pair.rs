@@ -483,7 +483,7 @@ mod tests {
     }
 
     #[test]
-    fn g13_what_is_written_without_a_connection_is_sent_once_it_is_back() {
+    fn g2_what_is_written_without_a_connection_arrives_when_it_is_back() {
         let mut pair = Pair::new(Document::default());
         let (ann, ben) = (pair.client(0), pair.client(1));
         ann.disconnect();
