@@ -7,10 +7,10 @@ use syn::ext::IdentExt as _;
 use syn::{Expr, ExprLit, Ident, Lit, Type, UnOp};
 
 use crate::ctxt::Ctxt;
-use crate::generics::mentions;
-use crate::model::{Model, Policy, Rule, last_segment};
+use crate::model::{Model, Policy, Rule};
 use crate::nest::{Nest, no_struct};
 use crate::parse::{Input, InputField, PolicyExpr};
+use crate::tokens::{last_segment, mentions};
 
 /// Checks each field on its own.
 pub(crate) fn input(cx: &Ctxt, input: &Input) {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use proc_macro2::{Ident, TokenStream, TokenTree};
+use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{GenericParam, WherePredicate};
 
-use crate::model::{Field, Policy};
+use crate::tokens::{mentions, names};
 
 /// The parameters of a struct, and what must hold for them.
 pub(crate) struct Generics {
@@ -22,11 +22,19 @@ pub(crate) struct Generics {
     pub(crate) on_values: TokenStream,
 }
 
+/// A field's type, and what its policy demands of it.
+pub(crate) struct Bounded {
+    pub(crate) ty: TokenStream,
+    /// The type inside, if the field is nested.
+    pub(crate) inner: TokenStream,
+    pub(crate) bounds: Vec<TokenStream>,
+}
+
 impl Generics {
     pub(crate) fn new(
         ident: &Ident,
         mut generics: syn::Generics,
-        fields: &[Field],
+        fields: &[Bounded],
         krate: &TokenStream,
     ) -> Self {
         let names: BTreeSet<_> = names(&generics).map(Ident::to_string).collect();
@@ -53,26 +61,12 @@ impl Generics {
             }
         }
         let params = generics.params.iter().map(|param| quote!(#param,)).collect();
-        let holds_itself = |field: &Field| mentions(field.here.inner.clone(), &|found| found == ident);
+        let holds_itself = |field: &Bounded| mentions(field.inner.clone(), &|found| found == ident);
         let of_fields: Vec<_> = fields
             .iter()
             .filter(|field| !holds_itself(field))
             .filter(|field| mentions(field.ty.clone(), &|ident| names.contains(&ident.to_string())))
-            .flat_map(|field| {
-                let Field { ty, policy_type, here, .. } = field;
-                let inner = &here.inner;
-                match field.policy {
-                    Policy::Lww => vec![],
-                    Policy::Counter => vec![quote!(#ty: #krate::merge::Number)],
-                    Policy::Nested => vec![quote!(#inner: #krate::SharedState)],
-                    Policy::Optional => {
-                        vec![quote!(#inner: #krate::SharedState), quote!(#inner: #krate::merge::Value)]
-                    }
-                    Policy::Own | Policy::Entries | Policy::Text => {
-                        vec![quote!(#policy_type: #krate::merge::MergePolicy<#ty>)]
-                    }
-                }
-            })
+            .flat_map(|field| field.bounds.clone())
             .collect();
         let own: Vec<_> = own.iter().map(ToTokens::to_token_stream).collect();
         let values: Vec<_> = types.iter().map(|ty| quote!(#ty: #krate::merge::Value)).collect();
@@ -120,22 +114,4 @@ fn angle(before: &TokenStream, own: &TokenStream, after: &TokenStream) -> TokenS
         true => inside,
         false => quote!(<#inside>),
     }
-}
-
-/// The names of the type and const parameters.
-pub(crate) fn names(generics: &syn::Generics) -> impl Iterator<Item = &Ident> {
-    generics.params.iter().filter_map(|param| match param {
-        GenericParam::Type(param) => Some(&param.ident),
-        GenericParam::Const(param) => Some(&param.ident),
-        GenericParam::Lifetime(_) => None,
-    })
-}
-
-/// Whether any identifier in `tokens` is one that is looked for.
-pub(crate) fn mentions(tokens: impl ToTokens, wanted: &impl Fn(&Ident) -> bool) -> bool {
-    tokens.into_token_stream().into_iter().any(|tree| match tree {
-        TokenTree::Ident(ident) => wanted(&ident),
-        TokenTree::Group(group) => mentions(group.stream(), wanted),
-        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
-    })
 }

@@ -11,6 +11,7 @@ mod generics;
 mod model;
 mod nest;
 mod parse;
+mod tokens;
 
 use proc_macro::TokenStream;
 use syn::DeriveInput;

@@ -9,11 +9,14 @@ use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
-use syn::{Attribute, Expr, ExprPath, LitStr, Path, Visibility};
+use syn::{Attribute, ExprPath, LitStr, Path, Visibility};
 
-use crate::generics::{self, Generics};
+use crate::generics::{Bounded, Generics};
 use crate::nest::{self, Nest};
 use crate::parse::{Input, InputField, PolicyExpr};
+use crate::tokens::{last_segment, mentions, names};
+
+pub(crate) use crate::parse::Rule;
 
 /// A struct to derive for.
 pub(crate) struct Model {
@@ -161,18 +164,6 @@ pub(crate) enum Timing {
     Throttle { every: u64 },
 }
 
-/// One rule of `validate(..)`; `name` is the token that asked for it.
-pub(crate) enum Rule {
-    Length { name: Ident, unit: Option<Ident>, min: Option<Expr>, max: Option<Expr> },
-    Range { name: Ident, min: Option<Expr>, max: Option<Expr> },
-    Pattern { name: Ident, pattern: LitStr },
-    Custom { name: Ident, path: Path },
-    Inner { name: Ident, rules: Vec<Rule> },
-    Email { name: Ident },
-    Url { name: Ident },
-    Dive { name: Ident },
-}
-
 impl Model {
     pub(crate) fn new(input: Input) -> Self {
         let Input { ident, vis, generics, attrs, serde, fields } = input;
@@ -214,8 +205,13 @@ impl Model {
             migration: attrs.version.zip(attrs.migrate).map(|(version, migrate)| {
                 (version.value, without_self(migrate.value.into_token_stream(), &this))
             }),
-            live: free_name(&["L", "Backend", "Backend", "__L"], &fields, &this),
-            generics: Generics::new(&ident, generics, &fields, &krate),
+            live: free_name(&["L", "Live", "Backend", "__L"], &fields, &this),
+            generics: Generics::new(
+                &ident,
+                generics,
+                &fields.iter().map(|field| field.bounded(&krate)).collect::<Vec<_>>(),
+                &krate,
+            ),
             this,
             krate,
             vis,
@@ -252,6 +248,24 @@ impl Field {
     /// Whether the field is set as a whole: its operation is its new value.
     pub(crate) const fn is_plain(&self) -> bool {
         matches!(self.policy, Policy::Lww)
+    }
+
+    /// The field's type with what its policy demands of it, for the generics of the struct.
+    fn bounded(&self, krate: &TokenStream) -> Bounded {
+        let Field { ty, policy_type, here, .. } = self;
+        let inner = &here.inner;
+        let bounds = match self.policy {
+            Policy::Lww => vec![],
+            Policy::Counter => vec![quote!(#ty: #krate::merge::Number)],
+            Policy::Nested => vec![quote!(#inner: #krate::SharedState)],
+            Policy::Optional => {
+                vec![quote!(#inner: #krate::SharedState), quote!(#inner: #krate::merge::Value)]
+            }
+            Policy::Own | Policy::Entries | Policy::Text => {
+                vec![quote!(#policy_type: #krate::merge::MergePolicy<#ty>)]
+            }
+        };
+        Bounded { ty: ty.to_token_stream(), inner: inner.to_token_stream(), bounds }
     }
 
     /// Whether the policy is asked what an operation means for the parts of the value.
@@ -299,7 +313,7 @@ impl Field {
             merge: merge.clone(),
             owner,
             name: format!("{name}{variant}Key"),
-            is_generic: generics::mentions(&ty, &|ident| generics::names(generics).any(|name| name == ident)),
+            is_generic: mentions(&ty, &|ident| names(generics).any(|name| name == ident)),
             item: nest::items(&ty).map(|item| without_self(item.to_token_stream(), owner)),
             list_keys: Vec::new(),
         };
@@ -372,7 +386,7 @@ impl Field {
             nest,
             holds_structs: given.as_ref().is_some_and(holds_structs),
             is_long,
-            is_generic: generics::names(generics).next().is_some(),
+            is_generic: names(generics).next().is_some(),
             policy_type,
             list_keys,
             codec,
@@ -472,16 +486,6 @@ impl PolicyTypes<'_> {
     }
 }
 
-/// The last name in a type that is a path, `String` in `std::string::String`.
-pub(crate) fn last_segment(ty: &syn::Type) -> Option<&Ident> {
-    match ty {
-        syn::Type::Path(path) => path.path.segments.last().map(|segment| &segment.ident),
-        syn::Type::Group(group) => last_segment(&group.elem),
-        syn::Type::Paren(paren) => last_segment(&paren.elem),
-        _ => None,
-    }
-}
-
 /// The tokens, all at one place.
 pub(crate) fn at(span: Span, tokens: &TokenStream) -> TokenStream {
     let moved = tokens.clone().into_iter().map(|tree| {
@@ -501,7 +505,7 @@ pub(crate) fn at(span: Span, tokens: &TokenStream) -> TokenStream {
 fn this(ident: &Ident, generics: &syn::Generics) -> TokenStream {
     let mut ident = ident.clone();
     ident.set_span(ident.span().located_at(Span::call_site()));
-    let names: Vec<_> = generics::names(generics).collect();
+    let names: Vec<_> = names(generics).collect();
     match names.is_empty() {
         true => ident.into_token_stream(),
         false => quote!(#ident::<#(#names),*>),
@@ -528,7 +532,7 @@ pub(crate) fn without_self(tokens: TokenStream, name: &TokenStream) -> TokenStre
 fn free_name(names: &[&str], fields: &[Field], this: &TokenStream) -> Ident {
     let types = fields.iter().map(|field| &field.ty).chain([this]);
     let used = quote!(#(#types)*);
-    let free = names.iter().find(|name| !generics::mentions(used.clone(), &|ident| ident == *name));
+    let free = names.iter().find(|name| !mentions(used.clone(), &|ident| ident == *name));
     Ident::new(free.unwrap_or(&"__Backend"), Span::call_site())
 }
 

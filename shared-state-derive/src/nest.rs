@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::{GenericArgument, PathArguments, Type};
 
-use crate::model::last_segment;
+use crate::tokens::last_segment;
 
 /// The type of a `nested` field, taken apart.
 pub(crate) struct Nest {

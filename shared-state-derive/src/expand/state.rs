@@ -6,8 +6,8 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 
 use super::info;
-use crate::generics::mentions;
 use crate::model::{Field, Here, Model, Policy, at};
+use crate::tokens::mentions;
 
 pub(super) fn implementation(model: &Model) -> TokenStream {
     let Model { this, generics, update, patch, handle, .. } = model;

@@ -4,11 +4,13 @@
 //! [`check`](crate::check).
 
 mod policy;
+mod rule;
 mod serde;
 mod shared;
 mod value;
 
 pub(crate) use self::policy::PolicyExpr;
+pub(crate) use self::rule::Rule;
 pub(crate) use self::serde::{SerdeField, SerdeStruct};
 pub(crate) use self::shared::{FieldAttrs, StructAttrs};
 

@@ -108,7 +108,7 @@ fn entry(meta: &ParseNestedMeta<'_>, found: &mut Option<Box<PolicyExpr>>, others
     if !POLICIES.iter().any(|policy| name == policy) {
         value::skip(meta.input)?;
         let known: Vec<_> = others.iter().chain(&POLICIES).copied().collect();
-        return Err(super::shared::unknown(&name, "word here", &known));
+        return Err(value::unknown(&name, "word here", &known));
     }
     let policy = PolicyExpr::parse(meta, &name)?;
     if found.replace(Box::new(policy)).is_some() {

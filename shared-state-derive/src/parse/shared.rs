@@ -4,9 +4,9 @@ use syn::meta::ParseNestedMeta;
 use syn::{Attribute, Error, Expr, Ident, LitStr, Path, Result, Token, token};
 
 use super::policy::{POLICIES, PolicyExpr};
+use super::rule::Rule;
 use super::value;
 use crate::ctxt::Ctxt;
-use crate::model::Rule;
 
 const ON_FIELD: [&str; 16] = [
     "counter",
@@ -107,7 +107,7 @@ pub(super) fn container(cx: &Ctxt, attrs: &[Attribute]) -> StructAttrs {
                         format_args!("`{other}` belongs on a field: move it to the field it is meant for"),
                     )
                 } else {
-                    unknown(name, "attribute on a struct", &ON_STRUCT)
+                    value::unknown(name, "attribute on a struct", &ON_STRUCT)
                 });
             }
         }
@@ -176,7 +176,7 @@ fn one(cx: &Ctxt, found: &mut FieldAttrs, meta: &ParseNestedMeta<'_>, name: &Ide
                     format_args!("`{other}` belongs on the struct: move it above `struct`"),
                 )
             } else {
-                unknown(name, "attribute", &ON_FIELD)
+                value::unknown(name, "attribute", &ON_FIELD)
             });
         }
     }
@@ -244,7 +244,7 @@ fn rule(cx: &Ctxt, meta: &ParseNestedMeta<'_>, name: &Ident) -> Result<Rule> {
         "dive" => value::flag(meta, name).map(|()| Rule::Dive { name: name.clone() }),
         _ => {
             value::skip(meta.input)?;
-            Err(unknown(name, "rule", &RULES))
+            Err(value::unknown(name, "rule", &RULES))
         }
     }
 }
@@ -287,7 +287,7 @@ fn bounds(
                 _ => {
                     value::skip(meta.input)?;
                     let known: Vec<_> = ["min", "max"].iter().chain(units).copied().collect();
-                    return Err(unknown(name, "bound", &known));
+                    return Err(value::unknown(name, "bound", &known));
                 }
             }
             Ok(())
@@ -337,22 +337,6 @@ fn list_item(
         }
     }
     Ok(())
-}
-
-pub(super) fn unknown(name: &Ident, what: &str, known: &[&str]) -> Error {
-    let found = name.to_string();
-    let nearest = known
-        .iter()
-        .map(|known| (strsim::damerau_levenshtein(&found.to_lowercase().replace('-', "_"), known), known))
-        .min();
-    let list = known.iter().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", ");
-    let message = match nearest {
-        Some((distance, known)) if distance <= 1 + known.len() / 4 => {
-            format!("unknown {what} `{found}`: did you mean `{known}`? (known: {list})")
-        }
-        _ => format!("unknown {what} `{found}`: expected one of {list}"),
-    };
-    Error::new_spanned(name, message)
 }
 
 #[cfg(test)]

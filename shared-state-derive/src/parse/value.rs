@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use syn::meta::ParseNestedMeta;
 use syn::parse::ParseStream;
-use syn::{Error, Expr, ExprLit, Lit, LitStr, Path, Result, Token, token};
+use syn::{Error, Expr, ExprLit, Ident, Lit, LitStr, Path, Result, Token, token};
 
 /// Reads `= value`; `example` is what to write if there is none.
 pub(super) fn expr(meta: &ParseNestedMeta<'_>, example: &str) -> Result<Expr> {
@@ -120,4 +120,20 @@ pub(super) fn duration(meta: &ParseNestedMeta<'_>, name: &str, example: &str) ->
         Some(ms) if ms <= 86_400_000 => Ok(ms),
         _ => refuse(format!("`{value}` is longer than a day, the longest `{name}`: write `{example}`")),
     }
+}
+
+pub(super) fn unknown(name: &Ident, what: &str, known: &[&str]) -> Error {
+    let found = name.to_string();
+    let nearest = known
+        .iter()
+        .map(|known| (strsim::damerau_levenshtein(&found.to_lowercase().replace('-', "_"), known), known))
+        .min();
+    let list = known.iter().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", ");
+    let message = match nearest {
+        Some((distance, known)) if distance <= 1 + known.len() / 4 => {
+            format!("unknown {what} `{found}`: did you mean `{known}`? (known: {list})")
+        }
+        _ => format!("unknown {what} `{found}`: expected one of {list}"),
+    };
+    Error::new_spanned(name, message)
 }

@@ -44,7 +44,8 @@ pub use rooms::channel_handle::Channel;
 pub use rooms::channel_types::ChannelKind;
 pub use rooms::directory::{LiveRoom, OpenRoomError};
 pub use rooms::handle::{OutcomeUnknown, Receipt, State};
-pub use rooms::hooks::{Participant, RoomHooks};
+pub use rooms::hooks::RoomHooks;
+pub use rooms::participant::Participant;
 pub use server::Server;
 
 pub use crate::authority::{ProposedChange, Retention, Verdict};

@@ -24,6 +24,7 @@
 //! them.
 
 mod client;
+mod json;
 mod ledger;
 mod legacy;
 mod model;

@@ -19,7 +19,7 @@ use crate::server::membership::Membership;
 use crate::server::presence as lobby;
 use crate::server::presence::PresenceStep;
 use crate::server::rate_limit::TokenBucket;
-use crate::server::rooms::hooks::Participant;
+use crate::server::rooms::participant::Participant;
 use crate::server::rooms::room::{Room, now};
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use crate::authority::{ChannelLog, Check, Retention, RoomState};
-use crate::server::rooms::room_types::{Begin, RoomType, matches};
+use crate::server::rooms::room_type::{Begin, RoomType, matches};
 
 /// The longest message if nothing else is said, in bytes of JSON.
 const LONGEST: usize = 64 << 10;

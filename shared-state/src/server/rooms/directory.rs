@@ -18,8 +18,9 @@ use crate::proto::{ClientId, JoinRequest, Limits, Violation, check_room_name, sp
 use crate::server::fanout::queue::{CloseReason, Outbox, Queue};
 use crate::server::membership::RoomAccessTable;
 use crate::server::rooms::compaction::described;
-use crate::server::rooms::hooks::Participant;
+use crate::server::rooms::hook_runner::HookRunner;
 use crate::server::rooms::legacy_listeners::Listeners;
+use crate::server::rooms::participant::Participant;
 use crate::server::rooms::room::{Closed, Room, now};
 use crate::server::rooms::room_session::RoomSession;
 use crate::server::rooms::room_types::RoomTypes;
@@ -334,9 +335,15 @@ impl Directory {
         tracing::debug!(room = %authority.room(), version = authority.head(), "room opened");
         let in_flight = self.limits.in_flight;
         let authority = authority.with_number(self.next_number()).beginning_at(now());
-        let room = Room::new(authority, kind.type_name, store, self.this.clone(), house, in_flight);
+        let directory = self.this.clone();
+        let on_reset = Box::new(move |room: &Arc<Room>| {
+            if let Some(directory) = directory.upgrade() {
+                directory.forget(room);
+            }
+        });
+        let room = Room::new(authority, kind.type_name, store, on_reset, house, in_flight);
         Ok(Arc::new(match &kind.rules {
-            Some(rules) => room.with_rules(rules.clone()),
+            Some(rules) => room.observed_by(Arc::new(HookRunner::new(rules.clone()))),
             None => room,
         }))
     }
@@ -353,7 +360,8 @@ impl Directory {
     ) -> Result<Result<RoomSession, Violation>, OpenRoomError> {
         loop {
             let room = self.open(name).await?;
-            if let Some(rules) = room.rules()
+            let hooks = self.room_types.of(name).and_then(|kind| kind.rules.as_ref());
+            if let Some(rules) = hooks
                 && let Err(violation) = rules.join(room.clone(), &visitor).await
             {
                 return Ok(Err(violation));

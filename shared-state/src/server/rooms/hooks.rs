@@ -3,7 +3,6 @@
 //! A [`RoomHooks`] is written by the program. Here it is made the same for all types of state, and kept from doing
 //! harm: what panics, or takes too long where somebody waits for it, is an error of what it was asked about.
 
-use std::any::Any;
 use std::fmt;
 use std::future::ready;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,10 +16,9 @@ use tokio::time::timeout;
 use crate::authority::{ProposedChange, RoomState, Typed, Verdict};
 use crate::core::{Author, SharedState};
 use crate::core::{Code, Reject};
-use crate::proto::{ClientId, Violation};
-use crate::server::access::Identity;
-use crate::server::membership::Membership;
+use crate::proto::Violation;
 use crate::server::rooms::handle::State;
+use crate::server::rooms::participant::Participant;
 use crate::server::rooms::room::Room;
 
 /// How long somebody waits at most for `on_create` and `on_join`.
@@ -151,58 +149,6 @@ where
             Ok(()) => Ok(Verdict::Accept),
             Err(error) => Err(error.to_string()),
         }
-    }
-}
-
-/// Somebody who is in a room, or about to be: one stay of one connection.
-#[derive(Clone)]
-pub struct Participant {
-    client: ClientId,
-    connection: u64,
-    identity: Identity,
-    membership: Arc<Membership>,
-}
-
-impl Participant {
-    pub(crate) fn new(
-        client: ClientId,
-        connection: u64,
-        identity: Identity,
-        membership: Arc<Membership>,
-    ) -> Self {
-        Self { client, connection, identity, membership }
-    }
-
-    /// What lets them be in the room, its channels and its presence.
-    pub(crate) fn membership(&self) -> &Arc<Membership> {
-        &self.membership
-    }
-
-    /// The public name of the client, which is the [`Author`]'s of its changes.
-    #[must_use]
-    pub fn client(&self) -> &str {
-        &self.client
-    }
-
-    /// The number of the connection: of two of one client, the later one has the higher.
-    #[must_use]
-    pub const fn connection(&self) -> u64 {
-        self.connection
-    }
-
-    /// What [`authenticate`](crate::server::ServerBuilder::authenticate) made of it; `None` if that is no `U`.
-    #[must_use]
-    pub fn user<U: Any>(&self) -> Option<&U> {
-        self.identity.user().downcast_ref()
-    }
-}
-
-impl fmt::Debug for Participant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Participant")
-            .field("client", &self.client)
-            .field("connection", &self.connection)
-            .finish_non_exhaustive()
     }
 }
 

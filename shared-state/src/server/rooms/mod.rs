@@ -8,6 +8,8 @@ pub(crate) mod handle;
 pub(crate) mod hook_runner;
 pub(crate) mod hooks;
 pub(crate) mod legacy_listeners;
+pub(crate) mod participant;
 pub(crate) mod room;
 pub(crate) mod room_session;
+pub(crate) mod room_type;
 pub(crate) mod room_types;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::authority::SessionId;
 use crate::server::membership::Membership;
-use crate::server::rooms::hooks::Participant;
+use crate::server::rooms::participant::Participant;
 use crate::server::rooms::room::Room;
 
 pub(crate) struct RoomSession {
@@ -21,7 +21,7 @@ pub(crate) struct RoomSession {
 impl RoomSession {
     pub(crate) fn new(room: Arc<Room>, session: SessionId, visitor: Participant, informed: bool) -> Self {
         let membership = visitor.membership().clone();
-        let visitor = room.rules().is_some().then(|| Box::new(visitor));
+        let visitor = room.is_observed().then(|| Box::new(visitor));
         Self { room, session, membership, informed, visitor }
     }
 }

@@ -3,14 +3,12 @@
 use std::any::type_name;
 use std::sync::Arc;
 
-use crate::authority::{RoomState, Typed, Untyped};
+use crate::authority::{Typed, Untyped};
 use crate::core::SharedState;
 use crate::proto::split_address;
 use crate::server::rooms::channel_types::{ChannelKind, Channels};
 use crate::server::rooms::hooks::{AnyHooks, RoomHooks, TypedHooks};
-
-/// Makes the state that a room begins with.
-pub(crate) type Begin = Box<dyn Fn() -> Box<dyn RoomState> + Send + Sync>;
+use crate::server::rooms::room_type::{Begin, RoomType, matches};
 
 /// The room_types of rooms, by pattern.
 #[derive(Default)]
@@ -18,16 +16,6 @@ pub(crate) struct RoomTypes {
     typed: Vec<(String, RoomType)>,
     untyped: Option<RoomType>,
     channels: Channels,
-}
-
-/// One kind of room.
-pub(crate) struct RoomType {
-    pub(crate) type_name: &'static str,
-    pub(crate) begin: Begin,
-    /// Whether the store keeps it.
-    pub(crate) durable: bool,
-    /// What the server's program has to say about what happens there; its rooms begin as these make them.
-    pub(crate) rules: Option<Arc<dyn AnyHooks>>,
 }
 
 impl RoomTypes {
@@ -89,27 +77,9 @@ impl RoomTypes {
     }
 }
 
-/// How well a room's name matches a pattern: exact, and the length of what is.
-pub(crate) fn matches(pattern: &str, room: &str) -> Option<(bool, usize)> {
-    match pattern.strip_suffix('*') {
-        Some(prefix) => room.starts_with(prefix).then_some((false, prefix.len())),
-        None => (pattern == room).then_some((true, pattern.len())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_longest_pattern_wins_and_an_exact_one_is_longest() {
-        assert_eq!(matches("document-*", "document-1"), Some((false, 9)));
-        assert_eq!(matches("document-*", "documents"), None);
-        assert_eq!(matches("lobby", "lobby"), Some((true, 5)));
-        assert_eq!(matches("lobby", "lobby-2"), None);
-        assert!(matches("lobby", "lobby") > matches("lobby*", "lobby"));
-        assert!(matches("document-draft-*", "document-draft-1") > matches("*", "document-draft-1"));
-    }
 
     #[test]
     fn other_rooms_are_untyped_if_allowed() {
