@@ -1,5 +1,7 @@
-//! Shared, live, typed state: derive [`SharedState`] on a plain serde struct, and everyone in a room works on the same
-//! object.
+//! `#[derive(SharedState)]` turns a plain serde struct into a live object that is the same for everyone in a room: typed
+//! reads, typed writes, typed change events, in programs and in the server. A write shows at once, survives being
+//! offline, is checked by the same rules on both sides, is put in one order by the server, and is then acknowledged or
+//! rolled back.
 //!
 #![cfg_attr(all(feature = "derive", feature = "client"), doc = "```no_run")]
 #![cfg_attr(not(all(feature = "derive", feature = "client")), doc = "```ignore")]
@@ -21,30 +23,31 @@
 //! # }
 //! ```
 //!
-#![cfg_attr(feature = "derive", doc = include_str!("grow.md"))]
+//! The [`guide`] goes on from here: its first page, [`guide::grow`], shows every attribute, and the others a client, a
+//! server and tests.
 //!
-//! # Where to look
+//! # A map of the crate
 //!
-#![cfg_attr(feature = "client", doc = "* [`client`]: connect, join rooms, read, write, watch.")]
+//! | you write | it is in |
+//! |---|---|
+//! | `#[derive(SharedState)]`, `#[shared(..)]` | [`SharedState`](macro@SharedState), with tables of all attributes |
+//! | `Document::TITLE`, `DocumentPatch`, `SharedDocument`, `doc.set_title(..)` | generated beside your struct; [`Field`], [`Backend`] |
+#![cfg_attr(
+    feature = "client",
+    doc = "| `Client::builder(..)`, `client.room(..)`, `room.state(..)`, `doc.watch(..)`, `doc.events()` | [`client`] |"
+)]
 #![cfg_attr(
     feature = "server",
-    doc = "* [`server`]: serve rooms beside your own routes; your program can write to them as well."
+    doc = "| `Server::builder()`, `server.room(..)`, `RoomHooks`, `RoomSettings` | [`server`] |"
 )]
-#![cfg_attr(feature = "server", doc = "* [`store`]: store rooms durably, or in memory.")]
-#![cfg_attr(
-    feature = "testing",
-    doc = "* [`testing`]: test your own struct against lost connections and crashes."
-)]
-//! * [`merge`]: how concurrent writes combine, and which merge policy to choose.
-//! * [`channel`]: messages between the clients in a room.
-//! * [`presence`]: who is in a room, and what they show.
-//! * [`schema`]: how programs with different versions of a struct share a room.
-//! * [`proto`]: the messages and limits; [`proto::replica`] and [`proto::authority`] are the two state machines,
-//!   without I/O, for other transports.
-//!
-//! The repository contains example programs for the terminal, each of which teaches one thing: `quickstart`,
-//! `document` (validation, debounce), `tictactoe` (rules and transactions), `todo` (a list that several people edit
-//! at once, undo), `dashboard` (throttled drags, nested structs) and `chat` (a channel).
+#![cfg_attr(feature = "server", doc = "| `RedbStore::open(..)`, `RoomStore` | [`store`] |")]
+//! | `WriteError`, `Rejected`, `Invalid`, `Code` | [`WriteError`], [`Rejected`], [`Invalid`], [`proto::Code`] |
+//! | `List`, `Text`, `MergePolicy`, and which policy to choose | [`merge`] |
+//! | `User`, `Peer`, `PresenceEvent` | [`presence`] |
+//! | `Message`, `Item`, `Broadcast` | [`channel`] |
+#![cfg_attr(feature = "testing", doc = "| `Pair`, `Simulation` | [`testing`] |")]
+//! | `Document::INFO`, `Schema`: a struct described at run time | [`schema`] |
+//! | `Limits`, the messages, the state machines without I/O for other transports | [`proto`] |
 //!
 //! # Features
 //!
@@ -57,20 +60,18 @@
 //! | `redb` | yes | the durable store for a single node |
 //! | `text` | yes | texts that several people edit at once, over yrs |
 //! | `rustls` | | `wss://` for the client |
-//! | `email`, `url` | | the validation rules `validate(email)` and `validate(url)` |
-//! | `garde` | | `#[shared(garde)]`: use the rules of a struct's own `garde::Validate` |
-//! | `indexmap` | | `IndexMap` and `IndexSet` as `map` and `set` fields |
-//! | `testing` | | the simulation |
+//! | `email`, `url` | | the rules `validate(email)` and `validate(url)` |
+//! | `garde` | | `#[shared(garde)]`: the rules of a struct's own `garde::Validate` |
+//! | `indexmap` | | `IndexMap` and `IndexSet` as `map` and `set` |
+//! | `testing` | | the pair in memory and the simulation |
 //!
-//! Without any feature the crate contains the state, the merge policies, the protocol and the two state machines, and
-//! does not depend on tokio.
+//! Without any feature the crate has the traits, the merge policies, the protocol and the state machines, and no tokio.
 //!
 //! # Limits of the guarantees
 //!
-//! The system is not peer to peer: without a server nobody sees each other's edits. A plain field is replaced as a
-//! whole, not merged within its value. If a client stays away for longer than the room remembers it, the client
-//! learns which of its changes may already have been applied ([`Code::Uncertain`](proto::Code::Uncertain)); the
-//! library does not guess.
+//! It is not peer to peer: without a server nobody sees anybody else's edits. A plain field does not merge inside one
+//! value. A client that stays away longer than the room remembers it is told which of its changes may already have been
+//! applied ([`Code::Uncertain`](proto::Code::Uncertain)), because nobody can know.
 
 #[doc(hidden)]
 pub mod __private;
@@ -79,6 +80,7 @@ pub mod channel;
 #[cfg(feature = "client")]
 pub mod client;
 mod core;
+pub mod guide;
 mod legacy;
 pub mod merge;
 pub mod presence;

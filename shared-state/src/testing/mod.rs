@@ -1,5 +1,5 @@
-//! A deterministic simulation, to test your own structs against lost connections, crashes and concurrent
-//! writes.
+//! Tests of your own structs without sockets: a [`Pair`] in memory for the cases that you can name, and the
+//! deterministic [`Simulation`] for those that you cannot.
 //!
 //! A [`Simulation`] runs replicas and a room's authority over a simulated network and disk that fail.
 //! Everything is derived from one seed: the writes to the struct's fields, the order of deliveries and the
@@ -29,6 +29,7 @@ mod json;
 mod ledger;
 mod legacy;
 mod model;
+mod pair;
 mod sample;
 mod server;
 mod simulation;
@@ -36,5 +37,6 @@ mod simulation;
 mod text;
 
 pub use legacy::LegacyClient;
+pub use pair::{Pair, PairClient, PairReceipt, PairServer};
 pub use sample::{Sampler, sample_update};
 pub use simulation::{Failure, Report, Simulation};

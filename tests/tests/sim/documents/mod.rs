@@ -1,4 +1,4 @@
 //! Checks the documents against the code.
 
-mod crate_page;
+mod guide_page;
 mod protocol;

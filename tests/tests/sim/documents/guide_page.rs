@@ -1,10 +1,10 @@
-//! The crate's page must use every attribute that the derive's tables list. The derive's own tests compare
-//! the tables with its parser.
+//! The guide's first page grows a struct until every attribute of the derive has appeared: those of the derive's own
+//! tables, which are compared with its parser beside the parser.
 
 use std::collections::BTreeSet;
 
 const TABLES: &str = include_str!("../../../../shared-state-derive/src/derive.md");
-const PAGE: &str = include_str!("../../../../shared-state/src/grow.md");
+const PAGE: &str = include_str!("../../../../shared-state/src/guide/grow.md");
 
 /// The name at the start of each row of the table under `heading`.
 fn listed(heading: &str) -> BTreeSet<&'static str> {
