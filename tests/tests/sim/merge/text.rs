@@ -355,7 +355,7 @@ fn undo_takes_back_what_one_typed_and_leaves_what_others_did() {
 }
 
 #[test]
-fn who_was_away_is_sent_the_edits_and_past_the_bound_the_whole_text() {
+fn g9_who_was_away_is_sent_the_edits_and_past_the_bound_the_whole_text() {
     #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
     struct Long {
         #[shared(text)]

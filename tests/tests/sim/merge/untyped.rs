@@ -84,7 +84,7 @@ fn the_operations_of_every_policy_are_taken_once_they_are_declared() {
 }
 
 #[test]
-fn random_histories_end_in_one_state_for_everybody() {
+fn g1_random_histories_end_in_one_state_for_everybody() {
     for seed in seeds::range(200) {
         let _replay = seeds::Replay::of(seed);
         let mut rng = Rng::with_seed(seed);

@@ -120,7 +120,7 @@ fn a_keystroke_in_a_long_text_costs_an_observer_little_more_than_its_yjs_update(
 
 /// A list with a long history and few items: what is stored beyond the items is bounded.
 #[test]
-fn a_room_after_many_operations_is_stored_in_what_it_holds_and_a_bounded_rest() {
+fn g9_a_room_after_many_operations_is_stored_in_what_it_holds_and_a_bounded_rest() {
     let mut world = World::new(Board::default());
     let (mut first, mut next, mut log) = (1, 1_u32, 0);
     for step in 0..100_000_u32 {

@@ -310,7 +310,7 @@ fn g3_what_was_sent_keeps_its_number_over_a_reconnect_and_says_so() {
 }
 
 #[test]
-fn an_app_that_takes_no_events_is_told_how_many_it_missed() {
+fn g9_an_app_that_takes_no_events_is_told_how_many_it_missed() {
     let mut config = ReplicaConfig::default();
     config.max_events = 4;
     let mut it = Harness::with(config);

@@ -264,7 +264,7 @@ fn an_undo_that_breaks_a_rule_changes_nothing_and_can_be_tried_again() {
 }
 
 #[test]
-fn the_history_is_bounded() {
+fn g9_the_history_is_bounded() {
     let (mut world, ann, _, a, _) = two();
     for step in 0..1_010 {
         a.set_title(format!("{step}")).unwrap();

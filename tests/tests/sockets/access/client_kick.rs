@@ -71,7 +71,7 @@ async fn a_kicked_client_stays_out_says_why_and_comes_back_when_it_is_asked_to()
 }
 
 #[tokio::test]
-async fn what_was_pending_when_it_was_banned_is_rolled_back_and_refused() {
+async fn g4_what_was_pending_when_it_was_banned_is_rolled_back_and_refused() {
     let rig = Rig::start().await;
     let (ann, bob) = (quick(rig.address).connect(), quick(rig.address).connect());
     let (document, others) = (joined(&ann).await, joined(&bob).await);

@@ -149,7 +149,7 @@ async fn rights_reach_into_nested_structs_and_entries() {
 }
 
 #[tokio::test]
-async fn a_write_that_waits_while_its_right_goes_is_refused_and_rolled_back() {
+async fn g4_a_write_that_waits_while_its_right_goes_is_refused_and_rolled_back() {
     let table = Table::default();
     ["ann", "bob"].into_iter().for_each(|user| table.give(user, "editor"));
     let (server, address) = table.serve().await;

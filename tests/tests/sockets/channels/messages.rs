@@ -152,7 +152,7 @@ async fn g1_g2_g3_none_lost_none_twice_one_order_through_reconnects() {
 }
 
 #[tokio::test]
-async fn what_is_no_longer_kept_is_a_gap() {
+async fn g9_what_is_no_longer_kept_is_a_gap() {
     let (_server, address) = start(server(ChannelKind::of::<Line>("chat").keep(10))).await;
     let proxy = Proxy::start(address).await;
     let (writer, away) = (client(address), client(proxy.address()));
@@ -183,7 +183,7 @@ async fn what_is_no_longer_kept_is_a_gap() {
 }
 
 #[tokio::test]
-async fn a_slow_reader_is_told_what_it_missed() {
+async fn g9_a_slow_reader_is_told_what_it_missed() {
     let (_server, address) = start(server(ChannelKind::of::<Line>("chat"))).await;
     let client = client(address);
     let chat = joined(&client).await;
@@ -201,7 +201,7 @@ async fn a_slow_reader_is_told_what_it_missed() {
 }
 
 #[tokio::test]
-async fn what_is_said_offline_is_pending_and_arrives() {
+async fn g2_what_is_said_offline_is_pending_and_arrives() {
     let (_server, address) = start(server(ChannelKind::of::<Line>("chat"))).await;
     let proxy = Proxy::start(address).await;
     let client = client(proxy.address());

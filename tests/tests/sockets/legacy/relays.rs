@@ -48,7 +48,7 @@ async fn what_the_app_says_reaches_the_other_pages_with_its_true_sender() {
 }
 
 #[tokio::test]
-async fn what_is_reserved_forbidden_too_large_or_too_often_is_refused() {
+async fn g10_what_is_reserved_forbidden_too_large_or_too_often_is_refused() {
     let (_server, address) = start(builder(10)).await;
     let (mut ann, mut bob) = (Client::hook(address).await, Client::hook(address).await);
     say(&mut bob, "state:sync:request", "a", json!({})).await;

@@ -114,7 +114,7 @@ async fn g2_a_hook_is_told_of_a_counter_or_a_nested_field_only_what_is_durable()
 }
 
 #[tokio::test]
-async fn nonsense_is_answered_and_forgiven() {
+async fn g10_nonsense_is_answered_and_forgiven() {
     let (_server, address) = start(Server::builder().untyped_rooms(true)).await;
     let mut hook = Client::hook(address).await;
     hook.send_raw(Message::text("nonsense")).await;

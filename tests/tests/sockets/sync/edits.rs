@@ -170,7 +170,7 @@ async fn g9_a_full_queue_refuses_and_keeps_what_it_has() {
 }
 
 #[tokio::test]
-async fn a_change_that_is_longer_than_the_server_takes_is_refused_alone() {
+async fn g10_a_change_that_is_longer_than_the_server_takes_is_refused_alone() {
     let rig = Rig::start().await;
     let client = quick(rig.address).connect();
     let mut statuses = client.statuses();

@@ -27,7 +27,7 @@ async fn watch_begins_with_what_is_and_skips_to_the_latest() {
 }
 
 #[tokio::test]
-async fn events_say_how_many_were_missed() {
+async fn g9_events_say_how_many_were_missed() {
     let client = quick(Rig::nowhere()).event_buffer(4).connect();
     let document = client.room("document-1").state(Document::default());
     let mut events = document.events();
