@@ -17,13 +17,14 @@ fn main() -> std::io::Result<()> {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-env-changed=SHARED_STATE_STRUCTS");
     let seed = env::var("SHARED_STATE_STRUCTS").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    println!("cargo:rustc-env=SHARED_STATE_STRUCTS={seed}");
     let mut writer = Writer { rng: Rng::with_seed(seed), structs: String::new(), count: 0 };
     let mut tests = String::new();
     for _ in 0..ROOTS {
         let root = writer.shared(0, &[]);
         let _ = write!(
             tests,
-            "#[test]\nfn g1_to_g8_hold_for_{}() {{\n    Simulation::new({root}::default()).seeds(SEEDS);\n}}\n\n",
+            "#[test]\nfn g1_to_g8_hold_for_{}() {{\n    seeds::simulate(&Simulation::new({root}::default()), SEEDS);\n}}\n\n",
             root.to_lowercase()
         );
     }

@@ -7,6 +7,7 @@ mod hook;
 mod load;
 mod process;
 mod proxy;
+pub mod seeds;
 mod tube;
 mod world;
 

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use crate::authority::Permissions;
+use crate::authority::change::{Change, Update, field_of};
 use crate::authority::fanout::object;
-use crate::authority::typed::{field_of, read_updates};
 use crate::core::shape::fnv;
 use crate::core::{FieldInfo, FieldPathBuf, roles};
 
@@ -75,8 +75,9 @@ impl Audiences {
         self.roles.get(at).copied()
     }
 
-    fn shows(&self, audience: Audience, path: &str) -> bool {
-        self.need(path) & !audience == 0
+    /// Whether this audience may see an update.
+    pub(super) fn shows(&self, audience: Audience, update: Update<'_>) -> bool {
+        self.need(update.key) & !audience == 0
     }
 
     /// The fields that this audience may not see, by their paths.
@@ -94,23 +95,25 @@ impl Audiences {
         fnv(hidden.join("\n").as_bytes())
     }
 
-    /// What all that some updates, a JSON array, are about needs of its readers.
-    pub(super) fn needs(&self, updates: &str) -> Audience {
-        // They were read when they were accepted.
-        let updates = read_updates(updates).unwrap_or_default();
-        updates.iter().fold(0, |all, update| all | self.need(&update.key))
+    /// All roles that the readers of a change's fields need.
+    pub(super) fn needs(&self, change: &Change) -> Audience {
+        change.updates().fold(0, |all, update| all | self.need(update.key))
     }
 
-    /// Those of some updates, a JSON array, that this audience may see. Of what is none, nothing is shown.
-    pub(super) fn updates<'a>(&self, audience: Audience, updates: &'a str) -> Cow<'a, str> {
-        let Ok(read) = read_updates(updates) else { return Cow::Borrowed("[]") };
-        if read.iter().all(|update| self.shows(audience, &update.key)) {
-            return Cow::Borrowed(updates);
+    /// The updates of a change that this audience may see, as a JSON array.
+    pub(super) fn updates<'a>(&self, audience: Audience, change: &'a Change) -> Cow<'a, str> {
+        if change.updates().all(|update| self.shows(audience, update)) {
+            return Cow::Borrowed(change.text());
         }
-        let texts: Vec<&RawValue> = serde_json::from_str(updates).unwrap_or_default();
-        let shown = read.iter().zip(texts).filter(|(update, _)| self.shows(audience, &update.key));
-        let shown: Vec<_> = shown.map(|(_, text)| text.get()).collect();
-        Cow::Owned(format!("[{}]", shown.join(",")))
+        let mut out = String::from("[");
+        for update in change.updates().filter(|update| self.shows(audience, *update)) {
+            if out.len() > 1 {
+                out.push(',');
+            }
+            update.write(&mut out);
+        }
+        out.push(']');
+        Cow::Owned(out)
     }
 
     /// Those of the fields of a JSON object that this audience may see. Of what is none, nothing is shown.
@@ -155,7 +158,8 @@ mod tests {
     #[test]
     fn each_audience_is_shown_what_it_may_see() {
         let audiences = Audiences::of(FIELDS).unwrap();
-        let updates = r#"[{"key":"turn","value":1},{"key":"cards","value":2},{"key":"top/suit","value":3}]"#;
+        let text = r#"[{"key":"turn","value":1},{"key":"cards","value":2},{"key":"top/suit","value":3}]"#;
+        let updates = Change::written(text.to_owned());
         let data = r#"{"turn":1,"hand":2,"top":{"suit":3}}"#;
         let one = r#"[{"key":"turn","value":1}]"#;
         let two = r#"[{"key":"turn","value":1},{"key":"cards","value":2}]"#;
@@ -163,11 +167,11 @@ mod tests {
             (&[], one, r#"{"turn":1}"#),
             (&["dealer"], one, r#"{"turn":1}"#),
             (&["seat"], two, r#"{"hand":2,"turn":1}"#),
-            (&["seat", "dealer"], updates, data),
+            (&["seat", "dealer"], text, data),
         ];
         for (held, expected, fields) in rows {
             let audience = audiences.with(Some(&Holds(held)));
-            assert_eq!(audiences.updates(audience, updates), expected, "{held:?}");
+            assert_eq!(audiences.updates(audience, &updates), expected, "{held:?}");
             assert_eq!(audiences.fields(audience, data), fields, "{held:?}");
         }
         assert_eq!(audiences.hidden(audiences.with(None), FIELDS), ["hand", "top"]);

@@ -1,9 +1,9 @@
 //! How a session that joins, or has fallen behind, is caught_up up to date: by the state, or by what it missed.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::authority::audience::{Audience, Audiences};
+use crate::authority::change::Change;
 use crate::authority::fanout::{messages, object};
 use crate::authority::legacy::values_since;
 use crate::authority::session::Flow;
@@ -83,7 +83,7 @@ impl<O: Outbox> Authority<O> {
         let catch_up = CatchUp { since, version: self.head, text, fields, schema, audience };
         match self.in_flight.back_mut() {
             Some(last) => last.after.push(After::CatchUp(id, catch_up)),
-            None => self.caught_up(id, &catch_up),
+            None => self.caught_up(id, catch_up),
         }
     }
 
@@ -97,7 +97,7 @@ impl<O: Outbox> Authority<O> {
     }
 
     /// Sends a state or delta whose version is durable now.
-    pub(super) fn caught_up(&mut self, id: SessionId, catch_up: &CatchUp) {
+    pub(super) fn caught_up(&mut self, id: SessionId, mut catch_up: CatchUp) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         if catch_up.since.is_some() && session.dialect == Dialect::V1 && session.audience != catch_up.audience
         {
@@ -106,19 +106,26 @@ impl<O: Outbox> Authority<O> {
             return;
         }
         session.flow = Flow::Live;
+        let written = std::mem::take(&mut catch_up.text);
         // What it may read is what it may read now, and not when this was made.
         let text = match &self.audiences {
             Some(audiences) => match (catch_up.since, session.dialect) {
-                (Some(_), Dialect::V1) => audiences.updates(session.audience, &catch_up.text),
-                _ => audiences.fields(session.audience, &catch_up.text),
+                (Some(_), Dialect::V1) => {
+                    let delta = Change::written(written);
+                    audiences.updates(session.audience, &delta).into_owned()
+                }
+                _ => audiences.fields(session.audience, &written).into_owned(),
             },
-            None => Cow::Borrowed(&*catch_up.text),
+            None => written,
         };
         let is_channel = split_address(&self.room).1.is_some();
         let schema = catch_up.schema.clone().or_else(|| session.untold.take());
         let frame = match session.dialect {
+            // Without a version to begin at, it is sent what comes from now on.
+            Dialect::Legacy if is_channel && catch_up.since.is_none() => return,
             Dialect::Legacy if is_channel => {
-                for (seq, frame) in messages(&self.room, &catch_up.text) {
+                let delta = Change::written(text);
+                for (seq, frame) in messages(&self.room, delta.updates()) {
                     session.push(&frame);
                     if session.flow == Flow::Behind {
                         session.synced = seq - 1;
@@ -133,7 +140,8 @@ impl<O: Outbox> Authority<O> {
                 if session.brief {
                     self.headers.forget();
                 }
-                let token = |audiences: &Audiences| audiences.token(session.audience, self.state.fields());
+                let token =
+                    |audiences: &Arc<Audiences>| audiences.token(session.audience, self.state.fields());
                 let beside = server::Beside {
                     schema: schema.as_deref(),
                     brief: session.brief.then_some(self.number),
@@ -148,7 +156,7 @@ impl<O: Outbox> Authority<O> {
                 }
             }
             Dialect::Legacy => {
-                self.brought_hook(id, catch_up, &text);
+                self.brought_hook(id, &catch_up, &text);
                 return;
             }
         };

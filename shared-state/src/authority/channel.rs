@@ -310,7 +310,7 @@ impl<O: Outbox> Authority<O> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::authority::typed::read_updates;
+    use crate::authority::change::read_updates;
 
     fn log(history: Retention) -> ChannelLog {
         ChannelLog::new(history, 100)

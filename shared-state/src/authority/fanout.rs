@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::authority::audience::Audience;
+use crate::authority::audience::{Audience, Audiences};
+use crate::authority::change::{self, Change, Update};
 use crate::authority::session::{Flow, Session};
-use crate::authority::typed::{field_of, read_updates, touched};
 use crate::authority::{Authority, ChangeSource, InFlight, Outbox, RoomState};
 use crate::legacy::LegacyClock;
 use crate::proto::Dialect;
@@ -20,7 +20,7 @@ struct Encoded<'a> {
     room: &'a str,
     version: u64,
     from: &'a str,
-    updates: &'a str,
+    view: View<'a>,
     verbatim: bool,
     /// The number that its header is given.
     introduces: Option<u8>,
@@ -32,11 +32,28 @@ struct Encoded<'a> {
     messages: Option<Vec<(u64, Frame)>>,
 }
 
+/// A change as an audience may see it.
+struct View<'a> {
+    change: &'a Change,
+    /// `None`: everybody may see all of it.
+    audience: Option<(&'a Audiences, Audience)>,
+    /// The updates as a JSON array.
+    text: Cow<'a, str>,
+}
+
+impl View<'_> {
+    fn updates(&self) -> impl DoubleEndedIterator<Item = Update<'_>> {
+        let shows =
+            |update: &Update<'_>| self.audience.is_none_or(|(audiences, of)| audiences.shows(of, *update));
+        self.change.updates().filter(shows)
+    }
+}
+
 impl<O: Outbox> Authority<O> {
     /// Tells everybody in the room of a change that is durable now; its author gets the answer.
     pub(super) fn tell(&mut self, change: &InFlight) {
         let room = self.room.clone();
-        let InFlight { version, author, updates, settled, verbatim, .. } = change;
+        let InFlight { version, author, change, settled, verbatim, .. } = change;
         let (version, from) = (*version, author.name());
         let author = match author {
             ChangeSource::Client { session, seq, .. } => Some((*session, *seq)),
@@ -44,31 +61,27 @@ impl<O: Outbox> Authority<O> {
             ChangeSource::Server => None,
         };
         // What only some may read is never brief: what a header is would be told to all.
-        let restricted = self.audiences.as_ref().map_or(0, |audiences| audiences.needs(updates));
+        let restricted = self.audiences.as_ref().map_or(0, |audiences| audiences.needs(change));
         let (introduces, brief) = match self.brief {
             _ if restricted > 0 => (None, None),
             0 => (None, None),
-            _ => self.brief(from, updates),
+            _ => self.brief(from, change),
         };
-        let texts = self.texts(restricted, updates);
-        let mut encoded = Vec::with_capacity(texts.len());
-        for (audience, updates) in &texts {
-            let (verbatim, brief) = (*verbatim, brief.clone());
-            let (v1, hook, messages) = (None, None, None);
-            let made = Encoded {
-                room: &room,
-                version,
-                from,
-                updates,
-                verbatim,
-                introduces,
-                brief,
-                v1,
-                hook,
-                messages,
-            };
-            encoded.push((*audience, made));
-        }
+        // Not a field of the frames, so that the sessions can be changed while these are there.
+        let audiences = self.audiences.clone();
+        let mut encoded: Vec<_> = self
+            .views(audiences.as_deref(), restricted, change)
+            .into_iter()
+            .map(|(audience, view)| {
+                let (verbatim, brief) = (*verbatim, brief.clone());
+                let (v1, hook, messages) = (None, None, None);
+                let room = &room;
+                (
+                    audience,
+                    Encoded { room, version, from, view, verbatim, introduces, brief, v1, hook, messages },
+                )
+            })
+            .collect();
         let is_ahead = self.head > version;
         let is_channel = split_address(&room).1.is_some();
         let mut ahead = Vec::new();
@@ -89,7 +102,7 @@ impl<O: Outbox> Authority<O> {
             match (session.dialect, own) {
                 (Dialect::V1, Some(seq)) => {
                     let frame = match settled {
-                        true => server::settled(&room, seq, version, encoded.updates),
+                        true => server::settled(&room, seq, version, &encoded.view.text),
                         false if session.brief && seq == session.answered + 1 => {
                             compact::frame(self.number, 0, &[])
                         }
@@ -134,14 +147,14 @@ impl<O: Outbox> Authority<O> {
 
 impl Encoded<'_> {
     fn messages(&mut self) -> &[(u64, Frame)] {
-        self.messages.get_or_insert_with(|| messages(self.room, self.updates))
+        self.messages.get_or_insert_with(|| messages(self.room, self.view.updates()))
     }
 
     fn v1(&mut self, is_brief: bool) -> &Frame {
         match &self.brief {
             Some(brief) if is_brief => brief,
             _ => self.v1.get_or_insert_with(|| {
-                server::change(self.room, self.version, self.from, self.updates, self.introduces)
+                server::change(self.room, self.version, self.from, &self.view.text, self.introduces)
             }),
         }
     }
@@ -156,19 +169,15 @@ impl Encoded<'_> {
         clock: &mut LegacyClock,
     ) -> Option<&mut LegacyFrame> {
         if self.hook.is_none() {
-            // It was read when it was accepted.
-            let updates = read_updates(self.updates).unwrap_or_default();
             let mut values = Vec::new();
-            for field in touched(self.updates) {
-                let last = updates.iter().rev().find(|update| field_of(&update.key) == field);
+            for field in change::fields(self.view.updates()) {
+                let last = self.view.updates().rev().find(|update| update.field() == *field);
                 let value = match last {
-                    Some(set) if self.verbatim && set.op.is_none() && !set.key.contains('/') => {
-                        set.value.get().to_owned()
-                    }
+                    Some(set) if self.verbatim && set.is_whole_set() => set.value.to_owned(),
                     _ if is_ahead => return None,
                     _ => written(state, &field),
                 };
-                values.push((value, Arc::from(field)));
+                values.push((value, field));
             }
             let told = clock.tick();
             let frame = LegacyFrame::encode(self.room, &values, told);
@@ -210,21 +219,27 @@ impl LegacyFrame {
 }
 
 impl<O> Authority<O> {
-    /// A change's updates as each audience in the room may see them.
-    fn texts<'a>(&self, restricted: Audience, updates: &'a str) -> Vec<(Audience, Cow<'a, str>)> {
-        let Some(audiences) = self.audiences.as_ref().filter(|_| restricted > 0) else {
-            return vec![(0, Cow::Borrowed(updates))];
+    /// A change as each audience in the room may see it.
+    fn views<'a>(
+        &self,
+        audiences: Option<&'a Audiences>,
+        restricted: Audience,
+        change: &'a Change,
+    ) -> Vec<(Audience, View<'a>)> {
+        let Some(audiences) = audiences.filter(|_| restricted > 0) else {
+            return vec![(0, View { change, audience: None, text: Cow::Borrowed(change.text()) })];
         };
         let here: BTreeSet<_> = self.sessions.values().map(|session| session.audience & restricted).collect();
-        here.into_iter().map(|of| (of, audiences.updates(of, updates))).collect()
+        let view = |of| View { change, audience: Some((audiences, of)), text: audiences.updates(of, change) };
+        here.into_iter().map(|of| (of, view(of))).collect()
     }
 
     /// What brief frames make of a change: the number that its header is given, or, if it has one, the frame.
-    fn brief(&mut self, from: &str, updates: &str) -> (Option<u8>, Option<Frame>) {
-        // They were read when they were accepted.
-        let updates = read_updates(updates).unwrap_or_default();
-        let Some(header) = Header::of(from, &updates) else { return (None, None) };
-        let Some(value) = header.brief(&updates[0]) else { return (None, None) };
+    fn brief(&mut self, from: &str, change: &Change) -> (Option<u8>, Option<Frame>) {
+        let mut updates = change.updates();
+        let (Some(update), None) = (updates.next(), updates.next()) else { return (None, None) };
+        let header = Header::new(from, update.key, update.op);
+        let Some(value) = header.compact_value(update.value) else { return (None, None) };
         match self.headers.number(&header) {
             Some(number) => (None, Some(compact::frame(self.number, number, &value))),
             None => (Some(self.headers.introduce(header)), None),
@@ -233,12 +248,9 @@ impl<O> Authority<O> {
 }
 
 /// The messages among some updates of a channel, as the hook's dialect has them.
-pub(super) fn messages(address: &str, updates: &str) -> Vec<(u64, Frame)> {
-    // They were read when they were accepted.
-    let updates = read_updates(updates).unwrap_or_default();
-    let appended = updates.iter().filter(|update| update.op.as_deref() == Some(APPEND));
-    let entries =
-        appended.filter_map(|update| serde_json::from_str::<ChannelEntry<'_>>(update.value.get()).ok());
+pub(super) fn messages<'a>(address: &str, updates: impl Iterator<Item = Update<'a>>) -> Vec<(u64, Frame)> {
+    let appended = updates.filter(|update| update.op == Some(APPEND));
+    let entries = appended.filter_map(|update| serde_json::from_str::<ChannelEntry<'_>>(update.value).ok());
     let frame =
         |entry: &ChannelEntry<'_>| server::hook_broadcast(address, &entry.from, entry.at, entry.value.get());
     entries.map(|entry| (entry.seq, frame(&entry))).collect()

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::authority::catch_up::CatchUp;
+use crate::authority::change::{self, Change, Incoming, fields};
 use crate::authority::fanout::written;
 use crate::authority::session::Flow;
-use crate::authority::typed::{field_of, read_updates, touched};
 use crate::authority::{Authority, ChangeSource, Outbox, RoomState, SessionId, Submitted};
-use crate::core::{FieldPathBuf, WireUpdate};
+use crate::core::FieldPathBuf;
 use crate::proto::{server, split_address};
 
 impl<O: Outbox> Authority<O> {
@@ -22,8 +22,9 @@ impl<O: Outbox> Authority<O> {
     pub fn submit_hook(&mut self, id: SessionId, updates: &str, claim: Option<u64>) -> Submitted {
         let Some(client) = self.client(id).cloned() else { return Submitted::Answered };
         let author = ChangeSource::Hook { session: id, client };
+        let incoming = Incoming::parse(updates);
         if split_address(&self.room).1.is_some() {
-            return match self.accept(author, updates) {
+            return match incoming.and_then(|incoming| self.accept(author, &incoming)) {
                 Ok(append) => Submitted::Accepted(append),
                 Err(reject) => {
                     self.refuse(id, 0, reject);
@@ -31,31 +32,30 @@ impl<O: Outbox> Authority<O> {
                 }
             };
         }
-        let fields: Vec<Arc<str>> = touched(updates).into_iter().map(Arc::from).collect();
+        let fields = incoming.as_ref().map_or_else(|_| Vec::new(), |incoming| fields(incoming.parts()));
         if let Some(reconcile) = self.reconcile(id) {
             reconcile.wrote(claim, fields.iter());
         }
-        let submitted = match self.accept(author, updates) {
-            Ok(append) => {
-                // It was read when it was accepted.
-                let wire = read_updates(updates).unwrap_or_default();
+        let accepted = incoming.and_then(|incoming| Ok((self.accept(author, &incoming)?, incoming)));
+        let submitted = match accepted {
+            Ok((append, incoming)) => {
                 let mut other: Vec<Arc<str>> = match self.state.is_complete() {
                     true => fields
                         .iter()
-                        .filter(|field| !self.reads_field_verbatim(field, &wire))
+                        .filter(|field| !self.reads_field_verbatim(field, &incoming))
                         .cloned()
                         .collect(),
                     false => Vec::new(),
                 };
                 // What the room's rules have made of it beside that.
                 let amended = self.in_flight.back().filter(|change| change.settled);
-                let amended = amended.map_or_else(Vec::new, |change| touched(&change.updates));
+                let amended = amended.map_or_else(Vec::new, |change| change::fields(change.change.updates()));
                 let audience = self.sessions.get(&id).map_or(0, |session| session.audience);
                 let amended = amended.into_iter().filter(|field| {
                     !fields.iter().any(|own| **own == **field)
                         && self.check_read(audience, FieldPathBuf::of(field).as_str()).is_ok()
                 });
-                other.extend(amended.map(Arc::from));
+                other.extend(amended);
                 if let Some(reconcile) = self.reconcile(id) {
                     reconcile.accepted(append.version, fields.iter());
                     other.into_iter().for_each(|field| reconcile.owe(field));
@@ -140,17 +140,15 @@ impl<O: Outbox> Authority<O> {
     }
 
     /// Whether the fields that are set as a whole are, as the server reads them, what was written.
-    pub(super) fn reads_verbatim(&self, wire: &[WireUpdate<'_>]) -> bool {
+    pub(super) fn reads_verbatim(&self, change: &Incoming<'_>) -> bool {
         !self.state.is_complete()
-            || wire.iter().all(|update| self.reads_field_verbatim(&field_of(&update.key), wire))
+            || change.parts().all(|update| self.reads_field_verbatim(&update.field(), change))
     }
 
-    fn reads_field_verbatim(&self, field: &str, wire: &[WireUpdate<'_>]) -> bool {
-        let last = wire.iter().rev().find(|update| field_of(&update.key) == field);
+    fn reads_field_verbatim(&self, field: &str, change: &Incoming<'_>) -> bool {
+        let last = change.parts().rev().find(|update| update.field() == field);
         match last {
-            Some(set) if set.op.is_none() && !set.key.contains('/') => {
-                same_json(set.value.get(), &written(&*self.state, field))
-            }
+            Some(set) if set.is_whole_set() => same_json(set.value, &written(&*self.state, field)),
             // An operation, which is told as the value it has made.
             _ => true,
         }
@@ -167,7 +165,7 @@ pub(super) fn values_since(
     if since < head {
         let mut updates = String::new();
         state.write_delta(since, &mut updates);
-        fields.extend(touched(&updates).into_iter().map(Arc::from));
+        fields.extend(change::fields(Change::written(updates).updates()));
     }
     fields.into_iter().map(|field| (written(state, &field), field)).collect()
 }

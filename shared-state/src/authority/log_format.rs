@@ -18,8 +18,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::authority::change::read_updates;
 use crate::authority::migration::Migration;
-use crate::authority::typed;
 use crate::authority::{Authority, ChangeSource, Outbox, RoomState, Writer};
 use crate::core::Schema;
 use crate::proto::{ClientId, Declaration, Limits, Outcome, push_string};
@@ -223,7 +223,7 @@ impl<O: Outbox> Authority<O> {
         version: u64,
         older: &mut Option<Migration>,
     ) -> Result<(), String> {
-        let updates = typed::read_updates(entry.u.get()).map_err(|reject| reject.to_string())?;
+        let updates = read_updates(entry.u.get()).map_err(|reject| reject.to_string())?;
         self.check_version(entry.v)?;
         if let Some(schema) = &entry.t {
             self.written_with(schema, entry.v);

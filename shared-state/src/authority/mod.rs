@@ -12,6 +12,7 @@
 
 mod audience;
 mod catch_up;
+mod change;
 mod channel;
 mod denied;
 mod fanout;
@@ -53,6 +54,7 @@ use crate::proto::{Limits, Outcome};
 use crate::legacy::LegacyClock;
 
 use audience::Audiences;
+use change::Change;
 use header_table::HeaderTable;
 use idempotency::IdempotencyTable;
 use log_format::RoomLog;
@@ -62,8 +64,7 @@ use session::Session;
 struct InFlight {
     version: u64,
     author: ChangeSource,
-    /// The updates as JSON text, as they are stored and sent on.
-    updates: Arc<str>,
+    change: Change,
     /// Whether these are other updates than its author sent.
     settled: bool,
     /// Whether the server reads each value as it was written. Looked at only if a client of the hook's dialect is there.
@@ -105,7 +106,7 @@ pub struct Authority<O> {
     /// How many sessions take brief frames.
     brief: usize,
     /// Who may read what, if not everybody may read everything.
-    audiences: Option<Audiences>,
+    audiences: Option<Arc<Audiences>>,
     /// Whether a field asks its writers for a role.
     has_writers: bool,
     /// The schema of the struct, if there is one.
@@ -141,7 +142,7 @@ impl<O: Outbox> Authority<O> {
             number: 0,
             headers: HeaderTable::default(),
             brief: 0,
-            audiences: Audiences::of(state.fields()),
+            audiences: Audiences::of(state.fields()).map(Arc::new),
             has_writers,
             schema: state.schema(),
             logged: None,

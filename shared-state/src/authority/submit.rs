@@ -1,9 +1,8 @@
 //! Changes: decided and applied at the head, answered and told when durable.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
+use crate::authority::change::{Change, Incoming};
 use crate::authority::idempotency::Recall;
 use crate::authority::{After, Authority, InFlight, Outbox, SessionId, Writer, log_format};
 use crate::core::{Code, Reject};
@@ -104,8 +103,9 @@ impl<O: Outbox> Authority<O> {
             }
             Recall::New => {
                 let author = ChangeSource::Client { session, client: client.clone(), seq };
-                let verdict =
-                    self.check_base(session, change).and_then(|()| self.accept(author, change.updates.get()));
+                let verdict = self
+                    .check_base(session, change)
+                    .and_then(|()| self.accept(author, &Incoming::new(change.updates)?));
                 match verdict {
                     Ok(append) => {
                         self.clients.note(&client, seq, Outcome::Accepted(append.version));
@@ -126,7 +126,7 @@ impl<O: Outbox> Authority<O> {
     /// # Errors
     /// The change is wrong or breaks a rule.
     pub fn submit_server(&mut self, updates: &str) -> Result<LogEntry, Reject> {
-        self.accept(ChangeSource::Server, updates)
+        self.accept(ChangeSource::Server, &Incoming::parse(updates)?)
     }
 
     /// A transaction's reads must be what they were; a base must be a version there was.
@@ -147,16 +147,16 @@ impl<O: Outbox> Authority<O> {
         Ok(())
     }
 
-    /// Decides a change, whose `updates` are a JSON array, and applies it to the head.
-    pub(super) fn accept(&mut self, author: ChangeSource, updates: &str) -> Result<LogEntry, Reject> {
-        self.apply(author, updates).map_err(shortened)
+    /// Decides a change and applies it to the head.
+    pub(super) fn accept(&mut self, author: ChangeSource, change: &Incoming<'_>) -> Result<LogEntry, Reject> {
+        self.apply(author, change).map_err(shortened)
     }
 
-    fn apply(&mut self, author: ChangeSource, updates: &str) -> Result<LogEntry, Reject> {
+    fn apply(&mut self, author: ChangeSource, incoming: &Incoming<'_>) -> Result<LogEntry, Reject> {
         if self.head >= MAX_COUNT {
             return Err(Reject::new(Code::Unavailable, "the room has reached the last version there is"));
         }
-        let wire = super::typed::read_updates(updates)?;
+        let wire = &incoming.updates;
         if wire.is_empty() || wire.len() > self.limits.updates {
             let message = format!("a change has 1 to {} updates, found {}", self.limits.updates, wire.len());
             return Err(Reject::new(Code::BadChange, message));
@@ -165,23 +165,23 @@ impl<O: Outbox> Authority<O> {
             let message = format!("a key has at most {} bytes, found {}", self.limits.key, update.key.len());
             return Err(Reject::new(Code::BadKey, message));
         }
-        self.check_rights(&author, &wire)?;
+        self.check_rights(&author, wire)?;
         let version = self.head + 1;
         let initial = (self.migrated || self.head == 0 && self.state.is_complete()).then(|| {
             let mut initial = String::new();
             self.state.write_data(&mut initial);
             initial
         });
-        let declared = self.state.unstored(&wire);
+        let declared = self.state.unstored(wire);
         let by = match &author {
             ChangeSource::Server => Writer::Server,
             author => Writer::Client(author),
         };
-        let settled = self.state.apply(&wire, by, version)?;
+        let settled = self.state.apply(wire, by, version)?;
         self.head = version;
         self.migrated = false;
         if declared.is_some() {
-            self.state.mark_stored(&wire);
+            self.state.mark_stored(wire);
         }
         let known = self.schema.as_ref().filter(|known| self.logged != Some(known.hash));
         // It has no values that JSON does not have.
@@ -190,12 +190,14 @@ impl<O: Outbox> Authority<O> {
         let began = self.began.filter(|_| version == 1);
         let of = self.state.struct_version();
         let context = log_format::Context { version: of, began, schema, initial, declared };
-        let updates: Arc<str> = settled.as_deref().unwrap_or(updates).into();
-        let entry = log_format::entry(&author, &context, &updates);
+        let verbatim = settled.is_none() && (self.hooks == 0 || self.reads_verbatim(incoming));
+        let (settled, change) = match settled {
+            Some(updates) => (true, Change::written(updates)),
+            None => (false, incoming.to_change()),
+        };
+        let entry = log_format::entry(&author, &context, change.text());
         self.log.note(entry.len());
-        let settled = settled.is_some();
-        let verbatim = !settled && (self.hooks == 0 || self.reads_verbatim(&wire));
-        self.in_flight.push_back(InFlight { version, author, updates, settled, verbatim, after: Vec::new() });
+        self.in_flight.push_back(InFlight { version, author, change, settled, verbatim, after: Vec::new() });
         Ok(LogEntry { version, entry })
     }
 
@@ -204,14 +206,14 @@ impl<O: Outbox> Authority<O> {
     pub fn committed(&mut self, version: u64) {
         while let Some(InFlight { version: next, .. }) = self.in_flight.front()
             && *next <= version
-            && let Some(done) = self.in_flight.pop_front()
+            && let Some(mut done) = self.in_flight.pop_front()
         {
             self.durable = done.version;
             self.tell(&done);
-            for after in done.after {
+            for after in std::mem::take(&mut done.after) {
                 match after {
                     After::Answer(session, seq, outcome) => self.answer(session, seq, &outcome),
-                    After::CatchUp(session, catch_up) => self.caught_up(session, &catch_up),
+                    After::CatchUp(session, catch_up) => self.caught_up(session, catch_up),
                 }
             }
         }

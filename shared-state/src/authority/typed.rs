@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use crate::authority;
+use crate::authority::change::field_of;
 use crate::authority::rewritten::Settled;
 use crate::authority::text_client_ids::TextClientIds;
 use crate::authority::unknown_fields;
@@ -240,17 +241,6 @@ impl<S: SharedState> Read<S> {
             Self::UnknownFields(_) => None,
         }
     }
-}
-
-/// Reads the updates of a change.
-pub(crate) fn read_updates(updates: &str) -> Result<Vec<WireUpdate<'_>>, Reject> {
-    serde_json::from_str(updates)
-        .map_err(|error| Reject::new(Code::BadMessage, format!("expected an array of updates: {error}")))
-}
-
-/// The first segment of an update's path: the field.
-pub(crate) fn field_of<'a>(key: &'a str) -> Cow<'a, str> {
-    FieldPath::new(key).next_segment().unwrap_or(Cow::Borrowed(key))
 }
 
 impl<S: SharedState> RoomState for Typed<S> {
@@ -549,16 +539,4 @@ struct StoredTypedVersions {
     /// The numbers of writers, each with its client.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     o: Vec<(u64, String)>,
-}
-
-/// The fields an accepted change touched.
-pub(crate) fn touched(updates: &str) -> Vec<String> {
-    let mut keys = Vec::new();
-    for update in read_updates(updates).unwrap_or_default() {
-        let field = field_of(&update.key).into_owned();
-        if !keys.contains(&field) {
-            keys.push(field);
-        }
-    }
-    keys
 }

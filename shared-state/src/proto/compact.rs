@@ -37,13 +37,17 @@ impl Header {
     #[must_use]
     pub fn of(from: &str, updates: &[WireUpdate<'_>]) -> Option<Self> {
         let [update] = updates else { return None };
-        let op = update.op.as_deref().map(Box::from);
-        Some(Self { from: from.into(), key: update.key.as_ref().into(), op })
+        Some(Self::new(from, &update.key, update.op.as_deref()))
     }
 
-    /// The value of an update of this header in a brief frame; `None`: it has none there.
-    pub(crate) fn brief<'a>(&self, update: &WireUpdate<'a>) -> Option<Cow<'a, [u8]>> {
-        let json = update.value.get();
+    /// What an update by this author is about.
+    #[must_use]
+    pub fn new(from: &str, key: &str, op: Option<&str>) -> Self {
+        Self { from: from.into(), key: key.into(), op: op.map(Box::from) }
+    }
+
+    /// The value of an update of this header, `json`, as it is in a compact frame; `None`: it has none there.
+    pub(crate) fn compact_value<'a>(&self, json: &'a str) -> Option<Cow<'a, [u8]>> {
         if self.op.as_deref() != Some(BYTES) {
             return Some(Cow::Borrowed(json.as_bytes()));
         }

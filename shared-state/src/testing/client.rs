@@ -11,10 +11,11 @@ use crate::core::text_scope;
 use crate::core::{FieldId, SharedState};
 use crate::proto::{Frame, ServerMessage};
 use crate::replica::{Origin, Read, Replica, ReplicaConfig, Transaction};
+use crate::testing::json::{json, plain};
 use crate::testing::ledger::{Ledger, Written};
 use crate::testing::model::Model;
 use crate::testing::sample::sample_update;
-use crate::testing::server::{Tube, json, plain};
+use crate::testing::server::Tube;
 
 /// A connection between a client and the server.
 pub(super) struct Wire {

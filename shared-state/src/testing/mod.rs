@@ -25,6 +25,7 @@
 //! `SHARED_STATE_SEEDS=<n>` to run another number of seeds.
 
 mod client;
+mod json;
 mod ledger;
 mod legacy;
 mod model;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::core::{FieldInfo, FieldPath, PolicyInfo, SharedState};
-use crate::testing::sample::key_text;
+use crate::testing::json::key_text;
 
 /// One entry of the log.
 #[derive(Clone, Debug)]

@@ -9,6 +9,7 @@ use serde::forward_to_deserialize_any;
 use serde_json::Value;
 
 use crate::core::{FieldPath, FieldPathBuf, PolicyInfo, SharedState};
+use crate::testing::json::{json, key_text};
 
 /// A deserializer that reads random values. Small numbers and short texts are more likely than large ones,
 /// but the bounds of every number type occur.
@@ -47,7 +48,7 @@ impl<'r> Sampler<'r> {
 /// A random update of an `S` whose current value is `state`. `None` if the drawn value is not valid for the
 /// field. Existing entries are chosen more often than absent ones.
 pub fn sample_update<S: SharedState>(rng: &mut Rng, state: &S) -> Option<S::Update> {
-    let state = super::server::json(state);
+    let state = json(state);
     let info = &S::FIELDS[rng.usize(..S::FIELDS.len())];
     let mut target = Target { path: FieldPathBuf::new(), op: None, words: Vec::new() };
     target.path.push(info.name);
@@ -121,11 +122,6 @@ fn keys<'v>(about: Option<&PolicyInfo>, value: Option<&'v Value>) -> Vec<(String
         }
         _ => Vec::new(),
     }
-}
-
-/// The text of a key that is a string or a number.
-pub(super) fn key_text(key: &Value) -> String {
-    key.as_str().map_or_else(|| key.to_string(), str::to_owned)
 }
 
 /// Why a type could not be sampled.

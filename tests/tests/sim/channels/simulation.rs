@@ -21,7 +21,7 @@ use shared_state::proto::replica::{Replica, ReplicaConfig, WriteId};
 use shared_state::proto::{
     ClientMessage, Envelope, Frame, Limits, ServerMessage, channel_address, split_address,
 };
-use shared_state_tests::Tube;
+use shared_state_tests::{Tube, seeds};
 
 /// A message: its sender, and its number among the sender's messages.
 type Said = (usize, u64);
@@ -368,21 +368,19 @@ impl World {
 
 #[test]
 fn g1_g2_g3_none_lost_none_twice_one_order_and_gaps_are_told() {
-    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seeds = match number("SHARED_STATE_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("SHARED_STATE_SEEDS").unwrap_or(500),
-    };
-    let (mut messages, mut gaps, mut missed, count) = (0, 0, 0, seeds.end - seeds.start);
-    for seed in seeds {
+    let runs = seeds::run(500, |seed| {
         let mut world = World::new(seed);
         for _ in 0..600 {
             world.step();
         }
         world.finish();
-        messages += world.model.len();
-        gaps += world.gaps;
-        missed += world.missed;
+        (world.model.len(), world.gaps, world.missed)
+    });
+    let (mut messages, mut gaps, mut missed, count) = (0, 0, 0, runs.len());
+    for run in &runs {
+        messages += run.0;
+        gaps += run.1;
+        missed += run.2;
     }
     println!("{count} seeds: {messages} messages, {gaps} in gaps, {missed} missed by slow readers");
     assert!(count == 1 || (messages > 0 && gaps > 0 && missed > 0), "nothing happened");

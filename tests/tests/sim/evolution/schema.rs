@@ -1,7 +1,7 @@
 //! G11: rooms and replicas with different structs, without sockets: which schemas are sent, declared, kept,
 //! translated and refused.
 //!
-//! `SCHEMA_SEEDS` sets how many random histories are tried (200).
+//! `SHARED_STATE_SEED` runs one random history alone, `SHARED_STATE_SEEDS` sets their number.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -18,6 +18,7 @@ use shared_state::proto::authority::{Authority, Dialect, LogEntry, Outbox, Sessi
 use shared_state::proto::replica::{Replica, ReplicaConfig, Transaction, WriteId};
 use shared_state::proto::{ClientMessage, Code, Envelope, Frame, Limits, ServerMessage};
 use shared_state::{Rejected, WriteError};
+use shared_state_tests::seeds;
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 struct Old {
@@ -615,9 +616,5 @@ fn settled(mut room: Room, mut old: [Client<Old>; 2], mut new: [Client<New>; 2])
 
 #[test]
 fn g1_g11_old_and_new_replicas_converge() {
-    let seeds = std::env::var("SCHEMA_SEEDS").map_or(200, |seeds| seeds.parse().expect("a number"));
-    for seed in 0..seeds {
-        let ran = std::panic::catch_unwind(|| history(seed));
-        assert!(ran.is_ok(), "with seed {seed}");
-    }
+    seeds::run(200, history);
 }

@@ -14,6 +14,7 @@ use shared_state::merge::{NestedOp, OptionalOp, Overlap, Versions};
 use shared_state::proto::{WireUpdate, decode_update, encode_update};
 use shared_state::schema::FieldInfo;
 use shared_state::testing::{Simulation, sample_update};
+use shared_state_tests::seeds;
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[shared(validate = Self::narrow)]
@@ -163,7 +164,8 @@ fn laws_hold<S: SharedState + Default + PartialEq + Debug>(seed: u64) {
 
 #[test]
 fn the_laws_hold_for_random_states_and_updates() {
-    for seed in 0..300 {
+    for seed in seeds::range(300) {
+        let _replay = seeds::Replay::of(seed);
         laws_hold::<Layout>(seed);
         laws_hold::<Tree>(seed);
         laws_hold::<Careful>(seed);
@@ -172,8 +174,8 @@ fn the_laws_hold_for_random_states_and_updates() {
 
 #[test]
 fn g1_to_g6_and_g8_hold_where_nested_structs_come_and_go() {
-    Simulation::new(Tree::default()).seeds(150);
-    Simulation::new(Careful::default()).seeds(100);
+    seeds::simulate(&Simulation::new(Tree::default()), 150);
+    seeds::simulate(&Simulation::new(Careful::default()), 100);
 }
 
 /// Any small JSON value.

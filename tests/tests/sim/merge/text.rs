@@ -12,7 +12,7 @@ use shared_state::merge::{Edit, MergePolicy, Side, Splice, TextOf, TextOp};
 use shared_state::proto::authority::{Authority, Dialect, Outbox, Submitted, Typed};
 use shared_state::proto::{ClientMessage, Code, Envelope, Frame, JoinRequest, Limits};
 use shared_state::{SharedState, Text};
-use shared_state_tests::World;
+use shared_state_tests::{World, seeds};
 use yrs::updates::decoder::Decode as _;
 use yrs::{
     ClientID, Doc, GetString as _, OffsetKind, Options, ReadTxn as _, StateVector, Text as _, Transact,
@@ -91,7 +91,8 @@ fn stored(text: &Text) -> String {
 
 #[test]
 fn texts_are_what_yrs_makes_of_the_same_edits_in_any_order() {
-    for seed in 0..300 {
+    for seed in seeds::range(300) {
+        let _replay = seeds::Replay::of(seed);
         let mut rng = fastrand::Rng::with_seed(seed);
         let editors: Vec<Editor> = (0..3).map(|at| Editor::new(16 + rng.u64(..50) * 3 + at)).collect();
         let mut queues: Vec<Vec<Edit>> = vec![Vec::new(); 3];
@@ -154,7 +155,8 @@ fn from_base64(text: &str) -> Vec<u8> {
 
 #[test]
 fn an_edit_is_taken_back_exactly() {
-    for seed in 0..300 {
+    for seed in seeds::range(300) {
+        let _replay = seeds::Replay::of(seed);
         let mut rng = fastrand::Rng::with_seed(seed);
         let (ours, theirs) = (Editor::new(20), Editor::new(30));
         let mut text = Text::new();
@@ -440,7 +442,7 @@ fn g10_bytes_that_are_no_edit_of_the_text_are_refused_and_harm_nothing() {
     }
     for (edit, message) in [
         (valid[20].clone(), "which the text does not have"),
-        (Edit::read(vec![0, 1, 40, 1, 90, 3]).expect("a deletion"), "deletes unit 92 of writer 40"),
+        (Edit::read(vec![0, 1, 40, 1, 90, 3]).expect("a deletion"), "deletes unit 92 of client 40"),
     ] {
         let error = TextOf::check_op(&text, &TextOp::Edit(edit)).expect_err("it is about what is not there");
         assert!(error.to_string().contains(message), "{error}");

@@ -19,6 +19,7 @@ use shared_state::proto::authority::Dialect;
 use shared_state::proto::legacy::LegacyMessage;
 use shared_state::proto::presence::{LegacyPresence, PresenceRequest, PresenceSet};
 use shared_state::proto::{ClientMessage, Envelope, Frame, Limits, ServerMessage};
+use shared_state_tests::seeds;
 
 const CLIENTS: usize = 7;
 const HOOKS: usize = 3;
@@ -443,14 +444,5 @@ fn run(seed: u64) {
 
 #[test]
 fn when_it_is_quiet_everybody_sees_who_is_there_and_nobody_else() {
-    let variable = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seeds = match variable("SHARED_STATE_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..variable("SHARED_STATE_SEEDS").unwrap_or(300),
-    };
-    for seed in seeds {
-        if std::panic::catch_unwind(|| run(seed)).is_err() {
-            panic!("run it again with SHARED_STATE_SEED={seed}");
-        }
-    }
+    seeds::run(300, run);
 }

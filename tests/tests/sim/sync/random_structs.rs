@@ -11,6 +11,7 @@ use indexmap::{IndexMap, IndexSet};
 use serde::{Deserialize, Serialize};
 use shared_state::testing::Simulation;
 use shared_state::{List, SharedState, Text};
+use shared_state_tests::seeds;
 
 const SEEDS: u64 = 200;
 

@@ -212,7 +212,7 @@ async fn who_has_expired_already_is_not_let_in() {
     typed.send(json!({"type": "hello", "payload": {"client": "late-late-late-late"}})).await;
     for mut client in [typed, Client::hook_at(address, "/ws?token=past").await] {
         let error = client.expect_error("unauthorized").await;
-        assert_eq!(error["payload"]["message"], "what says who this is has expired");
+        assert_eq!(error["payload"]["message"], "what identifies the user has expired");
         assert_eq!(client.closed().await, (1008, "unauthorized".to_owned()));
     }
 }
@@ -307,8 +307,12 @@ async fn a_newer_token_that_is_not_good_or_anothers_ends_the_connection() {
     let (_server, address) = start(in_place()).await;
     for (token, code, message) in [
         ("ann", "unauthorized", "expected a name, a level and a number"),
-        ("ann editor 0", "unauthorized", "what says who this is has expired"),
-        ("bob editor 3600000", "other_user", "a connection is one user's; another one connects again"),
+        ("ann editor 0", "unauthorized", "what identifies the user has expired"),
+        (
+            "bob editor 3600000",
+            "other_user",
+            "a connection belongs to one user; another user must open another one",
+        ),
     ] {
         let mut ann = greeted(address, "ann", "ann editor 3600000").await;
         ann.join("document-1").await;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared_state::SharedState;
 use shared_state::server::{Handshake, Roles, Server};
-use shared_state_tests::start;
+use shared_state_tests::{seeds, start};
 
 use tokio_tungstenite::tungstenite::Message;
 
@@ -497,7 +497,8 @@ async fn play(seed: u64) -> (u32, u32) {
 #[tokio::test]
 async fn g12_nobody_is_sent_what_they_may_not_read() {
     let (mut same, mut other) = (0, 0);
-    for seed in 0..12 {
+    for seed in seeds::range(12) {
+        let _replay = seeds::Replay::of(seed);
         let returned = play(seed).await;
         (same, other) = (same + returned.0, other + returned.1);
     }

@@ -1,7 +1,7 @@
 //! The server is killed while clients write at full speed: every acknowledged change is there, once, in
 //! order.
 //!
-//! `KILL_ROUNDS` sets the number of kills (4), `KILL_SEED` their moments.
+//! `KILL_ROUNDS` sets the number of kills (4), `SHARED_STATE_SEED` their moments.
 
 #![allow(clippy::unwrap_used)]
 
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use shared_state::client::State;
-use shared_state_tests::{Load, Process, client, live, soon, until};
+use shared_state_tests::{Load, Process, client, live, seeds, soon, until};
 use tokio::sync::{mpsc, watch};
 
 const SERVER: &str = env!("CARGO_BIN_EXE_redb_server");
@@ -76,8 +76,8 @@ async fn observe(state: State<Load>, mut end: watch::Receiver<Option<u64>>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g2_g3_acknowledged_changes_survive_kill_9_under_full_load() {
     let rounds = number("KILL_ROUNDS").unwrap_or(4);
-    let seed = number("KILL_SEED").unwrap_or_else(|| fastrand::u64(..));
-    println!("KILL_SEED={seed}");
+    let seed = seeds::given().unwrap_or_else(|| fastrand::u64(..));
+    let _replay = seeds::Replay::of(seed);
     let mut random = fastrand::Rng::with_seed(seed);
     let began = Instant::now();
 

@@ -197,7 +197,7 @@ async fn what_is_refused_panics_or_is_amended_wrongly_changes_nothing_and_the_ro
     bob.join("game-1").await;
     let rows = [
         ("refuse", "invalid", "refuse is not a word"),
-        ("crash", "rules_failed", "the server's rules about changes failed"),
+        ("crash", "rules_failed", "the server's `on_change` hook failed"),
         ("nothing", "invalid", "nothing is left of the change"),
         ("wrong", "rules_failed", "100"),
     ];

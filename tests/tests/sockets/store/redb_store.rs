@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use shared_state::store::{Append, AppendError, MemoryStore, OpenError, RedbStore, RoomStore, Snapshot};
+use shared_state_tests::seeds;
 
 use super::{EPOCH, entries, entry, fill, room, snapshot};
 
@@ -15,10 +16,10 @@ fn open(path: &Path) -> RedbStore {
 /// The model is the in-memory store, which passes the suite itself.
 #[tokio::test]
 async fn g2_random_calls_and_reopening_agree_with_the_model() {
-    let given = std::env::var("STORE_SEED").ok().map(|seed| seed.parse().unwrap());
-    let seeds = given.map_or_else(|| (0..12).map(|_| fastrand::u64(..)).collect(), |seed| vec![seed]);
+    let seeds =
+        seeds::given().map_or_else(|| (0..12).map(|_| fastrand::u64(..)).collect(), |seed| vec![seed]);
     for seed in seeds {
-        println!("STORE_SEED={seed}");
+        let _replay = seeds::Replay::of(seed);
         let mut random = fastrand::Rng::with_seed(seed);
         let dir = tempfile::tempdir().unwrap();
         let model = MemoryStore::new();
