@@ -1,6 +1,7 @@
-//! Seeds: which ones a test runs, on how many cores, and the line that runs one of them again.
+//! Seeds: which ones a test runs, on all cores, and the command that runs one of them again.
 //!
-//! `SHARED_STATE_SEED=n` runs one seed alone, `SHARED_STATE_SEEDS=n` the seeds below `n`. A failure prints the command.
+//! `SHARED_STATE_SEED=n` runs one seed alone, `SHARED_STATE_SEEDS=n` the seeds below `n`. A failure prints
+//! the command.
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,19 +16,19 @@ fn number(variable: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{variable} is a number, not `{text}`")))
 }
 
-/// The seed that is to be run alone.
+/// The seed to run alone, if one is given.
 ///
 /// # Panics
-/// If `SHARED_STATE_SEED` is no number.
+/// If `SHARED_STATE_SEED` is not a number.
 #[must_use]
 pub fn given() -> Option<u64> {
     number("SHARED_STATE_SEED")
 }
 
-/// The seeds to run, `count` of them if nothing else is asked for.
+/// The seeds to run; `count` of them unless the environment says otherwise.
 ///
 /// # Panics
-/// If `SHARED_STATE_SEED` or `SHARED_STATE_SEEDS` is no number.
+/// If `SHARED_STATE_SEED` or `SHARED_STATE_SEEDS` is not a number.
 #[must_use]
 pub fn range(count: u64) -> Range<u64> {
     match given() {
@@ -36,10 +37,10 @@ pub fn range(count: u64) -> Range<u64> {
     }
 }
 
-/// Runs [the seeds](range) on all cores, up to the first that fails. What each came to, in no order.
+/// Runs [the seeds](range) on all cores until one fails. Returns their results, in no particular order.
 ///
 /// # Panics
-/// If one does; the message has the command that runs it again.
+/// If a seed fails. The message contains the command that runs it again.
 pub fn run<T: Send>(count: u64, run: impl Fn(u64) -> T + Sync) -> Vec<T> {
     let seeds = range(count);
     let next = AtomicU64::new(seeds.start);
@@ -51,7 +52,7 @@ pub fn run<T: Send>(count: u64, run: impl Fn(u64) -> T + Sync) -> Vec<T> {
             if seed >= seeds.end || locked().1.is_some() {
                 return;
             }
-            // The panic's own message is printed where it happens.
+            // The panic hook prints the panic's own message.
             match catch_unwind(AssertUnwindSafe(|| run(seed))) {
                 Ok(result) => locked().0.push(result),
                 Err(_) => {
@@ -74,10 +75,10 @@ pub fn run<T: Send>(count: u64, run: impl Fn(u64) -> T + Sync) -> Vec<T> {
 /// Runs [the seeds](range) of a simulation on all cores.
 ///
 /// # Panics
-/// If one breaks a guarantee; the message has the command that runs it again.
+/// If a seed breaks a guarantee. The message contains the command that runs it again.
 pub fn simulate<S: SharedState>(simulation: &Simulation<S>, count: u64) -> Report {
     if given().is_some() {
-        // It tells all that has happened, where each of many tells the end.
+        // A seed that runs alone prints the full trace, the others only its end.
         return simulation.seeds(1);
     }
     let mut total = Report::default();
@@ -90,12 +91,12 @@ pub fn simulate<S: SharedState>(simulation: &Simulation<S>, count: u64) -> Repor
     total
 }
 
-/// Prints the command that runs a seed again if the test fails while it is held.
+/// While it is held, a failure of the test prints the command that runs the seed again.
 #[derive(Debug)]
 pub struct Replay(u64);
 
 impl Replay {
-    /// For this seed.
+    /// A replay of this seed.
     #[must_use]
     pub const fn of(seed: u64) -> Self {
         Self(seed)
@@ -110,13 +111,13 @@ impl Drop for Replay {
     }
 }
 
-/// What runs a seed of the present test again. The test harness names the test's thread after it.
+/// The command that runs a seed of the current test again. The test harness names the thread after the test.
 fn again(seed: u64) -> String {
     let thread = std::thread::current();
     let test = thread.name().unwrap_or_default();
     let program = std::env::current_exe().unwrap_or_default();
     let program = program.file_stem().unwrap_or_default().to_string_lossy();
-    // Cargo adds a hash.
+    // Cargo appends a hash to the name.
     let harness = program.rsplit_once('-').map_or(&*program, |(name, _)| name);
     let structs = match env!("SHARED_STATE_STRUCTS") {
         "1" => String::new(),

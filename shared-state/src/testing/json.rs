@@ -1,16 +1,16 @@
-//! States and keys as JSON, in the form in which the model and the sampler compare them.
+//! States and keys as JSON, in the form that the model and the sampler compare.
 
 use serde_json::Value;
 
 use crate::authority::{RoomState as _, Typed};
 use crate::core::SharedState;
 
-/// The state as the model sees it.
+/// The state with everything that the model needs, such as the history of texts.
 pub(super) fn json<S: SharedState>(state: &S) -> serde_json::Value {
     written(state, Typed::write_data)
 }
 
-/// The state as somebody sees it who only reads.
+/// The state as serde shows it to a reader.
 pub(super) fn plain<S: SharedState>(state: &S) -> serde_json::Value {
     written(state, Typed::write_plain)
 }

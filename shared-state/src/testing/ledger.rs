@@ -155,20 +155,20 @@ impl<S: SharedState> Ledger<S> {
 fn same(logged: &[Value], written: &[Value]) -> bool {
     logged.len() == written.len()
         && logged.iter().zip(written).all(|(logged, written)| {
-            let mut settled = written.clone();
+            let mut resolved = written.clone();
             #[cfg(feature = "text")]
             if is_edit_of(logged, written)
                 || logged["op"] == "edit" && super::text::same(&logged["value"], &written["value"])
             {
-                settled = logged.clone();
-                settled["key"] = written["key"].clone();
+                resolved = logged.clone();
+                resolved["key"] = written["key"].clone();
             }
             if let (Some(after), Some(place)) =
-                (logged["value"].get("after"), settled["value"].get_mut("after"))
+                (logged["value"].get("after"), resolved["value"].get_mut("after"))
             {
                 place.clone_from(after);
             }
-            *logged == settled || unordered(logged) == unordered(&settled)
+            *logged == resolved || unordered(logged) == unordered(&resolved)
         })
 }
 

@@ -1,7 +1,7 @@
 //! G11: rooms and replicas with different structs, without sockets: which schemas are sent, declared, kept,
 //! translated and refused.
 //!
-//! `SHARED_STATE_SEED` runs one random history alone, `SHARED_STATE_SEEDS` more of them.
+//! `SHARED_STATE_SEED` runs one random history alone, `SHARED_STATE_SEEDS` sets their number.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 

@@ -1,7 +1,7 @@
 //! The server is killed while clients write at full speed: every acknowledged change is there, once, in
 //! order.
 //!
-//! `KILL_ROUNDS` says how often (4), `SHARED_STATE_SEED` at which moments.
+//! `KILL_ROUNDS` sets the number of kills (4), `SHARED_STATE_SEED` their moments.
 
 #![allow(clippy::unwrap_used)]
 
