@@ -189,6 +189,7 @@ enum Slice {
 }
 
 impl Slice {
+    #[allow(clippy::ptr_arg)] // whether it is borrowed is the question
     fn of(text: &str, string: &Cow<'_, str>) -> Self {
         match string {
             Cow::Borrowed(string) => Self::In(range_in(text, string)),

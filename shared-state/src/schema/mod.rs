@@ -1,7 +1,7 @@
-//! Two versions of a struct in one room: their difference ([`diff`](SchemaDiff)), and the conversion of
-//! values from one to the other ([`resolve`]).
+//! Two versions of a struct in one room: their difference (`diff`), and the conversion of
+//! values from one to the other (`resolve`).
 //!
-//! [`Schema`](crate::core::Schema), the description of one version, is in `core`. Nothing here does I/O.
+//! [`Schema`], the description of one version, is in `core`. Nothing here does I/O.
 
 mod diff;
 pub(crate) mod resolve;

@@ -2,7 +2,7 @@
 //! them.
 //!
 //! This module owns the sockets, the tasks and the queues. It never decides what a change means, whether a change is
-//! accepted, in which order changes apply, or who is sent what: the [`authority`](crate::authority) does. Durability
+//! accepted, in which order changes apply, or who is sent what: the [`authority`](crate::proto::authority) does. Durability
 //! is the [`store`](crate::store)'s.
 //!
 //! ```no_run

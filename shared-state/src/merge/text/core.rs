@@ -26,8 +26,8 @@ pub(super) struct Effect {
     /// The units that the edit deleted, including its own.
     deleted: IdSet,
 }
-/// A yrs document with its bookkeeping. [`Text`](super::Text) shares it between clones.
 
+/// A yrs document with its bookkeeping. [`Text`](super::Text) shares it between clones.
 pub(super) struct Core {
     doc: Doc,
     clocks: Clocks,

@@ -21,7 +21,7 @@ fn holds(state: &Value, expected: &[(&str, Value)]) {
 /// What the newer clients have written that the old struct lacks.
 fn newer() -> Vec<(&'static str, Value)> {
     vec![
-        ("/subtitle", json!("FieldHandle 1")),
+        ("/subtitle", json!("Part 1")),
         ("/likes", json!(3)),
         ("/theme/dark", json!(true)),
         ("/layout/wide", json!(true)),
@@ -50,7 +50,7 @@ async fn g11_an_old_server_keeps_what_newer_clients_write() {
     holds(&seen, &[("/name", json!("Bob")), ("/layout", json!({"columns": 3, "margin": 7}))]);
 
     // Fields that only the newer struct has.
-    new.set(r#"{"key":"subtitle","value":"FieldHandle 1"}"#).await;
+    new.set(r#"{"key":"subtitle","value":"Part 1"}"#).await;
     new.set(r#"{"key":"theme","value":{"dark":true}}"#).await;
     new.set(r#"{"key":"likes","op":"add","value":1}"#).await;
     newer_too.set(r#"{"key":"likes","op":"add","value":2}"#).await;
@@ -90,11 +90,11 @@ async fn g11_an_old_server_keeps_what_newer_clients_write() {
     holds(&state, &newer());
     holds(&state, &[("/author", json!("Bob")), ("/layout/width", json!(4)), ("/views", json!(5))]);
     holds(&new.state("show").await, &newer());
-    new.set(r#"{"key":"subtitle","value":"FieldHandle 2"}"#).await;
-    late.state("until /subtitle \"FieldHandle 2\"").await;
+    new.set(r#"{"key":"subtitle","value":"Part 2"}"#).await;
+    late.state("until /subtitle \"Part 2\"").await;
     old.set(r#"{"key":"name","value":"Cyd"}"#).await;
     let state = late.state("until /author \"Cyd\"").await;
-    holds(&state, &[("/subtitle", json!("FieldHandle 2"))]);
+    holds(&state, &[("/subtitle", json!("Part 2"))]);
 }
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn g11_a_new_server_keeps_what_older_clients_write() {
     let mut old = Program::join(OLD, "", address, ROOM).await;
     let mut new = Program::join(NEW, "added", address, ROOM).await;
     new.set(r#"{"key":"layout","value":{"width":3,"wide":true}}"#).await;
-    new.set(r#"[{"key":"subtitle","value":"FieldHandle 1"},{"key":"theme","value":{"dark":true}}]"#).await;
+    new.set(r#"[{"key":"subtitle","value":"Part 1"},{"key":"theme","value":{"dark":true}}]"#).await;
     new.set(r#"{"key":"likes","value":3}"#).await;
     new.set(r#"{"key":"author","value":"Bob"}"#).await;
     holds(&old.state("until /name \"Bob\"").await, &[("/layout/columns", json!(3))]);
