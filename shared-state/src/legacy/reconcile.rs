@@ -128,17 +128,17 @@ impl Reconcile {
     }
 
     /// It shows something of this field that the room does not have.
-    pub(crate) fn owe(&mut self, field: Arc<str>) {
+    pub(crate) fn mark_outdated(&mut self, field: Arc<str>) {
         self.outdated.fields.insert(field);
     }
 
     /// It shows something that no field of the room replaces.
-    pub(crate) fn owe_all(&mut self) {
+    pub(crate) fn mark_all_outdated(&mut self) {
         self.outdated.whole = true;
     }
 
     /// What it is outdated, taken to be sent.
-    pub(crate) fn take_owed(&mut self) -> Outdated {
+    pub(crate) fn take_outdated(&mut self) -> Outdated {
         std::mem::take(&mut self.outdated)
     }
 
@@ -223,7 +223,7 @@ mod tests {
         for version in 5001..=5003 {
             reconcile.wrote(Some(version), [field(3)].iter());
         }
-        let outdated = reconcile.take_owed();
+        let outdated = reconcile.take_outdated();
         assert_eq!(outdated.fields.into_iter().collect::<Vec<_>>(), (0..4).map(field).collect::<Vec<_>>());
         assert!(!outdated.whole);
         // It takes the rest.
@@ -243,7 +243,7 @@ mod tests {
         for version in [5001, 5002, last(count)] {
             let mut reconcile = flooded();
             reconcile.wrote(Some(version), [field(0)].iter());
-            assert!(reconcile.take_owed().whole, "{version}");
+            assert!(reconcile.take_outdated().whole, "{version}");
         }
         // All of it is taken.
         let mut reconcile = flooded();
@@ -254,7 +254,7 @@ mod tests {
         reconcile.wrote(Some(4000), [].iter());
         (0..count).zip(5001..).for_each(|(at, told)| reconcile.sent(told, 1, [field(at)].iter()));
         reconcile.wrote(Some(4001), ["another".into()].iter());
-        let outdated = reconcile.take_owed();
+        let outdated = reconcile.take_outdated();
         assert_eq!(
             (outdated.fields.into_iter().collect::<Vec<_>>(), outdated.whole),
             (vec!["another".into()], false)

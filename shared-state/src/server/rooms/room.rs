@@ -371,7 +371,7 @@ impl Room {
         if self.hook_runner.is_some() { aside(work) } else { work() }
     }
 
-    pub(crate) fn submit_hook(
+    pub(crate) fn submit_legacy(
         self: &Arc<Self>,
         session: SessionId,
         updates: &str,
@@ -379,7 +379,7 @@ impl Room {
         permit: Permit,
     ) -> Result<(), Closed> {
         self.ruled(|| {
-            self.with(|core| match core.authority.submit_hook(session, updates, claim) {
+            self.with(|core| match core.authority.submit_legacy(session, updates, claim) {
                 Submitted::Accepted(append) => self.append(core, append, permit, None),
                 Submitted::Answered => {}
             })
@@ -391,8 +391,8 @@ impl Room {
         self.with(|core| core.authority.broadcast(session, now(), value))
     }
 
-    pub(crate) fn hook_sync(self: &Arc<Self>, session: SessionId) -> Result<(), Closed> {
-        self.with(|core| core.authority.hook_sync(session))
+    pub(crate) fn legacy_sync(self: &Arc<Self>, session: SessionId) -> Result<(), Closed> {
+        self.with(|core| core.authority.legacy_sync(session))
     }
 
     /// A change of the server's program, made of the state by `updates`: a JSON array, or `None` for no change.

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::authority::untyped_number::{counts, sum};
-use crate::authority::untyped_ops;
+use crate::authority::state::untyped_number::{counts, sum};
+use crate::authority::state::untyped_ops;
 use crate::core::schema::{join, parts};
 use crate::core::shape::MAX_SHAPE;
 use crate::core::{Code, Reject};

@@ -1,6 +1,5 @@
 //! A room whose type the server knows: every change is decoded by it and checked by its rules.
 
-use std::any::Any;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,13 +7,14 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use crate::authority;
 use crate::authority::change::field_of;
-use crate::authority::rewritten::Settled;
-use crate::authority::text_client_ids::TextClientIds;
-use crate::authority::unknown_fields;
-use crate::authority::unknown_fields::{Staged, UnknownFields};
-use crate::authority::{ProposedChange, RoomState, Rules, Verdict, Writer};
+use crate::authority::source::ChangeSource;
+use crate::authority::state::rewritten::Rewritten;
+use crate::authority::state::room_state::{RoomState, Writer};
+use crate::authority::state::text_client_ids::TextClientIds;
+use crate::authority::state::unknown_fields;
+use crate::authority::state::unknown_fields::{Staged, UnknownFields};
+use crate::authority::state::verdict::{ProposedChange, Rules, Verdict};
 use crate::core::schema::join;
 use crate::core::{
     Author, FieldInfo, FieldPath, FieldSchema, HashedSchema, Schema, SharedState, UpdateError,
@@ -163,8 +163,8 @@ impl<S: SharedState> Typed<S> {
         inverses: &mut Vec<S::Update>,
     ) -> Result<Option<String>, Reject> {
         // The hook sets whole fields, and means what is different.
-        let expands = matches!(by, Writer::Client(authority::ChangeSource::Hook { .. }));
-        let mut settled = Settled::new(wire);
+        let expands = matches!(by, Writer::Client(ChangeSource::Legacy { .. }));
+        let mut settled = Rewritten::new(wire);
         for (at, update) in decoded.into_iter().enumerate() {
             let update = match update {
                 Read::Own(update) => update,
@@ -524,10 +524,6 @@ impl<S: SharedState> RoomState for Typed<S> {
             self.track.part_mut(field, at).set_whole(at);
         }
         self.kept.touch_all(at);
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

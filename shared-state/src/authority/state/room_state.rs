@@ -4,7 +4,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::authority::ChangeSource;
+use crate::authority::source::ChangeSource;
 use crate::core::Reject;
 use crate::core::{FieldInfo, FieldSchema, HashedSchema, Schema, WireUpdate};
 use crate::proto::{Declaration, Violation};
@@ -157,7 +157,12 @@ pub trait RoomState: Any + Send {
     fn touch_all(&mut self, at: u64) {
         let _ = at;
     }
+}
 
+impl dyn RoomState {
     /// The state itself, for a caller who knows its type.
-    fn as_any(&self) -> &dyn Any;
+    #[must_use]
+    pub fn as_any(&self) -> &dyn Any {
+        self
+    }
 }

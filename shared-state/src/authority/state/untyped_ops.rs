@@ -7,7 +7,7 @@
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
-use crate::authority::untyped_number::{counts, sum};
+use crate::authority::state::untyped_number::{counts, sum};
 use crate::core::{Code, Reject};
 use crate::core::{FieldPath, WireUpdate};
 use crate::merge::MAX_KEY;

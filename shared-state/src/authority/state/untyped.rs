@@ -5,7 +5,6 @@
 //! in a delta. The limits are the server's: bytes of the whole state, names of fields; depth was checked when the
 //! frame came in.
 
-use std::any::Any;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -13,8 +12,9 @@ use std::sync::{Arc, LazyLock};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::authority::rewritten::Settled;
-use crate::authority::{RoomState, Writer, untyped_ops};
+use crate::authority::state::rewritten::Rewritten;
+use crate::authority::state::room_state::{RoomState, Writer};
+use crate::authority::state::untyped_ops;
 use crate::core::{Code, Reject};
 use crate::core::{FieldPath, FieldSchema, HashedSchema, Schema, WireUpdate};
 use crate::proto::{Declaration, Violation, push_string};
@@ -87,7 +87,7 @@ impl RoomState for Untyped {
         let mut size = self.size;
         // The last value of a field counts; each update is checked.
         let mut latest: BTreeMap<Cow<'_, str>, Cow<'_, RawValue>> = BTreeMap::new();
-        let mut settled = Settled::new(updates);
+        let mut settled = Rewritten::new(updates);
         for (at, update) in updates.iter().enumerate() {
             let (key, rest) = place(&update.key);
             let reject = |code, message: &str| Err(Reject::new(code, message).in_field(&*update.key));
@@ -279,10 +279,6 @@ impl RoomState for Untyped {
             .map_err(|error| format!("the declarations are not an object: {error}"))?;
         self.declared.values_mut().for_each(|declared| declared.stored = true);
         Ok(())
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 
