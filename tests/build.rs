@@ -1,4 +1,5 @@
-//! Makes up the structs of the test `random_structs`: `SHARED_STATE_STRUCTS` in the environment is the seed.
+//! Generates the structs of the test `random_structs`. The environment variable `SHARED_STATE_STRUCTS` is the
+//! seed.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -6,23 +7,24 @@ use std::{env, fs};
 
 use fastrand::Rng;
 
-/// How many structs are made up from one seed.
+/// How many root structs are generated from one seed.
 const ROOTS: usize = 3;
 
-/// How deep entries lie in entries.
+/// How deep collections nest.
 const DEPTH: usize = 2;
 
 fn main() -> std::io::Result<()> {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-env-changed=SHARED_STATE_STRUCTS");
     let seed = env::var("SHARED_STATE_STRUCTS").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    println!("cargo:rustc-env=SHARED_STATE_STRUCTS={seed}");
     let mut writer = Writer { rng: Rng::with_seed(seed), structs: String::new(), count: 0 };
     let mut tests = String::new();
     for _ in 0..ROOTS {
         let root = writer.shared(0, &[]);
         let _ = write!(
             tests,
-            "#[test]\nfn g1_to_g8_hold_for_{}() {{\n    Simulation::new({root}::default()).seeds(SEEDS);\n}}\n\n",
+            "#[test]\nfn g1_to_g8_hold_for_{}() {{\n    seeds::simulate(&Simulation::new({root}::default()), SEEDS);\n}}\n\n",
             root.to_lowercase()
         );
     }
@@ -30,7 +32,7 @@ fn main() -> std::io::Result<()> {
     fs::write(Path::new(&out).join("random_structs.rs"), writer.structs + &tests)
 }
 
-/// A field's type, and what it is merged by: what stands in `shared(..)`.
+/// A field's type and its merge policy, as written in `shared(..)`.
 struct Field {
     policy: Option<String>,
     ty: String,
@@ -47,7 +49,7 @@ impl Writer {
         choices[self.rng.usize(..choices.len())]
     }
 
-    /// Writes a struct that is shared, and gives its name. `first` are its first fields.
+    /// Writes a shared struct and returns its name. `first` are its first fields.
     fn shared(&mut self, depth: usize, first: &[&str]) -> String {
         let mut fields: String = first.iter().map(|field| format!("    {field},\n")).collect();
         let count = if depth == 0 { self.rng.usize(3..6) } else { self.rng.usize(1..4) };
@@ -75,7 +77,7 @@ impl Writer {
         name
     }
 
-    /// When a field's updates are sent, if not at once.
+    /// When a field's updates are sent, if not immediately.
     fn timing(&mut self, policy: Option<&str>) -> Option<&'static str> {
         match (self.rng.u8(..8), policy) {
             (_, Some("nested")) => None,
@@ -86,7 +88,7 @@ impl Writer {
         }
     }
 
-    /// A value that is replaced as a whole.
+    /// The type of a value that is replaced as a whole.
     fn plain(&mut self) -> String {
         let types =
             ["String", "u8", "i64", "bool", "f64", "Option<u8>", "Vec<Option<String>>", "(u8, String)"];
@@ -97,7 +99,7 @@ impl Writer {
         self.one_of(&["u8", "String", "i16", "bool"])
     }
 
-    /// What can be a field of a struct at this depth.
+    /// A field of a struct at this depth.
     fn field(&mut self, depth: usize) -> Field {
         if depth < DEPTH && self.rng.u8(..6) == 0 {
             let inner = self.shared(depth + 1, &[]);
@@ -106,7 +108,7 @@ impl Writer {
         self.entry(depth)
     }
 
-    /// What can be a field, or an entry of a map at this depth.
+    /// A field, or an entry of a map, at this depth.
     fn entry(&mut self, depth: usize) -> Field {
         let kinds = if depth < DEPTH { 10 } else { 5 };
         let (policy, ty) = match self.rng.u8(..kinds) {

@@ -1,26 +1,25 @@
-//! The messages of the example `chat`, and what those who are in it show of themselves.
+//! The messages of the example `chat`, and the presence of its users.
 
 use serde::{Deserialize, Serialize};
 use shared_state::server::ChannelKind;
 
-/// What somebody says. Who it is, for the server, and when it was, is on every message; the name is what they call
-/// themselves.
+/// A message. The channel adds the author's public name and the time; `name` is what the author calls themselves.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Who says it.
+    /// The author's name.
     pub name: String,
-    /// What.
+    /// The text.
     pub text: String,
 }
 
-/// What somebody does just now. Shown to the others, never stored.
+/// What a user is doing. Shown to the others, never stored.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Doing {
-    /// They are about to say something.
+    /// They are typing a message.
     pub typing: bool,
 }
 
-/// The demo server's channel of lines: the last 1,000 are kept, also when the server is killed.
+/// The demo server's channel of lines: the last 1,000 are retained and stored, so they survive a killed server.
 pub fn channel() -> ChannelKind {
     ChannelKind::of::<Line>("chat").durable(true)
 }

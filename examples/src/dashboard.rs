@@ -1,4 +1,4 @@
-//! The state of the example `dashboard`: a layout, widgets one above the other, and what they show.
+//! The state of the example `dashboard`: a canvas, widgets one above the other, and their configuration.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,81 +11,81 @@ use shared_state::{List, SharedState};
 /// A dashboard that several people arrange.
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq)]
 pub struct Dashboard {
-    /// Its fields are written one by one.
+    /// The canvas. Nested: its fields are written one by one.
     #[shared(nested)]
     pub layout: Layout,
-    /// The last one is in front.
+    /// The widgets, from back to front.
     #[shared(list(key = id, nested), validate(length(max = 50)))]
     pub widgets: List<Widget>,
-    /// Both dates are one value: what one person means is never mixed with what another means.
+    /// The range of dates shown. Both dates are one value, so that those of two people are never mixed.
     #[shared(validate(custom = DateRange::check))]
     pub range: DateRange,
-    /// How often the widgets are filled again, in seconds.
+    /// How often the widgets are refreshed, in seconds.
     #[shared(validate(range(min = 1, max = 3_600)))]
     pub refresh: u32,
 }
 
-/// The canvas, in pixels.
+/// The size of the canvas, in pixels.
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq)]
 pub struct Layout {
-    /// To the right.
+    /// Its width.
     #[shared(validate(range(min = 100, max = 10_000)))]
     pub width: u32,
-    /// Down.
+    /// Its height.
     #[shared(validate(range(min = 100, max = 10_000)))]
     pub height: u32,
 }
 
-/// One thing on the canvas. Its fields are written one by one.
+/// A widget on the canvas. Its fields are written one by one.
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq)]
 pub struct Widget {
-    /// What people call it.
+    /// Its name, which identifies it.
     #[shared(validate(pattern("^[a-z0-9-]{1,20}$")))]
     pub id: String,
-    /// What it looks like.
+    /// How it looks.
     pub kind: Kind,
-    /// While it is dragged, the others are sent its place twenty times a second at most, and its last place.
+    /// Where it is. During a drag the position is sent at most twenty times a second; the last one is always sent.
     #[shared(throttle = "50ms")]
     pub position: Position,
-    /// How large it is.
+    /// Its size.
     #[shared(validate(custom = Size::check))]
     pub size: Size,
-    /// Two people who set two keys at once both have them set.
+    /// Its configuration. Two people who set two keys at the same time both succeed.
     #[shared(map, validate(length(max = 20), inner(length(max = 100))))]
     pub config: BTreeMap<String, String>,
 }
 
-/// What a widget looks like.
+/// How a widget looks.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A curve.
     Chart,
-    /// Rows.
+    /// Rows and columns.
     Table,
-    /// One number, large.
+    /// One large number.
     Number,
 }
 
-/// Where the upper left corner is. One value: a widget is never at the x of one person and the y of another.
+/// The upper left corner of a widget. One value: the x of one person never meets the y of another.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {
-    /// From the left.
+    /// Pixels from the left.
     pub x: u32,
-    /// From the top.
+    /// Pixels from the top.
     pub y: u32,
 }
 
-/// How large something is.
+/// A size, in pixels.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
-    /// To the right.
+    /// The width.
     pub width: u32,
-    /// Down.
+    /// The height.
     pub height: u32,
 }
 
-/// From one day to another, both as `2026-01-31`.
+/// A range of days, both written like `2026-01-31`.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct DateRange {
     /// The first day.
@@ -120,7 +120,7 @@ impl Widget {
 }
 
 impl Position {
-    /// The place after so many of all the steps to another one.
+    /// The position after `step` of `steps` equal steps towards `to`.
     #[must_use]
     pub fn towards(self, to: Self, step: u32, steps: u32) -> Self {
         let between = |from: u32, to: u32| {
@@ -147,7 +147,7 @@ impl DateRange {
                 return Err(format!("{day:?} is no day; write it as 2026-01-31"));
             }
         }
-        // Written like this, days are in order as texts.
+        // Days written like this sort as texts.
         match self.from <= self.to {
             true => Ok(()),
             false => Err(format!("{} is after {}", self.from, self.to)),
@@ -169,8 +169,8 @@ fn is_day(text: &str) -> bool {
     }
 }
 
-/// What only the server can decide: one person makes the canvas narrow while another drags a widget to its edge, and
-/// each alone would be right. Whoever comes second is refused.
+/// The rule that only the server can check: every widget lies on the canvas. If one person makes the canvas narrower
+/// while another drags a widget to its edge, each change alone satisfies it; the second one is refused.
 ///
 /// # Errors
 /// The reason, for the author.

@@ -1,5 +1,5 @@
-//! The state of the example `document`: rules that hold on both sides, fields that are sent late, and one that only
-//! the server writes.
+//! The state of the example `document`: rules that both sides check, fields that are sent with a delay, and a field
+//! that only the server writes.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -9,46 +9,48 @@ use shared_state::SharedState;
 /// A document that several people edit.
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq)]
 pub struct Document {
-    /// Shows at once and is sent when nobody has typed for a moment.
+    /// The title. Shows at once here, and is sent after 300 ms without another edit.
     #[shared(debounce = "300ms", validate(length(max = 60)))]
     pub title: String,
-    /// The same, for a text.
+    /// The text, sent in the same way.
     #[shared(debounce = "300ms", validate(length(max = 10_000)))]
     pub content: String,
-    /// Any serde type can be a field.
+    /// The colours. Any serde type can be a field.
     pub theme: Theme,
-    /// Checked by the client before it is sent, and by the server for every client.
+    /// The size of the text, in points. The client checks the range before it sends, and the server checks it for
+    /// every client.
     #[shared(validate(range(min = 12, max = 24)))]
     pub font_size: u8,
-    /// Who has written last.
+    /// The name of the last editor.
     #[shared(debounce = "300ms", validate(length(max = 40)))]
     pub last_editor: String,
-    /// How often it was opened.
+    /// How often the document was opened.
     #[shared(counter)]
     pub views: i64,
-    /// In milliseconds since 1970, by the server's clock: a client has no `set_last_edit_time`.
+    /// When it was last edited, in milliseconds since 1970 by the server's clock. A client has no
+    /// `set_last_edit_time`.
     #[shared(read_only)]
     pub last_edit_time: u64,
 }
 
-/// Where somebody is in the document. Shown to the others, never stored.
+/// Where a user is in the document. Shown to the others, never stored.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place {
-    /// What they look at.
+    /// The part that they look at.
     pub section: Section,
 }
 
 /// A part of a document.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Section {
-    /// Its title.
+    /// The title.
     #[default]
     Title,
-    /// What it says.
+    /// The text.
     Content,
 }
 
-/// How a document looks.
+/// The colours of a document.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Theme {
     /// Black on white.
@@ -75,7 +77,7 @@ impl Default for Document {
 }
 
 impl Document {
-    /// Whether somebody has edited the document since it was `before`; a view is no edit.
+    /// Whether the document was edited since `before`; a view is not an edit.
     #[must_use]
     pub fn is_edited_since(&self, before: &Self) -> bool {
         let Self { title, content, theme, font_size, last_editor, views: _, last_edit_time: _ } = before;
@@ -84,7 +86,7 @@ impl Document {
     }
 }
 
-/// What the server alone decides, because it depends on what was before: a title can be changed, not taken away.
+/// The rule that only the server can check, because it compares two states: a title can be changed but not removed.
 ///
 /// # Errors
 /// The reason, for the author.

@@ -1,6 +1,6 @@
-//! What the example programs share: the structs that are shared, one module each, and the look of a terminal.
+//! What the example programs have in common: the shared structs, one module each, and the terminal.
 //!
-//! The programs are in `src/bin`. Start `cargo demo` first, it says how to go on.
+//! The programs are in `src/bin`. Start with `cargo demo`, which prints what to run next.
 
 pub mod chat;
 pub mod dashboard;

@@ -1,5 +1,5 @@
-//! The look that the example programs share: commands come in by lines, everything that happens goes out as one
-//! line each.
+//! The terminal of the example programs: reads commands line by line, and prints one line for each thing that
+//! happens.
 
 use std::fmt::Display;
 use std::io::{BufRead as _, Write as _};
@@ -14,36 +14,36 @@ use shared_state::{SharedState, WriteError};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// The arguments that every program takes besides the room.
+/// The arguments of every program, besides the room.
 #[derive(clap::Args, Debug)]
 pub struct Common {
-    /// Where the server is.
+    /// The server's address.
     #[arg(long, default_value = "ws://127.0.0.1:8080/ws")]
     pub url: String,
-    /// Who you are, for the others.
+    /// Your name, as the others see it.
     #[arg(long, default_value = "somebody")]
     pub name: String,
 }
 
 impl Common {
-    /// A client that tries again sooner than by default: somebody is watching.
+    /// A client that reconnects sooner than by default, because somebody is watching.
     pub fn client(&self) -> ClientBuilder {
         Client::builder(&*self.url).backoff(Duration::from_millis(250), Duration::from_secs(3))
     }
 }
 
-/// What a program has to do something about.
+/// What a program has to react to.
 #[derive(Debug)]
 pub enum Input {
-    /// Somebody typed this.
+    /// The user entered this command.
     Command(String),
-    /// Something has changed, and was printed: show the state again.
+    /// Something has changed and was printed: show the state again.
     Changed,
-    /// No more commands.
+    /// There are no more commands.
     End,
 }
 
-/// Reads commands, and prints what happens to a room's state.
+/// Reads commands, and prints what happens to a room's state and connection.
 pub struct Terminal<S: SharedState> {
     client: Client,
     state: State<S>,
@@ -51,7 +51,7 @@ pub struct Terminal<S: SharedState> {
     statuses: Subscription<Status>,
     errors: Subscription<Violation>,
     events: Events<S>,
-    /// What else happens.
+    /// Lines of the program's own.
     news: BoxStream<'static, String>,
     lines: mpsc::Receiver<String>,
     interrupt: Pin<Box<dyn Future<Output = ()>>>,
@@ -59,7 +59,7 @@ pub struct Terminal<S: SharedState> {
 }
 
 impl<S: SharedState> Terminal<S> {
-    /// The terminal of a program that shows `state`; `describe` puts an update into words.
+    /// The terminal of a program that shows `state`. `describe` turns an update into words.
     pub fn new(client: &Client, state: &State<S>, describe: fn(&S::Update) -> String) -> Self {
         Self {
             client: client.clone(),
@@ -75,14 +75,14 @@ impl<S: SharedState> Terminal<S> {
         }
     }
 
-    /// Prints these lines too, when they come.
+    /// Also prints the lines of this stream.
     #[must_use]
     pub fn also(mut self, news: impl Stream<Item = String> + Send + 'static) -> Self {
         self.news = news.fuse().boxed();
         self
     }
 
-    /// The next thing to do. What has happened is printed in order, and before the next command is taken.
+    /// The next thing to react to. What has happened is printed in order, before the next command is read.
     pub async fn next(&mut self) -> Input {
         let line = tokio::select! {
             biased;
@@ -103,16 +103,16 @@ impl<S: SharedState> Terminal<S> {
         Input::Changed
     }
 
-    /// Prints what becomes of a write, now if it was not even taken.
+    /// Prints the outcome of a write: at once if it was refused here, else when its receipt resolves.
     pub fn answer(&mut self, what: &'static str, written: Result<Receipt, WriteError>) {
         match written {
-            // An await would do, if the program had nothing else to wait for.
+            // A program with nothing else to do would simply await the receipt.
             Ok(receipt) => self.later(what, receipt),
             Err(error) => say(format!("{what} refused: {error}")),
         }
     }
 
-    /// Prints what becomes of a transaction, or of anything else that makes a version.
+    /// Prints the outcome of a transaction, or of anything else that resolves to a version.
     pub fn later<E: std::error::Error>(
         &mut self,
         what: &'static str,
@@ -126,22 +126,22 @@ impl<S: SharedState> Terminal<S> {
         });
     }
 
-    /// Prints a line once it is known.
+    /// Prints a line when the future resolves to it.
     pub fn tell(&mut self, line: impl Future<Output = String> + Send + 'static) {
         self.answers.spawn(line);
     }
 
-    /// Prints the version once nothing is pending any more.
+    /// Prints the version when nothing is pending any more.
     pub fn wait(&mut self) {
         let (flush, state) = (self.state.flush(), self.state.clone());
         self.answers.spawn(async move {
-            // What was refused is told where it was written.
+            // A refused write was reported by its own receipt.
             let _ = flush.await;
             format!("nothing pending: version {}", state.version())
         });
     }
 
-    /// Where this program stands: the end of its status line.
+    /// The state's version, the pending changes and the connection: the end of a status line.
     #[must_use]
     pub fn standing(&self) -> String {
         let connection = match self.client.status() {
@@ -153,7 +153,7 @@ impl<S: SharedState> Terminal<S> {
         format!("version {}, {} pending, {connection}", self.state.version(), self.state.pending())
     }
 
-    /// Ends the client once everything is delivered, or five seconds later, and says which.
+    /// Closes the client when everything is delivered, or after five seconds, and prints which it was.
     pub async fn close(mut self) {
         let unsent = self.client.close().await;
         while let Some(answer) = self.answers.join_next().await {
@@ -171,7 +171,7 @@ impl<S: SharedState> std::fmt::Debug for Terminal<S> {
     }
 }
 
-/// Ends a client once everything is delivered, or five seconds later, and says which.
+/// Closes a client when everything is delivered, or after five seconds, and prints which it was.
 pub async fn goodbye(client: &Client) {
     bye(&client.close().await);
 }
@@ -183,7 +183,7 @@ fn bye(unsent: &Unsent) {
     }
 }
 
-/// Ctrl-C.
+/// Resolves at Ctrl-C.
 #[must_use]
 pub fn interrupted() -> Pin<Box<dyn Future<Output = ()>>> {
     Box::pin(async {
@@ -193,20 +193,20 @@ pub fn interrupted() -> Pin<Box<dyn Future<Output = ()>>> {
     })
 }
 
-/// Prints a line. If nobody reads it any more, that is no reason to stop.
+/// Prints a line. A closed standard output is no reason to stop.
 pub fn say(line: impl Display) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-/// The first word of a command, and the rest.
+/// Splits a command into its first word and the rest.
 #[must_use]
 pub fn split(command: &str) -> (&str, &str) {
     let (word, rest) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
     (word, rest.trim())
 }
 
-/// An error and its causes.
+/// An error's text, followed by those of its causes.
 #[must_use]
 pub fn reason(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -218,7 +218,7 @@ pub fn reason(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// The lines of the standard input, by a thread: a read cannot be called off.
+/// The non-empty lines of the standard input. Read by a thread, because a blocking read cannot be cancelled.
 #[must_use]
 pub fn lines() -> mpsc::Receiver<String> {
     let (sender, lines) = mpsc::channel(64);
@@ -248,7 +248,7 @@ fn event_line<S: SharedState>(event: &Event<S>, describe: fn(&S::Update) -> Stri
     format!("{origin}: {}", updates.join(", "))
 }
 
-/// A status, for people.
+/// A connection's status, for people.
 #[must_use]
 pub fn status_line(status: &Status) -> String {
     match status {

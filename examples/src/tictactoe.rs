@@ -1,4 +1,4 @@
-//! The state of the example `tictactoe`, and the rules of the game, which the players and the server share.
+//! The state of the example `tictactoe`, and the rules of the game, which players and server share.
 
 use std::fmt;
 
@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use shared_state::Author;
 use shared_state::SharedState;
 
-/// A game for two, and for as many as want to watch.
+/// A game for two players and any number of spectators.
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 pub struct Game {
-    /// Three rows of three.
+    /// Three rows of three cells.
     pub board: [Option<Mark>; 9],
     /// Who moves next.
     pub turn: Mark,
@@ -17,94 +17,94 @@ pub struct Game {
     pub x: Option<Player>,
     /// Who plays o.
     pub o: Option<Player>,
-    /// How the round has ended, if it has.
+    /// How the round has ended; `None` while it is played.
     pub outcome: Option<Outcome>,
     /// The moves of the round.
     pub moves: Vec<Move>,
-    /// The rounds so far.
+    /// The results of all rounds so far.
     pub score: Score,
 }
 
-/// What is put on the board.
+/// A player's mark.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mark {
-    /// Begins.
+    /// Moves first.
     #[default]
     X,
-    /// Follows.
+    /// Moves second.
     O,
 }
 
-/// Somebody who has a seat.
+/// A player who has a seat.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct Player {
-    /// The client's public name: what the server knows the author of a change by.
+    /// The client's public name, by which the server identifies the author of a change.
     pub id: String,
-    /// What people call them.
+    /// The player's name, for people.
     pub name: String,
 }
 
 /// A mark on a cell.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Move {
-    /// Whose.
+    /// The mark.
     pub mark: Mark,
-    /// Where: 0 to 8, row by row.
+    /// The cell: 0 to 8, row by row.
     pub cell: u8,
 }
 
 /// How a round has ended.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Three in a row.
+    /// Somebody has three in a row.
     Won(Mark),
-    /// The board is full.
+    /// The board is full and nobody has won.
     Draw,
 }
 
-/// Rounds won by each, and by nobody.
+/// How many rounds each player has won, and how many were draws.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Score {
     /// Won by x.
     pub x: u32,
     /// Won by o.
     pub o: u32,
-    /// Won by nobody.
+    /// Draws.
     pub draws: u32,
 }
 
-/// Everything that can be done.
+/// Everything that a player can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Takes a seat.
+    /// Take a seat.
     Sit(Mark, Player),
-    /// Leaves a seat.
+    /// Leave a seat.
     Leave(Mark),
-    /// Plays a move.
+    /// Make a move.
     Play(Move),
-    /// Begins another round.
+    /// Start another round.
     Again,
 }
 
-/// Why something cannot be done.
+/// Why an action is not allowed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Illegal {
-    /// Somebody sits there.
+    /// Another player has the seat.
     #[error("the seat of {0} is taken by {1}")]
     SeatTaken(Mark, String),
-    /// One seat is enough.
+    /// The player has a seat already.
     #[error("you have a seat already")]
     TwoSeats,
-    /// It is not this client's seat.
+    /// The seat is not this client's.
     #[error("the seat of {0} is not yours")]
     NotYours(Mark),
-    /// An empty or a long name.
+    /// The name is empty or too long.
     #[error("a player's name has 1 to 20 characters")]
     Name,
-    /// The other one moves next.
+    /// It is the other player's turn.
     #[error("it is the turn of {0}")]
     Turn(Mark),
-    /// Something is there.
+    /// The cell has a mark already.
     #[error("cell {} is taken by {}", .0 + 1, .1)]
     CellTaken(u8, Mark),
     /// There is no such cell.
@@ -116,12 +116,12 @@ pub enum Illegal {
     /// The round has not ended.
     #[error("the round is not over")]
     NotOver,
-    /// The change is none of the actions.
+    /// The change is not one of the actions.
     #[error("that is not how the game is played")]
     Unknown,
 }
 
-/// What the server checks each client's change by: it must be one legal action of its author, and nothing else.
+/// The rule that the server checks for each client's change: it must be exactly one legal action of its author.
 ///
 /// # Errors
 /// The rule that is broken.
@@ -133,7 +133,7 @@ pub fn rules(before: &Game, after: &Game, author: &Author) -> Result<(), Illegal
 }
 
 impl Action {
-    /// The action that may have led from one state to another: which one it must have been if it was any.
+    /// The only action that can have led from one state to the other; it need not have been legal.
     fn between(before: &Game, after: &Game) -> Option<Self> {
         if after.moves.len() > before.moves.len() {
             return after.moves.last().copied().map(Self::Play);
@@ -152,7 +152,7 @@ impl Action {
 }
 
 impl Game {
-    /// Does it, if the rules let `who`, a client's public name, do it.
+    /// Performs an action, if the rules allow it to `who`, a client's public name.
     ///
     /// # Errors
     /// The rule that is broken; nothing was changed.
@@ -199,7 +199,8 @@ impl Game {
         }
     }
 
-    /// Does it without asking whether it is allowed. A player that cheats calls this; the server's rules do not care.
+    /// Performs an action without checking whether it is allowed, as a cheating player does; the server checks it
+    /// again.
     pub fn follow(&mut self, action: &Action) {
         match action {
             Action::Sit(mark, player) => *self.seat_mut(*mark) = Some(player.clone()),
@@ -236,7 +237,7 @@ impl Game {
         won.or_else(|| self.board.iter().all(Option::is_some).then_some(Outcome::Draw))
     }
 
-    /// What this client plays, if it has a seat.
+    /// The mark that this client plays; `None` if it has no seat.
     #[must_use]
     pub fn mark_of(&self, who: &str) -> Option<Mark> {
         [Mark::X, Mark::O]
@@ -264,7 +265,7 @@ impl Game {
 }
 
 impl Mark {
-    /// The other one.
+    /// The other mark.
     #[must_use]
     pub const fn other(self) -> Self {
         match self {

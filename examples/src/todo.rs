@@ -1,4 +1,4 @@
-//! The state of the example `todo`: items in an order, which several people add, edit, move and remove at once.
+//! The state of the example `todo`: an ordered list that several people edit at the same time.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -6,66 +6,66 @@ use serde::{Deserialize, Serialize};
 use shared_state::Author;
 use shared_state::{List, SharedState};
 
-/// What has to be done.
+/// A list of todos.
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 pub struct TodoList {
-    /// Only what is done to one of them travels, never the list. `nested`: of a todo, only the field.
+    /// The todos. An edit sends only the todo it concerns, never the list; because of `nested`, only the field of it.
     #[shared(list(key = id, nested), validate(length(max = 100)))]
     pub todos: List<Todo>,
-    /// How many were ever added.
+    /// How many todos were ever added.
     #[shared(counter)]
     pub added: i64,
 }
 
-/// One thing to do. Two people may edit two fields of it at once.
+/// A todo. Two people can edit two of its fields at the same time.
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 pub struct Todo {
-    /// Random, so that two people never make the same one, also without a connection.
+    /// Random, so that two people never create the same id, also offline.
     pub id: String,
-    /// What there is to do.
+    /// What is to be done.
     #[shared(validate(length(min = 1, max = 80)))]
     pub title: String,
-    /// Whether that is done.
+    /// Whether it is done.
     pub done: bool,
-    /// Labels that several people put on at once are all there.
+    /// Its labels. Labels added by several people at the same time are all kept.
     #[shared(set, validate(length(max = 5), inner(length(min = 1, max = 20))))]
     pub labels: BTreeSet<String>,
-    /// Who has thought of it.
+    /// The name of its creator.
     pub created_by: String,
-    /// Who does it.
+    /// The name of the person who works on it.
     pub taken_by: Option<String>,
 }
 
-/// Why something cannot be done.
+/// Why something is not allowed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// Somebody was faster.
+    /// Somebody else has taken the todo.
     #[error("{title:?} is taken by {by}")]
     Taken {
-        /// Of which todo.
+        /// The todo's title.
         title: String,
-        /// Who has it.
+        /// The person who has it.
         by: String,
     },
-    /// It was deleted.
+    /// The todo was deleted.
     #[error("there is no such todo any more")]
     Gone,
-    /// A todo does not change hands.
+    /// A todo's creator cannot be changed.
     #[error("who has created a todo stays")]
     Creator,
 }
 
 impl Todo {
-    /// A todo with an id of its own.
+    /// A todo with a random id.
     ///
     /// # Errors
-    /// The system has no random numbers.
+    /// The system has no randomness.
     pub fn new(title: &str, created_by: &str) -> Result<Self, getrandom::Error> {
         let id = format!("{:016x}", getrandom::u64()?);
         Ok(Self { id, title: title.to_owned(), created_by: created_by.to_owned(), ..Self::default() })
     }
 
-    /// Takes it for somebody.
+    /// Takes the todo for a person.
     ///
     /// # Errors
     /// Somebody else has it.
@@ -83,8 +83,8 @@ impl Todo {
     }
 }
 
-/// What the server alone decides, because it depends on what was before: what somebody is at work on is neither
-/// deleted nor given to another, and nobody claims to have created what others have.
+/// The rule that only the server can check, because it compares two states: a todo that somebody has taken is neither
+/// deleted nor given to another person, and a todo's creator stays.
 ///
 /// # Errors
 /// The reason, for the author.

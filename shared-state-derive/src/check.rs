@@ -1,4 +1,5 @@
-//! What is refused: attributes that contradict each other or their field, and names that clash.
+//! Checks on what the user wrote: attributes that contradict each other or their field, and generated names
+//! that clash.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +8,10 @@ use syn::ext::IdentExt as _;
 use syn::{Expr, ExprLit, Ident, Lit, Type, UnOp};
 
 use crate::ctxt::Ctxt;
-use crate::generics::mentions;
-use crate::model::{Model, Policy, Rule, last_segment};
+use crate::model::{Model, Policy, Rule};
 use crate::nest::{Nest, no_struct};
 use crate::parse::{Input, InputField, PolicyExpr};
+use crate::tokens::{last_segment, mentions};
 
 /// Checks each field on its own.
 pub(crate) fn input(cx: &Ctxt, input: &Input) {
@@ -73,7 +74,7 @@ fn migration(cx: &Ctxt, input: &Input) {
     }
 }
 
-/// Rules come from one place.
+/// With `garde` on the struct, all rules have to come from garde.
 fn garde(cx: &Ctxt, input: &Input) {
     if input.attrs.garde.is_none() {
         return;
@@ -174,7 +175,7 @@ fn policy(cx: &Ctxt, field: &InputField) {
     }
 }
 
-/// A list, map or set on a type that is known to be another.
+/// Checks that a list, map, set or text is not on a type that is known to be another.
 fn container(cx: &Ctxt, field: &InputField) {
     let Some(given) = field.attrs.policies.first() else { return };
     let (right, write): (&[&str], _) = match given.value {
@@ -332,7 +333,8 @@ fn bounds(cx: &Ctxt, rule: &Rule) {
     }
 }
 
-/// A bound that is a literal. Bounds beyond 2^53 compare inexactly, and only when they are that close.
+/// The value of a bound that is a literal. Bounds beyond 2^53 are compared inexactly, which matters only if
+/// they are that close.
 fn number(bound: &Expr) -> Option<f64> {
     match bound {
         Expr::Lit(ExprLit { lit: Lit::Int(int), .. }) => int.base10_parse().ok(),
@@ -342,7 +344,7 @@ fn number(bound: &Expr) -> Option<f64> {
     }
 }
 
-/// What serde's attributes say must hold for a field on its own and for the field within its struct.
+/// Checks that serde writes the field on its own in the same form as inside its struct.
 fn serde(cx: &Ctxt, input: &Input, field: &InputField) {
     let InputField { ident, serde, .. } = field;
     for path in &serde.unsuitable {
@@ -410,7 +412,7 @@ pub(crate) fn model(cx: &Ctxt, model: &Model) {
         let aliases = field.aliases.iter().map(|alias| (alias.value(), alias.to_token_stream()));
         for (wire, at) in named.into_iter().chain(aliases) {
             match wires.insert(wire.clone(), &field.ident) {
-                // An alias that repeats the name of its own field is harmless, and serde takes it.
+                // An alias that repeats the name of its own field is harmless, and serde accepts it.
                 Some(other) if *other != field.ident => cx.error(
                     at,
                     format_args!(

@@ -1,7 +1,7 @@
-//! Collects what is wrong with the user's tokens, so that everything is reported at once.
+//! Collects the errors, so that all of them are reported at once.
 //!
-//! Every stage is given the same context and goes on after an error where it can. Asking for the outcome is
-//! obligatory: a context dropped unasked is a bug in the derive, and says so.
+//! Every stage gets the same context and continues after an error where it can. The outcome has to be asked
+//! for: dropping a context without that is a bug in the derive, and panics.
 
 use std::cell::RefCell;
 use std::fmt::Display;
@@ -23,14 +23,14 @@ impl Ctxt {
         self.push(syn::Error::new_spanned(tokens, message));
     }
 
-    /// Reports an error that already knows its place.
+    /// Reports an error that has its span already.
     pub(crate) fn push(&self, error: syn::Error) {
         if let Some(errors) = self.errors.borrow_mut().as_mut() {
             errors.push(error);
         }
     }
 
-    /// Everything that was reported, as one error.
+    /// Combines everything that was reported into one error.
     ///
     /// # Errors
     /// Something was reported.

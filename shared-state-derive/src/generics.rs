@@ -1,32 +1,40 @@
-//! The struct's generic parameters, in the forms the generated items and implementations need.
+//! The struct's generic parameters, in the forms that the generated items and implementations need.
 
 use std::collections::BTreeSet;
 
-use proc_macro2::{Ident, TokenStream, TokenTree};
+use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{GenericParam, WherePredicate};
 
-use crate::model::{Field, Policy};
+use crate::tokens::{mentions, names};
 
-/// The parameters of a struct, and what must hold for them.
+/// The parameters of a struct, and their bounds.
 pub(crate) struct Generics {
-    /// `T: Bound, const N: usize,`: to be declared.
+    /// `T: Bound, const N: usize,`: for a declaration.
     pub(crate) params: TokenStream,
-    /// `T, N,`: to be passed on.
+    /// `T, N,`: as arguments.
     pub(crate) args: TokenStream,
-    /// What must hold for the items beside the struct to be well formed: `where ..`, or nothing.
+    /// The bounds that the items beside the struct need to be well formed: `where ..`, or nothing.
     pub(crate) on_items: TokenStream,
-    /// What must hold for the struct to be a shared state: `where ..`, or nothing.
+    /// The bounds that the implementation of `SharedState` needs: `where ..`, or nothing.
     pub(crate) on_impls: TokenStream,
-    /// What must hold for values of the parameters' types to be shared: `where ..`, or nothing.
+    /// The bounds that values of the parameters' types need to be shared: `where ..`, or nothing.
     pub(crate) on_values: TokenStream,
+}
+
+/// A field's type, and what its policy demands of it.
+pub(crate) struct Bounded {
+    pub(crate) ty: TokenStream,
+    /// The type inside, if the field is nested.
+    pub(crate) inner: TokenStream,
+    pub(crate) bounds: Vec<TokenStream>,
 }
 
 impl Generics {
     pub(crate) fn new(
         ident: &Ident,
         mut generics: syn::Generics,
-        fields: &[Field],
+        fields: &[Bounded],
         krate: &TokenStream,
     ) -> Self {
         let names: BTreeSet<_> = names(&generics).map(Ident::to_string).collect();
@@ -53,26 +61,12 @@ impl Generics {
             }
         }
         let params = generics.params.iter().map(|param| quote!(#param,)).collect();
-        let holds_itself = |field: &Field| mentions(field.here.inner.clone(), &|found| found == ident);
+        let holds_itself = |field: &Bounded| mentions(field.inner.clone(), &|found| found == ident);
         let of_fields: Vec<_> = fields
             .iter()
             .filter(|field| !holds_itself(field))
             .filter(|field| mentions(field.ty.clone(), &|ident| names.contains(&ident.to_string())))
-            .flat_map(|field| {
-                let Field { ty, policy_type, here, .. } = field;
-                let inner = &here.inner;
-                match field.policy {
-                    Policy::Lww => vec![],
-                    Policy::Counter => vec![quote!(#ty: #krate::merge::Number)],
-                    Policy::Nested => vec![quote!(#inner: #krate::SharedState)],
-                    Policy::Optional => {
-                        vec![quote!(#inner: #krate::SharedState), quote!(#inner: #krate::merge::Value)]
-                    }
-                    Policy::Own | Policy::Entries | Policy::Text => {
-                        vec![quote!(#policy_type: #krate::merge::MergePolicy<#ty>)]
-                    }
-                }
-            })
+            .flat_map(|field| field.bounds.clone())
             .collect();
         let own: Vec<_> = own.iter().map(ToTokens::to_token_stream).collect();
         let values: Vec<_> = types.iter().map(|ty| quote!(#ty: #krate::merge::Value)).collect();
@@ -89,7 +83,7 @@ impl Generics {
         Self {
             params,
             args,
-            // A struct in itself is a shared state where it is one.
+            // A struct inside itself is a shared state under the same bounds as the struct.
             on_items: match fields.iter().any(holds_itself) {
                 true => all.clone(),
                 false => clause(&[&own, &of_fields]),
@@ -99,12 +93,12 @@ impl Generics {
         }
     }
 
-    /// `<'de, T: Bound, S: Serializer>`: the parameters between others, or nothing.
+    /// `<'de, T: Bound, S: Serializer>`: the declared parameters between others, or nothing.
     pub(crate) fn declared(&self, before: TokenStream, after: TokenStream) -> TokenStream {
         angle(&before, &self.params, &after)
     }
 
-    /// `<T, L>`: the arguments and others, or nothing.
+    /// `<T, L>`: the arguments followed by others, or nothing.
     pub(crate) fn passed(&self, after: TokenStream) -> TokenStream {
         angle(&TokenStream::new(), &self.args, &after)
     }
@@ -120,22 +114,4 @@ fn angle(before: &TokenStream, own: &TokenStream, after: &TokenStream) -> TokenS
         true => inside,
         false => quote!(<#inside>),
     }
-}
-
-/// The names of the type and const parameters.
-pub(crate) fn names(generics: &syn::Generics) -> impl Iterator<Item = &Ident> {
-    generics.params.iter().filter_map(|param| match param {
-        GenericParam::Type(param) => Some(&param.ident),
-        GenericParam::Const(param) => Some(&param.ident),
-        GenericParam::Lifetime(_) => None,
-    })
-}
-
-/// Whether any identifier in `tokens` is one that is looked for.
-pub(crate) fn mentions(tokens: impl ToTokens, wanted: &impl Fn(&Ident) -> bool) -> bool {
-    tokens.into_token_stream().into_iter().any(|tree| match tree {
-        TokenTree::Ident(ident) => wanted(&ident),
-        TokenTree::Group(group) => mentions(group.stream(), wanted),
-        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
-    })
 }

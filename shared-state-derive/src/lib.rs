@@ -1,8 +1,8 @@
-//! The derive macro of the crate `shared-state`, which re-exports it: depend on that crate, not on this one.
+//! The derive macro of the crate `shared-state`, which re-exports it. Depend on that crate, not on this one.
 //!
-//! The stages, each a module: `parse` reads tokens into attributes, `check` looks for contradictions, `model`
-//! decides every name and default, `decompose` writes the code. What is wrong is collected by `ctxt` and reported
-//! at once.
+//! Each stage is a module: `parse` reads tokens into attributes, `check` looks for contradictions, `model`
+//! decides every name and default, `expand` writes the code. `ctxt` collects the errors and reports them
+//! together.
 
 mod check;
 mod ctxt;
@@ -11,6 +11,7 @@ mod generics;
 mod model;
 mod nest;
 mod parse;
+mod tokens;
 
 use proc_macro::TokenStream;
 use syn::DeriveInput;

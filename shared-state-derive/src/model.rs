@@ -1,7 +1,8 @@
-//! What will be generated, decided: every name, type and default is here, and the expansion asks nothing more.
+//! The model of what will be generated. Every name, type and default is decided here, so `expand` makes no
+//! decisions.
 //!
-//! Built from what the user wrote; [`check`](crate::check) looks for contradictions before and for clashes
-//! after.
+//! The model is built from the parsed input. [`check`](crate::check) looks for contradictions in the input
+//! before, and for name clashes in the model afterwards.
 
 use std::collections::BTreeSet;
 
@@ -9,120 +10,123 @@ use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
-use syn::{Attribute, Expr, ExprPath, LitStr, Path, Visibility};
+use syn::{Attribute, ExprPath, LitStr, Path, Visibility};
 
-use crate::generics::{self, Generics};
+use crate::generics::{Bounded, Generics};
 use crate::nest::{self, Nest};
 use crate::parse::{Input, InputField, PolicyExpr};
+use crate::tokens::{last_segment, mentions, names};
 
-/// A struct to derive for.
+pub(crate) use crate::parse::Rule;
+
+/// The struct that derives `SharedState`.
 pub(crate) struct Model {
     pub(crate) ident: Ident,
     pub(crate) vis: Visibility,
     pub(crate) generics: Generics,
-    /// The struct with its parameters, `Document::<T>`: a type, and the start of a path.
+    /// The struct with its parameters, `Document::<T>`: usable as a type and as the start of a path.
     pub(crate) this: TokenStream,
     /// The path of the crate `shared-state`.
     pub(crate) krate: TokenStream,
-    /// The rule over the whole state.
+    /// The rule about the whole state.
     pub(crate) rule: Option<TokenStream>,
-    /// The name that asks for the rules of garde.
+    /// The attribute `garde`, if the rules are garde's.
     pub(crate) garde: Option<Ident>,
-    /// The rule over clients' changes.
+    /// The rule about clients' changes.
     pub(crate) change_rule: Option<TokenStream>,
-    /// The version, if it is not the first, and the function that migrates older rooms to it.
+    /// The version, if it is not the first, and the function that migrates states of earlier versions.
     pub(crate) migration: Option<(u32, TokenStream)>,
     /// The shared fields, in order.
     pub(crate) fields: Vec<Field>,
-    /// Where the compiler should point when an update or a patch as a whole lacks something: at the type of the field that
-    /// is at fault, if only one can be.
+    /// The span of errors about an update or a patch as a whole: the type of the field that causes them if
+    /// only one can, and else the derive.
     pub(crate) span: Span,
-    /// The names that the fields' own accessors take.
+    /// The names of the fields' own accessors.
     pub(crate) accessors: BTreeSet<Ident>,
     pub(crate) update: Ident,
     pub(crate) patch: Ident,
     pub(crate) handle: Ident,
-    /// The handle's type parameter, chosen so that no field's type is hidden by it.
-    pub(crate) live: Ident,
+    /// The handle's type parameter, with a name that no field's type mentions.
+    pub(crate) backend: Ident,
 }
 
 /// A shared field.
 pub(crate) struct Field {
     pub(crate) index: usize,
     pub(crate) ident: Ident,
-    /// The type, nameable outside the struct: `Self` is replaced by the struct's name.
+    /// The type as it is named outside the struct: `Self` is replaced by the struct's name.
     pub(crate) ty: TokenStream,
     /// Whether the type is spelled `String`.
     pub(crate) is_string: bool,
-    /// Where the compiler should point when the type lacks something: at the type, or at a policy of the user's.
+    /// The span of errors about the type: the type, or the user's own policy.
     pub(crate) span: Span,
-    /// The field's names and types, there.
-    pub(crate) here: Here,
+    /// The field's names and types with that span.
+    pub(crate) spanned: Spanned,
     pub(crate) docs: Vec<Attribute>,
     pub(crate) policy: Policy,
-    /// How the nested struct lies in the field.
+    /// The wrappers around the nested struct.
     pub(crate) nest: Option<Nest>,
-    /// Whether nested structs are in the field: one, or as entries.
+    /// Whether the field's value contains nested structs: it is one, or its entries are.
     pub(crate) holds_structs: bool,
-    /// Whether the policy is one around others.
+    /// Whether the policy wraps other policies.
     pub(crate) is_long: bool,
     /// Whether the struct has parameters.
     pub(crate) is_generic: bool,
     /// The policy's type.
     pub(crate) policy_type: TokenStream,
-    /// The types that know the keys of lists in the field.
+    /// The types that find the keys of the lists in the field.
     pub(crate) list_keys: Vec<ListKey>,
-    /// How the value is written, if not by its own type.
+    /// The functions that serialize the value, if they are not its type's own.
     pub(crate) codec: Option<Codec>,
     pub(crate) read_only: bool,
-    /// The role that reads it, if not everybody does.
+    /// The role that is needed to read the field, if one is.
     pub(crate) read: Option<String>,
-    /// The role that writes it, if not everybody does.
+    /// The role that is needed to write the field, if one is.
     pub(crate) write: Option<String>,
     pub(crate) timing: Timing,
     pub(crate) rules: Vec<Rule>,
     /// The name on the wire.
     pub(crate) wire: String,
-    /// Where the name on the wire was written.
+    /// The tokens that gave the field its name on the wire.
     pub(crate) wire_at: TokenStream,
-    /// The name `#[shared(rename)]` asks for, which has to be the name on the wire.
+    /// The name in `#[shared(rename)]`, which has to equal the name on the wire.
     pub(crate) rename: Option<LitStr>,
-    /// Other names that are understood.
+    /// Other names that are accepted for the field.
     pub(crate) aliases: Vec<LitStr>,
-    /// `Title` in the update's enum.
+    /// The variant of the update's enum: `Title`.
     pub(crate) variant: Ident,
-    /// `TITLE` in the struct's constants.
+    /// The constant on the struct: `TITLE`.
     pub(crate) key: Ident,
-    /// `set_title`.
+    /// The setter: `set_title`.
     pub(crate) setter: Ident,
-    /// `add_title`, of counters.
+    /// The method of a counter that adds: `add_title`.
     pub(crate) adder: Ident,
     /// The private function that checks the field's rules.
     pub(crate) checker: Ident,
 }
 
-/// What stands for a field in expressions, every token of it where the compiler should point: an error there is an error
-/// about the type.
-pub(crate) struct Here {
+/// The tokens that stand for a field in expressions, all with the span for errors about the field's type. The
+/// compiler then reports a missing trait at the type.
+pub(crate) struct Spanned {
     pub(crate) ident: Ident,
     pub(crate) ty: TokenStream,
-    /// The policy's type, where the crate's modules have their short names.
+    /// The policy's type, in a scope where the crate's modules have their short names.
     pub(crate) policy_type: TokenStream,
     pub(crate) key: Ident,
     pub(crate) variant: Ident,
-    /// The nested struct; nothing if there is none.
+    /// The type of the nested struct, or nothing.
     pub(crate) inner: TokenStream,
-    /// The struct, and its update.
+    /// The struct itself.
     pub(crate) this: TokenStream,
     pub(crate) update: Ident,
 }
 
-/// How concurrent updates of a field combine.
+/// The merge policy of a field, as far as generated code depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Policy {
     Lww,
     Counter,
-    /// A struct that is always there.
+    /// A struct that is always present.
     Nested,
     /// A struct that may be absent.
     Optional,
@@ -134,43 +138,32 @@ pub(crate) enum Policy {
     Own,
 }
 
-/// A type that knows where the items of a list have their key.
+/// A generated type that finds the key of a list's items.
 pub(crate) struct ListKey {
     pub(crate) ident: Ident,
-    /// Whether the type has the struct as its parameter, because the items' type mentions the struct's parameters.
+    /// Whether the generated type has the struct as its parameter, because the items' type mentions the
+    /// struct's parameters.
     pub(crate) is_generic: bool,
     /// The items' type.
     pub(crate) item: TokenStream,
-    /// The field that is the key.
+    /// The field of an item that is its key.
     pub(crate) field: Ident,
 }
 
-/// The functions of `#[serde(with = "..")]`; an absent one is the type's own.
+/// The functions of `#[serde(with = "..")]`. Where one is absent, the type's own is used.
 pub(crate) struct Codec {
-    /// The type that stands for the two.
+    /// The generated type that has the two functions.
     pub(crate) ident: Ident,
     pub(crate) serialize: Option<ExprPath>,
     pub(crate) deserialize: Option<ExprPath>,
 }
 
-/// When a field is sent, in milliseconds.
+/// When a field is sent. Times are in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Timing {
     Immediate,
     Debounce { wait: u64, max_wait: u64 },
     Throttle { every: u64 },
-}
-
-/// One rule of `validate(..)`; `name` is the token that asked for it.
-pub(crate) enum Rule {
-    Length { name: Ident, unit: Option<Ident>, min: Option<Expr>, max: Option<Expr> },
-    Range { name: Ident, min: Option<Expr>, max: Option<Expr> },
-    Pattern { name: Ident, pattern: LitStr },
-    Custom { name: Ident, path: Path },
-    Inner { name: Ident, rules: Vec<Rule> },
-    Email { name: Ident },
-    Url { name: Ident },
-    Dive { name: Ident },
 }
 
 impl Model {
@@ -203,7 +196,8 @@ impl Model {
             accessors: accessors.cloned().collect(),
             update,
             patch: format_ident!("{}Patch", name, span = ident.span()),
-            // `SharedState` is the name of the trait and the derive, which stand beside the struct.
+            // `SharedState` is the name of the trait and of the derive, which are often imported beside the
+            // struct.
             handle: match name == "State" {
                 true => format_ident!("StateHandle", span = ident.span()),
                 false => format_ident!("Shared{}", name, span = ident.span()),
@@ -214,8 +208,13 @@ impl Model {
             migration: attrs.version.zip(attrs.migrate).map(|(version, migrate)| {
                 (version.value, without_self(migrate.value.into_token_stream(), &this))
             }),
-            live: free_name(&["L", "Backend", "Backend", "__L"], &fields, &this),
-            generics: Generics::new(&ident, generics, &fields, &krate),
+            backend: free_name(&["L", "Backend", "__L"], &fields, &this),
+            generics: Generics::new(
+                &ident,
+                generics,
+                &fields.iter().map(|field| field.bounded(&krate)).collect::<Vec<_>>(),
+                &krate,
+            ),
             this,
             krate,
             vis,
@@ -226,7 +225,7 @@ impl Model {
 }
 
 impl Model {
-    /// The struct's name, as it is told.
+    /// The struct's name as text.
     pub(crate) fn name(&self) -> String {
         self.ident.unraw().to_string()
     }
@@ -238,7 +237,7 @@ impl InputField {
     }
 }
 
-/// What a field has to know of its struct.
+/// What a field needs to know of its struct.
 struct Owner<'a> {
     name: &'a Ident,
     this: &'a TokenStream,
@@ -249,22 +248,41 @@ struct Owner<'a> {
 }
 
 impl Field {
-    /// Whether the field is set as a whole: its operation is its new value.
+    /// Whether the field is set as a whole, so that its operation is its new value.
     pub(crate) const fn is_plain(&self) -> bool {
         matches!(self.policy, Policy::Lww)
     }
 
-    /// Whether the policy is asked what an operation means for the parts of the value.
+    /// The field's type with what its policy demands of it, for the generics of the struct.
+    fn bounded(&self, krate: &TokenStream) -> Bounded {
+        let Field { ty, policy_type, spanned, .. } = self;
+        let inner = &spanned.inner;
+        let bounds = match self.policy {
+            Policy::Lww => vec![],
+            Policy::Counter => vec![quote!(#ty: #krate::merge::Number)],
+            Policy::Nested => vec![quote!(#inner: #krate::SharedState)],
+            Policy::Optional => {
+                vec![quote!(#inner: #krate::SharedState), quote!(#inner: #krate::merge::Value)]
+            }
+            Policy::Own | Policy::Entries | Policy::Text => {
+                vec![quote!(#policy_type: #krate::merge::MergePolicy<#ty>)]
+            }
+        };
+        Bounded { ty: ty.to_token_stream(), inner: inner.to_token_stream(), bounds }
+    }
+
+    /// Whether operations can address parts of the value, by the field's policy.
     pub(crate) const fn has_parts(&self) -> bool {
         !matches!(self.policy, Policy::Lww | Policy::Counter)
     }
 
-    /// The rules that the field is checked by. What `dive` asks of nested structs the policy asks of each that changed.
+    /// The rules that the field's checker checks. A `dive` into nested structs is left out, because the
+    /// policy checks the rules of each struct that changed.
     pub(crate) fn checked(&self) -> impl Iterator<Item = &Rule> {
         self.rules.iter().filter(|rule| !self.holds_structs || !matches!(rule, Rule::Dive { .. }))
     }
 
-    /// Whether there is such a rule.
+    /// Whether the field has such a rule.
     pub(crate) fn is_checked(&self) -> bool {
         self.checked().next().is_some()
     }
@@ -299,7 +317,7 @@ impl Field {
             merge: merge.clone(),
             owner,
             name: format!("{name}{variant}Key"),
-            is_generic: generics::mentions(&ty, &|ident| generics::names(generics).any(|name| name == ident)),
+            is_generic: mentions(&ty, &|ident| names(generics).any(|name| name == ident)),
             item: nest::items(&ty).map(|item| without_self(item.to_token_stream(), owner)),
             list_keys: Vec::new(),
         };
@@ -354,9 +372,9 @@ impl Field {
         Self {
             index,
             is_string,
-            here: Here {
+            spanned: Spanned {
                 ident: moved(&ident),
-                // At the one place or the other, so that a name that is not there is an error of its own once.
+                // At its own span in both cases, so that an unknown name is reported once.
                 ty: at(type_span, &plain_type),
                 policy_type: at(span, &inside),
                 key: moved(&key),
@@ -372,7 +390,7 @@ impl Field {
             nest,
             holds_structs: given.as_ref().is_some_and(holds_structs),
             is_long,
-            is_generic: generics::names(generics).next().is_some(),
+            is_generic: names(generics).next().is_some(),
             policy_type,
             list_keys,
             codec,
@@ -405,7 +423,7 @@ const fn kind(expr: &PolicyExpr) -> Policy {
     }
 }
 
-/// Whether values of the policy are nested structs, or have some as entries.
+/// Whether values of the policy are nested structs or have such entries.
 fn holds_structs(expr: &PolicyExpr) -> bool {
     match expr {
         PolicyExpr::Nested => true,
@@ -416,21 +434,21 @@ fn holds_structs(expr: &PolicyExpr) -> bool {
     }
 }
 
-/// Makes the types of a field's policy.
+/// Builds the type of a field's policy.
 struct PolicyTypes<'a> {
-    /// The module of policies.
+    /// The path of the module `merge`.
     merge: TokenStream,
     owner: &'a TokenStream,
-    /// The name of the type that knows a list's key.
+    /// The name of the generated type that finds the key.
     name: String,
     is_generic: bool,
-    /// The type of the items, if the field's type says it.
+    /// The type of the items, if the field's type names it.
     item: Option<TokenStream>,
     list_keys: Vec<ListKey>,
 }
 
 impl PolicyTypes<'_> {
-    /// The type of a policy for values of type `ty`.
+    /// The type of the policy `expr` for values of type `ty`.
     fn of(&mut self, expr: &PolicyExpr, ty: &TokenStream) -> TokenStream {
         let (merge, owner) = (self.merge.clone(), self.owner);
         match expr {
@@ -472,17 +490,7 @@ impl PolicyTypes<'_> {
     }
 }
 
-/// The last name in a type that is a path, `String` in `std::string::String`.
-pub(crate) fn last_segment(ty: &syn::Type) -> Option<&Ident> {
-    match ty {
-        syn::Type::Path(path) => path.path.segments.last().map(|segment| &segment.ident),
-        syn::Type::Group(group) => last_segment(&group.elem),
-        syn::Type::Paren(paren) => last_segment(&paren.elem),
-        _ => None,
-    }
-}
-
-/// The tokens, all at one place.
+/// The tokens with another span.
 pub(crate) fn at(span: Span, tokens: &TokenStream) -> TokenStream {
     let moved = tokens.clone().into_iter().map(|tree| {
         let mut tree = match tree {
@@ -497,18 +505,19 @@ pub(crate) fn at(span: Span, tokens: &TokenStream) -> TokenStream {
     moved.collect()
 }
 
-/// The struct with its parameters, at the derive: what the struct lacks is said there, wherever it is asked.
+/// The struct with its parameters, with the span of the derive: what the struct lacks is reported there,
+/// wherever it is used.
 fn this(ident: &Ident, generics: &syn::Generics) -> TokenStream {
     let mut ident = ident.clone();
     ident.set_span(ident.span().located_at(Span::call_site()));
-    let names: Vec<_> = generics::names(generics).collect();
+    let names: Vec<_> = names(generics).collect();
     match names.is_empty() {
         true => ident.into_token_stream(),
         false => quote!(#ident::<#(#names),*>),
     }
 }
 
-/// The tokens with `Self` replaced by `name`, at the same place.
+/// The tokens with `Self` replaced by `name`, at the span of `Self`.
 pub(crate) fn without_self(tokens: TokenStream, name: &TokenStream) -> TokenStream {
     tokens
         .into_iter()
@@ -528,11 +537,11 @@ pub(crate) fn without_self(tokens: TokenStream, name: &TokenStream) -> TokenStre
 fn free_name(names: &[&str], fields: &[Field], this: &TokenStream) -> Ident {
     let types = fields.iter().map(|field| &field.ty).chain([this]);
     let used = quote!(#(#types)*);
-    let free = names.iter().find(|name| !generics::mentions(used.clone(), &|ident| ident == *name));
+    let free = names.iter().find(|name| !mentions(used.clone(), &|ident| ident == *name));
     Ident::new(free.unwrap_or(&"__Backend"), Span::call_site())
 }
 
-/// A field's name under serde's `rename_all`; the rules are those of `serde_derive`'s `RenameRule`.
+/// A field's name under serde's `rename_all`, by the rules of `serde_derive`'s `RenameRule`.
 fn renamed(field: &str, rule: Option<&str>) -> String {
     match rule {
         Some("UPPERCASE" | "SCREAMING_SNAKE_CASE") => field.to_ascii_uppercase(),

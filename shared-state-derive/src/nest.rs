@@ -1,40 +1,40 @@
-//! How a nested struct lies in its field: itself, in a `Box`, in an `Option`, or in both.
+//! The wrappers around a nested struct in its field: none, a `Box`, an `Option`, or both.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::{GenericArgument, PathArguments, Type};
 
-use crate::model::last_segment;
+use crate::tokens::last_segment;
 
-/// The type of a `nested` field, taken apart.
+/// The type of a `nested` field, split into its wrappers and the struct.
 pub(crate) struct Nest {
-    /// What is around the struct, from the outside in.
-    around: Vec<Around>,
-    /// The struct.
+    /// The wrappers around the struct, from the outside in.
+    wrappers: Vec<Wrapper>,
+    /// The type of the struct.
     pub(crate) inner: TokenStream,
 }
 
-enum Around {
+enum Wrapper {
     Box,
     Option,
 }
 
 impl Nest {
-    /// Takes a type apart.
+    /// Splits a type.
     ///
     /// # Errors
-    /// It is known to hold no shared state; says what it is.
+    /// The name of the type inside, if it is known not to be a shared state.
     pub(crate) fn new(ty: &Type) -> Result<Self, String> {
-        let (mut around, mut ty) = (Vec::new(), ty);
+        let (mut wrappers, mut ty) = (Vec::new(), ty);
         while let Some(last) = last_segment(ty).map(ToString::to_string) {
-            let optional = around.iter().any(|around| matches!(around, Around::Option));
+            let optional = wrappers.iter().any(|wrapper| matches!(wrapper, Wrapper::Option));
             match (last.as_str(), only_argument(ty)) {
                 ("Box", Some(content)) => {
-                    around.push(Around::Box);
+                    wrappers.push(Wrapper::Box);
                     ty = content;
                 }
                 ("Option", Some(content)) if !optional => {
-                    around.push(Around::Option);
+                    wrappers.push(Wrapper::Option);
                     ty = content;
                 }
                 ("Option", Some(_)) => return Err("Option<Option<..>>".to_owned()),
@@ -44,34 +44,34 @@ impl Nest {
                 },
             }
         }
-        Ok(Self { around, inner: ty.to_token_stream() })
+        Ok(Self { wrappers, inner: ty.to_token_stream() })
     }
 
-    /// Whether there is anything around the struct.
+    /// Whether the struct has no wrapper.
     pub(crate) fn is_bare(&self) -> bool {
-        self.around.is_empty()
+        self.wrappers.is_empty()
     }
 
     /// Whether the struct may be absent.
     pub(crate) fn is_optional(&self) -> bool {
-        self.around.iter().any(|around| matches!(around, Around::Option))
+        self.wrappers.iter().any(|wrapper| matches!(wrapper, Wrapper::Option))
     }
 
-    /// The policy; `merge` is the module of policies.
+    /// The type of the policy. `merge` is the path of the module `merge`.
     pub(crate) fn policy(&self, merge: &TokenStream) -> TokenStream {
-        self.around.iter().rev().fold(quote!(#merge::Nested), |inside, around| match around {
-            Around::Box => quote!(#merge::Boxed<#inside>),
-            Around::Option => quote!(#merge::Optional<#inside>),
+        self.wrappers.iter().rev().fold(quote!(#merge::Nested), |inside, wrapper| match wrapper {
+            Wrapper::Box => quote!(#merge::Boxed<#inside>),
+            Wrapper::Option => quote!(#merge::Optional<#inside>),
         })
     }
 
-    /// Replaces `Self` in the struct's type.
+    /// Changes the struct's type.
     pub(crate) fn map(self, change: impl Fn(TokenStream) -> TokenStream) -> Self {
         Self { inner: change(self.inner), ..self }
     }
 }
 
-/// The name of a type that is known to be no shared state.
+/// The name of the type, if it is known not to be a struct that derives `SharedState`.
 pub(crate) fn no_struct(ty: &Type) -> Option<String> {
     const NO_STRUCTS: [&str; 25] = [
         "Option", "Box", "Rc", "Arc", "Vec", "VecDeque", "HashMap", "BTreeMap", "HashSet", "BTreeSet",
@@ -82,13 +82,13 @@ pub(crate) fn no_struct(ty: &Type) -> Option<String> {
     NO_STRUCTS.contains(&last.as_str()).then_some(last)
 }
 
-/// The type of a list's items, if the list's type is spelled so that it says so.
+/// The type of a list's items, if the list's type is spelled `Vec<..>` or `List<..>`.
 pub(crate) fn items(ty: &Type) -> Option<&Type> {
     let last = last_segment(ty)?;
     if last == "Vec" || last == "List" { only_argument(ty) } else { None }
 }
 
-/// `T` of `Name<T>`.
+/// `T` in `Name<T>`.
 fn only_argument(ty: &Type) -> Option<&Type> {
     match ty {
         Type::Path(path) => match &path.path.segments.last()?.arguments {

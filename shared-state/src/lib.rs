@@ -1,4 +1,7 @@
-//! Shared, live, typed state: derive it on a plain serde struct, and everyone in a room has the same object.
+//! `#[derive(SharedState)]` turns a plain serde struct into a live object that is the same for everyone in a room: typed
+//! reads, typed writes, typed change events, in programs and in the server. A write shows at once, survives being
+//! offline, is checked by the same rules on both sides, is put in one order by the server, and is then acknowledged or
+//! rolled back.
 //!
 #![cfg_attr(all(feature = "derive", feature = "client"), doc = "```no_run")]
 #![cfg_attr(not(all(feature = "derive", feature = "client")), doc = "```ignore")]
@@ -20,54 +23,55 @@
 //! # }
 //! ```
 //!
-#![cfg_attr(feature = "derive", doc = include_str!("grow.md"))]
+//! The [`guide`] goes on from here: its first page, [`guide::grow`], shows every attribute, and the others a client, a
+//! server and tests.
 //!
-//! # Where to look
+//! # A map of the crate
 //!
-#![cfg_attr(feature = "client", doc = "* [`client`]: connect, join rooms, read, write, watch.")]
+//! | you write | it is in |
+//! |---|---|
+//! | `#[derive(SharedState)]`, `#[shared(..)]` | [`SharedState`](macro@SharedState), with tables of all attributes |
+//! | `Document::TITLE`, `DocumentPatch`, `SharedDocument`, `doc.set_title(..)` | generated beside your struct; [`Field`], [`Backend`] |
+#![cfg_attr(
+    feature = "client",
+    doc = "| `Client::builder(..)`, `client.room(..)`, `room.state(..)`, `doc.watch(..)`, `doc.events()` | [`client`] |"
+)]
 #![cfg_attr(
     feature = "server",
-    doc = "* [`server`]: rooms beside your own routes; the server is a writer too."
+    doc = "| `Server::builder()`, `server.room(..)`, `RoomHooks`, `RoomSettings` | [`server`] |"
 )]
-#![cfg_attr(feature = "server", doc = "* [`store`]: where rooms survive.")]
-#![cfg_attr(
-    feature = "testing",
-    doc = "* [`testing`]: run your own struct through lost connections and crashes."
-)]
-//! * [`state`]: what a derived struct is; [`merge`]: how concurrent writes combine, and which policy to choose.
-//! * [`channel`]: messages between those in a room.
-//! * [`replica`] and [`authority`]: the two state machines, without I/O, for other transports.
-//! * [`presence`]: who is here.
-//! * [`protocol`]: the messages.
-//!
-//! The repository has programs for the terminal to start from, each of which teaches one thing: `quickstart`,
-//! `document` (validation, debounce), `tictactoe` (rules and transactions), `todo` (a list that several people edit at
-//! once, undo) and `dashboard` (a drag that sends little, structs in structs), `chat`
-//! (a channel).
+#![cfg_attr(feature = "server", doc = "| `RedbStore::open(..)`, `RoomStore` | [`store`] |")]
+//! | `WriteError`, `Rejected`, `Invalid`, `Code` | [`WriteError`], [`Rejected`], [`Invalid`], [`proto::Code`] |
+//! | `List`, `Text`, `MergePolicy`, and which policy to choose | [`merge`] |
+//! | `User`, `Peer`, `PresenceEvent` | [`presence`] |
+//! | `Message`, `Item`, `Broadcast` | [`channel`] |
+#![cfg_attr(feature = "testing", doc = "| `Pair`, `Simulation` | [`testing`] |")]
+//! | `Document::INFO`, `Schema`: a struct described at run time | [`schema`] |
+//! | `Limits`, the messages, the state machines without I/O for other transports | [`proto`] |
 //!
 //! # Features
 //!
 //! | feature | default | |
 //! |---|---|---|
 //! | `derive` | yes | `#[derive(SharedState)]` |
-//! | `client` | yes | the client over tokio |
-//! | `server` | yes | the server over tokio and axum, and the store in memory |
-//! | `password` | yes | rooms with a password, hashed by Argon2 |
-//! | `redb` | yes | the durable store of a single node |
-//! | `text` | yes | texts that several people type in at once, over yrs |
+//! | `client` | yes | the client, over tokio |
+//! | `server` | yes | the server, over tokio and axum, and the in-memory store |
+//! | `password` | yes | rooms with a password, hashed with Argon2 |
+//! | `redb` | yes | the durable store for a single node |
+//! | `text` | yes | texts that several people edit at once, over yrs |
 //! | `rustls` | | `wss://` for the client |
 //! | `email`, `url` | | the rules `validate(email)` and `validate(url)` |
 //! | `garde` | | `#[shared(garde)]`: the rules of a struct's own `garde::Validate` |
 //! | `indexmap` | | `IndexMap` and `IndexSet` as `map` and `set` |
-//! | `testing` | | the simulation |
+//! | `testing` | | the pair in memory and the simulation |
 //!
-//! Without any feature there are the state, the policies, the protocol and the two state machines, and no tokio.
+//! Without any feature the crate has the traits, the merge policies, the protocol and the state machines, and no tokio.
 //!
-//! # Limits of the promise
+//! # Limits of the guarantees
 //!
-//! Not peer to peer: without a server nobody sees each other's edits. A plain field does not merge inside one
-//! value. A client that stays away longer than the room remembers it is told which of its changes may already have
-//! been applied ([`Code::Uncertain`](proto::Code::Uncertain)), instead of somebody guessing.
+//! It is not peer to peer: without a server nobody sees anybody else's edits. A plain field does not merge inside one
+//! value. A client that stays away longer than the room remembers it is told which of its changes may already have been
+//! applied ([`Code::Uncertain`](proto::Code::Uncertain)), because nobody can know.
 
 #[doc(hidden)]
 pub mod __private;
@@ -76,6 +80,7 @@ pub mod channel;
 #[cfg(feature = "client")]
 pub mod client;
 mod core;
+pub mod guide;
 mod legacy;
 pub mod merge;
 pub mod presence;
@@ -97,7 +102,7 @@ pub use merge::Text;
 #[cfg(feature = "derive")]
 pub use shared_state_derive::SharedState;
 
-/// The code in the README, compiled.
+/// Compiles the code in the README.
 #[cfg(all(doctest, feature = "derive", feature = "client", feature = "redb"))]
 #[doc = include_str!("../../README.md")]
 struct Readme;

@@ -1,13 +1,15 @@
-//! What the derive costs to compile: a crate whose one struct derives `SharedState`, beside the same struct with serde's
-//! two derives only, and how many lines the derive writes for a field.
+//! Measures what the derive costs to compile: a crate whose one struct derives `SharedState`, compared with
+//! the same struct that derives only serde's two traits; and how many lines the derive generates for each
+//! field.
 //!
 //! ```sh
 //! cargo bench -p shared-state-tests --bench compile_cost
 //! ```
 //!
-//! The crates are written into the target directory and built there by `cargo build` in the default profile, without
-//! incremental compilation, the dependencies built before. They take turns, round by round, and the minimum is printed,
-//! of the time on the clock and of the processor: another program on the machine only ever adds to both.
+//! The crates are written into the target directory and built there by `cargo build` in the default profile,
+//! without incremental compilation, with the dependencies built before. The contestants take turns, and the
+//! minimum of the wall-clock time and of the CPU time is printed, because other programs on the machine can
+//! only add to both.
 
 #![allow(missing_docs)]
 
@@ -23,7 +25,7 @@ const FIELDS: [usize; 2] = [50, 200];
 const TYPES: [&str; 8] =
     ["String", "u32", "bool", "Option<String>", "Vec<u32>", "f64", "BTreeMap<String, u32>", "i64"];
 
-/// What the contestants derive.
+/// The derives of each contestant.
 const CONTESTANTS: [(&str, &str); 2] =
     [("serde", "Serialize, Deserialize"), ("shared", "Clone, Serialize, Deserialize, SharedState")];
 
@@ -59,7 +61,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The crates to be built, in a workspace of their own with the versions of this one.
+/// The crates to build, in a workspace of their own with the dependency versions of this one.
 struct Workspace {
     root: PathBuf,
 }
@@ -99,7 +101,8 @@ impl Workspace {
         cargo
     }
 
-    /// Builds the crate anew, its dependencies if they were not; the time on the clock and of the processor.
+    /// Rebuilds the crate, and its dependencies if they were not built yet; returns the wall-clock time and
+    /// the CPU time.
     fn build(&self, package: &str) -> Result<(Duration, Duration)> {
         let source = self.root.join(package).join("src/lib.rs");
         fs::write(&source, fs::read(&source)?)?;
@@ -108,10 +111,10 @@ impl Workspace {
         Ok((began.elapsed(), children_cpu().saturating_sub(spent)))
     }
 
-    /// The lines of the crate with its macros expanded, formatted.
+    /// The number of lines of the crate after macro expansion, formatted.
     fn expanded_lines(&self, package: &str) -> Result<usize> {
         let mut expand = self.cargo("rustc", package);
-        // The expansion can be printed by a nightly compiler only, or by one that takes itself for one.
+        // Only a nightly compiler prints the expansion, or one with `RUSTC_BOOTSTRAP`.
         expand.args(["--profile", "check", "--", "-Zunpretty=expanded"]).env("RUSTC_BOOTSTRAP", "1");
         let expanded = expand.stderr(Stdio::null()).output()?.stdout;
         let mut rustfmt = Command::new("rustfmt").args(["--edition", "2024"]).piped()?;
@@ -152,10 +155,11 @@ fn source(fields: usize, derives: &str) -> String {
     source
 }
 
-/// The time that processors have spent on the programs this one has started, and on theirs.
+/// The CPU time of the child processes and of theirs.
 fn children_cpu() -> Duration {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // After the program's name in parentheses: cutime and cstime are fields 16 and 17 of the line, in hundredths.
+    // After the program's name in parentheses: cutime and cstime are fields 16 and 17, in hundredths of a
+    // second.
     let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
     let ticks = fields.split_whitespace().skip(13).take(2).filter_map(|ticks| ticks.parse::<u64>().ok());
     Duration::from_millis(ticks.sum::<u64>() * 10)

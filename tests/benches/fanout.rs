@@ -1,9 +1,10 @@
-//! What it costs a server to tell everybody in a room of one small change, and to hold an idle connection, beside
-//! two floors in the same run: (a) tokio-tungstenite, a task per connection, 4 kB buffers, parsing nothing; (b) one
-//! loop that writes the encoded frame straight to every socket.
+//! Measures what it costs a server to send one small change to everyone in a room, and to hold an idle
+//! connection, compared with two lower bounds in the same run: (a) tokio-tungstenite with a task for each
+//! connection and 4 kB buffers, which parses nothing; (b) one loop that writes the encoded frame directly to
+//! every socket.
 //!
-//! Each server is a process of its own, on one thread; its CPU time is what the system accounts to it. The
-//! contestants take turns, round by round, and the median is printed, with the ratios to the floors.
+//! Each server is a separate process with one thread; its CPU time is the one that the system reports. The
+//! contestants take turns, and the median is printed, with the ratios to the lower bounds.
 
 #![allow(missing_docs)]
 
@@ -28,7 +29,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 const CONTESTANTS: [&str; 3] = ["ours", "task", "loop"];
 const ROUNDS: usize = 5;
-/// Receivers, and changes in a round.
+/// The number of receivers, and of changes in a round.
 const SIZES: [(usize, u64); 3] = [(1, 4000), (100, 400), (1000, 60)];
 const IDLE: usize = 2000;
 
@@ -63,7 +64,7 @@ async fn serve(kind: &str) -> Result<()> {
     Ok(())
 }
 
-/// A frame as long as the one that our server sends for the same change.
+/// A frame of the same length as the one that this library's server sends for the change.
 fn delivery() -> String {
     let frame = shared_state::proto::server::change(
         "doc",
@@ -75,7 +76,7 @@ fn delivery() -> String {
     frame.as_str().to_owned()
 }
 
-/// Floor (a).
+/// Lower bound (a).
 async fn task_per_connection(listener: TcpListener) -> Result<()> {
     let peers: Arc<std::sync::Mutex<Vec<mpsc::Sender<Message>>>> = Arc::default();
     let frame = Message::text(delivery());
@@ -110,7 +111,7 @@ async fn task_per_connection(listener: TcpListener) -> Result<()> {
     }
 }
 
-/// Floor (b).
+/// Lower bound (b).
 async fn one_loop(listener: TcpListener) -> Result<()> {
     let text = delivery();
     let mut frame = vec![0x81, 126, 0, 0];
@@ -172,19 +173,19 @@ impl Contestant {
         Ok(Self { process, address, ours: kind == "ours" })
     }
 
-    /// Nanoseconds of CPU time so far.
+    /// The CPU time so far, in nanoseconds.
     fn cpu(&self) -> Result<u64> {
         u64::try_from(cpu_of(self.process.id())?.as_nanos()).map_err(Error::other)
     }
 
-    /// Resident memory in kB.
+    /// The resident memory, in kB.
     fn memory(&self) -> Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0 kB");
         line.trim().trim_end_matches(" kB").parse().map_err(Error::other)
     }
 
-    /// A connection, for our server in the room.
+    /// Opens a connection, which joins the room if the server is this library's.
     async fn connect(&self, client: usize, query: &str) -> Result<TcpStream> {
         let url = format!("ws://{}/ws{query}", self.address);
         let mut request = url.into_client_request().map_err(Error::other)?;
@@ -217,7 +218,7 @@ impl Drop for Contestant {
     }
 }
 
-/// Reads some more; gives how many whole frames there were.
+/// Reads once; returns how many complete frames were received.
 async fn count(frames: &mut BareFrames, stream: &mut TcpStream) -> Result<u64> {
     let mut count = 0;
     frames.read(stream, |_| count += 1).await?;
@@ -274,7 +275,7 @@ async fn measure() -> Result<()> {
     Ok(())
 }
 
-/// A server, its receivers and the one who writes.
+/// A server, its receivers and the writer.
 struct Room {
     server: Contestant,
     writer: TcpStream,
@@ -311,7 +312,8 @@ impl Room {
         })
     }
 
-    /// Sends changes one after the other, each when everybody has the one before. Gives the CPU time it took.
+    /// Sends changes one after the other, each when every receiver has the one before. Returns the CPU time
+    /// of the server.
     async fn round(&mut self, changes: u64) -> Result<u64> {
         let before = self.server.cpu()?;
         for _ in 0..changes {

@@ -1,8 +1,10 @@
-//! What it costs to show 200 people each other's cursors, each moving 20 times a second, in one room, over real
-//! sockets; and what that does to the writes of the room's state: rounds with and without take turns.
+//! Measures what it costs to show 200 users each other's cursors, each of which moves 20 times a second, in
+//! one room over real sockets; and how that affects writes of the room's state. Rounds with and without
+//! presence take turns.
 //!
-//! The server is a process of its own with a thread for each core. It shares the machine with the clients, which are
-//! one thread of this process. `PRESENCE_USERS`, `PRESENCE_SECONDS` and `PRESENCE_ROUNDS` change what is measured.
+//! The server is a separate process with a thread for each core. It shares the machine with the clients,
+//! which are one thread of this process. `PRESENCE_USERS`, `PRESENCE_SECONDS` and `PRESENCE_ROUNDS` change
+//! the size of the run.
 
 #![allow(missing_docs)]
 
@@ -21,9 +23,9 @@ use shared_state_tests::{BareFrames, cpu_of, send_bare};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
-/// Between two movements of one cursor.
+/// The time between two movements of a cursor.
 const MOVE: Duration = Duration::from_millis(50);
-/// Between two writes of the state, if the answer takes no longer.
+/// The time between two writes of the state, unless the answer takes longer.
 const WRITE: Duration = Duration::from_millis(20);
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
@@ -65,7 +67,7 @@ impl Process {
         Ok((Self(process), address))
     }
 
-    /// CPU time so far.
+    /// The CPU time so far.
     fn cpu(&self) -> Result<Duration> {
         cpu_of(self.0.id())
     }
@@ -78,7 +80,7 @@ impl Drop for Process {
     }
 }
 
-/// What all clients together have seen.
+/// What all clients together have received.
 #[derive(Default)]
 struct Counts {
     sent: AtomicU64,
@@ -90,20 +92,20 @@ struct Counts {
     left: AtomicU64,
 }
 
-/// What one client reads.
+/// The receiving half of a client.
 struct Reader {
     stream: tokio::net::tcp::OwnedReadHalf,
     frames: BareFrames,
 }
 
 impl Reader {
-    /// Reads some more and gives the whole frames to `each`.
+    /// Reads once and passes the complete frames to `each`.
     async fn read(&mut self, each: impl FnMut(&[u8])) -> Result<()> {
         self.frames.read(&mut self.stream, each).await
     }
 }
 
-/// A connection in the room.
+/// Opens a connection that joins the room.
 async fn connect(address: SocketAddr, name: &str) -> Result<(Reader, tokio::net::tcp::OwnedWriteHalf)> {
     let mut request = format!("ws://{address}/ws").into_client_request().map_err(Error::other)?;
     let json = shared_state::proto::JSON.parse().map_err(Error::other)?;
@@ -122,12 +124,12 @@ async fn connect(address: SocketAddr, name: &str) -> Result<(Reader, tokio::net:
     Ok((reader, write))
 }
 
-/// How often a text has another in it.
+/// How often `what` occurs in `text`.
 fn count(text: &[u8], what: &[u8]) -> u64 {
     text.windows(what.len()).filter(|window| *window == what).count() as u64
 }
 
-/// A user who is present from the beginning and moves their cursor while `moving` says so.
+/// A user who is present from the start and moves the cursor while `moving` is true.
 async fn user(
     address: SocketAddr,
     number: usize,
@@ -174,7 +176,7 @@ async fn user(
     Ok(())
 }
 
-/// Somebody who writes the state, and waits for each answer.
+/// A client that writes the state and waits for each answer.
 struct Writer {
     reader: Reader,
     write: tokio::net::tcp::OwnedWriteHalf,
@@ -182,7 +184,7 @@ struct Writer {
 }
 
 impl Writer {
-    /// How long the answers took, one after the other.
+    /// The durations of the answers, one after the other.
     async fn round(&mut self, length: Duration) -> Result<Vec<Duration>> {
         let mut took = Vec::new();
         let end = Instant::now() + length;
@@ -203,7 +205,7 @@ impl Writer {
     }
 }
 
-/// How long after somebody's connection broke another one is told, while everybody moves.
+/// How long after a user's connection broke another user is informed, while everyone moves.
 async fn crash(address: SocketAddr, counts: &Counts, moving: &AtomicBool) -> Result<Duration> {
     moving.store(true, Relaxed);
     let mut times = Vec::new();

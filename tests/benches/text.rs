@@ -1,9 +1,9 @@
-//! What it costs to type a text through the real replicas and the real authority, without sockets, beside bare yrs
-//! documents that do the same in the same run.
+//! Measures what it costs to type a text through the real replicas and the real authority, without sockets,
+//! compared with bare yrs documents in the same run.
 //!
-//! `SHARED_STATE_TRACE=<file>` names a trace of a real editing session, JSON as in the collection
-//! `josephg/editing-traces` (gzipped or not): `{"txns": [{"patches": [[position, deleted, inserted], ..]}, ..]}`, the
-//! positions in characters. Without it, a generated session is typed, and the output says so.
+//! `SHARED_STATE_TRACE=<file>` names a trace of a real editing session, in the JSON of the collection
+//! `josephg/editing-traces` (gzipped or not): `{"txns": [{"patches": [[position, deleted, inserted], ..]},
+//! ..]}`, with positions in characters. Without it a generated session is typed, and the output says so.
 
 #![allow(missing_docs)]
 
@@ -64,7 +64,7 @@ fn trace() -> Vec<Patch> {
     session.txns.into_iter().flat_map(|txn| txn.patches).collect()
 }
 
-/// Words typed one after another, with corrections, at places that change now and then.
+/// Words typed one after another, with corrections, at positions that change now and then.
 fn generated(count: usize) -> Vec<Patch> {
     let mut rng = fastrand::Rng::with_seed(1);
     let (mut length, mut at) = (0, 0);
@@ -202,7 +202,8 @@ fn debounced(edits: &[Patch], bare: &Bare) {
     frames(&readers[0], edits.len(), bare);
 }
 
-/// Three people at once, each the first third of the session in a part of the text of its own.
+/// Three people type at the same time, each the first third of the session in a part of the text of their
+/// own.
 fn three_writers(edits: &[Patch]) {
     let edits = &edits[..edits.len() / 3];
     let docs: Vec<Doc> = (1000..1004).map(doc).collect();

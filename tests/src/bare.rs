@@ -1,12 +1,12 @@
-//! What the benchmarks share: WebSocket frames without a WebSocket library, which would be measured too, and what
-//! another process has cost so far.
+//! Shared by the benchmarks: WebSocket frames without a WebSocket library, whose cost would be measured too,
+//! and the CPU time of other processes.
 
 use std::io::{Error, Result};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-/// Sends a text frame, masked by zero; gives its bytes.
+/// Sends a text frame with a mask of zeros; returns its length in bytes.
 ///
 /// # Errors
 /// The stream failed, or the text has more than 65,535 bytes.
@@ -25,14 +25,14 @@ pub async fn send_bare(stream: &mut (impl AsyncWrite + Unpin), text: &str) -> Re
     Ok(frame.len() as u64)
 }
 
-/// The frames in a stream of bytes.
+/// Splits a stream of bytes into frames.
 #[derive(Debug, Default)]
 pub struct BareFrames {
     rest: Vec<u8>,
 }
 
 impl BareFrames {
-    /// Reads some more and gives the payloads of whole frames to `each`.
+    /// Reads once and passes the payloads of complete frames to `each`.
     ///
     /// # Errors
     /// The stream failed or has ended.
@@ -66,7 +66,7 @@ impl BareFrames {
     }
 }
 
-/// The CPU time of a process so far, of all its threads.
+/// The CPU time of all threads of a process so far.
 ///
 /// # Errors
 /// There is no such process, or no `/proc`.

@@ -1,4 +1,5 @@
-//! A program that was built from one version of a struct: a server or a client that is driven line by line.
+//! A program that was built with one version of a struct: a server or a client that is driven by lines of
+//! text.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -20,14 +21,15 @@ type Failed = Box<dyn std::error::Error>;
 
 /// Runs such a program, as its arguments say:
 ///
-/// - `serve <address> <directory>`: a server on redb, which ends in order when its standard input does;
-/// - `open <room> <directory>`: opens a stored room, and says what it holds or why it cannot be opened;
-/// - `join <address> <room>`: a client. It is told `set <update>`, an update or an array of them as JSON, and says
-///   the version or what is wrong; `until <path> <value>`, a JSON pointer and what is to be there, and says the
-///   state; `live`, and says whether the room was joined or why not; `show`, and says the state.
+/// - `serve <address> <directory>`: a server on redb, which shuts down when its standard input is closed;
+/// - `open <room> <directory>`: opens a stored room, and prints its state or why it cannot be opened;
+/// - `join <address> <room>`: a client. Its commands are `set <update>`, with an update or an array of them
+///   as JSON, which prints the version or the error; `until <path> <value>`, with a JSON pointer and the
+///   expected value, which prints the state; `live`, which prints whether the room was joined or why not; and
+///   `show`, which prints the state.
 ///
 /// # Errors
-/// The arguments are others, or something that a test does not ask for has failed.
+/// The arguments are not valid, or something failed that no test provokes.
 pub async fn run<S>(mut args: impl Iterator<Item = String>) -> Result<(), Failed>
 where
     S: SharedState<Update: DeserializeOwned> + Default,
@@ -37,7 +39,7 @@ where
     match (next()?.as_str(), next()?, next()?) {
         ("serve", address, data) => {
             let server = Server::builder().store(RedbStore::open(data)?).rooms("*", S::default).build();
-            // Sets SO_REUSEADDR: connections that a killed process has left do not keep the port.
+            // Sets SO_REUSEADDR, because connections of a killed process would keep the port in use.
             let listener = TcpListener::bind(&address).await?;
             println!("listening {}", listener.local_addr()?);
             tokio::select! {
@@ -107,7 +109,7 @@ where
     })
 }
 
-/// A running program of this kind, killed when dropped.
+/// A running program of this kind. Killed when dropped.
 pub struct Program {
     child: Child,
     input: Option<ChildStdin>,
@@ -133,10 +135,10 @@ impl Program {
         line.expect("it has not ended")
     }
 
-    /// A server of the given kind of state, listening.
+    /// Starts a server with the given kind of state, and waits until it listens.
     ///
     /// # Panics
-    /// If it does not.
+    /// If it does not listen.
     pub async fn serve(program: &str, kind: &str, address: SocketAddr, data: &Path) -> Self {
         let (listen, data) = (address.to_string(), data.to_string_lossy());
         let mut this = Self::start(program, &[kind, "serve", &listen, &data]);
@@ -144,10 +146,10 @@ impl Program {
         this
     }
 
-    /// What is said of a stored room.
+    /// Opens a stored room, and returns what the program prints.
     ///
     /// # Panics
-    /// If nothing is.
+    /// If it prints nothing.
     pub async fn open(program: &str, kind: &str, room: &str, data: &Path) -> String {
         let mut this = Self::start(program, &[kind, "open", room, &data.to_string_lossy()]);
         let said = this.line("open").await;
@@ -155,7 +157,7 @@ impl Program {
         said
     }
 
-    /// A client of a room.
+    /// Starts a client of a room.
     ///
     /// # Panics
     /// If it does not start.
@@ -165,10 +167,10 @@ impl Program {
         this
     }
 
-    /// Tells a client something, and gives what it says.
+    /// Sends a command to a client, and returns its answer.
     ///
     /// # Panics
-    /// If it says nothing.
+    /// If there is no answer.
     pub async fn ask(&mut self, command: &str) -> String {
         let input = self.input.as_mut().expect("it has not been ended");
         input.write_all(format!("{command}\n").as_bytes()).await.expect("it listens");
@@ -178,22 +180,22 @@ impl Program {
     /// As [`ask`](Self::ask), for an answer that is a state.
     ///
     /// # Panics
-    /// If it is none.
+    /// If the answer is not a state.
     pub async fn state(&mut self, command: &str) -> Value {
         let answer = self.ask(command).await;
         serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{command}: {answer}: {error}"))
     }
 
-    /// Writes an update, which is accepted.
+    /// Writes an update and returns its version.
     ///
     /// # Panics
-    /// If it is not.
+    /// If the update is refused.
     pub async fn set(&mut self, update: &str) -> u64 {
         let answer = self.ask(&format!("set {update}")).await;
         answer.parse().unwrap_or_else(|_| panic!("{update}: {answer}"))
     }
 
-    /// Ends it in order.
+    /// Shuts the program down.
     ///
     /// # Panics
     /// If it does not end.
@@ -203,7 +205,7 @@ impl Program {
         assert!(status.success(), "{status}");
     }
 
-    /// Kills it with `SIGKILL`, and waits for its end.
+    /// Kills the program with `SIGKILL`, and waits until it has ended.
     ///
     /// # Panics
     /// If it cannot be killed.

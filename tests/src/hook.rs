@@ -1,4 +1,4 @@
-//! A bare WebSocket that speaks as the original hook does.
+//! A bare WebSocket client of the legacy protocol.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ use crate::soon;
 /// A connection without a subprotocol.
 pub struct Hook {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    /// The version it counts.
+    /// The version that the client counts.
     counted: u64,
 }
 
@@ -21,17 +21,17 @@ impl Hook {
     /// Connects.
     ///
     /// # Panics
-    /// If that fails.
+    /// If the connection cannot be opened.
     pub async fn connect(address: SocketAddr) -> Self {
         let connected = soon("a connection", connect_async(format!("ws://{address}/ws"))).await;
         let (socket, _) = connected.expect("the server takes connections");
         Self { socket, counted: 0 }
     }
 
-    /// Sends a frame; a write with the version that a hook counts.
+    /// Sends a frame; a write is given the version that a legacy client counts.
     ///
     /// # Panics
-    /// If the connection is gone.
+    /// If the connection is closed.
     pub async fn send(&mut self, mut frame: Value) {
         if frame["type"] == "state:update" || frame["type"] == "state:merge" {
             self.counted += 1;
@@ -41,12 +41,12 @@ impl Hook {
         sent.expect("the connection stands");
     }
 
-    /// The next frame.
+    /// Receives the next frame.
     ///
     /// # Panics
-    /// If it is not JSON text, or the connection is gone.
+    /// If the frame is not JSON text, or the connection is closed.
     pub async fn next(&mut self) -> Value {
-        // As a whole: the server asks for signs of life meanwhile.
+        // One limit for the whole wait, because the server's pings arrive meanwhile.
         soon("a frame", async {
             loop {
                 match self.socket.next().await {
@@ -61,11 +61,11 @@ impl Hook {
         .await
     }
 
-    /// The payload of the next frame, which must have this type and room. A version, which must be one that a hook
-    /// takes, is taken out of it.
+    /// Receives the next frame, which must have this type and room, and returns its payload. A version in it
+    /// must be one that a legacy client accepts, and is removed.
     ///
     /// # Panics
-    /// If it has not.
+    /// If the frame is another one.
     pub async fn expect(&mut self, kind: &str, room: &str) -> Value {
         let mut frame = self.next().await;
         assert_eq!((&frame["type"], &frame["room"]), (&json!(kind), &json!(room)), "{frame}");
@@ -78,10 +78,10 @@ impl Hook {
         frame["payload"].take()
     }
 
-    /// That nothing has come, and nothing comes before the answer to a ping.
+    /// Checks that nothing has arrived, and that nothing arrives before the answer to a ping.
     ///
     /// # Panics
-    /// If something does.
+    /// If a frame arrives.
     pub async fn expect_silence(&mut self) {
         self.send(json!({"type": "ping", "payload": {}})).await;
         let frame = self.next().await;

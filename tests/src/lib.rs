@@ -1,5 +1,5 @@
-//! Shared by the whole-system tests: states, a server in this process or in one of its own, a proxy that breaks
-//! connections, and a bare client of the original hook's dialect.
+//! Shared by the whole-system tests: states, a server in this process or in its own, a proxy that breaks
+//! connections, and a bare legacy client.
 
 mod bare;
 pub mod evolve;
@@ -7,6 +7,7 @@ mod hook;
 mod load;
 mod process;
 mod proxy;
+pub mod seeds;
 mod tube;
 mod world;
 
@@ -26,16 +27,16 @@ use shared_state::server::{Server, ServerBuilder};
 use shared_state::{SharedState, WriteError};
 use tokio::net::TcpListener;
 
-/// A test that waits this long for one event has failed.
+/// How long a test waits for one event before it fails.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How often something is looked at of whose change nobody is told.
+/// How often a value is polled whose changes nothing reports.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// Awaits an event that must come; `what` is the name of its absence.
+/// Waits for an event; `what` names it in the message of a failure.
 ///
 /// # Panics
-/// If it does not come.
+/// If the event does not happen in time.
 pub async fn soon<T>(what: &str, event: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, event).await {
         Ok(event) => event,
@@ -58,30 +59,30 @@ pub async fn start(builder: ServerBuilder) -> (Server, SocketAddr) {
     (server, address)
 }
 
-/// Configures a client that does not wait long before it connects again.
+/// Configures a client that reconnects quickly.
 pub fn builder(address: SocketAddr) -> ClientBuilder {
     Client::builder(format!("ws://{address}/ws")).backoff(Duration::from_millis(2), Duration::from_millis(20))
 }
 
-/// Such a client.
+/// A client that reconnects quickly.
 #[must_use]
 pub fn client(address: SocketAddr) -> Client {
     builder(address).connect()
 }
 
-/// The version that a write has made.
+/// Waits for a write to be accepted, and returns its version.
 ///
 /// # Panics
-/// If it is refused.
+/// If the write is refused.
 pub async fn accepted(written: Result<Receipt, WriteError>) -> u64 {
     let receipt = written.expect("the write is taken");
     soon("an answer", receipt).await.expect("the write is accepted")
 }
 
-/// The next item of a stream; `what` is the name of its absence.
+/// The next item of a stream; `what` names it in the message of a failure.
 ///
 /// # Panics
-/// If there is none.
+/// If the stream ends, or there is no item in time.
 pub async fn next<T>(feed: &mut Subscription<T>, what: &str) -> T {
     soon(what, feed.next()).await.expect("the client has not ended")
 }
@@ -89,7 +90,7 @@ pub async fn next<T>(feed: &mut Subscription<T>, what: &str) -> T {
 /// Waits until the state satisfies `holds`.
 ///
 /// # Panics
-/// If it does not come to that.
+/// If it does not in time.
 pub async fn until<S: SharedState>(state: &State<S>, what: &str, holds: impl Fn(&State<S>) -> bool) {
     soon(what, async {
         loop {
@@ -97,25 +98,26 @@ pub async fn until<S: SharedState>(state: &State<S>, what: &str, holds: impl Fn(
             if holds(state) {
                 return;
             }
-            // What is no part of the state (its version, whether it is live) changes without a word: look again.
+            // Changes that are not part of the state (its version, whether it is live) wake nobody, so poll
+            // for them.
             let _ = tokio::time::timeout(LOOK, state.changed(revision)).await;
         }
     })
     .await;
 }
 
-/// Waits until the room's state has come over the present connection.
+/// Waits until the room's state has arrived over the current connection.
 ///
 /// # Panics
-/// If it does not come.
+/// If it does not arrive in time.
 pub async fn live<S: SharedState>(state: &State<S>) {
     until(state, "the room's state", State::is_live).await;
 }
 
-/// Waits until the client's status is one that `wanted` wants.
+/// Waits until the client's status satisfies `wanted`.
 ///
 /// # Panics
-/// If it does not come to that.
+/// If it does not in time.
 pub async fn status(client: &Client, what: &str, wanted: impl Fn(&Status) -> bool) {
     let mut statuses = client.statuses();
     soon(what, async {
@@ -129,7 +131,7 @@ pub async fn status(client: &Client, what: &str, wanted: impl Fn(&Status) -> boo
     .await;
 }
 
-/// Whether a client knows that it has no connection.
+/// Whether a client has noticed that it has no connection.
 #[must_use]
 pub fn is_offline(status: &Status) -> bool {
     matches!(status, Status::Reconnecting { .. })

@@ -1,14 +1,14 @@
-//! A state whose every change leaves a trace that can be added up.
+//! A state in which every change leaves a trace that can be summed up.
 
 use serde::{Deserialize, Serialize};
 use shared_state::SharedState;
 use shared_state::client::{Receipt, State};
 
-/// What writers under load write: each change counts in `total`, raises the writer's own field by one and says in
-/// `last` who wrote it.
+/// The state that writers under load write. Each change counts in `total`, increments the writer's own field
+/// and stores its author in `last`.
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 pub struct Load {
-    /// How many changes there are.
+    /// The number of changes.
     #[shared(counter)]
     pub total: u64,
     /// The first writer's last change.
@@ -22,26 +22,26 @@ pub struct Load {
     pub last: Stamp,
 }
 
-/// Who wrote, and which change it was.
+/// The author and the number of a change.
 #[derive(SharedState, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Stamp {
     /// The writer, 0 to 2.
     pub writer: usize,
-    /// The writer's number of the change, from 1.
+    /// The number of the change among the writer's own, from 1.
     pub number: u64,
 }
 
 impl Load {
-    /// How many changes each writer has made.
+    /// The number of changes of each writer.
     #[must_use]
     pub const fn written(&self) -> [u64; 3] {
         [self.ann, self.bob, self.cyd]
     }
 
-    /// Makes a writer's change. It is several updates, so it is never folded into another.
+    /// Makes a writer's change. The change has several updates, so it is never folded into another.
     ///
     /// # Panics
-    /// If it is refused at once.
+    /// If the change is refused at once.
     pub fn write(state: &State<Self>, writer: usize, number: u64) -> Receipt {
         let own = [Self::ANN, Self::BOB, Self::CYD][writer];
         let count = Self::TOTAL.op(shared_state::merge::CounterOp::Add(1));

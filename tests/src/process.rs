@@ -1,4 +1,4 @@
-//! A server in a process of its own, that can be killed.
+//! A server in a process of its own that can be killed.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -9,8 +9,8 @@ use tokio::process::{Child, Command};
 
 use crate::soon;
 
-/// Ports that the system gives nobody unasked: between a kill and a restart nobody else takes the port, and nobody
-/// who connects to it is given it for his own end, which would connect him to himself.
+/// Ports outside the system's ephemeral range. So between a kill and a restart no other process gets the
+/// port, and no client gets it for its own end, which would connect the client to itself.
 const PORTS: std::ops::Range<u16> = 15_000..32_000;
 
 /// A running server process. Killed when dropped.
@@ -19,10 +19,10 @@ pub struct Process {
 }
 
 impl Process {
-    /// An address that can be listened on, again and again.
+    /// An address that can be listened on repeatedly.
     ///
     /// # Panics
-    /// If there is none.
+    /// If no port is free.
     #[must_use]
     pub fn address() -> SocketAddr {
         let taken = std::iter::repeat_with(|| SocketAddr::from(([127, 0, 0, 1], fastrand::u16(PORTS))));
@@ -30,15 +30,15 @@ impl Process {
         free.next().expect("one of many ports is free")
     }
 
-    /// Starts `program`, which is told where to listen and where its data is, and says when it does.
+    /// Starts `program` with the address and the directory of its data, and waits until it listens.
     ///
     /// # Panics
-    /// If it does not.
+    /// If it does not listen.
     pub async fn start(program: &str, address: SocketAddr, data: &Path) -> Self {
         let mut child = Command::new(program)
             .arg(address.to_string())
             .arg(data)
-            .stdin(Stdio::piped()) // it ends with it, so that it does not outlive a test that was aborted
+            .stdin(Stdio::piped()) // ends the process with the test, even if that was aborted
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
@@ -49,7 +49,7 @@ impl Process {
         Self { child }
     }
 
-    /// Kills it with `SIGKILL`, and waits for its end.
+    /// Kills the process with `SIGKILL`, and waits until it has ended.
     ///
     /// # Panics
     /// If it had ended before.

@@ -1,4 +1,4 @@
-//! A TCP proxy that breaks connections in the ways a network does, and counts what passes.
+//! A TCP proxy that breaks connections in the ways a network does, and counts the bytes it carries.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,19 +8,19 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// What the network does.
+/// The state of the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
-    /// It carries everything.
+    /// Everything is carried.
     Up,
-    /// Connections are reset, those that stand and new ones.
+    /// Open and new connections are reset.
     Reset,
-    /// Connections stay open and nothing arrives any more, in neither direction; new ones as well. A connection
-    /// that was made or stood meanwhile never comes back.
+    /// Open and new connections stay open, but nothing arrives any more in either direction. A connection
+    /// that existed in this state never recovers.
     BlackHole,
 }
 
-/// What one connection has carried, in bytes.
+/// The bytes that one connection has carried.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// From the client to the server.
@@ -39,7 +39,7 @@ struct Counter {
 pub struct Proxy {
     address: SocketAddr,
     link: watch::Sender<Link>,
-    /// Of every connection that reached the server, in order.
+    /// The counters of every connection that reached the server, in order.
     counters: Arc<Mutex<Vec<Arc<Counter>>>>,
 }
 
@@ -58,7 +58,7 @@ impl Proxy {
             while let Ok((client, _)) = listener.accept().await {
                 let (links, counters) = (link.subscribe(), counters.clone());
                 tokio::spawn(async move {
-                    // A connection that fails is a connection that fails.
+                    // Connections may fail; the tests break them on purpose.
                     let _ = carry(client, server, links, &counters).await;
                 });
             }
@@ -66,18 +66,18 @@ impl Proxy {
         proxy
     }
 
-    /// Where clients connect to.
+    /// The address to connect to.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Changes what the network does, from now on.
+    /// Changes the state of the network.
     pub fn set(&self, link: Link) {
         self.link.send_replace(link);
     }
 
-    /// What each connection that reached the server has carried, in the order in which they were made.
+    /// The bytes carried by each connection that reached the server, in the order in which they were opened.
     #[must_use]
     pub fn traffic(&self) -> Vec<Traffic> {
         let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
@@ -148,16 +148,16 @@ async fn pass(
         if read == 0 {
             return Ok(());
         }
-        // Before it arrives: whoever has seen it arrive finds it counted.
+        // Counted before it arrives, so that a receiver finds it counted.
         carried.fetch_add(read as u64, Ordering::AcqRel);
         to.write_all(&buffer[..read]).await?;
     }
 }
 
-/// Takes what is sent and says nothing, until the other end has had enough.
+/// Reads and never answers, until the other end closes.
 async fn swallow(mut stream: TcpStream) -> std::io::Result<()> {
     let mut buffer = vec![0; 16 << 10];
     while stream.read(&mut buffer).await? > 0 {}
-    // It is not answered either.
+    // The closing is not answered either.
     std::future::pending().await
 }

@@ -1,4 +1,4 @@
-//! Frames on their way to a client without a socket.
+//! Frames in flight to a client, without a socket.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -7,7 +7,7 @@ use std::rc::Rc;
 use shared_state::proto::Frame;
 use shared_state::proto::authority::Outbox;
 
-/// Frames on their way to a client, of which the server keeps so many. Clones are the same.
+/// A queue of frames in flight to a client, with a capacity. Clones share the queue.
 #[derive(Clone)]
 pub struct Tube {
     frames: Rc<RefCell<VecDeque<Frame>>>,
@@ -15,19 +15,19 @@ pub struct Tube {
 }
 
 impl Tube {
-    /// A tube for so many frames.
+    /// A queue for this many frames.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         Self { frames: Rc::default(), capacity }
     }
 
-    /// The next frame arrives.
+    /// Delivers the next frame.
     #[must_use]
     pub fn pop(&self) -> Option<Frame> {
         self.frames.borrow_mut().pop_front()
     }
 
-    /// Whether nothing is on its way.
+    /// Whether no frame is in flight.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.frames.borrow().is_empty()
@@ -35,7 +35,7 @@ impl Tube {
 }
 
 impl Default for Tube {
-    /// One that takes whatever comes.
+    /// An unlimited queue.
     fn default() -> Self {
         Self::new(usize::MAX)
     }

@@ -1,5 +1,5 @@
-//! A room and its users without sockets and without time: the real authority and real replicas, and frames that
-//! arrive when the test says so.
+//! A room and its users without sockets or time: the real authority and real replicas, and frames that arrive
+//! when the test says so.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -16,7 +16,7 @@ use shared_state::proto::{ClientId, ClientMessage, Envelope, Frame, Limits, Serv
 
 use crate::Tube;
 
-/// A room whose store has everything at once.
+/// A room whose store completes everything at once.
 pub struct World<S: SharedState> {
     authority: Authority<Tube>,
     limits: Arc<Limits>,
@@ -26,7 +26,7 @@ pub struct World<S: SharedState> {
     stored: usize,
 }
 
-/// Somebody in the room. Clones are the same user.
+/// A user in the room. Clones are the same user.
 pub struct User<S: SharedState>(Rc<RefCell<Inner<S>>>);
 
 struct Inner<S: SharedState> {
@@ -60,19 +60,19 @@ impl<S: SharedState> Backend<S> for User<S> {
 }
 
 impl<S: SharedState> User<S> {
-    /// Its handle.
+    /// The user's handle.
     #[must_use]
     pub fn handle(&self) -> S::Handle<Self> {
         S::Handle::from(self.clone())
     }
 
-    /// The state it sees.
+    /// The state that the user sees.
     #[must_use]
     pub fn state(&self) -> S {
         self.0.borrow().replica.state().clone()
     }
 
-    /// Its connection is lost; what was on its way is gone.
+    /// Disconnects the user; frames in flight are lost.
     pub fn leave(&self) {
         let mut inner = self.0.borrow_mut();
         inner.online = false;
@@ -80,7 +80,7 @@ impl<S: SharedState> User<S> {
         inner.down = Tube::default();
     }
 
-    /// Its connection is back.
+    /// Connects the user again.
     pub fn come_back(&self) {
         let mut inner = self.0.borrow_mut();
         if !std::mem::replace(&mut inner.online, true) {
@@ -88,10 +88,10 @@ impl<S: SharedState> User<S> {
         }
     }
 
-    /// Writes what `body` writes, if what it reads is still so.
+    /// Runs `body` as a transaction.
     ///
     /// # Panics
-    /// If the write is not taken.
+    /// If the write fails.
     pub fn transact(&self, body: impl FnOnce(&mut Transaction<S>)) -> WriteId {
         let mut inner = self.0.borrow_mut();
         let mut transaction = Transaction::new(inner.replica.state());
@@ -103,18 +103,18 @@ impl<S: SharedState> User<S> {
         }
     }
 
-    /// Takes back its last change; says whether there was one.
+    /// Undoes the user's last change; returns whether there was one.
     ///
     /// # Panics
-    /// If the write is not taken.
+    /// If the write fails.
     pub fn undo(&self) -> bool {
         self.again(Replica::undo)
     }
 
-    /// Makes what it undid last again; says whether there was anything.
+    /// Redoes the user's last undone change; returns whether there was one.
     ///
     /// # Panics
-    /// If the write is not taken.
+    /// If the write fails.
     pub fn redo(&self) -> bool {
         self.again(Replica::redo)
     }
@@ -129,14 +129,14 @@ impl<S: SharedState> User<S> {
         }
     }
 
-    /// What it writes in `body` is undone together.
+    /// Groups the writes of `body`, so that they are undone together.
     pub fn group(&self, body: impl FnOnce()) {
         self.0.borrow_mut().replica.begin_group();
         body();
         self.0.borrow_mut().replica.end_group();
     }
 
-    /// Sends on what is kept back by debounce or throttle.
+    /// Sends what debounce or throttle delays.
     pub fn flush(&self) {
         self.0.borrow_mut().replica.flush(Duration::ZERO);
     }
@@ -148,7 +148,7 @@ impl<S: SharedState> User<S> {
         std::iter::from_fn(|| inner.replica.poll_answer()).collect()
     }
 
-    /// Bytes of frames received and sent since the last call.
+    /// The bytes of the frames received and sent since the last call.
     #[must_use]
     pub fn traffic(&self) -> (usize, usize) {
         let mut inner = self.0.borrow_mut();
@@ -157,7 +157,7 @@ impl<S: SharedState> User<S> {
 }
 
 impl<S: SharedState> World<S> {
-    /// A room that begins as `initial`.
+    /// A room with the initial state `initial`.
     #[must_use]
     pub fn new(initial: S) -> Self {
         let limits = Arc::new(Limits::default());
@@ -166,7 +166,7 @@ impl<S: SharedState> World<S> {
         Self { authority, limits, initial, users: Vec::new(), typed: true, stored: 0 }
     }
 
-    /// The same room, of whose state the server knows no type.
+    /// As [`new`](Self::new), for a room whose state the server has no type for.
     #[must_use]
     pub fn untyped(initial: S) -> Self {
         let limits = Arc::new(Limits::default());
@@ -181,10 +181,10 @@ impl<S: SharedState> World<S> {
         }
     }
 
-    /// Somebody joins.
+    /// Adds a user to the room.
     pub fn join(&mut self) -> User<S> {
         let name = format!("user-{}----------", self.users.len());
-        // Without time, every write is undone on its own.
+        // With a pause of zero, every write is undone separately.
         let mut config = ReplicaConfig::default();
         config.undo_pause = Duration::ZERO;
         config.writer = 1000 + self.users.len() as u64;
@@ -204,10 +204,10 @@ impl<S: SharedState> World<S> {
         user
     }
 
-    /// The server's own program writes.
+    /// Writes as the server's program.
     ///
     /// # Panics
-    /// If it is refused.
+    /// If the write is refused.
     pub fn write(&mut self, updates: &str) {
         match self.authority.submit_server(updates) {
             Ok(append) => self.authority.committed(append.version),
@@ -215,17 +215,17 @@ impl<S: SharedState> World<S> {
         }
     }
 
-    /// The state the server has.
+    /// The server's state.
     #[must_use]
     pub fn state(&self) -> S {
         let state = self.authority.state().as_any().downcast_ref::<Typed<S>>();
         state.map_or_else(|| self.initial.clone(), |state| state.get().clone())
     }
 
-    /// The room is closed and opened again from a snapshot; gives the snapshot's bytes.
+    /// Closes the room and opens it again from a snapshot; returns the snapshot's size in bytes.
     ///
     /// # Panics
-    /// If it does not open.
+    /// If the room does not open.
     pub fn restart(&mut self) -> usize {
         for user in &self.users {
             user.leave();
@@ -242,21 +242,21 @@ impl<S: SharedState> World<S> {
         bytes.len()
     }
 
-    /// Bytes of the log's entries so far.
+    /// The size of the log's entries so far, in bytes.
     #[must_use]
     pub const fn stored(&self) -> usize {
         self.stored
     }
 
-    /// The bytes of a snapshot.
+    /// The size of a snapshot, in bytes.
     pub fn snapshot(&mut self) -> usize {
         self.authority.snapshot().1.len()
     }
 
-    /// Everything arrives, until nobody has anything to say.
+    /// Delivers frames until no user has anything to send.
     ///
     /// # Panics
-    /// If somebody is sent what does not fit.
+    /// If a user receives a message that does not fit its replica.
     pub fn deliver(&mut self) {
         let users = self.users.clone();
         let mut moved = true;
@@ -268,10 +268,10 @@ impl<S: SharedState> World<S> {
         }
     }
 
-    /// Everything arrives, until nobody has anything to say, and everybody then sees the same.
+    /// Delivers frames until no user has anything to send, and checks that all users see the same state.
     ///
     /// # Panics
-    /// If somebody is sent what does not fit.
+    /// If a user receives a message that does not fit its replica, or users differ.
     pub fn settle(&mut self) {
         self.deliver();
         let mut online = self.users.iter().filter(|user| user.0.borrow().online);
@@ -288,11 +288,11 @@ impl<S: SharedState> World<S> {
         }
     }
 
-    /// What a user has said arrives, and then what the user is sent; says whether there was anything. What the user says
-    /// to that has not arrived yet.
+    /// Delivers the frames of one user, and then the frames to this user; returns whether there were any. The
+    /// user's reply is not delivered yet.
     ///
     /// # Panics
-    /// If the user is sent what does not fit.
+    /// If the user receives a message that does not fit its replica.
     pub fn exchange(&mut self, user: &User<S>) -> bool {
         let mut moved = false;
         if !user.0.borrow().online {

@@ -1,15 +1,19 @@
-//! Teaches: a channel: messages in one order for everybody, history, receipts, gaps, and what is not kept. Presence: who
-//! is here, and what they do.
+//! Teaches: channels (messages in one order for everyone, history, receipts, gaps, broadcasts) and presence (who is
+//! here, and what they are doing).
 //!
 //! ```console
 //! cargo demo                 # the server, in a first terminal
 //! cargo chat --name ann      # in a second
 //! cargo chat --name ben      # in a third
 //! ```
-//! What is typed is said. Kill the server, say something in both, start it again: each is there once, in the same order
-//! for both. `/history` shows what is known, with what is not acknowledged yet. `/cheer yes!` is heard by those who are
-//! there now, and is gone. `/typing` shows the others that you are about to say something, `/who` who is there. In the
-//! server's terminal, `kick chat ben too loud` puts ben out.
+//! Each line you type is a message.
+//!
+//! - Kill the server, send a message in both terminals, start the server again: both messages arrive once, in the
+//!   same order for both.
+//! - `/history` shows the messages known here, including those not acknowledged yet.
+//! - `/cheer yes!` is a broadcast: those who are connected get it, and it is not stored.
+//! - `/typing` shows the others that you are typing; `/who` lists who is here.
+//! - In the server's terminal, `kick chat ben too loud` puts Ben out.
 
 use std::time::Duration;
 
@@ -45,7 +49,7 @@ async fn main() {
     let mut comings = here.events();
     let mut statuses = client.statuses();
     let mut errors = chat.errors();
-    // What is kept, and then what comes; through reconnects, each message once.
+    // First the retained messages, then new ones; each message once, also after a reconnect.
     let mut items = chat.stream_after(0);
     let mut cheers = chat.broadcasts();
     let mut receipts = JoinSet::new();
@@ -95,7 +99,7 @@ async fn main() {
     goodbye(&client).await;
 }
 
-/// What becomes of a message.
+/// The outcome of a message.
 async fn answer(receipt: Receipt) -> String {
     match receipt.await {
         Ok(seq) => format!("said as number {seq}"),
@@ -103,7 +107,7 @@ async fn answer(receipt: Receipt) -> String {
     }
 }
 
-/// Shows the others whether something is about to be said. What is shown already is not sent again.
+/// Shows the others whether this user is typing. Sends nothing if they see that already.
 fn typing(here: &Presence<User, Doing>, typing: bool) {
     if here.me().typing != typing
         && let Err(error) = here.set(Doing { typing })
@@ -112,7 +116,7 @@ fn typing(here: &Presence<User, Doing>, typing: bool) {
     }
 }
 
-/// Everybody who is here: a user once, however many terminals they sit at.
+/// Everyone who is here. A user with several terminals is listed once.
 fn who(here: &Presence<User, Doing>) -> String {
     let users = here.users().into_iter().map(|user| {
         let typing = user.sessions.iter().any(|session| session.data.typing);

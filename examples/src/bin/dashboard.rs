@@ -1,15 +1,18 @@
-//! Teaches: structs inside structs and lists, a drag that others see but that sends little, and undo of it as one step.
+//! Teaches: structs inside structs and lists, a drag that shows every step but sends few, and undo of the whole drag.
 //!
 //! ```console
 //! cargo demo                      # the server, in a first terminal
 //! cargo dashboard --name ann      # in a second
 //! cargo dashboard --name ben      # in a third
 //! ```
-//! `add sales chart` in both at once: a name is claimed by a transaction, and one of them is told that it is taken.
-//! `drag sales 400 300 200` writes 200 positions: all show here, few are sent, and `undo` takes them back together.
-//! `config sales color red` in one and `config sales unit eur` in the other: both are set. `range` is one value: the
-//! last one counts. `layout 300 800` while a widget stands further right is against a rule that only the server has:
-//! it shows, and is rolled back with the reason.
+//! - `add sales chart` in both at the same time: the name is claimed in a transaction, and one of them is told that
+//!   it is taken.
+//! - `drag sales 400 300 200` writes 200 positions. All of them show here, few are sent, and `undo` takes them back
+//!   together.
+//! - `config sales color red` in one and `config sales unit eur` in the other: both keys are set.
+//! - `range` is one value: the last one written wins.
+//! - `layout 300 800` while a widget is further right breaks a rule that only the server checks: it shows, and is
+//!   rolled back with the reason.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -32,7 +35,7 @@ struct Args {
     common: Common,
 }
 
-/// A widget has this name.
+/// A widget of this name exists.
 #[derive(Debug, thiserror::Error)]
 #[error("there is a widget called {0}")]
 struct Taken(String);
@@ -45,7 +48,7 @@ async fn main() {
     say("  size <id> <width> <height>, config <id> <key> [value], layout <width> <height>,");
     say("  range <from> <to>, refresh <seconds>, undo, redo, show, wait, quit");
 
-    // By default, what is written within half a second is undone together. Here, each command by itself.
+    // By default, writes within half a second are undone together. Here each command is undone by itself.
     let client = common.client().undo(1_000, Duration::ZERO).connect();
     let dashboard = client.room(room).state(Dashboard::default());
     let mut terminal = Terminal::new(&client, &dashboard, describe);
@@ -70,7 +73,7 @@ async fn main() {
     terminal.close().await;
 }
 
-/// Does what the command says; an error if it says nothing that can be done.
+/// Runs a command.
 fn run(
     dashboard: &Handle<Dashboard>,
     command: &str,
@@ -79,10 +82,10 @@ fn run(
     let widgets = dashboard.widgets();
     let (word, rest) = split(command);
     let (id, text) = split(rest);
-    // To edit what is not there is no error, as somebody may have removed it. Here it is a slip of the typist.
+    // Editing a missing widget is not an error, because somebody may have removed it. Here it is a typing mistake.
     let known = || widgets.item(id).ok_or_else(|| format!("no such widget: {id:?}"));
     match word {
-        // Checked again by the server: there is still no widget of this name.
+        // The server checks the read again: still no widget has this name.
         "add" => {
             let kind = Kind::from_str(text, true).map_err(|_| format!("no such kind: {text:?}"))?;
             let widget = Widget::new(id, kind);
@@ -102,8 +105,8 @@ fn run(
             let (x, rest) = leading(text)?;
             let (y, steps) = leading(rest)?;
             let (to, steps) = (Position { x, y }, number(steps)?.clamp(1, 500));
-            // Each step shows at once. The field is throttled: what comes too soon is kept back, and replaced by
-            // the next. In a group, all of it is one step for undo.
+            // Each step shows at once. The field is throttled: a value that comes too soon is held back and replaced
+            // by the next one. The group makes all steps one step for undo.
             let steps = dashboard.group(|| {
                 let step = |step| widgets.edit(id, |widget| widget.position = from.towards(to, step, steps));
                 (1..=steps).map(step).collect::<Result<Vec<_>, _>>()
@@ -151,7 +154,7 @@ fn run(
     Ok(())
 }
 
-/// What becomes of a drag. Positions that were sent as one have the same version.
+/// The outcome of a drag. Positions that were sent as one change have the same version.
 async fn dragged(receipts: Vec<Receipt>) -> String {
     let positions = receipts.len();
     let mut versions = BTreeSet::new();
@@ -168,13 +171,13 @@ fn number(text: &str) -> Result<u32, String> {
     text.parse().map_err(|error| format!("no such number: {text:?}: {error}"))
 }
 
-/// A number, and what follows it.
+/// A number at the beginning, and the rest.
 fn leading(text: &str) -> Result<(u32, &str), String> {
     let (first, rest) = split(text);
     Ok((number(first)?, rest))
 }
 
-/// An event in short.
+/// An update, in a few words.
 fn describe(update: &DashboardUpdate) -> String {
     match update {
         DashboardUpdate::Widgets(ListOp::Insert(_, widget)) => format!("new: {}", widget.id),
@@ -188,7 +191,7 @@ fn describe(update: &DashboardUpdate) -> String {
     }
 }
 
-/// The dashboard, if it is not as it was shown last.
+/// Prints the dashboard, unless it is as it was printed last.
 fn show(dashboard: &Dashboard, terminal: &Terminal<Dashboard>, shown: &mut String) {
     let Dashboard { layout, widgets, range, refresh } = dashboard;
     let mut text: String = widgets.iter().map(line).collect();

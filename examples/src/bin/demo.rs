@@ -1,14 +1,14 @@
-//! Teaches: a server in a program of your own: a durable store, typed rooms, rules, and the server as a writer.
+//! Teaches: a server in your own program, with a durable store, typed rooms, rules, and the server as a writer.
 //!
 //! ```console
 //! cargo demo                                     # at ws://127.0.0.1:8080/ws, rooms in ./data
 //! cargo demo --listen 127.0.0.1:9000 --data /tmp/rooms
 //! RUST_LOG=shared_state=debug cargo demo
 //! ```
-//! Type `help` to see what its owner can do: who is there, putting somebody out.
+//! Type `help` for the commands of the server's owner: list rooms and users, and put users out.
 //!
-//! It goes on until Ctrl-C or SIGTERM, and then ends in good order. Kill it instead, whenever you like: what was
-//! acknowledged is kept.
+//! Ctrl-C or SIGTERM shuts the server down cleanly. Kill it instead whenever you like: acknowledged changes are
+//! durable.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -30,19 +30,19 @@ use shared_state_examples::todo::{self, TodoList};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
-/// How long somebody who is banned is not let in again.
+/// How long a banned user stays out.
 const BAN: Duration = Duration::from_secs(600);
 
 /// A server for all the examples.
 #[derive(Parser)]
 struct Args {
-    /// Where to listen; port 0 is any that is free.
+    /// The address to listen on; port 0 chooses a free one.
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// The directory that the rooms are kept in.
+    /// The directory where rooms are stored.
     #[arg(long, default_value = "data")]
     data: PathBuf,
-    /// The document whose edits are stamped with the time.
+    /// The document in which the server writes the time of the last edit.
     #[arg(long, default_value = "document-1")]
     stamp: String,
 }
@@ -70,7 +70,7 @@ async fn run(Args { listen, data, stamp }: Args) -> Result<(), Box<dyn Error>> {
         .rooms_with("dashboard-*", Dashboard::default, dashboard::rules)
         .untyped_rooms(true)
         .channels(chat::channel())
-        // What clients of the original hook say in channels of any other name.
+        // Messages of legacy clients, in channels of any other name.
         .channels(ChannelKind::any("*"))
         .build();
 
@@ -88,7 +88,7 @@ async fn run(Args { listen, data, stamp }: Args) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Does what the server's owner types, for ever.
+/// Runs the commands of the server's owner. Never ends, also when the input does.
 async fn obey(server: &Server) {
     let mut typed = lines();
     while let Some(line) = typed.recv().await {
@@ -119,9 +119,9 @@ fn count(connections: usize) -> String {
     }
 }
 
-/// The server writes, too: the time of the last edit, which clients cannot.
+/// The server writes too: the time of the last edit, which clients cannot write.
 async fn stamp_edits(server: Server, room: String) {
-    // Again, should the room be reset because its store failed; at the server's end it cannot be opened.
+    // If the room is reset because its store failed, it is opened again. When the server shuts down, that fails.
     while let Ok(document) = server.room::<Document>(&room).await {
         let mut changes = document.changes();
         let mut seen = document.state();
@@ -158,7 +158,7 @@ fn introduce(address: SocketAddr) {
     say("Ctrl-C stops the server, `help` says what can be typed here.");
 }
 
-/// Ctrl-C or SIGTERM. From the call on the signals are caught, whenever the future is awaited.
+/// Resolves at Ctrl-C or SIGTERM. The signals are caught from the call on, not from the first poll.
 #[cfg(unix)]
 fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -172,7 +172,7 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Ctrl-C.
+/// Resolves at Ctrl-C.
 #[cfg(not(unix))]
 fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     Ok(async {

@@ -1,15 +1,17 @@
-//! Teaches: debounce, validation on both sides, atomic merges, a field that only the server writes, events, and who is
-//! here.
+//! Teaches: debounce, validation on both sides, atomic merges, a field that only the server writes, events, and
+//! presence.
 //!
 //! ```console
 //! cargo demo                     # the server, in a first terminal
 //! cargo document --name ann      # in a second
 //! cargo document --name ben      # in a third
 //! ```
-//! `type hello` writes the content letter by letter: it shows at once, and the others are sent it once. `size 99`
-//! is refused before anything is sent. `title` without a text is against a rule that only the server has: it shows,
-//! and is rolled back with the reason. `merge dark 18 Plans` is one event for everybody. `stamp` wants to write
-//! what is the server's. `at content` shows the others where you are.
+//! - `type hello` writes the content letter by letter: each shows at once, and the others are sent the result once.
+//! - `size 99` is refused before anything is sent.
+//! - `title` without a text breaks a rule that only the server checks: it shows, and is rolled back with the reason.
+//! - `merge dark 18 Plans` is one event for everyone.
+//! - `stamp` tries to write a field that only the server writes.
+//! - `at content` shows the others where you are.
 
 use std::future::ready;
 
@@ -76,17 +78,17 @@ async fn main() {
 
 type Written = (&'static str, Result<Receipt, WriteError>);
 
-/// Does what the command says: a write, or none; an error if it says nothing that can be done.
+/// Runs a command that writes; `None` if it writes nothing.
 fn edit(document: &Handle<Document>, name: &str, command: &str) -> Result<Option<Written>, String> {
     Ok(Some(match split(command) {
-        // Debounced, by the struct: the receipt resolves after the write was sent.
+        // The struct says that these fields are debounced: the receipt resolves after the write was sent.
         ("title", text) => ("title", signed(document, name).and_then(|()| document.set_title(text))),
         ("content", text) => ("content", signed(document, name).and_then(|()| document.set_content(text))),
         ("type", text) => {
             let mut written = signed(document, name).map(|()| None);
             for (end, letter) in text.char_indices() {
                 let typed = &text[..end + letter.len_utf8()];
-                // Writes that are sent as one share one answer.
+                // Writes that are sent as one change are answered together, so the last receipt is enough.
                 written = written.and_then(|_| document.set_content(typed).map(Some));
             }
             match written.transpose() {
@@ -94,7 +96,7 @@ fn edit(document: &Handle<Document>, name: &str, command: &str) -> Result<Option
                 None => return Err("what is to be typed?".to_owned()),
             }
         }
-        // Several fields at once are one change: all or nothing, for everybody.
+        // Several fields in one patch are one change: all or nothing, for everyone.
         ("theme", theme) => {
             let patch = DocumentPatch { theme: Some(self::theme(theme)?), ..by(name) };
             ("theme", document.merge(patch))
@@ -111,14 +113,14 @@ fn edit(document: &Handle<Document>, name: &str, command: &str) -> Result<Option
             let patch = DocumentPatch { theme: Some(theme), font_size: Some(size), title, ..by(name) };
             ("merge", document.merge(patch))
         }
-        // There is no `set_last_edit_time` here; by the field's key it can be tried, and is refused.
+        // A client has no `set_last_edit_time`. Writing by the field's key compiles, and is refused.
         ("stamp", _) => ("stamp", document.set(Document::LAST_EDIT_TIME, 0)),
         ("show" | "wait", _) => return Ok(None),
         (other, _) => return Err(format!("no such command: {other}")),
     }))
 }
 
-/// Says who edits, unless that is known.
+/// Writes the editor's name, unless it is there already.
 fn signed(document: &Handle<Document>, name: &str) -> Result<(), WriteError> {
     match document.read(|document| document.last_editor == name) {
         true => Ok(()),

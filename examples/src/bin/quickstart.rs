@@ -5,8 +5,8 @@
 //! cargo quickstart --name ann      # in a second
 //! cargo quickstart --name ben      # in a third
 //! ```
-//! Write a title in one, see it in the other. Kill the server: both go on, and count what is pending. Start it
-//! again: everything arrives, and the stars of both count.
+//! Write a title in one terminal and see it in the other. Kill the server: both go on, and show how many changes are
+//! pending. Start it again: everything arrives, and the stars of both are added up.
 
 use clap::Parser;
 use shared_state_examples::quickstart::Note;
@@ -33,7 +33,7 @@ async fn main() {
     loop {
         match terminal.next().await {
             Input::Command(command) => match split(&command) {
-                // A write shows at once; its receipt resolves when the server has it.
+                // A write shows at once. Its receipt resolves when the server has acknowledged it.
                 ("title", text) => terminal.answer("title", note.set_title(text)),
                 ("add", stars) => match stars.parse() {
                     Ok(stars) => terminal.answer("add", note.add_stars(stars)),

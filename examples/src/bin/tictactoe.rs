@@ -5,22 +5,24 @@
 //! cargo tictactoe --name ann      # in a second
 //! cargo tictactoe --name ben      # in a third
 //! ```
-//! `sit x` in one, `sit o` in the other, then a cell, 1 to 9, in turn; `again` after the round. A move is a
-//! transaction: if the other one was faster it is looked at again. `force 5` plays without looking, and `force x`
-//! takes a seat: the board shows it at once, the server refuses it, and it is gone again.
+//! `sit x` in one terminal and `sit o` in the other, then a cell from 1 to 9 in turn; `again` starts another round.
+//!
+//! - A move is a transaction: if the other player was faster, it is checked again.
+//! - `force 5` plays and `force x` takes a seat without checking the rules: the board shows it at once, the server
+//!   refuses it, and it is rolled back.
 
 use clap::Parser;
 use shared_state::client::{Client, Handle};
 use shared_state_examples::terminal::{Common, Input, Terminal, say, split};
 use shared_state_examples::tictactoe::{Action, Game, GameUpdate, Mark, Move, Outcome, Player};
 
-/// Tic-tac-toe for two, and for as many as want to watch.
+/// Tic-tac-toe for two players and any number of spectators.
 #[derive(Parser)]
 struct Args {
     /// Which game.
     #[arg(long, default_value = "tictactoe-1")]
     room: String,
-    /// A secret of 16 characters or more: with the same one you have the same seat after a crash.
+    /// A secret of 16 characters or more. With the same secret you have the same seat after a crash.
     #[arg(long)]
     secret: Option<String>,
     #[command(flatten)]
@@ -62,7 +64,7 @@ async fn main() {
     terminal.close().await;
 }
 
-/// Who this client is; not known before the server has said it.
+/// This client as a player. Fails until the server has sent the client's public name.
 fn player(client: &Client, name: &str) -> Result<Player, &'static str> {
     let id = client.id().ok_or("not yet: the server has not said who you are")?;
     Ok(Player { id: id.to_string(), name: name.to_owned() })
@@ -82,14 +84,14 @@ fn play(game: &Handle<Game>, me: Player, command: &str, terminal: &mut Terminal<
     };
     let Some(action) = action else { return say(format!("no such command: {command}")) };
     if what == "force" {
-        // Without a look at the rules, and without a transaction.
+        // Written without checking the rules, and without a transaction.
         return terminal.answer(what, game.update(|game| game.follow(&action)));
     }
-    // Run on the state as it is now, and again if somebody was faster.
+    // Runs on the current state, and again if somebody else was faster.
     terminal.later(what, game.transact(move |tx| tx.update(|game| game.act(&action, &who))));
 }
 
-/// A seat or a cell. Who has no seat plays for x, and will be told.
+/// The action for a seat or a cell. Without a seat the move is made for x, and refused.
 fn action(text: &str, mark: Option<Mark>, me: Player) -> Option<Action> {
     match text {
         "x" => Some(Action::Sit(Mark::X, me)),
@@ -101,7 +103,7 @@ fn action(text: &str, mark: Option<Mark>, me: Player) -> Option<Action> {
     }
 }
 
-/// An event in short: the board is drawn below it.
+/// An update, in a few words; the board is drawn below it.
 fn describe(update: &GameUpdate) -> String {
     match update {
         GameUpdate::Moves(moves) => format!("moves {}", history(moves)),
@@ -126,7 +128,7 @@ fn name(seat: Option<&Player>) -> &str {
     seat.map_or("nobody", |player| &player.name)
 }
 
-/// The board, if it is not the one that was drawn last, and the status line.
+/// Prints the board, unless it is as it was printed last, and a status line.
 fn draw(game: &Game, terminal: &Terminal<Game>, drawn: &mut Option<[Option<Mark>; 9]>) {
     if *drawn != Some(game.board) {
         *drawn = Some(game.board);

@@ -1,14 +1,16 @@
-//! Teaches: a list whose items several people edit at once, undo, and claiming something by a transaction.
+//! Teaches: a list whose items several people edit at the same time, undo, and claiming an item by a transaction.
 //!
 //! ```console
 //! cargo demo                 # the server, in a first terminal
 //! cargo todo --name ann      # in a second
 //! cargo todo --name ben      # in a third
 //! ```
-//! `add milk` in both, also while the server is away: both are there when it is back. `edit 1 oat milk` in one while
-//! the other does `toggle 1` and `move 1 2`: all three count. `clear` removes what is done as one change, and `undo`
-//! brings it back to its places. `take 1` in both at once: one of them is told who was faster. `delete 1` while
-//! somebody has taken it is against a rule that only the server has: it goes, and comes back with the reason.
+//! - `add milk` in both, also while the server is down: both todos are there when it is back.
+//! - `edit 1 oat milk` in one while the other does `toggle 1` and `move 1 2`: all three apply.
+//! - `clear` removes what is done as one change, and `undo` restores each todo at its place.
+//! - `take 1` in both at the same time: one of them is told who was faster.
+//! - `delete 1` while somebody has taken it breaks a rule that only the server checks: it disappears, and comes back
+//!   with the reason.
 
 use std::time::Duration;
 
@@ -28,7 +30,7 @@ struct Args {
     common: Common,
 }
 
-/// Which todos are shown, for this terminal alone: it is not part of the shared state.
+/// Which todos this terminal shows. Not part of the shared state.
 #[derive(ValueEnum, Clone, Copy, Debug)]
 enum Filter {
     All,
@@ -44,7 +46,7 @@ async fn main() {
     say("  add <title>, toggle <n>, edit <n> <title>, label <n> <label>, move <n> <to>, delete <n>, clear,");
     say("  take <n>, drop <n>, undo, redo, filter <all|open|done>, show, wait, quit");
 
-    // By default, what is written within half a second is undone together. Here, each command by itself.
+    // By default, writes within half a second are undone together. Here each command is undone by itself.
     let client = common.client().undo(1_000, Duration::ZERO).connect();
     let list = client.room(room).state(TodoList::default());
     let mut terminal = Terminal::new(&client, &list, describe);
@@ -73,7 +75,7 @@ async fn main() {
     terminal.close().await;
 }
 
-/// Does what the command says; an error if it says nothing that can be done.
+/// Runs a command.
 fn run(
     list: &Handle<TodoList>,
     me: &str,
@@ -83,14 +85,14 @@ fn run(
     let todos = list.todos();
     let (word, rest) = split(command);
     let (number, text) = split(rest);
-    // A number is a place, which moves; an id stays. So it is looked up at once.
+    // A number is a position, which can change; an id does not. So it is looked up at once.
     let id = || {
         let place = place(number)?;
         let id = todos.read(|todos| todos.get(place).map(|todo| todo.id.clone()));
         id.ok_or_else(|| format!("no such todo: {number:?}"))
     };
     match word {
-        // Several fields are one change: for everybody, and for undo.
+        // Several fields in one change, for everyone and for undo.
         "add" => {
             let todo = Todo::new(rest, me).map_err(|error| format!("no id: {error}"))?;
             let written = list.update(|list| {
@@ -99,7 +101,7 @@ fn run(
             });
             terminal.answer("add", written);
         }
-        // What the closure has changed is written, here one field of one todo.
+        // Only what the closure changes is written: here one field of one todo.
         "toggle" => terminal.answer("toggle", todos.edit(&id()?, |todo| todo.done = !todo.done)),
         "edit" => terminal.answer("edit", todos.edit(&id()?, |todo| todo.title = text.to_owned())),
         "label" => {
@@ -113,8 +115,8 @@ fn run(
         "move" => terminal.answer("move", todos.move_to(&id()?, place(text)?)),
         "delete" => terminal.answer("delete", todos.remove(&id()?)),
         "clear" => terminal.answer("clear", todos.retain(|todo| !todo.done)),
-        // Checked again by the server: nobody has changed this todo since it was looked at here. If somebody was
-        // faster, the closure runs again, and sees that. Other todos may change meanwhile.
+        // The server checks that nobody has changed this todo since the closure read it. If somebody has, the closure
+        // runs again on the new state. Other todos may change meanwhile.
         "take" => {
             let (id, me) = (id()?, me.to_owned());
             let taken = list.transact(move |tx| {
@@ -136,13 +138,13 @@ fn run(
     Ok(())
 }
 
-/// The place in the list that a number means: the first is 1.
+/// The position in the list that a number means; the first is 1.
 fn place(number: &str) -> Result<usize, String> {
     let place = number.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
     place.ok_or_else(|| format!("no such number: {number:?}"))
 }
 
-/// An event in short.
+/// An update, in a few words.
 fn describe(update: &TodoListUpdate) -> String {
     let TodoListUpdate::Todos(op) = update else { return format!("{update:?}") };
     match op {
@@ -155,7 +157,7 @@ fn describe(update: &TodoListUpdate) -> String {
     }
 }
 
-/// The todos that the filter lets through, if they are not as they were shown last, and the status line.
+/// Prints the todos that the filter accepts and a status line, unless they are as they were printed last.
 fn show(list: &TodoList, filter: Filter, terminal: &Terminal<TodoList>, shown: &mut String) {
     let mut text = String::new();
     for (place, todo) in list.todos.iter().enumerate() {

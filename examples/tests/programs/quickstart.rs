@@ -59,7 +59,7 @@ fn commands_of_a_script_are_delivered_before_the_end() {
 fn a_client_that_can_never_connect_says_why() {
     let arguments = ["--url", "http://127.0.0.1:1/ws"];
     let mut ann = Program::start(QUICKSTART, "ann", &arguments);
-    ann.until("status: ended, the URL is of no use");
+    ann.until("status: ended, the URL cannot be used");
     ann.ask("add 1", "add refused: the room is closed");
     assert!(ann.end().success());
 }

@@ -1,4 +1,4 @@
-//! A type for each field that serde is told to write in another way, `#[serde(with = "..")]`.
+//! For each field with `#[serde(with = "..")]`, a type that implements `Codec` with serde's functions.
 
 use proc_macro2::TokenStream;
 use quote::quote;

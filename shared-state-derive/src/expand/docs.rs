@@ -1,18 +1,19 @@
-//! The prose on generated items: the user's own words first, then what the attributes promise.
+//! The documentation of generated items: the field's own documentation first, then what its attributes mean.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 
 use crate::model::{Field, Policy, Rule, Timing};
 
-/// The field's documentation, then `line`, then what is known of the field.
+/// The field's documentation, then `line`, then the meaning of the field's attributes.
 pub(super) fn of(field: &Field, line: &str) -> TokenStream {
     around(field, &format!("{line}\n\n{}", known(field)))
 }
 
-/// The same, of a method that writes.
+/// As [`of`], for a method that writes.
 pub(super) fn of_write(field: &Field, line: &str) -> TokenStream {
-    let errors = "# Errors\nA rule does not hold, or the write cannot be taken; nothing was changed.";
+    let errors =
+        "# Errors\nA rule does not hold, or the backend does not accept the write. Nothing was changed then.";
     around(field, &format!("{line}\n\n{}\n\n{errors}", known(field)))
 }
 
@@ -30,36 +31,36 @@ fn around(field: &Field, text: &str) -> TokenStream {
     }
 }
 
-/// What the attributes say, in sentences.
+/// The meaning of the field's attributes, in sentences.
 fn known(field: &Field) -> String {
     let mut text = String::from(match field.policy {
         Policy::Lww => "Set as a whole; the last writer wins.",
-        Policy::Counter => "A counter: additions by several people all count.",
+        Policy::Counter => "A counter: concurrent additions all count.",
         Policy::Own => "Changed by the operations of its own merge policy.",
         Policy::Optional => {
-            "A nested state that may be absent: while it is there, each of its fields is written on its own."
+            "A nested struct that may be absent: while it is present, its fields are written one by one."
         }
-        Policy::Entries => "Its entries are written each on its own.",
-        Policy::Text => "A text: what several people type merges, character by character.",
-        Policy::Nested => "A nested state: each of its fields is written on its own.",
+        Policy::Entries => "Its entries are written one by one.",
+        Policy::Text => "A text: concurrent edits are merged character by character.",
+        Policy::Nested => "A nested struct: its fields are written one by one.",
     });
     if field.read_only {
         text.push_str(" Only the server writes it.");
     }
     if let Some(role) = &field.write {
-        text.push_str(&format!(" Of the clients, only those with the role `{role}` write it."));
+        text.push_str(&format!(" Among clients, only those with the role `{role}` can write it."));
     }
     if let Some(role) = &field.read {
         text.push_str(&format!(
-            " Only clients with the role `{role}` are sent it; the others have its initial value."
+            " Only clients with the role `{role}` receive it; the others see its initial value."
         ));
     }
     match field.timing {
         Timing::Immediate => {}
         Timing::Debounce { wait, max_wait } => text.push_str(&format!(
-            " Debounced: sent after {wait} ms without another write, {max_wait} ms after the first one at the latest."
+            " Debounced: sent after {wait} ms without another write, at the latest {max_wait} ms after the first one."
         )),
-        Timing::Throttle { every } => text.push_str(&format!(" Throttled: sent once in {every} ms at most.")),
+        Timing::Throttle { every } => text.push_str(&format!(" Throttled: sent at most once in {every} ms.")),
     }
     for rule in &field.rules {
         text.push_str(&format!(" Its {}.", sentence(rule)));
@@ -81,7 +82,7 @@ fn sentence(rule: &Rule) -> String {
         Rule::Custom { path, .. } => format!("value is checked by `{}`", spelled(path)),
         Rule::Email { .. } => String::from("text is an email address"),
         Rule::Url { .. } => String::from("text is a URL"),
-        Rule::Dive { .. } => String::from("items keep the rules of their own type"),
+        Rule::Dive { .. } => String::from("items satisfy the rules of their own type"),
         Rule::Inner { rules, .. } => {
             let rules: Vec<_> = rules.iter().map(sentence).collect();
             format!("items: each one's {}", rules.join("; "))
@@ -102,7 +103,7 @@ pub(super) fn spelled(tokens: &impl ToTokens) -> String {
     tokens.to_token_stream().to_string().replace(' ', "")
 }
 
-/// The field's documentation as one text.
+/// The field's documentation as plain text.
 pub(super) fn prose(field: &Field) -> String {
     let lines = field.docs.iter().filter_map(|attr| match &attr.meta {
         syn::Meta::NameValue(syn::MetaNameValue {

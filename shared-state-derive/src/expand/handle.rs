@@ -1,44 +1,44 @@
-//! The handle: the struct's own accessors over any backend.
+//! The handle: the struct's accessors over any backend.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 
 use super::docs;
-use crate::model::{Field, Here, Model, Policy, at};
+use crate::model::{Field, Model, Policy, Spanned, at};
 
 pub(super) fn item(model: &Model) -> TokenStream {
-    let Model { ident: state, this, generics, vis, handle, live, .. } = model;
-    let (params, clause) = (generics.declared(TokenStream::new(), quote!(#live)), &generics.on_items);
+    let Model { ident: state, this, generics, vis, handle, backend, .. } = model;
+    let (params, clause) = (generics.declared(TokenStream::new(), quote!(#backend)), &generics.on_items);
     let (traits, marker) = match generics.is_empty() {
         true => (quote!(#[derive(::core::clone::Clone, ::core::fmt::Debug)]), TokenStream::new()),
         false => (TokenStream::new(), quote!(, ::core::marker::PhantomData<fn() -> #this>)),
     };
-    let head = format!("A live [`{state}`]: an accessor for each field, over any backend `{live}`.");
-    let tail = "Dereferences to the backend for everything that is not a field. Where a field has the name of a method of the \
-         backend, the field's accessor is meant; reach the method by `(*handle).method()`.";
+    let head = format!("A live [`{state}`] with an accessor for each field, over any backend `{backend}`.");
+    let tail = "Dereferences to the backend for everything else. A field's accessor hides a method of the backend with the \
+         same name; call that method as `(*handle).method()`.";
     quote! {
         #[doc = #head]
         ///
         #[doc = #tail]
         #traits
         #[allow(dead_code)]
-        #vis struct #handle #params(#live #marker) #clause;
+        #vis struct #handle #params(#backend #marker) #clause;
     }
 }
 
 pub(super) fn implementations(model: &Model) -> TokenStream {
-    let Model { generics, handle, live, .. } = model;
+    let Model { generics, handle, backend, .. } = model;
     let (params, args, clause) = (
-        generics.declared(TokenStream::new(), quote!(#live)),
-        generics.passed(quote!(#live)),
+        generics.declared(TokenStream::new(), quote!(#backend)),
+        generics.passed(quote!(#backend)),
         &generics.on_items,
     );
     let marker = (!generics.is_empty()).then(|| quote!(, ::core::marker::PhantomData));
-    // Derived, they would ask of the struct's parameters what only the backend has to be.
+    // `#[derive]` would require of the struct's parameters what only the backend has to implement.
     let traits = marker.as_ref().map(|marker| {
-        let cloneable = generics.declared(TokenStream::new(), quote!(#live: ::core::clone::Clone));
-        let debuggable = generics.declared(TokenStream::new(), quote!(#live: ::core::fmt::Debug));
+        let cloneable = generics.declared(TokenStream::new(), quote!(#backend: ::core::clone::Clone));
+        let debuggable = generics.declared(TokenStream::new(), quote!(#backend: ::core::fmt::Debug));
         let name = handle.to_string();
         quote! {
             #[automatically_derived]
@@ -71,15 +71,15 @@ pub(super) fn implementations(model: &Model) -> TokenStream {
     quote! {
         #traits
         #[automatically_derived]
-        impl #params ::core::convert::From<#live> for #handle #args #clause {
-            fn from(live: #live) -> Self {
-                Self(live #marker)
+        impl #params ::core::convert::From<#backend> for #handle #args #clause {
+            fn from(backend: #backend) -> Self {
+                Self(backend #marker)
             }
         }
         #[automatically_derived]
         impl #params ::core::ops::Deref for #handle #args #clause {
-            type Target = #live;
-            fn deref(&self) -> &#live {
+            type Target = #backend;
+            fn deref(&self) -> &#backend {
                 &self.0
             }
         }
@@ -90,10 +90,10 @@ pub(super) fn implementations(model: &Model) -> TokenStream {
 }
 
 fn block(model: &Model, bound: &TokenStream, methods: impl Iterator<Item = TokenStream>) -> TokenStream {
-    let Model { this, generics, handle, live, .. } = model;
+    let Model { this, generics, handle, backend, .. } = model;
     let (params, args, clause) = (
-        generics.declared(TokenStream::new(), quote!(#live: __p::#bound<#this>)),
-        generics.passed(quote!(#live)),
+        generics.declared(TokenStream::new(), quote!(#backend: __p::#bound<#this>)),
+        generics.passed(quote!(#backend)),
         &generics.on_impls,
     );
     quote! {
@@ -104,18 +104,22 @@ fn block(model: &Model, bound: &TokenStream, methods: impl Iterator<Item = Token
 }
 
 fn reader(model: &Model, field: &Field) -> TokenStream {
-    let Model { vis, live, .. } = model;
+    let Model { vis, backend, .. } = model;
     let Field { ident, ty, .. } = field;
-    let Here { this, key, ident: here, inner: nested, update, variant, .. } = &field.here;
+    let Spanned { this, key, ident: member, inner: nested, update, variant, .. } = &field.spanned;
     match field.policy {
         Policy::Lww | Policy::Counter | Policy::Optional | Policy::Own => {
-            let docs =
-                docs::of(field, "A copy of the value as it is now; `with_..` looks at it without copying.");
+            let docs = docs::of(
+                field,
+                "A copy of the value that the app sees now; `with_..` looks at the value without a copy.",
+            );
             let (look_at, copy) = (field.policy("__with"), field.copy());
             let body = quote_spanned!(field.span=> { #look_at(&self.0, #this::#key, #copy) });
             let with = accessor(model, field, "with").map(|with| {
-                let docs =
-                    docs::of(field, "Looks at the value without copying it. `look` must not use the handle.");
+                let docs = docs::of(
+                    field,
+                    "Calls `look` with the value, without a copy. `look` must not use the handle.",
+                );
                 let body = quote_spanned!(field.span=> { #look_at(&self.0, #this::#key, look) });
                 quote! {
                     #docs
@@ -130,10 +134,10 @@ fn reader(model: &Model, field: &Field) -> TokenStream {
             }
         }
         Policy::Entries | Policy::Text => {
-            let docs = docs::of(field, "The handle of the entries: reads them, and writes them one by one.");
-            let live = at(field.span, &quote!(#live));
-            let Here { ty, policy_type, .. } = &field.here;
-            let part = quote_spanned!(field.span=> __p::FieldHandleOf<#live, #this, #ty, #policy_type>);
+            let docs = docs::of(field, "The field's handle, which reads and writes parts of the value.");
+            let backend = at(field.span, &quote!(#backend));
+            let Spanned { ty, policy_type, .. } = &field.spanned;
+            let part = quote_spanned!(field.span=> __p::FieldHandleOf<#backend, #this, #ty, #policy_type>);
             let body = quote_spanned! {field.span=> {
                 __p::FieldHandle::new(::core::clone::Clone::clone(&self.0), #this::#key)
             }};
@@ -144,17 +148,17 @@ fn reader(model: &Model, field: &Field) -> TokenStream {
             }
         }
         Policy::Nested => {
-            let docs = docs::of(field, "The handle of the nested state.");
-            let live = at(field.span, &quote!(#live));
-            let inner = quote_spanned!(field.span=> __p::HandleOf<#live, #this, #nested>);
-            // What is in a box has no key of its own.
+            let docs = docs::of(field, "The handle of the nested struct.");
+            let backend = at(field.span, &quote!(#backend));
+            let inner = quote_spanned!(field.span=> __p::HandleOf<#backend, #this, #nested>);
+            // The field's key has the wrapper's type, so a wrapped struct needs a key of its own.
             let (made, key) = match field.is_bare() {
                 true => (TokenStream::new(), quote_spanned!(field.span=> #this::#key)),
                 false => {
                     let index = field.index;
                     let made = quote_spanned! {field.span=>
                         let __key: __p::FieldOf<#this, #nested, __merge::Nested> =
-                            __p::Field::new(#index, |__state| &__state.#here, #update::#variant);
+                            __p::Field::new(#index, |__state| &__state.#member, #update::#variant);
                     };
                     (made, quote_spanned!(field.span=> __key))
                 }
@@ -176,28 +180,28 @@ fn watcher(model: &Model, field: &Field) -> Option<TokenStream> {
     if field.nest.is_some() || field.policy == Policy::Own {
         return None;
     }
-    let Model { vis, live, .. } = model;
+    let Model { vis, backend, .. } = model;
     let Field { ty, .. } = field;
-    let Here { this, key, .. } = &field.here;
+    let Spanned { this, key, .. } = &field.spanned;
     let watch = accessor(model, field, "watch")?;
-    let docs = format!("The values of `{}`: the one it has now, and each new one.", field.wire);
+    let docs = format!("A stream of the values of `{}`: the current value, then each new one.", field.wire);
     let carried = field.docs.iter().filter(|attr| !attr.path().is_ident("doc"));
     let (values, copy) = (field.policy("__watch"), field.copy());
     let body = quote_spanned!(field.span=> { #values(&self.0, #this::#key, #copy) });
     Some(quote! {
         #[doc = #docs]
         #(#carried)*
-        #vis fn #watch(&self) -> #live::Stream<#ty> #body
+        #vis fn #watch(&self) -> #backend::Stream<#ty> #body
     })
 }
 
 fn writers(model: &Model, field: &Field) -> TokenStream {
-    let Model { vis, live, .. } = model;
+    let Model { vis, backend, .. } = model;
     let Field { ty, setter, adder, .. } = field;
-    let Here { this, update, key, variant, .. } = &field.here;
-    let result = quote!(::core::result::Result<#live::Receipt, #live::Error>);
+    let Spanned { this, update, key, variant, .. } = &field.spanned;
+    let result = quote!(::core::result::Result<#backend::Receipt, #backend::Error>);
     let set = {
-        let docs = docs::of_write(field, "Sets the value. It shows at once.");
+        let docs = docs::of_write(field, "Sets the value. The app sees it at once.");
         let (parameter, value) = match field.is_string {
             true => (
                 quote!(impl ::core::convert::Into<#ty>),
@@ -213,8 +217,10 @@ fn writers(model: &Model, field: &Field) -> TokenStream {
         }
     };
     let add = (field.policy == Policy::Counter).then(|| {
-        let docs =
-            docs::of_write(field, "Adds to the value, whatever others add meanwhile. It shows at once.");
+        let docs = docs::of_write(
+            field,
+            "Adds to the value; concurrent additions all count. The app sees the sum at once.",
+        );
         quote! {
             #docs
             #vis fn #adder(&self, by: #ty) -> #result {
@@ -223,7 +229,10 @@ fn writers(model: &Model, field: &Field) -> TokenStream {
         }
     });
     let change = accessor(model, field, "update").filter(|_| field.policy == Policy::Lww).map(|change| {
-        let docs = docs::of_write(field, "Changes a copy of the value and sets it. It shows at once.");
+        let docs = docs::of_write(
+            field,
+            "Calls `change` with a copy of the value and sets the result. The app sees it at once.",
+        );
         let (edit, copy) = (field.policy("__change"), field.copy());
         let body = quote_spanned!(field.span=> { #edit(&self.0, #this::#key, #copy, change) });
         quote! {
@@ -234,7 +243,7 @@ fn writers(model: &Model, field: &Field) -> TokenStream {
     let edit = accessor(model, field, "edit").filter(|_| field.policy == Policy::Optional).map(|edit| {
         let inner = field.nested("Update");
         let docs =
-            docs::of_write(field, "Changes one field inside, if there is anything inside. It shows at once.");
+            docs::of_write(field, "Changes one field inside, or has no effect if the value is absent. The app sees the change at once.");
         let body = quote_spanned! {field.span=> {
             let __inner = __merge::NestedOp::In(::std::boxed::Box::new(update));
             __p::Backend::<#this>::write(&self.0, #update::#variant(__merge::OptionalOp::In(__inner)))

@@ -1,4 +1,4 @@
-//! What is known of a field at run time, all of it constant.
+//! The constant `FieldInfo` of each field.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -41,7 +41,7 @@ pub(super) fn of(field: &Field) -> TokenStream {
     quote!(#info #read_only #read #write #timing #aliases #rules #prose_of #parts)
 }
 
-/// A type as it is usually spelled.
+/// A type with the usual spaces.
 fn spelled_type(ty: &TokenStream) -> String {
     let mut text = docs::spelled(ty);
     for (tight, loose) in [(",", ", "), (";", "; "), ("->", " -> ")] {

@@ -1,17 +1,17 @@
-//! The typed field keys: `Document::TITLE`.
+//! The typed field keys, for example `Document::TITLE`.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 
 use super::docs;
-use crate::model::{Field, Here, Model};
+use crate::model::{Field, Model, Spanned};
 
 pub(super) fn implementation(model: &Model) -> TokenStream {
     let Model { this, generics, vis, .. } = model;
     let (params, clause) = (generics.declared(TokenStream::new(), TokenStream::new()), &generics.on_impls);
     let keys = model.fields.iter().map(|field| {
         let Field { index, key, .. } = field;
-        let Here { this, update, ident, ty, policy_type, variant, .. } = &field.here;
+        let Spanned { this, update, ident, ty, policy_type, variant, .. } = &field.spanned;
         let key_type = match field.is_plain() && field.codec.is_none() {
             true => quote_spanned!(field.span=> __p::FieldOf<#this, #ty>),
             false => quote_spanned!(field.span=> __p::FieldOf<#this, #ty, #policy_type>),

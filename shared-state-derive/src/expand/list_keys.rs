@@ -1,4 +1,4 @@
-//! A type for each `list(key = ..)`, which knows where an item has its key.
+//! For each `list(key = ..)`, a type that implements `KeyOf`: it finds the key of an item.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -9,7 +9,7 @@ fn all(model: &Model) -> impl Iterator<Item = (&Field, &ListKey)> {
     model.fields.iter().flat_map(|field| field.list_keys.iter().map(move |key| (field, key)))
 }
 
-/// The types; they stand beside the struct, as the field's policy names them.
+/// The types. They stand beside the struct, because the type of the field's policy names them.
 pub(super) fn items(model: &Model) -> TokenStream {
     let vis = &model.vis;
     let items = all(model).map(|(_, ListKey { ident, is_generic, .. })| {

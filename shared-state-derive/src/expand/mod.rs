@@ -1,9 +1,9 @@
-//! From the checked model to code. One file for each thing that is generated.
+//! Generates the code of a checked model. Each kind of generated item has a file.
 //!
-//! Items a user names (the update, the patch, the handle) stand beside the struct and spell every path in full.
-//! The implementations are inside a `const _`, where the crate's modules have short names that nothing outside
-//! can see. Names of locals begin with `__`, so that no constant of the user's can turn a binding into a
-//! pattern. The code is linear in the number of fields.
+//! Items that a user can name (the update, the patch, the handle) stand beside the struct and spell every
+//! path in full. The implementations are inside a `const _`, where the crate's modules have short names that
+//! are invisible outside. Local names begin with `__`, so that no constant of the user's can turn a binding
+//! into a pattern. The code grows linearly with the number of fields.
 
 mod codec;
 mod docs;
@@ -19,7 +19,7 @@ mod update;
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 
-use crate::model::{Field, Here, Model, Policy, at};
+use crate::model::{Field, Model, Policy, Spanned, at};
 use crate::nest::Nest;
 
 pub(crate) fn expand(model: &Model) -> TokenStream {
@@ -45,7 +45,7 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
         #patch
         #handle
         #markers
-        // A field may have any name, also one that lints know by heart.
+        // A field may have any name, also one that a lint has rules for.
         #[allow(
             dead_code,
             deprecated,
@@ -75,10 +75,10 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
 }
 
 impl Field {
-    /// An item of the policy's `MergePolicy` for the field's type. Whatever generated code asks of a type it asks in this
-    /// way: the compiler reports what the type lacks once.
+    /// An item of the policy's `MergePolicy` for the field's type. All generated code refers to the type in
+    /// this way, so the compiler reports what the type lacks only once.
     fn policy(&self, item: &str) -> TokenStream {
-        let Here { ty, policy_type, .. } = &self.here;
+        let Spanned { ty, policy_type, .. } = &self.spanned;
         let (policy_type, ty) = match (self.is_long, self.short()) {
             (true, Some((policy, ty))) => (quote!(#policy), quote!(#ty)),
             (true, None) => (policy_type.clone(), self.typed()),
@@ -88,19 +88,19 @@ impl Field {
         quote_spanned!(self.span=> <#policy_type as __Policy<#ty>>::#item)
     }
 
-    /// The field's type, asked of its policy first: what is asked of the type itself is asked in the same way.
+    /// The field's type, named by way of its policy, for the same reason.
     fn typed(&self) -> TokenStream {
-        let Here { ty, policy_type, .. } = &self.here;
+        let Spanned { ty, policy_type, .. } = &self.spanned;
         match self.short() {
             Some((_, ty)) => quote!(#ty),
             None => quote_spanned!(self.span=> __p::Typed<#ty, #policy_type>),
         }
     }
 
-    /// Short names of a long policy's type and of the field's. An alias has to use all of its parameters, so a struct with
-    /// parameters has none.
+    /// Short names for the type of a policy that wraps others and for the field's type. A type alias has to
+    /// use all of its parameters, so a struct with parameters gets none.
     fn short(&self) -> Option<(Ident, Ident)> {
-        let variant = &self.here.variant;
+        let variant = &self.spanned.variant;
         (self.is_long && !self.is_generic).then(|| {
             let named = |what| format_ident!("__{what}_{variant}", span = self.span);
             (named("Policy"), named("Type"))
@@ -110,7 +110,7 @@ impl Field {
     /// The declarations of the short names.
     fn short_names(&self) -> Option<TokenStream> {
         let (policy, short) = self.short()?;
-        let Here { ty, policy_type, .. } = &self.here;
+        let Spanned { ty, policy_type, .. } = &self.spanned;
         Some(quote_spanned! {self.span=>
             type #policy = #policy_type;
             type #short = __p::Typed<#ty, #policy>;
@@ -119,21 +119,21 @@ impl Field {
 
     /// The type of the field's value in a patch.
     fn in_patch(&self) -> TokenStream {
-        let inner = &self.here.inner;
+        let inner = &self.spanned.inner;
         match self.policy {
             Policy::Nested => quote_spanned!(self.span=> __p::PatchOf<#inner>),
             _ => self.typed(),
         }
     }
 
-    /// An item of the nested type's `SharedState`, at the type.
+    /// An item of the nested struct's `SharedState`, at the span of the type.
     fn nested(&self, item: &str) -> TokenStream {
-        let inner = &self.here.inner;
+        let inner = &self.spanned.inner;
         let item = Ident::new(item, self.span);
         quote_spanned!(self.span=> <__p::Typed<#inner, __merge::Nested> as __p::SharedState>::#item)
     }
 
-    /// The function that copies the field's value.
+    /// The function that clones the field's value.
     fn copy(&self) -> TokenStream {
         match self.is_plain() {
             true => self.policy("__copy"),
@@ -144,7 +144,7 @@ impl Field {
         }
     }
 
-    /// Whether there is nothing around the nested struct.
+    /// Whether the nested struct has no wrapper.
     fn is_bare(&self) -> bool {
         self.nest.as_ref().is_none_or(Nest::is_bare)
     }
@@ -164,9 +164,9 @@ impl Field {
         }
     }
 
-    /// The type of the field's operations, from outside.
+    /// The type of the field's operations, with full paths.
     fn op(&self, krate: &TokenStream) -> TokenStream {
-        let (ty, policy_type) = (&self.here.ty, at(self.span, &self.policy_type));
+        let (ty, policy_type) = (&self.spanned.ty, at(self.span, &self.policy_type));
         match self.policy {
             Policy::Lww => self.ty.clone(),
             Policy::Counter => quote_spanned!(self.span=> #krate::merge::CounterOp<#ty>),

@@ -1,7 +1,8 @@
-//! The patch: every shared field, each optional.
+//! The patch: every shared field as an `Option`.
 //!
-//! Its `Serialize` and `Deserialize` are written here and not derived: a line for each field costs the compiler
-//! a fraction of what serde's derive does, and keeps `null` apart from absent without a wrapper for each field.
+//! Its `Serialize` and `Deserialize` are generated here instead of derived. One line for each field costs the
+//! compiler a fraction of what serde's derive does, and distinguishes `null` from an absent field without a
+//! wrapper around each field.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -17,7 +18,7 @@ pub(super) fn item(model: &Model) -> TokenStream {
         let Field { ident, ty, .. } = field;
         let value = match field.policy {
             Policy::Nested => {
-                let inner = &field.here.inner;
+                let inner = &field.spanned.inner;
                 quote!(#krate::__private::PatchOf<#inner>)
             }
             _ => ty.clone(),
@@ -26,11 +27,11 @@ pub(super) fn item(model: &Model) -> TokenStream {
         let option = quote_spanned!(field.span=> ::core::option::Option<#value>);
         quote!(#docs #vis #ident: #option,)
     });
-    let head = format!("A partial [`{state}`]: what to change, merged as one change.");
+    let head = format!("A partial [`{state}`]: the fields to change, as one change.");
     quote! {
         #[doc = #head]
         ///
-        /// As JSON it is an object with the fields to change; `null` is a value, an absent field is left alone.
+        /// Its JSON form is an object with the fields to change. `null` is a value; an absent field is left alone.
         #[allow(
             dead_code,
             deprecated,
@@ -46,17 +47,17 @@ pub(super) fn item(model: &Model) -> TokenStream {
     }
 }
 
-/// The default, and a method for each field.
+/// The default value, and a builder method for each field.
 pub(super) fn building(model: &Model) -> TokenStream {
     let Model { generics, vis, patch, .. } = model;
     let none = TokenStream::new;
     let (params, args, clause) =
         (generics.declared(none(), none()), generics.passed(none()), &generics.on_items);
     let absent = model.fields.iter().map(|field| {
-        let ident = &field.here.ident;
+        let ident = &field.spanned.ident;
         quote_spanned!(field.span=> #ident: ::core::option::Option::None,)
     });
-    // A field's method comes before the constructor of its name, which is then `default`.
+    // If a field is named `new`, its method takes the name, and the constructor is `default`.
     let new = (!model.fields.iter().any(|field| field.ident == "new")).then(|| {
         let new = quote_spanned!(model.span=> fn new() -> Self { ::core::default::Default::default() });
         quote! {
@@ -67,8 +68,8 @@ pub(super) fn building(model: &Model) -> TokenStream {
     });
     let methods = model.fields.iter().map(|field| {
         let Field { ident, ty, .. } = field;
-        let inner = &field.here.inner;
-        let docs = docs::of(field, "The same patch, with this new value.");
+        let inner = &field.spanned.inner;
+        let docs = docs::of(field, "Sets the field's new value in the patch.");
         let (parameter, value) = match field.policy {
             Policy::Nested => (quote!(__p::PatchOf<#inner>), quote!(value)),
             _ if field.is_string => {
@@ -77,7 +78,7 @@ pub(super) fn building(model: &Model) -> TokenStream {
             _ => (ty.clone(), quote!(value)),
         };
         let parameter = at(field.span, &parameter);
-        let slot = &field.here.ident;
+        let slot = &field.spanned.ident;
         let result = quote_spanned!(model.span=> Self);
         let body = quote_spanned!(field.span=> { __p::put(&mut self.#slot, #value); self });
         quote!(#docs #[inline] #[must_use] #vis fn #ident(mut self, value: #parameter) -> #result #body)
@@ -97,12 +98,12 @@ pub(super) fn building(model: &Model) -> TokenStream {
     }
 }
 
-/// `Clone`, `Debug` and serde's two.
+/// `Clone`, `Debug`, `Serialize`, `Deserialize` and `PatchFields`.
 pub(super) fn implementations(model: &Model) -> TokenStream {
     let Model { this, generics, patch, .. } = model;
     let (name, name_of_state) = (patch.to_string(), model.name());
     let copied = model.fields.iter().map(|field| {
-        let ident = &field.here.ident;
+        let ident = &field.spanned.ident;
         let copy = match field.is_plain() {
             true => field.policy("__patch_copy"),
             false => {
@@ -113,7 +114,7 @@ pub(super) fn implementations(model: &Model) -> TokenStream {
         quote_spanned!(field.span=> #copy(&self.#ident, &mut __copy.#ident);)
     });
     let shown = model.fields.iter().map(|field| {
-        let (ident, name) = (&field.here.ident, field.ident.unraw().to_string());
+        let (ident, name) = (&field.spanned.ident, field.ident.unraw().to_string());
         let show = match field.is_plain() {
             true => field.policy("__patch_show"),
             false => {
@@ -128,7 +129,7 @@ pub(super) fn implementations(model: &Model) -> TokenStream {
         (generics.declared(none(), none()), generics.passed(none()), &generics.on_impls);
     let with_de = generics.declared(quote!('de,), none());
     let written = model.fields.iter().map(|field| {
-        let (index, ident) = (field.index, &field.here.ident);
+        let (index, ident) = (field.index, &field.spanned.ident);
         let write = match field.is_plain() {
             true => field.policy("__patch_write"),
             false => {
@@ -139,7 +140,7 @@ pub(super) fn implementations(model: &Model) -> TokenStream {
         quote_spanned!(field.span=> #index => #write(&self.#ident, __name, __map),)
     });
     let read = model.fields.iter().map(|field| {
-        let (index, ident) = (field.index, &field.here.ident);
+        let (index, ident) = (field.index, &field.spanned.ident);
         let read = match field.is_plain() {
             true => field.policy("__patch_read"),
             false => {

@@ -1,4 +1,4 @@
-//! A function for each field that has rules; the field's pattern is compiled once, behind it.
+//! For each field that has rules, a function that checks them. A pattern is compiled when it is first used.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -14,7 +14,7 @@ fn checker(model: &Model, field: &Field) -> TokenStream {
     let Field { checker, ty, .. } = field;
     let generics = &model.generics;
     let (params, clause) = (generics.declared(TokenStream::new(), TokenStream::new()), &generics.on_impls);
-    // The value is spanned with the type: "`u8` has no length" points at the `u8`.
+    // The value has the span of the type: "`u8` has no length" points at the `u8`.
     let value = quote_spanned!(field.span=> __value);
     let rules = field.checked().map(|rule| check(model, rule, &value));
     quote! {
@@ -25,7 +25,7 @@ fn checker(model: &Model, field: &Field) -> TokenStream {
     }
 }
 
-/// One rule's check of `value`.
+/// The code that checks one rule of `value`.
 fn check(model: &Model, rule: &Rule, value: &TokenStream) -> TokenStream {
     let at = |name: &Ident| Span::call_site().located_at(name.span());
     let option = |bound: &Option<syn::Expr>| match bound {
@@ -73,7 +73,7 @@ fn check(model: &Model, rule: &Rule, value: &TokenStream) -> TokenStream {
     }
 }
 
-/// A rule as data.
+/// A rule as a `RuleInfo`.
 pub(super) fn described(rule: &Rule) -> TokenStream {
     let option = |bound: &Option<syn::Expr>| match bound {
         Some(bound) => {

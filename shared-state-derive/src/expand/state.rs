@@ -1,4 +1,6 @@
-//! The implementation of `SharedState`: every method is a match over the fields.
+//! The implementation of `SharedState`. Every method is a match over the fields.
+//!
+//! A method is generated only where the trait's provided method is not right for the struct.
 
 use std::collections::BTreeSet;
 
@@ -6,8 +8,8 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 
 use super::info;
-use crate::generics::mentions;
-use crate::model::{Field, Here, Model, Policy, at};
+use crate::model::{Field, Model, Policy, Spanned, at};
+use crate::tokens::mentions;
 
 pub(super) fn implementation(model: &Model) -> TokenStream {
     let Model { this, generics, update, patch, handle, .. } = model;
@@ -59,13 +61,13 @@ fn migration(model: &Model) -> Option<TokenStream> {
     })
 }
 
-// Methods without type parameters are `#[inline]`: as generic ones, they are compiled where they are used, and not in the
-// crate that only declares the struct.
+// Methods without type parameters are `#[inline]`. Like generic ones, they are then compiled where they are
+// used, and not in a crate that only declares the struct.
 
 /// `apply`, `diff`, `patch_updates`.
 fn changing(model: &Model) -> TokenStream {
     let apply = each(model, |field| {
-        let Here { update, ident, variant, .. } = &field.here;
+        let Spanned { update, ident, variant, .. } = &field.spanned;
         let apply = match field.policy {
             Policy::Lww => quote_spanned!(field.span=> ::core::mem::replace),
             _ => field.policy("apply"),
@@ -73,16 +75,16 @@ fn changing(model: &Model) -> TokenStream {
         quote_spanned!(field.span=> #update::#variant(__op) => #update::#variant(#apply(&mut self.#ident, __op)),)
     });
     let diff = each(model, |field| {
-        let Here { update, ident, variant, .. } = &field.here;
+        let Spanned { update, ident, variant, .. } = &field.spanned;
         let diff = field.policy("__diff");
         quote_spanned!(field.span=> #diff(&__old.#ident, &__new.#ident, &mut __out, #update::#variant);)
     });
     let patched = each(model, |field| {
-        let Here { update, ident, variant, .. } = &field.here;
+        let Spanned { update, ident, variant, .. } = &field.spanned;
         let make = match field.policy {
             Policy::Lww => quote_spanned!(field.span=> #update::#variant),
             Policy::Nested => {
-                let inner = &field.here.inner;
+                let inner = &field.spanned.inner;
                 return quote_spanned! {field.span=>
                     __p::push_in::<__p::Typed<#inner, __merge::Nested>, _>(&mut __out, &mut __patch.#ident, #update::#variant);
                 };
@@ -114,17 +116,18 @@ fn changing(model: &Model) -> TokenStream {
     }
 }
 
-/// `decompose`, `undo`, `resolve`, `check_op`: what an update means to a state. Of plain fields the trait's own know.
+/// `decompose`, `undo`, `resolve`, `check_op`: what an update means for a state. Plain fields are left to the
+/// trait's provided methods.
 fn meaning(model: &Model) -> TokenStream {
     let none = quote!(_ => ::core::option::Option::None,);
-    let decompose = each_in_parts(model, |field| {
-        let (Here { update, ident, variant, .. }, policy) = (&field.here, field.policy("__decompose"));
+    let decompose = each_with_parts(model, |field| {
+        let (Spanned { update, ident, variant, .. }, policy) = (&field.spanned, field.policy("__decompose"));
         quote_spanned! {field.span=>
             #update::#variant(__op) => #policy(&self.#ident, __op, #update::#variant),
         }
     });
-    let decompose = written(decompose.collect(), |arms| {
-        let arms = closed(arms, model, &none);
+    let decompose = unless_empty(decompose.collect(), |arms| {
+        let arms = with_rest(arms, model, &none);
         quote! {
             #[inline]
             fn decompose(
@@ -136,14 +139,14 @@ fn meaning(model: &Model) -> TokenStream {
         }
     });
     let undo = each_but_plain(model, |field| {
-        let (Here { update, ident, variant, .. }, policy) = (&field.here, field.policy("undo"));
+        let (Spanned { update, ident, variant, .. }, policy) = (&field.spanned, field.policy("undo"));
         quote_spanned! {field.span=>
             (#update::#variant(__op), #update::#variant(__inverse)) => {
                 #policy(&self.#ident, __op, __inverse).map(#update::#variant)
             }
         }
     });
-    let undo = written(undo.collect(), |arms| {
+    let undo = unless_empty(undo.collect(), |arms| {
         let rest =
             (model.fields.len() > 1).then(|| quote!((__a, __b) => __p::undo_set::<Self>(self, __a, __b),));
         quote! {
@@ -157,16 +160,16 @@ fn meaning(model: &Model) -> TokenStream {
             }
         }
     });
-    let resolve = each_in_parts(model, |field| {
+    let resolve = each_with_parts(model, |field| {
         let index = field.index;
-        let (Here { update, ident, variant, .. }, policy) = (&field.here, field.policy("resolve"));
+        let (Spanned { update, ident, variant, .. }, policy) = (&field.spanned, field.policy("resolve"));
         quote_spanned! {field.span=>
             #update::#variant(__op) => #policy(&self.#ident, __versions.part(#index).unwrap_or(__merge::Versions::NONE), __op)
                 .map(#update::#variant),
         }
     });
-    let resolve = written(resolve.collect(), |arms| {
-        let arms = closed(arms, model, &none);
+    let resolve = unless_empty(resolve.collect(), |arms| {
+        let arms = with_rest(arms, model, &none);
         quote! {
             #[inline]
             fn resolve(
@@ -178,16 +181,16 @@ fn meaning(model: &Model) -> TokenStream {
             }
         }
     });
-    let check_op = each_in_parts(model, |field| {
-        let (Here { update, ident, variant, .. }, policy) = (&field.here, field.policy("check_op"));
+    let check_op = each_with_parts(model, |field| {
+        let (Spanned { update, ident, variant, .. }, policy) = (&field.spanned, field.policy("check_op"));
         let wire = &field.wire;
         quote_spanned! {field.span=>
             #update::#variant(__op) => #policy(&self.#ident, __op)
                 .map_err(|__invalid| __invalid.in_field(#wire)),
         }
     });
-    let check_op = written(check_op.collect(), |arms| {
-        let arms = closed(arms, model, &quote!(_ => ::core::result::Result::Ok(()),));
+    let check_op = unless_empty(check_op.collect(), |arms| {
+        let arms = with_rest(arms, model, &quote!(_ => ::core::result::Result::Ok(()),));
         quote! {
             #[inline]
             fn check_op(&self, __update: &Self::Update) -> ::core::result::Result<(), __p::Invalid> {
@@ -219,12 +222,12 @@ fn checking(model: &Model) -> TokenStream {
     let has_rule = has_rule.map(|has_rule| quote!(const HAS_RULE: ::core::primitive::bool = #has_rule;));
     let rules = |field: &Field| {
         let Field { checker, .. } = field;
-        let Here { ident, .. } = &field.here;
+        let Spanned { ident, .. } = &field.spanned;
         let in_field = in_field(field);
         field.is_checked().then(|| quote_spanned!(field.span=> #checker #turbofish(&self.#ident)#in_field))
     };
     let arms = model.fields.iter().filter_map(|field| {
-        let Here { update, ident, variant, .. } = &field.here;
+        let Spanned { update, ident, variant, .. } = &field.spanned;
         let in_field = in_field(field);
         match (rules(field), field.policy) {
             (Some(rules), _) if field.has_parts() => {
@@ -241,18 +244,18 @@ fn checking(model: &Model) -> TokenStream {
             (None, _) => None,
         }
     });
-    let arms = closed(arms.collect(), model, &quote!(_ => ::core::result::Result::Ok(())));
+    let arms = with_rest(arms.collect(), model, &quote!(_ => ::core::result::Result::Ok(())));
     let rule = rule.as_ref().map(|rule| {
         let at = proc_macro2::Span::call_site().located_at(syn::spanned::Spanned::span(rule));
         quote_spanned!(at=> __p::rules::state(#rule(self))?;)
     });
     let inner_rules = each_nested(model, |field| {
-        let Here { ident, .. } = &field.here;
+        let Spanned { ident, .. } = &field.spanned;
         let (policy, in_field) = (field.policy("check_rule"), in_field(field));
         quote_spanned!(field.span=> #policy(&self.#ident)#in_field?;)
     });
     let all = each(model, |field| {
-        let Here { ident, .. } = &field.here;
+        let Spanned { ident, .. } = &field.spanned;
         let rules = rules(field).map(|rules| quote_spanned!(field.span=> #rules?;));
         let inner = field.has_parts().then(|| {
             let (policy, in_field) = (field.policy("validate"), in_field(field));
@@ -300,7 +303,7 @@ fn checking_changes(model: &Model) -> Option<TokenStream> {
     });
     let holders = model.fields.iter().filter(|field| field.holds_structs);
     let inner = holders.map(|field| {
-        let Here { ident, .. } = &field.here;
+        let Spanned { ident, .. } = &field.spanned;
         let (policy, in_field) = (field.policy("check_change"), in_field(field));
         quote_spanned!(field.span=> #policy(&__before.#ident, &self.#ident, __author)#in_field?;)
     });
@@ -318,7 +321,7 @@ fn checking_changes(model: &Model) -> Option<TokenStream> {
     })
 }
 
-/// The question to garde, which knows the fields by their names in the struct.
+/// The call to garde, which names the fields as the struct does.
 fn garde(model: &Model) -> Option<TokenStream> {
     let name = model.garde.as_ref()?;
     let named = model.fields.iter().map(|field| (field.ident.to_string(), &field.wire));
@@ -332,40 +335,39 @@ fn garde(model: &Model) -> Option<TokenStream> {
     Some(quote_spanned!(at=> __p::rules::garde(self, #wire)?;))
 }
 
-/// Whether there is a rule over the whole, here or in a nested struct; `None`: there is none.
+/// Whether this struct or a nested one has a rule about the whole state. `None` if neither can have one.
 fn has_rule(model: &Model, own: bool) -> Option<TokenStream> {
     if own {
         return Some(quote!(true));
     }
-    // A struct inside itself has no rule beyond its own.
-    let others = model
-        .fields
-        .iter()
-        .filter(|field| field.nest.is_some() && !mentions(&field.here.inner, &|ident| *ident == model.ident));
+    // A struct inside itself adds no rule to its own.
+    let others = model.fields.iter().filter(|field| {
+        field.nest.is_some() && !mentions(&field.spanned.inner, &|ident| *ident == model.ident)
+    });
     let mut asked = BTreeSet::new();
     let inner: Vec<_> = others
-        .filter(|field| asked.insert(field.here.inner.to_string()))
+        .filter(|field| asked.insert(field.spanned.inner.to_string()))
         .map(|field| field.nested("HAS_RULE"))
         .collect();
     (!inner.is_empty()).then(|| quote!(#(#inner)||*))
 }
 
-/// What says of an `Invalid` that it is in the field.
+/// Adds the field's name to an `Invalid`.
 fn in_field(field: &Field) -> TokenStream {
     let wire = &field.wire;
     quote_spanned!(field.span=> .map_err(|__invalid| __invalid.in_field(#wire)))
 }
 
-/// `field`, `field_named`, `current`, `copy_field`, `encode_field`: what goes by a field's index.
+/// `field`, `field_named`, `current`, `copy_field`, `encode_field`: the methods that use a field's index.
 fn indexed(model: &Model) -> TokenStream {
     let name = model.name();
     let field_of = each(model, |field| {
-        let (index, Here { update, variant, .. }) = (field.index, &field.here);
+        let (index, Spanned { update, variant, .. }) = (field.index, &field.spanned);
         quote_spanned!(field.span=> #update::#variant(_) => #index,)
     });
     let current = each(model, |field| {
         let Field { index, .. } = field;
-        let Here { update, ident, variant, .. } = &field.here;
+        let Spanned { update, ident, variant, .. } = &field.spanned;
         let copy = field.copy();
         let copied = quote_spanned!(field.span=> #copy(&self.#ident));
         let set = match field.is_plain() {
@@ -374,11 +376,11 @@ fn indexed(model: &Model) -> TokenStream {
         };
         quote_spanned!(field.span=> #index => #update::#variant(#set),)
     });
-    // The trait's own `copy_field` sets the whole field, which for a value with parts may not be the same.
-    let copied: Vec<_> = each_in_parts(
+    // The trait's `copy_field` sets the whole field. For a value with parts that may not give an equal value.
+    let copied: Vec<_> = each_with_parts(
         model,
         |field| {
-            let (index, ident, ty) = (field.index, &field.here.ident, field.typed());
+            let (index, ident, ty) = (field.index, &field.spanned.ident, field.typed());
             quote_spanned!(field.span=> #index => <#ty as ::core::clone::Clone>::clone_from(&mut self.#ident, &__from.#ident),)
         },
     )
@@ -396,7 +398,7 @@ fn indexed(model: &Model) -> TokenStream {
     });
     let encoded = each(model, |field| {
         let Field { index, .. } = field;
-        let Here { ident, .. } = &field.here;
+        let Spanned { ident, .. } = &field.spanned;
         let serialize = match field.policy {
             Policy::Lww => field.policy("encode"),
             _ => {
@@ -406,7 +408,7 @@ fn indexed(model: &Model) -> TokenStream {
         };
         quote_spanned!(field.span=> #index => #serialize(&self.#ident, __serializer),)
     });
-    // The trait's own `field_named` knows the wire names only.
+    // The trait's `field_named` knows the names on the wire, but no aliases.
     let named = model.fields.iter().any(|field| !field.aliases.is_empty()).then(|| {
         let arms = each(model, |field| {
             let (index, names) = (field.index, names(field));
@@ -441,22 +443,23 @@ fn indexed(model: &Model) -> TokenStream {
     }
 }
 
-/// `overlap`, `coalesce`, `timing`, `read_only`: what is asked of updates alone. Of plain fields the trait's own know.
+/// `overlap`, `coalesce`, `timing`, `read_only`: questions about updates without a state. Plain fields are
+/// left to the trait's provided methods.
 fn comparing(model: &Model) -> TokenStream {
     let pairs = |method: &str| -> Vec<_> {
         each_but_plain(model, |field| {
-            let (Here { update, variant, .. }, policy) = (&field.here, field.policy(method));
+            let (Spanned { update, variant, .. }, policy) = (&field.spanned, field.policy(method));
             quote_spanned!(field.span=> (#update::#variant(__a), #update::#variant(__b)) => #policy(__a, __b),)
         })
         .collect()
     };
-    // A pair of two fields' operations has no arm of its own.
-    let closed = |arms: Vec<_>, rest: TokenStream| {
+    // Operations of two different fields have no arm.
+    let with_rest = |arms: Vec<_>, rest: TokenStream| {
         let rest = (model.fields.len() > 1).then_some(rest);
         quote!(#(#arms)* #rest)
     };
-    let overlap = written(pairs("overlap"), |arms| {
-        let arms = closed(arms, quote!((__a, __b) => __p::overlap_of_sets::<Self>(__a, __b)));
+    let overlap = unless_empty(pairs("overlap"), |arms| {
+        let arms = with_rest(arms, quote!((__a, __b) => __p::overlap_of_sets::<Self>(__a, __b)));
         quote! {
             #[inline]
             fn overlap(__pending: &Self::Update, __remote: &Self::Update) -> __merge::Overlap {
@@ -464,8 +467,8 @@ fn comparing(model: &Model) -> TokenStream {
             }
         }
     });
-    let coalesce = written(pairs("coalesce"), |arms| {
-        let arms = closed(arms, quote!((__a, __b) => __p::supersede::<Self>(__a, __b)));
+    let coalesce = unless_empty(pairs("coalesce"), |arms| {
+        let arms = with_rest(arms, quote!((__a, __b) => __p::supersede::<Self>(__a, __b)));
         quote! {
             #[inline]
             fn coalesce(__earlier: &mut Self::Update, __later: &Self::Update) -> ::core::primitive::bool {
@@ -474,13 +477,13 @@ fn comparing(model: &Model) -> TokenStream {
         }
     });
     let this = quote!(<Self as __p::SharedState>);
-    let timing = each_in_parts(model, |field| {
-        let (index, Here { update, variant, .. }, policy) =
-            (field.index, &field.here, field.policy("timing"));
+    let timing = each_with_parts(model, |field| {
+        let (index, Spanned { update, variant, .. }, policy) =
+            (field.index, &field.spanned, field.policy("timing"));
         quote_spanned!(field.span=> #update::#variant(__op) => #policy(__op, #this::FIELDS[#index].timing),)
     });
-    let timing = written(timing.collect(), |arms| {
-        let arms = self::closed(arms, model, &quote!(_ => #this::FIELDS[#this::field(__update)].timing));
+    let timing = unless_empty(timing.collect(), |arms| {
+        let arms = self::with_rest(arms, model, &quote!(_ => #this::FIELDS[#this::field(__update)].timing));
         quote! {
             #[inline]
             fn timing(__update: &Self::Update) -> __p::Timing {
@@ -488,15 +491,16 @@ fn comparing(model: &Model) -> TokenStream {
             }
         }
     });
-    let read_only = each_in_parts(model, |field| {
-        let (Here { update, variant, .. }, policy) = (&field.here, field.policy("read_only"));
+    let read_only = each_with_parts(model, |field| {
+        let (Spanned { update, variant, .. }, policy) = (&field.spanned, field.policy("read_only"));
         match field.read_only {
             true => quote_spanned!(field.span=> #update::#variant(_) => true,),
             false => quote_spanned!(field.span=> #update::#variant(__op) => #policy(__op),),
         }
     });
-    let read_only = written(read_only.collect(), |arms| {
-        let arms = self::closed(arms, model, &quote!(_ => #this::FIELDS[#this::field(__update)].read_only));
+    let read_only = unless_empty(read_only.collect(), |arms| {
+        let arms =
+            self::with_rest(arms, model, &quote!(_ => #this::FIELDS[#this::field(__update)].read_only));
         quote! {
             #[inline]
             fn read_only(__update: &Self::Update) -> ::core::primitive::bool {
@@ -507,17 +511,17 @@ fn comparing(model: &Model) -> TokenStream {
     quote!(#overlap #coalesce #timing #read_only)
 }
 
-/// `record`, `delta`: of fields without parts the trait's own know.
+/// `record`, `delta`. Fields without parts are left to the trait's provided methods.
 fn tracking(model: &Model) -> TokenStream {
     let this = quote!(<Self as __p::SharedState>);
-    let record = each_in_parts(model, |field| {
-        let (index, Here { update, variant, .. }, policy) =
-            (field.index, &field.here, field.policy("record"));
+    let record = each_with_parts(model, |field| {
+        let (index, Spanned { update, variant, .. }, policy) =
+            (field.index, &field.spanned, field.policy("record"));
         quote_spanned!(field.span=> #update::#variant(__op) => #policy(__versions.part_mut(#index, __version), __op, __version),)
     });
-    let record = written(record.collect(), |arms| {
+    let record = unless_empty(record.collect(), |arms| {
         let whole = quote!(_ => __versions.part_mut(#this::field(__touched), __version).set_whole(__version));
-        let arms = closed(arms, model, &whole);
+        let arms = with_rest(arms, model, &whole);
         quote! {
             #[inline]
             fn record(
@@ -529,12 +533,12 @@ fn tracking(model: &Model) -> TokenStream {
             }
         }
     });
-    let delta = each_in_parts(model, |field| {
-        let (index, Here { update, ident, variant, .. }, delta) =
-            (field.index, &field.here, field.policy("__delta"));
+    let delta = each_with_parts(model, |field| {
+        let (index, Spanned { update, ident, variant, .. }, delta) =
+            (field.index, &field.spanned, field.policy("__delta"));
         quote_spanned!(field.span=> #index => #delta(&self.#ident, __part, __since, __out, #update::#variant),)
     });
-    let delta = written(delta.collect(), |arms| {
+    let delta = unless_empty(delta.collect(), |arms| {
         quote! {
             #[inline]
             fn delta(
@@ -557,13 +561,13 @@ fn tracking(model: &Model) -> TokenStream {
 fn wire(model: &Model) -> TokenStream {
     let name = model.name();
     let op = |field: &Field, method: &str, argument: &TokenStream| {
-        let (Here { update, variant, .. }, policy) = (&field.here, field.policy(method));
+        let (Spanned { update, variant, .. }, policy) = (&field.spanned, field.policy(method));
         quote_spanned!(field.span=> #update::#variant(__op) => #policy(__op, #argument),)
     };
     let this = quote!(<Self as __p::SharedState>);
     let address = each_but_plain(model, |field| op(field, "address", &quote!(__path)));
-    let address = written(address.collect(), |arms| {
-        let arms = closed(arms, model, &quote!(_ => ::core::option::Option::None));
+    let address = unless_empty(address.collect(), |arms| {
+        let arms = with_rest(arms, model, &quote!(_ => ::core::option::Option::None));
         quote! {
             #[inline]
             fn address(
@@ -577,8 +581,8 @@ fn wire(model: &Model) -> TokenStream {
     });
     let encode = each(model, |field| op(field, "encode", &quote!(__serializer)));
     let decode = each(model, |field| {
-        let (Here { update, variant, .. }, decode, names) =
-            (&field.here, field.policy("__decode"), names(field));
+        let (Spanned { update, variant, .. }, decode, names) =
+            (&field.spanned, field.policy("__decode"), names(field));
         quote_spanned!(field.span=> #names => #decode(__path, __op, __value, #update::#variant),)
     });
     quote! {
@@ -606,47 +610,47 @@ fn wire(model: &Model) -> TokenStream {
     }
 }
 
-/// What `part` makes of each field, all of it at the field's type: whatever the type lacks is reported there.
+/// What `part` makes of each field.
 fn each(model: &Model, part: impl Fn(&Field) -> TokenStream) -> impl Iterator<Item = TokenStream> {
     model.fields.iter().map(part)
 }
 
-/// What `part` makes of each nested field.
+/// What `part` makes of each field that is a nested struct.
 fn each_nested(model: &Model, part: impl Fn(&Field) -> TokenStream) -> impl Iterator<Item = TokenStream> {
     let nested = model.fields.iter().filter(|field| field.nest.is_some());
     nested.map(part)
 }
 
-/// What `part` makes of each field whose operations may reach into the value.
-fn each_in_parts(model: &Model, part: impl Fn(&Field) -> TokenStream) -> impl Iterator<Item = TokenStream> {
+/// What `part` makes of each field whose operations can address parts of the value.
+fn each_with_parts(model: &Model, part: impl Fn(&Field) -> TokenStream) -> impl Iterator<Item = TokenStream> {
     let in_parts = model.fields.iter().filter(|field| field.has_parts());
     in_parts.map(part)
 }
 
-/// What `part` makes of each field that is not plain. What the last writer's policy says is known, and is left to a
-/// last arm or to the trait: plain fields are the most, and each mention of a policy costs the compiler.
+/// What `part` makes of each field that is not plain. Plain fields, which are the most frequent, share the
+/// last arm or are left to the trait, because each mention of a policy costs compile time.
 fn each_but_plain(model: &Model, part: impl Fn(&Field) -> TokenStream) -> impl Iterator<Item = TokenStream> {
     let others = model.fields.iter().filter(|field| !field.is_plain());
     others.map(part)
 }
 
-/// The method with these arms; none if there are no arms, and the trait's own is right.
-fn written(
+/// The method with these arms, or nothing if there are none and the trait's provided method is right.
+fn unless_empty(
     arms: Vec<TokenStream>,
     method: impl FnOnce(Vec<TokenStream>) -> TokenStream,
 ) -> Option<TokenStream> {
     (!arms.is_empty()).then(|| method(arms))
 }
 
-/// The names a field is read by, as a pattern.
+/// The pattern of a field's name and aliases.
 fn names(field: &Field) -> TokenStream {
     let wire = &field.wire;
     let others = field.aliases.iter().filter(|alias| alias.value() != field.wire);
     quote!(#wire #(| #others)*)
 }
 
-/// The arms, with `rest` after them if they do not cover every variant.
-fn closed(arms: Vec<TokenStream>, model: &Model, rest: &TokenStream) -> TokenStream {
+/// The arms, followed by `rest` if they do not cover every variant.
+fn with_rest(arms: Vec<TokenStream>, model: &Model, rest: &TokenStream) -> TokenStream {
     let rest = (arms.len() < model.fields.len()).then_some(rest);
     quote!(#(#arms)* #rest)
 }

@@ -1,4 +1,4 @@
-//! The update's enum, a variant for each field, and its form in JSON.
+//! The update: an enum with a variant for each field, and its JSON form.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -11,7 +11,7 @@ pub(super) fn item(model: &Model) -> TokenStream {
     let (params, clause) = (generics.declared(TokenStream::new(), TokenStream::new()), &generics.on_items);
     let variants = model.fields.iter().map(|field| {
         let Field { variant, .. } = field;
-        // Spelled out where it can be, so that the documentation reads `Title(String)`.
+        // Spelled out where possible, so that the documentation reads `Title(String)`.
         let krate = at(field.span, krate);
         let op = field.op(&krate);
         let docs = docs::of(field, &format!("An operation on the field `{}`.", field.wire));
@@ -21,8 +21,8 @@ pub(super) fn item(model: &Model) -> TokenStream {
     quote! {
         #[doc = #head]
         ///
-        /// As JSON it is an object with `key`, the field's path, `op`, the operation if it is not a plain set, and
-        /// `value`.
+        /// Its JSON form is an object with `key` (the field's path), `op` (the operation's name, absent for a plain
+        /// set) and `value`.
         #[non_exhaustive]
         #[allow(
             dead_code,
@@ -38,8 +38,9 @@ pub(super) fn item(model: &Model) -> TokenStream {
     }
 }
 
-/// `Clone`, `Debug`, `PartialEq` and serde's two. The first three are not derived: one look at the operation serves them
-/// all, and a type that lacks one of them is reported with what else it lacks.
+/// `Clone`, `Debug`, `PartialEq`, `Serialize` and `Deserialize`. The first three are not derived: one match
+/// over the operations serves all of them, and the compiler reports everything that a type lacks in one
+/// place.
 pub(super) fn implementations(model: &Model) -> TokenStream {
     let Model { this, generics, update, .. } = model;
     let none = TokenStream::new;
@@ -47,11 +48,11 @@ pub(super) fn implementations(model: &Model) -> TokenStream {
         (generics.declared(none(), none()), generics.passed(none()), &generics.on_impls);
     let with_de = generics.declared(quote!('de,), none());
     let operations = model.fields.iter().map(|field| {
-        let (variant, visit) = (&field.here.variant, field.policy("__visit"));
+        let (variant, visit) = (&field.spanned.variant, field.policy("__visit"));
         let name = variant.to_string();
         quote_spanned!(field.span=> Self::#variant(__op) => #visit(__op, #name, Self::#variant, __visitor),)
     });
-    // What makes a whole update is said to be at fault where a field is.
+    // The span of these functions is that of the field that causes an error about the whole update.
     let clone = quote_spanned! {model.span=>
         fn clone(&self) -> Self {
             __p::clone_update(self)

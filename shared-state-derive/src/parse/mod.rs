@@ -1,14 +1,16 @@
-//! From tokens to attributes: what the user wrote, each part with the token it came from.
+//! Reads tokens into attributes: what the user wrote, each part with the token that it came from.
 //!
-//! Owns the grammar. It reports what it cannot read, and never what contradicts something else: that is for
-//! [`check`](crate::check).
+//! This module owns the grammar. It reports what it cannot read, and never contradictions between attributes:
+//! those are for [`check`](crate::check).
 
 mod policy;
+mod rule;
 mod serde;
 mod shared;
 mod value;
 
 pub(crate) use self::policy::PolicyExpr;
+pub(crate) use self::rule::Rule;
 pub(crate) use self::serde::{SerdeField, SerdeStruct};
 pub(crate) use self::shared::{FieldAttrs, StructAttrs};
 
@@ -36,7 +38,7 @@ pub(crate) struct InputField {
     pub(crate) serde: SerdeField,
 }
 
-/// Reads the derive's input; `None` if it is not a struct the derive can work on.
+/// Reads the derive's input. `None` if it is not a struct that the derive supports.
 pub(crate) fn input(cx: &Ctxt, input: DeriveInput) -> Option<Input> {
     let DeriveInput { attrs, vis, ident, generics, data } = input;
     let Data::Struct(data) = data else {
@@ -114,7 +116,7 @@ pub(crate) fn input(cx: &Ctxt, input: DeriveInput) -> Option<Input> {
     })
 }
 
-/// Whether an attribute is carried to the items that are generated for its field.
+/// Whether an attribute is copied to the items that are generated for its field.
 fn is_carried(attr: &Attribute) -> bool {
     attr.path().is_ident("doc") || attr.path().is_ident("deprecated")
 }

@@ -1,29 +1,31 @@
-//! The merge policies as attributes: `counter`, `nested`, `set`, `map`, `map(counter)`, `list(key = id, nested)`.
+//! The grammar of merge policies: `counter`, `nested`, `set`, `map`, `map(counter)`, `list(key = id,
+//! nested)`.
 
 use syn::meta::ParseNestedMeta;
 use syn::{Error, Ident, Result, Token, Type, token};
 
 use super::value;
 
-/// The policies that are attributes of a field, and inside `list(..)` and `map(..)` say how the entries combine.
+/// The attributes that are policies of a field. Inside `list(..)` and `map(..)` they are policies of the
+/// entries.
 pub(super) const POLICIES: [&str; 7] = ["counter", "nested", "list", "map", "set", "text", "merge"];
 
-/// A merge policy as it was written.
+/// A merge policy as the user wrote it.
 pub(crate) enum PolicyExpr {
     Counter,
     Nested,
     Set,
     Text,
-    /// The entries' own policy.
+    /// The entries' own policy, if it is given.
     Map(Option<Box<PolicyExpr>>),
-    /// The field of an item that is its key, and the items' own policy.
+    /// The field of an item that is its key, and the items' own policy if it is given.
     List(Ident, Option<Box<PolicyExpr>>),
     /// A type of the user's.
     Own(Box<Type>),
 }
 
 impl PolicyExpr {
-    /// Reads the rest of an attribute whose name, one of [`POLICIES`], was read.
+    /// Reads the rest of an attribute whose name, one of [`POLICIES`], was read already.
     pub(super) fn parse(meta: &ParseNestedMeta<'_>, name: &Ident) -> Result<Self> {
         Ok(match name.to_string().as_str() {
             "counter" => {
@@ -96,7 +98,8 @@ impl PolicyExpr {
     }
 }
 
-/// Reads one item inside `list(..)` or `map(..)`: a policy; `false` if it is one of `others`, still to be read.
+/// Reads an item of `list(..)` or `map(..)` as a policy. Returns false if the item is one of `others`, which
+/// is then still to be read.
 fn entry(meta: &ParseNestedMeta<'_>, found: &mut Option<Box<PolicyExpr>>, others: &[&str]) -> Result<bool> {
     let name = meta.path.get_ident().cloned();
     let Some(name) = name else {
@@ -108,7 +111,7 @@ fn entry(meta: &ParseNestedMeta<'_>, found: &mut Option<Box<PolicyExpr>>, others
     if !POLICIES.iter().any(|policy| name == policy) {
         value::skip(meta.input)?;
         let known: Vec<_> = others.iter().chain(&POLICIES).copied().collect();
-        return Err(super::shared::unknown(&name, "word here", &known));
+        return Err(value::unknown(&name, "word here", &known));
     }
     let policy = PolicyExpr::parse(meta, &name)?;
     if found.replace(Box::new(policy)).is_some() {

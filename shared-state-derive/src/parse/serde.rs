@@ -1,7 +1,8 @@
-//! What serde's own attributes say: the wire name of a field is the name serde gives it.
+//! Reads serde's own attributes, because a field's name on the wire is the name that serde gives it.
 //!
-//! Reads only what changes names or leaves fields out. Serde reports its own syntax errors, so what cannot be
-//! read is passed over here; what would make one field travel in two forms is refused.
+//! Only attributes that change names or leave fields out are read. Serde reports its own syntax errors, so
+//! this module skips what it cannot read. It reports attributes under which a field would have two different
+//! forms on the wire.
 
 use syn::meta::ParseNestedMeta;
 use syn::{Attribute, Expr, ExprLit, ExprPath, Ident, Lit, LitStr, Result, Token, token};
@@ -9,7 +10,7 @@ use syn::{Attribute, Expr, ExprLit, ExprPath, Ident, Lit, LitStr, Result, Token,
 use super::value;
 use crate::ctxt::Ctxt;
 
-/// On a field: attributes under which a field cannot travel on its own.
+/// Attributes on a field under which the field cannot be sent on its own.
 const UNSUITABLE: [&str; 4] = ["flatten", "borrow", "skip_serializing", "skip_deserializing"];
 
 /// `#[serde(..)]` on the struct.
@@ -17,7 +18,7 @@ const UNSUITABLE: [&str; 4] = ["flatten", "borrow", "skip_serializing", "skip_de
 pub(crate) struct SerdeStruct {
     /// `rename_all = "camelCase"`: the rule's name.
     pub(crate) rename_all: Option<String>,
-    /// `default`: what is absent is taken from the struct's default.
+    /// `default`: absent fields are taken from the struct's default.
     pub(crate) default: bool,
 }
 
@@ -28,17 +29,18 @@ pub(crate) struct SerdeField {
     pub(crate) aliases: Vec<LitStr>,
     /// The attribute that leaves the field out.
     pub(crate) skip: Option<syn::Path>,
-    /// `default`: an absent field is read.
+    /// `default`: the field may be absent in the input.
     pub(crate) default: bool,
-    /// `skip_serializing_if`: the field is sometimes absent.
+    /// `skip_serializing_if`: the field may be absent in the output.
     pub(crate) skip_if: Option<syn::Path>,
-    /// The function that writes the value, of `serialize_with` or `with`.
+    /// The function that serializes the value, from `serialize_with` or `with`.
     pub(crate) serialize: Option<ExprPath>,
-    /// The function that reads the value, of `deserialize_with` or `with`.
+    /// The function that deserializes the value, from `deserialize_with` or `with`.
     pub(crate) deserialize: Option<ExprPath>,
-    /// The attribute that named one of the two.
+    /// The attribute that named one of the two functions.
     pub(crate) with: Option<syn::Path>,
-    /// Attributes under which the field alone and the field within its struct would be written differently.
+    /// The attributes under which the field on its own and the field inside its struct would be written
+    /// differently.
     pub(crate) unsuitable: Vec<syn::Path>,
 }
 
@@ -108,12 +110,12 @@ pub(super) fn field(cx: &Ctxt, attrs: &[Attribute]) -> SerdeField {
 
 fn each(attrs: &[Attribute], mut logic: impl FnMut(&ParseNestedMeta<'_>) -> Result<()>) {
     for attr in attrs.iter().filter(|attr| attr.path().is_ident("serde")) {
-        // Serde's derive reports what it cannot read, in its own words.
+        // Serde's derive reports what it cannot read.
         let _ = attr.parse_nested_meta(|meta| logic(&meta));
     }
 }
 
-/// `= "name"`, or `(serialize = "name", deserialize = "name")` if both are the same.
+/// Reads `= "name"`, or `(serialize = "name", deserialize = "name")` with two equal names.
 fn name(cx: &Ctxt, meta: &ParseNestedMeta<'_>) -> Result<Option<LitStr>> {
     if meta.input.peek(Token![=]) {
         return Ok(literal(meta.value()?.parse()?));
@@ -138,7 +140,7 @@ fn name(cx: &Ctxt, meta: &ParseNestedMeta<'_>) -> Result<Option<LitStr>> {
     }
 }
 
-/// `= "path"`; a path that does not parse is serde's to report.
+/// Reads `= "path"`. A path that does not parse is left for serde to report.
 fn function(meta: &ParseNestedMeta<'_>) -> Result<Option<ExprPath>> {
     Ok(literal(meta.value()?.parse()?).and_then(|path| path.parse().ok()))
 }

@@ -4,9 +4,9 @@ use syn::meta::ParseNestedMeta;
 use syn::{Attribute, Error, Expr, Ident, LitStr, Path, Result, Token, token};
 
 use super::policy::{POLICIES, PolicyExpr};
+use super::rule::Rule;
 use super::value;
 use crate::ctxt::Ctxt;
-use crate::model::Rule;
 
 const ON_FIELD: [&str; 16] = [
     "counter",
@@ -31,7 +31,7 @@ const RULES: [&str; 8] = ["length", "range", "pattern", "email", "url", "custom"
 const UNITS: [&str; 3] = ["chars", "bytes", "items"];
 const SERDES: [&str; 2] = ["alias", "default"];
 
-/// A value, and the attribute's name it was given to.
+/// A value, and the name of the attribute that it was given to.
 pub(crate) struct Given<T> {
     pub(crate) name: Ident,
     pub(crate) value: T,
@@ -41,7 +41,7 @@ pub(crate) struct Given<T> {
 #[derive(Default)]
 pub(crate) struct StructAttrs {
     pub(crate) rule: Option<Given<Path>>,
-    /// The name, if the rules are those of garde.
+    /// The attribute `garde`, if the rules are garde's.
     pub(crate) garde: Option<Ident>,
     pub(crate) change_rule: Option<Path>,
     pub(crate) version: Option<Given<u32>>,
@@ -52,14 +52,14 @@ pub(crate) struct StructAttrs {
 /// `#[shared(..)]` on a field.
 #[derive(Default)]
 pub(crate) struct FieldAttrs {
-    /// The name of every attribute given, in order.
+    /// The names of all attributes, in order.
     pub(crate) names: Vec<Ident>,
     pub(crate) policies: Vec<Given<PolicyExpr>>,
     pub(crate) skip: Option<Ident>,
     pub(crate) read_only: Option<Ident>,
-    /// The role that reads the field.
+    /// The role that is needed to read the field.
     pub(crate) read: Option<Given<LitStr>>,
-    /// The role that writes it.
+    /// The role that is needed to write the field.
     pub(crate) write: Option<Given<LitStr>>,
     pub(crate) debounce: Option<Given<u64>>,
     pub(crate) max_wait: Option<Given<u64>>,
@@ -107,7 +107,7 @@ pub(super) fn container(cx: &Ctxt, attrs: &[Attribute]) -> StructAttrs {
                         format_args!("`{other}` belongs on a field: move it to the field it is meant for"),
                     )
                 } else {
-                    unknown(name, "attribute on a struct", &ON_STRUCT)
+                    value::unknown(name, "attribute on a struct", &ON_STRUCT)
                 });
             }
         }
@@ -176,14 +176,14 @@ fn one(cx: &Ctxt, found: &mut FieldAttrs, meta: &ParseNestedMeta<'_>, name: &Ide
                     format_args!("`{other}` belongs on the struct: move it above `struct`"),
                 )
             } else {
-                unknown(name, "attribute", &ON_FIELD)
+                value::unknown(name, "attribute", &ON_FIELD)
             });
         }
     }
     Ok(())
 }
 
-/// `= "role"`.
+/// Reads `= "role"`.
 fn role(meta: &ParseNestedMeta<'_>, name: &Ident) -> Result<Option<Given<LitStr>>> {
     let value = value::text(meta, &format!("{name} = \"editor\""))?;
     if value.value().trim().is_empty() {
@@ -244,15 +244,15 @@ fn rule(cx: &Ctxt, meta: &ParseNestedMeta<'_>, name: &Ident) -> Result<Rule> {
         "dive" => value::flag(meta, name).map(|()| Rule::Dive { name: name.clone() }),
         _ => {
             value::skip(meta.input)?;
-            Err(unknown(name, "rule", &RULES))
+            Err(value::unknown(name, "rule", &RULES))
         }
     }
 }
 
-/// What is counted, and the least and the most of it.
+/// The unit, the lower and the upper bound.
 type Bounds = (Option<Ident>, Option<Expr>, Option<Expr>);
 
-/// `(unit, min = .., max = ..)`, one of the bounds at least.
+/// Reads `(unit, min = .., max = ..)`, with at least one bound.
 fn bounds(
     cx: &Ctxt,
     meta: &ParseNestedMeta<'_>,
@@ -287,7 +287,7 @@ fn bounds(
                 _ => {
                     value::skip(meta.input)?;
                     let known: Vec<_> = ["min", "max"].iter().chain(units).copied().collect();
-                    return Err(unknown(name, "bound", &known));
+                    return Err(value::unknown(name, "bound", &known));
                 }
             }
             Ok(())
@@ -313,7 +313,7 @@ fn each(
     }
 }
 
-/// Reads one item of a list. What is wrong with it is reported, and the list goes on.
+/// Reads one item of a list. An error in it is reported, and the list continues.
 fn list_item(
     cx: &Ctxt,
     meta: &ParseNestedMeta<'_>,
@@ -331,28 +331,12 @@ fn list_item(
     seen.push(name.clone());
     if let Err(error) = logic(meta, name) {
         cx.push(error);
-        // What could not be read may have been left half read.
+        // Skip the rest of the item that could not be read.
         while !meta.input.is_empty() && !meta.input.peek(Token![,]) {
             meta.input.parse::<proc_macro2::TokenTree>()?;
         }
     }
     Ok(())
-}
-
-pub(super) fn unknown(name: &Ident, what: &str, known: &[&str]) -> Error {
-    let found = name.to_string();
-    let nearest = known
-        .iter()
-        .map(|known| (strsim::damerau_levenshtein(&found.to_lowercase().replace('-', "_"), known), known))
-        .min();
-    let list = known.iter().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", ");
-    let message = match nearest {
-        Some((distance, known)) if distance <= 1 + known.len() / 4 => {
-            format!("unknown {what} `{found}`: did you mean `{known}`? (known: {list})")
-        }
-        _ => format!("unknown {what} `{found}`: expected one of {list}"),
-    };
-    Error::new_spanned(name, message)
 }
 
 #[cfg(test)]

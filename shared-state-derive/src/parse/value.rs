@@ -1,12 +1,12 @@
-//! The values attributes take: durations, names, paths, bounds.
+//! The values of attributes: durations, names, paths, bounds.
 
 use std::fmt::Display;
 
 use syn::meta::ParseNestedMeta;
 use syn::parse::ParseStream;
-use syn::{Error, Expr, ExprLit, Lit, LitStr, Path, Result, Token, token};
+use syn::{Error, Expr, ExprLit, Ident, Lit, LitStr, Path, Result, Token, token};
 
-/// Reads `= value`; `example` is what to write if there is none.
+/// Reads `= value`. `example` is what the error says to write.
 pub(super) fn expr(meta: &ParseNestedMeta<'_>, example: &str) -> Result<Expr> {
     if meta.input.peek(Token![=]) {
         return meta.value()?.parse();
@@ -16,7 +16,7 @@ pub(super) fn expr(meta: &ParseNestedMeta<'_>, example: &str) -> Result<Expr> {
     Err(meta.error(format_args!("expected a value, {found}: write `{example}`")))
 }
 
-/// Reads over whatever follows an attribute's name.
+/// Skips whatever follows an attribute's name.
 pub(super) fn skip(input: ParseStream<'_>) -> Result<()> {
     if input.peek(Token![=]) {
         input.parse::<Token![=]>()?;
@@ -27,7 +27,7 @@ pub(super) fn skip(input: ParseStream<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Makes sure that nothing follows an attribute's name.
+/// Checks that nothing follows an attribute's name.
 pub(super) fn flag(meta: &ParseNestedMeta<'_>, name: &impl Display) -> Result<()> {
     if meta.input.peek(Token![=]) || meta.input.peek(token::Paren) {
         skip(meta.input)?;
@@ -36,7 +36,7 @@ pub(super) fn flag(meta: &ParseNestedMeta<'_>, name: &impl Display) -> Result<()
     Ok(())
 }
 
-/// A text in quotes.
+/// Reads a string in quotes.
 pub(super) fn text(meta: &ParseNestedMeta<'_>, example: &str) -> Result<LitStr> {
     match expr(meta, example)? {
         Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(text),
@@ -44,7 +44,7 @@ pub(super) fn text(meta: &ParseNestedMeta<'_>, example: &str) -> Result<LitStr> 
     }
 }
 
-/// A path to a function or crate, without quotes.
+/// Reads a path to a function or crate, without quotes.
 pub(super) fn path(meta: &ParseNestedMeta<'_>, example: &str) -> Result<Path> {
     match expr(meta, example)? {
         Expr::Path(path) if path.qself.is_none() && path.attrs.is_empty() => Ok(path.path),
@@ -56,7 +56,7 @@ pub(super) fn path(meta: &ParseNestedMeta<'_>, example: &str) -> Result<Path> {
     }
 }
 
-/// The number of a struct's version.
+/// Reads the number of a struct's version.
 pub(super) fn version(meta: &ParseNestedMeta<'_>) -> Result<u32> {
     let found = expr(meta, "version = 2")?;
     let refuse = |found: &Expr| {
@@ -74,7 +74,7 @@ pub(super) fn version(meta: &ParseNestedMeta<'_>) -> Result<u32> {
     }
 }
 
-/// A path that may also be the keyword `crate` alone, which is no expression.
+/// Reads a path, which may be the keyword `crate` alone. That is not an expression.
 pub(super) fn crate_path(meta: &ParseNestedMeta<'_>) -> Result<Path> {
     let example = "crate = my_reexports::shared_state";
     if meta.input.peek(Token![=]) && !meta.input.peek2(syn::Lit) {
@@ -83,7 +83,7 @@ pub(super) fn crate_path(meta: &ParseNestedMeta<'_>) -> Result<Path> {
     path(meta, example)
 }
 
-/// A duration in milliseconds: a whole number and its unit, `"300ms"`, `"3s"`, `"1m"`.
+/// Reads a duration, a whole number with its unit (`"300ms"`, `"3s"`, `"1m"`), in milliseconds.
 pub(super) fn duration(meta: &ParseNestedMeta<'_>, name: &str, example: &str) -> Result<u64> {
     let example = format!("{name} = \"{example}\"");
     let text = text(meta, &example)?;
@@ -120,4 +120,20 @@ pub(super) fn duration(meta: &ParseNestedMeta<'_>, name: &str, example: &str) ->
         Some(ms) if ms <= 86_400_000 => Ok(ms),
         _ => refuse(format!("`{value}` is longer than a day, the longest `{name}`: write `{example}`")),
     }
+}
+
+pub(super) fn unknown(name: &Ident, what: &str, known: &[&str]) -> Error {
+    let found = name.to_string();
+    let nearest = known
+        .iter()
+        .map(|known| (strsim::damerau_levenshtein(&found.to_lowercase().replace('-', "_"), known), known))
+        .min();
+    let list = known.iter().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", ");
+    let message = match nearest {
+        Some((distance, known)) if distance <= 1 + known.len() / 4 => {
+            format!("unknown {what} `{found}`: did you mean `{known}`? (known: {list})")
+        }
+        _ => format!("unknown {what} `{found}`: expected one of {list}"),
+    };
+    Error::new_spanned(name, message)
 }

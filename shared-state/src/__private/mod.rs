@@ -1,4 +1,5 @@
-//! What generated code names: re-exports alone. Not for anybody else, it changes without notice.
+//! Re-exports for the code that `#[derive(SharedState)]` generates. Not part of the public API: it changes
+//! without notice.
 
 pub use regex_lite::Regex;
 pub use serde;

@@ -1,23 +1,25 @@
-//! A reader's place in a channel.
+//! A reader's position in a channel. The client's streams and the simulation read through it.
 
 use crate::channel::{Item, Log};
 use crate::replica::Replica;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Where a reader is: it is given what follows, each message once and in order, and told what it cannot be given.
+/// A reader's position in a [`Log`]: it returns each message once and in order, and reports those that it
+/// cannot return.
 ///
-/// It holds no messages: it reads the log that every reader of the channel shares. A reader that is slower than the
-/// log's bound is told which messages it [missed](Item::Lagged).
+/// It stores no messages, but reads the log that all readers of the channel share. A reader that is slower
+/// than the log's limits allow gets an [`Item::Lagged`].
 #[derive(Clone, Copy, Debug)]
 pub struct Cursor {
     epoch: Option<u64>,
-    /// The number that is read next; of a history that is not known yet: `None` for what comes after it is known.
+    /// The number to read next. `None`, before the channel's state arrived: the first one after that state.
     next: Option<u64>,
 }
 
 impl Cursor {
-    /// Before what comes from now on. Of a channel that is not known yet, that is what comes after it is known.
+    /// At the end: everything from now on. If the channel's state has not arrived yet, everything after that
+    /// state.
     #[must_use]
     pub fn now<T>(replica: &Replica<Log<T>>) -> Self
     where
@@ -27,7 +29,7 @@ impl Cursor {
         Self { epoch, next: epoch.map(|_| replica.version() + 1) }
     }
 
-    /// Before the message that follows the one with this number; 0: before the first.
+    /// After the message with this number; 0 is the beginning.
     #[must_use]
     pub fn after<T>(replica: &Replica<Log<T>>, seq: u64) -> Self
     where
@@ -36,7 +38,8 @@ impl Cursor {
         Self { epoch: replica.epoch(), next: Some(seq.saturating_add(1)) }
     }
 
-    /// The next item, if there is one. `me` is this client's public name.
+    /// Returns the next item, if there is one. `me` is this client's public id. Costs O(log n) in the stored
+    /// messages.
     pub fn next<T>(&mut self, replica: &Replica<Log<T>>, me: Option<&str>) -> Option<Item<T>>
     where
         T: Serialize + DeserializeOwned + Send + Sync + 'static,
@@ -52,16 +55,16 @@ impl Cursor {
             self.next = Some(log.dropped + 1);
             return Some(Item::Lagged { from: next, to: log.dropped });
         }
-        let at = log.kept.partition_point(|kept| kept.stamp.seq < next);
-        let found = log.kept.get(at);
-        let there = found.map_or(version + 1, |kept| kept.stamp.seq);
+        let at = log.entries.partition_point(|entry| entry.stamp.seq < next);
+        let found = log.entries.get(at);
+        let there = found.map_or(version + 1, |entry| entry.stamp.seq);
         if next < there {
             self.next = Some(there);
             return Some(Item::Gap { from: next, to: there - 1 });
         }
-        found.map(|kept| {
+        found.map(|entry| {
             self.next = Some(next + 1);
-            kept.item(me)
+            entry.item(me)
         })
     }
 }

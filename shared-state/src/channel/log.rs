@@ -1,4 +1,4 @@
-//! What a client has of a channel: the last messages it got, and its own that are not acknowledged.
+//! A client's copy of a channel: the last messages it received, and its own that are not acknowledged.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,18 +10,18 @@ use crate::channel::message::Stamp;
 use crate::channel::{Item, Message, Unreadable};
 use crate::proto::channel::ChannelEntry;
 
-/// How many messages, and how many bytes of them, a client keeps if nothing else is said.
+/// The default limits of a log, in messages and in bytes.
 pub(crate) const RETAINED: (usize, usize) = (1000, 4 << 20);
 
-/// A message, read.
+/// A message that was received and decoded.
 pub(super) struct LogMessage<T> {
     pub(super) stamp: Stamp,
     pub(super) value: Result<Arc<T>, (Arc<RawValue>, Arc<str>)>,
-    /// Its length as JSON.
+    /// The length of its JSON, in bytes.
     pub(super) bytes: usize,
 }
 
-/// An own message that is not acknowledged: as it is sent, and as it reads.
+/// A message of this client that is not acknowledged: its JSON, and the value decoded from it.
 pub(super) struct Sent<T> {
     pub(super) json: Box<RawValue>,
     pub(super) value: Arc<T>,
@@ -29,13 +29,13 @@ pub(super) struct Sent<T> {
 
 /// A client's copy of a channel: the state of its replica.
 ///
-/// Bounded: of the messages it got it keeps the last 1,000, or as many as have 4 MiB of JSON, or what
-/// [`keeping`](Self::keeping) says. A clone copies pointers.
+/// It stores the last 1,000 messages, or the last 4 MiB of JSON if that is less; [`keeping`](Self::keeping)
+/// sets other limits. A clone copies pointers.
 pub struct Log<T> {
-    /// By number, the oldest first; a hole is a gap.
-    pub(super) kept: VecDeque<Arc<LogMessage<T>>>,
+    /// By number, the oldest first. A missing number is a gap.
+    pub(super) entries: VecDeque<Arc<LogMessage<T>>>,
     pub(super) pending: VecDeque<Arc<Sent<T>>>,
-    /// Messages up to this number were let go of here.
+    /// Messages up to this number were dropped here, because of the limits.
     pub(super) dropped: u64,
     bytes: usize,
     limits: (usize, usize),
@@ -50,7 +50,7 @@ impl<T> Default for Log<T> {
 impl<T> Clone for Log<T> {
     fn clone(&self) -> Self {
         Self {
-            kept: self.kept.clone(),
+            entries: self.entries.clone(),
             pending: self.pending.clone(),
             dropped: self.dropped,
             bytes: self.bytes,
@@ -60,11 +60,12 @@ impl<T> Clone for Log<T> {
 }
 
 impl<T> Log<T> {
-    /// An empty log that keeps so many messages, and so many bytes of them. The last message is always kept.
+    /// An empty log that stores at most this many messages and bytes of JSON. The last message is always
+    /// stored.
     #[must_use]
     pub const fn keeping(messages: usize, bytes: usize) -> Self {
         Self {
-            kept: VecDeque::new(),
+            entries: VecDeque::new(),
             pending: VecDeque::new(),
             dropped: 0,
             bytes: 0,
@@ -72,17 +73,17 @@ impl<T> Log<T> {
         }
     }
 
-    /// Everything there is, in order: messages, those that cannot be read, gaps between them, and last this client's
-    /// own that are not acknowledged. `me` is this client's public name.
+    /// Everything in the log, in order: received messages, unreadable ones, the gaps between them, and last
+    /// the messages of this client that are not acknowledged. `me` is this client's public id.
     pub fn items(&self, me: Option<&str>) -> Vec<Item<T>> {
-        let mut items = Vec::with_capacity(self.kept.len() + self.pending.len());
+        let mut items = Vec::with_capacity(self.entries.len() + self.pending.len());
         let mut next = None;
-        for kept in &self.kept {
-            let seq = kept.stamp.seq;
+        for entry in &self.entries {
+            let seq = entry.stamp.seq;
             if let Some(from) = next.filter(|next| *next < seq) {
                 items.push(Item::Gap { from, to: seq - 1 });
             }
-            items.push(kept.item(me));
+            items.push(entry.item(me));
             next = Some(seq + 1);
         }
         let pending =
@@ -92,25 +93,26 @@ impl<T> Log<T> {
     }
 
     pub(super) fn last(&self) -> u64 {
-        self.kept.back().map_or(self.dropped, |kept| kept.stamp.seq)
+        self.entries.back().map_or(self.dropped, |entry| entry.stamp.seq)
     }
 
-    /// Adds a message, if it is news; gives those that were let go of for it.
-    pub(super) fn append(&mut self, kept: Arc<LogMessage<T>>) -> Option<Vec<Arc<LogMessage<T>>>> {
-        if kept.stamp.seq <= self.last() {
+    /// Appends a message and returns those that were dropped for it; `None` if the message is not newer than
+    /// the last.
+    pub(super) fn append(&mut self, entry: Arc<LogMessage<T>>) -> Option<Vec<Arc<LogMessage<T>>>> {
+        if entry.stamp.seq <= self.last() {
             return None;
         }
-        self.bytes += kept.bytes;
-        self.kept.push_back(kept);
+        self.bytes += entry.bytes;
+        self.entries.push_back(entry);
         Some(self.trim())
     }
 
-    /// Lets go of what is too much, the oldest first.
+    /// Drops the oldest messages beyond the limits, and returns them.
     fn trim(&mut self) -> Vec<Arc<LogMessage<T>>> {
         let mut dropped = Vec::new();
-        while self.kept.len() > 1
-            && (self.kept.len() > self.limits.0 || self.bytes > self.limits.1)
-            && let Some(first) = self.kept.pop_front()
+        while self.entries.len() > 1
+            && (self.entries.len() > self.limits.0 || self.bytes > self.limits.1)
+            && let Some(first) = self.entries.pop_front()
         {
             self.bytes -= first.bytes;
             self.dropped = first.stamp.seq;
@@ -119,19 +121,19 @@ impl<T> Log<T> {
         dropped
     }
 
-    /// Takes the last message back, and puts back those that were let go of for it.
+    /// Removes the last message, and restores those that were dropped for it.
     pub(super) fn retract(&mut self, dropped: Vec<Arc<LogMessage<T>>>, up_to: u64) {
-        if let Some(last) = self.kept.pop_back() {
+        if let Some(last) = self.entries.pop_back() {
             self.bytes -= last.bytes;
         }
-        for kept in dropped.into_iter().rev() {
-            self.bytes += kept.bytes;
-            self.kept.push_front(kept);
+        for entry in dropped.into_iter().rev() {
+            self.bytes += entry.bytes;
+            self.entries.push_front(entry);
         }
         self.dropped = up_to;
     }
 
-    /// Becomes equal to another, within its own limits.
+    /// Replaces the content, but not the limits. Returns the previous log.
     pub(super) fn replace(&mut self, other: Self) -> Self {
         let limits = self.limits;
         let before = std::mem::replace(self, other);
@@ -142,9 +144,9 @@ impl<T> Log<T> {
 
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.dropped == other.dropped
-            && self.kept.len() == other.kept.len()
+            && self.entries.len() == other.entries.len()
             && self.pending.len() == other.pending.len()
-            && self.kept.iter().zip(&other.kept).all(|(a, b)| Arc::ptr_eq(a, b) || a.stamp == b.stamp)
+            && self.entries.iter().zip(&other.entries).all(|(a, b)| Arc::ptr_eq(a, b) || a.stamp == b.stamp)
             && self.pending.iter().zip(&other.pending).all(|(a, b)| same_sent(a, b))
     }
 }

@@ -1,11 +1,11 @@
-//! A message as an app sees it.
+//! The messages and other items of a channel, as an app sees them.
 
 use std::fmt;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-/// What the server puts on a message.
+/// What the server adds to a message: number, sender and time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
     pub(super) seq: u64,
@@ -21,39 +21,39 @@ pub struct Message<T> {
 }
 
 impl<T> Message<T> {
-    /// Its number in the channel, from 1, without a hole. `None` while it is not acknowledged.
+    /// The message's number in the channel, from 1 without gaps. `None` while it is not acknowledged.
     #[must_use]
     pub fn seq(&self) -> Option<u64> {
         self.stamp.as_ref().map(|stamp| stamp.seq)
     }
 
-    /// The public name of its sender, as the server knows it; `"server"` is the server's own program. `None` while it
-    /// is not acknowledged, and so this client's own.
+    /// The public id of the sender, set by the server; `"server"` for a message of the server's program.
+    /// `None` while the message is not acknowledged; it is this client's own then.
     #[must_use]
     pub fn from(&self) -> Option<&Arc<str>> {
         self.stamp.as_ref().map(|stamp| &stamp.from)
     }
 
-    /// When the server took it, in milliseconds since 1970 by the server's clock; never before the message ahead of
-    /// it. `None` while it is not acknowledged.
+    /// When the server accepted the message, in milliseconds since 1970 by the server's clock; never earlier
+    /// than the message before. `None` while the message is not acknowledged.
     #[must_use]
     pub fn at(&self) -> Option<u64> {
         self.stamp.as_ref().map(|stamp| stamp.at)
     }
 
-    /// Whether this client sent it.
+    /// Whether this client sent the message.
     #[must_use]
     pub const fn is_own(&self) -> bool {
         self.own
     }
 
-    /// Whether it is not acknowledged yet. It is this client's own then, and nobody else may have it.
+    /// Whether the message is not acknowledged yet. It is this client's own then, and others may not have it.
     #[must_use]
     pub const fn is_pending(&self) -> bool {
         self.stamp.is_none()
     }
 
-    /// Its content.
+    /// The content.
     #[must_use]
     pub fn value(&self) -> &T {
         &self.value
@@ -78,46 +78,48 @@ impl<T: fmt::Debug> fmt::Debug for Message<T> {
     }
 }
 
-/// A message whose content is not of the type that was asked for.
+/// A message whose content is not of the requested type.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("message {seq} of {from} cannot be read: {error}")]
 #[non_exhaustive]
 pub struct Unreadable {
-    /// Its number.
+    /// The message's number.
     pub seq: u64,
-    /// The public name of its sender.
+    /// The public id of the sender.
     pub from: Arc<str>,
-    /// When the server took it, in milliseconds since 1970.
+    /// When the server accepted it, in milliseconds since 1970.
     pub at: u64,
-    /// Its content, as it is.
+    /// The content as JSON.
     pub json: Arc<RawValue>,
-    /// What is wrong with it, for people.
+    /// Why it cannot be read, for people.
     pub error: Arc<str>,
 }
 
-/// What happens in a channel.
+/// One item of a channel's stream or of its stored history.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Item<T> {
     /// A message.
     Message(Message<T>),
-    /// A message that is not of the type that was asked for.
+    /// A message whose content is not of the requested type.
     Unreadable(Unreadable),
-    /// These messages are not to be had: more was missed than the server keeps.
+    /// These messages cannot be had: this client missed more than the server stores.
     Gap {
-        /// The number of the first.
+        /// The number of the first one.
         from: u64,
-        /// The number of the last.
+        /// The number of the last one.
         to: u64,
     },
-    /// These messages came and are no longer kept here: they were not taken in time.
+    /// These messages arrived, but were dropped here before they were read, because the stream was read too
+    /// slowly.
     Lagged {
-        /// The number of the first.
+        /// The number of the first one.
         from: u64,
-        /// The number of the last.
+        /// The number of the last one.
         to: u64,
     },
-    /// The channel has begun anew, and counts from 1 again: the server has lost, or let go of, what was there.
+    /// The channel has a new history, and numbers start from 1 again: the server has lost or deleted the old
+    /// one.
     Restarted,
 }
 

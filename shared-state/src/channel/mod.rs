@@ -1,13 +1,13 @@
-//! Channels: messages between those in a room, one after the other, the same for everybody.
+//! Channels: messages between the clients in a room, in one order that is the same for everyone.
 //!
-//! A channel has a name in its room. Its messages are numbered by the server, from 1 without a hole, and stamped with
-//! their sender and the time; each is acknowledged, is there once however often it was sent again, and comes to
-//! everybody in the same order. The server keeps the last ones: who comes later, or was away, gets these. Where more
-//! was missed than is kept, that is said ([`Item::Gap`]).
+//! A channel has a name within its room. The server numbers its messages from 1 without gaps, and stamps each
+//! with its sender and the time. Every message is acknowledged, is in the channel once however often it was
+//! sent again, and reaches everyone in the same order. The server stores the last messages and sends them to
+//! clients that join later or were away. Where a client missed more than is stored, it gets an [`Item::Gap`].
 //!
-//! Here is what both sides of it have in common with an app: [`Message`], [`Item`], and [`Log`], the state that a
-//! client's [`Replica`](crate::replica::Replica) of a channel has. A channel is a room of its own kind, and the two
-//! state machines are the ones of every room.
+//! This module owns what an app sees of a channel: [`Message`], [`Item`], and [`Log`], the state of a
+//! client's [`Replica`](crate::replica::Replica) of the channel. A channel is a room of its own kind, and the
+//! two state machines are those of every room; nothing here does I/O.
 #![cfg_attr(feature = "client", doc = "An app uses [`client::Channel`](crate::client::Channel).")]
 
 mod cursor;

@@ -1,7 +1,8 @@
-//! A client's copy of a channel as the replica knows it: one field, to which messages are appended.
+//! A channel's [`Log`] as a [`SharedState`], so that a replica can hold it: one field, to which messages are
+//! appended. Made by hand, not by the derive.
 //!
-//! Its own messages and those of the channel lie apart in the log, so a message that comes never disturbs one that is
-//! pending.
+//! The log stores pending messages apart from received ones, so a message that arrives never disturbs a
+//! pending one.
 
 use std::fmt;
 use std::ops::Deref;
@@ -18,21 +19,22 @@ use crate::core::Overlap;
 use crate::core::{Backend, FieldId, FieldInfo, FieldPath, FieldPathBuf, SharedState, UpdateError};
 use crate::proto::channel::{APPEND, ChannelEntry, ChannelHistory, GONE, MESSAGES, SEND};
 
-/// One operation on a channel.
+/// An operation on a channel.
 pub struct Update<T>(Op<T>);
 
 enum Op<T> {
-    /// An own message.
+    /// A new message of this client.
     Send(Arc<Sent<T>>),
     /// A message that the server has numbered.
     Append(Arc<LogMessage<T>>),
-    /// There are no more messages up to this number.
+    /// The server no longer has the messages up to this number.
     Gone(u64),
-    /// The whole log.
+    /// The full log.
     Set(Log<T>),
-    /// Takes back an own message.
+    /// The inverse of `Send`.
     Unsend(Arc<Sent<T>>),
-    /// Takes back the last message, and puts back those that were let go of for it, which were up to a number.
+    /// The inverse of `Append`: removes the last message and restores those that were dropped for it; the
+    /// number is the one up to which messages were dropped before.
     Retract(Arc<LogMessage<T>>, Vec<Arc<LogMessage<T>>>, u64),
 }
 
@@ -43,10 +45,11 @@ impl<T> Update<T> {
 }
 
 impl<T: Serialize + DeserializeOwned> Update<T> {
-    /// A message to be sent: as it reads back from its own JSON, which is what the others get.
+    /// The update that sends a message. It contains the value as it reads back from its JSON, which is what
+    /// the others will get.
     ///
     /// # Errors
-    /// The value has no JSON form, or does not read back from it.
+    /// The value has no JSON form, or cannot be read back from it.
     pub fn of(value: &T) -> Result<Self, UpdateError> {
         let json = serde_json::value::to_raw_value(value).map_err(|error| UpdateError::wrong_type(&error))?;
         let read = serde_json::from_str(json.get()).map_err(|error| UpdateError::wrong_type(&error))?;
@@ -58,11 +61,11 @@ impl<T> Clone for Update<T> {
     fn clone(&self) -> Self {
         Self(match &self.0 {
             Op::Send(sent) => Op::Send(sent.clone()),
-            Op::Append(kept) => Op::Append(kept.clone()),
+            Op::Append(entry) => Op::Append(entry.clone()),
             Op::Gone(seq) => Op::Gone(*seq),
             Op::Set(log) => Op::Set(log.clone()),
             Op::Unsend(sent) => Op::Unsend(sent.clone()),
-            Op::Retract(kept, dropped, up_to) => Op::Retract(kept.clone(), dropped.clone(), *up_to),
+            Op::Retract(entry, dropped, up_to) => Op::Retract(entry.clone(), dropped.clone(), *up_to),
         })
     }
 }
@@ -84,16 +87,16 @@ impl<T> fmt::Debug for Update<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Op::Send(sent) => write!(f, "Send({})", sent.json),
-            Op::Append(kept) => write!(f, "Append({:?})", kept.stamp),
+            Op::Append(entry) => write!(f, "Append({:?})", entry.stamp),
             Op::Gone(seq) => write!(f, "Gone({seq})"),
-            Op::Set(log) => write!(f, "Set({} messages, {} pending)", log.kept.len(), log.pending.len()),
+            Op::Set(log) => write!(f, "Set({} messages, {} pending)", log.entries.len(), log.pending.len()),
             Op::Unsend(sent) => write!(f, "Unsend({})", sent.json),
-            Op::Retract(kept, ..) => write!(f, "Retract({:?})", kept.stamp),
+            Op::Retract(entry, ..) => write!(f, "Retract({:?})", entry.stamp),
         }
     }
 }
 
-/// A part of a channel, to be merged: there is none.
+/// The patch of a channel, which is always empty: a channel has no fields to set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NoPatch {}
 
@@ -138,18 +141,18 @@ where
                 }
                 Op::Send(sent)
             }
-            Op::Append(kept) => {
+            Op::Append(entry) => {
                 let up_to = self.dropped;
-                match self.append(kept.clone()) {
-                    Some(dropped) => Op::Retract(kept, dropped, up_to),
+                match self.append(entry.clone()) {
+                    Some(dropped) => Op::Retract(entry, dropped, up_to),
                     None => Op::Gone(0),
                 }
             }
-            Op::Retract(kept, dropped, up_to) => {
+            Op::Retract(entry, dropped, up_to) => {
                 self.retract(dropped, up_to);
-                Op::Append(kept)
+                Op::Append(entry)
             }
-            // What is there stays: the hole before the next message, or at the end, tells a reader.
+            // The stored messages stay. A reader notices the gap before the next message, or at the end.
             Op::Gone(seq) => Op::Gone(seq),
             Op::Set(log) => Op::Set(self.replace(log)),
         })
@@ -187,7 +190,7 @@ where
     }
 
     fn undo(&self, _update: &Update<T>, _inverse: &Update<T>) -> Option<Update<T>> {
-        // What was said was heard.
+        // A message that others have received cannot be undone.
         None
     }
 
@@ -204,10 +207,12 @@ where
     fn encode<S: Serializer>(update: &Update<T>, serializer: S) -> Result<S::Ok, S::Error> {
         match &update.0 {
             Op::Send(sent) => sent.json.serialize(serializer),
-            Op::Append(kept) => written(kept, |entry| entry.serialize(serializer)),
+            Op::Append(entry) => write_entry(entry, |entry| entry.serialize(serializer)),
             Op::Gone(seq) => serializer.serialize_u64(*seq),
             Op::Set(log) => log.messages(serializer),
-            Op::Unsend(_) | Op::Retract(..) => Err(S::Error::custom("what takes a message back is not sent")),
+            Op::Unsend(_) | Op::Retract(..) => {
+                Err(S::Error::custom("the inverse of an update is never sent"))
+            }
         }
     }
 
@@ -242,25 +247,25 @@ where
     }
 }
 
-/// A message as it is written.
-fn written<T: Serialize, R, E: serde::ser::Error>(
-    kept: &LogMessage<T>,
+/// Calls `write` with a message's wire form.
+fn write_entry<T: Serialize, R, E: serde::ser::Error>(
+    entry: &LogMessage<T>,
     write: impl FnOnce(&ChannelEntry<'_>) -> Result<R, E>,
 ) -> Result<R, E> {
     let own;
-    let value = match &kept.value {
+    let value = match &entry.value {
         Ok(value) => {
             own = serde_json::value::to_raw_value(&**value).map_err(E::custom)?;
             &*own
         }
         Err((json, _)) => json,
     };
-    let (seq, at) = (kept.stamp.seq, kept.stamp.at);
-    write(&ChannelEntry { seq, from: (&*kept.stamp.from).into(), at, value })
+    let (seq, at) = (entry.stamp.seq, entry.stamp.at);
+    write(&ChannelEntry { seq, from: (&*entry.stamp.from).into(), at, value })
 }
 
 impl<T: Serialize + DeserializeOwned> Log<T> {
-    /// The log with these messages, as long as they are.
+    /// The log with these messages, without limits.
     fn of(history: &ChannelHistory<'_>) -> Self {
         let mut log = Self::keeping(usize::MAX, usize::MAX);
         for entry in &history.entries {
@@ -271,14 +276,17 @@ impl<T: Serialize + DeserializeOwned> Log<T> {
 
     fn messages<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeStruct as _;
-        let mut json = Vec::with_capacity(self.kept.len());
-        for kept in &self.kept {
-            json.push(written(kept, |entry| {
+        let mut json = Vec::with_capacity(self.entries.len());
+        for entry in &self.entries {
+            json.push(write_entry(entry, |entry| {
                 serde_json::value::to_raw_value(entry).map_err(S::Error::custom)
             })?);
         }
         let mut object = serializer.serialize_struct("Messages", 2)?;
-        object.serialize_field("gone", &self.kept.front().map_or(self.dropped, |kept| kept.stamp.seq - 1))?;
+        object.serialize_field(
+            "gone",
+            &self.entries.front().map_or(self.dropped, |entry| entry.stamp.seq - 1),
+        )?;
         object.serialize_field("entries", &json)?;
         object.end()
     }

@@ -1,4 +1,4 @@
-//! Waiting for a future on a plain thread.
+//! Blocks a thread on a future, for synchronous programs. Needs no runtime.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ impl Wake for Unpark {
     }
 }
 
-/// Blocks the thread until `future` is done.
+/// Blocks the thread until `future` is ready.
 pub(super) fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let waker = Arc::new(Unpark(std::thread::current())).into();

@@ -1,4 +1,6 @@
-//! Messages for those who are there now: sent once, or not at all.
+//! Broadcasts of a channel: messages for the clients that are in it now, delivered at most once and never
+//! stored. Owns the queue to the socket and the one to the app;
+//! [`SharedReplica`](crate::client::task::shared_replica::SharedReplica) has one for each channel.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,43 +12,43 @@ use tokio::sync::broadcast;
 use crate::client::Lagged;
 use crate::proto::Frame;
 
-/// How many of them wait for the socket to take them.
+/// The most broadcasts that wait for the socket.
 const OUTGOING: usize = 64;
 
-/// How many of them wait for an app that does not take them.
+/// The most received broadcasts that wait for the app.
 const INCOMING: usize = 256;
 
-/// A message for those who are in a channel now.
+/// A broadcast that was received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Broadcast<T> {
-    /// The public name of its sender, as the server knows it.
+    /// The public id of its sender, set by the server.
     pub from: Arc<str>,
-    /// When the server had it, in milliseconds since 1970.
+    /// When the server received it, in milliseconds since 1970.
     pub at: u64,
     /// Its content.
     pub value: T,
 }
 
-/// A broadcast that was not sent.
+/// Why a broadcast was not sent.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BroadcastError {
-    /// The channel is not joined over a connection that stands.
-    #[error("the channel is not joined now, so nobody can be told")]
+    /// The channel is not joined over the current connection.
+    #[error("the channel is not joined now, so the broadcast was not sent")]
     NotLive,
-    /// The socket does not take what was sent before.
-    #[error("{limit} broadcasts wait to be sent already")]
+    /// Too many broadcasts wait for the socket.
+    #[error("the queue of unsent broadcasts is full: {limit} at most")]
     Full {
-        /// How many can wait.
+        /// The length of the queue.
         limit: usize,
     },
-    /// It is longer than the server takes.
-    #[error("the server takes {limit} bytes at most, and the broadcast has {found}")]
+    /// The broadcast is longer than the server accepts.
+    #[error("the broadcast has {found} bytes, and the server accepts {limit} at most")]
     TooLarge {
-        /// The longest frame, in bytes.
+        /// The longest frame that the server accepts, in bytes.
         limit: usize,
-        /// The frame's length.
+        /// The frame's length, in bytes.
         found: usize,
     },
     /// The value has no JSON form.
@@ -54,24 +56,24 @@ pub enum BroadcastError {
     Unsendable(#[from] serde_json::Error),
 }
 
-/// A broadcast that was not received.
+/// Why a broadcast was not received.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecvError {
-    /// Some were not taken in time.
+    /// The app received too slowly, and some were dropped.
     #[error(transparent)]
     Lagged(#[from] Lagged),
-    /// One was not of the type that was asked for.
+    /// The content is not of the requested type.
     #[error("a broadcast of {from} cannot be read: {error}")]
     Unreadable {
-        /// The public name of its sender.
+        /// The public id of its sender.
         from: Arc<str>,
-        /// What is wrong.
+        /// Why it cannot be read.
         error: serde_json::Error,
     },
 }
 
-/// One that came.
+/// A broadcast on its way to the app's streams, not decoded yet.
 #[derive(Clone)]
 pub(super) struct Delivery {
     from: Arc<str>,
@@ -88,12 +90,12 @@ impl Delivery {
     }
 }
 
-/// A channel's part that is no state.
+/// The broadcasts of one channel, in both directions.
 #[derive(Default)]
 pub(super) struct Broadcasts {
     outgoing: VecDeque<Frame>,
-    heard: Option<broadcast::Sender<Delivery>>,
-    /// The longest frame that the server takes, once it has said so.
+    deliveries: Option<broadcast::Sender<Delivery>>,
+    /// The longest frame that the server accepts, once it has said.
     max_frame: Option<usize>,
 }
 
@@ -119,7 +121,7 @@ impl Broadcasts {
         self.outgoing.pop_front()
     }
 
-    /// What waits is for those who were there then.
+    /// Drops what waits: it was meant for the clients that were connected then.
     pub(super) fn detach(&mut self) {
         self.outgoing.clear();
     }
@@ -128,16 +130,16 @@ impl Broadcasts {
         *self = Self::default();
     }
 
-    pub(super) fn listen(&mut self) -> broadcast::Receiver<Delivery> {
-        self.heard.get_or_insert_with(|| broadcast::channel(INCOMING).0).subscribe()
+    pub(super) fn subscribe(&mut self) -> broadcast::Receiver<Delivery> {
+        self.deliveries.get_or_insert_with(|| broadcast::channel(INCOMING).0).subscribe()
     }
 
-    pub(super) fn hear(&mut self, from: &str, at: u64, value: &RawValue) {
-        let Some(heard) = &self.heard else { return };
+    pub(super) fn deliver(&mut self, from: &str, at: u64, value: &RawValue) {
+        let Some(deliveries) = &self.deliveries else { return };
         let value = Arc::from(value.to_owned());
-        if heard.send(Delivery { from: Arc::from(from), at, value }).is_err() {
-            // Nobody is there any more.
-            self.heard = None;
+        if deliveries.send(Delivery { from: Arc::from(from), at, value }).is_err() {
+            // The last stream was dropped.
+            self.deliveries = None;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How a client is configured, and how its task is started.
+//! The configuration of a client, and the start of its task.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::client::task::driver::{Bearer, Dial};
 use crate::client::{Client, DisconnectReason};
 use crate::replica::{LinkConfig, ReplicaConfig};
 
-/// Configures a [`Client`].
+/// Configures a [`Client`]. Made by [`Client::builder`]; [`connect`](Self::connect) creates the client.
 #[derive(Clone)]
 #[must_use = "nothing happens before `connect`"]
 pub struct ClientBuilder {
@@ -40,130 +40,135 @@ impl ClientBuilder {
         Self { url, secret: None, bearer: None, settings }
     }
 
-    /// The first and the longest wait between attempts to connect; it doubles in between. Default 1 s and 30 s.
+    /// The first and the longest wait between attempts to connect. The wait doubles after each failed
+    /// attempt. Default 1 s and 30 s.
     pub const fn backoff(mut self, initial: Duration, max: Duration) -> Self {
         self.settings.link.backoff.initial = initial;
         self.settings.link.backoff.max = max;
         self
     }
 
-    /// The part of a wait that is random, 0 to 1: so that many clients do not return at once. Default 0.5.
+    /// The random part of a wait, 0 to 1, so that many clients do not reconnect at the same time. Default
+    /// 0.5.
     pub const fn jitter(mut self, jitter: f64) -> Self {
         self.settings.link.backoff.jitter = jitter;
         self
     }
 
-    /// How many attempts in a row may fail before the client gives up; `None`: never. Default `None`.
+    /// How many attempts in a row may fail before the client gives up. `None`, the default: it never does.
     pub const fn attempts(mut self, attempts: Option<u32>) -> Self {
         self.settings.link.backoff.attempts = attempts;
         self
     }
 
-    /// How long nothing may be heard before the server is asked for a sign of life, and how long its answer may
-    /// take: a link that is dead without saying so is noticed within twice this. Default 30 s; the server's own value
-    /// is taken if it is shorter.
+    /// After this long without a message from the server the client sends a ping, and after as long again
+    /// without an answer it drops the connection. So a half-open connection is detected within twice this
+    /// time. The server's own heartbeat is used if it is shorter. Default 30 s.
     pub const fn heartbeat(mut self, heartbeat: Duration) -> Self {
         self.settings.link.heartbeat = heartbeat;
         self
     }
 
-    /// How long an attempt to connect may take, and then again how long the server's welcome. Default 10 s.
+    /// How long an attempt to connect may take, and then how long the server's welcome may take. Default 10
+    /// s.
     pub const fn handshake(mut self, handshake: Duration) -> Self {
         self.settings.link.handshake = handshake;
         self
     }
 
-    /// How much may wait for an answer in one room, in changes and in bytes; beyond it a write is refused with
-    /// [`WriteError::QueueFull`](crate::WriteError::QueueFull). Default 10,000 changes and 8 MiB.
+    /// How much may wait for an answer in one room, in changes and in bytes of JSON. Beyond that a write
+    /// fails with [`WriteError::QueueFull`](crate::WriteError::QueueFull). Default 10,000 changes and 8 MiB.
     pub const fn max_queue(mut self, changes: usize, bytes: usize) -> Self {
         self.settings.replica.max_changes = changes;
         self.settings.replica.max_bytes = bytes;
         self
     }
 
-    /// How many updates of one room can be undone, and how long a pause between two writes must be for them to be
-    /// undone one by one. Default 1,000 and 500 ms.
+    /// How many updates in one room can be undone, and how long the pause between two writes must be for them
+    /// to be undone separately. Default 1,000 updates and 500 ms.
     pub const fn undo(mut self, updates: usize, pause: Duration) -> Self {
         self.settings.replica.max_undo = updates;
         self.settings.replica.undo_pause = pause;
         self
     }
 
-    /// Whether the server may send what it sends most in brief binary frames, which [`Client::on`] does not hear. Without
-    /// them every message is JSON, to be read by people. Default true.
+    /// Whether the server may send its most frequent messages as compact binary frames. [`Client::on`] does
+    /// not receive these. Without them every message is JSON, which is easier to debug. Default true.
     pub const fn brief(mut self, brief: bool) -> Self {
         self.settings.replica.brief = brief;
         self
     }
 
-    /// How long a client that is closed, or whose last handle was dropped, goes on trying to have everything
+    /// How long a client that is closed, or whose last handle was dropped, keeps trying to get everything
     /// answered. Default 5 s.
     pub const fn linger(mut self, linger: Duration) -> Self {
         self.settings.linger = linger;
         self
     }
 
-    /// How much of each channel is kept here, in messages and in bytes of JSON: beyond it the oldest are let go of, and
-    /// a stream that has not given them yet says which. At least the last. Default 1,000 messages and 4 MiB.
+    /// How many messages of each channel the client stores, and how many bytes of JSON. Beyond that the
+    /// oldest are dropped, and a stream that has not returned them yet reports which. The last message is
+    /// always stored. Default 1,000 messages and 4 MiB.
     pub const fn channel_buffer(mut self, messages: usize, bytes: usize) -> Self {
         self.settings.messages = (messages, bytes);
         self
     }
 
-    /// How many events a stream of events keeps for an app that does not take them; beyond it the oldest are dropped
-    /// and the stream says how many. At least 1. Default 1,024.
+    /// How many events a stream of events stores for an app that reads too slowly. Beyond that the oldest are
+    /// dropped, and the stream reports how many. At least 1. Default 1,024.
     pub const fn event_buffer(mut self, events: usize) -> Self {
         self.settings.events = events;
         self
     }
 
-    /// How often a transaction is run again because somebody else was faster. Default 8.
+    /// How often a transaction is run again after a conflict. Default 8.
     pub const fn reruns(mut self, reruns: u32) -> Self {
         self.settings.reruns = reruns;
         self
     }
 
-    /// The client's secret id: 16 to 128 printable ASCII characters that nobody can guess. Two clients with the same
-    /// id drive each other out. Default: 128 random bits.
+    /// The client's secret id: 16 to 128 printable ASCII characters that nobody can guess. If two clients use
+    /// the same id, the server disconnects the one that connected first. Default: 128 random bits.
     pub fn client_id(mut self, secret: impl Into<String>) -> Self {
         self.secret = Some(secret.into());
         self
     }
 
-    /// A token that says who this is, sent as an `Authorization: Bearer` header with each attempt to connect. If the
-    /// server does not want it, the client [ends](crate::client::DisconnectReason::Refused).
+    /// A token that identifies the user, sent as an `Authorization: Bearer` header with each attempt to
+    /// connect. If the server rejects it, the client [ends](crate::client::DisconnectReason::Refused).
     pub fn bearer(mut self, token: impl Into<String>) -> Self {
         self.bearer = Some(Bearer::Fixed(token.into().into()));
         self
     }
 
-    /// The same, with a token that is asked for before each attempt to connect, and a while before the server says
-    /// that the one in use expires: for tokens that do. The newer one is told over the connection that stands,
-    /// which goes on. If there is none by then, the server ends the connection with
-    /// [`Code::Expired`](crate::core::Code::Expired) and the client connects again; what was not answered waits
-    /// meanwhile as it does whenever there is no connection.
+    /// As [`bearer`](Self::bearer), for tokens that expire: `token` is called before each attempt to connect,
+    /// and again some time before the current token expires, as reported by the server. The new token is sent
+    /// over the open connection, which continues. If there is none in time, the server closes the connection
+    /// with [`Code::Expired`](crate::core::Code::Expired), and the client reconnects; unanswered changes
+    /// wait, as they do whenever there is no connection.
     ///
-    /// It is asked one minute before the end, or when a fifth of the time is left if that is later. An error then
-    /// is logged; before an attempt it is an attempt that failed. The token is part of the attempt's time,
-    /// [`handshake`](Self::handshake): what takes longer is dropped.
+    /// `token` is called one minute before the expiry, or when a fifth of the remaining time is left if that
+    /// is later. An error then is logged; an error before an attempt makes the attempt fail. Getting the
+    /// token counts towards the time of the attempt, [`handshake`](Self::handshake); a future that takes
+    /// longer is dropped.
     pub fn bearer_with<E, F>(mut self, token: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         E: fmt::Display,
         F: Future<Output = Result<String, E>> + Send + 'static,
     {
-        self.bearer = Some(Bearer::Asked(Arc::new(move || {
+        self.bearer = Some(Bearer::Callback(Arc::new(move || {
             let token = token();
             Box::pin(async move { token.await.map_err(|error| error.to_string()) })
         })));
         self
     }
 
-    /// Makes the client and begins to connect. Returns at once and never fails: what can never work (an URL that is
-    /// none, `wss://` without the feature `rustls`) is [`Status::Disconnected`](crate::client::Status::Disconnected)
-    /// from the beginning, and logged.
+    /// Creates the client and starts to connect. Returns at once and never fails. What can never work (an
+    /// invalid URL, `wss://` without the feature `rustls`) is logged, and is
+    /// [`Status::Disconnected`](crate::client::Status::Disconnected) from the start.
     ///
-    /// Inside a tokio runtime, which must have its I/O and time drivers enabled, the client is one task of it.
-    /// Outside, it is one thread with a runtime of its own.
+    /// Inside a tokio runtime, whose I/O and time drivers must be enabled, the client is a task of that
+    /// runtime. Outside, it is a thread with its own runtime.
     #[must_use]
     pub fn connect(self) -> Client {
         let Self { url, secret, bearer, settings } = self;

@@ -1,7 +1,8 @@
-//! The native client: sockets, timers, handles and streams over tokio.
+//! The native client, over tokio: connect to a server, join rooms, read, write and watch their state.
 //!
-//! Owns the connection's task, what wakes it, and the handles an app holds. Decides nothing about the state: that
-//! is [`Replica`](crate::replica::Replica), one per room, and [`Link`](crate::replica::Link), one per client.
+//! This module owns the client's task (socket, timers, reconnecting) and the handles that an app holds. It
+//! decides nothing about the state: that is [`Replica`](crate::replica::Replica), one for each room, and
+//! [`Link`](crate::replica::Link), one for each client.
 //!
 //! ```no_run
 //! use shared_state::client::Client;
@@ -14,7 +15,7 @@
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let client = Client::builder("ws://127.0.0.1:8080/ws").connect(); // returns at once, reconnects for ever
 //! let document = client.room("document-123").state(Document::default());
-//! document.set_title("My Document")?.await?;                        // shows at once; resolves when it is kept
+//! document.set_title("My Document")?.await?;                        // shows at once; resolves when it is durable
 //!
 //! let mut titles = document.watch(Document::TITLE);
 //! while let Some(title) = titles.next().await {
@@ -24,8 +25,9 @@
 //! # }
 //! ```
 //!
-//! # Who is here
-//! [`Room::presence`] takes part in a room's presence: [`Presence`] shows the others, and the others this client.
+//! # Presence
+//! [`Room::presence`] joins a room's presence. A [`Presence`] shows this client to the others, and the others
+//! to this client.
 //!
 //! ```no_run
 //! use serde::{Deserialize, Serialize};
@@ -53,15 +55,18 @@
 //! ```
 //!
 //! # Without a runtime
-//! A client that is made outside a tokio runtime runs one of its own on a thread of its own. Reads and writes
-//! never wait for the network, so a plain program needs nothing else; [`Receipt::wait`],
-//! [`Receipt::try_result`] and [`Client::close_blocking`] are for it.
+//! A client that is created outside a tokio runtime runs its own runtime on a thread of its own. Reads and
+//! writes never wait for the network, so a synchronous program needs only three more calls:
+//! [`Receipt::wait`], [`Receipt::try_result`] and [`Client::close_blocking`].
 //!
-//! # Until when a client lives
-//! Until [`Client::close`], or until its last handle is dropped: [`Client`], [`Room`], [`State`], [`Presence`] and the
-//! streams of the latter two are handles; receipts and the stream of statuses are not. Then what is pending is still
-//! sent, for as long as [`ClientBuilder::linger`] says. A room is left when the last handle of its state is dropped and
-//! everything written there was answered; its presence when the last handle of that is dropped.
+//! # The life of a client
+//! A client lives until [`Client::close`] is called or its last handle is dropped. A [`Client`], [`Room`],
+//! [`State`], [`Channel`] or [`Presence`] is a handle, and so is a stream that one of them returned, unless
+//! the documentation of the stream says otherwise. A receipt is not a handle. At the end the client still
+//! sends what is pending, for as long as [`ClientBuilder::linger`] allows.
+//!
+//! A client leaves a room when the last handle of its state is dropped and every change made there is
+//! answered. It leaves a room's presence when the last handle of the presence is dropped.
 
 mod block;
 mod broadcast;
@@ -94,11 +99,11 @@ pub use transact::TransactError;
 
 pub use crate::replica::RoomPermissions;
 
-/// The handle of a state of type `S` in a room: the struct's own accessors over [`State`].
+/// The handle of a state of type `S`: the struct's own accessors over [`State`].
 pub type Handle<S> = <S as crate::core::SharedState>::Handle<State<S>>;
 
-/// A lock that a panic cannot take away: what it guards is changed by the state machines only, never by the code of
-/// an app that runs under it.
+/// Locks a mutex, also if a thread panicked while it held the lock. The guarded values stay consistent,
+/// because only the state machines change them; an app's code that runs under the lock does not.
 fn lock<T: ?Sized>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -1,4 +1,5 @@
-//! Who is in a room, as an app holds it, and as the client's task sees it.
+//! The presence of a room, as an app holds it and as the client's task drives it: a [`PresenceClient`] behind
+//! a lock, and its listeners.
 
 use std::any::{Any, type_name};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,42 +34,42 @@ struct Seen {
 }
 
 struct Inner<U, D> {
-    attendance: PresenceClient<U, D>,
+    presence: PresenceClient<U, D>,
     events: Option<broadcast::Sender<PresenceEvent<U, D>>>,
     capacity: usize,
-    /// The connection it was last attached to.
+    /// The connection over which it was last joined, counted from 1.
     connection: u64,
     closed: bool,
 }
 
-/// What can be shown: any type that serde knows.
-trait Shown: Serialize + DeserializeOwned + Send + Sync + 'static {}
+/// A user or data that presence can show: any type that serde can write and read.
+trait PresenceData: Serialize + DeserializeOwned + Send + Sync + 'static {}
 
-impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Shown for T {}
+impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> PresenceData for T {}
 
-impl<U: Shown, D: Shown> SharedPresence<U, D> {
+impl<U: PresenceData, D: PresenceData> SharedPresence<U, D> {
     fn lock(&self) -> MutexGuard<'_, Inner<U, D>> {
         lock(&self.inner)
     }
 
-    /// Passes on what has happened. Under the lock, so that everybody hears it in order.
-    fn tell(&self, inner: &mut Inner<U, D>, own: bool) {
+    /// Passes the events on. Called with the lock held, so that every listener gets them in the same order.
+    fn notify(&self, inner: &mut Inner<U, D>, own: bool) {
         let mut visible = own;
-        while let Some(event) = inner.attendance.poll_event() {
+        while let Some(event) = inner.presence.poll_event() {
             visible = true;
             if inner.events.as_ref().is_some_and(|events| events.send(event).is_err()) {
-                // Nobody is there any more.
+                // The last stream was dropped.
                 inner.events = None;
             }
         }
-        let live = inner.attendance.is_live();
+        let live = inner.presence.is_live();
         self.seen.send_if_modified(|seen| {
             seen.revision += u64::from(visible);
             visible | (std::mem::replace(&mut seen.live, live) != live)
         });
     }
 
-    /// Changes what this client shows.
+    /// Changes what this client shows, and wakes the task.
     fn write<R>(
         &self,
         act: impl FnOnce(&mut PresenceClient<U, D>, Duration) -> Result<R, PresenceError>,
@@ -77,15 +78,15 @@ impl<U: Shown, D: Shown> SharedPresence<U, D> {
         if inner.closed {
             return Err(PresenceError::Closed { room: self.room.clone() });
         }
-        let done = act(&mut inner.attendance, self.signal.now())?;
-        self.tell(&mut inner, true);
+        let done = act(&mut inner.presence, self.signal.now())?;
+        self.notify(&mut inner, true);
         drop(inner);
         self.signal.wake.notify_one();
         Ok(done)
     }
 }
 
-impl<U: Shown, D: Shown> AnyPresence for SharedPresence<U, D> {
+impl<U: PresenceData, D: PresenceData> AnyPresence for SharedPresence<U, D> {
     fn room(&self) -> &Arc<str> {
         &self.room
     }
@@ -102,50 +103,50 @@ impl<U: Shown, D: Shown> AnyPresence for SharedPresence<U, D> {
         let mut inner = self.lock();
         if inner.connection != connection {
             inner.connection = connection;
-            inner.attendance.connected(id.into());
+            inner.presence.connected(id.into());
         }
     }
 
     fn set_password(&self, password: &Secret) {
-        self.lock().attendance.set_password(Some(password.clone()));
+        self.lock().presence.set_password(Some(password.clone()));
     }
 
     fn retry_join(&self) {
-        self.lock().attendance.retry_join();
+        self.lock().presence.retry_join();
     }
 
     fn detach(&self) {
         let mut inner = self.lock();
-        inner.attendance.disconnected();
-        self.tell(&mut inner, false);
+        inner.presence.disconnected();
+        self.notify(&mut inner, false);
     }
 
     fn receive(&self, now: Duration, news: PresenceNews<'_>) {
         let mut inner = self.lock();
-        let verdict = inner.attendance.receive(now, news);
-        self.tell(&mut inner, false);
+        let verdict = inner.presence.receive(now, news);
+        self.notify(&mut inner, false);
         drop(inner);
         if let Err(violation) = verdict {
-            tracing::warn!(room = %self.room, %violation, "the server refuses what this client shows");
+            tracing::warn!(room = %self.room, %violation, "the server refused this client's presence");
             self.errors.send_replace(Some(violation));
         }
     }
 
     fn tick(&self, now: Duration) {
         let mut inner = self.lock();
-        let away = inner.attendance.is_away();
-        inner.attendance.tick(now);
-        if inner.attendance.is_away() != away {
-            self.tell(&mut inner, true);
+        let away = inner.presence.is_away();
+        inner.presence.tick(now);
+        if inner.presence.is_away() != away {
+            self.notify(&mut inner, true);
         }
     }
 
     fn deadline(&self) -> Option<Duration> {
-        self.lock().attendance.deadline()
+        self.lock().presence.deadline()
     }
 
     fn poll_frame(&self, now: Duration) -> Option<Frame> {
-        let frame = self.lock().attendance.poll_frame(now);
+        let frame = self.lock().presence.poll_frame(now);
         if frame.is_some() {
             self.errors.send_if_modified(|error| error.take().is_some());
         }
@@ -155,7 +156,7 @@ impl<U: Shown, D: Shown> AnyPresence for SharedPresence<U, D> {
     fn end(&self) {
         let mut inner = self.lock();
         inner.closed = true;
-        inner.attendance.disconnected();
+        inner.presence.disconnected();
         inner.events = None;
         drop(inner);
         self.seen.send_modify(|seen| (seen.live, seen.ended) = (false, true));
@@ -166,25 +167,28 @@ impl<U: Shown, D: Shown> AnyPresence for SharedPresence<U, D> {
     }
 }
 
-/// A client's part in a room's presence: what it shows of itself, and the others. Cheap to clone; with the last clone
-/// and the last stream the client is gone for the others.
+/// A client's presence in a room: what it shows of itself, and the others. Cheap to clone. When the last
+/// clone and the last stream are dropped, this client leaves the presence.
 ///
-/// `U` is who somebody is, [`User`](crate::presence::User) say, and `D` what they do, their cursor say; both can be
-/// any type that serde knows, and all who take part should agree on them. Nothing of it is stored, and nothing
-/// waits for it: what changes often is sent often, of what changes faster than that the latest.
+/// `U` describes the user, for example a [`User`](crate::presence::User), and `D` is what the user does, for
+/// example a cursor. Both can be any type that serde can write and read, and all participants should use the
+/// same ones. Nothing is stored, and nothing waits for an answer. Data that changes faster than it is
+/// [sent](PresenceOptions::throttle) is sent in its latest value.
 ///
-/// Works without a connection: the others are then those who were there last, see [`is_live`](Self::is_live).
+/// Works without a connection: the others are then those that were present last, see
+/// [`is_live`](Self::is_live).
 pub struct Presence<U, D> {
     shared: Arc<SharedPresence<U, D>>,
     guard: Arc<Guard>,
 }
 
 impl Room {
-    /// Takes part in the room's presence as `user`, showing `initial`. The room's state is not needed for it.
+    /// Joins the room's presence as `user`, showing `initial`. Does not need the room's state.
     ///
-    /// A client takes part once in a room; asked again, this gives another handle, and `user` and `initial` are not
-    /// looked at. If it cannot take part, see [`PresenceError`], the error is logged and the handle is a closed one,
-    /// which shows nobody; [`try_presence`](Self::try_presence) tells.
+    /// A client joins a room's presence once. Further calls return handles of the same presence and ignore
+    /// `user` and `initial`. If it cannot be joined (see [`PresenceError`]), the error is logged and the
+    /// returned handle is closed: it shows nobody. Use [`try_presence`](Self::try_presence) where that can
+    /// happen.
     pub fn presence<U, D>(&self, user: U, initial: D) -> Presence<U, D>
     where
         U: Serialize + DeserializeOwned + Send + Sync + 'static,
@@ -192,23 +196,23 @@ impl Room {
     {
         let options = PresenceOptions::default();
         self.open(user, initial, options).unwrap_or_else(|(error, user, initial)| {
-            tracing::error!(%error, "a presence that nobody sees");
+            tracing::error!(%error, "the presence could not be joined, so its handle is closed");
             let json = || "null".to_owned();
             let (user, data) = ((user, json()), (initial, json()));
             let core = &self.guard.0;
-            let attendance =
+            let presence =
                 PresenceClient::with_json(core.signal.now(), self.name.clone(), user, data, options);
-            let shared = self.attend(attendance, options);
+            let shared = self.shared_presence(presence, options);
             shared.end();
             Presence::new(shared, self.guard.clone())
         })
     }
 
-    /// [`presence`](Self::presence) with options, for those who want to know.
+    /// As [`presence`](Self::presence), with options and an error.
     ///
     /// # Errors
-    /// The user or what is to be shown has no JSON form, the client takes part with other types already, no room can
-    /// have this name, or the client has ended.
+    /// The user or the data has no JSON form, the client has joined with other types, the room's name is
+    /// invalid, or the client has ended.
     pub fn try_presence<U, D>(
         &self,
         user: U,
@@ -222,7 +226,7 @@ impl Room {
         self.open(user, initial, options).map_err(|(error, ..)| error)
     }
 
-    fn open<U: Shown, D: Shown>(
+    fn open<U: PresenceData, D: PresenceData>(
         &self,
         user: U,
         data: D,
@@ -242,35 +246,37 @@ impl Room {
         if rooms.ended || core.is_closing() {
             return Err((PresenceError::Closed { room }, user, data));
         }
-        let held = rooms.presences.get(&room).filter(|attendee| !attendee.is_abandoned());
+        let held = rooms.presences.get(&room).filter(|presence| !presence.is_abandoned());
         let shared = match held {
-            Some(attendee) => match attendee.clone().into_any().downcast::<SharedPresence<U, D>>() {
+            Some(presence) => match presence.clone().into_any().downcast::<SharedPresence<U, D>>() {
                 Ok(shared) => shared,
                 Err(_) => {
-                    let (held, asked) = (attendee.type_name(), type_name::<(U, D)>());
+                    let (held, asked) = (presence.type_name(), type_name::<(U, D)>());
                     return Err((PresenceError::OtherType { room, held, asked }, user, data));
                 }
             },
             None => {
                 let (user, data) = ((user, user_json), (data, data_json));
                 let now = core.signal.now();
-                let shared =
-                    self.attend(PresenceClient::with_json(now, room.clone(), user, data, options), options);
+                let shared = self.shared_presence(
+                    PresenceClient::with_json(now, room.clone(), user, data, options),
+                    options,
+                );
                 rooms.passwords.get(&room).inspect(|password| shared.set_password(password));
                 rooms.presences.insert(room, shared.clone());
                 shared
             }
         };
-        // Under the lock: the task forgets only those that nobody holds.
+        // The lock is still held, because the task removes presences that have no handle.
         let presence = Presence::new(shared, self.guard.clone());
         drop(rooms);
         core.signal.wake.notify_one();
         Ok(presence)
     }
 
-    fn attend<U: Shown, D: Shown>(
+    fn shared_presence<U: PresenceData, D: PresenceData>(
         &self,
-        attendance: PresenceClient<U, D>,
+        presence: PresenceClient<U, D>,
         options: PresenceOptions,
     ) -> Arc<SharedPresence<U, D>> {
         let (events, capacity, connection, closed) = (None, options.events.max(1), 0, false);
@@ -280,7 +286,7 @@ impl Room {
             handles: AtomicUsize::new(0),
             errors: watch::Sender::new(None),
             seen: watch::Sender::default(),
-            inner: Mutex::new(Inner { attendance, events, capacity, connection, closed }),
+            inner: Mutex::new(Inner { presence, events, capacity, connection, closed }),
         })
     }
 }
@@ -303,54 +309,56 @@ where
         &self.shared.room
     }
 
-    /// The other sessions that are present, in the order of their ids. Costs the list, not what is in it.
+    /// The other sessions that are present, in the order of their ids. Costs the length of the list; the
+    /// users and data are shared, not copied.
     #[must_use]
     pub fn others(&self) -> Vec<Peer<U, D>> {
-        self.shared.lock().attendance.others().cloned().collect()
+        self.shared.lock().presence.others().cloned().collect()
     }
 
-    /// What this client shows.
+    /// The data that this client shows.
     #[must_use]
     pub fn me(&self) -> Arc<D> {
-        self.shared.lock().attendance.me().clone()
+        self.shared.lock().presence.me().clone()
     }
 
-    /// Who this client is.
+    /// The user that this client shows.
     #[must_use]
     pub fn user(&self) -> Arc<U> {
-        self.shared.lock().attendance.user().clone()
+        self.shared.lock().presence.user().clone()
     }
 
-    /// Everybody who is present, this client included unless it is hidden: one person with three tabs is one user with
-    /// three sessions. [Who is a user](crate::presence).
+    /// Everyone who is present, by user; this client is included unless it is hidden. A person with three
+    /// tabs is one user with three sessions, see [who is a user](crate::presence). Costs a sort of the
+    /// sessions.
     #[must_use]
     pub fn users(&self) -> Vec<UserSessions<U, D>> {
-        self.shared.lock().attendance.users()
+        self.shared.lock().presence.users()
     }
 
-    /// How many [users](Self::users) there are.
+    /// How many [users](Self::users) there are. Costs the same.
     #[must_use]
     pub fn count(&self) -> usize {
         self.users().len()
     }
 
-    /// How many others are present whose user or data is not of these types: they are not shown.
+    /// How many other sessions are not shown because their user or data is not of these types.
     #[must_use]
     pub fn unreadable(&self) -> usize {
-        self.shared.lock().attendance.unreadable()
+        self.shared.lock().presence.unreadable()
     }
 
-    /// Shows something else. Counts as input.
+    /// Shows other data. Counts as input.
     ///
     /// # Errors
-    /// It has no JSON form, or the client has ended: nothing was changed. What the server refuses, because it is too
-    /// long say, is among the [`errors`](Self::errors).
+    /// The data has no JSON form, or the client has ended; nothing was changed. What the server refuses, for
+    /// example because it is too long, is reported by [`errors`](Self::errors).
     pub fn set(&self, data: D) -> Result<(), PresenceError> {
-        self.shared.write(|attendance, now| attendance.set(now, data))
+        self.shared.write(|presence, now| presence.set(now, data))
     }
 
-    /// Changes a copy of what this client shows, and shows it. `change` must not use a handle of the same presence.
-    /// Counts as input.
+    /// Changes a copy of the data and shows it. `change` must not use a handle of the same presence: it runs
+    /// under its lock. Counts as input.
     ///
     /// # Errors
     /// As [`set`](Self::set).
@@ -358,71 +366,73 @@ where
     where
         D: Clone,
     {
-        self.shared.write(|attendance, now| {
-            let mut data = D::clone(attendance.me());
+        self.shared.write(|presence, now| {
+            let mut data = D::clone(presence.me());
             change(&mut data);
-            attendance.set(now, data)
+            presence.set(now, data)
         })
     }
 
-    /// The user is there, though they show nothing new: they have scrolled, say. Ends their being away by itself.
+    /// Reports input of the user that changes no data, for example scrolling. Ends an [away](Self::is_away)
+    /// that began by itself.
     pub fn input(&self) {
-        // Nobody is told of a closed one.
-        let _ = self.shared.write(|attendance, now| {
-            attendance.input(now);
+        // Fails only if the presence is closed; nobody is interested in input then.
+        let _ = self.shared.write(|presence, now| {
+            presence.input(now);
             Ok(())
         });
     }
 
-    /// Whether this client is kept from the others; it sees them all the same.
+    /// Hides this client from the others, or shows it again. It sees the others either way.
     ///
     /// # Errors
     /// The client has ended.
     pub fn set_hidden(&self, hidden: bool) -> Result<(), PresenceError> {
-        self.shared.write(|attendance, _| {
-            attendance.set_hidden(hidden);
+        self.shared.write(|presence, _| {
+            presence.set_hidden(hidden);
             Ok(())
         })
     }
 
-    /// Whether this client is kept from the others.
+    /// Whether this client is hidden from the others.
     #[must_use]
     pub fn is_hidden(&self) -> bool {
-        self.shared.lock().attendance.is_hidden()
+        self.shared.lock().presence.is_hidden()
     }
 
-    /// Whether the user is away, whatever their input.
+    /// Marks the user as away, whatever their input, or ends that.
     ///
     /// # Errors
     /// The client has ended.
     pub fn set_away(&self, away: bool) -> Result<(), PresenceError> {
-        self.shared.write(|attendance, _| {
-            attendance.set_away(away);
+        self.shared.write(|presence, _| {
+            presence.set_away(away);
             Ok(())
         })
     }
 
-    /// Whether the user is away: set so, or without input for [too long](PresenceOptions::away_after).
+    /// Whether the user is away: marked so, or without input for [too long](PresenceOptions::away_after).
     #[must_use]
     pub fn is_away(&self) -> bool {
-        self.shared.lock().attendance.is_away()
+        self.shared.lock().presence.is_away()
     }
 
-    /// Whether the others are those who are there now. Without a connection they are those who were there last.
+    /// Whether the others are up to date. Without a connection they are those that were present last.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        self.shared.lock().attendance.is_live()
+        self.shared.lock().presence.is_live()
     }
 
-    /// Waits until the presence [is live](Self::is_live). `false` if the client has ended. Cancellation safe.
+    /// Waits until the presence [is live](Self::is_live). Returns `false` if the client has ended.
+    /// Cancellation safe.
     pub async fn live(&self) -> bool {
         let mut seen = self.shared.seen.subscribe();
-        // Fails only if the sender is gone, which this handle holds.
+        // Fails only if the sender is dropped, and this handle holds it.
         seen.wait_for(|seen| seen.live || seen.ended).await.is_ok_and(|seen| seen.live)
     }
 
-    /// What happens among the others from now on. If it is read too slowly the oldest are dropped, and
-    /// [`Lagged`](PresenceEvent::Lagged) says how many. Takes part as long as it is kept; ends with the client.
+    /// The others' events from now on. If the stream is read too slowly the oldest are dropped, and
+    /// [`Lagged`](PresenceEvent::Lagged) reports how many. Keeps this client present; ends with the client.
     pub fn events(&self) -> Subscription<PresenceEvent<U, D>> {
         let receiver = {
             let mut inner = self.shared.lock();
@@ -435,15 +445,15 @@ where
         subscription::broadcast(receiver, self.clone(), std::convert::identity, PresenceEvent::Lagged)
     }
 
-    /// The others as they are now, and then each time that anything has changed, this client's own part included. If
-    /// it is read too slowly it skips to the latest. Takes part as long as it is kept; ends with the client.
+    /// The others now, and then each time that anything has changed, including what this client shows. A
+    /// stream that is read too slowly skips to the latest. Keeps this client present; ends with the client.
     pub fn watch(&self) -> Subscription<Vec<Peer<U, D>>> {
         let from = (self.clone(), self.shared.seen.subscribe(), true);
         Subscription::new(futures_util::stream::unfold(from, |(presence, mut seen, first)| async move {
             if !first {
                 seen.changed().await.ok()?;
             }
-            // Before they are read: a change after that is not missed.
+            // Marked before the others are read, so that a later change is not missed.
             if seen.borrow_and_update().ended {
                 return None;
             }
@@ -451,19 +461,19 @@ where
         }))
     }
 
-    /// Why the server refuses what this client shows, if it does.
+    /// Why the server refused what this client shows, if it did.
     #[must_use]
     pub fn error(&self) -> Option<Violation> {
         self.shared.errors.borrow().clone()
     }
 
-    /// What the server refuses now, if anything, and what it refuses then. If it is read too slowly it skips to the
+    /// The current error, if any, and then each further one. A stream that is read too slowly skips to the
     /// latest. Ends with the last handle.
     pub fn errors(&self) -> Subscription<Violation> {
         subscription::latest(self.shared.errors.subscribe(), Option::clone, |_| false)
     }
 
-    /// This client's public name, by which the others know this session; `None` before the server has said it.
+    /// This client's public id, by which the others know this session. `None` before the server has sent it.
     #[must_use]
     pub fn id(&self) -> Option<ClientId> {
         lock(&self.guard.0.public).clone()

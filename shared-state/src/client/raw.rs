@@ -1,4 +1,5 @@
-//! Messages as they come from the server, for what the library does not know.
+//! The server's messages as they arrive, for types that the library does not know. Owns the subscriptions by
+//! type; the client's task passes every text frame here.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,53 +12,53 @@ use tokio::sync::broadcast;
 use crate::client::lock;
 use crate::proto::Envelope;
 
-/// How many messages of a type wait for an app that does not take them.
+/// The most messages of a type that wait for the app.
 const CAPACITY: usize = 256;
 
-/// A message from the server, not looked into.
+/// A message from the server, not interpreted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RawMessage {
-    /// Its type.
+    /// The message's type.
     pub kind: Arc<str>,
-    /// The room it is about.
+    /// The room it belongs to.
     pub room: Option<Arc<str>>,
-    /// The public name of its sender, if the server says it.
+    /// The public id of its sender, if the server sends it.
     pub from: Option<Arc<str>>,
-    /// Its content: JSON text, `null` if there is none.
+    /// Its payload: JSON text, `null` if there is none.
     pub payload: Arc<str>,
 }
 
 impl RawMessage {
-    /// Reads the content.
+    /// Decodes the payload.
     ///
     /// # Errors
-    /// It does not have the form of a `T`.
+    /// The payload is not a `T`.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_str(&self.payload)
     }
 }
 
-/// This many messages were dropped, because they were not taken in time.
+/// This many messages were dropped, because the app received them too slowly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} messages were dropped: they were not taken in time")]
+#[error("{0} messages were dropped: they were received too slowly")]
 pub struct Lagged(pub u64);
 
-/// Who listens to which types.
+/// The subscriptions, by message type.
 #[derive(Default)]
 pub(super) struct Listeners {
     types: Mutex<BTreeMap<Box<str>, broadcast::Sender<RawMessage>>>,
 }
 
 impl Listeners {
-    pub(super) fn listen(&self, kind: &str) -> broadcast::Receiver<RawMessage> {
+    pub(super) fn subscribe(&self, kind: &str) -> broadcast::Receiver<RawMessage> {
         let mut types = lock(&self.types);
         types.retain(|_, sender| sender.receiver_count() > 0);
         types.entry(kind.into()).or_insert_with(|| broadcast::channel(CAPACITY).0).subscribe()
     }
 
-    /// Tells those who listen to this type.
-    pub(super) fn tell(&self, envelope: &Envelope<'_>, text: &str) {
+    /// Passes a message to the streams of its type.
+    pub(super) fn dispatch(&self, envelope: &Envelope<'_>, text: &str) {
         #[derive(Deserialize)]
         struct Sender<'a> {
             #[serde(borrow, default)]
@@ -66,7 +67,7 @@ impl Listeners {
         let types = lock(&self.types);
         let Some(listeners) = types.get(&*envelope.kind) else { return };
         let from = serde_json::from_str::<Sender<'_>>(text).ok().and_then(|sender| sender.from);
-        // Nobody may be there any more.
+        // Fails if the last stream was dropped; then nobody wants the message.
         let _ = listeners.send(RawMessage {
             kind: Arc::from(&*envelope.kind),
             room: envelope.room.as_deref().map(Arc::from),

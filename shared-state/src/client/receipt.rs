@@ -8,11 +8,11 @@ use crate::client::block::block_on;
 use crate::client::lock;
 use crate::core::Rejected;
 
-/// The answer to a write, when it comes; all receipts of writes that were folded into one share it.
+/// The answer to a write, once it arrives. The receipts of writes that were folded into one change share it.
 #[derive(Debug, Default)]
 pub(super) struct Answer {
     outcome: OnceLock<Result<u64, Rejected>>,
-    /// Who waits. A receipt keeps its place.
+    /// The receipts that are being awaited, each at an index of its own.
     wakers: Mutex<Vec<Option<Waker>>>,
 }
 
@@ -25,29 +25,31 @@ impl Answer {
     }
 }
 
-/// A write that was taken: resolves to the version it made, or to why it was rolled back.
+/// The answer to a write: resolves to the version that contains the write, or to why it was refused and
+/// rolled back.
 ///
-/// The write is done whether the receipt is kept, awaited or dropped. Cancellation safe: awaiting it again gives the
-/// same answer. Writes that were folded into one before they were sent have the same answer. If the client ends
-/// before the answer comes, that is [`Code::Closed`](crate::core::Code::Closed).
+/// The write is made whether the receipt is kept, awaited or dropped. Cancellation safe: awaiting it again
+/// gives the same answer. Writes that were folded into one change before they were sent have the same answer.
+/// If the client ends before the answer arrives, the receipt resolves to
+/// [`Code::Closed`](crate::core::Code::Closed); whether the write was applied is unknown then.
 #[derive(Debug)]
 pub struct Receipt {
     answer: Arc<Answer>,
-    place: Option<usize>,
+    slot: Option<usize>,
 }
 
 impl Receipt {
     pub(super) const fn new(answer: Arc<Answer>) -> Self {
-        Self { answer, place: None }
+        Self { answer, slot: None }
     }
 
-    /// The answer, if it has come.
+    /// The answer, if it has arrived.
     #[must_use]
     pub fn try_result(&self) -> Option<Result<u64, Rejected>> {
         self.answer.outcome.get().cloned()
     }
 
-    /// Blocks the thread until the answer comes. Not for async code: there, await the receipt.
+    /// Blocks the thread until the answer arrives. Do not call it in async code; await the receipt there.
     ///
     /// # Errors
     /// The write was refused, and rolled back as a whole.
@@ -60,13 +62,13 @@ impl Future for Receipt {
     type Output = Result<u64, Rejected>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { answer, place } = self.get_mut();
+        let Self { answer, slot } = self.get_mut();
         let mut wakers = lock(&answer.wakers);
-        // Under the lock: an answer that comes now finds the waker.
+        // Checked with the lock held, so that an answer that arrives now finds the waker.
         if let Some(outcome) = answer.outcome.get() {
             return Poll::Ready(outcome.clone());
         }
-        let at = *place.get_or_insert_with(|| {
+        let at = *slot.get_or_insert_with(|| {
             wakers.push(None);
             wakers.len() - 1
         });
@@ -79,9 +81,9 @@ impl Future for Receipt {
 
 impl Drop for Receipt {
     fn drop(&mut self) {
-        if let Some(place) = self.place {
+        if let Some(slot) = self.slot {
             let mut wakers = lock(&self.answer.wakers);
-            if let Some(waker) = wakers.get_mut(place) {
+            if let Some(waker) = wakers.get_mut(slot) {
                 *waker = None;
             }
             while matches!(wakers.last(), Some(None)) {

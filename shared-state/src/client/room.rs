@@ -1,4 +1,4 @@
-//! A room of a client: what of it an app can take part in.
+//! A room of a client: opens its state, channels and presence.
 
 use std::sync::Arc;
 
@@ -11,37 +11,37 @@ use crate::core::SharedState;
 use crate::proto::{Limits, Secret, check_room_name, split_address};
 use crate::replica::Replica;
 
-/// Why a room has no state of the type that was asked for.
+/// Why a room's state could not be opened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateError {
-    /// This client has the room with another type.
-    #[error("room `{room}` is a `{held}` for this client, and cannot be a `{asked}` as well")]
+    /// This client has opened the room with another type.
+    #[error("this client has room `{room}` open as a `{held}`, so it cannot be opened as a `{asked}`")]
     OtherType {
-        /// The room.
+        /// The room's name.
         room: Arc<str>,
-        /// The type it has.
+        /// The type with which it is open.
         held: &'static str,
-        /// The type that was asked for.
+        /// The requested type.
         asked: &'static str,
     },
-    /// No room can have this name.
-    #[error("no room can be called {name:?}: a name has 1 to 128 bytes and no control characters")]
+    /// The name is not valid for a room or a channel.
+    #[error("invalid room name {name:?}: expected 1 to 128 bytes without control characters")]
     Name {
-        /// The name.
+        /// The requested name.
         name: Arc<str>,
     },
     /// The client has ended.
     #[error("room `{room}` cannot be opened: {reason}")]
     Ended {
-        /// The room.
+        /// The room's name.
         room: Arc<str>,
-        /// Why it has.
+        /// Why it has ended.
         reason: DisconnectReason,
     },
 }
 
-/// A room of a client, by its name.
+/// A room, by its name: where its state, channels and presence are opened. Cheap to clone.
 #[derive(Clone)]
 pub struct Room {
     pub(super) guard: Arc<Guard>,
@@ -55,9 +55,9 @@ impl Room {
         &self.name
     }
 
-    /// Joins the room with this password from now on, its state, channels and presence alike: of this client, not of this
-    /// handle. What was refused because it had [the wrong one](crate::core::Code::WrongPassword) is asked for
-    /// [again](Self::retry_join).
+    /// Sets the password with which this client joins the room: its state, channels and presence, through
+    /// every handle. Whatever was refused because of a [wrong password](crate::core::Code::WrongPassword) is
+    /// [joined again](Self::retry_join).
     ///
     /// ```no_run
     /// # use serde::{Deserialize, Serialize};
@@ -74,12 +74,13 @@ impl Room {
         let held = {
             let mut rooms = lock(&self.guard.0.rooms);
             let mut held = false;
-            for (_, member) in rooms.members.iter().filter(|(address, _)| split_address(address).0 == room) {
-                member.set_password(&password);
+            for (_, replica) in rooms.replicas.iter().filter(|(address, _)| split_address(address).0 == room)
+            {
+                replica.set_password(&password);
                 held = true;
             }
-            if let Some(attendee) = rooms.presences.get(room) {
-                attendee.set_password(&password);
+            if let Some(presence) = rooms.presences.get(room) {
+                presence.set_password(&password);
                 held = true;
             }
             rooms.passwords.insert(room.into(), password);
@@ -91,28 +92,28 @@ impl Room {
         self
     }
 
-    /// Asks the server again for what this client holds of the room and was not let into: because it had the wrong
+    /// Tries again to join what this client has open in the room and was not let into: because of a wrong
     /// password, because the room was [full](crate::core::Code::RoomFull) or
-    /// [closed](crate::core::Code::RoomClosed), or because it was forbidden. It does not ask again by itself before
-    /// there is a new connection. Nothing happens if there is nothing of the kind.
+    /// [closed](crate::core::Code::RoomClosed), or because it was forbidden. Otherwise the client tries again
+    /// only over a new connection. Does nothing if everything is joined.
     pub fn retry_join(&self) {
         let core = &self.guard.0;
-        lock(&core.rooms).again.insert(split_address(&self.name).0.into());
+        lock(&core.rooms).to_rejoin.insert(split_address(&self.name).0.into());
         core.signal.wake.notify_one();
     }
 
-    /// The room's state, live: it shows `initial` until the room's state comes. A client has one replica of a room;
-    /// asked again, this gives another handle of it, and `initial` is not looked at.
+    /// Opens the room's state. It shows `initial` until the room's state arrives. A client has one replica of
+    /// a room; further calls return handles of the same replica and ignore `initial`.
     ///
-    /// If there can be no such state, see [`StateError`], the error is logged and the handle is a closed one: it
-    /// shows `initial`, and refuses every write with [`WriteError::Closed`](crate::WriteError::Closed). Use
-    /// [`try_state`](Self::try_state) where that can happen, above all where two parts of a program may disagree on a
-    /// room's type.
+    /// If the state cannot be opened (see [`StateError`]), the error is logged and the returned handle is
+    /// closed: it shows `initial`, and refuses every write with
+    /// [`WriteError::Closed`](crate::WriteError::Closed). Use [`try_state`](Self::try_state) where that can
+    /// happen, for example where two parts of a program may disagree about a room's type.
     pub fn state<S: SharedState>(&self, initial: S) -> Handle<S> {
-        // Kept for a handle that is closed from the beginning.
+        // For a handle that is closed from the start.
         let copy = initial.clone();
         self.try_state(initial).unwrap_or_else(|error| {
-            tracing::error!(%error, "a state that nobody shares");
+            tracing::error!(%error, "the state could not be opened, so its handle is closed");
             let shared = self.shared(copy);
             let reason = match error {
                 StateError::Ended { reason, .. } => reason,
@@ -123,10 +124,11 @@ impl Room {
         })
     }
 
-    /// [`state`](Self::state), for those who want to know.
+    /// As [`state`](Self::state), with an error.
     ///
     /// # Errors
-    /// The client has the room with another type, the name is not one a room can have, or the client has ended.
+    /// The client has opened the room with another type, the name is not valid for a room, or the client has
+    /// ended.
     pub fn try_state<S: SharedState>(&self, initial: S) -> Result<Handle<S>, StateError> {
         let name = &self.name;
         let (room, channel) = split_address(name);
@@ -144,23 +146,23 @@ impl Room {
             };
             return Err(StateError::Ended { room: name.clone(), reason });
         }
-        let shared = match rooms.members.get(name) {
-            Some(member) => match member.clone().into_any().downcast::<SharedReplica<S>>() {
+        let shared = match rooms.replicas.get(name) {
+            Some(replica) => match replica.clone().into_any().downcast::<SharedReplica<S>>() {
                 Ok(shared) => shared,
                 Err(_) => {
-                    let held = member.state_name();
+                    let held = replica.state_name();
                     return Err(StateError::OtherType { room: name.clone(), held, asked: S::NAME });
                 }
             },
             None => {
                 let shared = self.shared(initial);
                 rooms.passwords.get(room).inspect(|password| shared.set_password(password));
-                rooms.members.insert(name.clone(), shared.clone());
+                rooms.replicas.insert(name.clone(), shared.clone());
                 rooms.generation += 1;
                 shared
             }
         };
-        // Under the lock: the task leaves a room only if it finds none.
+        // The lock is still held, because the task leaves rooms that have no handle.
         let state = State::new(shared, self.guard.clone());
         drop(rooms);
         core.signal.wake.notify_one();
@@ -171,8 +173,8 @@ impl Room {
         &self.guard.0.settings
     }
 
-    /// What has this address, a channel's say.
-    pub(super) fn of(&self, address: String) -> Self {
+    /// The room or channel with this address.
+    pub(super) fn at_address(&self, address: String) -> Self {
         Self { guard: self.guard.clone(), name: address.into() }
     }
 
@@ -182,7 +184,7 @@ impl Room {
         if config.writer == 0
             && let Ok(random) = getrandom::u64()
         {
-            // Of those that JavaScript can count to, one that is not the server's.
+            // Below 2^53, so that JavaScript can count to it, and above the ids that are reserved.
             config.writer = (random >> 11).max(1 << 20);
         }
         config.info = split_address(&self.name).1.is_none();

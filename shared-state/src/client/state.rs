@@ -1,4 +1,4 @@
-//! The live state of a room, as an app holds it.
+//! The state of a room, as an app holds it.
 
 use std::sync::Arc;
 
@@ -15,11 +15,12 @@ use crate::merge::{Counter, Number};
 use crate::proto::{RoomDetails, Violation};
 use crate::replica::{Replica, RoomPermissions};
 
-/// The state of one room, the same for everyone in it. Cheap to clone; every clone shows the same state.
+/// The state of one room, the same for everyone in it. Cheap to clone; every clone is the same state.
 ///
-/// Reads and writes take a lock for as long as they take, never wait for the network, and work without a connection.
-/// What an app gives to be run on the state ([`read`](Self::read), [`update`](Self::update), a transaction) runs
-/// under that lock: it must not use a handle of the same state, and should be brief.
+/// Reads and writes hold a lock while they run, never wait for the network, and work without a connection.
+/// Closures that an app passes in ([`read`](Self::read), [`update`](Self::update), a
+/// [transaction](Self::transact)) run under that lock: they must not use a handle of the same state, and
+/// should be quick.
 pub struct State<S: SharedState> {
     pub(super) shared: Arc<SharedReplica<S>>,
     guard: Arc<Guard>,
@@ -31,7 +32,7 @@ impl<S: SharedState> State<S> {
         Self { shared, guard }
     }
 
-    /// The client's public name.
+    /// The client's public id.
     pub(super) fn client_id(&self) -> Option<Arc<str>> {
         lock(&self.guard.0.public).clone()
     }
@@ -46,33 +47,34 @@ impl<S: SharedState> State<S> {
         self.shared.room()
     }
 
-    /// A copy of a field.
+    /// Returns a copy of a field.
     #[must_use]
     pub fn get<T: Clone, P: MergePolicy<T>>(&self, field: Field<S, T, P>) -> T {
         self.read(|state| field.get(state).clone())
     }
 
-    /// A copy of the whole state. Costs the state; [`read`](Self::read) does not.
+    /// Returns a copy of the whole state. Costs a clone of the state, which [`read`](Self::read) does not.
     #[must_use]
     pub fn state(&self) -> S {
         self.read(S::clone)
     }
 
-    /// Looks at the state without copying it. `look` must not use a handle of the same state.
+    /// Calls `look` with the state, without copying it. `look` must not use a handle of the same state.
     pub fn read<R>(&self, look: impl FnOnce(&S) -> R) -> R {
         look(self.shared.lock().replica.state())
     }
 
-    /// Sets a field. It shows at once.
+    /// Sets a field. The new value shows at once.
     ///
     /// # Errors
-    /// A rule does not hold, only the server may write there, [this client may not](Self::can_set), the value has
-    /// no JSON form, the queue is full or the client was closed; nothing was changed, nothing will be sent.
+    /// The value violates a rule, the field is read-only, [this client may not write it](Self::can_set), the
+    /// value has no JSON form, the queue is full, or the client was closed. Nothing was changed, and nothing
+    /// will be sent.
     pub fn set<T, P: MergePolicy<T>>(&self, field: Field<S, T, P>, value: T) -> Result<Receipt, WriteError> {
         self.write(field.set(value))
     }
 
-    /// Adds to a counter, whatever others add meanwhile. It shows at once.
+    /// Adds `by` to a counter; concurrent additions of others count as well. The sum shows at once.
     ///
     /// # Errors
     /// As [`set`](Self::set).
@@ -80,7 +82,7 @@ impl<S: SharedState> State<S> {
         self.write(field.op(crate::merge::CounterOp::Add(by)))
     }
 
-    /// Sets the fields that `patch` has, as one change.
+    /// Sets the fields that `patch` contains, as one change.
     ///
     /// # Errors
     /// As [`set`](Self::set).
@@ -88,8 +90,8 @@ impl<S: SharedState> State<S> {
         self.write_all(S::patch_updates(patch))
     }
 
-    /// Changes a copy of the state and writes what is different, as one change. `change` must not use a handle of the
-    /// same state. Costs the state.
+    /// Calls `change` with a copy of the state and writes the differences, as one change. `change` must not
+    /// use a handle of the same state. Costs a clone and a comparison of the state.
     ///
     /// # Errors
     /// As [`set`](Self::set).
@@ -109,7 +111,7 @@ impl<S: SharedState> State<S> {
         self.write_all(vec![update])
     }
 
-    /// Writes several updates as one change: all of them or nothing, for everybody.
+    /// Writes several updates as one change: everyone sees all of them or none.
     ///
     /// # Errors
     /// As [`set`](Self::set).
@@ -117,12 +119,12 @@ impl<S: SharedState> State<S> {
         self.shared.write(|_| Ok((updates, None)))
     }
 
-    /// Takes back this user's last change, or the changes that were made together with it, as a new change: what
-    /// others did since stays. `None` if there is nothing to take back.
+    /// Undoes this user's last change, or the changes that belong together with it, by a new change. What
+    /// others did since stays. Returns `None` if there is nothing to undo.
     ///
-    /// Changes made within a [pause](crate::client::ClientBuilder::undo) of each other, or in one
-    /// [`group`](Self::group), are taken back together. A change that others have overwritten since, or that this
-    /// client may no longer write, is skipped. Works without a connection.
+    /// Changes that follow each other within a [pause](crate::client::ClientBuilder::undo), or that were made
+    /// in one [`group`](Self::group), are undone together. A change that others have overwritten since, or
+    /// that this client may no longer write, is skipped. Works without a connection.
     ///
     /// # Errors
     /// As [`set`](Self::set).
@@ -130,8 +132,8 @@ impl<S: SharedState> State<S> {
         self.shared.undo_redo(Replica::undo)
     }
 
-    /// Makes what was undone last again, as a new change. `None` if nothing was undone, or something was written
-    /// since.
+    /// Redoes what was undone last, by a new change. Returns `None` if nothing was undone, or something was
+    /// written since.
     ///
     /// # Errors
     /// As [`set`](Self::set).
@@ -139,34 +141,36 @@ impl<S: SharedState> State<S> {
         self.shared.undo_redo(Replica::redo)
     }
 
-    /// Whether there is anything to undo.
+    /// Whether there is anything to undo. A change that others have overwritten counts until undoing it is
+    /// tried.
     #[must_use]
     pub fn can_undo(&self) -> bool {
         self.shared.lock().replica.can_undo()
     }
 
-    /// Whether there is anything to redo.
+    /// Whether there is anything to redo. A change that others have overwritten counts until redoing it is
+    /// tried.
     #[must_use]
     pub fn can_redo(&self) -> bool {
         self.shared.lock().replica.can_redo()
     }
 
-    /// What is written while `body` runs is undone together. `body` may use the handle; what other threads write
-    /// meanwhile belongs to the group as well.
+    /// Everything that is written while `body` runs is undone together. `body` may use the handle. Writes of
+    /// other threads during that time belong to the group too.
     pub fn group<R>(&self, body: impl FnOnce() -> R) -> R {
         let _end = self.shared.group();
         body()
     }
 
-    /// Whether this client may set a field as a whole, as far as the server has said; also without a connection, as it
-    /// was then. A write that is known not to be allowed is [refused at once](WriteError::Forbidden); all others are
-    /// decided by the server.
+    /// Whether this client may set a field as a whole, as far as the server has said. Without a connection
+    /// the last answer holds. A write that is known to be denied [fails at once](WriteError::Forbidden); the
+    /// server checks all others.
     #[must_use]
     pub fn can_set<T, P: MergePolicy<T>>(&self, field: Field<S, T, P>) -> bool {
         self.shared.rights.borrow().can_set(field)
     }
 
-    /// Whether the server sends a field to this client; if not, it shows its initial value.
+    /// Whether the server sends a field to this client. If it does not, the field has its initial value.
     #[must_use]
     pub fn can_read<T, P: MergePolicy<T>>(&self, field: Field<S, T, P>) -> bool {
         self.shared.rights.borrow().can_read(field)
@@ -178,20 +182,20 @@ impl<S: SharedState> State<S> {
         self.shared.rights.borrow().clone()
     }
 
-    /// What this client may do now, and each time that it is something else: for an interface that shows what is
-    /// not allowed. If it is read too slowly it skips to the latest. Does not keep the client alive, and ends with
+    /// The current permissions, and then each change of them, for an interface that disables what is denied.
+    /// A stream that is read too slowly skips to the latest. Does not keep the client alive, and ends with
     /// the room.
     pub fn watch_permissions(&self) -> Subscription<RoomPermissions> {
         subscription::latest(self.shared.rights.subscribe(), |rights| Some(rights.clone()), |_| false)
     }
 
-    /// The version of the room's state that this client has confirmed; 0 before the room's state came.
+    /// The version of the confirmed state; 0 before the room's state arrived.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.shared.lock().replica.version()
     }
 
-    /// The random id of the room's history; `None` before the room's state came.
+    /// The room's epoch, the random id of its history; `None` before the room's state arrived.
     #[must_use]
     pub fn epoch(&self) -> Option<u64> {
         self.shared.lock().replica.epoch()
@@ -203,44 +207,46 @@ impl<S: SharedState> State<S> {
         self.shared.lock().replica.pending()
     }
 
-    /// Whether changes go both ways: the room's state has come over the present connection.
+    /// Whether the room's state has arrived over the current connection, so that changes are sent and
+    /// received.
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.shared.lock().replica.is_live()
     }
 
-    /// Waits until the state [is live](Self::is_live): what is read then is, for the first time, what the room has.
-    /// `false` if the client has ended, the room's struct is another that this one does not fit, or the room was closed or
-    /// this client put out of it: [`error`](Self::error) says which. Where the room is full or asks for another password,
-    /// it waits until [that](crate::client::Room::retry_join) has changed; [`errors`](Self::errors) says so meanwhile.
-    /// Cancellation safe.
+    /// Waits until the state [is live](Self::is_live): from then on, reads return what the room has. Returns
+    /// `false` if the client has ended, if the room's struct is incompatible with `S`, if the room was
+    /// closed, or if this client was kicked or banned; [`error`](Self::error) says which. While the room is
+    /// full or needs another password, it waits for that to [change](crate::client::Room::retry_join), and
+    /// [`errors`](Self::errors) reports it meanwhile. Cancellation safe.
     pub async fn live(&self) -> bool {
         let mut seen = self.shared.seen.subscribe();
-        // Fails only if the sender is gone, which this handle holds.
+        // Fails only if the sender is dropped, and this handle holds it.
         seen.wait_for(|seen| seen.live || seen.refused || seen.ended).await.is_ok_and(|seen| seen.live)
     }
 
-    /// A number that rises with every visible change: an interface that draws at its own pace compares it with the
-    /// one it has drawn.
+    /// A number that rises with every visible change. An interface that draws at its own pace compares it
+    /// with the number it has drawn.
     #[must_use]
     pub fn revision(&self) -> u64 {
         self.shared.seen.borrow().revision
     }
 
-    /// Waits until the [`revision`](Self::revision) is another than `revision`, and gives it; gives the present one
-    /// if the client has ended. Cancellation safe.
+    /// Waits until the [`revision`](Self::revision) differs from `revision`, and returns it. Returns the
+    /// current one if the client has ended. Cancellation safe.
     pub async fn changed(&self, revision: u64) -> u64 {
         let mut seen = self.shared.seen.subscribe();
         let changed = seen.wait_for(|seen| seen.revision != revision || seen.ended).await;
-        // Fails only if the sender is gone, which this handle holds.
+        // Fails only if the sender is dropped, and this handle holds it.
         changed.map_or(revision, |seen| seen.revision)
     }
 
-    /// Sends on, now, what is kept back by debounce or throttle. The future is done when everything that is pending
-    /// now is answered; it may be dropped, and need not be awaited for the sending.
+    /// Sends what debounce or throttle delays, at once. The returned future resolves when everything that is
+    /// pending now is answered; it need not be awaited for the sending, and is cancellation safe.
     ///
     /// # Errors
-    /// The first of these changes that was refused, in the order in which they were written. All are answered.
+    /// The first refusal among these changes, in the order in which they were written. All of them are
+    /// answered.
     pub fn flush(&self) -> impl Future<Output = Result<(), Rejected>> + Send + use<S> {
         let receipts = self.shared.flush();
         async move {
@@ -252,8 +258,8 @@ impl<S: SharedState> State<S> {
         }
     }
 
-    /// A field's value as it is now, and then each time that it changes. If it is read too slowly it skips to the
-    /// latest value. Ends with the client.
+    /// The current value of a field, and then its value after each change. A stream that is read too slowly
+    /// skips to the latest. Ends with the client.
     pub fn watch<T, P>(&self, field: Field<S, T, P>) -> Subscription<T>
     where
         T: Clone + Send + 'static,
@@ -262,7 +268,7 @@ impl<S: SharedState> State<S> {
         Subscription::new(self.values(field.id(), move |state| field.get(state).clone()))
     }
 
-    /// What `look` makes of the state, now and after each change to the field.
+    /// The results of `look`, now and after each change of the field.
     fn values<T: Send + 'static>(
         &self,
         field: FieldId,
@@ -273,15 +279,16 @@ impl<S: SharedState> State<S> {
             if !first {
                 changes.changed().await.ok()?;
             }
-            // Before the value is read: a change after that is not missed.
+            // Marked before the value is read, so that a later change is not missed.
             changes.mark_unchanged();
             Some((state.read(&mut look), (state, changes, look, false)))
         })
     }
 
-    /// Every visible change from now on, whole and in order: this client's own, those of others, and what was rolled
-    /// back. If it is read too slowly the oldest are dropped, and [`Origin::Lagged`](crate::replica::Origin::Lagged)
-    /// says how many: read the state then. Ends with the client.
+    /// Every visible change from now on, whole and in order: this client's own, those of others, and
+    /// rollbacks. If the stream is read too slowly the oldest are dropped, and
+    /// [`Origin::Lagged`](crate::replica::Origin::Lagged) reports how many; read the state then. Ends with
+    /// the client.
     pub fn events(&self) -> Events<S> {
         subscription::broadcast(self.shared.events(), self.clone(), std::convert::identity, |count| {
             crate::replica::Event {
@@ -293,28 +300,28 @@ impl<S: SharedState> State<S> {
         })
     }
 
-    /// What the server says of the room beside its state: its metadata, when its history began, whether it has a
-    /// password. There when the state [is live](Self::is_live); `None` before.
+    /// The room's details: its metadata, when its history began, and whether it has a password. `None` before
+    /// the state [is live](Self::is_live).
     #[must_use]
     pub fn details(&self) -> Option<RoomDetails> {
         self.shared.details.borrow().clone()
     }
 
-    /// What the server says of the room, now and then each time that it is something else. If it is read too slowly it
-    /// skips to the latest. Does not keep the client alive, and ends with the room.
+    /// The current details, if known, and then each change of them. A stream that is read too slowly skips to
+    /// the latest. Does not keep the client alive, and ends with the room.
     pub fn watch_details(&self) -> Subscription<RoomDetails> {
         subscription::latest(self.shared.details.subscribe(), Option::clone, |_| false)
     }
 
-    /// What is wrong with the room, if something is: the server does not let this client in, or what it sends does
-    /// not fit this state's type.
+    /// The room's current error, for example that the server does not let this client in, or that it sends a
+    /// state that is not an `S`.
     #[must_use]
     pub fn error(&self) -> Option<Violation> {
         self.shared.errors.borrow().clone()
     }
 
-    /// What is wrong with the room now, if something is, and what goes wrong then. If it is read too slowly it skips
-    /// to the latest. Does not keep the client alive, and ends with the room.
+    /// The room's current error, if any, and then each further one. A stream that is read too slowly skips to
+    /// the latest. Does not keep the client alive, and ends with the room.
     pub fn errors(&self) -> Subscription<Violation> {
         subscription::latest(self.shared.errors.subscribe(), Option::clone, |_| false)
     }

@@ -1,4 +1,4 @@
-//! What a client says about its connection and at its end.
+//! The status of a client's connection, and how a client ended.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,26 +6,26 @@ use std::time::Instant;
 
 use crate::proto::Violation;
 
-/// How a client's connection is. Reads and writes work all the same in each but the last.
+/// The state of a client's connection. Reads and writes work in every state but the last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Status {
-    /// The first attempt is under way.
+    /// The first attempt to connect is being made.
     Connecting,
-    /// The server has welcomed the client.
+    /// The server has accepted the client.
     Connected,
-    /// There is no connection; the client waits until `next_try` and then tries again.
+    /// There is no connection. The client waits until `next_try` and then tries again.
     Reconnecting {
-        /// Which attempt in a row is next, from 1.
+        /// The number of the next attempt in a row, from 1.
         attempt: u32,
-        /// When it is made. In the past while it is under way.
+        /// When that attempt is made. In the past while it is being made.
         next_try: Instant,
-        /// Why there is no connection.
+        /// Why the last connection or attempt failed.
         cause: Arc<str>,
     },
-    /// The end: there will be no connection any more, and nothing can be written.
+    /// The client has ended. There will be no connection any more, and nothing can be written.
     Disconnected {
-        /// Why.
+        /// Why it has ended.
         reason: DisconnectReason,
     },
 }
@@ -36,18 +36,19 @@ pub enum Status {
 pub enum DisconnectReason {
     /// It was closed, or its last handle was dropped.
     Closed,
-    /// More attempts in a row have failed than were allowed.
+    /// Too many attempts in a row failed.
     GaveUp {
-        /// How many.
+        /// How many attempts failed.
         attempts: u32,
         /// Why the last one failed.
         cause: Arc<str>,
     },
-    /// The server does not want this client: its id is not valid or is used by somebody else.
+    /// The server rejected this client: its token or its id is not valid, or another client connected with
+    /// the same id.
     Refused(Violation),
-    /// There is nothing to connect to at such an URL.
+    /// The URL is not usable.
     Url(Arc<str>),
-    /// The client could not be started.
+    /// The client could not be started: no random id, runtime or thread.
     Start(Arc<str>),
     /// The runtime that the client ran on was shut down.
     Runtime,
@@ -61,7 +62,7 @@ impl fmt::Display for DisconnectReason {
                 write!(f, "gave up after {attempts} failed attempts, the last one: {cause}")
             }
             Self::Refused(violation) => write!(f, "the server refused the client: {violation}"),
-            Self::Url(why) => write!(f, "the URL is of no use: {why}"),
+            Self::Url(why) => write!(f, "the URL cannot be used: {why}"),
             Self::Start(why) => write!(f, "the client could not be started: {why}"),
             Self::Runtime => f.write_str("the runtime was shut down"),
         }
@@ -71,8 +72,8 @@ impl fmt::Display for DisconnectReason {
 /// What a client could not deliver before it ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unsent {
-    /// Per room, how many changes were not answered: they may or may not have been applied. Rooms with none are
-    /// left out.
+    /// Per room, how many changes were not answered. They may or may not have been applied. Rooms without any
+    /// are left out.
     pub rooms: Vec<(Arc<str>, usize)>,
 }
 
@@ -83,7 +84,7 @@ impl Unsent {
         self.rooms.is_empty()
     }
 
-    /// How many changes were not answered, in all rooms.
+    /// How many changes were not answered, in all rooms together.
     #[must_use]
     pub fn changes(&self) -> usize {
         self.rooms.iter().map(|(_, changes)| changes).sum()

@@ -1,4 +1,4 @@
-//! The streams a client hands out.
+//! The streams that a client returns.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,9 +8,11 @@ use tokio::sync::{broadcast, watch};
 
 use crate::replica::Event;
 
-/// A stream of what happens: a [`Stream`] that can be kept in a struct and be awaited as it is.
+/// A stream of values, events or messages: a [`Stream`] that can be stored in a struct and awaited without
+/// pinning.
 ///
-/// Bounded: what its maker says happens if it is not read. Dropping it costs nothing.
+/// Every stream is bounded; the method that returns it says what happens if it is read too slowly. Dropping
+/// it has no cost.
 #[must_use = "a stream does nothing unless it is read"]
 pub struct Subscription<T> {
     items: BoxStream<'static, T>,
@@ -21,11 +23,12 @@ pub type Events<S> = Subscription<Event<S>>;
 
 impl<T> Subscription<T> {
     pub(super) fn new(items: impl Stream<Item = T> + Send + 'static) -> Self {
-        // Fused: a loop over several streams asks those that have ended again.
+        // Fused, because a loop over several streams polls the ended ones again.
         Self { items: items.fuse().boxed() }
     }
 
-    /// The next item; `None` after the end, however often it is asked. Cancellation safe: an item is taken only when the future is done.
+    /// The next item; `None` after the end, however often it is called. Cancellation safe: an item is taken
+    /// only when the future is ready.
     pub async fn next(&mut self) -> Option<T> {
         self.items.next().await
     }
@@ -45,8 +48,8 @@ impl<T> std::fmt::Debug for Subscription<T> {
     }
 }
 
-/// What `read` makes of the value as it is now, then of the value after each change, the latest if there were
-/// several. Ends after a value of which `last` holds, and when nobody can change it any more.
+/// The results of `read` on the current value and then after each change; on the latest one if there were
+/// several. Ends after a value for which `last` is true, and when the sender is dropped.
 pub(super) fn latest<V, T>(
     values: watch::Receiver<V>,
     read: fn(&V) -> Option<T>,
@@ -76,7 +79,8 @@ where
     }))
 }
 
-/// What is broadcast; `missed` makes an item of how many were dropped. `keep` lives as long as the stream.
+/// The items of a broadcast channel. `missed` makes an item of the number of dropped ones. `keep` lives as
+/// long as the stream.
 pub(super) fn broadcast<V, T, K>(
     receiver: broadcast::Receiver<V>,
     keep: K,

@@ -1,4 +1,4 @@
-//! Transactions: a change that holds only if what it read is still so.
+//! Transactions of a client: changes that are applied only if nobody has changed what they read.
 
 use crate::client::{Receipt, State};
 use crate::core::Code;
@@ -10,13 +10,14 @@ use crate::replica::Transaction;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransactError<E> {
-    /// The transaction's own code did not want to; nothing was changed.
+    /// The transaction's closure returned an error; nothing was changed.
     #[error("the transaction was aborted")]
     Aborted(#[source] E),
-    /// It could not be written; nothing was changed.
+    /// The change could not be written; nothing was changed.
     #[error(transparent)]
     Write(WriteError),
-    /// It was refused, and rolled back as a whole: with [`Code::Conflict`], because somebody else was faster.
+    /// The change was refused and rolled back as a whole; with [`Code::Conflict`] if somebody else changed
+    /// what it read.
     #[error(transparent)]
     Rejected(Rejected),
 }
@@ -28,12 +29,17 @@ impl<E> From<WriteError> for TransactError<E> {
 }
 
 impl<S: SharedState> State<S> {
-    /// Runs `body` on the state as it is now and writes what it writes, as one change that the server takes only if
-    /// nobody changed what it read. If somebody did, the change is rolled back and `body` runs again on the newer
-    /// state, as often as [`reruns`](crate::client::ClientBuilder::reruns) says. Resolves to the version it made.
+    /// Runs `body` on the current state and writes its updates as one change, which the server applies only
+    /// if nobody has changed what `body` read. If somebody has, the change is rolled back and `body` runs
+    /// again on the newer state, at most [`reruns`](crate::client::ClientBuilder::reruns) times. Resolves to
+    /// the version that contains the change.
     ///
-    /// The first run is done when this returns, and its writes show at once. Dropping the future undoes nothing: what
-    /// is written stays so, it is only not run again. `body` must not use a handle of the same state.
+    /// The first run is finished when this method returns, and its writes show at once. Dropping the future
+    /// does not undo them; it only prevents further runs. `body` runs under the state's lock, so it must not
+    /// use a handle of the same state.
+    ///
+    /// # Errors
+    /// `body` returned an error, the change could not be written (see [`State::set`]), or it was refused.
     pub fn transact<E, F>(
         &self,
         mut body: F,
@@ -56,7 +62,7 @@ impl<S: SharedState> State<S> {
         }
     }
 
-    /// [`transact`](Self::transact) without running again: if somebody was faster it is refused.
+    /// As [`transact`](Self::transact), but runs `body` once only: a conflict is an error.
     pub fn try_transact<E, F>(
         &self,
         body: F,

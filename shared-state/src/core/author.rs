@@ -1,15 +1,15 @@
-//! Who made a change, as far as a rule may ask.
+//! The author of a change, as a rule sees it.
 
 use std::sync::Arc;
 
-/// Who made the change that a rule is asked about: one client of the room.
+/// The client that made the change which a rule is asked about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Author {
     name: Arc<str>,
 }
 
 impl Author {
-    /// The client with this public name.
+    /// An author with this public name.
     #[must_use]
     pub fn new(name: impl Into<Arc<str>>) -> Self {
         Self { name: name.into() }

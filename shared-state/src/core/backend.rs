@@ -1,24 +1,29 @@
-//! What a generated handle is written against: anything that shows a state and takes writes.
+//! The traits that generated handles are written against.
+//!
+//! The client's replicas and the server's own rooms implement them.
 
 use crate::core::{FieldId, Invalid, SharedState};
 
-/// A live state of type `S`: a client's replica, the server's own room, or a nested part of either.
+/// A place where a live state of type `S` is read and written: a client's replica, the server's own room, or
+/// a nested struct inside either.
 ///
-/// Generated handles (`SharedDocument`) are generic over it, which is why their accessors need no import.
+/// Generated handles (`SharedDocument`) are generic over this trait, so their accessors need no import.
 pub trait Backend<S: SharedState>: Clone {
-    /// What a write returns: resolves to the version or to the rejection.
+    /// What a write returns. It resolves to the version of the change, or to the reason why the change was
+    /// refused.
     type Receipt;
-    /// Why a write was not taken.
+    /// The error of a write that was not accepted.
     type Error: std::error::Error + From<Invalid> + Send + Sync + 'static;
 
-    /// Runs `look` on the state as the app sees it now. `look` must not call back into the same handle.
+    /// Calls `look` with the state as the app sees it now, pending changes included. `look` must not use the
+    /// same handle.
     fn read<R>(&self, look: impl FnOnce(&S) -> R) -> R;
 
-    /// Writes the updates that `decide` makes of the state as the app sees it now, as one change; nothing comes
-    /// between. `decide` must not call back into the same handle.
+    /// Calls `decide` with the state as the app sees it now, and writes the updates that it returns as one
+    /// change. No other write happens in between. `decide` must not use the same handle.
     ///
     /// # Errors
-    /// The write breaks a rule, a field is read-only here, or a queue is full; nothing was changed.
+    /// The write breaks a rule, a field is read-only here, or a queue is full. Nothing was changed then.
     fn write_with(&self, decide: impl FnOnce(&S) -> Vec<S::Update>) -> Result<Self::Receipt, Self::Error>;
 
     /// Writes one update.
@@ -30,13 +35,13 @@ pub trait Backend<S: SharedState>: Clone {
     }
 }
 
-/// A live state whose values can be followed.
+/// A backend whose values can be watched.
 pub trait Watch<S: SharedState>: Backend<S> {
-    /// The values as they come to be.
+    /// A stream of values.
     type Stream<T: Send + 'static>;
 
-    /// What `look` makes of the state, now and after each change to `field`; `None` is left out. Who reads too slowly
-    /// skips to the latest.
+    /// A stream of what `look` returns for the state: for the state as it is now, and again after each change
+    /// to `field`. `None` is left out of the stream. A reader that falls behind skips to the latest value.
     fn watch<T: Send + 'static>(
         &self,
         field: FieldId,
@@ -44,12 +49,13 @@ pub trait Watch<S: SharedState>: Backend<S> {
     ) -> Self::Stream<T>;
 }
 
-/// A live state that knows what may be written there.
+/// A backend that knows what the client may write.
 pub trait WritePermissions<S: SharedState>: Backend<S> {
-    /// Whether what lies at a path can be set, as far as is known. That only the server writes a field is not
-    /// looked at.
+    /// Whether the client may set what lies at `path`, as far as the server has told it. Ignores `read_only`:
+    /// only the field's [`FieldInfo`](crate::core::FieldInfo) tells whether a field is reserved for the
+    /// server.
     fn can_write(&self, path: &str) -> bool;
 }
 
-/// A live state with the server's rights: it may write read-only fields.
+/// A backend with the server's rights: it may write read-only fields too.
 pub trait ServerBackend<S: SharedState>: Backend<S> {}

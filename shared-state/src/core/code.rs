@@ -1,10 +1,10 @@
-//! Every code an error or a rejection can carry.
+//! The codes that errors and rejections carry.
 
 use std::fmt;
 
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $text:literal,)+) => {
-        /// Why something was refused. On the wire it is the text that [`as_str`](Code::as_str) gives.
+        /// Why something was refused. On the wire a code is the text that [`as_str`](Code::as_str) returns.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Code {
@@ -17,7 +17,7 @@ macro_rules! codes {
             /// Every code this version can send.
             pub const ALL: &'static [Self] = &[$(Self::$name,)+];
 
-            /// The code on the wire.
+            /// The code's text on the wire.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
@@ -26,7 +26,7 @@ macro_rules! codes {
                 }
             }
 
-            /// The code with this text; [`Other`](Self::Other) if there is none.
+            /// The code with this text, or [`Other`](Self::Other) if no code has it.
             #[must_use]
             pub fn from_text(text: &str) -> Self {
                 match text {
@@ -41,13 +41,13 @@ macro_rules! codes {
 codes! {
     /// The frame is not JSON text.
     NotJson = "not_json",
-    /// A binary frame where the subprotocol has text.
+    /// A binary frame was sent over a subprotocol that has text frames only.
     BinaryFrame = "binary_frame",
     /// The frame is longer than the limit.
     FrameTooLarge = "frame_too_large",
     /// Arrays and objects are nested deeper than the limit.
     TooDeep = "too_deep",
-    /// The message is JSON but not of its type's form.
+    /// The message is JSON but does not have the form of its type.
     BadMessage = "bad_message",
     /// No message has this type.
     UnknownMessage = "unknown_message",
@@ -57,43 +57,44 @@ codes! {
     HelloRepeated = "hello_repeated",
     /// The client id is missing, too short, too long or not printable ASCII.
     BadClientId = "bad_client_id",
-    /// The server does not know who this is, or does not want them.
+    /// The server does not know the user, or does not admit them.
     Unauthorized = "unauthorized",
-    /// What says who this is was valid until now; connect again, with something newer.
+    /// The user's credentials have expired. Connect again with new ones.
     Expired = "expired",
-    /// Whoever this is may not do that.
+    /// The user is not allowed to do that.
     Forbidden = "forbidden",
-    /// Whoever this is was put out of the room: they do not come back by themselves.
+    /// The user was removed from the room. The client does not rejoin by itself.
     Kicked = "kicked",
-    /// Whoever this is may not come into the room for a time.
+    /// The user is banned from the room for a time.
     Banned = "banned",
-    /// The room has a password, and this is not it, or none was given.
+    /// The room has a password, and the one given is missing or wrong.
     WrongPassword = "wrong_password",
-    /// As many users are in the room as it takes.
+    /// The room already has as many users as it takes.
     RoomFull = "room_full",
-    /// The room is closed; everybody who was in it is out.
+    /// The room was closed, and every session in it has ended.
     RoomClosed = "room_closed",
-    /// Too much of that on one connection in too short a time; try again a little later.
+    /// Too many requests of this kind on one connection in too short a time. Try again a little later.
     TooOften = "too_often",
     /// Another connection with the same client id took over.
     Superseded = "superseded",
-    /// The message needs a `room`, or its name is empty, too long or has control characters.
+    /// The message needs a `room` and has none, or the room's name is empty, too long or has control
+    /// characters.
     BadRoom = "bad_room",
-    /// No room of this name can be opened here.
+    /// The server opens no room of this name.
     UnknownRoom = "unknown_room",
-    /// The name of a channel is empty, too long or has control characters.
+    /// The channel's name is empty, too long or has control characters.
     BadChannel = "bad_channel",
-    /// No channel of this name can be opened in the room.
+    /// The room opens no channel of this name.
     UnknownChannel = "unknown_channel",
     /// The connection has joined as many rooms as the limit allows.
     TooManyRooms = "too_many_rooms",
-    /// The message is about a room that the connection has not joined.
+    /// The message names a room that the connection has not joined.
     NotJoined = "not_joined",
-    /// The client's struct and the room's have a field that is not the same in both.
+    /// A field that both the client's struct and the room's have is not the same in both.
     IncompatibleSchema = "incompatible_schema",
-    /// The room cannot be read or written now; join again later.
+    /// The room cannot be read or written at present. Join again later.
     Unavailable = "unavailable",
-    /// The server is shutting down; connect again.
+    /// The server is shutting down. Connect again.
     ShuttingDown = "shutting_down",
     /// No field has this name.
     UnknownField = "unknown_field",
@@ -101,13 +102,14 @@ codes! {
     UnknownOp = "unknown_op",
     /// The value does not have the field's type.
     WrongType = "wrong_type",
-    /// A rule does not hold.
+    /// A validation rule does not hold.
     Invalid = "invalid",
-    /// The server's own rules of the room failed: what was asked for is refused, and nothing else is the matter.
+    /// The hooks of the server's program failed: one panicked or took too long, or the updates that one made
+    /// break the state's rules. The request itself may be valid.
     RulesFailed = "rules_failed",
     /// Only the server may write the field.
     ReadOnly = "read_only",
-    /// A field that the transaction read has changed since.
+    /// A field that the transaction read has changed since then.
     Conflict = "conflict",
     /// The change has no updates, or more than the limit.
     BadChange = "bad_change",
@@ -115,23 +117,25 @@ codes! {
     BadKey = "bad_key",
     /// The sequence number is 0 or too large.
     BadSequence = "bad_sequence",
-    /// The version is one that the room has not reached.
+    /// The version is greater than the one that the room has reached.
     FutureVersion = "future_version",
     /// The room's state would grow beyond the limit.
     StateTooLarge = "state_too_large",
-    /// The message is longer than the channel takes.
+    /// The message is longer than the channel, or the server's relay, allows.
     MessageTooLarge = "message_too_large",
-    /// The change was refused earlier; the reason is no longer known.
+    /// The change was refused earlier. The server no longer knows the reason.
     Refused = "refused",
-    /// The client was away longer than the server remembers: the change may or may not have been applied.
+    /// The client was away for longer than the server remembers its changes. The change may or may not have
+    /// been applied.
     Uncertain = "uncertain",
-    /// What a session shows of itself is longer than the limit.
+    /// The session's presence (its user and its data) is longer than the limit.
     PresenceTooLarge = "presence_too_large",
-    /// As many sessions show themselves in the room as the limit allows.
+    /// The room's presence already has as many sessions as the limit allows.
     TooManyPresent = "too_many_present",
-    /// The presence of another user than the session's own.
+    /// The request names another user than the one whom the session or the connection belongs to.
     OtherUser = "other_user",
-    /// The client has ended before the change was answered: it may or may not have been applied. Never sent.
+    /// The client was closed before the server answered the change, which may or may not have been applied.
+    /// Never sent over the wire.
     Closed = "closed",
 }
 
@@ -141,26 +145,26 @@ impl fmt::Display for Code {
     }
 }
 
-/// Why a change was refused. The whole change was; none of its updates was applied.
+/// Why a change was refused. The change was refused as a whole: none of its updates was applied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {}{message}", .field.as_ref().map(|field| format!("{field}: ")).unwrap_or_default())]
 pub struct Reject {
     /// The reason.
     pub code: Code,
-    /// The field's path, if one field is to blame.
+    /// The path of the field that caused the rejection, if a single one did.
     pub field: Option<String>,
-    /// For people: expected and found.
+    /// A message for people: what was expected, and what was found.
     pub message: String,
 }
 
 impl Reject {
-    /// A rejection that no single field is to blame for.
+    /// A rejection that no single field caused.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, field: None, message: message.into() }
     }
 
-    /// The same rejection, blaming `field`.
+    /// The same rejection, caused by `field`.
     #[must_use]
     pub fn in_field(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());

@@ -1,13 +1,13 @@
-//! Why a write was not taken, and why a taken one was refused.
+//! The errors of writes: refused before they were sent, or refused by the server.
 
 use crate::core::{Code, Reject};
 use crate::core::{Invalid, UpdateError};
 
-/// A write that was not taken. Nothing was changed, nothing will be sent.
+/// The error of a write that was not accepted. Nothing was changed, and nothing will be sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WriteError {
-    /// A rule does not hold.
+    /// A validation rule does not hold.
     #[error(transparent)]
     Invalid(#[from] Invalid),
     /// Only the server may write the field.
@@ -16,26 +16,28 @@ pub enum WriteError {
         /// The field's name.
         field: &'static str,
     },
-    /// The server has said that this client may not do that: write there, or read what a transaction has read.
+    /// The server does not allow this client to do that: to write there, or to read what a transaction has
+    /// read.
     #[error("this client may not {action} `{path}`")]
     Forbidden {
         /// `write` or `read`.
         action: &'static str,
-        /// The path of the field, or of what is inside it.
+        /// The path of the field, or of a part of it.
         path: Box<str>,
     },
-    /// The value cannot be written as JSON, or does not read back as its own type.
+    /// The value cannot be written as JSON, or does not read back as a value of its own type.
     #[error("`{}` cannot be sent: {}", .0.field, .0.message)]
     Unsendable(UpdateError),
-    /// The queue of unsent changes is full; what was queued before stays.
+    /// The queue of unsent changes is full. The changes in the queue stay there.
     #[error("the queue of unsent changes is full: {limit} {unit} at most")]
     QueueFull {
-        /// The limit that was met.
+        /// The limit that was reached.
         limit: usize,
-        /// Of what: `changes` or `bytes`.
+        /// What the limit counts: `changes` or `bytes`.
         unit: &'static str,
     },
-    /// The room refused the change (a server's own write), or does not take this client at all: its struct is another.
+    /// The room refused the change (a server's own write), or it does not accept this client at all because
+    /// the client's struct does not fit the room's.
     #[error(transparent)]
     Rejected(#[from] Reject),
     /// The room or its client was closed.
@@ -43,7 +45,8 @@ pub enum WriteError {
     Closed,
 }
 
-/// A write that was taken and then refused. The whole change was rolled back.
+/// The error of a write that was accepted locally and then refused by the server. The whole change was rolled
+/// back.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(transparent)]
 pub struct Rejected(#[from] pub Reject);
@@ -55,13 +58,13 @@ impl Rejected {
         self.0.code
     }
 
-    /// The path of the field to blame, if one is.
+    /// The path of the field that caused the rejection, if a single one did.
     #[must_use]
     pub fn field(&self) -> Option<&str> {
         self.0.field.as_deref()
     }
 
-    /// For people: expected and found.
+    /// A message for people: what was expected, and what was found.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message

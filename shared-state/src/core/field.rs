@@ -10,7 +10,7 @@ use crate::core::{FieldSchema, RuleInfo, SharedState, Timing};
 /// The index of a shared field in [`SharedState::FIELDS`].
 pub type FieldId = usize;
 
-/// What is known of a field at run time.
+/// A field as it is described at run time.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct FieldInfo {
@@ -20,74 +20,74 @@ pub struct FieldInfo {
     pub policy: &'static str,
     /// Only the server writes it.
     pub read_only: bool,
-    /// The role that a client needs to be sent it. See [`Roles`](crate::core::Roles).
+    /// The role that a client needs in order to be sent the field. See [`Roles`](crate::core::Roles).
     pub read: Option<&'static str>,
-    /// The role that a client needs to write it.
+    /// The role that a client needs in order to write the field.
     pub write: Option<&'static str>,
-    /// When a client sends it.
+    /// When a client sends the field's updates.
     pub timing: Timing,
     /// The field's type as the struct spells it.
     pub type_name: &'static str,
-    /// Other names that are understood.
+    /// Other names that are accepted for the field.
     pub aliases: &'static [&'static str],
-    /// What has to hold of the value, beside its type.
+    /// The rules that a value of the field has to keep.
     pub rules: &'static [RuleInfo],
     /// The field's documentation.
     pub docs: &'static str,
-    /// The fields inside, or inside an entry, if updates can address them. A function, so that a struct may nest
-    /// itself.
+    /// The fields inside the value, or inside one of its entries, if updates can address them. It is a
+    /// function so that a struct can contain itself.
     pub parts: Option<fn() -> &'static [FieldInfo]>,
-    /// More of the policy, if it is one whose operations reach into the value.
+    /// More about the policy, if its operations can address parts of the value.
     pub about: Option<&'static PolicyInfo>,
 }
 
-/// What is known of a merge policy at run time.
+/// A merge policy as it is described at run time.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct PolicyInfo {
-    /// Its name.
+    /// The policy's name.
     pub name: &'static str,
-    /// Of a list: the field of an item that is its key.
+    /// For a list: the field of an item that is its key.
     pub key: Option<&'static str>,
-    /// Of a list or a map: the policy of the entries.
+    /// For a list or a map: the policy of the entries.
     pub entries: Option<&'static PolicyInfo>,
-    /// Of a nested struct: its fields. A function, so that a struct may nest itself.
+    /// For a nested struct: its fields. It is a function so that a struct can contain itself.
     pub fields: Option<fn() -> &'static [FieldInfo]>,
-    /// Of a nested struct: whether it has a rule of its own over changes.
+    /// For a nested struct: whether the struct itself has a rule about changes.
     pub change_rule: bool,
-    /// Of a nested struct: its fields as another program has to know them, at this depth.
+    /// For a nested struct: the schema of its fields, given the depth at which it is nested.
     pub(crate) schema: Option<fn(usize) -> BTreeMap<String, FieldSchema>>,
 }
 
 impl PolicyInfo {
-    /// A policy of this name whose values have no parts.
+    /// A policy with this name, whose values have no parts.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
         Self { name, key: None, entries: None, fields: None, change_rule: false, schema: None }
     }
 
-    /// The same policy, with the field of an item that is its key.
+    /// Sets the field of an item that is its key.
     #[must_use]
     pub const fn key(mut self, key: &'static str) -> Self {
         self.key = Some(key);
         self
     }
 
-    /// The same policy, with the policy of its entries.
+    /// Sets the policy of the entries.
     #[must_use]
     pub const fn entries(mut self, entries: &'static PolicyInfo) -> Self {
         self.entries = Some(entries);
         self
     }
 
-    /// The same policy, with the fields of its values.
+    /// Sets the fields of the values.
     #[must_use]
     pub const fn fields(mut self, fields: fn() -> &'static [FieldInfo]) -> Self {
         self.fields = Some(fields);
         self
     }
 
-    /// The same policy, of a struct that may have a rule over changes.
+    /// Sets whether the struct in the values has a rule about changes.
     #[must_use]
     pub const fn change_rule(mut self, change_rule: bool) -> Self {
         self.change_rule = change_rule;
@@ -99,19 +99,19 @@ impl PolicyInfo {
         self
     }
 
-    /// Whether a struct in the values, however deep, has a rule over changes.
+    /// Whether a struct inside the values, at any depth, has a rule about changes.
     pub(crate) fn has_change_rule(&self) -> bool {
         self.searched(&mut Vec::new())
     }
 
-    /// `seen` keeps a struct that nests itself from being searched for ever.
+    /// `seen` ends the search in a struct that contains itself.
     fn searched(&self, seen: &mut Vec<*const FieldInfo>) -> bool {
         self.change_rule
             || self.entries.is_some_and(|entries| entries.searched(seen))
             || self.fields.is_some_and(|fields| any_change_rule(fields(), seen))
     }
 
-    /// The fields of the values, or of the entries, whatever they are in.
+    /// The fields of the values, or else of the entries, at whatever depth of lists and maps they lie.
     pub(crate) const fn parts(&self) -> Option<fn() -> &'static [FieldInfo]> {
         match (self.fields, self.entries) {
             (Some(fields), _) => Some(fields),
@@ -121,7 +121,7 @@ impl PolicyInfo {
     }
 }
 
-/// Whether `S`, or a struct in it, however deep, has a rule over changes.
+/// Whether `S`, or a struct inside it at any depth, has a rule about changes.
 pub(crate) fn has_change_rule<S: SharedState>() -> bool {
     S::HAS_CHANGE_RULE || any_change_rule(S::FIELDS, &mut Vec::new())
 }
@@ -135,7 +135,7 @@ fn any_change_rule(fields: &'static [FieldInfo], seen: &mut Vec<*const FieldInfo
 }
 
 impl FieldInfo {
-    /// A field that anyone may write and that is sent at once.
+    /// A field that everyone may write and that is sent at once.
     #[must_use]
     pub const fn new(name: &'static str, policy: &'static str) -> Self {
         Self {
@@ -154,69 +154,69 @@ impl FieldInfo {
         }
     }
 
-    /// A field that is set as a whole, the last writer winning, with its type as the struct spells it.
+    /// A field whose value is set as a whole (the last writer wins), with its type as the struct spells it.
     #[must_use]
     pub const fn plain(name: &'static str, type_name: &'static str) -> Self {
         Self::new(name, "lww").type_name(type_name)
     }
 
-    /// The same field, written by the server only.
+    /// Reserves the field for the server's writes.
     #[must_use]
     pub const fn read_only(mut self) -> Self {
         self.read_only = true;
         self
     }
 
-    /// The same field, sent only to clients with this role.
+    /// Restricts the field to readers with this role.
     #[must_use]
     pub const fn read(mut self, role: &'static str) -> Self {
         self.read = Some(role);
         self
     }
 
-    /// The same field, written only by clients with this role, and by the server.
+    /// Restricts the field to writers with this role, and the server.
     #[must_use]
     pub const fn write(mut self, role: &'static str) -> Self {
         self.write = Some(role);
         self
     }
 
-    /// The same field, with its type as the struct spells it.
+    /// Sets the field's type, as the struct spells it.
     #[must_use]
     pub const fn type_name(mut self, type_name: &'static str) -> Self {
         self.type_name = type_name;
         self
     }
 
-    /// The same field, with other names that are understood.
+    /// Sets the other names that are accepted for the field.
     #[must_use]
     pub const fn aliases(mut self, aliases: &'static [&'static str]) -> Self {
         self.aliases = aliases;
         self
     }
 
-    /// The same field, with rules.
+    /// Sets the rules.
     #[must_use]
     pub const fn rules(mut self, rules: &'static [RuleInfo]) -> Self {
         self.rules = rules;
         self
     }
 
-    /// The same field, with its documentation.
+    /// Sets the documentation.
     #[must_use]
     pub const fn docs(mut self, docs: &'static str) -> Self {
         self.docs = docs;
         self
     }
 
-    /// The same field, with fields inside.
+    /// Sets the fields inside the value.
     #[must_use]
     pub const fn parts(mut self, parts: fn() -> &'static [FieldInfo]) -> Self {
         self.parts = Some(parts);
         self
     }
 
-    /// The same field, with what is known of its policy.
+    /// Describes the policy, and the fields inside the value with it.
     #[must_use]
     pub const fn about(mut self, about: &'static PolicyInfo) -> Self {
         self.parts = about.parts();
@@ -224,7 +224,7 @@ impl FieldInfo {
         self
     }
 
-    /// The same field, with a timing.
+    /// Sets the timing.
     #[must_use]
     pub const fn timing(mut self, timing: Timing) -> Self {
         self.timing = timing;
@@ -246,23 +246,24 @@ impl fmt::Display for PolicyInfo {
     }
 }
 
-/// A typed key for one field of `S`: its type `T` and its merge policy `P` are known to the compiler, so a key
-/// of another struct, or a value of another type, does not typecheck.
+/// A typed key for one field of `S`. The compiler knows the field's type `T` and its merge policy `P`, so a
+/// key of another struct or a value of another type does not typecheck.
 ///
-/// The derive makes one constant per field. A key is three words, copied freely, and its functions are known
-/// at compile time.
+/// The derive makes one constant for each field. A key has the size of three words, is `Copy`, and holds
+/// functions that are known at compile time.
 pub struct Field<S: SharedState, T, P: MergePolicy<T> = Lww> {
     id: FieldId,
     get: fn(&S) -> &T,
     update: fn(P::Op) -> S::Update,
 }
 
-/// The type `T` of a field with the policy `P`, asked of the policy first: whatever the type lacks is then reported in the
-/// same words wherever generated code names it, which the compiler does once.
+/// The type `T` of a field with the policy `P`, named by way of the policy. If the type lacks a trait, the
+/// compiler then reports the same error wherever generated code names the type, and so reports it only once.
 #[doc(hidden)]
 pub type Typed<T, P> = <<P as MergePolicy<T>>::Op as Is<T>>::This;
 
-/// Any type is this one, if the other is one at all.
+/// Implemented by every type for every `T`, with `This = T`. Naming `T` by way of `P::Op` makes the compiler
+/// check `P: MergePolicy<T>` first.
 #[doc(hidden)]
 pub trait Is<T> {
     type This;
@@ -272,7 +273,7 @@ impl<Op, T> Is<T> for Op {
     type This = T;
 }
 
-/// The key of a field, [`Field<S, T, P>`](Field), as the derive spells it.
+/// The key of a field, [`Field<S, T, P>`](Field), in the form that the derive writes.
 pub type FieldOf<S, T, P = Lww> = Field<S, Typed<T, P>, P>;
 
 impl<S: SharedState, T, P: MergePolicy<T>> Field<S, T, P> {

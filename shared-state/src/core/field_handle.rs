@@ -1,4 +1,7 @@
-//! The handle of a field whose value has entries: reads them, and writes them one by one.
+//! The handle of a field whose value has entries or is edited in place: lists, maps, sets and texts.
+//!
+//! This module has what the handles of all policies share. The operations of each policy are methods in the
+//! policy's own module.
 
 use std::fmt;
 
@@ -6,30 +9,32 @@ use crate::core::field::Typed;
 use crate::core::{Backend, Field, SharedState};
 use crate::core::{MergePolicy, differences};
 
-/// The field of a live state of type `S`, with the operations of its policy `P` as methods.
+/// The handle of one field of a live state of type `S`. The operations of the field's policy `P` are its
+/// methods.
 ///
-/// What a method writes it decides on the state as the app sees it at that moment, under the handle's lock.
+/// A method that decides what to write looks at the state as the app sees it at that moment, under the
+/// backend's lock.
 pub struct FieldHandle<L, S: SharedState, T, P: MergePolicy<T>> {
-    live: L,
+    backend: L,
     field: Field<S, T, P>,
 }
 
-/// The handle of a field with entries, [`FieldHandle<L, S, T, P>`](FieldHandle), as the derive spells it.
+/// [`FieldHandle<L, S, T, P>`](FieldHandle), in the form that the derive writes.
 pub type FieldHandleOf<L, S, T, P> = FieldHandle<L, S, Typed<T, P>, P>;
 
 impl<L: Backend<S>, S: SharedState, T, P: MergePolicy<T>> FieldHandle<L, S, T, P> {
-    /// The field of `live`.
+    /// The handle of `field` in `backend`.
     #[must_use]
-    pub fn new(live: L, field: Field<S, T, P>) -> Self {
-        Self { live, field }
+    pub fn new(backend: L, field: Field<S, T, P>) -> Self {
+        Self { backend, field }
     }
 
-    /// Looks at the value without copying it. `look` must not use a handle of the same state.
+    /// Calls `look` with the value, without copying it. `look` must not use a handle of the same state.
     pub fn read<R>(&self, look: impl FnOnce(&T) -> R) -> R {
-        self.live.read(|state| look(self.field.get(state)))
+        self.backend.read(|state| look(self.field.get(state)))
     }
 
-    /// A copy of the value; [`read`](Self::read) does without.
+    /// A copy of the value. [`read`](Self::read) looks at the value without a copy.
     #[must_use]
     pub fn get(&self) -> T
     where
@@ -38,16 +43,14 @@ impl<L: Backend<S>, S: SharedState, T, P: MergePolicy<T>> FieldHandle<L, S, T, P
         self.read(T::clone)
     }
 
-    /// Sets the whole value. What others put there meanwhile stays: only what is different to the value as it
-    /// shows here is written.
-    ///
-    /// # Errors
-    /// As [`Backend::write`].
+    /// Sets the whole value. Only the difference between `value` and the value that the app sees is written,
+    /// so concurrent edits by others are kept.
     pub fn set(&self, value: T) -> Result<L::Receipt, L::Error> {
-        self.live.write(self.field.set(value))
+        self.backend.write(self.field.set(value))
     }
 
-    /// Changes a copy of the value and writes what is different, as one change. Costs the value.
+    /// Calls `change` with a copy of the value and writes the difference, as one change. Costs a copy and a
+    /// comparison of the whole value.
     ///
     /// # Errors
     /// As [`Backend::write`].
@@ -67,15 +70,15 @@ impl<L: Backend<S>, S: SharedState, T, P: MergePolicy<T>> FieldHandle<L, S, T, P
     /// # Errors
     /// As [`Backend::write`].
     pub fn write(&self, op: P::Op) -> Result<L::Receipt, L::Error> {
-        self.live.write(self.field.op(op))
+        self.backend.write(self.field.op(op))
     }
 
-    /// Writes the operations that `decide` makes of the value, as one change.
+    /// Calls `decide` with the value and writes the operations that it returns, as one change.
     ///
     /// # Errors
     /// As [`Backend::write`].
     pub fn write_with(&self, decide: impl FnOnce(&T) -> Vec<P::Op>) -> Result<L::Receipt, L::Error> {
-        self.live.write_with(|state| {
+        self.backend.write_with(|state| {
             decide(self.field.get(state)).into_iter().map(|op| self.field.op(op)).collect()
         })
     }
@@ -83,7 +86,7 @@ impl<L: Backend<S>, S: SharedState, T, P: MergePolicy<T>> FieldHandle<L, S, T, P
 
 impl<L: Clone, S: SharedState, T, P: MergePolicy<T>> Clone for FieldHandle<L, S, T, P> {
     fn clone(&self) -> Self {
-        Self { live: self.live.clone(), field: self.field }
+        Self { backend: self.backend.clone(), field: self.field }
     }
 }
 

@@ -1,7 +1,7 @@
-//! A struct described at run time: for tools, inspectors, and clients in other languages.
+//! The description of a struct at run time, for tools, inspectors and clients in other languages.
 //!
-//! Everything is known to the compiler and costs nothing until it is asked for. `Display` is for people,
-//! `Serialize` for programs.
+//! All of it is constant and costs nothing until it is used. `Display` writes it for people, `Serialize` for
+//! programs.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,24 +11,25 @@ use serde::{Serialize, Serializer};
 
 use crate::core::{FieldInfo, SharedState, Timing};
 
-/// A rule of `#[shared(validate(..))]`, as data. Bounds are as the struct spells them, since they may be names.
+/// A rule of `#[shared(validate(..))]`, as data. Bounds are the text that the struct spells, since they may
+/// be names of constants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RuleInfo {
     /// The length, in `unit`, is within the bounds.
     Length {
-        /// `"chars"`, `"bytes"` or `"items"`; empty if it follows from the type.
+        /// `"chars"`, `"bytes"` or `"items"`; empty if the field's type decides.
         unit: &'static str,
-        /// At least.
+        /// The least length.
         min: Option<&'static str>,
-        /// At most.
+        /// The greatest length.
         max: Option<&'static str>,
     },
     /// The number is within the bounds.
     Range {
-        /// At least.
+        /// The least value.
         min: Option<&'static str>,
-        /// At most.
+        /// The greatest value.
         max: Option<&'static str>,
     },
     /// The text matches this regular expression.
@@ -39,13 +40,13 @@ pub enum RuleInfo {
     Email,
     /// The text is a URL with its scheme.
     Url,
-    /// Each item keeps the rules of its own type.
+    /// Each item satisfies the rules of its own type.
     Dive,
-    /// Each item keeps these rules.
+    /// Each item satisfies these rules.
     Inner(&'static [RuleInfo]),
 }
 
-/// What is known of a struct at run time: [`SharedState::INFO`].
+/// A struct as it is described at run time: [`SharedState::INFO`].
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct StructInfo {
@@ -56,14 +57,14 @@ pub struct StructInfo {
 }
 
 impl StructInfo {
-    /// What is known of `S`.
+    /// The description of `S`.
     #[must_use]
     pub const fn of<S: SharedState>() -> Self {
         Self { name: S::NAME, fields: S::FIELDS }
     }
 }
 
-/// How deep nested structs are described; a struct may nest itself.
+/// The depth to which nested structs are described. A struct may contain itself, so there has to be an end.
 const DEPTH: usize = 8;
 
 impl fmt::Display for StructInfo {
@@ -73,7 +74,7 @@ impl fmt::Display for StructInfo {
     }
 }
 
-/// A field's policy as its attribute spells it.
+/// A field's policy, as its attribute spells it.
 fn policy(field: &FieldInfo) -> Cow<'static, str> {
     field.about.map_or(Cow::Borrowed(field.policy), |about| Cow::Owned(about.to_string()))
 }

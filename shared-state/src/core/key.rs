@@ -1,7 +1,7 @@
-//! Keys: how an entry of a map, an item of a list or a member of a set is named in a path.
+//! Keys: the text by which a path names an entry of a map, an item of a list or a member of a set.
 //!
-//! A key is the text that serde writes for it where JSON demands a string: a string is itself, an integer its
-//! decimal digits, an enum without data its variant's name.
+//! A key is the text that serde writes for the value where JSON demands a string: a string is itself, an
+//! integer its decimal digits, an enum variant without data the variant's name.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -14,37 +14,38 @@ use serde::{Deserialize, Serialize, forward_to_deserialize_any};
 
 use crate::core::{Invalid, UpdateError};
 
-/// The text of a key; cheap to clone.
+/// The text of a key. Cloning it is cheap.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(Arc<str>);
 
 impl Key {
-    /// The key that `value` is.
+    /// The key of `value`.
     ///
     /// # Errors
-    /// `value` is not a string, an integer, a bool, a char or an enum's variant without data.
+    /// `value` is not a string, an integer, a bool, a char or an enum variant without data.
     pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, NotAKey> {
         with_key(value, |text| Self(Arc::from(text)))
     }
 
-    /// Whether `value` is this key.
+    /// Whether this is the key of `value`.
     pub fn is<T: Serialize + ?Sized>(&self, value: &T) -> bool {
         with_key(value, |text| *text == *self.0).unwrap_or(false)
     }
 
-    /// The text.
+    /// The key's text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The value that this key is the text of.
+    /// The value that has this key.
     ///
     /// # Errors
-    /// The text is not one of a `T`.
+    /// The text is not the key of any `T`.
     pub fn read<'de, T: Deserialize<'de>>(&self) -> Result<T, UpdateError> {
-        T::deserialize(KeyText(&self.0))
-            .map_err(|error| UpdateError::wrong_type(&format_args!("`{}` is no key here: {error}", self.0)))
+        T::deserialize(KeyText(&self.0)).map_err(|error| {
+            UpdateError::wrong_type(&format_args!("`{}` is not a key here: {error}", self.0))
+        })
     }
 }
 
@@ -78,7 +79,7 @@ impl fmt::Debug for Key {
     }
 }
 
-/// A value that has no text as a key.
+/// The error of a value that cannot be a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotAKey(String);
@@ -89,13 +90,13 @@ impl serde::ser::Error for NotAKey {
     }
 }
 
-/// The longest key, in bytes: a path has room for it and for what is above and below.
+/// The length limit of a key, in bytes. It leaves room in a path for the segments before and after the key.
 pub const MAX_KEY: usize = 128;
 
-/// Whether a text is short enough to be a key.
+/// Checks that a text is short enough to be a key.
 ///
 /// # Errors
-/// It is longer than [`MAX_KEY`].
+/// The text is longer than [`MAX_KEY`].
 pub(crate) fn check_key(text: &str) -> Result<(), Invalid> {
     if text.len() <= MAX_KEY {
         return Ok(());
@@ -103,12 +104,12 @@ pub(crate) fn check_key(text: &str) -> Result<(), Invalid> {
     Err(Invalid::new("key", format!("a key has at most {MAX_KEY} bytes, found {}", text.len())))
 }
 
-/// Runs `look` on the text of a key; `None` if the value is none that can be a key.
+/// Calls `look` with the key of `value`. Returns `None` if `value` cannot be a key.
 pub fn key_text<T: Serialize + ?Sized, R>(value: &T, look: impl FnOnce(&str) -> R) -> Option<R> {
     with_key(value, look).ok()
 }
 
-/// Runs `look` on the text of a key, which is not copied if it is a string.
+/// Calls `look` with the key of `value`. A string is not copied for it.
 pub(crate) fn with_key<T: Serialize + ?Sized, R>(
     value: &T,
     look: impl FnOnce(&str) -> R,
@@ -224,7 +225,7 @@ impl<R, F: FnOnce(&str) -> R> Serializer for KeyWriter<F> {
     }
 }
 
-/// Reads a key from its text.
+/// A deserializer that reads a value from the text of its key.
 struct KeyText<'a>(&'a str);
 
 macro_rules! parsed {
@@ -285,7 +286,7 @@ impl<'de> de::Deserializer<'de> for KeyText<'_> {
     }
 }
 
-/// The key that a caller names an entry by.
+/// The key for a value that an app passes to a handle.
 pub(crate) fn key_of<Q: Serialize + ?Sized>(id: &Q) -> Result<Key, Invalid> {
     Key::of(id).map_err(|error| Invalid::new("key", error.to_string()))
 }

@@ -1,8 +1,10 @@
-//! The words of the crate: what a struct, a field, an update and a merge policy are.
+//! The vocabulary of the crate: what a struct, a field, an update and a merge policy are.
 //!
-//! Owns the traits [`SharedState`] and [`MergePolicy`], field keys and paths, updates, rules, versions, errors and the
-//! handles' common part. Everything here is a pure function of its arguments. Imports no other folder of the crate; all
-//! others are written against this one, and never against a concrete struct.
+//! This module owns the traits [`SharedState`] and [`MergePolicy`], field keys and paths, updates, validation
+//! rules, versions, errors and the common part of the handles. Everything here is a pure function of its
+//! arguments, apart from the settings of the current thread in `text_scope` and a cache of schemas. It
+//! imports no other module of the crate. All other modules are written against these traits, never against a
+//! concrete struct.
 
 mod author;
 mod backend;

@@ -1,15 +1,21 @@
-//! What every update can do, whatever operation it holds: be copied, compared and shown.
+//! Access to the operation inside an update of any field, from which updates get `Clone`, `PartialEq` and
+//! `Debug`.
+//!
+//! An update is a generated enum with a variant for each field. These functions are written once for all
+//! structs, so the derive has to generate only one match.
 
 use std::any::Any;
 use std::fmt::{self, Debug};
 use std::mem::discriminant;
 
-/// What is done with the operation in an update of type `U`.
+/// A function that is called with the operation inside an update of type `U`, whatever the operation's type
+/// is.
 pub trait OpVisitor<'a, U> {
-    /// What comes of it.
+    /// The result.
     type Out;
 
-    /// `make` makes the operation an update again, of the variant of this name.
+    /// Receives the operation. `variant` is the name of its variant in the update, and `make` turns an
+    /// operation of this type into an update of the same field.
     fn visit<O: Clone + PartialEq + Debug + 'static>(
         self,
         op: &'a O,
@@ -18,13 +24,13 @@ pub trait OpVisitor<'a, U> {
     ) -> Self::Out;
 }
 
-/// An update, seen as its operation.
+/// An update that gives access to its operation.
 pub trait Operation: Sized {
-    /// Hands the operation to `visitor`.
+    /// Calls `visitor` with the operation.
     fn operation<'a, V: OpVisitor<'a, Self>>(&'a self, visitor: V) -> V::Out;
 }
 
-/// The same update once more.
+/// Clones an update.
 pub fn clone_update<U: Operation>(update: &U) -> U {
     struct Copying;
 
@@ -39,10 +45,10 @@ pub fn clone_update<U: Operation>(update: &U) -> U {
     update.operation(Copying)
 }
 
-/// Shows an update as a derived `Debug` would.
+/// Formats an update as a derived `Debug` would.
 ///
 /// # Errors
-/// What the formatter reports.
+/// The formatter failed.
 pub fn show_update<U: Operation>(update: &U, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     struct Showing<'f, 'g>(&'f mut fmt::Formatter<'g>);
 
@@ -89,6 +95,6 @@ pub fn same_update<U: Operation>(a: &U, b: &U) -> bool {
         }
     }
 
-    // Two fields may have operations of one type.
+    // The variant has to be compared too: two fields may have operations of one type.
     discriminant(a) == discriminant(b) && a.operation(Comparing(b.operation(Seeing)))
 }

@@ -1,4 +1,6 @@
-//! How a patch is written, read and shown: `null` is a value, an absent field is none.
+//! Reading, writing and showing patches, for the generated patch types.
+//!
+//! A patch is a JSON object with the fields to change. `null` is a value; an absent field is left alone.
 
 use std::fmt::{self, Debug, DebugStruct};
 use std::marker::PhantomData;
@@ -9,25 +11,25 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use crate::core::MergePolicy;
 use crate::core::{FieldId, FieldPath, SharedState};
 
-/// What a patch can do beside what it is: write and read one field.
+/// Reads and writes single fields of a patch for the struct `S`. The derive implements it.
 pub trait PatchFields<S>: Default {
-    /// Writes the entry of a field, if it is given.
+    /// Writes the field's entry, if the patch has a value for the field.
     ///
     /// # Errors
-    /// What the serializer or the value reports.
+    /// The serializer, or the value's `Serialize`, failed.
     fn write_field<M: SerializeMap>(&self, field: FieldId, name: &str, map: &mut M) -> Result<(), M::Error>;
 
-    /// Reads the value of a field, or over what is not a field.
+    /// Reads the field's value. Skips the value if `field` is not an index of a field.
     ///
     /// # Errors
     /// The value does not have the field's type.
     fn read_field<'de, M: MapAccess<'de>>(&mut self, field: FieldId, map: &mut M) -> Result<(), M::Error>;
 }
 
-/// Writes a patch, an object with the fields to change.
+/// Serializes a patch as an object with the fields to change.
 ///
 /// # Errors
-/// What the serializer or a value reports.
+/// The serializer, or a value's `Serialize`, failed.
 pub fn serialize_patch<S: SharedState, P: PatchFields<S>, Z: Serializer>(
     patch: &P,
     serializer: Z,
@@ -39,10 +41,10 @@ pub fn serialize_patch<S: SharedState, P: PatchFields<S>, Z: Serializer>(
     map.end()
 }
 
-/// Reads a patch, an object with the fields to change.
+/// Deserializes a patch from an object with the fields to change.
 ///
 /// # Errors
-/// It is not an object, or a value does not have its field's type.
+/// The input is not an object, or a value does not have its field's type.
 pub fn deserialize_patch<'de, S: SharedState, P: PatchFields<S>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<P, D::Error> {
@@ -67,7 +69,7 @@ pub fn deserialize_patch<'de, S: SharedState, P: PatchFields<S>, D: Deserializer
     deserializer.deserialize_map(Fields::<S, P>(PhantomData))
 }
 
-/// Reads a name as the index of its field; `FieldId::MAX` if no field has it.
+/// Deserializes a name as the index of its field, or as `FieldId::MAX` if no field has this name.
 struct Name<S>(PhantomData<S>);
 
 impl<'de, S: SharedState> DeserializeSeed<'de> for Name<S> {
@@ -90,10 +92,10 @@ impl<S: SharedState> Visitor<'_> for Name<S> {
     }
 }
 
-/// Writes a field, if it is given.
+/// Writes a field's entry, if there is a value.
 ///
 /// # Errors
-/// What the serializer or the value reports.
+/// The serializer, or the value's `Serialize`, failed.
 pub fn patch_write<M: SerializeMap, T: Serialize>(
     value: &Option<T>,
     name: &str,
@@ -105,7 +107,7 @@ pub fn patch_write<M: SerializeMap, T: Serialize>(
     }
 }
 
-/// Reads a field: present means given, even when it is `null`.
+/// Reads a field's value. A field that is present has a value, even if that is `null`.
 ///
 /// # Errors
 /// The value does not have the field's type.
@@ -117,10 +119,11 @@ pub fn patch_read<'de, M: MapAccess<'de>, T: DeserializeOwned>(
     Ok(())
 }
 
-/// Writes a field, if it is given, as the policy writes its operation, which is the new value.
+/// Writes a field's entry, if there is a value, in the form in which the policy encodes its operation. For
+/// policies whose operation is the new value.
 ///
 /// # Errors
-/// What the serializer or the value reports.
+/// The serializer, or the policy's `encode`, failed.
 pub(crate) fn patch_write_op<P: MergePolicy<T>, T, M: SerializeMap>(
     value: &Option<P::Op>,
     name: &str,
@@ -140,7 +143,8 @@ pub(crate) fn patch_write_op<P: MergePolicy<T>, T, M: SerializeMap>(
     }
 }
 
-/// Reads a field as the policy reads its operation, which is the new value.
+/// Reads a field's value in the form in which the policy encodes its operation. For policies whose operation
+/// is the new value.
 ///
 /// # Errors
 /// The value does not have the field's type.
@@ -162,20 +166,21 @@ pub(crate) fn patch_read_op<'de, P: MergePolicy<T>, T, M: MapAccess<'de>>(
     Ok(())
 }
 
-/// Reads over what is not a field.
+/// Skips the value of an unknown field.
 ///
 /// # Errors
-/// What the deserializer reports.
+/// The deserializer failed.
 pub fn patch_skip<'de, M: MapAccess<'de>>(map: &mut M) -> Result<(), M::Error> {
     map.next_value::<IgnoredAny>().map(drop)
 }
 
-/// Copies a field. Into a place, since a copy that is made of two hundred parts is two hundred things to drop if one fails.
+/// Copies a field's value into an existing patch. If the copy were built as one expression of two hundred
+/// fields, the compiler would generate code to drop each of them in case a later clone panics.
 pub fn patch_copy<T: Clone>(value: &Option<T>, copy: &mut Option<T>) {
     copy.clone_from(value);
 }
 
-/// Shows a field, if it is given.
+/// Shows a field, if there is a value.
 pub fn patch_show<T: Debug>(value: &Option<T>, name: &str, out: &mut DebugStruct<'_, '_>) {
     if let Some(value) = value {
         out.field(name, value);

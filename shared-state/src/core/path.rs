@@ -1,33 +1,34 @@
-//! Where in a state an update lands: `title`, or `layout/columns` inside a nested struct.
+//! Paths: where in a state an update applies, for example `title`, or `layout/columns` inside a nested
+//! struct.
 //!
-//! A path is written as a JSON Pointer (RFC 6901) without its leading slash: segments joined by `/`, with `~`
-//! written `~0` and `/` written `~1` inside a segment. A plain field's path is its name.
+//! A path is a JSON Pointer (RFC 6901) without its leading slash: segments joined by `/`, with `~` written as
+//! `~0` and `/` as `~1` inside a segment. The path of a plain field is its name.
 
 use std::borrow::Cow;
 
-/// A path being read, front to back. `Copy`, so that a policy can look ahead.
+/// A path that is read from front to back. It is `Copy`, so a policy can look ahead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FieldPath<'a> {
     rest: Option<&'a str>,
 }
 
 impl<'a> FieldPath<'a> {
-    /// Nothing is left: the update lands here.
+    /// The end of a path: the update applies here.
     pub const END: Self = Self { rest: None };
 
-    /// A path as it is on the wire.
+    /// Starts reading a path as it is written on the wire.
     #[must_use]
     pub const fn new(text: &'a str) -> Self {
         Self { rest: Some(text) }
     }
 
-    /// Whether nothing is left: the update lands here.
+    /// Whether no segment is left: the update applies here.
     #[must_use]
     pub const fn is_end(&self) -> bool {
         self.rest.is_none()
     }
 
-    /// Takes the next segment, unescaped.
+    /// Reads the next segment, unescaped. `None` at the end.
     pub fn next_segment(&mut self) -> Option<Cow<'a, str>> {
         let text = self.rest?;
         let (segment, rest) = match text.split_once('/') {
@@ -43,7 +44,7 @@ impl<'a> FieldPath<'a> {
     }
 }
 
-/// A path being written, front to back.
+/// A path that is written from front to back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldPathBuf {
     text: String,
@@ -57,7 +58,7 @@ impl FieldPathBuf {
         Self { text: String::new(), started: false }
     }
 
-    /// The path of one segment: of a field of the root.
+    /// A path of one segment: of a field of the whole state.
     #[must_use]
     pub fn of(segment: &str) -> Self {
         let mut path = Self::new();
@@ -65,7 +66,7 @@ impl FieldPathBuf {
         path
     }
 
-    /// Appends a segment, escaping it.
+    /// Appends a segment and escapes it.
     pub fn push(&mut self, segment: &str) {
         self.begin_segment();
         if segment.contains(['~', '/']) {
@@ -81,7 +82,7 @@ impl FieldPathBuf {
         }
     }
 
-    /// Appends what stands for any key, see [`roles::ANY`](crate::core::roles::ANY).
+    /// Appends the segment that stands for any key, [`roles::ANY`](crate::core::roles::ANY).
     pub(crate) fn push_any(&mut self) {
         self.begin_segment();
         self.text.push_str(crate::core::roles::ANY);
@@ -93,19 +94,19 @@ impl FieldPathBuf {
         }
     }
 
-    /// Whether nothing was pushed.
+    /// Whether no segment was appended.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         !self.started
     }
 
-    /// The path as it is on the wire.
+    /// The path as it is written on the wire.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The path as it is on the wire.
+    /// The path as it is written on the wire.
     #[must_use]
     pub fn into_string(self) -> String {
         self.text

@@ -1,4 +1,5 @@
-//! The trait that every merge policy implements, and what two operations on one field can mean for each other.
+//! The trait [`MergePolicy`], which every merge policy implements, and [`Overlap`], how two operations on one
+//! field relate.
 
 use std::fmt::{Debug, DebugStruct};
 
@@ -11,31 +12,59 @@ use crate::core::{
     UpdateError, Versions, Watch, patch_copy, patch_read_op, patch_show, patch_write_op,
 };
 
-/// The policy of a field without a policy attribute. An update is the new value itself; it costs the value.
+/// The policy of a field without a policy attribute: the last writer wins. An operation is the new value, and
+/// costs as much as the value.
 #[derive(Clone, Copy, Debug)]
 pub struct Lww;
 
-/// What a pending operation and a remote one that is put underneath it mean for each other.
+/// How a pending operation relates to a remote operation that is applied beneath it.
+///
+/// The app sees the confirmed state with the pending operations on top. A remote operation changes the
+/// confirmed state. The overlap tells the replica what to do with the value that the app sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overlap {
-    /// With the remote operation underneath, the value is what it was without it.
+    /// The remote operation is not visible: the pending operation gives the same value with it beneath as
+    /// without it.
     Shadowed,
-    /// In either order the two make the same value.
+    /// The two operations give the same value in either order, so the replica applies the remote one on top.
     Commutes,
-    /// The value has to be worked out.
+    /// Neither holds. The replica rebuilds the value from the confirmed state and the pending operations.
     Conflicts,
 }
 
-/// How the updates of a field of type `T` combine.
+/// How the operations on a field of type `T` combine.
 ///
-/// # What an implementation promises
-/// * [`apply`](Self::apply) is deterministic and total, and what it returns takes it back exactly.
-/// * [`set`](Self::set) replaces the value, whatever it was.
+/// A policy is a type without values that a field's attribute names. It defines the operations on the field
+/// ([`Op`](Self::Op)), what each does to a value, how concurrent operations relate, and how an operation is
+/// written on the wire. [`merge`](crate::merge) has the policies of this crate; `#[shared(merge = Policy)]`
+/// gives a field one of your own.
+///
+/// # Where the methods are called
+/// * When the app writes, its replica replaces the operation by the parts that [`decompose`](Self::decompose)
+///   returns, if any, asks [`check_op`](Self::check_op), [applies](Self::apply) the operation to the state
+///   that the app sees and asks [`check`](Self::check). The operation is then pending.
+/// * Until a pending operation is sent, later ones may be folded into it by [`coalesce`](Self::coalesce).
+///   [`timing`](Self::timing) decides when it is sent; [`address`](Self::address) and
+///   [`encode`](Self::encode) write it.
+/// * The server [decodes](Self::decode) the operation, asks `check_op`, replaces the operation by what
+///   [`resolve`](Self::resolve) returns, if anything, applies it and asks `check`. If it accepts the change,
+///   it [records](Self::record) the version and sends the operation to every replica in the room.
+/// * Another replica applies the operation beneath its own pending ones. [`overlap`](Self::overlap) tells
+///   what the app sees of it.
+/// * A client that fell behind is sent the [`delta`](Self::delta) since its last version.
+/// * When the app undoes a change, its replica writes what [`undo`](Self::undo) returns.
+///
+/// # What an implementation guarantees
+/// * [`apply`](Self::apply) is deterministic and total: the same operation on the same value gives the same
+///   value on every machine, and it never fails. Applying the operation that it returned restores the old
+///   value exactly.
+/// * [`set`](Self::set) replaces the value, whatever the value was.
 /// * [`decode`](Self::decode) reads what [`address`](Self::address) and [`encode`](Self::encode) wrote.
 ///
-/// # A policy of one's own
-/// A register that only a greater value changes, so that of several high scores the highest stays, in whatever order they
-/// come. Everything that is not here has a default that is right for a value without parts.
+/// # A policy of your own
+/// The following policy is a register that keeps the greatest value offered: of several high scores the
+/// highest stays, in whatever order they arrive. The methods that it does not implement have defaults that
+/// are right for every value without parts.
 ///
 #[cfg_attr(feature = "derive", doc = "```")]
 #[cfg_attr(not(feature = "derive"), doc = "```ignore")]
@@ -147,13 +176,14 @@ pub trait MergePolicy<T>: Sized + 'static {
     /// One operation on the field.
     type Op: Clone + PartialEq + Debug + Send + Sync + 'static;
 
-    /// The policy's name, in metadata and messages.
+    /// The policy's name, for metadata and messages.
     const NAME: &'static str;
 
-    /// What is known of the policy at run time.
+    /// The description of the policy at run time.
     const INFO: PolicyInfo = PolicyInfo::new(Self::NAME);
 
-    /// The value that an operation on an entry that is not there starts from; `None`: it does nothing.
+    /// The value from which an operation on an absent map entry starts. With `None`, an operation on an
+    /// absent entry has no effect.
     fn start() -> Option<T> {
         None
     }
@@ -161,66 +191,78 @@ pub trait MergePolicy<T>: Sized + 'static {
     /// The operation that replaces the whole value.
     fn set(value: T) -> Self::Op;
 
-    /// The value, if the operation is one that [`set`](Self::set) makes.
+    /// The new value, if the operation is one that [`set`](Self::set) makes.
     ///
     /// # Errors
-    /// Gives the operation back if it is another.
+    /// Returns the operation itself if it is another one.
     fn into_set(op: Self::Op) -> Result<T, Self::Op>;
 
-    /// Applies an operation and returns the one that takes it back.
+    /// Applies an operation and returns its inverse, the operation that restores the old value.
     fn apply(value: &mut T, op: Self::Op) -> Self::Op;
 
-    /// The operations that turn `old` into `new`; none if they are equal.
+    /// Calls `each` with the operations that turn `old` into `new`: with none if the two are equal.
     fn diff(old: &T, new: &T, each: &mut dyn FnMut(Self::Op));
 
-    /// What `pending` means for `remote`, put underneath it. [`Overlap::Conflicts`] is always right, and costs the
-    /// value.
+    /// How `pending` relates to `remote`, which is applied beneath it. [`Overlap::Conflicts`] is always
+    /// correct, but makes the replica rebuild the value.
     fn overlap(pending: &Self::Op, remote: &Self::Op) -> Overlap;
 
-    /// Folds `later` into `earlier` if both in sequence equal one operation; says whether it did.
+    /// Folds `later` into `earlier` if one operation has the effect of both in sequence. Returns whether it
+    /// did; if not, `earlier` must be unchanged.
     fn coalesce(earlier: &mut Self::Op, later: &Self::Op) -> bool {
         let _ = (earlier, later);
         false
     }
 
-    /// The operation that takes `op` back for its author, who sees `value` now; `inverse` would have taken it back
-    /// at once. What others have done since stays: `None` if they have overwritten it.
+    /// The operation by which the author of `op` undoes it. `value` is what the author sees now, and
+    /// `inverse` is what [`apply`](Self::apply) returned when `op` was applied. The operation keeps what
+    /// others have done since; it is `None` if others have overwritten the effect of `op`.
     fn undo(value: &T, op: &Self::Op, inverse: &Self::Op) -> Option<Self::Op>;
 
-    /// What an operation that sets the whole value means, to somebody who sees `value`, as operations on its
-    /// parts. `None`: it means what it says.
+    /// The smaller operations that replace `op`, if `op` sets the value or a part of it as a whole: the
+    /// difference between the new value and `value`, which the author sees. Concurrent operations on other
+    /// parts are then kept. `None` if `op` is sent as it is.
+    ///
+    /// The author's replica asks, and the server does for the changes of a legacy client.
     fn decompose(value: &T, op: &Self::Op) -> Option<Vec<Self::Op>> {
         let _ = (value, op);
         None
     }
 
-    /// The operation with what it refers to looked up: the server asks this of every operation before it applies
-    /// it, and what it gives is what is stored and sent to everybody, the author too. `None`: it needs nothing.
+    /// The operation with its references resolved against the server's value: for example, a place in a list
+    /// beside an item that was removed becomes a place beside one that exists. The server asks for every
+    /// operation before it applies the operation, and stores and sends the result to everyone, the author
+    /// included. `None` if the operation stays as it is.
+    ///
+    /// `versions` tells which versions changed which parts of the value.
     fn resolve(value: &T, versions: &Versions, op: &Self::Op) -> Option<Self::Op> {
         let _ = (value, versions, op);
         None
     }
 
-    /// Checks what an operation demands of the value before it is applied.
+    /// Checks what the operation itself requires of the value, before it is applied. The client asks before a
+    /// write, the server before it applies a change.
     ///
     /// # Errors
-    /// What is wrong with the operation itself.
+    /// What is wrong with the operation.
     fn check_op(value: &T, op: &Self::Op) -> Result<(), Invalid> {
         let _ = (value, op);
         Ok(())
     }
 
-    /// Notes in `versions` that an operation was applied at `version`; `touched` is what takes it back.
+    /// Records in `versions` that an operation was applied at `version`. `touched` is the operation's
+    /// inverse, as [`apply`](Self::apply) returned it.
     fn record(versions: &mut Versions, touched: &Self::Op, version: u64) {
         let _ = touched;
         versions.set_whole(version);
     }
 
-    /// The operations that bring a value at version `since` to this one.
+    /// Calls `each` with the operations that bring a value of version `since` to this one. If `versions` does
+    /// not reach back to `since`, that is one operation which sets the whole value.
     fn delta(value: &T, versions: &Versions, since: u64, each: &mut dyn FnMut(Self::Op));
 
-    /// Checks what the value itself demands of its parts after an operation was applied (nested structs do);
-    /// `touched` is what takes it back.
+    /// Checks the rules of the parts of the value that an operation changed, after it was applied. `touched`
+    /// is the operation's inverse. Nested structs and their containers have such rules.
     ///
     /// # Errors
     /// The first rule that does not hold.
@@ -229,7 +271,7 @@ pub trait MergePolicy<T>: Sized + 'static {
         Ok(())
     }
 
-    /// Checks what the value itself demands of all of its parts.
+    /// Checks the rules of all parts of the value.
     ///
     /// # Errors
     /// The first rule that does not hold.
@@ -238,25 +280,26 @@ pub trait MergePolicy<T>: Sized + 'static {
         Ok(())
     }
 
-    /// Checks the rules over the whole of the value.
+    /// Checks the rule about the value as a whole (of a nested struct).
     ///
     /// # Errors
-    /// What the rule says.
+    /// The rule's error.
     fn check_rule(value: &T) -> Result<(), Invalid> {
         let _ = value;
         Ok(())
     }
 
-    /// Checks what the value itself demands of a change that made `after` of `before` (nested structs do).
+    /// Checks the rule about changes (of nested structs): a change by `author` turned `before` into `after`.
+    /// Only the server asks.
     ///
     /// # Errors
-    /// What the rule says.
+    /// The rule's error.
     fn check_change(before: &T, after: &T, author: &Author) -> Result<(), Invalid> {
         let _ = (before, after, author);
         Ok(())
     }
 
-    /// When an operation is sent; `field` is what the field's own attributes say.
+    /// When an operation is sent. `field` is the timing of the field's own attributes.
     fn timing(op: &Self::Op, field: Timing) -> Timing {
         let _ = op;
         field
@@ -268,32 +311,35 @@ pub trait MergePolicy<T>: Sized + 'static {
         false
     }
 
-    /// Whether there is a part that only the server may write, in any value.
+    /// Whether values of this type have a part that only the server may write.
     fn has_read_only() -> bool {
         false
     }
 
-    /// Appends the path below the field and returns the operation's name; `None` is a plain set.
+    /// Appends the rest of the operation's path, below the field, and returns the operation's name. `None`
+    /// stands for a plain set.
     fn address(op: &Self::Op, path: &mut FieldPathBuf) -> Option<&'static str>;
 
-    /// Writes the operation's value.
+    /// Writes the operation's value, without its path and name.
     ///
     /// # Errors
-    /// What the serializer or the value's `Serialize` reports.
+    /// The serializer, or the value's `Serialize`, failed.
     fn encode<S: Serializer>(op: &Self::Op, serializer: S) -> Result<S::Ok, S::Error>;
 
-    /// Reads an operation: `path` is what is left below the field.
+    /// Reads an operation. `path` is the rest of the path below the field, `op` the operation's name and
+    /// `value` its value, as [`address`](Self::address) and [`encode`](Self::encode) wrote them.
     ///
     /// # Errors
-    /// Unknown part, unknown operation, or a value of the wrong form.
+    /// The path names an unknown part, the operation is unknown, or the value has the wrong form.
     fn decode<'de, D: Deserializer<'de>>(
         path: FieldPath<'_>,
         op: Option<&str>,
         value: D,
     ) -> Result<Self::Op, UpdateError>;
 
-    // What generated code asks of a policy. All of it is here and none in functions beside: what a field's type lacks is
-    // then one error, whatever is asked first and however often.
+    // The remaining methods are for generated code. They are methods of the trait and not functions beside
+    // it, so that a trait which the field's type lacks is reported as one error, whichever of them the
+    // compiler checks first.
 
     #[doc(hidden)]
     fn __diff<U>(old: &T, new: &T, out: &mut Vec<U>, make: fn(Self::Op) -> U) {
@@ -332,37 +378,37 @@ pub trait MergePolicy<T>: Sized + 'static {
 
     #[doc(hidden)]
     fn __with<S: SharedState, L: Backend<S>, R>(
-        live: &L,
+        backend: &L,
         field: Field<S, T, Self>,
         look: impl FnOnce(&T) -> R,
     ) -> R {
-        live.read(|state| look(field.get(state)))
+        backend.read(|state| look(field.get(state)))
     }
 
     #[doc(hidden)]
     fn __write<S: SharedState, L: Backend<S>>(
-        live: &L,
+        backend: &L,
         field: Field<S, T, Self>,
         value: T,
     ) -> Result<L::Receipt, L::Error> {
-        live.write(field.set(value))
+        backend.write(field.set(value))
     }
 
     #[doc(hidden)]
     fn __change<S: SharedState, L: Backend<S>>(
-        live: &L,
+        backend: &L,
         field: Field<S, T, Self>,
         copy: fn(&T) -> T,
         change: impl FnOnce(&mut T),
     ) -> Result<L::Receipt, L::Error> {
-        let mut value = Self::__with(live, field, copy);
+        let mut value = Self::__with(backend, field, copy);
         change(&mut value);
-        Self::__write(live, field, value)
+        Self::__write(backend, field, value)
     }
 
     #[doc(hidden)]
     fn __watch<S: SharedState, L: Watch<S>>(
-        live: &L,
+        backend: &L,
         field: Field<S, T, Self>,
         copy: fn(&T) -> T,
     ) -> L::Stream<T>
@@ -370,7 +416,7 @@ pub trait MergePolicy<T>: Sized + 'static {
         T: Send + 'static,
     {
         let mut last = None;
-        live.watch(field.id(), move |state| {
+        backend.watch(field.id(), move |state| {
             let value = field.get(state);
             let mut new = last.is_none();
             if let Some(last) = &last {
@@ -380,7 +426,7 @@ pub trait MergePolicy<T>: Sized + 'static {
         })
     }
 
-    // Of a field whose operation is its new value.
+    // For fields whose operation is the new value.
 
     #[doc(hidden)]
     fn __copy(value: &Self::Op) -> Self::Op {
@@ -422,7 +468,7 @@ pub(crate) fn differences<T, P: MergePolicy<T>>(old: &T, new: &T) -> Vec<P::Op> 
     ops
 }
 
-/// For policies whose values have no addressable parts: refuses a path that goes on.
+/// Refuses a path that continues below the value, for policies whose values have no addressable parts.
 pub(crate) fn whole(policy: &str, mut path: FieldPath<'_>) -> Result<(), UpdateError> {
     match path.next_segment() {
         Some(segment) => Err(UpdateError::no_parts(policy, &segment)),

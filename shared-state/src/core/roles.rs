@@ -1,10 +1,11 @@
-//! Roles: what somebody is in a room, and what a struct's fields ask for.
+//! Roles: what a user is in a room, and which roles the fields of a struct ask for.
 
 use std::collections::BTreeSet;
 
 use crate::core::{FieldInfo, FieldPath, FieldPathBuf, PolicyInfo};
 
-/// What somebody is in a room, in the words of `#[shared(read = "..")]` and `#[shared(write = "..")]`.
+/// The roles of a user in a room. The names are those in `#[shared(read = "..")]` and `#[shared(write =
+/// "..")]`.
 ///
 /// ```
 /// use shared_state::server::Roles;
@@ -17,10 +18,10 @@ use crate::core::{FieldInfo, FieldPath, FieldPathBuf, PolicyInfo};
 pub struct Roles(BTreeSet<Box<str>>);
 
 impl Roles {
-    /// No role.
+    /// No roles.
     pub const NONE: Self = Self(BTreeSet::new());
 
-    /// Whether this role is among them.
+    /// Whether the user has this role.
     #[must_use]
     pub fn has(&self, role: &str) -> bool {
         self.0.contains(role)
@@ -39,12 +40,12 @@ impl<R: Into<Box<str>>, const N: usize> From<[R; N]> for Roles {
     }
 }
 
-/// The shared field of this name, also of one of its other names.
+/// The index of the field with this name or alias.
 pub(crate) fn named(fields: &'static [FieldInfo], name: &str) -> Option<usize> {
     fields.iter().position(|field| field.name == name || field.aliases.contains(&name))
 }
 
-/// Visits these fields and all inside them, each struct once.
+/// Visits `fields` and all fields inside them. A struct that occurs several times is visited once.
 pub(crate) fn each_inside(
     fields: &'static [FieldInfo],
     seen: &mut Vec<*const FieldInfo>,
@@ -62,8 +63,8 @@ pub(crate) fn each_inside(
     }
 }
 
-/// The roles that an update at `path` needs to be written: of the fields on the way to where it lands, and, unless it
-/// only moves an entry, of those inside the value there.
+/// Visits the roles that a client needs to write an update at `path`: those of the fields along the path, and
+/// those of all fields inside the value there. An update that only moves an entry does not need the latter.
 pub(crate) fn each_to_write(
     mut fields: &'static [FieldInfo],
     path: &str,
@@ -72,7 +73,7 @@ pub(crate) fn each_to_write(
 ) {
     let mut path = FieldPath::new(path);
     while let Some(name) = path.next_segment() {
-        // What the struct does not have, it asks no role for.
+        // A field that the struct does not have asks for no role.
         let Some(field) = named(fields, &name).map(|field| &fields[field]) else { return };
         if let Some(role) = field.write {
             visit(role);
@@ -96,14 +97,16 @@ pub(crate) fn each_to_write(
     }
 }
 
-/// In the path of a field: any entry of a list or a map. No key is written like this, see [`FieldPathBuf`].
+/// The segment that stands for any entry of a list or a map in the path of a field. [`FieldPathBuf::push`]
+/// escapes `~`, so no key looks like this.
 pub(crate) const ANY: &str = "~";
 
-/// How deep fields are visited by their paths, and how many: a struct may nest itself.
+/// Limits of [`each_place`], since a struct may contain itself: how deep fields are visited, and how many of
+/// them.
 const DEPTH: usize = 8;
 const MOST: usize = 1024;
 
-/// Visits these fields and those inside them, each with its path.
+/// Visits `fields` and the fields inside them, each with its path.
 pub(crate) fn each_place(fields: &'static [FieldInfo], visit: &mut dyn FnMut(&str, &'static FieldInfo)) {
     places(fields, &FieldPathBuf::new(), DEPTH, &mut 0, visit);
 }
@@ -134,7 +137,7 @@ fn places(
     }
 }
 
-/// Whether there is a field of this path.
+/// Whether a field has this path.
 pub(crate) fn has_place(mut fields: &'static [FieldInfo], path: &str) -> bool {
     let mut segments = path.split('/').filter(|segment| *segment != ANY).peekable();
     while segments.peek().is_some() {

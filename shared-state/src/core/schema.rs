@@ -1,7 +1,9 @@
-//! What a struct is to programs that were built from another version of it.
+//! The schema of a struct: what a program that was built from another version of the struct has to know of
+//! it.
 //!
-//! A [`Schema`] is the shared fields with their policies and shapes. Two programs whose schemas differ can share a
-//! room if every field that both have is the same in both; what their client then has to know is in the folder `schema`.
+//! A [`Schema`] has the shared fields with their policies and shapes. Two programs whose schemas differ can
+//! share a room if every field that both have is the same in both. [`schema`](crate::schema) compares two
+//! schemas and converts values between them.
 
 use std::any::TypeId;
 use std::collections::BTreeMap;
@@ -12,10 +14,10 @@ use serde::{Deserialize, Serialize};
 use crate::core::shape::{fnv, shape};
 use crate::core::{FieldInfo, FieldPath, FieldPathBuf, PolicyInfo, SharedState};
 
-/// How deep nested structs are described; a struct may nest itself.
+/// The depth to which nested structs are described. A struct may contain itself, so there has to be an end.
 const DEPTH: usize = 8;
 
-/// A struct's shared fields, as another program has to know them.
+/// The shared fields of a struct.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schema {
     /// [`SharedState::VERSION`].
@@ -25,18 +27,19 @@ pub struct Schema {
     pub fields: BTreeMap<String, FieldSchema>,
 }
 
-/// A field, as another program has to know it.
+/// The schema of one field.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldSchema {
     /// The merge policy's name.
     pub policy: String,
-    /// What its value looks like to serde; of a nested struct, whose fields say it, empty.
+    /// The form of the value in serde's data model; empty for a nested struct, which is described by its
+    /// fields.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub shape: String,
-    /// Other names that are understood.
+    /// Other names that are accepted for the field.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<String>,
-    /// The fields of a nested struct, or of the nested structs that are the entries.
+    /// The fields of a nested struct, or of the nested structs that are the entries of a list or map.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, FieldSchema>,
 }
@@ -50,16 +53,16 @@ const fn is_first(version: &u32) -> bool {
     *version == 1
 }
 
-/// Two schemas that cannot share a room.
+/// The error of two schemas that cannot share a room.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}expected {expected}, found {found}", if .field.is_empty() { String::new() } else { format!("`{}`: ", .field) })]
 #[non_exhaustive]
 pub struct SchemaError {
-    /// The field's path; empty if it is about the whole struct.
+    /// The field's path; empty if the error is about the whole struct.
     pub field: String,
-    /// What is here.
+    /// What this side has.
     pub expected: String,
-    /// What is there.
+    /// What the other side has.
     pub found: String,
 }
 
@@ -70,7 +73,7 @@ impl SchemaError {
 }
 
 impl Schema {
-    /// The schema of `S`. Made once per type; later calls cost a look into a table.
+    /// The schema of `S`. Computed once for each type; later calls look it up in a table.
     #[must_use]
     pub fn of<S: SharedState>() -> Arc<HashedSchema> {
         static KNOWN: Mutex<BTreeMap<TypeId, Arc<HashedSchema>>> = Mutex::new(BTreeMap::new());
@@ -79,23 +82,23 @@ impl Schema {
         if let Some(known) = table().get(&id) {
             return known.clone();
         }
-        // Not under the lock: the types' own code runs.
+        // Computed without the lock, because this runs the `Deserialize` code of the field types.
         let fields = fields::<S>(S::FIELDS, &FieldPathBuf::new(), 1);
         let schema = Self { version: S::VERSION, fields };
         let known = Arc::new(HashedSchema { hash: schema.hash(), schema });
         table().entry(id).or_insert(known).clone()
     }
 
-    /// A number that is the same for the same schema in every program: FNV-1a, 64 bits, of the schema as JSON
-    /// without spaces, its members in the order of `PROTOCOL.md`, fields sorted by name.
+    /// The schema's hash, which is the same in every program: FNV-1a, 64 bits, of the schema as JSON without
+    /// spaces, with its members in the order of `PROTOCOL.md` and the fields sorted by name.
     #[must_use]
     pub fn hash(&self) -> u64 {
-        // It has no values that JSON does not have.
+        // Serialization cannot fail: every value here has a JSON form.
         fnv(&serde_json::to_vec(self).unwrap_or_default())
     }
 }
 
-/// A schema and its hash.
+/// A schema with its hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HashedSchema {
@@ -111,18 +114,19 @@ impl From<Schema> for HashedSchema {
     }
 }
 
-/// The schema of a room that knows no struct.
+/// The schema of an untyped room, which has no struct.
 impl Default for Schema {
     fn default() -> Self {
         Self { version: 1, fields: BTreeMap::new() }
     }
 }
 
-/// The fields inside a field, if it is a nested struct.
+/// The fields inside a field, if the field is a nested struct.
 pub(crate) fn parts(info: &FieldInfo) -> Option<&'static [FieldInfo]> {
     info.parts.filter(|_| info.policy == "nested").map(|parts| parts())
 }
 
+/// The schemas of `infos`, which are fields of `S` or lie inside it at the path `within`.
 pub(crate) fn fields<S: SharedState>(
     infos: &'static [FieldInfo],
     within: &FieldPathBuf,
@@ -134,7 +138,7 @@ pub(crate) fn fields<S: SharedState>(
         let parts = parts(info).filter(|_| depth < DEPTH);
         let (shape, inner) = match parts {
             Some(parts) => (String::new(), fields::<S>(parts, &path, depth + 1)),
-            // What it reads does not matter, and mostly it fails.
+            // The probe makes most reads fail. Only what the type asked for counts.
             None => (
                 shape(|probe| drop(S::decode(FieldPath::new(path.as_str()), None, probe))),
                 entries(info, depth),
@@ -148,13 +152,14 @@ pub(crate) fn fields<S: SharedState>(
     infos.iter().map(field).collect()
 }
 
-/// The fields of the entries of a field of the root, if they are nested structs. Deeper ones are told by their shape.
+/// The fields of the nested structs that are the entries of a field. Only for fields of the outermost struct:
+/// the entries of deeper lists and maps are compared by their shape.
 fn entries(info: &FieldInfo, depth: usize) -> BTreeMap<String, FieldSchema> {
     let entries = info.about.and_then(|about| about.entries).filter(|_| depth == 1);
     entries.and_then(|entries| entries.schema).map_or_else(BTreeMap::new, |schema| schema(depth + 1))
 }
 
-/// A policy's name, with a list's key and the policy of its entries or of a map's: `list(id, nested)`.
+/// A policy's name with its arguments, the list's key and the entries' policy: `list(id, nested)`.
 fn policy(about: &PolicyInfo) -> String {
     let entries = about.entries.map(policy).filter(|name| name != "lww");
     let arguments: Vec<_> = about.key.map(str::to_owned).into_iter().chain(entries).collect();
@@ -164,7 +169,7 @@ fn policy(about: &PolicyInfo) -> String {
     }
 }
 
-/// The path of a member of `within`.
+/// The path of the member `name` of the struct at `within`.
 pub(crate) fn join(within: &str, name: &str) -> String {
     let path = FieldPathBuf::of(name);
     match within.is_empty() {

@@ -1,9 +1,10 @@
-//! What a type looks like to serde, found by asking it to read itself.
+//! The shape of a type: the form in which serde reads it, found by letting the type deserialize itself.
 //!
-//! A [`Probe`] is a deserializer without data: it notes what is asked of it and answers with something of that
-//! kind. A type that does not take the answer (a date that wants a date's text) fails, and is run again with what is
-//! known left out, until nothing new is asked. Nothing is known of a type beyond what it asks for: a text that must
-//! be a date is a `string`.
+//! A [`Probe`] is a deserializer without data. It notes which kind of value the type asks for, and answers
+//! with a made-up value of that kind. A type that does not accept the answer (for example a date, which asks
+//! for a string and then parses it) fails. The type is read again and again, each time without the parts that
+//! are known already, until it asks for nothing new. A shape holds only what the type asks serde for: a
+//! string that has to be a date is a `string`.
 
 use std::any::type_name;
 use std::cell::RefCell;
@@ -14,16 +15,16 @@ use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 
-/// The most nodes of one shape; beyond it a part is `any`.
+/// The node limit of one shape. Parts beyond it are `any`.
 const NODES: usize = 2048;
 
-/// How deep a shape nests; what is deeper is `any`.
+/// The depth limit of a shape. Deeper parts are `any`.
 const DEPTH: usize = 32;
 
-/// The longest shape, in bytes; a longer one ends in the hash of what is cut.
+/// The length limit of a shape, in bytes. A longer shape is cut and ends in the hash of its full text.
 pub(crate) const MAX_SHAPE: usize = 1024;
 
-/// The shape that `read` asks for. It is called as often as it takes.
+/// The shape that `read` asks for. `read` is called until the shape is complete.
 pub(crate) fn shape(mut read: impl FnMut(Probe<'_>)) -> String {
     let tree = RefCell::new(Tree { nodes: vec![Node::default()], inside: Vec::new() });
     for _ in 0..NODES {
@@ -36,7 +37,7 @@ pub(crate) fn shape(mut read: impl FnMut(Probe<'_>)) -> String {
         }
     }
     let mut text = String::new();
-    // Writing to a string does not fail.
+    // Writing to a `String` does not fail.
     let _ = tree.borrow().write(0, &mut text);
     if text.len() > MAX_SHAPE {
         let hash = fnv(text.as_bytes());
@@ -52,23 +53,23 @@ struct Node {
     kind: Kind,
     depth: usize,
     children: Vec<usize>,
-    /// Names of the children, where they have names.
+    /// The names of the children, where they have names.
     names: Vec<&'static str>,
-    /// Nothing more is to be learned of it.
-    settled: bool,
-    /// It was asked for.
+    /// The node is not to be read again: reading it fails, or its value is not wanted.
+    finished: bool,
+    /// The type has asked for this node.
     seen: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Never asked for.
+    /// The type has not asked for this node yet.
     #[default]
     Unknown,
-    /// A type that contains itself.
-    Again,
-    /// A variant without content.
-    Bare,
+    /// A type inside itself.
+    Recursive,
+    /// A variant without data.
+    Unit,
     Plain(&'static str),
     Option,
     Seq,
@@ -80,22 +81,22 @@ enum Kind {
 
 struct Tree {
     nodes: Vec<Node>,
-    /// The types that are being read, outermost first.
+    /// The names of the types that are being read, outermost first.
     inside: Vec<&'static str>,
 }
 
 impl Tree {
-    /// Rises with everything that is learned.
+    /// A number that grows with everything that is learned.
     fn progress(&self) -> usize {
-        self.nodes.iter().map(|node| 1 + usize::from(node.settled) + usize::from(node.seen)).sum()
+        self.nodes.iter().map(|node| 1 + usize::from(node.finished) + usize::from(node.seen)).sum()
     }
 
     fn is_done(&self, node: usize) -> bool {
         let node = &self.nodes[node];
-        node.settled || node.seen && node.children.iter().all(|child| self.is_done(*child))
+        node.finished || node.seen && node.children.iter().all(|child| self.is_done(*child))
     }
 
-    /// Gives a node its kind and its children, when it is first asked for.
+    /// Sets a node's kind and makes its children when the type first asks for it.
     fn set(&mut self, at: usize, kind: Kind, names: &[&'static str], children: usize) {
         if self.nodes[at].seen {
             return;
@@ -126,8 +127,8 @@ impl Tree {
             Ok(())
         };
         match node.kind {
-            Kind::Unknown | Kind::Bare => out.push_str("any"),
-            Kind::Again => out.push_str(".."),
+            Kind::Unknown | Kind::Unit => out.push_str("any"),
+            Kind::Recursive => out.push_str(".."),
             Kind::Plain(name) => out.push_str(name),
             Kind::Option => {
                 out.push_str("option<");
@@ -164,7 +165,7 @@ impl Tree {
                 out.push('{');
                 let mut fields: Vec<_> = node.names.iter().zip(&node.children).collect();
                 fields.sort_unstable();
-                // A name that was offered and not wanted is another name of a field before it.
+                // A name whose value was never read is an alias of an earlier field.
                 fields.retain(|(_, child)| self.nodes[**child].seen);
                 for (index, (name, child)) in fields.into_iter().enumerate() {
                     if index > 0 {
@@ -184,7 +185,7 @@ impl Tree {
                         out.push_str(" | ");
                     }
                     out.push_str(name);
-                    if self.nodes[*child].kind != Kind::Bare {
+                    if self.nodes[*child].kind != Kind::Unit {
                         out.push(' ');
                         self.write(*child, out)?;
                     }
@@ -196,7 +197,8 @@ impl Tree {
     }
 }
 
-/// What went wrong does not matter: what was asked for before it does.
+/// The error of every failed read. Its reason does not matter: only what the type asked for before it failed
+/// counts.
 #[derive(Debug)]
 pub(crate) struct Stop;
 
@@ -235,23 +237,23 @@ impl<'t> Probe<'t> {
         self.tree.borrow().is_done(self.node)
     }
 
-    /// Nothing more is to be learned here.
-    fn settle(self) {
-        self.tree.borrow_mut().nodes[self.node].settled = true;
+    /// Marks the node as one that is not to be read again.
+    fn finish(self) {
+        self.tree.borrow_mut().nodes[self.node].finished = true;
     }
 
-    /// Nothing can be learned here.
+    /// Marks the node as one that cannot be reached.
     fn give_up(self) {
         let node = &mut self.tree.borrow_mut().nodes[self.node];
-        (node.seen, node.settled) = (true, true);
+        (node.seen, node.finished) = (true, true);
     }
 
     /// Reads a value of a type that may contain itself.
     fn enter<T, R>(self, read: impl FnOnce() -> Result<R, Stop>) -> Result<R, Stop> {
         let name = type_name::<T>();
         if self.tree.borrow().inside.contains(&name) {
-            self.set(Kind::Again, &[], 0);
-            self.settle();
+            self.set(Kind::Recursive, &[], 0);
+            self.finish();
             return Err(Stop);
         }
         self.tree.borrow_mut().inside.push(name);
@@ -260,13 +262,13 @@ impl<'t> Probe<'t> {
         read
     }
 
-    /// Reads a child by its seed. A failure with nothing left to learn there is the end of it.
+    /// Reads the node with `seed`.
     fn read<'de, T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Stop> {
         let depth = self.tree.borrow().inside.len();
         let read = seed.deserialize(self);
         let mut tree = self.tree.borrow_mut();
         tree.inside.truncate(depth);
-        // Also one that asked for nothing.
+        // A type may ask for nothing at all. Its node is known too.
         tree.nodes[self.node].seen = true;
         read
     }
@@ -284,7 +286,7 @@ macro_rules! plain {
 impl<'de> Deserializer<'de> for Probe<'_> {
     type Error = Stop;
 
-    // One is a number that every numeric type takes, also those that are not zero.
+    // Every numeric type accepts 1, also those that exclude zero.
     plain! {
         deserialize_bool "bool" visit_bool(false),
         deserialize_i8 "i8" visit_i8(1),
@@ -385,7 +387,7 @@ impl<'de> Deserializer<'de> for Probe<'_> {
     }
 }
 
-/// The items of a sequence, of which one is enough, or of a tuple.
+/// The items of a tuple, or of a sequence, where one item is enough.
 struct Items<'t> {
     probe: Probe<'t>,
     next: usize,
@@ -403,7 +405,7 @@ impl<'de> SeqAccess<'de> for Items<'_> {
         }
         let read = child.read(seed);
         if self.whole && read.is_err() && child.is_done() {
-            // What comes after it in a tuple is never reached.
+            // The rest of the tuple is never reached.
             (self.next..).map_while(|at| self.probe.child(at)).for_each(Probe::give_up);
         }
         read.map(Some)
@@ -426,7 +428,7 @@ impl<'de> MapAccess<'de> for Entry<'_> {
         let Some(child) = self.probe.child(0) else { return Ok(None) };
         let read = child.read(seed);
         if read.is_err() && child.is_done() {
-            // Without a key there is no value.
+            // If no key can be read, no value is asked for.
             self.probe.child(1).into_iter().for_each(Probe::give_up);
         }
         read.map(Some)
@@ -437,7 +439,7 @@ impl<'de> MapAccess<'de> for Entry<'_> {
     }
 }
 
-/// The fields of a struct that are not known yet, or else all of them.
+/// The fields of a struct, except those that cannot be read and those that are not wanted.
 struct Members<'t> {
     probe: Probe<'t>,
     fields: &'static [&'static str],
@@ -447,9 +449,9 @@ struct Members<'t> {
 
 impl Drop for Members<'_> {
     fn drop(&mut self) {
-        // A name after which no value was wanted.
+        // The type was given a name and did not ask for its value.
         if let Some(unwanted) = self.offered {
-            unwanted.settle();
+            unwanted.finish();
         }
     }
 }
@@ -460,7 +462,7 @@ impl<'de> MapAccess<'de> for Members<'_> {
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Stop> {
         while let (Some(child), Some(name)) = (self.probe.child(self.next), self.fields.get(self.next)) {
             self.next += 1;
-            let unwanted = self.probe.tree.borrow().nodes[child.node].settled;
+            let unwanted = self.probe.tree.borrow().nodes[child.node].finished;
             if unwanted {
                 continue;
             }
@@ -474,7 +476,7 @@ impl<'de> MapAccess<'de> for Members<'_> {
         let child = self.offered.take().ok_or(Stop)?;
         let read = child.read(seed);
         if read.is_err() && child.is_done() {
-            child.settle();
+            child.finish();
         }
         read
     }
@@ -492,13 +494,13 @@ impl<'t, 'de> EnumAccess<'de> for Variants<'t> {
 
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Variant<'t>), Stop> {
         let children = || (0..self.variants.len()).filter_map(|at| Some((at, self.probe.child(at)?)));
-        let settled = |child: &Probe<'_>| self.probe.tree.borrow().nodes[child.node].settled;
+        let finished = |child: &Probe<'_>| self.probe.tree.borrow().nodes[child.node].finished;
         let next = children().find(|(_, child)| !child.is_done());
-        let (at, child) = next.or_else(|| children().find(|(_, child)| !settled(child))).ok_or(Stop)?;
+        let (at, child) = next.or_else(|| children().find(|(_, child)| !finished(child))).ok_or(Stop)?;
         let name = self.variants[at];
         let identified = seed.deserialize(StrDeserializer::new(name));
         if identified.is_err() {
-            child.settle();
+            child.finish();
         }
         Ok((identified?, Variant(child)))
     }
@@ -509,7 +511,7 @@ struct Variant<'t>(Probe<'t>);
 impl Variant<'_> {
     fn ended<T>(child: Probe<'_>, read: Result<T, Stop>) -> Result<T, Stop> {
         if read.is_err() && child.is_done() {
-            child.settle();
+            child.finish();
         }
         read
     }
@@ -519,7 +521,7 @@ impl<'de> VariantAccess<'de> for Variant<'_> {
     type Error = Stop;
 
     fn unit_variant(self) -> Result<(), Stop> {
-        self.0.set(Kind::Bare, &[], 0);
+        self.0.set(Kind::Unit, &[], 0);
         Ok(())
     }
 
@@ -541,7 +543,7 @@ impl<'de> VariantAccess<'de> for Variant<'_> {
     }
 }
 
-/// FNV-1a.
+/// The FNV-1a hash, 64 bits.
 pub(crate) fn fnv(bytes: &[u8]) -> u64 {
     bytes
         .iter()
@@ -560,7 +562,7 @@ mod tests {
     use super::*;
 
     fn of<T: DeserializeOwned>() -> String {
-        // Failing is a part of it.
+        // The read may fail: only what the type asks for counts.
         shape(|probe| drop(T::deserialize(probe)))
     }
 
@@ -589,7 +591,7 @@ mod tests {
     struct Many(Vec<Many>);
 
     #[derive(Deserialize)]
-    struct NestedHandle<T> {
+    struct Wrapper<T> {
         inner: T,
     }
 
@@ -660,7 +662,7 @@ mod tests {
                 "enum(Circle ({x: option<u8>, y: f32}, u32) | Empty | Tag string | \
                  Text {at: {x: option<u8>, y: f32}, text: string})",
             ),
-            (of::<NestedHandle<NestedHandle<u8>>>(), "{inner: {inner: u8}}"),
+            (of::<Wrapper<Wrapper<u8>>>(), "{inner: {inner: u8}}"),
             (of::<std::time::Duration>(), "{nanos: u32, secs: u64}"),
         ] {
             assert_eq!(found, expected);

@@ -1,8 +1,9 @@
-//! What a state machine says to texts while it works on them: whether they are taken for strings or with their history,
-//! and who writes.
+//! Settings for the texts that the current thread works on: whether a text is serialized and compared as a
+//! string or with its history, and under which client id edits are made.
 //!
-//! A text may lie deep inside other values, which serde writes and other policies change; this reaches it there
-//! without an argument through all of them. It is said by the thread that works, for as long as it works.
+//! A text may lie deep inside other values, which serde writes and other policies change. A thread-local
+//! setting reaches it there without an argument through all of them. It holds while the closure runs. The
+//! state machines set it; the policy `text` reads it.
 
 use std::cell::{Cell, RefCell};
 
@@ -12,7 +13,7 @@ thread_local! {
     static CLAIMS: RefCell<Option<Vec<u64>>> = const { RefCell::new(None) };
 }
 
-/// Puts a cell back when it goes.
+/// Restores a cell's old value when it is dropped.
 struct Restore<T: Copy + 'static>(&'static std::thread::LocalKey<Cell<T>>, T);
 
 impl<T: Copy> Drop for Restore<T> {
@@ -21,20 +22,21 @@ impl<T: Copy> Drop for Restore<T> {
     }
 }
 
-/// Runs `work`; texts that it writes are written with what merging them needs, not as plain strings, and those that
-/// it compares are equal if that is.
+/// Runs `work` with texts in their full form: they are serialized with the history that merging needs, and
+/// are equal only if that history is.
 pub(crate) fn with_history<R>(work: impl FnOnce() -> R) -> R {
     let _restore = Restore(&WITH_HISTORY, WITH_HISTORY.replace(true));
     work()
 }
 
-/// Runs `work`; edits that it makes are made under the number `writer`.
+/// Runs `work` with `writer` as the text client id of the edits that it makes.
 pub(crate) fn as_writer<R>(writer: u64, work: impl FnOnce() -> R) -> R {
     let _restore = Restore(&WRITER, WRITER.replace(writer));
     work()
 }
 
-/// Runs `work`; gives the numbers under which the edits that it admits were made, each once.
+/// Runs `work`. Returns with its result the text client ids of all edits that `check_op` was asked about
+/// during it, each once.
 pub(crate) fn claims<R>(work: impl FnOnce() -> R) -> (R, Vec<u64>) {
     let before = CLAIMS.replace(Some(Vec::new()));
     let result = work();
@@ -42,19 +44,19 @@ pub(crate) fn claims<R>(work: impl FnOnce() -> R) -> (R, Vec<u64>) {
     (result, claims)
 }
 
-/// Whether texts are to be written and compared with their history.
+/// Whether texts are serialized and compared with their history.
 #[cfg(feature = "text")]
 pub(crate) fn is_with_history() -> bool {
     WITH_HISTORY.get()
 }
 
-/// The number of whoever writes; 0 if it has none.
+/// The text client id of the edits that are made now; 0 if there is none.
 #[cfg(feature = "text")]
 pub(crate) fn writer() -> u64 {
     WRITER.get()
 }
 
-/// An edit was made under this number.
+/// Notes that `check_op` was asked about an edit of this text client id.
 #[cfg(feature = "text")]
 pub(crate) fn claim(writer: u64) {
     CLAIMS.with_borrow_mut(|claims| {

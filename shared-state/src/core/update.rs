@@ -1,4 +1,5 @@
-//! An update as it travels: `{"key": "title", "value": "My Document"}`, with `"op"` when it is not a plain set.
+//! The JSON form of an update: `{"key": "title", "value": "My Document"}`, with a member `"op"` if the update
+//! is not a plain set.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,8 +10,8 @@ use serde_json::value::RawValue;
 use crate::core::text_scope;
 use crate::core::{FieldPath, FieldPathBuf, SharedState};
 
-/// One update in a JSON message, borrowed from the frame it came in. The value is kept as text and decoded
-/// once, by the type that knows it.
+/// An update in a JSON message, borrowed from the frame. Its value stays text until the type that it belongs
+/// to decodes it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WireUpdate<'a> {
@@ -37,34 +38,34 @@ pub enum UpdateErrorKind {
     WrongType,
 }
 
-/// An update that could not be read.
+/// The error of an update that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct UpdateError {
     /// What is wrong.
     pub kind: UpdateErrorKind,
-    /// The field's path, as far as it was understood.
+    /// The field's path, as far as it could be read.
     pub field: String,
-    /// For people: expected and found.
+    /// A message for people: what was expected, and what was found.
     pub message: String,
 }
 
 impl UpdateError {
-    /// No field `name` in `state`.
+    /// The struct `state` has no field `name`.
     #[must_use]
     pub fn unknown_field(state: &str, name: &str) -> Self {
         let message = format!("`{state}` has no field `{name}`");
         Self { kind: UpdateErrorKind::UnknownField, field: name.to_owned(), message }
     }
 
-    /// No operation `op` in `policy`.
+    /// The policy `policy` has no operation `op`.
     #[must_use]
     pub fn unknown_op(policy: &str, op: &str) -> Self {
         let message = format!("a `{policy}` field has no operation `{op}`");
         Self { kind: UpdateErrorKind::UnknownOp, field: String::new(), message }
     }
 
-    /// The path goes on below a value that has no parts.
+    /// The path continues below a value that has no parts.
     #[must_use]
     pub fn no_parts(policy: &str, segment: &str) -> Self {
         let message = format!("a `{policy}` field has no part `{segment}` to address");
@@ -77,7 +78,7 @@ impl UpdateError {
         Self { kind: UpdateErrorKind::WrongType, field: String::new(), message: error.to_string() }
     }
 
-    /// The same error, seen from the struct that holds `field`.
+    /// Prepends `field` to the path, as seen from the struct that holds the field.
     #[must_use]
     pub fn in_field(mut self, field: &str) -> Self {
         let path = FieldPathBuf::of(field);
@@ -130,7 +131,7 @@ impl<S: SharedState> Serialize for Payload<'_, S> {
     }
 }
 
-/// Writes an update as JSON.
+/// Encodes an update as JSON.
 ///
 /// # Errors
 /// The field's `Serialize` failed.
@@ -140,11 +141,11 @@ pub fn encode_update<S: SharedState>(update: &S::Update) -> Result<EncodedUpdate
         .map_err(|error| not_sendable::<S>(update, &error))
 }
 
-/// Writes an update as JSON and reads it back: the update that everybody else will get, whatever the field's
-/// serde does with the value on its way.
+/// Encodes an update as JSON and decodes it again. The result is the update that everyone else receives, in
+/// case the field's serde code changes the value on the way.
 ///
 /// # Errors
-/// The field's `Serialize` failed, or the value does not read back as its own type.
+/// The field's `Serialize` failed, or the value does not read back as a value of its own type.
 pub(crate) fn canonical_update<S: SharedState>(
     update: &S::Update,
 ) -> Result<(S::Update, EncodedUpdate), UpdateError> {
@@ -172,15 +173,18 @@ fn not_sendable<S: SharedState>(update: &S::Update, error: &serde_json::Error) -
     UpdateError::wrong_type(error).in_field(S::FIELDS[S::field(update)].name)
 }
 
-/// Reads an update from JSON.
+/// Decodes an update from JSON.
 ///
 /// # Errors
-/// Unknown field, unknown operation, or a value of the wrong form.
+/// The field or the operation is unknown, or the value has the wrong form.
 pub fn decode_update<S: SharedState>(wire: &WireUpdate<'_>) -> Result<S::Update, UpdateError> {
     S::decode(FieldPath::new(&wire.key), wire.op.as_deref(), wire.value)
 }
 
-/// What a generated update's `Serialize` does: the form of [`WireUpdate`].
+/// The `Serialize` implementation of generated updates, in the form of [`WireUpdate`].
+///
+/// # Errors
+/// The serializer, or the value's `Serialize`, failed.
 pub fn serialize_update<S: SharedState, Ser: Serializer>(
     update: &S::Update,
     serializer: Ser,
@@ -188,8 +192,11 @@ pub fn serialize_update<S: SharedState, Ser: Serializer>(
     Addressed::<S> { update }.serialize(serializer)
 }
 
-/// What a generated update's `Deserialize` does. The value is kept as text until its field is known, so this
-/// reads JSON text only.
+/// The `Deserialize` implementation of generated updates. It reads from JSON text only, since the value stays
+/// text until its field is known.
+///
+/// # Errors
+/// The input is not an update of `S`.
 pub fn deserialize_update<'de, S: SharedState, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<S::Update, D::Error> {

@@ -1,13 +1,13 @@
-//! What a field's type has to be.
+//! The traits that the type of a field, and the struct itself, need.
 
 use std::fmt::Debug;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// A value that can be shared as a whole: it can be copied, compared, shown, written and read.
+/// A value that can be shared as a whole: it can be cloned, compared, printed, serialized and deserialized.
 ///
-/// Implemented for every type that has the traits; there is nothing to implement by hand.
+/// Implemented for every type that has these traits; there is nothing to implement by hand.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the type of a shared field",
     label = "lacks a trait that shared fields need",
@@ -19,9 +19,9 @@ pub trait Value: Clone + PartialEq + Debug + Serialize + DeserializeOwned + Send
 #[diagnostic::do_not_recommend]
 impl<T: Clone + PartialEq + Debug + Serialize + DeserializeOwned + Send + Sync + 'static> Value for T {}
 
-/// What a struct has to be before it can be a shared state: it can be copied, written and read.
+/// What a struct needs before it can be a shared state: it can be cloned, serialized and deserialized.
 ///
-/// Implemented for every type that has the traits; there is nothing to implement by hand.
+/// Implemented for every type that has these traits; there is nothing to implement by hand.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` lacks a trait that a shared state needs",
     label = "is not `Clone`, `Serialize` and `Deserialize`",

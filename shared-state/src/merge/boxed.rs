@@ -1,4 +1,4 @@
-//! Boxed: a field in a `Box`, with the policy of what is in it.
+//! The policy [`Boxed`]: a value in a `Box`, with the policy of the value itself.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,7 +8,8 @@ use serde::{Deserializer, Serializer};
 use crate::core::{Author, FieldPath, FieldPathBuf, Invalid, PolicyInfo, Timing, UpdateError};
 use crate::core::{MergePolicy, Overlap, Versions};
 
-/// The policy of a `Box<T>` whose `T` has the policy `P`: the same operations, the same on the wire.
+/// The policy of a `Box<T>` whose `T` has the policy `P`. The operations and their form on the wire are those
+/// of `P`.
 pub struct Boxed<P>(PhantomData<fn() -> P>);
 
 impl<P> fmt::Debug for Boxed<P> {

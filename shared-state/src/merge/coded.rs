@@ -1,4 +1,4 @@
-//! Last writer wins, for a field that serde is told to write in another way than its type does.
+//! The policy [`Coded`]: the last writer wins, for a field with `#[serde(with = "..")]`.
 
 use std::fmt::Debug;
 use std::marker::PhantomData;
@@ -9,22 +9,22 @@ use crate::core::{FieldPath, UpdateError};
 use crate::core::{MergePolicy, whole};
 use crate::merge::lww::set_as_a_whole;
 
-/// How a value is written and read: the functions of `#[serde(with = "..")]`, as a type.
+/// How a value is serialized and deserialized: the functions of `#[serde(with = "..")]`, as a type.
 pub trait Codec<T>: 'static {
-    /// Writes a value.
+    /// Serializes a value.
     ///
     /// # Errors
-    /// What the serializer or the function reports.
+    /// The serializer or the function failed.
     fn serialize<S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error>;
 
-    /// Reads a value.
+    /// Deserializes a value.
     ///
     /// # Errors
-    /// What the deserializer or the function reports.
+    /// The deserializer or the function failed.
     fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error>;
 }
 
-/// As [`Lww`](crate::merge::Lww), written by `C`.
+/// The policy [`Lww`](crate::merge::Lww) for values that `C` serializes and deserializes.
 #[derive(Clone, Copy, Debug)]
 pub struct Coded<C>(PhantomData<fn() -> C>);
 

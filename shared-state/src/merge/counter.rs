@@ -1,8 +1,9 @@
-//! Counter: additions commute and all count; a set is ordered among them.
+//! The policy [`Counter`]: additions commute, so that concurrent additions all count. A set replaces the
+//! value and takes its place in the server's order.
 //!
-//! Integers saturate at the bounds of their type, on every replica alike, so `apply` never fails. Floats add as
-//! IEEE 754 doubles do, in the server's order, so every replica gets the same bits; a number that is not finite
-//! is refused before it is sent.
+//! Integers saturate at the bounds of their type on every replica alike, so `apply` never fails. Floats are
+//! added by the rules of IEEE 754 in the server's order, so every replica gets the same bits. A number that
+//! is not finite is refused before it is sent.
 
 use std::fmt::Debug;
 
@@ -12,37 +13,37 @@ use serde::{Deserializer, Serialize, Serializer};
 use crate::core::{FieldPath, FieldPathBuf, UpdateError};
 use crate::core::{MergePolicy, Overlap, Versions, whole};
 
-/// The policy of `#[shared(counter)]`. Updates cost O(1).
+/// The policy of `#[shared(counter)]`. An operation costs O(1).
 #[derive(Clone, Copy, Debug)]
 pub struct Counter;
 
 /// An operation on a counter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum CounterOp<T> {
-    /// Adds to whatever the value is.
+    /// Adds to the value.
     Add(T),
     /// Replaces the value.
     Set(T),
 }
 
-/// The numbers a counter can count in: every integer and float type up to 64 bits.
+/// A number that a counter can hold: every integer and float type of up to 64 bits.
 ///
-/// A counter of an unsigned type can be added to, and set, but not decreased.
+/// A counter of an unsigned type can be increased and set, but not decreased.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a `#[shared(counter)]`",
     label = "not a number that counts",
     note = "counters are integers or floats of up to 64 bits, `i64` for example"
 )]
 pub trait Number: Copy + PartialEq + Debug + Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// What counting begins with.
+    /// The value of a counter that does not exist yet.
     const ZERO: Self;
 
     /// The sum, saturating at the type's bounds.
     #[must_use]
     fn plus(self, other: Self) -> Self;
-    /// What must be added to `from` to reach `self`, if there is such a number.
+    /// The number that has to be added to `from` to get `self`, if there is one.
     fn minus(self, from: Self) -> Option<Self>;
-    /// Whether the number can be sent.
+    /// Whether the number can be sent: not if it is infinite or NaN.
     fn is_finite_number(self) -> bool;
 }
 
@@ -117,7 +118,7 @@ impl<T: Number> MergePolicy<T> for Counter {
 
     fn diff(old: &T, new: &T, each: &mut dyn FnMut(CounterOp<T>)) {
         if old != new {
-            // `state.views += 1` in a closure means one more, whatever others add meanwhile.
+            // `state.views += 1` in a closure means an addition of 1, whatever others add at the same time.
             each(new.minus(*old).map_or(CounterOp::Set(*new), CounterOp::Add));
         }
     }
@@ -125,13 +126,14 @@ impl<T: Number> MergePolicy<T> for Counter {
     fn overlap(pending: &CounterOp<T>, _remote: &CounterOp<T>) -> Overlap {
         match pending {
             CounterOp::Set(_) => Overlap::Shadowed,
-            // Additions commute until one of them meets a bound.
+            // Additions commute only as long as none of them saturates.
             CounterOp::Add(_) => Overlap::Conflicts,
         }
     }
 
     fn coalesce(earlier: &mut CounterOp<T>, later: &CounterOp<T>) -> bool {
-        // Two additions are not folded: where they saturate, their sum is not the same as one after the other.
+        // Two additions are not folded: where one of them saturates, their sum has another effect than the
+        // two in sequence.
         match later {
             CounterOp::Set(_) => {
                 *earlier = *later;
@@ -146,7 +148,7 @@ impl<T: Number> MergePolicy<T> for Counter {
             CounterOp::Set(to) => (value == to).then_some(*inverse),
             CounterOp::Add(by) => match T::ZERO.minus(*by) {
                 Some(by) => Some(CounterOp::Add(by)),
-                // The type has no negative numbers.
+                // An unsigned type has no negative number to add.
                 None => value.minus(*by).map(CounterOp::Set),
             },
         }

@@ -1,11 +1,12 @@
-//! Last writer wins: the value is set as a whole, and the set that the server ordered last stays.
+//! The policy [`Lww`](crate::merge::Lww): the last writer wins. The value is set as a whole, and the last set
+//! in the server's order stays.
 
 use serde::{Deserializer, Serializer};
 
 use crate::core::{FieldPath, Lww, UpdateError, Value};
 use crate::core::{MergePolicy, whole};
 
-/// Everything of a policy whose operation is the new value, but how that is written and read.
+/// The methods of a policy whose operation is the new value, except `encode` and `decode`.
 macro_rules! set_as_a_whole {
     ($T:ident) => {
         type Op = $T;

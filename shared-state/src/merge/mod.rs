@@ -1,22 +1,22 @@
-//! Merge policies: how the concurrent updates of one field combine.
+//! Merge policies: how concurrent updates of one field combine.
 //!
-//! One policy, one file, its rule at the top. The state machines never look inside a policy: what they need of
-//! it is the trait [`MergePolicy`], reached through the derived struct.
+//! Each policy has a file of its own, whose head states its rules. The state machines never look inside a
+//! policy: they use the trait [`MergePolicy`], by way of the derived struct.
 //!
 //! # Choosing a policy
 //!
 //! | the field is | attribute | concurrent writes |
 //! |---|---|---|
-//! | one value: a title, a colour, a place, two dates that belong together | none | the one the server ordered last stays |
-//! | a number people add to | `counter` | every addition counts |
-//! | a text that several people type in at once | `text` | character by character, as in Yjs |
-//! | a struct with fields of its own, there or not | `nested` | each inner field by its own policy |
-//! | items in an order, each with an id | `list(key = id)` | insert, edit, move and remove of different items all count; of one item the later move and the later edit win |
-//! | the same, and people edit different fields of one item | `list(key = id, nested)` | each field of an item by its own policy |
-//! | entries by key | `map` | different entries are independent; of one entry the later put wins |
-//! | entries by key that have parts themselves | `map(counter)`, `map(nested)`, `map(list(key = id))` | of one entry, the entries' policy decides |
-//! | members, each there or not | `set` | different members are independent |
-//! | something else | `merge = Policy` | what your own [`MergePolicy`] says |
+//! | one value: a title, a colour, a position, two dates that belong together | none | the last one in the server's order stays |
+//! | a number that people add to | `counter` | every addition counts |
+//! | a text that several people type in at once | `text` | merged character by character, as in Yjs |
+//! | a struct with fields of its own, possibly optional | `nested` | each inner field by its own policy |
+//! | items in an order, each with an id | `list(key = id)` | inserts, edits, moves and removals of different items all count; for one item the later move and the later edit win |
+//! | the same, where people edit different fields of one item | `list(key = id, nested)` | each field of an item by its own policy |
+//! | entries by key | `map` | different entries are independent; for one entry the later put wins |
+//! | entries by key that have parts themselves | `map(counter)`, `map(nested)`, `map(list(key = id))` | for one entry, the entries' policy decides |
+//! | members, each present or absent | `set` | different members are independent |
+//! | something else | `merge = Policy` | what your own [`MergePolicy`] defines |
 //!
 #![cfg_attr(feature = "derive", doc = "```")]
 #![cfg_attr(not(feature = "derive"), doc = "```ignore")]
@@ -48,7 +48,7 @@
 //!
 //! #[derive(SharedState, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 //! struct Todo {
-//!     id: String, // made by whoever adds it, and never twice: random, say
+//!     id: String, // chosen by the client that adds the item; unique, for example random
 //!     title: String,
 //!     done: bool,
 //! }
@@ -60,7 +60,7 @@
 //! board.add_views(1)?;
 //! board.layout().set_columns(3)?;
 //! board.todos().push(todo)?;
-//! board.todos().edit("7f3a", |todo| todo.done = true)?; // only what the closure changed travels
+//! board.todos().edit("7f3a", |todo| todo.done = true)?; // sends only what the closure changed
 //! board.todos().move_to("7f3a", 0)?;
 //! board.seats().put(1, "ann".into())?;
 //! board.votes().add("yes".into(), 1)?;
@@ -69,9 +69,9 @@
 //! # }
 //! ```
 //!
-//! Values that are only right together are one field, or a nested struct that is set as a whole. A field that is
-//! written many times a second, as the place of something that is dragged, is one field with a `throttle`; a change of
-//! several fields is always sent at once.
+//! Values that are valid only together belong in one field, or in a nested struct that is set as a whole. A value
+//! that is written many times a second, such as the position of an object that is being dragged, belongs in one
+//! field with a `throttle`: a change of several fields is always sent at once.
 
 mod boxed;
 mod coded;

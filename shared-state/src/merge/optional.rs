@@ -1,9 +1,10 @@
-//! Optional: a value that may be absent, with the policy of what is in it while it is there.
+//! The policy [`Optional`]: a value that may be absent, with the policy of the value itself while it is
+//! present.
 //!
-//! An operation inside is applied to the value that is there when it is ordered, and is without effect if there is none.
-//! So where one person removes the value and another edits it, the order decides: the edit first, and it is removed with
-//! the rest; the removal first, and the edit finds nothing. Where one person puts a new value and another edits the old
-//! one, the edit is applied to whichever is there.
+//! An operation inside the value applies to the value that is present at its place in the server's order, and
+//! has no effect if there is none. So if one client removes the value while another edits it, the order
+//! decides: an edit before the removal is removed with the rest, an edit after it finds no value. If one
+//! client sets a new value while another edits the old one, the edit applies to whichever is present.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -13,7 +14,7 @@ use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 use crate::core::{Author, FieldPath, FieldPathBuf, Invalid, PolicyInfo, Timing, UpdateError, Value};
 use crate::core::{MergePolicy, Overlap, Versions};
 
-/// The policy of an `Option<T>` whose `T` has the policy `P`. An update inside costs what it costs `P`.
+/// The policy of an `Option<T>` whose `T` has the policy `P`. An operation inside costs as much as `P`'s.
 pub struct Optional<P>(PhantomData<fn() -> P>);
 
 impl<P> fmt::Debug for Optional<P> {
@@ -22,12 +23,12 @@ impl<P> fmt::Debug for Optional<P> {
     }
 }
 
-/// An operation on an optional value; `O` is the operation of the policy inside.
+/// An operation on an optional value. `O` is the operation of the policy inside.
 #[derive(Clone, Debug, PartialEq)]
 pub enum OptionalOp<T, O> {
-    /// Replaces the value, present or not, by another one or none.
+    /// Replaces the value, present or absent, by another one or by none.
     Set(Option<T>),
-    /// Changes the value if there is one.
+    /// Changes the value if it is present.
     In(O),
 }
 
@@ -53,7 +54,7 @@ impl<T: Value, P: MergePolicy<T>> MergePolicy<Option<T>> for Optional<P> {
         match (value, op) {
             (value, OptionalOp::Set(new)) => OptionalOp::Set(std::mem::replace(value, new)),
             (Some(value), OptionalOp::In(op)) => OptionalOp::In(P::apply(value, op)),
-            // What did nothing is taken back by doing nothing again.
+            // The operation had no effect, so its inverse must have none either. The same operation has none.
             (None, op) => op,
         }
     }
@@ -112,7 +113,8 @@ impl<T: Value, P: MergePolicy<T>> MergePolicy<Option<T>> for Optional<P> {
     fn check_change(before: &Option<T>, after: &Option<T>, author: &Author) -> Result<(), Invalid> {
         match (before, after) {
             (Some(before), Some(after)) => P::check_change(before, after, author),
-            // There is nothing to compare: whether it may come or go is for the struct around it to say.
+            // There is nothing to compare. Whether the value may be added or removed is for the struct around
+            // it.
             _ => Ok(()),
         }
     }
@@ -162,7 +164,7 @@ impl<T: Value, P: MergePolicy<T>> MergePolicy<Option<T>> for Optional<P> {
 
     fn read_only(op: &Self::Op) -> bool {
         match op {
-            // Removing a value removes what only the server may write in it.
+            // Replacing the value replaces the parts that only the server may write.
             OptionalOp::Set(_) => P::has_read_only(),
             OptionalOp::In(op) => P::read_only(op),
         }

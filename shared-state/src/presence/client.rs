@@ -1,4 +1,5 @@
-//! A client's part: what it shows of itself, and the others.
+//! The client's state machine of presence: what this client shows of itself, and the others. Driven by the
+//! client's task, one for each room.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -12,17 +13,19 @@ use crate::presence::{Peer, PresenceEvent, UserSessions, user};
 use crate::proto::presence::{PeerEntry, PresenceNews, leave, set};
 use crate::proto::{ClientId, Frame, Secret, Violation};
 
-/// How a client takes part.
+/// How a client takes part in a room's presence.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct PresenceOptions {
-    /// The shortest time between two messages about what this client shows; the latest is sent. Default 50 ms.
+    /// The shortest time between two messages about what this client shows. Of several changes within this
+    /// time the latest is sent. Default 50 ms.
     pub throttle: Duration,
-    /// After how long without input the user is away; `None`: never by itself. Default 5 minutes.
+    /// How long the user may be without input before they are away. `None`: they are never away by
+    /// themselves. Default 5 minutes.
     pub away_after: Option<Duration>,
-    /// Whether the others are not shown this client. Default: they are.
+    /// Whether this client is hidden from the others. Default false.
     pub hidden: bool,
-    /// The most events kept for an app that does not take them. Default 1,024.
+    /// The most events stored for an app that does not take them. Default 1,024.
     pub events: usize,
 }
 
@@ -34,21 +37,21 @@ impl Default for PresenceOptions {
 }
 
 impl PresenceOptions {
-    /// With this [`throttle`](Self::throttle).
+    /// Sets [`throttle`](Self::throttle).
     #[must_use]
     pub const fn throttle(mut self, throttle: Duration) -> Self {
         self.throttle = throttle;
         self
     }
 
-    /// With this [`away_after`](Self::away_after).
+    /// Sets [`away_after`](Self::away_after).
     #[must_use]
     pub const fn away_after(mut self, after: Option<Duration>) -> Self {
         self.away_after = after;
         self
     }
 
-    /// [`hidden`](Self::hidden) or not, from the beginning.
+    /// Sets [`hidden`](Self::hidden) for the start.
     #[must_use]
     pub const fn hidden(mut self, hidden: bool) -> Self {
         self.hidden = hidden;
@@ -56,50 +59,50 @@ impl PresenceOptions {
     }
 }
 
-/// Why something is not shown to the others. What was shown before stays.
+/// Why a presence could not be joined or changed. What was shown before stays.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PresenceError {
-    /// It has no JSON form.
-    #[error("what is to be shown has no JSON form: {0}")]
+    /// The user or the data has no JSON form.
+    #[error("the user or the data has no JSON form: {0}")]
     Unsendable(#[source] serde_json::Error),
-    /// The client has ended, or the presence could not be had from the beginning.
+    /// The client has ended, or the presence could not be joined in the first place.
     #[error("the presence in room `{room}` is closed")]
     Closed {
-        /// The room.
+        /// The room's name.
         room: Arc<str>,
     },
-    /// This client takes part with other types already.
-    #[error("this client is present in room `{room}` as a `{held}`, and cannot be as a `{asked}` as well")]
+    /// This client has joined with other types.
+    #[error("this client is present in room `{room}` with `{held}`, so it cannot be with `{asked}`")]
     OtherType {
-        /// The room.
+        /// The room's name.
         room: Arc<str>,
-        /// The user's and the data's types.
+        /// The types of the user and the data, as a tuple.
         held: &'static str,
-        /// Those that were asked for.
+        /// The requested types, as a tuple.
         asked: &'static str,
     },
-    /// No room can have this name.
-    #[error("no room can be called {name:?}: a name has 1 to 128 bytes and no control characters")]
+    /// The name is not valid for a room.
+    #[error("invalid room name {name:?}: expected 1 to 128 bytes without control characters")]
     Name {
-        /// The name.
+        /// The requested name.
         name: Arc<str>,
     },
 }
 
-/// How long to wait after a refusal before the server is asked again.
+/// How long to wait after a refusal before trying again.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// A peer, and the JSON it was read from.
+/// A peer, and the JSON that it was decoded from.
 struct KnownPeer<U, D> {
     user: Box<str>,
     data: Box<str>,
     away: bool,
-    /// `None`: it is not of these types.
+    /// `None`: the JSON is not of these types.
     peer: Option<Peer<U, D>>,
 }
 
-/// Who is in a room, from one client's side.
+/// The presence of one room, from one client's side.
 pub struct PresenceClient<U, D> {
     room: Arc<str>,
     options: PresenceOptions,
@@ -108,25 +111,25 @@ pub struct PresenceClient<U, D> {
     data: Arc<D>,
     data_json: String,
     hidden: bool,
-    /// As the app has set it.
+    /// Set by the app.
     away: bool,
-    /// No input for too long.
+    /// There was no input for too long.
     idle: bool,
     input: Duration,
-    /// This client's public name, once it is known.
+    /// This client's public id, once it is known.
     id: Option<ClientId>,
     connected: bool,
     live: bool,
     sent: Option<Duration>,
-    /// When a refused entry is tried again.
+    /// When to try again after a refusal.
     retry: Option<Duration>,
-    /// It was put out of the room, and does not come back by itself.
-    expelled: bool,
-    /// It was not let in, and does not ask again over this connection by itself.
-    barred: bool,
-    /// What it comes in with, if the room asks for one.
+    /// This client was kicked, and does not come back by itself.
+    kicked: bool,
+    /// The server refused to let this client in. It does not try again over this connection by itself.
+    denied: bool,
+    /// The room's password, if it has one.
     password: Option<Secret>,
-    /// What the server does not know yet. `None`: nothing.
+    /// What has to be sent to the server.
     unsent: Unsent,
     known: BTreeMap<ClientId, KnownPeer<U, D>>,
     events: VecDeque<PresenceEvent<U, D>>,
@@ -150,11 +153,11 @@ where
     U: Serialize + DeserializeOwned,
     D: Serialize + DeserializeOwned,
 {
-    /// Takes part in the presence of `room` as `user`, showing `data`. `now` is the time since any moment, and never
-    /// goes back.
+    /// Joins the presence of `room` as `user`, showing `data`. `now` is the time since any fixed moment, and
+    /// never goes back.
     ///
     /// # Errors
-    /// One of them has no JSON form.
+    /// The user or the data has no JSON form.
     pub fn new(
         now: Duration,
         room: Arc<str>,
@@ -167,7 +170,7 @@ where
         Ok(Self::with_json(now, room, (user, user_json), (data, data_json), options))
     }
 
-    /// The same, with the JSON of what it shows.
+    /// As [`new`](Self::new), with the JSON of the user and the data.
     pub(crate) fn with_json(
         now: Duration,
         room: Arc<str>,
@@ -191,8 +194,8 @@ where
             live: false,
             sent: None,
             retry: None,
-            expelled: false,
-            barred: false,
+            kicked: false,
+            denied: false,
             password: None,
             unsent: Unsent::ALL,
             known: BTreeMap::new(),
@@ -207,31 +210,31 @@ where
         &self.room
     }
 
-    /// What this client shows.
+    /// The data that this client shows.
     #[must_use]
     pub fn me(&self) -> &Arc<D> {
         &self.data
     }
 
-    /// Who this client is.
+    /// The user that this client shows.
     #[must_use]
     pub fn user(&self) -> &Arc<U> {
         &self.user
     }
 
-    /// Whether the others are not shown this client.
+    /// Whether this client is hidden from the others.
     #[must_use]
     pub const fn is_hidden(&self) -> bool {
         self.hidden
     }
 
-    /// Whether the user is away: set so, or without input for too long.
+    /// Whether the user is away: set by the app, or without input for too long.
     #[must_use]
     pub const fn is_away(&self) -> bool {
         self.away || self.idle
     }
 
-    /// Whether the others are those who are there now: they have come over the present connection.
+    /// Whether the others are up to date: they have arrived over the current connection.
     #[must_use]
     pub const fn is_live(&self) -> bool {
         self.live
@@ -242,13 +245,13 @@ where
         self.known.values().filter_map(|known| known.peer.as_ref())
     }
 
-    /// How many others are present whose user or data is not of these types; they are not shown.
+    /// How many other sessions are not shown, because their user or data is not of these types.
     #[must_use]
     pub fn unreadable(&self) -> usize {
         self.known.values().filter(|known| known.peer.is_none()).count()
     }
 
-    /// Everybody by user, this client included unless it is hidden.
+    /// Everyone by user; this client is included unless it is hidden.
     #[must_use]
     pub fn users(&self) -> Vec<UserSessions<U, D>> {
         let mut users: BTreeMap<String, Vec<Peer<U, D>>> = BTreeMap::new();
@@ -275,10 +278,10 @@ where
         users.collect()
     }
 
-    /// Shows something else, and counts as input.
+    /// Shows other data. Counts as input.
     ///
     /// # Errors
-    /// It has no JSON form: nothing was changed.
+    /// The data has no JSON form; nothing was changed.
     pub fn set(&mut self, now: Duration, data: D) -> Result<(), PresenceError> {
         let json = serde_json::to_string(&data).map_err(PresenceError::Unsendable)?;
         self.input(now);
@@ -290,7 +293,7 @@ where
         Ok(())
     }
 
-    /// The user is there: they have pressed a key, say.
+    /// Reports input of the user, for example a key press. Ends an away that began by itself.
     pub const fn input(&mut self, now: Duration) {
         self.input = now;
         if self.idle {
@@ -299,71 +302,73 @@ where
         }
     }
 
-    /// Whether the others are shown this client.
+    /// Hides this client from the others, or shows it.
     pub const fn set_hidden(&mut self, hidden: bool) {
         self.unsent.hidden |= self.hidden != hidden;
         self.hidden = hidden;
     }
 
-    /// Whether the user is away, whatever their input.
+    /// Marks the user as away, whatever their input, or ends that.
     pub const fn set_away(&mut self, away: bool) {
         let before = self.is_away();
         self.away = away;
         self.unsent.away |= before != self.is_away();
     }
 
-    /// A connection stands, of the client with this public name.
+    /// The connection is ready, and this client has the public id `id`.
     pub fn connected(&mut self, id: ClientId) {
         if self.id.as_ref() != Some(&id) {
-            // KnownPeer under another name, it would be shown to itself.
+            // Under another id the server may have listed this client as a peer.
             self.known.remove(&id);
         }
         self.id = Some(id);
-        if self.expelled {
+        if self.kicked {
             return;
         }
         self.connected = true;
-        self.enter();
+        self.resend_all();
     }
 
-    /// Says everything, as to one who does not know this client.
-    const fn enter(&mut self) {
-        self.barred = false;
+    /// Sends everything anew, as the server may know nothing of this client.
+    const fn resend_all(&mut self) {
+        self.denied = false;
         self.unsent = Unsent::ALL;
         self.sent = None;
         self.retry = None;
     }
 
-    /// What it comes in with from now on.
+    /// Sets the password for the next joins.
     pub fn set_password(&mut self, password: Option<Secret>) {
         self.password = password;
     }
 
-    /// Asks to be let in again, if it was not: it had the wrong password, or the room was full or closed.
+    /// Tries to join again, if the server refused: because of a wrong password, or because the room was full
+    /// or closed.
     pub const fn retry_join(&mut self) {
-        if self.barred {
-            self.enter();
+        if self.denied {
+            self.resend_all();
         }
     }
 
-    /// The connection is gone. The others stay as they were last; who is gone meanwhile is told after the next one.
+    /// The connection is lost. The others stay as they were last; those that leave meanwhile are reported
+    /// after the next connection.
     pub const fn disconnected(&mut self) {
         self.connected = false;
         self.retry = None;
         self.live = false;
     }
 
-    /// When there is something to do: [`tick`](Self::tick), then [`poll_frame`](Self::poll_frame).
+    /// When to call [`tick`](Self::tick), and then [`poll_frame`](Self::poll_frame).
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
         let idle = self.options.away_after.filter(|_| !self.idle).map(|after| self.input + after);
         let send = (self.connected && self.retry.is_none() && self.unsent != Unsent::default())
             .then(|| self.sent.map_or(Duration::ZERO, |sent| sent + self.options.throttle))
-            .filter(|_| !self.barred);
+            .filter(|_| !self.denied);
         idle.into_iter().chain(send).chain(self.retry).min()
     }
 
-    /// Does what it is time for.
+    /// Marks the user as away if that is due, and ends the wait after a refusal.
     pub fn tick(&mut self, now: Duration) {
         if self.retry.is_some_and(|retry| retry <= now) {
             self.retry = None;
@@ -378,10 +383,10 @@ where
         }
     }
 
-    /// What is to be sent now.
+    /// The frame to send now, if any.
     pub fn poll_frame(&mut self, now: Duration) -> Option<Frame> {
         let due = self.sent.is_none_or(|sent| sent + self.options.throttle <= now);
-        if !self.connected || self.barred || self.retry.is_some() || self.unsent == Unsent::default() || !due
+        if !self.connected || self.denied || self.retry.is_some() || self.unsent == Unsent::default() || !due
         {
             return None;
         }
@@ -397,16 +402,16 @@ where
         ))
     }
 
-    /// The message that ends this client's part.
+    /// The message that leaves the presence.
     #[must_use]
     pub fn leave(&self) -> Frame {
         leave(&self.room)
     }
 
-    /// Takes what the server says.
+    /// Processes a message of the server.
     ///
     /// # Errors
-    /// It refused what this client shows.
+    /// The server refused what this client shows.
     pub fn receive(&mut self, now: Duration, news: PresenceNews<'_>) -> Result<(), Violation> {
         match news {
             PresenceNews::Sync(peers) => {
@@ -414,40 +419,41 @@ where
                 let there: std::collections::BTreeSet<_> = peers.iter().map(|peer| peer.id.clone()).collect();
                 let gone: Vec<_> =
                     self.known.keys().filter(|id| !there.contains(id.as_ref())).cloned().collect();
-                gone.iter().for_each(|id| self.gone(id));
-                peers.iter().for_each(|peer| self.there(peer));
+                gone.iter().for_each(|id| self.remove(id));
+                peers.iter().for_each(|peer| self.upsert(peer));
             }
-            // Until everything comes, there is nothing that this could be about.
+            // Changes before the first list have nothing to apply to.
             PresenceNews::Changes { .. } if !self.live => {}
             PresenceNews::Changes { joined, updated, left } => {
-                left.iter().for_each(|id| self.gone(id));
-                joined.iter().for_each(|peer| self.there(peer));
+                left.iter().for_each(|id| self.remove(id));
+                joined.iter().for_each(|peer| self.upsert(peer));
                 for (id, data) in updated {
                     if let Some((id, old)) = self.known.remove_entry(&*id) {
                         let away = old.away;
-                        self.put(id, Some(old), None, data.get(), away);
+                        self.store(id, Some(old), None, data.get(), away);
                     }
                 }
             }
             PresenceNews::Rejected(violation) if violation.code == Code::Kicked => {
-                self.expelled = true;
+                self.kicked = true;
                 self.disconnected();
                 return Err(violation);
             }
             PresenceNews::Rejected(violation)
                 if matches!(violation.code, Code::WrongPassword | Code::RoomFull | Code::RoomClosed) =>
             {
-                self.barred = true;
+                self.denied = true;
                 self.live = false;
                 return Err(violation);
             }
             PresenceNews::Rejected(violation) => {
                 if matches!(violation.code, Code::Forbidden | Code::Banned) {
-                    // Nobody who is in is told so: whoever was is not any more.
+                    // The server says that only to sessions that are not present, so this client no longer
+                    // is.
                     self.live = false;
                 }
                 if !self.live {
-                    // The server does not know this client at all.
+                    // The server knows nothing of this client.
                     self.unsent = Unsent::ALL;
                     self.retry = Some(now + RETRY);
                 }
@@ -457,7 +463,7 @@ where
         Ok(())
     }
 
-    fn there(&mut self, peer: &PeerEntry<'_>) {
+    fn upsert(&mut self, peer: &PeerEntry<'_>) {
         if self.id.as_deref() == Some(&*peer.id) {
             return;
         }
@@ -465,11 +471,11 @@ where
             Some((id, old)) => (id, Some(old)),
             None => (peer.id.as_ref().into(), None),
         };
-        self.put(id, old, Some(peer.user.get()), peer.data.get(), peer.away);
+        self.store(id, old, Some(peer.user.get()), peer.data.get(), peer.away);
     }
 
-    /// Notes what a peer shows. `user` is `None` if it is as before.
-    fn put(
+    /// Stores what a peer shows. `user` is `None` if it is unchanged.
+    fn store(
         &mut self,
         id: ClientId,
         old: Option<KnownPeer<U, D>>,
@@ -508,7 +514,7 @@ where
         self.known.insert(id, KnownPeer { user: user_json, data: data_json, away, peer });
     }
 
-    fn gone(&mut self, id: &str) {
+    fn remove(&mut self, id: &str) {
         if let Some(KnownPeer { peer: Some(peer), .. }) = self.known.remove(id) {
             self.event(PresenceEvent::Left(peer));
         }
@@ -522,7 +528,7 @@ where
         self.events.push_back(event);
     }
 
-    /// The next thing that happened among the others.
+    /// The next event about the others.
     pub fn poll_event(&mut self) -> Option<PresenceEvent<U, D>> {
         match std::mem::take(&mut self.missed) {
             0 => self.events.pop_front(),

@@ -1,24 +1,24 @@
-//! What an app sees of the others.
+//! The others and their events, as an app sees them.
 
 use std::sync::Arc;
 
 use crate::proto::ClientId;
 
-/// One session that is present: one tab of one user.
+/// One session that is present: one tab of a user.
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Peer<U, D> {
-    /// The public name of its client, made by the server: nobody can take another's.
+    /// The public id of its client. The server makes it, so nobody can pretend to be another session.
     pub id: ClientId,
-    /// Who it says it is.
+    /// The user, as the session describes itself.
     pub user: Arc<U>,
-    /// What it shows.
+    /// The data that it shows.
     pub data: Arc<D>,
     /// Whether its user is away.
     pub away: bool,
 }
 
-// Not derived: that would ask for `U: Clone` and `D: Clone`.
+// Not derived: that would require `U: Clone` and `D: Clone`.
 impl<U, D> Clone for Peer<U, D> {
     fn clone(&self) -> Self {
         Self { id: self.id.clone(), user: self.user.clone(), data: self.data.clone(), away: self.away }
@@ -29,23 +29,24 @@ impl<U, D> Clone for Peer<U, D> {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct UserSessions<U, D> {
-    /// Who it is, as the first session says it.
+    /// The user, as the first session describes it.
     pub user: Arc<U>,
-    /// The sessions, in the order of their ids; there is at least one.
+    /// The sessions, in the order of their ids. Never empty.
     pub sessions: Vec<Peer<U, D>>,
 }
 
-/// What has happened among the others.
+/// A change among the others.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PresenceEvent<U, D> {
-    /// A session is there.
+    /// A session is present now.
     Joined(Peer<U, D>),
-    /// A session shows something else, or is away or back.
+    /// A session changed what it shows, or became away or active.
     Updated(Peer<U, D>),
-    /// A session is gone; this is what it showed last.
+    /// A session has left; this is what it showed last.
     Left(Peer<U, D>),
-    /// This many events were dropped, because they were not taken in time: look at who is there now.
+    /// This many events were dropped, because they were taken too slowly: read the current list of others
+    /// instead.
     Lagged(u64),
 }
 

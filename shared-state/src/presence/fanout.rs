@@ -1,114 +1,124 @@
-//! Telling: what has changed as one message for everybody, made once for each dialect.
+//! The roster's flush: everything that has changed as one message for all sessions, made once for each
+//! dialect.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::presence::legacy;
-use crate::presence::roster::{Flow, Hears, PresenceOutbox, Roster, Touched};
+use crate::presence::roster::{Changed, Flow, Interests, PresenceOutbox, Roster};
 use crate::proto::Dialect;
 use crate::proto::presence::{changes, hook_leave, push_entry, push_left, push_update, sync};
 use crate::proto::{ClientId, Frame};
 
 impl<L: PresenceOutbox> Roster<L> {
     pub(super) fn flush(&mut self) {
-        self.welcome = false;
-        let touched = std::mem::take(&mut self.touched);
+        self.sync_due = false;
+        let changed = std::mem::take(&mut self.changed);
         let has = |dialect, flow| {
-            self.seats.values().any(|seat| seat.dialect == dialect && flow == (seat.flow == Flow::Due))
+            self.sessions
+                .values()
+                .any(|session| session.dialect == dialect && flow == (session.flow == Flow::Due))
         };
-        let hooks = has(Dialect::Legacy, false) || has(Dialect::Legacy, true);
+        let has_legacy = has(Dialect::Legacy, false) || has(Dialect::Legacy, true);
         let due = has(Dialect::V1, true);
-        // Those of the hook's dialect that are to be told everything of what they hear.
-        let late = |hears: fn(Hears) -> bool| {
-            self.seats.values().any(|seat| match seat.flow {
-                Flow::Live => hears(seat.late),
-                Flow::Due => seat.dialect == Dialect::Legacy && hears(seat.hears),
+        // Whether some legacy session has to be sent the full list of what it is subscribed to.
+        let unsynced = |interests: fn(Interests) -> bool| {
+            self.sessions.values().any(|session| match session.flow {
+                Flow::Live => interests(session.unsynced),
+                Flow::Due => session.dialect == Dialect::Legacy && interests(session.interests),
                 Flow::Behind => false,
             })
         };
-        let (hooks_due, rooms_due) = (late(|hears| hears.presence), late(|hears| hears.room));
-        let before = if hooks { self.known(&touched) } else { BTreeMap::new() };
-        let news = self.publish(&touched);
-        let hook_news = if hooks { self.hook_news(&before, &touched) } else { Default::default() };
-        let everything = due.then(|| self.everything());
-        let hook_everything = if hooks_due { self.hook_everything() } else { Vec::new() };
-        let hook_users = if rooms_due { self.hook_users() } else { Vec::new() };
-        let Self { room, seats, users, pointing, .. } = self;
-        for seat in seats.values_mut() {
-            match (seat.flow, seat.dialect) {
+        let (presence_lists_due, room_lists_due) =
+            (unsynced(|interests| interests.presence), unsynced(|interests| interests.room));
+        let before = if has_legacy { self.known(&changed) } else { BTreeMap::new() };
+        let news = self.publish(&changed);
+        let legacy_changes =
+            if has_legacy { self.legacy_changes(&before, &changed) } else { Default::default() };
+        let full_list = due.then(|| self.full_list());
+        let legacy_full_list = if presence_lists_due { self.legacy_full_list() } else { Vec::new() };
+        let legacy_users = if room_lists_due { self.legacy_users() } else { Vec::new() };
+        let Self { room, sessions, users, cursor_users, .. } = self;
+        for session in sessions.values_mut() {
+            match (session.flow, session.dialect) {
                 (Flow::Behind, _) => {}
                 (Flow::Live, Dialect::V1) => {
                     if let Some(news) = &news
-                        && !seat.lane.push(news)
+                        && !session.outbox.push(news)
                     {
-                        seat.flow = Flow::Behind;
+                        session.flow = Flow::Behind;
                     }
                 }
                 (Flow::Live, Dialect::Legacy) => {
-                    let late = std::mem::take(&mut seat.late);
-                    let told = Hears {
-                        presence: seat.hears.presence && !late.presence,
-                        room: seat.hears.room && !late.room,
+                    let unsynced = std::mem::take(&mut session.unsynced);
+                    let interests = Interests {
+                        presence: session.interests.presence && !unsynced.presence,
+                        room: session.interests.room && !unsynced.room,
                     };
-                    let mut frames = hook_news.of(told);
-                    if late != Hears::default() {
-                        let joined = late.room.then(|| legacy::joined(room, seat, &hook_users));
-                        let all = hook_everything.iter().filter(|_| late.presence).cloned();
+                    let mut frames = legacy_changes.of(interests);
+                    if unsynced != Interests::default() {
+                        let joined = unsynced.room.then(|| legacy::joined(room, session, &legacy_users));
+                        let all = legacy_full_list.iter().filter(|_| unsynced.presence).cloned();
                         frames = joined.into_iter().chain(frames.iter().cloned()).chain(all).collect();
                     }
-                    if !frames.is_empty() && !seat.lane.push(&frames) {
-                        seat.flow = Flow::Behind;
-                        if told.presence {
+                    if !frames.is_empty() && !session.outbox.push(&frames) {
+                        session.flow = Flow::Behind;
+                        if interests.presence {
                             let is_new = |key: &Arc<str>| before.get(key) == Some(&false);
                             let was = before.iter().filter(|(_, was)| **was).map(|(key, _)| key);
-                            seat.told = users.keys().filter(|key| !is_new(key)).chain(was).cloned().collect();
+                            session.known_users =
+                                users.keys().filter(|key| !is_new(key)).chain(was).cloned().collect();
                         }
                     }
                 }
                 (Flow::Due, Dialect::V1) => {
-                    let taken = everything.as_ref().is_some_and(|everything| seat.lane.push(everything));
-                    seat.flow = if taken { Flow::Live } else { Flow::Behind };
+                    let taken = full_list.as_ref().is_some_and(|full_list| session.outbox.push(full_list));
+                    session.flow = if taken { Flow::Live } else { Flow::Behind };
                 }
                 (Flow::Due, Dialect::Legacy) => {
-                    seat.late = Hears::default();
-                    let joined = seat.hears.room.then(|| legacy::joined(room, seat, &hook_users));
-                    // Nothing but leaving takes a cursor away.
-                    let gone = |key: &&Arc<str>| !users.contains_key(*key) || !pointing.contains(*key);
-                    let gone = seat.told.iter().filter(gone).map(|key| hook_leave(room, key));
+                    session.unsynced = Interests::default();
+                    let joined = session.interests.room.then(|| legacy::joined(room, session, &legacy_users));
+                    // The legacy protocol can remove a cursor only by `presence:leave`.
+                    let gone = |key: &&Arc<str>| !users.contains_key(*key) || !cursor_users.contains(*key);
+                    let gone = session.known_users.iter().filter(gone).map(|key| hook_leave(room, key));
                     let presence =
-                        gone.chain(hook_everything.iter().cloned()).filter(|_| seat.hears.presence);
+                        gone.chain(legacy_full_list.iter().cloned()).filter(|_| session.interests.presence);
                     let frames: Arc<[Frame]> = joined.into_iter().chain(presence).collect();
-                    if frames.is_empty() || seat.lane.push(&frames) {
-                        seat.flow = Flow::Live;
-                        seat.told = BTreeSet::new();
+                    if frames.is_empty() || session.outbox.push(&frames) {
+                        session.flow = Flow::Live;
+                        session.known_users = BTreeSet::new();
                     } else {
-                        seat.flow = Flow::Behind;
+                        session.flow = Flow::Behind;
                     }
                 }
             }
         }
     }
 
-    /// Notes what the others are shown from now on; what that changes for those who know the rest.
-    fn publish(&mut self, touched: &BTreeMap<ClientId, Touched>) -> Option<Arc<[Frame]>> {
+    /// Updates what the others are shown; returns the frames for sessions that know the state before.
+    fn publish(&mut self, changed: &BTreeMap<ClientId, Changed>) -> Option<Arc<[Frame]>> {
         let (mut joined, mut updated, mut left) = (String::new(), String::new(), String::new());
-        for (client, touched) in touched {
-            let seat = self.clients.get(client).and_then(|id| self.seats.get(id)).filter(|seat| !seat.hidden);
+        for (client, changed) in changed {
+            let session = self
+                .clients
+                .get(client)
+                .and_then(|id| self.sessions.get(id))
+                .filter(|session| !session.hidden);
             let known = self.shown.get(client);
-            match (seat, known) {
+            match (session, known) {
                 (None, None) => {}
                 (None, Some(_)) => {
                     push_left(&mut left, client);
                     self.hide(client);
                 }
-                (Some(seat), known) => {
-                    if known.is_none() || touched.whole {
-                        push_entry(&mut joined, client, &seat.user, &seat.data, seat.away);
-                    } else if touched.data {
-                        push_update(&mut updated, client, &seat.data);
+                (Some(session), known) => {
+                    if known.is_none() || changed.whole {
+                        push_entry(&mut joined, client, &session.user, &session.data, session.away);
+                    } else if changed.data {
+                        push_update(&mut updated, client, &session.data);
                     }
-                    if known != Some(&seat.key) {
-                        let key = seat.key.clone();
+                    if known != Some(&session.key) {
+                        let key = session.key.clone();
                         self.hide(client);
                         self.users.entry(key.clone()).or_default().insert(client.clone());
                         self.shown.insert(client.clone(), key);
@@ -130,11 +140,11 @@ impl<L: PresenceOutbox> Roster<L> {
         }
     }
 
-    fn everything(&self) -> Arc<[Frame]> {
+    fn full_list(&self) -> Arc<[Frame]> {
         let mut peers = String::new();
         for client in self.shown.keys() {
-            if let Some(seat) = self.clients.get(client).and_then(|id| self.seats.get(id)) {
-                push_entry(&mut peers, client, &seat.user, &seat.data, seat.away);
+            if let Some(session) = self.clients.get(client).and_then(|id| self.sessions.get(id)) {
+                push_entry(&mut peers, client, &session.user, &session.data, session.away);
             }
         }
         [sync(&self.room, &peers)].into()

@@ -1,5 +1,5 @@
-//! Telling clients of the hook's dialect: they know users, not sessions, each by messages of its own. Of a user with
-//! several sessions they are shown the one that was seen last.
+//! The roster's messages for legacy clients. They know users, not sessions, and get a message for each user.
+//! Of a user with several sessions they are shown the one that was active last.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,14 +7,14 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::presence::roster::{Hears, PresenceOutbox, PresenceSession, Roster, Touched};
+use crate::presence::roster::{Changed, Interests, PresenceOutbox, PresenceSession, Roster};
 use crate::presence::user;
 use crate::proto::presence::{
     hook_cursor, hook_join, hook_joined, hook_leave, hook_update, hook_user_joined, hook_user_left,
 };
 use crate::proto::{ClientId, Frame};
 
-/// Frames for sessions by what they hear, made once for all who hear the same.
+/// Frames by what a session is subscribed to, made once for all sessions with the same subscriptions.
 #[derive(Default)]
 pub(super) struct LegacyFrames {
     presence: Arc<[Frame]>,
@@ -25,7 +25,7 @@ pub(super) struct LegacyFrames {
 impl LegacyFrames {
     fn new(presence: Vec<Frame>, room: Vec<Frame>) -> Self {
         let (presence, room): (Arc<[Frame]>, Arc<[Frame]>) = (presence.into(), room.into());
-        // Users come and go more seldom than they do something.
+        // The `room:` frames are rare, so `both` mostly shares the `presence` frames.
         let both = match room.is_empty() {
             true => presence.clone(),
             false => room.iter().chain(&*presence).cloned().collect(),
@@ -33,129 +33,130 @@ impl LegacyFrames {
         Self { presence, room, both }
     }
 
-    /// What a session gets that hears this.
-    pub(super) fn of(&self, hears: Hears) -> Arc<[Frame]> {
-        match hears {
-            Hears { presence: true, room: true } => self.both.clone(),
-            Hears { presence: true, room: false } => self.presence.clone(),
-            Hears { presence: false, room: true } => self.room.clone(),
-            Hears { presence: false, room: false } => Arc::default(),
+    /// The frames for a session with these subscriptions.
+    pub(super) fn of(&self, interests: Interests) -> Arc<[Frame]> {
+        match interests {
+            Interests { presence: true, room: true } => self.both.clone(),
+            Interests { presence: true, room: false } => self.presence.clone(),
+            Interests { presence: false, room: true } => self.room.clone(),
+            Interests { presence: false, room: false } => Arc::default(),
         }
     }
 }
 
 impl<L: PresenceOutbox> Roster<L> {
-    /// The users that what was touched is about, and whether they are known before it is published.
-    pub(super) fn known(&self, touched: &BTreeMap<ClientId, Touched>) -> BTreeMap<Arc<str>, bool> {
-        let seat = |client| self.clients.get(client).and_then(|id| self.seats.get(id));
-        let keys = touched.keys().flat_map(|client| {
-            let now = seat(client).map(|seat| &seat.key);
+    /// The users that the changes are about, and whether the others know them before the changes are
+    /// published.
+    pub(super) fn known(&self, changed: &BTreeMap<ClientId, Changed>) -> BTreeMap<Arc<str>, bool> {
+        let session = |client| self.clients.get(client).and_then(|id| self.sessions.get(id));
+        let keys = changed.keys().flat_map(|client| {
+            let now = session(client).map(|session| &session.key);
             self.shown.get(client).into_iter().chain(now)
         });
         keys.map(|key| (key.clone(), self.users.contains_key(key))).collect()
     }
 
-    /// What has changed, after it was published.
-    pub(super) fn hook_news(
+    /// The frames for the changes, after they were published.
+    pub(super) fn legacy_changes(
         &mut self,
         before: &BTreeMap<Arc<str>, bool>,
-        touched: &BTreeMap<ClientId, Touched>,
+        changed: &BTreeMap<ClientId, Changed>,
     ) -> LegacyFrames {
         let (mut frames, mut room) = (Vec::new(), Vec::new());
         for (key, was) in before {
             let Some(sessions) = self.users.get(key) else {
                 if *was {
-                    self.pointing.remove(key);
+                    self.cursor_users.remove(key);
                     frames.push(hook_leave(&self.room, key));
                     room.push(hook_user_left(&self.room, key));
                 }
                 continue;
             };
-            let mut news = Touched::default();
-            for touched in sessions.iter().filter_map(|client| touched.get(client)) {
-                news.seen |= touched.seen || touched.whole;
-                news.cursor |= touched.cursor;
+            let mut news = Changed::default();
+            for changed in sessions.iter().filter_map(|client| changed.get(client)) {
+                news.seen |= changed.seen || changed.whole;
+                news.cursor |= changed.cursor;
             }
-            // One of several sessions is gone: another one is shown.
+            // One of the user's sessions has left: another one is shown.
             let fewer = !news.seen && !news.cursor;
-            let Some(seat) = self.latest(key) else { continue };
-            let points = seat.place().is_some();
-            // Nothing but leaving takes a cursor away.
-            let anew = !points && self.pointing.contains(key);
+            let Some(session) = self.latest(key) else { continue };
+            let points = session.cursor_position().is_some();
+            // The legacy protocol can remove a cursor only by `presence:leave`.
+            let anew = !points && self.cursor_users.contains(key);
             if anew {
                 frames.push(hook_leave(&self.room, key));
             }
             if !was {
-                room.push(hook_user_joined(&self.room, &user::with_id(&seat.user, key)));
+                room.push(hook_user_joined(&self.room, &user::with_id(&session.user, key)));
             }
-            self.show(seat, !was || anew, news.seen || fewer, news.cursor || fewer, &mut frames);
+            self.push_user(session, !was || anew, news.seen || fewer, news.cursor || fewer, &mut frames);
             if points {
-                self.pointing.insert(key.clone());
+                self.cursor_users.insert(key.clone());
             } else {
-                self.pointing.remove(key);
+                self.cursor_users.remove(key);
             }
         }
         LegacyFrames::new(frames, room)
     }
 
-    /// The room's users, as the hook is shown them.
-    pub(super) fn hook_users(&self) -> Vec<String> {
-        let seats = self.users.keys().filter_map(|key| self.latest(key));
-        seats.map(|seat| user::with_id(&seat.user, &seat.key)).collect()
+    /// The room's users, as legacy clients are shown them.
+    pub(super) fn legacy_users(&self) -> Vec<String> {
+        let sessions = self.users.keys().filter_map(|key| self.latest(key));
+        sessions.map(|session| user::with_id(&session.user, &session.key)).collect()
     }
 
-    /// Everybody who is there.
-    pub(super) fn hook_everything(&mut self) -> Vec<Frame> {
+    /// The frames for everyone who is present.
+    pub(super) fn legacy_full_list(&mut self) -> Vec<Frame> {
         let mut frames = Vec::new();
-        let mut pointing = BTreeSet::new();
-        for seat in self.users.keys().filter_map(|key| self.latest(key)) {
-            self.show(seat, true, true, true, &mut frames);
-            if seat.place().is_some() {
-                pointing.insert(seat.key.clone());
+        let mut cursor_users = BTreeSet::new();
+        for session in self.users.keys().filter_map(|key| self.latest(key)) {
+            self.push_user(session, true, true, true, &mut frames);
+            if session.cursor_position().is_some() {
+                cursor_users.insert(session.key.clone());
             }
         }
-        self.pointing = pointing;
+        self.cursor_users = cursor_users;
         frames
     }
 
     fn latest(&self, key: &str) -> Option<&PresenceSession<L>> {
         let sessions = self.users.get(key)?.iter();
-        let seats = sessions.filter_map(|client| self.seats.get(self.clients.get(client)?));
-        seats.max_by_key(|seat| seat.seen)
+        let sessions = sessions.filter_map(|client| self.sessions.get(self.clients.get(client)?));
+        sessions.max_by_key(|session| session.seen)
     }
 
-    fn show(
+    fn push_user(
         &self,
-        seat: &PresenceSession<L>,
+        session: &PresenceSession<L>,
         join: bool,
         update: bool,
         cursor: bool,
         frames: &mut Vec<Frame>,
     ) {
-        let user = user::with_id(&seat.user, &seat.key);
-        let seen = seat.seen.as_millis();
+        let user = user::with_id(&session.user, &session.key);
+        let seen = session.seen.as_millis();
         if join {
             frames.push(hook_join(&self.room, &user));
         }
         if join || update {
-            frames.push(hook_update(&self.room, &user, seat.plain(), seen));
+            frames.push(hook_update(&self.room, &user, session.plain(), seen));
         }
         if (join || cursor)
-            && let Some((x, y)) = seat.place()
+            && let Some((x, y)) = session.cursor_position()
         {
             frames.push(hook_cursor(&self.room, &user, (&x, &y), seen));
         }
     }
 }
 
-/// The frame that a session gets which is among the room's users.
-pub(super) fn joined<L>(room: &str, seat: &PresenceSession<L>, users: &[String]) -> Frame {
-    hook_joined(room, users, &seat.details)
+/// The `room:joined` frame for a session.
+pub(super) fn joined<L>(room: &str, session: &PresenceSession<L>, users: &[String]) -> Frame {
+    hook_joined(room, users, &session.details)
 }
 
 impl<L> PresenceSession<L> {
-    /// Its cursor, if it has one: that of the hook's dialect, or numbers `x` and `y` in what it shows.
-    fn place(&self) -> Option<(String, String)> {
+    /// The session's cursor, if it has one: set by a legacy client, or the numbers `x` and `y` in its data.
+    fn cursor_position(&self) -> Option<(String, String)> {
         #[derive(Deserialize)]
         struct Place<'a> {
             #[serde(borrow)]

@@ -1,4 +1,6 @@
-//! The server's part: who takes part in a room's presence, and what each has been told.
+//! The server's state machine of presence: the sessions that are present in a room, and what each has been
+//! sent. Driven by the server's presence task, one for each room; it has no queue, socket or clock of its
+//! own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,26 +14,26 @@ use crate::proto::Dialect;
 use crate::proto::presence::PresenceSet;
 use crate::proto::{ClientId, Frame, Limits, RoomDetails, Violation};
 
-/// A session's part in one room's presence.
+/// Identifies a session in one [`Roster`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PresenceSessionId(u64);
 
-/// Where the frames for a session go: a short queue.
+/// The bounded queue of frames for a session.
 pub trait PresenceOutbox {
-    /// Queues frames, all or none. `false`: they were not taken, the queue is full. The session is then told nothing
-    /// until [`Roster::drained`] says that there is room again, and then everything anew.
+    /// Queues all of `frames` or none. Returns `false` if they do not fit. The session then gets nothing
+    /// until [`Roster::drained`] reports space, and then everything anew.
     fn push(&mut self, frames: &Arc<[Frame]>) -> bool;
 }
 
-/// What a roster may cost.
+/// The limits of a roster.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct RosterConfig {
-    /// The longest presence, user and data together, in bytes of JSON.
+    /// The longest user and data together, in bytes of JSON.
     pub bytes: usize,
     /// The most sessions.
     pub seats: usize,
-    /// The time in which changes are gathered.
+    /// How long changes are gathered before they are sent.
     pub interval: Duration,
 }
 
@@ -41,36 +43,36 @@ impl From<&Limits> for RosterConfig {
     }
 }
 
-/// One session that is present, for the server's program.
+/// One session that is present, as the server's program sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Present {
-    /// The public name of its client.
+    /// The public id of its client.
     pub client: ClientId,
-    /// Who it says it is: JSON.
+    /// The user that it shows: JSON.
     pub user: Arc<str>,
-    /// What it shows: JSON.
+    /// The data that it shows: JSON.
     pub data: Arc<str>,
-    /// Whether it is not shown to others.
+    /// Whether it is hidden from the others.
     pub hidden: bool,
-    /// Whether its user has been without input for a time.
+    /// Whether its user is away.
     pub away: bool,
 }
 
-/// What a session knows.
+/// How far a session's client is informed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flow {
-    /// What was told last.
+    /// It has been sent everything up to the last flush.
     Live,
-    /// To be told everything when it is time.
+    /// It gets the full list at the next flush.
     Due,
-    /// The same, once its lane has room.
+    /// It gets the full list once its queue has space.
     Behind,
 }
 
-/// Which of the hook's messages a session of its dialect hears.
+/// The messages that a legacy session is subscribed to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Hears {
+pub(super) struct Interests {
     /// `presence:` and `cursor:`.
     pub(super) presence: bool,
     /// `room:`.
@@ -79,71 +81,72 @@ pub(super) struct Hears {
 
 pub(super) struct PresenceSession<L> {
     pub(super) client: ClientId,
-    /// Which connection of the client it is: of two, the higher is the later one.
+    /// The number of the client's connection: of two, the higher is the later one.
     connection: u64,
     pub(super) dialect: Dialect,
-    pub(super) lane: L,
+    pub(super) outbox: L,
     pub(super) flow: Flow,
-    /// Of a session of the hook's dialect: what it hears.
-    pub(super) hears: Hears,
-    /// Of that, what it has not been told everything of yet, though it is live.
-    pub(super) late: Hears,
-    /// What `room:joined` has beside the users.
+    /// For a legacy session: its subscriptions.
+    pub(super) interests: Interests,
+    /// For a live legacy session: the subscriptions whose full list it has not been sent yet.
+    pub(super) unsynced: Interests,
+    /// The room's details, for `room:joined`.
     pub(super) details: RoomDetails,
-    /// The users that a session of the hook's dialect was told of before it fell behind: it must be told of those
-    /// who are gone one by one.
-    pub(super) told: BTreeSet<Arc<str>>,
+    /// The users that a legacy session knew before it fell behind: those that have left since must be
+    /// reported one by one.
+    pub(super) known_users: BTreeSet<Arc<str>>,
     pub(super) user: Arc<str>,
     pub(super) key: Arc<str>,
-    /// What the v1 protocol shows of it.
+    /// The data as the v1 protocol shows it.
     pub(super) data: Arc<str>,
-    /// What the hook's dialect shows of it, where that is something else.
+    /// The data as the legacy protocol shows it, where that is different.
     plain: Option<Arc<str>>,
-    /// The cursor of a session of the hook's dialect.
+    /// The cursor of a legacy session.
     pub(super) cursor: Option<(f64, f64)>,
     pub(super) hidden: bool,
     pub(super) away: bool,
-    /// When it last said something.
+    /// When it was active last.
     pub(super) seen: Duration,
 }
 
 impl<L> PresenceSession<L> {
-    /// Its data without the cursor that the hook's dialect has beside it.
+    /// The data without the cursor that the legacy protocol sends apart.
     pub(super) fn plain(&self) -> &str {
         self.plain.as_ref().unwrap_or(&self.data)
     }
 }
 
-/// What of a session has changed since everybody was told.
+/// What has changed about a session since the last flush.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Touched {
+pub(super) struct Changed {
     /// More than its data.
     pub(super) whole: bool,
     /// Its data.
     pub(super) data: bool,
-    /// Its data or the time it was last seen: for the hook's dialect.
+    /// Its data, or when it was active last: for legacy clients.
     pub(super) seen: bool,
-    /// Its cursor: for the hook's dialect.
+    /// Its cursor: for legacy clients.
     pub(super) cursor: bool,
 }
 
-/// Who is here. `L` is where frames for a session go.
+/// The sessions that are present in one room. `L` is the queue of a session.
 pub struct Roster<L> {
     pub(super) room: Arc<str>,
     config: RosterConfig,
-    pub(super) seats: BTreeMap<PresenceSessionId, PresenceSession<L>>,
-    next_seat: u64,
-    /// The seat of each client; of an older connection's, which is about to end, nothing is shown.
+    pub(super) sessions: BTreeMap<PresenceSessionId, PresenceSession<L>>,
+    next_session: u64,
+    /// The current session of each client. Sessions of its older connections, which are about to end, are not
+    /// shown.
     pub(super) clients: BTreeMap<ClientId, PresenceSessionId>,
-    /// Those whom the others know, with their users' keys.
+    /// The clients that the others know, with their users' keys.
     pub(super) shown: BTreeMap<ClientId, Arc<str>>,
-    /// The same by user.
+    /// The same clients by user.
     pub(super) users: BTreeMap<Arc<str>, BTreeSet<ClientId>>,
-    pub(super) touched: BTreeMap<ClientId, Touched>,
-    /// The users of whom clients of the hook's dialect were shown a cursor.
-    pub(super) pointing: BTreeSet<Arc<str>>,
-    /// Some session is to be told everything.
-    pub(super) welcome: bool,
+    pub(super) changed: BTreeMap<ClientId, Changed>,
+    /// The users whose cursor legacy clients have been shown.
+    pub(super) cursor_users: BTreeSet<Arc<str>>,
+    /// Whether some session has to be sent the full list.
+    pub(super) sync_due: bool,
     pub(super) flushed: Option<Duration>,
 }
 
@@ -152,20 +155,20 @@ fn bad(message: impl Into<String>) -> Violation {
 }
 
 impl<L: PresenceOutbox> Roster<L> {
-    /// Nobody is in `room` yet.
+    /// An empty roster of `room`.
     #[must_use]
     pub fn new(room: Arc<str>, config: RosterConfig) -> Self {
         Self {
             room,
             config,
-            seats: BTreeMap::new(),
-            next_seat: 0,
+            sessions: BTreeMap::new(),
+            next_session: 0,
             clients: BTreeMap::new(),
             shown: BTreeMap::new(),
             users: BTreeMap::new(),
-            touched: BTreeMap::new(),
-            pointing: BTreeSet::new(),
-            welcome: false,
+            changed: BTreeMap::new(),
+            cursor_users: BTreeSet::new(),
+            sync_due: false,
             flushed: None,
         }
     }
@@ -176,71 +179,71 @@ impl<L: PresenceOutbox> Roster<L> {
         &self.room
     }
 
-    /// How many sessions take part, hidden ones too.
+    /// The number of sessions, hidden ones included.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.seats.len()
+        self.sessions.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no sessions.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.seats.is_empty()
+        self.sessions.is_empty()
     }
 
-    /// Every session that takes part, hidden ones too, in the order of their clients' names.
+    /// Every client's current session, hidden ones included, in the order of the clients' ids.
     pub fn present(&self) -> impl Iterator<Item = Present> {
         self.clients.iter().filter_map(|(client, id)| {
-            let seat = self.seats.get(id)?;
+            let session = self.sessions.get(id)?;
             Some(Present {
                 client: client.clone(),
-                user: seat.user.clone(),
-                data: seat.data.clone(),
-                hidden: seat.hidden,
-                away: seat.away,
+                user: session.user.clone(),
+                data: session.data.clone(),
+                hidden: session.hidden,
+                away: session.away,
             })
         })
     }
 
-    /// Lets a session take part. It is told who is there when it is time, and from then on what changes. `now` is the
+    /// Adds a session. It gets the full list at the next flush, and from then on the changes. `now` is the
     /// time since 1970, and never goes back.
     ///
-    /// If the client has another seat, of a connection whose end was not noticed yet, that of the later `connection`, a
-    /// number that rises, is the one that counts.
+    /// If the client has another session, of a connection whose end was not noticed yet, the session of the
+    /// later `connection` counts. `connection` is a number that rises.
     ///
     /// # Errors
-    /// There is no `user`, it is too long, or there are too many sessions.
+    /// `set` has no `user`, user and data are too long, or there are too many sessions.
     pub fn enter(
         &mut self,
         now: Duration,
         (client, connection): (ClientId, u64),
         dialect: Dialect,
         set: &PresenceSet<'_>,
-        lane: L,
+        outbox: L,
     ) -> Result<PresenceSessionId, Violation> {
         let Some(user) = set.user.map(RawValue::get) else {
-            return Err(bad("the first `presence:set` in a room says the `user`"));
+            return Err(bad("the first `presence:set` in a room must contain the `user`"));
         };
         let limit = self.config.seats;
-        if self.seats.len() >= limit && !self.clients.contains_key(&client) {
+        if self.sessions.len() >= limit && !self.clients.contains_key(&client) {
             let message = format!("at most {limit} sessions are present in a room");
             return Err(Violation::new(Code::TooManyPresent, message));
         }
         let data = set.data.map_or("null", RawValue::get);
         self.check(user, data)?;
-        let id = PresenceSessionId(self.next_seat);
-        self.next_seat += 1;
-        let seat = PresenceSession {
+        let id = PresenceSessionId(self.next_session);
+        self.next_session += 1;
+        let session = PresenceSession {
             key: user::key(user, &client).into(),
             client: client.clone(),
             connection,
             dialect,
-            lane,
+            outbox,
             flow: Flow::Due,
-            hears: Hears { presence: true, room: false },
-            late: Hears::default(),
+            interests: Interests { presence: true, room: false },
+            unsynced: Interests::default(),
             details: RoomDetails::default(),
-            told: BTreeSet::new(),
+            known_users: BTreeSet::new(),
             user: user.into(),
             data: data.into(),
             plain: None,
@@ -249,16 +252,16 @@ impl<L: PresenceOutbox> Roster<L> {
             away: set.away.unwrap_or(false),
             seen: now,
         };
-        self.welcome = true;
-        let other = self.clients.get(&client).and_then(|other| self.seats.get(other));
+        self.sync_due = true;
+        let other = self.clients.get(&client).and_then(|other| self.sessions.get(other));
         let is_latest = other.is_none_or(|other| other.connection <= connection);
-        self.seats.insert(id, seat);
+        self.sessions.insert(id, session);
         if !is_latest {
             return Ok(id);
         }
         self.clients.insert(client.clone(), id);
-        let all = Touched { whole: true, data: true, seen: true, cursor: true };
-        self.touched.insert(client, all);
+        let all = Changed { whole: true, data: true, seen: true, cursor: true };
+        self.changed.insert(client, all);
         Ok(id)
     }
 
@@ -271,58 +274,58 @@ impl<L: PresenceOutbox> Roster<L> {
         Ok(())
     }
 
-    /// A session has something new to show. One that is no longer there is ignored.
+    /// Changes what a session shows. Does nothing if the session has left.
     ///
     /// # Errors
-    /// It is too long, or its user is another one: nothing was changed.
+    /// User and data are too long, or the user is another one; nothing was changed.
     pub fn set(
         &mut self,
         now: Duration,
         id: PresenceSessionId,
         set: &PresenceSet<'_>,
     ) -> Result<(), Violation> {
-        let Some(seat) = self.seats.get(&id) else { return Ok(()) };
+        let Some(session) = self.sessions.get(&id) else { return Ok(()) };
         let (user, new) = (set.user.map(RawValue::get), set.data.map(RawValue::get));
         if let Some(user) = user {
-            same_user(seat, user)?;
+            same_user(session, user)?;
         }
-        self.check(user.unwrap_or(&seat.user), new.unwrap_or(&seat.data))?;
-        let data = match (new, seat.cursor) {
+        self.check(user.unwrap_or(&session.user), new.unwrap_or(&session.data))?;
+        let data = match (new, session.cursor) {
             (Some(new), Some(at)) => Some(with_cursor(new, at)),
             _ => None,
         };
-        let Some(seat) = self.seats.get_mut(&id) else { return Ok(()) };
-        let mut touched =
-            Touched { seen: new.is_some() || seat.dialect == Dialect::Legacy, ..Touched::default() };
+        let Some(session) = self.sessions.get_mut(&id) else { return Ok(()) };
+        let mut changed =
+            Changed { seen: new.is_some() || session.dialect == Dialect::Legacy, ..Changed::default() };
         if let Some(user) = user
-            && *user != *seat.user
+            && *user != *session.user
         {
-            seat.user = user.into();
-            touched.whole = true;
+            session.user = user.into();
+            changed.whole = true;
         }
         if let Some(new) = new
-            && new != seat.plain()
+            && new != session.plain()
         {
-            seat.plain = data.is_some().then(|| new.into());
-            seat.data = data.unwrap_or_else(|| new.to_owned()).into();
-            touched.data = true;
-            touched.cursor = seat.dialect == Dialect::V1;
+            session.plain = data.is_some().then(|| new.into());
+            session.data = data.unwrap_or_else(|| new.to_owned()).into();
+            changed.data = true;
+            changed.cursor = session.dialect == Dialect::V1;
         }
-        for (flag, new) in [(&mut seat.hidden, set.hidden), (&mut seat.away, set.away)] {
+        for (flag, new) in [(&mut session.hidden, set.hidden), (&mut session.away, set.away)] {
             if let Some(new) = new.filter(|new| new != flag) {
                 *flag = new;
-                touched.whole = true;
+                changed.whole = true;
             }
         }
-        seat.seen = now;
-        self.touch(id, touched);
+        session.seen = now;
+        self.mark_changed(id, changed);
         Ok(())
     }
 
-    /// A session of the hook's dialect has moved its cursor.
+    /// Moves the cursor of a legacy session.
     ///
     /// # Errors
-    /// `user` is not the session's: nothing was changed.
+    /// `user` is not the session's user; nothing was changed.
     pub fn cursor(
         &mut self,
         now: Duration,
@@ -330,97 +333,102 @@ impl<L: PresenceOutbox> Roster<L> {
         user: &RawValue,
         at: (f64, f64),
     ) -> Result<(), Violation> {
-        let Some(seat) = self.seats.get(&id) else { return Ok(()) };
-        same_user(seat, user.get())?;
-        let Some(seat) = self.seats.get_mut(&id) else { return Ok(()) };
-        seat.seen = now;
-        seat.cursor = Some(at);
-        let plain = seat.plain.get_or_insert_with(|| seat.data.clone()).clone();
-        seat.data = with_cursor(&plain, at).into();
-        self.touch(id, Touched { data: true, cursor: true, ..Touched::default() });
+        let Some(session) = self.sessions.get(&id) else { return Ok(()) };
+        same_user(session, user.get())?;
+        let Some(session) = self.sessions.get_mut(&id) else { return Ok(()) };
+        session.seen = now;
+        session.cursor = Some(at);
+        let plain = session.plain.get_or_insert_with(|| session.data.clone()).clone();
+        session.data = with_cursor(&plain, at).into();
+        self.mark_changed(id, Changed { data: true, cursor: true, ..Changed::default() });
         Ok(())
     }
 
-    /// A session of the hook's dialect is among the room's users and hears who else is: by `room:joined`, which has
-    /// these `details` beside the users, when it is time. One that has just `entered` hears nothing else.
+    /// Subscribes a legacy session to the room's users: it gets `room:joined`, with these `details`, at the
+    /// next flush. If it has just `entered`, it is subscribed to nothing else.
     pub fn join_room(&mut self, id: PresenceSessionId, details: RoomDetails, entered: bool) {
-        let Some(seat) = self.seats.get_mut(&id) else { return };
-        seat.details = details;
-        seat.hears.room = true;
-        seat.hears.presence &= !entered;
-        seat.late.room = true;
-        self.welcome = true;
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.details = details;
+        session.interests.room = true;
+        session.interests.presence &= !entered;
+        session.unsynced.room = true;
+        self.sync_due = true;
     }
 
-    /// A session of the hook's dialect hears of presence.
+    /// Subscribes a legacy session to presence messages.
     pub fn hear_presence(&mut self, id: PresenceSessionId) {
-        if let Some(seat) = self.seats.get_mut(&id)
-            && !seat.hears.presence
+        if let Some(session) = self.sessions.get_mut(&id)
+            && !session.interests.presence
         {
-            seat.hears.presence = true;
-            seat.late.presence = true;
-            self.welcome = true;
+            session.interests.presence = true;
+            session.unsynced.presence = true;
+            self.sync_due = true;
         }
     }
 
-    /// A session of the hook's dialect has nothing more to show. Whether it stays, because it is among the room's users.
+    /// Ends the presence of a legacy session that is subscribed to the room's users: it stays, but shows
+    /// nothing and gets no presence messages. Returns whether the session stays. If not, nothing was changed,
+    /// and the caller removes it.
     pub fn step_back(&mut self, id: PresenceSessionId) -> bool {
-        let Some(seat) = self.seats.get_mut(&id).filter(|seat| seat.hears.room) else { return false };
-        (seat.hears.presence, seat.late.presence) = (false, false);
-        (seat.cursor, seat.plain, seat.data) = (None, None, "null".into());
-        self.touch(id, Touched { data: true, seen: true, cursor: true, whole: false });
+        let Some(session) = self.sessions.get_mut(&id).filter(|session| session.interests.room) else {
+            return false;
+        };
+        (session.interests.presence, session.unsynced.presence) = (false, false);
+        (session.cursor, session.plain, session.data) = (None, None, "null".into());
+        self.mark_changed(id, Changed { data: true, seen: true, cursor: true, whole: false });
         true
     }
 
-    /// Whether `user`, an object with an id or the bare id, is the session's.
+    /// Checks that `user`, an object with an id or the bare id, is the session's user.
     ///
     /// # Errors
-    /// It is not.
+    /// It is another user.
     pub fn is_own(&self, id: PresenceSessionId, user: &RawValue) -> Result<(), Violation> {
-        self.seats.get(&id).map_or(Ok(()), |seat| same_user(seat, user.get()))
+        self.sessions.get(&id).map_or(Ok(()), |session| same_user(session, user.get()))
     }
 
-    fn touch(&mut self, id: PresenceSessionId, new: Touched) {
-        let Some(seat) = self.seats.get(&id) else { return };
-        // Nothing is shown of a connection that has a successor.
-        if self.clients.get(&seat.client) != Some(&id) || seat.hidden && !new.whole {
+    fn mark_changed(&mut self, id: PresenceSessionId, new: Changed) {
+        let Some(session) = self.sessions.get(&id) else { return };
+        // Only the client's latest connection is shown.
+        if self.clients.get(&session.client) != Some(&id) || session.hidden && !new.whole {
             return;
         }
-        let touched = self.touched.entry(seat.client.clone()).or_default();
-        touched.whole |= new.whole;
-        touched.data |= new.data;
-        touched.seen |= new.seen;
-        touched.cursor |= new.cursor;
+        let changed = self.changed.entry(session.client.clone()).or_default();
+        changed.whole |= new.whole;
+        changed.data |= new.data;
+        changed.seen |= new.seen;
+        changed.cursor |= new.cursor;
     }
 
-    /// A session takes part no longer; gives its lane back.
+    /// Removes a session, and returns its queue.
     pub fn leave(&mut self, id: PresenceSessionId) -> Option<L> {
-        let seat = self.seats.remove(&id)?;
-        if self.clients.get(&seat.client) == Some(&id) {
-            self.clients.remove(&seat.client);
-            self.touched.insert(seat.client, Touched::default());
+        let session = self.sessions.remove(&id)?;
+        if self.clients.get(&session.client) == Some(&id) {
+            self.clients.remove(&session.client);
+            self.changed.insert(session.client, Changed::default());
         }
-        Some(seat.lane)
+        Some(session.outbox)
     }
 
-    /// A session's lane has room again.
+    /// Reports that a session's queue has space again.
     pub fn drained(&mut self, id: PresenceSessionId) {
-        if let Some(seat) = self.seats.get_mut(&id)
-            && seat.flow == Flow::Behind
+        if let Some(session) = self.sessions.get_mut(&id)
+            && session.flow == Flow::Behind
         {
-            seat.flow = Flow::Due;
-            self.welcome = true;
+            session.flow = Flow::Due;
+            self.sync_due = true;
         }
     }
 
-    /// When [`tick`](Self::tick) has something to do: at once after a quiet time, else an interval after it last had.
+    /// When to call [`tick`](Self::tick): at once after a quiet time, otherwise an interval after the last
+    /// flush.
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
-        (self.welcome || !self.touched.is_empty())
+        (self.sync_due || !self.changed.is_empty())
             .then(|| self.flushed.map_or(Duration::ZERO, |flushed| flushed + self.config.interval))
     }
 
-    /// Tells everybody what has changed, if it is time.
+    /// Sends everyone what has changed, if that is due.
     pub fn tick(&mut self, now: Duration) {
         if self.deadline().is_some_and(|deadline| deadline <= now) {
             self.flushed = Some(now);
@@ -429,17 +437,17 @@ impl<L: PresenceOutbox> Roster<L> {
     }
 }
 
-fn same_user<L>(seat: &PresenceSession<L>, user: &str) -> Result<(), Violation> {
-    let found = user::key(user, &seat.client);
-    if found == *seat.key {
+fn same_user<L>(session: &PresenceSession<L>, user: &str) -> Result<(), Violation> {
+    let found = user::key(user, &session.client);
+    if found == *session.key {
         return Ok(());
     }
     let found: String = found.chars().take(80).collect();
-    let message = format!("this session is the user {}, and cannot be {found}; leave first", seat.key);
+    let message = format!("this session is the user {}, and cannot be {found}; leave first", session.key);
     Err(Violation::new(Code::OtherUser, message))
 }
 
-/// Data with a cursor in it: an object with `x` and `y`, or data that can have neither as it is.
+/// Data with a cursor in it, if it is an object or `null`; otherwise the data as it is.
 fn with_cursor(data: &str, (x, y): (f64, f64)) -> String {
     let (Ok(x), Ok(y)) = (serde_json::value::to_raw_value(&x), serde_json::value::to_raw_value(&y)) else {
         return data.to_owned();

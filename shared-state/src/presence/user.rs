@@ -1,18 +1,19 @@
-//! Who a session's user is.
+//! The user that a session shows, and which sessions are the same user.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// A user as most apps show one. Any other type that serde knows does as well; see [who is a user](super).
+/// A user as most apps describe one. Any other type that serde can write and read works as well; see [who is
+/// a user](super).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct User {
     /// The same for every session of one person.
     pub id: String,
-    /// What to call them.
+    /// The name to show.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// A colour to draw them in, as the app writes colours.
+    /// The colour to draw the user in, in the app's own notation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub color: Option<String>,
     /// The URL of a picture.
@@ -27,21 +28,21 @@ impl User {
         Self { id: id.into(), name: None, color: None, avatar: None }
     }
 
-    /// With this name.
+    /// Sets the name.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// With this colour.
+    /// Sets the colour.
     #[must_use]
     pub fn color(mut self, color: impl Into<String>) -> Self {
         self.color = Some(color.into());
         self
     }
 
-    /// With the picture at this URL.
+    /// Sets the URL of the picture.
     #[must_use]
     pub fn avatar(mut self, url: impl Into<String>) -> Self {
         self.avatar = Some(url.into());
@@ -49,7 +50,7 @@ impl User {
     }
 }
 
-/// A string or a number, written the one way.
+/// The canonical JSON of a string or a number; `None` for anything else.
 fn scalar(json: &str) -> Option<String> {
     match json.trim_start().as_bytes().first()? {
         b'"' => {
@@ -73,7 +74,7 @@ fn id_of(user: &str) -> Option<String> {
     }
 }
 
-/// The JSON of the id by which the user of a session is known; the session's own `client` id if it has none.
+/// The key that identifies a user: the JSON of its id, or of the session's own `client` id if it has none.
 pub(super) fn key(user: &str, client: &str) -> String {
     id_of(user).unwrap_or_else(|| {
         // A `str` always has a JSON form.
@@ -81,13 +82,13 @@ pub(super) fn key(user: &str, client: &str) -> String {
     })
 }
 
-/// Whether a user is known by this id, as a string or as a number.
+/// Whether a user has this id, as a string or as a number.
 #[cfg(feature = "server")]
 pub(crate) fn is_known_by(user: &str, id: &str) -> bool {
     id_of(user).is_some_and(|found| found == id || serde_json::to_string(id).is_ok_and(|id| id == found))
 }
 
-/// The user as an object that has an `id`, which the hook's dialect needs; `key` is its key.
+/// The user as an object with an `id`, which legacy clients need. `key` is the user's key.
 pub(super) fn with_id(user: &str, key: &str) -> String {
     let user = user.trim();
     match (user.strip_prefix('{').map(str::trim_start), id_of(user)) {
@@ -122,7 +123,7 @@ mod tests {
 
     #[test]
     #[allow(clippy::unwrap_used)]
-    fn the_hook_is_shown_an_object_with_an_id() {
+    fn legacy_clients_are_shown_an_object_with_an_id() {
         for user in [r#"{"id":"a"}"#, "{}", r#"{ "name":"a"}"#, "\"a\"", "7", "null", "[1]"] {
             let shown = with_id(user, &key(user, "me"));
             let read: serde_json::Value = serde_json::from_str(&shown).unwrap();

@@ -1,4 +1,5 @@
-//! Debounce and throttle: at most one update per field is kept back, the latest.
+//! Debounced and throttled writes: at most one update per field is delayed, the latest one. Called by the
+//! replica's writes and its [`tick`](Replica::tick).
 
 use std::time::Duration;
 
@@ -6,18 +7,18 @@ use crate::core::{FieldId, SharedState, Timing};
 use crate::replica::pending::{Pending, PendingUpdate};
 use crate::replica::{Replica, WriteId};
 
-/// An update that shows in the view already and is sent later.
+/// An update that the view already contains and that is sent later.
 pub(super) struct Held<S: SharedState> {
     pub(super) id: WriteId,
     pub(super) field: FieldId,
     pub(super) update: PendingUpdate<S>,
     pub(super) due: Duration,
-    /// When it is sent even if writes keep coming.
+    /// When it is sent at the latest, however many writes follow.
     pub(super) latest: Duration,
 }
 
 impl<S: SharedState> Replica<S> {
-    /// Until when a write with this timing is kept back, and at the latest; `None`: send it at once.
+    /// When a write with this timing is due and when it is due at the latest; `None`: send it at once.
     pub(super) fn keep_until(
         &self,
         field: FieldId,
@@ -34,14 +35,14 @@ impl<S: SharedState> Replica<S> {
         }
     }
 
-    /// Moves what is kept back at `at` to the end of the queue.
+    /// Moves the delayed update at index `at` to the end of the queue.
     pub(super) fn release(&mut self, at: usize, now: Duration) {
         let Held { id, field, update, .. } = self.held.remove(at);
         self.sent_at[field] = Some(now);
         self.queue.push(Pending { id, updates: vec![update], reads: None, sent: None });
     }
 
-    /// Sends on what is kept back of these fields.
+    /// Moves the delayed updates of these fields to the end of the queue.
     pub(super) fn release_fields(&mut self, fields: &[FieldId], now: Duration) {
         while let Some(at) = self.held.iter().position(|held| fields.contains(&held.field)) {
             self.release(at, now);

@@ -1,30 +1,30 @@
-//! What an app is told of.
+//! The events that an app gets: the visible changes of the state.
 
 use std::sync::Arc;
 
 use crate::core::SharedState;
 
-/// Where a visible change of the state came from.
+/// Why the visible state changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Origin {
-    /// This client wrote it; it shows at once.
+    /// This client wrote it. The view contains it already.
     Local,
-    /// Somebody else's change, or what was missed while away.
+    /// Another client's change, or the changes made while this client was away.
     Remote,
-    /// This client's change was refused: the fields are as they are without it.
+    /// This client's change was refused. The updates set its fields to their values without the change.
     RolledBack,
-    /// The app took its events too slowly and this many were dropped: read the state.
+    /// The app took its events too slowly and this many were dropped: read the state instead.
     Lagged(u64),
 }
 
-/// One change that the app can see, whole: a merge or a transaction is one event.
+/// One visible change. All updates of a merge or a transaction come in one event.
 pub struct Event<S: SharedState> {
-    /// Where it came from.
+    /// Why the state changed.
     pub origin: Origin,
-    /// The version it made, if it is part of the history already.
+    /// The version that contains it; `None` for a local write or a rollback.
     pub version: Option<u64>,
-    /// The public name of its author, if it is one change of somebody else.
+    /// The public id of the author, if this is one change of another client.
     pub from: Option<Arc<str>>,
     /// The updates, in order.
     pub updates: Vec<S::Update>,

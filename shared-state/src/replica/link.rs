@@ -1,5 +1,6 @@
-//! The connection's state machine: the handshake, the heartbeat that notices a half-open link, and how long to
-//! wait before trying again. One for all rooms of a client.
+//! The connection's state machine: the handshake, the heartbeat that detects a half-open connection, the
+//! renewal of the token, and the backoff between attempts. A client has one link for all its rooms. It has no
+//! socket and no clock; the client's connection task and the simulation drive it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,19 +11,20 @@ use crate::proto::compact::Numbers;
 use crate::proto::presence::PresenceNews;
 use crate::proto::{Envelope, Frame, RoomMessage, ServerMessage, Violation, client};
 
-/// How long before the user is no longer known a newer token is asked for, or a fifth of the time if that is less.
+/// How long before the token expires a newer one is asked for; a fifth of the remaining time if that is less.
 const RENEWAL: Duration = Duration::from_secs(60);
 
-/// How a link behaves.
+/// The timing of a [`Link`].
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct LinkConfig {
-    /// How long nothing may be heard before the server is asked for a sign of life, and how long its answer
-    /// may take. Default 30 s; the server's own value is taken if it is shorter.
+    /// After this long without a frame from the server, a ping is sent; after as long again without an
+    /// answer, the connection counts as dead. The server's own heartbeat is used if it is shorter. Default 30
+    /// s.
     pub heartbeat: Duration,
     /// How long the handshake may take. Default 10 s.
     pub handshake: Duration,
-    /// How to wait between attempts.
+    /// How long to wait between attempts to connect.
     pub backoff: Backoff,
 }
 
@@ -40,13 +42,13 @@ impl Default for LinkConfig {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Backoff {
-    /// The first wait. Default 1 s.
+    /// The wait after the first failure. Default 1 s.
     pub initial: Duration,
     /// The longest wait. Default 30 s.
     pub max: Duration,
-    /// The part of a wait that is random, 0 to 1, so that many clients do not return at once. Default 0.5.
+    /// The random part of a wait, 0 to 1, so that many clients do not return at the same time. Default 0.5.
     pub jitter: f64,
-    /// How many attempts in a row may fail before the client gives up; `None`: never. Default `None`.
+    /// How many attempts in a row may fail before the client gives up. `None`, the default: it never does.
     pub attempts: Option<u32>,
 }
 
@@ -57,7 +59,7 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// How long to wait after `failed` attempts in a row; `random` is in 0..1. `None`: give up.
+    /// How long to wait after `failed` attempts in a row. `random` is in 0..1. `None`: give up.
     #[must_use]
     pub fn wait(&self, failed: u32, random: f64) -> Option<Duration> {
         if self.attempts.is_some_and(|attempts| failed >= attempts) {
@@ -73,7 +75,7 @@ impl Backoff {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Down,
-    /// `hello` was sent, by this time `welcome` must have come.
+    /// `hello` was sent; `welcome` must arrive by this time.
     Greeting(Duration),
     Up,
 }
@@ -86,30 +88,30 @@ pub struct Link {
     state: State,
     heartbeat: Duration,
     heard: Duration,
-    /// When the last unanswered ping was sent.
+    /// When the ping was sent that is not answered yet.
     asked: Option<Duration>,
     public: Option<String>,
     max_frame: usize,
-    /// When the server should be told a newer token.
+    /// When a newer token should be sent.
     renewal: Option<Duration>,
-    /// The rooms' numbers in brief frames.
+    /// The numbers of the rooms in compact frames.
     numbers: Numbers,
 }
 
-/// What a frame from the server meant for the caller.
+/// What the caller has to do about a frame from the server.
 #[derive(Clone, Debug)]
 pub enum LinkEvent<'a> {
-    /// Nothing more to do.
+    /// Nothing.
     Nothing,
-    /// Send this.
+    /// Send this frame.
     Reply(Frame),
-    /// The connection stands: rooms may be joined, with this many unanswered changes each.
+    /// The connection is ready: rooms may be joined, with this many unanswered changes each.
     Welcome(usize),
-    /// For the replica of this room.
+    /// A message for the replica of this room.
     Room(std::borrow::Cow<'a, str>, RoomMessage<'a>),
-    /// For the presence in this room.
+    /// A message for the presence in this room.
     Presence(std::borrow::Cow<'a, str>, PresenceNews<'a>),
-    /// The server complains about the connection; it may close it.
+    /// The server reports a violation on this connection; it may close it.
     Error(Violation),
 }
 
@@ -131,25 +133,26 @@ impl Link {
         }
     }
 
-    /// The client's public name, once the server has said it.
+    /// The client's public id, once the server has sent it.
     #[must_use]
     pub fn public_id(&self) -> Option<&str> {
         self.public.as_deref()
     }
 
-    /// The longest frame the server takes, in bytes; as much as one likes before it has said so.
+    /// The longest frame that the server accepts, in bytes; `usize::MAX` before the server has said.
     #[must_use]
     pub const fn max_frame(&self) -> usize {
         self.max_frame
     }
 
-    /// Whether rooms can be joined.
+    /// Whether the handshake is done, so that rooms can be joined.
     #[must_use]
     pub fn is_up(&self) -> bool {
         self.state == State::Up
     }
 
-    /// A connection was made: the frame to begin with. `token` says who the user is, if the request could not.
+    /// A connection was opened: returns the first frame to send. `token` identifies the user where the HTTP
+    /// request could not carry it.
     pub fn opened(&mut self, now: Duration, token: Option<&str>) -> Frame {
         self.state = State::Greeting(now + self.config.handshake);
         self.heard = now;
@@ -158,21 +161,21 @@ impl Link {
         client::hello(&self.secret, token)
     }
 
-    /// The connection is gone.
+    /// The connection is lost.
     pub fn closed(&mut self) {
         self.state = State::Down;
         self.asked = None;
         self.renewal = None;
     }
 
-    /// When the server should be told a newer token, which [`client::token`] does: some time before the user is no
-    /// longer known.
+    /// When a newer token should be sent, with [`client::token`]: some time before the current one expires.
+    /// `None`: it does not expire, or [`take_renewal`](Self::take_renewal) has reported it already.
     #[must_use]
     pub const fn renewal(&self) -> Option<Duration> {
         self.renewal
     }
 
-    /// Whether it is time for a newer token; says so once.
+    /// Whether a newer token is due. Returns true once for each expiry.
     pub fn take_renewal(&mut self, now: Duration) -> bool {
         self.renewal.take_if(|renewal| *renewal <= now).is_some()
     }
@@ -182,15 +185,15 @@ impl Link {
         self.renewal = left.map(|left| now + left.saturating_sub((left / 5).min(RENEWAL)));
     }
 
-    /// Takes a frame from the server.
+    /// Processes a text frame from the server.
     ///
     /// # Errors
-    /// The frame is not what the protocol allows; the connection should be closed.
+    /// The frame violates the protocol; the connection should be closed.
     pub fn receive<'a>(&mut self, now: Duration, text: &'a str) -> Result<LinkEvent<'a>, Violation> {
         self.receive_envelope(now, &Envelope::read(text)?)
     }
 
-    /// Takes a frame from the server whose envelope was read already.
+    /// Processes a text frame from the server whose envelope was read already.
     ///
     /// # Errors
     /// As [`receive`](Self::receive).
@@ -223,13 +226,13 @@ impl Link {
                 self.numbers.note(&room, &message);
                 LinkEvent::Room(room, message)
             }
-            // Only a binary frame is one.
+            // Compact answers come in binary frames only.
             ServerMessage::Numbered(..) => LinkEvent::Nothing,
             ServerMessage::Presence(room, news) => LinkEvent::Presence(room, news),
         })
     }
 
-    /// Takes a binary frame from the server: what it says, for the replica of this room.
+    /// Processes a binary (compact) frame from the server: returns the room it belongs to, and the message.
     ///
     /// # Errors
     /// As [`receive`](Self::receive).
@@ -251,7 +254,7 @@ impl Link {
         self.asked = None;
     }
 
-    /// When [`tick`](Self::tick) has something to do.
+    /// When [`tick`](Self::tick) has to be called.
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
         match (self.state, self.asked) {
@@ -262,10 +265,10 @@ impl Link {
         }
     }
 
-    /// Asks for a sign of life when it is time.
+    /// Returns the ping to send, if one is due.
     ///
     /// # Errors
-    /// The link is dead: close the connection.
+    /// The handshake or the answer to a ping took too long: close the connection.
     pub fn tick(&mut self, now: Duration) -> Result<Option<Frame>, HeartbeatTimeout> {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return Ok(None);
@@ -280,7 +283,7 @@ impl Link {
     }
 }
 
-/// Nothing was heard for too long: the link is half-open or the server is gone.
+/// The server sent nothing for too long: the connection is half-open or the server is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("nothing was heard from the server for too long")]
 pub struct HeartbeatTimeout;
@@ -322,7 +325,7 @@ mod tests {
         assert_eq!(link.renewal(), Some((11 + 3600 - 60) * SECOND));
         assert!(link.receive(12 * SECOND, r#"{"type":"welcome:token","payload":{}}"#).is_ok());
         assert_eq!(link.renewal(), None);
-        // No time that a server can say is too long to be counted.
+        // The longest possible time does not overflow.
         let never = format!(r#"{{"type":"welcome:token","payload":{{"expires":{}}}}}"#, u64::MAX);
         assert!(link.receive(12 * SECOND, &never).is_ok());
         assert!(!link.take_renewal(100 * SECOND));

@@ -1,25 +1,27 @@
-//! The client's state machine, no I/O.
+//! The client's state machine for one room, without I/O.
 //!
-//! Owns a room's **confirmed** state, the **pending** changes of this client in order, and the **view** the app
-//! reads: confirmed with pending on top. Messages, local writes and the time come in; frames, events, answers
-//! and the next deadline go out. It knows no socket, no clock, no task and no randomness. Driven by the client
-//! and by the simulation.
+//! Owns a room's **confirmed** state, the **pending** changes of this client in order, and the **view** that
+//! the app reads: the confirmed state with the pending changes on top. Messages, local writes and the time
+//! come in; frames, events, answers and the next deadline go out. It has no socket, clock, task or randomness
+//! of its own. The client's tasks and the simulation drive it.
 //!
-//! # Which order is promised
+//! # Which order is guaranteed
 //! Changes are sent, and applied, in the order in which they were written. A debounced or throttled write is
-//! kept back, and then sent as if it was written at that moment; so others may see a later write to *another*
-//! field before it. It is never overtaken where that could be seen: a change that touches the same field, a
-//! transaction that reads it, and, in a struct with a rule over the whole state, any other change, first sends
-//! what is kept back. Plain sets of one field that were never sent fold into one, at the place of the first.
+//! delayed, and then sent as if it had been written at that moment, so others may see a later write to
+//! *another* field before it. A delayed write is never overtaken where that could be observed: the delayed
+//! writes are sent first when a change touches the same field, when a transaction reads that field, and, in a
+//! struct with a rule over the whole state, before any other change. Plain sets of one field that were never
+//! sent are folded into one, in the place of the first.
 //!
-//! # What undoing means
-//! A user takes back their own changes only, the latest first, and each is taken back as a new change on what there
-//! is now: what others did since stays. What others have overwritten, or this user may no longer write, is left as
-//! it is and skipped.
+//! # What undo does
+//! Undo takes back this user's own changes only, the latest first. Each is taken back by a new change made on
+//! the current state, so what others did since stays. Updates that others have overwritten, or that this user
+//! may no longer write, are skipped.
 //!
-//! # Why a user never sees their own field flicker
-//! A remote change is applied to confirmed. In the view, a field without pending changes takes it as well; a
-//! field with pending changes is rebuilt as confirmed with those on top, before anybody can look.
+//! # Why a user's own field never flickers
+//! A remote change is applied to the confirmed state. In the view, a field without pending changes gets the
+//! same update; a field with pending changes is rebuilt from the confirmed state and those changes before the
+//! app can read it.
 
 mod delayed;
 mod event;
@@ -52,30 +54,31 @@ use pending::{PendingUpdate, Queue};
 use schema::SchemaNegotiation;
 use undo::UndoHistory;
 
-/// Names a write until it is answered. Writes that were folded into one share it.
+/// Identifies a write until it is answered. Writes that were folded into one change share an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WriteId(u64);
 
-/// What a replica may hold.
+/// The limits and options of a [`Replica`].
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct ReplicaConfig {
-    /// The most changes that wait for an answer, sent or not. Default 10,000.
+    /// The most changes that may wait for an answer, sent or not. Default 10,000.
     pub max_changes: usize,
-    /// The most bytes of such changes. Default 8 MiB.
+    /// The most bytes of queued changes. Delayed writes are not counted. Default 8 MiB.
     pub max_bytes: usize,
-    /// The most events kept for an app that does not take them. Default 4,096.
+    /// The most events stored for an app that does not take them. Default 4,096.
     pub max_events: usize,
-    /// The most updates that can be undone, and redone. Default 1,000.
+    /// The most updates that can be undone, and the most that can be redone. Default 1,000.
     pub max_undo: usize,
-    /// Writes that follow each other faster than this are undone together. Default 500 ms.
+    /// A write that comes sooner than this after the one before is undone together with it. Default 500 ms.
     pub undo_pause: Duration,
-    /// The number under which this client's edits of texts are made: random, from 16 to 2^53 - 1, of this replica
-    /// alone. With 0, the default, they are sent by position, and what others type meanwhile moves them.
+    /// The client id under which this replica edits texts: random, from 16 to 2^53 - 1, used by no other
+    /// replica. With 0, the default, edits are sent as positions, which refer to the text as it is when the
+    /// server applies them.
     pub writer: u64,
-    /// Whether the room may send [brief](crate::proto::compact) frames. Default true.
+    /// Whether the room may send [compact](crate::proto::compact) frames. Default true.
     pub brief: bool,
-    /// Whether the room is asked for its [details](crate::proto::RoomDetails). Default false.
+    /// Whether to ask the room for its [details](crate::proto::RoomDetails). Default false.
     pub info: bool,
 }
 
@@ -94,14 +97,14 @@ impl Default for ReplicaConfig {
     }
 }
 
-/// Whether the room can be talked to.
+/// How far the replica has come in joining its room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// No connection.
+    /// Not connected, or the room refused this replica.
     Offline,
-    /// Asked to join; the state has not come yet.
+    /// The join was sent; the state has not arrived yet.
     Joining,
-    /// Changes go both ways.
+    /// Joined: changes are sent and received.
     Live,
 }
 
@@ -111,26 +114,26 @@ pub struct Replica<S: SharedState> {
     config: ReplicaConfig,
     initial: S,
     phase: Phase,
-    /// The history the confirmed state belongs to; `None` before the first state came.
+    /// The epoch of the confirmed state; `None` before the first state arrived.
     epoch: Option<u64>,
     version: u64,
     confirmed: S,
     view: S,
     queue: Queue<S>,
     held: Vec<Held<S>>,
-    /// Per field, how many updates of `queue` and `held` touch it.
+    /// Per field, how many changes of `queue` and `held` touch it.
     touching: Vec<u32>,
-    /// Per field, when a throttled update was last sent on.
+    /// Per field, when an update was last queued for sending. Throttling counts from here.
     sent_at: Vec<Option<Duration>>,
     window: usize,
     max_frame: usize,
     negotiation: SchemaNegotiation,
     rights: RoomPermissions,
-    /// The audience that the last whole state was for.
+    /// The audience for which the last full state was made.
     audience: Option<u64>,
-    /// What the room is joined with, if it asks for one.
+    /// The room's password, if it has one.
     password: Option<Secret>,
-    /// What brief frames can be about, by number.
+    /// The headers of compact frames, by number.
     subjects: BTreeMap<u8, Header>,
     history: UndoHistory<S>,
     next_write: u64,
@@ -142,10 +145,10 @@ pub struct Replica<S: SharedState> {
 }
 
 impl<S: SharedState> Replica<S> {
-    /// A replica of `room` that shows `initial` until the room's state comes.
+    /// A replica of `room` that shows `initial` until the room's state arrives.
     ///
     /// Fields that nobody has written in an untyped room keep their value from `initial`, so every client of
-    /// such a room should begin with the same.
+    /// such a room should start with the same `initial`.
     #[must_use]
     pub fn new(room: Arc<str>, initial: S, config: ReplicaConfig) -> Self {
         Self {
@@ -196,13 +199,13 @@ impl<S: SharedState> Replica<S> {
         &self.confirmed
     }
 
-    /// The version that is confirmed; 0 before the first state came.
+    /// The version of the confirmed state; 0 before the first state arrived.
     #[must_use]
     pub const fn version(&self) -> u64 {
         self.version
     }
 
-    /// The random id of the room's history; `None` before the first state came.
+    /// The room's epoch, the random id of its history; `None` before the first state arrived.
     #[must_use]
     pub const fn epoch(&self) -> Option<u64> {
         self.epoch
@@ -214,7 +217,7 @@ impl<S: SharedState> Replica<S> {
         self.queue.len() + self.held.len()
     }
 
-    /// Whether the room's state has come over the present connection.
+    /// Whether the room's state has arrived over the current connection.
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.phase == Phase::Live
@@ -225,7 +228,7 @@ impl<S: SharedState> Replica<S> {
         self.frames.pop_front()
     }
 
-    /// The next thing that happened to the state.
+    /// The next event: a visible change of the state.
     pub fn poll_event(&mut self) -> Option<Event<S>> {
         if self.missed_events > 0 {
             let missed = std::mem::take(&mut self.missed_events);
@@ -239,18 +242,19 @@ impl<S: SharedState> Replica<S> {
         self.events.pop_front()
     }
 
-    /// The next write that was answered.
+    /// The next answer to a write: the version that contains it, or why it was refused.
     pub fn poll_answer(&mut self) -> Option<(WriteId, Result<u64, Rejected>)> {
         self.answers.pop_front()
     }
 
-    /// When [`tick`](Self::tick) has something to do.
+    /// When [`tick`](Self::tick) has to be called: when the first delayed write is due. `None`: nothing is
+    /// delayed.
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
         self.held.iter().map(|held| held.due).min()
     }
 
-    /// Sends on what was kept back long enough.
+    /// Sends the delayed writes that are due.
     pub fn tick(&mut self, now: Duration) {
         while let Some(at) = self.held.iter().position(|held| held.due <= now) {
             self.release(at, now);
@@ -258,7 +262,7 @@ impl<S: SharedState> Replica<S> {
         self.send_ready();
     }
 
-    /// Sends on everything that is kept back by debounce or throttle.
+    /// Sends everything that debounce or throttle delays.
     pub fn flush(&mut self, now: Duration) {
         while !self.held.is_empty() {
             self.release(0, now);
@@ -266,22 +270,23 @@ impl<S: SharedState> Replica<S> {
         self.send_ready();
     }
 
-    /// The longest frame the server takes, in bytes. A change that is longer is refused here, with
-    /// [`Code::FrameTooLarge`], when its turn comes: the server would end the connection, again each time that it is
-    /// sent. No limit before the first call.
+    /// Sets the longest frame that the server accepts, in bytes. A longer change is refused here with
+    /// [`Code::FrameTooLarge`] when its turn comes, because the server would close the connection each time
+    /// it received that change. There is no limit before the first call.
     pub const fn limit_frames(&mut self, bytes: usize) {
         self.max_frame = bytes;
     }
 
-    /// What the room is joined with from now on.
+    /// Sets the password for the next joins.
     pub fn set_password(&mut self, password: Option<Secret>) {
         self.password = password;
     }
 
-    /// A connection stands that allows `window` unanswered changes: asks to join.
+    /// The connection is ready and allows `window` unanswered changes. Sends the request to join, unless this
+    /// client was kicked.
     pub fn connected(&mut self, window: usize) {
         self.window = window.max(1);
-        // Whoever was put out does not come back by themselves.
+        // A kicked client does not come back by itself.
         if self.refusal().is_some_and(|refusal| refusal.code == Code::Kicked) {
             return;
         }
@@ -289,7 +294,7 @@ impl<S: SharedState> Replica<S> {
         self.rejoin();
     }
 
-    /// The connection is gone. Everything pending stays.
+    /// The connection is lost. Everything pending stays, and is sent again after the next join.
     pub fn disconnected(&mut self) {
         self.phase = Phase::Offline;
         self.queue.unsend();
@@ -307,14 +312,14 @@ impl<S: SharedState> Replica<S> {
             return;
         }
         if self.events.len() >= self.config.max_events {
-            // The app does not take its events: it is told how many it missed, and reads the state instead.
+            // The app does not take its events: replace them by a count, after which the app reads the state.
             self.missed_events += self.events.len() as u64;
             self.events.clear();
         }
         self.events.push_back(Event { origin, version, from, updates });
     }
 
-    /// Makes a field of the view confirmed with everything pending on top.
+    /// Rebuilds a field of the view: the confirmed value with everything pending on top.
     fn rebuild(&mut self, field: FieldId) {
         self.view.copy_field(&self.confirmed, field);
         if self.touching[field] == 0 {
@@ -328,13 +333,13 @@ impl<S: SharedState> Replica<S> {
     }
 }
 
-/// Applies what is pending to what lies under it.
+/// Applies a pending update to the view, and records whether it still can be applied there.
 fn put_on<S: SharedState>(view: &mut S, update: &mut PendingUpdate<S>) {
     update.applies = view.check_op(&update.typed).is_ok();
     view.apply(update.typed.clone());
 }
 
-/// Everything that is pending, in the order in which it lies on the confirmed state.
+/// All pending updates, in the order in which they lie on the confirmed state.
 fn pending<'a, S: SharedState>(
     queue: &'a mut Queue<S>,
     held: &'a mut [Held<S>],
@@ -343,7 +348,7 @@ fn pending<'a, S: SharedState>(
     queued.chain(held.iter_mut().map(|held| &mut held.update))
 }
 
-/// Everything that is pending, in the order in which it lies on the confirmed state.
+/// All pending updates, in the order in which they lie on the confirmed state.
 fn on_top<'a, S: SharedState>(
     queue: &'a Queue<S>,
     held: &'a [Held<S>],

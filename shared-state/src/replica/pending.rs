@@ -1,33 +1,35 @@
-//! The changes of this client that the server has not answered, in order: sent ones first, then unsent ones.
+//! The changes of this client that the server has not answered, in order: the sent ones first, then the
+//! unsent ones.
 
 use std::collections::VecDeque;
 
 use crate::core::{EncodedUpdate, FieldId, SharedState};
 use crate::replica::{Read, WriteId};
 
-/// How far from the end of the queue a write is folded into an earlier one, so that a long queue does not make
-/// writes slow.
+/// A write is folded into an unsent one only if that is among the last this many of the queue, so that a
+/// write costs the same however long the queue is.
 const FOLD_REACH: usize = 256;
 
-/// An update in both its forms. The typed one was decoded from the encoded one, so what the app sees is what
-/// everybody else will see.
+/// An update in both forms. The typed form was decoded from the encoded one, so this client sees exactly what
+/// the other clients will see.
 pub(super) struct PendingUpdate<S: SharedState> {
     pub(super) typed: S::Update,
     pub(super) encoded: EncodedUpdate,
-    /// Whether it could be applied where it lies now: what it is about may have gone with a change that was refused, or
-    /// with a lost history. Nothing is folded into it then, or it would be refused with it.
+    /// Whether it could be applied when the view was last rebuilt. It could not if what it changes was
+    /// removed with a refused change or with a lost history. Such an update will be refused, so nothing is
+    /// folded into it.
     pub(super) applies: bool,
 }
 
-/// What a transaction read.
+/// What a transaction has read.
 pub(super) struct Reads {
     pub(super) all: Vec<Read>,
-    /// What was read and has changed since, before the transaction was sent.
+    /// The path of something that was read and has changed since, before the transaction was sent.
     pub(super) stale: Option<Box<str>>,
 }
 
 impl Reads {
-    /// The fields that were read, or that hold what was.
+    /// The fields that were read, or that contain the entries that were.
     pub(super) fn fields(&self) -> impl Iterator<Item = FieldId> {
         self.all.iter().map(|read| read.field)
     }
@@ -38,7 +40,7 @@ pub(super) struct Pending<S: SharedState> {
     pub(super) id: WriteId,
     pub(super) updates: Vec<PendingUpdate<S>>,
     pub(super) reads: Option<Reads>,
-    /// Its number and the version it was first sent at; `None` while never sent.
+    /// Its sequence number, and the version at which it was first sent; `None` if it was never sent.
     pub(super) sent: Option<Sent>,
 }
 
@@ -60,7 +62,7 @@ impl<S: SharedState> Pending<S> {
 
 pub(super) struct Queue<S: SharedState> {
     changes: VecDeque<Pending<S>>,
-    /// How many from the front are on their way over the present connection.
+    /// How many changes, from the front, were sent over the current connection.
     on_the_way: usize,
     bytes: usize,
     /// Per field, the last change that touches or reads it.
@@ -103,8 +105,8 @@ impl<S: SharedState> Queue<S> {
         self.changes.push_back(change);
     }
 
-    /// The never-sent change that a new plain write to `field` may fold into: it is the last that touches or
-    /// reads the field; `last_only`: and the last of all.
+    /// The unsent change into which a new plain write to `field` may be folded: the last one that touches or
+    /// reads the field. With `last_only` it must also be the last change of the queue.
     pub(super) fn foldable(&self, field: FieldId, last_only: bool) -> Option<&Pending<S>> {
         self.changes.get(self.foldable_at(field, last_only)?)
     }
@@ -119,7 +121,10 @@ impl<S: SharedState> Queue<S> {
         (plain && change.touches(field)).then_some(at)
     }
 
-    /// Puts `folded` in the place of the update it was folded from; gives it back if there is none.
+    /// Replaces the update that `folded` was made from.
+    ///
+    /// # Errors
+    /// There is no such update; returns `folded`.
     pub(super) fn replace(
         &mut self,
         field: FieldId,
@@ -134,17 +139,17 @@ impl<S: SharedState> Queue<S> {
         Ok(change.id)
     }
 
-    /// The change that is sent next over the present connection.
+    /// The change to send next over the current connection.
     pub(super) fn next(&self) -> Option<&Pending<S>> {
         self.changes.get(self.on_the_way)
     }
 
-    /// As [`next`](Self::next), to be changed.
+    /// As [`next`](Self::next), mutably.
     pub(super) fn next_to_send(&mut self) -> Option<&mut Pending<S>> {
         self.changes.get_mut(self.on_the_way)
     }
 
-    /// Whether a change that is on its way touches a field that `reads` read.
+    /// Whether a change in flight touches a field that `reads` contains.
     pub(super) fn sent_touch(&self, reads: &Reads) -> bool {
         let mut sent = self.changes.iter().take(self.on_the_way);
         sent.any(|change| reads.fields().any(|field| change.touches(field)))
@@ -154,30 +159,30 @@ impl<S: SharedState> Queue<S> {
         self.on_the_way += 1;
     }
 
-    /// The number of the first change that is on its way.
+    /// The sequence number of the first change in flight.
     pub(super) fn first_sent(&self) -> Option<u64> {
         let first = self.changes.front().filter(|_| self.on_the_way > 0)?;
         first.sent.map(|sent| sent.seq)
     }
 
-    /// The connection is gone: everything is to be sent again.
+    /// The connection is lost: every change has to be sent again.
     pub(super) fn unsend(&mut self) {
         self.on_the_way = 0;
     }
 
-    /// Takes the change with this sequence number.
+    /// Removes the change with this sequence number.
     pub(super) fn take_seq(&mut self, seq: u64) -> Option<Pending<S>> {
         let at = self.changes.iter().position(|change| change.sent.is_some_and(|sent| sent.seq == seq))?;
         self.take(at)
     }
 
-    /// Takes the first change that was sent under a number up to `last`.
+    /// Removes the first change that was sent with a sequence number up to `last`.
     pub(super) fn take_answered(&mut self, last: u64) -> Option<Pending<S>> {
         let at = self.changes.iter().position(|change| change.sent.is_some_and(|sent| sent.seq <= last))?;
         self.take(at)
     }
 
-    /// Puts back a change that was just taken from the front of those on their way.
+    /// Puts a change back that was just removed from the front of those in flight.
     pub(super) fn put_back(&mut self, change: Pending<S>) {
         self.bytes += change.bytes();
         self.changes.push_front(change);
@@ -193,7 +198,7 @@ impl<S: SharedState> Queue<S> {
         Some(change)
     }
 
-    /// Every change up to this sequence number was answered.
+    /// The sequence number up to which every change was answered.
     pub(super) fn acked(&self, next_seq: u64) -> u64 {
         let first = self.changes.iter().find_map(|change| change.sent).map_or(next_seq, |sent| sent.seq);
         first - 1

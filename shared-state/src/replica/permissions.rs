@@ -1,5 +1,6 @@
-//! What this client may do in the room, as far as the server has said: so that a program can show what is not allowed,
-//! and a write that would be refused is refused at once. The server decides all the same.
+//! What this client may do in the room, as far as the server has said. It lets an app disable what is not
+//! allowed, and lets a write that the server would refuse fail at once. The server checks every change
+//! regardless.
 
 use std::sync::Arc;
 
@@ -9,26 +10,26 @@ use crate::core::{Field, FieldPathBuf, SharedState, roles};
 use crate::proto::Denied;
 use crate::replica::{Read, Replica};
 
-/// What a client may do in a room, as far as the server has told it: everything, before it has. Cheap to clone; it
-/// stays what it was when it was asked for.
+/// What a client may do in a room, as far as the server has said: everything, until it has. Cheap to clone. A
+/// value does not change when the permissions do; ask for a new one.
 #[derive(Clone, Debug, Default)]
 pub struct RoomPermissions(Option<Arc<Denied>>);
 
 impl RoomPermissions {
-    /// Whether a field can be set as a whole. Of a list or a map: whether any entry can be put there.
+    /// Whether a field can be set as a whole. For a list or a map: whether any entry can be set.
     #[must_use]
     pub fn can_set<S: SharedState, T, P: MergePolicy<T>>(&self, field: Field<S, T, P>) -> bool {
         !S::FIELDS[field.id()].read_only && self.can_write(FieldPathBuf::of(field.name()).as_str())
     }
 
-    /// Whether the server sends a field to this client. If not, it has its initial value.
+    /// Whether the server sends a field to this client. If it does not, the field has its initial value.
     #[must_use]
     pub fn can_read<S: SharedState, T, P: MergePolicy<T>>(&self, field: Field<S, T, P>) -> bool {
         self.may_read(FieldPathBuf::of(field.name()).as_str())
     }
 
-    /// Whether what lies at a path, `layout/columns` or `items/7/text`, can be set. That only the server writes a field
-    /// is not looked at.
+    /// Whether the value at a path, such as `layout/columns` or `items/7/text`, can be set. Does not consider
+    /// whether the field is read-only.
     #[must_use]
     pub fn can_write(&self, path: &str) -> bool {
         self.may_write(path, None)
@@ -56,13 +57,13 @@ impl PartialEq for RoomPermissions {
 impl Eq for RoomPermissions {}
 
 impl<S: SharedState> Replica<S> {
-    /// What this client may do, as it was told last; everything before it was.
+    /// What this client may do, as the server said last; everything until it has.
     #[must_use]
     pub const fn rights(&self) -> &RoomPermissions {
         &self.rights
     }
 
-    /// Takes what the server says that this client may not do.
+    /// Stores what the server says this client may not do.
     pub(super) fn take_rights(&mut self, mut denied: Denied) {
         for paths in [&mut denied.hidden, &mut denied.locked, &mut denied.refused] {
             if let Some(differences) = &self.negotiation.differences {
@@ -70,7 +71,7 @@ impl<S: SharedState> Replica<S> {
                     *path = differences.to_own(path).unwrap_or_else(|| std::mem::take(path));
                 }
             }
-            // What is not in this struct is not written by it.
+            // This struct cannot write paths that it does not have.
             paths.retain(|path| roles::has_place(S::FIELDS, path));
         }
         let rights = RoomPermissions((!denied.is_empty()).then(|| Arc::new(denied)));
@@ -79,7 +80,7 @@ impl<S: SharedState> Replica<S> {
         }
     }
 
-    /// Whether this update is not known to be refused.
+    /// Whether the update is allowed, as far as known.
     pub(super) fn may_write(&self, update: &S::Update) -> bool {
         self.rights.0.is_none() || {
             let mut path = FieldPathBuf::new();
@@ -88,7 +89,7 @@ impl<S: SharedState> Replica<S> {
         }
     }
 
-    /// Refuses what is known to be refused.
+    /// Refuses a change whose writes or reads are known to be denied.
     pub(super) fn check_rights(
         &self,
         updates: &[S::Update],
@@ -103,7 +104,7 @@ impl<S: SharedState> Replica<S> {
             return Err(WriteError::Forbidden { action: "write", path: path.as_str().into() });
         }
         let Some(reads) = reads else { return Ok(()) };
-        // Of all that a function may have looked at, what it cannot see it has not seen.
+        // A function that had the whole state to read cannot have read fields that this client is not sent.
         reads.retain(|read| !read.all || self.rights.may_read(&read.path));
         match reads.iter().find(|read| !self.rights.may_read(&read.path)) {
             Some(read) => Err(WriteError::Forbidden { action: "read", path: read.path.clone() }),

@@ -1,4 +1,4 @@
-//! What the server sends: states, deltas, changes and answers.
+//! What the replica does with the room's messages: states, deltas, changes and answers.
 
 use std::sync::Arc;
 
@@ -17,18 +17,18 @@ use crate::replica::{Origin, Phase, Replica, WriteId, on_top, pending, put_on};
 use crate::schema::resolve;
 
 impl<S: SharedState> Replica<S> {
-    /// Takes a message about this room.
+    /// Processes a message of this room. The cost is that of its updates; a full state costs its size.
     ///
     /// # Errors
-    /// The message does not fit what this replica knows. It has asked for the state anew where that helps; the
-    /// caller may log the error.
+    /// The message does not fit this replica's state, or it is an error of the room. If a new state helps,
+    /// this replica has asked for it already; the caller may log the error.
     pub fn receive(&mut self, message: RoomMessage<'_>) -> Result<(), Violation> {
         text_scope::with_history(|| self.take(message))
     }
 
     fn take(&mut self, message: RoomMessage<'_>) -> Result<(), Violation> {
         let verdict = match message {
-            // No part of the state.
+            // Not about the state.
             RoomMessage::Broadcast { .. } | RoomMessage::Info(_) => return Ok(()),
             RoomMessage::Error(violation) => {
                 if matches!(
@@ -39,7 +39,7 @@ impl<S: SharedState> Replica<S> {
                 }
                 return Err(violation);
             }
-            // What comes before the state that was asked for is in that state.
+            // Messages that arrive before the state that was asked for are contained in that state.
             RoomMessage::Change { .. }
             | RoomMessage::Brief { .. }
             | RoomMessage::Accepted { .. }
@@ -99,7 +99,7 @@ impl<S: SharedState> Replica<S> {
         verdict
     }
 
-    /// Asks to join, from where this replica is.
+    /// Asks to join again, from the version this replica has. The room answers with a delta or its state.
     pub fn rejoin(&mut self) {
         self.phase = Phase::Joining;
         self.queue.unsend();
@@ -147,7 +147,7 @@ impl<S: SharedState> Replica<S> {
         Err(Violation::new(Code::BadMessage, message))
     }
 
-    /// Applies remote updates underneath what is pending; the ones that the app can see.
+    /// Applies remote updates underneath the pending ones; returns those that change the view.
     fn apply_remote(&mut self, updates: Vec<S::Update>) -> Vec<S::Update> {
         let mut shown = Vec::with_capacity(updates.len());
         for update in updates {
@@ -166,14 +166,15 @@ impl<S: SharedState> Replica<S> {
         shown
     }
 
-    /// What everything that is pending means for a remote update.
+    /// How a remote update relates to everything that is pending.
     fn overlap(&self, remote: &S::Update) -> Overlap {
         let field = S::field(remote);
         if self.touching[field] == 0 {
             return Overlap::Commutes;
         }
-        // The update passes below those it has nothing to do with, until one of them covers it. One that could not be
-        // applied may be after it.
+        // The update passes below each pending update that it commutes with, until one of them shadows it or
+        // conflicts with it. A pending update that could not be applied may become applicable by it, so it
+        // conflicts.
         on_top(&self.queue, &self.held)
             .filter(|pending| S::field(&pending.typed) == field)
             .map(|pending| match pending.applies {
@@ -184,7 +185,7 @@ impl<S: SharedState> Replica<S> {
             .unwrap_or(Overlap::Commutes)
     }
 
-    /// Rebuilds a field of the view; the update that shows what is different.
+    /// Rebuilds a field of the view; returns its new value as an update if it is different.
     fn rebuilt(&mut self, field: FieldId) -> Option<S::Update> {
         let before = self.view.current(field);
         self.rebuild(field);
@@ -192,7 +193,8 @@ impl<S: SharedState> Replica<S> {
         (now != before).then_some(now)
     }
 
-    /// An own change is in the history; `updates` if it is there in another form than it was sent in.
+    /// The room has accepted a change of this client. `updates` are what the room made of it, if that is
+    /// different from what was sent.
     fn accepted(
         &mut self,
         seq: u64,
@@ -211,7 +213,7 @@ impl<S: SharedState> Replica<S> {
         }
         let mut fields = self.forget(&change);
         if is_news && let Some(settled) = settled {
-            // The room's rules may have added to it.
+            // The server's hooks may have changed more fields.
             for field in settled.iter().map(S::field) {
                 if !fields.contains(&field) {
                     fields.push(field);
@@ -230,7 +232,7 @@ impl<S: SharedState> Replica<S> {
             let shown: Vec<_> = fields.into_iter().filter_map(|field| self.rebuilt(field)).collect();
             self.event(Origin::Remote, Some(version), None, shown);
         } else if is_news {
-            // The view has it already, and at the same place: below everything else that is pending.
+            // The view contains it already, and in the same place: below everything else that is pending.
             for update in change.updates {
                 self.confirmed.apply(update.typed);
             }
@@ -239,7 +241,8 @@ impl<S: SharedState> Replica<S> {
         Ok(())
     }
 
-    /// What an own change, the next in the history, makes of those of its `fields` that an unsent transaction has read.
+    /// The values that the accepted change, as it was sent, would give those of its `fields` that an unsent
+    /// transaction has read.
     fn expected(&mut self, change: &Pending<S>, fields: &[FieldId]) -> Vec<(FieldId, S::Update)> {
         let unsent = self.queue.iter().filter(|change| change.sent.is_none());
         let read: Vec<FieldId> =
@@ -270,7 +273,7 @@ impl<S: SharedState> Replica<S> {
             return Err(Violation::new(Code::BadMessage, message));
         }
         let decoded = self.decode(updates)?;
-        // Own changes may be among what the delta brings: compare what the app saw with what it sees then.
+        // The delta may contain changes of this client, so compare the view before and after.
         let contended: Vec<FieldId> =
             (0..S::FIELDS.len()).filter(|field| self.touching[*field] > 0).collect();
         let before: Vec<S::Update> = contended.iter().map(|field| self.view.current(*field)).collect();
@@ -316,7 +319,8 @@ impl<S: SharedState> Replica<S> {
         if same_history {
             refused = self.settle(outcomes);
         } else {
-            // The server remembers this client from before this replica: its numbers go on from there.
+            // The server knows this client from before this replica existed: continue after its last sequence
+            // number.
             self.next_seq = self.next_seq.max(outcomes.last.saturating_add(1));
             self.begin_history();
         }
@@ -334,13 +338,13 @@ impl<S: SharedState> Replica<S> {
         Ok(())
     }
 
-    /// The state in a snapshot; fields it lacks have their initial value.
+    /// Reads the state of a snapshot. Fields that it lacks have their initial value.
     fn read_state(&self, data: &RawValue) -> Result<S, Violation> {
         let fields: std::collections::BTreeMap<std::borrow::Cow<'_, str>, &RawValue> =
             serde_json::from_str(data.get())
                 .map_err(|error| Violation::new(Code::BadMessage, format!("expected a state: {error}")))?;
         let mut state = self.initial.clone();
-        // What is not shared stays as this client has it.
+        // Fields that are not shared keep their initial value.
         for (key, value) in fields {
             let path = FieldPathBuf::of(&key);
             let read = match &self.negotiation.differences {
@@ -365,7 +369,8 @@ impl<S: SharedState> Replica<S> {
         Ok(state)
     }
 
-    /// Takes the answers that come with a state which has the accepted changes already. Gives the refused.
+    /// Processes the answers that come with a state or delta, which contains the accepted changes already.
+    /// Returns the refused ones, for [`report`](Self::report) once the view is rebuilt.
     pub(super) fn settle(&mut self, outcomes: Outcomes) -> Vec<(WriteId, Rejected, Vec<FieldId>)> {
         let mut refused = Vec::new();
         for (seq, outcome) in outcomes.answers {
@@ -376,7 +381,7 @@ impl<S: SharedState> Replica<S> {
                 Outcome::Rejected(reject) => refused.push((change.id, Rejected(reject), fields)),
             }
         }
-        // Answered, and the answer is no longer known.
+        // These were answered, but the server no longer remembers how.
         while let Some(change) = self.queue.take_answered(outcomes.last) {
             let reject = if change.sent.is_some_and(|sent| sent.base < outcomes.since) {
                 let message = "this client was away longer than its changes are remembered";
@@ -400,8 +405,8 @@ impl<S: SharedState> Replica<S> {
         }
     }
 
-    /// The room has begun a new history: nothing pending is in it. Plain changes are written anew; what a
-    /// transaction read is gone.
+    /// The room has begun a new history (another epoch), which contains nothing of what is pending. Plain
+    /// changes are sent as new ones; transactions are stale, because the values they read are gone.
     fn begin_history(&mut self) {
         self.history.clear();
         for change in self.queue.iter_mut() {

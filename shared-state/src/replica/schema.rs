@@ -1,5 +1,6 @@
-//! A replica and a room whose structs differ: what the room is asked to keep, and how names and nested structs are
-//! translated. With equal structs nothing here is used.
+//! Replicas whose struct differs from the room's: which fields the room is asked to keep for this client, and
+//! how names and nested structs are translated. With equal structs nothing is translated. Called when a state
+//! or delta arrives and when a change is sent.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -18,21 +19,21 @@ use crate::replica::{Phase, Replica};
 use crate::schema::SchemaDiff;
 use crate::schema::resolve;
 
-/// How deep nested structs are taken apart; a struct may nest itself.
+/// How deep nested structs are split into fields; a struct may nest itself.
 const DEPTH: usize = 8;
 
-/// What is known of the room's schema.
+/// What is known of the room's schema, and how it differs from this client's.
 pub(super) struct SchemaNegotiation {
     own: Arc<HashedSchema>,
-    /// The hash of the room's schema; `None` before the first state came.
+    /// The hash of the room's schema; `None` before the first state arrived.
     room: Option<u64>,
-    /// What is different; `None`: nothing.
+    /// The differences; `None` if there are none.
     pub(super) differences: Option<SchemaDiff>,
-    /// What the room is asked to keep.
+    /// The fields that the room is asked to keep for this client, by path.
     declare: BTreeMap<String, Declaration>,
-    /// Nothing has come over the present connection.
+    /// Whether no state has arrived yet over the current connection.
     fresh: bool,
-    /// Why the room cannot be shared, if it cannot.
+    /// Why the room cannot be used, if it cannot.
     pub(super) refusal: Option<Reject>,
 }
 
@@ -48,7 +49,7 @@ impl SchemaNegotiation {
         }
     }
 
-    /// There is a new connection: whose server may be another program.
+    /// A new connection begins; its server may run another program.
     pub(super) fn begin(&mut self) {
         self.fresh = true;
         self.refusal = None;
@@ -59,7 +60,7 @@ impl SchemaNegotiation {
         self.room
     }
 
-    /// What is sent to join.
+    /// The request to join.
     pub(super) fn request(&self, resume: Option<Resume>) -> JoinRequest {
         let (schema, declare) = (Some(self.own.hash), self.declare.clone());
         JoinRequest { resume, schema, declare, ..JoinRequest::default() }
@@ -67,11 +68,12 @@ impl SchemaNegotiation {
 }
 
 impl<S: SharedState> Replica<S> {
-    /// Whether the state or delta that comes with this schema can be taken: not if the room was asked for another one
-    /// just now.
+    /// Compares the room's schema with this client's. Returns whether the state or delta that came with it
+    /// can be used. It cannot if the room lacks fields of this client that were not declared yet: they are
+    /// declared by joining again.
     ///
     /// # Errors
-    /// The structs do not fit: everything pending is refused.
+    /// The schemas are incompatible. Everything pending was refused.
     pub(super) fn meet(
         &mut self,
         schema: Option<Box<RoomSchema>>,
@@ -126,7 +128,7 @@ impl<S: SharedState> Replica<S> {
         Ok(complete)
     }
 
-    /// The room cannot be shared: whatever is pending is refused, and so is what is written until there is another
+    /// The room cannot be used. Everything pending is refused, and so is every write until the next
     /// connection, or for good if this client was kicked.
     pub(super) fn refuse(&mut self, violation: &Violation) {
         let reject = Reject::new(violation.code, violation.message.clone());
@@ -144,15 +146,17 @@ impl<S: SharedState> Replica<S> {
         self.report(refused);
     }
 
-    /// Why the room cannot be shared, if it cannot: its struct and this one do not fit, or this client was put out.
+    /// Why the room cannot be used, if it cannot: its struct is incompatible with this one, or this client
+    /// was put out.
     #[must_use]
     pub const fn refusal(&self) -> Option<&Reject> {
         self.negotiation.refusal.as_ref()
     }
 }
 
-/// An update as the room names it. A nested struct that is not the same there is set field by field, so that what
-/// only one side has keeps its value; so is an entry that is in the room (`confirmed`).
+/// Writes an update with the room's names. A nested struct that is different in the room is set field by
+/// field, so that fields that only one side has keep their values. The same holds for a set of an entry that
+/// the room has (`confirmed`).
 pub(super) fn written<S: SharedState>(
     differences: &SchemaDiff,
     initial: &S,
@@ -161,7 +165,7 @@ pub(super) fn written<S: SharedState>(
     out: &mut Vec<String>,
 ) {
     let text = update.encoded.as_str();
-    // It was made here.
+    // Its text was made by this replica, so it can be read.
     let Ok(wire) = serde_json::from_str::<WireUpdate<'_>>(text) else { return };
     let is_struct = wire.op.is_none() && wire.value.get().starts_with('{');
     if is_struct && differences.is_partial(&wire.key) {
@@ -183,21 +187,21 @@ pub(super) fn written<S: SharedState>(
     let mut fields = Vec::new();
     state.delta(&track, 0, &mut fields);
     for field in fields {
-        // As a part of the whole it had a JSON form.
+        // It is part of a value that has a JSON form, so it has one too.
         if let Ok(encoded) = encode_update::<S>(&field) {
             out.push(renamed(differences, encoded.as_str()));
         }
     }
 }
 
-/// Whether a path leads to an item, which a set can only change.
+/// Whether a path leads to an item of a list. A set can only change an item, never insert one.
 fn is_in_list<S: SharedState>(path: &str) -> bool {
     let field = FieldPath::new(path).next_segment().and_then(|name| S::field_named(&name));
     field.is_some_and(|field| S::FIELDS[field].about.is_some_and(|about| about.key.is_some()))
 }
 
-/// The sets of an entry's fields. Those that only the server writes are left out, if they are as they are `now`: else the
-/// room has to refuse them.
+/// Calls `each` with a set of every field of an entry. Read-only fields are left out if they are equal in
+/// `now`, because the room would refuse the change.
 fn entry_fields(
     fields: &'static [FieldInfo],
     wire: &WireUpdate<'_>,
@@ -216,12 +220,12 @@ fn entry_fields(
             continue;
         }
         let set = Set { key: &join(&wire.key, info.name), op: None, value };
-        // A path and a value have a JSON form.
+        // A path and a JSON value always have a JSON form.
         each(serde_json::to_string(&set).unwrap_or_default());
     }
 }
 
-/// An update, to be written.
+/// An update to be serialized.
 #[derive(serde::Serialize)]
 struct Set<'a> {
     key: &'a str,
@@ -240,7 +244,7 @@ fn touch_fields(track: &mut Versions, fields: &'static [FieldInfo], depth: usize
     }
 }
 
-/// The text of an update with its path as the room has it.
+/// The text of an update with the room's path.
 fn renamed(differences: &SchemaDiff, text: &str) -> String {
     let renamed = serde_json::from_str::<WireUpdate<'_>>(text).ok().and_then(|wire| {
         let key = differences.to_room(&wire.key)?;

@@ -1,4 +1,6 @@
-//! Transactions: a change that is applied only if what it read is still so.
+//! Transactions: changes that are applied only if nobody has changed what they read. The client and the
+//! simulation run a closure on a [`Transaction`] and pass what it wrote and read to
+//! [`Replica::write_if_unchanged`](super::Replica::write_if_unchanged).
 
 use serde::Serialize;
 
@@ -9,30 +11,30 @@ use crate::merge::{
     SetOf,
 };
 
-/// Something that a transaction read: a field, or an entry of it.
+/// A field, or an entry of a field, that a transaction has read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Read {
     pub(super) field: FieldId,
     /// The path on the wire.
     pub(super) path: Box<str>,
-    /// Only because a function had the whole state to look at.
+    /// Whether it counts as read only because [`Transaction::update`] showed the whole state to a function.
     pub(super) all: bool,
 }
 
 impl Read {
-    /// A whole field.
+    /// The whole field.
     ///
     /// # Panics
-    /// If there is no such field.
+    /// If the struct has no field with this id.
     #[must_use]
     pub fn field<S: SharedState>(field: FieldId) -> Self {
         Self::at::<S>(field, None)
     }
 
-    /// An entry of a field, whether it is there or not.
+    /// An entry of a field, present or absent.
     ///
     /// # Panics
-    /// If there is no such field.
+    /// If the struct has no field with this id.
     #[must_use]
     pub fn entry<S: SharedState>(field: FieldId, key: &Key) -> Self {
         Self::at::<S>(field, Some(key.as_str()))
@@ -47,12 +49,12 @@ impl Read {
     }
 }
 
-/// What a transaction's closure reads from and writes to.
+/// The state as a transaction's closure reads and writes it.
 ///
-/// Reads see the state with the transaction's own writes. What is read is remembered: the server refuses the
-/// transaction if somebody else changed that meanwhile. [`item`](Self::item), [`entry`](Self::entry) and
-/// [`has`](Self::has) read one entry, there or not, and other entries may change; what is only written is not
-/// compared.
+/// Reads see the transaction's own writes. The server refuses the transaction if somebody else has changed
+/// what it read. [`item`](Self::item), [`entry`](Self::entry) and [`has`](Self::has) read a single entry,
+/// present or absent, so changes of other entries do not matter. What the transaction only writes may change
+/// too.
 pub struct Transaction<S: SharedState> {
     state: S,
     reads: Vec<Read>,
@@ -60,7 +62,7 @@ pub struct Transaction<S: SharedState> {
 }
 
 impl<S: SharedState> Transaction<S> {
-    /// A transaction on a copy of `state`.
+    /// A transaction on a copy of `state`. Costs one clone of the state.
     #[must_use]
     pub fn new(state: &S) -> Self {
         Self { state: state.clone(), reads: Vec::new(), updates: Vec::new() }
@@ -72,14 +74,14 @@ impl<S: SharedState> Transaction<S> {
         }
     }
 
-    /// Reads a field; the transaction depends on it from now on.
+    /// Reads a field. The transaction depends on it from now on.
     pub fn get<T, P: MergePolicy<T>>(&mut self, field: Field<S, T, P>) -> &T {
         self.note(Read::field::<S>(field.id()));
         field.get(&self.state)
     }
 
-    /// Reads the item of a list that has this key; `None` if there is none, or `id` is no key. The transaction
-    /// depends on this item, or on its absence, from now on.
+    /// Reads the item with this key from a list; `None` if there is none, or if `id` is not a valid key. The
+    /// transaction depends on the item, or on its absence, from now on.
     pub fn item<C, F, P, Q>(&mut self, field: Field<S, C, ListOf<F, P>>, id: &Q) -> Option<&C::Item>
     where
         C: Sequence,
@@ -93,8 +95,8 @@ impl<S: SharedState> Transaction<S> {
         list.item(list.find::<F>(key.as_str())?)
     }
 
-    /// Reads an entry of a map; `None` if there is none. The transaction depends on this entry, or on its absence,
-    /// from now on.
+    /// Reads an entry of a map; `None` if there is none. The transaction depends on the entry, or on its
+    /// absence, from now on.
     pub fn entry<M, P>(&mut self, field: Field<S, M, MapOf<P>>, key: &M::Key) -> Option<&M::Value>
     where
         M: Mapping,
@@ -104,7 +106,7 @@ impl<S: SharedState> Transaction<S> {
         field.get(&self.state).get(key)
     }
 
-    /// Whether a set has a member. The transaction depends on that from now on.
+    /// Whether a set contains a member. The transaction depends on the answer from now on.
     pub fn has<C: Members>(&mut self, field: Field<S, C, SetOf>, member: &C::Member) -> bool {
         if let Some(name) = SetOf::name(member) {
             self.note(Read::entry::<S>(field.id(), &name));
@@ -122,8 +124,8 @@ impl<S: SharedState> Transaction<S> {
         self.write(field.op(CounterOp::Add(by)));
     }
 
-    /// Inserts an item at the end of a list. Does nothing if there is an item with its key:
-    /// [`item`](Self::item) says so.
+    /// Inserts an item at the end of a list. Does nothing if the list has an item with its key;
+    /// [`item`](Self::item) tells.
     pub fn push<C, F, P>(&mut self, field: Field<S, C, ListOf<F, P>>, item: C::Item)
     where
         C: Sequence,
@@ -133,9 +135,9 @@ impl<S: SharedState> Transaction<S> {
         self.op(field, ListOp::Insert(Place::End, item));
     }
 
-    /// Changes a copy of an item and writes what is different by the items' own policy. As the function looks at it,
-    /// the transaction depends on the item, or on its absence, from now on. Gives what `change` gives; `None` if there
-    /// is no such item.
+    /// Calls `change` with a copy of an item and writes the differences by the items' own policy. The
+    /// transaction depends on the item, or on its absence, from now on. Returns what `change` returns, or
+    /// `None` if there is no such item.
     pub fn edit_item<C, F, P, Q, R>(
         &mut self,
         field: Field<S, C, ListOf<F, P>>,
@@ -158,7 +160,7 @@ impl<S: SharedState> Transaction<S> {
         Some(result)
     }
 
-    /// Puts an entry of a map, whether there was one with this key or not.
+    /// Sets an entry of a map, present or absent.
     pub fn put<M, P>(&mut self, field: Field<S, M, MapOf<P>>, key: M::Key, value: M::Value)
     where
         M: Mapping,
@@ -167,9 +169,9 @@ impl<S: SharedState> Transaction<S> {
         self.op(field, MapOp::Put(key, value));
     }
 
-    /// Changes the state by a function and writes what is different. As the function may look at any field, the
-    /// transaction depends on all of them that this client may read from now on. Costs the state; gives what
-    /// `change` gives.
+    /// Calls `change` with a copy of the state and writes the differences. The transaction depends on every
+    /// field that this client may read from now on, because the function may have read it. Costs a clone and
+    /// a comparison of the state. Returns what `change` returns.
     pub fn update<R>(&mut self, change: impl FnOnce(&mut S) -> R) -> R {
         let fields =
             (0..S::FIELDS.len()).filter(|at| self.reads.iter().all(|read| *read != Read::field::<S>(*at)));
@@ -183,18 +185,18 @@ impl<S: SharedState> Transaction<S> {
         result
     }
 
-    /// Writes one operation of a field's policy.
+    /// Writes an operation of the field's merge policy.
     pub fn op<T, P: MergePolicy<T>>(&mut self, field: Field<S, T, P>, op: P::Op) {
         self.write(field.op(op));
     }
 
-    /// Writes any update.
+    /// Writes an update.
     pub fn write(&mut self, update: S::Update) {
         self.state.apply(update.clone());
         self.updates.push(update);
     }
 
-    /// The updates written, and what was read.
+    /// The updates that were written, and what was read.
     #[must_use]
     pub fn into_parts(self) -> (Vec<S::Update>, Vec<Read>) {
         (self.updates, self.reads)

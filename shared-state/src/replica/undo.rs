@@ -1,4 +1,5 @@
-//! Undo and redo: a user's own changes, taken back as new changes.
+//! Undo and redo: a user's own changes are taken back by new changes. Owns the two stacks of steps; the
+//! writes of the replica record themselves here.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use crate::core::WriteError;
 use crate::core::text_scope;
 use crate::replica::{Replica, WriteId};
 
-/// What a write is for the history.
+/// How a write enters the undo history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Plain,
@@ -16,7 +17,7 @@ pub(super) enum Kind {
     Redo,
 }
 
-/// An update that was written, and what would have taken it back at once.
+/// An update that was written, and its inverse at that time.
 struct Written<S: SharedState> {
     id: WriteId,
     update: S::Update,
@@ -24,7 +25,7 @@ struct Written<S: SharedState> {
 }
 
 impl<S: SharedState> Written<S> {
-    /// Takes in a later update that is sent as one with this one; says whether it could.
+    /// Folds a later update of the same change into this one; returns whether that was possible.
     fn fold(&mut self, id: WriteId, update: &S::Update, inverse: &S::Update) -> bool {
         if self.id != id || S::field(&self.update) != S::field(update) {
             return false;
@@ -38,12 +39,12 @@ impl<S: SharedState> Written<S> {
     }
 }
 
-/// What is taken back together.
+/// The updates that are undone together.
 struct Step<S: SharedState> {
     written: Vec<Written<S>>,
-    /// Writes before then join it.
+    /// Writes before this time join the step.
     until: Duration,
-    /// Every write joins it: a group that is open.
+    /// Every write joins the step: it is an open group.
     open: bool,
 }
 
@@ -53,10 +54,10 @@ impl<S: SharedState> Step<S> {
     }
 }
 
-/// Steps, the last one on top.
+/// A stack of steps, the last one on top.
 struct Steps<S: SharedState> {
     steps: VecDeque<Step<S>>,
-    /// How many updates they hold together.
+    /// The number of updates in all steps.
     count: usize,
 }
 
@@ -82,8 +83,8 @@ impl<S: SharedState> Steps<S> {
         self.count = self.steps.iter().map(|step| step.written.len()).sum();
     }
 
-    /// Lets the oldest go until the rest is within the limit. A single step beyond it cannot be taken back whole,
-    /// and is not taken back in part.
+    /// Drops the oldest steps until the number of updates is within the limit. A step that alone exceeds the
+    /// limit is dropped too, because undoing a part of it would be wrong.
     fn trim(&mut self, limit: usize) {
         while self.count > limit {
             self.count -= self.steps.pop_front().map_or(0, |step| step.written.len());
@@ -91,7 +92,7 @@ impl<S: SharedState> Steps<S> {
     }
 }
 
-/// What can be undone and redone.
+/// The steps that can be undone and redone.
 pub(super) struct UndoHistory<S: SharedState> {
     undo: Steps<S>,
     redo: Steps<S>,
@@ -105,7 +106,7 @@ impl<S: SharedState> UndoHistory<S> {
         Self { undo: Steps::new(), redo: Steps::new(), groups: 0, limit, pause }
     }
 
-    /// Notes a write. What was folded into an earlier write is taken back with it, at the cost of one.
+    /// Records a write. An update that was folded into an earlier one joins it and takes no further space.
     pub(super) fn note(
         &mut self,
         now: Duration,
@@ -139,18 +140,18 @@ impl<S: SharedState> UndoHistory<S> {
         self.redo.trim(self.limit);
     }
 
-    /// A write was refused: there is nothing of it to take back.
+    /// A write was refused: there is nothing of it to undo.
     pub(super) fn refused(&mut self, id: WriteId) {
         self.undo.retain(|written| written.id != id);
         self.redo.retain(|written| written.id != id);
     }
 
-    /// The room's history is another: nothing of this one is in it.
+    /// The room has begun another history, which contains none of these writes.
     pub(super) fn clear(&mut self) {
         (self.undo, self.redo) = (Steps::new(), Steps::new());
     }
 
-    /// The next write begins a step of its own, however soon.
+    /// The next write begins a new step, however soon it comes.
     fn seal(&mut self) {
         if let Some(step) = self.undo.steps.back_mut() {
             (step.until, step.open) = (Duration::ZERO, false);
@@ -163,39 +164,40 @@ impl<S: SharedState> UndoHistory<S> {
 }
 
 impl<S: SharedState> Replica<S> {
-    /// Takes back this user's last change, or the changes that were made together with it, as a new change. `None`:
-    /// there is nothing to take back.
+    /// Undoes this user's last step, one change or several that belong together, by a new change. Returns
+    /// `None` if there is nothing to undo.
     ///
-    /// A change that others have overwritten since, or that this client may no longer write, is let go of, and the one
-    /// before it is taken back.
+    /// A step that others have overwritten since, or that this client may no longer write, is dropped, and
+    /// the one before it is undone instead.
     ///
     /// # Errors
-    /// As [`write`](Self::write); the history is as it was.
+    /// As [`write`](Self::write). The undo history is unchanged then.
     pub fn undo(&mut self, now: Duration) -> Result<Option<WriteId>, WriteError> {
         self.undo_last(now, Kind::Undo)
     }
 
-    /// Makes what was undone last again, as a new change. `None`: nothing was undone, or something was written since.
+    /// Redoes the last step that was undone, by a new change. Returns `None` if nothing was undone, or
+    /// something was written since.
     ///
     /// # Errors
-    /// As [`write`](Self::write); the history is as it was.
+    /// As [`write`](Self::write). The undo history is unchanged then.
     pub fn redo(&mut self, now: Duration) -> Result<Option<WriteId>, WriteError> {
         self.undo_last(now, Kind::Redo)
     }
 
-    /// Whether there is anything to undo. What others have overwritten counts until it is tried.
+    /// Whether there is a step to undo. A step that others have overwritten counts until undoing it is tried.
     #[must_use]
     pub fn can_undo(&self) -> bool {
         !self.history.undo.steps.is_empty()
     }
 
-    /// Whether there is anything to redo. What others have overwritten counts until it is tried.
+    /// Whether there is a step to redo. A step that others have overwritten counts until redoing it is tried.
     #[must_use]
     pub fn can_redo(&self) -> bool {
         !self.history.redo.steps.is_empty()
     }
 
-    /// What is written from now on is undone together, until [`end_group`](Self::end_group). Groups nest.
+    /// Opens a group: what is written until [`end_group`](Self::end_group) is undone together. Groups nest.
     pub fn begin_group(&mut self) {
         self.history.groups += 1;
         if self.history.groups == 1 {
@@ -203,7 +205,7 @@ impl<S: SharedState> Replica<S> {
         }
     }
 
-    /// Ends what [`begin_group`](Self::begin_group) began.
+    /// Closes the group that [`begin_group`](Self::begin_group) opened.
     pub fn end_group(&mut self) {
         let history = &mut self.history;
         history.groups = history.groups.saturating_sub(1);
@@ -232,15 +234,15 @@ impl<S: SharedState> Replica<S> {
         Ok(None)
     }
 
-    /// The changes that are not in what the app sees: they wait for their refusal, and what they are about is gone.
+    /// The changes that the view does not contain, because what they change is gone; they will be refused.
     fn hidden(&self) -> Vec<WriteId> {
         let queued = self.queue.iter().filter(|change| !change.updates.iter().all(|update| update.applies));
         let held = self.held.iter().filter(|held| !held.update.applies);
         queued.map(|change| change.id).chain(held.map(|held| held.id)).collect()
     }
 
-    /// The updates that take a step back, the last write first, each on what the one before leaves; those that make
-    /// one are one.
+    /// The updates that undo a step: the last write first, each made on the state that the one before leaves.
+    /// Updates that can be coalesced are one.
     fn taken_back(&mut self, step: &Step<S>) -> Vec<S::Update> {
         let mut updates: Vec<S::Update> = Vec::new();
         let mut inverses = Vec::new();

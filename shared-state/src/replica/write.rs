@@ -1,4 +1,4 @@
-//! Local writes: decided, shown at once, queued.
+//! Local writes: checked, applied to the view, queued, and sent in order.
 
 use std::time::Duration;
 
@@ -14,23 +14,24 @@ use crate::replica::undo::Kind;
 use crate::replica::{Origin, Phase, Read, Replica, WriteId, schema};
 
 impl<S: SharedState> Replica<S> {
-    /// Writes a change: all of `updates` or nothing. The view has it when this returns.
+    /// Writes a change: all of `updates` or nothing. The view contains it when this returns.
     ///
-    /// The answer comes by [`poll_answer`](Self::poll_answer) under the returned id, which this write may share
-    /// with an earlier one that it was folded into. An empty change is answered with the present version.
+    /// [`poll_answer`](Self::poll_answer) returns the answer under the returned id. Writes that are folded
+    /// into one change share the id. An empty change is answered with the current version.
     ///
     /// # Errors
-    /// A rule does not hold, a field is read-only, the server has said that this client [may not](Replica::rights), a
-    /// value has no JSON form, or the queue is full. Nothing was changed.
+    /// A rule is violated, a field is read-only, the server has said that this client [may not
+    /// write](Replica::rights) there, a value has no JSON form, the queue is full, or the room refuses this
+    /// client. Nothing was changed then.
     pub fn write(&mut self, now: Duration, updates: Vec<S::Update>) -> Result<WriteId, WriteError> {
         self.submit(now, updates, None, Kind::Plain)
     }
 
-    /// Writes a change that depends on what `reads` held: it is refused, by its answer, if one of these
-    /// was changed by somebody else before the server has it.
+    /// Writes a change that depends on the values of `reads`: the answer is a refusal if somebody else has
+    /// changed one of them before the change reaches the server.
     ///
     /// # Errors
-    /// As [`write`](Self::write).
+    /// As [`write`](Self::write); also if this client may not read one of `reads`.
     pub fn write_if_unchanged(
         &mut self,
         now: Duration,
@@ -82,7 +83,7 @@ impl<S: SharedState> Replica<S> {
         Ok(id)
     }
 
-    /// Whether the queue has room for a change.
+    /// Checks that the queue has space for a change.
     fn check_room(&self, updates: &[PendingUpdate<S>]) -> Result<(), WriteError> {
         let bytes: usize = updates.iter().map(|update| update.encoded.as_str().len()).sum();
         let (changes, limits) = (self.pending(), &self.config);
@@ -95,7 +96,8 @@ impl<S: SharedState> Replica<S> {
         }
     }
 
-    /// The updates with those that set whole fields taken for what is different to what the app sees.
+    /// Replaces updates that set whole fields by the differences from the view, where the merge policy can
+    /// tell them.
     pub(super) fn expanded(&mut self, updates: Vec<S::Update>) -> Vec<S::Update> {
         let mut expanded = Vec::with_capacity(updates.len());
         let mut inverses = Vec::new();
@@ -104,7 +106,7 @@ impl<S: SharedState> Replica<S> {
             let parts = text_scope::as_writer(self.config.writer, || self.view.decompose(&update))
                 .unwrap_or_else(|| vec![update]);
             if fields[at + 1..].contains(&fields[at]) {
-                // A later update of the change is written on top of this one.
+                // A later update of this change is made on top of this one.
                 inverses.extend(parts.iter().map(|part| self.view.apply(part.clone())));
             }
             expanded.extend(parts);
@@ -115,7 +117,7 @@ impl<S: SharedState> Replica<S> {
         expanded
     }
 
-    /// Applies a change to the view, if it breaks no rule; gives what takes its updates back.
+    /// Applies a change to the view, unless it violates a rule; returns the inverses of its updates.
     fn show(&mut self, updates: &[PendingUpdate<S>]) -> Result<Vec<S::Update>, WriteError> {
         let mut inverses = Vec::with_capacity(updates.len());
         let mut verdict = updates.iter().try_for_each(|update| {
@@ -140,12 +142,13 @@ impl<S: SharedState> Replica<S> {
         Ok(inverses)
     }
 
-    /// The update that a plain write makes together with one of the same field that was not sent yet, if there
-    /// is one that it folds into.
+    /// Coalesces a plain write with the unsent update of the same field. `None`: there is none, or the two
+    /// cannot be coalesced.
     fn folded(&mut self, update: &PendingUpdate<S>) -> Result<Option<PendingUpdate<S>>, WriteError> {
         let field = S::field(&update.typed);
         let waiting = match self.held.iter().position(|held| held.field == field) {
-            // With a rule over the whole state, what is sent last is what was written last.
+            // With a rule over the whole state, only the last write may be folded into, so that the order of
+            // writes is kept.
             Some(at) if S::HAS_RULE && at + 1 < self.held.len() => None,
             Some(at) => Some(&self.held[at].update),
             None if S::HAS_RULE && !self.held.is_empty() => None,
@@ -156,7 +159,7 @@ impl<S: SharedState> Replica<S> {
         if !S::coalesce(&mut typed, &update.typed) { Ok(None) } else { pending_update::<S>(&typed).map(Some) }
     }
 
-    /// Puts a folded update in the place of the one that waits.
+    /// Replaces the waiting update by the folded one.
     fn fold(&mut self, now: Duration, folded: PendingUpdate<S>) -> WriteId {
         let field = S::field(&folded.typed);
         if let Some(held) = self.held.iter_mut().find(|held| held.field == field) {
@@ -168,12 +171,12 @@ impl<S: SharedState> Replica<S> {
         }
         match self.queue.replace(field, S::HAS_RULE, folded) {
             Ok(id) => id,
-            // What was found a moment ago is still there.
+            // `folded` has just found the update, so this does not happen.
             Err(folded) => self.enqueue(now, vec![folded], None),
         }
     }
 
-    /// Queues a change, or keeps it back if its timing says so.
+    /// Queues a change, or delays it if its timing says so.
     fn enqueue(
         &mut self,
         now: Duration,
@@ -182,7 +185,7 @@ impl<S: SharedState> Replica<S> {
     ) -> WriteId {
         let fields = fields_of(&updates);
         if S::HAS_RULE {
-            // The rule saw what is kept back: others must see it no later.
+            // The rule was checked with the delayed writes in place, so others must not get them later.
             while !self.held.is_empty() {
                 self.release(0, now);
             }
@@ -214,7 +217,7 @@ impl<S: SharedState> Replica<S> {
         WriteId(self.next_write)
     }
 
-    /// Sends what may be sent.
+    /// Sends the queued changes that the window allows.
     pub(super) fn send_ready(&mut self) {
         while self.phase == Phase::Live && self.queue.on_the_way() < self.window {
             let Some(next) = self.queue.next() else { return };
@@ -223,7 +226,8 @@ impl<S: SharedState> Replica<S> {
                 self.refuse_stale(&path);
                 continue;
             }
-            // What a transaction read may hold own changes that are not confirmed yet: it is sent once they are.
+            // A transaction may have read changes of this client that are not confirmed yet; it is sent once
+            // they are.
             if let (Some(reads), None) = (&next.reads, next.sent)
                 && self.queue.sent_touch(reads)
             {
@@ -265,7 +269,7 @@ impl<S: SharedState> Replica<S> {
         }
     }
 
-    /// The next transaction to send read what has changed since: it is refused here.
+    /// Refuses the next transaction to send, because what it read at `path` has changed.
     fn refuse_stale(&mut self, path: &str) {
         let at = self.queue.on_the_way();
         if let Some(change) = self.queue.take(at) {
@@ -275,7 +279,7 @@ impl<S: SharedState> Replica<S> {
         }
     }
 
-    /// The next change to send is longer than the server takes: it is refused here.
+    /// Refuses the next change to send, because its frame of `found` bytes is longer than the server accepts.
     fn refuse_long(&mut self, found: usize) {
         let at = self.queue.on_the_way();
         if let Some(change) = self.queue.take(at) {
@@ -285,7 +289,7 @@ impl<S: SharedState> Replica<S> {
         }
     }
 
-    /// Takes a refused change out of the view and says so.
+    /// Takes a refused change out of the view, and reports that.
     pub(super) fn roll_back(&mut self, change: Pending<S>, why: Rejected) {
         let fields = self.forget(&change);
         self.history.refused(change.id);
@@ -298,7 +302,7 @@ impl<S: SharedState> Replica<S> {
         self.answers.push_back((change.id, Err(why)));
     }
 
-    /// A change leaves the queue: its fields, each once.
+    /// A change has left the queue. Returns its fields, each once.
     pub(super) fn forget(&mut self, change: &Pending<S>) -> Vec<FieldId> {
         let fields = fields_of(&change.updates);
         for field in &fields {
@@ -307,7 +311,7 @@ impl<S: SharedState> Replica<S> {
         fields
     }
 
-    /// What `update` is about changed under transactions that read it and are not sent yet.
+    /// Marks the unsent transactions that have read what `update` changes.
     pub(super) fn mark_stale(&mut self, update: &S::Update) {
         let field = S::field(update);
         let unsent = self.queue.iter_mut().filter(|change| change.sent.is_none());
@@ -323,7 +327,7 @@ impl<S: SharedState> Replica<S> {
     }
 }
 
-/// The fields some updates touch, each once.
+/// The fields of some updates, each once.
 fn fields_of<S: SharedState>(updates: &[PendingUpdate<S>]) -> Vec<FieldId> {
     let mut fields = Vec::with_capacity(updates.len());
     for update in updates {
@@ -335,7 +339,7 @@ fn fields_of<S: SharedState>(updates: &[PendingUpdate<S>]) -> Vec<FieldId> {
     fields
 }
 
-/// An update in pending_update its forms: what is shown here is what everybody else will get.
+/// An update in both forms: this client shows exactly what the others will get.
 fn pending_update<S: SharedState>(update: &S::Update) -> Result<PendingUpdate<S>, WriteError> {
     let (typed, encoded) = canonical_update::<S>(update).map_err(WriteError::Unsendable)?;
     Ok(PendingUpdate { typed, encoded, applies: true })

@@ -1,4 +1,5 @@
-//! Two schemas compared: whether their programs can share a room, and what a client then has to translate.
+//! The comparison of two schemas: whether their programs can share a room, and what a client then has to
+//! translate.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,12 +7,13 @@ use crate::core::schema::join;
 use crate::core::{FieldPath, FieldSchema, Schema, SchemaError};
 
 impl Schema {
-    /// Whether a program with this schema and one with `other` can share a room: they have the same version, and
-    /// every field that both have, under one name or an alias, has the same policy and the same shape. Fields that
-    /// only one of them has do not matter, and of the entries of a list or map `other` may have fields that this one lacks.
+    /// Checks that a program with this schema and one with `other` can share a room: the two have the same
+    /// version, and every field that both have, under one name or an alias, has the same policy and the same
+    /// shape. Fields that only one of them has do not matter. The entries of a list or map may have more
+    /// fields in `other` than in this schema.
     ///
     /// # Errors
-    /// The first field that is not the same; `self` is what is expected.
+    /// The first field that differs. `self` is what is expected.
     pub fn check(&self, other: &Self) -> Result<(), SchemaError> {
         SchemaDiff::between(self, other, &Fields::new()).map(drop)
     }
@@ -29,10 +31,10 @@ impl FieldSchema {
         self.policy == "nested" && self.shape.is_empty()
     }
 
-    /// Whether values and operations of the one are those of the other, fields inside aside.
+    /// Checks that the values and operations of the two fields are the same, apart from the fields inside.
     ///
     /// # Errors
-    /// They are not; `self` is what is expected.
+    /// They are not. `self` is what is expected.
     pub(crate) fn fits(&self, field: &str, other: &Self) -> Result<(), SchemaError> {
         let entries = self.has_entries() && other.has_entries() && self.around() == other.around();
         if self.policy != other.policy || !entries && self.shape != other.shape {
@@ -41,14 +43,14 @@ impl FieldSchema {
         if !entries {
             return Ok(());
         }
-        // The other may know more of the entries. It knows all of what is known here, or it would lose it.
+        // The other side may know more fields of the entries. If it knew fewer, it would lose values.
         self.fields.iter().try_for_each(|(name, inner)| match other.fields.get(name) {
             Some(counterpart) => inner.fits_all(&join(field, name), counterpart),
             None => Err(SchemaError::new(&join(field, name), inner.described(), "entries without it")),
         })
     }
 
-    /// The same, with all fields inside, which have to have the same names.
+    /// As [`fits`](Self::fits), for all fields inside too, which need the same names on both sides.
     fn fits_all(&self, field: &str, other: &Self) -> Result<(), SchemaError> {
         let names = |schema: &Self| schema.fields.keys().cloned().collect::<Vec<_>>().join(", ");
         if self.fields.len() != other.fields.len() {
@@ -65,7 +67,7 @@ impl FieldSchema {
         })
     }
 
-    /// Whether its fields are those of its entries.
+    /// Whether `fields` describes the entries of a list or map.
     pub(crate) fn has_entries(&self) -> bool {
         !self.shape.is_empty() && !self.fields.is_empty()
     }
@@ -76,20 +78,21 @@ impl FieldSchema {
     }
 }
 
-/// What a client has to know to speak of its own fields with a room that has others.
+/// The differences between a client's struct and the room's that a client needs in order to use its own
+/// fields in the room.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SchemaDiff {
-    /// Own paths whose names in the room are others.
+    /// The client's paths whose names in the room differ, with the room's paths.
     renamed: BTreeMap<String, String>,
-    /// The same, the other way round.
+    /// The same, from the room's paths to the client's.
     named: BTreeMap<String, String>,
-    /// Own nested structs that are not the same inside.
+    /// The client's nested structs that differ inside.
     differs_inside: BTreeSet<String>,
-    /// Own fields that the room's struct does not have: nested structs, and everything in them.
+    /// The client's fields that the room's struct does not have: nested structs, and everything inside them.
     unknown: BTreeMap<String, FieldSchema>,
-    /// Those of them that the room does not keep.
+    /// Those of `unknown` that the room does not store.
     missing: BTreeSet<String>,
-    /// Own lists and maps of whose entries the room knows more.
+    /// The client's lists and maps whose entries have more fields in the room.
     partial: BTreeSet<String>,
 }
 
@@ -98,26 +101,27 @@ type Fields = BTreeMap<String, FieldSchema>;
 /// The room's side of a comparison.
 #[derive(Clone, Copy)]
 struct Side<'a> {
-    /// The fields at some path, kept ones among them.
+    /// The fields at some path, including the unknown fields that the room stores.
     fields: &'a Fields,
-    /// Those of the room's struct; `None` if it does not have such a nested struct.
+    /// The fields of the room's struct at this path; `None` if the struct has no nested struct here.
     of_struct: Option<&'a Fields>,
     at: &'a str,
 }
 
 impl SchemaDiff {
-    /// What is different, as `own` sees it, from a room that keeps the fields `kept` beside its struct's.
+    /// The differences that `own` has from the schema of a room which also stores the unknown fields
+    /// `stored`.
     ///
     /// # Errors
-    /// The first field that is not the same; `own` is what is expected.
-    pub(crate) fn between(own: &Schema, room: &Schema, kept: &Fields) -> Result<Self, SchemaError> {
-        // A room that knows no struct takes any.
+    /// The first field that differs. `own` is what is expected.
+    pub(crate) fn between(own: &Schema, room: &Schema, stored: &Fields) -> Result<Self, SchemaError> {
+        // An untyped room accepts every version.
         if own.version != room.version && !room.fields.is_empty() {
             let version = |schema: &Schema| format!("version {} of the state", schema.version);
             return Err(SchemaError::new("", version(own), version(room)));
         }
         let mut fields = room.fields.clone();
-        for (path, field) in kept {
+        for (path, field) in stored {
             put(&mut fields, FieldPath::new(path), field);
         }
         let mut this = Self::default();
@@ -125,19 +129,19 @@ impl SchemaDiff {
         Ok(this)
     }
 
-    /// Compares the fields of two structs; says whether they are the same.
+    /// Compares the fields of two structs. Returns whether they are the same.
     fn compare(&mut self, own: &Fields, own_at: &str, room: Side<'_>) -> Result<bool, SchemaError> {
         let mut same = room.of_struct.is_some_and(|fields| fields.len() == own.len());
         let mut taken = BTreeMap::new();
         for (name, field) in own {
             let path = join(own_at, name);
-            let is_it = |other: &&String| {
+            let is_same = |other: &&String| {
                 *other == name || field.also.contains(*other) || room.fields[*other].also.contains(name)
             };
-            let others: Vec<_> = room.fields.keys().filter(is_it).collect();
+            let others: Vec<_> = room.fields.keys().filter(is_same).collect();
             let Some(other) = others.first().copied() else {
                 same = false;
-                self.miss(path, field);
+                self.add_missing(path, field);
                 continue;
             };
             if let [first, second, ..] = &others[..] {
@@ -176,10 +180,11 @@ impl SchemaDiff {
         Ok(same)
     }
 
-    fn miss(&mut self, path: String, field: &FieldSchema) {
+    /// Records that the room has no field for the client's field at `path`.
+    fn add_missing(&mut self, path: String, field: &FieldSchema) {
         if field.is_nested() {
             for (name, inner) in &field.fields {
-                self.miss(join(&path, name), inner);
+                self.add_missing(join(&path, name), inner);
             }
             self.differs_inside.insert(path.clone());
         } else {
@@ -188,8 +193,8 @@ impl SchemaDiff {
         self.unknown.insert(path, field.clone());
     }
 
-    /// Own fields, not structs, that the room's struct does not have: by their paths in the room, whether the room
-    /// keeps them, and the own path.
+    /// The client's fields (not nested structs) that the room's struct does not have. For each: its path in
+    /// the room, whether the room stores it, the client's path, and its schema.
     pub(crate) fn unknown(&self) -> impl Iterator<Item = (String, bool, &str, &FieldSchema)> {
         let fields = self.unknown.iter().filter(|(_, field)| !field.is_nested());
         fields.map(|(path, field)| {
@@ -206,23 +211,24 @@ impl SchemaDiff {
         self.differs_inside.contains(path)
     }
 
-    /// Whether it is an entry of whose fields the room knows more.
+    /// Whether `path` is an entry of which the room knows more fields.
     pub(crate) fn is_partial(&self, path: &str) -> bool {
         path.rsplit_once('/').is_some_and(|(within, _)| self.partial.contains(within))
     }
 
-    /// The room's path of an own one.
+    /// The room's path for one of the client's, if the two differ.
     pub(crate) fn to_room(&self, path: &str) -> Option<String> {
         replaced(&self.renamed, path)
     }
 
-    /// The own path of one of the room's.
+    /// The client's path for one of the room's, if the two differ.
     pub(crate) fn to_own(&self, path: &str) -> Option<String> {
         replaced(&self.named, path)
     }
 }
 
-/// Puts a kept field where it belongs; what is no struct there is left as it is.
+/// Adds a stored field to the fields of the room at its path. If the path leads through a field that is not a
+/// struct, the field is left out.
 fn put(fields: &mut Fields, mut path: FieldPath<'_>, field: &FieldSchema) {
     let Some(name) = path.next_segment() else { return };
     if path.is_end() {
@@ -236,12 +242,12 @@ fn put(fields: &mut Fields, mut path: FieldPath<'_>, field: &FieldSchema) {
     }
 }
 
-/// A path and those it lies in, the longest first.
+/// The path and the paths that it lies in, the longest first.
 fn prefixes(path: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(path), |path| path.rsplit_once('/').map(|(within, _)| within))
 }
 
-/// The path with its longest prefix that the table has replaced.
+/// Replaces the longest prefix of the path that the table has an entry for.
 fn replaced(table: &BTreeMap<String, String>, path: &str) -> Option<String> {
     let (prefix, other) = prefixes(path).find_map(|prefix| Some((prefix, table.get(prefix)?)))?;
     Some(format!("{other}{}", &path[prefix.len()..]))
@@ -274,11 +280,11 @@ mod tests {
         let layout = nested([("columns", field("lww", "u8"))]);
         let new = schema([("title", field("lww", "string")), ("layout", layout)]);
         assert_eq!((old.check(&new), new.check(&old)), (Ok(()), Ok(())));
-        let unknown = |kept: &Fields| {
-            let differences = SchemaDiff::between(&new, &old, kept).expect("they fit");
+        let unknown = |stored: &Fields| {
+            let differences = SchemaDiff::between(&new, &old, stored).expect("they fit");
             assert!(differences.is_unknown("layout") && differences.differs_inside("layout"));
             assert!(!differences.is_unknown("title"));
-            differences.unknown().map(|(path, is_kept, ..)| (path, is_kept)).collect::<Vec<_>>()
+            differences.unknown().map(|(path, is_stored, ..)| (path, is_stored)).collect::<Vec<_>>()
         };
         assert_eq!(unknown(&Fields::new()), [("layout/columns".into(), false)]);
         assert_eq!(
@@ -290,13 +296,14 @@ mod tests {
     }
 
     #[test]
-    fn what_a_room_keeps_may_lie_in_what_it_has() {
+    fn a_stored_unknown_field_may_lie_inside_a_known_one() {
         let old = schema([("style", nested([("columns", field("lww", "u8"))]))]);
         let inner = nested([("columns", field("lww", "u8")), ("wide", also(field("lww", "bool"), "broad"))]);
         let new = schema([("layout", also(inner, "style"))]);
-        let kept = [("style/broad".into(), field("lww", "bool"))].into();
-        let differences = SchemaDiff::between(&new, &old, &kept).expect("they fit");
-        let unknown: Vec<_> = differences.unknown().map(|(path, kept, own, _)| (path, kept, own)).collect();
+        let stored = [("style/broad".into(), field("lww", "bool"))].into();
+        let differences = SchemaDiff::between(&new, &old, &stored).expect("they fit");
+        let unknown: Vec<_> =
+            differences.unknown().map(|(path, is_stored, own, _)| (path, is_stored, own)).collect();
         assert_eq!(unknown, [("style/broad".into(), true, "layout/wide")]);
         assert!(differences.differs_inside("layout") && !differences.is_unknown("layout"));
     }

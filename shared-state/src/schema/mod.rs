@@ -1,5 +1,7 @@
-//! Two versions of a struct: what is different ([`diff`](SchemaDiff)), and values of one read by the other
-//! ([`resolve`]). What a single struct is to other programs is [`Schema`](crate::core::Schema).
+//! Two versions of a struct in one room: their difference ([`diff`](SchemaDiff)), and the conversion of
+//! values from one to the other ([`resolve`]).
+//!
+//! [`Schema`](crate::core::Schema), the description of one version, is in `core`. Nothing here does I/O.
 
 mod diff;
 pub(crate) mod resolve;

@@ -1,6 +1,8 @@
-//! The JSON of a nested struct, made to fit another version of it.
+//! The conversion of JSON values and updates between two versions of a struct, known as schema resolution in
+//! Avro.
 //!
-//! Slow, and only for those who need it: a client whose struct differs from the room's, and a room that is loaded.
+//! It is slow and not used on the common path: only for a client whose struct differs from the room's, and
+//! for a room that is loaded.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -18,16 +20,17 @@ fn members(value: &RawValue) -> Option<Members<'_>> {
     serde_json::from_str(value.get()).ok()
 }
 
-/// How the writer of a value names and knows the fields of its reader.
+/// How the writer of a value names the fields of its reader.
 pub(crate) struct Writer<'a> {
-    /// The writer's path of one of the reader's, where it is another.
+    /// The writer's path for one of the reader's, if the two differ.
     pub(crate) named: &'a dyn Fn(&str) -> Option<String>,
-    /// Whether the writer does not have this field of the reader: it keeps the value it has.
+    /// Whether the writer does not have this field of the reader. The field then keeps the reader's value.
     pub(crate) lacks: &'a dyn Fn(&str) -> bool,
 }
 
-/// A nested struct's value, which the writer wrote, as its reader reads it: members by the reader's names, and those
-/// that the writer lacks as they are in `now`, the reader's own value. What is no object is left as it is.
+/// Converts the value of a nested struct from its writer's version to its reader's: the members get the
+/// reader's names, and members that the writer lacks are taken from `now`, the reader's current value. `None`
+/// if the value is not an object.
 pub(crate) fn resolved(
     fields: &'static [FieldInfo],
     path: &str,
@@ -57,8 +60,8 @@ pub(crate) fn resolved(
     RawValue::from_string(out).ok()
 }
 
-/// The value of the nested struct at `path` in `state`, [`resolved`]; `None` if there is no nested struct, or the value
-/// is no object.
+/// As [`resolved`], for the nested struct at `path` in `state`. `None` if there is no nested struct, or the
+/// value is not an object.
 pub(crate) fn resolved_in<S: SharedState>(
     state: &S,
     path: &str,
@@ -72,11 +75,12 @@ pub(crate) fn resolved_in<S: SharedState>(
     resolved(fields, path, value, &now, writer)
 }
 
+/// The last segment of a path, unescaped.
 fn last(path: &str) -> Option<Cow<'_, str>> {
     FieldPath::new(path.rsplit_once('/').map_or(path, |(_, last)| last)).next_segment()
 }
 
-/// Visits what a nested struct's value has and the struct does not, by its path.
+/// Calls `each` with the members of a nested struct's value that the struct does not have, and their paths.
 pub(crate) fn unknown<'v>(
     fields: &'static [FieldInfo],
     path: &str,
@@ -97,7 +101,7 @@ pub(crate) fn unknown<'v>(
     }
 }
 
-/// The object `json` with `value` at `path`, in objects that are made where there are none.
+/// The object `json` with `value` at `path`. Objects that are missing along the path are added.
 pub(crate) fn inserted(json: &str, mut path: FieldPath<'_>, value: &str) -> String {
     let Some(name) = path.next_segment() else { return value.to_owned() };
     let members: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(json).unwrap_or_default();
@@ -112,14 +116,14 @@ pub(crate) fn inserted(json: &str, mut path: FieldPath<'_>, value: &str) -> Stri
     out
 }
 
-/// What is at `path` in the object `json`.
+/// The value at `path` in the object `json`.
 pub(crate) fn at(json: Box<RawValue>, mut path: FieldPath<'_>) -> Option<Box<RawValue>> {
     let Some(name) = path.next_segment() else { return Some(json) };
     let member = members(&json)?.get(&name).copied()?.to_owned();
     at(member, path)
 }
 
-/// One field of a state as JSON.
+/// The JSON of one field of a state.
 pub(crate) fn field_json<S: SharedState>(state: &S, field: usize) -> String {
     struct One<'a, S>(&'a S, usize);
     impl<S: SharedState> serde::Serialize for One<'_, S> {
@@ -127,12 +131,12 @@ pub(crate) fn field_json<S: SharedState>(state: &S, field: usize) -> String {
             self.0.encode_field(self.1, serializer)
         }
     }
-    // What was decoded from JSON has a JSON form.
+    // A state that was decoded from JSON has a JSON form.
     serde_json::to_string(&One(state, field)).unwrap_or_else(|_| "null".to_owned())
 }
 
-/// Reads an update that somebody with another struct has written; `state` is what it will be applied to. `None`: it is of a field
-/// that is not known here.
+/// Decodes an update from a client with another struct. `state` is the state to which the update will be
+/// applied. `None` if the update is to a field that is not known here.
 pub(crate) fn read<S: SharedState>(
     differences: &SchemaDiff,
     initial: &S,
@@ -153,8 +157,8 @@ pub(crate) fn read<S: SharedState>(
     match S::decode(FieldPath::new(key), op, resolved.as_deref().unwrap_or(update.value)) {
         Ok(update) => Ok(Some(update)),
         Err(error) if error.kind == UpdateErrorKind::UnknownField => Ok(None),
-        // The room does not know the field's type and keeps what it is given: to everybody who knows it, what is of
-        // no use is the initial value.
+        // The room does not know the field's type and stores any value for it. A value that cannot be read
+        // counts as the initial value.
         Err(error) if op.is_none() && differences.is_unknown(key) => {
             let initial = value_at(initial, key).ok_or(error)?;
             S::decode(FieldPath::new(key), None, &*initial).map(Some)
@@ -163,19 +167,19 @@ pub(crate) fn read<S: SharedState>(
     }
 }
 
-/// The value at a path of names, as JSON.
+/// The JSON of the value at a path of names.
 pub(crate) fn value_at<S: SharedState>(state: &S, path: &str) -> Option<Box<RawValue>> {
     let mut path = FieldPath::new(path);
     let field = S::field_named(&path.next_segment()?)?;
     at(RawValue::from_string(text_scope::with_history(|| field_json(state, field))).ok()?, path)
 }
 
-/// The fields of the nested struct at a path of names; `None` if there is none.
+/// The fields of the nested struct at a path of names; `None` if there is no nested struct.
 pub(crate) fn nested_at(fields: &'static [FieldInfo], path: FieldPath<'_>) -> Option<&'static [FieldInfo]> {
     nested_indices(fields, path).map(|(_, fields)| fields)
 }
 
-/// The same, with the path of indices.
+/// As [`nested_at`], with the path as indices.
 pub(crate) fn nested_indices(
     mut fields: &'static [FieldInfo],
     mut path: FieldPath<'_>,

@@ -1,4 +1,8 @@
-//! Who is there, and what they may do.
+//! Authentication and authorization: wraps the program's functions and asks them.
+//!
+//! [`Access`] holds the functions given to the [`ServerBuilder`](crate::server::ServerBuilder), with the type of the
+//! user erased, and the list of bans. An [`Identity`] is one authenticated user. Called by connections at the
+//! handshake, at a token renewal and at each join, and by rooms through [`Permissions`] for each update.
 
 use std::any::Any;
 use std::fmt;
@@ -17,14 +21,15 @@ use crate::core::Roles;
 use crate::proto::{Violation, split_address};
 use crate::server::membership::bans::BanList;
 
-/// How long the program may take to find out who somebody is.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest time that `authenticate` may take.
+const AUTHENTICATE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The request a connection began with, and what its client has said of its user: what
-/// [`authenticate`](crate::server::ServerBuilder::authenticate) decides on.
+/// What [`authenticate`](crate::server::ServerBuilder::authenticate) decides on: the HTTP request a connection began
+/// with, and the token that its client sent.
 ///
-/// A client that says a newer token over a connection that stands is asked about anew: then there is the token, the
-/// path and the peer, and neither headers nor a query, which are as old as the connection.
+/// When a client sends a newer token over an open connection, `authenticate` is called again with a handshake that
+/// holds that token, the path and the peer's address. Headers and query are absent then, because they are as old as
+/// the connection.
 #[derive(Clone, Debug)]
 pub struct Handshake {
     headers: HeaderMap,
@@ -38,18 +43,18 @@ impl Handshake {
         Self { headers: request.headers().clone(), uri: request.uri().clone(), peer, token: None }
     }
 
-    /// The same, with what the client has said.
+    /// The same handshake with the token that the client sent.
     pub(super) fn with_token(self, token: Option<String>) -> Self {
         Self { token, ..self }
     }
 
-    /// What is left of it for the client's newer tokens: what the request said of its user is no longer it.
+    /// The handshake for later tokens: without headers and query, whose credentials are out of date by then.
     pub(super) fn rest(&self) -> Self {
         let uri = self.uri.path().parse().unwrap_or_default();
         Self { headers: HeaderMap::new(), uri, peer: self.peer, token: None }
     }
 
-    /// Where the connection comes from, if the server was told.
+    /// The client's address, if it is known: see [`Server::handler`](crate::server::Server::handler).
     #[must_use]
     pub const fn peer(&self) -> Option<SocketAddr> {
         self.peer
@@ -61,20 +66,21 @@ impl Handshake {
         self.uri.path()
     }
 
-    /// A header, if it is there and is text.
+    /// A header's value; `None` if the header is absent or is not visible ASCII.
     #[must_use]
     pub fn header(&self, name: impl AsHeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The token that the client has said: in its first message, as browsers do, which cannot set headers, or
-    /// later, before the one that it came with expires.
+    /// The token that the client sent in a message: in its first one, which is how browsers send it, since they
+    /// cannot set headers, or later, to renew a token that expires.
     #[must_use]
     pub fn token(&self) -> Option<&str> {
         self.token.as_deref()
     }
 
-    /// The token that the client [has said](Self::token), or else that of an `Authorization: Bearer` header.
+    /// The token that the client [sent in a message](Self::token), or else the one of an `Authorization: Bearer`
+    /// header.
     #[must_use]
     pub fn bearer(&self) -> Option<&str> {
         if let Some(token) = self.token() {
@@ -84,14 +90,14 @@ impl Handshake {
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     }
 
-    /// A parameter of the query, as it is written there: `/ws?token=..` is how a browser says who it is.
+    /// The value of a query parameter, as in `/ws?token=..`. It is not percent-decoded.
     #[must_use]
     pub fn query(&self, name: &str) -> Option<&str> {
         let pairs = self.uri.query()?.split('&');
         pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
-    /// A cookie's value.
+    /// A cookie's value, as it is in the header.
     #[must_use]
     pub fn cookie(&self, name: &str) -> Option<&str> {
         let cookies = self.header(header::COOKIE)?.split(';');
@@ -102,26 +108,26 @@ impl Handshake {
     }
 }
 
-/// What somebody wants to do in a room.
+/// What a user wants to do in a room, given to [`authorize`](crate::server::ServerBuilder::authorize).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Action<'a> {
-    /// Be in it and see its state.
+    /// Join the room and read its state.
     Join,
-    /// See who is there, and be seen; asked after [`Join`](Self::Join), when a session enters the room's presence.
+    /// Take part in the room's presence: see who is there and be seen. Asked after [`Join`](Self::Join).
     Presence,
-    /// Write at this path: a field's name, or what is inside it.
+    /// Write at this path: a field's name, or a path inside a field.
     Write(&'a str),
-    /// Be in the room's channel of this name and see its messages; asked after [`Join`](Self::Join).
+    /// Join the room's channel of this name and read its messages. Asked after [`Join`](Self::Join).
     Channel(&'a str),
-    /// Send messages, or broadcasts, in the room's channel of this name.
+    /// Send messages or broadcasts in the room's channel of this name.
     Send(&'a str),
-    /// Have a message of this type, which is the app's own, [relayed](crate::proto::Limits::relays) to the room's
-    /// other clients of the original hook's dialect; asked after [`Join`](Self::Join).
+    /// Have a message of this type, one of the app's own, [relayed](crate::proto::Limits::relays) to the room's other
+    /// legacy clients. Asked after [`Join`](Self::Join).
     Relay(&'a str),
 }
 
-/// A value of the type of user that `authenticate` makes.
+/// The user that `authenticate` returned, with its type erased.
 type User = dyn Any + Send + Sync;
 
 type Future<T> = Pin<Box<dyn std::future::Future<Output = T> + Send>>;
@@ -131,10 +137,10 @@ type UserId = dyn Fn(&User) -> Result<String, String> + Send + Sync;
 type ValidUntil = dyn Fn(&User) -> Result<Option<SystemTime>, String> + Send + Sync;
 type RolesOf = dyn Fn(&User, &str) -> Roles + Send + Sync;
 
-/// What the program says about its users: who is let in, and to do what.
+/// The program's functions about users, and the bans.
 #[derive(Default)]
 pub(super) struct Access {
-    doors: BanList,
+    bans: BanList,
     authenticate: Option<Box<Authenticate>>,
     authorize: Option<Box<Authorize>>,
     user_id: Option<Box<UserId>>,
@@ -187,43 +193,43 @@ impl Access {
         &mut self,
         roles: impl Fn(&U, &str) -> Roles + Send + Sync + 'static,
     ) {
-        // Of whom the server cannot tell, nobody has any.
+        // A user of another type than the function takes has no role.
         self.roles = Some(Box::new(move |user, room| {
             known(user, "roles").map_or(Roles::NONE, |user| roles(user, room))
         }));
     }
 
-    /// Who is behind a connection.
+    /// Calls `authenticate`, and refuses a user that is already expired.
     pub(super) async fn identify(self: &Arc<Self>, handshake: Handshake) -> Result<Identity, String> {
         let user: Arc<User> = match &self.authenticate {
-            Some(authenticate) => timeout(PATIENCE, authenticate(handshake))
+            Some(authenticate) => timeout(AUTHENTICATE_TIMEOUT, authenticate(handshake))
                 .await
-                .unwrap_or_else(|_| Err("it took too long to find out who this is".to_owned()))?,
+                .unwrap_or_else(|_| Err("the server took too long to find out who this is".to_owned()))?,
             None => Arc::new(()),
         };
         let identity = Identity { user, access: self.clone() };
         match identity.time_left()? {
-            Some(Duration::ZERO) => Err("what says who this is has expired".to_owned()),
+            Some(Duration::ZERO) => Err("what identifies the user has expired".to_owned()),
             _ => Ok(identity),
         }
     }
 
-    /// Who is not let into which rooms.
-    pub(super) fn doors(&self) -> &BanList {
-        &self.doors
+    /// The bans of this server.
+    pub(super) fn bans(&self) -> &BanList {
+        &self.bans
     }
 }
 
-/// The user, as the program's function of this name takes them.
+/// The user as the type that the program's function of this name takes.
 fn known<'u, U: 'static>(user: &'u User, function: &'static str) -> Result<&'u U, String> {
     user.downcast_ref().ok_or_else(|| {
         let expected = std::any::type_name::<U>();
-        tracing::error!(function, expected, "it is given another type of user than `authenticate` makes");
-        "the server cannot tell who this is".to_owned()
+        tracing::error!(function, expected, "takes another type of user than `authenticate` returns");
+        "the server cannot identify the user".to_owned()
     })
 }
 
-/// Whoever is behind a connection, as the program knows them, and what it says about them.
+/// The user of a connection, and the functions that decide what the user may do.
 #[derive(Clone)]
 pub(crate) struct Identity {
     user: Arc<User>,
@@ -231,18 +237,18 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// What `authenticate` made of it.
+    /// The user that `authenticate` returned.
     pub(super) fn user(&self) -> &User {
         &*self.user
     }
 
-    /// Whether this is the same user, as far as the program tells one from another.
+    /// Whether both have the same `user_id`; true if the program does not set one.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         let same = |id: &UserId| id(self.user()).is_ok_and(|own| id(other.user()) == Ok(own));
         self.access.user_id.as_ref().is_none_or(|id| same(id))
     }
 
-    /// How long somebody stays known; `None`: for ever.
+    /// How long the user stays valid; `None`: without end.
     pub(super) fn time_left(&self) -> Result<Option<Duration>, String> {
         let Some(valid_until) = &self.access.valid_until else { return Ok(None) };
         let until = valid_until(self.user())?;
@@ -253,44 +259,44 @@ impl Identity {
         self.access.authorize.as_ref().map_or(Ok(()), |authorize| authorize(self.user(), room, action))
     }
 
-    /// Whether somebody may be in a room, or in a channel.
+    /// Whether the user may join a room or a channel.
     pub(super) fn may_join(&self, address: &str) -> Result<(), String> {
         let (room, channel) = split_address(address);
         self.may(room, Action::Join)?;
         channel.map_or(Ok(()), |channel| self.may(room, Action::Channel(channel)))
     }
 
-    /// Whether somebody may take part in a room's presence, and as which user; `None`: as whom they say.
+    /// Whether the user may take part in a room's presence, and under which user id; `None`: as the client claims.
     pub(super) fn may_be_present(&self, room: &str) -> Result<Option<String>, String> {
         self.may_join(room)?;
         self.may(room, Action::Presence)?;
         self.access.user_id.as_ref().map(|id| id(self.user())).transpose()
     }
 
-    /// Whether somebody may have a message of this type relayed in a room.
+    /// Whether the user may have a message of this type relayed in a room.
     pub(super) fn may_relay(&self, room: &str, kind: &str) -> Result<(), String> {
         self.may_join(room)?;
         self.may(room, Action::Relay(kind))
     }
 
-    /// The user's name: the one that the server knows, or the client's.
+    /// The user's id: its `user_id`, or else the client's public name.
     pub(super) fn name_of(&self, client: &Arc<str>) -> Arc<str> {
         let known = self.access.user_id.as_ref().and_then(|id| id(self.user()).ok());
         known.map_or_else(|| client.clone(), Arc::from)
     }
 
-    /// Whether somebody was banned from a room, or the room of a channel.
+    /// Refuses a client or user that is banned from the room of this address.
     pub(super) fn check_bans(&self, client: &str, address: &str) -> Result<(), Violation> {
-        let (doors, room) = (&self.access.doors, split_address(address).0);
-        let banned = doors.banned(room, client).or_else(|| {
+        let (bans, room) = (&self.access.bans, split_address(address).0);
+        let banned = bans.banned(room, client).or_else(|| {
             let id = self.access.user_id.as_ref()?;
-            doors.banned(room, &id(self.user()).ok()?)
+            bans.banned(room, &id(self.user()).ok()?)
         });
         banned.map_or(Ok(()), |reason| Err(Violation::new(Code::Banned, &*reason)))
     }
 
-    /// What somebody may do there; `None`: everything.
-    pub(super) fn rights(&self, address: &Arc<str>) -> Option<Arc<dyn Permissions>> {
+    /// The user's permissions at this address; `None`: everything is allowed.
+    pub(super) fn permissions(&self, address: &Arc<str>) -> Option<Arc<dyn Permissions>> {
         let Access { authorize, roles, .. } = &*self.access;
         if authorize.is_none() && roles.is_none() {
             return None;
@@ -300,6 +306,7 @@ impl Identity {
     }
 }
 
+/// A user's permissions in one room or channel. The roles are those at the time it was made.
 struct InRoom {
     identity: Identity,
     address: Arc<str>,
@@ -317,7 +324,7 @@ impl Permissions for InRoom {
     }
 
     fn asked_again(&self) -> Option<Arc<dyn Permissions>> {
-        self.identity.rights(&self.address)
+        self.identity.permissions(&self.address)
     }
 }
 

@@ -1,4 +1,4 @@
-//! How a server is put together.
+//! [`ServerBuilder`]: collects the configuration of a server and connects its parts.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,10 +22,26 @@ use crate::server::rooms::room_types::RoomTypes;
 use crate::server::server::Inner;
 use crate::store::{MemoryStore, RoomStore};
 
-/// How long a room without anybody stays in memory if nothing else is said.
+/// How long a room that nobody uses stays in memory, by default.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// Configures a [`Server`]. Without a store the rooms end with the process.
+/// Configures a [`Server`].
+///
+/// | Setting | Default |
+/// |---|---|
+/// | [`store`](Self::store) | a [`MemoryStore`]: rooms end with the process |
+/// | [`rooms`](Self::rooms), [`untyped_rooms`](Self::untyped_rooms) | none: every join is refused |
+/// | [`channels`](Self::channels) | none |
+/// | [`authenticate`](Self::authenticate), [`authorize`](Self::authorize) | everyone may connect and do everything |
+/// | [`roles`](Self::roles) | nobody has a role |
+/// | [`room_settings`](Self::room_settings) | [`RoomSettings::new`]: no password, no limit of users |
+/// | [`limits`](Self::limits) | [`Limits::default`] |
+/// | [`idle`](Self::idle) | 60 s |
+///
+/// The functions given to [`authorize`](Self::authorize), [`valid_until`](Self::valid_until), [`roles`](Self::roles)
+/// and [`user_id`](Self::user_id) take the user that [`authenticate`](Self::authenticate) returns, `()` without it.
+/// One that takes another type is logged as an error when it is called: what it was asked about is refused, and
+/// nobody has a role.
 #[must_use = "a builder does nothing until `build`"]
 pub struct ServerBuilder {
     store: Arc<dyn RoomStore>,
@@ -50,16 +66,17 @@ impl ServerBuilder {
         }
     }
 
-    /// Where the rooms survive. Default: a [`MemoryStore`].
+    /// Where rooms are stored. Default: a [`MemoryStore`], so that rooms end with the process.
     pub fn store(mut self, store: impl RoomStore) -> Self {
         self.store = Arc::new(store);
         self
     }
 
-    /// Rooms of type `S`, which begin as `initial` makes them: every change is decoded and checked.
+    /// Rooms whose state is an `S`. A room of which nothing is stored begins with what `initial` returns. Every
+    /// change is decoded as `S` and validated.
     ///
-    /// A pattern is a room's name, or the beginning of names and a `*`: `"document-*"`. If several match, the
-    /// longest counts, and a whole name before a beginning.
+    /// `pattern` is a room's name, or a prefix followed by `*`, as in `"document-*"`. If several patterns match a
+    /// name, the longest counts, and an exact name counts before any prefix. Of two equal patterns, the first counts.
     pub fn rooms<S: SharedState>(
         mut self,
         pattern: impl Into<String>,
@@ -69,47 +86,57 @@ impl ServerBuilder {
         self
     }
 
-    /// Like [`rooms`](Self::rooms), with rules of the program's own about what happens there: who comes and goes, and
-    /// what becomes of a client's change; see [`RoomHooks`]. A function of the state before, the state after and the
-    /// author is one: what it returns as an error refuses the change. Each client's change of such a room costs a
-    /// clone of its state.
+    /// Like [`rooms`](Self::rooms), with hooks: callbacks for who joins and leaves, and for each client's change; see
+    /// [`RoomHooks`].
+    ///
+    /// A function `Fn(&S, &S, &Author) -> Result<(), E>` of the state before, the state after and the author is one,
+    /// too: its error refuses the change.
+    ///
+    /// Cost: each client's change in such a room clones the state.
     pub fn rooms_with<S: SharedState>(
         mut self,
         pattern: impl Into<String>,
         initial: impl Fn() -> S + Send + Sync + 'static,
-        rules: impl RoomHooks<S>,
+        hooks: impl RoomHooks<S>,
     ) -> Self {
-        self.room_types.add_with(pattern.into(), initial, rules);
+        self.room_types.add_with(pattern.into(), initial, hooks);
         self
     }
 
-    /// Channels whose messages are a `T`: every message is decoded and checked. `pattern` is a channel's name, or the
-    /// beginning of names and a `*`; it is for the channels of every room, and they have the default history. See
-    /// [`ChannelKind`] for more, and [`channels`](Self::channels).
+    /// Channels whose messages are a `T`, in every room and with the default retention. Every message is decoded as
+    /// `T`.
+    ///
+    /// `pattern` is a channel's name, or a prefix followed by `*`. For a channel of some rooms only, or with another
+    /// retention, use [`channels`](Self::channels).
     pub fn channel<T: DeserializeOwned + 'static>(self, pattern: impl Into<String>) -> Self {
         self.channels(ChannelKind::of::<T>(pattern))
     }
 
-    /// Which channels there are, beside those already said, how much of them is kept, and where. If several room_types
-    /// match a channel, the one for the longest pattern of rooms counts, then that for the longest of channels. A
-    /// room has no other channels: others are refused with
+    /// Adds a kind of channel: its names, its rooms, the type of its messages, and how many are retained; see
+    /// [`ChannelKind`].
+    ///
+    /// If several kinds match a channel, the one with the longest pattern of rooms counts; among those, the one with
+    /// the longest pattern of channels. A channel that no kind matches is refused with
     /// [`Code::UnknownChannel`](crate::core::Code::UnknownChannel).
     pub fn channels(mut self, kind: ChannelKind) -> Self {
         self.room_types.add_channel(kind);
         self
     }
 
-    /// Whether a room that no pattern matches can be opened: it then holds any JSON object. Default: no.
+    /// Whether rooms that no pattern matches may be opened; they hold any JSON object of at most [`Limits::state`]
+    /// bytes. Default: no.
     pub fn untyped_rooms(mut self, allowed: bool) -> Self {
         self.untyped = allowed;
         self
     }
 
-    /// Who is behind a connection, decided on the request it began with and on the token that its client says in its
-    /// first message, if it does; and again on each newer token that it says. Default: nobody in particular, `()`.
+    /// Identifies the user of a connection from its [`Handshake`]: the HTTP request and the token that the client
+    /// sends in its first message, if it sends one. Called again for each newer token that the client sends. Default:
+    /// every user is `()`.
     ///
-    /// An error closes the connection with [`Code::Unauthorized`](crate::core::Code::Unauthorized) and what it says
-    /// as the message. It may take its time, ten seconds at most; nobody waits for it but the connection itself.
+    /// An error closes the connection with [`Code::Unauthorized`](crate::core::Code::Unauthorized) and the error's
+    /// text as the message. The function may take up to ten seconds, and only this connection waits for it; after
+    /// that the connection is refused in the same way.
     pub fn authenticate<U, E, F>(mut self, who: impl Fn(Handshake) -> F + Send + Sync + 'static) -> Self
     where
         U: Send + Sync + 'static,
@@ -120,13 +147,17 @@ impl ServerBuilder {
         self
     }
 
-    /// What they may do: `may` is asked when somebody joins a room or its presence, and for every update they
-    /// write, with the user that [`authenticate`](Self::authenticate) made. So that their client knows what it may
-    /// not write, it is asked at the join about every field of the room's struct, too, and again when the program
-    /// says that [rights have changed](Server::permissions_changed). An error refuses the action with
-    /// [`Code::Forbidden`](crate::core::Code::Forbidden) and what it says as the message. Default: everything.
+    /// Decides what a user may do in a room: `may` is called with the user that [`authenticate`](Self::authenticate)
+    /// returned, the room's name and the [`Action`]. Default: everything is allowed.
     ///
-    /// It is called under the room's lock: it must be quick and must not call into the server.
+    /// It is called when somebody joins a room, a channel or a presence, and for every update that they write. At the
+    /// join, and when the program calls [`permissions_changed`](Server::permissions_changed), it is also called for
+    /// every field of the room's struct, so that the client knows which fields it may not write.
+    ///
+    /// An error refuses the action with [`Code::Forbidden`](crate::core::Code::Forbidden) and the error's text as the
+    /// message.
+    ///
+    /// The function runs under the room's lock: it must be quick and must not call the server.
     pub fn authorize<U: Send + Sync + 'static, E: fmt::Display>(
         mut self,
         may: impl Fn(&U, &str, Action<'_>) -> Result<(), E> + Send + Sync + 'static,
@@ -135,14 +166,16 @@ impl ServerBuilder {
         self
     }
 
-    /// Until when a user that [`authenticate`](Self::authenticate) made is who they are: when the token they came
-    /// with expires, say. Asked when a connection begins, and its client is told. One that says a newer token
-    /// before then (`ClientBuilder::bearer_with`) goes on, with what [`authenticate`](Self::authenticate) makes of
-    /// that: the same user, by [`user_id`](Self::user_id) where there is one, whose rights are asked again.
-    /// Otherwise the connection is ended then with [`Code::Expired`](crate::core::Code::Expired), whatever it
-    /// is doing, and its client connects again, with everything that was not yet answered. A user who has expired
-    /// already is refused with [`Code::Unauthorized`](crate::core::Code::Unauthorized). `None`, and the
-    /// default: for ever.
+    /// Until when a user is valid, for example until their token expires. Called when a user has been identified; the
+    /// client is told how long that is. Default, and for `None`: without end.
+    ///
+    /// A client that sends a newer token in time (`ClientBuilder::bearer_with`) stays connected:
+    /// [`authenticate`](Self::authenticate) is called with that token and must return the same user, compared by
+    /// [`user_id`](Self::user_id) if that is set. The user's permissions are then asked again.
+    ///
+    /// Otherwise the connection ends at that time with [`Code::Expired`](crate::core::Code::Expired), and the client
+    /// reconnects and sends what is still unanswered. A user who is already expired is refused with
+    /// [`Code::Unauthorized`](crate::core::Code::Unauthorized).
     pub fn valid_until<U: Send + Sync + 'static>(
         mut self,
         until: impl Fn(&U) -> Option<SystemTime> + Send + Sync + 'static,
@@ -151,13 +184,12 @@ impl ServerBuilder {
         self
     }
 
-    /// Which roles they have in a room, for the fields that ask for one by `#[shared(write = "editor")]` or
-    /// `#[shared(read = "dealer")]`: asked when somebody joins, with the user that
-    /// [`authenticate`](Self::authenticate) made, and when the program says that [rights have
-    /// changed](Server::permissions_changed). Default: nobody has any, so that such a field is written, or read, by the
-    /// server alone.
+    /// Which roles a user has in a room, for fields that require one: `#[shared(write = "editor")]`, `#[shared(read =
+    /// "dealer")]`. Called with the user that [`authenticate`](Self::authenticate) returned when they join, and again
+    /// when the program calls [`permissions_changed`](Server::permissions_changed). Default: nobody has any role, so
+    /// only the server writes, or reads, such a field.
     ///
-    /// It may be called under the room's lock: it must be quick and must not call into the server.
+    /// The function may run under the room's lock: it must be quick and must not call the server.
     pub fn roles<U: Send + Sync + 'static>(
         mut self,
         roles: impl Fn(&U, &str) -> Roles + Send + Sync + 'static,
@@ -166,9 +198,12 @@ impl ServerBuilder {
         self
     }
 
-    /// The id of a user in presence: who takes part in a room's presence as somebody else is refused with
-    /// [`Code::OtherUser`](crate::core::Code::OtherUser). It is the member `id` of what a client says of its user, a
-    /// string or a number, or all that it says. Default: users are who they say they are.
+    /// The id by which the server recognises a user: in presence, for bans, for the limit of users, and when a token
+    /// is renewed. Default: in presence, users are who they claim to be; elsewhere, each client is a user.
+    ///
+    /// A connection that takes part in presence as another user is refused with
+    /// [`Code::OtherUser`](crate::core::Code::OtherUser). The id is compared with the member `id`, a string or a
+    /// number, of what the client sends as its user, or with all that it sends if that is a string or a number.
     pub fn user_id<U: Send + Sync + 'static>(
         mut self,
         id: impl Fn(&U) -> String + Send + Sync + 'static,
@@ -177,14 +212,15 @@ impl ServerBuilder {
         self
     }
 
-    /// What there is to say of a room: a password, how many users it takes, metadata, whether it is stored, whether it is
-    /// closed. Asked with the room's name when somebody comes to a room that nobody is in and that is not in memory, and
-    /// when the program says that the [settings have changed](Server::settings_changed). Default:
-    /// [`RoomSettings::new`].
+    /// The settings of each room: password, limit of users, metadata, whether it is stored, whether it is closed; see
+    /// [`RoomSettings`]. Default: [`RoomSettings::new`] for every room.
     ///
-    /// It may look into the program's database: those who want to be in that room wait for it, ten seconds at most. An
-    /// error keeps them out with [`Code::Unavailable`](crate::core::Code::Unavailable) and what it says, so that
-    /// they try again after a while. The server's own program opens rooms whatever their password.
+    /// Called with the room's name when somebody comes to a room that nobody is in and that is not in memory, and
+    /// when the program calls [`settings_changed`](Server::settings_changed).
+    ///
+    /// The function may query a database: only those who want to enter that room wait for it, for ten seconds at
+    /// most. If it fails, they are refused with [`Code::Unavailable`](crate::core::Code::Unavailable) and the error's
+    /// text, and try again later. The program's own [`Server::room`] needs no password.
     ///
     /// ```
     /// use shared_state::server::{RoomSettings, Server};
@@ -209,19 +245,19 @@ impl ServerBuilder {
         self
     }
 
-    /// What a connection and a room may cost.
+    /// The limits of a connection and of a room. Default: [`Limits::default`].
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// How long a room that nobody is in stays in memory. Default: 60 s.
+    /// How long a room that nobody uses stays in memory. Default: 60 s.
     pub fn idle(mut self, idle: Duration) -> Self {
         self.idle = idle;
         self
     }
 
-    /// The server. It has no task of its own until it is used.
+    /// Makes the server. Starts no task and needs no runtime.
     #[must_use]
     pub fn build(mut self) -> Server {
         self.room_types.allow_untyped(self.untyped, self.limits.state);

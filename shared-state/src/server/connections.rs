@@ -1,4 +1,8 @@
-//! Which connections there are, to end them: all at shutdown, one when its client comes with a newer one.
+//! The open connections of a server, so that they can be ended: all at shutdown, and a client's older one when
+//! the client connects again. The program removes clients from rooms through it, too.
+//!
+//! Knows only the connections' queues. The server registers a connection before it spawns the task; the registration
+//! ends with the task.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +16,7 @@ use crate::server::fanout::queue::{CloseReason, Queue};
 #[derive(Debug)]
 pub(super) struct Connections {
     inner: Mutex<Inner>,
-    /// How many connections there are.
+    /// The number of open connections.
     count: watch::Sender<usize>,
 }
 
@@ -21,11 +25,11 @@ struct Inner {
     next: u64,
     closing: bool,
     connections: HashMap<u64, Arc<Queue>>,
-    /// The newest connection of each client.
+    /// The number of each client's newest connection.
     clients: HashMap<ClientId, u64>,
 }
 
-/// A connection's place in the connections, until it is dropped.
+/// A connection's entry in [`Connections`], removed on drop.
 #[derive(Debug)]
 pub(super) struct Registration {
     connections: Arc<Connections>,
@@ -38,12 +42,12 @@ impl Connections {
         Self { inner: Mutex::default(), count: watch::Sender::new(0) }
     }
 
-    /// Nothing that is done under the lock can leave the maps half changed.
+    /// A panic under the lock cannot leave the maps half changed, so a poisoned lock is still usable.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a connection; `None` if the server is shutting down.
+    /// Adds a connection; `None` if the server is shutting down.
     pub(super) fn register(self: &Arc<Self>, queue: Arc<Queue>) -> Option<Registration> {
         let mut inner = self.lock();
         if inner.closing {
@@ -56,7 +60,7 @@ impl Connections {
         Some(Registration { connections: self.clone(), number, client: None })
     }
 
-    /// Puts a client's newest connection out of a room; says whether there is one.
+    /// Asks a client's newest connection to leave a room. Returns whether the client is connected.
     pub(super) fn eject(&self, client: &str, room: &str, why: &CloseReason) -> bool {
         let queue = {
             let inner = self.lock();
@@ -65,26 +69,26 @@ impl Connections {
         queue.map(|queue| queue.eject(room, why.clone())).is_some()
     }
 
-    /// Ends all connections and lets no more in; resolves when all have ended. Cancel safe.
-    pub(super) async fn close(&self, goodbye: &CloseReason) {
+    /// Refuses new connections, ends all open ones, and resolves when they have ended. Cancel safe.
+    pub(super) async fn close(&self, reason: &CloseReason) {
         let queues: Vec<_> = {
             let mut inner = self.lock();
             inner.closing = true;
             inner.connections.values().cloned().collect()
         };
-        queues.iter().for_each(|queue| queue.kill(goodbye.clone()));
-        // The sender is in `self`, so this does not fail.
+        queues.iter().for_each(|queue| queue.kill(reason.clone()));
+        // `self` holds the sender, so waiting cannot fail.
         let _ = self.count.subscribe().wait_for(|count| *count == 0).await;
     }
 }
 
 impl Registration {
-    /// The connection's number: higher than those of all connections before it.
+    /// The connection's number. Numbers rise in the order of registration.
     pub(super) fn number(&self) -> u64 {
         self.number
     }
 
-    /// Notes whose connection it is, and ends the older connection of the same client.
+    /// Records which client this connection belongs to, and ends that client's older connection.
     pub(super) fn identify(&mut self, client: ClientId) {
         let mut inner = self.connections.lock();
         let older = inner.clients.insert(client.clone(), self.number);
@@ -101,7 +105,7 @@ impl Drop for Registration {
     fn drop(&mut self) {
         let mut inner = self.connections.lock();
         inner.connections.remove(&self.number);
-        // If a newer connection took over, the entry is its own.
+        // If a newer connection has taken over, the entry is that connection's.
         if let Some(client) = &self.client
             && inner.clients.get(client) == Some(&self.number)
         {
@@ -119,14 +123,14 @@ mod tests {
     async fn the_newer_connection_of_a_client_wins_and_stays() {
         let connections = Arc::new(Connections::new());
         let queues: Vec<_> = (0..3).map(|_| Arc::new(Queue::new(1))).collect();
-        let mut places: Vec<_> =
+        let mut registrations: Vec<_> =
             queues.iter().map(|queue| connections.register(queue.clone()).unwrap()).collect();
-        places[0].identify("a".into());
-        places[1].identify("a".into());
+        registrations[0].identify("a".into());
+        registrations[1].identify("a".into());
         assert_eq!(queues[0].killed().await.code, Code::Superseded);
-        drop(places.remove(0));
-        // The older one's end has not forgotten the newer one.
-        places[1].identify("a".into());
+        drop(registrations.remove(0));
+        // The older connection's end has not removed the newer one's entry.
+        registrations[1].identify("a".into());
         assert_eq!(queues[1].killed().await.code, Code::Superseded);
     }
 }

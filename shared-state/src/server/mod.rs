@@ -1,8 +1,9 @@
-//! The server: rooms over WebSockets, and the server's own program as one of their writers.
+//! The server: accepts WebSocket connections, keeps rooms in memory, and lets the embedding program read and write
+//! them.
 //!
-//! What is here are sockets, tasks and queues. What a change means, whether it is accepted, in which order and
-//! who is sent what is decided by the [`authority`](crate::authority); where it survives is the
-//! [`store`](crate::store)'s business.
+//! This module owns the sockets, the tasks and the queues. It never decides what a change means, whether a change is
+//! accepted, in which order changes apply, or who is sent what: the [`authority`](crate::authority) does. Durability
+//! is the [`store`](crate::store)'s.
 //!
 //! ```no_run
 //! use shared_state::server::Server;
@@ -16,11 +17,15 @@
 //! ```
 //!
 //! # The parts
-//! A connection is one task (`socket`), which asks a state machine without I/O what each frame means
-//! (`connection`), and one bounded queue (`queue`), into which all its rooms put frames. A room (`room`) is an
-//! authority behind a lock and the way of its changes to the store. The `directory` knows which rooms are live,
-//! the `connections` which connections. Who is here is apart from all that (`presence`, `lane`); who comes in is said by the
-//! room's `accesses`, of which a connection is a membership (`memberships`).
+//! - `upgrade` reads the HTTP request; `access` calls the program's `authenticate` and `authorize`; `connections`
+//!   lists the open connections.
+//! - `connection`: one task per connection. Its part `protocol` decides without I/O what each frame asks for; `join`
+//!   performs joins, leaves and token renewals.
+//! - `fanout`: one bounded queue per connection, which all rooms of the connection share.
+//! - `rooms`: a room is an authority behind a lock, plus the appends that the store has not answered yet. `directory`
+//!   lists the rooms in memory, opens them and closes idle ones.
+//! - `membership`: a room's settings (password, limit of users), its bans, and the connections in it.
+//! - `presence`: who is in a room. Presence does not depend on the room's state.
 
 mod access;
 mod builder;
@@ -44,7 +49,8 @@ pub use rooms::channel_handle::Channel;
 pub use rooms::channel_types::ChannelKind;
 pub use rooms::directory::{LiveRoom, OpenRoomError};
 pub use rooms::handle::{OutcomeUnknown, Receipt, State};
-pub use rooms::hooks::{Participant, RoomHooks};
+pub use rooms::hooks::RoomHooks;
+pub use rooms::participant::Participant;
 pub use server::Server;
 
 pub use crate::authority::{ProposedChange, Retention, Verdict};

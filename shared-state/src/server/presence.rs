@@ -1,7 +1,8 @@
-//! Presence over connections: which rooms have any, and a connection's part in them.
+//! Presence on the server: the rooms that have any, and each connection's sessions in them.
 //!
-//! A room's presence knows nothing of the room's state: it has a lock, a task and a lane in the queues of its own. It
-//! is there as long as somebody takes part, whatever becomes of the room.
+//! Owns the [`Roster`] of each room, with a lock, a task that sends what has changed, and a presence queue in each
+//! connection, all independent of the room's state. A room's presence exists as long as it has a session, whether or
+//! not the room is in memory. Called by connections through [`PresenceSessions`], which check access before.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -19,7 +20,7 @@ use crate::server::fanout::presence_queue::PresenceQueueId;
 use crate::server::fanout::queue::Queue;
 use crate::server::membership::Membership;
 
-/// A session's lane.
+/// Where the roster puts a session's frames: a presence queue of the connection. Closed on drop.
 struct Outlet {
     queue: Arc<Queue>,
     id: PresenceQueueId,
@@ -37,11 +38,12 @@ impl Drop for Outlet {
     }
 }
 
-/// The presence of the rooms that have any.
+/// The rooms of a server that have presence.
 pub(super) struct PresenceRooms {
     this: Weak<Self>,
     config: RosterConfig,
     start: (Duration, Instant),
+    /// The open ones. Weak, because a room's presence ends with its last session.
     open: Mutex<HashMap<Arc<str>, Weak<PresenceRoom>>>,
 }
 
@@ -55,8 +57,8 @@ pub(super) struct PresenceRoom {
 
 struct Core {
     roster: Roster<Outlet>,
-    /// Whether the task that tells what has changed is running.
-    telling: bool,
+    /// Whether the task that sends changes is running.
+    notifying: bool,
 }
 
 impl PresenceRooms {
@@ -70,66 +72,67 @@ impl PresenceRooms {
         })
     }
 
-    /// The time since 1970, as far as the system's clock was right when the server began; never goes back.
+    /// The time since 1970 according to the system's clock when the server began. Never goes back.
     fn now(&self) -> Duration {
         self.start.0 + self.start.1.elapsed()
     }
 
-    /// Nothing that is done under the lock can leave the map half changed.
+    /// A panic under the lock cannot leave the map half changed, so a poisoned lock is still usable.
     fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Weak<PresenceRoom>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A room's presence. Called in a runtime, whose tasks then tell of it.
+    /// A room's presence, made if there is none. Must be called in a runtime, which then runs the task that sends
+    /// changes. `None` if the server has been dropped.
     fn open(&self, room: &str) -> Option<Arc<PresenceRoom>> {
         let mut open = self.lock();
-        if let Some(lobby) = open.get(room).and_then(Weak::upgrade) {
-            return Some(lobby);
+        if let Some(room_presence) = open.get(room).and_then(Weak::upgrade) {
+            return Some(room_presence);
         }
         let name: Arc<str> = room.into();
-        let lobby = Arc::new(PresenceRoom {
+        let room_presence = Arc::new(PresenceRoom {
             name: name.clone(),
             presence_rooms: self.this.upgrade()?,
             runtime: Handle::current(),
-            core: Mutex::new(Core { roster: Roster::new(name.clone(), self.config), telling: false }),
+            core: Mutex::new(Core { roster: Roster::new(name.clone(), self.config), notifying: false }),
         });
-        open.insert(name, Arc::downgrade(&lobby));
-        Some(lobby)
+        open.insert(name, Arc::downgrade(&room_presence));
+        Some(room_presence)
     }
 
-    /// Who is in a room.
+    /// The sessions in a room's presence.
     pub(super) fn present(&self, room: &str) -> Vec<Present> {
-        let lobby = self.lock().get(room).and_then(Weak::upgrade);
-        lobby.map_or_else(Vec::new, |lobby| lobby.lock().roster.present().collect())
+        let room_presence = self.lock().get(room).and_then(Weak::upgrade);
+        room_presence.map_or_else(Vec::new, |room_presence| room_presence.lock().roster.present().collect())
     }
 }
 
 impl PresenceRoom {
-    /// Only the state machine is changed under the lock.
+    /// Only the roster is changed under the lock.
     fn lock(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does something, and tells it if it is time, or sees to it that it is told.
+    /// Changes the roster. Sends what is due now, and starts the task that sends the rest when it is due.
     fn act<R>(self: &Arc<Self>, act: impl FnOnce(&mut Roster<Outlet>, Duration) -> R) -> R {
         let mut core = self.lock();
         let now = self.presence_rooms.now();
         let done = act(&mut core.roster, now);
         core.roster.tick(now);
-        if !core.telling && core.roster.deadline().is_some() {
-            core.telling = true;
-            self.runtime.spawn(self.clone().tell());
+        if !core.notifying && core.roster.deadline().is_some() {
+            core.notifying = true;
+            self.runtime.spawn(self.clone().notify_changes());
         }
         done
     }
 
-    /// Tells what has changed, time and again as long as anything does.
-    async fn tell(self: Arc<Self>) {
+    /// Sends changes whenever they are due, until there are none left.
+    async fn notify_changes(self: Arc<Self>) {
         loop {
             let wait = {
                 let mut core = self.lock();
                 let Some(due) = core.roster.deadline() else {
-                    core.telling = false;
+                    core.notifying = false;
                     return;
                 };
                 due.saturating_sub(self.presence_rooms.now())
@@ -143,55 +146,57 @@ impl PresenceRoom {
 impl Drop for PresenceRoom {
     fn drop(&mut self) {
         let mut open = self.presence_rooms.lock();
-        // Another one may have taken its place.
-        if open.get(&self.name).is_some_and(|lobby| lobby.strong_count() == 0) {
+        // A new one of this name may have replaced it.
+        if open.get(&self.name).is_some_and(|room_presence| room_presence.strong_count() == 0) {
             open.remove(&self.name);
         }
     }
 }
 
-/// A connection's part in one room's presence, until it is dropped.
-struct RoomSession {
-    lobby: Arc<PresenceRoom>,
-    seat: PresenceSessionId,
-    lane: PresenceQueueId,
-    /// Lets it be in the room.
-    _guest: Arc<Membership>,
+/// A connection's session in one room's presence. Leaves on drop.
+struct PresenceSession {
+    room: Arc<PresenceRoom>,
+    id: PresenceSessionId,
+    queue_id: PresenceQueueId,
+    /// Keeps the connection in the room.
+    _membership: Arc<Membership>,
 }
 
-impl Drop for RoomSession {
+impl Drop for PresenceSession {
     fn drop(&mut self) {
-        let lane = self.lobby.act(|roster, _| roster.leave(self.seat));
-        drop(lane);
+        let outlet = self.room.act(|roster, _| roster.leave(self.id));
+        drop(outlet);
     }
 }
 
 /// What a frame asks of presence.
 #[derive(Clone, Debug)]
-pub(super) enum PresenceStep<'m> {
+pub(super) enum PresenceAction<'m> {
     V1(PresenceRequest<'m>),
-    Hook(LegacyPresence<'m>),
-    /// A client of the hook's dialect is among the room's users.
+    Legacy(LegacyPresence<'m>),
+    /// A legacy client's `room:join`.
     Join {
         user: &'m RawValue,
         password: Option<Secret>,
-        /// What it is told of the room.
+        /// The room's details, which the client is sent.
         details: RoomDetails,
     },
-    /// It is no longer.
+    /// A legacy client's `room:leave`, with the user if the message names one.
     Leave(Option<&'m RawValue>),
 }
 
-impl PresenceStep<'_> {
-    /// Whether it asks to take part, if the connection does not yet.
+impl PresenceAction<'_> {
+    /// Whether this makes the connection take part in the room's presence, if it does not yet.
     pub(super) fn enters(&self) -> bool {
         match self {
-            Self::V1(PresenceRequest::Leave) | Self::Hook(LegacyPresence::Leave(_)) | Self::Leave(_) => false,
-            Self::V1(_) | Self::Hook(_) | Self::Join { .. } => true,
+            Self::V1(PresenceRequest::Leave) | Self::Legacy(LegacyPresence::Leave(_)) | Self::Leave(_) => {
+                false
+            }
+            Self::V1(_) | Self::Legacy(_) | Self::Join { .. } => true,
         }
     }
 
-    /// The room's password, if it says one.
+    /// The room's password, if the frame has one.
     pub(super) fn password(&self) -> Option<&Secret> {
         match self {
             Self::V1(PresenceRequest::Set(set)) => set.password.as_ref(),
@@ -200,39 +205,39 @@ impl PresenceStep<'_> {
         }
     }
 
-    /// What its sender is told if it is refused.
+    /// The frame that refuses the request.
     pub(super) fn refused(&self, room: &str, Violation { code, message }: &Violation) -> Frame {
         match self {
             Self::V1(_) => reject(room, *code, message),
-            Self::Hook(_) | Self::Join { .. } | Self::Leave(_) => server::room_error(room, *code, message),
+            Self::Legacy(_) | Self::Join { .. } | Self::Leave(_) => server::room_error(room, *code, message),
         }
     }
 }
 
-/// In what way somebody says that they are there.
-enum Manner<'a> {
+/// By which message a session enters.
+enum EnterBy<'a> {
     V1,
-    /// By the hook's presence.
-    Hook,
-    /// By joining the room as the hook does, which is told these details of it.
-    Room(&'a RoomDetails),
+    /// A legacy client's presence message.
+    LegacyPresence,
+    /// A legacy client's `room:join`, which is answered with these details.
+    LegacyJoin(&'a RoomDetails),
 }
 
-/// Leave to take part in a room's presence.
-pub(super) struct Entry {
-    /// As which user; `None`: as whom they say.
+/// Permission to take part in a room's presence.
+pub(super) struct PresenceEntry {
+    /// The user id that the session must use; `None`: the one the client claims.
     pub(super) user: Option<String>,
     pub(super) membership: Arc<Membership>,
 }
 
-/// A connection's part in the presence of its rooms.
+/// A connection's sessions in the presence of its rooms.
 pub(super) struct PresenceSessions {
     presence_rooms: Arc<PresenceRooms>,
     limit: usize,
-    /// Which connection it is.
+    /// The connection's number.
     connection: u64,
-    next_lane: PresenceQueueId,
-    seats: BTreeMap<Arc<str>, RoomSession>,
+    next_queue: PresenceQueueId,
+    sessions: BTreeMap<Arc<str>, PresenceSession>,
 }
 
 impl PresenceSessions {
@@ -241,108 +246,108 @@ impl PresenceSessions {
             presence_rooms,
             limit: limits.rooms_per_connection,
             connection,
-            next_lane: 0,
-            seats: BTreeMap::new(),
+            next_queue: 0,
+            sessions: BTreeMap::new(),
         }
     }
 
-    /// Whether it takes part in a room's presence.
+    /// Whether the connection takes part in a room's presence.
     pub(super) fn is_in(&self, room: &str) -> bool {
-        self.seats.contains_key(room)
+        self.sessions.contains_key(room)
     }
 
-    /// Leaves a room's presence; says whether it took part.
+    /// Leaves a room's presence. Returns whether the connection took part.
     pub(super) fn leave(&mut self, room: &str) -> bool {
-        self.seats.remove(room).is_some()
+        self.sessions.remove(room).is_some()
     }
 
-    /// Leaves the rooms in whose presence it may not be any more.
+    /// Leaves the presence of the rooms for which `may` is false.
     pub(super) fn retain(&mut self, mut may: impl FnMut(&Arc<str>) -> bool) {
-        self.seats.retain(|room, _| may(room));
+        self.sessions.retain(|room, _| may(room));
     }
 
-    /// Leaves everywhere.
+    /// Leaves the presence of every room.
     pub(super) fn leave_all(&mut self) {
-        self.seats.clear();
+        self.sessions.clear();
     }
 
-    /// A lane has room again.
-    pub(super) fn drained(&self, lane: PresenceQueueId) {
-        if let Some(seat) = self.seats.values().find(|seat| seat.lane == lane) {
-            seat.lobby.act(|roster, _| roster.drained(seat.seat));
+    /// A presence queue that had refused frames is empty: the roster may send to its session again.
+    pub(super) fn drained(&self, queue_id: PresenceQueueId) {
+        if let Some(session) = self.sessions.values().find(|session| session.queue_id == queue_id) {
+            session.room.act(|roster, _| roster.drained(session.id));
         }
     }
 
-    /// Does what a frame asks for; gives what its sender is to be told. `entry` says that the connection may take part in
-    /// the room's presence, and as which user, if it does not yet.
-    pub(super) fn step(
+    /// Performs what a frame asks for; returns the frame that refuses it, if it is refused. `entry` is needed if the
+    /// connection does not take part in the room's presence yet and the frame makes it do so.
+    pub(super) fn apply(
         &mut self,
         room: &str,
-        step: &PresenceStep<'_>,
+        action: &PresenceAction<'_>,
         client: &ClientId,
         queue: &Arc<Queue>,
-        entry: Option<Entry>,
+        entry: Option<PresenceEntry>,
     ) -> Option<Frame> {
-        let done = match step {
-            PresenceStep::V1(PresenceRequest::Set(set)) => {
-                self.set(room, set, client, Manner::V1, queue, entry)
+        let done = match action {
+            PresenceAction::V1(PresenceRequest::Set(set)) => {
+                self.set(room, set, client, EnterBy::V1, queue, entry)
             }
-            PresenceStep::V1(PresenceRequest::Leave) => {
-                self.seats.remove(room);
+            PresenceAction::V1(PresenceRequest::Leave) => {
+                self.sessions.remove(room);
                 Ok(())
             }
-            PresenceStep::Hook(LegacyPresence::Update { user, data }) => {
+            PresenceAction::Legacy(LegacyPresence::Update { user, data }) => {
                 let set = PresenceSet { user: Some(user), data: *data, ..PresenceSet::default() };
-                self.hear_presence(room);
-                self.set(room, &set, client, Manner::Hook, queue, entry)
+                self.receive_presence(room);
+                self.set(room, &set, client, EnterBy::LegacyPresence, queue, entry)
             }
-            PresenceStep::Hook(LegacyPresence::Leave(user)) => match self.seats.get(room) {
-                Some(seat) => {
-                    let own = seat.lobby.act(|roster, _| {
-                        roster.is_own(seat.seat, user).map(|()| roster.step_back(seat.seat))
+            PresenceAction::Legacy(LegacyPresence::Leave(user)) => match self.sessions.get(room) {
+                Some(session) => {
+                    let own = session.room.act(|roster, _| {
+                        roster.is_own(session.id, user).map(|()| roster.step_back(session.id))
                     });
                     own.map(|stays| {
                         if !stays {
-                            self.seats.remove(room);
+                            self.sessions.remove(room);
                         }
                     })
                 }
                 None => Ok(()),
             },
-            PresenceStep::Join { user, details, .. } => {
+            PresenceAction::Join { user, details, .. } => {
                 let set = PresenceSet { user: Some(user), ..PresenceSet::default() };
-                self.set(room, &set, client, Manner::Room(details), queue, entry)
+                self.set(room, &set, client, EnterBy::LegacyJoin(details), queue, entry)
             }
-            PresenceStep::Leave(user) => match (self.seats.get(room), user) {
-                (Some(seat), Some(user)) => {
-                    let own = seat.lobby.act(|roster, _| roster.is_own(seat.seat, user));
-                    own.map(|()| drop(self.seats.remove(room)))
+            PresenceAction::Leave(user) => match (self.sessions.get(room), user) {
+                (Some(session), Some(user)) => {
+                    let own = session.room.act(|roster, _| roster.is_own(session.id, user));
+                    own.map(|()| drop(self.sessions.remove(room)))
                 }
                 _ => {
-                    self.seats.remove(room);
+                    self.sessions.remove(room);
                     Ok(())
                 }
             },
-            PresenceStep::Hook(LegacyPresence::Cursor { user, x, y }) => {
+            PresenceAction::Legacy(LegacyPresence::Cursor { user, x, y }) => {
                 let set = PresenceSet { user: Some(user), ..PresenceSet::default() };
-                self.hear_presence(room);
-                let entered = match self.seats.contains_key(room) {
+                self.receive_presence(room);
+                let entered = match self.sessions.contains_key(room) {
                     true => Ok(()),
-                    false => self.set(room, &set, client, Manner::Hook, queue, entry),
+                    false => self.set(room, &set, client, EnterBy::LegacyPresence, queue, entry),
                 };
                 entered.and_then(|()| {
-                    let Some(seat) = self.seats.get(room) else { return Ok(()) };
-                    seat.lobby.act(|roster, now| roster.cursor(now, seat.seat, user, (*x, *y)))
+                    let Some(session) = self.sessions.get(room) else { return Ok(()) };
+                    session.room.act(|roster, now| roster.cursor(now, session.id, user, (*x, *y)))
                 })
             }
         };
-        done.err().map(|refusal| step.refused(room, &refusal))
+        done.err().map(|refusal| action.refused(room, &refusal))
     }
 
-    /// A client of the hook's dialect that says something of its presence hears of others'.
-    fn hear_presence(&self, room: &str) {
-        if let Some(seat) = self.seats.get(room) {
-            seat.lobby.act(|roster, _| roster.hear_presence(seat.seat));
+    /// A legacy client that sends a presence message is sent the presence of others from then on.
+    fn receive_presence(&self, room: &str) {
+        if let Some(session) = self.sessions.get(room) {
+            session.room.act(|roster, _| roster.hear_presence(session.id));
         }
     }
 
@@ -351,20 +356,20 @@ impl PresenceSessions {
         room: &str,
         set: &PresenceSet<'_>,
         client: &ClientId,
-        manner: Manner<'_>,
+        by: EnterBy<'_>,
         queue: &Arc<Queue>,
-        entry: Option<Entry>,
+        entry: Option<PresenceEntry>,
     ) -> Result<(), Violation> {
-        if let Some(seat) = self.seats.get(room) {
-            return seat.lobby.act(|roster, now| {
-                roster.set(now, seat.seat, set)?;
-                if let Manner::Room(details) = manner {
-                    roster.join_room(seat.seat, details.clone(), false);
+        if let Some(session) = self.sessions.get(room) {
+            return session.room.act(|roster, now| {
+                roster.set(now, session.id, set)?;
+                if let EnterBy::LegacyJoin(details) = by {
+                    roster.join_room(session.id, details.clone(), false);
                 }
                 Ok(())
             });
         }
-        let Some(Entry { user, membership }) = entry else {
+        let Some(PresenceEntry { user, membership }) = entry else {
             return Err(Violation::new(Code::NotJoined, "the connection is not in the room"));
         };
         if let Some(id) = user
@@ -373,28 +378,31 @@ impl PresenceSessions {
             let shown: String = id.chars().take(80).collect();
             return Err(Violation::new(Code::OtherUser, format!("this connection is the user `{shown}`")));
         }
-        if self.seats.len() >= self.limit {
+        if self.sessions.len() >= self.limit {
             let message = format!("a connection is present in at most {} rooms", self.limit);
             return Err(Violation::new(Code::TooManyRooms, message));
         }
-        let Some(lobby) = self.presence_rooms.open(room) else {
+        let Some(presence) = self.presence_rooms.open(room) else {
             return Err(Violation::new(Code::ShuttingDown, "the server is shutting down"));
         };
-        let lane = self.next_lane;
-        self.next_lane += 1;
-        let outlet = Outlet { queue: queue.clone(), id: lane };
+        let queue_id = self.next_queue;
+        self.next_queue += 1;
+        let outlet = Outlet { queue: queue.clone(), id: queue_id };
         let who = (client.clone(), self.connection);
-        // In one step: what is told of it comes after that.
-        let seat = lobby.act(|roster, now| match manner {
-            Manner::V1 => roster.enter(now, who, Dialect::V1, set, outlet),
-            Manner::Hook => roster.enter(now, who, Dialect::Legacy, set, outlet),
-            Manner::Room(details) => {
-                let seat = roster.enter(now, who, Dialect::Legacy, set, outlet)?;
-                roster.join_room(seat, details.clone(), true);
-                Ok(seat)
+        // Both under one lock, so that the first frames sent to the session already account for the join.
+        let id = presence.act(|roster, now| match by {
+            EnterBy::V1 => roster.enter(now, who, Dialect::V1, set, outlet),
+            EnterBy::LegacyPresence => roster.enter(now, who, Dialect::Legacy, set, outlet),
+            EnterBy::LegacyJoin(details) => {
+                let id = roster.enter(now, who, Dialect::Legacy, set, outlet)?;
+                roster.join_room(id, details.clone(), true);
+                Ok(id)
             }
         })?;
-        self.seats.insert(lobby.name.clone(), RoomSession { lobby, seat, lane, _guest: membership });
+        self.sessions.insert(
+            presence.name.clone(),
+            PresenceSession { room: presence, id, queue_id, _membership: membership },
+        );
         Ok(())
     }
 }

@@ -1,4 +1,7 @@
-//! The server, as a program holds it: connections are taken here, and rooms are reached from here.
+//! The [`Server`] handle: takes connections, and gives the program access to rooms.
+//!
+//! It performs the WebSocket handshake and spawns a [`Connection`] task for each socket; everything after that
+//! belongs to the task, the directory and the rooms.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -38,13 +41,54 @@ use crate::server::rooms::handle::State;
 use crate::server::rooms::room::Room;
 use crate::server::{ServerBuilder, upgrade};
 
-/// How long a client may take to send its request.
+/// The longest time a client may take to send its request.
 const REQUEST: Duration = Duration::from_secs(10);
 
-/// How long to wait when no connection can be accepted, for want of file descriptors say.
+/// The pause after a failed `accept`, for example when the process has no file descriptors left.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A server of shared rooms. Cheap to clone; all clones are the same server.
+/// A server of shared rooms, embedded in your program.
+///
+/// Configure it with [`Server::builder`]. Pass it connections with [`handler`](Self::handler), as a route of your own
+/// axum router, or with [`serve`](Self::serve), on a listener of its own. Your program reads and writes a room's
+/// state through [`room`](Self::room), sends in its channels through [`channel`](Self::channel), and puts users out
+/// with [`kick`](Self::kick), [`ban`](Self::ban) and [`close_room`](Self::close_room). End it with
+/// [`shutdown`](Self::shutdown).
+///
+/// A `Server` is a handle: cheap to clone, and all clones are the same server. Dropping the last clone does not end
+/// open connections; [`shutdown`](Self::shutdown) does.
+///
+/// Rooms are opened on demand and stay in memory while a client has joined them or a handle of the program exists,
+/// and for [`idle`](ServerBuilder::idle) after that.
+///
+/// # Example
+/// ```no_run
+/// use serde::{Deserialize, Serialize};
+/// use shared_state::SharedState;
+/// use shared_state::server::Server;
+///
+/// #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+/// struct Document {
+///     title: String,
+/// }
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let server = Server::builder().rooms("document-*", Document::default).build();
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+/// let serving = tokio::spawn({
+///     let server = server.clone();
+///     async move { server.serve(listener).await }
+/// });
+///
+/// // The program writes too; the receipt resolves when the change is durable.
+/// let document = server.room::<Document>("document-1").await?;
+/// document.set_title("Plans")?.await?;
+///
+/// server.shutdown().await?;
+/// serving.await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Server(pub(super) Arc<Inner>);
 
@@ -58,30 +102,37 @@ pub(super) struct Inner {
 }
 
 impl Server {
-    /// A server to be configured.
+    /// A builder with the default configuration; see [`ServerBuilder`].
     pub fn builder() -> ServerBuilder {
         ServerBuilder::new()
     }
 
-    /// A handler for a route of the application's own router:
+    /// A handler that upgrades requests to WebSocket connections, for a route of your own axum router:
     /// `Router::new().route("/ws", server.handler())`.
     ///
-    /// The log names the peer if the router is served with connect info of a [`SocketAddr`]. Set `TCP_NODELAY` on
-    /// the listener's sockets: the messages are small.
+    /// A request that is not a valid WebSocket upgrade is answered with an HTTP error, and a valid one during
+    /// [`shutdown`](Self::shutdown) with 503.
+    ///
+    /// Logs and [`Handshake::peer`] have the client's address if the router is served with connect info of a
+    /// [`SocketAddr`]. Set `TCP_NODELAY` on the listener's sockets, because messages are small.
     pub fn handler<T: Clone + Send + Sync + 'static>(&self) -> MethodRouter<T> {
         let server = self.clone();
         get(move |request: Request<Body>| ready(server.upgrade(request)))
     }
 
-    /// Accepts connections and serves the path `/ws`, until [`shutdown`](Self::shutdown).
+    /// Accepts connections on `listener` and upgrades requests for the path `/ws`, until
+    /// [`shutdown`](Self::shutdown).
     ///
-    /// Cancel safe: dropping the future stops accepting, and connections go on.
+    /// Other paths are answered with 404. A client that has not sent its request within ten seconds is disconnected.
+    /// After a failed `accept`, the server logs the error and tries again 100 ms later.
+    ///
+    /// Cancel safe: if the future is dropped, no more connections are accepted, and those already open continue.
     pub async fn serve(&self, listener: TcpListener) {
         let mut closing = self.0.closing.subscribe();
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                // The sender is in `self`, so this does not fail.
+                // `self` holds the sender, so waiting cannot fail.
                 _ = closing.wait_for(|closing| *closing) => return,
             };
             match accepted {
@@ -117,7 +168,7 @@ impl Server {
         }
     }
 
-    /// Answers a request for a WebSocket, and serves it once the answer is sent.
+    /// Answers a request for a WebSocket upgrade, and spawns the task that serves the connection once it is upgraded.
     fn upgrade<B>(&self, mut request: Request<B>) -> Response<Body> {
         let upgrade::Offer { dialect, accept } = match upgrade::read(&request) {
             Ok(offer) => offer,
@@ -130,7 +181,7 @@ impl Server {
         let Some(registration) = self.0.connections.register(queue.clone()) else {
             return answer(StatusCode::SERVICE_UNAVAILABLE, "the server is shutting down".to_owned());
         };
-        let hook = match dialect {
+        let legacy_client = match dialect {
             Dialect::V1 => None,
             Dialect::Legacy => match getrandom::u64() {
                 Ok(random) => Some(ClientId::from(format!("{random:016x}"))),
@@ -146,7 +197,7 @@ impl Server {
             let client = tracing::field::Empty;
             tracing::info_span!("connection", peer = peer.map(tracing::field::display), ?dialect, client)
         };
-        if let Some(client) = &hook {
+        if let Some(client) = &legacy_client {
             span.record("client", &**client);
         }
         let upgrade = hyper::upgrade::on(&mut request);
@@ -155,14 +206,14 @@ impl Server {
         let access = self.0.access.clone();
         let task = async move {
             let (who, handshake) = match dialect {
-                // What its client says of its user comes with its first message.
+                // A v1 client sends its token with its first message, so its user is identified then.
                 Dialect::V1 => (Ok(None), Some(Box::new(asked))),
-                // Boxed, so that the connection's task does not keep room for it.
+                // Boxed, so that the connection's task does not reserve memory for this future.
                 Dialect::Legacy => (Box::pin(access.identify(asked)).await.map(Some), None),
             };
-            let entry = Entry { access, who, handshake, hook };
+            let entry = Entry { access, who, handshake, legacy_client };
             match upgrade.await {
-                // Bare TCP is served without what makes all room_types of I/O alike.
+                // A plain TCP stream is served directly, without the wrapper that hides the kind of I/O.
                 Ok(upgraded) => match upgraded.downcast::<TokioIo<TcpStream>>() {
                     Ok(Parts { io, read_buf, .. }) => {
                         let io = (io.into_inner(), read_buf);
@@ -196,13 +247,20 @@ impl Server {
         response
     }
 
-    /// A room's state, for the server's own program: it reads it, and writes it with the server's rights, also the
-    /// fields that are read-only for clients.
+    /// Opens a room's state for the program, which reads and writes it with the server's permissions: it may also
+    /// write fields that are read-only for clients.
     ///
-    /// Opens the room if need be. Cancel safe.
+    /// Loads the room from the store if it is not in memory; that takes time in proportion to the room's snapshot and
+    /// the changes after it. The room stays in memory as long as the returned handle. A password, a limit of users
+    /// and a ban do not apply to the program.
+    ///
+    /// Cancel safe: if the future is dropped, the room is loaded all the same and leaves memory when it has been
+    /// idle.
     ///
     /// # Errors
-    /// No room of this name can be opened, its state has another type, or the store cannot give it.
+    /// No pattern matches `name`, the room's state is not an `S`, the store cannot load the room, the room's settings
+    /// or [`on_create`](crate::server::RoomHooks::on_create) failed, or the server is shutting down; see
+    /// [`OpenRoomError`].
     pub async fn room<S: SharedState>(&self, name: &str) -> Result<S::Handle<State<S>>, OpenRoomError> {
         let room = self.0.directory.hold(name).await?;
         match State::new(room) {
@@ -215,60 +273,80 @@ impl Server {
         }
     }
 
-    /// What somebody may do in this room, or in its channels, is no longer what it was: of everybody who is there, the
-    /// [roles](ServerBuilder::roles) are asked again, and what [`authorize`](ServerBuilder::authorize) says of writing.
-    /// Who may now read other fields than before is sent the state as they may see it, with the fields that came and
-    /// without those that went; who may write other fields is told so. Changes are decided by the new rights from here
-    /// on, those that waited at their writer among them.
+    /// Applies changed permissions in a room and its channels: for everyone in them, the
+    /// [roles](ServerBuilder::roles) are asked again, and so is what [`authorize`](ServerBuilder::authorize) says
+    /// about writing each field.
     ///
-    /// Who may not be there any more is not put out by this: [`kick`](Self::kick) them. Nothing happens if the room is
-    /// not in memory: rights are asked at each join. Costs a look at each room in memory.
+    /// Call it when the data behind those functions has changed. A client that may now read other fields is sent the
+    /// state it may see, with the fields it gained and without those it lost. A client that may now write other
+    /// fields is informed. Later changes are checked against the new permissions, including changes that were
+    /// received and are still waiting for the room.
+    ///
+    /// Somebody who may no longer be in the room is not removed: [`kick`](Self::kick) them. Nothing happens if the
+    /// room is not in memory, because permissions are asked at each join.
+    ///
+    /// Cost: linear in the number of rooms in memory, plus the calls of your functions for each session in this room.
     pub fn permissions_changed(&self, room: &str) {
         self.0.directory.with_channels(room).iter().for_each(Room::ask_rights_again);
     }
 
-    /// Who takes part in a room's presence now, those too who are not shown to others. Costs a copy of the list.
+    /// The sessions in a room's presence now, hidden ones included. Returns a copy, so the cost is linear in their
+    /// number.
     #[must_use]
     pub fn present(&self, room: &str) -> Vec<Present> {
         self.0.presence_rooms.present(room)
     }
 
-    /// Puts somebody out of a room, its channels and its presence: they are told with [`Code::Kicked`] and `reason`, and
-    /// do not come back by themselves. `who` is a client's public name, or the id of a user in the room's presence.
-    /// Gives how many connections that is; one that has not joined the room notices nothing.
+    /// Removes a client or user from a room, its channels and its presence. They are sent [`Code::Kicked`] with
+    /// `reason` and do not join again by themselves.
+    ///
+    /// `who` is a client's public name, or the id of a user in the room's presence; the latter removes every client
+    /// that shows itself as that user.
+    ///
+    /// Returns how many of those clients are connected. A client that is connected but not in the room is counted and
+    /// notices nothing.
     pub fn kick(&self, room: &str, who: &str, reason: &str) -> usize {
-        self.put_out(room, self.clients_of(room, who), &CloseReason::new(Code::Kicked, reason))
+        self.eject(room, self.clients_of(room, who), &CloseReason::new(Code::Kicked, reason))
     }
 
-    /// As [`kick`](Self::kick), and for `time` whoever it is is not let in again, with [`Code::Banned`] and `reason`.
-    /// What is banned is `who`, as a client and as the [`user_id`](ServerBuilder::user_id) of a connection, and the
-    /// clients that showed themselves as that user. A server that does not
-    /// [`authenticate`](ServerBuilder::authenticate) lets the same person in as another client. A server remembers
-    /// 10,000 bans, those that end last, and not beyond its own end.
+    /// Like [`kick`](Self::kick), and refuses them with [`Code::Banned`] and `reason` when they come back before
+    /// `time` has passed.
+    ///
+    /// The ban is recorded for `who`, which is compared with a client's public name and with the
+    /// [`user_id`](ServerBuilder::user_id) of a connection, and for the clients that show themselves as that user in
+    /// the room's presence. A server that does not [`authenticate`](ServerBuilder::authenticate) cannot recognise the
+    /// same person with another client.
+    ///
+    /// Bans are held in memory and end with the process. A server holds at most 10,000 records, one per room and
+    /// name; at the limit, a new one replaces the one that would end first.
     pub fn ban(&self, room: &str, who: &str, time: Duration, reason: &str) -> usize {
         let clients = self.clients_of(room, who);
-        self.0.access.doors().ban(room, who, &clients, time, reason);
-        self.put_out(room, clients, &CloseReason::new(Code::Banned, reason))
+        self.0.access.bans().ban(room, who, &clients, time, reason);
+        self.eject(room, clients, &CloseReason::new(Code::Banned, reason))
     }
 
-    /// Ends a ban before its time, by the name that was banned; says whether there was one.
+    /// Ends a ban before its time, given the name that was banned. Returns whether there was one.
     pub fn lift_ban(&self, room: &str, who: &str) -> bool {
-        self.0.access.doors().lift(room, who)
+        self.0.access.bans().lift(room, who)
     }
 
-    /// What is said of a room is no longer what it was: the program is [asked](ServerBuilder::room_settings) again. Another
-    /// password or number of users is for those who come from here on; whoever is in stays. Those in its state are told
-    /// its metadata. If it is now [closed](RoomSettings::closed), everybody is put out, as by
-    /// [`close_room`](Self::close_room).
+    /// Applies changed settings of a room: the program's [`room_settings`](ServerBuilder::room_settings) function is
+    /// called again.
     ///
-    /// Nothing happens if nobody is in the room and it is not in memory: the program is asked when somebody comes.
-    /// Cancel safe, and dropped before the end it may not have happened.
+    /// A changed password or limit of users applies to those who come from now on; whoever is in the room stays.
+    /// Clients in the room that asked for its details are sent them again. If the room is now
+    /// [closed](crate::server::RoomSettings::closed), everyone is put out, as by [`close_room`](Self::close_room).
+    ///
+    /// Nothing happens if nobody is in the room and it is not in memory: the function is called when somebody comes.
+    ///
+    /// Cancel safe. If the future is dropped before it resolves, the new settings may not have been applied.
     ///
     /// # Errors
-    /// The program's function failed, or took longer than ten seconds: what was said of the room still holds.
+    /// [`OpenRoomError::Refused`] if the function returned an error, panicked or took longer than ten seconds. The
+    /// previous settings stay in force.
     pub async fn settings_changed(&self, room: &str) -> Result<(), OpenRoomError> {
-        let Some(house) = self.0.directory.accesses().opened(room) else { return Ok(()) };
-        match house.retry_join().await {
+        let Some(access) = self.0.directory.accesses().opened(room) else { return Ok(()) };
+        match access.reload_settings().await {
             Ok(None) => Ok(()),
             Ok(Some(reason)) => {
                 self.close_room(room, &reason).await;
@@ -278,29 +356,34 @@ impl Server {
         }
     }
 
-    /// Ends a room for now: everybody is put out of it, its channels and its presence, with [`Code::RoomClosed`] and
-    /// `reason`, and it leaves memory, where a [temporary](RoomSettings::temporary) one ends. Resolves when its last
-    /// changes are durable; gives how many connections were put out. The server's own handles of it are of no more use.
+    /// Closes a room for now: puts everyone out of the room, its channels and its presence with [`Code::RoomClosed`]
+    /// and `reason`, and unloads it. A [temporary](crate::server::RoomSettings::temporary) room ends with that.
     ///
-    /// Who comes afterwards opens the room anew, unless its [settings](ServerBuilder::room_settings) say that it is
-    /// closed. Begins when this is called, and goes on if the future is dropped.
+    /// The future resolves when the room's last changes are durable, to the number of connections that were put out.
+    /// Writes through the program's handles of the room fail with
+    /// [`WriteError::Closed`](crate::core::WriteError::Closed) afterwards.
+    ///
+    /// A client that comes later opens the room again, unless its [settings](ServerBuilder::room_settings) say that
+    /// it is closed.
+    ///
+    /// Closing begins with the call, not with the first poll, and continues if the future is dropped.
     ///
     /// # Panics
-    /// Called outside of a tokio runtime.
+    /// If called outside of a tokio runtime.
     pub fn close_room(&self, room: &str, reason: &str) -> impl Future<Output = usize> + Send + use<> {
         let why = CloseReason::new(Code::RoomClosed, reason);
-        let out = self.0.directory.accesses().opened(room).map_or(0, |house| house.end(&why));
+        let out = self.0.directory.accesses().opened(room).map_or(0, |access| access.end(&why));
         tracing::info!(room, out, reason, "a room is closed");
         let (directory, room) = (self.0.directory.clone(), room.to_owned());
         let closing = tokio::spawn(async move { directory.close_room(&room, &why).await });
         async move {
-            // It is not aborted, and what it does has caught its panics.
+            // The task is not aborted, and the rooms' locks catch their panics, so joining it does not fail.
             let _ = closing.await;
             out
         }
     }
 
-    /// The names that somebody has in a room.
+    /// The clients that `who` names: itself, and those that show themselves as that user in the room's presence.
     fn clients_of(&self, room: &str, who: &str) -> BTreeSet<ClientId> {
         let present = self.present(room).into_iter();
         let sessions =
@@ -308,45 +391,48 @@ impl Server {
         sessions.chain([who.into()]).collect()
     }
 
-    fn put_out(&self, room: &str, clients: BTreeSet<ClientId>, why: &CloseReason) -> usize {
+    fn eject(&self, room: &str, clients: BTreeSet<ClientId>, why: &CloseReason) -> usize {
         tracing::info!(room, code = %why.code, ?clients, "put out of a room: {}", why.message);
         clients.iter().filter(|client| self.0.connections.eject(client, room, why)).count()
     }
 
-    /// A room's channel, for the server's own program to speak in. Opens it if need be. Cancel safe.
+    /// Opens a room's channel, for the program to send messages in. Loads the channel if it is not in memory.
+    ///
+    /// Cancel safe, as [`room`](Self::room).
     ///
     /// # Errors
-    /// There is no such room, it has no such channel, or the store cannot give it.
+    /// There is no such room, the room has no such channel, the store cannot load it, or the server is shutting down.
     pub async fn channel(&self, room: &str, channel: &str) -> Result<Channel, OpenRoomError> {
         self.0.directory.hold(&channel_address(room, channel)).await.map(Channel::new)
     }
 
-    /// The rooms that are in memory, by name, without their channels. Costs a look at each.
+    /// The rooms in memory, sorted by name, without their channels. Locks each room in turn.
     #[must_use]
     pub fn rooms(&self) -> Vec<LiveRoom> {
         self.0.directory.rooms()
     }
 
-    /// How many rooms are in memory, channels among them.
+    /// How many rooms are in memory or being loaded, channels included.
     #[must_use]
     pub fn open_rooms(&self) -> usize {
         self.0.directory.len()
     }
 
-    /// Ends the server: accepts nothing more, tells every connection, waits until the changes on their way are
-    /// durable, stores a snapshot of each room that has changed, and closes the store.
+    /// Ends the server: accepts no more connections, ends the open ones with [`Code::ShuttingDown`], waits until all
+    /// changes in flight are durable, stores a snapshot of each room that has changed, and closes the store.
     ///
-    /// Resolves when all is done; a connection that does not listen holds it up for two seconds at most. Dropped
-    /// before, the server stays as far as it was; it may be called again.
+    /// Resolves when all of that is done. A client that does not read delays it by at most two seconds.
+    ///
+    /// If the future is dropped, the shutdown stops where it was; call the method again to complete it.
     ///
     /// # Errors
-    /// The store was not closed cleanly. What was acknowledged is durable all the same.
+    /// The store was not closed cleanly. Acknowledged changes are durable all the same.
     pub async fn shutdown(&self) -> Result<(), CloseError> {
         tracing::info!("shutting down");
         self.0.closing.send_replace(true);
-        let goodbye = CloseReason::new(Code::ShuttingDown, "the server is shutting down; connect again");
-        self.0.connections.close(&goodbye).await;
-        self.0.directory.close(&goodbye).await;
+        let why = CloseReason::new(Code::ShuttingDown, "the server is shutting down; connect again");
+        self.0.connections.close(&why).await;
+        self.0.directory.close(&why).await;
         self.0.directory.store().close().await
     }
 }

@@ -1,4 +1,5 @@
-//! The WebSocket handshake: from an HTTP request to a socket with our buffers and our subprotocol.
+//! The WebSocket handshake: checks an HTTP upgrade request and chooses the dialect. Reads no socket; called by the
+//! server for each request.
 
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, StatusCode};
@@ -7,18 +8,18 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use crate::proto::Dialect;
 use crate::proto::JSON;
 
-/// A request that becomes no WebSocket: what to answer.
+/// The status and text for a request that cannot be upgraded.
 pub(super) type Refusal = (StatusCode, String);
 
-/// What a request asks for.
+/// What an acceptable request asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Offer {
     pub(super) dialect: Dialect,
-    /// The `Sec-WebSocket-Accept` of the answer.
+    /// The value of the response's `Sec-WebSocket-Accept`.
     pub(super) accept: String,
 }
 
-/// Whether a header's comma-separated values have `token`, in any case.
+/// Whether a header's comma-separated values contain `token`, ignoring ASCII case.
 fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool {
     values(headers, name).any(|value| value.eq_ignore_ascii_case(token))
 }
@@ -32,7 +33,11 @@ fn values(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item =
         .map(str::trim)
 }
 
-/// Reads a request.
+/// Checks a request.
+///
+/// # Errors
+/// The method is not GET (405), it asks for no WebSocket upgrade or another version (426), it has no key, or it
+/// offers only unknown subprotocols (400).
 pub(super) fn read<B>(request: &Request<B>) -> Result<Offer, Refusal> {
     let headers = request.headers();
     let refuse = |status, message: &str| Err((status, message.to_owned()));
@@ -58,8 +63,8 @@ pub(super) fn read<B>(request: &Request<B>) -> Result<Offer, Refusal> {
     } else {
         let offered = offered.join("`, `");
         let message = format!(
-            "of the subprotocols offered, `{offered}`, none is known: offer `{JSON}`, or none for the original \
-             hook's messages"
+            "no known subprotocol among `{offered}`: offer `{JSON}`, or none for the messages of the original \
+             `useSharedState` hook"
         );
         return Err((StatusCode::BAD_REQUEST, message));
     };

@@ -1,12 +1,12 @@
-//! What a store call can fail with: one enum per operation, all of them cheap to clone, as the calls that shared a
-//! commit share its error.
+//! The errors of the store, one enum per operation. All are cheap to clone, because calls that shared a commit share
+//! its error.
 
 use std::error::Error;
 use std::sync::Arc;
 
 use super::head::{Head, OrAbsent};
 
-/// What the storage underneath reported.
+/// The error of the underlying storage.
 pub type Cause = Arc<dyn Error + Send + Sync + 'static>;
 
 /// A room could not be loaded.
@@ -21,32 +21,32 @@ pub enum LoadError {
         /// The first version that is missing.
         version: u64,
     },
-    /// A record is not what was written. The room must be restored or deleted.
+    /// A record is damaged. The room must be restored or deleted.
     #[error("room `{room}` is corrupt at version {version}: {reason}")]
     Corrupt {
         /// The room.
         room: Arc<str>,
-        /// The version of the bad entry or snapshot; 0 if the record that says where the room is, is bad.
+        /// The version of the damaged entry or snapshot; 0 if the record of the room's head is damaged.
         version: u64,
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// Too much is queued in the store; try again when some of it is done.
+    /// Too much is queued in the store; try again later.
     #[error("room `{room}` was not loaded: the store has {limit} {unit} queued, the most it takes")]
     Busy {
         /// The room.
         room: Arc<str>,
-        /// The limit that was met.
+        /// The limit that was reached.
         limit: usize,
-        /// Of what: `calls` or `bytes`.
+        /// The limit's unit: `calls` or `bytes`.
         unit: &'static str,
     },
-    /// The storage underneath failed.
+    /// The underlying storage failed.
     #[error("room `{room}` was not loaded: the storage failed")]
     Storage {
         /// The room.
         room: Arc<str>,
-        /// What it reported.
+        /// The storage's error.
         source: Cause,
     },
     /// The store is closed.
@@ -61,50 +61,50 @@ pub enum LoadError {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AppendError {
-    /// The room is elsewhere than the append expects; nothing was stored.
+    /// The room is not at the head that the append expects; nothing was stored.
     #[error("room `{room}` was expected at {expected}, it is {}", OrAbsent(*.actual))]
     Conflict {
         /// The room.
         room: Arc<str>,
-        /// Where the append expects the room.
+        /// The head that the append expects.
         expected: Head,
-        /// Where it is; `None` if it does not exist.
+        /// The room's head; `None` if the room does not exist.
         actual: Option<Head>,
     },
-    /// The entry is larger than the store takes; nothing was stored.
+    /// The entry is larger than the store accepts; nothing was stored.
     #[error("version {version} of room `{room}` has {size} bytes, the store takes at most {limit}")]
     TooLarge {
         /// The room.
         room: Arc<str>,
-        /// The version the entry would have made.
+        /// The version that the entry would have become.
         version: u64,
-        /// The entry's bytes.
+        /// The entry's length, in bytes.
         size: usize,
-        /// The most an entry may have.
+        /// The longest entry that the store accepts, in bytes.
         limit: usize,
     },
-    /// Too much is queued in the store; nothing was stored. Try again when some of it is done.
+    /// Too much is queued in the store; nothing was stored. Try again later.
     #[error(
         "version {version} of room `{room}` was not stored: the store has {limit} {unit} queued, the most it takes"
     )]
     Busy {
-        /// The room.
+        /// The version that the entry would have become.
         room: Arc<str>,
         /// The version the entry would have made.
         version: u64,
-        /// The limit that was met.
+        /// The limit that was reached.
         limit: usize,
-        /// Of what: `calls` or `bytes`.
+        /// The limit's unit: `calls` or `bytes`.
         unit: &'static str,
     },
-    /// The storage underneath failed; whether the entry is stored is not known.
+    /// The underlying storage failed; whether the entry is stored is unknown.
     #[error("version {version} of room `{room}` may not have been stored: the storage failed")]
     Storage {
         /// The room.
         room: Arc<str>,
-        /// The version the entry would have made.
+        /// The version that the entry would have become.
         version: u64,
-        /// What it reported.
+        /// The storage's error.
         source: Cause,
     },
     /// The store is closed; nothing was stored.
@@ -112,12 +112,12 @@ pub enum AppendError {
     Closed {
         /// The room.
         room: Arc<str>,
-        /// The version the entry would have made.
+        /// The version that the entry would have become.
         version: u64,
     },
 }
 
-/// A room was not compacted; unless the storage failed, it is as it was.
+/// A room was not compacted. It is unchanged, unless the storage failed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompactError {
@@ -126,12 +126,12 @@ pub enum CompactError {
     Conflict {
         /// The room.
         room: Arc<str>,
-        /// Where the snapshot was taken.
+        /// The head at which the snapshot was taken.
         taken: Head,
-        /// Where the room is; `None` if it does not exist.
+        /// The room's head; `None` if the room does not exist.
         actual: Option<Head>,
     },
-    /// The snapshot is larger than the store takes.
+    /// The snapshot is larger than the store accepts.
     #[error(
         "the snapshot of room `{room}` at version {version} has {size} bytes, the store takes at most {limit}"
     )]
@@ -140,12 +140,12 @@ pub enum CompactError {
         room: Arc<str>,
         /// The snapshot's version.
         version: u64,
-        /// The snapshot's bytes.
+        /// The snapshot's length, in bytes.
         size: usize,
-        /// The most a snapshot may have.
+        /// The longest snapshot that the store accepts, in bytes.
         limit: usize,
     },
-    /// Too much is queued in the store; try again when some of it is done.
+    /// Too much is queued in the store; try again later.
     #[error(
         "the snapshot of room `{room}` at version {version} was not stored: \
          the store has {limit} {unit} queued, the most it takes"
@@ -155,12 +155,12 @@ pub enum CompactError {
         room: Arc<str>,
         /// The snapshot's version.
         version: u64,
-        /// The limit that was met.
+        /// The limit that was reached.
         limit: usize,
-        /// Of what: `calls` or `bytes`.
+        /// The limit's unit: `calls` or `bytes`.
         unit: &'static str,
     },
-    /// The storage underneath failed; the room is as it was or compacted.
+    /// The underlying storage failed; whether the room was compacted is unknown.
     #[error(
         "the snapshot of room `{room}` at version {version} may not have been stored: the storage failed"
     )]
@@ -169,7 +169,7 @@ pub enum CompactError {
         room: Arc<str>,
         /// The snapshot's version.
         version: u64,
-        /// What it reported.
+        /// The storage's error.
         source: Cause,
     },
     /// The store is closed.
@@ -186,7 +186,7 @@ pub enum CompactError {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListError {
-    /// The record that says where a room is, is bad. The other rooms load, and this one can be deleted.
+    /// The record of a room's head is damaged. Other rooms can be loaded, and this one can be deleted.
     #[error("the rooms cannot be listed: room `{room}` is corrupt: {reason}")]
     Corrupt {
         /// The room.
@@ -194,18 +194,18 @@ pub enum ListError {
         /// What is wrong with its record.
         reason: &'static str,
     },
-    /// Too much is queued in the store; try again when some of it is done.
+    /// Too much is queued in the store; try again later.
     #[error("the rooms were not listed: the store has {limit} {unit} queued, the most it takes")]
     Busy {
-        /// The limit that was met.
+        /// The limit that was reached.
         limit: usize,
-        /// Of what: `calls` or `bytes`.
+        /// The limit's unit: `calls` or `bytes`.
         unit: &'static str,
     },
-    /// The storage underneath failed.
+    /// The underlying storage failed.
     #[error("the rooms were not listed: the storage failed")]
     Storage {
-        /// What it reported.
+        /// The storage's error.
         source: Cause,
     },
     /// The store is closed.
@@ -217,22 +217,22 @@ pub enum ListError {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeleteError {
-    /// Too much is queued in the store; try again when some of it is done.
+    /// Too much is queued in the store; try again later.
     #[error("room `{room}` was not deleted: the store has {limit} {unit} queued, the most it takes")]
     Busy {
         /// The room.
         room: Arc<str>,
-        /// The limit that was met.
+        /// The limit that was reached.
         limit: usize,
-        /// Of what: `calls` or `bytes`.
+        /// The limit's unit: `calls` or `bytes`.
         unit: &'static str,
     },
-    /// The storage underneath failed; the room is there as it was or gone.
+    /// The underlying storage failed; whether the room was deleted is unknown.
     #[error("room `{room}` may not have been deleted: the storage failed")]
     Storage {
         /// The room.
         room: Arc<str>,
-        /// What it reported.
+        /// The storage's error.
         source: Cause,
     },
     /// The store is closed.
@@ -243,14 +243,14 @@ pub enum DeleteError {
     },
 }
 
-/// A store was not shut as it should be. What was acknowledged is durable all the same.
+/// A store was not closed cleanly. Acknowledged changes are durable all the same.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CloseError {
-    /// The storage underneath failed.
+    /// The underlying storage failed.
     #[error("the store was not closed cleanly: the storage failed")]
     Storage {
-        /// What it reported.
+        /// The storage's error.
         source: Cause,
     },
 }

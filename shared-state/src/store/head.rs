@@ -1,8 +1,8 @@
-//! Where a room is, and the rule by which an append or a compaction is taken or refused: one rule for every store.
+//! A room's head, and the rule that accepts or refuses an append or a compaction. All stores share it.
 
 use std::fmt;
 
-/// Where a room is: the epoch of its history and the version of its last entry.
+/// A room's position: the epoch of its history and the version of its last entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
     /// The random id of the room's history.
@@ -17,7 +17,7 @@ impl fmt::Display for Head {
     }
 }
 
-/// "version 3 of epoch …", or "absent".
+/// Displays "at version 3 of epoch …", or "absent".
 pub(super) struct OrAbsent(pub(super) Option<Head>);
 
 impl fmt::Display for OrAbsent {
@@ -29,7 +29,7 @@ impl fmt::Display for OrAbsent {
     }
 }
 
-/// What decides about a write: a room's head and the version of its snapshot.
+/// What decides about a write: the room's head and the version of its snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Extent {
     pub(super) head: Head,
@@ -37,7 +37,7 @@ pub(super) struct Extent {
 }
 
 impl Extent {
-    /// The room after an append that expects `expected`; the error is where the room is instead.
+    /// The room after an append that expects the head `expected`. The error is the room's actual head.
     pub(super) fn append(room: Option<Self>, expected: Head) -> Result<Self, Option<Head>> {
         let snapshot = match room {
             Some(room) if room.head == expected => room.snapshot,
@@ -50,7 +50,7 @@ impl Extent {
         Ok(Self { head: Head { epoch: expected.epoch, version }, snapshot })
     }
 
-    /// The room after a compaction up to `taken`, `None` if it changes nothing; the error is where the room is.
+    /// The room after a compaction at `taken`; `None` if that changes nothing. The error is the room's actual head.
     pub(super) fn compact(room: Option<Self>, taken: Head) -> Result<Option<Self>, Option<Head>> {
         match room {
             Some(room) if room.head.epoch == taken.epoch && taken.version <= room.head.version => {

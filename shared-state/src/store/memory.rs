@@ -1,4 +1,4 @@
-//! Rooms in memory.
+//! [`MemoryStore`]: rooms in the memory of the process.
 
 use std::collections::BTreeMap;
 use std::future::ready;
@@ -10,11 +10,11 @@ use super::{
     RoomStore, Snapshot, StoreFuture, StoredRoom,
 };
 
-/// Rooms in memory: for tests, and for rooms that need not outlive the process.
+/// Rooms in memory, for tests and for rooms that need not outlive the process.
 ///
-/// Every call is done when it returns, its future is ready, and it is never busy. There is no limit: the store is
-/// as large as the rooms in it, each as large as its snapshot and the entries since, so a room that is never
-/// compacted grows with every change. A clone of a record shares its bytes.
+/// Every call is done when it returns, its future is ready, and no call fails with `Busy`. There is no limit: a room
+/// takes the memory of its snapshot and of the entries after it, so a room that is never compacted grows with every
+/// change. Loading shares the records' bytes instead of copying them. Closing the store drops the rooms.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     rooms: Mutex<Rooms>,
@@ -27,13 +27,13 @@ struct Rooms {
 }
 
 impl MemoryStore {
-    /// A store without rooms.
+    /// An empty store.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The rooms, unless the store is closed. A panic cannot leave them half changed.
+    /// The rooms, unless the store is closed. A panic under the lock cannot leave them half changed.
     fn open(&self) -> Option<MutexGuard<'_, Rooms>> {
         let rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
         (!rooms.closed).then_some(rooms)
@@ -119,7 +119,7 @@ impl RoomStore for MemoryStore {
         }))
     }
 
-    /// Also drops the rooms.
+    /// Closes the store and drops its rooms.
     fn close(&self) -> StoreFuture<(), CloseError> {
         if let Some(mut open) = self.open() {
             *open = Rooms { rooms: BTreeMap::new(), closed: true };

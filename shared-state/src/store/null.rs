@@ -1,4 +1,5 @@
-//! A store that keeps nothing, for what lives as long as it is in memory.
+//! A store that stores nothing, for temporary rooms and for channels that are not durable. Every call succeeds at
+//! once.
 
 use std::future::ready;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use crate::store::{
     Snapshot, StoreFuture, StoredRoom,
 };
 
-/// Takes everything and has nothing.
+/// Accepts every append and loads no room.
 pub(crate) struct NullStore;
 
 impl RoomStore for NullStore {

@@ -1,4 +1,4 @@
-//! A simulated user: the real replica, what its app was shown, and what it wrote.
+//! A simulated client: the real replica, the state that its app sees, and a ledger of what it wrote.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,19 +11,20 @@ use crate::core::text_scope;
 use crate::core::{FieldId, SharedState};
 use crate::proto::{Frame, ServerMessage};
 use crate::replica::{Origin, Read, Replica, ReplicaConfig, Transaction};
+use crate::testing::json::{json, plain};
 use crate::testing::ledger::{Ledger, Written};
 use crate::testing::model::Model;
 use crate::testing::sample::sample_update;
-use crate::testing::server::{Tube, json, plain};
+use crate::testing::server::Tube;
 
 /// A connection between a client and the server.
 pub(super) struct Wire {
-    /// Frames on their way to the server.
+    /// Frames in flight to the server.
     pub(super) up: VecDeque<Frame>,
-    /// Frames on their way to the client.
+    /// Frames in flight to the client.
     pub(super) down: Tube,
     pub(super) session: Option<SessionId>,
-    /// What goes down is lost, and nobody notices yet.
+    /// Frames to the client are lost, and neither side has noticed yet.
     pub(super) half_open: bool,
 }
 
@@ -32,13 +33,13 @@ pub(super) struct Client<S: SharedState> {
     pub(super) replica: Replica<S>,
     pub(super) wire: Option<Wire>,
     pub(super) ledger: Ledger<S>,
-    /// The state as somebody sees it who only follows the events.
+    /// The state as an app builds it from the events alone.
     mirror: S,
     epoch: Option<u64>,
-    /// The number under which its edits of texts are made.
+    /// The client id of its text edits.
     writer: u64,
-    /// Something happened to it since it was checked.
-    stirred: bool,
+    /// Whether anything happened to it since the last check.
+    changed: bool,
 }
 
 impl<S: SharedState> Client<S> {
@@ -51,19 +52,19 @@ impl<S: SharedState> Client<S> {
             mirror: initial.clone(),
             epoch: None,
             writer: config.writer,
-            stirred: true,
+            changed: true,
         }
     }
 
-    /// Time passes.
+    /// Sends the delayed writes that are due.
     pub(super) fn tick(&mut self, now: Duration) {
-        self.stirred = true;
+        self.changed = true;
         self.replica.tick(now);
     }
 
-    /// What is held back is sent.
+    /// Sends all delayed writes.
     pub(super) fn flush(&mut self, now: Duration) {
-        self.stirred = true;
+        self.changed = true;
         self.replica.flush(now);
     }
 
@@ -71,22 +72,22 @@ impl<S: SharedState> Client<S> {
         self.wire =
             Some(Wire { up: VecDeque::new(), down: Tube::new(capacity), session: None, half_open: false });
         self.replica.connected(window);
-        self.stirred = true;
+        self.changed = true;
     }
 
     pub(super) fn disconnect(&mut self) -> Option<SessionId> {
         self.replica.disconnected();
-        self.stirred = true;
+        self.changed = true;
         self.wire.take().and_then(|wire| wire.session)
     }
 
-    /// One random write.
+    /// Makes one random write.
     pub(super) fn write(&mut self, rng: &mut Rng, now: Duration) -> Result<(), String> {
-        self.stirred = true;
+        self.changed = true;
         match rng.u8(..11) {
             0..=5 => {
                 let Some(update) = sample_update(rng, self.replica.state()) else { return Ok(()) };
-                let updates = self.meant(vec![update.clone()]);
+                let updates = self.expanded(vec![update.clone()]);
                 if let Ok(id) = self.replica.write(now, vec![update.clone()]) {
                     self.ledger.wrote(id, Written::new(updates, Vec::new())?)?;
                     self.check_shown(&update)?;
@@ -94,9 +95,9 @@ impl<S: SharedState> Client<S> {
             }
             6 | 7 => {
                 let updates = self.sample_some(rng, 4);
-                let meant = self.meant(updates.clone());
+                let expanded = self.expanded(updates.clone());
                 if let Ok(id) = self.replica.write(now, updates) {
-                    self.ledger.wrote(id, Written::new(meant, Vec::new())?)?;
+                    self.ledger.wrote(id, Written::new(expanded, Vec::new())?)?;
                 }
             }
             8 => self.transact(rng, now)?,
@@ -110,22 +111,22 @@ impl<S: SharedState> Client<S> {
         (0..rng.usize(..most)).filter_map(|_| sample_update(rng, self.replica.state())).collect()
     }
 
-    /// The updates that will be sent for these: a whole list means what is different.
-    fn meant(&self, updates: Vec<S::Update>) -> Vec<S::Update> {
+    /// The updates that will be sent for `updates`: a set of a whole field is sent as differences.
+    fn expanded(&self, updates: Vec<S::Update>) -> Vec<S::Update> {
         let mut state = self.replica.state().clone();
-        let mut meant = Vec::new();
+        let mut expanded = Vec::new();
         for update in updates {
             for part in text_scope::as_writer(self.writer, || state.decompose(&update))
                 .unwrap_or_else(|| vec![update])
             {
                 state.apply(part.clone());
-                meant.push(part);
+                expanded.push(part);
             }
         }
-        meant
+        expanded
     }
 
-    /// G4: a whole value that was set shows as it was set.
+    /// G4: a field that was set as a whole shows the value that was set.
     fn check_shown(&self, update: &S::Update) -> Result<(), String> {
         let mut set = self.replica.state().clone();
         if set.decompose(update).is_some() {
@@ -138,7 +139,7 @@ impl<S: SharedState> Client<S> {
         Ok(())
     }
 
-    /// Takes the events; the updates of the last that this client wrote.
+    /// Takes the events; returns the updates of this client's last write among them.
     fn follow(&mut self) -> Vec<S::Update> {
         let mut last = Vec::new();
         while let Some(event) = self.replica.poll_event() {
@@ -174,19 +175,19 @@ impl<S: SharedState> Client<S> {
             }
         }
         let (updates, _) = transaction.into_parts();
-        let meant = self.meant(updates.clone());
+        let expanded = self.expanded(updates.clone());
         let reads: Vec<FieldId> = (0..1 + rng.usize(..2)).map(|_| rng.usize(..S::FIELDS.len())).collect();
         let read = reads.iter().map(|field| Read::field::<S>(*field)).collect();
         if let Ok(id) = self.replica.write_if_unchanged(now, updates, read) {
             let reads = reads.into_iter().map(|field| (field, seen[S::FIELDS[field].name].clone())).collect();
-            self.ledger.wrote(id, Written::new(meant, reads)?)?;
+            self.ledger.wrote(id, Written::new(expanded, reads)?)?;
         }
         Ok(())
     }
 
     /// A frame arrives from the server.
     pub(super) fn receive(&mut self, frame: &Frame) -> Result<(), String> {
-        self.stirred = true;
+        self.changed = true;
         match ServerMessage::of(frame) {
             Ok(ServerMessage::Room(_, message) | ServerMessage::Numbered(_, message)) => self
                 .replica
@@ -196,9 +197,10 @@ impl<S: SharedState> Client<S> {
         }
     }
 
-    /// Takes what the replica has to say, and checks it against what it must say, if anything happened to it.
-    pub(super) fn settle(&mut self, model: &mut Model, epoch: u64) -> Result<(), String> {
-        if !std::mem::take(&mut self.stirred) {
+    /// Takes the replica's frames, events and answers, and checks them and the state, if anything has
+    /// happened.
+    pub(super) fn check(&mut self, model: &mut Model, epoch: u64) -> Result<(), String> {
+        if !std::mem::take(&mut self.changed) {
             return Ok(());
         }
         while let Some(frame) = self.replica.poll_frame() {
@@ -212,7 +214,7 @@ impl<S: SharedState> Client<S> {
         }
         let same_history = self.epoch == Some(epoch);
         while let Some((id, answer)) = self.replica.poll_answer() {
-            // What a lost history answered cannot be held against the new one.
+            // An answer of a lost history cannot be checked against the new one.
             self.ledger.answered(&self.name, id, answer, same_history.then_some(&mut *model))?;
         }
         self.follow();

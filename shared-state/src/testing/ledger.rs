@@ -1,4 +1,4 @@
-//! What one simulated user wrote and was told, to be held against the log.
+//! What one simulated client wrote and how it was answered, to be checked against the log.
 
 use std::collections::BTreeMap;
 
@@ -25,13 +25,13 @@ impl<S: SharedState> Written<S> {
 }
 
 pub(super) struct Ledger<S: SharedState> {
-    /// Unanswered writes in the order in which they were made.
+    /// The unanswered writes, in the order in which they were made.
     unanswered: Vec<(WriteId, Written<S>)>,
-    /// By version: what was acknowledged.
+    /// The acknowledged writes, by version.
     acknowledged: BTreeMap<u64, WriteId>,
-    /// Per field, the version of the last acknowledged write to it.
+    /// Per field, the last acknowledged write to it and its version.
     order: BTreeMap<FieldId, (WriteId, u64)>,
-    /// How many writes the server could not say of whether they had been applied.
+    /// How many writes were answered with [`Code::Uncertain`].
     uncertain: usize,
 }
 
@@ -52,7 +52,7 @@ impl<S: SharedState> Ledger<S> {
         self.unanswered.len()
     }
 
-    /// A write was taken. It may share its id with an earlier one that it was folded into.
+    /// Records a write. It may share its id with an earlier one that it was folded into.
     pub(super) fn wrote(&mut self, id: WriteId, written: Written<S>) -> Result<(), String> {
         if let Some((_, both)) = self.unanswered.iter_mut().find(|(known, _)| *known == id) {
             let ([earlier], [later]) = (&mut both.updates[..], &written.updates[..]) else {
@@ -68,13 +68,14 @@ impl<S: SharedState> Ledger<S> {
         Ok(())
     }
 
-    /// The history begins anew: what was acknowledged before is gone with it.
+    /// The room has a new history, without the writes that were acknowledged before.
     pub(super) fn new_history(&mut self) {
         self.acknowledged.clear();
         self.order.clear();
     }
 
-    /// A write was answered: holds the answer against the log.
+    /// Records an answer and checks it against the log. `model` is `None` if the answer is of another
+    /// history.
     pub(super) fn answered(
         &mut self,
         client: &str,
@@ -132,12 +133,12 @@ impl<S: SharedState> Ledger<S> {
         Ok(())
     }
 
-    /// The unanswered writes, for people.
+    /// The unanswered writes, for messages.
     pub(super) fn pending(&self) -> Value {
         self.unanswered.iter().map(|(_, written)| written.sent.clone()).collect()
     }
 
-    /// G4: what the app must see: the confirmed state with everything unanswered on top.
+    /// G4: the state that the app must see, which is the confirmed state with everything unanswered on top.
     pub(super) fn expected_view(&self, confirmed: Value, model: &mut Model) -> Result<Value, String> {
         let mut state = confirmed;
         for (_, written) in &self.unanswered {
@@ -149,29 +150,30 @@ impl<S: SharedState> Ledger<S> {
     }
 }
 
-/// Whether these are the updates that were written: the server may have settled the places in lists, and filled what
-/// edits of texts leave out.
+/// Whether the logged updates are those that were written. The server may have resolved positions in lists,
+/// and completed edits of texts.
 fn same(logged: &[Value], written: &[Value]) -> bool {
     logged.len() == written.len()
         && logged.iter().zip(written).all(|(logged, written)| {
-            let mut settled = written.clone();
+            let mut resolved = written.clone();
             #[cfg(feature = "text")]
             if is_edit_of(logged, written)
                 || logged["op"] == "edit" && super::text::same(&logged["value"], &written["value"])
             {
-                settled = logged.clone();
-                settled["key"] = written["key"].clone();
+                resolved = logged.clone();
+                resolved["key"] = written["key"].clone();
             }
             if let (Some(after), Some(place)) =
-                (logged["value"].get("after"), settled["value"].get_mut("after"))
+                (logged["value"].get("after"), resolved["value"].get_mut("after"))
             {
                 place.clone_from(after);
             }
-            *logged == settled || unordered(logged) == unordered(&settled)
+            *logged == resolved || unordered(logged) == unordered(&resolved)
         })
 }
 
-/// A value without the order of plain values in arrays: the members of a set have none. That of a list shows in the state.
+/// A value with the plain values in arrays sorted, because the members of a set have no order. The order of a
+/// list is checked in the state.
 fn unordered(value: &Value) -> Value {
     match value {
         Value::Array(items) => {
@@ -188,7 +190,7 @@ fn unordered(value: &Value) -> Value {
     }
 }
 
-/// Whether the server has made an edit of what was written otherwise. What it comes to is compared as text.
+/// Whether the server has turned the write into an edit. Its result is compared as text.
 fn is_edit_of(logged: &Value, written: &Value) -> bool {
     logged["op"] == "edit" && (written["op"] == "splice" || written.get("op").is_none())
 }

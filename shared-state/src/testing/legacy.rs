@@ -1,14 +1,15 @@
-//! A client of the original hook's dialect, as its source describes it: what a page does that runs it.
+//! A client of the original `useSharedState` hook, made after its source, to test servers against legacy
+//! clients.
 
 use std::collections::VecDeque;
 
 use serde_json::{Map, Value, json};
 
-/// The hook in one room, no I/O. It knows nothing of the server but its messages.
+/// The state of the hook in one room, without I/O. It knows only the server's messages.
 ///
-/// It shows what it sets at once, counts its own writes itself, takes an update only if that has a version greater
-/// than its own, and a `state:sync` always. Over a reconnect it keeps its state and its version; what it writes while
-/// there is no connection is sent to nobody.
+/// It shows what it sets at once, and counts its writes itself. It accepts an update only if the update's
+/// version is greater than its own, and a `state:sync` always. It keeps its state and its version over a
+/// reconnect. What it writes without a connection is never sent.
 #[derive(Clone, Debug)]
 pub struct LegacyClient {
     room: String,
@@ -19,19 +20,19 @@ pub struct LegacyClient {
 }
 
 impl LegacyClient {
-    /// A hook with the initial state of its page.
+    /// A client with the initial state of its page.
     #[must_use]
     pub fn new(room: &str, initial: Map<String, Value>) -> Self {
         Self { room: room.to_owned(), state: initial, version: 0, online: false, outgoing: VecDeque::new() }
     }
 
-    /// What the page shows.
+    /// The state that the page shows.
     #[must_use]
     pub const fn state(&self) -> &Map<String, Value> {
         &self.state
     }
 
-    /// Its own version.
+    /// The client's own version.
     #[must_use]
     pub const fn version(&self) -> u64 {
         self.version
@@ -43,13 +44,13 @@ impl LegacyClient {
         self.online
     }
 
-    /// Its connection stands: it asks for the state.
+    /// The connection is ready: it requests the state.
     pub fn connected(&mut self) {
         self.online = true;
         self.send("state:sync:request", &json!({}));
     }
 
-    /// Its connection is lost, with what was not sent yet.
+    /// The connection is lost, and with it the unsent frames.
     pub fn disconnected(&mut self) {
         self.online = false;
         self.outgoing.clear();
@@ -69,10 +70,10 @@ impl LegacyClient {
         self.state.extend(data);
     }
 
-    /// A frame arrives. What is not about state is other handlers' affair.
+    /// Processes a frame. Frames that are not about state are ignored.
     ///
     /// # Errors
-    /// What a page would stumble over.
+    /// The frame would break a page.
     pub fn receive(&mut self, frame: &str) -> Result<(), String> {
         let mut frame: Value = serde_json::from_str(frame).map_err(|error| error.to_string())?;
         let mut payload = frame["payload"].take();
@@ -100,7 +101,7 @@ impl LegacyClient {
         Ok(())
     }
 
-    /// The next frame it sends.
+    /// The next frame to send.
     pub fn poll_frame(&mut self) -> Option<String> {
         self.outgoing.pop_front()
     }

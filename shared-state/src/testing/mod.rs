@@ -1,8 +1,10 @@
-//! The deterministic simulation, for testing your own structs.
+//! Tests of your own structs without sockets: a [`Pair`] in memory for the cases that you can name, and the
+//! deterministic [`Simulation`] for those that you cannot.
 //!
-//! A [`Simulation`] runs replicas and an authority over a network and a disk that misbehave, all from one seed,
-//! with random writes to the struct's own fields, and checks the guarantees against a model that knows nothing
-//! of replicas: an ordered log, interpreted as JSON.
+//! A [`Simulation`] runs replicas and a room's authority over a simulated network and disk that fail.
+//! Everything is derived from one seed: the writes to the struct's fields, the order of deliveries and the
+//! faults. After each step the guarantees are checked against a reference model that knows nothing of
+//! replicas: it applies an ordered log to JSON.
 //!
 #![cfg_attr(feature = "derive", doc = "```")]
 #![cfg_attr(not(feature = "derive"), doc = "```ignore")]
@@ -19,13 +21,15 @@
 //! Simulation::new(Poll::default()).seeds(20);
 //! ```
 //!
-//! A failure names its seed; `SHARED_STATE_SEED=<seed>` runs that one alone, `SHARED_STATE_SEEDS=<n>` more of
-//! them.
+//! A failure reports its seed. Set `SHARED_STATE_SEED=<seed>` to run that seed alone, and
+//! `SHARED_STATE_SEEDS=<n>` to run another number of seeds.
 
 mod client;
+mod json;
 mod ledger;
 mod legacy;
 mod model;
+mod pair;
 mod sample;
 mod server;
 mod simulation;
@@ -33,5 +37,6 @@ mod simulation;
 mod text;
 
 pub use legacy::LegacyClient;
+pub use pair::{Pair, PairClient, PairReceipt, PairServer};
 pub use sample::{Sampler, sample_update};
 pub use simulation::{Failure, Report, Simulation};

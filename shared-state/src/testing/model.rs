@@ -1,5 +1,5 @@
-//! The reference: what a room's state must be after each change, worked out from the log alone, as JSON, one
-//! change after another. It uses nothing of the replica, the authority or the policies.
+//! The reference model: computes a room's state after each change from the log alone, as JSON. It uses
+//! nothing of the replica, the authority or the merge policies, except the checks of text edits.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,17 +7,17 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::core::{FieldInfo, FieldPath, PolicyInfo, SharedState};
-use crate::testing::sample::key_text;
+use crate::testing::json::key_text;
 
-/// One entry of the log as the model reads it.
+/// One entry of the log.
 #[derive(Clone, Debug)]
 pub(super) struct Logged {
-    /// The client that made it; `None`: the server.
+    /// The client that made the change; `None`: the server.
     pub(super) client: Option<String>,
     pub(super) updates: Vec<Value>,
 }
 
-/// The log and the state after each of its entries.
+/// The log, and the state after each of its entries.
 pub(super) struct Model {
     pub(super) log: Vec<Logged>,
     /// `states[v]` is the state at version `v`.
@@ -25,7 +25,7 @@ pub(super) struct Model {
     bounds: BTreeMap<String, Bounds>,
 }
 
-/// What a number at a path can hold.
+/// The range of the number at a path.
 #[derive(Clone, Copy, Debug)]
 enum Bounds {
     Integer(i128, i128),
@@ -41,7 +41,7 @@ impl Model {
         self.log.len() as u64
     }
 
-    /// The store has another entry.
+    /// Adds an entry that the store has accepted.
     pub(super) fn append<S: SharedState>(&mut self, entry: &[u8]) -> Result<(), String> {
         let entry: Value = serde_json::from_slice(entry).map_err(|error| format!("entry: {error}"))?;
         let updates = entry["u"].as_array().ok_or("an entry without updates")?.clone();
@@ -55,8 +55,8 @@ impl Model {
         Ok(())
     }
 
-    /// Whether the log's entry at `index`, where the server has made edits of what was written otherwise, has come to the
-    /// same texts.
+    /// Whether the log's entry at `index` gives the same texts as the written updates, for entries where the
+    /// server has turned a write into an edit.
     pub(super) fn same_texts<S: SharedState>(
         &mut self,
         index: usize,
@@ -88,7 +88,7 @@ impl Model {
     }
 }
 
-/// An operation, and what the number it is done to can hold.
+/// An operation, and the range of the number that it changes.
 struct Op<'a> {
     name: Option<&'a str>,
     value: &'a Value,
@@ -118,7 +118,7 @@ fn in_value(
         (_, [], None) => {
             *value = op.value.clone();
             match policy {
-                // A float that was written without a fraction is read as one that has it.
+                // A float that was written without a fraction is read as a float.
                 "lww" | "counter" if value.is_i64() && matches!((op.bounds)(), Bounds::Float) => {
                     *value = value.as_f64().into();
                 }
@@ -131,7 +131,7 @@ fn in_value(
             *value = sum(value, op.value, bounds).ok_or("cannot add")?;
             Ok(())
         }
-        // A struct that is absent: there is nothing inside to change.
+        // The struct is absent, so there is nothing inside to change.
         ("nested", [_, ..], _) if value.is_null() => Ok(()),
         ("nested", [_, ..], _) => {
             let fields = about.and_then(|about| about.fields).ok_or("a nested field without fields")?;
@@ -245,7 +245,7 @@ fn in_list(
     Ok(())
 }
 
-/// Puts the members of sets in one order, whatever the order they are written in.
+/// Sorts the members of sets.
 pub(super) fn normalize(value: &mut Value, policy: &str, about: Option<&'static PolicyInfo>) {
     let inside = |entry: &mut Value| {
         let entries = about.and_then(|about| about.entries);
@@ -266,7 +266,7 @@ pub(super) fn normalize(value: &mut Value, policy: &str, about: Option<&'static 
     }
 }
 
-/// As [`normalize`], for every field of a struct. What serde takes for an absent field is `None`.
+/// As [`normalize`], for every field of a struct. Absent fields become `null`, as serde reads them.
 pub(super) fn normalize_fields(state: &mut Value, fields: &'static [FieldInfo]) {
     let Some(state) = state.as_object_mut() else { return };
     for info in fields {
@@ -274,7 +274,7 @@ pub(super) fn normalize_fields(state: &mut Value, fields: &'static [FieldInfo]) 
     }
 }
 
-/// Leaves of every text what can be read.
+/// Replaces every text by its readable content.
 fn to_plain(value: &mut Value) -> Result<(), String> {
     match value {
         Value::Array(items) => items.iter_mut().try_for_each(to_plain),
@@ -302,7 +302,7 @@ fn integer(value: &Value) -> Option<i128> {
     value.as_i64().map(i128::from).or_else(|| value.as_u64().map(i128::from))
 }
 
-/// Finds out what the number at `key` can hold by trying.
+/// Finds the range of the number at `key` by trying to decode values.
 fn bounds<S: SharedState>(key: &str) -> Bounds {
     let fits = |value: &str| {
         serde_json::from_str::<&serde_json::value::RawValue>(value)

@@ -1,4 +1,4 @@
-//! Random values of any type that serde can read: the type says what it wants, the sampler makes it up.
+//! Random values of any type that serde can read: a deserializer that invents its input.
 
 use std::fmt;
 
@@ -9,9 +9,10 @@ use serde::forward_to_deserialize_any;
 use serde_json::Value;
 
 use crate::core::{FieldPath, FieldPathBuf, PolicyInfo, SharedState};
+use crate::testing::json::{json, key_text};
 
-/// A deserializer that reads random values. Small numbers and short texts are likelier than large ones, but the
-/// bounds of every type come up.
+/// A deserializer that reads random values. Small numbers and short texts are more likely than large ones,
+/// but the bounds of every number type occur.
 pub struct Sampler<'r> {
     rng: &'r mut Rng,
     depth: u32,
@@ -44,10 +45,10 @@ impl<'r> Sampler<'r> {
     }
 }
 
-/// A random update of `S` for somebody who sees `state`, or `None` where the value drawn is not one of the field's
-/// type. Entries that are there are meant more often than others.
+/// A random update of an `S` whose current value is `state`. `None` if the drawn value is not valid for the
+/// field. Existing entries are chosen more often than absent ones.
 pub fn sample_update<S: SharedState>(rng: &mut Rng, state: &S) -> Option<S::Update> {
-    let state = super::server::json(state);
+    let state = json(state);
     let info = &S::FIELDS[rng.usize(..S::FIELDS.len())];
     let mut target = Target { path: FieldPathBuf::new(), op: None, words: Vec::new() };
     target.path.push(info.name);
@@ -56,15 +57,15 @@ pub fn sample_update<S: SharedState>(rng: &mut Rng, state: &S) -> Option<S::Upda
     S::decode(FieldPath::new(path.as_str()), op, Sampler { rng, depth: 0, words: &words }).ok()
 }
 
-/// Where an update goes.
+/// The path and the operation of an update.
 struct Target {
     path: FieldPathBuf,
     op: Option<&'static str>,
-    /// The keys in sight.
+    /// The existing keys at that place.
     words: Vec<String>,
 }
 
-/// Draws a place and an operation at a value, or further inside.
+/// Draws a place and an operation, at a value or inside it.
 fn aim(
     rng: &mut Rng,
     policy: &str,
@@ -109,7 +110,7 @@ fn aim(
     }
 }
 
-/// The entries of a list or a map by key.
+/// The entries of a list or a map, by key.
 fn keys<'v>(about: Option<&PolicyInfo>, value: Option<&'v Value>) -> Vec<(String, Option<&'v Value>)> {
     match value {
         Some(Value::Array(items)) => {
@@ -121,11 +122,6 @@ fn keys<'v>(about: Option<&PolicyInfo>, value: Option<&'v Value>) -> Vec<(String
         }
         _ => Vec::new(),
     }
-}
-
-/// The text of a key that is a string or a number.
-pub(super) fn key_text(key: &Value) -> String {
-    key.as_str().map_or_else(|| key.to_string(), str::to_owned)
 }
 
 /// Why a type could not be sampled.

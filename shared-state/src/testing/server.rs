@@ -11,6 +11,7 @@ use crate::authority::{Authority, LogEntry, Outbox, RoomState as _, SessionId, S
 use crate::core::SharedState;
 use crate::proto::Dialect;
 use crate::proto::{ClientId, ClientMessage, Envelope, Frame, Limits};
+use crate::testing::json::json;
 use crate::testing::model::Model;
 
 /// One direction of a connection, seen by the authority as a bounded queue.
@@ -69,24 +70,6 @@ pub(super) struct Server<S: SharedState> {
     disk: Disk,
     appending: VecDeque<LogEntry>,
     pub(super) model: Model,
-}
-
-/// The state as the model sees it.
-pub(super) fn json<S: SharedState>(state: &S) -> serde_json::Value {
-    written(state, Typed::write_data)
-}
-
-/// The state as somebody sees it who only reads.
-pub(super) fn plain<S: SharedState>(state: &S) -> serde_json::Value {
-    written(state, Typed::write_plain)
-}
-
-fn written<S: SharedState>(state: &S, write: impl FnOnce(&Typed<S>, &mut String)) -> serde_json::Value {
-    let mut text = String::new();
-    write(&Typed::new(state.clone()), &mut text);
-    let mut state = serde_json::from_str(&text).unwrap_or_default();
-    crate::testing::model::normalize_fields(&mut state, S::FIELDS);
-    state
 }
 
 impl<S: SharedState> Server<S> {

@@ -1,4 +1,5 @@
-//! The simulation: everything that can go wrong between clients, a network and a server, from one seed.
+//! The simulation: clients, a server, and the faults between them, all derived from one seed. It owns the
+//! world and its steps; the checks are in the client, its ledger and the model.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +15,7 @@ use crate::testing::client::Client;
 use crate::testing::sample::sample_update;
 use crate::testing::server::Server;
 
-/// A simulated room and its users. See the [module](crate::testing).
+/// A simulated room and its clients. See the [module](crate::testing) for what it checks.
 #[derive(Clone, Debug)]
 pub struct Simulation<S> {
     initial: S,
@@ -22,17 +23,17 @@ pub struct Simulation<S> {
     steps: usize,
 }
 
-/// What a run did, for those who wonder whether anything happened.
+/// What the runs did, to check that something happened at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
     /// Versions in the room's last history.
     pub versions: u64,
-    /// Writes acknowledged to clients that were alive at the end.
+    /// Writes that were acknowledged to clients which existed at the end.
     pub acknowledged: usize,
-    /// Connections cut, half-open ones included.
+    /// Connections that were cut, half-open ones included.
     pub disconnects: usize,
-    /// Times the server died.
+    /// Crashes of the server.
     pub crashes: usize,
 }
 
@@ -45,51 +46,52 @@ impl Report {
     }
 }
 
-/// A guarantee did not hold.
+/// A guarantee was broken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("seed {seed}, step {step}: {message}\n{trace}")]
 pub struct Failure {
-    /// The seed that shows it again.
+    /// The seed that reproduces it.
     pub seed: u64,
-    /// The step it showed in.
+    /// The step that broke it.
     pub step: usize,
-    /// Which guarantee, expected and found.
+    /// Which guarantee was broken, and what was expected and found.
     pub message: String,
-    /// The last things that happened, one a line; all of them if the seed was run alone.
+    /// The last 60 events, one on each line; all events if `SHARED_STATE_SEED` selected the seed.
     pub trace: String,
 }
 
 impl<S: SharedState> Simulation<S> {
-    /// Three clients of a room that begins as `initial`, for 300 steps.
+    /// A simulation of three clients, 300 steps, and a room whose state begins as `initial`.
     #[must_use]
     pub const fn new(initial: S) -> Self {
         Self { initial, clients: 3, steps: 300 }
     }
 
-    /// The number of clients.
+    /// Sets the number of clients, at least one.
     #[must_use]
     pub fn clients(mut self, clients: usize) -> Self {
         self.clients = clients.max(1);
         self
     }
 
-    /// The number of random steps before everything is let to settle.
+    /// Sets the number of random steps. After them the faults end, and everything pending is delivered.
     #[must_use]
     pub fn steps(mut self, steps: usize) -> Self {
         self.steps = steps;
         self
     }
 
-    /// Runs `count` seeds from 0 on, on all cores; `SHARED_STATE_SEEDS` in the environment overrides the number,
-    /// `SHARED_STATE_SEED` runs that one alone, and a failure then tells all that has happened.
+    /// Runs the seeds from 0 to `count`, on all cores, and returns what they did together. The environment
+    /// variable `SHARED_STATE_SEEDS` overrides `count`. `SHARED_STATE_SEED` runs only that seed, and a
+    /// failure then contains the full trace.
     ///
     /// # Panics
-    /// If a seed breaks a guarantee, naming it.
+    /// If a seed breaks a guarantee. The message contains the seed.
     #[track_caller]
     pub fn seeds(&self, count: u64) -> Report {
         let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
         let one = number("SHARED_STATE_SEED");
-        let told = if one.is_some() { usize::MAX } else { TRACE };
+        let trace_limit = if one.is_some() { usize::MAX } else { TRACE };
         let seeds = match one {
             Some(seed) => seed..seed + 1,
             None => 0..number("SHARED_STATE_SEEDS").unwrap_or(count),
@@ -103,7 +105,7 @@ impl<S: SharedState> Simulation<S> {
                 if seed >= seeds.end || locked().1.is_some() {
                     return;
                 }
-                match self.run_telling(seed, told) {
+                match self.run_traced(seed, trace_limit) {
                     Ok(report) => locked().0.add(report),
                     Err(failure) => {
                         locked().1.get_or_insert(failure);
@@ -127,13 +129,13 @@ impl<S: SharedState> Simulation<S> {
     /// Runs one seed.
     ///
     /// # Errors
-    /// The guarantee that did not hold.
+    /// The run broke a guarantee.
     pub fn run(&self, seed: u64) -> Result<Report, Failure> {
-        self.run_telling(seed, TRACE)
+        self.run_traced(seed, TRACE)
     }
 
-    fn run_telling(&self, seed: u64, told: usize) -> Result<Report, Failure> {
-        let mut world = World::new(self, seed, told);
+    fn run_traced(&self, seed: u64, trace_limit: usize) -> Result<Report, Failure> {
+        let mut world = World::new(self, seed, trace_limit);
         for step in 0..self.steps {
             world.step().map_err(|message| Failure { seed, step, message, trace: world.trace() })?;
         }
@@ -147,7 +149,7 @@ impl<S: SharedState> Simulation<S> {
     }
 }
 
-/// How many of the last events a failure tells.
+/// How many of the last events a failure contains.
 const TRACE: usize = 60;
 
 struct World<S: SharedState> {
@@ -160,18 +162,18 @@ struct World<S: SharedState> {
     clients: Vec<Client<S>>,
     names: usize,
     report: Report,
-    /// The last things that happened, for a failure's message.
+    /// The last events, for the message of a failure.
     trace: VecDeque<String>,
-    /// How many of them are kept.
-    told: usize,
+    /// How many events are stored.
+    trace_limit: usize,
 }
 
 impl<S: SharedState> World<S> {
-    fn new(plan: &Simulation<S>, seed: u64, told: usize) -> Self {
+    fn new(plan: &Simulation<S>, seed: u64, trace_limit: usize) -> Self {
         let mut rng = Rng::with_seed(seed);
         let mut limits = Limits { window: 1 + rng.usize(..8), ..Limits::default() };
         if rng.u8(..4) == 0 {
-            // Few enough that clients are forgotten.
+            // Few enough that the server forgets clients.
             limits.clients_per_room = 1 + rng.usize(..3);
         }
         let config = ReplicaConfig {
@@ -190,7 +192,7 @@ impl<S: SharedState> World<S> {
             names: 0,
             report: Report::default(),
             trace: VecDeque::new(),
-            told,
+            trace_limit,
             rng,
         };
         for _ in 0..plan.clients {
@@ -234,7 +236,7 @@ impl<S: SharedState> World<S> {
             965..=974 => self.server.compact(),
             975..=981 => self.crash()?,
             982..=985 => {
-                // The client's process dies; its user comes back as a new one.
+                // The client's process dies, and its user starts a new one.
                 self.disconnect(at)?;
                 self.clients[at] = self.new_client();
             }
@@ -248,11 +250,11 @@ impl<S: SharedState> World<S> {
             987..=992 => self.repeat(at),
             _ => self.hostile()?,
         }
-        self.settle()
+        self.check_clients()
     }
 
     fn note(&mut self, what: impl FnOnce() -> String) {
-        if self.trace.len() >= self.told {
+        if self.trace.len() >= self.trace_limit {
             self.trace.pop_front();
         }
         self.trace.push_back(what());
@@ -262,10 +264,10 @@ impl<S: SharedState> World<S> {
         self.trace.iter().map(|line| format!("  {line}\n")).collect()
     }
 
-    /// Every client says what it has to say, and is checked.
-    fn settle(&mut self) -> Result<(), String> {
+    /// Collects the frames of every client, and checks the clients that have changed.
+    fn check_clients(&mut self) -> Result<(), String> {
         let epoch = self.server.epoch();
-        self.clients.iter_mut().try_for_each(|client| client.settle(&mut self.server.model, epoch))
+        self.clients.iter_mut().try_for_each(|client| client.check(&mut self.server.model, epoch))
     }
 
     fn connect(&mut self, at: usize) {
@@ -296,7 +298,7 @@ impl<S: SharedState> World<S> {
         received
     }
 
-    /// The connection breaks: some of what was on its way arrives, in order, and the rest is lost.
+    /// The connection breaks. Some of the frames in flight arrive, in order; the rest are lost.
     fn disconnect(&mut self, at: usize) -> Result<(), String> {
         if self.clients[at].wire.is_none() {
             return Ok(());
@@ -322,7 +324,7 @@ impl<S: SharedState> World<S> {
         self.server.crash(self.rng.usize(..4))
     }
 
-    /// A change that is on its way arrives twice.
+    /// A change in flight arrives twice.
     fn repeat(&mut self, at: usize) {
         if let Some(wire) = &mut self.clients[at].wire
             && let Some(frame) =
@@ -332,7 +334,7 @@ impl<S: SharedState> World<S> {
         }
     }
 
-    /// Somebody joins and sends a change that no honest client would.
+    /// A client joins and sends a change that no correct client would send.
     fn hostile(&mut self) -> Result<(), String> {
         let update = match sample_update(&mut self.rng, &self.server.state()) {
             Some(update) if self.rng.bool() => {
@@ -365,7 +367,7 @@ impl<S: SharedState> World<S> {
         Ok(())
     }
 
-    /// Nothing fails any more: everything pending is delivered, and everybody must be equal.
+    /// Ends the faults: delivers everything pending, after which all clients must be equal.
     fn finish(&mut self) -> Result<(), String> {
         for at in 0..self.clients.len() {
             if self.clients[at].wire.as_ref().is_some_and(|wire| wire.half_open) {
@@ -374,7 +376,7 @@ impl<S: SharedState> World<S> {
             self.connect(at);
             self.clients[at].flush(self.now);
         }
-        self.settle()?;
+        self.check_clients()?;
         for _ in 0..100_000 {
             let mut quiet = !self.server.is_appending();
             self.server.finish_append()?;
@@ -384,7 +386,7 @@ impl<S: SharedState> World<S> {
                 self.deliver_up(at)?;
                 self.deliver_down(at)?;
             }
-            self.settle()?;
+            self.check_clients()?;
             if quiet {
                 return self.compare();
             }

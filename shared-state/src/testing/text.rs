@@ -1,7 +1,7 @@
-//! Texts in the model: what yrs, on its own, makes of an edit of a stored text.
+//! Texts in the reference model: applies edits to stored texts with yrs alone.
 //!
-//! Which edits do nothing, since they are about what the text does not have, is the policy's own rule; how those that
-//! do something merge is not.
+//! The model uses the policy's own checks to decide which edits are ignored because they refer to characters
+//! that the text does not have. How the other edits merge is decided by yrs alone.
 
 use data_encoding::BASE64_NOPAD;
 use serde_json::Value;
@@ -14,7 +14,7 @@ use crate::merge::text::id_set::IdSet;
 use crate::merge::text::yjs::{Clocks, Content, ROOT, Update};
 use crate::merge::text::{INITIAL, Splice, UNSIGNED};
 
-/// Applies an edit to a text as it is stored.
+/// Applies an edit to a stored text.
 pub(super) fn edit(text: &mut Value, edit: &Value) -> Result<(), String> {
     let doc = open(text)?;
     let mut update = read(edit)?;
@@ -37,7 +37,7 @@ pub(super) fn edit(text: &mut Value, edit: &Value) -> Result<(), String> {
     store(text, &doc)
 }
 
-/// Applies splices to a text as it is stored: what they are while nobody has said whose they are.
+/// Applies splices to a stored text, under the id of edits that have no author yet.
 pub(super) fn splice(text: &mut Value, splices: &Value) -> Result<(), String> {
     let splices: Vec<Splice> =
         serde_json::from_value(splices.clone()).map_err(|error| format!("splices: {error}"))?;
@@ -46,7 +46,7 @@ pub(super) fn splice(text: &mut Value, splices: &Value) -> Result<(), String> {
     let root = doc.get_or_insert_text(ROOT);
     for Splice { at, delete, insert } in splices {
         let plain = root.get_string(&Transact::transact(&doc));
-        // The last place at or before a position that is not inside a character.
+        // The last position at or before `position` that is not inside a character.
         let place = |position: usize| {
             let starts = plain.chars().scan(0, |at, c| Some(std::mem::replace(at, *at + c.len_utf16())));
             let all = starts.chain([plain.encode_utf16().count()]);
@@ -70,14 +70,14 @@ fn store(text: &mut Value, doc: &Doc) -> Result<(), String> {
     Ok(())
 }
 
-/// What can be read of a text as it is stored.
+/// The readable content of a stored text.
 pub(super) fn plain(text: &Value) -> Result<String, String> {
     let doc = open(text)?;
     let root = doc.get_or_insert_text(ROOT);
     Ok(root.get_string(&Transact::transact(&doc)))
 }
 
-/// Whether a logged edit is the one that was written, but for what fills up gaps.
+/// Whether a logged edit is the written one, apart from the fillers for gaps.
 pub(super) fn same(logged: &Value, written: &Value) -> bool {
     let (Ok(mut logged), Ok(written)) = (read(logged), read(written)) else { return false };
     for structs in logged.structs.values_mut() {

@@ -1,10 +1,11 @@
-//! What the derive refuses, and how it says so; and what it must take without a word.
+//! UI tests of the derive: the code that it must reject, with its messages, and the code that it must accept
+//! without warnings.
 //!
-//! Set `TRYBUILD=overwrite` to write the `.stderr` files anew, and read every one that changed.
+//! Set `TRYBUILD=overwrite` to rewrite the `.stderr` files, and review every one that changed.
 
 #![allow(missing_docs, unreachable_pub)]
 
-/// Each is a program of its own but for its root, and refuses warnings.
+/// Each program is a crate of its own, apart from its crate root, and denies warnings.
 #[path = "../ui/pass"]
 pub mod pass {
     pub mod about;
@@ -43,7 +44,7 @@ fn mistakes_are_told_at_the_token_with_what_to_write() {
     trybuild::TestCases::new().compile_fail("ui/fail/*/*.rs");
 }
 
-/// Makes a test of each of the programs.
+/// Makes a test of each program.
 macro_rules! taken_without_a_word {
     ($($name:ident),* $(,)?) => {
         mod generated_code_is_taken_without_a_word {

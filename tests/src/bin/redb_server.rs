@@ -1,4 +1,5 @@
-//! A server on redb, to be killed: `redb_server <address> <directory>`. Ends with its standard input.
+//! A server on redb for tests that kill it: `redb_server <address> <directory>`. Ends when its standard input
+//! is closed.
 
 use shared_state::server::{ChannelKind, Server};
 use shared_state::store::RedbStore;
@@ -18,7 +19,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .channels(ChannelKind::any("chat").keep(usize::MAX).keep_bytes(usize::MAX).durable(true))
         .channels(ChannelKind::any("reactions"))
         .build();
-    // Sets SO_REUSEADDR: connections that a killed process has left do not keep the port.
+    // Sets SO_REUSEADDR, because connections of a killed process would keep the port in use.
     let listener = TcpListener::bind(&address).await?;
     println!("listening {}", listener.local_addr()?);
     let (mut input, mut byte) = (tokio::io::stdin(), [0]);

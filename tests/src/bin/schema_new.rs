@@ -1,5 +1,6 @@
-//! A program of today, in three kinds: `added`, whose struct shares rooms with that of `schema_old`; `other`, whose
-//! struct has a field of another type; `migrated`, the same with a migration.
+//! A program with newer structs, of three kinds: `added`, whose struct can share rooms with that of
+//! `schema_old`; `other`, whose struct has a field of another type; and `migrated`, the same with a
+//! migration.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! A program of yesterday: see `schema_new` for what has become of its struct.
+//! A program with the older struct; `schema_new` shows how it changed.
 
 use serde::{Deserialize, Serialize};
 use shared_state::SharedState;

@@ -1,4 +1,4 @@
-//! What needs no socket, no process and no clock: the state machines in memory, step by step and from seeds.
+//! Tests that need no socket, process or clock: the state machines in memory, step by step and from seeds.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
 mod channels;

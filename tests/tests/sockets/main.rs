@@ -1,4 +1,5 @@
-//! What needs sockets, processes or files: real clients and the real server, killed servers, stores on disk.
+//! Tests that need sockets, processes or files: real clients and the real server, killed servers, stores on
+//! disk.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
 mod access;

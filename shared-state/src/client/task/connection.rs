@@ -1,7 +1,8 @@
-//! One connection, from its opening to its end: feeds the state machines what comes, and sends what they say.
+//! One connection, from its opening to its end: passes received frames to the state machines and sends
+//! theirs.
 //!
-//! Nothing here waits for the socket alone: while it does not take what is to be sent, messages are read and the
-//! heartbeat goes on, so that a link that is dead without saying so is noticed all the same.
+//! The task never waits for the socket to accept a frame. While the socket is blocked, messages are read and
+//! the heartbeat continues, so that a half-open connection is detected then too.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::{pending, poll_fn};
@@ -19,90 +20,90 @@ use crate::core::Code;
 use crate::proto::{Envelope, Frame, RoomMessage, Violation, client, presence, split_address};
 use crate::replica::LinkEvent;
 
-/// How many messages are taken before others have their turn.
+/// How many messages are read before frames are sent again and other tasks may run.
 const BATCH: usize = 64;
 
-/// How long the server may take to answer the end of a connection.
-const GOODBYE: Duration = Duration::from_secs(1);
+/// How long the server may take to answer the close frame.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What the socket has to say.
+/// What happened on the socket.
 enum Io {
     Message(Option<Result<Message, Error>>),
     Flushed(Result<(), Error>),
 }
 
-/// A room that was not to be had.
+/// A room that could not be joined for now.
 struct Retry {
     failed: u32,
-    /// When it is joined again; `None`: that was done, and nothing has come yet.
+    /// When it is joined again; `None`: that was done, and the room has not answered yet.
     due: Option<Duration>,
 }
 
-/// A connection's own part of the driver.
+/// The state of one connection.
 struct Connection {
     socket: Socket,
-    /// Frames that are no room's.
-    own: VecDeque<Frame>,
-    /// How many unanswered changes the server takes per room; `None` before its welcome.
+    /// Frames of the connection itself: handshake, heartbeat, tokens and leaves.
+    control: VecDeque<Frame>,
+    /// How many unanswered changes the server allows in each room; `None` before its welcome.
     window: Option<usize>,
     retries: BTreeMap<Arc<str>, Retry>,
-    /// Something was written that may not have left yet.
+    /// Frames were written that may not have been flushed.
     dirty: bool,
-    /// The socket did not take everything that there was.
+    /// The socket did not accept every frame.
     blocked: bool,
 }
 
 impl Driver {
-    /// Keeps a connection until it ends.
-    pub(crate) async fn converse(&mut self, socket: Socket) -> End {
+    /// Runs a connection until it ends.
+    pub(crate) async fn run_connection(&mut self, socket: Socket) -> End {
         self.connection += 1;
         let hello = self.link.opened(self.core.signal.now(), None);
         let mut connection = Connection {
             socket,
-            own: VecDeque::from([hello]),
+            control: VecDeque::from([hello]),
             window: None,
             retries: BTreeMap::new(),
             dirty: false,
             blocked: false,
         };
-        match self.talk(&mut connection).await {
+        match self.exchange(&mut connection).await {
             End::Final(DisconnectReason::Closed) => {
-                self.say_goodbye(connection).await;
+                self.close(connection).await;
                 End::Final(DisconnectReason::Closed)
             }
             end => {
-                // The end of the handshake that the server began, if it did and the socket takes it.
+                // Completes the closing handshake, if the server began it and the socket accepts the frame.
                 let _ = connection.socket.flush().now_or_never();
                 end
             }
         }
     }
 
-    async fn talk(&mut self, connection: &mut Connection) -> End {
-        // A link that is up but was not welcomed is a failed attempt.
+    async fn exchange(&mut self, connection: &mut Connection) -> End {
+        // A connection that is never welcomed is a failed attempt.
         self.failed = self.failed.saturating_add(1);
         let core = self.core.clone();
         let mut token: Option<Token> = None;
         loop {
             if self.link.take_renewal(core.signal.now()) {
-                token = self.dial.ask();
+                token = self.dial.renew_token();
             }
             for room in self.refresh_presence() {
                 if connection.window.is_some() {
-                    connection.own.push_back(presence::leave(&room));
+                    connection.control.push_back(presence::leave(&room));
                 }
             }
             for room in self.refresh() {
                 connection.retries.remove(&room);
                 if connection.window.is_some() {
-                    connection.own.push_back(client::leave(&room));
+                    connection.control.push_back(client::leave(&room));
                 }
             }
             self.retry_join(connection);
             if self.is_done() {
                 return End::Final(DisconnectReason::Closed);
             }
-            if let Err(end) = self.step(connection).and_then(|()| self.feed(connection)) {
+            if let Err(end) = self.tick(connection).and_then(|()| self.send_frames(connection)) {
                 return end;
             }
             let deadline = self.deadline(connection);
@@ -111,9 +112,9 @@ impl Driver {
                 asked = async { match &mut token { Some(token) => token.await, None => pending().await } } => {
                     token = None;
                     match asked {
-                        Ok(token) => connection.own.push_back(client::token(&token)),
-                        // Another attempt asks again, once this connection has ended.
-                        Err(error) => tracing::warn!(%error, "there is no newer token"),
+                        Ok(token) => connection.control.push_back(client::token(&token)),
+                        // The next connection asks again.
+                        Err(error) => tracing::warn!(%error, "could not get a newer token"),
                     }
                     continue;
                 }
@@ -127,7 +128,7 @@ impl Driver {
                     Some(Io::Flushed(Ok(()))) => connection.dirty = false,
                     Some(Io::Flushed(Err(error))) => return End::Lost(error.to_string().into()),
                     Some(Io::Message(message)) => {
-                        if let Err(end) = self.hear(connection, message) {
+                        if let Err(end) = self.receive(connection, message) {
                             return end;
                         }
                     }
@@ -135,89 +136,90 @@ impl Driver {
                 io = connection.socket.next().now_or_never().map(Io::Message);
             }
             if let Some(Io::Message(message)) = io
-                && let Err(end) = self.hear(connection, message)
+                && let Err(end) = self.receive(connection, message)
             {
                 return end;
             }
         }
     }
 
-    /// Asks again for the rooms that the app wants to be asked for. Those that are not asked for yet are anyway.
+    /// Joins the rooms again that the app has asked for. Rooms that were not joined yet are joined anyway.
     fn retry_join(&self, connection: &Connection) {
-        let rooms = std::mem::take(&mut lock(&self.core.rooms).again);
+        let rooms = std::mem::take(&mut lock(&self.core.rooms).to_rejoin);
         let Some(window) = connection.window else { return };
         for room in rooms {
-            let of_room = self.members.iter().filter(|member| split_address(member.room()).0 == &*room);
-            of_room.filter(|member| !member.is_live()).for_each(|member| member.rejoin(window));
-            let presences = self.presences.iter().filter(|attendee| *attendee.room() == room);
-            presences.for_each(|attendee| attendee.retry_join());
+            let of_room = self.replicas.iter().filter(|replica| split_address(replica.room()).0 == &*room);
+            of_room.filter(|replica| !replica.is_live()).for_each(|replica| replica.rejoin(window));
+            let presences = self.presences.iter().filter(|presence| *presence.room() == room);
+            presences.for_each(|presence| presence.retry_join());
         }
     }
 
-    /// Does what it is time for.
-    fn step(&mut self, connection: &mut Connection) -> Result<(), End> {
+    /// Does what is due: heartbeat, delayed writes, joins.
+    fn tick(&mut self, connection: &mut Connection) -> Result<(), End> {
         let now = self.core.signal.now();
         match self.link.tick(now) {
-            Ok(ping) => connection.own.extend(ping),
+            Ok(ping) => connection.control.extend(ping),
             Err(dead) => return Err(End::Lost(dead.to_string().into())),
         }
-        for member in &self.members {
-            member.tick(now);
+        for replica in &self.replicas {
+            replica.tick(now);
             let Some(window) = connection.window else { continue };
-            member.attach(self.connection, window, self.link.max_frame());
-            if let Some(retry) = connection.retries.get_mut(member.room())
+            replica.attach(self.connection, window, self.link.max_frame());
+            if let Some(retry) = connection.retries.get_mut(replica.room())
                 && retry.due.is_some_and(|due| due <= now)
             {
                 retry.due = None;
-                member.rejoin(window);
+                replica.rejoin(window);
             }
         }
-        for attendee in &self.presences {
-            attendee.tick(now);
+        for presence in &self.presences {
+            presence.tick(now);
             if connection.window.is_some()
                 && let Some(id) = self.link.public_id()
             {
-                attendee.attach(self.connection, id);
+                presence.attach(self.connection, id);
             }
         }
         Ok(())
     }
 
-    /// When [`step`](Self::step) has something to do.
+    /// When the next step is due.
     fn deadline(&self, connection: &Connection) -> Option<Duration> {
-        let rooms = self.members.iter().filter_map(|member| member.deadline());
+        let rooms = self.replicas.iter().filter_map(|replica| replica.deadline());
         let retries = connection.retries.values().filter_map(|retry| retry.due);
-        // What the socket does not take now is sent when it does, not when it is due.
+        // While the socket is blocked, a due presence is sent once the socket accepts it.
         let presences = if connection.blocked { &[] } else { &*self.presences };
-        let presence = presences.iter().filter_map(|attendee| attendee.deadline());
-        let own = self.link.deadline().into_iter().chain(self.link.renewal()).chain(self.closing());
-        rooms.chain(retries).chain(presence).chain(own).min()
+        let presence = presences.iter().filter_map(|presence| presence.deadline());
+        let connection_timers =
+            self.link.deadline().into_iter().chain(self.link.renewal()).chain(self.closing());
+        rooms.chain(retries).chain(presence).chain(connection_timers).min()
     }
 
-    /// Gives the socket what is to be sent, as long as it takes it.
-    fn feed(&self, connection: &mut Connection) -> Result<(), End> {
+    /// Sends frames for as long as the socket accepts them.
+    fn send_frames(&self, connection: &mut Connection) -> Result<(), End> {
         connection.blocked = true;
-        while let Some(frame) = connection.own.front() {
+        while let Some(frame) = connection.control.front() {
             let frame = frame.clone();
             if !connection.write(frame)? {
                 return Ok(());
             }
-            connection.own.pop_front();
+            connection.control.pop_front();
         }
         if connection.window.is_none() {
             return Ok(());
         }
-        for member in &self.members {
+        for replica in &self.replicas {
             while connection.is_ready()? {
-                let Some(frame) = member.poll_frame() else { break };
+                let Some(frame) = replica.poll_frame() else { break };
                 connection.write(frame)?;
             }
         }
-        for attendee in &self.presences {
+        for presence in &self.presences {
             if !connection.is_ready()? {
                 return Ok(());
             }
-            if let Some(frame) = attendee.poll_frame(self.core.signal.now()) {
+            if let Some(frame) = presence.poll_frame(self.core.signal.now()) {
                 connection.write(frame)?;
             }
         }
@@ -225,21 +227,21 @@ impl Driver {
         Ok(())
     }
 
-    fn hear(
+    fn receive(
         &mut self,
         connection: &mut Connection,
         message: Option<Result<Message, Error>>,
     ) -> Result<(), End> {
         match message {
-            Some(Ok(Message::Text(text))) => self.hear_text(connection, &text).map_err(broken)?,
+            Some(Ok(Message::Text(text))) => self.receive_text(connection, &text).map_err(broken)?,
             Some(Ok(Message::Binary(bytes))) => {
-                let heard = self.link.receive_brief(self.core.signal.now(), &bytes);
-                let (room, message) = heard.map_err(broken)?;
-                self.hear_room(connection, &room, message);
+                let received = self.link.receive_brief(self.core.signal.now(), &bytes);
+                let (room, message) = received.map_err(broken)?;
+                self.receive_room(connection, &room, message);
                 Ok(())
             }
             Some(Ok(Message::Ping(_))) => {
-                // The answer is queued in the socket.
+                // The socket has queued the pong.
                 connection.dirty = true;
                 Ok(())
             }
@@ -253,12 +255,16 @@ impl Driver {
         }
     }
 
-    fn hear_text(&mut self, connection: &mut Connection, text: &str) -> Result<Result<(), End>, Violation> {
+    fn receive_text(
+        &mut self,
+        connection: &mut Connection,
+        text: &str,
+    ) -> Result<Result<(), End>, Violation> {
         let envelope = Envelope::read(text)?;
-        self.core.listeners.tell(&envelope, text);
+        self.core.listeners.dispatch(&envelope, text);
         match self.link.receive_envelope(self.core.signal.now(), &envelope)? {
             LinkEvent::Nothing => {}
-            LinkEvent::Reply(frame) => connection.own.push_back(frame),
+            LinkEvent::Reply(frame) => connection.control.push_back(frame),
             LinkEvent::Welcome(window) => {
                 connection.window = Some(window);
                 self.failed = 0;
@@ -266,20 +272,20 @@ impl Driver {
                 tracing::info!(id = self.link.public_id(), "connected");
                 self.core.status.send_replace(Status::Connected);
             }
-            LinkEvent::Room(room, message) => self.hear_room(connection, &room, message),
+            LinkEvent::Room(room, message) => self.receive_room(connection, &room, message),
             LinkEvent::Presence(room, news) => {
-                // Of a room that was left a moment ago, there is none.
-                if let Some(attendee) = self.presences.iter().find(|attendee| **attendee.room() == *room) {
-                    attendee.receive(self.core.signal.now(), news);
+                // The presence may have been left a moment ago.
+                if let Some(presence) = self.presences.iter().find(|presence| **presence.room() == *room) {
+                    presence.receive(self.core.signal.now(), news);
                 }
             }
             LinkEvent::Error(violation) => {
-                tracing::warn!(%violation, "the server complains");
+                tracing::warn!(%violation, "the server reported an error");
                 match violation.code {
                     Code::BadClientId | Code::Superseded | Code::Unauthorized => {
                         return Ok(Err(End::Final(DisconnectReason::Refused(violation))));
                     }
-                    // Whoever the token is of now comes as that.
+                    // The next connection continues as the token's user.
                     Code::ShuttingDown | Code::Expired | Code::OtherUser => {
                         return Ok(Err(End::Lost(violation.to_string().into())));
                     }
@@ -290,38 +296,40 @@ impl Driver {
         Ok(Ok(()))
     }
 
-    fn hear_room(&self, connection: &mut Connection, room: &str, message: RoomMessage<'_>) {
-        // Of a room that was left a moment ago.
-        let Some(member) = self.members.iter().find(|member| &**member.room() == room) else { return };
-        let verdict = member.receive(message);
+    fn receive_room(&self, connection: &mut Connection, room: &str, message: RoomMessage<'_>) {
+        // The room may have been left a moment ago.
+        let Some(replica) = self.replicas.iter().find(|replica| &**replica.room() == room) else { return };
+        let verdict = replica.receive(message);
         if let Err(violation) = verdict {
-            tracing::warn!(%room, %violation, "something is wrong with a room");
+            tracing::warn!(%room, %violation, "a room reported an error or sent a message that does not fit");
             if matches!(
                 violation.code,
                 Code::Unavailable | Code::NotJoined | Code::ShuttingDown | Code::TooOften
             ) {
-                member.detach();
-                let retry =
-                    connection.retries.entry(member.room().clone()).or_insert(Retry { failed: 0, due: None });
+                replica.detach();
+                let retry = connection
+                    .retries
+                    .entry(replica.room().clone())
+                    .or_insert(Retry { failed: 0, due: None });
                 if retry.due.is_none() {
                     retry.failed = retry.failed.saturating_add(1);
                     retry.due = Some(self.core.signal.now() + self.room_wait(retry.failed));
                 }
             }
-            member.report(Some(violation));
-        } else if member.is_live() {
+            replica.report(Some(violation));
+        } else if replica.is_live() {
             connection.retries.remove(room);
-            member.report(None);
+            replica.report(None);
         }
     }
 
-    /// Leaves the rooms and closes the connection, if the server answers in time.
-    async fn say_goodbye(&self, mut connection: Connection) {
-        let goodbye = async {
+    /// Leaves the rooms and closes the connection; waits for the server's answer for a limited time.
+    async fn close(&self, mut connection: Connection) {
+        let closing = async {
             if connection.window.is_some() {
-                for member in &self.members {
-                    let leave = client::leave(member.room());
-                    if let Some(message) = text(leave) {
+                for replica in &self.replicas {
+                    let leave = client::leave(replica.room());
+                    if let Some(message) = to_message(leave) {
                         connection.socket.feed(message).await?;
                     }
                 }
@@ -332,16 +340,16 @@ impl Driver {
             }
             Ok::<_, Error>(())
         };
-        match tokio::time::timeout(GOODBYE, goodbye).await {
+        match tokio::time::timeout(CLOSE_TIMEOUT, closing).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "the connection broke while it was closed"),
-            Err(_) => tracing::debug!("the server did not answer the end of the connection"),
+            Err(_) => tracing::debug!("the server did not answer the close frame in time"),
         }
     }
 }
 
 impl Connection {
-    /// Waits for the socket: a message, or the end of a flush. Nothing is lost if it is dropped.
+    /// Waits for a message, or for a flush to complete. Cancellation safe.
     async fn io(&mut self) -> Io {
         poll_fn(|context| {
             let mut socket = Pin::new(&mut self.socket);
@@ -355,9 +363,9 @@ impl Connection {
         .await
     }
 
-    /// Whether the socket takes a frame now. If not, the end of the flush that is under way says when.
+    /// Whether the socket accepts a frame now. If not, [`io`](Self::io) returns when its flush completes.
     fn is_ready(&mut self) -> Result<bool, End> {
-        // Whoever is to be woken is registered by `io`, which follows.
+        // [`io`](Self::io) follows and registers the real waker.
         let mut context = Context::from_waker(std::task::Waker::noop());
         match Pin::new(&mut self.socket).poll_ready(&mut context) {
             Poll::Ready(Ok(())) => Ok(true),
@@ -366,12 +374,12 @@ impl Connection {
         }
     }
 
-    /// Writes a frame, if the socket takes it now.
+    /// Writes a frame if the socket accepts it now; returns whether it did.
     fn write(&mut self, frame: Frame) -> Result<bool, End> {
         if !self.is_ready()? {
             return Ok(false);
         }
-        if let Some(message) = text(frame) {
+        if let Some(message) = to_message(frame) {
             let sent = Pin::new(&mut self.socket).start_send(message);
             sent.map_err(|error| End::Lost(error.to_string().into()))?;
             self.dirty = true;
@@ -385,8 +393,8 @@ fn broken(violation: Violation) -> End {
     End::Lost(format!("the server broke the protocol: {violation}").into())
 }
 
-/// A frame as the socket takes it.
-fn text(frame: Frame) -> Option<Message> {
-    // A frame is made of text only.
+/// A frame as a WebSocket message.
+fn to_message(frame: Frame) -> Option<Message> {
+    // A client's frames are always text.
     Utf8Bytes::try_from(frame.into_bytes()).ok().map(Message::Text)
 }

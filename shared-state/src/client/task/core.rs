@@ -1,7 +1,8 @@
-//! What the task of a client and its handles share.
+//! What a client's task and its handles share: the rooms, the status, the settings and the signal to wake the
+//! task.
 //!
-//! Locks are taken in this order and none is held across an await: the rooms, then one room's replica. The code of
-//! an app runs under a replica's lock at most.
+//! Locks are taken in this order, and none is held across an await: the rooms, then one room's replica. An
+//! app's code runs at most under a replica's lock.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,21 +17,21 @@ use crate::client::{DisconnectReason, Status, Unsent, lock};
 use crate::proto::Secret;
 use crate::replica::{LinkConfig, ReplicaConfig};
 
-/// The rooms of a client.
+/// What a client has open, by room.
 #[derive(Default)]
 pub(crate) struct Rooms {
-    pub(crate) members: BTreeMap<Arc<str>, Arc<dyn AnyReplica>>,
+    pub(crate) replicas: BTreeMap<Arc<str>, Arc<dyn AnyReplica>>,
     pub(crate) presences: BTreeMap<Arc<str>, Arc<dyn AnyPresence>>,
-    /// Rises with each change of `members` and `presences`.
+    /// Rises with each change of `replicas`.
     pub(crate) generation: u64,
-    /// What rooms are joined with, those that ask for one.
+    /// The passwords of the rooms that need one.
     pub(crate) passwords: BTreeMap<Arc<str>, Secret>,
-    /// Rooms that are to be asked again.
-    pub(crate) again: BTreeSet<Arc<str>>,
+    /// The rooms that the app has asked to join again.
+    pub(crate) to_rejoin: BTreeSet<Arc<str>>,
     pub(crate) ended: bool,
 }
 
-/// What a client is made of beyond its link and its replicas.
+/// The configuration of a client.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
     pub(crate) link: LinkConfig,
@@ -67,7 +68,7 @@ impl Core {
         }
     }
 
-    /// Asks the task to end once everything is answered, and to take nothing more.
+    /// Asks the task to accept no more writes and to end once everything is answered.
     pub(crate) fn close(&self) {
         self.closing.store(true, Ordering::Release);
         self.signal.wake.notify_one();
@@ -77,31 +78,31 @@ impl Core {
         self.closing.load(Ordering::Acquire)
     }
 
-    /// The client's end: what is pending is answered with it. Only the first reason counts.
+    /// Ends the client: answers everything pending with the reason. Only the first call counts.
     pub(crate) fn end(&self, reason: DisconnectReason) {
-        let (members, presences) = {
+        let (replicas, presences) = {
             let mut rooms = lock(&self.rooms);
             if std::mem::replace(&mut rooms.ended, true) {
                 return;
             }
             rooms.generation += 1;
-            (std::mem::take(&mut rooms.members), std::mem::take(&mut rooms.presences))
+            (std::mem::take(&mut rooms.replicas), std::mem::take(&mut rooms.presences))
         };
         let mut unsent = Unsent::default();
-        for (room, member) in members {
-            match member.end(&reason) {
+        for (room, replica) in replicas {
+            match replica.end(&reason) {
                 0 => {}
                 changes => unsent.rooms.push((room, changes)),
             }
         }
-        presences.into_values().for_each(|attendee| attendee.end());
+        presences.into_values().for_each(|presence| presence.end());
         self.listeners.end();
         self.status.send_replace(Status::Disconnected { reason });
         self.unsent.send_replace(Some(unsent));
     }
 }
 
-/// Ends the client when its task is dropped, whatever the cause.
+/// Ends the client when its task is dropped, for whatever cause.
 pub(crate) struct EndWithTask(pub(crate) Arc<Core>);
 
 impl Drop for EndWithTask {
@@ -110,7 +111,7 @@ impl Drop for EndWithTask {
     }
 }
 
-/// Closes the client with its last handle.
+/// Closes the client when its last handle is dropped.
 pub(crate) struct Guard(pub(crate) Arc<Core>);
 
 impl Drop for Guard {

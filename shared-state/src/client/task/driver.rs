@@ -1,4 +1,5 @@
-//! The task of a client: connects, keeps the connection, waits, and does it again until the client is closed.
+//! The task of a client: connects, keeps the connection, waits after it broke, and repeats that until the
+//! client is closed.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,21 +22,21 @@ use crate::replica::Link;
 
 pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// The buffers of a connection, in bytes.
+/// The read and the write buffer of a connection, in bytes.
 const BUFFER: usize = 16 << 10;
 
 pub(crate) type Token = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
 
-/// What says who this is.
+/// The source of the token that identifies the user.
 #[derive(Clone)]
 pub(crate) enum Bearer {
-    /// This token.
+    /// Always this token.
     Fixed(Arc<str>),
-    /// The token that this gives, asked anew for each attempt, and before the one in use expires.
-    Asked(Arc<dyn Fn() -> Token + Send + Sync>),
+    /// The token that this function returns, called for each attempt and before the current token expires.
+    Callback(Arc<dyn Fn() -> Token + Send + Sync>),
 }
 
-/// Where to connect to.
+/// Where and with which token to connect.
 #[derive(Clone)]
 pub(crate) struct Dial {
     url: String,
@@ -55,10 +56,10 @@ impl Dial {
         Ok(Self { url, bearer })
     }
 
-    /// Asks for a newer token, if one can be asked for.
-    pub(crate) fn ask(&self) -> Option<Token> {
+    /// Asks for a newer token, if the source can give one.
+    pub(crate) fn renew_token(&self) -> Option<Token> {
         match &self.bearer {
-            Some(Bearer::Asked(ask)) => Some(ask()),
+            Some(Bearer::Callback(token)) => Some(token()),
             Some(Bearer::Fixed(_)) | None => None,
         }
     }
@@ -67,15 +68,15 @@ impl Dial {
         let token: Option<Arc<str>> = match &self.bearer {
             None => None,
             Some(Bearer::Fixed(token)) => Some(token.clone()),
-            Some(Bearer::Asked(ask)) => {
-                Some(ask().await.map_err(|error| format!("there is no token: {error}"))?.into())
+            Some(Bearer::Callback(token)) => {
+                Some(token().await.map_err(|error| format!("could not get a token: {error}"))?.into())
             }
         };
         self.open(token.as_deref()).await.map_err(|error| error.to_string().into())
     }
 
     async fn open(&self, bearer: Option<&str>) -> Result<Socket, Error> {
-        // Made anew each time: a request has a key of its own.
+        // Made for each attempt, because every request has its own WebSocket key.
         let mut request = self.url.as_str().into_client_request()?;
         let subprotocol = HeaderValue::from_static(proto::JSON);
         request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
@@ -98,8 +99,9 @@ impl Dial {
     }
 }
 
-/// TLS with the web's root certificates, and with the program's own cryptography if it has installed one. Left to
-/// choose, rustls panics where a program has none of its own, or two.
+/// TLS with the web's root certificates and with the program's cryptography provider, if it has installed
+/// one. Chosen explicitly, because rustls panics if no provider is installed and its features name none, or
+/// two.
 #[cfg(feature = "rustls")]
 fn tls_connector() -> Result<tokio_tungstenite::Connector, Error> {
     use rustls::crypto::{CryptoProvider, ring};
@@ -115,38 +117,38 @@ fn tls_connector() -> Result<tokio_tungstenite::Connector, Error> {
     Ok(tokio_tungstenite::Connector::Rustls(Arc::new(config)))
 }
 
-/// How a connection, or an attempt to make one, has ended.
+/// How a connection, or an attempt to connect, ended.
 pub(crate) enum End {
-    /// There will be another attempt.
+    /// The connection was lost; there will be another attempt.
     Lost(Arc<str>),
-    /// The client's end.
+    /// The client ends.
     Final(DisconnectReason),
 }
 
 pub(crate) struct Driver {
     pub(crate) core: Arc<Core>,
     pub(crate) link: Link,
-    /// The rooms as of `generation`.
-    pub(crate) members: Vec<Arc<dyn AnyReplica>>,
-    /// Those who are present in rooms, as of `generation`.
+    /// The rooms and channels, as of `generation`.
+    pub(crate) replicas: Vec<Arc<dyn AnyReplica>>,
+    /// The presences. Compared with the shared ones before each step.
     pub(crate) presences: Vec<Arc<dyn AnyPresence>>,
     generation: u64,
     /// Counts connections, from 1.
     pub(crate) connection: u64,
     /// How many attempts in a row have failed.
     pub(crate) failed: u32,
-    /// Until when the client, which is closing, waits for answers.
+    /// Until when a client that is closing waits for answers.
     closing: Option<Duration>,
     pub(crate) dial: Dial,
 }
 
-/// Runs a client to its end.
+/// Runs a client until it ends.
 pub(crate) async fn run(core: Arc<Core>, dial: Dial, secret: String) {
     let end = EndWithTask(core.clone());
     let mut driver = Driver {
         link: Link::new(secret, core.settings.link),
         core,
-        members: Vec::new(),
+        replicas: Vec::new(),
         presences: Vec::new(),
         generation: 0,
         connection: 0,
@@ -167,10 +169,10 @@ impl Driver {
         loop {
             let end = match self.connect().await {
                 Ok(socket) => {
-                    let end = self.converse(socket).await;
+                    let end = self.run_connection(socket).await;
                     self.link.closed();
-                    self.members.iter().for_each(|member| member.detach());
-                    self.presences.iter().for_each(|attendee| attendee.detach());
+                    self.replicas.iter().for_each(|replica| replica.detach());
+                    self.presences.iter().for_each(|presence| presence.detach());
                     end
                 }
                 Err(end) => end,
@@ -210,7 +212,7 @@ impl Driver {
         }
     }
 
-    /// Waits until it is time for the next attempt.
+    /// Waits until the next attempt is due.
     async fn pause(&mut self, cause: Arc<str>) -> Result<(), DisconnectReason> {
         let Some(wait) = self.wait() else {
             return Err(DisconnectReason::GaveUp { attempts: self.failed, cause });
@@ -218,7 +220,7 @@ impl Driver {
         let core = self.core.clone();
         let attempt = self.failed.saturating_add(1);
         let until = core.signal.now() + wait;
-        tracing::warn!(%cause, attempt, ?wait, "there is no connection");
+        tracing::warn!(%cause, attempt, ?wait, "not connected, waiting for the next attempt");
         let next_try = core.signal.instant(until);
         core.status.send_replace(Status::Reconnecting { attempt, next_try, cause });
         loop {
@@ -234,12 +236,12 @@ impl Driver {
         }
     }
 
-    /// How long to wait after as many attempts in a row as have failed.
+    /// How long to wait before the next attempt; `None`: give up.
     fn wait(&self) -> Option<Duration> {
         self.core.settings.link.backoff.wait(self.failed, fastrand::f64())
     }
 
-    /// Waits until then; for ever if there is no such time.
+    /// Waits until this time, or forever if there is none.
     pub(crate) fn sleep_until(&self, until: Option<Duration>) -> impl Future<Output = ()> + use<> {
         let until = until.map(|until| self.core.signal.instant(until));
         async move {
@@ -250,14 +252,14 @@ impl Driver {
         }
     }
 
-    /// Learns what the handles did: rooms that are new, rooms that nobody holds any more, the client's closing. Gives
-    /// the rooms that were left.
+    /// Picks up what the handles did: rooms that were opened, rooms without a handle, the closing of the
+    /// client. Returns the rooms to leave.
     pub(crate) fn refresh(&mut self) -> Vec<Arc<str>> {
         let mut left = Vec::new();
-        if self.members.iter().any(|member| member.is_abandoned() && member.pending() == 0) {
+        if self.replicas.iter().any(|replica| replica.is_abandoned() && replica.pending() == 0) {
             let mut rooms = lock(&self.core.rooms);
-            rooms.members.retain(|room, member| {
-                let leave = member.is_abandoned() && member.pending() == 0;
+            rooms.replicas.retain(|room, replica| {
+                let leave = replica.is_abandoned() && replica.pending() == 0;
                 if leave {
                     left.push(room.clone());
                 }
@@ -269,33 +271,33 @@ impl Driver {
             let rooms = lock(&self.core.rooms);
             if self.generation != rooms.generation {
                 self.generation = rooms.generation;
-                self.members = rooms.members.values().cloned().collect();
+                self.replicas = rooms.replicas.values().cloned().collect();
             }
         }
         if self.core.is_closing() && self.closing.is_none() {
             let now = self.core.signal.now();
             self.closing = Some(now + self.core.settings.linger);
-            // No room can be added any more.
+            // Nothing can be opened any more.
             let rooms = lock(&self.core.rooms);
-            self.members = rooms.members.values().cloned().collect();
+            self.replicas = rooms.replicas.values().cloned().collect();
             drop(rooms);
-            self.members.iter().for_each(|member| member.close(now));
+            self.replicas.iter().for_each(|replica| replica.close(now));
         }
         left
     }
 
-    /// Whether the client is closing and has nothing more to wait for.
+    /// Whether the client is closing and has nothing left to wait for.
     pub(crate) fn is_done(&self) -> bool {
         let Some(until) = self.closing else { return false };
-        self.core.signal.now() >= until || self.members.iter().all(|member| member.pending() == 0)
+        self.core.signal.now() >= until || self.replicas.iter().all(|replica| replica.pending() == 0)
     }
 
-    /// Until when a client that is closing goes on.
+    /// Until when a client that is closing continues.
     pub(crate) const fn closing(&self) -> Option<Duration> {
         self.closing
     }
 
-    /// How long to wait before a room that is not to be had is joined again.
+    /// How long to wait before joining a room again after `failed` refusals in a row.
     pub(crate) fn room_wait(&self, failed: u32) -> Duration {
         let mut backoff = self.core.settings.link.backoff;
         backoff.attempts = None;
@@ -304,12 +306,12 @@ impl Driver {
 }
 
 impl Driver {
-    /// Learns who takes part in which room's presence. Gives the rooms in which this client no longer does.
+    /// Picks up the presences that were opened or dropped. Returns the rooms whose presence to leave.
     pub(crate) fn refresh_presence(&mut self) -> Vec<Arc<str>> {
         let present = {
             let mut rooms = lock(&self.core.rooms);
-            if self.presences.iter().any(|attendee| attendee.is_abandoned()) {
-                rooms.presences.retain(|_, attendee| !attendee.is_abandoned());
+            if self.presences.iter().any(|presence| presence.is_abandoned()) {
+                rooms.presences.retain(|_, presence| !presence.is_abandoned());
             }
             let same = rooms.presences.len() == self.presences.len()
                 && rooms.presences.values().zip(&self.presences).all(|(a, b)| Arc::ptr_eq(a, b));
@@ -320,6 +322,6 @@ impl Driver {
         };
         let before = std::mem::replace(&mut self.presences, present);
         let left = before.iter().filter(|old| !self.presences.iter().any(|new| Arc::ptr_eq(old, new)));
-        left.map(|attendee| attendee.room().clone()).collect()
+        left.map(|presence| presence.room().clone()).collect()
     }
 }

@@ -1,5 +1,5 @@
-//! The task of a client: it keeps the connection and feeds the state machines. What it shares with the handles is in
-//! [`core`].
+//! The task of a client: keeps the connection and drives the state machines. [`core`] is what it shares with
+//! the handles.
 
 pub(crate) mod connection;
 pub(crate) mod core;

@@ -1,4 +1,5 @@
-//! One room of a client: its replica behind a lock, and who is told of what happens there.
+//! A replica behind a lock, and its listeners: the receipts, watches and streams of one room or channel.
+//! Written to by the handles, driven by the client's task.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -18,7 +19,7 @@ use crate::core::{Rejected, WriteError};
 use crate::proto::{Frame, RoomDetails, RoomMessage, Secret, Violation, client};
 use crate::replica::{Event, Origin, Read, Replica, RoomPermissions, WriteId};
 
-/// A room's replica and its listeners.
+/// A replica and its listeners.
 pub(crate) struct SharedReplica<S: SharedState> {
     room: Arc<str>,
     signal: Arc<Signal>,
@@ -31,8 +32,8 @@ pub(crate) struct SharedReplica<S: SharedState> {
     inner: Mutex<Inner<S>>,
 }
 
-/// How often the visible state has changed, whether changes go both ways, whether the room does not fit, and whether
-/// any of that can change again.
+/// What `changed` and `live` wait for: the number of visible changes, whether the room is joined, whether it
+/// refused this client, and whether the client has ended.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) revision: u64,
@@ -43,14 +44,14 @@ pub(crate) struct Seen {
 
 pub(crate) struct Inner<S: SharedState> {
     pub(crate) replica: Replica<S>,
-    /// Every write that waits for its answer.
+    /// The writes that wait for their answer.
     answers: BTreeMap<WriteId, Arc<Answer>>,
-    /// Per field that somebody watches, how often it has changed.
+    /// Per watched field, how often it has changed.
     watched: Vec<Option<watch::Sender<u64>>>,
     events: Option<broadcast::Sender<Event<S>>>,
-    /// What is no part of the state.
-    casts: Broadcasts,
-    /// The connection it was last joined over.
+    /// The broadcasts, which are not part of the state.
+    broadcasts: Broadcasts,
+    /// The connection over which it was last joined, counted from 1.
     connection: u64,
     closed: bool,
 }
@@ -71,7 +72,7 @@ impl<S: SharedState> SharedReplica<S> {
                 answers: BTreeMap::new(),
                 watched: S::FIELDS.iter().map(|_| None).collect(),
                 events: None,
-                casts: Broadcasts::default(),
+                broadcasts: Broadcasts::default(),
                 connection: 0,
                 closed: false,
             }),
@@ -82,15 +83,15 @@ impl<S: SharedState> SharedReplica<S> {
         lock(&self.inner)
     }
 
-    /// One handle less; the last one asks the task to leave the room.
+    /// Counts one handle less. The last one wakes the task, which leaves the room.
     pub(crate) fn release(&self) {
         if self.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.signal.wake.notify_one();
         }
     }
 
-    /// Decides on the updates and writes them, in one step that nothing comes between. `decide` also gives what
-    /// the write depends on, if it does.
+    /// Calls `decide` with the state and writes the updates it returns, atomically. `decide` also returns the
+    /// reads that the write depends on, if any.
     pub(crate) fn write<E: From<WriteError>>(
         &self,
         decide: impl FnOnce(&S) -> Result<(Vec<S::Update>, Option<Vec<Read>>), E>,
@@ -106,13 +107,13 @@ impl<S: SharedState> SharedReplica<S> {
             Some(reads) => inner.replica.write_if_unchanged(now, updates, reads)?,
         };
         let answer = inner.answers.entry(id).or_default().clone();
-        self.tell(&mut inner);
+        self.notify(&mut inner);
         drop(inner);
         self.signal.wake.notify_one();
         Ok(Receipt::new(answer))
     }
 
-    /// Undoes or redoes.
+    /// Runs `step`, an undo or a redo.
     pub(crate) fn undo_redo(
         &self,
         step: impl FnOnce(&mut Replica<S>, Duration) -> Result<Option<WriteId>, WriteError>,
@@ -123,13 +124,13 @@ impl<S: SharedState> SharedReplica<S> {
         }
         let id = step(&mut inner.replica, self.signal.now())?;
         let answer = id.map(|id| inner.answers.entry(id).or_default().clone());
-        self.tell(&mut inner);
+        self.notify(&mut inner);
         drop(inner);
         self.signal.wake.notify_one();
         Ok(answer.map(Receipt::new))
     }
 
-    /// Begins a group of writes that ends when what this gives is dropped.
+    /// Begins an undo group that ends when the returned guard is dropped.
     pub(crate) fn group(&self) -> impl Drop + use<'_, S> {
         struct Group<'a, S: SharedState>(&'a SharedReplica<S>);
         impl<S: SharedState> Drop for Group<'_, S> {
@@ -141,18 +142,18 @@ impl<S: SharedState> SharedReplica<S> {
         Group(self)
     }
 
-    /// Sends on what was kept back; the receipts of everything that is pending, in order.
+    /// Sends the delayed writes. Returns the receipts of everything that is pending, in order.
     pub(crate) fn flush(&self) -> Vec<Receipt> {
         let mut inner = self.lock();
         inner.replica.flush(self.signal.now());
-        self.tell(&mut inner);
+        self.notify(&mut inner);
         let receipts = inner.answers.values().cloned().map(Receipt::new).collect();
         drop(inner);
         self.signal.wake.notify_one();
         receipts
     }
 
-    /// How often a field has changed; ends with the client.
+    /// The number of changes of a field; ends with the client.
     pub(crate) fn watch(&self, field: FieldId) -> watch::Receiver<u64> {
         let mut inner = self.lock();
         if inner.closed {
@@ -164,7 +165,7 @@ impl<S: SharedState> SharedReplica<S> {
         }
     }
 
-    /// What happens from now on; ends with the client.
+    /// The events from now on; ends with the client.
     pub(crate) fn events(&self) -> broadcast::Receiver<Event<S>> {
         let mut inner = self.lock();
         if inner.closed {
@@ -173,29 +174,30 @@ impl<S: SharedState> SharedReplica<S> {
         inner.events.get_or_insert_with(|| broadcast::channel(self.events).0).subscribe()
     }
 
-    /// Sends a message, JSON text, to those who are there now.
-    pub(crate) fn cast(&self, value: &str) -> Result<(), BroadcastError> {
+    /// Sends a broadcast, JSON text, to the clients that are in the channel now.
+    pub(crate) fn broadcast(&self, value: &str) -> Result<(), BroadcastError> {
         let mut inner = self.lock();
         if !inner.replica.is_live() {
             return Err(BroadcastError::NotLive);
         }
-        inner.casts.send(client::broadcast(&self.room, value))?;
+        inner.broadcasts.send(client::broadcast(&self.room, value))?;
         drop(inner);
         self.signal.wake.notify_one();
         Ok(())
     }
 
-    /// The messages for those who are there, from now on; ends with the client.
-    pub(crate) fn casts(&self) -> broadcast::Receiver<Delivery> {
+    /// The received broadcasts from now on; ends with the client.
+    pub(crate) fn broadcasts(&self) -> broadcast::Receiver<Delivery> {
         let mut inner = self.lock();
         if inner.closed {
             return broadcast::channel(1).1;
         }
-        inner.casts.listen()
+        inner.broadcasts.subscribe()
     }
 
-    /// Passes on what the replica has to say. Under the lock, so that everybody hears it in order.
-    fn tell(&self, inner: &mut Inner<S>) {
+    /// Passes the replica's events and answers on. Called with the lock held, so that every listener gets
+    /// them in the same order.
+    fn notify(&self, inner: &mut Inner<S>) {
         let mut visible = false;
         while let Some(event) = inner.replica.poll_event() {
             visible = true;
@@ -209,7 +211,7 @@ impl<S: SharedState> SharedReplica<S> {
                 }
             }
             if inner.events.as_ref().is_some_and(|events| events.send(event).is_err()) {
-                // Nobody is there any more.
+                // The last stream was dropped.
                 inner.events = None;
             }
         }
@@ -240,7 +242,7 @@ impl<S: SharedState> SharedReplica<S> {
     fn with(&self, act: impl FnOnce(&mut Replica<S>)) {
         let mut inner = self.lock();
         act(&mut inner.replica);
-        self.tell(&mut inner);
+        self.notify(&mut inner);
     }
 }
 
@@ -262,9 +264,9 @@ impl<S: SharedState> AnyReplica for SharedReplica<S> {
         if inner.connection != connection {
             inner.connection = connection;
             inner.replica.limit_frames(max_frame);
-            inner.casts.limit_frames(max_frame);
+            inner.broadcasts.limit_frames(max_frame);
             inner.replica.connected(window);
-            self.tell(&mut inner);
+            self.notify(&mut inner);
         }
     }
 
@@ -278,16 +280,16 @@ impl<S: SharedState> AnyReplica for SharedReplica<S> {
 
     fn detach(&self) {
         let mut inner = self.lock();
-        inner.casts.detach();
+        inner.broadcasts.detach();
         inner.replica.disconnected();
-        self.tell(&mut inner);
+        self.notify(&mut inner);
     }
 
     fn receive(&self, message: RoomMessage<'_>) -> Result<(), Violation> {
         let mut inner = self.lock();
         let message = match message {
             RoomMessage::Broadcast { from, at, value } => {
-                inner.casts.hear(&from, at, value);
+                inner.broadcasts.deliver(&from, at, value);
                 return Ok(());
             }
             RoomMessage::Info(details) => {
@@ -301,7 +303,7 @@ impl<S: SharedState> AnyReplica for SharedReplica<S> {
             message => message,
         };
         let verdict = inner.replica.receive(message);
-        self.tell(&mut inner);
+        self.notify(&mut inner);
         verdict
     }
 
@@ -315,7 +317,7 @@ impl<S: SharedState> AnyReplica for SharedReplica<S> {
 
     fn poll_frame(&self) -> Option<Frame> {
         let mut inner = self.lock();
-        inner.replica.poll_frame().or_else(|| inner.casts.poll_frame())
+        inner.replica.poll_frame().or_else(|| inner.broadcasts.poll_frame())
     }
 
     fn pending(&self) -> usize {
@@ -330,16 +332,16 @@ impl<S: SharedState> AnyReplica for SharedReplica<S> {
         let mut inner = self.lock();
         inner.closed = true;
         inner.replica.flush(now);
-        self.tell(&mut inner);
+        self.notify(&mut inner);
     }
 
     fn end(&self, reason: &DisconnectReason) -> usize {
         let mut inner = self.lock();
         inner.closed = true;
         inner.replica.disconnected();
-        self.tell(&mut inner);
+        self.notify(&mut inner);
         inner.events = None;
-        inner.casts.end();
+        inner.broadcasts.end();
         inner.watched.iter_mut().for_each(|watched| *watched = None);
         let message = format!("{reason}; whether the change was applied is not known");
         let rejected = Rejected(Reject::new(Code::Closed, message));

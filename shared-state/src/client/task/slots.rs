@@ -1,5 +1,5 @@
-//! What the task of a client sees of a room's state and of its presence, whatever their types, and the signal by which
-//! they wake it.
+//! A room's state and its presence as the client's task sees them, whatever their types; and the signal by
+//! which the handles wake the task.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::client::DisconnectReason;
 use crate::proto::presence::PresenceNews;
 use crate::proto::{Frame, RoomMessage, Secret, Violation};
 
-/// The clock of a client, and the bell by which its handles wake its task.
+/// The clock of a client, and the notification that wakes its task.
 pub(crate) struct Signal {
     pub(crate) start: Instant,
     pub(crate) wake: Notify,
@@ -27,18 +27,18 @@ impl Signal {
     }
 }
 
-/// A room as the client's task sees it, whatever its state's type.
+/// The replica of a room or channel, whatever its type.
 pub(crate) trait AnyReplica: Send + Sync {
     fn room(&self) -> &Arc<str>;
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
     fn state_name(&self) -> &'static str;
-    /// Joins over this connection, unless it was done before.
+    /// Joins over this connection, unless that was done before.
     fn attach(&self, connection: u64, window: usize, max_frame: usize);
-    /// Joins again over the present connection.
+    /// Joins again over the current connection.
     fn rejoin(&self, window: usize);
-    /// What it is joined with from now on.
+    /// Sets the password for the next joins.
     fn set_password(&self, password: &Secret);
-    /// Nothing can be sent there for now.
+    /// Stops sending until the room is joined again.
     fn detach(&self);
     fn receive(&self, message: RoomMessage<'_>) -> Result<(), Violation>;
     fn tick(&self, now: Duration);
@@ -46,28 +46,28 @@ pub(crate) trait AnyReplica: Send + Sync {
     fn poll_frame(&self) -> Option<Frame>;
     fn pending(&self) -> usize;
     fn is_live(&self) -> bool;
-    /// Takes no more writes, sends on what was kept back.
+    /// Refuses further writes, and sends the delayed ones.
     fn close(&self, now: Duration);
-    /// Answers everything with the client's end; says how many changes that were.
+    /// Answers everything pending with the client's end. Returns how many changes that were.
     fn end(&self, reason: &DisconnectReason) -> usize;
-    /// Notes what is wrong with the room; `None`: nothing any more.
+    /// Stores the room's error, or removes it.
     fn report(&self, violation: Option<Violation>);
-    /// Whether nobody holds the state any more.
+    /// Whether the last handle was dropped.
     fn is_abandoned(&self) -> bool;
-    /// One more handle.
+    /// Counts one more handle.
     fn hold(&self);
 }
 
-/// A client's part in a room's presence as its task sees it, whatever the types.
+/// A client's presence in a room, whatever its types.
 pub(crate) trait AnyPresence: Send + Sync {
     fn room(&self) -> &Arc<str>;
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
     fn type_name(&self) -> &'static str;
-    /// Takes part over this connection, unless it does already.
+    /// Joins over this connection, unless that was done before.
     fn attach(&self, connection: u64, id: &str);
-    /// What it comes in with from now on.
+    /// Sets the password for the next joins.
     fn set_password(&self, password: &Secret);
-    /// Asks again to be let in, if it was not.
+    /// Tries to join again, if the server refused.
     fn retry_join(&self);
     fn detach(&self);
     fn receive(&self, now: Duration, news: PresenceNews<'_>);
@@ -75,6 +75,6 @@ pub(crate) trait AnyPresence: Send + Sync {
     fn deadline(&self) -> Option<Duration>;
     fn poll_frame(&self, now: Duration) -> Option<Frame>;
     fn end(&self);
-    /// Whether nobody holds it any more.
+    /// Whether the last handle was dropped.
     fn is_abandoned(&self) -> bool;
 }

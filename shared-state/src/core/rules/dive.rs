@@ -1,21 +1,22 @@
-//! `validate(dive)`: the items of a collection keep the rules of their own type.
+//! `validate(dive)`: the items of a collection satisfy the rules of their own type.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use crate::core::SharedState;
 use crate::core::rules::{Invalid, inner};
 
-/// What `validate(dive)` looks into: a struct that derives `SharedState`, and collections and options of it.
+/// A value that `validate(dive)` can look into: a struct that derives `SharedState`, or a collection or
+/// option of such structs.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no rules of its own for `validate(dive)` to check",
     note = "dive works on structs that derive `SharedState`, and on vectors, arrays, options and the values of maps of \
             them; for items of another type write `validate(inner(custom = path))`"
 )]
 pub trait Dive {
-    /// Checks every rule there is inside.
+    /// Checks every rule inside the value.
     ///
     /// # Errors
-    /// The first rule that does not hold, and its place.
+    /// The first rule that does not hold. Its message begins with the item's position.
     fn dive(&self) -> Result<(), Invalid>;
 }
 
@@ -29,7 +30,7 @@ macro_rules! each {
     ($([$($generics:tt)*] $type:ty;)*) => {$(
         impl<$($generics)*> Dive for $type {
             fn dive(&self) -> Result<(), Invalid> {
-                // The place of the item comes before its own field.
+                // The message has to name the item's position first and the field inside the item after it.
                 inner(self, |item| item.dive().map_err(|found| Invalid::new(found.rule, found.to_string())))
             }
         }
@@ -55,10 +56,10 @@ impl<T: Dive> Dive for Option<T> {
     }
 }
 
-/// `validate(dive)`: each item keeps the rules of its own type.
+/// `validate(dive)`: each item satisfies the rules of its own type.
 ///
 /// # Errors
-/// The first rule that does not hold, and its place.
+/// The first rule that does not hold. Its message begins with the item's position.
 pub fn dive<T: Dive>(value: &T) -> Result<(), Invalid> {
     value.dive()
 }

@@ -1,9 +1,10 @@
-//! `#[shared(garde)]`: the struct's own `garde::Validate` in the place of rules in its attributes.
+//! `#[shared(garde)]`: the rules are those of the struct's own `garde::Validate`, not of its `shared`
+//! attributes.
 
 use crate::core::rules::Invalid;
 
-/// What `#[shared(garde)]` needs: the feature `garde`, and a struct that derives `garde::Validate` with a context that
-/// has a default.
+/// What `#[shared(garde)]` needs: the feature `garde`, and a struct that derives `garde::Validate` with a
+/// context that implements `Default`.
 #[cfg_attr(
     not(feature = "garde"),
     diagnostic::on_unimplemented(
@@ -22,7 +23,7 @@ use crate::core::rules::Invalid;
     )
 )]
 pub trait Garde {
-    /// The first error that garde reports: the path of the field, and the message.
+    /// The first error that garde reports: the field's path as garde writes it, and the message.
     fn first_error(&self) -> Option<(String, String)>;
 }
 
@@ -34,7 +35,7 @@ impl<T: garde::Validate<Context: Default>> Garde for T {
     }
 }
 
-/// Asks garde about the whole state; `wire` gives a field its name on the wire.
+/// Validates the whole state with garde. `wire` maps a field's name in the struct to its name on the wire.
 ///
 /// # Errors
 /// The first error that garde reports, at its field.
@@ -45,7 +46,7 @@ pub fn garde<T: Garde>(value: &T, wire: fn(&str) -> &str) -> Result<(), Invalid>
     Err(if field.is_empty() { invalid } else { invalid.in_field(wire(field)) })
 }
 
-/// `[0].text`, as garde writes the rest of a path, as `0/text`.
+/// Converts the rest of a path from garde's form, `[0].text`, to this crate's, `0/text`.
 fn slashed(path: &str) -> String {
     path.trim_start_matches(['.', '['])
         .replace("].", "/")
@@ -54,7 +55,7 @@ fn slashed(path: &str) -> String {
         .replace(']', "")
 }
 
-/// Without the feature it is an error of its own.
+/// Without the feature, the attribute is a compile error of its own.
 ///
 /// ```compile_fail,E0277
 /// #[derive(Clone, serde::Serialize, serde::Deserialize, shared_state::SharedState)]

@@ -1,4 +1,7 @@
-//! The rules that `#[shared(validate(..))]` puts on a field, run on both sides.
+//! The validation rules that `#[shared(validate(..))]` puts on a field or a struct.
+//!
+//! Generated code calls these functions, on the client before a write and on the server before a change is
+//! accepted. A rule that finds `None` holds.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -16,15 +19,15 @@ pub use garde::{Garde, garde};
 pub use regex_lite::Regex;
 pub use web::{EmailFeature, UrlFeature, email, url};
 
-/// A rule that does not hold: which field, which rule, and what was expected and found.
+/// A rule that does not hold: the field, the rule, and what was expected and found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}{message}", Prefix(.field))]
 pub struct Invalid {
-    /// The field's path; empty for the rule over the whole state.
+    /// The field's path; empty for a rule about the whole state.
     pub field: String,
     /// The rule: `length`, `range`, `pattern`, `custom`, `state`, ...
     pub rule: &'static str,
-    /// For people: expected and found.
+    /// A message for people: what was expected, and what was found.
     pub message: String,
 }
 
@@ -37,13 +40,13 @@ impl Display for Prefix<'_> {
 }
 
 impl Invalid {
-    /// A broken `rule`, explained by `message`.
+    /// A violation of `rule`, explained by `message`.
     #[must_use]
     pub fn new(rule: &'static str, message: impl Into<String>) -> Self {
         Self { field: String::new(), rule, message: message.into() }
     }
 
-    /// The same finding, seen from the struct that holds `field`.
+    /// Prepends `field` to the path, as seen from the struct that holds the field.
     #[must_use]
     pub fn in_field(mut self, field: &str) -> Self {
         self.field = match self.field.is_empty() {
@@ -54,13 +57,14 @@ impl Invalid {
     }
 }
 
-/// What `validate(length(..))` counts: characters of a text, items of a collection; nothing of `None`.
+/// A value that `validate(length(..))` can measure: the characters of a string, or the items of a collection.
+/// `None` has no length.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no length for `validate(length(..))` to check",
     note = "length works on strings (counted in characters), vectors, maps, sets and options of these"
 )]
 pub trait Length {
-    /// The number of characters or items; `None` if there is nothing to count.
+    /// The number of characters or items, or `None` if there is no value.
     fn length(&self) -> Option<usize>;
 }
 
@@ -109,7 +113,7 @@ length_is_len! {
     [T, S] indexmap::IndexSet<T, S>;
 }
 
-/// What `validate(length(bytes, ..))` and `validate(length(chars, ..))` count: a text.
+/// `validate(length(bytes, ..))` and `validate(length(chars, ..))`: the length of a string in the given unit.
 ///
 /// # Errors
 /// The length is outside the bounds.
@@ -126,7 +130,7 @@ pub fn text_length<T: Textual>(
     }
 }
 
-/// What `validate(inner(..))` looks into: a collection of items, or an option.
+/// A value that `validate(inner(..))` can look into: a collection, or an option.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no items for `validate(inner(..))` to check",
     label = "has no items",
@@ -134,13 +138,13 @@ pub fn text_length<T: Textual>(
             arrays, sets, options, and for the values of maps"
 )]
 pub trait Items {
-    /// What the rules inside speak of.
+    /// The type of the items, which the inner rules are about.
     type Item;
 
-    /// Visits the items up to the first error; an item goes by its index, a map's value by its key's place.
+    /// Calls `check` with each item, or with each value of a map, and stops at the first error.
     ///
     /// # Errors
-    /// The first that `check` returns.
+    /// The first error that `check` returns.
     fn each_item(&self, check: impl FnMut(&Self::Item) -> Result<(), Invalid>) -> Result<(), Invalid>;
 }
 
@@ -175,7 +179,7 @@ items! {
 /// `validate(inner(..))`: the rules hold for each item.
 ///
 /// # Errors
-/// The first rule that does not hold, and the item's place.
+/// The first rule that does not hold. Its message begins with the item's position, counted from 1.
 pub fn inner<T: Items>(
     value: &T,
     mut check: impl FnMut(&T::Item) -> Result<(), Invalid>,
@@ -190,14 +194,14 @@ pub fn inner<T: Items>(
     })
 }
 
-/// What `validate(pattern(..))` matches: a text; nothing of `None`.
+/// A value that `validate(pattern(..))` can match: a string, or an option of one.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a text, and this rule is about texts",
     note = "`pattern(..)`, `email`, `url` and a `length(..)` in `chars` or `bytes` work on strings and options of strings; \
             write `inner(..)` for the items of a collection, whose length is counted in `items`"
 )]
 pub trait Textual {
-    /// The text, if there is one.
+    /// The string, or `None` if there is no value.
     fn text(&self) -> Option<&str>;
 }
 
@@ -213,13 +217,13 @@ impl<T: Textual> Textual for Option<T> {
     }
 }
 
-/// What `validate(range(..))` compares: a number; nothing of `None`.
+/// A value that `validate(range(..))` can compare: a number, or an option of one.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a number that `validate(range(..))` can compare with its bounds",
     note = "range works on integers, floats and options of these; a bound has the field's own type"
 )]
 pub trait Ranged<B> {
-    /// The number, if there is one.
+    /// The number, or `None` if there is no value.
     fn number(&self) -> Option<&B>;
 }
 
@@ -240,7 +244,7 @@ macro_rules! ranged {
 
 ranged!(i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize f32 f64);
 
-/// `validate(length(min = .., max = ..))`.
+/// `validate(length(min = .., max = ..))`: characters of a string, items of a collection.
 ///
 /// # Errors
 /// The length is outside the bounds.
@@ -260,7 +264,7 @@ fn within(found: usize, unit: &str, min: Option<usize>, max: Option<usize>) -> R
     }
 }
 
-/// `validate(range(min = .., max = ..))`. Not-a-number is outside every range.
+/// `validate(range(min = .., max = ..))`. NaN is outside every range.
 ///
 /// # Errors
 /// The value is outside the bounds.
@@ -283,10 +287,11 @@ where
     Ok(())
 }
 
-/// `validate(pattern("..."))`: the pattern must match somewhere; write `^...$` for the whole text.
+/// `validate(pattern("..."))`. The pattern has to match somewhere in the string; write `^...$` to match the
+/// whole string.
 ///
 /// # Errors
-/// The text does not match.
+/// The string does not match.
 pub fn pattern<T: Textual>(value: &T, pattern: &LazyLock<Regex>) -> Result<(), Invalid> {
     match value.text() {
         Some(text) if !pattern.is_match(text) => {
@@ -296,7 +301,7 @@ pub fn pattern<T: Textual>(value: &T, pattern: &LazyLock<Regex>) -> Result<(), I
     }
 }
 
-/// `validate(custom = path)`: the function's own error becomes the message.
+/// `validate(custom = path)`. The function's own error becomes the message.
 ///
 /// # Errors
 /// The function refused the value.
@@ -304,7 +309,7 @@ pub fn custom<E: Display>(verdict: Result<(), E>) -> Result<(), Invalid> {
     verdict.map_err(|error| Invalid::new("custom", error.to_string()))
 }
 
-/// `#[shared(validate = path)]`: the rule over the whole state.
+/// `#[shared(validate = path)]`: the rule about the whole state.
 ///
 /// # Errors
 /// The function refused the state.
@@ -312,7 +317,7 @@ pub fn state<E: Display>(verdict: Result<(), E>) -> Result<(), Invalid> {
     verdict.map_err(|error| Invalid::new("state", error.to_string()))
 }
 
-/// `#[shared(validate_change = path)]`: the rule over a client's change.
+/// `#[shared(validate_change = path)]`: the rule about a client's change.
 ///
 /// # Errors
 /// The function refused the change.

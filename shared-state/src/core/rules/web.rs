@@ -1,4 +1,5 @@
-//! `validate(email)` and `validate(url)`, by crates made for the one question each, behind a feature each.
+//! `validate(email)` and `validate(url)`. Each relies on a crate for that purpose and is behind a feature of
+//! its own.
 
 use crate::core::rules::{Invalid, Textual};
 
@@ -24,11 +25,11 @@ impl<T: ?Sized> EmailFeature for T {}
 #[cfg(feature = "url")]
 impl<T: ?Sized> UrlFeature for T {}
 
-/// `validate(email)`: an address as RFC 5321 and 5322 have it, by the crate `email_address`: no display name, no
-/// domain literal, and a domain of two parts at least.
+/// `validate(email)`: an address by RFC 5321 and 5322, without a display name or a domain literal, and with a
+/// domain of at least two parts. The crate `email_address` checks it.
 ///
 /// # Errors
-/// The text is no such address.
+/// The string is not such an address.
 pub fn email<T: Textual + EmailFeature>(value: &T) -> Result<(), Invalid> {
     #[cfg(feature = "email")]
     if let Some(text) = value.text() {
@@ -44,10 +45,10 @@ pub fn email<T: Textual + EmailFeature>(value: &T) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// `validate(url)`: an absolute URL as browsers read it (the WHATWG standard), by the crate `url`.
+/// `validate(url)`: an absolute URL as browsers read it (the WHATWG standard). The crate `url` checks it.
 ///
 /// # Errors
-/// The text is no such URL.
+/// The string is not such a URL.
 pub fn url<T: Textual + UrlFeature>(value: &T) -> Result<(), Invalid> {
     #[cfg(feature = "url")]
     if let Some(text) = value.text()

@@ -1,4 +1,4 @@
-//! The last edits of a text: the part of a [`Versions`](crate::core::Versions) that texts have.
+//! The log of a text's last edits, the part of [`Versions`](crate::core::Versions) that texts have.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,25 +7,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::versions::is_zero;
 
-/// The most edits that are remembered; beyond it the first is forgotten.
+/// The limit of remembered edits. Beyond it the oldest is forgotten.
 pub(crate) const MAX_EDITS: usize = 4_096;
 
-/// The most bytes of remembered edits, as they are written.
+/// The limit of remembered edits in bytes, in their encoded form.
 pub(crate) const MAX_BYTES: usize = 64 << 10;
 
-/// The last edits, as they are written, each with its version.
+/// The last edits of a text, in their encoded form, each with its version.
 ///
-/// At most 4,096 edits and 64 KiB of them are remembered. Who was away for longer is sent the whole text.
+/// The log holds at most 4,096 edits and 64 KiB. A client that is further behind is sent the whole text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EditLog {
     edits: VecDeque<(u64, Arc<str>)>,
     bytes: usize,
-    /// Of what was edited up to this version, something may be forgotten.
+    /// Edits up to this version may have been forgotten.
     horizon: u64,
 }
 
 impl EditLog {
-    /// Notes that an edit was made.
+    /// Appends an edit, and forgets the oldest ones beyond the limits.
     pub fn push(&mut self, version: u64, edit: String) {
         self.bytes += edit.len();
         self.edits.push_back((version, edit.into()));
@@ -36,19 +36,19 @@ impl EditLog {
         }
     }
 
-    /// Whether every edit after `since` is known.
+    /// Whether every edit after the version `since` is still known.
     #[must_use]
     pub const fn reach(&self, since: u64) -> bool {
         since >= self.horizon
     }
 
-    /// The edits after `since`, the oldest first.
+    /// The edits after the version `since`, oldest first.
     pub fn since(&self, since: u64) -> impl Iterator<Item = &str> {
         let from = self.edits.partition_point(|(version, _)| *version <= since);
         self.edits.range(from..).map(|(_, edit)| &**edit)
     }
 
-    /// The last version that is noted here.
+    /// The version of the last edit.
     pub(crate) fn changed(&self) -> u64 {
         self.edits.back().map_or(self.horizon, |(version, _)| *version)
     }
@@ -67,7 +67,7 @@ impl EditLog {
     }
 }
 
-/// [`EditLog`] as they are stored.
+/// The stored form of an [`EditLog`].
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct StoredEditLog {
     #[serde(default, skip_serializing_if = "is_zero")]

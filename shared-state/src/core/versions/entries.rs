@@ -1,4 +1,4 @@
-//! Which version last changed which entry: the part of a [`Versions`] that lists, maps and sets have.
+//! Which version last changed which entry, the part of a [`Versions`] that lists, maps and sets have.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,27 +9,29 @@ use crate::core::Key;
 use crate::core::Versions;
 use crate::core::versions::{StoredVersions, is_zero};
 
-/// The most entries whose last change is known; beyond it the one changed longest ago is forgotten.
+/// The limit of entries whose last change is known. Beyond it the entry that was changed longest ago is
+/// forgotten.
 pub(crate) const MAX_CHANGED: usize = 16_384;
 
-/// The most removed entries that are remembered; beyond it the one removed longest ago is forgotten.
+/// The limit of removed entries that are remembered. Beyond it the entry that was removed longest ago is
+/// forgotten.
 pub(crate) const MAX_REMOVED: usize = 4_096;
 
-/// When entries were inserted, moved, changed and removed, as far back as the limits reach.
+/// The versions that inserted, moved, changed and removed entries, as far back as the limits reach.
 ///
-/// At most 16,384 changed and 4,096 removed entries are remembered. Who was away for longer is sent the whole
-/// value.
+/// At most 16,384 changed and 4,096 removed entries are remembered. A client that is further behind is sent
+/// the whole value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EntryVersions {
     changed: HashMap<Key, EntryVersion>,
     by_change: BTreeSet<(u64, Key)>,
     removed: HashMap<Key, Removed>,
     by_removal: BTreeSet<(u64, Key)>,
-    /// Of what happened up to this version, something may be forgotten.
+    /// Events up to this version may have been forgotten.
     horizon: u64,
 }
 
-/// When an entry was inserted, moved and changed.
+/// The versions that inserted, moved and changed an entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EntryVersion {
     inserted: u64,
@@ -41,30 +43,31 @@ pub struct EntryVersion {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Removed {
     version: u64,
-    /// What stood to the left of it.
+    /// The entry to its left when it was removed.
     left: Option<Key>,
 }
 
 impl EntryVersion {
-    /// The version that inserted it; 0: it came with the whole value.
+    /// The version that inserted the entry; 0 if the entry came with the whole value.
     #[must_use]
     pub const fn inserted(&self) -> u64 {
         self.inserted
     }
 
-    /// The version that last moved it; 0 if none did.
+    /// The version that last moved the entry; 0 if none did.
     #[must_use]
     pub const fn moved(&self) -> u64 {
         self.moved
     }
 
-    /// The version that last put it where it is; 0 if it came there with the whole value.
+    /// The version that last gave the entry its place; 0 if the entry came with the whole value and was not
+    /// moved since.
     #[must_use]
     pub fn placed(&self) -> u64 {
         self.inserted.max(self.moved)
     }
 
-    /// When its value and the parts of it were changed.
+    /// The versions that changed the entry's value and its parts.
     #[must_use]
     pub const fn versions(&self) -> &Versions {
         &self.versions
@@ -72,23 +75,24 @@ impl EntryVersion {
 }
 
 impl EntryVersions {
-    /// Notes that an entry was inserted.
+    /// Records that an entry was inserted.
     pub fn inserted(&mut self, key: &str, version: u64) {
         let entry = self.at(key, version);
         *entry = EntryVersion { inserted: version, moved: 0, last: version, versions: Versions::default() };
     }
 
-    /// Notes that an entry was moved.
+    /// Records that an entry was moved.
     pub fn moved(&mut self, key: &str, version: u64) {
         self.at(key, version).moved = version;
     }
 
-    /// The versions of an entry, to be noted in; the entry counts as changed at `version`.
+    /// Records that an entry was changed, and returns its versions so that the caller can record what changed
+    /// inside it.
     pub fn edited(&mut self, key: &str, version: u64) -> &mut Versions {
         &mut self.at(key, version).versions
     }
 
-    /// Notes that an entry was removed; `left` stood to the left of it.
+    /// Records that an entry was removed. `left` is the entry to the left of it.
     pub fn removed(&mut self, key: &str, version: u64, left: Option<&str>) {
         if let Some((known, entry)) = self.changed.remove_entry(key) {
             self.by_change.remove(&(entry.last, known));
@@ -107,6 +111,7 @@ impl EntryVersions {
         }
     }
 
+    /// The record of an entry, which counts as changed at `version`. Forgets the oldest record beyond the limit.
     fn at(&mut self, key: &str, version: u64) -> &mut EntryVersion {
         let key = Key::from(key);
         let last = self.changed.get(&key).map_or(0, |entry| entry.last);
@@ -125,41 +130,45 @@ impl EntryVersions {
         entry
     }
 
-    /// Whether everything that happened after `since` is known.
+    /// Whether everything that happened after the version `since` is still known.
     #[must_use]
     pub const fn reach(&self, since: u64) -> bool {
         since >= self.horizon
     }
 
-    /// The entries removed after `since`, oldest first. They may have been inserted again since.
+    /// The entries that were removed after the version `since`, oldest removal first. Some may have been
+    /// inserted again.
     pub fn removed_since(&self, since: u64) -> impl Iterator<Item = &Key> {
         self.by_removal.range((since + 1, Key::from(""))..).map(|(_, key)| key)
     }
 
-    /// The entries that were inserted, moved or changed after `since` and are still there, oldest change first.
+    /// The existing entries that were inserted, moved or changed after the version `since`, oldest change
+    /// first.
     pub fn changed_since(&self, since: u64) -> impl Iterator<Item = (&Key, &EntryVersion)> {
         let keys = self.by_change.range((since + 1, Key::from(""))..).map(|(_, key)| key);
         keys.filter_map(|key| Some((key, self.changed.get(key)?)))
     }
 
-    /// What is known of an entry that is there.
+    /// The record of an existing entry, if there is one.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&EntryVersion> {
         self.changed.get(key)
     }
 
-    /// What stood to the left of a removed entry; `None`: nothing is known of such an entry.
+    /// The entry that was to the left of a removed one. `None` if this entry's removal is not remembered,
+    /// `Some(None)` if nothing was to the left of it.
     #[must_use]
     pub fn left_of(&self, key: &str) -> Option<Option<&str>> {
         self.removed.get(key).map(|removed| removed.left.as_ref().map(Key::as_str))
     }
 
-    /// The version up to which an entry that is not known to be there may have been removed.
+    /// The version that removed an entry for which there is no other record. If the removal is not
+    /// remembered, the last version that may be forgotten.
     pub(crate) fn removed_at(&self, key: &str) -> u64 {
         self.removed.get(key).map_or(self.horizon, |removed| removed.version)
     }
 
-    /// The last version that is noted here.
+    /// The last version that is recorded here.
     pub(crate) fn changed(&self) -> u64 {
         let last = |set: &BTreeSet<(u64, Key)>| set.last().map_or(0, |(version, _)| *version);
         last(&self.by_change).max(last(&self.by_removal)).max(self.horizon)
@@ -201,7 +210,7 @@ impl EntryVersions {
     }
 }
 
-/// [`EntryVersions`] as they are stored.
+/// The stored form of [`EntryVersions`].
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct StoredEntryVersions {
     #[serde(default, skip_serializing_if = "is_zero")]

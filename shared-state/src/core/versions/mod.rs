@@ -1,4 +1,5 @@
-//! Which version last changed what: the bookkeeping from which a delta is made.
+//! Which version last changed which part of a state. The server makes deltas from it, and finds out what
+//! changed since a transaction read it.
 
 mod edits;
 pub(crate) mod entries;
@@ -10,11 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::{FieldInfo, FieldPath, PolicyInfo};
 
-/// The versions that last changed a value and, where a policy addresses them, its parts.
+/// The versions that last changed a value and, where the policy addresses parts of it, those parts.
 ///
-/// A tree that mirrors the paths updates have been addressed to: a plain field is one node; a nested struct has
-/// a node per inner field, and a list or a map one per entry, made when that part is first changed alone. It never
-/// grows beyond the number of fields and the limits of [`EntryVersions`].
+/// It is a tree that mirrors the paths of updates: a plain field is one node, a nested struct has a node for
+/// each inner field, a list or a map one for each entry. A node is made when its part is first changed on its
+/// own. The tree never grows beyond the number of fields and the limits of [`EntryVersions`] and [`EditLog`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Versions {
     changed: u64,
@@ -41,12 +42,13 @@ impl Versions {
         self.whole
     }
 
-    /// Notes that the value was replaced as a whole. What was known of its parts is no longer needed.
+    /// Records that the value was replaced as a whole. The versions of its parts are no longer needed.
     pub fn set_whole(&mut self, version: u64) {
         *self = Self { changed: version, whole: version, ..Self::default() };
     }
 
-    /// The node of the field at `index`, to be noted in; the value itself counts as changed at `version`.
+    /// The versions of the field at `index`, for the caller to record a change in. The value itself counts as
+    /// changed at `version`.
     pub fn part_mut(&mut self, index: usize, version: u64) -> &mut Self {
         self.changed = version;
         if self.fields.len() <= index {
@@ -55,44 +57,45 @@ impl Versions {
         &mut self.fields[index]
     }
 
-    /// The node of the field at `index`, if that field was ever changed alone.
+    /// The versions of the field at `index`, if that field was ever changed on its own.
     #[must_use]
     pub fn part(&self, index: usize) -> Option<&Self> {
         self.fields.get(index)
     }
 
-    /// What is known of the entries, to be noted in; the value itself counts as changed at `version`.
+    /// The versions of the entries, for the caller to record a change in. The value itself counts as changed
+    /// at `version`.
     pub fn entries_mut(&mut self, version: u64) -> &mut EntryVersions {
         self.changed = version;
         self.entries.get_or_insert_default()
     }
 
-    /// What is known of the entries, if one was ever changed alone.
+    /// The versions of the entries, if an entry was ever changed on its own.
     #[must_use]
     pub fn entries(&self) -> Option<&EntryVersions> {
         self.entries.as_deref()
     }
 
-    /// The node of an entry, if that entry was ever changed alone.
+    /// The versions of an entry, if that entry was ever changed on its own.
     #[must_use]
     pub fn entry(&self, key: &str) -> Option<&Self> {
         self.entries()?.get(key).map(EntryVersion::versions)
     }
 
-    /// What is known of the edits, to be noted in; the value itself counts as changed at `version`.
+    /// The log of edits, for the caller to append to. The value itself counts as changed at `version`.
     pub fn edits_mut(&mut self, version: u64) -> &mut EditLog {
         self.changed = version;
         self.edits.get_or_insert_default()
     }
 
-    /// What is known of the edits, if there was one since the value was last replaced.
+    /// The log of edits, if there was an edit since the value was last replaced.
     #[must_use]
     pub fn edits(&self) -> Option<&EditLog> {
         self.edits.as_deref()
     }
 
-    /// The version that last changed the value at `path`, or something that holds it; `fields` are those of the
-    /// struct this is the versions of. `None`: there is no such field.
+    /// The version that last changed the value at `path` or a value around it. `fields` are the fields of the
+    /// struct that these versions belong to. `None` if there is no such field.
     pub(crate) fn changed_at(&self, fields: &[FieldInfo], mut path: FieldPath<'_>) -> Option<u64> {
         let Some(segment) = path.next_segment() else { return Some(self.changed) };
         let known = |info: &FieldInfo| info.name == segment || info.aliases.contains(&&*segment);
@@ -123,7 +126,7 @@ impl Versions {
         Some(inside.max(self.whole))
     }
 
-    /// The form that is stored; `fields` are those of the struct this is the versions of.
+    /// The stored form. `fields` are the fields of the struct that these versions belong to.
     pub(crate) fn stored(&self, fields: &'static [FieldInfo]) -> StoredVersions {
         let changed = fields.iter().zip(&self.fields).filter(|(_, part)| part.changed > 0);
         let named = changed.map(|(info, part)| {
@@ -138,7 +141,7 @@ impl Versions {
         }
     }
 
-    /// The inverse of [`stored`](Self::stored). A field that there is no more is left out.
+    /// The inverse of [`stored`](Self::stored). Fields that no longer exist are left out.
     pub(crate) fn restored(stored: StoredVersions, fields: &'static [FieldInfo]) -> Self {
         let mut versions = Self { changed: stored.w, whole: stored.w, ..Self::default() };
         for (name, part) in stored.f {
@@ -163,7 +166,7 @@ impl Versions {
     }
 }
 
-/// A [`Versions`] as it is stored: by names instead of indices.
+/// The stored form of [`Versions`], with field names instead of indices.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct StoredVersions {
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -208,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_track_survives_being_stored() {
+    fn versions_survive_being_stored() {
         let text = serde_json::to_string(&versions().stored(FIELDS)).expect("text");
         let restored = Versions::restored(serde_json::from_str(&text).expect("the same"), FIELDS);
         assert_eq!(restored, versions());

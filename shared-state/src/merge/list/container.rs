@@ -1,4 +1,4 @@
-//! A list for `#[shared(list(key = ..))]` that stays fast when it is long.
+//! [`List`], a container for `#[shared(list(key = ..))]` that stays fast when it is long.
 
 use std::fmt;
 use std::ops::Index;
@@ -11,14 +11,14 @@ use crate::core::rules::Length;
 use crate::merge::list::tree::{Tree, TreeIter};
 use crate::merge::{Key, KeyOf, Sequence};
 
-/// The distance of labels where there is room.
+/// The distance between the labels of neighbouring items, where there is room.
 const STEP: u64 = 1 << 32;
 
-/// A list of items that are found by position or by key, inserted, moved, changed and removed in O(log n), and
-/// cloned in O(1): clones share what is equal.
+/// A list whose items are found by position or by key, inserted, moved, changed and removed in O(log n). A
+/// clone costs O(1): clones share the items that are equal.
 ///
-/// `Vec` serves as well in a field with `#[shared(list(key = ..))]`, and is the better choice up to some thousand
-/// items: there, an operation looks for its item from the front. Both look the same on the wire.
+/// A field with `#[shared(list(key = ..))]` can be a `Vec` as well. A `Vec` searches its items from the
+/// front, and is the better choice up to some thousand items. Both have the same form on the wire.
 ///
 /// ```
 /// let mut list: shared_state::List<&str> = ["a", "c"].into_iter().collect();
@@ -27,10 +27,10 @@ const STEP: u64 = 1 << 32;
 /// assert_eq!(list[1], "b");
 /// ```
 pub struct List<T> {
-    /// The items in order, by labels that leave room between them.
+    /// The items in order. The key of each is a label, and labels leave room between them.
     items: Tree<u64, Arc<T>>,
-    /// The label of each key. Made when first needed, since only a field's policy knows what the key of an item
-    /// is; forgotten when the list is changed without it.
+    /// The label of each item's key. It is built when it is first needed, because only the field's policy
+    /// knows the key of an item, and dropped when the list is changed by a method that does not know the key.
     index: OnceLock<Tree<Key, u64>>,
 }
 
@@ -41,13 +41,13 @@ impl<T> List<T> {
         Self { items: Tree::new(), index: OnceLock::new() }
     }
 
-    /// How many items there are.
+    /// The number of items.
     #[must_use]
     pub fn len(&self) -> usize {
         self.items.len()
     }
 
-    /// Whether there are none.
+    /// Whether the list is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -77,7 +77,7 @@ impl<T> List<T> {
         self.iter_from(0)
     }
 
-    /// The items in order, from a position on. O(log n) to begin.
+    /// The items in order, starting at a position. O(log n) for the first item.
     #[must_use]
     pub fn iter_from(&self, position: usize) -> Iter<'_, T> {
         Iter { inner: self.items.iter_from(position), left: self.len().saturating_sub(position) }
@@ -88,13 +88,14 @@ impl<T> List<T> {
         self.insert(self.len(), item);
     }
 
-    /// Inserts an item at a position, or at the end if there is no such position. O(log n).
+    /// Inserts an item at a position, or at the end if the position is beyond it. O(log n).
     pub fn insert(&mut self, position: usize, item: T) {
         self.index.take();
         self.put(position, Arc::new(item), |_| None);
     }
 
-    /// Takes the item at a position out. O(log n), and a clone of the item if a clone of the list has it.
+    /// Removes the item at a position and returns it. O(log n), and a clone of the item if a clone of the
+    /// list shares it.
     pub fn remove(&mut self, position: usize) -> Option<T>
     where
         T: Clone,
@@ -104,7 +105,8 @@ impl<T> List<T> {
         self.items.remove(&label).map(Arc::unwrap_or_clone)
     }
 
-    /// The item at a position, to be changed. O(log n), and a clone of the item if a clone of the list has it.
+    /// The item at a position, for changing it. O(log n), and a clone of the item if a clone of the list
+    /// shares it.
     pub fn get_mut(&mut self, position: usize) -> Option<&mut T>
     where
         T: Clone,
@@ -114,14 +116,14 @@ impl<T> List<T> {
         self.items.get_mut(&label).map(Arc::make_mut)
     }
 
-    /// Keeps the items that `keep` says yes to. O(n).
+    /// Removes the items for which `keep` returns false. O(n).
     pub fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
         let kept: Vec<_> =
             self.items.iter_from(0).filter(|(_, item)| keep(item)).map(|(_, item)| item.clone()).collect();
         *self = Self::of(kept);
     }
 
-    /// Removes everything.
+    /// Removes all items.
     pub fn clear(&mut self) {
         *self = Self::new();
     }
@@ -145,14 +147,15 @@ impl<T> List<T> {
         })
     }
 
-    /// Puts an item at a position and gives its label. `key_of` is asked where the index has to follow.
+    /// Inserts an item at a position and returns its label. `key_of` is called for the items whose labels
+    /// change, to keep the index up to date.
     fn put(&mut self, position: usize, item: Arc<T>, key_of: fn(&T) -> Option<Key>) -> u64 {
         let label = self.room_at(position, key_of);
         self.items.insert(label, item);
         label
     }
 
-    /// A label that lies between those of the items before and at a position.
+    /// A label between those of the items before and at a position.
     fn room_at(&mut self, position: usize, key_of: fn(&T) -> Option<Key>) -> u64 {
         loop {
             let before = position.min(self.len()).checked_sub(1).and_then(|at| self.items.at(at));
@@ -167,15 +170,15 @@ impl<T> List<T> {
         }
     }
 
-    /// Spreads the labels around one that has no room beside it.
+    /// Spreads the labels around one that has no room next to it.
     ///
-    /// The range is the smallest power of two around the label whose density is low enough, the bound falling
-    /// with the range's size: list labelling as in Bender et al., "Two simplified algorithms for maintaining order
-    /// in a list" (2002). Amortised O(log n) labels an insertion.
+    /// The range of labels to spread is the smallest power of two around the label whose density is low
+    /// enough. The limit falls as the range grows: list labelling as in Bender et al., "Two simplified
+    /// algorithms for maintaining order in a list" (2002). An insertion changes O(log n) labels, amortised.
     fn make_room(&mut self, label: u64, key_of: fn(&T) -> Option<Key>) {
         let mut most = 1_usize;
         for bits in 1..64_u32 {
-            // A range of 2^bits labels holds 1.5^bits of them at most.
+            // A range of 2^bits labels holds at most 1.5^bits items.
             most = most.saturating_add(most.div_ceil(2));
             let low = label >> bits << bits;
             let last = low + ((1_u64 << bits) - 1);
@@ -237,7 +240,7 @@ impl<T: Value> Sequence for List<T> {
         if let (Some(index), Some(key)) = (self.index.get_mut(), F::key(&item)) {
             index.remove(key.as_str());
             if index.len() != self.items.len() {
-                // Another item has the same key: the next look finds that one.
+                // Another item has the same key. The rebuilt index will find that one.
                 self.index.take();
             }
         }
@@ -332,7 +335,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
     }
 }
 
-/// The items of a [`List`] in order.
+/// An iterator over the items of a [`List`], in order.
 pub struct Iter<'a, T> {
     inner: TreeIter<'a, u64, Arc<T>>,
     left: usize,
@@ -426,7 +429,7 @@ mod tests {
         check(&list, &model);
     }
 
-    /// The labels between two neighbours run out again and again.
+    /// The labels between two neighbours run out repeatedly.
     #[test]
     fn a_list_takes_any_number_of_items_at_one_place() {
         for at_right in [true, false] {

@@ -1,4 +1,4 @@
-//! The handle of a list.
+//! The operations of a list field as methods of its handle.
 
 use std::cmp::Ordering;
 
@@ -18,26 +18,26 @@ where
     F: KeyOf<C::Item>,
     P: MergePolicy<C::Item>,
 {
-    /// How many items there are.
+    /// The number of items.
     #[must_use]
     pub fn len(&self) -> usize {
         self.read(C::len)
     }
 
-    /// Whether there are none.
+    /// Whether the list is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// A copy of the item with this key.
+    /// A copy of the item with this key, if there is one.
     #[must_use]
     pub fn item<Q: Serialize + ?Sized>(&self, id: &Q) -> Option<C::Item> {
         let id = key_of(id).ok()?;
         self.read(|list| list.item(list.find::<F>(id.as_str())?).cloned())
     }
 
-    /// The position of the item with this key.
+    /// The position of the item with this key, if there is one.
     #[must_use]
     pub fn position<Q: Serialize + ?Sized>(&self, id: &Q) -> Option<usize> {
         let id = key_of(id).ok()?;
@@ -50,8 +50,8 @@ where
         self.position(id).is_some()
     }
 
-    /// Inserts an item at the end, after whatever others have put there when the server has it. Does nothing if
-    /// there is an item with its key.
+    /// Inserts an item at the end, after everything that others have inserted there before the server
+    /// receives it. Has no effect if there is an item with the same key.
     ///
     /// # Errors
     /// As [`Backend::write`].
@@ -59,8 +59,8 @@ where
         self.write(ListOp::Insert(Place::End, item))
     }
 
-    /// Inserts an item at a position: right after the item that is now to the left of it. Does nothing if there is
-    /// an item with its key.
+    /// Inserts an item at a position, which means right after the item that is now to the left of it. A
+    /// position beyond the last item is the end. Has no effect if there is an item with the same key.
     ///
     /// # Errors
     /// As [`Backend::write`].
@@ -71,19 +71,21 @@ where
         })
     }
 
-    /// Inserts an item right after another. Does nothing if there is an item with its key.
+    /// Inserts an item right after the item with the key `id`. Has no effect if there is an item with the
+    /// same key.
     ///
     /// # Errors
-    /// `id` is no key, or as [`Backend::write`].
+    /// `id` cannot be a key, or as [`Backend::write`].
     pub fn insert_after<Q: Serialize + ?Sized>(&self, id: &Q, item: C::Item) -> Result<L::Receipt, L::Error> {
         self.write(ListOp::Insert(Place::After(key_of(id)?), item))
     }
 
-    /// Moves an item so that it is at `position`: right after the item that is to the left of it there; beyond the
-    /// last one, `usize::MAX`, it is at the end. Does nothing if there is no such item.
+    /// Moves an item to `position`, which means right after the item that is then to the left of it. A
+    /// position beyond the last item, such as `usize::MAX`, is the end. Has no effect if there is no such
+    /// item.
     ///
     /// # Errors
-    /// `id` is no key, or as [`Backend::write`].
+    /// `id` cannot be a key, or as [`Backend::write`].
     pub fn move_to<Q: Serialize + ?Sized>(&self, id: &Q, position: usize) -> Result<L::Receipt, L::Error> {
         let id = key_of(id)?;
         self.write_with(|list| {
@@ -91,17 +93,17 @@ where
             let place = match position {
                 to if to == from => return Vec::new(),
                 to if to >= list.len() => Place::End,
-                // The item itself no longer counts among those to the left.
+                // The item itself does not count among those to the left of its new position.
                 to => Place::of::<C, F>(list, if to > from { to + 1 } else { to }),
             };
             vec![ListOp::Move(id, place)]
         })
     }
 
-    /// Moves an item right after another. Does nothing if there is no such item.
+    /// Moves an item right after the item with the key `other`. Has no effect if there is no such item.
     ///
     /// # Errors
-    /// `id` or `other` is no key, or as [`Backend::write`].
+    /// `id` or `other` cannot be a key, or as [`Backend::write`].
     pub fn move_after<Q, O>(&self, id: &Q, other: &O) -> Result<L::Receipt, L::Error>
     where
         Q: Serialize + ?Sized,
@@ -110,11 +112,11 @@ where
         self.write(ListOp::Move(key_of(id)?, Place::After(key_of(other)?)))
     }
 
-    /// Changes a copy of an item and writes what is different by the items' own policy. Does nothing if there is no
-    /// such item.
+    /// Calls `change` with a copy of an item and writes the difference, as operations of the items' policy.
+    /// Has no effect if there is no such item.
     ///
     /// # Errors
-    /// `id` is no key, the change gives the item another key, or as [`Backend::write`].
+    /// `id` cannot be a key, the change gives the item another key, or as [`Backend::write`].
     pub fn edit<Q: Serialize + ?Sized>(
         &self,
         id: &Q,
@@ -131,34 +133,35 @@ where
         })
     }
 
-    /// Writes one operation of the items' own policy to an item.
+    /// Writes one operation of the items' policy to an item.
     ///
     /// # Errors
-    /// `id` is no key, or as [`Backend::write`].
+    /// `id` cannot be a key, or as [`Backend::write`].
     pub fn write_in<Q: Serialize + ?Sized>(&self, id: &Q, op: P::Op) -> Result<L::Receipt, L::Error> {
         self.write(ListOp::In(key_of(id)?, op))
     }
 
-    /// Removes an item. Does nothing if there is no such item.
+    /// Removes an item. Has no effect if there is no such item.
     ///
     /// # Errors
-    /// `id` is no key, or as [`Backend::write`].
+    /// `id` cannot be a key, or as [`Backend::write`].
     pub fn remove<Q: Serialize + ?Sized>(&self, id: &Q) -> Result<L::Receipt, L::Error> {
         self.write(ListOp::Delete(key_of(id)?))
     }
 
-    /// Removes the items that `keep` says no to, as one change. Costs the list.
+    /// Removes the items for which `keep` returns false, as one change. Costs a pass over the list.
     ///
     /// # Errors
     /// As [`Backend::write`].
     pub fn retain(&self, mut keep: impl FnMut(&C::Item) -> bool) -> Result<L::Receipt, L::Error> {
         self.write_with(|list| {
-            let gone = list.items().filter(|item| !keep(item));
-            gone.filter_map(F::key).map(ListOp::Delete).collect()
+            let removed = list.items().filter(|item| !keep(item));
+            removed.filter_map(F::key).map(ListOp::Delete).collect()
         })
     }
 
-    /// Removes the items that show here, as one change. What others insert meanwhile stays.
+    /// Removes the items that the app sees now, as one change. Items that others insert at the same time
+    /// stay.
     ///
     /// # Errors
     /// As [`Backend::write`].
@@ -166,7 +169,8 @@ where
         self.retain(|_| false)
     }
 
-    /// Moves as few items as possible so that they are in order, as one change. The sort is stable. Costs the list.
+    /// Sorts the list, as one change that moves as few items as possible. The sort is stable. Costs a pass
+    /// over the list and the sort.
     ///
     /// # Errors
     /// As [`Backend::write`].

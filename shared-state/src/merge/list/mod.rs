@@ -1,13 +1,13 @@
-//! List: items are inserted, moved, edited and removed by their key, and only that travels.
+//! The policy [`ListOf`]: items are inserted, moved, edited and removed by their key, and only that is sent.
 //!
-//! The rule, in the server's order:
-//! * an operation on an item that is not there does nothing; neither does inserting one that is there;
-//! * a place is "after this item", "at the front" or "at the end". When an item that is meant is gone, its place
-//!   is that of its nearest left neighbour, as it was when it was removed, that is still there; else the front.
-//!   The server looks that up and tells everybody the place it found;
-//! * of two moves of one item the later wins. Of two items put after the same one, the later stands nearer to it,
-//!   so that what one writer inserts item after item stays together;
-//! * setting the whole list means the difference to the list its writer saw.
+//! The rules, in the server's order:
+//! * An operation on an item that does not exist has no effect, nor does inserting an item that exists.
+//! * A place is "after this item", "at the front" or "at the end". If the item of a place was removed, the
+//!   place becomes that of its nearest left neighbour, at the time of its removal, that still exists, or else
+//!   the front. The server looks it up and sends the resolved place to everyone.
+//! * Of two moves of one item the later wins. Of two items inserted after the same item, the later is nearer
+//!   to it, so the items that one client inserts one after another stay together.
+//! * Setting the whole list means the difference to the list that its author saw.
 
 mod container;
 mod handle;
@@ -31,13 +31,13 @@ use crate::core::{MergePolicy, Overlap, Versions, differences};
 use crate::merge::list::place::{Inserted, longest_run};
 use crate::merge::{Key, Lww};
 
-/// The policy of `#[shared(list(key = ..))]`: `F` knows the key of an item, `P` is the items' own policy.
+/// The policy of `#[shared(list(key = ..))]`. `F` finds the key of an item, `P` is the items' own policy.
 ///
-/// An operation costs O(log n) in a [`List`](crate::merge::List), and a look from the front in a `Vec`; on the wire, the
-/// item or the part of it that changed.
+/// An operation costs O(log n) in a [`List`](crate::merge::List), and a search from the front in a `Vec`.
+/// What is sent is the item, or the part of the item that changed.
 pub struct ListOf<F, P = Lww>(PhantomData<fn() -> (F, P)>);
 
-/// An operation on a list `C` of items `T`.
+/// An operation on a list `C` of items `T`, whose policy has the operations `O`.
 #[derive(Clone, PartialEq)]
 pub enum ListOp<C, T, O> {
     /// Replaces the whole list.
@@ -46,11 +46,11 @@ pub enum ListOp<C, T, O> {
     Insert(Place, T),
     /// Moves an item.
     Move(Key, Place),
-    /// Changes an item by its own policy.
+    /// Changes an item by an operation of its own policy.
     In(Key, O),
     /// Removes an item.
     Delete(Key),
-    /// What takes back an operation that did nothing.
+    /// The inverse of an operation that had no effect.
     Nothing,
 }
 
@@ -125,7 +125,7 @@ where
                     if F::is(item, key.as_str()) {
                         return Some(inverse);
                     }
-                    // An item that was found by its key keeps it.
+                    // An item has to keep the key that it was found by.
                     P::apply(item, inverse);
                     None
                 });
@@ -150,22 +150,22 @@ where
         let was: HashMap<Key, (usize, &C::Item)> = keyed::<C, F>(old).collect();
         let is: HashMap<Key, usize> = keyed::<C, F>(new).map(|(key, (at, _))| (key, at)).collect();
         if was.len() < old.len() || is.len() < new.len() {
-            // Without a key of its own an item cannot be meant.
+            // An item without a key of its own cannot be addressed.
             return each(ListOp::Set(new.clone()));
         }
         for (key, _) in keyed::<C, F>(old).filter(|(key, _)| !is.contains_key(key)) {
             each(ListOp::Delete(key));
         }
-        let kept: Vec<usize> = keyed::<C, F>(new).filter_map(|(key, _)| Some(was.get(&key)?.0)).collect();
-        let after_kept = keyed::<C, F>(new)
+        let common: Vec<usize> = keyed::<C, F>(new).filter_map(|(key, _)| Some(was.get(&key)?.0)).collect();
+        let after_common = keyed::<C, F>(new)
             .filter(|(key, _)| was.contains_key(key))
             .map(|(_, (at, _))| at + 1)
             .last()
             .unwrap_or(0);
-        let mut stays = longest_run(&kept).into_iter();
+        let mut stays = longest_run(&common).into_iter();
         let mut before = Place::Front;
         for (key, (at, item)) in keyed::<C, F>(new) {
-            let place = if at >= after_kept { Place::End } else { before };
+            let place = if at >= after_common { Place::End } else { before };
             match was.get(&key) {
                 None => each(ListOp::Insert(place, item.clone())),
                 Some((_, was)) => {
@@ -186,7 +186,7 @@ where
             (_, Set(_)) => Overlap::Conflicts,
             (Nothing, _) | (_, Nothing) => Overlap::Commutes,
             (In(a, op), In(b, remote)) if a == b => P::overlap(op, remote),
-            // What is done to an item that is removed here, or removed underneath, shows nothing of either.
+            // The item is removed in any case, so a remote operation on it is not visible.
             (Delete(a), In(b, _) | Delete(b) | Move(b, _)) if a == b => Overlap::Shadowed,
             (Move(a, place), Move(b, _)) if a == b && place.anchor() != Some(a) => Overlap::Shadowed,
             (Insert(_, item), In(key, _) | Delete(key) | Move(key, _)) if F::is(item, key.as_str()) => {
@@ -223,7 +223,7 @@ where
     fn undo(list: &C, op: &Self::Op, inverse: &Self::Op) -> Option<Self::Op> {
         match (op, inverse) {
             (ListOp::Set(to), _) => (list == to).then(|| inverse.clone()),
-            // Wherever the item is by now, and whatever it has become.
+            // Wherever the item is now, and whatever it contains now.
             (ListOp::Insert(..), ListOp::Delete(key)) => {
                 list.find::<F>(key.as_str()).map(|_| ListOp::Delete(key.clone()))
             }
@@ -262,10 +262,10 @@ where
     fn resolve(list: &C, versions: &Versions, op: &Self::Op) -> Option<Self::Op> {
         match op {
             ListOp::Insert(place, item) => place
-                .settled::<C, F>(list, versions.entries())
+                .resolved::<C, F>(list, versions.entries())
                 .map(|place| ListOp::Insert(place, item.clone())),
             ListOp::Move(key, place) if place.anchor() != Some(key) => {
-                place.settled::<C, F>(list, versions.entries()).map(|place| ListOp::Move(key.clone(), place))
+                place.resolved::<C, F>(list, versions.entries()).map(|place| ListOp::Move(key.clone(), place))
             }
             ListOp::In(key, op) => {
                 let item = list.item(list.find::<F>(key.as_str())?)?;
@@ -287,7 +287,7 @@ where
                 let item = list.find::<F>(key.as_str()).and_then(|at| list.item(at));
                 item.map_or(Ok(()), |item| P::check_op(item, op)).map_err(|e| e.in_field(key.as_str()))
             }
-            // Two items of one key are none that can be meant, not even for the rest of a change.
+            // Two items with one key could not be addressed, not even by the rest of the same change.
             ListOp::Set(list) => distinct::<C, F>(list),
             ListOp::Move(..) | ListOp::Delete(_) | ListOp::Nothing => Ok(()),
         }
@@ -327,8 +327,8 @@ where
                 placed.push((position, key, entry.inserted() > since));
             }
         }
-        // From the left, each right after what is left of it now: what has not been put in its place yet stands
-        // further right, or leaves.
+        // From left to right, each item right after the one that is now to its left. At that point, the items
+        // that are still to be placed are further right, or have left.
         placed.sort_unstable_by_key(|(position, ..)| *position);
         for (position, key, inserted) in placed {
             let place = Place::of::<C, F>(list, position);
@@ -373,7 +373,8 @@ where
         if !P::INFO.has_change_rule() {
             return Ok(());
         }
-        // Whether an item may come or go is for the struct around the list to say.
+        // The rule about changes of an item does not decide whether the item may be added or removed. That is
+        // for the struct around the list.
         let was: HashMap<Key, (usize, &C::Item)> = keyed::<C, F>(before).collect();
         keyed::<C, F>(after).try_for_each(|(key, (_, item))| match was.get(&key) {
             Some((_, before)) if *before != item => {
@@ -457,7 +458,7 @@ where
     }
 }
 
-/// Checks that every item has a key of its own.
+/// Checks that every item has a key, and no other item has the same.
 fn distinct<C: Sequence, F: KeyOf<C::Item>>(list: &C) -> Result<(), Invalid> {
     let mut known = std::collections::HashSet::with_capacity(list.len());
     list.items().try_for_each(|item| match known.replace(key_of::<C, F>(item)?) {
@@ -471,7 +472,10 @@ fn keyed<C: Sequence, F: KeyOf<C::Item>>(list: &C) -> impl Iterator<Item = (Key,
     list.items().enumerate().filter_map(|(at, item)| Some((F::key(item)?, (at, item))))
 }
 
-/// The key of an item that has one.
+/// The key of an item.
+///
+/// # Errors
+/// The item has no key, or its key is too long.
 fn key_of<C: Sequence, F: KeyOf<C::Item>>(item: &C::Item) -> Result<Key, Invalid> {
     let key = F::key(item).ok_or_else(|| {
         Invalid::new("key", "a key is a string, an integer, a bool, a char or an enum's variant without data")
@@ -480,7 +484,7 @@ fn key_of<C: Sequence, F: KeyOf<C::Item>>(item: &C::Item) -> Result<Key, Invalid
     Ok(key)
 }
 
-/// Whether an operation gives an item another key, as far as can be seen.
+/// Whether an operation changes the key of an item, as far as its path and its value show.
 fn renames<C: Sequence, F: KeyOf<C::Item>, P: MergePolicy<C::Item>>(key: &Key, op: &P::Op) -> bool {
     let mut path = FieldPathBuf::new();
     match P::address(op, &mut path) {

@@ -1,29 +1,29 @@
-//! Where an item goes in a list, and the order in which items that changed places are put there.
+//! Places in a list, their form on the wire, and the choice of the items to move when a list is reordered.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::core::EntryVersions;
 use crate::merge::{Key, KeyOf, Sequence};
 
-/// A place in a list, as its writer means it, whatever happens to the items around it.
+/// A place in a list, independent of positions, which concurrent operations change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// Before everything else.
+    /// Before all other items.
     Front,
     /// Right after the item with this key.
     After(Key),
-    /// After everything else.
+    /// After all other items.
     End,
 }
 
 impl Place {
-    /// The place of the item at a position of a list as it is now.
+    /// The place of the item that is now at a position.
     pub(crate) fn of<C: Sequence, F: KeyOf<C::Item>>(list: &C, position: usize) -> Self {
         let before = position.checked_sub(1).and_then(|before| list.item(before));
         before.and_then(F::key).map_or(Self::Front, Self::After)
     }
 
-    /// The position that this place is now. An item that is not there is like the front.
+    /// The position that the place has now. A place after an item that does not exist is the front.
     pub(crate) fn position<C: Sequence, F: KeyOf<C::Item>>(&self, list: &C) -> usize {
         match self {
             Self::Front => 0,
@@ -32,21 +32,23 @@ impl Place {
         }
     }
 
-    /// The same place by an item that is there: the nearest to the left of one that was removed.
-    pub(crate) fn settled<C: Sequence, F: KeyOf<C::Item>>(
+    /// The place expressed by an item that exists: if the place is after a removed item, its nearest left
+    /// neighbour that still exists, or else the front. `None` if the place stays as it is.
+    pub(crate) fn resolved<C: Sequence, F: KeyOf<C::Item>>(
         &self,
         list: &C,
         known: Option<&EntryVersions>,
     ) -> Option<Self> {
         let Self::After(key) = self else { return None };
         let mut key = key.as_str();
-        let mut gone = false;
-        // What stood to the left may be gone as well. EntryVersions that came back could make a circle.
+        let mut removed = false;
+        // The left neighbour may have been removed as well. Removed entries that were inserted again can form
+        // a cycle, so the number of steps is limited.
         for _ in 0..=crate::core::versions::entries::MAX_REMOVED {
             if list.find::<F>(key).is_some() {
-                return gone.then(|| Self::After(Key::from(key)));
+                return removed.then(|| Self::After(Key::from(key)));
             }
-            gone = true;
+            removed = true;
             match known.and_then(|known| known.left_of(key)) {
                 Some(Some(left)) => key = left,
                 Some(None) | None => break,
@@ -55,7 +57,7 @@ impl Place {
         Some(Self::Front)
     }
 
-    /// The item this place is right after.
+    /// The item that the place is right after.
     pub(crate) fn anchor(&self) -> Option<&Key> {
         match self {
             Self::After(key) => Some(key),
@@ -64,7 +66,7 @@ impl Place {
     }
 }
 
-/// `{"after": key}`, `{"after": null}` for the front, `{}` for the end; with `item` where one is inserted.
+/// The form of a place on the wire: `{"after": key}`, `{"after": null}` for the front, `{}` for the end.
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "Place", deny_unknown_fields)]
 struct Written {
@@ -72,6 +74,7 @@ struct Written {
     after: Option<Option<Key>>,
 }
 
+/// The form of an insertion on the wire: that of its place, with the item as the member `item`.
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "Insert", deny_unknown_fields)]
 pub(crate) struct Inserted<T> {
@@ -80,7 +83,7 @@ pub(crate) struct Inserted<T> {
     item: T,
 }
 
-/// Reads a member that is there, if only as `null`.
+/// Reads a member that is present, even if it is `null`.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Key>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
@@ -125,8 +128,8 @@ impl<'de> Deserialize<'de> for Place {
     }
 }
 
-/// Which of some numbers to leave where they are, so that the fewest are not in ascending order: a longest
-/// increasing subsequence, by patience sorting (Schensted 1961). O(n log n).
+/// Which of the numbers stay in place if as few as possible are moved to sort them: a longest increasing
+/// subsequence, by patience sorting (Schensted 1961). O(n log n).
 pub(crate) fn longest_run(numbers: &[usize]) -> Vec<bool> {
     let mut tails: Vec<usize> = Vec::new();
     let mut before = vec![usize::MAX; numbers.len()];

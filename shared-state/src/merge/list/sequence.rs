@@ -1,14 +1,14 @@
-//! What a list policy needs of a container, and of what is in it.
+//! What the list policy needs of a container and of its items.
 
 use crate::core::Value;
 use crate::merge::Key;
 
-/// Where the items of a list have their key: `list(key = id)` makes one of these for the field.
+/// Finds the key of an item. `list(key = id)` makes one such type for the field.
 pub trait KeyOf<T>: 'static {
-    /// The name of the field that is the key.
+    /// The name of the field of an item that is the key.
     const NAME: &'static str;
 
-    /// Runs `look` on the text of the item's key; `None` if the value is none that can be a key.
+    /// Calls `look` with the text of the item's key. `None` if the field's value cannot be a key.
     fn with_key<R>(item: &T, look: impl FnOnce(&str) -> R) -> Option<R>;
 
     /// The item's key.
@@ -16,13 +16,13 @@ pub trait KeyOf<T>: 'static {
         Self::with_key(item, |text| Key::from(text))
     }
 
-    /// Whether this is the item's key.
+    /// Whether the item has this key.
     fn is(item: &T, key: &str) -> bool {
         Self::with_key(item, |text| text == key).unwrap_or(false)
     }
 }
 
-/// A container whose items are in an order: `Vec` and [`List`](crate::merge::List).
+/// An ordered container of items: `Vec` and [`List`](crate::merge::List).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a `#[shared(list(..))]`",
     label = "not a list",
@@ -30,13 +30,13 @@ pub trait KeyOf<T>: 'static {
             `HashMap`; without `list`, a type of your own is set as a whole"
 )]
 pub trait Sequence: Value + Default {
-    /// What is in it.
+    /// The type of the items.
     type Item: Value;
 
-    /// How many items there are.
+    /// The number of items.
     fn len(&self) -> usize;
 
-    /// Whether there are none.
+    /// Whether the container is empty.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -50,17 +50,17 @@ pub trait Sequence: Value + Default {
     /// The position of the item with this key.
     fn find<F: KeyOf<Self::Item>>(&self, key: &str) -> Option<usize>;
 
-    /// Inserts an item at a position, or at the end if there is no such position.
+    /// Inserts an item at a position, or at the end if the position is beyond it.
     fn put<F: KeyOf<Self::Item>>(&mut self, position: usize, item: Self::Item);
 
-    /// Takes the item at a position out.
+    /// Removes the item at a position and returns it.
     fn take<F: KeyOf<Self::Item>>(&mut self, position: usize) -> Option<Self::Item>;
 
-    /// Changes the item at a position, but for its key.
+    /// Calls `change` with the item at a position. `change` must not change the item's key.
     fn change<R>(&mut self, position: usize, change: impl FnOnce(&mut Self::Item) -> R) -> Option<R>;
 }
 
-/// Looks for items from the front: O(n) comparisons of keys, which is fast up to some thousand items.
+/// Searches its items from the front. The O(n) comparisons of keys are fast up to some thousand items.
 impl<T: Value> Sequence for Vec<T> {
     type Item = T;
 

@@ -1,8 +1,9 @@
-//! A persistent ordered map that also knows positions: clone in O(1), everything else in O(log n).
+//! A persistent ordered map that also finds entries by position. A clone costs O(1), everything else O(log
+//! n).
 //!
-//! Weight-balanced trees by Nievergelt and Reingold (1973), with the parameters ⟨3, 2⟩ that Hirai and Yamamoto
-//! proved sound ("Balancing weight-balanced trees", 2011). Nodes are shared between clones and copied when one of
-//! them changes.
+//! It is a weight-balanced tree (Nievergelt and Reingold, 1973) with the parameters ⟨3, 2⟩, which Hirai and
+//! Yamamoto proved correct ("Balancing weight-balanced trees", 2011). Clones share nodes; a shared node is
+//! copied when it is changed.
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
@@ -33,7 +34,7 @@ impl<K, V> Tree<K, V> {
         size(&self.root)
     }
 
-    /// A tree of entries that come in the order of their keys. O(n).
+    /// A tree of entries that are sorted by key. O(n).
     pub(crate) fn from_sorted(entries: impl ExactSizeIterator<Item = (K, V)>) -> Self {
         fn build<K, V>(count: usize, entries: &mut impl Iterator<Item = (K, V)>) -> Link<K, V> {
             if count == 0 {
@@ -67,7 +68,7 @@ impl<K, V> Tree<K, V> {
         None
     }
 
-    /// The entries in order, from a position on.
+    /// The entries in order, starting at a position.
     pub(crate) fn iter_from(&self, position: usize) -> TreeIter<'_, K, V> {
         let mut stack = Vec::new();
         let (mut link, mut position) = (self.root.as_deref(), position);
@@ -117,7 +118,7 @@ impl<K: Ord + Clone, V: Clone> Tree<K, V> {
         None
     }
 
-    /// How many keys are less than `key`.
+    /// The number of keys that are less than `key`.
     pub(crate) fn rank<Q: Ord + ?Sized>(&self, key: &Q) -> usize
     where
         K: Borrow<Q>,
@@ -134,7 +135,7 @@ impl<K: Ord + Clone, V: Clone> Tree<K, V> {
         rank
     }
 
-    /// Puts a value; gives the one it replaces.
+    /// Inserts a value and returns the one that it replaces.
     pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
         fn put<K: Ord + Clone, V: Clone>(link: &mut Link<K, V>, key: K, value: V) -> Option<V> {
             let Some(node) = link else {
@@ -153,7 +154,7 @@ impl<K: Ord + Clone, V: Clone> Tree<K, V> {
         put(&mut self.root, key, value)
     }
 
-    /// Takes a value out.
+    /// Removes a value and returns it.
     pub(crate) fn remove<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
@@ -176,7 +177,7 @@ impl<K: Ord + Clone, V: Clone> Tree<K, V> {
             balance(link);
             taken
         }
-        // A miss copies no path.
+        // If the key is missing, no node is copied.
         self.get(key)?;
         take(&mut self.root, key)
     }
@@ -186,7 +187,8 @@ fn size<K, V>(link: &Link<K, V>) -> usize {
     link.as_ref().map_or(0, |node| node.size)
 }
 
-/// The tree of all of `left` and then all of `right`, which are in balance with each other.
+/// The tree with the entries of `left` followed by those of `right`. The two trees are balanced against each
+/// other.
 fn join<K: Clone, V: Clone>(left: Link<K, V>, mut right: Link<K, V>) -> Link<K, V> {
     if left.is_none() {
         return right;
@@ -199,7 +201,7 @@ fn join<K: Clone, V: Clone>(left: Link<K, V>, mut right: Link<K, V>) -> Link<K, 
     link
 }
 
-/// Takes the node with the least key out, its own links empty.
+/// Removes the node with the least key and returns it without its links.
 fn take_first<K: Clone, V: Clone>(link: &mut Link<K, V>) -> Link<K, V> {
     let node = Arc::make_mut(link.as_mut()?);
     if node.left.is_none() {
@@ -211,7 +213,8 @@ fn take_first<K: Clone, V: Clone>(link: &mut Link<K, V>) -> Link<K, V> {
     first
 }
 
-/// Makes a node whose children are right, and out of balance by one entry at most, right.
+/// Restores the balance and the size of a node whose children are correct, and out of balance by at most one
+/// entry.
 fn balance<K: Clone, V: Clone>(link: &mut Link<K, V>) {
     let Some(node) = link else { return };
     let (left, right) = (size(&node.left), size(&node.right));
@@ -240,7 +243,7 @@ enum Side {
     Right,
 }
 
-/// Turns a node down to `side`: its child on the other side takes its place.
+/// Rotates a node down to `side`: its child on the other side takes its place.
 fn rotate<K: Clone, V: Clone>(link: &mut Link<K, V>, side: Side) {
     let Some(mut down) = link.take() else { return };
     let node = Arc::make_mut(&mut down);

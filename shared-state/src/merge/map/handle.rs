@@ -1,4 +1,4 @@
-//! The handle of a map.
+//! The operations of a map field as methods of its handle.
 
 use crate::core::{Backend, FieldHandle, SharedState};
 use crate::core::{MergePolicy, differences};
@@ -11,19 +11,19 @@ where
     M: Mapping,
     P: MergePolicy<M::Value>,
 {
-    /// How many entries there are.
+    /// The number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
         self.read(M::len)
     }
 
-    /// Whether there are none.
+    /// Whether the map is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// A copy of the entry with this key.
+    /// A copy of the entry with this key, if there is one.
     #[must_use]
     pub fn entry(&self, key: &M::Key) -> Option<M::Value> {
         self.read(|map| map.get(key).cloned())
@@ -35,7 +35,7 @@ where
         self.read(|map| map.get(key).is_some())
     }
 
-    /// Puts an entry, whether there was one with this key or not.
+    /// Inserts an entry, or replaces the entry with the same key.
     ///
     /// # Errors
     /// As [`Backend::write`].
@@ -43,8 +43,8 @@ where
         self.write(MapOp::Put(key, value))
     }
 
-    /// Changes a copy of an entry and writes what is different by the entries' own policy. Does nothing if there is
-    /// no such entry.
+    /// Calls `change` with a copy of an entry and writes the difference, as operations of the entries'
+    /// policy. Has no effect if there is no such entry.
     ///
     /// # Errors
     /// As [`Backend::write`].
@@ -57,8 +57,9 @@ where
         })
     }
 
-    /// Writes one operation of the entries' own policy to an entry. If there is no such entry, it begins with what
-    /// the policy says, a counter with zero, or nothing happens.
+    /// Writes one operation of the entries' policy to an entry. If there is no such entry, the operation
+    /// starts from the policy's initial value (a counter starts from zero), or has no effect if the policy
+    /// has none.
     ///
     /// # Errors
     /// As [`Backend::write`].
@@ -66,7 +67,7 @@ where
         self.write(MapOp::at::<P>(key, op))
     }
 
-    /// Removes an entry. Does nothing if there is no such entry.
+    /// Removes an entry. Has no effect if there is no such entry.
     ///
     /// # Errors
     /// As [`Backend::write`].
@@ -74,18 +75,19 @@ where
         self.write(MapOp::Delete(key.clone()))
     }
 
-    /// Removes the entries that `keep` says no to, as one change. Costs the map.
+    /// Removes the entries for which `keep` returns false, as one change. Costs a pass over the map.
     ///
     /// # Errors
     /// As [`Backend::write`].
     pub fn retain(&self, mut keep: impl FnMut(&M::Key, &M::Value) -> bool) -> Result<L::Receipt, L::Error> {
         self.write_with(|map| {
-            let gone = map.entries().filter(|(key, value)| !keep(key, value));
-            gone.map(|(key, _)| MapOp::Delete(key.clone())).collect()
+            let removed = map.entries().filter(|(key, value)| !keep(key, value));
+            removed.map(|(key, _)| MapOp::Delete(key.clone())).collect()
         })
     }
 
-    /// Removes the entries that show here, as one change. What others put meanwhile stays.
+    /// Removes the entries that the app sees now, as one change. Entries that others put at the same time
+    /// stay.
     ///
     /// # Errors
     /// As [`Backend::write`].
@@ -101,7 +103,7 @@ where
     M: Mapping,
     M::Value: crate::merge::Number,
 {
-    /// Adds to an entry, whatever others add meanwhile; it begins with zero.
+    /// Adds to an entry; concurrent additions all count. An entry that does not exist starts from zero.
     ///
     /// # Errors
     /// As [`Backend::write`].

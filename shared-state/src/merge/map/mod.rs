@@ -1,8 +1,11 @@
-//! Map: entries are put, changed and removed by their key, and only that travels.
+//! The policy [`MapOf`]: entries are put, changed and removed by their key, and only that is sent.
 //!
-//! The rule, in the server's order: the entries are independent of each other; of two writers of one entry the
-//! later wins, or the entry's own policy says how they combine; a change of a part of an entry that is not there
-//! does nothing, unless it can begin with nothing, as a counter's does. Setting the whole map, and clearing it, means the difference to the map its writer saw.
+//! The rules, in the server's order:
+//! * Entries are independent of each other. Of two writes to one entry the later wins, unless the entries'
+//!   own policy combines them.
+//! * Changing a part of an entry that does not exist has no effect, unless the entries' policy has an initial
+//!   value, as a counter has.
+//! * Setting or clearing the whole map means the difference to the map that its author saw.
 
 mod handle;
 
@@ -20,23 +23,24 @@ use crate::core::{MergePolicy, Overlap, Versions, differences, text_scope};
 use crate::core::{check_key, with_key};
 use crate::merge::{Key, Lww};
 
-/// The policy of `#[shared(map)]`: `P` is the entries' own policy.
+/// The policy of `#[shared(map)]`. `P` is the entries' own policy.
 ///
-/// An operation costs what the map's own costs, and on the wire the entry or the part of it that changed.
+/// An operation costs as much as the map's own operation. What is sent is the entry, or the part of the entry
+/// that changed.
 pub struct MapOf<P = Lww>(PhantomData<fn() -> P>);
 
-/// An operation on a map `M` from `K` to `V`.
+/// An operation on a map `M` from `K` to `V`, whose entries' policy has the operations `O`.
 #[derive(Clone, PartialEq)]
 pub enum MapOp<M, K, V, O> {
     /// Replaces the whole map.
     Set(M),
-    /// Puts an entry, whether there was one or not.
+    /// Inserts or replaces an entry.
     Put(K, V),
-    /// Changes an entry that is there by its own policy.
+    /// Changes an entry by an operation of its own policy.
     In(K, O),
     /// Removes an entry.
     Delete(K),
-    /// What takes back an operation that did nothing.
+    /// The inverse of an operation that had no effect.
     Nothing,
 }
 
@@ -52,8 +56,8 @@ impl<M: fmt::Debug, K: fmt::Debug, V: fmt::Debug, O: fmt::Debug> fmt::Debug for 
     }
 }
 
-/// A collection of entries by key: `BTreeMap`, `HashMap`, and with the feature `indexmap` `IndexMap`, in which each
-/// client has its own order.
+/// A collection of entries by key: `BTreeMap`, `HashMap`, and with the feature `indexmap` also `IndexMap`,
+/// whose order is each client's own.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a `#[shared(map)]`",
     label = "not a map",
@@ -61,29 +65,29 @@ impl<M: fmt::Debug, K: fmt::Debug, V: fmt::Debug, O: fmt::Debug> fmt::Debug for 
             `map`, a type of your own is set as a whole"
 )]
 pub trait Mapping: Value + Default {
-    /// What entries are found by.
+    /// The type of the keys.
     type Key: Value + Eq;
-    /// What they are.
+    /// The type of the values.
     type Value: Value;
 
-    /// How many entries there are.
+    /// The number of entries.
     fn len(&self) -> usize;
 
-    /// Whether there are none.
+    /// Whether the map is empty.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The entry with this key.
+    /// The value with this key.
     fn get(&self, key: &Self::Key) -> Option<&Self::Value>;
 
-    /// The entry with this key, to be changed.
+    /// The value with this key, for changing it.
     fn get_mut(&mut self, key: &Self::Key) -> Option<&mut Self::Value>;
 
-    /// Puts an entry and gives the one it replaces.
+    /// Inserts an entry and returns the value that it replaces.
     fn put(&mut self, key: Self::Key, value: Self::Value) -> Option<Self::Value>;
 
-    /// Takes an entry out.
+    /// Removes an entry and returns its value.
     fn take(&mut self, key: &Self::Key) -> Option<Self::Value>;
 
     /// The entries, in the map's order.
@@ -134,7 +138,8 @@ type OpOf<M, P> =
     MapOp<M, <M as Mapping>::Key, <M as Mapping>::Value, <P as MergePolicy<<M as Mapping>::Value>>::Op>;
 
 impl<M, K, V, O> MapOp<M, K, V, O> {
-    /// An operation of the entries' policy `P` on an entry. One that sets it whole is a put.
+    /// The operation `op` of the entries' policy `P` on an entry. One that sets the whole entry becomes a
+    /// put.
     #[must_use]
     pub fn at<P: MergePolicy<V, Op = O>>(key: K, op: O) -> Self {
         match P::into_set(op) {
@@ -169,15 +174,15 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
     fn apply(map: &mut M, op: Self::Op) -> Self::Op {
         match op {
             MapOp::Set(new) => MapOp::Set(std::mem::replace(map, new)),
-            // What takes a put or a change of an entry that was there back is a change of it, so that a put takes
-            // back nothing but a removal.
+            // The inverse of replacing an entry is `In` with a set. So `Put` as an inverse always stands for
+            // an entry that was removed, which `record` relies on.
             MapOp::Put(key, value) => match map.put(key.clone(), value) {
                 Some(before) => MapOp::In(key, P::set(before)),
                 None => MapOp::Delete(key),
             },
             MapOp::In(key, op) => match map.get_mut(&key) {
                 Some(value) => MapOp::In(key, P::apply(value, op)),
-                None => begin::<M, P>(map, key, op),
+                None => create::<M, P>(map, key, op),
             },
             MapOp::Delete(key) => match map.take(&key) {
                 Some(before) => MapOp::Put(key, before),
@@ -206,8 +211,8 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
             (_, Set(_)) => Overlap::Conflicts,
             (Nothing, _) | (_, Nothing) => Overlap::Commutes,
             (In(a, op), In(b, remote)) if a == b => match P::overlap(op, remote) {
-                // What hides the value that the remote one begins the entry with does not hide the entry.
-                Overlap::Shadowed if P::start().is_some() && begun::<M, P>(op.clone()).is_none() => {
+                // The pending operation hides the value, but not that the remote operation creates the entry.
+                Overlap::Shadowed if P::start().is_some() && created::<M, P>(op.clone()).is_none() => {
                     Overlap::Conflicts
                 }
                 overlap => overlap,
@@ -227,8 +232,11 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
             (In(a, op), In(b, later)) if a == b => {
                 let before = op.clone();
                 let folded = P::coalesce(op, later);
-                // The two may begin an entry that is not there where the one would not.
-                if folded && begun::<M, P>(op.clone()).is_none() && begun::<M, P>(before.clone()).is_some() {
+                // The two operations in sequence may create an absent entry where the folded one would not.
+                if folded
+                    && created::<M, P>(op.clone()).is_none()
+                    && created::<M, P>(before.clone()).is_some()
+                {
                     *op = before;
                     return false;
                 }
@@ -253,7 +261,7 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
             (MapOp::In(key, op), MapOp::In(_, inverse)) => {
                 P::undo(map.get(key)?, op, inverse).map(|op| MapOp::at::<P>(key.clone(), op))
             }
-            // It began the entry.
+            // The operation created the entry.
             (MapOp::In(key, op), MapOp::Delete(_)) => {
                 P::undo(map.get(key)?, op, &P::set(P::start()?)).map(|op| MapOp::at::<P>(key.clone(), op))
             }
@@ -300,7 +308,7 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
             MapOp::Nothing => return,
             MapOp::Put(key, _) | MapOp::In(key, _) | MapOp::Delete(key) => key,
         };
-        // What was applied had a key.
+        // An operation that was applied has a valid key.
         let Ok(text) = Key::of(key) else { return };
         let (key, entries) = (text.as_str(), versions.entries_mut(version));
         match touched {
@@ -363,7 +371,8 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
         if !P::INFO.has_change_rule() {
             return Ok(());
         }
-        // Whether an entry may come or go is for the struct around the map to say.
+        // The rule about changes of an entry does not decide whether the entry may be added or removed. That
+        // is for the struct around the map.
         after.entries().try_for_each(|(key, value)| match before.get(key) {
             Some(before) if before != value => {
                 P::check_change(before, value, author).map_err(|invalid| inside(key, invalid))
@@ -385,7 +394,7 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
 
     fn address(op: &Self::Op, path: &mut FieldPathBuf) -> Option<&'static str> {
         let mut push = |key: &M::Key| {
-            // A key that is none is refused when the operation is admitted.
+            // An invalid key writes nothing here. `check_op` refuses it.
             let _ = with_key(key, |text| path.push(text));
         };
         match op {
@@ -439,7 +448,8 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
     }
 }
 
-/// Looks at an entry, or at what it would begin with; `None`: it would not begin.
+/// Calls `look` with an entry or, if it does not exist, with the value that it would start from. `None` if
+/// there is neither.
 fn with_entry<M: Mapping, P: MergePolicy<M::Value>, R>(
     map: &M,
     key: &M::Key,
@@ -451,28 +461,32 @@ fn with_entry<M: Mapping, P: MergePolicy<M::Value>, R>(
     }
 }
 
-/// The entry that an operation on one that is not there begins; `None`: it does nothing.
-fn begun<M: Mapping, P: MergePolicy<M::Value>>(op: P::Op) -> Option<M::Value> {
+/// The entry that an operation on an absent entry creates. `None` if the operation has no effect.
+fn created<M: Mapping, P: MergePolicy<M::Value>>(op: P::Op) -> Option<M::Value> {
     let mut value = P::start()?;
     P::apply(&mut value, op);
-    // A text that reads as it begins may have a history.
+    // A text that reads like the initial value may have a history.
     text_scope::with_history(|| P::start().as_ref() != Some(&value)).then_some(value)
 }
 
-/// Applies an operation to an entry that is not there.
-fn begin<M: Mapping, P: MergePolicy<M::Value>>(map: &mut M, key: M::Key, op: P::Op) -> OpOf<M, P> {
-    let Some(value) = begun::<M, P>(op) else { return MapOp::Nothing };
+/// Applies an operation to an entry that does not exist.
+fn create<M: Mapping, P: MergePolicy<M::Value>>(map: &mut M, key: M::Key, op: P::Op) -> OpOf<M, P> {
+    let Some(value) = created::<M, P>(op) else { return MapOp::Nothing };
     map.put(key.clone(), value);
     MapOp::Delete(key)
 }
 
-/// The text of a key that is one.
+/// The key's text.
+///
+/// # Errors
+/// The value cannot be a key, or its key is too long.
 fn key_of<K: Value>(key: &K) -> Result<Key, Invalid> {
     let text = Key::of(key).map_err(|error| Invalid::new("key", error.to_string()))?;
     check_key(text.as_str())?;
     Ok(text)
 }
 
+/// Prepends the entry's key to the path of a violation.
 fn inside<K: Value>(key: &K, invalid: Invalid) -> Invalid {
     match Key::of(key) {
         Ok(text) => invalid.in_field(text.as_str()),

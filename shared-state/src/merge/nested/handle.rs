@@ -1,4 +1,4 @@
-//! The handle of a nested struct.
+//! The handle of a nested struct, which is a backend of the struct itself.
 
 use std::fmt;
 
@@ -8,23 +8,23 @@ use crate::core::{
 };
 use crate::merge::{Nested, NestedOp};
 
-/// The nested part `N` of a live state of type `S`.
+/// The nested struct `N` in one field of a live state of type `S`.
 pub struct NestedHandle<L, S: SharedState, N: SharedState> {
-    live: L,
+    backend: L,
     field: Field<S, N, Nested>,
 }
 
-/// The handle of the nested struct `N` of a live state of type `S`, with its own accessors.
+/// The generated handle of the nested struct `N` in a live state of type `S`.
 pub type HandleOf<L, S, N> = <Typed<N, Nested> as SharedState>::Handle<NestedHandle<L, S, Typed<N, Nested>>>;
 
 /// The patch of the nested struct `N`.
 pub type PatchOf<N> = <Typed<N, Nested> as SharedState>::Patch;
 
 impl<L: Backend<S>, S: SharedState, N: SharedState> NestedHandle<L, S, N> {
-    /// The part of `live` at `field`.
+    /// The nested struct in the field `field` of `backend`.
     #[must_use]
-    pub fn new(live: L, field: Field<S, N, Nested>) -> Self {
-        Self { live, field }
+    pub fn new(backend: L, field: Field<S, N, Nested>) -> Self {
+        Self { backend, field }
     }
 
     /// Sets the whole nested value.
@@ -32,10 +32,10 @@ impl<L: Backend<S>, S: SharedState, N: SharedState> NestedHandle<L, S, N> {
     /// # Errors
     /// As [`Backend::write`].
     pub fn replace(&self, value: N) -> Result<L::Receipt, L::Error> {
-        self.live.write(self.field.set(value))
+        self.backend.write(self.field.set(value))
     }
 
-    /// Sets the fields that `patch` has, as one change.
+    /// Sets the fields that `patch` has a value for, as one change.
     ///
     /// # Errors
     /// As [`Backend::write`].
@@ -43,7 +43,8 @@ impl<L: Backend<S>, S: SharedState, N: SharedState> NestedHandle<L, S, N> {
         self.write_with(|_| N::patch_updates(patch))
     }
 
-    /// Changes a copy of the nested value and writes what is different, as one change. Costs the nested value.
+    /// Calls `change` with a copy of the nested value and writes the difference, as one change. Costs a copy
+    /// and a comparison of the nested value.
     ///
     /// # Errors
     /// As [`Backend::write`].
@@ -67,11 +68,11 @@ impl<L: Backend<S>, S: SharedState, N: SharedState> Backend<N> for NestedHandle<
     type Error = L::Error;
 
     fn read<R>(&self, look: impl FnOnce(&N) -> R) -> R {
-        self.live.read(|state| look(self.field.get(state)))
+        self.backend.read(|state| look(self.field.get(state)))
     }
 
     fn write_with(&self, decide: impl FnOnce(&N) -> Vec<N::Update>) -> Result<Self::Receipt, Self::Error> {
-        self.live.write_with(|state| {
+        self.backend.write_with(|state| {
             let updates = decide(self.field.get(state)).into_iter();
             updates.map(|update| self.field.op(NestedOp::In(Box::new(update)))).collect()
         })
@@ -87,12 +88,12 @@ impl<L: Watch<S>, S: SharedState, N: SharedState> Watch<N> for NestedHandle<L, S
         mut look: impl FnMut(&N) -> Option<T> + Send + 'static,
     ) -> L::Stream<T> {
         let nested = self.field;
-        self.live.watch(nested.id(), move |state| look(nested.get(state)))
+        self.backend.watch(nested.id(), move |state| look(nested.get(state)))
     }
 }
 
 impl<L: WritePermissions<S>, S: SharedState, N: SharedState> NestedHandle<L, S, N> {
-    /// Whether a field of the nested value may be set as a whole, as far as the server has said.
+    /// Whether the client may set a field of the nested value as a whole, as far as the server has told it.
     #[must_use]
     pub fn can_set<T, P: MergePolicy<T>>(&self, field: Field<N, T, P>) -> bool {
         !N::FIELDS[field.id()].read_only && self.can_write(FieldPathBuf::of(field.name()).as_str())
@@ -101,7 +102,7 @@ impl<L: WritePermissions<S>, S: SharedState, N: SharedState> NestedHandle<L, S, 
 
 impl<L: WritePermissions<S>, S: SharedState, N: SharedState> WritePermissions<N> for NestedHandle<L, S, N> {
     fn can_write(&self, path: &str) -> bool {
-        self.live.can_write(&format!("{}/{path}", FieldPathBuf::of(self.field.name()).as_str()))
+        self.backend.can_write(&format!("{}/{path}", FieldPathBuf::of(self.field.name()).as_str()))
     }
 }
 
@@ -109,7 +110,7 @@ impl<L: ServerBackend<S>, S: SharedState, N: SharedState> ServerBackend<N> for N
 
 impl<L: Clone, S: SharedState, N: SharedState> Clone for NestedHandle<L, S, N> {
     fn clone(&self) -> Self {
-        Self { live: self.live.clone(), field: self.field }
+        Self { backend: self.backend.clone(), field: self.field }
     }
 }
 

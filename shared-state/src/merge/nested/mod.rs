@@ -1,5 +1,7 @@
-//! Nested: a field whose type derives `SharedState` itself; an update inside it travels as its path and the
-//! inner field's own operation, and only that inner field is contended.
+//! The policy [`Nested`]: a field whose type derives `SharedState` too.
+//!
+//! An update inside the nested struct is sent as its path and the inner field's own operation. Only
+//! concurrent updates of the same inner field affect each other.
 
 mod handle;
 
@@ -15,7 +17,7 @@ use crate::core::{
 };
 use crate::core::{MergePolicy, Overlap, Versions};
 
-/// The policy of `#[shared(nested)]`. An update costs what the inner field's update costs.
+/// The policy of `#[shared(nested)]`. An operation costs as much as the inner field's.
 #[derive(Clone, Copy, Debug)]
 pub struct Nested;
 
@@ -24,7 +26,7 @@ pub struct Nested;
 pub enum NestedOp<N: SharedState> {
     /// Replaces the whole value.
     Set(N),
-    /// An update of one field inside.
+    /// Changes one field inside.
     In(Box<N::Update>),
 }
 
@@ -191,7 +193,7 @@ impl<N: SharedState> MergePolicy<N> for Nested {
     }
 
     fn has_read_only() -> bool {
-        /// `seen` keeps a struct that nests itself from being searched for ever.
+        /// `seen` ends the search in a struct that contains itself.
         fn any(fields: &'static [FieldInfo], seen: &mut Vec<*const FieldInfo>) -> bool {
             if seen.contains(&fields.as_ptr()) {
                 return false;
@@ -231,7 +233,7 @@ impl<N: SharedState> MergePolicy<N> for Nested {
     }
 }
 
-/// Adds the updates inside a nested struct that a patch has.
+/// Takes a nested struct's patch out of a patch, if there is one, and pushes its updates.
 pub fn push_in<N: SharedState, U>(out: &mut Vec<U>, slot: &mut Option<N::Patch>, make: fn(NestedOp<N>) -> U) {
     if let Some(patch) = slot.take() {
         out.extend(N::patch_updates(patch).into_iter().map(|update| make(NestedOp::In(Box::new(update)))));

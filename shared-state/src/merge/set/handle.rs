@@ -1,22 +1,22 @@
-//! The handle of a set.
+//! The operations of a set field as methods of its handle.
 
 use crate::core::{Backend, FieldHandle, SharedState};
 use crate::merge::{Members, SetOf, SetOp};
 
 impl<L: Backend<S>, S: SharedState, C: Members> FieldHandle<L, S, C, SetOf> {
-    /// How many members there are. Costs the set.
+    /// The number of members. Costs a pass over the set.
     #[must_use]
     pub fn len(&self) -> usize {
         self.read(|set| set.members().count())
     }
 
-    /// Whether there are none.
+    /// Whether the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.read(|set| set.members().next().is_none())
     }
 
-    /// Whether it is a member.
+    /// Whether `member` is in the set.
     #[must_use]
     pub fn contains(&self, member: &C::Member) -> bool {
         self.read(|set| set.has(member))
@@ -38,7 +38,8 @@ impl<L: Backend<S>, S: SharedState, C: Members> FieldHandle<L, S, C, SetOf> {
         self.write(SetOp::Remove(member.clone()))
     }
 
-    /// Removes the members that show here, as one change. What others insert meanwhile stays.
+    /// Removes the members that the app sees now, as one change. Members that others insert at the same time
+    /// stay.
     ///
     /// # Errors
     /// As [`Backend::write`].

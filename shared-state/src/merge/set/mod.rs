@@ -1,7 +1,8 @@
-//! Set: members are inserted and removed each on its own, and only that travels.
+//! The policy [`SetOf`]: members are inserted and removed one by one, and only that is sent.
 //!
-//! The rule, in the server's order: of inserting and removing one member the later wins; members are independent
-//! of each other. Setting the whole set, and clearing it, means the difference to the set its writer saw.
+//! The rules, in the server's order:
+//! * Members are independent of each other. Of an insertion and a removal of one member the later wins.
+//! * Setting or clearing the whole set means the difference to the set that its author saw.
 
 mod handle;
 
@@ -17,7 +18,8 @@ use crate::core::{FieldPath, FieldPathBuf, PolicyInfo, UpdateError, Value};
 use crate::core::{MergePolicy, Overlap, Versions, differences, whole};
 use crate::merge::Key;
 
-/// The policy of `#[shared(set)]`. An operation costs what the set's own costs, and on the wire the member.
+/// The policy of `#[shared(set)]`. An operation costs as much as the set's own operation. What is sent is the
+/// member.
 #[derive(Clone, Copy, Debug)]
 pub struct SetOf;
 
@@ -42,24 +44,24 @@ impl<C: fmt::Debug, T: fmt::Debug> fmt::Debug for SetOp<C, T> {
     }
 }
 
-/// A collection of members: `BTreeSet`, `HashSet`, and with the feature `indexmap` `IndexSet`, in which each client has
-/// its own order.
+/// A collection of members: `BTreeSet`, `HashSet`, and with the feature `indexmap` also `IndexSet`, whose
+/// order is each client's own.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a `#[shared(set)]`",
     label = "not a set",
     note = "write `BTreeSet<T>` or `HashSet<T>` as the field's type; without `set`, a type of your own is set as a whole"
 )]
 pub trait Members: Value + Default {
-    /// What is in it.
+    /// The type of the members.
     type Member: Value;
 
-    /// Whether it is a member.
+    /// Whether `member` is in the set.
     fn has(&self, member: &Self::Member) -> bool;
 
-    /// Inserts a member; says whether it was none.
+    /// Inserts a member. Returns whether it was absent.
     fn put(&mut self, member: Self::Member) -> bool;
 
-    /// Removes a member; says whether it was one.
+    /// Removes a member. Returns whether it was present.
     fn take(&mut self, member: &Self::Member) -> bool;
 
     /// The members, in the set's order.
@@ -98,7 +100,7 @@ members!(HashSet, remove, T: Hash, Eq; H);
 members!(IndexSet, shift_remove, T: Hash, Eq; H);
 
 impl SetOf {
-    /// How a member is named in a versions, and in what a transaction read: as JSON.
+    /// The key of a member in [`Versions`] and in the reads of a transaction: the member as JSON.
     pub(crate) fn name<T: Value>(member: &T) -> Option<Key> {
         serde_json::to_string(member).ok().map(|text| Key::from(&*text))
     }
@@ -175,7 +177,7 @@ impl<C: Members> MergePolicy<C> for SetOf {
             (SetOp::Set(to), _) => (set == to).then(|| inverse.clone()),
             (SetOp::Insert(member), SetOp::Remove(_)) => set.has(member).then(|| inverse.clone()),
             (SetOp::Remove(member), SetOp::Insert(_)) => (!set.has(member)).then(|| inverse.clone()),
-            // It did nothing.
+            // The operation had no effect.
             _ => None,
         }
     }

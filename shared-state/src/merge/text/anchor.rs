@@ -1,4 +1,4 @@
-//! Places in a text that stay where they are meant while the text changes.
+//! Anchors: positions in a text that move with the text.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,19 +7,20 @@ use serde::{Deserialize, Serialize};
 
 use super::yjs::Id;
 
-/// To which of its neighbours an [`Anchor`] sticks: what is inserted right at it goes to the other side.
+/// The side on which the character is that an [`Anchor`] sticks to. Text that is inserted exactly at the
+/// anchor ends up on the other side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
-    /// To the character on the left; at the beginning, to the beginning.
+    /// The character to the left; at the beginning of the text, the beginning.
     Left,
-    /// To the character on the right; at the end, to the end.
+    /// The character to the right; at the end of the text, the end.
     Right,
 }
 
-/// A place in a text that sticks to a character, so that it moves with it: a cursor, or an end of a selection.
+/// A position in a text that sticks to a character and moves with it: a cursor, or an end of a selection.
 ///
-/// Small and cheap to copy; written as a short string, to be sent with a presence or kept in a field. If its
-/// character is deleted, it is where that was.
+/// An anchor is small and cheap to copy. It is written as a short string, which can be sent in a presence or
+/// stored in a field. If its character is deleted, the anchor is where the character was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Anchor {
@@ -27,7 +28,7 @@ pub struct Anchor {
     pub(super) side: Side,
 }
 
-/// A string that is no anchor.
+/// The error of a string that is not an anchor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected an anchor: `L` or `R`, alone or with a client id, a colon and a clock")]
 pub struct NotAnAnchor;
@@ -36,7 +37,7 @@ impl fmt::Display for Anchor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.side == Side::Left { "L" } else { "R" })?;
         match self.unit {
-            Some(Id { writer, clock }) => write!(f, "{writer}:{clock}"),
+            Some(Id { client, clock }) => write!(f, "{client}:{clock}"),
             None => Ok(()),
         }
     }
@@ -54,9 +55,9 @@ impl FromStr for Anchor {
         if rest.is_empty() {
             return Ok(Self { unit: None, side });
         }
-        let unit = rest.split_once(':').and_then(|(writer, clock)| {
-            let writer = writer.parse().ok().filter(|writer| *writer < 1 << 53)?;
-            Some(Id { writer, clock: clock.parse().ok()? })
+        let unit = rest.split_once(':').and_then(|(client, clock)| {
+            let client = client.parse().ok().filter(|client| *client < 1 << 53)?;
+            Some(Id { client, clock: clock.parse().ok()? })
         });
         unit.map(|unit| Self { unit: Some(unit), side }).ok_or(NotAnAnchor)
     }

@@ -1,7 +1,7 @@
-//! The document behind a text: one yrs document, and what is known of it beside.
+//! The document of a text: one yrs document, and what this crate has to know beside it.
 //!
-//! Deleted characters are kept for as long as the document lives, so that an edit can be taken back; they are
-//! forgotten when the text is written as a whole.
+//! Deleted characters are kept while the document is in memory, so that an edit can be undone. They are
+//! dropped when the text is serialized as a whole.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -18,29 +18,32 @@ use super::splice::Splice;
 use super::yjs::{Clocks, Content, Id, ROOT, Update};
 use super::{document, rebuild};
 
-/// What an edit changed: enough to take it back.
+/// The effect of an edit: enough to revert it.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Marks {
-    /// Per writer, how many units there were before.
+pub(super) struct Effect {
+    /// The number of units that each client had before.
     before: Clocks,
-    /// What was deleted, its own included.
+    /// The units that the edit deleted, including its own.
     deleted: IdSet,
 }
+/// A yrs document with its bookkeeping. [`Text`](super::Text) shares it between clones.
 
 pub(super) struct Core {
     doc: Doc,
     clocks: Clocks,
-    /// The units that have no place.
-    gone: IdSet,
-    /// The second units of the characters that have two. Of what was deleted nobody says it: it may be forgotten.
+    /// The units that have no place in the text.
+    gc: IdSet,
+    /// The second units of the characters of two units. Those of deleted characters are left out on every
+    /// replica, because some replicas may have dropped the characters.
     low_surrogates: IdSet,
-    /// Those of what was deleted and is not forgotten too.
-    all_halves: IdSet,
-    /// Deleted characters in whose middle something was inserted, by their first units: the document has lost them.
+    /// The same, including deleted characters that the document still has.
+    all_low_surrogates: IdSet,
+    /// Deleted characters in the middle of which something was inserted, by their first units. The document
+    /// has lost them.
     cut: BTreeMap<Id, char>,
     plain: OnceLock<String>,
-    /// Made when an edit is made here for the first time.
-    order: Mutex<Option<PositionIndex>>,
+    /// Built when the first local edit is made.
+    index: Mutex<Option<PositionIndex>>,
 }
 
 impl Core {
@@ -48,12 +51,12 @@ impl Core {
         Self {
             doc: document::new(),
             clocks: Clocks::new(),
-            gone: IdSet::default(),
+            gc: IdSet::default(),
             low_surrogates: IdSet::default(),
-            all_halves: IdSet::default(),
+            all_low_surrogates: IdSet::default(),
             cut: BTreeMap::new(),
             plain: OnceLock::new(),
-            order: Mutex::new(None),
+            index: Mutex::new(None),
         }
     }
 
@@ -61,30 +64,30 @@ impl Core {
         &self.clocks
     }
 
-    /// Checks that the document has everything that an update is about.
+    /// Checks that the document has everything that an update refers to.
     pub(super) fn check(&self, update: &Update) -> Result<(), String> {
-        update.check(&self.clocks, &self.gone)?;
+        update.check(&self.clocks, &self.gc)?;
         update.check_cuts(&self.low_surrogates)
     }
 
     pub(super) fn copy(&self) -> Self {
         let copy = Self {
             clocks: self.clocks.clone(),
-            gone: self.gone.clone(),
+            gc: self.gc.clone(),
             low_surrogates: self.low_surrogates.clone(),
-            all_halves: self.all_halves.clone(),
+            all_low_surrogates: self.all_low_surrogates.clone(),
             cut: self.cut.clone(),
             plain: self.plain.clone(),
-            order: Mutex::new(self.order().clone()),
+            index: Mutex::new(self.index().clone()),
             ..Self::new()
         };
         document::integrate(&copy.doc, &document::bytes(&self.doc));
         copy
     }
 
-    /// The document as an update, what was deleted in it forgotten.
+    /// The document as an update, without the deleted characters.
     pub(super) fn whole(&self) -> Update {
-        // A document that was made of plain text reads as one.
+        // The canonical form: `as_plain` recognises a document that was made from a string.
         let mut whole = document::read(&self.doc);
         whole.compact();
         whole
@@ -97,7 +100,7 @@ impl Core {
         })
     }
 
-    /// Whether there may be a character of more than one UTF-16 unit.
+    /// Whether the text may have characters of more than one UTF-16 unit.
     pub(super) fn is_wide(&self) -> bool {
         !self.low_surrogates.is_empty()
     }
@@ -108,38 +111,40 @@ impl Core {
         txn.get_text(ROOT).map_or(0, |root| root.len(&txn)) as usize
     }
 
-    /// Applies an update that was checked and fits; `bytes` are its own.
-    pub(super) fn apply(&mut self, update: &Update, bytes: &[u8]) -> Marks {
-        let before = update.spans().map(|(writer, span)| (writer, span.start)).collect();
+    /// Applies an update that was checked and that continues the clocks of this document. `bytes` is its
+    /// encoded form.
+    pub(super) fn apply(&mut self, update: &Update, bytes: &[u8]) -> Effect {
+        let before = update.spans().map(|(client, span)| (client, span.start)).collect();
         let low_surrogates = update.low_surrogates();
         self.note_cuts(update, &low_surrogates);
         let deleted = document::integrate(&self.doc, bytes);
-        for (writer, structs) in &update.structs {
+        for (client, structs) in &update.structs {
             for run in structs.iter().filter(|run| run.content == Content::Gc) {
-                self.gone.insert(*writer, run.clock..run.end());
+                self.gc.insert(*client, run.clock..run.end());
             }
         }
         self.low_surrogates.extend(&low_surrogates);
-        self.all_halves.extend(&low_surrogates);
-        deleted.all().for_each(|(writer, range)| self.low_surrogates.remove(writer, range));
-        self.clocks.extend(update.spans().map(|(writer, span)| (writer, span.end)));
+        self.all_low_surrogates.extend(&low_surrogates);
+        deleted.all().for_each(|(client, range)| self.low_surrogates.remove(client, range));
+        self.clocks.extend(update.spans().map(|(client, span)| (client, span.end)));
         self.plain.take();
-        let order = self.order.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if order.as_mut().is_some_and(|order| !order.follow(update, &deleted)) {
-            *order = None;
+        let index = self.index.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if index.as_mut().is_some_and(|index| !index.follow(update, &deleted)) {
+            *index = None;
         }
-        Marks { before, deleted }
+        Effect { before, deleted }
     }
 
-    /// Notes the characters that an update is about to cut in two, which it may if they are deleted; `own` are the
-    /// second units of those that it inserts.
+    /// Records the characters that an update is going to cut in two, which it may do if they are deleted.
+    /// `own` are the second units of the characters that the update inserts.
     fn note_cuts(&mut self, update: &Update, own: &IdSet) {
-        if self.all_halves.is_empty() && own.is_empty() {
+        if self.all_low_surrogates.is_empty() && own.is_empty() {
             return;
         }
-        let is_half =
-            |id: &Id| self.all_halves.contains(id.writer, id.clock) || own.contains(id.writer, id.clock);
-        let cuts: Vec<Id> = update.places().filter(is_half).collect();
+        let is_low_surrogate = |id: &Id| {
+            self.all_low_surrogates.contains(id.client, id.clock) || own.contains(id.client, id.clock)
+        };
+        let cuts: Vec<Id> = update.places().filter(is_low_surrogate).collect();
         if cuts.is_empty() {
             return;
         }
@@ -152,49 +157,50 @@ impl Core {
         }
     }
 
-    /// The document as it was before the last edits, `marks` being what the first of them changed.
-    pub(super) fn before(&self, marks: &Marks) -> Self {
+    /// The document as it was before its last edits, of which `effect` is the first one's effect.
+    pub(super) fn before(&self, effect: &Effect) -> Self {
         let mut clocks = self.clocks.clone();
-        let mut gone = self.gone.clone();
-        for (writer, clock) in &marks.before {
-            gone.truncate(*writer, *clock);
+        let mut gc = self.gc.clone();
+        for (client, clock) in &effect.before {
+            gc.truncate(*client, *clock);
             match clock {
-                0 => clocks.remove(writer),
-                clock => clocks.insert(*writer, *clock),
+                0 => clocks.remove(client),
+                clock => clocks.insert(*client, *clock),
             };
         }
         let mut before = document::read(&self.doc);
-        before.deleted = before.deleted.without(&marks.deleted);
-        for (writer, clock) in &marks.before {
-            before.truncate(*writer, *clock);
+        before.deleted = before.deleted.without(&effect.deleted);
+        for (client, clock) in &effect.before {
+            before.truncate(*client, *clock);
         }
-        // The numbers of what goes will be given to something else.
+        // The clocks of the removed units will be used again.
         let mut cut = self.cut.clone();
-        cut.retain(|id, _| clocks.get(&id.writer).is_some_and(|end| id.clock < *end));
+        cut.retain(|id, _| clocks.get(&id.client).is_some_and(|end| id.clock < *end));
         before.mend(&cut);
-        let mut all_halves = self.all_halves.clone();
-        for (writer, clock) in &marks.before {
-            all_halves.truncate(*writer, *clock);
+        let mut all_low_surrogates = self.all_low_surrogates.clone();
+        for (client, clock) in &effect.before {
+            all_low_surrogates.truncate(*client, *clock);
         }
         let low_surrogates = before.low_surrogates().without(&before.deleted);
-        let core = Self { clocks, gone, low_surrogates, all_halves, cut, ..Self::new() };
+        let core = Self { clocks, gc, low_surrogates, all_low_surrogates, cut, ..Self::new() };
         document::integrate(&core.doc, &before.write());
         core
     }
 
-    /// What this document has and one with these clocks has not, and all that is deleted.
+    /// The units that this document has and one with these clocks lacks, and all deletions.
     pub(super) fn since(&self, clocks: &Clocks) -> Update {
-        let vector = clocks.iter().map(|(writer, clock)| (ClientID::new(*writer), *clock)).collect();
+        let vector = clocks.iter().map(|(client, clock)| (ClientID::new(*client), *clock)).collect();
         let bytes = Transact::transact(&self.doc).encode_state_as_update_v1(&StateVector::new(vector));
         Update::read(&bytes).unwrap_or_default()
     }
 
-    /// What an edit deleted that was there before it, as splices that insert it where it was, the last place first.
-    pub(super) fn deleted_by(&self, edit: &Update, marks: &Marks) -> Vec<Splice> {
+    /// The characters that an edit deleted and that were there before it, as splices that insert them where
+    /// they were, the last position first.
+    pub(super) fn deleted_by(&self, edit: &Update, effect: &Effect) -> Vec<Splice> {
         let own: IdSet = edit.spans().collect();
         let mut deleted = YrsIdSet::new();
-        for (writer, range) in marks.deleted.without(&own).all() {
-            deleted.insert(ID::new(ClientID::new(writer), range.start), range.end - range.start);
+        for (client, range) in effect.deleted.without(&own).all() {
+            deleted.insert(ID::new(ClientID::new(client), range.start), range.end - range.start);
         }
         if deleted.is_empty() {
             return Vec::new();
@@ -209,7 +215,7 @@ impl Core {
             let Out::Any(Any::String(text)) = piece.insert else { continue };
             match piece.ychange {
                 Some(change) => {
-                    let first = Id { writer: change.id.client.get(), clock: change.id.clock };
+                    let first = Id { client: change.id.client.get(), clock: change.id.clock };
                     splices.push(Splice { at, delete: 0, insert: self.mended(first, &text) });
                 }
                 None => at += super::yjs::units(&text),
@@ -219,7 +225,7 @@ impl Core {
         splices
     }
 
-    /// A text that begins with this unit, with the characters in it that were cut in two, whole where they began.
+    /// Restores the characters of `text` that were cut in two. `first` is the unit that `text` begins with.
     fn mended(&self, first: Id, text: &str) -> String {
         let mut clock = first.clock;
         let mend = |c: char| {
@@ -235,33 +241,34 @@ impl Core {
         text.chars().filter_map(mend).collect()
     }
 
-    /// The edit that these splices are, made by `writer`. Positions beyond the end mean the end, and inside a
-    /// character before it.
-    pub(super) fn compose(&self, writer: u64, splices: &[Splice]) -> Option<Update> {
-        let mut order = self.order();
-        let clock = self.clocks.get(&writer).copied().unwrap_or(0);
-        let order = order.get_or_insert_with(|| rebuild::positions(&self.doc));
-        order.compose(Id { writer, clock }, splices, &self.low_surrogates)
+    /// The splices as an edit by `client`. A position beyond the end is the end, and one inside a character
+    /// is before it.
+    pub(super) fn compose(&self, client: u64, splices: &[Splice]) -> Option<Update> {
+        let mut index = self.index();
+        let clock = self.clocks.get(&client).copied().unwrap_or(0);
+        let index = index.get_or_insert_with(|| rebuild::positions(&self.doc));
+        index.compose(Id { client, clock }, splices, &self.low_surrogates)
     }
 
-    fn order(&self) -> MutexGuard<'_, Option<PositionIndex>> {
-        self.order.lock().unwrap_or_else(PoisonError::into_inner)
+    fn index(&self) -> MutexGuard<'_, Option<PositionIndex>> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The unit to the left (`Assoc::Before`) or the right of a position in UTF-16 units.
+    /// The unit to the left (`Assoc::Before`) or right of a position in UTF-16 units.
     pub(super) fn unit_at(&self, units: usize, side: Assoc) -> Option<Id> {
         let txn = Transact::transact(&self.doc);
         let index = txn.get_text(ROOT)?.sticky_index(&txn, u32::try_from(units).ok()?, side)?;
-        index.id().map(|id| Id { writer: id.client.get(), clock: id.clock })
+        index.id().map(|id| Id { client: id.client.get(), clock: id.clock })
     }
 
-    /// The position of a unit in UTF-16 units: right of it (`Assoc::Before`) or left of it, or where it was.
+    /// The position of a unit in UTF-16 units: right of the unit (`Assoc::Before`), left of it, or where it
+    /// was.
     pub(super) fn position_of(&self, id: Id, side: Assoc) -> Option<usize> {
-        if id.clock >= *self.clocks.get(&id.writer)? || self.gone.contains(id.writer, id.clock) {
+        if id.clock >= *self.clocks.get(&id.client)? || self.gc.contains(id.client, id.clock) {
             return None;
         }
         let txn = Transact::transact(&self.doc);
-        let id = ID::new(ClientID::new(id.writer), id.clock);
+        let id = ID::new(ClientID::new(id.client), id.clock);
         StickyIndex::from_id(id, side).get_offset(&txn).map(|offset| offset.index as usize)
     }
 }
@@ -288,11 +295,11 @@ mod tests {
 
         let mut one = core.copy();
         let both = parts(&inside, &delete);
-        let marks = apply(&mut one, &both);
+        let effect = apply(&mut one, &both);
         assert_eq!(one.plain(), "ax");
-        assert_eq!(one.before(&marks).plain(), "😀x");
+        assert_eq!(one.before(&effect).plain(), "😀x");
         let back = [Splice { at: 0, delete: 0, insert: "😀".into() }, Splice { at: 1, ..Splice::default() }];
-        assert_eq!(one.deleted_by(&both, &marks), back.into_iter().rev().collect::<Vec<_>>());
+        assert_eq!(one.deleted_by(&both, &effect), back.into_iter().rev().collect::<Vec<_>>());
 
         let deleted = parts(&[0], &delete);
         let first = apply(&mut core, &deleted);
@@ -304,36 +311,37 @@ mod tests {
     }
 
     #[test]
-    fn a_character_that_was_taken_back_is_not_taken_for_the_next_one_with_its_number() {
+    fn a_reverted_character_is_not_confused_with_the_next_one_of_its_clock() {
         let mut core = Core::new();
         let apply = |core: &mut Core, update: &Update| {
             core.check(update).expect("an edit of what is there");
             core.apply(update, &update.write())
         };
-        // Writer 5 inserts a character, something in its middle, and deletes the character.
+        // Client 5 inserts a character, then something in the middle of it, and deletes the character.
         let cut = |whole: &str| {
             let head = [1, 2, 5, 0, 4, 1, 4, b't', b'e', b'x', b't', 4];
             let tail = [0xC4, 5, 0, 5, 1, 1, b'a', 1, 5, 1, 0, 2];
             Update::read(&[&head[..], whole.as_bytes(), &tail].concat()).expect("an update")
         };
-        let marks = apply(&mut core, &cut("😀"));
+        let effect = apply(&mut core, &cut("😀"));
         assert_eq!(core.plain(), "a");
-        let mut core = core.before(&marks);
+        let mut core = core.before(&effect);
         assert_eq!(core.plain(), "");
 
         let whole = Splice { at: 0, delete: 0, insert: "🎉".into() };
         let edit = core.compose(5, &[whole]).expect("short");
         apply(&mut core, &edit);
         let (start, end) = ([1, 1, 6, 0, 0xC4, 5, 0, 5, 1, 1, b'b'], [1, 5, 1, 0, 2]);
-        let marks = apply(&mut core, &Update::read(&[&start[..], &end].concat()).expect("an update"));
+        let effect = apply(&mut core, &Update::read(&[&start[..], &end].concat()).expect("an update"));
         assert_eq!(core.plain(), "b");
-        assert_eq!(core.before(&marks).plain(), "🎉");
+        assert_eq!(core.before(&effect).plain(), "🎉");
     }
 
-    /// Three people type, delete and replace in texts of their own, are given each other's edits later and forget what
-    /// was deleted: the order, followed edit by edit, is what a walk over the document finds.
+    /// Three clients type, delete and replace in texts of their own, receive each other's edits later, and
+    /// drop deleted characters. The index, updated edit by edit, equals the one that is rebuilt from the
+    /// document.
     #[test]
-    fn the_order_that_is_followed_is_that_of_the_document() {
+    fn the_followed_index_is_that_of_the_document() {
         let mut rng = fastrand::Rng::with_seed(11);
         let (mut lost, mut followed) = (0, 0);
         for _ in 0..60 {
@@ -350,8 +358,8 @@ mod tests {
                         insert: (0..rng.usize(..4)).map(|_| ['a', 'b', '😀'][rng.usize(..3)]).collect(),
                     })
                     .collect();
-                let writer = 10 + me as u64;
-                let edit = core.compose(writer, &splices).expect("short");
+                let client = 10 + me as u64;
+                let edit = core.compose(client, &splices).expect("short");
                 core.check(&edit).expect("an edit of what is there");
                 core.apply(&edit, &edit.write());
                 assert!(!core.plain().contains('\u{fffd}'), "a character is cut in two: {splices:?}");
@@ -362,24 +370,24 @@ mod tests {
                     let (core, seen) = &mut people[to];
                     let Some(edit) = edits[from].get(seen[from]) else { continue };
                     if core.check(edit).is_ok() {
-                        let had = core.order().is_some();
+                        let had = core.index().is_some();
                         core.apply(edit, &edit.write());
                         seen[from] += 1;
-                        let has = core.order().is_some();
+                        let has = core.index().is_some();
                         lost += usize::from(had && !has);
                         followed += usize::from(had && has);
                     }
                 }
                 for (core, _) in &mut people {
                     if rng.u8(..20) == 0 {
-                        let (whole, order) = (core.whole(), rebuild::positions(&core.doc).all());
+                        let (whole, index) = (core.whole(), rebuild::positions(&core.doc).all());
                         *core = Core::new();
                         core.apply(&whole, &whole.write());
-                        assert_eq!(rebuild::positions(&core.doc).all(), order);
+                        assert_eq!(rebuild::positions(&core.doc).all(), index);
                     }
                     let walked = rebuild::positions(&core.doc).all();
-                    let Some(order) = &*core.order() else { continue };
-                    assert_eq!(order.all(), walked);
+                    let Some(index) = &*core.index() else { continue };
+                    assert_eq!(index.all(), walked);
                 }
             }
         }

@@ -1,4 +1,5 @@
-//! The yrs document of a text: what it is given, and what it says of itself.
+//! The yrs document of a text: creating it, applying updates to it and encoding it. Nothing else calls these
+//! parts of yrs.
 
 use yrs::updates::decoder::Decode as _;
 use yrs::{ClientID, Doc, OffsetKind, Options, ReadTxn as _, StateVector, Transact};
@@ -6,7 +7,7 @@ use yrs::{ClientID, Doc, OffsetKind, Options, ReadTxn as _, StateVector, Transac
 use super::id_set::IdSet;
 use super::yjs::{ROOT, Update};
 
-/// An empty one. Nothing is written through it: edits are made beside it and handed to it.
+/// An empty document. It is changed only by updates: edits are composed outside of it and then applied.
 pub(super) fn new() -> Doc {
     let mut options = Options::with_guid_and_client_id("".into(), ClientID::new(0));
     options.offset_kind = OffsetKind::Utf16;
@@ -16,7 +17,7 @@ pub(super) fn new() -> Doc {
     doc
 }
 
-/// Hands bytes that were checked to a document; gives what was deleted by that.
+/// Applies bytes that were checked to the document. Returns what they deleted.
 pub(super) fn integrate(doc: &Doc, bytes: &[u8]) -> IdSet {
     let mut txn = Transact::transact_mut(doc);
     let update = yrs::Update::decode_v1(bytes);
@@ -27,15 +28,15 @@ pub(super) fn integrate(doc: &Doc, bytes: &[u8]) -> IdSet {
     }
     let deleted = txn.delete_set().iter();
     let ranges = deleted.flat_map(|(client, ranges)| ranges.iter().map(move |range| (client.get(), range)));
-    ranges.map(|(writer, range)| (writer, range.start..range.end)).collect()
+    ranges.map(|(client, range)| (client, range.start..range.end)).collect()
 }
 
-/// The whole document, with what was deleted.
+/// The whole document as an update, including what was deleted.
 pub(super) fn bytes(doc: &Doc) -> Vec<u8> {
     Transact::transact(doc).encode_state_as_update_v1(&StateVector::default())
 }
 
-/// As [`bytes`], read.
+/// As [`bytes`], decoded.
 pub(super) fn read(doc: &Doc) -> Update {
     Update::read(&bytes(doc)).unwrap_or_default()
 }

@@ -1,34 +1,34 @@
-//! The handle of a text.
+//! The operations of a text field as methods of its handle.
 
 use crate::core::{Backend, FieldHandle, SharedState};
 use crate::merge::{Anchor, Side, Splice, Text, TextOf, TextOp, Unit};
 
 impl<L: Backend<S>, S: SharedState> FieldHandle<L, S, Text, TextOf> {
-    /// How many characters (Unicode scalar values) there are.
+    /// The length in characters (Unicode scalar values).
     #[must_use]
     pub fn len(&self) -> usize {
         self.read(Text::chars_len)
     }
 
-    /// How many UTF-16 units there are: the length in JavaScript.
+    /// The length in UTF-16 units, which is the length in JavaScript.
     #[must_use]
     pub fn len_utf16(&self) -> usize {
         self.read(Text::utf16_len)
     }
 
-    /// How many bytes of UTF-8 there are.
+    /// The length in bytes of UTF-8.
     #[must_use]
     pub fn len_bytes(&self) -> usize {
         self.read(|text| text.as_str().len())
     }
 
-    /// Whether it is empty.
+    /// Whether the text is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len_utf16() == 0
     }
 
-    /// Inserts at a position in characters, or at the end if there is no such position.
+    /// Inserts at a position in characters, or at the end if the position is beyond it.
     ///
     /// # Errors
     /// As [`Backend::write`].
@@ -36,7 +36,7 @@ impl<L: Backend<S>, S: SharedState> FieldHandle<L, S, Text, TextOf> {
         self.splice(Unit::Chars, position, 0, text)
     }
 
-    /// As [`insert`](Self::insert), the position in UTF-16 units.
+    /// As [`insert`](Self::insert), with the position in UTF-16 units.
     ///
     /// # Errors
     /// As [`Backend::write`].
@@ -44,7 +44,8 @@ impl<L: Backend<S>, S: SharedState> FieldHandle<L, S, Text, TextOf> {
         self.splice(Unit::Utf16, position, 0, text)
     }
 
-    /// As [`insert`](Self::insert), the position in bytes of UTF-8; inside a character it means before it.
+    /// As [`insert`](Self::insert), with the position in bytes of UTF-8. A position inside a character is
+    /// before it.
     ///
     /// # Errors
     /// As [`Backend::write`].
@@ -52,7 +53,7 @@ impl<L: Backend<S>, S: SharedState> FieldHandle<L, S, Text, TextOf> {
         self.splice(Unit::Bytes, position, 0, text)
     }
 
-    /// Appends at the end as it shows here.
+    /// Appends at the end of the text that the app sees.
     ///
     /// # Errors
     /// As [`Backend::write`].
@@ -60,7 +61,7 @@ impl<L: Backend<S>, S: SharedState> FieldHandle<L, S, Text, TextOf> {
         self.splice(Unit::Utf16, usize::MAX, 0, text)
     }
 
-    /// Deletes so many characters from a position in characters on, as far as there are.
+    /// Deletes `count` characters from a position in characters on, or as many as there are.
     ///
     /// # Errors
     /// As [`Backend::write`].
@@ -76,7 +77,8 @@ impl<L: Backend<S>, S: SharedState> FieldHandle<L, S, Text, TextOf> {
         self.splice(Unit::Utf16, position, count, "")
     }
 
-    /// As [`delete`](Self::delete), in bytes of UTF-8; a character of which the end is not meant stays.
+    /// As [`delete`](Self::delete), in bytes of UTF-8. A character that the range covers only in part at its
+    /// end stays.
     ///
     /// # Errors
     /// As [`Backend::write`].
@@ -84,7 +86,7 @@ impl<L: Backend<S>, S: SharedState> FieldHandle<L, S, Text, TextOf> {
         self.splice(Unit::Bytes, position, count, "")
     }
 
-    /// Replaces so many characters from a position in characters on, as one change.
+    /// Replaces `count` characters from a position in characters on, as one change.
     ///
     /// # Errors
     /// As [`Backend::write`].
@@ -92,8 +94,9 @@ impl<L: Backend<S>, S: SharedState> FieldHandle<L, S, Text, TextOf> {
         self.splice(Unit::Chars, position, count, text)
     }
 
-    /// Makes it equal to `new` by few edits, as one change: for a plain text area, which knows only its whole
-    /// content. What others type meanwhile stays. Costs the text.
+    /// Makes the text equal to `new` with few edits, as one change. It is meant for a plain text area, which
+    /// knows only its whole content. What others type at the same time stays. Costs a comparison of the two
+    /// texts.
     ///
     /// # Errors
     /// As [`Backend::write`].
@@ -101,13 +104,14 @@ impl<L: Backend<S>, S: SharedState> FieldHandle<L, S, Text, TextOf> {
         self.write(TextOp::Set(Text::from(new)))
     }
 
-    /// The anchor of a position in characters as it shows here.
+    /// The anchor of a position in characters.
     #[must_use]
     pub fn anchor(&self, position: usize, side: Side) -> Anchor {
         self.read(|text| text.anchor(position, side))
     }
 
-    /// Where an anchor is, in characters; `None`: the text does not have its character (yet).
+    /// The position of an anchor in characters. `None` if the text does not have the anchor's character
+    /// (yet).
     #[must_use]
     pub fn position(&self, anchor: &Anchor) -> Option<usize> {
         self.read(|text| text.position(anchor))

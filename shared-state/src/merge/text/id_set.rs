@@ -1,9 +1,9 @@
-//! Sets of numbered characters: per writer, ranges of numbers.
+//! [`IdSet`], a set of the units of a text.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// Per writer, ranges of clocks: sorted, apart from each other.
+/// For each client, ranges of clocks that are sorted, disjoint and not adjacent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct IdSet(BTreeMap<u64, Vec<Range<u32>>>);
 
@@ -12,24 +12,24 @@ impl IdSet {
         self.0.is_empty()
     }
 
-    /// The writers, the greatest first, with their ranges.
-    pub(crate) fn writers(&self) -> impl ExactSizeIterator<Item = (u64, &[Range<u32>])> {
-        self.0.iter().rev().map(|(writer, ranges)| (*writer, &ranges[..]))
+    /// The clients with their ranges, the greatest client id first.
+    pub(crate) fn clients(&self) -> impl ExactSizeIterator<Item = (u64, &[Range<u32>])> {
+        self.0.iter().rev().map(|(client, ranges)| (*client, &ranges[..]))
     }
 
-    pub(crate) fn of(&self, writer: u64) -> &[Range<u32>] {
-        self.0.get(&writer).map_or(&[], Vec::as_slice)
+    pub(crate) fn of(&self, client: u64) -> &[Range<u32>] {
+        self.0.get(&client).map_or(&[], Vec::as_slice)
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = (u64, Range<u32>)> {
-        self.0.iter().flat_map(|(writer, ranges)| ranges.iter().map(|range| (*writer, range.clone())))
+        self.0.iter().flat_map(|(client, ranges)| ranges.iter().map(|range| (*client, range.clone())))
     }
 
-    pub(crate) fn insert(&mut self, writer: u64, range: Range<u32>) {
+    pub(crate) fn insert(&mut self, client: u64, range: Range<u32>) {
         if range.is_empty() {
             return;
         }
-        let ranges = self.0.entry(writer).or_default();
+        let ranges = self.0.entry(client).or_default();
         let from = ranges.partition_point(|other| other.end < range.start);
         let to = ranges.partition_point(|other| other.start <= range.end);
         let mut joined = range;
@@ -39,42 +39,42 @@ impl IdSet {
         ranges.splice(from..to, [joined]);
     }
 
-    pub(crate) fn remove(&mut self, writer: u64, range: Range<u32>) {
-        let Some(ranges) = self.0.get_mut(&writer).filter(|_| !range.is_empty()) else { return };
+    pub(crate) fn remove(&mut self, client: u64, range: Range<u32>) {
+        let Some(ranges) = self.0.get_mut(&client).filter(|_| !range.is_empty()) else { return };
         let from = ranges.partition_point(|other| other.end <= range.start);
         let to = ranges.partition_point(|other| other.start < range.end);
         let Some((first, last)) = ranges[from..to].first().zip(ranges[from..to].last()) else { return };
         let left = [first.start..range.start, range.end..last.end];
         ranges.splice(from..to, left.into_iter().filter(|range| !range.is_empty()));
         if ranges.is_empty() {
-            self.0.remove(&writer);
+            self.0.remove(&client);
         }
     }
 
     pub(crate) fn extend(&mut self, other: &Self) {
-        for (writer, range) in other.all() {
-            self.insert(writer, range);
+        for (client, range) in other.all() {
+            self.insert(client, range);
         }
     }
 
-    pub(crate) fn contains(&self, writer: u64, clock: u32) -> bool {
-        let ranges = self.of(writer);
+    pub(crate) fn contains(&self, client: u64, clock: u32) -> bool {
+        let ranges = self.of(client);
         let at = ranges.partition_point(|range| range.end <= clock);
         ranges.get(at).is_some_and(|range| range.start <= clock)
     }
 
-    /// Whether a range has something in common with these.
-    pub(crate) fn meets(&self, writer: u64, range: &Range<u32>) -> bool {
-        let ranges = self.of(writer);
+    /// Whether the set contains any of the range.
+    pub(crate) fn meets(&self, client: u64, range: &Range<u32>) -> bool {
+        let ranges = self.of(client);
         let at = ranges.partition_point(|other| other.end <= range.start);
         !range.is_empty() && ranges.get(at).is_some_and(|other| other.start < range.end)
     }
 
-    /// These without what is in `other` too.
+    /// The units that are in this set and not in `other`.
     pub(crate) fn without(&self, other: &Self) -> Self {
         let mut left = Self::default();
-        for (writer, ranges) in &self.0 {
-            let mut cuts = other.of(*writer).iter().peekable();
+        for (client, ranges) in &self.0 {
+            let mut cuts = other.of(*client).iter().peekable();
             let mut kept = Vec::new();
             for range in ranges {
                 let mut start = range.start;
@@ -84,39 +84,39 @@ impl IdSet {
                         start = cut.end;
                     }
                 }
-                // This one may reach into the next range too.
+                // This range may reach into the next one too.
                 let end = cuts.peek().map_or(range.end, |cut| cut.start.clamp(start, range.end));
                 kept.push(start..end);
             }
             kept.retain(|range| !range.is_empty());
             if !kept.is_empty() {
-                left.0.insert(*writer, kept);
+                left.0.insert(*client, kept);
             }
         }
         left
     }
 
-    /// What is left of a writer's ranges below a clock.
-    pub(crate) fn truncate(&mut self, writer: u64, clock: u32) {
-        let Some(ranges) = self.0.get_mut(&writer) else { return };
+    /// Removes a client's units from `clock` on.
+    pub(crate) fn truncate(&mut self, client: u64, clock: u32) {
+        let Some(ranges) = self.0.get_mut(&client) else { return };
         ranges.retain(|range| range.start < clock);
         if let Some(last) = ranges.last_mut() {
             last.end = last.end.min(clock);
         }
         if ranges.is_empty() {
-            self.0.remove(&writer);
+            self.0.remove(&client);
         }
     }
 }
 
 impl FromIterator<(u64, Range<u32>)> for IdSet {
-    /// In whatever order they come: O(n log n).
+    /// The ranges may come in any order. O(n log n).
     fn from_iter<I: IntoIterator<Item = (u64, Range<u32>)>>(all: I) -> Self {
         let mut all: Vec<_> = all.into_iter().filter(|(_, range)| !range.is_empty()).collect();
-        all.sort_unstable_by_key(|(writer, range)| (*writer, range.start));
+        all.sort_unstable_by_key(|(client, range)| (*client, range.start));
         let mut joined = Self::default();
-        for (writer, range) in all {
-            let ranges = joined.0.entry(writer).or_default();
+        for (client, range) in all {
+            let ranges = joined.0.entry(client).or_default();
             match ranges.last_mut() {
                 Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
                 _ => ranges.push(range),
@@ -143,7 +143,7 @@ mod tests {
                     all.push((7, range));
                 }
                 let mut ranges = IdSet::default();
-                all.iter().for_each(|(writer, range)| ranges.insert(*writer, range.clone()));
+                all.iter().for_each(|(client, range)| ranges.insert(*client, range.clone()));
                 assert_eq!(all.into_iter().collect::<IdSet>(), ranges);
                 (ranges, model)
             };

@@ -1,17 +1,20 @@
-//! Text: what people write in one text at once merges character by character, and only the keystrokes travel.
+//! The policy [`TextOf`]: concurrent edits of a text are merged character by character, and only the edits
+//! are sent.
 //!
-//! The rule is that of Yjs (the algorithm YATA; Nicolaescu et al., 2016), by the crate `yrs`: every character is
-//! inserted between two others, and of several inserted at one place each writer's stay together; a character that
-//! somebody deleted is gone. EditLog are Yjs updates, so that an editor made for Yjs can take part. The server's order
-//! matters only for what is refused.
+//! The merge rules are those of Yjs (the algorithm YATA; Nicolaescu et al., 2016), implemented by the crate
+//! `yrs`: every character is inserted between two others, the characters that several clients insert at one
+//! place stay together for each client, and a deleted character stays deleted. Edits are Yjs updates, so an
+//! editor made for Yjs can take part. The server's order matters only for what is refused.
 //!
-//! # What the policy adds to Yjs
-//! * An edit about characters that the text does not have is refused, where Yjs would keep it for later; so is anything
-//!   that is not plain text.
-//! * A refused edit leaves no trace at the server. The numbers it used up are then skipped: the first edit after it
-//!   is given a filler for them. An edit inside the refused one is refused too.
-//! * Everybody's characters are numbered under an id of their own, which the server lets nobody else use.
-//! * Setting the whole text means the difference to the text as it is.
+//! # Differences from Yjs
+//! * An edit that refers to characters which the text does not have is refused; Yjs would keep it for later.
+//!   An edit of anything but plain text is refused too.
+//! * A refused edit leaves no trace on the server, so its clocks are missing there. The client's next
+//!   accepted edit is given a GC struct that fills the gap. An edit that refers to characters of the refused
+//!   one is refused as well.
+//! * Each client numbers its characters under a client id of its own. The server refuses edits under another
+//!   client's id.
+//! * Setting the whole text means the difference to the current text.
 
 mod anchor;
 mod core;
@@ -35,30 +38,35 @@ use std::sync::Arc;
 use data_encoding::BASE64_NOPAD;
 use serde::{Deserialize, Deserializer, Serialize as _, Serializer, de};
 
-use self::core::Marks;
+use self::core::Effect;
 use crate::core::rules::{Length, Textual};
 use crate::core::{FieldPath, FieldPathBuf, Invalid, UpdateError};
 use crate::core::{MergePolicy, Overlap, Versions, text_scope, whole};
 use yjs::Update;
 
-/// The id under which a text is numbered that is made of a string.
+/// The client id of the characters of a text that was made from a string.
 pub(crate) const INITIAL: u64 = 0;
-/// The id of the server.
+/// The client id of the server's edits.
 pub(crate) const SERVER: u64 = 1;
-/// The id of edits that nobody made yet.
+/// The client id of edits that have no author yet: those of a text outside a room.
 pub(crate) const UNSIGNED: u64 = 2;
 
-/// The most bytes of an edit that another is folded into.
+/// The size limit, in bytes, of an edit that others are folded into.
 const MAX_FOLDED: usize = 16 << 10;
 
-/// The policy of `#[shared(text)]`. An edit costs what was typed: to send, its Yjs update; to make it where one typed
-/// before, O(√n) in the runs of the text; to apply it, O(log n), and for who edits too a look over the runs if it is
-/// elsewhere. A walk over the document is made with the first edit of one's own, and with the next one after a
-/// refusal, a large edit or two that inserted at one place at once.
+/// The policy of `#[shared(text)]`.
+///
+/// # Costs
+/// * Sending an edit costs its Yjs update, which holds what was typed and deleted.
+/// * Making an edit next to the last one costs O(√n) in the number of runs of the text.
+/// * Applying an edit costs O(log n). In a replica that edits the text too, an edit that is not next to the
+///   last one also costs a scan of the runs.
+/// * The first edit that a replica makes walks the whole document, in O(n log n). So does the next one after
+///   a refused edit, after a large edit, or after two edits inserted at one place concurrently.
 #[derive(Clone, Copy, Debug)]
 pub struct TextOf;
 
-/// A Yjs update of one text: what somebody typed and deleted.
+/// A Yjs update of one text: what a client typed and deleted.
 #[derive(Clone)]
 pub struct Edit(Arc<Parts>);
 
@@ -68,10 +76,10 @@ struct Parts {
 }
 
 impl Edit {
-    /// Reads a Yjs update, version 1.
+    /// Decodes a Yjs update, version 1.
     ///
     /// # Errors
-    /// For people: it is damaged, or about more than one plain text.
+    /// A message for people: the update is damaged, or not about exactly one plain text.
     pub fn read(bytes: Vec<u8>) -> Result<Self, String> {
         let update = Update::read(&bytes)?;
         Ok(Self(Arc::new(Parts { bytes, update })))
@@ -81,7 +89,7 @@ impl Edit {
         Self(Arc::new(Parts { bytes: update.write(), update }))
     }
 
-    /// The Yjs update.
+    /// The encoded Yjs update.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.0.bytes
@@ -114,27 +122,28 @@ impl fmt::Debug for Edit {
 pub enum TextOp {
     /// Replaces the text and its history.
     Set(Text),
-    /// An edit.
+    /// Applies a Yjs update.
     Edit(Edit),
-    /// EditLog by position in the text as it is when they are applied, one after another.
+    /// Edits by position, applied one after another. Positions refer to the text at that moment.
     Splice(Vec<Splice>),
-    /// What takes the last edit back.
+    /// The inverse of the last edit.
     Undo(Undo),
-    /// What takes back an operation that did nothing.
+    /// The inverse of an operation that had no effect.
     Nothing,
 }
 
-/// What takes an edit back while it is the last.
+/// The inverse of an edit. It can be applied as long as that edit is the last one.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Undo(Arc<(Edit, Marks)>);
+pub struct Undo(Arc<(Edit, Effect)>);
 
-/// What those splices are as an operation of whoever writes.
+/// The splices as edits under the client id of the current scope. `None` if the scope has no client id and
+/// the splices are not empty.
 fn signed(value: &Text, splices: &[Splice]) -> Option<Vec<TextOp>> {
-    let signed = |writer| value.compose(writer, splices).map(TextOp::Edit);
+    let signed = |client| value.compose(client, splices).map(TextOp::Edit);
     match text_scope::writer() {
         0 if splices.is_empty() => Some(Vec::new()),
         0 => None,
-        writer => Some(signed(writer).into_iter().collect()),
+        client => Some(signed(client).into_iter().collect()),
     }
 }
 
@@ -161,7 +170,7 @@ impl MergePolicy<Text> for TextOf {
     fn apply(value: &mut Text, op: TextOp) -> TextOp {
         match op {
             TextOp::Set(new) => TextOp::Set(std::mem::replace(value, new)),
-            TextOp::Edit(edit) => match value.take(&edit) {
+            TextOp::Edit(edit) => match value.apply_edit(&edit) {
                 Some(undo) => TextOp::Undo(Undo(Arc::new(undo))),
                 None => TextOp::Nothing,
             },
@@ -170,8 +179,8 @@ impl MergePolicy<Text> for TextOf {
                 None => TextOp::Nothing,
             },
             TextOp::Undo(Undo(undo)) => {
-                let (edit, marks) = &*undo;
-                value.undo(marks);
+                let (edit, effect) = &*undo;
+                value.revert(effect);
                 TextOp::Edit(edit.clone())
             }
             TextOp::Nothing => TextOp::Nothing,
@@ -194,7 +203,7 @@ impl MergePolicy<Text> for TextOf {
         match (pending, remote) {
             (TextOp::Nothing, _) | (_, TextOp::Nothing) => Overlap::Commutes,
             (TextOp::Edit(pending), TextOp::Edit(remote))
-                if pending.update().is_apart_from(remote.update()) =>
+                if pending.update().commutes_with(remote.update()) =>
             {
                 Overlap::Commutes
             }
@@ -219,7 +228,7 @@ impl MergePolicy<Text> for TextOf {
     fn undo(value: &Text, op: &TextOp, inverse: &TextOp) -> Option<TextOp> {
         match (op, inverse) {
             (_, TextOp::Undo(Undo(undo))) => {
-                value.taken_back(text_scope::writer(), &undo.0, &undo.1).map(TextOp::Edit)
+                value.undo_edit(text_scope::writer(), &undo.0, &undo.1).map(TextOp::Edit)
             }
             (_, TextOp::Set(before)) => Some(TextOp::Set(before.clone())),
             _ => None,
@@ -237,7 +246,7 @@ impl MergePolicy<Text> for TextOf {
         }
     }
 
-    fn resolve(value: &Text, _track: &Versions, op: &TextOp) -> Option<TextOp> {
+    fn resolve(value: &Text, _versions: &Versions, op: &TextOp) -> Option<TextOp> {
         let by_server = |splices: &[Splice]| {
             let edit = value.compose(SERVER, splices).unwrap_or_else(|| Edit::of(Update::default()));
             Some(TextOp::Edit(edit))
@@ -252,7 +261,7 @@ impl MergePolicy<Text> for TextOf {
 
     fn check_op(value: &Text, op: &TextOp) -> Result<(), Invalid> {
         let TextOp::Edit(edit) = op else { return Ok(()) };
-        edit.update().structs.keys().for_each(|writer| text_scope::claim(*writer));
+        edit.update().structs.keys().for_each(|client| text_scope::claim(*client));
         value.check(edit).map_err(|message| Invalid::new("edit", message))
     }
 
@@ -272,7 +281,7 @@ impl MergePolicy<Text> for TextOf {
         let Some(edits) = edits else { return each(TextOp::Set(value.clone())) };
         let mut merged: Option<Update> = None;
         for text in edits.since(since) {
-            // They were edits when they were noted.
+            // The log contains nothing but encoded edits.
             let Ok(update) = value::bytes(text).and_then(|bytes| Update::read(&bytes)) else { continue };
             if merged.as_mut().is_some_and(|merged| merged.merge(&update)) {
                 continue;

@@ -1,13 +1,14 @@
-//! The order of the units of a text, those that were deleted among them, so that an edit finds its place without a walk
-//! over the document.
+//! [`PositionIndex`], the order of a text's units including deleted ones. With it an edit finds its place
+//! without a walk over the document.
 //!
-//! An edit says what is left and right of what it inserts, deleted or not. The two must be neighbours where it is made,
-//! or it is not merged alike everywhere: YATA relies on it. That is why deleted units are here.
+//! An edit names its left and right neighbours, deleted or not. The two have to be adjacent where the edit is
+//! made, or the edit is not merged alike everywhere: YATA relies on it. That is why the index includes
+//! deleted units.
 //!
-//! Runs of units are kept in chunks of bounded length, each with how many of its units are visible: a list of lists, in
-//! which finding a position and changing what is there cost O(√n) at the sizes that a text has. A unit is looked for by
-//! its number where something changed last, and elsewhere from the front, O(n): so an edit that is made of many parts is
-//! not followed.
+//! Runs of units are stored in chunks of bounded length, each with its number of visible units: a list of
+//! lists, in which finding a position and changing the runs there cost O(√n) at the sizes that texts have. A
+//! unit is looked up by its id in the chunk that changed last, and otherwise from the front, in O(n). For
+//! that reason an edit of many parts is not followed.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -16,21 +17,22 @@ use super::id_set::IdSet;
 use super::splice::Splice;
 use super::yjs::{Content, Id, MAX_CLOCK, Struct, Update, units};
 
-/// The most runs in a chunk.
+/// The limit of runs in a chunk.
 const CHUNK: usize = 256;
 
-/// The most parts of an edit that are followed one by one; beyond, the document is walked again.
+/// The limit of parts in an edit that the index follows. After a larger edit the index is rebuilt from the
+/// document.
 const MAX_PARTS: usize = 64;
 
-/// The most times that units are looked for from the front for one edit.
+/// How many times units may be looked up from the front for one edit.
 const MAX_SEARCHES: usize = 8;
 
-/// Units with numbers one after another, side by side.
+/// Adjacent units with consecutive clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Run {
-    pub(super) writer: u64,
+    pub(super) client: u64,
     pub(super) clock: u32,
-    /// How many there are, deleted or not.
+    /// The number of units.
     pub(super) units: u32,
     pub(super) deleted: bool,
 }
@@ -41,7 +43,7 @@ impl Run {
     }
 
     fn contains(self, id: Id) -> bool {
-        self.writer == id.writer && (self.clock..self.end()).contains(&id.clock)
+        self.client == id.client && (self.clock..self.end()).contains(&id.clock)
     }
 
     const fn visible(self) -> u32 {
@@ -49,17 +51,17 @@ impl Run {
     }
 
     const fn id(self, inside: u32) -> Id {
-        Id { writer: self.writer, clock: self.clock + inside }
+        Id { client: self.client, clock: self.clock + inside }
     }
 
-    /// Takes in the run to the right of it, if the two are one; says whether it did.
+    /// Appends the next run to this one if the two form one run. Returns whether they do.
     fn join(&mut self, next: Self) -> bool {
-        let is_one = self.writer == next.writer && self.end() == next.clock && self.deleted == next.deleted;
+        let is_one = self.client == next.client && self.end() == next.clock && self.deleted == next.deleted;
         self.units += if is_one { next.units } else { 0 };
         is_one
     }
 
-    /// Its units before, within and after a range.
+    /// Cuts the run into its units before, within and after a range of clocks.
     fn cut(self, range: &Range<u32>) -> [Self; 3] {
         let (start, end) =
             (range.start.clamp(self.clock, self.end()), range.end.clamp(self.clock, self.end()));
@@ -70,7 +72,7 @@ impl Run {
 
 #[derive(Clone, Debug, Default)]
 struct Chunk {
-    /// How many units are not deleted.
+    /// The number of units that are not deleted.
     visible: usize,
     runs: Vec<Run>,
 }
@@ -81,7 +83,7 @@ impl Chunk {
     }
 }
 
-/// Puts runs in the place of some, and joins what is one.
+/// Replaces runs, and joins the new ones with their neighbours where they form one run.
 fn splice(runs: &mut Vec<Run>, at: Range<usize>, new: impl IntoIterator<Item = Run>) {
     let before = at.start.checked_sub(1).map(|at| runs[at]);
     let after = runs.get(at.end).copied();
@@ -90,7 +92,7 @@ fn splice(runs: &mut Vec<Run>, at: Range<usize>, new: impl IntoIterator<Item = R
     runs.splice(from..to, joined);
 }
 
-/// Joins runs that are one, and leaves out those that are none.
+/// Joins runs that form one run, and drops empty ones.
 fn joined(runs: impl IntoIterator<Item = Run>) -> Vec<Run> {
     let mut joined: Vec<Run> = Vec::new();
     for run in runs.into_iter().filter(|run| run.units > 0) {
@@ -109,17 +111,17 @@ struct Place {
     inside: u32,
 }
 
-/// How often units may still be looked for from the front.
+/// How many more times units may be looked up from the front.
 struct Search {
     left: usize,
 }
 
 impl Search {
-    /// The place before a unit.
-    fn find(&mut self, order: &PositionIndex, id: Id) -> Option<Place> {
-        order.place_in(order.last, id).or_else(|| {
+    /// The place before the unit `id`.
+    fn find(&mut self, index: &PositionIndex, id: Id) -> Option<Place> {
+        index.place_in(index.last, id).or_else(|| {
             self.left = self.left.checked_sub(1)?;
-            (0..order.chunks.len()).find_map(|chunk| order.place_in(chunk, id))
+            (0..index.chunks.len()).find_map(|chunk| index.place_in(chunk, id))
         })
     }
 }
@@ -127,11 +129,11 @@ impl Search {
 /// The units of a text, in order.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PositionIndex {
-    /// None is empty.
+    /// No chunk is empty.
     chunks: Vec<Chunk>,
-    /// How many units are not deleted.
+    /// The number of units that are not deleted.
     visible: usize,
-    /// The chunk in which something changed last: where the next change most likely is.
+    /// The chunk that changed last, which is where the next change most likely is.
     last: usize,
 }
 
@@ -166,7 +168,7 @@ impl PositionIndex {
         before.map(|run| run.id(run.units - 1))
     }
 
-    /// The place after so many units of a run.
+    /// The place after the first `inside` units of the run at `place`.
     fn after(&self, place: Place, run: Run, inside: u32) -> Place {
         if inside < run.units {
             Place { inside, ..place }
@@ -177,7 +179,7 @@ impl PositionIndex {
         }
     }
 
-    /// The place before the visible unit at a position, beyond them all the end.
+    /// The place before the visible unit at a position, or the end if there is none.
     fn place(&self, position: usize) -> Place {
         let mut rest = position;
         let chunk = self.chunks.iter().position(|chunk| {
@@ -194,7 +196,7 @@ impl PositionIndex {
         run.map_or(self.end(), |run| Place { chunk, run, inside: rest as u32 })
     }
 
-    /// The place before a unit, if it is in this chunk.
+    /// The place before the unit `id`, if the unit is in this chunk.
     fn place_in(&self, chunk: usize, id: Id) -> Option<Place> {
         let runs = &self.chunks.get(chunk)?.runs;
         let run = runs.iter().position(|run| run.contains(id))?;
@@ -205,7 +207,8 @@ impl PositionIndex {
         if self.chunks.is_empty() {
             self.chunks.push(Chunk::default());
         }
-        // What is typed at the beginning of a chunk goes on from the end of the one before it.
+        // Text that is typed at the beginning of a chunk usually continues the last run of the chunk before
+        // it.
         let Place { chunk, run, inside } = match place {
             Place { chunk, run: 0, inside: 0 } if chunk > 0 => {
                 Place { chunk: chunk - 1, run: self.chunks[chunk - 1].runs.len(), inside: 0 }
@@ -226,17 +229,17 @@ impl PositionIndex {
         self.bound(chunk);
     }
 
-    /// Makes two of a chunk that has grown too long.
+    /// Splits a chunk that has grown too long.
     fn bound(&mut self, chunk: usize) {
         let runs = &mut self.chunks[chunk].runs;
         if runs.len() > CHUNK {
-            let half = Chunk::new(runs.split_off(CHUNK / 2));
-            self.chunks[chunk].visible -= half.visible;
-            self.chunks.insert(chunk + 1, half);
+            let second = Chunk::new(runs.split_off(CHUNK / 2));
+            self.chunks[chunk].visible -= second.visible;
+            self.chunks.insert(chunk + 1, second);
         }
     }
 
-    /// The visible units at some positions, each run of them with the place of its first.
+    /// The visible units at some positions, as runs, each with the place of its first unit.
     fn parts(&self, positions: Range<usize>) -> Vec<(Place, Run)> {
         let mut rest = positions.len();
         let mut place = self.place(positions.start);
@@ -256,7 +259,8 @@ impl PositionIndex {
     /// Deletes the visible units at some positions.
     fn delete_at(&mut self, positions: Range<usize>) {
         let parts = self.parts(positions);
-        // From the last one on, so that the places of the others stay. Only at the two ends runs are cut.
+        // From the last part to the first, so that the places of the others stay valid. Only runs at the two
+        // ends are cut.
         for (place, part) in parts.iter().rev() {
             self.delete_in(*place, &(part.clock..part.end()));
         }
@@ -265,7 +269,7 @@ impl PositionIndex {
         }
     }
 
-    /// Deletes units of the run at a place.
+    /// Deletes the units in `range` of the run at a place.
     fn delete_in(&mut self, Place { chunk, run, .. }: Place, range: &Range<u32>) {
         let Chunk { visible, runs } = &mut self.chunks[chunk];
         let [before, cut, after] = runs[run].cut(range);
@@ -275,17 +279,17 @@ impl PositionIndex {
         self.last = chunk;
     }
 
-    /// Takes in an edit that the document was given and that deleted this, if everything in it is between neighbours:
-    /// then that is its place. What others insert at one place at once is not. Says whether it did; if not, the order
-    /// is of no use any more.
+    /// Follows an edit that was applied to the document and deleted `deleted`, if each insertion is between
+    /// adjacent units, which is then its place. That is not so where others inserted at the same place
+    /// concurrently. Returns whether the edit was followed; if not, the index is no longer valid.
     pub(super) fn follow(&mut self, edit: &Update, deleted: &IdSet) -> bool {
         let parts = edit.structs.values().map(Vec::len).sum::<usize>() + deleted.all().count();
         let mut search = Search { left: MAX_SEARCHES };
-        parts <= MAX_PARTS && self.take(edit, deleted, &mut search).is_some()
+        parts <= MAX_PARTS && self.try_follow(edit, deleted, &mut search).is_some()
     }
 
-    fn take(&mut self, edit: &Update, deleted: &IdSet, search: &mut Search) -> Option<()> {
-        for (writer, structs) in &edit.structs {
+    fn try_follow(&mut self, edit: &Update, deleted: &IdSet, search: &mut Search) -> Option<()> {
+        for (client, structs) in &edit.structs {
             for new in structs.iter().filter(|new| new.content != Content::Gc) {
                 let place = match new.origin {
                     None => Place { chunk: 0, run: 0, inside: 0 },
@@ -298,13 +302,13 @@ impl PositionIndex {
                     return None;
                 }
                 let deleted = new.content == Content::Deleted;
-                self.insert(place, Run { writer: *writer, clock: new.clock, units: new.units, deleted });
+                self.insert(place, Run { client: *client, clock: new.clock, units: new.units, deleted });
             }
         }
-        for (writer, range) in deleted.all() {
+        for (client, range) in deleted.all() {
             let mut clock = range.start;
             while clock < range.end {
-                let place = search.find(self, Id { writer, clock })?;
+                let place = search.find(self, Id { client, clock })?;
                 let end = self.run(place)?.end().min(range.end);
                 self.delete_in(place, &(clock..end));
                 self.bound(place.chunk);
@@ -314,55 +318,54 @@ impl PositionIndex {
         Some(())
     }
 
-    /// The edit that splices are, one after another, `next` being the number of the first unit that it inserts.
-    /// Positions beyond the end mean the end, and inside a character before it; `low_surrogates` are the second units of
-    /// characters. What is inserted comes after what was deleted at its place, as with Yjs. `None`: its writer has no
-    /// numbers left.
+    /// Composes an edit of splices, which are applied one after another. `next` is the id of the first unit
+    /// that the edit inserts. A position beyond the end is the end, and one inside a character is before it;
+    /// `low_surrogates` are the second units of characters. Insertions come after the units deleted at the
+    /// same place, as in Yjs. `None` if the client has no clocks left.
     pub(super) fn compose(&self, next: Id, splices: &[Splice], low_surrogates: &IdSet) -> Option<Update> {
-        let Id { writer, mut clock } = next;
-        let (mut order, mut low_surrogates) = (Cow::Borrowed(self), Cow::Borrowed(low_surrogates));
+        let Id { client, mut clock } = next;
+        let (mut index, mut low_surrogates) = (Cow::Borrowed(self), Cow::Borrowed(low_surrogates));
         let mut edit = Update::default();
         let mut structs = Vec::new();
         let mut deleted = Vec::new();
         for (nth, Splice { at, delete, insert }) in splices.iter().enumerate() {
-            let whole = |position: usize| match position.min(order.visible) {
+            let whole = |position: usize| match position.min(index.visible) {
                 0 => 0,
                 position if low_surrogates.is_empty() => position,
                 position => {
-                    let unit = order.right_of(order.place(position));
+                    let unit = index.right_of(index.place(position));
                     position
                         - usize::from(
-                            unit.is_some_and(|unit| low_surrogates.contains(unit.writer, unit.clock)),
+                            unit.is_some_and(|unit| low_surrogates.contains(unit.client, unit.clock)),
                         )
                 }
             };
             let cut = whole(*at)..whole(at.saturating_add(*delete));
-            let parts = order.parts(cut.clone()).into_iter();
-            deleted.extend(parts.map(|(_, part)| (part.writer, part.clock..part.end())));
-            let place = order.place(cut.end);
+            let parts = index.parts(cut.clone()).into_iter();
+            deleted.extend(parts.map(|(_, part)| (part.client, part.clock..part.end())));
+            let place = index.place(cut.end);
             let mut inserted = None;
             if !insert.is_empty() {
                 let units = u32::try_from(units(insert)).ok()?;
                 let end = clock.checked_add(units).filter(|end| *end <= MAX_CLOCK)?;
-                let (origin, right) = (order.left_of(place), order.right_of(place));
+                let (origin, right) = (index.left_of(place), index.right_of(place));
                 let content = Content::Text(insert.clone());
                 structs.push(Struct { clock, units, origin, right, content });
                 inserted = structs.last();
                 clock = end;
             }
             if nth + 1 < splices.len() {
-                let order = order.to_mut();
+                let index = index.to_mut();
                 if let Some(new) = inserted {
-                    order.insert(place, Run { writer, clock: new.clock, units: new.units, deleted: false });
-                    new.low_surrogates()
-                        .for_each(|half| low_surrogates.to_mut().insert(writer, half..half + 1));
+                    index.insert(place, Run { client, clock: new.clock, units: new.units, deleted: false });
+                    new.low_surrogates().for_each(|low| low_surrogates.to_mut().insert(client, low..low + 1));
                 }
-                order.delete_at(cut);
+                index.delete_at(cut);
             }
         }
         edit.deleted = deleted.into_iter().collect();
         if !structs.is_empty() {
-            edit.structs.insert(writer, structs);
+            edit.structs.insert(client, structs);
         }
         Some(edit)
     }
@@ -382,55 +385,55 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_order_is_a_list_of_units() {
+    fn an_index_is_a_list_of_units() {
         let mut rng = fastrand::Rng::with_seed(7);
         for _ in 0..20 {
-            let (mut order, mut model, mut clocks) =
+            let (mut index, mut model, mut clocks) =
                 (PositionIndex::default(), Vec::<(Id, bool)>::new(), [0; 3]);
             for _ in 0..2_000 {
                 let there = model.iter().filter(|(_, deleted)| !deleted).count();
                 if rng.u8(..3) > 0 {
-                    let writer = rng.usize(..3);
-                    let (clock, units) = (clocks[writer], rng.u32(1..4));
+                    let client = rng.usize(..3);
+                    let (clock, units) = (clocks[client], rng.u32(1..4));
                     let at = if rng.bool() { rng.usize(..=there) } else { there / 2 };
-                    let (writer_id, place) = (writer as u64, order.place(at));
-                    order.insert(place, Run { writer: writer_id, clock, units, deleted: false });
-                    let new = (clock..clock + units).map(|clock| (Id { writer: writer_id, clock }, false));
+                    let (client_id, place) = (client as u64, index.place(at));
+                    index.insert(place, Run { client: client_id, clock, units, deleted: false });
+                    let new = (clock..clock + units).map(|clock| (Id { client: client_id, clock }, false));
                     let mut there = model.iter().enumerate().filter(|(_, (_, deleted))| !deleted);
                     let at = there.nth(at).map_or(model.len(), |(at, _)| at);
                     model.splice(at..at, new);
-                    clocks[writer] += units;
+                    clocks[client] += units;
                 } else if !model.is_empty() {
-                    let (Id { writer, clock }, _) = model[rng.usize(..model.len())];
-                    let range = clock..clocks[writer as usize].min(clock + rng.u32(1..6));
-                    let deleted = IdSet::from_iter([(writer, range.clone())]);
+                    let (Id { client, clock }, _) = model[rng.usize(..model.len())];
+                    let range = clock..clocks[client as usize].min(clock + rng.u32(1..6));
+                    let deleted = IdSet::from_iter([(client, range.clone())]);
                     let mut search = Search { left: usize::MAX };
-                    order.take(&Update::default(), &deleted, &mut search).expect("all are there");
+                    index.try_follow(&Update::default(), &deleted, &mut search).expect("all are there");
                     for (id, deleted) in &mut model {
-                        *deleted |= id.writer == writer && range.contains(&id.clock);
+                        *deleted |= id.client == client && range.contains(&id.clock);
                     }
-                    let cut = rng.usize(..=order.visible);
-                    let cut = cut..order.visible.min(cut + rng.usize(..3));
+                    let cut = rng.usize(..=index.visible);
+                    let cut = cut..index.visible.min(cut + rng.usize(..3));
                     let visible = model.iter_mut().filter(|(_, deleted)| !deleted);
                     visible.skip(cut.start).take(cut.len()).for_each(|(_, deleted)| *deleted = true);
-                    order.delete_at(cut);
+                    index.delete_at(cut);
                 }
             }
-            assert_eq!(order.all(), model);
-            assert!(order.chunks.len() > 1, "nothing was split");
+            assert_eq!(index.all(), model);
+            assert!(index.chunks.len() > 1, "nothing was split");
             let there: Vec<Id> = model.iter().filter(|(_, deleted)| !deleted).map(|(id, _)| *id).collect();
-            assert_eq!(order.visible, there.len());
+            assert_eq!(index.visible, there.len());
             for (at, id) in there.iter().enumerate().step_by(7) {
-                assert_eq!(order.right_of(order.place(at)), Some(*id));
+                assert_eq!(index.right_of(index.place(at)), Some(*id));
             }
             for (at, (id, _)) in model.iter().enumerate().step_by(7) {
-                let place = Search { left: 1 }.find(&order, *id).expect("there");
-                assert_eq!(order.right_of(place), Some(*id));
-                assert_eq!(order.left_of(place), at.checked_sub(1).map(|at| model[at].0));
+                let place = Search { left: 1 }.find(&index, *id).expect("there");
+                assert_eq!(index.right_of(place), Some(*id));
+                assert_eq!(index.left_of(place), at.checked_sub(1).map(|at| model[at].0));
             }
-            assert_eq!(order.right_of(order.end()), None);
-            assert_eq!(order.left_of(order.end()), model.last().map(|(id, _)| *id));
-            assert!(order.chunks.iter().all(|chunk| !chunk.runs.is_empty() && chunk.runs.len() <= CHUNK));
+            assert_eq!(index.right_of(index.end()), None);
+            assert_eq!(index.left_of(index.end()), model.last().map(|(id, _)| *id));
+            assert!(index.chunks.iter().all(|chunk| !chunk.runs.is_empty() && chunk.runs.len() <= CHUNK));
         }
     }
 }

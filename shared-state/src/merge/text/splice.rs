@@ -1,21 +1,21 @@
-//! EditLog by position, the positions in one of three units, and the fewest that turn one text into another.
+//! Edits by position: units of positions, and the smallest difference between two texts.
 
 use serde::{Deserialize, Serialize};
 
-/// The most characters on either side of a difference for which the fewest edits are looked for; beyond, the whole
-/// of what is different is replaced.
+/// The limit of characters on either side of a difference for which the smallest set of edits is computed. A
+/// larger difference is replaced as a whole.
 const MAX_DIFFERENCE: usize = 2_000;
 
-/// At a position, some characters go and others come. Counts UTF-16 units, as JavaScript does.
+/// Deletes and inserts text at a position. Positions and lengths are in UTF-16 units, as in JavaScript.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Splice {
-    /// The position, in UTF-16 units. Beyond the end it means the end.
+    /// The position, in UTF-16 units. A position beyond the end is the end.
     pub at: usize,
-    /// How many UTF-16 units are deleted from there on.
+    /// The number of UTF-16 units to delete from the position on.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub delete: usize,
-    /// What is inserted there.
+    /// The text to insert.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub insert: String,
 }
@@ -24,7 +24,7 @@ fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
-/// What a position or a length counts.
+/// The unit of a position or a length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     /// Unicode scalar values, `char`s.
@@ -35,7 +35,8 @@ pub(crate) enum Unit {
     Utf16,
 }
 
-/// A position in `text`, from one unit to another; inside a character it means before it, beyond the end the end.
+/// Converts a position in `text` from one unit to another. A position inside a character is before it, one
+/// beyond the end is the end.
 pub(super) fn convert(text: &str, position: usize, from: Unit, to: Unit) -> usize {
     let size = |c: char, unit: Unit| match unit {
         Unit::Chars => 1,
@@ -53,9 +54,9 @@ pub(super) fn convert(text: &str, position: usize, from: Unit, to: Unit) -> usiz
     position_there
 }
 
-/// Few splices that turn `old` into `new`, the last place first, so that each leaves the positions of the next as
-/// they are. What both begin and end with is left alone; in between, the fewest characters change (the algorithm of
-/// Myers, 1986), if there are not too many.
+/// A small set of splices that turns `old` into `new`, the last position first, so that each splice leaves
+/// the positions of the following ones valid. The common beginning and end are left alone. Between them, as
+/// few characters as possible change (the algorithm of Myers, 1986), unless there are too many.
 pub(super) fn difference(old: &str, new: &str) -> Vec<Splice> {
     if old == new {
         return Vec::new();
@@ -70,23 +71,23 @@ pub(super) fn difference(old: &str, new: &str) -> Vec<Splice> {
         .take_while(|(a, b)| a == b)
         .map(|(c, _)| c.len_utf8())
         .sum();
-    let gone: Vec<char> = old_rest[..old_rest.len() - same_end].chars().collect();
-    let come: Vec<char> = new_rest[..new_rest.len() - same_end].chars().collect();
+    let removed: Vec<char> = old_rest[..old_rest.len() - same_end].chars().collect();
+    let added: Vec<char> = new_rest[..new_rest.len() - same_end].chars().collect();
     let start = super::yjs::units(&old[..same_start]);
     let units = |chars: &[char]| chars.iter().map(|c| c.len_utf16()).sum::<usize>();
-    let whole = gone.is_empty() || come.is_empty() || gone.len().max(come.len()) > MAX_DIFFERENCE;
+    let whole = removed.is_empty() || added.is_empty() || removed.len().max(added.len()) > MAX_DIFFERENCE;
     let ops = match whole {
-        true => vec![(0..gone.len(), 0..come.len())],
-        false => similar::capture_diff_slices(similar::Algorithm::Myers, &gone, &come)
+        true => vec![(0..removed.len(), 0..added.len())],
+        false => similar::capture_diff_slices(similar::Algorithm::Myers, &removed, &added)
             .into_iter()
             .filter(|op| op.tag() != similar::DiffTag::Equal)
             .map(|op| (op.old_range(), op.new_range()))
             .collect(),
     };
     let splices = ops.into_iter().rev().map(|(old, new)| Splice {
-        at: start + units(&gone[..old.start]),
-        delete: units(&gone[old]),
-        insert: come[new].iter().collect(),
+        at: start + units(&removed[..old.start]),
+        delete: units(&removed[old]),
+        insert: added[new].iter().collect(),
     });
     splices.collect()
 }

@@ -1,4 +1,5 @@
-//! The value: reads as a string, is written as one, and carries the document from which others' edits merge.
+//! [`Text`], the value of a text field: it reads and serializes as a string, and holds the document that
+//! merges edits.
 
 use std::fmt;
 use std::ops::Deref;
@@ -10,24 +11,27 @@ use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use yrs::Assoc;
 
-use super::core::{Core, Marks};
+use super::core::{Core, Effect};
 use super::id_set::IdSet;
 use super::splice::{Splice, Unit, convert};
 use super::yjs::{Clocks, Content, Struct, Update};
 use super::{Anchor, Edit, INITIAL, Side, UNSIGNED};
 use crate::core::text_scope;
 
-/// A text that several people write in at once, for `#[shared(text)]`: their edits merge character by character.
+/// A text for `#[shared(text)]` that several people edit at once: their edits are merged character by
+/// character.
 ///
-/// It reads as a string (`&str` by deref, `to_string`, `==`), and a clone costs nothing until one of the two
-/// changes. In a room it is edited through the field's handle; what `insert`, `delete` and `apply_diff` do to a value
-/// of one's own is taken, when it is set, for the difference between the two strings.
+/// A `Text` reads as a string (`&str` by deref, `to_string`, `==`). A clone costs nothing until one of the
+/// two changes. In a room, a text is edited through the field's handle. The methods `insert`, `delete` and
+/// `apply_diff` change a value outside a room; when that value is set, the difference between the two strings
+/// is written.
 ///
-/// The string is made anew after each change, when it is first read: O(n). Its lengths in UTF-16 units and, as long
-/// as no character beyond the basic plane was ever in it, in characters are known at once.
+/// The string is built when it is first read after a change, in O(n). The length in UTF-16 units is always
+/// known, and so is the length in characters as long as no character beyond the basic multilingual plane was
+/// ever in the text.
 ///
-/// serde writes it as a plain string. What is stored and sent to those who edit it also holds its history, compact:
-/// the places of what was deleted, not the words.
+/// serde writes a text as a plain string. What is stored, and what is sent to clients that edit the text,
+/// also has the compact history: the places of deleted characters, without the characters.
 ///
 /// ```
 /// use shared_state::Text;
@@ -52,37 +56,38 @@ impl Text {
         Self { core: Arc::new(Core::new()) }
     }
 
-    /// The text. O(n) when it is first read after a change.
+    /// The text as a string. O(n) on the first call after a change.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.core.plain()
     }
 
-    /// How many characters (Unicode scalar values) there are.
+    /// The length in characters (Unicode scalar values). O(n) if the text ever had a character of two UTF-16
+    /// units.
     #[must_use]
     pub fn chars_len(&self) -> usize {
         if self.core.is_wide() { self.as_str().chars().count() } else { self.utf16_len() }
     }
 
-    /// How many UTF-16 units there are: the length in JavaScript.
+    /// The length in UTF-16 units, which is the length in JavaScript.
     #[must_use]
     pub fn utf16_len(&self) -> usize {
         self.core.units()
     }
 
-    /// Inserts at a position in characters, or at the end if there is no such position.
+    /// Inserts at a position in characters, or at the end if the position is beyond it.
     pub fn insert(&mut self, position: usize, text: &str) {
         self.splice(Splice { at: self.units(position, Unit::Chars), delete: 0, insert: text.to_owned() });
     }
 
-    /// Deletes so many characters from a position in characters on, as far as there are.
+    /// Deletes `count` characters from a position in characters on, or as many as there are.
     pub fn delete(&mut self, position: usize, count: usize) {
         let at = self.units(position, Unit::Chars);
         let end = self.units(position.saturating_add(count), Unit::Chars);
         self.splice(Splice { at, delete: end - at, insert: String::new() });
     }
 
-    /// Makes it equal to `new` by few edits, so that anchors stay.
+    /// Makes the text equal to `new` with few edits, so that anchors keep their places.
     pub fn apply_diff(&mut self, new: &str) {
         let splices = super::splice::difference(self.as_str(), new);
         self.write_as(UNSIGNED, &splices);
@@ -92,9 +97,9 @@ impl Text {
         self.write_as(UNSIGNED, &[splice]);
     }
 
-    fn write_as(&mut self, writer: u64, splices: &[Splice]) {
-        if let Some(edit) = self.compose(writer, splices) {
-            self.take(&edit);
+    fn write_as(&mut self, client: u64, splices: &[Splice]) {
+        if let Some(edit) = self.compose(client, splices) {
+            self.apply_edit(&edit);
         }
     }
 
@@ -111,13 +116,15 @@ impl Text {
         Anchor { unit, side }
     }
 
-    /// Where an anchor is, in characters; `None`: the text does not have its character (yet).
+    /// The position of an anchor in characters. `None` if the text does not have the anchor's character
+    /// (yet).
     #[must_use]
     pub fn position(&self, anchor: &Anchor) -> Option<usize> {
         self.position_utf16(anchor).map(|units| self.units_to(units, Unit::Chars))
     }
 
-    /// Where an anchor is, in UTF-16 units; `None`: the text does not have its character (yet).
+    /// The position of an anchor in UTF-16 units. `None` if the text does not have the anchor's character
+    /// (yet).
     #[must_use]
     pub fn position_utf16(&self, anchor: &Anchor) -> Option<usize> {
         match (anchor.unit, anchor.side) {
@@ -127,15 +134,16 @@ impl Text {
         }
     }
 
-    /// Applies an edit that came from the room, and says what it changes here: splices, to be made one after another,
-    /// for an editor's own buffer and cursors. For a copy of the text that follows the events of its field. O(n).
+    /// Applies an operation from the room and returns what it changes: splices, to be applied one after
+    /// another to an editor's own buffer and cursors. It is meant for a copy of the text that follows the
+    /// events of its field. O(n).
     pub fn follow(&mut self, op: super::TextOp) -> Vec<Splice> {
         let before = self.as_str().to_owned();
         <super::TextOf as crate::core::MergePolicy<Self>>::apply(self, op);
         super::splice::difference(&before, self.as_str())
     }
 
-    /// A position in UTF-16 units.
+    /// Converts a position to UTF-16 units.
     pub(crate) fn units(&self, position: usize, unit: Unit) -> usize {
         match unit {
             Unit::Utf16 if !self.core.is_wide() => position.min(self.utf16_len()),
@@ -155,23 +163,23 @@ impl Text {
         self.core.clocks()
     }
 
-    /// The edit that these splices are here, made by `writer`; `None` if it would change nothing.
-    pub(super) fn compose(&self, writer: u64, splices: &[Splice]) -> Option<Edit> {
+    /// The splices as an edit by `client`. `None` if they change nothing.
+    pub(super) fn compose(&self, client: u64, splices: &[Splice]) -> Option<Edit> {
         if splices.iter().all(|splice| splice.delete == 0 && splice.insert.is_empty()) {
             return None;
         }
-        self.core.compose(writer, splices).filter(|edit| !edit.is_empty()).map(Edit::of)
+        self.core.compose(client, splices).filter(|edit| !edit.is_empty()).map(Edit::of)
     }
 
-    /// Checks that the text has everything that an edit is about.
+    /// Checks that the text has everything that an edit refers to.
     pub(super) fn check(&self, edit: &Edit) -> Result<(), String> {
         self.core.check(edit.update())
     }
 
-    /// The edit as it is applied here, if it is not as it is.
+    /// The edit with the gaps in its clocks filled. `None` if it has no gaps.
     pub(super) fn resolved(&self, edit: &Edit) -> Option<Edit> {
-        let known = |writer| self.core.clocks().get(&writer).copied().unwrap_or(0);
-        if edit.update().spans().all(|(writer, span)| span.start == known(writer)) {
+        let known = |client| self.core.clocks().get(&client).copied().unwrap_or(0);
+        if edit.update().spans().all(|(client, span)| span.start == known(client)) {
             return None;
         }
         let mut update = edit.update().clone();
@@ -179,32 +187,33 @@ impl Text {
         Some(Edit::of(update))
     }
 
-    /// Applies an edit; what it was here and what it changed, unless the text lacks what it is about.
-    pub(super) fn take(&mut self, edit: &Edit) -> Option<(Edit, Marks)> {
+    /// Applies an edit. Returns the edit as it was applied and its effect, or `None` if the text lacks
+    /// something that the edit refers to.
+    pub(super) fn apply_edit(&mut self, edit: &Edit) -> Option<(Edit, Effect)> {
         self.check(edit).ok()?;
         let edit = self.resolved(edit).unwrap_or_else(|| edit.clone());
-        let marks = self.core_mut().apply(edit.update(), edit.bytes());
-        Some((edit, marks))
+        let effect = self.core_mut().apply(edit.update(), edit.bytes());
+        Some((edit, effect))
     }
 
-    /// Takes the last edits back, the first of which changed `marks`.
-    pub(super) fn undo(&mut self, marks: &Marks) {
-        self.core = Arc::new(self.core.before(marks));
+    /// Reverts the last edits, of which `effect` is the first one's effect.
+    pub(super) fn revert(&mut self, effect: &Effect) {
+        self.core = Arc::new(self.core.before(effect));
     }
 
-    /// The edit by which `writer` takes an edit back that changed `marks`, whatever came after it: what it inserted
-    /// goes, what it deleted is inserted where it was.
-    pub(super) fn taken_back(&self, writer: u64, edit: &Edit, marks: &Marks) -> Option<Edit> {
-        let mut update = match writer {
+    /// The edit by which `client` undoes an edit with the effect `effect`, whatever came after it: it deletes
+    /// what the edit inserted, and inserts what the edit deleted where it was.
+    pub(super) fn undo_edit(&self, client: u64, edit: &Edit, effect: &Effect) -> Option<Edit> {
+        let mut update = match client {
             0 => return None,
-            writer => {
-                let edit = self.compose(writer, &self.core.deleted_by(edit.update(), marks));
+            client => {
+                let edit = self.compose(client, &self.core.deleted_by(edit.update(), effect));
                 edit.map(|edit| edit.update().clone()).unwrap_or_default()
             }
         };
         let inserted: IdSet = edit.update().spans().collect();
-        let gone = self.core.whole().deleted;
-        update.deleted.extend(&inserted.without(&gone));
+        let deleted = self.core.whole().deleted;
+        update.deleted.extend(&inserted.without(&deleted));
         let edit = Edit::of(update);
         (!edit.update().is_empty() && self.check(&edit).is_ok()).then_some(edit)
     }
@@ -223,9 +232,9 @@ impl Text {
         Arc::ptr_eq(&self.core, &other.core)
     }
 
-    /// The edit that makes `self` what `newer` is, if that came of it by edits.
+    /// The edit that turns `self` into `newer`, if `newer` came from `self` by edits.
     pub(super) fn edit_to(&self, newer: &Self) -> Option<Edit> {
-        if self.clocks().iter().any(|(writer, clock)| newer.clocks().get(writer).unwrap_or(&0) < clock) {
+        if self.clocks().iter().any(|(client, clock)| newer.clocks().get(client).unwrap_or(&0) < clock) {
             return None;
         }
         let mut update = newer.core.since(self.clocks());
@@ -233,7 +242,7 @@ impl Text {
         update.compact();
         let edit = Edit::of(update);
         let mut old = self.clone();
-        old.take(&edit)?;
+        old.apply_edit(&edit)?;
         (old.core.whole() == newer.core.whole()).then_some(edit)
     }
 
@@ -261,7 +270,7 @@ impl Default for Text {
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
         let mut initial = Update::default();
-        // The units of one writer are numbered in 30 bits: what is longer than that is no text to write in.
+        // A client's clocks have 30 bits. A longer string is not supported as a text.
         let units = u32::try_from(super::yjs::units(text)).unwrap_or(u32::MAX);
         if units > 0 {
             let content = Content::Text(text.to_owned());
@@ -389,7 +398,7 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
-/// Reads base64, padded or not.
+/// Decodes base64, with or without padding.
 pub(super) fn bytes(text: &str) -> Result<Vec<u8>, String> {
     let encoding = if text.ends_with('=') { BASE64 } else { BASE64_NOPAD };
     encoding.decode(text.as_bytes()).map_err(|error| format!("expected base64: {error}"))

@@ -1,46 +1,47 @@
-//! The update format of Yjs, version 1, as far as it is about one plain text: read, checked, merged and written.
+//! The update format of Yjs, version 1, for one plain text: decoding, checking, merging and encoding.
 //!
-//! An update is bytes: the number of writers; for each of them, the number of structs, its id and the clock of its
-//! first struct, then the structs; then the deleted ranges, per writer. All numbers are unsigned LEB128. Every
-//! struct has as many clocks as its text has UTF-16 units. The format is that of Yjs' `encodeStateAsUpdate`; formats,
-//! embedded objects and other types than the one text are refused here.
+//! An update is a sequence of bytes: the number of clients; for each client the number of its structs, its
+//! id, the clock of its first struct, and the structs; then the deleted ranges of each client. All numbers
+//! are unsigned LEB128. A struct takes as many clocks as its text has UTF-16 units. The format is that of
+//! Yjs' `encodeStateAsUpdate`. Formats, embedded objects and types other than the one text are refused here.
 //!
-//! What this reads is safe to hand on: it is complete, of plain text, and its numbers are in bounds.
+//! An update that this module has decoded can be passed on safely: it is complete, it is plain text, and its
+//! numbers are within their bounds.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::id_set::IdSet;
 
-/// The name of the root type: an editor binds to `doc.getText("text")`.
+/// The name of the root type. An editor binds to `doc.getText("text")`.
 pub(crate) const ROOT: &str = "text";
 
-/// The greatest client id that JavaScript can count to.
-const MAX_WRITER: u64 = (1 << 53) - 1;
+/// The greatest client id that JavaScript can represent.
+const MAX_CLIENT: u64 = (1 << 53) - 1;
 
-/// The greatest clock; one writer's units of a text.
+/// The greatest clock, and so the limit of units of one client in a text.
 pub(crate) const MAX_CLOCK: u32 = 1 << 30;
 
 const HAS_ORIGIN: u8 = 0x80;
 const HAS_RIGHT: u8 = 0x40;
 const HAS_KEY: u8 = 0x20;
-const GONE: u8 = 0;
+const GC: u8 = 0;
 const DELETED: u8 = 1;
 const TEXT: u8 = 4;
 const SKIP: u8 = 10;
 
-/// One UTF-16 unit of a text.
+/// The id of one UTF-16 unit of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Id {
-    pub(crate) writer: u64,
+    pub(crate) client: u64,
     pub(crate) clock: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
     Text(String),
-    /// A text that was deleted, and is forgotten but for its place.
+    /// A text that was deleted and dropped. Only its place is left.
     Deleted,
-    /// Units without a place: of an edit that was refused, so that its writer's clocks go on.
+    /// Units without a place. They fill the clocks of a refused edit.
     Gc,
 }
 
@@ -49,7 +50,7 @@ pub(crate) enum Content {
 pub(crate) struct Struct {
     pub(crate) clock: u32,
     pub(crate) units: u32,
-    /// What was to the left of it, and to the right, when it was inserted.
+    /// The units to the left and to the right when the run was inserted.
     pub(crate) origin: Option<Id>,
     pub(crate) right: Option<Id>,
     pub(crate) content: Content,
@@ -58,12 +59,12 @@ pub(crate) struct Struct {
 /// A Yjs update of one plain text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Update {
-    /// Per writer, its structs: one after another without a gap.
+    /// The structs of each client, without gaps.
     pub(crate) structs: BTreeMap<u64, Vec<Struct>>,
     pub(crate) deleted: IdSet,
 }
 
-/// How many units of each writer a text has.
+/// The number of units that a text has of each client.
 pub(crate) type Clocks = BTreeMap<u64, u32>;
 
 impl Struct {
@@ -83,7 +84,7 @@ impl Struct {
         })
     }
 
-    /// The character that one of its units is of, and where in the text.
+    /// The character that the unit at `clock` belongs to, and its position in the text.
     fn char_at(&self, clock: u32) -> Option<(usize, char)> {
         let Content::Text(text) = &self.content else { return None };
         let mut end = self.clock;
@@ -93,11 +94,11 @@ impl Struct {
         })
     }
 
-    /// Takes the units from `clock` on away, as a struct of their own.
-    fn split(&mut self, writer: u64, clock: u32) -> Self {
+    /// Splits off the units from `clock` on, as a struct of their own.
+    fn split(&mut self, client: u64, clock: u32) -> Self {
         let at = clock - self.clock;
         let mut rest = Self { clock, units: self.units - at, ..self.clone() };
-        rest.origin = Some(Id { writer, clock: clock - 1 });
+        rest.origin = Some(Id { client, clock: clock - 1 });
         if let Content::Text(text) = &mut self.content {
             rest.content = Content::Text(split_units(text, at));
         }
@@ -108,12 +109,12 @@ impl Struct {
         rest
     }
 
-    /// Takes in the struct after this one, if the two are one.
-    fn join(&mut self, writer: u64, next: &Self) -> bool {
+    /// Appends the next struct to this one if the two form one struct. Returns whether they do.
+    fn join(&mut self, client: u64, next: &Self) -> bool {
         let one = match (&mut self.content, &next.content) {
             (Content::Gc, Content::Gc) => true,
             (Content::Text(_), Content::Text(_)) | (Content::Deleted, Content::Deleted) => {
-                let last = Id { writer, clock: self.clock + self.units - 1 };
+                let last = Id { client, clock: self.clock + self.units - 1 };
                 next.origin == Some(last) && next.right == self.right
             }
             _ => false,
@@ -128,13 +129,13 @@ impl Struct {
     }
 }
 
-/// Which of a writer's structs has a unit.
+/// The index of the client's struct that has a unit.
 fn position(structs: &[Struct], clock: u32) -> Option<usize> {
     let at = structs.partition_point(|run| run.end() <= clock);
     structs.get(at).is_some_and(|run| run.clock <= clock).then_some(at)
 }
 
-/// Cuts a text after so many UTF-16 units. Half of a surrogate pair becomes U+FFFD, as everywhere in Yjs.
+/// Splits a text after so many UTF-16 units. Half of a surrogate pair becomes U+FFFD, as everywhere in Yjs.
 fn split_units(text: &mut String, units: u32) -> String {
     let mut seen = 0;
     for (at, c) in text.char_indices() {
@@ -162,10 +163,10 @@ impl Update {
         self.structs.is_empty() && self.deleted.is_empty()
     }
 
-    /// The text, if it has no history: it was made of a string, or is empty.
+    /// The text as a plain string, if it has no history: it was made from a string, or is empty.
     pub(crate) fn as_plain(&self) -> Option<&str> {
-        let mut writers = self.structs.iter();
-        match (writers.next(), writers.next()) {
+        let mut clients = self.structs.iter();
+        match (clients.next(), clients.next()) {
             (None, _) if self.deleted.is_empty() => Some(""),
             (Some((&super::INITIAL, runs)), None) if self.deleted.is_empty() => match &runs[..] {
                 [Struct { clock: 0, origin: None, right: None, content: Content::Text(text), .. }] => {
@@ -177,11 +178,11 @@ impl Update {
         }
     }
 
-    /// Per writer, the clocks of the structs.
+    /// For each client, the clocks of its structs.
     pub(crate) fn spans(&self) -> impl Iterator<Item = (u64, std::ops::Range<u32>)> {
-        self.structs.iter().filter_map(|(writer, structs)| {
+        self.structs.iter().filter_map(|(client, structs)| {
             let (first, last) = (structs.first()?, structs.last()?);
-            Some((*writer, first.clock..last.end()))
+            Some((*client, first.clock..last.end()))
         })
     }
 
@@ -189,33 +190,32 @@ impl Update {
         self.structs.values().flatten().flat_map(|run| run.origin.into_iter().chain(run.right))
     }
 
-    /// The second units of the characters that it inserts.
+    /// The second units of the characters that the update inserts.
     pub(crate) fn low_surrogates(&self) -> IdSet {
-        let runs = self.structs.iter().flat_map(|(writer, runs)| runs.iter().map(|run| (*writer, run)));
-        runs.flat_map(|(writer, run)| run.low_surrogates().map(move |half| (writer, half..half + 1)))
-            .collect()
+        let runs = self.structs.iter().flat_map(|(client, runs)| runs.iter().map(|run| (*client, run)));
+        runs.flat_map(|(client, run)| run.low_surrogates().map(move |low| (client, low..low + 1))).collect()
     }
 
-    /// The units before which it inserts something, or that would come after what it does.
+    /// The units before which the update inserts something. For a left neighbour, that is the unit after it.
     pub(crate) fn places(&self) -> impl Iterator<Item = Id> {
         let next = |id: Id| Id { clock: id.clock + 1, ..id };
         self.structs.values().flatten().flat_map(move |run| run.origin.map(next).into_iter().chain(run.right))
     }
 
-    /// The character that a unit is of.
+    /// The character that a unit belongs to.
     pub(crate) fn char_at(&self, id: Id) -> Option<char> {
-        let structs = self.structs.get(&id.writer)?;
+        let structs = self.structs.get(&id.client)?;
         structs[position(structs, id.clock)?].char_at(id.clock).map(|(_, c)| c)
     }
 
-    /// Makes characters whole that were cut in two, if nothing is in their middle any more.
+    /// Restores characters that were cut in two, if nothing is in their middle any more.
     pub(crate) fn mend(&mut self, cut: &BTreeMap<Id, char>) {
         if cut.is_empty() {
             return;
         }
         self.tidy();
         for (id, whole) in cut {
-            let Some(structs) = self.structs.get_mut(&id.writer) else { continue };
+            let Some(structs) = self.structs.get_mut(&id.client) else { continue };
             let Some(run) = position(structs, id.clock).map(|at| &mut structs[at]) else { continue };
             let at = run.char_at(id.clock).map(|(at, _)| at);
             if let (Some(at), Content::Text(text)) = (at, &mut run.content)
@@ -226,62 +226,63 @@ impl Update {
         }
     }
 
-    /// Whether `other` can be applied before or after this one, and makes no difference to it.
-    pub(crate) fn is_apart_from(&self, other: &Self) -> bool {
-        if other.structs.keys().any(|writer| self.structs.contains_key(writer)) {
+    /// Whether `other` can be applied before or after this update with the same result.
+    pub(crate) fn commutes_with(&self, other: &Self) -> bool {
+        if other.structs.keys().any(|client| self.structs.contains_key(client)) {
             return false;
         }
         let new: IdSet = other.spans().collect();
-        !self.ids().any(|id| new.contains(id.writer, id.clock))
-            && !self.deleted.all().any(|(writer, range)| new.meets(writer, &range))
+        !self.ids().any(|id| new.contains(id.client, id.clock))
+            && !self.deleted.all().any(|(client, range)| new.meets(client, &range))
     }
 
-    /// Checks that everything this update is about is in a text with these clocks, or in the update itself before
-    /// it is needed; `gone` are the units of the text that have no place.
-    pub(crate) fn check(&self, clocks: &Clocks, gone: &IdSet) -> Result<(), String> {
-        let known = |writer: u64| clocks.get(&writer).copied().unwrap_or(0);
+    /// Checks that everything this update refers to is in a text with these clocks, or in the update itself
+    /// before it is needed. `gc` are the units of the text that have no place.
+    pub(crate) fn check(&self, clocks: &Clocks, gc: &IdSet) -> Result<(), String> {
+        let known = |client: u64| clocks.get(&client).copied().unwrap_or(0);
         let spans: BTreeMap<u64, std::ops::Range<u32>> = self.spans().collect();
-        for (writer, span) in &spans {
-            if span.start < known(*writer) {
-                let what = format!("unit {} of writer {writer}", span.start);
+        for (client, span) in &spans {
+            if span.start < known(*client) {
+                let what = format!("unit {} of client {client}", span.start);
                 return Err(format!(
                     "the edit inserts {what}, which the text has: it was made in another text"
                 ));
             }
         }
-        for (writer, range) in self.deleted.all() {
-            let mine = spans.get(&writer).map_or(0, |span| span.end);
-            if range.end > known(writer).max(mine) {
-                let found = format!("unit {} of writer {writer}", range.end - 1);
+        for (client, range) in self.deleted.all() {
+            let own = spans.get(&client).map_or(0, |span| span.end);
+            if range.end > known(client).max(own) {
+                let found = format!("unit {} of client {client}", range.end - 1);
                 return Err(format!("the edit deletes {found}, which the text does not have"));
             }
         }
-        // Every writer's structs in order, as far as what they need is there; who waits is woken by what it needs.
+        // Goes through each client's structs in order, as far as what they refer to is there. A client that
+        // has to wait is resumed by the client that it waits for.
         let mut done: HashMap<u64, (usize, u32)> = HashMap::new();
         let mut waiting: HashMap<u64, Vec<(u32, u64)>> = HashMap::new();
         let mut ready: Vec<u64> = self.structs.keys().copied().collect();
-        while let Some(writer) = ready.pop() {
-            let structs = &self.structs[&writer];
-            let (mut at, mut reached) = done.get(&writer).copied().unwrap_or((0, known(writer)));
+        while let Some(client) = ready.pop() {
+            let structs = &self.structs[&client];
+            let (mut at, mut reached) = done.get(&client).copied().unwrap_or((0, known(client)));
             let mut blocked = None;
             while let Some(run) = structs.get(at) {
                 for id in run.origin.into_iter().chain(run.right) {
-                    if gone.contains(id.writer, id.clock) || self.is_gone(id, known(id.writer)) {
-                        let what = format!("unit {} of writer {}", id.clock, id.writer);
+                    if gc.contains(id.client, id.clock) || self.is_gc(id, known(id.client)) {
+                        let what = format!("unit {} of client {}", id.clock, id.client);
                         return Err(format!(
-                            "the edit is at {what}, which the text does not have: that was refused"
+                            "the edit is at {what}, which the text does not have: it was in a refused edit"
                         ));
                     }
-                    let here = if id.writer == writer {
+                    let here = if id.client == client {
                         reached
                     } else {
-                        done.get(&id.writer).map_or_else(|| known(id.writer), |(_, reached)| *reached)
+                        done.get(&id.client).map_or_else(|| known(id.client), |(_, reached)| *reached)
                     };
                     if id.clock >= here {
-                        if id.writer == writer
-                            || spans.get(&id.writer).is_none_or(|span| id.clock >= span.end)
+                        if id.client == client
+                            || spans.get(&id.client).is_none_or(|span| id.clock >= span.end)
                         {
-                            let what = format!("unit {} of writer {}", id.clock, id.writer);
+                            let what = format!("unit {} of client {}", id.clock, id.client);
                             return Err(format!("the edit is at {what}, which the text does not have"));
                         }
                         blocked = Some(id);
@@ -293,11 +294,11 @@ impl Update {
                 at += 1;
                 reached = reached.max(run.end());
             }
-            done.insert(writer, (at, reached));
+            done.insert(client, (at, reached));
             if let Some(id) = blocked {
-                waiting.entry(id.writer).or_default().push((id.clock, writer));
+                waiting.entry(id.client).or_default().push((id.clock, client));
             }
-            if let Some(others) = waiting.get_mut(&writer) {
+            if let Some(others) = waiting.get_mut(&client) {
                 others.retain(|(clock, other)| {
                     let waits = *clock >= reached;
                     if !waits {
@@ -309,33 +310,36 @@ impl Update {
         }
         match waiting.values().all(Vec::is_empty) {
             true => Ok(()),
-            false => Err("the edit's parts are each at a place in the other".to_owned()),
+            false => Err("the edit's parts refer to each other in a circle".to_owned()),
         }
     }
 
-    /// Checks that this update cuts no character in two; `low_surrogates` are the second units of the text's characters.
+    /// Checks that the update cuts no character in two. `low_surrogates` are the second units of the text's
+    /// characters.
     pub(crate) fn check_cuts(&self, low_surrogates: &IdSet) -> Result<(), String> {
         let own = self.low_surrogates();
         if low_surrogates.is_empty() && own.is_empty() {
             return Ok(());
         }
-        let is_half = |writer, clock| low_surrogates.contains(writer, clock) || own.contains(writer, clock);
-        // What the update deletes itself may have been deleted before the rest of it was written.
-        let places = self.places().filter(|id| !self.deleted.contains(id.writer, id.clock));
-        let places = places.map(|id| (id.writer, id.clock));
+        let is_low_surrogate =
+            |client, clock| low_surrogates.contains(client, clock) || own.contains(client, clock);
+        // What the update deletes itself may have been deleted before the rest of the update was made.
+        let places = self.places().filter(|id| !self.deleted.contains(id.client, id.clock));
+        let places = places.map(|id| (id.client, id.clock));
         let ends =
-            self.deleted.all().flat_map(|(writer, range)| [(writer, range.start), (writer, range.end)]);
-        match places.chain(ends).find(|(writer, clock)| is_half(*writer, *clock)) {
-            Some((writer, clock)) => {
-                Err(format!("the edit cuts a character in two, before unit {clock} of writer {writer}"))
+            self.deleted.all().flat_map(|(client, range)| [(client, range.start), (client, range.end)]);
+        match places.chain(ends).find(|(client, clock)| is_low_surrogate(*client, *clock)) {
+            Some((client, clock)) => {
+                Err(format!("the edit cuts a character in two, before unit {clock} of client {client}"))
             }
             None => Ok(()),
         }
     }
 
-    /// Whether a unit has no place once this update is applied to a text that has `known` units of its writer.
-    fn is_gone(&self, id: Id, known: u32) -> bool {
-        let Some(structs) = self.structs.get(&id.writer) else { return false };
+    /// Whether a unit has no place once this update is applied to a text with `known` units of the unit's
+    /// client.
+    fn is_gc(&self, id: Id, known: u32) -> bool {
+        let Some(structs) = self.structs.get(&id.client) else { return false };
         let first = structs.first().map_or(0, |run| run.clock);
         if id.clock < known {
             return false;
@@ -344,11 +348,11 @@ impl Update {
         id.clock < first || run.is_some_and(|run| run.content == Content::Gc)
     }
 
-    /// Fills the gaps between what a text with these clocks has and this update. Says whether there was one.
+    /// Fills the gaps between this update and a text with these clocks. Returns whether there was a gap.
     pub(crate) fn fit(&mut self, clocks: &Clocks) -> bool {
         let mut changed = false;
-        for (writer, structs) in &mut self.structs {
-            let known = clocks.get(writer).copied().unwrap_or(0);
+        for (client, structs) in &mut self.structs {
+            let known = clocks.get(client).copied().unwrap_or(0);
             let Some(first) = structs.first() else { continue };
             if first.clock > known {
                 let gap = Struct {
@@ -365,40 +369,40 @@ impl Update {
         changed
     }
 
-    /// Leaves a writer only what it had below a clock.
-    pub(crate) fn truncate(&mut self, writer: u64, clock: u32) {
-        self.deleted.truncate(writer, clock);
-        let Some(structs) = self.structs.get_mut(&writer) else { return };
+    /// Removes a client's units and deletions from `clock` on.
+    pub(crate) fn truncate(&mut self, client: u64, clock: u32) {
+        self.deleted.truncate(client, clock);
+        let Some(structs) = self.structs.get_mut(&client) else { return };
         structs.retain(|run| run.clock < clock);
         match structs.last_mut() {
-            Some(last) if last.end() > clock => drop(last.split(writer, clock)),
+            Some(last) if last.end() > clock => drop(last.split(client, clock)),
             Some(_) => {}
-            None => drop(self.structs.remove(&writer)),
+            None => drop(self.structs.remove(&client)),
         }
     }
 
-    /// Takes in an update that comes after this one, if the two are one; says whether it did.
+    /// Appends a later update to this one if the two form one update. Returns whether they do.
     pub(crate) fn merge(&mut self, later: &Self) -> bool {
-        for (writer, span) in later.spans() {
-            let end = self.structs.get(&writer).and_then(|structs| structs.last()).map(Struct::end);
+        for (client, span) in later.spans() {
+            let end = self.structs.get(&client).and_then(|structs| structs.last()).map(Struct::end);
             if end.is_some_and(|end| end != span.start) {
                 return false;
             }
         }
-        for (writer, structs) in &later.structs {
-            self.structs.entry(*writer).or_default().extend_from_slice(structs);
+        for (client, structs) in &later.structs {
+            self.structs.entry(*client).or_default().extend_from_slice(structs);
         }
         self.deleted.extend(&later.deleted);
         self.tidy();
         true
     }
 
-    /// Joins structs that are one.
+    /// Joins structs that form one struct.
     fn tidy(&mut self) {
-        for (writer, structs) in &mut self.structs {
+        for (client, structs) in &mut self.structs {
             let mut tidied: Vec<Struct> = Vec::with_capacity(structs.len());
             for run in structs.drain(..) {
-                if !tidied.last_mut().is_some_and(|last| last.join(*writer, &run)) {
+                if !tidied.last_mut().is_some_and(|last| last.join(*client, &run)) {
                     tidied.push(run);
                 }
             }
@@ -406,20 +410,20 @@ impl Update {
         }
     }
 
-    /// Forgets the texts of its own that it deletes, but for their places. What is left has one form, however it
-    /// came to be.
+    /// Drops the update's own texts that it deletes, and keeps their places. The result has one canonical
+    /// form, however the update was made.
     pub(crate) fn compact(&mut self) {
-        for (writer, structs) in &mut self.structs {
-            let deleted = self.deleted.of(*writer);
+        for (client, structs) in &mut self.structs {
+            let deleted = self.deleted.of(*client);
             let mut compacted = Vec::with_capacity(structs.len());
             for mut run in structs.drain(..) {
                 let mut at = deleted.partition_point(|range| range.end <= run.clock);
                 while let Some(range) = deleted.get(at).filter(|range| range.start < run.end()) {
                     if range.start > run.clock {
-                        let rest = run.split(*writer, range.start);
+                        let rest = run.split(*client, range.start);
                         compacted.push(std::mem::replace(&mut run, rest));
                     }
-                    let rest = (range.end < run.end()).then(|| run.split(*writer, range.end));
+                    let rest = (range.end < run.end()).then(|| run.split(*client, range.end));
                     if matches!(run.content, Content::Text(_)) {
                         run.content = Content::Deleted;
                     }
@@ -436,19 +440,19 @@ impl Update {
         self.tidy();
     }
 
-    /// The update's bytes.
+    /// Encodes the update.
     pub(crate) fn write(&self) -> Vec<u8> {
         let mut out = Vec::new();
         number(&mut out, self.structs.len() as u64);
-        for (writer, structs) in self.structs.iter().rev() {
+        for (client, structs) in self.structs.iter().rev() {
             number(&mut out, structs.len() as u64);
-            number(&mut out, *writer);
+            number(&mut out, *client);
             number(&mut out, structs.first().map_or(0, |run| run.clock).into());
             structs.iter().for_each(|run| write_struct(&mut out, run));
         }
-        number(&mut out, self.deleted.writers().len() as u64);
-        for (writer, ranges) in self.deleted.writers() {
-            number(&mut out, writer);
+        number(&mut out, self.deleted.clients().len() as u64);
+        for (client, ranges) in self.deleted.clients() {
+            number(&mut out, client);
             number(&mut out, ranges.len() as u64);
             for range in ranges {
                 number(&mut out, range.start.into());
@@ -458,16 +462,16 @@ impl Update {
         out
     }
 
-    /// Reads an update.
+    /// Decodes an update.
     ///
     /// # Errors
-    /// For people: what is wrong, or what is more than plain text.
+    /// A message for people: what is wrong, or what is more than plain text.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, String> {
         let mut input = Reader { left: bytes };
         let mut update = Self::default();
         for _ in 0..input.number()? {
             let count = input.number()?;
-            let writer = input.writer()?;
+            let client = input.client()?;
             let mut clock = input.clock(0)?;
             let mut structs = Vec::new();
             for _ in 0..count {
@@ -475,17 +479,17 @@ impl Update {
                 clock = run.end();
                 structs.push(run);
             }
-            if structs.is_empty() || update.structs.insert(writer, structs).is_some() {
-                return Err(format!("the update's part of writer {writer} is empty or there twice"));
+            if structs.is_empty() || update.structs.insert(client, structs).is_some() {
+                return Err(format!("the update's part of client {client} is empty or there twice"));
             }
         }
         let mut deleted = Vec::new();
         for _ in 0..input.number()? {
-            let writer = input.writer()?;
+            let client = input.client()?;
             for _ in 0..input.number()? {
                 let start = input.clock(0)?;
                 let end = input.length(start)?;
-                deleted.push((writer, start..end));
+                deleted.push((client, start..end));
             }
         }
         update.deleted = deleted.into_iter().collect();
@@ -501,14 +505,14 @@ fn write_struct(out: &mut Vec<u8>, run: &Struct) {
         Content::Text(_) => TEXT,
         Content::Deleted => DELETED,
         Content::Gc => {
-            out.push(GONE);
+            out.push(GC);
             return number(out, run.units.into());
         }
     };
     let flag = |id: Option<Id>, flag: u8| if id.is_some() { flag } else { 0 };
     out.push(kind | flag(run.origin, HAS_ORIGIN) | flag(run.right, HAS_RIGHT));
     for id in run.origin.into_iter().chain(run.right) {
-        number(out, id.writer);
+        number(out, id.client);
         number(out, id.clock.into());
     }
     if run.origin.is_none() && run.right.is_none() {
@@ -557,29 +561,29 @@ impl<'a> Reader<'a> {
         Err("a number in the update is too large".to_owned())
     }
 
-    fn writer(&mut self) -> Result<u64, String> {
-        let writer = self.number()?;
-        if writer > MAX_WRITER {
-            return Err(format!("a client id is at most {MAX_WRITER}, found {writer}"));
+    fn client(&mut self) -> Result<u64, String> {
+        let client = self.number()?;
+        if client > MAX_CLIENT {
+            return Err(format!("a client id is at most {MAX_CLIENT}, found {client}"));
         }
-        Ok(writer)
+        Ok(client)
     }
 
     fn clock(&mut self, from: u32) -> Result<u32, String> {
         let number = self.number()?;
         let sum = u32::try_from(number).ok().and_then(|number| from.checked_add(number));
         sum.filter(|sum| *sum <= MAX_CLOCK)
-            .ok_or_else(|| format!("a writer has at most {MAX_CLOCK} units, found {number} after {from}"))
+            .ok_or_else(|| format!("a client has at most {MAX_CLOCK} units, found {number} after {from}"))
     }
 
-    /// The end of what begins at `start` and has as many units as are read; one at least.
+    /// Reads a length of at least one unit, and returns the end of what starts at `start`.
     fn length(&mut self, start: u32) -> Result<u32, String> {
         let end = self.clock(start)?;
         if end > start { Ok(end) } else { Err("a part of the update is empty".to_owned()) }
     }
 
     fn id(&mut self) -> Result<Id, String> {
-        Ok(Id { writer: self.writer()?, clock: self.clock(0)? })
+        Ok(Id { client: self.client()?, clock: self.clock(0)? })
     }
 
     fn string(&mut self) -> Result<&'a str, String> {
@@ -591,7 +595,7 @@ impl<'a> Reader<'a> {
 
     fn read_struct(&mut self, clock: u32) -> Result<Struct, String> {
         let info = self.byte()?;
-        if info == GONE {
+        if info == GC {
             let units = self.length(clock)? - clock;
             return Ok(Struct { clock, units, origin: None, right: None, content: Content::Gc });
         }
@@ -613,7 +617,7 @@ impl<'a> Reader<'a> {
                 (length, Content::Text(text.to_owned()))
             }
             DELETED => (self.length(clock)? - clock, Content::Deleted),
-            SKIP => return Err("the update leaves out units of a writer".to_owned()),
+            SKIP => return Err("the update leaves out units of a client".to_owned()),
             kind => {
                 return Err(format!(
                     "expected plain text, found content of the kind {kind} (formats, embedded objects)"

@@ -1,5 +1,6 @@
-//! Who comes in by a connection, where, and out again: what is asked of the program's access, of a room's house and of the
-//! directory before a frame has an effect.
+//! How a connection identifies its user, joins rooms, channels and presence, and leaves them: everything that must be
+//! asked of [`Access`](crate::server::access::Access), of the room's access and of the directory before a frame has
+//! an effect.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,15 +17,14 @@ use crate::proto::{ClientId, JoinRequest, Resume, Secret, Violation, presence, s
 use crate::server::access::{Handshake, Identity};
 use crate::server::fanout::queue::CloseReason;
 use crate::server::membership::Membership;
-use crate::server::presence as lobby;
-use crate::server::presence::PresenceStep;
+use crate::server::presence::{PresenceAction, PresenceEntry};
 use crate::server::rate_limit::TokenBucket;
-use crate::server::rooms::hooks::Participant;
+use crate::server::rooms::participant::Participant;
 use crate::server::rooms::room::{Room, now};
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
-    /// Finds out who is there, and lets its client in.
-    pub(crate) async fn greet(&mut self, client: ClientId, token: Option<String>) -> Result<(), End> {
+    /// Identifies the user and answers the client's `hello`.
+    pub(crate) async fn hello(&mut self, client: ClientId, token: Option<String>) -> Result<(), End> {
         let Some(handshake) = self.handshake.take() else { return Ok(()) };
         self.handshake = Some(Box::new(handshake.rest()));
         self.who = Ok(Some(self.identify(handshake.with_token(token)).await?));
@@ -34,24 +34,25 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         self.reply(server::welcome(&client, &self.limits, left)).await
     }
 
-    /// Finds out who is there from what the client says now, and asks again what they may do.
+    /// Identifies the user by a newer token, which must be the same user, and applies their permissions to the rooms
+    /// and presences of the connection. What they may no longer be in is left.
     pub(crate) async fn renew(&mut self, token: String) -> Result<(), End> {
         let Some(rest) = self.handshake.clone() else { return Ok(()) };
         let who = self.identify(rest.with_token(Some(token))).await?;
         if let Ok(Some(before)) = &self.who
             && !before.is_same(&who)
         {
-            let message = "a connection is one user's; another one connects again";
+            let message = "a connection belongs to one user; another user must open another one";
             return Err(End::Told(CloseReason::new(Code::OtherUser, message)));
         }
         self.who = Ok(Some(who.clone()));
         let left = self.set_expiry();
         let mut frames = Vec::new();
-        self.gate.retain(|seat| {
-            let address = seat.room.name();
+        self.inbound.retain(|session| {
+            let address = session.room.name();
             let may = who.may_join(address);
             match &may {
-                Ok(()) => seat.room.grant(seat.session, who.rights(address)),
+                Ok(()) => session.room.grant(session.session, who.permissions(address)),
                 Err(message) => frames.push(server::room_error(address, Code::Forbidden, message)),
             }
             may.is_ok()
@@ -70,7 +71,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         Ok(())
     }
 
-    /// Asks who is there, for no longer than it is known who was there before.
+    /// Calls `authenticate`, for no longer than the current user is valid.
     async fn identify(&mut self, handshake: Handshake) -> Result<Identity, End> {
         let (access, until) = (self.access.clone(), self.expires);
         let asked = async move {
@@ -84,38 +85,39 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         known.map_err(|message| End::Told(CloseReason::new(Code::Unauthorized, message)))
     }
 
-    /// Joins a channel that a connection of the hook's dialect hears, if it can.
-    pub(crate) async fn hear(&mut self, channel: &str, from: Option<Resume>) -> Result<(), End> {
-        let client = self.gate.client();
+    /// Joins a channel whose messages a legacy client receives, if that is allowed and there is room for one more.
+    pub(crate) async fn join_channel(&mut self, channel: &str, from: Option<Resume>) -> Result<(), End> {
+        let client = self.inbound.client();
         let may = |who: &Identity| {
             client.is_some_and(|client| who.check_bans(client, channel).is_ok())
                 && who.may_join(channel).is_ok()
         };
         let who = self.who.as_ref().ok().and_then(Option::as_ref);
-        if self.gate.is_in_or_full(channel) || !who.is_some_and(may) {
+        if self.inbound.is_in_or_full(channel) || !who.is_some_and(may) {
             return Ok(());
         }
         let request = JoinRequest { resume: from, ..JoinRequest::default() };
         Box::pin(self.join(channel, request)).await.map(drop)
     }
 
-    /// Hears the channels of the room of this address from now on, if it is a connection of the hook's dialect.
+    /// Makes a legacy client receive the channels of the room of this address from now on.
     pub(crate) async fn listen(&mut self, address: &str) -> Result<(), End> {
         let room = split_address(address).0;
-        if self.gate.dialect() == Dialect::V1 || self.listening.contains_key(room) {
+        if self.inbound.dialect() == Dialect::V1 || self.listening.contains_key(room) {
             return Ok(());
         }
-        // Whoever has joined something of the room is a membership there.
+        // A connection that has joined the room, a channel or its presence has a membership.
         let Some(membership) = self.memberships.membership(room) else { return Ok(()) };
         let (listening, live) = self.directory.listeners().listen(room, &self.queue);
         self.listening.insert(room.into(), (listening, membership));
         for channel in live {
-            self.hear(&channel, None).await?;
+            self.join_channel(&channel, None).await?;
         }
         Ok(())
     }
 
-    /// Whether the connection may come into a room, for its state, a channel or its presence.
+    /// Makes the connection enter a room, for its state, a channel or its presence, unless it is banned or the room's
+    /// settings refuse it.
     async fn admit(
         &mut self,
         address: &str,
@@ -135,44 +137,44 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         entered
     }
 
-    /// Takes part in a room's presence, or does what else a frame asks of it.
-    pub(crate) async fn attend(&mut self, room: &str, mut step: PresenceStep<'_>) -> Result<(), End> {
-        let (Some(client), Ok(Some(who))) = (self.gate.client().cloned(), self.who.clone()) else {
+    /// Performs what a frame asks of a room's presence, after the connection has entered the room if it must.
+    pub(crate) async fn attend(&mut self, room: &str, mut action: PresenceAction<'_>) -> Result<(), End> {
+        let (Some(client), Ok(Some(who))) = (self.inbound.client().cloned(), self.who.clone()) else {
             return Ok(());
         };
         let mut entry = None;
-        if step.enters() && !self.presence_sessions.is_in(room) {
+        if action.enters() && !self.presence_sessions.is_in(room) {
             let user = self.directory.check_known(room).and_then(|()| {
                 let may = who.may_be_present(room);
                 may.map_err(|message| Violation::new(Code::Forbidden, message))
             });
             let entered = match user {
                 Ok(user) => {
-                    let admitted = self.admit(room, &client, &who, step.password()).await?;
-                    admitted.map(|membership| lobby::Entry { user, membership })
+                    let admitted = self.admit(room, &client, &who, action.password()).await?;
+                    admitted.map(|membership| PresenceEntry { user, membership })
                 }
                 Err(refusal) => Err(refusal),
             };
             match entered {
                 Ok(entered) => entry = Some(entered),
-                Err(refusal) => return self.reply(step.refused(room, &refusal)).await,
+                Err(refusal) => return self.reply(action.refused(room, &refusal)).await,
             }
         }
-        if let PresenceStep::Join { details, .. } = &mut step {
+        if let PresenceAction::Join { details, .. } = &mut action {
             let directory = self.directory.clone();
             match self.meanwhile(Box::pin(directory.open(room))).await? {
                 Ok(room) => *details = room.house().details(room.created_at()),
-                Err(error) => return self.reply(step.refused(room, &error.violation())).await,
+                Err(error) => return self.reply(action.refused(room, &error.violation())).await,
             }
         }
-        if let Some(refusal) = self.presence_sessions.step(room, &step, &client, &self.queue, entry) {
+        if let Some(refusal) = self.presence_sessions.apply(room, &action, &client, &self.queue, entry) {
             return self.reply(refusal).await;
         }
         match self.presence_sessions.is_in(room) {
-            // A connection of the hook's dialect that is present in a room hears its channels.
+            // A legacy client that is present in a room receives its channels.
             true => self.listen(room).await,
             false => {
-                if matches!(step, PresenceStep::Leave(_)) {
+                if matches!(action, PresenceAction::Leave(_)) {
                     self.stop_listening(room);
                 }
                 Ok(())
@@ -180,18 +182,18 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         }
     }
 
-    /// Hears a room's channels no longer, unless the room's state is of use to the connection.
+    /// Stops receiving a room's channels, unless the connection has joined the room's state.
     fn stop_listening(&mut self, room: &str) {
-        if self.gate.rooms().any(|seat| **seat.room.name() == *room) {
+        if self.inbound.rooms().any(|session| **session.room.name() == *room) {
             return;
         }
         self.listening.remove(room);
-        self.gate.retain(|seat| split_address(seat.room.name()).0 != room);
+        self.inbound.retain(|session| split_address(session.room.name()).0 != room);
     }
 
-    /// Has a message of the app's own sent to the other connections of the hook's dialect in a room.
+    /// Relays a message of the app's own to the other legacy clients in a room.
     pub(crate) async fn relay(&mut self, room: &str, kind: &str, value: &str) -> Result<(), End> {
-        let (Some(client), Ok(Some(who))) = (self.gate.client().cloned(), self.who.clone()) else {
+        let (Some(client), Ok(Some(who))) = (self.inbound.client().cloned(), self.who.clone()) else {
             return Ok(());
         };
         let limits = self.limits.clone();
@@ -214,8 +216,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             Ok(()) => self.admit(room, &client, &who, None).await?,
             Err(refusal) => Err(refusal),
         };
-        // Held until it listens.
-        let _guest = match admitted {
+        // Held until the subscription of `listen` holds it.
+        let _membership = match admitted {
             Ok(membership) => membership,
             Err(refusal) => {
                 return self.reply(server::room_error(room, refusal.code, &refusal.message)).await;
@@ -227,16 +229,16 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         Ok(())
     }
 
-    /// Joins a room, or joins it again.
+    /// Joins a room or channel, or joins it again. `None` if that is refused; the client has been answered then.
     pub(crate) async fn join(
         &mut self,
         name: &str,
         request: JoinRequest,
     ) -> Result<Option<(Arc<Room>, SessionId)>, End> {
-        // Who joins again stays a membership meanwhile.
+        // Holds the membership while the room is left and joined again.
         let _before = self.memberships.membership(split_address(name).0);
-        self.gate.left(name);
-        let (Some(client), Ok(Some(who))) = (self.gate.client().cloned(), self.who.clone()) else {
+        self.inbound.left(name);
+        let (Some(client), Ok(Some(who))) = (self.inbound.client().cloned(), self.who.clone()) else {
             return Ok(None);
         };
         if let Err(message) = who.may_join(name) {
@@ -254,15 +256,16 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 return Ok(None);
             }
         };
-        let rights = who.rights(&Arc::from(name));
-        let (directory, queue, dialect) = (self.directory.clone(), self.queue.clone(), self.gate.dialect());
-        let visitor = Participant::new(client, self.registration.number(), who, membership);
-        let joining = async { directory.join(name, visitor, dialect, request, rights, queue).await };
+        let permissions = who.permissions(&Arc::from(name));
+        let (directory, queue, dialect) =
+            (self.directory.clone(), self.queue.clone(), self.inbound.dialect());
+        let participant = Participant::new(client, self.registration.number(), who, membership);
+        let joining = async { directory.join(name, participant, dialect, request, permissions, queue).await };
         let joined = self.meanwhile(Box::pin(joining)).await?;
         match joined.unwrap_or_else(|error| Err(error.violation())) {
-            Ok(seat) => {
-                let (room, session) = (seat.room.clone(), seat.session);
-                self.gate.joined(room.name().clone(), seat);
+            Ok(joined) => {
+                let (room, session) = (joined.room.clone(), joined.session);
+                self.inbound.joined(room.name().clone(), joined);
                 Ok(Some((room, session)))
             }
             Err(violation) => {
@@ -272,24 +275,25 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         }
     }
 
-    /// Tells what is said of a room now, if the connection wants to know.
+    /// Sends a room's details, if the client asked for them when it joined.
     pub(crate) async fn inform(&mut self, name: &str) -> Result<(), End> {
-        let seat = self.gate.rooms().find(|seat| **seat.room.name() == *name && seat.informed);
-        let Some(seat) = seat else { return Ok(()) };
-        let details = seat.membership.house().details(seat.room.created_at());
+        let session = self.inbound.rooms().find(|session| **session.room.name() == *name && session.informed);
+        let Some(session) = session else { return Ok(()) };
+        let details = session.membership.access().details(session.room.created_at());
         self.reply(room::info(name, &details)).await
     }
 
-    /// Leaves a room, its channels and its presence, and says why; nothing if the connection is in none of them.
+    /// Leaves a room, its channels and its presence, and sends the client the reason. Does nothing if the connection
+    /// is in none of them.
     pub(crate) async fn eject(&mut self, room: &str, why: &CloseReason) -> Result<(), End> {
-        let (mut frames, dialect) = (Vec::new(), self.gate.dialect());
-        self.gate.retain(|seat| {
-            let address = seat.room.name();
+        let (mut frames, dialect) = (Vec::new(), self.inbound.dialect());
+        self.inbound.retain(|session| {
+            let address = session.room.name();
             let leaves = split_address(address).0 == room;
-            // One that is no more has told it.
-            // A client of the hook's dialect knows no channels by their address: it is told once.
+            // A room that has ended has notified its sessions. A legacy client does not know channels by their address,
+            // so it is notified once, about the room.
             let is_told = frames.is_empty() || dialect == Dialect::V1;
-            if leaves && is_told && !seat.room.is_closed() {
+            if leaves && is_told && !session.room.is_closed() {
                 let address = if dialect == Dialect::V1 { address } else { room };
                 frames.push(server::room_error(address, why.code, &why.message));
             }

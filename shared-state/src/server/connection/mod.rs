@@ -1,8 +1,9 @@
 //! The task of one connection: its socket on one side, its queue on the other.
 //!
-//! It reads one frame at a time and hands it to the [`Inbound`]; what that decides is done before the next frame is
-//! read, so a room that is slow to take changes slows down those who make them. It writes whatever its queue
-//! has, many frames to one flush. It holds no lock while it waits. Who comes in, and where, is the `entrance`'s business.
+//! It reads one frame at a time and hands it to the [`Inbound`]. What the frame asks for is done before the next one
+//! is read, so a room that is slow to take changes slows down the clients that make them. It writes whatever its
+//! queue holds, with one flush for many frames. It holds no lock while it waits. Joins, leaves and token renewals are
+//! in `join`.
 
 mod join;
 pub(crate) mod protocol;
@@ -40,17 +41,17 @@ use crate::server::rooms::legacy_listeners::Listening;
 use crate::server::rooms::room::{Closed, Permit, Room, Turn};
 use crate::server::rooms::room_session::RoomSession;
 
-/// How long the last words of a connection may take.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// The longest time that the end of a connection may take: the last frames, and the client's answer to them.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A read buffer of this size is all that an idle connection has; the write buffer comes with the first frame.
+/// An idle connection has a read buffer of this size; the write buffer is allocated with the first frame.
 const BUFFER: usize = 4 << 10;
 
 /// Why a connection ends.
 pub(crate) enum End {
-    /// It is told why.
+    /// The client is sent this reason.
     Told(CloseReason),
-    /// There is nobody to tell.
+    /// Nothing can be sent to the client.
     Gone(&'static str),
 }
 
@@ -61,15 +62,15 @@ enum Event {
     Tick,
 }
 
-/// Who has come.
+/// What the server knows of a connection when its task begins.
 pub(crate) struct Entry {
     pub(crate) access: Arc<Access>,
-    /// Who is behind the connection, once that is known, or why they are not let in.
+    /// The user of the connection once it is known, or why it is refused.
     pub(crate) who: Result<Option<Identity>, String>,
-    /// What tells who that is, in the v1 protocol, together with what the client says.
+    /// In the v1 protocol, what `authenticate` decides on, together with the token in the client's first message.
     pub(crate) handshake: Option<Box<Handshake>>,
-    /// The public name, if it speaks the hook's dialect.
-    pub(crate) hook: Option<Arc<str>>,
+    /// The client's public name, if it is a legacy client.
+    pub(crate) legacy_client: Option<Arc<str>>,
 }
 
 /// One connection.
@@ -78,27 +79,28 @@ pub(crate) struct Connection<T> {
     who: Result<Option<Identity>, String>,
     handshake: Option<Box<Handshake>>,
     socket: WebSocketStream<T>,
-    gate: Inbound<RoomSession>,
+    inbound: Inbound<RoomSession>,
     queue: Arc<Queue>,
     directory: Arc<Directory>,
     presence_sessions: PresenceSessions,
     memberships: Memberships,
-    /// What is left of the messages that it may have relayed; `None`: all of it.
+    /// The bucket that limits relayed messages; `None` until the first one.
     relays: Option<Box<TokenBucket>>,
     limits: Arc<Limits>,
     registration: Registration,
-    /// The rooms whose channels a connection of the hook's dialect hears.
+    /// The rooms whose channels a legacy client receives.
     listening: BTreeMap<Box<str>, (Listening, Arc<Membership>)>,
-    heard: Instant,
-    /// When its user is no longer known.
+    /// When a frame was last read.
+    last_read: Instant,
+    /// When the user expires.
     expires: Option<Instant>,
 }
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
-    /// A connection whose handshake is done, and what was read of it already.
+    /// A connection whose HTTP handshake is done; `read` is what was read of the socket after it.
     pub(crate) async fn new(
         (io, read): (T, Bytes),
-        Entry { access, who, handshake, hook }: Entry,
+        Entry { access, who, handshake, legacy_client }: Entry,
         queue: Arc<Queue>,
         directory: Arc<Directory>,
         presence_rooms: Arc<PresenceRooms>,
@@ -111,14 +113,15 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             .max_message_size(Some(limits.frame))
             .max_frame_size(Some(limits.frame));
         let mut registration = registration;
-        let gate = match hook {
+        let inbound = match legacy_client {
             Some(client) => {
                 registration.identify(client.clone());
-                Inbound::hook(limits.clone(), client)
+                Inbound::legacy(limits.clone(), client)
             }
             None => Inbound::v1(limits.clone()),
         };
-        // Only a client that does not wait for the answer has sent anything yet; its bytes cost a buffer more.
+        // Only a client that does not wait for the handshake's answer has sent anything yet. Its bytes cost another
+        // buffer.
         let socket = match read.is_empty() {
             true => WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await,
             false => WebSocketStream::from_partially_read(io, read.into(), Role::Server, Some(config)).await,
@@ -129,7 +132,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             who,
             handshake,
             socket,
-            gate,
+            inbound,
             queue,
             directory,
             presence_sessions,
@@ -138,36 +141,36 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             limits,
             registration,
             listening: BTreeMap::new(),
-            heard: Instant::now(),
+            last_read: Instant::now(),
             expires: None,
         });
         this.set_expiry();
         this
     }
 
-    /// Notes until when its user is known; gives how long that is.
+    /// Sets the time when the user expires; returns how long that is from now.
     fn set_expiry(&mut self) -> Option<Duration> {
         let who = self.who.as_ref().ok().and_then(Option::as_ref);
         let left = who.and_then(|who| who.time_left().transpose()).map(Result::unwrap_or_default);
-        // A time that no clock has is never.
+        // A time beyond the clock's range never comes.
         self.expires = left.and_then(|left| Instant::now().checked_add(left));
         left
     }
 
     /// Serves the connection until it ends. Its rooms are left then, and also if the future is dropped.
     ///
-    /// Boxed, because a future holds its arguments twice.
+    /// Boxed, because an async function's future holds its arguments twice.
     pub(crate) async fn run(mut self: Box<Self>) {
         let Err(end) = self.serve().await;
-        // Nothing more comes from the rooms, so the queue runs dry.
-        self.gate.retain(|_| false);
+        // The rooms are left first, so that nothing more is queued and the queue can be emptied.
+        self.inbound.retain(|_| false);
         self.listening.clear();
         self.presence_sessions.leave_all();
         match end {
-            End::Told(goodbye) => {
-                tracing::debug!(code = %goodbye.code, "connection ended: {}", goodbye.message);
-                // Somebody who takes no more bytes is not told.
-                let _ = timeout(FAREWELL, Box::pin(self.farewell(&goodbye))).await;
+            End::Told(reason) => {
+                tracing::debug!(code = %reason.code, "connection ended: {}", reason.message);
+                // A client that does not read in time misses the reason.
+                let _ = timeout(CLOSE_TIMEOUT, Box::pin(self.close_socket(&reason))).await;
             }
             End::Gone(why) => tracing::debug!("connection ended: {why}"),
         }
@@ -178,13 +181,13 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             return Err(End::Told(CloseReason::new(Code::Unauthorized, message.clone())));
         }
         let queue = self.queue.clone();
-        let mut tick = std::pin::pin!(sleep_until(self.or_expired(self.heard + self.limits.heartbeat)));
+        let mut tick = std::pin::pin!(sleep_until(self.or_expired(self.last_read + self.limits.heartbeat)));
         let mut expires = self.expires;
-        // Whoever had a turn comes second: a busy room does not keep the connection from being read, and a busy
-        // client does not keep it from being written.
+        // Reading and writing take turns: a busy room does not keep the connection from being read, and a busy client
+        // does not keep it from being written.
         let mut read_first = false;
         loop {
-            // Not left to the timer, which has no turn while there is always something to read or to write.
+            // Checked here, because the timer is not polled while there is always something to read or write.
             if self.expires.is_some_and(|expires| expires <= Instant::now()) {
                 return Err(End::Told(expired()));
             }
@@ -194,7 +197,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 }
                 match queue.poll(context) {
                     Poll::Ready(Signal::Filled) => return Poll::Ready(Event::Write),
-                    Poll::Ready(Signal::Killed(goodbye)) => return Poll::Ready(Event::Kill(goodbye)),
+                    Poll::Ready(Signal::Killed(reason)) => return Poll::Ready(Event::Kill(reason)),
                     Poll::Pending => {}
                 }
                 if !read_first && let Poll::Ready(message) = self.socket.poll_next_unpin(context) {
@@ -205,7 +208,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             .await;
             read_first = matches!(event, Event::Write);
             match event {
-                Event::Kill(goodbye) => return Err(End::Told(goodbye)),
+                Event::Kill(reason) => return Err(End::Told(reason)),
                 Event::Write => self.write().await?,
                 Event::Read(message) => self.read(message).await?,
                 Event::Tick => {
@@ -215,10 +218,10 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             }
             if self.expires != expires {
                 expires = self.expires;
-                tick.as_mut().reset(self.or_expired(self.heard + self.limits.heartbeat));
+                tick.as_mut().reset(self.or_expired(self.last_read + self.limits.heartbeat));
             }
             for (channel, from) in queue.take_opened() {
-                self.hear(&channel, Some(from)).await?;
+                self.join_channel(&channel, Some(from)).await?;
             }
             for (room, why) in queue.take_ejected() {
                 Box::pin(self.eject(&room, &why)).await?;
@@ -229,38 +232,38 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         }
     }
 
-    /// A time, or when the connection's user is no longer known if that is before.
+    /// `at`, or the time when the user expires if that is earlier.
     fn or_expired(&self, at: Instant) -> Instant {
         self.expires.map_or(at, |expires| expires.min(at))
     }
 
-    /// Asks a silent client whether it is there; gives the time of the next look.
+    /// Pings a silent client, or ends the connection. Returns the time of the next check.
     async fn tick(&mut self) -> Result<Instant, End> {
         let heartbeat = self.limits.heartbeat;
-        let silent = self.heard.elapsed();
+        let silent = self.last_read.elapsed();
         if self.expires.is_some_and(|expires| expires <= Instant::now()) {
-            // The loop says so.
-            return Ok(self.heard + heartbeat);
+            // The loop in `serve` ends the connection.
+            return Ok(self.last_read + heartbeat);
         }
-        if self.gate.client().is_none() {
+        if self.inbound.client().is_none() {
             return Err(End::Told(CloseReason::new(Code::HelloExpected, "expected `hello`, found silence")));
         }
         if silent >= heartbeat * 2 {
-            return Err(End::Gone("nothing was heard"));
+            return Err(End::Gone("the client was silent for too long"));
         }
         if silent < heartbeat {
-            return Ok(self.heard + heartbeat);
+            return Ok(self.last_read + heartbeat);
         }
-        match self.gate.dialect() {
+        match self.inbound.dialect() {
             Dialect::V1 => self.reply(server::ping()).await?,
-            // Every WebSocket answers this by itself.
+            // Every WebSocket implementation answers this ping by itself.
             Dialect::Legacy => self.send(Message::Ping(Default::default())).await?,
         }
-        Ok(self.heard + heartbeat * 2)
+        Ok(self.last_read + heartbeat * 2)
     }
 
     async fn read(&mut self, message: Option<Result<Message, SocketError>>) -> Result<(), End> {
-        self.heard = Instant::now();
+        self.last_read = Instant::now();
         let message = match message {
             Some(Ok(message)) => message,
             Some(Err(SocketError::Capacity(CapacityError::MessageTooLong { size, max_size }))) => {
@@ -275,26 +278,26 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         let incoming = match &message {
             Message::Text(text) => Incoming::Text(text.as_str()),
             Message::Binary(_) => Incoming::Binary,
-            // Answered by the socket.
+            // Pings are answered by the socket.
             Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => return Ok(()),
         };
-        match self.gate.read(incoming) {
+        match self.inbound.read(incoming) {
             Request::Nothing => Ok(()),
             Request::Reply(frame) => self.reply(frame).await,
-            Request::Close(goodbye) => Err(End::Told(goodbye)),
-            // Boxed, so that an idle connection does not keep room for it.
-            Request::Hello { client, token } => Box::pin(self.greet(client, token)).await,
+            Request::Close(reason) => Err(End::Told(reason)),
+            // Boxed, so that an idle connection does not reserve memory for the future.
+            Request::Hello { client, token } => Box::pin(self.hello(client, token)).await,
             Request::Token(token) => Box::pin(self.renew(token)).await,
             Request::Join { room, request } => Box::pin(self.join(&room, request)).await.map(drop),
             Request::Leave { room } => {
-                self.gate.left(&room);
+                self.inbound.left(&room);
                 Ok(())
             }
             Request::Change { room: RoomSession { room, session, .. }, change } => {
                 let (room, session) = (room.clone(), *session);
                 let Ok(_turn) = self.turn(&room).await? else { return Ok(()) };
                 if let Ok(permit) = self.permit(&room).await? {
-                    // A room that is no more has told everybody in it.
+                    // A room that has ended has notified its sessions.
                     let _ = room.submit(session, &change, permit);
                 }
                 Ok(())
@@ -306,19 +309,19 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 }
                 Ok(())
             }
-            // Boxed, so that an idle connection does not keep room for it.
-            Request::Presence { room, step } => Box::pin(self.attend(&room, step)).await,
+            // Boxed, so that an idle connection does not reserve memory for the future.
+            Request::Presence { room, action } => Box::pin(self.attend(&room, action)).await,
             Request::Relay { room, kind, value } => Box::pin(self.relay(&room, &kind, value.get())).await,
-            Request::Hook { room: name, joined, action } => {
-                let open = joined.filter(|seat| !seat.room.is_closed());
-                let place = match open.map(|seat| (seat.room.clone(), seat.session)) {
+            Request::Legacy { room: name, joined, action } => {
+                let open = joined.filter(|session| !session.room.is_closed());
+                let place = match open.map(|joined| (joined.room.clone(), joined.session)) {
                     Some(place) => Some(place),
                     None => Box::pin(self.join(&name, JoinRequest::default())).await?,
                 };
-                // One that could not be joined was answered.
+                // If the room could not be joined, the client was answered.
                 let Some((room, session)) = place else { return Ok(()) };
                 self.listen(&name).await?;
-                // A room that is no more has told everybody in it.
+                // A room that has ended has notified its sessions.
                 let _ = match action {
                     LegacyAction::Sync => room.legacy_sync(session),
                     LegacyAction::Change(updates, claim) => {
@@ -334,7 +337,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         }
     }
 
-    /// Waits for the turn to make a change, where the room's rules may take their time.
+    /// Waits for the turn to make a change, in a room with hooks.
     async fn turn(&mut self, room: &Room) -> Result<Result<Turn, Closed>, End> {
         match room.turn_now() {
             Some(turn) => Ok(Ok(turn)),
@@ -342,7 +345,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         }
     }
 
-    /// Waits for leave to make a change.
+    /// Waits for a permit for one change in flight.
     async fn permit(&mut self, room: &Room) -> Result<Result<Permit, Closed>, End> {
         match room.permit_now() {
             Some(permit) => Ok(Ok(permit)),
@@ -350,7 +353,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         }
     }
 
-    /// Awaits something while the queue is still written and the connection can still be ended.
+    /// Awaits `work` while the queue is still written and the connection can be ended.
     async fn meanwhile<R>(&mut self, mut work: impl Future<Output = R> + Unpin) -> Result<R, End> {
         let queue = self.queue.clone();
         loop {
@@ -359,35 +362,35 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 done = &mut work => return Ok(done),
                 signal = queue.signal() => match signal {
                     Signal::Filled => self.write().await?,
-                    Signal::Killed(goodbye) => return Err(End::Told(goodbye)),
+                    Signal::Killed(reason) => return Err(End::Told(reason)),
                 },
             }
         }
     }
 
-    /// Sends an answer, after what is queued before it.
+    /// Sends an answer, after the frames queued before it.
     async fn reply(&mut self, frame: Frame) -> Result<(), End> {
         self.queue.reply(frame);
         self.write().await
     }
 
-    /// Writes what is queued; stops if the connection is to end.
+    /// Writes the queued frames; stops if the connection is to end.
     async fn write(&mut self) -> Result<(), End> {
         let queue = self.queue.clone();
         tokio::select! {
             biased;
             written = self.write_queued() => written,
-            goodbye = queue.killed() => Err(End::Told(goodbye)),
+            reason = queue.killed() => Err(End::Told(reason)),
         }
     }
 
     async fn write_queued(&mut self) -> Result<(), End> {
-        // Not for ever: a busy room must not keep the connection from being read.
+        // Bounded, because a busy room must not keep the connection from being read.
         for _ in 0..=self.limits.queue {
             match self.queue.next() {
                 Next::Frame(frame) => self.feed(message(frame)).await?,
-                Next::LostRoom => self.gate.retain(|seat| !seat.room.is_closed()),
-                Next::Drained => self.gate.rooms().for_each(|seat| seat.room.drained(seat.session)),
+                Next::LostRoom => self.inbound.retain(|session| !session.room.is_closed()),
+                Next::Drained => self.inbound.rooms().for_each(|joined| joined.room.drained(joined.session)),
                 Next::Presence(frames) => {
                     for frame in frames.iter() {
                         self.feed(message(frame.clone())).await?;
@@ -414,12 +417,13 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         self.flush().await
     }
 
-    /// Sends what is queued, if its user is still known, why the connection ends, and the end; then lets the client read it: a socket that is
-    /// closed with bytes unread is reset, and what was sent last may be lost.
-    async fn farewell(&mut self, goodbye: &CloseReason) {
+    /// Ends the connection: sends the queued frames, unless the user has expired, then the reason and a close frame,
+    /// and waits until the client has read them. If a socket is closed while it has unread bytes, it is reset, and
+    /// the last frames may be lost.
+    async fn close_socket(&mut self, reason: &CloseReason) {
         loop {
             match self.queue.next() {
-                Next::Frame(_) if goodbye.code == Code::Expired => {}
+                Next::Frame(_) if reason.code == Code::Expired => {}
                 Next::Frame(frame) => {
                     if self.socket.feed(message(frame)).await.is_err() {
                         return;
@@ -429,14 +433,14 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 Next::Nothing => break,
             }
         }
-        let error = server::error(goodbye.code, &goodbye.message);
-        let code = match goodbye.code {
+        let error = server::error(reason.code, &reason.message);
+        let code = match reason.code {
             Code::BinaryFrame => CloseCode::Unsupported,
             Code::FrameTooLarge => CloseCode::Size,
             Code::ShuttingDown => CloseCode::Away,
             _ => CloseCode::Policy,
         };
-        let close = CloseFrame { code, reason: goodbye.code.as_str().into() };
+        let close = CloseFrame { code, reason: reason.code.as_str().into() };
         if self.socket.feed(message(error)).await.is_err()
             || self.socket.send(Message::Close(Some(close))).await.is_err()
         {
@@ -445,12 +449,12 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         loop {
             match self.socket.next().await {
                 Some(Ok(_)) => {}
-                // The client has answered: it has read everything.
+                // The client has answered the close frame, so it has read everything.
                 None => return,
                 Some(Err(_)) => break,
             }
         }
-        // What comes is no longer WebSocket frames, the rest of one that is too large say.
+        // What follows is not WebSocket frames, for example the rest of a frame that is too large.
         let io = self.socket.get_mut();
         if io.shutdown().await.is_ok() {
             let mut rest = vec![0; BUFFER];
@@ -460,10 +464,10 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
 }
 
 fn expired() -> CloseReason {
-    CloseReason::new(Code::Expired, "what says who this is has expired; connect again with something newer")
+    CloseReason::new(Code::Expired, "what identifies the user has expired; connect again with a newer token")
 }
 
-/// A frame as it is: text was made of a `String`, so the socket need not look for UTF-8 in it again.
+/// Makes a WebSocket message without copying or checking: text frames are made from a `String`, so they are UTF-8.
 fn message(frame: Frame) -> Message {
     let data = if frame.is_binary() { Data::Binary } else { Data::Text };
     Message::Frame(frame::Frame::message(frame.into_bytes(), OpCode::Data(data), true))
@@ -484,7 +488,8 @@ mod tests {
     use crate::server::rooms::room_types::RoomTypes;
     use crate::store::MemoryStore;
 
-    /// With the connection itself, the read buffer, the queue and a seat, an idle one stays below 8 kB.
+    /// Together with the connection, the read buffer, the queue and a session, an idle connection takes less than 8
+    /// kB.
     #[tokio::test]
     async fn a_connections_task_is_small() {
         let limits = Arc::new(Limits::default());
@@ -498,7 +503,7 @@ mod tests {
         let (io, _peer) = tokio::io::duplex(64);
         let request = hyper::Request::get("/").body(()).unwrap();
         let handshake = Some(Box::new(Handshake::of(&request, None)));
-        let entry = Entry { access: Arc::default(), who: Ok(None), handshake, hook: None };
+        let entry = Entry { access: Arc::default(), who: Ok(None), handshake, legacy_client: None };
         let task = Connection::new(
             (io, Bytes::new()),
             entry,

@@ -1,7 +1,7 @@
-//! What a connection may say when: the part of a connection that needs no socket.
+//! The protocol of one connection without its socket: what a client may send when, and what each frame asks for.
 //!
-//! A [`Inbound`] takes the frames one by one and decides what each asks for; it checks everything that can be checked
-//! without the room. It never waits, sends or locks.
+//! An [`Inbound`] takes frames one by one and checks everything that can be checked without the room. It never waits,
+//! sends or locks. Called by the connection's task.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -20,58 +20,58 @@ use crate::proto::{
     Violation, channel_address, check_depth, check_room_name, server, split_address,
 };
 use crate::server::fanout::queue::CloseReason;
-use crate::server::presence::PresenceStep;
+use crate::server::presence::PresenceAction;
 
-/// How long a client's secret id may be, in characters.
-const CLIENT_ID: std::ops::RangeInclusive<usize> = 16..=128;
+/// How long a client's secret id may be, in bytes.
+const CLIENT_ID_LENGTH: std::ops::RangeInclusive<usize> = 16..=128;
 
-/// A frame as it came in.
+/// A frame as it was received.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Incoming<'a> {
     Text(&'a str),
     Binary,
 }
 
-/// What a frame asks for. `J` is what the connection knows of a room it has joined.
+/// What a frame asks for. `J` is what the connection stores for a room it has joined.
 #[derive(Debug)]
 pub(crate) enum Request<'g, 'm, J> {
-    /// Nothing.
+    /// Nothing to do.
     Nothing,
-    /// An answer.
+    /// Send this answer.
     Reply(Frame),
-    /// The end of the connection.
+    /// End the connection.
     Close(CloseReason),
-    /// The client has said who it is, and perhaps who its user is; the answer comes once that is known, and older
-    /// connections of it have been ended.
+    /// The client's first message. It is answered once the user is known and the client's older connections have been
+    /// ended.
     Hello { client: ClientId, token: Option<String> },
-    /// The client has said who its user is, anew.
+    /// A newer token for the user.
     Token(String),
-    /// A room to be joined, or joined again.
+    /// Join a room or channel, or join it again.
     Join { room: Cow<'m, str>, request: JoinRequest },
-    /// A room left.
+    /// Leave a room or channel.
     Leave { room: Cow<'m, str> },
-    /// A change.
+    /// Make a change.
     Change { room: &'g J, change: ChangeRequest<'m> },
-    /// A message for those who are in the channel now.
+    /// Send a message to those who are in the channel now.
     Broadcast { room: &'g J, value: &'m str },
-    /// StructInfo presence.
-    Presence { room: Cow<'m, str>, step: PresenceStep<'m> },
-    /// A message of the app's own, for the other clients of the hook's dialect in a room.
+    /// A message about presence.
+    Presence { room: Cow<'m, str>, action: PresenceAction<'m> },
+    /// Relay a message of the app's own to the other legacy clients in a room.
     Relay { room: Cow<'m, str>, kind: Cow<'m, str>, value: &'m RawValue },
-    /// Something of the hook's dialect; a room not yet joined is to be joined first.
-    Hook { room: Cow<'m, str>, joined: Option<&'g J>, action: LegacyAction },
+    /// A legacy client's message. If the connection has not joined the room, it is to join first.
+    Legacy { room: Cow<'m, str>, joined: Option<&'g J>, action: LegacyAction },
 }
 
-/// What a client of the hook's dialect asks of a room.
+/// What a legacy client asks of a room.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum LegacyAction {
-    /// The state.
+    /// Send the state.
     Sync,
-    /// A change: a JSON array of updates, and the version that its client has by it.
+    /// Make a change: a JSON array of updates, and the version that the client has after it.
     Change(String, Option<u64>),
 }
 
-/// The protocol's state on one connection.
+/// The state of the protocol on one connection.
 #[derive(Debug)]
 pub(crate) struct Inbound<J> {
     dialect: Dialect,
@@ -80,7 +80,7 @@ pub(crate) struct Inbound<J> {
     rooms: BTreeMap<Arc<str>, J>,
 }
 
-/// The public name of the client with this secret.
+/// A client's public name: the first 64 bits of a SHA-256 hash of its secret id, in hexadecimal.
 fn public_id(secret: &str) -> ClientId {
     let mut hash = Sha256::new();
     hash.update(b"shared-state client\0");
@@ -89,13 +89,13 @@ fn public_id(secret: &str) -> ClientId {
 }
 
 impl<J> Inbound<J> {
-    /// A connection of the v1 protocol, before its hello.
+    /// A connection of the v1 protocol, before its `hello`.
     pub(crate) fn v1(limits: Arc<Limits>) -> Self {
         Self { dialect: Dialect::V1, limits, client: None, rooms: BTreeMap::new() }
     }
 
-    /// A connection of the hook's dialect, which has no hello: `client` is its public name.
-    pub(crate) fn hook(limits: Arc<Limits>, client: ClientId) -> Self {
+    /// A connection of a legacy client, which sends no `hello`. `client` is its public name.
+    pub(crate) fn legacy(limits: Arc<Limits>, client: ClientId) -> Self {
         Self { dialect: Dialect::Legacy, limits, client: Some(client), rooms: BTreeMap::new() }
     }
 
@@ -103,37 +103,38 @@ impl<J> Inbound<J> {
         self.dialect
     }
 
-    /// The client's public name, once it is known.
+    /// The client's public name; `None` before its `hello`.
     pub(crate) fn client(&self) -> Option<&ClientId> {
         self.client.as_ref()
     }
 
-    /// Whether the connection has joined what has this address, or may not.
+    /// Whether the connection has joined this address, or has joined as many rooms as it may.
     pub(crate) fn is_in_or_full(&self, address: &str) -> bool {
         self.rooms.contains_key(address) || self.may_join(address).is_err()
     }
 
-    /// Notes that a room was joined.
+    /// Records that a room was joined.
     pub(crate) fn joined(&mut self, room: Arc<str>, joined: J) {
         self.rooms.insert(room, joined);
     }
 
-    /// Notes that a room was left; gives what was known of it.
+    /// Records that a room was left; returns what was stored for it.
     pub(crate) fn left(&mut self, room: &str) -> Option<J> {
         self.rooms.remove(room)
     }
 
-    /// The rooms joined.
+    /// What is stored for each room joined.
     pub(crate) fn rooms(&self) -> impl Iterator<Item = &J> {
         self.rooms.values()
     }
 
-    /// Forgets the rooms that are not to be kept.
+    /// Removes the rooms for which `keep` is false.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(&J) -> bool) {
         self.rooms.retain(|_, joined| keep(joined));
     }
 
-    /// Takes a frame.
+    /// Reads a frame. Frames that can be answered here become [`Request::Reply`], or [`Request::Close`] if they break
+    /// the protocol.
     pub(crate) fn read<'m>(&mut self, frame: Incoming<'m>) -> Request<'_, 'm, J> {
         let text = match frame {
             Incoming::Text(text) => text,
@@ -153,9 +154,10 @@ impl<J> Inbound<J> {
         }
         match (Envelope::read(text), self.dialect) {
             (Ok(envelope), Dialect::V1) => self.read_v1(&envelope),
-            // The dialect says the channel in the type.
-            (Ok(envelope), Dialect::Legacy) => self.read_hook(&Envelope { channel: None, ..envelope }),
-            // The original hook's server answered what it could not read, and went on.
+            // A legacy client names the channel in the message's type.
+            (Ok(envelope), Dialect::Legacy) => self.read_legacy(&Envelope { channel: None, ..envelope }),
+            // A legacy client that sends what is not JSON is answered, and stays connected, as with its original
+            // server.
             (Err(violation), Dialect::V1) if violation.code == Code::NotJson => {
                 Request::Close(CloseReason::new(violation.code, violation.message))
             }
@@ -174,7 +176,7 @@ impl<J> Inbound<J> {
             (Some(_), true) => {
                 return Request::Close(CloseReason::new(
                     Code::HelloRepeated,
-                    "a connection says `hello` once",
+                    "a connection sends `hello` once",
                 ));
             }
             (Some(_), false) => {}
@@ -215,8 +217,10 @@ impl<J> Inbound<J> {
             ClientMessage::Presence(_) if split_address(&room).1.is_some() => {
                 Request::Reply(server::error(Code::BadChannel, "presence is a room's, found a `channel`"))
             }
-            ClientMessage::Presence(request) => Request::Presence { room, step: PresenceStep::V1(request) },
-            // Taken care of above.
+            ClientMessage::Presence(request) => {
+                Request::Presence { room, action: PresenceAction::V1(request) }
+            }
+            // Handled above.
             ClientMessage::Hello(_) | ClientMessage::Token(_) | ClientMessage::Ping | ClientMessage::Pong => {
                 Request::Nothing
             }
@@ -229,8 +233,8 @@ impl<J> Inbound<J> {
             Ok(_) => return Request::Nothing,
             Err(violation) => return Request::Close(CloseReason::new(Code::BadClientId, violation.message)),
         };
-        if !CLIENT_ID.contains(&secret.len()) || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
-            let (from, to) = (CLIENT_ID.start(), CLIENT_ID.end());
+        if !CLIENT_ID_LENGTH.contains(&secret.len()) || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let (from, to) = (CLIENT_ID_LENGTH.start(), CLIENT_ID_LENGTH.end());
             let message = format!("a client id is {from} to {to} printable ASCII characters");
             return Request::Close(CloseReason::new(Code::BadClientId, message));
         }
@@ -239,7 +243,7 @@ impl<J> Inbound<J> {
         Request::Hello { client, token: token.map(Cow::into_owned) }
     }
 
-    fn read_hook<'m>(&mut self, envelope: &Envelope<'m>) -> Request<'_, 'm, J> {
+    fn read_legacy<'m>(&mut self, envelope: &Envelope<'m>) -> Request<'_, 'm, J> {
         let mut channel = None;
         let action = match LegacyMessage::read(envelope) {
             Ok(LegacyMessage::Relay { .. }) if self.limits.relays == 0 => {
@@ -248,14 +252,14 @@ impl<J> Inbound<J> {
             Ok(LegacyMessage::Ping) => return Request::Reply(server::pong()),
             Ok(LegacyMessage::Pong) => return Request::Nothing,
             Ok(LegacyMessage::Presence(presence)) => {
-                return self.presence(envelope.room.as_ref(), envelope, PresenceStep::Hook(presence));
+                return self.presence(envelope.room.as_ref(), envelope, PresenceAction::Legacy(presence));
             }
             Ok(LegacyMessage::RoomJoin { room, user, password }) => {
-                let step = PresenceStep::Join { user, password, details: RoomDetails::default() };
-                return self.presence(Some(&room), envelope, step);
+                let action = PresenceAction::Join { user, password, details: RoomDetails::default() };
+                return self.presence(Some(&room), envelope, action);
             }
             Ok(LegacyMessage::RoomLeave { room, user }) => {
-                return self.presence(Some(&room), envelope, PresenceStep::Leave(user));
+                return self.presence(Some(&room), envelope, PresenceAction::Leave(user));
             }
             Ok(LegacyMessage::Relay { kind, value }) => {
                 return match self.room(envelope) {
@@ -272,7 +276,7 @@ impl<J> Inbound<J> {
                 LegacyAction::Change(updates([(&*key, value)]), version)
             }
             Ok(LegacyMessage::Merge { data, version }) => {
-                // Of two members with one name, the last counts, as in JavaScript.
+                // Of two members with the same name, the last counts, as in JavaScript.
                 match serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(data.get()) {
                     Ok(data) => LegacyAction::Change(
                         updates(data.iter().map(|(key, value)| (&**key, *value))),
@@ -298,23 +302,23 @@ impl<J> Inbound<J> {
             return Request::Reply(frame);
         }
         let joined = self.rooms.get(&*room);
-        Request::Hook { room, joined, action }
+        Request::Legacy { room, joined, action }
     }
 
-    /// What a message of the hook's dialect asks of the presence of `room`, which its payload may say.
+    /// A legacy client's presence message. `room` is the envelope's or the payload's.
     fn presence<'m>(
         &self,
         room: Option<&Cow<'m, str>>,
         envelope: &Envelope<'m>,
-        step: PresenceStep<'m>,
+        action: PresenceAction<'m>,
     ) -> Request<'_, 'm, J> {
         match self.room(&Envelope { room: room.cloned(), ..envelope.clone() }) {
-            Ok(room) => Request::Presence { room, step },
+            Ok(room) => Request::Presence { room, action },
             Err(frame) => Request::Reply(frame),
         }
     }
 
-    /// The room a message is about.
+    /// The address of the room or channel that a message is about.
     fn room<'m>(&self, envelope: &Envelope<'m>) -> Result<Cow<'m, str>, Frame> {
         match &envelope.room {
             Some(room) if check_room_name(room, self.limits.room_name) => match &envelope.channel {
@@ -353,30 +357,32 @@ impl<J> Inbound<J> {
     }
 }
 
-/// The end of a connection that sent a frame of `size` bytes.
+/// The reason to end a connection that sent a frame of `size` bytes.
 pub(crate) fn too_large(size: usize, limit: usize) -> CloseReason {
     CloseReason::new(Code::FrameTooLarge, format!("a frame has at most {limit} bytes, found {size}"))
 }
 
-/// What is said of a room that the connection has not joined.
+/// The answer to a message about a room that the connection has not joined.
 fn not_joined(room: &str) -> Frame {
     server::room_error(room, Code::NotJoined, "the connection has not joined the room")
 }
 
+/// The answer to a message that cannot be accepted.
 fn refused<'g, 'm, J>(violation: &Violation) -> Request<'g, 'm, J> {
     Request::Reply(server::error(violation.code, &violation.message))
 }
 
+/// The beginning of a message's type, for an error text.
 fn shown(kind: &str) -> String {
     kind.chars().take(40).collect()
 }
 
-/// A message to a channel, as updates.
+/// A channel message, as a list of updates.
 fn message(value: &RawValue) -> String {
     format!("[{{\"key\":\"{MESSAGES}\",\"op\":\"{SEND}\",\"value\":{value}}}]")
 }
 
-/// Updates that set fields. The hook's keys are fields' names, whatever characters they have.
+/// Updates that set fields. A legacy key is a field's name, whatever characters it has, and never a path.
 fn updates<'a>(fields: impl IntoIterator<Item = (&'a str, &'a RawValue)>) -> String {
     #[derive(serde::Serialize)]
     struct Set<'a> {
@@ -401,32 +407,32 @@ mod tests {
         Arc::new(Limits { frame: 300, depth: 8, rooms_per_connection: 2, ..Limits::default() })
     }
 
-    fn greeted() -> Inbound<u8> {
-        let mut gate = Inbound::v1(limits());
-        assert!(matches!(gate.read(Incoming::Text(HELLO)), Request::Hello { .. }));
-        gate
+    fn after_hello() -> Inbound<u8> {
+        let mut inbound = Inbound::v1(limits());
+        assert!(matches!(inbound.read(Incoming::Text(HELLO)), Request::Hello { .. }));
+        inbound
     }
 
-    /// The code of an answer or of an end, and whether it is an end.
-    fn refusal(gate: &mut Inbound<u8>, frame: Incoming<'_>) -> Option<(Code, bool)> {
-        match gate.read(frame) {
+    /// The code of the answer or of the close, and whether it is a close.
+    fn refusal(inbound: &mut Inbound<u8>, frame: Incoming<'_>) -> Option<(Code, bool)> {
+        match inbound.read(frame) {
             Request::Reply(frame) => {
                 let code = Code::ALL.iter().find(|code| frame.as_str().contains(&format!("\"{code}\"")));
                 code.map(|code| (*code, false))
             }
-            Request::Close(goodbye) => Some((goodbye.code, true)),
+            Request::Close(reason) => Some((reason.code, true)),
             _ => None,
         }
     }
 
     #[test]
     fn hello_comes_first_and_once() {
-        let mut gate = Inbound::v1(limits());
+        let mut inbound = Inbound::v1(limits());
         let ping = Incoming::Text(r#"{"type":"ping"}"#);
-        assert_eq!(refusal(&mut gate, ping), Some((Code::HelloExpected, true)));
-        let mut gate = greeted();
-        assert!(matches!(gate.read(ping), Request::Reply(_)));
-        assert_eq!(refusal(&mut gate, Incoming::Text(HELLO)), Some((Code::HelloRepeated, true)));
+        assert_eq!(refusal(&mut inbound, ping), Some((Code::HelloExpected, true)));
+        let mut inbound = after_hello();
+        assert!(matches!(inbound.read(ping), Request::Reply(_)));
+        assert_eq!(refusal(&mut inbound, Incoming::Text(HELLO)), Some((Code::HelloRepeated, true)));
     }
 
     #[test]
@@ -440,47 +446,50 @@ mod tests {
             ("ünprintable-id-here".to_owned(), false),
         ] {
             let hello = format!(r#"{{"type":"hello","payload":{{"client":"{id}"}}}}"#);
-            let mut gate = Inbound::<u8>::v1(limits());
-            let read = gate.read(Incoming::Text(&hello));
+            let mut inbound = Inbound::<u8>::v1(limits());
+            let read = inbound.read(Incoming::Text(&hello));
             assert_eq!(matches!(read, Request::Hello { .. }), good, "{id}: {read:?}");
         }
     }
 
     #[test]
     fn the_public_id_does_not_tell_the_secret() {
-        let gate = greeted();
-        let client = gate.client().map(|client| client.to_string()).unwrap_or_default();
+        let inbound = after_hello();
+        let client = inbound.client().map(|client| client.to_string()).unwrap_or_default();
         assert_eq!(client.len(), 16);
         assert_ne!(client, "0123456789abcdef");
-        assert_eq!(client, greeted().client().map(|client| client.to_string()).unwrap_or_default());
+        assert_eq!(client, after_hello().client().map(|client| client.to_string()).unwrap_or_default());
     }
 
     #[test]
     fn rooms_are_joined_before_they_are_used_and_counted() {
-        let mut gate = greeted();
+        let mut inbound = after_hello();
         let change = r#"{"type":"state:change","room":"a","payload":{"seq":1,"base":0,"updates":[]}}"#;
-        assert_eq!(refusal(&mut gate, Incoming::Text(change)), Some((Code::NotJoined, false)));
+        assert_eq!(refusal(&mut inbound, Incoming::Text(change)), Some((Code::NotJoined, false)));
         let join = Incoming::Text(r#"{"type":"room:join","room":"a"}"#);
-        assert!(matches!(gate.read(join), Request::Join { request: JoinRequest { resume: None, .. }, .. }));
-        gate.joined("a".into(), 1);
-        gate.joined("b".into(), 2);
-        assert!(matches!(gate.read(Incoming::Text(change)), Request::Change { room: 1, .. }));
-        assert!(matches!(gate.read(join), Request::Join { .. }), "a joined room is joined again");
+        assert!(matches!(
+            inbound.read(join),
+            Request::Join { request: JoinRequest { resume: None, .. }, .. }
+        ));
+        inbound.joined("a".into(), 1);
+        inbound.joined("b".into(), 2);
+        assert!(matches!(inbound.read(Incoming::Text(change)), Request::Change { room: 1, .. }));
+        assert!(matches!(inbound.read(join), Request::Join { .. }), "a joined room is joined again");
         let third = Incoming::Text(r#"{"type":"room:join","room":"c"}"#);
-        assert_eq!(refusal(&mut gate, third), Some((Code::TooManyRooms, false)));
+        assert_eq!(refusal(&mut inbound, third), Some((Code::TooManyRooms, false)));
         let leave = Incoming::Text(r#"{"type":"room:leave","room":"b"}"#);
-        assert!(matches!(gate.read(leave), Request::Leave { .. }));
-        assert_eq!(gate.left("b"), Some(2));
-        assert!(matches!(gate.read(third), Request::Join { .. }));
+        assert!(matches!(inbound.read(leave), Request::Leave { .. }));
+        assert_eq!(inbound.left("b"), Some(2));
+        assert!(matches!(inbound.read(third), Request::Join { .. }));
     }
 
     #[test]
-    fn the_hooks_keys_are_names() {
-        let mut gate = Inbound::<u8>::hook(limits(), "x".into());
+    fn legacy_keys_are_field_names() {
+        let mut inbound = Inbound::<u8>::legacy(limits(), "x".into());
         let merge =
             r#"{"type":"state:merge","room":"a","payload":{"data":{"b/c":[1.50],"a":1},"version":9}}"#;
-        let Request::Hook { joined: None, action: LegacyAction::Change(updates, Some(9)), .. } =
-            gate.read(Incoming::Text(merge))
+        let Request::Legacy { joined: None, action: LegacyAction::Change(updates, Some(9)), .. } =
+            inbound.read(Incoming::Text(merge))
         else {
             panic!("expected a change")
         };
@@ -488,13 +497,13 @@ mod tests {
     }
 
     #[test]
-    fn the_hooks_nonsense_is_answered_and_forgiven() {
-        let mut gate = Inbound::<u8>::hook(limits(), "x".into());
-        assert_eq!(refusal(&mut gate, Incoming::Text("nonsense")), Some((Code::NotJson, false)));
+    fn a_legacy_client_that_sends_nonsense_is_answered_and_stays() {
+        let mut inbound = Inbound::<u8>::legacy(limits(), "x".into());
+        assert_eq!(refusal(&mut inbound, Incoming::Text("nonsense")), Some((Code::NotJson, false)));
         let unknown = Incoming::Text(r#"{"type":"cursor:dance"}"#);
-        assert_eq!(refusal(&mut gate, unknown), Some((Code::UnknownMessage, false)));
+        assert_eq!(refusal(&mut inbound, unknown), Some((Code::UnknownMessage, false)));
         let list = Incoming::Text(r#"{"type":"state:merge","room":"a","payload":{"data":[1]}}"#);
-        assert_eq!(refusal(&mut gate, list), Some((Code::BadMessage, false)));
-        assert_eq!(refusal(&mut gate, Incoming::Binary), Some((Code::BinaryFrame, true)));
+        assert_eq!(refusal(&mut inbound, list), Some((Code::BadMessage, false)));
+        assert_eq!(refusal(&mut inbound, Incoming::Binary), Some((Code::BinaryFrame, true)));
     }
 }

@@ -1,4 +1,7 @@
-//! Who may not come into which room for a time. A bounded table, in memory; it is told the time.
+//! The bans of a server: which names may not enter which room, and until when.
+//!
+//! A bounded table in memory. It checks nothing by itself: [`Access`](crate::server::access::Access) asks it when
+//! somebody wants to enter a room.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use crate::proto::ClientId;
 
-/// The most bans of a server; with one more, the one that ends first ends at once.
-const MOST: usize = 10_000;
+/// The most records of a server. When it is full, a new record replaces the one that ends first.
+const MAX_BANS: usize = 10_000;
 
-/// The bans of a server, and its clock.
+/// The bans of a server, and the clock they are measured by.
 #[derive(Clone, Debug)]
 pub(crate) struct BanList {
     bans: Arc<Mutex<Bans>>,
@@ -23,12 +26,12 @@ impl Default for BanList {
 }
 
 impl BanList {
-    /// Nothing that is done under the lock can leave the table half changed.
+    /// A panic under the lock cannot leave the table half changed, so a poisoned lock is still usable.
     fn lock(&self) -> MutexGuard<'_, Bans> {
         self.bans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Bans somebody, by all the names that they have.
+    /// Bans `who` under each of these names.
     pub(crate) fn ban(
         &self,
         room: &str,
@@ -41,16 +44,18 @@ impl BanList {
         names.iter().for_each(|name| bans.add(self.start.elapsed(), room, (who, name), time, reason));
     }
 
+    /// Lifts the ban of `who`. Returns whether there was one.
     pub(crate) fn lift(&self, room: &str, who: &str) -> bool {
         self.lock().lift(self.start.elapsed(), room, who)
     }
 
+    /// Why this name may not enter the room; `None` if it may.
     pub(crate) fn banned(&self, room: &str, who: &str) -> Option<Arc<str>> {
         self.lock().reason(self.start.elapsed(), room, who)
     }
 }
 
-/// The bans of all rooms.
+/// The bans of all rooms. The caller gives the time, as the duration since some start.
 #[derive(Debug, Default)]
 pub(crate) struct Bans {
     /// By room, and by the client's public name or the user's id.
@@ -61,12 +66,12 @@ pub(crate) struct Bans {
 struct Ban {
     until: Duration,
     reason: Arc<str>,
-    /// Who was meant.
+    /// The name that the program banned.
     who: Arc<str>,
 }
 
 impl Bans {
-    /// Bans somebody by one of their names.
+    /// Bans `who` under `name`, one of the names it has. Costs a walk through the table when it is full.
     pub(crate) fn add(
         &mut self,
         now: Duration,
@@ -75,10 +80,10 @@ impl Bans {
         time: Duration,
         reason: &str,
     ) {
-        if self.bans.len() >= MOST {
+        if self.bans.len() >= MAX_BANS {
             self.bans.retain(|_, ban| ban.until > now);
         }
-        if self.bans.len() >= MOST {
+        if self.bans.len() >= MAX_BANS {
             let first = self.bans.iter().min_by_key(|(_, ban)| ban.until).map(|(key, _)| key.clone());
             first.and_then(|first| self.bans.remove(&first));
         }
@@ -86,7 +91,8 @@ impl Bans {
         self.bans.insert((room.into(), name.into()), ban);
     }
 
-    /// Ends the bans of somebody, by whatever names; says whether there were any.
+    /// Removes the bans of `who`, whether it was banned by that name or is one of the banned names. Returns whether
+    /// there were any. Costs a walk through the table.
     pub(crate) fn lift(&mut self, now: Duration, room: &str, who: &str) -> bool {
         self.bans.retain(|_, ban| ban.until > now);
         let lasting = self.bans.len();
@@ -94,7 +100,7 @@ impl Bans {
         self.bans.len() < lasting
     }
 
-    /// Why somebody may not come in, if they may not.
+    /// Why this name may not enter the room; `None` if it may. Removes a ban that has ended.
     pub(crate) fn reason(&mut self, now: Duration, room: &str, who: &str) -> Option<Arc<str>> {
         if self.bans.is_empty() {
             return None;
@@ -135,11 +141,11 @@ mod tests {
     #[test]
     fn g9_there_are_so_many_and_the_first_to_end_goes() {
         let mut bans = Bans::default();
-        for ban in 0..=u32::try_from(MOST).unwrap_or_default() {
+        for ban in 0..=u32::try_from(MAX_BANS).unwrap_or_default() {
             let name = ban.to_string();
             bans.add(Duration::ZERO, "a", (&name, &name), SECOND * (ban + 1), "why");
         }
-        assert_eq!(bans.bans.len(), MOST);
+        assert_eq!(bans.bans.len(), MAX_BANS);
         assert_eq!(bans.reason(Duration::ZERO, "a", "0"), None);
         assert!(bans.reason(Duration::ZERO, "a", "1").is_some());
     }

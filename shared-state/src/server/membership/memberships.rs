@@ -1,4 +1,7 @@
-//! The rooms that a connection was let into.
+//! The rooms that one connection is in.
+//!
+//! A connection enters a room once, for its state, its channels and its presence together. Each of them holds the
+//! [`Membership`]; when the last one drops it, the connection has left.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
@@ -10,24 +13,28 @@ use crate::server::fanout::queue::Queue;
 use crate::server::membership::{Changed, Membership, Requirement, RoomAccessTable};
 use crate::server::rate_limit::TokenBucket;
 
-/// How many wrong passwords a connection may say at once, and how long until it may say one more.
-const WRONG: (u32, Duration) = (5, Duration::from_secs(2));
+/// How many wrong passwords a connection may try at once, and the time until it may try one more.
+const WRONG_PASSWORDS: (u32, Duration) = (5, Duration::from_secs(2));
 
-/// Where a connection is a membership, as long as it holds that.
+/// A connection's memberships. Weak, because the sessions keep them alive.
 #[derive(Default)]
 pub(crate) struct Memberships {
     members: BTreeMap<Arc<str>, Weak<Membership>>,
-    /// What is left of the wrong passwords; `None`: all of it.
-    wrong: Option<Box<TokenBucket>>,
+    /// The bucket that limits wrong passwords; `None` until the first password is checked.
+    wrong_passwords: Option<Box<TokenBucket>>,
 }
 
 impl Memberships {
-    /// The connection's stay in a room, if it is in.
+    /// The connection's membership in a room, if it is in.
     pub(crate) fn membership(&self, room: &str) -> Option<Arc<Membership>> {
         self.members.get(room)?.upgrade()
     }
 
-    /// Lets the connection in, if it is not in yet: over this `connection`, as this user.
+    /// Enters a room, unless the connection is in already. `who` is the connection's number and its user.
+    ///
+    /// # Errors
+    /// The room's settings are unavailable, the room is closed or full, or the password is missing, wrong or tried
+    /// too often.
     pub(crate) async fn enter(
         &mut self,
         accesses: &RoomAccessTable,
@@ -41,24 +48,25 @@ impl Memberships {
         }
         let password = password.map(Secret::reveal);
         loop {
-            let house = accesses.open(room).await?;
-            let generation = match house.door(password)? {
+            let access = accesses.open(room).await?;
+            let generation = match access.check_password(password)? {
                 Requirement::Open(generation) => generation,
                 Requirement::Locked(hash, generation) => {
-                    let bucket =
-                        self.wrong.get_or_insert_with(|| Box::new(TokenBucket::new(WRONG.0, WRONG.1)));
+                    let bucket = self.wrong_passwords.get_or_insert_with(|| {
+                        Box::new(TokenBucket::new(WRONG_PASSWORDS.0, WRONG_PASSWORDS.1))
+                    });
                     if !bucket.take(Instant::now()) {
                         let message = "too many wrong passwords; try again in a few seconds";
                         return Err(Violation::new(Code::TooOften, message));
                     }
-                    if !house.unlocks(hash, generation, password.unwrap_or_default()).await {
+                    if !access.verify_password(hash, generation, password.unwrap_or_default()).await {
                         return Err(Violation::new(Code::WrongPassword, "this is not the room's password"));
                     }
                     bucket.give_back();
                     generation
                 }
             };
-            let entered = match house.enter(generation, who.clone(), queue.clone()) {
+            let entered = match access.enter(generation, who.clone(), queue.clone()) {
                 Ok(entered) => Arc::new(entered?),
                 Err(Changed) => continue,
             };

@@ -1,7 +1,8 @@
-//! What the program says of each room, and who is in it, in whatever way: by its state, a channel or its presence.
+//! Access to rooms: each room's settings, and the connections and users in it, by state, channel or presence.
 //!
-//! A house is there while the room, one of its channels or a membership is. It says who comes in; it knows nothing of what
-//! they do there.
+//! A [`RoomAccess`] exists while the room, one of its channels or a [`Membership`] does. It decides who may enter; it
+//! knows nothing of what they do there. Called by connections when they join, and by the directory when it opens a
+//! room.
 
 pub(crate) mod bans;
 pub(crate) mod memberships;
@@ -25,12 +26,12 @@ use crate::server::fanout::queue::{CloseReason, Queue};
 use crate::server::membership::password::PasswordHash;
 use crate::server::membership::settings::RoomSettings;
 
-/// How long the program's function may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest time that the program's `room_settings` function may take.
+const SETTINGS_TIMEOUT: Duration = Duration::from_secs(10);
 
 type Settings = Pin<Box<dyn Future<Output = Result<RoomSettings, String>> + Send>>;
 
-/// The program's function.
+/// The program's `room_settings` function.
 pub(crate) type Ask = dyn Fn(Arc<str>) -> Settings + Send + Sync;
 
 type Asked = Option<Result<Arc<RoomAccess>, Violation>>;
@@ -40,20 +41,20 @@ enum Slot {
     Open(Weak<RoomAccess>),
 }
 
-/// The accesses of a server.
+/// The access of every room of a server that is in use.
 pub(crate) struct RoomAccessTable {
     this: Weak<Self>,
     ask: Option<Arc<Ask>>,
-    /// So many passwords are looked at at once: it takes a core and 19 MiB.
+    /// Limits the passwords being checked at once to half the cores: each check takes a core and 19 MiB.
     checks: Arc<Semaphore>,
     slots: Mutex<HashMap<Arc<str>, Slot>>,
 }
 
-/// What is said of one room, and who is in it.
+/// One room's settings, and who is in it.
 pub(crate) struct RoomAccess {
     name: Arc<str>,
     accesses: Arc<RoomAccessTable>,
-    /// One password at a time is looked at for a room, so that guesses for one room do not keep others waiting.
+    /// One password at a time is checked for a room, so that guesses for one room do not delay the others.
     turn: Arc<Semaphore>,
     inner: Mutex<Inner>,
 }
@@ -61,70 +62,71 @@ pub(crate) struct RoomAccess {
 #[derive(Default)]
 struct Inner {
     settings: RoomSettings,
-    /// Rises with each change of the settings.
+    /// Incremented by each change of the settings.
     generation: u64,
-    /// It was closed: the next one who comes opens another one.
+    /// The room was closed by [`RoomAccess::end`]: whoever comes next opens a new [`RoomAccess`].
     ended: bool,
-    /// The connections that are in, by number.
+    /// The user and the queue of each connection in the room, by the connection's number.
     members: BTreeMap<u64, (Arc<str>, Arc<Queue>)>,
-    /// The users, and over how many connections each is in.
+    /// The users, and how many connections each has in the room.
     users: BTreeMap<Arc<str>, usize>,
-    /// How the right password is known again without the cost of its hash.
-    right: Option<Right>,
+    /// The right password once it is known, so that it need not be hashed slowly again.
+    known_password: Option<KnownPassword>,
 }
 
-/// The right password under a hash that is quick, because it is in memory only and its salt is known to nobody.
-struct Right {
+/// The right password under SHA-256 with a random salt. A fast hash is safe here, because it exists only in memory.
+struct KnownPassword {
     salt: [u8; 32],
     digest: [u8; 32],
 }
 
-impl Right {
+impl KnownPassword {
     fn digest(salt: &[u8; 32], password: &str) -> [u8; 32] {
         Sha256::new_with_prefix(salt).chain_update(password).finalize().into()
     }
 
-    /// `None` where the system has no randomness.
+    /// `None` if the system has no randomness.
     fn new(password: &str) -> Option<Self> {
         let mut salt = [0; 32];
         getrandom::fill(&mut salt).ok()?;
         Some(Self { digest: Self::digest(&salt, password), salt })
     }
 
-    /// Looks at every byte, whatever the first ones are.
+    /// Compares in constant time: looks at every byte, whatever the first ones are.
     fn is(&self, password: &str) -> bool {
         let given = Self::digest(&self.salt, password);
         given.iter().zip(&self.digest).fold(0, |differs, (given, right)| differs | (given ^ right)) == 0
     }
 }
 
-/// What somebody has to show to come in.
+/// What is still required of somebody who wants to enter.
 pub(crate) enum Requirement {
-    /// Nothing, or it was shown already. With the generation of the settings that say so.
+    /// Nothing: the room has no password, or the one given is known to be right. Holds the generation of the settings
+    /// that say so.
     Open(u64),
-    /// A password with this hash.
+    /// The password given must match this hash. Holds the generation of the settings.
     Locked(PasswordHash, u64),
 }
 
-/// The settings have changed, or the house has ended: look again.
+/// The settings have changed or the access has ended meanwhile: try again.
 #[derive(Debug)]
 pub(crate) struct Changed;
 
-/// A connection that is in a room, until this is dropped.
+/// A connection in a room. Leaves on drop.
 pub(crate) struct Membership {
-    house: Arc<RoomAccess>,
+    access: Arc<RoomAccess>,
     connection: u64,
 }
 
 impl Membership {
-    pub(crate) fn house(&self) -> &Arc<RoomAccess> {
-        &self.house
+    pub(crate) fn access(&self) -> &Arc<RoomAccess> {
+        &self.access
     }
 }
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        let mut inner = self.house.lock();
+        let mut inner = self.access.lock();
         let Some((user, _)) = inner.members.remove(&self.connection) else { return };
         if let Some(connections) = inner.users.get_mut(&user) {
             *connections -= 1;
@@ -142,94 +144,95 @@ impl RoomAccessTable {
         Arc::new_cyclic(|this| Self { this: this.clone(), ask, checks, slots: Mutex::default() })
     }
 
-    /// Nothing that is done under the lock can leave the map half changed.
+    /// A panic under the lock cannot leave the map half changed, so a poisoned lock is still usable.
     fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Slot>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is said of a room; the program is asked if nobody is there. Cancel safe.
+    /// A room's access. Asks the program for its settings if the room is not in use; however many callers wait, it is
+    /// asked once. Cancel safe.
     pub(crate) async fn open(&self, name: &str) -> Result<Arc<RoomAccess>, Violation> {
         let mut asking = {
             let mut slots = self.lock();
-            let there = match slots.get(name) {
-                Some(Slot::Open(house)) => house.upgrade().map(Ok),
+            let found = match slots.get(name) {
+                Some(Slot::Open(access)) => access.upgrade().map(Ok),
                 Some(Slot::Asking(asking)) => Some(Err(asking.clone())),
                 None => None,
             };
-            match there.unwrap_or_else(|| self.begin(&mut slots, name)) {
-                Ok(house) => return Ok(house),
+            match found.unwrap_or_else(|| self.start_opening(&mut slots, name)) {
+                Ok(access) => return Ok(access),
                 Err(asking) => asking,
             }
         };
         match asking.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(asked)) => asked.clone(),
-            Ok(None) | Err(_) => Err(unknown("the server is shutting down")),
+            Ok(None) | Err(_) => Err(settings_unavailable("the server is shutting down")),
         }
     }
 
-    /// A house where nothing is to be asked, or the asking for one.
-    fn begin(
+    /// Makes a room's access if the program sets no settings; else starts to ask for them.
+    fn start_opening(
         &self,
         slots: &mut HashMap<Arc<str>, Slot>,
         name: &str,
     ) -> Result<Arc<RoomAccess>, watch::Receiver<Asked>> {
-        let (told, asking) = watch::channel(None);
+        let (answered, asking) = watch::channel(None);
         let Some(this) = self.this.upgrade() else { return Err(asking) };
         let name: Arc<str> = name.into();
         if self.ask.is_none() {
-            let house = this.house(name.clone(), RoomSettings::default());
-            slots.insert(name, Slot::Open(Arc::downgrade(&house)));
-            return Ok(house);
+            let access = this.new_access(name.clone(), RoomSettings::default());
+            slots.insert(name, Slot::Open(Arc::downgrade(&access)));
+            return Ok(access);
         }
         slots.insert(name.clone(), Slot::Asking(asking.clone()));
         tokio::spawn(async move {
-            let house = this.ask(&name).await.map(|settings| this.house(name.clone(), settings));
+            let access = this.ask(&name).await.map(|settings| this.new_access(name.clone(), settings));
             let mut slots = this.lock();
-            match &house {
-                Ok(house) => slots.insert(name, Slot::Open(Arc::downgrade(house))),
-                // The next who comes asks again.
+            match &access {
+                Ok(access) => slots.insert(name, Slot::Open(Arc::downgrade(access))),
+                // Whoever comes next asks again.
                 Err(_) => slots.remove(&name),
             };
             drop(slots);
-            told.send_replace(Some(house));
+            answered.send_replace(Some(access));
         });
         Err(asking)
     }
 
-    fn house(self: &Arc<Self>, name: Arc<str>, settings: RoomSettings) -> Arc<RoomAccess> {
+    fn new_access(self: &Arc<Self>, name: Arc<str>, settings: RoomSettings) -> Arc<RoomAccess> {
         let inner = Mutex::new(Inner { settings, ..Inner::default() });
         Arc::new(RoomAccess { name, accesses: self.clone(), turn: Arc::new(Semaphore::new(1)), inner })
     }
 
-    /// Asks the program: that it panics or takes too long is an error as one that it returns.
+    /// Calls the program's function. A panic and a timeout are errors, like one that the function returns.
     async fn ask(&self, name: &Arc<str>) -> Result<RoomSettings, Violation> {
         let Some(ask) = &self.ask else { return Ok(RoomSettings::default()) };
         let asked = AssertUnwindSafe(async { ask(name.clone()).await }).catch_unwind();
-        let why = match timeout(PATIENCE, asked).await {
+        let why = match timeout(SETTINGS_TIMEOUT, asked).await {
             Ok(Ok(Ok(settings))) => return Ok(settings),
             Ok(Ok(Err(message))) => message,
-            Ok(Err(_)) => "a panic".to_owned(),
-            Err(_) => "it took too long".to_owned(),
+            Ok(Err(_)) => "the program's function panicked".to_owned(),
+            Err(_) => "the program's function took too long".to_owned(),
         };
-        tracing::error!(room = %name, why, "the settings of a room are not known");
-        Err(unknown(&why))
+        tracing::error!(room = %name, why, "the settings of a room are unavailable");
+        Err(settings_unavailable(&why))
     }
 
-    /// What is said of a room, if anybody is there.
+    /// A room's access, if the room is in use.
     pub(crate) fn opened(&self, name: &str) -> Option<Arc<RoomAccess>> {
         match self.lock().get(name) {
-            Some(Slot::Open(house)) => house.upgrade(),
+            Some(Slot::Open(access)) => access.upgrade(),
             Some(Slot::Asking(_)) | None => None,
         }
     }
 }
 
-fn unknown(why: &str) -> Violation {
-    Violation::new(Code::Unavailable, format!("the server cannot tell who may come into the room: {why}"))
+fn settings_unavailable(why: &str) -> Violation {
+    Violation::new(Code::Unavailable, format!("the room's settings are unavailable: {why}"))
 }
 
 impl RoomAccess {
-    /// Nothing that is done under the lock can leave it half changed.
+    /// A panic under the lock cannot leave the fields half changed, so a poisoned lock is still usable.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -238,12 +241,12 @@ impl RoomAccess {
         self.lock().settings.temporary
     }
 
-    /// How many users are in.
+    /// How many users are in the room.
     pub(crate) fn users(&self) -> usize {
         self.lock().users.len()
     }
 
-    /// What is told of the room, whose history began then.
+    /// The room's details for clients. `created_at` is in milliseconds since 1970.
     pub(crate) fn details(&self, created_at: Option<u64>) -> RoomDetails {
         let inner = self.lock();
         RoomDetails {
@@ -253,11 +256,11 @@ impl RoomAccess {
         }
     }
 
-    /// What somebody has to show who gives this password.
+    /// Checks what can be checked fast, and returns what is still required of somebody who gives this password.
     ///
     /// # Errors
-    /// The room is closed, or has a password and none was given.
-    pub(crate) fn door(&self, password: Option<&str>) -> Result<Requirement, Violation> {
+    /// The room is closed, or it has a password and none was given.
+    pub(crate) fn check_password(&self, password: Option<&str>) -> Result<Requirement, Violation> {
         let inner = self.lock();
         if let Some(reason) = &inner.settings.closed {
             return Err(Violation::new(Code::RoomClosed, &**reason));
@@ -267,23 +270,25 @@ impl RoomAccess {
             (Some(_), None) => {
                 Err(Violation::new(Code::WrongPassword, "the room has a password, and none was given"))
             }
-            (Some(_), Some(given)) if inner.right.as_ref().is_some_and(|right| right.is(given)) => {
+            (Some(_), Some(given)) if inner.known_password.as_ref().is_some_and(|right| right.is(given)) => {
                 Ok(Requirement::Open(inner.generation))
             }
             (Some(hash), Some(_)) => Ok(Requirement::Locked(hash.clone(), inner.generation)),
         }
     }
 
-    /// Whether this is the password with that hash. Slow, and done aside: one at a time for a room.
-    pub(crate) async fn unlocks(&self, hash: PasswordHash, generation: u64, password: &str) -> bool {
-        // Neither is ever closed.
+    /// Whether `password` matches `hash`, the one of this generation of the settings. Slow: hashed on a thread for
+    /// blocking work, one password at a time for a room. Cancel safe.
+    pub(crate) async fn verify_password(&self, hash: PasswordHash, generation: u64, password: &str) -> bool {
+        // The semaphores are never closed.
         let Ok(turn) = self.turn.clone().acquire_owned().await else { return false };
         let Ok(check) = self.accesses.checks.clone().acquire_owned().await else { return false };
-        if let Ok(Requirement::Open(_)) = self.door(Some(password)) {
+        if let Ok(Requirement::Open(_)) = self.check_password(Some(password)) {
             return true;
         }
         let given: Box<str> = password.into();
-        // Whoever asks may be gone before it is done; what it takes is taken until it is.
+        // The caller may be gone before the check ends. The task holds the permits until then, so that the limit
+        // holds.
         let checked = tokio::task::spawn_blocking(move || {
             let is_right = hash.is_of(&given);
             drop((turn, check));
@@ -293,13 +298,16 @@ impl RoomAccess {
         if is_right {
             let mut inner = self.lock();
             if inner.generation == generation {
-                inner.right = Right::new(password);
+                inner.known_password = KnownPassword::new(password);
             }
         }
         is_right
     }
 
-    /// Lets a connection in, by what the settings of this generation say.
+    /// Adds a connection, if the settings are still those of this generation.
+    ///
+    /// # Errors
+    /// [`Changed`] if they are not; the inner error if the room is full.
     pub(crate) fn enter(
         self: &Arc<Self>,
         generation: u64,
@@ -319,30 +327,34 @@ impl RoomAccess {
         }
         *inner.users.entry(user.clone()).or_default() += 1;
         inner.members.insert(connection, (user, queue));
-        Ok(Ok(Membership { house: self.clone(), connection }))
+        Ok(Ok(Membership { access: self.clone(), connection }))
     }
 
-    /// Asks the program again. Gives why the room is closed, if it is now.
-    pub(crate) async fn retry_join(&self) -> Result<Option<Arc<str>>, Violation> {
+    /// Asks the program for the settings again and applies them. Returns the reason if the room is closed now.
+    ///
+    /// # Errors
+    /// The program's function failed. The previous settings stay.
+    pub(crate) async fn reload_settings(&self) -> Result<Option<Arc<str>>, Violation> {
         let settings = self.accesses.ask(&self.name).await?;
         let closed = settings.closed.clone();
         let members: Vec<_> = {
             let mut inner = self.lock();
             inner.settings = settings;
             inner.generation += 1;
-            inner.right = None;
+            inner.known_password = None;
             inner.members.values().map(|(_, queue)| queue.clone()).collect()
         };
         members.iter().for_each(|queue| queue.renew(&self.name));
         Ok(closed)
     }
 
-    /// Puts everybody out: who comes from here on is let in by another house. Gives how many connections that is.
+    /// Ends this access and asks every connection in it to leave the room for this reason. Whoever comes next is
+    /// handled by a new [`RoomAccess`]. Returns the number of connections.
     pub(crate) fn end(&self, why: &CloseReason) -> usize {
         {
             let mut slots = self.accesses.lock();
-            if let Some(Slot::Open(house)) = slots.get(&self.name)
-                && std::ptr::eq(house.as_ptr(), self)
+            if let Some(Slot::Open(access)) = slots.get(&self.name)
+                && std::ptr::eq(access.as_ptr(), self)
             {
                 slots.remove(&self.name);
             }
@@ -360,9 +372,9 @@ impl RoomAccess {
 impl Drop for RoomAccess {
     fn drop(&mut self) {
         let mut slots = self.accesses.lock();
-        // Another one may have taken its place.
-        if let Some(Slot::Open(house)) = slots.get(&self.name)
-            && house.strong_count() == 0
+        // A new one of this name may have replaced it.
+        if let Some(Slot::Open(access)) = slots.get(&self.name)
+            && access.strong_count() == 0
         {
             slots.remove(&self.name);
         }

@@ -1,7 +1,8 @@
-//! Passwords of rooms: hashed by Argon2id, which is slow on purpose, so whoever checks one does it aside.
+//! Room passwords, hashed by [Argon2id](https://www.rfc-editor.org/rfc/rfc9106). Hashing is slow on purpose, so the
+//! caller of [`PasswordHash::is_of`] runs it on a thread for blocking work.
 
-/// The longest password that is looked at, in bytes.
-const LONGEST: usize = 1024;
+/// The longest password that is hashed, in bytes.
+const MAX_LENGTH: usize = 1024;
 
 #[cfg(feature = "password")]
 pub use with_argon2::{PasswordError, PasswordHash};
@@ -14,27 +15,28 @@ mod with_argon2 {
     use argon2::Argon2;
     use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _, phc};
 
-    /// A password as it is kept: its hash with salt and costs, in the PHC string format (`$argon2id$v=19$...`).
+    /// The hash of a password, with its salt and cost parameters, as in the PHC string format (`$argon2id$v=19$...`).
+    /// Cheap to clone.
     #[derive(Clone)]
     pub struct PasswordHash(Arc<phc::PasswordHash>);
 
-    /// A password that cannot be hashed, or text that is no hash.
+    /// A password could not be hashed, or a text is not a hash.
     #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
     #[non_exhaustive]
     pub enum PasswordError {
         /// The password is empty or longer than 1,024 bytes.
-        #[error("a password has 1 to {} bytes, found {found}", super::LONGEST)]
+        #[error("a password has 1 to {} bytes, found {found}", super::MAX_LENGTH)]
         Length {
-            /// Its bytes.
+            /// The password's length, in bytes.
             found: usize,
         },
-        /// The system has no randomness for its salt, or no memory for its costs.
+        /// The system has no randomness for the salt, or not enough memory.
         #[error("the password cannot be hashed: {message}")]
         Hash {
             /// What happened.
             message: String,
         },
-        /// The text is no hash of Argon2 in the PHC string format.
+        /// The text is not an Argon2 hash in the PHC string format.
         #[error("expected a hash like `$argon2id$v=19$...`: {message}")]
         Format {
             /// What was expected and found.
@@ -43,13 +45,16 @@ mod with_argon2 {
     }
 
     impl PasswordHash {
-        /// Hashes a password with a random salt, by Argon2id with 19 MiB and two passes. Takes tens of milliseconds and
-        /// does not yield: in async code, keep the hash rather than the password, or hash on a thread for blocking work.
+        /// Hashes a password with a random salt, by Argon2id with 19 MiB of memory and two passes.
+        ///
+        /// Takes tens of milliseconds and does not yield: in async code, store the hash rather than the password, or
+        /// hash with `spawn_blocking`.
         ///
         /// # Errors
-        /// It is empty or longer than 1,024 bytes, or the system has no randomness.
+        /// [`PasswordError::Length`] if the password is empty or longer than 1,024 bytes, [`PasswordError::Hash`] if
+        /// the system has no randomness.
         pub fn of(password: &str) -> Result<Self, PasswordError> {
-            if password.is_empty() || password.len() > super::LONGEST {
+            if password.is_empty() || password.len() > super::MAX_LENGTH {
                 return Err(PasswordError::Length { found: password.len() });
             }
             let hash = Argon2::default().hash_password(password.as_bytes());
@@ -57,10 +62,11 @@ mod with_argon2 {
             Ok(Self(Arc::new(hash)))
         }
 
-        /// A hash that was kept as text, by this or another program.
+        /// Reads a hash in the PHC string format, as [`Display`](fmt::Display) writes it, or as another program made
+        /// it.
         ///
         /// # Errors
-        /// It is not one of Argon2.
+        /// [`PasswordError::Format`] if the text is not an Argon2 hash.
         pub fn parse(hash: &str) -> Result<Self, PasswordError> {
             let wrong = |message: String| PasswordError::Format { message };
             let parsed = phc::PasswordHash::new(hash).map_err(|error| wrong(error.to_string()))?;
@@ -70,14 +76,14 @@ mod with_argon2 {
             Ok(Self(Arc::new(parsed)))
         }
 
-        /// Whether this is the password. Slow; the hashes are compared in constant time.
+        /// Whether this is the password. As slow as [`of`](Self::of); compares the hashes in constant time.
         pub(in crate::server) fn is_of(&self, password: &str) -> bool {
-            password.len() <= super::LONGEST
+            password.len() <= super::MAX_LENGTH
                 && Argon2::default().verify_password(password.as_bytes(), &*self.0).is_ok()
         }
     }
 
-    /// The text to keep.
+    /// The PHC string, to be stored.
     impl fmt::Display for PasswordHash {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             self.0.fmt(f)
@@ -110,7 +116,7 @@ mod with_argon2 {
     }
 }
 
-/// Without the feature, none is ever made.
+/// Without the feature `password`, no value of this type is ever made.
 #[cfg(not(feature = "password"))]
 #[derive(Clone)]
 #[allow(dead_code)]
@@ -119,7 +125,7 @@ pub(crate) struct PasswordHash;
 #[cfg(not(feature = "password"))]
 impl PasswordHash {
     pub(crate) fn is_of(&self, password: &str) -> bool {
-        let _ = (password, LONGEST);
+        let _ = (password, MAX_LENGTH);
         false
     }
 }

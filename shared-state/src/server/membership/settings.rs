@@ -1,4 +1,4 @@
-//! What the program says of a room.
+//! [`RoomSettings`]: what the program decides about a room.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,8 +9,10 @@ pub use crate::server::membership::password::{PasswordError, PasswordHash};
 #[cfg(not(feature = "password"))]
 use crate::server::membership::password::PasswordHash;
 
-/// What the program says of a room; see [`room_settings`](crate::server::ServerBuilder::room_settings). By default
-/// everybody who may join comes in, nothing is said of it, and the store keeps it.
+/// What the program decides about a room; returned by the function given to
+/// [`room_settings`](crate::server::ServerBuilder::room_settings).
+///
+/// By default, everyone who may join the room can enter it, it has no metadata, and it is stored.
 ///
 /// ```
 /// # fn settings() -> Result<(), Box<dyn std::error::Error>> {
@@ -34,45 +36,53 @@ pub struct RoomSettings {
 }
 
 impl RoomSettings {
-    /// A room that is open to all who may join.
+    /// The default settings.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Who comes in must say this password; others are refused with
-    /// [`Code::WrongPassword`](crate::core::Code::WrongPassword). It is for the room's state, its channels and its
-    /// presence; who has said it for one of them over a connection has said it for all, as long as they are in one.
+    /// Requires this password of everyone who enters the room. Without it, or with another one, they are refused with
+    /// [`Code::WrongPassword`](crate::core::Code::WrongPassword).
+    ///
+    /// The password protects the room's state, its channels and its presence. A connection that has entered one of
+    /// them need not send it again for the others, as long as it is in one of them. After five wrong passwords at
+    /// once, a connection may try one more every two seconds; others are refused with
+    /// [`Code::TooOften`](crate::core::Code::TooOften).
     #[cfg(feature = "password")]
     pub fn password(mut self, password: PasswordHash) -> Self {
         self.password = Some(password);
         self
     }
 
-    /// At most so many users are in the room; others are refused with
-    /// [`Code::RoomFull`](crate::core::Code::RoomFull). Whom the server knows by
-    /// [`user_id`](crate::server::ServerBuilder::user_id) is one user however many tabs they have open; without that,
-    /// every client is. Who is in stays if it becomes fewer.
+    /// Limits the number of users in the room; others are refused with
+    /// [`Code::RoomFull`](crate::core::Code::RoomFull).
+    ///
+    /// A user that the server knows by [`user_id`](crate::server::ServerBuilder::user_id) counts once, however many
+    /// connections it has; without `user_id`, each client counts as one user. Lowering the limit removes nobody.
     pub const fn max_users(mut self, users: usize) -> Self {
         self.max_users = Some(users);
         self
     }
 
-    /// What those who join are told of the room: its title, its owner, anything.
+    /// Metadata that clients are sent when they join: a title, an owner, anything that is JSON.
     pub fn metadata(mut self, metadata: serde_json::Value) -> Self {
         self.metadata = Some(metadata.to_string().into());
         self
     }
 
-    /// Whether the room and its channels are never stored: they end when they leave memory, because nobody has been
-    /// there for as long as [`idle`](crate::server::ServerBuilder::idle) says. Looked at when the room comes into memory.
-    /// What the store has of a room of this name stays there, and is not seen.
+    /// Whether the room and its channels are temporary: they are never stored, and end when they leave memory, which
+    /// happens when nobody has been in the room, its channels or its presence for the server's
+    /// [`idle`](crate::server::ServerBuilder::idle) time. Default: no.
+    ///
+    /// Read when the room is loaded; a change applies when it is loaded again. If the store has a room of this name,
+    /// a temporary one neither shows nor changes it.
     pub const fn temporary(mut self, temporary: bool) -> Self {
         self.temporary = temporary;
         self
     }
 
-    /// Nobody comes in, and whoever is in is put out, with
-    /// [`Code::RoomClosed`](crate::core::Code::RoomClosed) and this reason. What the store has of the room stays.
+    /// Closes the room: nobody can enter, and whoever is in it is put out, with
+    /// [`Code::RoomClosed`](crate::core::Code::RoomClosed) and this reason. The stored room is not deleted.
     pub fn closed(mut self, reason: impl Into<Arc<str>>) -> Self {
         self.closed = Some(reason.into());
         self

@@ -1,4 +1,4 @@
-//! The server's own program as one who speaks in a channel.
+//! [`Channel`]: a channel as the server's program sends in it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,29 +13,31 @@ use crate::proto::split_address;
 use crate::server::rooms::handle::{Receipt, RoomGuard};
 use crate::server::rooms::room::{Closed, Room};
 
-/// A channel in the server's own program; see [`Server::channel`](crate::server::Server::channel).
+/// A channel in the server's program, for sending messages as `"server"`; see
+/// [`Server::channel`](crate::server::Server::channel).
 ///
-/// Cheap to clone. The channel stays in memory while there is one. If it is reset because its store failed, sending
-/// fails with [`WriteError::Closed`]: open it again.
+/// Cheap to clone. The channel stays in memory while a handle exists. If its store fails, the channel is reset, and
+/// sending fails with [`WriteError::Closed`]: call [`Server::channel`](crate::server::Server::channel) again.
 #[derive(Clone)]
 pub struct Channel {
-    hold: Arc<RoomGuard>,
+    guard: Arc<RoomGuard>,
 }
 
 impl Channel {
-    /// Takes over a hold of the channel.
+    /// Takes over the caller's hold of the channel, see [`Room::hold`].
     pub(crate) fn new(room: Arc<Room>) -> Self {
-        Self { hold: Arc::new(RoomGuard(room)) }
+        Self { guard: Arc::new(RoomGuard(room)) }
     }
 
-    /// Sends a message to everybody in the channel, from `"server"`. The receipt resolves to its number when it is
-    /// durable.
+    /// Sends a message to everyone in the channel, from `"server"`. The receipt resolves to the message's number once
+    /// the message is durable; in a channel that is not stored, at once.
     ///
     /// # Errors
-    /// The value has no JSON form, is not what the channel takes, as many messages as
-    /// [`in_flight`](crate::proto::Limits::in_flight) says are on their way to the store, or the channel was reset.
+    /// [`WriteError::Unsendable`] if the value has no JSON form, [`WriteError::Rejected`] if the channel does not
+    /// take it, [`WriteError::QueueFull`] if [`in_flight`](crate::proto::Limits::in_flight) messages are on their way
+    /// to the store, [`WriteError::Closed`] if the channel was reset or closed. Nothing was sent then.
     pub fn send<T: Serialize>(&self, value: &T) -> Result<Receipt, WriteError> {
-        let room = &self.hold.0;
+        let room = &self.guard.0;
         let value = serde_json::to_string(value)
             .map_err(|error| WriteError::Unsendable(UpdateError::wrong_type(&error)))?;
         let Some(permit) = room.permit_now() else {
@@ -52,16 +54,16 @@ impl Channel {
         }
     }
 
-    /// The number of the last message, durable or on its way; 0: none.
+    /// The number of the last message, durable or in flight; 0 if there is none.
     #[must_use]
     pub fn last(&self) -> u64 {
-        self.hold.0.read(|_, version| version)
+        self.guard.0.read(|_, version| version)
     }
 }
 
 impl fmt::Debug for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (room, channel) = split_address(self.hold.0.name());
+        let (room, channel) = split_address(self.guard.0.name());
         f.debug_struct("Channel").field("room", &room).field("name", &channel).finish_non_exhaustive()
     }
 }

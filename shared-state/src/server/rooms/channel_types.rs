@@ -1,4 +1,4 @@
-//! Which channels the rooms have.
+//! [`ChannelKind`]: which channels rooms have, what these take, and how much of them is retained.
 
 use std::any::type_name;
 use std::fmt;
@@ -8,12 +8,13 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use crate::authority::{ChannelLog, Check, Retention, RoomState};
-use crate::server::rooms::room_types::{Begin, RoomType, matches};
+use crate::server::rooms::room_type::{Begin, RoomType, matches};
 
-/// The longest message if nothing else is said, in bytes of JSON.
+/// The default of [`ChannelKind::longest`], in bytes of JSON.
 const LONGEST: usize = 64 << 10;
 
-/// A kind of channels: their names, whose they are, what they take and what of it is kept.
+/// A kind of channel: the names of the channels, the rooms that have them, what messages they take, and how many
+/// messages are retained. Given to [`channels`](crate::server::ServerBuilder::channels).
 #[derive(Clone)]
 #[must_use = "a kind of channels is given to a server's builder"]
 pub struct ChannelKind {
@@ -27,7 +28,7 @@ pub struct ChannelKind {
 }
 
 impl ChannelKind {
-    /// Channels that take any JSON. `pattern` is a channel's name, or the beginning of names and a `*`.
+    /// Channels that take any JSON value. `pattern` is a channel's name, or a prefix followed by `*`.
     pub fn any(pattern: impl Into<String>) -> Self {
         Self {
             pattern: pattern.into(),
@@ -40,47 +41,47 @@ impl ChannelKind {
         }
     }
 
-    /// Channels that take what reads as a `T`; everything else is refused with
+    /// Channels whose messages must deserialize as a `T`. Others are refused with
     /// [`Code::WrongType`](crate::core::Code::WrongType).
     pub fn of<T: DeserializeOwned + 'static>(pattern: impl Into<String>) -> Self {
         let check = |json: &str| serde_json::from_str::<T>(json).map(drop).map_err(|error| error.to_string());
         Self { type_name: type_name::<T>(), check: Some(Arc::new(check)), ..Self::any(pattern) }
     }
 
-    /// Only the channels of these rooms: a room's name, or the beginning of names and a `*`. Default: of every room.
+    /// Restricts the kind to the rooms that match: a room's name, or a prefix followed by `*`. Default: every room.
     pub fn rooms(mut self, pattern: impl Into<String>) -> Self {
         self.rooms = pattern.into();
         self
     }
 
-    /// The most messages that are kept for those who come later or were away; 0: none. Default 1,000.
+    /// The most messages to retain for clients that join later or were offline; 0 retains none. Default 1,000.
     pub const fn keep(mut self, messages: usize) -> Self {
         self.history.messages = messages;
         self
     }
 
-    /// How long a message is kept at most. Default: for as long as the other bounds allow.
+    /// How long a message is retained at most. Default: as long as the other bounds allow.
     pub const fn keep_for(mut self, age: Duration) -> Self {
         self.history.age = Some(age);
         self
     }
 
-    /// The most bytes of messages that are kept, as JSON with their stamps. Default 1 MiB.
+    /// The most bytes of messages to retain, counted as JSON with their stamps. Default 1 MiB.
     pub const fn keep_bytes(mut self, bytes: usize) -> Self {
         self.history.bytes = bytes;
         self
     }
 
-    /// The longest message, in bytes of JSON. Longer ones are refused with
+    /// The longest message, in bytes of JSON. A longer one is refused with
     /// [`Code::MessageTooLarge`](crate::core::Code::MessageTooLarge). Default 64 KiB.
     pub const fn longest(mut self, bytes: usize) -> Self {
         self.longest = bytes;
         self
     }
 
-    /// Whether the history is in the server's store: then an acknowledged message is as durable as a change of a
-    /// state. If not, it lives until the server ends, or until nobody has been in the channel for as long as
-    /// [`idle`](crate::server::ServerBuilder::idle) says. Default: no.
+    /// Whether the retained messages are stored in the server's store, so that an acknowledged message is as durable
+    /// as a change of a state. Otherwise they are lost when the server ends, or when nobody has been in the channel
+    /// for the server's [`idle`](crate::server::ServerBuilder::idle) time. Default: not stored.
     pub const fn durable(mut self, durable: bool) -> Self {
         self.durable = durable;
         self
@@ -100,10 +101,10 @@ impl fmt::Debug for ChannelKind {
     }
 }
 
-/// The room_types of channels, by pattern.
+/// The kinds of channels, each with its pattern of rooms and its pattern of channels.
 #[derive(Default)]
 pub(crate) struct Channels {
-    room_types: Vec<(String, String, RoomType)>,
+    kinds: Vec<(String, String, RoomType)>,
 }
 
 impl Channels {
@@ -116,17 +117,17 @@ impl Channels {
                 None => log,
             })
         });
-        self.room_types.push((rooms, pattern, RoomType { type_name, begin, durable, rules: None }));
+        self.kinds.push((rooms, pattern, RoomType { type_name, begin, durable, hooks: None }));
     }
 
-    /// The kind of a room's channel.
+    /// The type of a room's channel: that of the longest pattern of rooms, then of the longest pattern of channels.
     pub(crate) fn of(&self, room: &str, channel: &str) -> Option<&RoomType> {
-        self.room_types
+        self.kinds
             .iter()
             .filter_map(|(rooms, pattern, kind)| {
                 Some(((matches(rooms, room)?, matches(pattern, channel)?), kind))
             })
-            // Of two equal ones, the one given first.
+            // `max_by_key` returns the last of equal elements; reversed, that is the one added first.
             .rev()
             .max_by_key(|(rank, _)| *rank)
             .map(|(_, kind)| kind)
@@ -145,7 +146,7 @@ mod tests {
         {
             channels.add(ChannelKind::any(pattern).rooms(rooms).longest(longest));
         }
-        // Which one it is shows in the longest message that it takes.
+        // The longest message that the state takes tells which kind it was made from.
         let of = |room, channel| {
             let state = (channels.of(room, channel)?.begin)();
             let log = state.as_any().downcast_ref::<ChannelLog>()?;

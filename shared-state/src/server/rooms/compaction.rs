@@ -1,10 +1,10 @@
-//! A snapshot's way to the store: asked for under the room's lock, awaited without it.
+//! A snapshot on its way to the store: requested under the room's lock, awaited without it.
 
 use futures_util::FutureExt as _;
 
 use crate::store::{CompactError, StoreFuture};
 
-/// A snapshot on its way to the store.
+/// The store's answer to a snapshot. Failures are logged here.
 pub(crate) struct Compaction(StoreFuture<(), CompactError>);
 
 impl Compaction {
@@ -12,7 +12,7 @@ impl Compaction {
         Self(future)
     }
 
-    /// What is left to await, if anything.
+    /// The future that is left to await, unless the store has answered already.
     pub(crate) fn now_or_waiting(mut self) -> Option<impl Future<Output = ()> + Send + 'static> {
         match (&mut self.0).now_or_never() {
             Some(result) => {
@@ -23,19 +23,20 @@ impl Compaction {
         }
     }
 
+    /// Awaits the store's answer.
     pub(crate) async fn wait(self) {
         log(self.0.await);
     }
 }
 
-/// A snapshot that is not stored costs the next opening time and nothing else.
+/// A snapshot that was not stored makes the next load slower; nothing is lost.
 fn log(result: Result<(), CompactError>) {
     if let Err(error) = result {
         tracing::warn!("{}", described(&error));
     }
 }
 
-/// An error with its sources.
+/// An error's text, followed by those of its sources.
 pub(crate) fn described(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -1,7 +1,7 @@
-//! Which rooms are live: opens them on demand, lets go of the idle ones.
+//! The rooms in memory: opens them on demand and closes the idle ones.
 //!
-//! A room is loaded off the lock, once however many wait for it. The lock here may be held while a room's is
-//! taken, never the other way round.
+//! A room is loaded without the directory's lock, and once, however many callers wait for it. Lock order: a room's
+//! lock may be taken while the directory's is held, never the other way round.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -18,8 +18,9 @@ use crate::proto::{ClientId, JoinRequest, Limits, Violation, check_room_name, sp
 use crate::server::fanout::queue::{CloseReason, Outbox, Queue};
 use crate::server::membership::RoomAccessTable;
 use crate::server::rooms::compaction::described;
-use crate::server::rooms::hooks::Participant;
+use crate::server::rooms::hook_runner::HookRunner;
 use crate::server::rooms::legacy_listeners::Listeners;
+use crate::server::rooms::participant::Participant;
 use crate::server::rooms::room::{Closed, Room, now};
 use crate::server::rooms::room_session::RoomSession;
 use crate::server::rooms::room_types::RoomTypes;
@@ -27,35 +28,35 @@ use crate::store;
 use crate::store::NullStore;
 use crate::store::RoomStore;
 
-/// The shortest and the longest time between two looks for idle rooms.
-const LOOKS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(10));
+/// The bounds of the interval between two checks for idle rooms.
+const IDLE_CHECKS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(10));
 
-/// A room that is in memory.
+/// A room in memory, as [`Server::rooms`](crate::server::Server::rooms) lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LiveRoom {
-    /// Its name.
+    /// The room's name.
     pub name: Arc<str>,
-    /// How many connections have joined its state.
+    /// How many sessions have joined its state.
     pub sessions: usize,
     /// How many users are in it, by its state, a channel or its presence.
     pub users: usize,
-    /// Whether a password is needed to come in.
+    /// Whether a password is needed to enter.
     pub password: bool,
-    /// What the program says of it to those who join: JSON.
+    /// The metadata that clients are sent when they join: JSON text.
     pub metadata: Option<Arc<str>>,
-    /// When its history began; `None` if the store does not know.
+    /// When the room was created; `None` if its stored history does not say.
     pub created_at: Option<SystemTime>,
 }
 
-/// A room that cannot be opened.
+/// Why a room or channel could not be opened.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenRoomError {
     /// The name is empty, too long, or has control characters.
-    #[error("`{room}` is no room name: 1 to {limit} bytes, no control characters")]
+    #[error("`{room}` is not a valid room name: expected 1 to {limit} bytes without control characters")]
     BadName {
-        /// What was asked for.
+        /// The name that was asked for.
         room: Arc<str>,
         /// The longest name, in bytes.
         limit: usize,
@@ -66,7 +67,7 @@ pub enum OpenRoomError {
         /// The room.
         room: Arc<str>,
     },
-    /// There is such a room, and it has no such channel.
+    /// The room may exist, but has no channel of this name.
     #[error("room `{room}` has no channel `{channel}`")]
     UnknownChannel {
         /// The room.
@@ -84,21 +85,21 @@ pub enum OpenRoomError {
         /// The room's type.
         found: &'static str,
     },
-    /// The store has the room and cannot give it.
+    /// The store could not load the room.
     #[error(transparent)]
     Store(#[from] store::LoadError),
-    /// What the store has is not what this room's state can have been.
+    /// The store loaded the room, but its records do not fit the room's state.
     #[error(transparent)]
     Load(#[from] authority::LoadError),
-    /// The rules of this kind of rooms do not want it, or failed; or its settings are not to be had.
+    /// The program's settings function or its `on_create` hook refused the room or failed.
     #[error("room `{room}` cannot be opened: {}", .violation.message)]
     Refused {
         /// The room.
         room: Arc<str>,
-        /// What whoever wants to be in it is told.
+        /// The code and message that a client is sent.
         violation: Violation,
     },
-    /// Opening it failed in this program.
+    /// Opening failed in this process.
     #[error("room `{room}` cannot be opened: {message}")]
     Failed {
         /// The room.
@@ -112,7 +113,7 @@ pub enum OpenRoomError {
 }
 
 impl OpenRoomError {
-    /// What a client is told.
+    /// The code and message that a client is sent.
     pub(crate) fn violation(&self) -> Violation {
         let code = match self {
             Self::BadName { .. } => Code::BadRoom,
@@ -131,17 +132,18 @@ type Opened = Option<Result<Arc<Room>, OpenRoomError>>;
 enum Slot {
     Opening(watch::Receiver<Opened>),
     Live(Arc<Room>),
-    /// It was closed and its changes are on their way to the store. Ends with that.
+    /// The room was closed and its changes are on their way to the store. The channel is closed when they have
+    /// arrived.
     Closing(watch::Receiver<()>),
 }
 
-/// What is there of a room that is asked for.
+/// What a caller must await before the room is open.
 enum Found {
     Opening(watch::Receiver<Opened>),
     Closing(watch::Receiver<()>),
 }
 
-/// The live rooms of a server.
+/// The rooms of a server that are in memory.
 pub(crate) struct Directory {
     this: Weak<Self>,
     room_types: RoomTypes,
@@ -157,9 +159,9 @@ pub(crate) struct Directory {
 struct Rooms {
     slots: HashMap<Arc<str>, Slot>,
     closing: bool,
-    /// Whether the task that looks for idle rooms is running.
-    looking: bool,
-    /// How many rooms were loaded: their numbers in brief frames.
+    /// Whether the task that closes idle rooms is running.
+    checking_idle: bool,
+    /// How many rooms were loaded so far. A room's number in compact frames is taken from it.
     loaded: u64,
 }
 
@@ -184,7 +186,7 @@ impl Directory {
         })
     }
 
-    /// What is said of the rooms, and who is in them.
+    /// The settings and members of each room.
     pub(crate) fn accesses(&self) -> &Arc<RoomAccessTable> {
         &self.accesses
     }
@@ -193,17 +195,17 @@ impl Directory {
         &self.store
     }
 
-    /// Who hears which channels without saying so.
+    /// The legacy clients that receive the channels of their rooms.
     pub(crate) fn listeners(&self) -> &Arc<Listeners> {
         &self.listeners
     }
 
-    /// Nothing that is done under the lock can leave the map half changed.
+    /// A panic under the lock cannot leave the map half changed, so a poisoned lock is still usable.
     fn lock(&self) -> MutexGuard<'_, Rooms> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether there can be anything of this address.
+    /// Whether a room or channel with this address may exist.
     pub(crate) fn check_known(&self, address: &str) -> Result<(), Violation> {
         match self.room_types.of(address) {
             Some(_) => Ok(()),
@@ -211,13 +213,13 @@ impl Directory {
         }
     }
 
-    /// How many rooms are in memory or on their way there.
+    /// How many rooms are in memory or being loaded, channels included.
     pub(crate) fn len(&self) -> usize {
         self.lock().slots.len()
     }
 
-    /// The live room of this name, loaded if need be. Cancel safe: a room whose opening nobody awaits any more is
-    /// opened all the same, and let go when it has been idle.
+    /// The room of this name, loaded if it is not in memory. Cancel safe: a room that nobody awaits any more is
+    /// loaded all the same, and closed when it has been idle.
     pub(crate) async fn open(&self, name: &str) -> Result<Arc<Room>, OpenRoomError> {
         let mut opening = loop {
             let found = {
@@ -234,19 +236,19 @@ impl Directory {
             };
             match found {
                 Found::Opening(opening) => break opening,
-                // Nothing is ever told: it ends.
+                // The sender never sends; it is dropped when the room has closed.
                 Found::Closing(mut closing) => drop(closing.changed().await),
             }
         };
         match opening.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(opened)) => opened.clone(),
             Ok(None) | Err(_) => {
-                Err(OpenRoomError::Failed { room: name.into(), message: "a panic while it was loaded" })
+                Err(OpenRoomError::Failed { room: name.into(), message: "loading it panicked" })
             }
         }
     }
 
-    /// Starts to load a room.
+    /// Starts to load a room; the receiver is sent the result.
     fn begin(&self, rooms: &mut Rooms, name: &str) -> Result<watch::Receiver<Opened>, OpenRoomError> {
         let room: Arc<str> = name.into();
         let (of, channel) = split_address(name);
@@ -259,9 +261,9 @@ impl Directory {
             return Err(self.unknown(name));
         }
         let Some(this) = self.this.upgrade() else { return Err(OpenRoomError::ShuttingDown) };
-        if !rooms.looking {
-            rooms.looking = true;
-            tokio::spawn(look_for_idle(self.this.clone(), self.idle));
+        if !rooms.checking_idle {
+            rooms.checking_idle = true;
+            tokio::spawn(close_idle_periodically(self.this.clone(), self.idle));
         }
         let (opened, opening) = watch::channel(None);
         rooms.slots.insert(room.clone(), Slot::Opening(opening.clone()));
@@ -270,7 +272,7 @@ impl Directory {
             let result = slot.directory.load(slot.room.clone()).await;
             match &result {
                 Ok(room) => slot.fill(room.clone()),
-                // The slot is emptied: the next who asks tries again.
+                // Dropping the slot empties it, so that the next caller tries again.
                 Err(error) => {
                     tracing::error!(room = %slot.room, "{}", described(error));
                     drop(slot);
@@ -281,7 +283,7 @@ impl Directory {
         Ok(opening)
     }
 
-    /// Why there is nothing of this address.
+    /// The error for an address that matches no pattern.
     fn unknown(&self, address: &str) -> OpenRoomError {
         match split_address(address) {
             (room, Some(channel)) if self.room_types.of(room).is_some() => {
@@ -291,27 +293,29 @@ impl Directory {
         }
     }
 
+    /// A number for a room in compact frames, unique in this process.
     fn next_number(&self) -> u64 {
         let mut rooms = self.lock();
         rooms.loaded += 1;
         rooms.loaded
     }
 
+    /// Loads a room: settings first, then the store, then the state from what is stored or from the `on_create` hook.
     async fn load(&self, name: Arc<str>) -> Result<Arc<Room>, OpenRoomError> {
         let Some(kind) = self.room_types.of(&name) else { return Err(self.unknown(&name)) };
-        let house = match self.accesses.open(split_address(&name).0).await {
-            Ok(house) => house,
+        let access = match self.accesses.open(split_address(&name).0).await {
+            Ok(access) => access,
             Err(violation) => return Err(OpenRoomError::Refused { room: name, violation }),
         };
-        let store = match kind.durable && !house.is_temporary() {
+        let store = match kind.durable && !access.is_temporary() {
             true => self.store.clone(),
             false => Arc::new(NullStore),
         };
         let stored = store.load(name.clone()).await?;
-        let state = match (&kind.rules, &stored) {
+        let state = match (&kind.hooks, &stored) {
             (None, _) => (kind.begin)(),
-            (Some(rules), Some(_)) => rules.begin(),
-            (Some(rules), None) => match rules.create(&name).await {
+            (Some(hooks), Some(_)) => hooks.begin(),
+            (Some(hooks), None) => match hooks.create(&name).await {
                 Ok(state) => state,
                 Err(violation) => return Err(OpenRoomError::Refused { room: name, violation }),
             },
@@ -326,7 +330,7 @@ impl Directory {
             None => match getrandom::u64() {
                 Ok(epoch) => Authority::new(name, epoch, state, limits),
                 Err(_) => {
-                    let message = "the system has no randomness for its epoch";
+                    let message = "the system has no randomness for the room's epoch";
                     return Err(OpenRoomError::Failed { room: name, message });
                 }
             },
@@ -334,55 +338,67 @@ impl Directory {
         tracing::debug!(room = %authority.room(), version = authority.head(), "room opened");
         let in_flight = self.limits.in_flight;
         let authority = authority.with_number(self.next_number()).beginning_at(now());
-        let room = Room::new(authority, kind.type_name, store, self.this.clone(), house, in_flight);
-        Ok(Arc::new(match &kind.rules {
-            Some(rules) => room.with_rules(rules.clone()),
+        let directory = self.this.clone();
+        let on_reset = Box::new(move |room: &Arc<Room>| {
+            if let Some(directory) = directory.upgrade() {
+                directory.forget(room);
+            }
+        });
+        let room = Room::new(authority, kind.type_name, store, on_reset, access, in_flight);
+        Ok(Arc::new(match &kind.hooks {
+            Some(hooks) => room.observed_by(Arc::new(HookRunner::new(hooks.clone()))),
             None => room,
         }))
     }
 
-    /// Opens a room and joins it. Cancel safe: until it returns, nothing is joined.
+    /// Opens a room and joins it, after the `on_join` hook has agreed.
+    ///
+    /// Cancel safe: nothing is joined before it returns.
     pub(crate) async fn join(
         &self,
         name: &str,
-        visitor: Participant,
+        participant: Participant,
         dialect: Dialect,
         request: JoinRequest,
-        rights: Option<Arc<dyn Permissions>>,
+        permissions: Option<Arc<dyn Permissions>>,
         queue: Arc<Queue>,
     ) -> Result<Result<RoomSession, Violation>, OpenRoomError> {
         loop {
             let room = self.open(name).await?;
-            if let Some(rules) = room.rules()
-                && let Err(violation) = rules.join(room.clone(), &visitor).await
+            let hooks = self.room_types.of(name).and_then(|kind| kind.hooks.as_ref());
+            if let Some(hooks) = hooks
+                && let Err(violation) = hooks.join(room.clone(), &participant).await
             {
                 return Ok(Err(violation));
             }
-            let client = ClientId::from(visitor.client());
+            let client = ClientId::from(participant.client());
             let outbox = Outbox::new(queue.clone());
             if request.info {
-                outbox.tell_first(room::info(name, &visitor.membership().house().details(room.created_at())));
+                outbox.tell_first(room::info(
+                    name,
+                    &participant.membership().access().details(room.created_at()),
+                ));
             }
-            match room.join(client, dialect, &request, rights.clone(), outbox) {
-                Ok(Ok(session)) => return Ok(Ok(RoomSession::new(room, session, visitor, request.info))),
+            match room.join(client, dialect, &request, permissions.clone(), outbox) {
+                Ok(Ok(session)) => return Ok(Ok(RoomSession::new(room, session, participant, request.info))),
                 Ok(Err(violation)) => {
-                    room.left(Box::new(visitor));
+                    room.left(Box::new(participant));
                     return Ok(Err(violation));
                 }
-                // It ended in between: the next one is another.
+                // The room ended meanwhile: the next turn opens a new one.
                 Err(Closed) => self.forget(&room),
             }
         }
     }
 
-    /// A room and its channels, as far as they are in memory.
+    /// The room and its channels, as far as they are in memory.
     pub(crate) fn with_channels(&self, name: &str) -> Vec<Arc<Room>> {
         let mut rooms = self.live();
         rooms.retain(|room| split_address(room.name()).0 == name);
         rooms
     }
 
-    /// Opens a room and holds it; [`Room::release`] lets go. Cancel safe.
+    /// Opens a room and keeps it in memory until [`Room::release`]. Cancel safe.
     pub(crate) async fn hold(&self, name: &str) -> Result<Arc<Room>, OpenRoomError> {
         loop {
             let room = self.open(name).await?;
@@ -393,7 +409,7 @@ impl Directory {
         }
     }
 
-    /// Lets go of a room that is no more.
+    /// Removes a room that has ended.
     pub(crate) fn forget(&self, room: &Arc<Room>) {
         let mut rooms = self.lock();
         if let Some(Slot::Live(live)) = rooms.slots.get(room.name())
@@ -404,7 +420,7 @@ impl Directory {
         }
     }
 
-    /// The rooms that are live, by name, without their channels.
+    /// The rooms in memory, sorted by name, without their channels.
     pub(crate) fn rooms(&self) -> Vec<LiveRoom> {
         let of = |room: Arc<Room>| {
             let details = room.house().details(room.created_at());
@@ -423,6 +439,7 @@ impl Directory {
         rooms
     }
 
+    /// The rooms in memory, channels included.
     fn live(&self) -> Vec<Arc<Room>> {
         let live = |slot: &Slot| match slot {
             Slot::Live(room) => Some(room.clone()),
@@ -431,9 +448,10 @@ impl Directory {
         self.lock().slots.values().filter_map(live).collect()
     }
 
+    /// Closes the rooms that have been idle.
     fn close_idle(&self) {
         for room in self.live() {
-            // The snapshot is asked for before anybody can ask the store for the room again.
+            // The snapshot is requested before the slot is free, so that a new load of the room comes after it.
             let mut rooms = self.lock();
             if let Some(compaction) = room.close_if_idle(self.idle) {
                 rooms.slots.remove(room.name());
@@ -446,7 +464,7 @@ impl Directory {
         }
     }
 
-    /// Ends a room and its channels, once their changes are durable. Who wants to be in one of them meanwhile waits.
+    /// Ends a room and its channels once their changes are durable. Whoever opens one of them meanwhile waits.
     pub(crate) async fn close_room(&self, name: &str, why: &CloseReason) {
         let is_of = |address: &str| split_address(address).0 == name;
         self.opened(is_of).await;
@@ -474,7 +492,7 @@ impl Directory {
         }
     }
 
-    /// Waits until none of these is being opened.
+    /// Waits until no room whose address matches is being loaded.
     async fn opened(&self, is_of: impl Fn(&str) -> bool) {
         let opening: Vec<_> = {
             let rooms = self.lock();
@@ -486,12 +504,12 @@ impl Directory {
             opening.collect()
         };
         for mut opening in opening {
-            // One that failed is not there to be closed.
+            // A room that failed to load needs no closing.
             let _ = opening.wait_for(Option::is_some).await;
         }
     }
 
-    /// Opens no more rooms, and ends all there are once their changes are durable.
+    /// Refuses to open more rooms, and ends all of them once their changes are durable.
     pub(crate) async fn close(&self, why: &CloseReason) {
         self.lock().closing = true;
         self.opened(|_| true).await;
@@ -504,7 +522,8 @@ impl Directory {
     }
 }
 
-/// The slot of a room being loaded; dropped unfilled, it is emptied, also if loading panics.
+/// The slot of a room being loaded. If it is dropped before it is filled, for example because loading panicked, the
+/// slot is emptied.
 struct OpeningSlot {
     directory: Arc<Directory>,
     room: Arc<str>,
@@ -528,9 +547,9 @@ impl Drop for OpeningSlot {
     }
 }
 
-/// Looks for idle rooms as long as there is a directory.
-async fn look_for_idle(directory: Weak<Directory>, idle: Duration) {
-    let pause = (idle / 4).clamp(LOOKS.0, LOOKS.1);
+/// Closes idle rooms periodically, until the directory is dropped.
+async fn close_idle_periodically(directory: Weak<Directory>, idle: Duration) {
+    let pause = (idle / 4).clamp(IDLE_CHECKS.0, IDLE_CHECKS.1);
     loop {
         tokio::time::sleep(pause).await;
         let Some(directory) = directory.upgrade() else { return };

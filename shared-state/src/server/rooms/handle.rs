@@ -1,4 +1,4 @@
-//! The server's own program as a writer: a room's state with the server's rights.
+//! [`State`]: a room's state as the server's program reads and writes it, with the server's permissions.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -19,18 +19,19 @@ use crate::core::{Code, Reject};
 use crate::merge::{Counter, CounterOp};
 use crate::server::rooms::room::{Closed, Room};
 
-/// A room's state in the server's own program; see [`Server::room`](crate::server::Server::room).
+/// A room's state in the server's program; see [`Server::room`](crate::server::Server::room).
 ///
-/// Cheap to clone. The room stays in memory while there is one. If the room is reset because its store failed,
-/// writes fail with [`WriteError::Closed`]: open the room again.
+/// It reads the state with every accepted change, including those that are not durable yet, and writes it with the
+/// server's permissions: fields that are read-only for clients may be written.
 ///
-/// What it reads is the state with every accepted change, also those still on their way to the store.
+/// Cheap to clone. The room stays in memory while a handle exists. If its store fails, the room is reset, and writes
+/// fail with [`WriteError::Closed`]: call [`Server::room`](crate::server::Server::room) again.
 pub struct State<S> {
-    hold: Arc<RoomGuard>,
+    guard: Arc<RoomGuard>,
     state: PhantomData<fn() -> S>,
 }
 
-/// A hold of a room, which ends when it is dropped.
+/// Keeps a room in memory until it is dropped.
 pub(crate) struct RoomGuard(pub(crate) Arc<Room>);
 
 impl Drop for RoomGuard {
@@ -39,7 +40,7 @@ impl Drop for RoomGuard {
     }
 }
 
-/// The change may or may not be in the room: it was reset before the store had answered.
+/// The room was reset before the store answered, so the change may or may not be in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("room `{room}` was reset before the store had the change: it may or may not be in the room")]
 #[non_exhaustive]
@@ -48,8 +49,8 @@ pub struct OutcomeUnknown {
     pub room: Arc<str>,
 }
 
-/// What a write returns: resolves to the version of the change, or of the state if there was nothing to change,
-/// once that version is durable. May be dropped; the change is made all the same.
+/// What a write returns: resolves to the version of the change once that version is durable, or to the current
+/// version if there was nothing to change. Dropping it does not undo the change.
 #[must_use = "a write is durable when its receipt resolves; `drop` it if that does not matter"]
 pub struct Receipt {
     room: Arc<str>,
@@ -77,10 +78,10 @@ impl fmt::Debug for Receipt {
 }
 
 impl<S: SharedState> State<S> {
-    /// Takes over a hold of the room; gives it back if the room's state is no `S`.
+    /// Takes over the caller's hold of the room, see [`Room::hold`]; returns the room if its state is not an `S`.
     pub(crate) fn new(room: Arc<Room>) -> Result<Self, Arc<Room>> {
         match room.read(|state, _| state.as_any().is::<Typed<S>>()) {
-            true => Ok(Self { hold: Arc::new(RoomGuard(room)), state: PhantomData }),
+            true => Ok(Self { guard: Arc::new(RoomGuard(room)), state: PhantomData }),
             false => {
                 room.release();
                 Err(room)
@@ -88,29 +89,29 @@ impl<S: SharedState> State<S> {
         }
     }
 
-    /// A hold of a room whose state is known to be an `S`, in a task of the server's own; `None` if the room has ended.
+    /// A handle of a room whose state is known to be an `S`, for a task of the server; `None` if the room has ended.
     pub(crate) fn of(room: &Arc<Room>) -> Option<Self> {
         room.hold_aside().ok()?;
-        Some(Self { hold: Arc::new(RoomGuard(room.clone())), state: PhantomData })
+        Some(Self { guard: Arc::new(RoomGuard(room.clone())), state: PhantomData })
     }
 
     fn room(&self) -> &Arc<Room> {
-        &self.hold.0
+        &self.guard.0
     }
 
-    /// A copy of the state. Costs the state.
+    /// A copy of the state.
     #[must_use]
     pub fn state(&self) -> S {
         self.read(S::clone)
     }
 
-    /// The version of the last accepted change, durable or on its way.
+    /// The version of the last accepted change, durable or in flight.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.room().read(|_, version| version)
     }
 
-    /// One field's value.
+    /// A copy of one field's value.
     #[must_use]
     pub fn get<T: Clone, P: MergePolicy<T>>(&self, field: Field<S, T, P>) -> T {
         self.read(|state| field.get(state).clone())
@@ -119,7 +120,7 @@ impl<S: SharedState> State<S> {
     /// Sets one field.
     ///
     /// # Errors
-    /// As [`Backend::write`].
+    /// As [`Backend::write`]; [`WriteError::Closed`] if the room was reset or closed.
     pub fn set<T, P: MergePolicy<T>>(&self, field: Field<S, T, P>, value: T) -> Result<Receipt, WriteError> {
         self.write(field.set(value))
     }
@@ -127,7 +128,7 @@ impl<S: SharedState> State<S> {
     /// Adds to a counter.
     ///
     /// # Errors
-    /// As [`Backend::write`].
+    /// As [`Backend::write`]; [`WriteError::Closed`] if the room was reset or closed.
     pub fn add<T>(&self, field: Field<S, T, Counter>, amount: T) -> Result<Receipt, WriteError>
     where
         Counter: MergePolicy<T, Op = CounterOp<T>>,
@@ -135,22 +136,25 @@ impl<S: SharedState> State<S> {
         self.write(field.op(CounterOp::Add(amount)))
     }
 
-    /// Sets the fields that the patch has, all or none.
+    /// Sets the fields that the patch has, as one change.
     ///
     /// # Errors
-    /// As [`Backend::write`].
+    /// As [`Backend::write`]; [`WriteError::Closed`] if the room was reset or closed.
     pub fn merge(&self, patch: S::Patch) -> Result<Receipt, WriteError> {
         self.submit(|_| S::patch_updates(patch))
     }
 
-    /// Changes the state by a function; what it changed becomes one change. No other change comes in between.
-    /// Costs two clones' worth of the state, and the room waits meanwhile: `change` must not call into it.
+    /// Runs `change` on a copy of the state and writes the difference as one change. No other change comes in
+    /// between.
+    ///
+    /// Costs about two clones of the state. The room is locked meanwhile: `change` must be quick and must not use the
+    /// room.
     ///
     /// # Errors
-    /// As [`Backend::write`].
+    /// As [`Backend::write`]; [`WriteError::Closed`] if the room was reset or closed.
     ///
     /// # Panics
-    /// If `change` does; nothing is changed then.
+    /// If `change` panics; nothing is changed then.
     pub fn update(&self, change: impl FnOnce(&mut S)) -> Result<Receipt, WriteError> {
         let mut panic = None;
         let written = self.submit(|old| {
@@ -169,7 +173,8 @@ impl<S: SharedState> State<S> {
         }
     }
 
-    /// The durable versions as they come to be: each time the latest, not each one. Ends with the room.
+    /// The durable versions as they advance. A slow reader gets the latest one rather than each. Ends when the room
+    /// ends.
     pub fn changes(&self) -> impl Stream<Item = u64> + Send + Unpin + use<S> {
         let mut versions = self.room().versions();
         versions.mark_unchanged();
@@ -181,7 +186,8 @@ impl<S: SharedState> State<S> {
         Box::pin(changes.fuse())
     }
 
-    /// One field's value, now and whenever a change has made it another. Ends with the room; does not hold it.
+    /// A field's value now, and then whenever a change has given it another value. Ends when the room ends; does not
+    /// keep the room in memory.
     pub fn watch<T, P>(&self, field: Field<S, T, P>) -> impl Stream<Item = T> + Send + Unpin + use<S, T, P>
     where
         T: Clone + PartialEq + Send + 'static,
@@ -195,7 +201,7 @@ impl<S: SharedState> State<S> {
         })
     }
 
-    /// What `look` makes of the state, now and after each change.
+    /// What `look` returns of the state now and after each change; `None` is left out.
     fn values<T: Send + 'static>(
         &self,
         mut look: impl FnMut(&S) -> Option<T> + Send + 'static,
@@ -237,7 +243,7 @@ impl<S: SharedState> State<S> {
         };
         match room.submit_server(encoded, permit, durable) {
             Ok(Ok(())) => Ok(Receipt::new(room.name().clone(), receipt)),
-            Ok(Err(error)) => Err(told(error)),
+            Ok(Err(error)) => Err(as_invalid(error)),
             Err(Closed) => Err(WriteError::Closed),
         }
     }
@@ -247,8 +253,8 @@ fn typed<S: SharedState>(state: &dyn RoomState) -> Option<&S> {
     state.as_any().downcast_ref::<Typed<S>>().map(Typed::get)
 }
 
-/// A broken rule is the same error here as on a client.
-fn told(error: WriteError) -> WriteError {
+/// A broken rule is reported as [`WriteError::Invalid`], as on a client.
+fn as_invalid(error: WriteError) -> WriteError {
     match error {
         WriteError::Rejected(Reject { code: Code::Invalid, field, message }) => {
             WriteError::Invalid(Invalid { field: field.unwrap_or_default(), rule: "room", message })
@@ -289,12 +295,12 @@ impl<S: SharedState> ServerBackend<S> for State<S> {}
 
 impl<S> Clone for State<S> {
     fn clone(&self) -> Self {
-        Self { hold: self.hold.clone(), state: PhantomData }
+        Self { guard: self.guard.clone(), state: PhantomData }
     }
 }
 
 impl<S> fmt::Debug for State<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("State").field("room", self.hold.0.name()).finish_non_exhaustive()
+        f.debug_struct("State").field("room", self.guard.0.name()).finish_non_exhaustive()
     }
 }

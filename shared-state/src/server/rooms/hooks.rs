@@ -1,9 +1,8 @@
-//! What the server's program has to say about what happens in a kind of rooms.
+//! [`RoomHooks`]: callbacks of the program for what happens in rooms of one type.
 //!
-//! A [`RoomHooks`] is written by the program. Here it is made the same for all types of state, and kept from doing
-//! harm: what panics, or takes too long where somebody waits for it, is an error of what it was asked about.
+//! The trait is implemented by the program. [`TypedHooks`] erases the type of the state and contains failures: a hook
+//! that panics, or takes too long while somebody waits for it, only refuses what it was asked about.
 
-use std::any::Any;
 use std::fmt;
 use std::future::ready;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,35 +16,46 @@ use tokio::time::timeout;
 use crate::authority::{ProposedChange, RoomState, Typed, Verdict};
 use crate::core::{Author, SharedState};
 use crate::core::{Code, Reject};
-use crate::proto::{ClientId, Violation};
-use crate::server::access::Identity;
-use crate::server::membership::Membership;
+use crate::proto::Violation;
 use crate::server::rooms::handle::State;
+use crate::server::rooms::participant::Participant;
 use crate::server::rooms::room::Room;
 
-/// How long somebody waits at most for `on_create` and `on_join`.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest time that `on_create` and `on_join` may take.
+const HOOK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a program does when something happens in its rooms; given to
-/// [`rooms_with`](crate::server::ServerBuilder::rooms_with). All of it has a default, which is to agree.
+/// Callbacks for what happens in the rooms of one type; given to
+/// [`rooms_with`](crate::server::ServerBuilder::rooms_with). Every method has a default, which accepts.
 ///
-/// A closure or function of the state before, the state after and the [`Author`] that gives a `Result` is one as well:
-/// an error refuses the change.
+/// A function or closure `Fn(&S, &S, &Author) -> Result<(), E>` of the state before a change, the state after it and
+/// the [`Author`] implements the trait: its error refuses the change.
 ///
-/// # Who waits for what
-/// | | waits for it |
-/// |---|---|
-/// | [`on_change`](Self::on_change) | its room, whole: whoever changes, joins or leaves it. Not async. |
-/// | [`on_create`](Self::on_create) | those who want to be in that room, 10 s at most |
-/// | [`on_join`](Self::on_join) | the one who joins, 10 s at most |
-/// | [`on_leave`](Self::on_leave), [`on_empty`](Self::on_empty), [`on_tick`](Self::on_tick) | nobody; of one room one after another |
+/// # Order and waiting
+/// | Hook | Called | Who waits for it |
+/// |---|---|---|
+/// | [`on_create`] | when a room without a stored history is opened | everyone entering the room, at most 10 s |
+/// | [`on_join`] | before a session joins | the one who joins, at most 10 s |
+/// | [`on_change`] | for each client's change, one at a time | the whole room: every change, join and leave |
+/// | [`on_leave`] | after a session has left | nobody |
+/// | [`on_empty`] | after the last session has left | nobody |
+/// | [`on_tick`] | every [`tick`] while somebody is in the room | nobody |
 ///
-/// Other rooms wait for none of them on a runtime of several threads; a thread that uses a [`State`] of the room waits
-/// with it. On a runtime of a single thread, nothing in the program goes on before `on_change` returns.
+/// The last three run one after another for a room. `on_change` is not async and runs under the room's lock. On a
+/// runtime with several threads, other rooms do not wait for it; a thread that uses a [`State`] of the same room
+/// does. On a runtime with one thread, nothing else runs before it returns.
 ///
-/// # Panics
-/// One that panics refuses what it was asked about with [`Code::RulesFailed`], as does one that takes too long. It is
-/// logged, nothing is changed, and the room goes on.
+/// [`on_create`]: Self::on_create
+/// [`on_join`]: Self::on_join
+/// [`on_change`]: Self::on_change
+/// [`on_leave`]: Self::on_leave
+/// [`on_empty`]: Self::on_empty
+/// [`on_tick`]: Self::on_tick
+/// [`tick`]: Self::tick
+///
+/// # Panics and timeouts
+/// A panic is caught and logged, nothing is changed, and the room goes on. If `on_create`, `on_join` or `on_change`
+/// panics, or one of the first two takes longer than 10 s, what it was asked about is refused with
+/// [`Code::RulesFailed`].
 ///
 /// # Example
 /// ```
@@ -60,9 +70,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 ///     moves: u32,
 /// }
 ///
-/// struct GameRules;
+/// struct GameHooks;
 ///
-/// impl RoomHooks<Game> for GameRules {
+/// impl RoomHooks<Game> for GameHooks {
 ///     fn on_change(&self, change: &ProposedChange<'_, Game>) -> Result<Verdict<Game>, String> {
 ///         if change.before.moves == 9 {
 ///             return Err("the game is over".to_owned());
@@ -70,71 +80,77 @@ const PATIENCE: Duration = Duration::from_secs(10);
 ///         Ok(Verdict::amended(change, |game| game.moves += 1))
 ///     }
 ///
-///     async fn on_join(&self, room: State<Game>, visitor: &Participant) -> Result<(), String> {
-///         println!("{} has come to a game of {} moves", visitor.client(), room.get(Game::MOVES));
+///     async fn on_join(&self, room: State<Game>, participant: &Participant) -> Result<(), String> {
+///         println!("{} joins a game of {} moves", participant.client(), room.get(Game::MOVES));
 ///         Ok(())
 ///     }
 /// }
 ///
-/// let server = Server::builder().rooms_with("game-*", Game::default, GameRules).build();
+/// let server = Server::builder().rooms_with("game-*", Game::default, GameHooks).build();
 /// ```
 pub trait RoomHooks<S: SharedState>: Send + Sync + 'static {
-    /// What a room begins as of which nothing is stored, before anybody is in it; `initial` is what it would be. An
-    /// error is what whoever wants to be in it is told, with [`Code::Forbidden`]. Called again when nobody has changed
-    /// the room until it left memory.
+    /// Makes the first state of a room of which nothing is stored, before anybody is in it. `initial` is what the
+    /// room's `initial` function returned. Called again for the same room if it left memory without ever being
+    /// changed.
+    ///
+    /// # Errors
+    /// Why the room cannot be created: sent to everyone who wants to enter, with [`Code::Forbidden`].
     fn on_create(&self, room: &str, initial: S) -> impl Future<Output = Result<S, String>> + Send {
         let _ = room;
         ready(Ok(initial))
     }
 
-    /// Somebody is about to join, and is told nothing of the room before this is done. An error keeps them out with
-    /// [`Code::Forbidden`] and is what they are told. Who comes again after their connection broke joins again.
+    /// Somebody is about to join the room; they are sent nothing of it before this returns. A client that reconnects
+    /// joins again. Dropped before it finishes if the connection ends.
     ///
-    /// Dropped unfinished if the connection ends.
+    /// If the join fails after this has succeeded, [`on_leave`](Self::on_leave) is called.
+    ///
+    /// # Errors
+    /// Why they may not join: sent to them with [`Code::Forbidden`].
     fn on_join(
         &self,
         room: State<S>,
-        visitor: &Participant,
+        participant: &Participant,
     ) -> impl Future<Output = Result<(), String>> + Send {
-        let _ = (room, visitor);
+        let _ = (room, participant);
         ready(Ok(()))
     }
 
-    /// What becomes of a client's change, after the state's own rules were satisfied. An error refuses it as a whole
-    /// with [`Code::Invalid`] and is what its author is told. The author is told how it was amended.
+    /// Decides what becomes of a client's change that satisfies the validation rules of the state: accept it, amend
+    /// it, replace it or refuse it; see [`Verdict`]. Its author is sent what was amended.
     ///
-    /// It is called in the order of the room's changes and must be quick; it must not call into the server. Each
-    /// client's change of such a room costs a clone of its state. What is amended must satisfy the state's own rules:
-    /// if it does not, the change is refused with [`Code::RulesFailed`].
+    /// Called in the order of the room's changes, under the room's lock: it must be quick and must not call the
+    /// server. Each client's change in such a room costs a clone of the state. If the amended state breaks a
+    /// validation rule, the change is refused with [`Code::RulesFailed`].
     ///
     /// # Errors
-    /// Why the change is refused, for people.
+    /// Why the change is refused: sent to its author with [`Code::Invalid`]. The whole change is refused.
     fn on_change(&self, change: &ProposedChange<'_, S>) -> Result<Verdict<S>, String> {
         let _ = change;
         Ok(Verdict::Accept)
     }
 
-    /// Somebody is no longer in the room: left, or the connection is gone. Not called where the room itself ends with
-    /// everybody in it, at shutdown or because its store failed.
-    fn on_leave(&self, room: State<S>, visitor: &Participant) -> impl Future<Output = ()> + Send {
-        let _ = (room, visitor);
+    /// Somebody is no longer in the room: they left, or their connection ended. Not called when the room itself ends
+    /// with everyone in it, at shutdown or because its store failed.
+    fn on_leave(&self, room: State<S>, participant: &Participant) -> impl Future<Output = ()> + Send {
+        let _ = (room, participant);
         ready(())
     }
 
-    /// Nobody is in the room any more, and the last `on_leave` is done.
+    /// Nobody is in the room any more, and the last `on_leave` has returned.
     fn on_empty(&self, room: State<S>) -> impl Future<Output = ()> + Send {
         let _ = room;
         ready(())
     }
 
-    /// Called every [`tick`](Self::tick) while somebody is in the room; the time is counted from the end of the last
-    /// one.
+    /// Called every [`tick`](Self::tick) while somebody is in the room. The interval is counted from the end of the
+    /// previous call.
     fn on_tick(&self, room: State<S>) -> impl Future<Output = ()> + Send {
         let _ = room;
         ready(())
     }
 
-    /// How often [`on_tick`](Self::on_tick) is called. Default: never.
+    /// The interval of [`on_tick`](Self::on_tick). Default: `None`, never.
     fn tick(&self) -> Option<Duration> {
         None
     }
@@ -154,117 +170,65 @@ where
     }
 }
 
-/// Somebody who is in a room, or about to be: one stay of one connection.
-#[derive(Clone)]
-pub struct Participant {
-    client: ClientId,
-    connection: u64,
-    identity: Identity,
-    membership: Arc<Membership>,
-}
-
-impl Participant {
-    pub(crate) fn new(
-        client: ClientId,
-        connection: u64,
-        identity: Identity,
-        membership: Arc<Membership>,
-    ) -> Self {
-        Self { client, connection, identity, membership }
-    }
-
-    /// What lets them be in the room, its channels and its presence.
-    pub(crate) fn membership(&self) -> &Arc<Membership> {
-        &self.membership
-    }
-
-    /// The public name of the client, which is the [`Author`]'s of its changes.
-    #[must_use]
-    pub fn client(&self) -> &str {
-        &self.client
-    }
-
-    /// The number of the connection: of two of one client, the later one has the higher.
-    #[must_use]
-    pub const fn connection(&self) -> u64 {
-        self.connection
-    }
-
-    /// What [`authenticate`](crate::server::ServerBuilder::authenticate) made of it; `None` if that is no `U`.
-    #[must_use]
-    pub fn user<U: Any>(&self) -> Option<&U> {
-        self.identity.user().downcast_ref()
-    }
-}
-
-impl fmt::Debug for Participant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Participant")
-            .field("client", &self.client)
-            .field("connection", &self.connection)
-            .finish_non_exhaustive()
-    }
-}
-
 type Task<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// The rules of a kind of rooms, whatever their state.
+/// The hooks of a type of room, with the type of the state erased.
 pub(crate) trait AnyHooks: Send + Sync {
-    /// The state of a stored room before it is read.
+    /// The state that a stored room is loaded into.
     fn begin(&self) -> Box<dyn RoomState>;
     fn create<'a>(&'a self, room: &'a str) -> Task<'a, Result<Box<dyn RoomState>, Violation>>;
-    fn join<'a>(&'a self, room: Arc<Room>, visitor: &'a Participant) -> Task<'a, Result<(), Violation>>;
-    fn leave<'a>(&'a self, room: Arc<Room>, visitor: &'a Participant) -> Task<'a, ()>;
+    fn join<'a>(&'a self, room: Arc<Room>, participant: &'a Participant) -> Task<'a, Result<(), Violation>>;
+    fn leave<'a>(&'a self, room: Arc<Room>, participant: &'a Participant) -> Task<'a, ()>;
     fn empty(&self, room: Arc<Room>) -> Task<'_, ()>;
     fn on_tick(&self, room: Arc<Room>) -> Task<'_, ()>;
     fn tick(&self) -> Option<Duration>;
 }
 
-/// The rules of the rooms of one type.
+/// The hooks of the rooms whose state is an `S`.
 pub(crate) struct TypedHooks<S, R> {
-    rules: Arc<R>,
+    hooks: Arc<R>,
     initial: Arc<dyn Fn() -> S + Send + Sync>,
 }
 
 impl<S: SharedState, R: RoomHooks<S>> TypedHooks<S, R> {
-    pub(crate) fn new(rules: R, initial: Arc<dyn Fn() -> S + Send + Sync>) -> Self {
-        Self { rules: Arc::new(rules), initial }
+    pub(crate) fn new(hooks: R, initial: Arc<dyn Fn() -> S + Send + Sync>) -> Self {
+        Self { hooks: Arc::new(hooks), initial }
     }
 
     fn state(&self, initial: S) -> Box<dyn RoomState> {
-        let rules = self.rules.clone();
+        let hooks = self.hooks.clone();
         let on_change = move |change: &ProposedChange<'_, S>| match catch_unwind(AssertUnwindSafe(|| {
-            rules.on_change(change)
+            hooks.on_change(change)
         })) {
-            Ok(ruling) => ruling.map_err(|message| Reject::new(Code::Invalid, message)),
+            Ok(verdict) => verdict.map_err(|message| Reject::new(Code::Invalid, message)),
             Err(_) => {
-                tracing::error!(author = change.author.name(), "a panic in the rules about a change");
-                Err(Reject::new(Code::RulesFailed, "the server's rules about changes failed"))
+                tracing::error!(author = change.author.name(), "the `on_change` hook panicked");
+                Err(Reject::new(Code::RulesFailed, "the server's `on_change` hook failed"))
             }
         };
         Box::new(Typed::new(initial).with_rules(Arc::new(on_change)))
     }
 }
 
-/// Awaits what somebody waits for: that it panics or takes too long is an error.
-async fn answer<T>(
+/// Awaits a hook that somebody waits for. A panic or a timeout is an error.
+async fn await_hook<T>(
     what: &str,
     room: &str,
     work: impl Future<Output = Result<T, String>>,
 ) -> Result<T, Violation> {
-    let failed = match timeout(PATIENCE, AssertUnwindSafe(work).catch_unwind()).await {
+    let failed = match timeout(HOOK_TIMEOUT, AssertUnwindSafe(work).catch_unwind()).await {
         Ok(Ok(answer)) => return answer.map_err(|message| Violation::new(Code::Forbidden, message)),
-        Ok(Err(_)) => "a panic",
-        Err(_) => "too long a wait",
+        Ok(Err(_)) => "panicked",
+        Err(_) => "took too long",
     };
-    tracing::error!(room, "{failed} in the rules' `{what}`");
-    Err(Violation::new(Code::RulesFailed, "the server's rules about who comes here failed"))
+    tracing::error!(room, "the `{what}` hook {failed}");
+    Err(Violation::new(Code::RulesFailed, format!("the server's `{what}` hook failed")))
 }
 
-/// Awaits what nobody waits for.
-async fn quietly(what: &str, room: &str, work: impl Future<Output = ()>) {
+/// Awaits a hook that nobody waits for. A panic is logged.
+async fn await_background_hook(what: &str, room: &str, work: impl Future<Output = ()>) {
     if AssertUnwindSafe(work).catch_unwind().await.is_err() {
-        tracing::error!(room, "a panic in the rules' `{what}`");
+        tracing::error!(room, "the `{what}` hook panicked");
     }
 }
 
@@ -275,41 +239,44 @@ impl<S: SharedState, R: RoomHooks<S>> AnyHooks for TypedHooks<S, R> {
 
     fn create<'a>(&'a self, room: &'a str) -> Task<'a, Result<Box<dyn RoomState>, Violation>> {
         Box::pin(async move {
-            let created = async { self.rules.on_create(room, (self.initial)()).await };
-            answer("on_create", room, created).await.map(|state| self.state(state))
+            let created = async { self.hooks.on_create(room, (self.initial)()).await };
+            await_hook("on_create", room, created).await.map(|state| self.state(state))
         })
     }
 
-    fn join<'a>(&'a self, room: Arc<Room>, visitor: &'a Participant) -> Task<'a, Result<(), Violation>> {
+    fn join<'a>(&'a self, room: Arc<Room>, participant: &'a Participant) -> Task<'a, Result<(), Violation>> {
         Box::pin(async move {
-            // Whoever joins a room that has just ended is told so, or joins the next.
+            // The room has just ended: the join that follows finds that out.
             let Some(state) = State::of(&room) else { return Ok(()) };
-            answer("on_join", room.name(), async { self.rules.on_join(state, visitor).await }).await
+            await_hook("on_join", room.name(), async { self.hooks.on_join(state, participant).await }).await
         })
     }
 
-    fn leave<'a>(&'a self, room: Arc<Room>, visitor: &'a Participant) -> Task<'a, ()> {
+    fn leave<'a>(&'a self, room: Arc<Room>, participant: &'a Participant) -> Task<'a, ()> {
         Box::pin(async move {
             let Some(state) = State::of(&room) else { return };
-            quietly("on_leave", room.name(), async { self.rules.on_leave(state, visitor).await }).await;
+            await_background_hook("on_leave", room.name(), async {
+                self.hooks.on_leave(state, participant).await
+            })
+            .await;
         })
     }
 
     fn empty(&self, room: Arc<Room>) -> Task<'_, ()> {
         Box::pin(async move {
             let Some(state) = State::of(&room) else { return };
-            quietly("on_empty", room.name(), async { self.rules.on_empty(state).await }).await;
+            await_background_hook("on_empty", room.name(), async { self.hooks.on_empty(state).await }).await;
         })
     }
 
     fn on_tick(&self, room: Arc<Room>) -> Task<'_, ()> {
         Box::pin(async move {
             let Some(state) = State::of(&room) else { return };
-            quietly("on_tick", room.name(), async { self.rules.on_tick(state).await }).await;
+            await_background_hook("on_tick", room.name(), async { self.hooks.on_tick(state).await }).await;
         })
     }
 
     fn tick(&self) -> Option<Duration> {
-        self.rules.tick()
+        self.hooks.tick()
     }
 }

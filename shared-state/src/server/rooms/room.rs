@@ -7,12 +7,13 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt as _;
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use crate::authority::{Authority, LogEntry, Permissions, Relayed, RoomState, SessionId, Submitted};
@@ -22,9 +23,7 @@ use crate::proto::{ChangeRequest, ClientId, JoinRequest, Resume, Violation, serv
 use crate::server::fanout::queue::{CloseReason, Outbox};
 use crate::server::membership::RoomAccess;
 use crate::server::rooms::compaction::{Compaction, described};
-use crate::server::rooms::directory::Directory;
-use crate::server::rooms::hook_runner::{HookRunner, aside};
-use crate::server::rooms::hooks::{AnyHooks, Participant};
+use crate::server::rooms::participant::Participant;
 use crate::store;
 use crate::store::{AppendError, RoomStore, Snapshot, StoreFuture};
 
@@ -44,6 +43,24 @@ pub(crate) type Turn = Option<OwnedSemaphorePermit>;
 /// Tells the server's program that its change is durable; dropped if it may never be.
 pub(crate) type Durable = oneshot::Sender<u64>;
 
+/// Called when the room is reset, without its lock.
+pub(crate) type OnReset = Box<dyn Fn(&Arc<Room>) + Send + Sync>;
+
+/// What the observer does about an event, for the room's runtime to run.
+pub(crate) type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Who is told what happens around the room's state: the runner of the program's hooks.
+pub(crate) trait Observer: Send + Sync {
+    /// The turns to make a change: one at a time.
+    fn turns(&self) -> &Arc<Semaphore>;
+    /// A session has joined.
+    fn joined(self: Arc<Self>, room: &Arc<Room>) -> Option<Work>;
+    /// A session has left.
+    fn left(self: Arc<Self>, room: Arc<Room>, participant: Box<Participant>) -> Work;
+    /// The room has ended: whoever waits for a turn learns of it.
+    fn closed(&self);
+}
+
 /// A live room.
 pub(crate) struct Room {
     name: Arc<str>,
@@ -52,12 +69,12 @@ pub(crate) struct Room {
     /// Whether its state depends on the time.
     is_channel: bool,
     store: Arc<dyn RoomStore>,
-    directory: Weak<Directory>,
+    on_reset: OnReset,
     runtime: Handle,
     in_flight: Arc<Semaphore>,
     limit: u32,
     durable: watch::Sender<u64>,
-    hook_runner: Option<HookRunner>,
+    observer: Option<Arc<dyn Observer>>,
     /// What is said of it, or of the room whose channel it is.
     house: Arc<RoomAccess>,
     /// When its history began, in milliseconds since 1970.
@@ -108,7 +125,7 @@ impl Room {
         authority: Authority<Outbox>,
         type_name: &'static str,
         store: Arc<dyn RoomStore>,
-        directory: Weak<Directory>,
+        on_reset: OnReset,
         house: Arc<RoomAccess>,
         in_flight: usize,
     ) -> Self {
@@ -118,12 +135,12 @@ impl Room {
             type_name,
             is_channel: split_address(authority.room()).1.is_some(),
             store,
-            directory,
+            on_reset,
             runtime: Handle::current(),
             in_flight: Arc::new(Semaphore::new(limit as usize)),
             limit,
             durable: watch::Sender::new(authority.durable()),
-            hook_runner: None,
+            observer: None,
             house,
             created_at: authority.began(),
             closed: AtomicBool::new(false),
@@ -138,9 +155,9 @@ impl Room {
         }
     }
 
-    /// The same room, about which `rules` have something to say.
-    pub(crate) fn with_rules(mut self, rules: Arc<dyn AnyHooks>) -> Self {
-        self.hook_runner = Some(HookRunner::new(rules));
+    /// The same room with an observer.
+    pub(crate) fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = Some(observer);
         self
     }
 
@@ -154,12 +171,9 @@ impl Room {
         self.created_at
     }
 
-    pub(crate) fn hook_runner(&self) -> Option<&HookRunner> {
-        self.hook_runner.as_ref()
-    }
-
-    pub(crate) fn rules(&self) -> Option<&Arc<dyn AnyHooks>> {
-        self.hook_runner.as_ref().map(HookRunner::rules)
+    /// Whether somebody is told who joins and leaves.
+    pub(crate) fn is_observed(&self) -> bool {
+        self.observer.is_some()
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
@@ -200,7 +214,7 @@ impl Room {
     /// their time, and this is one of the server's own tasks, the thread's other tasks are given to another one while
     /// the room is waited for.
     fn with<R>(self: &Arc<Self>, act: impl FnOnce(&mut Core) -> R) -> Result<R, Closed> {
-        let guard = match (&self.hook_runner, self.core.try_lock()) {
+        let guard = match (&self.observer, self.core.try_lock()) {
             (Some(_), Err(TryLockError::WouldBlock)) => aside(|| self.core.lock()),
             (_, Ok(guard)) => Ok(guard),
             (_, Err(TryLockError::Poisoned(poisoned))) => Err(poisoned),
@@ -238,9 +252,7 @@ impl Room {
             let outboxes = self.end(core, Code::Unavailable, message);
             outboxes.into_iter().for_each(|outbox| outbox.lost_room(frame.clone()));
             drop(guard);
-            if let Some(directory) = self.directory.upgrade() {
-                directory.forget(self);
-            }
+            (self.on_reset)(self);
             return Err(Closed);
         }
         done.map_err(|_| Closed)
@@ -250,8 +262,8 @@ impl Room {
     fn end(&self, core: &mut Core, code: Code, message: &str) -> Vec<Outbox> {
         self.closed.store(true, Ordering::Release);
         self.in_flight.close();
-        if let Some(hook_runner) = &self.hook_runner {
-            hook_runner.end();
+        if let Some(observer) = &self.observer {
+            observer.closed();
         }
         // Whoever waits for one of these learns that nothing is known of it.
         core.pending.clear();
@@ -271,15 +283,15 @@ impl Room {
 
     /// The turn to make a change, if it is now.
     pub(crate) fn turn_now(&self) -> Option<Turn> {
-        match &self.hook_runner {
+        match &self.observer {
             None => Some(None),
-            Some(hook_runner) => hook_runner.turns().clone().try_acquire_owned().ok().map(Some),
+            Some(observer) => observer.turns().clone().try_acquire_owned().ok().map(Some),
         }
     }
 
     /// Waits for the turn to make a change: while rules look at one, the others wait without a thread.
     pub(crate) fn turn(&self) -> impl Future<Output = Result<Turn, Closed>> + Send + 'static {
-        let turns = self.hook_runner.as_ref().map(|hook_runner| hook_runner.turns().clone());
+        let turns = self.observer.as_ref().map(|observer| observer.turns().clone());
         async move {
             match turns {
                 None => Ok(None),
@@ -300,10 +312,10 @@ impl Room {
 
     /// Tells the rules that somebody has left.
     pub(crate) fn left(self: &Arc<Self>, visitor: Box<Participant>) {
-        if let Some(hook_runner) = &self.hook_runner
+        if let Some(observer) = &self.observer
             && !self.is_closed()
         {
-            self.runtime.spawn(hook_runner.left(self.clone(), visitor));
+            self.runtime.spawn(observer.clone().left(self.clone(), visitor));
         }
     }
 
@@ -321,8 +333,8 @@ impl Room {
             let rights = rights.map(|rights| rights.asked_again().unwrap_or(rights));
             core.authority.join_with(client, dialect, request, rights, outbox)
         });
-        if let (Some(hook_runner), Ok(Ok(_))) = (&self.hook_runner, &joined)
-            && let Some(ticking) = hook_runner.joined(self)
+        if let (Some(observer), Ok(Ok(_))) = (&self.observer, &joined)
+            && let Some(ticking) = observer.clone().joined(self)
         {
             self.runtime.spawn(ticking);
         }
@@ -368,7 +380,7 @@ impl Room {
 
     /// Does what asks the room's rules, if there are any, without keeping the thread's other tasks waiting.
     fn ruled<R>(&self, work: impl FnOnce() -> R) -> R {
-        if self.hook_runner.is_some() { aside(work) } else { work() }
+        if self.observer.is_some() { aside(work) } else { work() }
     }
 
     pub(crate) fn submit_legacy(
@@ -596,5 +608,13 @@ impl Room {
         outboxes.into_iter().for_each(|outbox| outbox.lost_room(frame.clone()));
         tracing::debug!(room = %self.name, version = core.authority.head(), "room closed");
         compaction
+    }
+}
+
+/// Runs what may take its time on this thread, whose other tasks go on on another one, if the runtime has several.
+fn aside<R>(work: impl FnOnce() -> R) -> R {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
     }
 }

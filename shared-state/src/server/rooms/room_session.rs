@@ -1,36 +1,36 @@
-//! A stay in a room, which ends when it is dropped.
+//! [`RoomSession`]: one connection's session in a room or channel. Dropping it leaves the room.
 
 use std::sync::Arc;
 
 use crate::authority::SessionId;
 use crate::server::membership::Membership;
-use crate::server::rooms::hooks::Participant;
+use crate::server::rooms::participant::Participant;
 use crate::server::rooms::room::Room;
 
 pub(crate) struct RoomSession {
     pub(crate) room: Arc<Room>,
     pub(crate) session: SessionId,
-    /// Lets it be in the room.
+    /// Keeps the connection in the room.
     pub(crate) membership: Arc<Membership>,
-    /// Whether it is told what is said of the room.
+    /// Whether the client asked to be sent the room's details.
     pub(crate) informed: bool,
-    /// Who it is, for the room's rules.
-    visitor: Option<Box<Participant>>,
+    /// Who joined, for the `on_leave` hook; `None` if the room has no hooks.
+    participant: Option<Box<Participant>>,
 }
 
 impl RoomSession {
-    pub(crate) fn new(room: Arc<Room>, session: SessionId, visitor: Participant, informed: bool) -> Self {
-        let membership = visitor.membership().clone();
-        let visitor = room.rules().is_some().then(|| Box::new(visitor));
-        Self { room, session, membership, informed, visitor }
+    pub(crate) fn new(room: Arc<Room>, session: SessionId, participant: Participant, informed: bool) -> Self {
+        let membership = participant.membership().clone();
+        let participant = room.is_observed().then(|| Box::new(participant));
+        Self { room, session, membership, informed, participant }
     }
 }
 
 impl Drop for RoomSession {
     fn drop(&mut self) {
         self.room.leave(self.session);
-        if let Some(visitor) = self.visitor.take() {
-            self.room.left(visitor);
+        if let Some(participant) = self.participant.take() {
+            self.room.left(participant);
         }
     }
 }

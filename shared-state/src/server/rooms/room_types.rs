@@ -1,33 +1,21 @@
-//! Which rooms there can be, and what each begins as.
+//! Which rooms may exist: maps a name to the type of its state, its first state and its hooks.
 
 use std::any::type_name;
 use std::sync::Arc;
 
-use crate::authority::{RoomState, Typed, Untyped};
+use crate::authority::{Typed, Untyped};
 use crate::core::SharedState;
 use crate::proto::split_address;
 use crate::server::rooms::channel_types::{ChannelKind, Channels};
 use crate::server::rooms::hooks::{AnyHooks, RoomHooks, TypedHooks};
+use crate::server::rooms::room_type::{Begin, RoomType, matches};
 
-/// Makes the state that a room begins with.
-pub(crate) type Begin = Box<dyn Fn() -> Box<dyn RoomState> + Send + Sync>;
-
-/// The room_types of rooms, by pattern.
+/// The types of rooms and channels, by pattern.
 #[derive(Default)]
 pub(crate) struct RoomTypes {
     typed: Vec<(String, RoomType)>,
     untyped: Option<RoomType>,
     channels: Channels,
-}
-
-/// One kind of room.
-pub(crate) struct RoomType {
-    pub(crate) type_name: &'static str,
-    pub(crate) begin: Begin,
-    /// Whether the store keeps it.
-    pub(crate) durable: bool,
-    /// What the server's program has to say about what happens there; its rooms begin as these make them.
-    pub(crate) rules: Option<Arc<dyn AnyHooks>>,
 }
 
 impl RoomTypes {
@@ -38,29 +26,29 @@ impl RoomTypes {
     ) {
         let begin: Begin = Box::new(move || Box::new(Typed::new(initial())));
         self.typed
-            .push((pattern, RoomType { type_name: type_name::<S>(), begin, durable: true, rules: None }));
+            .push((pattern, RoomType { type_name: type_name::<S>(), begin, durable: true, hooks: None }));
     }
 
     pub(crate) fn add_with<S: SharedState>(
         &mut self,
         pattern: String,
         initial: impl Fn() -> S + Send + Sync + 'static,
-        rules: impl RoomHooks<S>,
+        hooks: impl RoomHooks<S>,
     ) {
         let initial = Arc::new(initial);
-        let ruled = TypedHooks::new(rules, initial.clone());
+        let typed = TypedHooks::new(hooks, initial.clone());
         let begin: Begin = Box::new(move || Box::new(Typed::new(initial())));
-        let rules: Option<Arc<dyn AnyHooks>> = Some(Arc::new(ruled));
-        self.typed.push((pattern, RoomType { type_name: type_name::<S>(), begin, durable: true, rules }));
+        let hooks: Option<Arc<dyn AnyHooks>> = Some(Arc::new(typed));
+        self.typed.push((pattern, RoomType { type_name: type_name::<S>(), begin, durable: true, hooks }));
     }
 
-    /// Whether any other room is one of any JSON object of at most `limit` bytes.
+    /// Whether a room that no pattern matches may hold any JSON object, of at most `limit` bytes.
     pub(crate) fn allow_untyped(&mut self, allowed: bool, limit: usize) {
         self.untyped = allowed.then(|| RoomType {
             type_name: type_name::<Untyped>(),
             begin: Box::new(move || Box::new(Untyped::new(limit))),
             durable: true,
-            rules: None,
+            hooks: None,
         });
     }
 
@@ -68,7 +56,7 @@ impl RoomTypes {
         self.channels.add(kind);
     }
 
-    /// The kind of what has this address.
+    /// The type of the room or channel with this address.
     pub(crate) fn of(&self, address: &str) -> Option<&RoomType> {
         match split_address(address) {
             (room, None) => self.of_room(room),
@@ -76,12 +64,12 @@ impl RoomTypes {
         }
     }
 
-    /// The kind of the room with this name: that of the longest pattern that matches, an exact one first.
+    /// The type of a room: that of the longest pattern that matches its name, an exact pattern first.
     fn of_room(&self, room: &str) -> Option<&RoomType> {
         self.typed
             .iter()
             .filter_map(|(pattern, kind)| Some((matches(pattern, room)?, kind)))
-            // Of two equal ones, the one given first.
+            // `max_by_key` returns the last of equal elements; reversed, that is the one added first.
             .rev()
             .max_by_key(|(rank, _)| *rank)
             .map(|(_, kind)| kind)
@@ -89,27 +77,9 @@ impl RoomTypes {
     }
 }
 
-/// How well a room's name matches a pattern: exact, and the length of what is.
-pub(crate) fn matches(pattern: &str, room: &str) -> Option<(bool, usize)> {
-    match pattern.strip_suffix('*') {
-        Some(prefix) => room.starts_with(prefix).then_some((false, prefix.len())),
-        None => (pattern == room).then_some((true, pattern.len())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_longest_pattern_wins_and_an_exact_one_is_longest() {
-        assert_eq!(matches("document-*", "document-1"), Some((false, 9)));
-        assert_eq!(matches("document-*", "documents"), None);
-        assert_eq!(matches("lobby", "lobby"), Some((true, 5)));
-        assert_eq!(matches("lobby", "lobby-2"), None);
-        assert!(matches("lobby", "lobby") > matches("lobby*", "lobby"));
-        assert!(matches("document-draft-*", "document-draft-1") > matches("*", "document-draft-1"));
-    }
 
     #[test]
     fn other_rooms_are_untyped_if_allowed() {

@@ -1,15 +1,15 @@
-//! What is in the file: the tables, the records and their checksums, and how a room is verified as it is read.
+//! The file format: tables, records and checksums, and how a room is verified as it is read.
 //!
 //! | table | key | value |
 //! |---|---|---|
 //! | `meta` | `"format"` | the version of this format |
-//! | `rooms` | room | crc32, epoch, version of the head, version of the snapshot plus one or 0 |
+//! | `rooms` | room | crc32, epoch, version of the head, version of the snapshot plus one, or 0 |
 //! | `snapshots` | room | crc32, bytes |
 //! | `log` | (room, version) | crc32, bytes |
 //!
-//! Numbers are little-endian; `rooms` values have 28 bytes. A checksum covers the room's name, its epoch and the
-//! version as well as the bytes, so a record that is whole but in the wrong place is found too. As `rooms` has the
-//! head, a log that lost its end is found as well as one that lost its middle.
+//! Numbers are little-endian; values in `rooms` have 28 bytes. A checksum covers the room's name, its epoch and the
+//! version as well as the bytes, so an intact record in the wrong place is detected, too. Because `rooms` holds the
+//! head, a log without its end is detected as well as one with a gap.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError};
 use crate::store::head::{Extent, Head};
 use crate::store::{Cause, Entry, ListError, LoadError, RoomInfo, Snapshot, StoredRoom};
 
-/// The version of the format this code reads and writes.
+/// The version of the format that this code reads and writes.
 pub(super) const FORMAT: u64 = 1;
 pub(super) const FORMAT_KEY: &str = "format";
 
@@ -32,7 +32,7 @@ pub(super) const LOG: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition:
 const CRC: usize = 4;
 const ROW: usize = CRC + 3 * 8;
 
-/// A record that is not what was written.
+/// A record is damaged.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("bad record: {reason}")]
 pub(super) struct BadRecord {
@@ -43,7 +43,7 @@ const fn bad(reason: &'static str) -> BadRecord {
     BadRecord { reason }
 }
 
-/// The keys of the room's entries up to `last`.
+/// The keys of a room's entries up to version `last`.
 pub(super) fn keys(room: &str, last: u64) -> RangeInclusive<(&str, u64)> {
     (room, 0)..=(room, last)
 }
@@ -58,12 +58,12 @@ fn checksum(room: &str, at: Head, bytes: &[u8]) -> [u8; CRC] {
     crc.finalize().to_le_bytes()
 }
 
-/// The length of the record of `bytes`.
+/// The length of the record that holds `bytes`.
 pub(super) fn record_len(bytes: &[u8]) -> usize {
     CRC + bytes.len()
 }
 
-/// Writes the record of `bytes`, an entry or a snapshot, into a slice of its length.
+/// Writes the record of an entry or a snapshot into a slice of that length.
 pub(super) fn write_record(into: &mut [u8], room: &str, at: Head, bytes: &[u8]) {
     into[..CRC].copy_from_slice(&checksum(room, at, bytes));
     into[CRC..].copy_from_slice(bytes);
@@ -78,7 +78,7 @@ fn read_record(record: &[u8], room: &str, at: Head) -> Result<Bytes, BadRecord> 
     }
 }
 
-/// The row of a room in `rooms`.
+/// The row of a room in the table `rooms`.
 pub(super) fn write_row(room: &str, extent: Extent) -> [u8; ROW] {
     let Extent { head, snapshot } = extent;
     let mut row = [0; ROW];
@@ -104,7 +104,8 @@ fn read_row(room: &str, row: &[u8]) -> Result<Extent, BadRecord> {
     Ok(extent)
 }
 
-/// Where the room is; `None` if there is nothing of it. The inner error concerns this room only.
+/// A room's head and snapshot version; `None` if there is nothing of the room. The inner error concerns only this
+/// room.
 pub(super) fn read_extent(
     room: &str,
     rooms: &impl ReadableTable<&'static str, &'static [u8]>,
@@ -114,12 +115,12 @@ pub(super) fn read_extent(
     if let Some(row) = rooms.get(room)? {
         return Ok(read_row(room, row.value()).map(Some));
     }
-    // A room that lost its row must not pass for one that never was: its next append would start it anew.
+    // A room that lost its row must not look like a new one: the next append would start it again.
     let orphan = snapshots.get(room)?.is_some() || log.range(keys(room, u64::MAX))?.next().is_some();
     Ok(if orphan { Err(bad("the room's row is missing")) } else { Ok(None) })
 }
 
-/// Reads a room and verifies it whole.
+/// Reads and verifies a whole room.
 pub(super) fn read_room(txn: &ReadTransaction, room: &Arc<str>) -> Result<Option<StoredRoom>, LoadError> {
     let failed = |source: Cause| LoadError::Storage { room: room.clone(), source };
     let storage = |error: redb::StorageError| failed(Arc::new(error));
@@ -145,7 +146,9 @@ pub(super) fn read_room(txn: &ReadTransaction, room: &Arc<str>) -> Result<Option
             Some(Snapshot { version, bytes })
         }
         (Some(version), None) => return Err(corrupt(version, bad("the snapshot is missing"))),
-        (None, Some(_)) => return Err(corrupt(0, bad("the room has a snapshot its row does not know"))),
+        (None, Some(_)) => {
+            return Err(corrupt(0, bad("the room has a snapshot that its row does not mention")));
+        }
     };
 
     let mut tail = Vec::new();
@@ -154,7 +157,10 @@ pub(super) fn read_room(txn: &ReadTransaction, room: &Arc<str>) -> Result<Option
         let (key, record) = record.map_err(storage)?;
         let (_, found) = key.value();
         if found <= version {
-            return Err(corrupt(found, bad("the entry should have gone with the snapshot")));
+            return Err(corrupt(
+                found,
+                bad("the entry is covered by the snapshot and should have been removed"),
+            ));
         }
         if found > head.version {
             return Err(if version < head.version {
@@ -177,7 +183,7 @@ pub(super) fn read_room(txn: &ReadTransaction, room: &Arc<str>) -> Result<Option
     Ok(Some(StoredRoom { epoch: head.epoch, snapshot, tail }))
 }
 
-/// Reads where every room is.
+/// Reads the head of every room.
 pub(super) fn read_list(txn: &ReadTransaction) -> Result<Vec<RoomInfo>, ListError> {
     let storage = |error: redb::StorageError| ListError::Storage { source: Arc::new(error) };
     let rooms = txn.open_table(ROOMS).map_err(|error| ListError::Storage { source: Arc::new(error) })?;

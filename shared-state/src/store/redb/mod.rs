@@ -1,23 +1,28 @@
 //! Rooms in one redb file, on one node.
 //!
-//! Owns the file, the thread that writes it and those that read it. Called by nobody but through [`RoomStore`].
+//! Owns the file, the thread that writes it and the threads that read it. Called only through [`RoomStore`].
 //!
 //! # Why an acknowledged entry survives
 //!
-//! A call that writes is told of its success after the transaction that carries it was committed with
-//! `Durability::Immediate` and quick repair, which makes redb commit in two phases: new pages go to places no
-//! committed page uses, with the checksummed slot that names them, and are synced; then the one byte that says which
-//! of two slots is the current one is written, and synced; only then does the commit return. `kill -9` loses
-//! nothing that was written, synced or not, as the kernel has it. A loss of power before the second sync ends leaves
-//! the byte on the old slot or on the new one, either of them whole by then: a torn write hits only pages or a slot
-//! that nothing points to yet. So a group of calls is there or not, never in part; what was acknowledged is there;
-//! what was not may be. Quick repair stores the allocator's state with each commit, so that opening after a crash
-//! takes milliseconds at any size, instead of a walk through the file; its price is the second sync and a few pages
-//! per commit, shared by the group. The file itself appears under its name, by a rename that is synced, only when it
-//! is complete. All this supposes a disk that tells the truth about syncs, and single bytes written whole.
+//! A write is acknowledged after the transaction that carries it was committed with `Durability::Immediate` and quick
+//! repair. redb then commits in two phases. First, new pages are written to places that no committed page uses,
+//! together with the checksummed slot that names them, and synced. Then the one byte that says which of two slots is
+//! current is written and synced, and only then does the commit return.
 //!
-//! Against a disk that returns what was not written, every record has its own checksum, and a room is verified whole
-//! as it is loaded (`format`). Only that room is refused then.
+//! - `kill -9` loses nothing that was written, synced or not, because the kernel has it.
+//! - A loss of power before the second sync ends leaves the byte on the old slot or on the new one, and either slot
+//!   is whole by then: a torn write hits only pages or a slot that nothing points to yet.
+//!
+//! A group of calls is therefore stored as a whole or not at all. What was acknowledged is there; what was not
+//! acknowledged may be.
+//!
+//! Quick repair stores the allocator's state with each commit, so that opening after a crash takes milliseconds at
+//! any size, instead of a walk through the file. Its price is the second sync and a few pages per commit, shared by
+//! the group. The file is created under another name, and appears under its own by a rename that is synced, when it
+//! is complete. All of this assumes a disk that reports syncs truthfully, and single bytes that are written whole.
+//!
+//! Against a disk that returns what was never written, every record has its own checksum, and a room is verified as a
+//! whole when it is loaded (see `format`). Only the damaged room is refused.
 
 mod format;
 mod queue;
@@ -49,53 +54,53 @@ use super::{
 };
 
 const FILE: &str = "rooms.redb";
-/// The file while it is being made.
+/// The name of the file while it is being created.
 const NEW_FILE: &str = "rooms.redb.new";
-/// Locked while the store is open, also while there is no file yet.
+/// Locked while the store is open, also before the file exists.
 const LOCK_FILE: &str = "rooms.lock";
 
-/// The most an entry or a snapshot may have, in bytes.
+/// The longest entry or snapshot, in bytes.
 const MAX_RECORD: usize = 1 << 30;
 
-/// A store could not be opened.
+/// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The directory, or a file in it, could not be made, opened or locked.
+    /// The directory, or a file in it, could not be created, opened or locked.
     #[error("the store's `{}` cannot be used", .path.display())]
     Directory {
         /// The file or directory.
         path: PathBuf,
-        /// Why.
+        /// The error of the file system.
         source: io::Error,
     },
-    /// Another process, or another store of this one, has it open. One at a time may.
+    /// Another store, in this process or another, has the directory open.
     #[error("the store in `{}` is already open, in this process or another", .path.display())]
     Locked {
         /// The store's directory.
         path: PathBuf,
     },
-    /// The file is of a format this version does not know. It was not touched.
+    /// The file has a format that this version does not know, or is not a store's file. It was not changed.
     #[error("`{}` has format {found}, this version reads format {known}", .path.display())]
     Format {
         /// The file.
         path: PathBuf,
-        /// The version found; 0 if the file does not say.
+        /// The version found; 0 if the file has none.
         found: u64,
-        /// The version known.
+        /// The version that this code reads.
         known: u64,
     },
-    /// redb cannot open the file.
+    /// redb could not open the file.
     #[error("`{}` cannot be opened", .path.display())]
     Database {
         /// The file.
         path: PathBuf,
-        /// What redb says.
+        /// redb's error.
         source: Cause,
     },
 }
 
-/// How a [`RedbStore`] is to be opened.
+/// Options for opening a [`RedbStore`].
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct RedbBuilder {
@@ -111,37 +116,39 @@ impl Default for RedbBuilder {
 }
 
 impl RedbBuilder {
-    /// The memory redb may use to cache pages of the file, in bytes. 64 MiB by default.
+    /// How much memory redb may use to cache pages of the file, in bytes. Default 64 MiB.
     pub fn cache_bytes(mut self, bytes: usize) -> Self {
         self.cache = bytes;
         self
     }
 
-    /// The most calls, of any kind, that may be queued or under way; at least 1. Past it a call is `Busy`. 65,536
-    /// by default.
+    /// The most calls, of any kind, that may be queued or in progress; at least 1. Beyond it a call fails with
+    /// `Busy`. Default 65,536.
     pub fn queued_calls(mut self, calls: usize) -> Self {
         self.limits.calls = calls.max(1);
         self
     }
 
-    /// The most the entries and snapshots that are queued or under way may have, in bytes. Past it a call is
-    /// `Busy`, unless nothing else is queued: so a record larger than the limit is taken, alone. 64 MiB by default.
+    /// The most bytes that the entries and snapshots queued or in progress may have together. Beyond it a call fails
+    /// with `Busy`, unless no other call holds any bytes, so that one record larger than the limit is accepted.
+    /// Default 64 MiB.
     pub fn queued_bytes(mut self, bytes: usize) -> Self {
         self.limits.bytes = bytes;
         self
     }
 
-    /// How many rooms may be read at a time, each by a thread; at least 1. 2 by default.
+    /// How many rooms may be read at the same time, each by a thread of its own; at least 1. Default 2.
     pub fn readers(mut self, threads: usize) -> Self {
         self.readers = threads.max(1);
         self
     }
 
-    /// Opens the store in the directory `path`, which is made if need be. Blocks, for milliseconds.
+    /// Opens the store in the directory `path`, which is created if it does not exist. Blocks for milliseconds.
     ///
     /// # Errors
     ///
-    /// See [`OpenError`].
+    /// The directory cannot be used, is open already, or holds a file that this version cannot read; see
+    /// [`OpenError`].
     pub fn open(self, path: impl AsRef<Path>) -> Result<RedbStore, OpenError> {
         let dir = path.as_ref();
         let missing: Vec<&Path> =
@@ -173,7 +180,7 @@ impl RedbBuilder {
         }
     }
 
-    /// Makes the file under another name first, so that a crash leaves no file that is not whole.
+    /// Creates the file under another name first, so that a crash leaves no incomplete file.
     fn create(&self, dir: &Path, file: &Path) -> Result<(), OpenError> {
         let new = dir.join(NEW_FILE);
         match std::fs::remove_file(&new) {
@@ -187,7 +194,7 @@ impl RedbBuilder {
         sync_directory(dir)
     }
 
-    /// Starts the threads over a file of this format.
+    /// Starts the threads on a file of the current format.
     fn start(self, db: Database, lock: Option<File>) -> io::Result<RedbStore> {
         let queue = Arc::new(Queue::new(self.limits));
         let commits = Arc::<AtomicU64>::default();
@@ -205,7 +212,7 @@ impl RedbBuilder {
     }
 }
 
-/// Makes the tables of an empty file.
+/// Creates the tables of an empty file.
 fn initialise(db: &Database) -> Result<(), redb::Error> {
     let mut txn = db.begin_write()?;
     txn.set_durability(Durability::Immediate)?;
@@ -218,12 +225,12 @@ fn initialise(db: &Database) -> Result<(), redb::Error> {
     Ok(())
 }
 
-/// The version of the file's format; 0 if it does not say.
+/// The version of the file's format; 0 if it has none.
 fn format_of(db: &impl redb::ReadableDatabase) -> Result<u64, redb::Error> {
     match db.begin_read()?.open_table(META) {
         Ok(meta) => Ok(meta.get(FORMAT_KEY)?.map_or(0, |version| version.value())),
         Err(redb::TableError::Storage(error)) => Err(error.into()),
-        // No such table, or not with these types: some other program's file.
+        // No such table, or one of other types: another program's file.
         Err(_) => Ok(0),
     }
 }
@@ -243,34 +250,50 @@ fn database(path: &Path) -> impl FnOnce(DatabaseError) -> OpenError {
     }
 }
 
-/// Makes the names in a directory survive a loss of power.
+/// Syncs a directory, so that the names in it survive a loss of power.
 #[cfg(unix)]
 fn sync_directory(dir: &Path) -> Result<(), OpenError> {
     let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     File::open(dir).and_then(|open| open.sync_all()).map_err(directory(dir))
 }
 
-/// Only unix can sync a directory, and needs to.
+/// Only Unix needs a directory to be synced, and only there it is possible.
 #[cfg(not(unix))]
 fn sync_directory(_: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Rooms in one file on this node, durable when acknowledged. See [`RoomStore`] for what the calls do.
+/// Rooms in one file on this node: an acknowledged change survives `kill -9` and power loss. See [`RoomStore`] for
+/// the calls.
 ///
-/// One thread writes. It takes all the calls that wait, of all rooms, into one transaction, and commits it once:
-/// while it does, the next calls gather, so the cost of a commit (two syncs of the file) is shared the more, the more
-/// there is to do. Loads and lists are read by threads of their own, once the calls made before them are done, and
-/// hold back no write. No runtime is needed: the futures wait for these threads, in any executor.
+/// ```no_run
+/// use shared_state::server::Server;
+/// use shared_state::store::RedbStore;
 ///
-/// Memory: redb's cache of pages, the calls queued (both limited by the [`RedbBuilder`]), where each of at most 65,536
-/// rooms is, and what is being loaded.
+/// # fn build() -> Result<(), shared_state::store::OpenError> {
+/// let server = Server::builder().store(RedbStore::open("data")?).untyped_rooms(true).build();
+/// # drop(server);
+/// # Ok(())
+/// # }
+/// ```
 ///
-/// After an I/O error redb refuses all further work on the file, and so does the store: every call fails with
+/// # Threads
+/// One thread writes. It takes all waiting calls, of all rooms, into one transaction and commits it once. Meanwhile
+/// the next calls gather, so that the more there is to do, the more calls share the cost of a commit, which is two
+/// syncs of the file. Loads and lists run on threads of their own, after the calls made before them, and delay no
+/// write. No runtime is needed: the futures can be awaited in any executor.
+///
+/// # Memory
+/// redb's page cache and the queued calls, both limited by the [`RedbBuilder`]; the heads of at most 65,536 rooms;
+/// and the rooms being loaded. An entry or a snapshot has at most 1 GiB.
+///
+/// # Failure
+/// After an I/O error, redb refuses all further work on the file, and so does the store: every call fails with
 /// `Storage` until the store is closed and opened again.
 ///
-/// Dropping the store closes it: the drop blocks until all calls made are done. To wait for it without blocking,
-/// [`close`](RoomStore::close) it first.
+/// # Closing
+/// Only one store at a time can have a directory open. Dropping the store closes it and blocks until all calls made
+/// before are done. To wait without blocking, await [`close`](RoomStore::close) first.
 pub struct RedbStore {
     queue: Arc<Queue>,
     commits: Arc<AtomicU64>,
@@ -278,23 +301,24 @@ pub struct RedbStore {
 }
 
 impl RedbStore {
-    /// Opens the store in the directory `path`, which is made if need be, with the defaults. Blocks, for
-    /// milliseconds.
+    /// Opens the store in the directory `path` with the default options. The directory is created if it does not
+    /// exist. Blocks for milliseconds.
     ///
     /// # Errors
     ///
-    /// See [`OpenError`].
+    /// The directory cannot be used, is open already, or holds a file that this version cannot read; see
+    /// [`OpenError`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         RedbBuilder::default().open(path)
     }
 
-    /// A builder, to open a store with other limits than the defaults.
+    /// A builder, to open a store with other options.
     pub fn builder() -> RedbBuilder {
         RedbBuilder::default()
     }
 
-    /// How many transactions were committed since the store was opened. The calls that wrote, divided by it, are
-    /// the size of a group.
+    /// The number of transactions committed since the store was opened. The number of calls that wrote, divided by
+    /// it, is the average size of a group.
     #[must_use]
     pub fn commits(&self) -> u64 {
         self.commits.load(Ordering::Relaxed)
@@ -412,9 +436,9 @@ impl RoomStore for RedbStore {
     }
 
     fn close(&self) -> StoreFuture<(), CloseError> {
-        let told = self.queue.close();
+        let ended = self.queue.close();
         Box::pin(async move {
-            let ended = told.await.unwrap_or_else(|_| Err(Arc::new(Stopped)));
+            let ended = ended.await.unwrap_or_else(|_| Err(Arc::new(Stopped)));
             ended.map_err(|source| CloseError::Storage { source })
         })
     }
@@ -424,7 +448,7 @@ impl Drop for RedbStore {
     fn drop(&mut self) {
         drop(self.queue.close());
         if let Some(thread) = self.writer.take() {
-            // A panic of the writer was reported by its calls.
+            // If the writer panicked, its calls have reported that.
             let _ = thread.join();
         }
     }

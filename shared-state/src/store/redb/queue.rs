@@ -1,4 +1,5 @@
-//! The calls that wait for the writer: bounded, in the order they were made.
+//! The calls that wait for the writer thread, in the order they were made. Bounded by their number and bytes. Pushed
+//! by [`RedbStore`](super::RedbStore), taken by the writer.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,10 +11,10 @@ use crate::store::{
     StoredRoom,
 };
 
-/// Where the outcome of a call goes. Nobody may be waiting for it.
+/// Where the outcome of a call is sent. Its receiver may have been dropped.
 pub(super) type Done<T, E> = oneshot::Sender<Result<T, E>>;
 
-/// A call.
+/// A call to the store.
 #[derive(Debug)]
 pub(super) enum Job {
     Append { append: Append, done: Done<(), AppendError> },
@@ -23,14 +24,14 @@ pub(super) enum Job {
     List { done: Done<Vec<RoomInfo>, ListError> },
 }
 
-/// A call and its share of the queue's limits, which it gives back when it is done.
+/// A call and its share of the queue's limits.
 #[derive(Debug)]
 pub(super) struct Queued {
     pub(super) job: Job,
     pub(super) ticket: Ticket,
 }
 
-/// A share of the queue's limits, given back on drop.
+/// A share of the queue's limits, returned on drop.
 #[derive(Debug)]
 pub(super) struct Ticket {
     held: Arc<Held>,
@@ -44,14 +45,14 @@ impl Drop for Ticket {
     }
 }
 
-/// What the calls that are not done hold. Only added to under the queue's lock.
+/// What unfinished calls hold. Increased only under the queue's lock.
 #[derive(Debug, Default)]
 struct Held {
     calls: AtomicUsize,
     bytes: AtomicUsize,
 }
 
-/// The most the calls that are not done may hold.
+/// The most that unfinished calls may hold.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     pub(super) calls: usize,
@@ -66,7 +67,7 @@ pub(super) enum Refused {
     Stopped,
 }
 
-/// The writer's thread is gone without having been told to go: it panicked.
+/// The writer thread ended without being closed: it panicked.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the store's writer stopped")]
 pub(super) struct Stopped;
@@ -83,7 +84,7 @@ pub(super) struct Queue {
 struct State {
     jobs: Vec<Queued>,
     closing: bool,
-    /// How the writer ended.
+    /// How the writer thread ended; `None` while it runs.
     ended: Option<Result<(), Cause>>,
     closers: Vec<oneshot::Sender<Result<(), Cause>>>,
 }
@@ -93,12 +94,13 @@ impl Queue {
         Self { limits, held: Arc::default(), state: Mutex::default(), arrived: Condvar::new() }
     }
 
-    /// No code that can panic runs under the lock.
+    /// No code that can panic runs under the lock, so a poisoned lock is still usable.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues a call that holds `bytes`. A call larger than the limit is taken if nothing else is queued.
+    /// Queues a call that holds `bytes`. A call larger than the limit of bytes is accepted if no other call holds
+    /// any.
     pub(super) fn push(&self, bytes: usize, job: impl FnOnce() -> Job) -> Result<(), Refused> {
         let mut state = self.state();
         if state.closing {
@@ -125,7 +127,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Waits for calls and takes all there are; `None` when the queue is closed and empty.
+    /// Waits for calls and takes all of them; `None` when the queue is closed and empty.
     pub(super) fn take(&self) -> Option<Vec<Queued>> {
         let mut state = self.state();
         while state.jobs.is_empty() {
@@ -137,22 +139,22 @@ impl Queue {
         Some(std::mem::take(&mut state.jobs))
     }
 
-    /// Refuses later calls; the receiver is told how the writer ended.
+    /// Refuses later calls. The receiver is sent how the writer ended.
     pub(super) fn close(&self) -> oneshot::Receiver<Result<(), Cause>> {
-        let (tell, told) = oneshot::channel();
+        let (sender, outcome) = oneshot::channel();
         let mut state = self.state();
         state.closing = true;
         match &state.ended {
-            // The receiver is in scope, so this cannot fail.
-            Some(ended) => drop(tell.send(ended.clone())),
-            None => state.closers.push(tell),
+            // The receiver is in scope, so sending cannot fail.
+            Some(ended) => drop(sender.send(ended.clone())),
+            None => state.closers.push(sender),
         }
         drop(state);
         self.arrived.notify_one();
-        told
+        outcome
     }
 
-    /// Says how the writer ended. Calls it left behind are dropped, which tells their futures.
+    /// Records how the writer ended. Calls that are left are dropped, which wakes their futures with an error.
     pub(super) fn end(&self, how: Result<(), Cause>) {
         let (jobs, closers) = {
             let mut state = self.state();
@@ -161,7 +163,7 @@ impl Queue {
         };
         drop(jobs);
         for closer in closers {
-            // A closer that no longer waits needs no answer.
+            // The receiver may have been dropped.
             let _ = closer.send(how.clone());
         }
     }

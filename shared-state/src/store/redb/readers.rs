@@ -1,4 +1,5 @@
-//! The threads that read rooms, so that a large room stops neither the writer nor anybody's runtime.
+//! The threads that read rooms, so that a large room blocks neither the writer nor an async runtime. Started and
+//! stopped by the writer.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -10,13 +11,13 @@ use super::format;
 use super::queue::{Done, Ticket};
 use crate::store::{ListError, LoadError, RoomInfo, StoredRoom};
 
-/// What is to be read.
+/// What to read.
 pub(super) enum Wanted {
     Room { room: Arc<str>, done: Done<Option<StoredRoom>, LoadError> },
     List { done: Done<Vec<RoomInfo>, ListError> },
 }
 
-/// A reading, and the state of the file it sees. The queue's ticket bounds how many there are.
+/// A read, and the version of the file that it sees. The ticket of the queue bounds how many there are.
 pub(super) struct Reading {
     pub(super) txn: ReadTransaction,
     pub(super) wanted: Wanted,
@@ -33,6 +34,7 @@ impl Reading {
     }
 }
 
+/// A pool of reader threads, and the channel that feeds it.
 pub(super) struct Readers {
     send: mpsc::Sender<Reading>,
     threads: Vec<JoinHandle<()>>,
@@ -47,8 +49,8 @@ impl Readers {
                 loop {
                     let next = receive.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok(reading) = next else { break };
-                    // redb may panic on pages that were damaged on the disk: that costs this reading, whose future
-                    // is told as its sender is dropped, and not the thread.
+                    // redb may panic on damaged pages. That fails this read, whose future gets an error when its
+                    // sender is dropped, but does not end the thread.
                     if catch_unwind(AssertUnwindSafe(|| reading.run())).is_err() {
                         tracing::error!("a read of the store panicked; the file may be damaged");
                     }
@@ -61,12 +63,13 @@ impl Readers {
         Ok(Self { send, threads })
     }
 
+    /// Hands a read to the next free thread.
     pub(super) fn read(&self, reading: Reading) {
-        // Fails only if no reader is left, and drops the reading then, which tells its future.
+        // Fails only if no reader is left. The read is dropped then, so its future gets an error.
         let _ = self.send.send(reading);
     }
 
-    /// Finishes what was asked for.
+    /// Finishes the reads that were requested and ends the threads.
     pub(super) fn stop(self) {
         drop(self.send);
         for thread in self.threads {

@@ -1,4 +1,4 @@
-//! The store over a disk that fails, and over one that loses its power.
+//! The store on a disk that fails, and on one that loses power.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use crate::store::{Append, AppendError, LoadError, RoomStore, Snapshot, StoredRo
 
 const EPOCH: u64 = 1;
 
-/// A change of the disk that was not synced.
+/// A write to the disk that is not synced yet.
 #[derive(Clone, Debug)]
 enum Change {
     Write(usize, Vec<u8>),
@@ -29,7 +29,7 @@ impl Change {
         }
     }
 
-    /// What of it reaches the disk when the power goes: all, nothing, or some of its sectors.
+    /// What reaches the disk when the power fails: all of the write, none of it, or some of its sectors.
     fn tear(&self, random: &mut fastrand::Rng, to: &mut Vec<u8>) {
         const SECTOR: usize = 512;
         match self {
@@ -46,7 +46,7 @@ impl Change {
     }
 }
 
-/// What the disk would hold had the power gone, and the version acknowledged by then.
+/// What the disk would hold if the power failed at a sync, and the version acknowledged by then.
 struct Remains {
     image: Vec<u8>,
     acknowledged: u64,
@@ -58,7 +58,7 @@ struct Platter {
     current: Vec<u8>,
     /// What was synced.
     synced: Vec<u8>,
-    /// What was not.
+    /// The writes since the last sync.
     pending: Vec<Change>,
     failing: bool,
     acknowledged: u64,
@@ -91,7 +91,7 @@ impl Disk {
         })
     }
 
-    /// A store on this disk, made if the disk is empty.
+    /// Opens a store on this disk, and creates it if the disk is empty.
     fn open(&self) -> RedbStore {
         let fresh = self.with(|disk| disk.current.is_empty());
         let db = redb::Builder::new().create_with_backend(self.clone()).unwrap();
@@ -127,7 +127,7 @@ impl StorageBackend for Disk {
             if disk.failing {
                 return Err(io::Error::other("the disk is on fire"));
             }
-            // The power might go during any sync, before or after it took effect.
+            // The power may fail during any sync, before or after it took effect.
             let mut image = disk.synced.clone();
             for change in &disk.pending {
                 change.tear(&mut disk.random, &mut image);
@@ -203,7 +203,7 @@ async fn g2_what_was_acknowledged_survives_a_loss_of_power_at_any_sync() {
 }
 
 #[tokio::test]
-async fn a_failed_commit_is_told_to_every_call_it_carried_and_acknowledges_none() {
+async fn a_failed_commit_is_reported_to_every_call_it_carried_and_acknowledges_none() {
     let disk = Disk::default();
     let store = disk.open();
     store.append(append("a", 0, 10)).await.unwrap();
@@ -232,13 +232,13 @@ async fn a_failed_commit_is_told_to_every_call_it_carried_and_acknowledges_none(
 }
 
 #[tokio::test]
-async fn a_stopped_writer_is_told_to_every_call() {
+async fn a_stopped_writer_is_reported_to_every_call() {
     let queue = super::Queue::new(super::Limits { calls: 10, bytes: 10 });
-    let (done, told) = tokio::sync::oneshot::channel();
+    let (done, outcome) = tokio::sync::oneshot::channel();
     queue.push(0, || super::Job::Delete { room: "a".into(), done }).unwrap();
     let closed = queue.close();
     queue.end(Err(Arc::new(super::Stopped)));
-    assert!(told.await.is_err());
+    assert!(outcome.await.is_err());
     assert!(closed.await.unwrap().is_err());
     assert!(queue.close().await.unwrap().is_err());
 }

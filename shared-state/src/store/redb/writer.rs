@@ -1,5 +1,5 @@
-//! The one thread that writes: it takes all the calls that wait, makes them in one transaction, commits it once, and
-//! tells them. While it does, the next calls gather: the longer a commit takes, the more it carries.
+//! The writer thread: takes all the calls that wait, performs them in one transaction, commits it once, and sends
+//! them their outcomes. Meanwhile the next calls gather, so a slow commit carries more of them (group commit).
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -15,10 +15,11 @@ use super::readers::{Readers, Reading, Wanted};
 use crate::store::head::{Extent, Head};
 use crate::store::{Append, AppendError, Cause, CompactError, DeleteError, ListError, LoadError, Snapshot};
 
-/// A commit that takes longer is reported.
+/// A commit that takes longer is logged.
 const SLOW: Duration = Duration::from_secs(1);
 
-/// How many rooms' extents are kept between transactions. Past it all are forgotten, and read again as needed.
+/// How many rooms' extents are cached between transactions. Beyond it the cache is cleared, and extents are read
+/// again as needed.
 const CACHED_ROOMS: usize = 65_536;
 
 pub(super) struct Writer {
@@ -27,28 +28,28 @@ pub(super) struct Writer {
     pub(super) readers: Readers,
     pub(super) commits: Arc<AtomicU64>,
     pub(super) extents: HashMap<Arc<str>, Cached>,
-    /// Holds the directory's lock until the file is closed.
+    /// Holds the lock on the directory until the file is closed.
     pub(super) lock: Option<File>,
 }
 
-/// Where a room is, as the last committed transaction or the one being made has it.
+/// A room's extent after the last commit, or after the calls made so far in the current transaction.
 pub(super) struct Cached {
     extent: Option<Extent>,
-    /// Whether the transaction being made has changed it, and has not yet written its row.
+    /// Whether the current transaction has changed the extent and not yet written the room's row.
     dirty: bool,
 }
 
-/// What became of a call that writes, if the transaction is committed.
+/// The outcome of a call, provided that the transaction is committed.
 enum Verdict {
     Done,
     Conflict(Option<Head>),
-    /// The row of the room is bad, which concerns no other room, or the commit of the group failed.
+    /// The room's row is damaged, which concerns no other room, or the commit of the whole group failed.
     Failed(Cause),
-    /// Not a call that writes.
+    /// The call does not write.
     Reading,
 }
 
-/// Says that the writer ended, also if it did by a panic.
+/// Tells the queue that the writer ended if it panics.
 struct End(Option<Arc<Queue>>);
 
 impl Drop for End {
@@ -60,7 +61,7 @@ impl Drop for End {
 }
 
 impl Writer {
-    /// Writes until the queue is closed and empty.
+    /// Performs calls until the queue is closed and empty.
     pub(super) fn run(mut self) {
         let queue = self.queue.clone();
         let mut end = End(Some(queue.clone()));
@@ -72,13 +73,13 @@ impl Writer {
         if let Err(error) = &closed {
             tracing::error!(%error, "the store was not closed cleanly");
         }
-        // Before anybody is told: who waited for the close may open the store at once.
+        // The lock is released before the closers are woken, because they may open the store again at once.
         drop(self.lock);
         end.0 = None;
         queue.end(closed);
     }
 
-    /// Makes the calls of a group, and tells them.
+    /// Performs a group of calls and sends their outcomes.
     fn group(&mut self, group: Vec<Queued>) {
         let verdicts = self.write(&group).inspect_err(|error| {
             tracing::error!(%error, calls = group.len(), "a commit failed; the calls it carried are refused");
@@ -87,12 +88,12 @@ impl Writer {
         match verdicts {
             Ok(verdicts) => {
                 for (queued, verdict) in group.into_iter().zip(verdicts) {
-                    self.tell(queued, verdict);
+                    self.answer(queued, verdict);
                 }
             }
             Err(cause) => {
                 for queued in group {
-                    self.tell(queued, Verdict::Failed(cause.clone()));
+                    self.answer(queued, Verdict::Failed(cause.clone()));
                 }
             }
         }
@@ -101,8 +102,8 @@ impl Writer {
         }
     }
 
-    /// Makes the writes of a group in one transaction. On an error the file has all of them or none, and which is
-    /// not known.
+    /// Performs the writes of a group in one transaction. After an error the file has all of them or none; which is
+    /// unknown.
     fn write(&mut self, group: &[Queued]) -> Result<Vec<Verdict>, Cause> {
         let reads = |queued: &Queued| matches!(queued.job, Job::Load { .. } | Job::List { .. });
         if group.iter().all(reads) {
@@ -116,7 +117,7 @@ impl Writer {
             let mut tables = Tables::open(&txn, &mut self.extents)?;
             let verdicts = group
                 .iter()
-                .map(|queued| tables.make(&queued.job))
+                .map(|queued| tables.perform(&queued.job))
                 .collect::<Result<_, redb::StorageError>>();
             (verdicts.map_err(cause)?, tables.finish().map_err(cause)?)
         };
@@ -133,8 +134,8 @@ impl Writer {
         Ok(verdicts)
     }
 
-    /// Tells a call its outcome, or passes it on to the readers. Whoever asked may no longer be waiting.
-    fn tell(&self, Queued { job, ticket }: Queued, verdict: Verdict) {
+    /// Sends a call its outcome, or hands a read to the readers. Receivers that were dropped are ignored.
+    fn answer(&self, Queued { job, ticket }: Queued, verdict: Verdict) {
         match job {
             Job::Append { append: Append { room, epoch, expected, .. }, done } => {
                 let outcome = match verdict {
@@ -183,7 +184,7 @@ fn cause(error: impl std::error::Error + Send + Sync + 'static) -> Cause {
     Arc::new(error)
 }
 
-/// A transaction being made.
+/// The tables of the current transaction, and the cached extents.
 struct Tables<'txn, 'writer> {
     rooms: Table<'txn, &'static str, &'static [u8]>,
     snapshots: Table<'txn, &'static str, &'static [u8]>,
@@ -206,7 +207,7 @@ impl<'txn, 'writer> Tables<'txn, 'writer> {
         })
     }
 
-    fn make(&mut self, job: &Job) -> Result<Verdict, redb::StorageError> {
+    fn perform(&mut self, job: &Job) -> Result<Verdict, redb::StorageError> {
         match job {
             Job::Append { append, .. } => self.append(append),
             Job::Compact { room, epoch, snapshot, .. } => self.compact(room, *epoch, snapshot),
@@ -269,7 +270,7 @@ impl<'txn, 'writer> Tables<'txn, 'writer> {
         Ok(Verdict::Done)
     }
 
-    /// Where the room is after the calls made so far.
+    /// The room's extent after the calls made so far.
     fn extent(&mut self, room: &Arc<str>) -> Result<Result<Option<Extent>, Cause>, redb::StorageError> {
         if let Some(cached) = self.extents.get(room) {
             return Ok(Ok(cached.extent));
@@ -281,6 +282,7 @@ impl<'txn, 'writer> Tables<'txn, 'writer> {
         Ok(read.map_err(cause))
     }
 
+    /// Records a room's extent; `finish` writes it.
     fn put(&mut self, room: &Arc<str>, extent: Option<Extent>) {
         let old = self.extents.get_mut(room);
         match old {
@@ -292,7 +294,7 @@ impl<'txn, 'writer> Tables<'txn, 'writer> {
         }
     }
 
-    /// Writes the rows of the rooms that changed; says whether any did.
+    /// Writes the rows of the rooms that changed. Returns whether any did.
     fn finish(mut self) -> Result<bool, redb::StorageError> {
         for room in &self.dirty {
             let Some(cached) = self.extents.get_mut(room) else { continue };

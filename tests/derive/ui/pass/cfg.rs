@@ -7,6 +7,7 @@ use shared_state::SharedState;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, SharedState)]
 struct Document {
+    #[allow(clippy::non_minimal_cfg)]
     #[cfg(all())]
     here: u8,
     #[cfg(any())]

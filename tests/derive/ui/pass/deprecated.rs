@@ -11,7 +11,7 @@ struct Document {
     /// As it was.
     #[deprecated = "use the title"]
     heading: String,
-    #[deprecated(since = "1", note = "counted elsewhere")]
+    #[deprecated(since = "1.0.0", note = "counted elsewhere")]
     #[shared(counter)]
     views: u8,
 }

@@ -1,3 +1,3 @@
-//! Channels: one order, none lost, none twice.
+//! Channels: every message is delivered once, in one order.
 
 mod simulation;

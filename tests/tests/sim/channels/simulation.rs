@@ -1,10 +1,10 @@
-//! A channel under everything that can go wrong, from seeds: lost connections, half-open ones, repeats, slow readers,
-//! crashes of the server, histories that are shorter than what was missed.
+//! A channel under random faults, from seeds: lost and half-open connections, repeated frames, slow readers,
+//! crashes of the server, and histories that are shorter than what a client missed.
 //!
-//! The model is the list of the messages that the disk has: what a reader is given is that list, each message once, in
-//! its order, but for those that a gap names, and those were no longer in the history.
+//! The model is the list of the messages on the disk. A reader must get exactly that list, each message once
+//! and in order, apart from messages that a gap names; those must have left the stored history.
 //!
-//! `SHARED_STATE_SEED` runs one seed alone, `SHARED_STATE_SEEDS` more of them.
+//! `SHARED_STATE_SEED` runs one seed alone, `SHARED_STATE_SEEDS` sets the number of seeds.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -21,9 +21,9 @@ use shared_state::proto::replica::{Replica, ReplicaConfig, WriteId};
 use shared_state::proto::{
     ClientMessage, Envelope, Frame, Limits, ServerMessage, channel_address, split_address,
 };
-use shared_state_tests::Tube;
+use shared_state_tests::{Tube, seeds};
 
-/// A message: who sent it, and their how manieth it is.
+/// A message: its sender, and its number among the sender's messages.
 type Said = (usize, u64);
 
 struct Wire {
@@ -37,9 +37,9 @@ struct User {
     replica: Replica<Log<Said>>,
     wire: Option<Wire>,
     cursor: Cursor,
-    /// What the stream gave: the number of the last item, gaps included.
+    /// The number of the last item that the stream returned, gaps included.
     read: u64,
-    /// How many it has sent.
+    /// The number of messages it has sent.
     sent: u64,
     waiting: VecDeque<(WriteId, Said)>,
 }
@@ -54,7 +54,7 @@ struct World {
     disk: Vec<LogEntry>,
     snapshot: Option<(u64, Vec<u8>)>,
     appending: VecDeque<LogEntry>,
-    /// What the disk has: the message, its sender's name, and when it was taken.
+    /// The messages on the disk: each with its sender's id and the time when it was accepted.
     model: Vec<(Said, String, u64)>,
     users: Vec<User>,
     gaps: u64,
@@ -120,7 +120,7 @@ impl World {
                 }
             }
             940..=964 => {
-                // What is on its way arrives twice.
+                // A frame in flight arrives twice.
                 if let Some(wire) = &mut self.users[at].wire
                     && let Some(frame) =
                         wire.up.back().filter(|frame| frame.as_str().contains("send")).cloned()
@@ -229,7 +229,7 @@ impl World {
         }
     }
 
-    /// The disk has the next message, and the model learns of it.
+    /// Makes the next append durable, and adds it to the model.
     fn make_durable(&mut self) -> Option<u64> {
         let append = self.appending.pop_front()?;
         let entry: serde_json::Value = serde_json::from_slice(&append.entry).unwrap();
@@ -253,7 +253,7 @@ impl World {
         }
     }
 
-    /// The process dies; some of what was on its way to the disk arrived. Then it starts again.
+    /// The server's process dies; some of its appends in flight reach the disk. Then it starts again.
     fn crash(&mut self) {
         for at in 0..USERS {
             self.users[at].replica.disconnected();
@@ -270,7 +270,7 @@ impl World {
         assert_eq!(self.authority.head(), self.model.len() as u64, "G2, seed {}", self.seed);
     }
 
-    /// Everybody says what they have to say; what they are given is checked.
+    /// Collects every user's frames, and checks the items that its stream returns.
     fn settle(&mut self) {
         let seed = self.seed;
         for (at, user) in self.users.iter_mut().enumerate() {
@@ -287,7 +287,7 @@ impl World {
                 assert_eq!(entry, Some(said), "G2, seed {seed}: message {seq} of {at} is durable");
             }
             while user.replica.poll_event().is_some() {}
-            // Not always: then it is slow.
+            // Skipped at random, so that the reader is slow.
             if self.rng.u8(..4) == 0 {
                 continue;
             }
@@ -305,7 +305,7 @@ impl World {
                     Item::Gap { from, to } => {
                         assert_eq!(from, next, "seed {seed}: a gap begins where the last item ended");
                         assert!(to >= from && to <= self.model.len() as u64);
-                        // No gap over what every bound keeps.
+                        // No gap may cover messages that every limit retains.
                         let is_bounded = self.history != Retention::default();
                         assert!(is_bounded, "seed {seed}: a gap to {to}, and nothing is bounded");
                         if self.history.age.is_none() && self.history.bytes == Retention::default().bytes {
@@ -330,7 +330,7 @@ impl World {
         }
     }
 
-    /// Nothing fails any more: everything is delivered, once.
+    /// Ends the faults: everything is delivered, once.
     fn finish(&mut self) {
         for at in 0..USERS {
             if self.users[at].wire.as_ref().is_some_and(|wire| wire.half_open) {
@@ -368,21 +368,19 @@ impl World {
 
 #[test]
 fn g1_g2_g3_none_lost_none_twice_one_order_and_gaps_are_told() {
-    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seeds = match number("SHARED_STATE_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("SHARED_STATE_SEEDS").unwrap_or(500),
-    };
-    let (mut messages, mut gaps, mut missed, count) = (0, 0, 0, seeds.end - seeds.start);
-    for seed in seeds {
+    let runs = seeds::run(500, |seed| {
         let mut world = World::new(seed);
         for _ in 0..600 {
             world.step();
         }
         world.finish();
-        messages += world.model.len();
-        gaps += world.gaps;
-        missed += world.missed;
+        (world.model.len(), world.gaps, world.missed)
+    });
+    let (mut messages, mut gaps, mut missed, count) = (0, 0, 0, runs.len());
+    for run in &runs {
+        messages += run.0;
+        gaps += run.1;
+        missed += run.2;
     }
     println!("{count} seeds: {messages} messages, {gaps} in gaps, {missed} missed by slow readers");
     assert!(count == 1 || (messages > 0 && gaps > 0 && missed > 0), "nothing happened");

@@ -1,4 +1,4 @@
-//! What the documents say is what the code does.
+//! Checks the documents against the code.
 
-mod crate_page;
+mod guide_page;
 mod protocol;

@@ -1,4 +1,4 @@
-//! What `PROTOCOL.md` says is what the code does.
+//! Checks the examples of `PROTOCOL.md` against the code.
 
 #![allow(missing_docs)]
 
@@ -47,7 +47,7 @@ fn every_example_is_a_message() {
     assert!(examples >= 15, "only {examples} examples were found");
 }
 
-/// What the server writes to a page that is told this, with spaces as the document has them.
+/// The frame that the server writes to a legacy client for this message, with spaces as in the document.
 fn room_frame(envelope: &Envelope<'_>) -> String {
     let json = |value: &serde_json::Value| value.to_string();
     let room = envelope.room.as_deref().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! G11: lists and maps of whose entries the room's struct knows more than a client's.
+//! G11: lists and maps whose entries have fields in the room's struct that a client's struct lacks.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::cell::RefCell;
@@ -134,7 +134,7 @@ impl<S: SharedState + Default> Client<S> {
         }
     }
 
-    /// Writes, and gives the answer.
+    /// Writes, and returns the answer.
     fn write(&mut self, update: S::Update, room: &mut Authority<Tube>) -> Result<u64, Rejected> {
         self.replica.write(Duration::ZERO, vec![update]).unwrap();
         self.settle(room);
@@ -150,7 +150,7 @@ fn comment(id: u32, text: &str, colour: &str) -> Comment {
     Comment { id, text: text.into(), colour: colour.into() }
 }
 
-/// A room with an entry in each, an old client and a new one.
+/// A room with one entry in each collection, an old client and a new one.
 fn meeting() -> (Authority<Tube>, Client<Old>, Client<New>) {
     let mut room = room(New {
         comments: vec![comment(1, "first", "red")],
@@ -173,7 +173,7 @@ fn g11_an_older_client_reads_and_edits_entries_it_knows_a_part_of() {
     .unwrap();
     new.settle(&mut room);
     assert_eq!(new.replica.state().comments, [comment(1, "x", "red")]);
-    // What it does not know it passes over, and is up to date all the same.
+    // The old client ignores the fields it does not know, and is up to date nevertheless.
     let blue = ListOp::In("1".into(), NestedOp::In(Box::new(Comment::COLOUR.set("blue".into()))));
     new.write(New::COMMENTS.op(blue), &mut room).unwrap();
     new.write(New::VOTES.op(MapOp::Put("bob".into(), Vote { yes: false, place: 0, weight: 9 })), &mut room)
@@ -203,14 +203,14 @@ fn g11_an_entry_that_an_older_client_writes_as_a_whole_keeps_what_it_does_not_kn
     old.write(Old::VOTES.op(MapOp::Put("ann".into(), OldVote { yes: false, place: 5 })), &mut room).unwrap();
     let whole = NestedOp::Set(OldComment { id: 1, text: "whole".into() });
     old.write(Old::COMMENTS.op(ListOp::In("1".into(), whole)), &mut room).unwrap();
-    // The whole list or map is what is different.
+    // A set of a whole list or map is sent as differences.
     old.write(Old::VOTES.set([("ann".into(), OldVote { yes: true, place: 5 })].into()), &mut room).unwrap();
     let list = vec![OldComment { id: 1, text: "list".into() }];
     old.write(Old::COMMENTS.set(list), &mut room).unwrap();
     new.settle(&mut room);
     assert_eq!(new.replica.state().votes["ann"], Vote { yes: true, place: 5, weight: 3 });
     assert_eq!(new.replica.state().comments, [comment(1, "list", "red")]);
-    // What only the server writes is not the client's to put.
+    // A client cannot put a read-only field.
     let put = old.write(Old::VOTES.op(MapOp::Put("ann".into(), OldVote { yes: true, place: 1 })), &mut room);
     assert_eq!(put.unwrap_err().code(), Code::ReadOnly);
     assert_eq!(old.replica.state().votes["ann"].place, 5);

@@ -1,4 +1,4 @@
-//! Rooms and replicas of different structs.
+//! Rooms and replicas with different structs.
 
 mod entries;
 mod schema;

@@ -1,6 +1,7 @@
-//! G11: rooms and replicas of different structs, without sockets: what is told, declared, kept, translated and refused.
+//! G11: rooms and replicas with different structs, without sockets: which schemas are sent, declared, kept,
+//! translated and refused.
 //!
-//! `SCHEMA_SEEDS` says how many random histories are tried (200).
+//! `SHARED_STATE_SEED` runs one random history alone, `SHARED_STATE_SEEDS` sets their number.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -17,6 +18,7 @@ use shared_state::proto::authority::{Authority, Dialect, LogEntry, Outbox, Sessi
 use shared_state::proto::replica::{Replica, ReplicaConfig, Transaction, WriteId};
 use shared_state::proto::{ClientMessage, Code, Envelope, Frame, Limits, ServerMessage};
 use shared_state::{Rejected, WriteError};
+use shared_state_tests::seeds;
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 struct Old {
@@ -69,7 +71,7 @@ struct Theme {
     colour: u32,
 }
 
-/// As [`New`], with another type of a field that the old one lacks.
+/// As [`New`], but a field that the old struct lacks has another type.
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 struct Rival {
     title: String,
@@ -107,7 +109,7 @@ impl Room {
         Self { authority, snapshot: None, log: Vec::new() }
     }
 
-    /// The room as a program with the struct `S` opens it, after an end in order or a kill.
+    /// The room as a program with the struct `S` opens it, after a shutdown or a kill.
     fn reopened<S: SharedState + Default>(&mut self, in_order: bool) -> Self {
         let state = Box::new(Typed::new(S::default()));
         let (mut snapshot, mut log) = (self.snapshot.clone(), self.log.clone());
@@ -134,7 +136,7 @@ struct Client<S: SharedState> {
     tube: Tube,
     session: Option<SessionId>,
     id: &'static str,
-    /// What was sent and what came, the latest last.
+    /// The frames sent and received, the latest last.
     seen: Vec<String>,
 }
 
@@ -157,7 +159,7 @@ impl<S: SharedState> Client<S> {
         self.settle(room);
     }
 
-    /// Sends what there is to send.
+    /// Sends the replica's frames.
     fn send(&mut self, room: &mut Room) {
         while let Some(frame) = self.replica.poll_frame() {
             self.seen.push(frame.as_str().to_owned());
@@ -195,7 +197,7 @@ impl<S: SharedState> Client<S> {
         }
     }
 
-    /// Takes what has come; errors are given.
+    /// Processes the received frames; returns the errors.
     fn take(&mut self) -> Vec<Code> {
         let mut codes = Vec::new();
         loop {
@@ -279,7 +281,7 @@ fn g11_who_returns_to_another_struct_is_sent_the_state() {
     let last = new.seen.last().unwrap();
     assert!(last.contains("state:delta"), "{last}");
 
-    // The new server begins with another size; but the room has one.
+    // The new server's initial size is different, but the room has a size.
     let mut room = room.reopened::<New>(false);
     new.replica.disconnected();
     new.connect(&mut room);
@@ -343,7 +345,7 @@ fn g11_two_fields_of_one_name_are_refused_and_nothing_hangs() {
     ));
     assert_eq!(rival.session, None, "it has left the room");
 
-    // A later server has no such field: then it fits.
+    // A later server has no such field, so the schemas fit.
     let mut room = Room::of(Old::default());
     rival.replica.disconnected();
     rival.connect(&mut room);
@@ -351,7 +353,7 @@ fn g11_two_fields_of_one_name_are_refused_and_nothing_hangs() {
     rival.settle(&mut room);
     assert_eq!((rival.answers(), &room.data()["size"]), (vec![Ok(1)], &json!("big")));
 
-    // Both declare at once: the room decides.
+    // Both clients declare the field at the same time; the room decides.
     let mut room = Room::of(Old::default());
     let (mut new, mut rival) = (Client::new("a", New::default()), Client::new("b", Rival::default()));
     new.replica.connected(64);
@@ -374,7 +376,7 @@ fn g11_accepted_changes_are_not_said_to_be_refused() {
     old.write(OldUpdate::Title("x".into())).unwrap();
     old.write(OldUpdate::Note("y".into())).unwrap();
     old.send(&mut room);
-    // The answers are lost, and the server is another one then.
+    // The answers are lost, and another server takes over.
     old.replica.disconnected();
     old.write(OldUpdate::Title("late".into())).unwrap();
     #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
@@ -404,7 +406,7 @@ fn g11_newer_clients_agree_on_what_was_never_written() {
     let mut first = Client::joined("a", begin(5, 250), &mut room);
     let mut second = Client::joined("b", begin(7, 0), &mut room);
     assert_eq!((first.replica.state().size, second.replica.state().size), (5, 5));
-    // The room forgets what was declared and never written.
+    // The room forgets fields that were declared and never written.
     let mut room = room.reopened::<Old>(false);
     second.replica.disconnected();
     second.connect(&mut room);
@@ -412,7 +414,8 @@ fn g11_newer_clients_agree_on_what_was_never_written() {
     first.connect(&mut room);
     assert_eq!((first.replica.state().size, second.replica.state().size), (7, 7));
     assert_eq!((first.replica.state().likes, second.replica.state().likes), (0, 0));
-    // What is added to is what all have, and the log knows of it.
+    // An update that adds to a declared field starts from the value that every client has, which the log
+    // contains.
     let mut room = Room::of(Old::default());
     let mut old = Client::joined("c", Old::default(), &mut room);
     old.write(OldUpdate::Title("x".into())).unwrap();
@@ -462,7 +465,7 @@ fn g6_g11_transactions_read_fields_by_the_rooms_names() {
         let update = if kept { NewUpdate::Size(9) } else { NewUpdate::Author("x".into()) };
         other.write(update).unwrap();
         other.settle(&mut room);
-        // It has not heard of it when it reads.
+        // The client has not received that change when it reads.
         read(&mut new, kept);
         new.send(&mut room);
         new.take();
@@ -478,7 +481,7 @@ fn g6_g11_transactions_read_fields_by_the_rooms_names() {
     }
 }
 
-/// What both structs have, by the old names.
+/// The fields that both structs have, by the old names.
 fn common_of_old(state: &Old) -> Value {
     let Old { title, name, views, layout, .. } = state;
     json!([title, name, views, layout.columns, layout.hint])
@@ -519,7 +522,7 @@ fn new_update(random: &mut fastrand::Rng) -> NewUpdate {
     }
 }
 
-/// What somebody with the old struct and somebody with the new one see.
+/// The states that a client with the old struct and one with the new struct see.
 fn everything(room: &mut Room) -> (Old, New) {
     let (old, new) = (Client::joined("g", Old::default(), room), Client::joined("h", New::default(), room));
     let seen = (old.replica.state().clone(), new.replica.state().clone());
@@ -529,8 +532,8 @@ fn everything(room: &mut Room) -> (Old, New) {
     seen
 }
 
-/// Old and new clients write at random to a room of the one struct or the other, which is now and then opened again:
-/// those of one struct end equal, in all they have, and what both have is equal everywhere.
+/// Old and new clients write at random to a room of either struct, which is reopened now and then. At the end
+/// clients with the same struct are equal, and the common fields are equal everywhere.
 fn history(seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut is_new = random.bool();
@@ -552,7 +555,7 @@ fn history(seed: u64) {
                 }
             }
             9 => {
-                // A new server takes over from the old one, and never the other way round.
+                // A new server may take over from an old one, but not the other way round.
                 is_new |= random.u8(..4) == 0;
                 let in_order = random.bool();
                 let before = everything(&mut room);
@@ -613,9 +616,5 @@ fn settled(mut room: Room, mut old: [Client<Old>; 2], mut new: [Client<New>; 2])
 
 #[test]
 fn g1_g11_old_and_new_replicas_converge() {
-    let seeds = std::env::var("SCHEMA_SEEDS").map_or(200, |seeds| seeds.parse().expect("a number"));
-    for seed in 0..seeds {
-        let ran = std::panic::catch_unwind(|| history(seed));
-        assert!(ran.is_ok(), "with seed {seed}");
-    }
+    seeds::run(200, history);
 }

@@ -1,3 +1,3 @@
-//! Clients of the original hook.
+//! Legacy clients.
 
 mod simulation;

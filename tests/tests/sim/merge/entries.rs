@@ -1,4 +1,4 @@
-//! Lists, maps and sets: their operations, how they travel, and what they make of each other.
+//! Lists, maps and sets: their operations, the wire form of these, and how they combine.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::cell::RefCell;
@@ -42,7 +42,7 @@ struct Column {
     width: u8,
 }
 
-/// A backend of one.
+/// A backend with a single user.
 #[derive(Clone, Debug)]
 struct Local(Rc<RefCell<(Board, Vec<String>)>>);
 

@@ -1,4 +1,4 @@
-//! G7: what several people mean at once, each away from the others, and what becomes of it.
+//! G7: concurrent operations of several disconnected users, and the result they expect.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -40,7 +40,7 @@ fn todo(id: u32) -> Todo {
     Todo { id, ..Todo::default() }
 }
 
-/// Three people before a board with the todos 1 to 4.
+/// Three users of a board with the todos 1 to 4.
 fn three() -> (World<Board>, [User<Board>; 3], [Handle; 3]) {
     let begin = Board { todos: (1..=4).map(todo).collect(), ..Board::default() };
     let mut world = World::new(begin);
@@ -49,7 +49,7 @@ fn three() -> (World<Board>, [User<Board>; 3], [Handle; 3]) {
     (world, users, handles)
 }
 
-/// What happens when the first two do something while they are away; the first comes back first.
+/// The board after the first two users acted while disconnected; the first one reconnects first.
 fn meet<A, B>(first: impl Fn(&Handle) -> A, second: impl Fn(&Handle) -> B) -> Board {
     let (mut world, users, [a, b, _]) = three();
     users[..2].iter().for_each(User::leave);
@@ -199,7 +199,7 @@ fn g4_an_entry_that_somebody_begins_is_seen_by_who_removes_the_member_that_began
     let (mut world, [ann, bob, _], [a, b, _]) = three();
     a.write(BoardUpdate::Marks(MapOp::In(1, SetOp::Remove(7)))).unwrap();
     b.write(BoardUpdate::Marks(MapOp::In(1, SetOp::Insert(7)))).unwrap();
-    // The server hears of it in this order.
+    // The server receives bob's change first.
     while world.exchange(&bob) {}
     world.settle();
     assert_eq!(world.state().marks, BTreeMap::from([(1, BTreeSet::new())]));

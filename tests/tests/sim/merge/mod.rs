@@ -1,4 +1,4 @@
-//! The merge policies: what they make of each other's operations, and what those cost.
+//! The merge policies: how their operations combine, and what these cost.
 
 mod entries;
 mod intent;

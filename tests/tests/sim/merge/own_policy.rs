@@ -1,4 +1,4 @@
-//! A merge policy of one's own, from the struct to the wire and back: a register that only a greater value changes.
+//! A custom merge policy, from the struct to the wire and back: a register that only a greater value changes.
 #![allow(clippy::unwrap_used)]
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -7,7 +7,7 @@ use shared_state::merge::{FieldPath, FieldPathBuf, UpdateError, Value};
 use shared_state::merge::{MergePolicy, Overlap, Versions};
 use shared_state::proto::{WireUpdate, decode_update, encode_update};
 
-/// The greatest value anybody has offered.
+/// The greatest value that was offered.
 struct Greatest;
 
 #[derive(Clone, Debug, PartialEq)]

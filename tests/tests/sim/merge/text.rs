@@ -1,4 +1,4 @@
-//! Texts: what several people type at once, what is refused, and how it looks to those who know only strings.
+//! Texts: concurrent edits, refused edits, and the form for clients that know only strings.
 
 #![allow(missing_docs)]
 
@@ -12,7 +12,7 @@ use shared_state::merge::{Edit, MergePolicy, Side, Splice, TextOf, TextOp};
 use shared_state::proto::authority::{Authority, Dialect, Outbox, Submitted, Typed};
 use shared_state::proto::{ClientMessage, Code, Envelope, Frame, JoinRequest, Limits};
 use shared_state::{SharedState, Text};
-use shared_state_tests::World;
+use shared_state_tests::{World, seeds};
 use yrs::updates::decoder::Decode as _;
 use yrs::{
     ClientID, Doc, GetString as _, OffsetKind, Options, ReadTxn as _, StateVector, Text as _, Transact,
@@ -29,7 +29,7 @@ fn page(body: &str) -> Page {
     Page { title: String::new(), body: body.into() }
 }
 
-/// An editor made for Yjs.
+/// A plain Yjs editor.
 struct Editor {
     doc: Doc,
 }
@@ -63,7 +63,7 @@ impl Editor {
         Edit::read(txn.encode_update_v1()).expect("plain text")
     }
 
-    /// A random edit between whole characters.
+    /// A random edit that does not split a character.
     fn type_something(&self, rng: &mut fastrand::Rng) -> Edit {
         const PIECES: &[&str] = &["a", "b", " ", "ü", "語", "😀", "word", "x"];
         let text = self.text();
@@ -80,7 +80,7 @@ fn apply(text: &mut Text, edit: &Edit) -> TextOp {
     TextOf::apply(text, TextOp::Edit(edit.clone()))
 }
 
-/// The text as it is stored.
+/// The text in its stored form.
 fn stored(text: &Text) -> String {
     let state = Page { title: String::new(), body: text.clone() };
     let mut out = String::new();
@@ -91,7 +91,8 @@ fn stored(text: &Text) -> String {
 
 #[test]
 fn texts_are_what_yrs_makes_of_the_same_edits_in_any_order() {
-    for seed in 0..300 {
+    for seed in seeds::range(300) {
+        let _replay = seeds::Replay::of(seed);
         let mut rng = fastrand::Rng::with_seed(seed);
         let editors: Vec<Editor> = (0..3).map(|at| Editor::new(16 + rng.u64(..50) * 3 + at)).collect();
         let mut queues: Vec<Vec<Edit>> = vec![Vec::new(); 3];
@@ -114,7 +115,7 @@ fn texts_are_what_yrs_makes_of_the_same_edits_in_any_order() {
             queue.iter().for_each(|edit| editor.apply(edit.bytes()));
             assert_eq!(editor.text(), text.as_str(), "seed {seed}");
         }
-        // The same edits, merged where they can be, and what was deleted forgotten.
+        // Apply the same edits coalesced where possible, with deleted characters forgotten.
         let mut merged = vec![TextOp::Edit(log[0].clone())];
         for edit in &log[1..] {
             let edit = TextOp::Edit(edit.clone());
@@ -128,7 +129,7 @@ fn texts_are_what_yrs_makes_of_the_same_edits_in_any_order() {
         }
         assert_eq!(again, text, "seed {seed}");
         assert_eq!(stored(&again), stored(&text), "seed {seed}");
-        // As it is stored, it is a Yjs document.
+        // The stored form is a Yjs document.
         let whole: serde_json::Value = serde_json::from_str(&stored(&text)).expect("JSON");
         let bytes = from_base64(whole["body"]["yjs"].as_str().expect("with its history"));
         let reader = Editor::new(9);
@@ -154,7 +155,8 @@ fn from_base64(text: &str) -> Vec<u8> {
 
 #[test]
 fn an_edit_is_taken_back_exactly() {
-    for seed in 0..300 {
+    for seed in seeds::range(300) {
+        let _replay = seeds::Replay::of(seed);
         let mut rng = fastrand::Rng::with_seed(seed);
         let (ours, theirs) = (Editor::new(20), Editor::new(30));
         let mut text = Text::new();
@@ -224,9 +226,9 @@ fn g7_runs_that_are_typed_at_one_place_do_not_mix() {
 #[test]
 fn g8_a_refused_edit_leaves_no_trace_and_takes_nothing_of_others_or_of_its_writer_with_it() {
     let mut world = World::new(page("0123456789"));
-    // Who joined first is heard first.
+    // The server hears the users in the order in which they joined.
     let (b, a) = (world.join(), world.join());
-    // Within the limit here, and beyond it with what the other types meanwhile.
+    // Within the length limit here, but beyond it together with what the other user types.
     a.handle().body().insert(0, "refused, as it is too long.").expect("valid here");
     b.handle().body().insert(10, "and more").expect("written");
     a.handle().set_title("kept").expect("written");
@@ -240,7 +242,7 @@ fn g8_a_refused_edit_leaves_no_trace_and_takes_nothing_of_others_or_of_its_write
     for text in [a.state().body, b.state().body, world.state().body] {
         assert_eq!(text, "01234!56789and more"[..].replacen('1', "", 1).as_str());
     }
-    // Its writer goes on, and what is stored opens again.
+    // Its writer can go on, and the stored text opens again.
     a.handle().body().insert(0, "go on: ").expect("written");
     world.settle();
     world.restart();
@@ -353,7 +355,7 @@ fn undo_takes_back_what_one_typed_and_leaves_what_others_did() {
 }
 
 #[test]
-fn who_was_away_is_sent_the_edits_and_past_the_bound_the_whole_text() {
+fn g9_who_was_away_is_sent_the_edits_and_past_the_bound_the_whole_text() {
     #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
     struct Long {
         #[shared(text)]
@@ -431,7 +433,7 @@ fn g10_bytes_that_are_no_edit_of_the_text_are_refused_and_harm_nothing() {
         let admitted = TextOf::check_op(&changed, &TextOp::Edit(edit.clone())).is_ok();
         let inverse = apply(&mut changed, &edit);
         assert_eq!(admitted, inverse != TextOp::Nothing);
-        // Whatever it made, it can be stored, read and taken back.
+        // Whatever the edit did, the text can be stored, read and undone.
         let whole = stored(&changed);
         let read: Page = serde_json::from_str(&whole).expect("what is stored can be read");
         assert_eq!(stored(&read.body), whole);
@@ -440,7 +442,7 @@ fn g10_bytes_that_are_no_edit_of_the_text_are_refused_and_harm_nothing() {
     }
     for (edit, message) in [
         (valid[20].clone(), "which the text does not have"),
-        (Edit::read(vec![0, 1, 40, 1, 90, 3]).expect("a deletion"), "deletes unit 92 of writer 40"),
+        (Edit::read(vec![0, 1, 40, 1, 90, 3]).expect("a deletion"), "deletes unit 92 of client 40"),
     ] {
         let error = TextOf::check_op(&text, &TextOp::Edit(edit)).expect_err("it is about what is not there");
         assert!(error.to_string().contains(message), "{error}");
@@ -469,7 +471,7 @@ fn nobody_writes_under_the_id_of_another() {
     let (a, b) = (world.join(), world.join());
     a.handle().body().insert(0, "mine").expect("written");
     world.settle();
-    // Somebody who knows the other's id and where it is writes on in its name.
+    // A client that knows another one's client id and clock writes under that id.
     let forger = Editor::new(1000);
     let whole: serde_json::Value = serde_json::from_str(&stored(&world.state().body)).expect("JSON");
     forger.apply(&from_base64(whole["body"]["yjs"].as_str().expect("with its history")));
@@ -482,7 +484,7 @@ fn nobody_writes_under_the_id_of_another() {
         let rejected = answer.expect_err("refused");
         assert!(rejected.to_string().contains("draw another at random"), "{rejected}");
         assert_eq!((world.state().body.as_str(), b.state().body.as_str()), ("mine", "mine"));
-        // Also after the room was closed and opened again.
+        // The same holds after the room was closed and opened again.
         world.restart();
         a.come_back();
         b.come_back();
@@ -551,7 +553,7 @@ fn whoever_speaks_the_hooks_dialect_sees_strings_and_a_string_it_sets_is_an_edit
         }
     };
     submit(&mut room, &first);
-    // It has not seen the other's second edit, and means the difference to what the room has.
+    // The legacy client has not seen the second edit; its set means the difference from the room's text.
     let Submitted::Accepted(append) =
         room.submit_legacy(setting, r#"[{"key":"body","value":"one 2 three"}]"#, Some(2))
     else {
@@ -588,7 +590,7 @@ fn serde_sees_a_string() {
 
 #[test]
 fn g1_who_has_forgotten_a_deleted_character_takes_the_same_edits() {
-    // Between the halves of the first character.
+    // An edit between the two halves of the first character.
     let inside = Edit::read(vec![1, 1, 99, 0, 0xC4, 0, 0, 0, 1, 1, b'a', 0]).expect("an edit");
     let mut world = World::new(page("😀x"));
     let (ann, bob, cid) = (world.join(), world.join(), world.join());
@@ -598,7 +600,7 @@ fn g1_who_has_forgotten_a_deleted_character_takes_the_same_edits() {
     assert!(cut().is_err(), "it cuts the character in two");
     ann.handle().body().delete(0, 1).unwrap();
     world.settle();
-    // The server has the text without what was deleted from now on; the others have it with that.
+    // From now on the server has the text without the deleted character; the others still have it.
     world.restart();
     ann.come_back();
     bob.come_back();
@@ -606,7 +608,7 @@ fn g1_who_has_forgotten_a_deleted_character_takes_the_same_edits() {
     cut().unwrap();
     world.settle();
     assert_eq!((world.state().body.as_str(), bob.state().body.as_str()), ("ax", "ax"));
-    // Who was away is told at once that the character is deleted and what was typed in it.
+    // The client that was away gets the deletion and the text typed inside at the same time.
     cid.come_back();
     world.settle();
     assert_eq!(cid.state().body.as_str(), "ax");

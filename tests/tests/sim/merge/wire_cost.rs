@@ -1,4 +1,4 @@
-//! What one small change in a large value costs everybody else on the wire.
+//! The bytes that one small change of a large value costs every other client.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -34,7 +34,7 @@ fn board(items: u32) -> Board {
     }
 }
 
-/// The bytes an observer receives for one change, live and when it comes back after it.
+/// The bytes that an observer receives for one change, live and when it reconnects after it.
 fn costs(items: u32, change: impl Fn(&SharedBoard<User<Board>>, u32)) -> (usize, usize) {
     let mut world = World::new(board(items));
     let [writer, observer] = [world.join(), world.join()];
@@ -80,7 +80,7 @@ struct Paper {
     text: Text,
 }
 
-/// What bare Yjs sends for the same.
+/// The bytes that bare Yjs sends for the same edit.
 fn bare_keystroke(text: &str, at: usize) -> usize {
     use yrs::{ClientID, Doc, Options, Text as _, Transact as _};
     let doc = Doc::with_options(Options::with_client_id(ClientID::new(1000)));
@@ -118,9 +118,9 @@ fn a_keystroke_in_a_long_text_costs_an_observer_little_more_than_its_yjs_update(
     assert!(back < 200, "{back} bytes after a reconnect");
 }
 
-/// A list that has seen much and holds little: what is kept of the rest is bounded.
+/// A list with a long history and few items: what is stored beyond the items is bounded.
 #[test]
-fn a_room_after_many_operations_is_stored_in_what_it_holds_and_a_bounded_rest() {
+fn g9_a_room_after_many_operations_is_stored_in_what_it_holds_and_a_bounded_rest() {
     let mut world = World::new(Board::default());
     let (mut first, mut next, mut log) = (1, 1_u32, 0);
     for step in 0..100_000_u32 {

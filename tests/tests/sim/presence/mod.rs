@@ -1,3 +1,3 @@
-//! Who is there.
+//! Presence.
 
 mod simulation;

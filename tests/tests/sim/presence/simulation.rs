@@ -1,6 +1,6 @@
-//! Presence against a simple model: whatever connections break, lag or come again, when it is quiet everybody sees
-//! exactly who is there, and never anybody hidden. A seed is run again with `SHARED_STATE_SEED=n`, more of them with
-//! `SHARED_STATE_SEEDS=n`.
+//! Presence against a simple model: whichever connections break, lag or return, at rest every client sees
+//! exactly the sessions that are present, and never a hidden one. `SHARED_STATE_SEED=n` runs one seed alone,
+//! `SHARED_STATE_SEEDS=n` sets the number of seeds.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -19,6 +19,7 @@ use shared_state::proto::authority::Dialect;
 use shared_state::proto::legacy::LegacyMessage;
 use shared_state::proto::presence::{LegacyPresence, PresenceRequest, PresenceSet};
 use shared_state::proto::{ClientMessage, Envelope, Frame, Limits, ServerMessage};
+use shared_state_tests::seeds;
 
 const CLIENTS: usize = 7;
 const HOOKS: usize = 3;
@@ -44,7 +45,7 @@ impl PresenceOutbox for TestLane {
     }
 }
 
-/// A connection as both ends see it.
+/// A connection, as both ends see it.
 struct Link {
     number: u64,
     client: Arc<str>,
@@ -59,9 +60,9 @@ struct V1 {
     value: i64,
     hidden: bool,
     away: bool,
-    /// Never shown to anybody.
+    /// Hidden from the others for the whole run.
     secret: bool,
-    /// What its events say.
+    /// The others, as its events report them.
     told: BTreeMap<Arc<str>, (i64, bool)>,
     link: Option<Link>,
 }
@@ -72,7 +73,7 @@ struct Hook {
     value: Option<i64>,
     cursor: Option<f64>,
     link: Option<Link>,
-    /// What it sees: per user the data, and the cursor.
+    /// The others that it sees: the data and the cursor by user.
     seen: BTreeMap<String, (Value, Option<f64>)>,
 }
 
@@ -82,7 +83,7 @@ struct World {
     roster: Roster<TestLane>,
     clients: Vec<V1>,
     hooks: Vec<Hook>,
-    /// Connections whose end the server has not noticed.
+    /// Connections whose end the server has not noticed yet.
     ghosts: Vec<Link>,
     connections: u64,
 }
@@ -94,7 +95,7 @@ impl World {
         let clients = (0..CLIENTS)
             .map(|n| {
                 let secret = n == 0;
-                // Two of them are one person.
+                // Some of them are the same user.
                 let user = if secret { "secret".to_owned() } else { format!("user-{}", n % 5) };
                 let mut options = PresenceOptions::default().hidden(secret).away_after(None);
                 options.events = rng.usize(2..40);
@@ -121,7 +122,7 @@ impl World {
         Link { number: self.connections, client, up: VecDeque::new(), lane: TestLane::default(), seat: None }
     }
 
-    /// The server's part of a connection takes a frame.
+    /// The server processes a frame of a connection.
     fn serve(roster: &mut Roster<TestLane>, now: Duration, link: &mut Link, dialect: Dialect, text: &str) {
         let envelope = Envelope::read(text).unwrap();
         let set = match dialect {
@@ -199,7 +200,7 @@ impl World {
                 let ghost = self.ghosts.swap_remove(at);
                 self.end(ghost);
             }
-            // What a connection has sent before it was lost may be read late.
+            // Frames that a connection sent before it was lost may be read late.
             11 if !self.ghosts.is_empty() => {
                 let at = self.rng.usize(0..self.ghosts.len());
                 if self.ghosts[at].client.starts_with("client")
@@ -277,7 +278,7 @@ impl World {
         }
     }
 
-    /// What waits in a lane.
+    /// Takes the frames that wait for a connection.
     fn take(roster: &mut Roster<TestLane>, link: &Link) -> Vec<Frame> {
         let mut waiting = link.lane.0.borrow_mut();
         let frames = std::mem::take(&mut waiting.frames);
@@ -352,7 +353,7 @@ impl World {
         }
     }
 
-    /// Everything arrives, and nobody does anything any more.
+    /// Delivers everything, without further actions.
     fn settle(&mut self) {
         for ghost in std::mem::take(&mut self.ghosts) {
             self.end(ghost);
@@ -393,7 +394,7 @@ impl World {
             expected.remove(&client.name);
             for hook in hooks.values() {
                 let name = &hook.link.as_ref().unwrap().client;
-                // One that has shown no number yet is not readable as one.
+                // A legacy client that has not shown a number yet is not readable as one.
                 if let Some(value) = hook.value {
                     expected.insert(name.clone(), (value, false));
                 }
@@ -443,14 +444,5 @@ fn run(seed: u64) {
 
 #[test]
 fn when_it_is_quiet_everybody_sees_who_is_there_and_nobody_else() {
-    let variable = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seeds = match variable("SHARED_STATE_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..variable("SHARED_STATE_SEEDS").unwrap_or(300),
-    };
-    for seed in seeds {
-        if std::panic::catch_unwind(|| run(seed)).is_err() {
-            panic!("run it again with SHARED_STATE_SEED={seed}");
-        }
-    }
+    seeds::run(300, run);
 }

@@ -1,4 +1,5 @@
-//! Rules over a change and its author, `#[shared(validate_change = path)]`: asked by the room of clients' changes.
+//! Rules over a change and its author, `#[shared(validate_change = path)]`: the room checks them for changes
+//! of clients.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -62,13 +63,13 @@ fn g8_a_change_rule_sees_what_was_and_what_is() {
     user.handle().set_question("Tea?").unwrap();
     world.settle();
     assert!(user.answers().pop().unwrap().1.is_ok());
-    // The client takes it, for it cannot know better; the room does not.
+    // The client accepts the write, because it cannot check the rule; the room refuses it.
     user.handle().set_question("Coffee?").unwrap();
     assert_eq!(user.state().question, "Coffee?");
     world.settle();
     assert_eq!(refusal(&user), (None, "the question is asked already".to_owned()));
     assert_eq!((&*user.state().question, &*world.state().question), ("Tea?", "Tea?"));
-    // The server's own program is above the rule.
+    // The rule does not apply to the server's program.
     world.write(r#"[{"key":"question","value":"Coffee?"}]"#);
     world.settle();
     assert_eq!(user.state().question, "Coffee?");
@@ -85,11 +86,11 @@ fn g8_the_rules_of_nested_structs_are_asked_about_changes_inside_them() {
     world.settle();
     let message = "`user-0----------` has sealed it, and not `user-1----------`".to_owned();
     assert_eq!(refusal(&bob), (Some("box".to_owned()), message));
-    // What is not inside is nothing to the nested struct's rule.
+    // A change outside the nested struct does not concern its rule.
     bob.handle().add_visits(1).unwrap();
     world.settle();
     assert!(bob.answers().pop().unwrap().1.is_ok());
-    // Whole or not at all.
+    // A change is applied as a whole or not at all.
     ann.handle().edit_second(Ballot::SEALED_BY.set("user-0----------".into())).unwrap();
     world.settle();
     assert!(ann.answers().iter().all(|(_, answer)| answer.is_ok()));
@@ -110,7 +111,7 @@ fn g8_the_rules_of_nested_structs_are_asked_about_changes_inside_them() {
     ann.handle().edit_second(Ballot::YES.set(1)).unwrap();
     world.settle();
     assert_eq!(refusal(&ann), (Some("second".to_owned()), "a vote is not taken back".to_owned()));
-    // There is nothing to compare.
+    // The rule is not checked, because there is nothing to compare with.
     ann.handle().set_second(None).unwrap();
     world.settle();
     assert_eq!(world.state().second, None);
@@ -189,7 +190,7 @@ fn g8_the_change_rules_of_items_and_entries_are_asked_about_each_that_changed() 
         (|town| town.motions().edit(&2, fewer), "motions/2"),
         (|town| town.by_street().edit(&"elm".into(), fewer), "by_street/elm"),
         (|town| town.by_year().edit(&2026, |year| fewer(&mut year[0])), "by_year/2026/4"),
-        // As a whole it is the same change.
+        // A put of the whole entry is the same change.
         (|town| town.by_street().put("elm".into(), Motion::default()), "by_street/elm"),
     ];
     for (write, field) in writes {
@@ -198,7 +199,8 @@ fn g8_the_change_rules_of_items_and_entries_are_asked_about_each_that_changed() 
         assert_eq!(refused_at(&bob), (field.to_owned(), message.clone()));
         assert_eq!(world.state(), town());
     }
-    // What the rule does not speak of anybody may change, and what comes and goes is not its matter.
+    // Fields that the rule does not concern may be changed by anyone, and so may entries be added and
+    // removed.
     bob.handle().motions().edit(&1, |motion| motion.open = true).unwrap();
     bob.handle().motions().push(Motion { id: 9, ..Motion::default() }).unwrap();
     bob.handle().motions().remove(&2).unwrap();
@@ -219,7 +221,7 @@ fn g8_the_change_rule_of_a_struct_in_an_item_is_asked_with_its_place() {
     world.settle();
     let message = format!("`{ANN}` has sealed it, and not `user-1----------`");
     assert_eq!(refused_at(&bob), ("motions/1/ballot".to_owned(), message));
-    // Another item's.
+    // The entry of another collection is not sealed.
     bob.handle().by_street().edit(&"elm".into(), |motion| motion.ballot.yes = 1).unwrap();
     world.settle();
     assert!(taken(&bob));
@@ -245,7 +247,7 @@ fn g8_the_rules_of_an_item_as_a_whole_are_asked_on_both_sides() {
     ] {
         assert_eq!(refused(written), (field.to_owned(), message.clone()));
     }
-    // Each of these is right where it is written; together they are not.
+    // Each of these changes is valid where it is written, but not together.
     ann.handle().motions().edit(&1, |motion| motion.text.clear()).unwrap();
     bob.handle().motions().edit(&1, |motion| motion.open = true).unwrap();
     ann.handle().by_year().edit(&2026, |year| year[0].text.clear()).unwrap();
@@ -270,7 +272,7 @@ fn a_struct_without_change_rules_anywhere_is_not_asked() {
         |fields: &[shared_state::schema::FieldInfo]| fields[1].about.unwrap().entries.unwrap().change_rule;
     assert!(!inside(Folder::FIELDS));
     assert!(Town::FIELDS[1].about.unwrap().entries.unwrap().change_rule);
-    // A struct in itself is looked through once.
+    // A struct that contains itself is visited once.
     let mut world = World::new(Folder::default());
     let user = world.join();
     user.handle().inside().put("a".into(), Folder::default()).unwrap();

@@ -1,4 +1,4 @@
-//! The rules that ask another crate or another struct.
+//! Rules that call another crate or the rules of another struct.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -24,10 +24,6 @@ impl Comment {
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, SharedState)]
 struct Page {
-    #[shared(validate(url))]
-    home: Option<String>,
-    #[shared(validate(inner(email)))]
-    editors: Vec<String>,
     #[shared(validate(length(max = 3), dive))]
     comments: Vec<Comment>,
     #[shared(validate(dive))]
@@ -43,43 +39,6 @@ fn check(update: PageUpdate) -> Result<(), String> {
     page.apply(update.clone());
     assert_eq!(page.check(&update).is_ok(), page.validate().is_ok());
     page.check(&update).map_err(|invalid| invalid.to_string())
-}
-
-#[test]
-fn addresses_are_those_of_one_mailbox() {
-    for (address, valid) in [
-        ("ada@example.org", true),
-        ("ada+notes@mail.example.org", true),
-        ("ada@localhost", false),
-        ("Ada <ada@example.org>", false),
-        ("ada@[127.0.0.1]", false),
-        ("@example.org", false),
-        ("ada@", false),
-        ("", false),
-    ] {
-        assert_eq!(check(Page::EDITORS.set(vec![address.to_owned()])).is_ok(), valid, "{address}");
-    }
-    let refused = check(Page::EDITORS.set(vec!["ada@example.org".into(), "ada".into()])).unwrap_err();
-    assert!(refused.starts_with("editors: item 2: expected an email address: "), "{refused}");
-}
-
-#[test]
-fn urls_are_absolute() {
-    for (url, valid) in [
-        ("https://example.org/a?b#c", true),
-        ("mailto:ada@example.org", true),
-        ("example.org", false),
-        ("/notes", false),
-        ("https://", false),
-        ("", false),
-    ] {
-        assert_eq!(check(Page::HOME.set(Some(url.to_owned()))).is_ok(), valid, "{url}");
-    }
-    assert_eq!(check(Page::HOME.set(None)), Ok(()));
-    assert_eq!(
-        check(Page::HOME.set(Some("example.org".into()))).unwrap_err(),
-        "home: expected a URL: relative URL without a base"
-    );
 }
 
 #[test]

@@ -49,7 +49,7 @@ struct Size {
     columns: u8,
 }
 
-/// Not shared: set as a whole.
+/// Not a shared struct, so it is set as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, Validate)]
 struct Tag {
     #[garde(length(max = 2))]
@@ -68,7 +68,7 @@ fn account() -> Account {
     }
 }
 
-/// What the rules say after `updates`, asked as the two sides ask.
+/// The verdict of the rules after `updates`, checked as both sides check it.
 fn verdict(updates: impl IntoIterator<Item = AccountUpdate>) -> Result<(), (String, String)> {
     let mut state = account();
     let touched: Vec<_> = updates.into_iter().map(|update| state.apply(update)).collect();
@@ -90,7 +90,7 @@ fn an_error_is_at_the_field_under_its_name_on_the_wire() {
     let both = |name: &str| [Account::USER_NAME.set(name.into()), Account::REPEATED.set(name.into())];
     assert_eq!(verdict(both("grace")), Ok(()));
     assert_eq!(verdict(both("")), broken("userName", "length is lower than 1"));
-    // One field alone leaves the state invalid as a whole, whichever it is.
+    // Changing one of the two fields alone makes the state invalid.
     assert_eq!(
         verdict([Account::USER_NAME.set("grace".into())]),
         broken("repeated", "does not match user_name field")

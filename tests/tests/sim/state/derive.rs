@@ -1,4 +1,4 @@
-//! What the derive generates, used as an application and as the state machines use it.
+//! The code that the derive generates, used as an application and as the state machines use it.
 #![allow(clippy::unwrap_used)]
 
 use std::cell::RefCell;
@@ -201,7 +201,7 @@ fn an_alias_is_understood_wherever_a_name_is() {
     assert_eq!(patch.r#type, Some(Some(3)));
 }
 
-/// A state of small values, so that two of them often agree in a field.
+/// A state of small values, so that two of them often have equal fields.
 fn random(rng: &mut fastrand::Rng) -> Document {
     let layout = |rng: &mut fastrand::Rng| Layout {
         columns: rng.u8(0..3),
@@ -381,7 +381,7 @@ fn rules_are_checked_for_the_field_that_was_touched() {
         refused(check(Document::LAYOUT.set(whole))),
         "layout/columns: value is 13, expected at most 12"
     );
-    // Another field's broken rule is not this update's fault.
+    // The update is valid, although another field violates its rule.
     assert_eq!(Document::default().check(&Document::THEME.set(Theme::Dark)), Ok(()));
 }
 
@@ -400,7 +400,7 @@ fn the_rule_over_the_whole_state_includes_the_nested_ones() {
     assert_eq!(valid().validate(), Ok(()));
 }
 
-/// The smallest backend: a state, and what was written.
+/// The smallest backend: a state, and a record of what was written.
 #[derive(Clone, Debug)]
 struct Local<S>(Rc<RefCell<S>>);
 
@@ -489,7 +489,7 @@ mod elsewhere {
         #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, shared_state::SharedState)]
         pub(crate) struct Far {
             pub(super) near: String,
-            /// A field with a name of the trait's.
+            /// A field with the name of a trait item.
             pub(crate) name: String,
             fields: u8,
         }

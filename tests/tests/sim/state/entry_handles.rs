@@ -1,4 +1,4 @@
-//! The handles of lists and maps, wherever their field lies and whatever its attributes say.
+//! The handles of lists and maps, wherever their field is and whatever attributes it has.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +21,7 @@ struct Task {
     votes: i64,
 }
 
-/// A panel that may lie in a box, or be absent.
+/// A panel that may be boxed or absent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, SharedState)]
 struct Panel {
     #[shared(list(key = id, nested))]
@@ -67,7 +67,7 @@ fn handles_in_a_struct_in_a_struct_write_entry_by_entry() {
     }
     ann.handle().boxed().tally().add("yes".into(), 2).unwrap();
     world.settle();
-    // At once, by two, in one list and in one item.
+    // Two users change the same list and the same item concurrently.
     ann.handle().boxed().tasks().edit(&1, |task| task.votes += 1).unwrap();
     bob.handle().boxed().tasks().edit(&1, |task| task.votes += 2).unwrap();
     bob.handle().boxed().tasks().move_to(&2, 0).unwrap();
@@ -102,21 +102,21 @@ fn entries_in_a_struct_that_may_be_absent_are_written_while_it_is_there() {
     let second = *world.state().second.unwrap();
     assert_eq!(second.tasks.iter().map(|task| task.id).collect::<Vec<_>>(), [2, 3]);
     assert_eq!(second.tally["no"], 4);
-    // An edit of what somebody removes meanwhile does nothing, in whatever order.
+    // An edit of a value that another user removes concurrently does nothing, in either order.
     ann.handle().set_second(None).unwrap();
     bob.handle().edit_second(Panel::TASKS.op(ListOp::Delete("2".into()))).unwrap();
     world.settle();
     taken(&ann);
     taken(&bob);
     assert_eq!(world.state().second, None);
-    // A rule of an item, with its place.
+    // A rule of an item reports the item's path.
     bob.handle().set_second(Some(Box::new(Panel { tasks: vec![task(1)], ..Panel::default() }))).unwrap();
     let long = Task::TITLE.set("far too long".into());
     let edit = Panel::TASKS.op(ListOp::In("1".into(), NestedOp::In(Box::new(long))));
     assert_eq!(broken(bob.handle().edit_second(edit)), ("second/tasks/1/title".to_owned(), "length"));
 }
 
-/// The items' type is the struct's parameter, or has it inside.
+/// The items' type is the struct's type parameter, or contains it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, SharedState)]
 #[serde(bound(deserialize = "T: Value, N: SharedState + Value"))]
 struct Shelf<T, N> {
@@ -174,7 +174,7 @@ fn paper(id: u32) -> Paper {
     Paper { id, ..Paper::default() }
 }
 
-/// Every attribute that a field with entries may have.
+/// Every attribute that a field with entries can have.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, SharedState)]
 struct Desk {
     #[shared(list(key = id, nested), debounce = "300ms")]
@@ -201,7 +201,7 @@ fn a_handle_keeps_to_its_fields_timing() {
     let (ann, bob) = (world.join(), world.join());
     let debounce = Timing::debounce(300, 3000);
     let insert = Desk::DRAFTS.op(ListOp::Insert(Place::End, paper(1)));
-    // A part of an item goes by its own field.
+    // An update inside an item has the timing of its own field.
     let edit = Desk::DRAFTS.op(ListOp::In("1".into(), NestedOp::In(Box::new(Paper::TITLE.set("y".into())))));
     assert_eq!((Desk::timing(&insert), Desk::timing(&edit)), (debounce, Timing::IMMEDIATE));
     let put = Desk::PLACES.op(MapOp::Put("a".into(), 1));
@@ -213,7 +213,8 @@ fn a_handle_keeps_to_its_fields_timing() {
     ann.flush();
     world.settle();
     assert_eq!(bob.handle().drafts().len(), 1);
-    // The first is sent at once, those that follow wait, and the last of one entry stands for all of it.
+    // The first put is sent at once, the following ones wait, and the last one of an entry replaces the
+    // others.
     for place in 1..=3 {
         ann.handle().places().put("a".into(), place).unwrap();
     }
@@ -239,7 +240,7 @@ fn a_handle_of_what_only_the_server_writes_reads() {
     assert_eq!(refused(desk.archive().edit(&1, |task| task.title = "y".into())), "archive");
     assert_eq!(refused(desk.archive().set(Vec::new())), "archive");
     assert_eq!(refused(desk.totals().put("a".into(), 1)), "totals");
-    // So is a field in an item; what lies beside it is not.
+    // A read-only field inside an item is refused too; its neighbours are not.
     desk.drafts().push(paper(1)).unwrap();
     assert_eq!(refused(desk.drafts().edit(&1, |paper| paper.seen = 1)), "drafts");
     desk.drafts().edit(&1, |paper| paper.title = "y".into()).unwrap();
@@ -263,7 +264,7 @@ fn a_handle_keeps_to_the_rules_over_its_entries() {
     assert_eq!(broken(desk.plain().push(long.clone())).1, "length");
     desk.plain().push(task(1)).unwrap();
     assert_eq!(broken(desk.plain().edit(&1, |task| task.title = long.title.clone())).1, "length");
-    // Of nested items the one that changed is asked, and named.
+    // In a list of nested items the item that changed is checked and named.
     desk.nested().push(task(1)).unwrap();
     desk.nested().push(task(2)).unwrap();
     let lengthened = desk.nested().edit(&2, |task| task.title = long.title.clone());
@@ -271,7 +272,7 @@ fn a_handle_keeps_to_the_rules_over_its_entries() {
     assert_eq!(broken(desk.nested().push(task(3))), ("nested".to_owned(), "length"));
     world.settle();
     taken(&ann);
-    // Each alone is right; the room has the last word.
+    // Each write is valid alone; the room decides.
     desk.scores().put("b".into(), 1).unwrap();
     bob.handle().scores().put("c".into(), 1).unwrap();
     world.settle();

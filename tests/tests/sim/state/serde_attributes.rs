@@ -1,5 +1,5 @@
-//! Each of serde's attributes, one field each: a field on its own is written exactly as it is within the whole
-//! state, and both are read alike.
+//! Each of serde's attributes on a field of its own: a field is serialized alone exactly as within the whole
+//! state, and both forms are read alike.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use shared_state::SharedState;
 use shared_state::proto::{WireUpdate, decode_update, encode_update};
 
-/// A number as its decimal text, in the form `with` takes.
+/// A number as its decimal text, for `with`.
 mod text {
     use serde::de::Error as _;
     use serde::{Deserialize as _, Deserializer, Serializer};
@@ -23,7 +23,7 @@ mod text {
     }
 }
 
-/// A type that serde knows nothing of.
+/// A type without serde's traits.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Foreign(u64);
 
@@ -43,7 +43,7 @@ fn seven() -> u8 {
     7
 }
 
-/// Written as the number alone.
+/// Serialized as the number alone.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 struct Transparent {
@@ -127,7 +127,7 @@ fn state() -> State {
     }
 }
 
-/// The key's last segment, unescaped, and the value of an update.
+/// The last segment of the key, unescaped, and the value of an update.
 fn written<S: SharedState>(update: &S::Update) -> (String, Value) {
     let text = encode_update::<S>(update).unwrap();
     let mut object: serde_json::Map<String, Value> = serde_json::from_str(text.as_str()).unwrap();
@@ -171,14 +171,14 @@ fn each_field_alone_is_written_as_within_the_whole_state() {
 fn a_patch_is_written_and_read_as_the_whole_state_is() {
     let state = state();
     let mut whole = serde_json::to_value(&state).unwrap();
-    // A nested value in a patch is a patch, with the same fields.
+    // A nested value in a patch is itself a patch, with the same fields.
     let patch: StatePatch = serde_json::from_value(whole.clone()).unwrap();
     assert_eq!(serde_json::to_value(&patch).unwrap(), whole);
     let mut patched = State::default();
     State::patch_updates(patch).into_iter().for_each(|update| drop(patched.apply(update)));
     let here = State { skipped: 0, inner: Inner { here_only: 0, ..state.inner.clone() }, ..state.clone() };
     assert_eq!(patched, here);
-    // The whole state is read from what the fields make, one by one.
+    // The whole state can be read from the fields that were serialized one by one.
     let object = whole.as_object_mut().unwrap();
     for (index, info) in State::FIELDS.iter().enumerate() {
         object.insert(info.name.to_owned(), serde_json::to_value(Alone(&state, index)).unwrap());
@@ -205,7 +205,7 @@ fn an_absent_field_is_what_serde_says_it_is() {
     let none = State { sometimes: None, sometimes_many: vec![], ..state() };
     let whole = serde_json::to_value(&none).unwrap();
     assert_eq!((whole.get("sometimes"), whole.get("sometimesMany")), (None, None));
-    // On its own the field is always written: absent would mean unchanged.
+    // Alone, the field is always serialized, because an absent field would mean unchanged.
     assert_eq!(written::<State>(&State::SOMETIMES.set(None)), ("sometimes".to_owned(), Value::Null));
     assert_eq!(written::<State>(&State::SOMETIMES_MANY.set(vec![])), ("sometimesMany".to_owned(), json!([])));
     assert_eq!(serde_json::from_value::<State>(whole).unwrap().sometimes_many, Vec::<u8>::new());

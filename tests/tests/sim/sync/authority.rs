@@ -114,7 +114,7 @@ fn a_log_with_a_hole_or_a_wrong_entry_is_refused_with_room_and_version() {
     }
 }
 
-/// What a session is sent, until it takes no more.
+/// The frames sent to a session, until its queue is full.
 #[derive(Clone, Default)]
 struct Sent {
     frames: Rc<RefCell<Vec<Frame>>>,
@@ -131,7 +131,7 @@ impl Outbox for Sent {
 }
 
 impl Sent {
-    /// The frames since the last call: the bytes of brief ones, the texts of others.
+    /// The frames since the last call: the bytes of compact ones, the texts of the others.
     fn take(&self) -> Vec<String> {
         let shown = |frame: Frame| match frame.is_binary() {
             true => format!("{:?}", frame.as_bytes()),
@@ -175,7 +175,7 @@ fn brief_frames_are_for_those_who_ask_and_who_were_told_what_they_are_about() {
     assert!(begin[0].contains(r#""brief":300"#) && begin[1].contains(r#""brief":300"#), "{begin:?}");
     assert!(!begin[2].contains("brief"), "{begin:?}");
 
-    // The first change of a subject tells its number, the next is brief.
+    // The first change with a header is sent with the header's number, the next one in compact form.
     talk.write(author, 1, r#"[{"key":"title","value":"a"}]"#);
     let told = brief.take();
     assert!(told[0].contains(r#""brief":1}"#), "{told:?}");
@@ -185,7 +185,7 @@ fn brief_frames_are_for_those_who_ask_and_who_were_told_what_they_are_about() {
     let in_full = plain.take();
     assert!(in_full[1].contains(r#""version":2,"from":"author""#), "{in_full:?}");
 
-    // Another operation is another subject; a change of two updates is none.
+    // Another operation is another header; a change of two updates has none.
     talk.write(author, 3, r#"[{"key":"views","op":"add","value":1}]"#);
     talk.write(author, 4, r#"[{"key":"title","value":"c"},{"key":"theme","value":"d"}]"#);
     talk.write(author, 5, r#"[{"key":"views","op":"add","value":12}]"#);
@@ -193,7 +193,7 @@ fn brief_frames_are_for_those_who_ask_and_who_were_told_what_they_are_about() {
     assert!(frames[0].contains(r#""brief":2}"#) && !frames[1].contains("brief"), "{frames:?}");
     assert_eq!(frames[2], "[172, 2, 2, 49, 50]");
 
-    // Who comes has been told nothing.
+    // A session that joins knows no headers.
     let (_, late) = talk.join("late", true);
     late.take();
     talk.write(author, 6, r#"[{"key":"title","value":"e"}]"#);
@@ -201,7 +201,7 @@ fn brief_frames_are_for_those_who_ask_and_who_were_told_what_they_are_about() {
         assert!(frames[0].contains(r#""version":6"#) && frames[0].contains(r#""brief":1}"#), "{frames:?}");
     }
 
-    // Nor has who was too slow to hear it.
+    // Neither does a session that was too slow to get the change that named one.
     *brief.full.borrow_mut() = true;
     talk.write(author, 7, r#"[{"key":"theme","value":"x"}]"#);
     assert_eq!(late.take().len(), 1);
@@ -228,11 +228,11 @@ struct Table {
     title: String,
 }
 
-/// The roles that somebody has now.
+/// A user's roles, which can change.
 #[derive(Clone, Default)]
 struct Now(Arc<Mutex<BTreeSet<&'static str>>>);
 
-/// Those that somebody had when they were asked.
+/// The roles that a user had when they were asked.
 struct Granted {
     now: Now,
     roles: BTreeSet<&'static str>,
@@ -267,7 +267,7 @@ impl Permissions for Granted {
     }
 }
 
-/// A room at version 1, with a secret.
+/// A room at version 1 that contains a secret.
 fn table() -> Authority<Sent> {
     let state = Box::new(Typed::new(Table::default()));
     let mut room = Authority::new("room".into(), 7, state, Arc::new(Limits::default()));
@@ -276,7 +276,7 @@ fn table() -> Authority<Sent> {
     room
 }
 
-/// Somebody joins, or returns with what they had at version 1 when they were this audience.
+/// Joins, or resumes at version 1 with this audience.
 fn enter(room: &mut Authority<Sent>, now: &Now, returns: Option<Option<u64>>) -> (SessionId, Sent) {
     let resume = returns.map(|audience| Resume { epoch: 7, version: 1, acked: 0, schema: None, audience });
     let (sent, request) = (Sent::default(), JoinRequest { resume, ..JoinRequest::default() });
@@ -284,7 +284,7 @@ fn enter(room: &mut Authority<Sent>, now: &Now, returns: Option<Option<u64>>) ->
     (joined.expect("nothing is declared"), sent)
 }
 
-/// The only frame since the last call, and its payload.
+/// The only frame since the last call: its type and payload.
 fn only(sent: &Sent) -> (String, serde_json::Value) {
     let frames = sent.take();
     assert_eq!(frames.len(), 1, "{frames:?}");
@@ -292,7 +292,7 @@ fn only(sent: &Sent) -> (String, serde_json::Value) {
     (frame["type"].as_str().expect("a type").to_owned(), frame["payload"].take())
 }
 
-/// The audience of somebody with these roles.
+/// The audience of a session with these roles.
 fn audience(room: &mut Authority<Sent>, roles: &[&'static str]) -> u64 {
     let (id, sent) = enter(room, &Now::of(roles), None);
     room.leave(id);
@@ -319,7 +319,7 @@ fn g12_who_returns_is_sent_what_they_missed_only_if_they_may_read_the_same() {
         assert!(!roles.is_empty() || !payload.to_string().contains("secret-1"), "{payload}");
         room.leave(id);
     }
-    // Where there is nothing to hide any more, what was hidden is not known to who returns.
+    // If nothing is hidden any more, a returning client still lacks what was hidden.
     let page = Box::new(Typed::new(Page::default()));
     let mut room = Authority::new("room".into(), 7, page, Arc::new(Limits::default()));
     room.submit_server(r#"[{"key":"title","value":"x"}]"#).expect("a sound change");
@@ -348,7 +348,7 @@ fn g12_a_delta_that_waits_for_the_store_is_not_sent_to_another_audience() {
         assert_eq!((&*kind, &sync["version"]), ("state:sync", &2.into()));
         assert_eq!(sync["audience"], format!("{expected:016x}"));
         assert_eq!(sync.to_string().contains("secret-2"), !after.is_empty(), "{sync}");
-        // What comes then is for whom it is now.
+        // Later changes are sent for the new audience.
         let next = room.submit_server(r#"[{"key":"secret","value":"secret-3"}]"#).expect("a sound change");
         room.committed(next.version);
         assert_eq!(only(&sent).1.to_string().contains("secret-3"), !after.is_empty());
@@ -378,7 +378,7 @@ fn what_somebody_may_not_do_is_told_with_the_state_or_alone() {
         ("state:sync", None, &"secret-1".into())
     );
 
-    // Who is too slow to hear it is told with what they missed.
+    // A session that was too slow gets its new permissions with what it missed.
     *sent.full.borrow_mut() = true;
     now.set(&["dealer"]);
     room.ask_rights_again();

@@ -1,4 +1,4 @@
-//! Replica and authority: alone, together, and under everything that can go wrong.
+//! Replica and authority: alone, together, and under random faults.
 
 mod authority;
 mod random_structs;

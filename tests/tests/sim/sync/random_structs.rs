@@ -1,6 +1,7 @@
-//! The guarantees for structs that nobody has thought of: the build script makes them up, of all policies in each other.
+//! The guarantees for random structs: the build script generates them, with all policies nested in each
+//! other.
 //!
-//! `SHARED_STATE_STRUCTS` is the seed that they are made from, at build time.
+//! `SHARED_STATE_STRUCTS` is the seed of the structs, at build time.
 
 #![allow(missing_docs, unused_imports)]
 
@@ -10,6 +11,7 @@ use indexmap::{IndexMap, IndexSet};
 use serde::{Deserialize, Serialize};
 use shared_state::testing::Simulation;
 use shared_state::{List, SharedState, Text};
+use shared_state_tests::seeds;
 
 const SEEDS: u64 = 200;
 

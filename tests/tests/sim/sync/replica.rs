@@ -1,4 +1,4 @@
-//! The replica alone, step by step: what is sent, when, in which order, and what the app sees meanwhile.
+//! The replica alone, step by step: what it sends, when and in which order, and what the app sees meanwhile.
 
 #![allow(missing_docs)]
 
@@ -75,7 +75,7 @@ impl Harness {
         std::iter::from_fn(|| self.replica.poll_frame()).map(|frame| frame.as_str().to_owned()).collect()
     }
 
-    /// The keys and values of the changes sent, a change a string.
+    /// The keys and values of the changes sent, one string for each change.
     fn sent(&mut self) -> Vec<String> {
         self.frames()
             .iter()
@@ -310,7 +310,7 @@ fn g3_what_was_sent_keeps_its_number_over_a_reconnect_and_says_so() {
 }
 
 #[test]
-fn an_app_that_takes_no_events_is_told_how_many_it_missed() {
+fn g9_an_app_that_takes_no_events_is_told_how_many_it_missed() {
     let mut config = ReplicaConfig::default();
     config.max_events = 4;
     let mut it = Harness::with(config);
@@ -331,7 +331,7 @@ fn a_message_after_leaving_live_is_not_an_error() {
     assert_eq!(it.replica.receive(ack), Ok(()));
 }
 
-/// What the server says that may not be done.
+/// The server's message about denied paths.
 fn rights(barred: &str) -> proto::Frame {
     server::rights("room", Some(barred))
 }
@@ -360,15 +360,15 @@ fn what_is_known_not_to_be_allowed_is_refused_at_once() {
     assert!(!rights_now.can_read(Document::THEME) && rights_now.can_read(Document::TITLE));
     assert!(rights_now.can_set(Document::BODY) && !rights_now.can_set(Document::EDITED));
 
-    // Without a connection, what was said last holds.
+    // Without a connection, the last permissions hold.
     replica.replica.disconnected();
     let write = replica.replica.write(Duration::ZERO, vec![Fields::Title("x".into())]);
     assert_eq!(write, refused("write", "title"));
-    // A state that says nothing of it allows everything.
+    // A state without denied paths allows everything.
     replica.connect();
     assert!(replica.replica.rights().can_set(Document::TITLE));
     replica.write(Fields::Theme("x".into()));
-    // What waits already is sent: the server decides.
+    // Waiting changes are sent anyway: the server decides.
     replica.write(Fields::Title("held".into()));
     replica.receive(&rights(r#"{"locked":["title"]}"#));
     replica.replica.flush(Duration::ZERO);

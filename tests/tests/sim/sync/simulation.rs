@@ -1,4 +1,4 @@
-//! The guarantees under everything that can go wrong, from seeds.
+//! The guarantees under random faults, from seeds.
 
 #![allow(missing_docs)]
 
@@ -8,6 +8,7 @@ use indexmap::{IndexMap, IndexSet};
 use serde::{Deserialize, Serialize};
 use shared_state::testing::Simulation;
 use shared_state::{List, SharedState, Text};
+use shared_state_tests::seeds;
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 struct Layout {
@@ -52,7 +53,8 @@ struct Document {
     cached: usize,
 }
 
-/// A rule over the whole state: what a client shows is what it sends, in the order in which it was written.
+/// A struct with a rule over the whole state: a client sends the states it shows, in the order in which they
+/// were written.
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[shared(validate = Span::check)]
 struct Span {
@@ -72,7 +74,7 @@ impl Span {
     }
 }
 
-/// Entries in entries, two deep, each with a policy of its own.
+/// Nested collections, two deep, each with its own policy.
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 struct Board {
     #[shared(list(key = id, nested), validate(length(max = 9)))]
@@ -118,7 +120,7 @@ struct Inside {
     order: Vec<Todo>,
 }
 
-/// Little else than places: whoever inserts or moves an item does it beside one that somebody else removes.
+/// Mostly positions: clients insert and move items next to items that others remove.
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 struct Order {
     #[shared(list(key = id, nested))]
@@ -131,7 +133,7 @@ struct Versions {
     muted: bool,
 }
 
-/// Texts, also where they are not a field of their own.
+/// Texts, as fields and inside other values.
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 struct Article {
     #[shared(text, validate(length(max = 30)))]
@@ -160,7 +162,7 @@ struct Footnote {
     text: Text,
 }
 
-/// Nothing but one text.
+/// A single text.
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 struct Line {
     #[shared(text, validate(length(max = 12)))]
@@ -169,37 +171,37 @@ struct Line {
 
 #[test]
 fn g1_to_g8_hold_for_one_text() {
-    Simulation::new(Line { line: "begin".into() }).seeds(300);
+    seeds::simulate(&Simulation::new(Line { line: "begin".into() }), 300);
 }
 
 #[test]
 fn g1_to_g8_hold_for_texts_in_other_values() {
-    Simulation::new(Article::default()).seeds(300);
+    seeds::simulate(&Simulation::new(Article::default()), 300);
 }
 
 #[test]
 fn g1_to_g7_hold_for_places_in_a_list() {
-    Simulation::new(Order::default()).clients(4).seeds(700);
+    seeds::simulate(&Simulation::new(Order::default()).clients(4), 700);
 }
 
 #[test]
 fn g1_to_g7_hold_for_entries_in_entries() {
-    Simulation::new(Board::default()).seeds(700);
+    seeds::simulate(&Simulation::new(Board::default()), 700);
 }
 
 #[test]
 fn g1_to_g6_and_g8_hold_for_fields_of_every_kind() {
-    let report = Simulation::new(Document::default()).seeds(1500);
+    let report = seeds::simulate(&Simulation::new(Document::default()), 1500);
     assert!(report.versions > 0 && report.acknowledged > 0, "{report:?}");
     assert!(report.disconnects > 0 && report.crashes > 0, "{report:?}");
 }
 
 #[test]
 fn g1_to_g6_and_g8_hold_with_a_rule_over_the_whole_state() {
-    Simulation::new(Span::default()).clients(2).seeds(300);
+    seeds::simulate(&Simulation::new(Span::default()).clients(2), 300);
 }
 
 #[test]
 fn g1_to_g6_and_g8_hold_for_many_clients_of_few_fields() {
-    Simulation::new(Layout::default()).clients(8).steps(600).seeds(200);
+    seeds::simulate(&Simulation::new(Layout::default()).clients(8).steps(600), 200);
 }

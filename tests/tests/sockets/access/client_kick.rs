@@ -1,4 +1,4 @@
-//! A client that is put out of a room.
+//! A client that is kicked from a room.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use shared_state_tests::soon;
 
 use crate::common::rig::{Document, Rig, joined, live, quick, until};
 
-/// Waits until the server sees a user in the room.
+/// Waits until the server has this many users in the room.
 async fn present(rig: &Rig, users: usize) {
     let (server, _) = rig.running.as_ref().unwrap();
     soon("the presence", async {
@@ -21,7 +21,7 @@ async fn present(rig: &Rig, users: usize) {
     .await;
 }
 
-/// What is said of the room from when it is put out.
+/// The error that a room reports when the client is kicked.
 async fn put_out(client: &Client, rig: &Rig, put_out: impl FnOnce(&shared_state::server::Server)) -> Code {
     let document = client.room("document-1").state(Document::default());
     let mut errors = document.errors();
@@ -45,7 +45,7 @@ async fn a_kicked_client_stays_out_says_why_and_comes_back_when_it_is_asked_to()
     };
     assert_eq!(refused(&document), Some((Code::Kicked, "spam".to_owned())));
 
-    // Nor does it come back with a new connection, or to a new server.
+    // The client does not rejoin over a new connection, or at a new server.
     rig.stop().await;
     rig.restart().await;
     let other = client.room("document-2").state(Document::default());
@@ -53,7 +53,7 @@ async fn a_kicked_client_stays_out_says_why_and_comes_back_when_it_is_asked_to()
     assert_eq!(refused(&document).map(|(code, _)| code), Some(Code::Kicked));
     present(&rig, 0).await;
 
-    // A program that lets go of the room and asks for it again does.
+    // A program that drops its handles and opens the room again does.
     drop((document, presence));
     let again = soon("another membership", async {
         loop {
@@ -71,7 +71,7 @@ async fn a_kicked_client_stays_out_says_why_and_comes_back_when_it_is_asked_to()
 }
 
 #[tokio::test]
-async fn what_was_pending_when_it_was_banned_is_rolled_back_and_refused() {
+async fn g4_what_was_pending_when_it_was_banned_is_rolled_back_and_refused() {
     let rig = Rig::start().await;
     let (ann, bob) = (quick(rig.address).connect(), quick(rig.address).connect());
     let (document, others) = (joined(&ann).await, joined(&bob).await);

@@ -1,4 +1,4 @@
-//! Rooms that do not let everybody in, as a client meets them.
+//! Rooms that refuse some clients, as a client sees them.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -14,7 +14,7 @@ use shared_state_tests::{soon, start};
 
 use crate::common::rig::{Document, live, quick, until};
 
-/// A server whose rooms have a password, or take one user, or say who made them.
+/// A server whose rooms have a password, admit one user, or publish their owner.
 async fn serve() -> (Server, SocketAddr) {
     let hash = PasswordHash::of("open sesame").unwrap();
     let builder = Server::builder().rooms("document*", Document::default).channels(ChannelKind::any("chat"));
@@ -29,7 +29,7 @@ async fn serve() -> (Server, SocketAddr) {
     start(builder).await
 }
 
-/// Waits until the server has refused the room by this code.
+/// Waits until the server has refused the room with this code.
 async fn refused(client: &Client, room: &str, code: Code) {
     let document = client.room(room).state(Document::default());
     let mut errors = document.errors();
@@ -47,7 +47,7 @@ async fn a_client_with_the_wrong_password_waits_for_another_and_then_has_everyth
     refused(&client, "document-secret", Code::WrongPassword).await;
     soon("the refusal", presence.errors().next()).await.unwrap();
     assert_eq!(presence.error().map(|error| error.code), Some(Code::WrongPassword));
-    // What is written meanwhile is not lost, and nothing is asked for by itself.
+    // Writes made meanwhile are not lost, and the client does not retry by itself.
     let receipt = document.set_title("written outside".to_owned()).unwrap();
     let message = chat.send(&"hello".to_owned()).unwrap();
     let other = client.room("document-1").state(Document::default());
@@ -62,7 +62,7 @@ async fn a_client_with_the_wrong_password_waits_for_another_and_then_has_everyth
     assert!(details.password && details.created_at.is_some());
     assert_eq!(details.metadata_as::<serde_json::Value>(), Some(json!({"owner": "ann"})));
 
-    // One who has it from the beginning.
+    // A client that has the password from the start.
     let other = quick(address).connect();
     let others = other.room("document-secret").password("open sesame").state(Document::default());
     until(&others, Document::TITLE, "written outside".to_owned()).await;

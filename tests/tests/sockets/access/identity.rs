@@ -1,4 +1,4 @@
-//! Who is let in, and what they may do, in both dialects.
+//! Authentication and authorization, in both dialects.
 
 use std::future::ready;
 use std::time::{Duration, SystemTime};
@@ -134,7 +134,7 @@ async fn the_hooks_dialect_is_no_way_round() {
     let update = json!({"key": "title", "value": "x"});
     hook.send(json!({"type": "state:update", "room": "document-1", "payload": update})).await;
     hook.expect_error("forbidden").await;
-    // What it shows is taken back.
+    // What the page shows is corrected.
     assert_eq!(hook.expect("state:merge").await, json!({"data": {"title": ""}}));
     let update = json!({"key": "views", "value": 3});
     hook.send(json!({"type": "state:update", "room": "document-1", "payload": update})).await;
@@ -144,7 +144,7 @@ async fn the_hooks_dialect_is_no_way_round() {
     nobody.expect_error("unauthorized").await;
 }
 
-/// A server whose tokens say for how many milliseconds from the handshake they are good.
+/// A server whose tokens say how many milliseconds they are valid, from the handshake.
 fn for_a_time() -> ServerBuilder {
     Server::builder()
         .rooms("document-*", Document::default)
@@ -177,7 +177,7 @@ async fn who_has_expired_is_told_so_and_let_out_in_both_dialects() {
         client.expect_error("expired").await;
         assert_eq!(client.closed().await, (1008, "expired".to_owned()));
     }
-    // Others stay.
+    // Other clients stay connected.
     let mut other = connect_with(address, Some("3600000")).await;
     other.send(json!({"type": "hello", "payload": {"client": "another-another-"}})).await;
     other.expect("welcome").await;
@@ -212,12 +212,12 @@ async fn who_has_expired_already_is_not_let_in() {
     typed.send(json!({"type": "hello", "payload": {"client": "late-late-late-late"}})).await;
     for mut client in [typed, Client::hook_at(address, "/ws?token=past").await] {
         let error = client.expect_error("unauthorized").await;
-        assert_eq!(error["payload"]["message"], "what says who this is has expired");
+        assert_eq!(error["payload"]["message"], "what identifies the user has expired");
         assert_eq!(client.closed().await, (1008, "unauthorized".to_owned()));
     }
 }
 
-/// A server to whose clients tokens say a name, a level, and for how many milliseconds they are good.
+/// A server whose tokens contain a name, a level, and the milliseconds for which they are valid.
 fn in_place() -> ServerBuilder {
     struct Known {
         name: String,
@@ -272,12 +272,12 @@ async fn a_newer_token_is_taken_in_place_and_rights_are_asked_again() {
     assert!((3_500_000..=3_600_000).contains(&left), "{left} ms");
     ann.set("document-1", 2, 0, "title", json!("x")).await;
     assert_eq!(ann.expect("state:ack").await["version"], 1);
-    // Whoever came after it with as little time is gone, and it is not.
+    // A client that came later with as short a token has expired, and this one has not.
     let mut late = greeted(address, "late", "ann reader 1500").await;
     late.expect_error("expired").await;
     ann.ping().await;
 
-    // Who may not be present any more is not, and is in the room as before.
+    // A user who may no longer be present leaves the presence, and stays in the room.
     ann.send(json!({"type": "presence:set", "room": "document-1", "payload": {"user": {"id": "ann"}}})).await;
     ann.expect("presence:sync").await;
     say_token(&mut ann, "ann unseen 3600000").await;
@@ -289,13 +289,13 @@ async fn a_newer_token_is_taken_in_place_and_rights_are_asked_again() {
     ann.set("document-1", 3, 1, "title", json!("y")).await;
     assert_eq!(ann.expect("state:ack").await["version"], 2);
 
-    // Who may not be there any more is let out of the room, and of nothing else.
+    // A user who may no longer enter the room leaves the room, and stays connected.
     say_token(&mut ann, "ann outside 3600000").await;
     assert_eq!(ann.expect_error("forbidden").await["room"], "document-1");
     ann.expect("welcome:token").await;
     ann.set("document-1", 4, 2, "title", json!("z")).await;
     ann.expect_error("not_joined").await;
-    // A shorter time counts as well.
+    // A shorter validity is applied too.
     say_token(&mut ann, "ann editor 300").await;
     ann.expect("welcome:token").await;
     ann.expect_error("expired").await;
@@ -307,8 +307,12 @@ async fn a_newer_token_that_is_not_good_or_anothers_ends_the_connection() {
     let (_server, address) = start(in_place()).await;
     for (token, code, message) in [
         ("ann", "unauthorized", "expected a name, a level and a number"),
-        ("ann editor 0", "unauthorized", "what says who this is has expired"),
-        ("bob editor 3600000", "other_user", "a connection is one user's; another one connects again"),
+        ("ann editor 0", "unauthorized", "what identifies the user has expired"),
+        (
+            "bob editor 3600000",
+            "other_user",
+            "a connection belongs to one user; another user must open another one",
+        ),
     ] {
         let mut ann = greeted(address, "ann", "ann editor 3600000").await;
         ann.join("document-1").await;
@@ -316,7 +320,7 @@ async fn a_newer_token_that_is_not_good_or_anothers_ends_the_connection() {
         assert_eq!(ann.expect_error(code).await["payload"]["message"], message);
         assert_eq!(ann.closed().await, (1008, code.to_owned()));
     }
-    // One that is none is a message like any other that is wrong.
+    // A message without a token is an invalid message like any other.
     let mut ann = greeted(address, "ann", "ann editor 3600000").await;
     ann.send(json!({"type": "hello:token", "payload": {}})).await;
     ann.expect_error("bad_message").await;

@@ -1,4 +1,4 @@
-//! Who is put out of a room, and not let in again, in both dialects.
+//! Kicks and bans from a room, in both dialects.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn builder() -> ServerBuilder {
     Server::builder().untyped_rooms(true).channels(ChannelKind::any("chat"))
 }
 
-/// Sends something about room `a`.
+/// Sends a message about room `a`.
 async fn say(client: &mut Client, kind: &str, payload: Value) {
     client.send(json!({"type": kind, "room": "a", "payload": payload})).await;
 }
@@ -24,7 +24,7 @@ async fn appear(client: &mut Client, user: &str) {
     client.expect("presence:sync").await;
 }
 
-/// In the room, its presence and its channel.
+/// Joins the room, its presence and its channel.
 async fn enter(client: &mut Client, user: &str) {
     client.join("a").await;
     client.send(json!({"type": "room:join", "room": "a", "channel": "chat", "payload": {}})).await;
@@ -32,7 +32,7 @@ async fn enter(client: &mut Client, user: &str) {
     appear(client, user).await;
 }
 
-/// What was said, without what is said about the others' presence: types and codes.
+/// The types and codes of the next messages, without those about the presence of others.
 async fn told(client: &mut Client, frames: usize) -> Vec<(String, String)> {
     let mut told = Vec::new();
     while told.len() < frames {
@@ -69,13 +69,13 @@ async fn whoever_is_kicked_is_out_of_the_room_its_channels_and_its_presence() {
     bob.set("a", 1, 0, "n", json!(1)).await;
     bob.expect_error_among_presence("not_joined").await;
 
-    // The others notice that somebody is gone, and nothing else; what was not the room stays.
+    // The others notice only that a user has left, and everything outside the room is unchanged.
     assert_eq!(server.kick("b", "ann", "of another room"), 0, "nobody is present there");
     ann.ping_among_others().await;
     ann.set("a", 1, 0, "n", json!(1)).await;
     while ann.next().await["type"] != "state:ack" {}
 
-    // A kick is no ban.
+    // A kick is not a ban.
     assert_eq!(bob.join("a").await["data"], json!({"n": 1}));
 }
 
@@ -97,7 +97,7 @@ async fn whoever_is_banned_is_not_let_in_until_the_ban_is_lifted() {
         say(&mut bob, "presence:set", json!({"user": {"id": "bob"}, "data": null})).await;
         bob.expect_error("banned").await;
         bob.join("b").await;
-        // Nor by another connection.
+        // A new connection does not help.
         if again == 0 {
             bob = Client::new(address, "bob").await;
         }
@@ -121,7 +121,7 @@ async fn a_client_of_the_original_hook_is_kicked_and_banned_as_well() {
     assert_eq!(server.kick("a", "h", "spam"), 1);
     hook.expect_error_among_presence("kicked").await;
     assert!(server.present("a").is_empty());
-    // It knows no joining: whatever it says about the room is that.
+    // A legacy client has no join message: any message about the room joins it.
     say(&mut hook, "state:update", json!({"key": "n", "value": 1, "version": 1})).await;
     say(&mut hook, "presence:join", json!({"user": user, "room": "a"})).await;
     while server.present("a").is_empty() {

@@ -1,4 +1,4 @@
-//! Who may come, read and write.
+//! Who may join, read and write.
 
 mod client_kick;
 mod client_passwords;

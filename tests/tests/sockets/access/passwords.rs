@@ -18,7 +18,7 @@ fn builder() -> ServerBuilder {
     })
 }
 
-/// Asks to be let in: to the state, a channel or the presence.
+/// Asks to join the state, a channel or the presence.
 async fn ask(client: &mut Client, way: &str, password: Option<&str>) {
     let password = password.map_or(json!({}), |password| json!({"password": password}));
     let with = |mut payload: Value| {
@@ -59,7 +59,7 @@ async fn a_password_is_asked_for_once_for_state_channels_and_presence() {
         for other in [ways[(number + 1) % 3], ways[(number + 2) % 3]] {
             come_in(&mut ann, other, None).await;
         }
-        // It is no guest any more when it has left all of them.
+        // The membership ends when the client has left all of them.
         ann.send(json!({"type": "room:leave", "room": "cave", "payload": {}})).await;
         ann.send(json!({"type": "room:leave", "room": "cave", "channel": "chat", "payload": {}})).await;
         come_in(&mut ann, "state", None).await;
@@ -81,12 +81,12 @@ async fn wrong_passwords_are_bounded_and_cost_others_nothing() {
     }
     ask(&mut eve, "presence", Some("guess")).await;
     eve.expect_error("too_often").await;
-    // Neither the connection nor the room is out of order.
+    // The connection and the room still work.
     eve.join("open").await;
     let mut ann = Client::new(address, "ann").await;
     come_in(&mut ann, "state", Some("open sesame")).await;
 
-    // While many guess at one room, those who know the password of another come in.
+    // While many clients guess at one room, those who know the password of another room can join it.
     let mut guessers = Vec::new();
     for guesser in 0..8 {
         let mut eve = Client::new(address, &format!("eve-{guesser}")).await;

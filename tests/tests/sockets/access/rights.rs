@@ -1,4 +1,5 @@
-//! What a client may do: told at the join and in mid-session, refused at once where it is known, decided by the server.
+//! Permissions: sent at the join and when they change, enforced at once by the client where known, and always
+//! by the server.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::ready;
@@ -20,7 +21,7 @@ struct Plan {
     free: String,
     #[shared(write = "editor")]
     title: String,
-    /// Kept back for ever, as far as a test is concerned.
+    /// Delayed longer than any test takes.
     #[shared(write = "editor", debounce = "60m")]
     note: String,
     #[shared(read = "dealer")]
@@ -38,7 +39,7 @@ struct Layout {
     locked: bool,
 }
 
-/// Who has which roles, and where nobody may write.
+/// The roles of each user, and the paths where nobody may write.
 #[derive(Clone, Default)]
 struct Table {
     roles: Arc<Mutex<BTreeMap<String, BTreeSet<&'static str>>>>,
@@ -80,7 +81,7 @@ async fn plan(address: SocketAddr, user: &str) -> (Client, Handle<Plan>) {
     (client, plan)
 }
 
-/// Waits until the client is told of rights like these.
+/// Waits until the client's permissions satisfy `like`.
 async fn told(plan: &Handle<Plan>, like: impl Fn(&RoomPermissions) -> bool) {
     let mut rights = plan.watch_permissions();
     soon("the rights", async { while !like(&rights.next().await.unwrap()) {} }).await;
@@ -109,7 +110,7 @@ async fn a_right_that_is_given_shows_the_field_and_one_that_is_lost_takes_it_awa
     told(&plan, |rights| rights.can_read(Plan::SECRET)).await;
     assert_eq!(plan.secret(), "the queen of spades");
     assert!(plan.can_set(Plan::SECRET) && !plan.can_set(Plan::TITLE));
-    // No state is needed to tell of this one.
+    // This change of permissions needs no new state.
     table.give("ann", "editor");
     server.permissions_changed("plan");
     told(&plan, |rights| rights.can_set(Plan::TITLE)).await;
@@ -134,7 +135,7 @@ async fn rights_reach_into_nested_structs_and_entries() {
     assert_eq!(layout.set_locked(true).unwrap_err(), forbidden("write", "layout/locked"));
     assert_eq!(layout.replace(Layout::default()).unwrap_err(), forbidden("write", "layout"));
     assert_eq!(plan.votes().put("ann".into(), 1).unwrap_err(), forbidden("write", "votes/ann"));
-    // What `authorize` says of a field is no more than that.
+    // `authorize` refuses writes of the field itself, not of what is inside it.
     table.shut.lock().unwrap().extend(["free".to_owned(), "layout".to_owned()]);
     table.give("ann", "editor");
     server.permissions_changed("plan");
@@ -142,13 +143,13 @@ async fn rights_reach_into_nested_structs_and_entries() {
     assert!(layout.can_set(Layout::LOCKED) && !plan.can_set(Plan::LAYOUT));
     layout.set_locked(true).unwrap().await.unwrap();
     assert_eq!(plan.set_free("x").unwrap_err(), forbidden("write", "free"));
-    // What was known last is known without a connection.
+    // The last permissions hold without a connection.
     client.close().await;
     assert!(!plan.can_set(Plan::FREE));
 }
 
 #[tokio::test]
-async fn a_write_that_waits_while_its_right_goes_is_refused_and_rolled_back() {
+async fn g4_a_write_that_waits_while_its_right_goes_is_refused_and_rolled_back() {
     let table = Table::default();
     ["ann", "bob"].into_iter().for_each(|user| table.give(user, "editor"));
     let (server, address) = table.serve().await;
@@ -159,7 +160,7 @@ async fn a_write_that_waits_while_its_right_goes_is_refused_and_rolled_back() {
     table.take("ann", "editor");
     server.permissions_changed("plan");
     told(&ann, |rights| !rights.can_set(Plan::NOTE)).await;
-    // It is still shown, and nothing is added to it.
+    // The delayed write still shows, and nothing can be added to it.
     assert_eq!(ann.note(), "ann");
     assert_eq!(ann.set_note("more").unwrap_err(), forbidden("write", "note"));
     let refused = soon("an answer", ann.flush()).await.unwrap_err();
@@ -167,7 +168,7 @@ async fn a_write_that_waits_while_its_right_goes_is_refused_and_rolled_back() {
     assert_eq!(soon("the receipt", waiting).await.unwrap_err().code(), Code::Forbidden);
     assert_eq!((ann.note().as_str(), ann.pending()), ("", 0));
 
-    // Others are not affected, and there is nothing to undo of what was refused.
+    // Others are not affected, and the refused write cannot be undone.
     assert_eq!(bob.set_title("bob").unwrap().await, Ok(2));
     assert_eq!(ann.undo().unwrap().unwrap().await, Ok(3));
     assert_eq!((ann.free().as_str(), ann.title().as_str()), ("", "bob"));
@@ -196,7 +197,7 @@ async fn undo_skips_what_may_not_be_written_any_more() {
         assert_eq!((plan.free().as_str(), plan.title().as_str()), (free, title));
     }
     assert!(plan.undo().unwrap().is_none());
-    // Nor is it made again.
+    // The refused write is not redone either.
     plan.redo().unwrap().unwrap().await.unwrap();
     assert_eq!((plan.free().as_str(), plan.title().as_str()), ("one", "four"));
 }
@@ -215,7 +216,7 @@ async fn a_transaction_does_not_read_what_its_client_may_not() {
     let found = plan.transact(look).await;
     assert_eq!(found, Err(TransactError::Write(forbidden("read", "secret"))));
     assert_eq!(plan.free(), "");
-    // Of all that a function is given, it has read what it may.
+    // A function that is given the state has read only what this client may read.
     let change = |tx: &mut shared_state::proto::replica::Transaction<Plan>| {
         tx.update(|plan| plan.free.push('x'));
         Ok::<_, std::convert::Infallible>(())

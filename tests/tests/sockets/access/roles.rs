@@ -1,4 +1,4 @@
-//! Roles that fields ask for: who writes what, and who is sent what, in both dialects.
+//! Roles that fields require: who writes what, and who is sent what, in both dialects.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::ready;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared_state::SharedState;
 use shared_state::server::{Handshake, Roles, Server};
-use shared_state_tests::start;
+use shared_state_tests::{seeds, start};
 
 use tokio_tungstenite::tungstenite::Message;
 
@@ -46,7 +46,7 @@ struct Item {
     pinned: bool,
 }
 
-/// Users are their roles, joined by a comma.
+/// A user's token is the list of their roles, joined by commas.
 fn roles_of(user: &str) -> Roles {
     user.split(',').collect()
 }
@@ -109,7 +109,7 @@ async fn every_action_needs_its_roles_in_both_dialects() {
                 assert_eq!(refused["payload"]["field"], *field, "{user}: {updates}");
             }
 
-            // What the hook can say of it: whole fields.
+            // The updates that a legacy client can express, which are sets of whole fields.
             let plain = updates.as_array().unwrap();
             if plain
                 .iter()
@@ -131,7 +131,7 @@ async fn every_action_needs_its_roles_in_both_dialects() {
                 hook.ping().await;
             } else {
                 hook.expect_error("forbidden").await;
-                // What it shows is put right before.
+                // Before that, the page is corrected.
                 hook.ping_among_others().await;
             }
             let written = client.join(&room).await["version"].as_u64().unwrap();
@@ -159,7 +159,7 @@ struct Hand {
     seen: String,
 }
 
-/// Hidden whole, for the sake of what lies in it.
+/// Hidden as a whole, because of what it contains.
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 struct Table {
     open: String,
@@ -168,7 +168,7 @@ struct Table {
 }
 
 const ROLES: [&str; 4] = ["seat-1", "seat-2", "seat-3", "dealer"];
-/// What is written, and the role of those who may read it.
+/// The paths that are written, and the role that may read each.
 const PLACES: [(&str, Option<&str>); 7] = [
     ("turn", None),
     ("first", Some("seat-1")),
@@ -179,7 +179,7 @@ const PLACES: [(&str, Option<&str>); 7] = [
     ("table/next", Some("dealer")),
 ];
 
-/// Numbers that look random; the same for the same seed.
+/// Pseudo-random numbers, the same for the same seed.
 struct Dice(u64);
 
 impl Dice {
@@ -193,20 +193,20 @@ struct Player {
     name: &'static str,
     client: Client,
     is_hook: bool,
-    /// A hook's own version.
+    /// The version that a legacy client counts.
     counted: u64,
     seq: u64,
     state: Value,
-    /// What brief frames are about.
+    /// The headers of compact frames.
     subjects: BTreeMap<u64, String>,
-    /// Where it is, to be said when it returns.
+    /// The position to resume from.
     resume: Value,
     /// What it could read when it left, if it is away.
     left_with: Option<BTreeSet<&'static str>>,
 }
 
 impl Player {
-    /// The next frame, which is about this version; everything in it must be for these roles.
+    /// The next frame, which must be about this version and contain only what these roles may read.
     async fn follow(
         &mut self,
         version: u64,
@@ -253,14 +253,14 @@ impl Player {
         }
     }
 
-    /// Its connection ends.
+    /// Ends its connection.
     async fn leave(&mut self, held: BTreeSet<&'static str>) {
         self.left_with = Some(held);
         self.client.send_raw(Message::Close(None)).await;
         while self.client.next_message().await.is_some() {}
     }
 
-    /// It is back; says whether it was sent what it missed, and not the whole state.
+    /// Reconnects; returns whether it was sent the delta it missed, and not the full state.
     async fn come_back(
         &mut self,
         address: SocketAddr,
@@ -278,12 +278,13 @@ impl Player {
         if same {
             self.state = before;
         }
-        // A delta finds no state to be applied to where the whole one is due.
+        // A delta cannot be applied where the full state is due, because there is no state then.
         self.follow(version, held, secrets).await;
         same
     }
 
-    /// Everything that a hook was sent so far; it takes what is newer than its own version.
+    /// Processes everything that a legacy client was sent so far; it accepts what is newer than its own
+    /// version.
     async fn catch_up(&mut self, held: &BTreeSet<&str>, secrets: &BTreeMap<String, Option<&str>>) {
         self.client.send(json!({"type": "ping", "payload": {}})).await;
         loop {
@@ -311,7 +312,7 @@ impl Player {
         }
     }
 
-    /// The text of a message, in which there is nothing that somebody with these roles may not read.
+    /// The text of a message, checked to contain nothing that these roles may not read.
     fn check(
         &self,
         message: &Message,
@@ -347,7 +348,7 @@ impl Player {
     }
 }
 
-/// A connection of the v1 protocol that has said who it is.
+/// A connection of the v1 protocol after its hello.
 async fn greeted(address: SocketAddr, name: &str) -> Client {
     let mut client = connect_with(address, Some(name)).await;
     client.send(json!({"type": "hello", "payload": {"client": format!("{name:-<16}")}})).await;
@@ -355,8 +356,8 @@ async fn greeted(address: SocketAddr, name: &str) -> Client {
     client
 }
 
-/// Three players and a watcher, one of each dialect at least; moves, changes of roles, and connections that end, at
-/// random. Gives how often somebody returned to what they had, and to something else.
+/// Three players and a watcher, at least one of each dialect, with random moves, changes of roles, and
+/// connections that end. Returns how often a client resumed with a delta, and how often with the full state.
 async fn play(seed: u64) -> (u32, u32) {
     let mut dice = Dice(seed);
     let held: Arc<Mutex<BTreeMap<String, BTreeSet<&'static str>>>> = Arc::default();
@@ -456,7 +457,8 @@ async fn play(seed: u64) -> (u32, u32) {
         }
         players[at].write(place, &value).await;
         version += 1;
-        // Once those have heard of it who are told every version, the hooks have been sent it.
+        // When the v1 clients, which are sent every version, have received it, the legacy clients have been
+        // sent it.
         let here = players.iter_mut().enumerate().filter(|(_, player)| player.left_with.is_none());
         let mut order: Vec<_> = here.collect();
         order.sort_by_key(|(_, player)| player.is_hook);
@@ -495,7 +497,8 @@ async fn play(seed: u64) -> (u32, u32) {
 #[tokio::test]
 async fn g12_nobody_is_sent_what_they_may_not_read() {
     let (mut same, mut other) = (0, 0);
-    for seed in 0..12 {
+    for seed in seeds::range(12) {
+        let _replay = seeds::Replay::of(seed);
         let returned = play(seed).await;
         (same, other) = (same + returned.0, other + returned.1);
     }

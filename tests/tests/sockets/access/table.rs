@@ -1,4 +1,4 @@
-//! What is refused to whom by which code: actions, roles and both dialects.
+//! Which action is refused to whom with which code, for every action, role and dialect.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -48,12 +48,12 @@ fn builder() -> ServerBuilder {
         })
 }
 
-/// What each dialect sends for an action; empty: it cannot be said.
+/// The messages of each dialect for an action; empty: the dialect cannot express it.
 struct Row {
     action: &'static str,
     v1: Vec<Value>,
     hook: Vec<Value>,
-    /// The code for an editor, a reader and a stranger; empty: it is done.
+    /// The code for an editor, a reader and a stranger; empty: the action is allowed.
     codes: [&'static str; 3],
 }
 
@@ -155,7 +155,7 @@ fn rows(me: &str) -> Vec<Row> {
     ]
 }
 
-/// The first code that a client is told which sends these.
+/// The first code that a client receives for these messages.
 async fn told(client: &mut Client, frames: &[Value]) -> String {
     for frame in frames {
         client.send(frame.clone()).await;

@@ -1,4 +1,4 @@
-//! Tokens that say who a client is, and that expire.
+//! Tokens that identify a client, and that expire.
 
 use std::collections::VecDeque;
 use std::future::ready;
@@ -14,7 +14,8 @@ use shared_state_tests::{soon, start, status};
 
 use crate::common::rig::{Document, is_connected, joined, quick};
 
-/// A server that takes the tokens from `first` on, each of which is good for so many milliseconds.
+/// A server that accepts the tokens from `first` on; each is valid for the number of milliseconds that `left`
+/// returns.
 async fn serve(first: u64, left: impl Fn(u64) -> Option<u64> + Send + Sync + 'static) -> SocketAddr {
     let builder = Server::builder()
         .rooms("document*", Document::default)
@@ -29,8 +30,8 @@ async fn serve(first: u64, left: impl Fn(u64) -> Option<u64> + Send + Sync + 'st
 
 #[tokio::test]
 async fn g2_g3_a_token_expires_and_nothing_is_lost_or_done_twice() {
-    // The first three are good for a moment and there is none in time, so that there are ends while writes are on their
-    // way.
+    // The first three tokens are valid for a moment and the next is not ready in time, so that connections
+    // end while writes are in flight.
     let address = serve(0, |token| (token < 6).then_some(700)).await;
     let asked = Arc::new(AtomicU64::new(0));
     let counted = asked.clone();
@@ -54,7 +55,7 @@ async fn g2_g3_a_token_expires_and_nothing_is_lost_or_done_twice() {
             },
             () = tokio::task::yield_now() => {}
         }
-        // A few are always on their way.
+        // Keep a few writes in flight.
         if receipts.len() == 8
             && let Some(first) = receipts.pop_front()
         {
@@ -94,7 +95,8 @@ async fn a_token_is_renewed_over_the_connection_that_stands() {
         }
         soon("an answer", document.add_views(1).unwrap()).await.unwrap();
     }
-    // The third was good for less than three times that from the beginning, and nothing has ended.
+    // The third token expires less than three times its 700 ms after the start; the connection must outlive
+    // it.
     tokio::select! {
         biased;
         status = statuses.next() => panic!("{status:?}"),

@@ -1,5 +1,5 @@
-//! The server is killed with three writers at full speed in a durable channel: every message it acknowledged is there,
-//! once, in the order that everybody has.
+//! The server is killed while three writers send at full speed to a durable channel: every acknowledged
+//! message is in it, once, in the same order for everyone.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -18,7 +18,7 @@ const SERVER: &str = env!("CARGO_BIN_EXE_redb_server");
 const WRITERS: u64 = 3;
 const OUTSTANDING: usize = 150;
 
-/// A client that keeps all there is.
+/// A client that stores every message.
 fn client(address: SocketAddr) -> Client {
     builder(address).channel_buffer(usize::MAX, usize::MAX).connect()
 }
@@ -27,7 +27,7 @@ fn chat(client: &Client) -> Channel<(u64, u64)> {
     client.room("doc-1").channel("chat")
 }
 
-/// Writes until it is told to stop; the number of each message, as it was acknowledged.
+/// Writes until it is stopped; returns the numbers of its messages, as they were acknowledged.
 async fn write(address: SocketAddr, writer: u64, stop: Arc<AtomicBool>, acks: mpsc::Sender<u64>) -> Vec<u64> {
     let client = client(address);
     let chat = chat(&client);
@@ -70,7 +70,7 @@ async fn g2_g3_acknowledged_messages_survive_kill_9() {
         }
         server.kill().await;
         server = Process::start(SERVER, address, data.path()).await;
-        // Those are of the time before.
+        // Discard the acknowledgements from before the kill.
         while acks.try_recv().is_ok() {}
     }
     for _ in 0..150 {
@@ -78,7 +78,7 @@ async fn g2_g3_acknowledged_messages_survive_kill_9() {
     }
     stop.store(true, Ordering::Release);
     while soon("an answer, or the end", acks.recv()).await.is_some() {}
-    // What is not in the store is said to begin anew.
+    // A channel that is not stored restarts.
     assert!(matches!(next(&mut reactions, "the beginning").await, Item::Restarted));
 
     let mut written = Vec::new();
@@ -102,7 +102,7 @@ async fn g2_g3_acknowledged_messages_survive_kill_9() {
         }
     }
 
-    // The last kill comes when everything is quiet: a client that joins then is shown what the disk has.
+    // The last kill happens at rest, so that a client that joins then gets what is on the disk.
     server.kill().await;
     let _server = Process::start(SERVER, address, data.path()).await;
     let late = client(address);

@@ -1,4 +1,4 @@
-//! Channels between real clients and a real server, over real sockets.
+//! Channels between real clients and a real server, over sockets.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -29,7 +29,7 @@ fn server(kind: ChannelKind) -> ServerBuilder {
     Server::builder().untyped_rooms(true).channels(kind)
 }
 
-/// A client's channel, once it is live.
+/// Opens a client's channel, and waits until it is live.
 async fn joined(client: &Client) -> Channel<Line> {
     let channel = client.room("lobby").channel::<Line>("chat");
     assert!(soon("the channel", channel.live()).await);
@@ -48,7 +48,7 @@ async fn message(feed: &mut Subscription<Item<Line>>) -> Message<Line> {
     }
 }
 
-/// Why a message was refused.
+/// The code with which a message was refused.
 async fn refused(channel: &Channel<Line>, text: &str) -> Code {
     soon("an answer", channel.send(&line(text)).unwrap()).await.unwrap_err().code()
 }
@@ -73,11 +73,11 @@ async fn what_one_says_the_other_hears_with_number_sender_and_time() {
     let late = joined(&late).await;
     assert_eq!(texts(&late), ["hello", "hello yourself"]);
     assert!(late.history().iter().all(|message| !message.is_own()));
-    // What a room's state does is no business of its channels.
+    // The room's state does not affect the numbers of its channels.
     assert_eq!(late.last(), 2);
 }
 
-/// 1,000 messages of three writers, whose connections are cut again and again, and a listener's as well.
+/// 1,000 messages of three writers, whose connections are cut again and again, as is a listener's.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g1_g2_g3_none_lost_none_twice_one_order_through_reconnects() {
     const EACH: usize = 334;
@@ -85,7 +85,7 @@ async fn g1_g2_g3_none_lost_none_twice_one_order_through_reconnects() {
     let (_server, address) = start(server(ChannelKind::of::<Line>("chat").keep(2 * ALL))).await;
     let mut tasks = Vec::new();
     let mut proxies = Vec::new();
-    // So many that no reader here is too slow for what its client keeps.
+    // The buffer is large enough that no reader lags.
     let client = |address| builder(address).channel_buffer(2 * ALL, usize::MAX).connect();
     let steady = client(address);
     let steady = joined(&steady).await;
@@ -98,7 +98,7 @@ async fn g1_g2_g3_none_lost_none_twice_one_order_through_reconnects() {
         tasks.push(tokio::spawn(async move {
             let mut receipts = Vec::new();
             let mut read = Vec::new();
-            // The fourth only listens.
+            // The fourth client only listens.
             for number in 0..if writer < 3 { EACH } else { 0 } {
                 receipts.push((number, channel.send(&line(format!("{writer} {number}"))).unwrap()));
                 if number % 8 == 0 {
@@ -120,7 +120,7 @@ async fn g1_g2_g3_none_lost_none_twice_one_order_through_reconnects() {
             (client, read)
         }));
     }
-    // Cuts, wherever the messages are just then.
+    // Cut connections, whatever is in flight.
     let mut stream = steady.stream_after(0);
     let mut cuts = 0;
     for count in 0..ALL {
@@ -152,7 +152,7 @@ async fn g1_g2_g3_none_lost_none_twice_one_order_through_reconnects() {
 }
 
 #[tokio::test]
-async fn what_is_no_longer_kept_is_a_gap() {
+async fn g9_what_is_no_longer_kept_is_a_gap() {
     let (_server, address) = start(server(ChannelKind::of::<Line>("chat").keep(10))).await;
     let proxy = Proxy::start(address).await;
     let (writer, away) = (client(address), client(proxy.address()));
@@ -183,7 +183,7 @@ async fn what_is_no_longer_kept_is_a_gap() {
 }
 
 #[tokio::test]
-async fn a_slow_reader_is_told_what_it_missed() {
+async fn g9_a_slow_reader_is_told_what_it_missed() {
     let (_server, address) = start(server(ChannelKind::of::<Line>("chat"))).await;
     let client = client(address);
     let chat = joined(&client).await;
@@ -201,7 +201,7 @@ async fn a_slow_reader_is_told_what_it_missed() {
 }
 
 #[tokio::test]
-async fn what_is_said_offline_is_pending_and_arrives() {
+async fn g2_what_is_said_offline_is_pending_and_arrives() {
     let (_server, address) = start(server(ChannelKind::of::<Line>("chat"))).await;
     let proxy = Proxy::start(address).await;
     let client = client(proxy.address());
@@ -259,7 +259,7 @@ async fn g10_what_the_server_does_not_take_is_refused_with_its_code() {
         let violation = next(&mut errors, "an error").await;
         assert_eq!(violation.code, Code::UnknownChannel, "{violation}");
     }
-    // Another program's client sends what is none.
+    // Another program sends a message of another type.
     let other = shared_state_tests::client(address);
     let any = other.room("lobby").channel::<Value>("chat");
     let wrong = soon("an answer", any.send(&json!({"words": 1})).unwrap()).await.unwrap_err();
@@ -278,13 +278,13 @@ async fn a_broadcast_reaches_those_who_are_there_and_is_not_kept() {
     a.broadcast(&line("❤")).unwrap();
     let broadcast = next(&mut heard, "the broadcast").await.unwrap();
     assert_eq!((&broadcast.value, Some(&broadcast.from)), (&line("❤"), anne.id().as_ref()));
-    // Not to its sender, whose next is the other's.
+    // The sender does not get its own; the next broadcast it gets is the other's.
     let mut own = a.broadcasts();
     b.broadcast(&line("👍")).unwrap();
     assert_eq!(next(&mut own, "the broadcast").await.unwrap().value, line("👍"));
     assert!(a.history().is_empty() && b.history().is_empty());
     assert_eq!((a.last(), b.last()), (0, 0));
-    // One that is not the channel's is told to its sender.
+    // An invalid broadcast is reported to its sender.
     let mut errors = a.errors();
     a.broadcast(&line("x".repeat(200))).unwrap();
     assert_eq!(next(&mut errors, "an error").await.code, Code::MessageTooLarge);
@@ -294,7 +294,7 @@ async fn a_broadcast_reaches_those_who_are_there_and_is_not_kept() {
 async fn a_hook_hears_the_channels_of_its_room_and_its_own_messages() {
     let (_server, address) = start(server(ChannelKind::any("*"))).await;
     let mut listener = Hook::connect(address).await;
-    // It has said that it is in the room, and nothing of channels.
+    // The page has joined the room, without mentioning channels.
     listener.send(json!({"type": "state:sync:request", "room": "lobby", "payload": {}})).await;
     listener.expect_silence().await;
 
@@ -303,7 +303,7 @@ async fn a_hook_hears_the_channels_of_its_room_and_its_own_messages() {
     accepted(chat.send(&line("from anne"))).await;
     assert_eq!(listener.expect("broadcast:chat", "lobby").await, json!({"text": "from anne"}));
 
-    // A first message is the joining; its sender is given it as well.
+    // A page's first message joins the room; the message is also sent back to its sender.
     let mut writer = Hook::connect(address).await;
     writer.send(json!({"type": "broadcast:chat", "room": "lobby", "payload": {"text": "from a hook"}})).await;
     let echo = writer.next().await;
@@ -317,16 +317,16 @@ async fn a_hook_hears_the_channels_of_its_room_and_its_own_messages() {
         (&line("from a hook"), echo["from"].as_str().unwrap())
     );
 
-    // And it hears the other channels of the room from then on, whatever their names.
+    // From then on the page gets the other channels of the room, whatever their names.
     let other = anne.room("lobby").channel::<Value>("other");
     accepted(other.send(&json!(7))).await;
     assert_eq!(writer.expect("broadcast:other", "lobby").await, json!(7));
     assert_eq!(listener.expect("broadcast:other", "lobby").await, json!(7));
-    // Ephemeral ones, too.
+    // That includes ephemeral channels.
     chat.broadcast(&line("❤")).unwrap();
     assert_eq!(writer.expect("broadcast:chat", "lobby").await, json!({"text": "❤"}));
     assert_eq!(listener.expect("broadcast:chat", "lobby").await, json!({"text": "❤"}));
-    // Not those of other rooms.
+    // It does not include those of other rooms.
     let elsewhere = anne.room("elsewhere").channel::<Value>("chat");
     accepted(elsewhere.send(&json!(8))).await;
     listener.expect_silence().await;
@@ -396,7 +396,7 @@ async fn who_may_be_in_a_channel_and_who_may_speak_is_asked() {
     assert_eq!(next(&mut errors, "an error").await.code, Code::Forbidden);
     let secret = client.room("lobby").channel::<Value>("secret");
     assert_eq!(next(&mut secret.errors(), "an error").await.code, Code::Forbidden);
-    // The hook is not told of what it may not hear.
+    // The page is not sent a channel that it may not read.
     let mut hook = Hook::connect(address).await;
     hook.send(json!({"type": "state:sync:request", "room": "lobby", "payload": {}})).await;
     hook.expect_silence().await;

@@ -13,7 +13,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 pub struct Client {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    /// The version it counts, if it speaks the hook's dialect.
+    /// The version that a legacy client counts.
     counted: u64,
 }
 
@@ -25,7 +25,7 @@ pub async fn connect(address: SocketAddr, protocol: Option<&str>) -> Result<Clie
     tokio_tungstenite::connect_async(request).await.map(|(socket, _)| Client { socket, counted: 0 })
 }
 
-/// Connects with a token, and says nothing.
+/// Connects with a token, and sends nothing.
 pub async fn connect_with(address: SocketAddr, token: Option<&str>) -> Client {
     let mut request = format!("ws://{address}/ws").into_client_request().unwrap();
     request.headers_mut().insert("sec-websocket-protocol", JSON.parse().unwrap());
@@ -37,23 +37,23 @@ pub async fn connect_with(address: SocketAddr, token: Option<&str>) -> Client {
 }
 
 impl Client {
-    /// Connects with the original hook's dialect, at this path and query.
+    /// Connects as a legacy client, at this path and query.
     pub async fn hook_at(address: SocketAddr, path: &str) -> Self {
         let (socket, _) = tokio_tungstenite::connect_async(format!("ws://{address}{path}")).await.unwrap();
         Self { socket, counted: 0 }
     }
 
-    /// Connects and says nothing.
+    /// Connects and sends nothing.
     pub async fn silent(address: SocketAddr) -> Self {
         connect(address, Some(JSON)).await.unwrap()
     }
 
-    /// Connects with the original hook's dialect.
+    /// Connects as a legacy client.
     pub async fn hook(address: SocketAddr) -> Self {
         connect(address, None).await.unwrap()
     }
 
-    /// Connects and says hello; `name` is padded to a client id.
+    /// Connects and sends `hello`; `name` is padded to a client id.
     pub async fn new(address: SocketAddr, name: &str) -> Self {
         let mut client = Self::silent(address).await;
         client.send(json!({"type": "hello", "payload": {"client": format!("{name:-<16}")}})).await;
@@ -61,7 +61,7 @@ impl Client {
         client
     }
 
-    /// Sends a frame; a write in the hook's dialect with the version that a hook counts.
+    /// Sends a frame; a legacy client's write is given the version that it counts.
     pub async fn send(&mut self, mut frame: Value) {
         if frame["type"] == "state:update" || frame["type"] == "state:merge" {
             self.counted += 1;
@@ -70,7 +70,7 @@ impl Client {
         self.send_raw(Message::text(frame.to_string())).await;
     }
 
-    /// Sends what may be so wrong that the server stops reading.
+    /// Sends a frame that may be so wrong that the server stops reading.
     pub async fn send_raw(&mut self, frame: Message) {
         let _ = soon("sending", self.socket.send(frame)).await;
     }
@@ -95,7 +95,7 @@ impl Client {
         }
     }
 
-    /// The next frame.
+    /// Receives the next frame.
     pub async fn next(&mut self) -> Value {
         match self.next_message().await {
             Some(Message::Text(text)) => {
@@ -107,7 +107,7 @@ impl Client {
         }
     }
 
-    /// Takes the version of a frame in the hook's dialect, which must be one that a hook takes.
+    /// Removes the version from a frame of the legacy protocol; it must be one that a legacy client accepts.
     fn count(&mut self, frame: &mut Value) {
         let is_sync = frame["type"] == "state:sync" && frame["payload"].get("epoch").is_none();
         if is_sync || frame["type"] == "state:update" || frame["type"] == "state:merge" {
@@ -118,14 +118,14 @@ impl Client {
         }
     }
 
-    /// The payload of the next frame, which must have this type.
+    /// Receives the next frame, which must have this type, and returns its payload.
     pub async fn expect(&mut self, kind: &str) -> Value {
         let mut frame = self.next().await;
         assert_eq!(frame["type"], kind, "{frame}");
         frame["payload"].take()
     }
 
-    /// The next frame must be an error with this code, about a room or about the connection.
+    /// Receives the next frame, which must be an error with this code, about a room or about the connection.
     pub async fn expect_error(&mut self, code: &str) -> Value {
         let frame = self.next().await;
         let kind = frame["type"].as_str().unwrap_or_default();
@@ -134,7 +134,7 @@ impl Client {
         frame
     }
 
-    /// Like [`expect_error`](Self::expect_error); what is said about presence before it is skipped.
+    /// Like [`expect_error`](Self::expect_error), but skips messages about presence before it.
     pub async fn expect_error_among_presence(&mut self, code: &str) {
         loop {
             let frame = self.next().await;
@@ -147,13 +147,13 @@ impl Client {
         }
     }
 
-    /// That the connection stands; what comes before the answer is skipped.
+    /// Checks that the connection is open; skips what arrives before the answer.
     pub async fn ping_among_others(&mut self) {
         self.send(json!({"type": "ping", "payload": {}})).await;
         while self.next().await["type"] != "pong" {}
     }
 
-    /// The close code and reason the server ends the connection with, nothing before it.
+    /// The close code and reason with which the server ends the connection; nothing may arrive before.
     pub async fn closed(&mut self) -> (u16, String) {
         match self.next_message().await {
             Some(Message::Close(Some(close))) => {
@@ -165,7 +165,7 @@ impl Client {
         }
     }
 
-    /// That the connection stands and nothing but the answer comes.
+    /// Checks that the connection is open and that nothing arrives before the answer.
     pub async fn ping(&mut self) {
         self.send(json!({"type": "ping", "payload": {}})).await;
         self.expect("pong").await;

@@ -1,4 +1,4 @@
-//! A store that a test can look into.
+//! A store that a test can inspect.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What several of the tests need.
+//! Shared by several of the tests.
 
 pub(crate) mod client;
 pub(crate) mod kept;

@@ -1,4 +1,4 @@
-//! A store that says what it is asked, and that can be made to wait and to fail.
+//! A store that reports its calls, and that can be made to wait and to fail.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use shared_state::store::{
 use shared_state_tests::soon;
 use tokio::sync::{mpsc, watch};
 
-/// What happens to appends made from now on.
+/// What happens to the appends from now on.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Mode {
     Pass,
-    /// Stored at once, answered when the mode changes.
+    /// Stored at once, but answered only when the mode changes.
     Hold,
-    /// As `Hold`, and those up to this version are answered.
+    /// As `Hold`, but appends up to this version are answered.
     Until(u64),
     /// Not stored; refused when the mode changes.
     Fail,
@@ -48,7 +48,7 @@ impl Observer {
         soon("a store call", self.events.recv()).await.unwrap()
     }
 
-    /// Whether there was no call besides those waited for.
+    /// Whether there was no other call.
     pub fn is_quiet(&self) -> bool {
         self.events.is_empty()
     }

@@ -1,4 +1,4 @@
-//! A bad network between a client and the server.
+//! An unreliable network between a client and the server.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// What happens to the connections that there are; later ones are not concerned.
+/// What happens to the existing connections; later ones are not affected.
 #[derive(Clone, Copy, PartialEq)]
 enum Mode {
     Forward,
-    /// Nothing goes through, nobody is told.
+    /// Nothing is forwarded, and neither end notices.
     Hold,
     Reset,
 }
@@ -20,7 +20,7 @@ enum Mode {
 /// Forwards connections to a server.
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
-    /// How many changes clients have sent.
+    /// How many changes the clients have sent.
     pub(crate) changes: Arc<AtomicUsize>,
     mode: watch::Sender<watch::Sender<Mode>>,
 }
@@ -41,24 +41,24 @@ impl Proxy {
         Self { address, changes, mode }
     }
 
-    /// Stops the connections that there are without a word.
+    /// Silently stops the existing connections.
     pub(crate) fn hold(&self) {
         self.mode.borrow().send_replace(Mode::Hold);
     }
 
-    /// Lets the held connections go on.
+    /// Lets the held connections continue.
     pub(crate) fn release(&self) {
         self.mode.borrow().send_replace(Mode::Forward);
     }
 
-    /// Later connections are not concerned by what is done to those that there are.
+    /// Separates the existing connections from later ones, which are forwarded.
     pub(crate) fn let_others_through(&self) {
         let old = self.mode.send_replace(watch::Sender::new(Mode::Forward));
-        // Held for ever: nobody can release them any more.
+        // Leaked, so that the old connections stay held.
         std::mem::forget(old);
     }
 
-    /// Resets the connections that there are.
+    /// Resets the existing connections.
     pub(crate) fn reset(&self) {
         self.mode.borrow().send_replace(Mode::Reset);
         self.let_others_through();
@@ -111,7 +111,7 @@ async fn forward(
     }
 }
 
-/// Counts changes among what a client sends.
+/// Counts the changes in what a client sends.
 #[derive(Default)]
 struct Counter {
     bytes: Vec<u8>,

@@ -1,4 +1,4 @@
-//! A server that stops and starts again, and clients of it that lose no time.
+//! A server that can stop and start again, and clients that reconnect quickly.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub(crate) struct Document {
     pub(crate) size: u8,
     #[shared(counter)]
     pub(crate) views: i64,
-    /// Kept back for ever, as far as a test is concerned.
+    /// Delayed longer than any test takes.
     #[shared(debounce = "60m")]
     pub(crate) note: String,
     #[shared(debounce = "20ms")]
@@ -31,7 +31,7 @@ pub(crate) struct Document {
     pub(crate) balance: i64,
 }
 
-/// A client's own idea of a [`Document`]: it has no rule.
+/// The [`Document`] of a client that does not have its rule.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, SharedState)]
 pub(crate) struct Loose {
     pub(crate) title: String,
@@ -60,7 +60,7 @@ impl Rig {
         rig
     }
 
-    /// A place where a server is going to be.
+    /// An address where a server can be started later.
     pub(crate) fn nowhere() -> SocketAddr {
         Process::address()
     }
@@ -80,25 +80,25 @@ impl Rig {
     }
 }
 
-/// A client that loses no time.
+/// Configures a client that reconnects quickly.
 pub(crate) fn quick(address: SocketAddr) -> ClientBuilder {
     let wait = Duration::from_millis(10);
     Client::builder(format!("ws://{address}/ws")).backoff(wait, 5 * wait).jitter(0.0)
 }
 
-/// A client's document, once it is live.
+/// Opens a client's document, and waits until it is live.
 pub(crate) async fn joined(client: &Client) -> Handle<Document> {
     let document = client.room("document-1").state(Document::default());
     live(&document).await;
     document
 }
 
-/// Waits until the room's state has come.
+/// Waits until the room's state has arrived.
 pub(crate) async fn live<S: SharedState>(state: &State<S>) {
     assert!(soon("the room's state", state.live()).await);
 }
 
-/// Waits for a value of a field.
+/// Waits until a field has this value.
 pub(crate) async fn until<T, P>(document: &Handle<Document>, field: Field<Document, T, P>, value: T)
 where
     T: Clone + PartialEq + Send + 'static,

@@ -1,3 +1,3 @@
-//! Programs that were built from different versions of one struct.
+//! Programs that were built with different versions of one struct.
 
 mod programs;

@@ -1,5 +1,5 @@
-//! G11: programs that were built from two versions of one struct, each in its own process, share rooms, or are told why
-//! not; and rooms that the one has stored are opened by the other.
+//! G11: programs that were built with two versions of one struct, each in its own process, share rooms or are
+//! told why they cannot; and each opens rooms that the other has stored.
 
 #![allow(clippy::unwrap_used)]
 
@@ -11,14 +11,14 @@ const OLD: &str = env!("CARGO_BIN_EXE_schema_old");
 const NEW: &str = env!("CARGO_BIN_EXE_schema_new");
 const ROOM: &str = "doc";
 
-/// Asserts some members of a state, by their JSON pointers.
+/// Checks some values of a state, by their JSON pointers.
 fn holds(state: &Value, expected: &[(&str, Value)]) {
     for (path, value) in expected {
         assert_eq!(state.pointer(path), Some(value), "{path} of {state}");
     }
 }
 
-/// What the newer clients have written that the old struct does not have.
+/// What the newer clients have written that the old struct lacks.
 fn newer() -> Vec<(&'static str, Value)> {
     vec![
         ("/subtitle", json!("FieldHandle 1")),
@@ -37,7 +37,7 @@ async fn g11_an_old_server_keeps_what_newer_clients_write() {
     let mut new = Program::join(NEW, "added", address, ROOM).await;
     let mut newer_too = Program::join(NEW, "added", address, ROOM).await;
 
-    // Fields that both have, under their names of old and new, go both ways.
+    // Common fields are exchanged in both directions, under their old and new names.
     old.set(r#"{"key":"title","value":"Plans"}"#).await;
     old.set(r#"{"key":"name","value":"Ann"}"#).await;
     old.set(r#"{"key":"layout","value":{"columns":2,"margin":7}}"#).await;
@@ -49,7 +49,7 @@ async fn g11_an_old_server_keeps_what_newer_clients_write() {
     let seen = old.state("until /views 5").await;
     holds(&seen, &[("/name", json!("Bob")), ("/layout", json!({"columns": 3, "margin": 7}))]);
 
-    // Fields that only the newer ones have.
+    // Fields that only the newer struct has.
     new.set(r#"{"key":"subtitle","value":"FieldHandle 1"}"#).await;
     new.set(r#"{"key":"theme","value":{"dark":true}}"#).await;
     new.set(r#"{"key":"likes","op":"add","value":1}"#).await;
@@ -64,7 +64,7 @@ async fn g11_an_old_server_keeps_what_newer_clients_write() {
     let mut late = Program::join(NEW, "added", address, ROOM).await;
     holds(&late.state("until /layout/width 4").await, &newer());
 
-    // They survive a kill, in the log, and an end in order, in a snapshot; clients resume.
+    // They survive a kill, in the log, and a shutdown, in a snapshot; clients resume.
     server.kill().await;
     let server = Program::serve(OLD, "", address, data.path()).await;
     old.set(r#"{"key":"font_size","value":13}"#).await;
@@ -117,7 +117,7 @@ async fn g11_a_new_server_keeps_what_older_clients_write() {
     holds(&state, &newer());
     holds(&state, &[("/layout/width", json!(4))]);
 
-    // What the new struct has lost is kept for those who have it.
+    // Fields that the new struct has lost are kept for the clients that have them.
     server.kill().await;
     let server = Program::serve(NEW, "added", address, data.path()).await;
     let own = [("/note", json!("mine")), ("/edits", json!(2)), ("/layout/margin", json!(8))];
@@ -126,7 +126,7 @@ async fn g11_a_new_server_keeps_what_older_clients_write() {
     new.set(r#"{"key":"layout","value":{"width":5,"wide":true}}"#).await;
     holds(&late.state("until /layout/columns 5").await, &own);
     server.end().await;
-    // Also if the older server comes back: the log says what the names were.
+    // They are kept for an older server too: the log contains the old names.
     let _server = Program::serve(OLD, "", address, data.path()).await;
     let mut late = Program::join(OLD, "", address, ROOM).await;
     holds(&late.state("until /name \"Ann\"").await, &own);
@@ -141,7 +141,7 @@ async fn g11_a_client_whose_struct_does_not_fit_is_told_why() {
     let address = Process::address();
     let server = Program::serve(OLD, "", address, data.path()).await;
     let mut other = Program::join(NEW, "other", address, ROOM).await;
-    // Written before the room has answered: rejected, not lost in silence.
+    // A write made before the room has answered is rejected, not silently lost.
     let answer = other.ask(r#"set {"key":"title","value":"Plans"}"#).await;
     let why = "`font_size`: expected string (lww), found u8 (lww)";
     assert!(answer.contains("incompatible_schema") && answer.contains(why), "{answer}");
@@ -151,14 +151,14 @@ async fn g11_a_client_whose_struct_does_not_fit_is_told_why() {
     assert!(answer.starts_with("refused: incompatible_schema"), "{answer}");
     assert_eq!(other.state("show").await["title"], "");
 
-    // So is one of another version, and the others do not notice.
+    // A client with another version of the struct is refused too, and the others do not notice.
     let mut migrated = Program::join(NEW, "migrated", address, ROOM).await;
     let answer = migrated.ask("live").await;
     assert!(answer.contains("expected version 2 of the state, found version 1 of the state"), "{answer}");
     let mut old = Program::join(OLD, "", address, ROOM).await;
     assert_eq!(old.set(r#"{"key":"title","value":"Mine"}"#).await, 1);
 
-    // Two newer ones that have a field of one name and two types: the second is refused.
+    // Two newer clients have a field of the same name with different types: the second one is refused.
     server.end().await;
     let _server = Program::serve(NEW, "other", address, data.path()).await;
     let mut new = Program::join(NEW, "added", address, "another").await;
@@ -172,7 +172,7 @@ async fn g11_a_client_whose_struct_does_not_fit_is_told_why() {
 async fn g11_a_stored_room_is_migrated_or_refused() {
     let data = tempfile::tempdir().unwrap();
     let address = Process::address();
-    // One end in order leaves a snapshot, and one kill a log after it.
+    // A shutdown leaves a snapshot, and a kill leaves a log after it.
     let server = Program::serve(OLD, "", address, data.path()).await;
     let mut old = Program::join(OLD, "", address, ROOM).await;
     old.set(r#"{"key":"font_size","value":11}"#).await;
@@ -192,7 +192,7 @@ async fn g11_a_stored_room_is_migrated_or_refused() {
         assert!(refused.contains(part), "{part}: {refused}");
     }
 
-    // The migration runs again as long as nothing was written after it.
+    // The migration runs again until something is written after it.
     for _ in 0..2 {
         let server = Program::serve(NEW, "migrated", address, data.path()).await;
         let mut new = Program::join(NEW, "migrated", address, ROOM).await;
@@ -216,7 +216,7 @@ async fn g11_a_stored_room_is_migrated_or_refused() {
     );
     server.end().await;
 
-    // The older program is told that it comes too late.
+    // The older program is told that the room is newer.
     let refused = Program::open(OLD, "", ROOM, data.path()).await;
     assert!(refused.contains("written by version 2 of the struct, this program has version 1"), "{refused}");
     let opened = Program::open(NEW, "migrated", ROOM, data.path()).await;

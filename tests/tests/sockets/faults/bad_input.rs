@@ -1,7 +1,7 @@
-//! G10: bad input gets a precise error to its sender and costs the others nothing.
+//! G10: bad input gets a precise error, which goes only to its sender, and does not affect other clients.
 //!
-//! A table: the frames sent, the code that must be answered to the last, whether the connection is closed after it.
-//! After every row a bystander in the same room and another client still exchange a change.
+//! A table: the frames to send, the code that must answer the last one, and whether the connection is closed
+//! after it. After every row a bystander in the same room and another client still exchange a change.
 
 use std::net::SocketAddr;
 
@@ -13,12 +13,12 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::common::client::Client;
 
-/// What the connection has done before the row's frames.
+/// The state of the connection before the row's frames.
 #[derive(Clone, Copy, PartialEq)]
 enum Before {
     Nothing,
     Hello,
-    /// Said hello and joined the room `a`.
+    /// After `hello`, and after joining the room `a`.
     Joined,
 }
 use Before::{Hello, Joined, Nothing};
@@ -74,7 +74,7 @@ fn join(room: &str) -> String {
     format!(r#"{{"type":"room:join","room":"{room}","payload":{{}}}}"#)
 }
 
-/// Limits that are quick to reach.
+/// Limits that are reached quickly.
 fn limits() -> Limits {
     let mut limits = Limits::default();
     limits.frame = 20_000;
@@ -237,7 +237,7 @@ fn change_rows() -> Vec<Row> {
     ]
 }
 
-/// Two clients in the room, who must not notice anything.
+/// Two clients in the room that must not be affected.
 struct Bystanders {
     writer: Client,
     reader: Client,
@@ -253,7 +253,7 @@ impl Bystanders {
         Self { writer, reader, seq: 0 }
     }
 
-    /// The next thing each of them is sent is about this change.
+    /// The next frame that each of them gets must be about this change.
     async fn exchange(&mut self, row: &str, key: &str) {
         self.seq += 1;
         self.writer.set("a", self.seq, 0, key, json!(1)).await;

@@ -1,4 +1,4 @@
-//! What the network and the server do to a client.
+//! Faults of the network and the server, as a client sees them.
 
 use std::time::{Duration, Instant};
 
@@ -104,7 +104,7 @@ async fn a_half_open_link_is_noticed_and_replaced() {
     let seen = at_b.set_size(9).unwrap();
     soon("the other's answer", seen).await.unwrap();
     status(&a, "the loss", is_offline).await;
-    // Asked after one heartbeat, given up after another; the rest is a slow machine's.
+    // A ping after one heartbeat, the loss after another; the rest allows for a slow machine.
     assert!(from.elapsed() < 20 * heartbeat, "{:?}", from.elapsed());
     assert_eq!(soon("the answer", lost).await, Ok(2), "what was lost was sent again");
     until(&at_b, Document::TITLE, "into the void".into()).await;
@@ -113,7 +113,7 @@ async fn a_half_open_link_is_noticed_and_replaced() {
     assert!(states.next().now_or_never().is_none(), "the whole state was not sent again");
 }
 
-/// The heartbeat goes on while the socket takes nothing.
+/// The heartbeat continues while the socket is blocked.
 #[tokio::test]
 async fn a_half_open_link_is_noticed_while_it_is_full() {
     let rig = Rig::start().await;
@@ -208,7 +208,7 @@ async fn a_newer_client_of_the_same_id_drives_the_older_one_out() {
     joined(&new).await;
 }
 
-/// The server does not speak TLS: that is a failed attempt like any other.
+/// The server does not speak TLS, which is a failed attempt like any other.
 #[cfg(feature = "rustls")]
 #[tokio::test]
 async fn tls_is_tried() {

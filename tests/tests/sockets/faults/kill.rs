@@ -1,6 +1,7 @@
-//! The server is killed with writers at full speed: what it acknowledged is there, once, in order.
+//! The server is killed while clients write at full speed: every acknowledged change is there, once, in
+//! order.
 //!
-//! `KILL_ROUNDS` says how often (4), `KILL_SEED` at which moments.
+//! `KILL_ROUNDS` sets the number of kills (4), `SHARED_STATE_SEED` their moments.
 
 #![allow(clippy::unwrap_used)]
 
@@ -11,21 +12,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use shared_state::client::State;
-use shared_state_tests::{Load, Process, client, live, soon, until};
+use shared_state_tests::{Load, Process, client, live, seeds, soon, until};
 use tokio::sync::{mpsc, watch};
 
 const SERVER: &str = env!("CARGO_BIN_EXE_redb_server");
 const ROOM: &str = "doc-1";
 
-/// How many changes each writer has unanswered: more than the server's window, so that some wait unsent.
+/// How many unanswered changes each writer has: more than the server's window, so that some wait unsent.
 const OUTSTANDING: usize = 200;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
 }
 
-/// Writes until it is told to stop; then everything it wrote is answered. The version of each of its changes, in
-/// order; each is also told as it comes.
+/// Writes until it is stopped, and then waits for every answer. Returns the versions of its changes, in
+/// order; each one is also reported when it arrives.
 async fn write(
     address: SocketAddr,
     writer: usize,
@@ -51,7 +52,8 @@ async fn write(
     versions
 }
 
-/// Watches until there are as many changes as `end` says: whatever is seen adds up, and is never taken back.
+/// Watches until there are as many changes as `end` says. Every state seen must be consistent, and no change
+/// may disappear.
 async fn observe(state: State<Load>, mut end: watch::Receiver<Option<u64>>) {
     let mut before = Load::default();
     loop {
@@ -74,8 +76,8 @@ async fn observe(state: State<Load>, mut end: watch::Receiver<Option<u64>>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g2_g3_acknowledged_changes_survive_kill_9_under_full_load() {
     let rounds = number("KILL_ROUNDS").unwrap_or(4);
-    let seed = number("KILL_SEED").unwrap_or_else(|| fastrand::u64(..));
-    println!("KILL_SEED={seed}");
+    let seed = seeds::given().unwrap_or_else(|| fastrand::u64(..));
+    let _replay = seeds::Replay::of(seed);
     let mut random = fastrand::Rng::with_seed(seed);
     let began = Instant::now();
 
@@ -98,7 +100,7 @@ async fn g2_g3_acknowledged_changes_survive_kill_9_under_full_load() {
         }
         server.kill().await;
         server = Process::start(SERVER, address, data.path()).await;
-        // Those are of the time before.
+        // Discard the acknowledgements from before the kill.
         while acks.try_recv().is_ok() {}
     }
     for _ in 0..500 {
@@ -120,7 +122,7 @@ async fn g2_g3_acknowledged_changes_survive_kill_9_under_full_load() {
     dense.sort_unstable();
     assert!(dense.into_iter().eq(1..=writes), "every change is one version, and every version one change");
 
-    // The last kill comes when everything is quiet: a client that joins then is shown what the disk has.
+    // The last kill happens at rest, so that a client that joins then gets what is on the disk.
     server.kill().await;
     let _server = Process::start(SERVER, address, data.path()).await;
     let late = client(address);

@@ -1,4 +1,4 @@
-//! Connections that break, servers that are killed, and bad input.
+//! Broken connections, killed servers, and bad input.
 
 mod bad_input;
 mod connections;

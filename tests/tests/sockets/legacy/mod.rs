@@ -1,4 +1,4 @@
-//! Clients of the original hook.
+//! Legacy clients.
 
 mod node;
 mod relays;

@@ -1,5 +1,4 @@
-//! Clients of the original hook, in JavaScript and over sockets: they write without a pause among clients of ours, and
-//! come into rooms.
+//! Legacy clients in JavaScript, over sockets: they write continuously among typed clients, and join rooms.
 
 #![allow(missing_docs)]
 
@@ -70,7 +69,7 @@ async fn run(builder: ServerBuilder, seed: u32) {
         .expect("node is installed");
     let mut lines = BufReader::new(hooks.stdout.take().expect("it is piped")).lines();
 
-    // Until the hooks have written everything, so do these.
+    // The typed clients write until the legacy clients have written everything.
     let mut written = 0;
     let hooks_write = (HOOKS * WRITES) as u64;
     while pages[0].version() < hooks_write / 2 {

@@ -1,4 +1,4 @@
-//! Messages of an app's own between clients of the original hook's dialect.
+//! An app's own messages, relayed between legacy clients.
 
 use serde_json::{Value, json};
 use shared_state::proto::Limits;
@@ -39,7 +39,7 @@ async fn what_the_app_says_reaches_the_other_pages_with_its_true_sender() {
     let sender = heard["from"].clone();
     assert_eq!(sender.as_str().unwrap().len(), 16);
     assert!(heard["timestamp"].as_u64().unwrap() > 1_500_000_000_000);
-    // The sender's name is that of its changes, and nobody else is told.
+    // The sender's id is the author of its changes, and nobody else has it.
     say(&mut bob, "game:move", "a", Value::Null).await;
     assert_ne!(ann.next().await["from"], sender);
     say(&mut ann, "state:update", "a", json!({"key": "n", "value": 1})).await;
@@ -48,7 +48,7 @@ async fn what_the_app_says_reaches_the_other_pages_with_its_true_sender() {
 }
 
 #[tokio::test]
-async fn what_is_reserved_forbidden_too_large_or_too_often_is_refused() {
+async fn g10_what_is_reserved_forbidden_too_large_or_too_often_is_refused() {
     let (_server, address) = start(builder(10)).await;
     let (mut ann, mut bob) = (Client::hook(address).await, Client::hook(address).await);
     say(&mut bob, "state:sync:request", "a", json!({})).await;
@@ -71,7 +71,7 @@ async fn what_is_reserved_forbidden_too_large_or_too_often_is_refused() {
     }
     ann.send(json!({"type": "game:move", "payload": 1})).await;
     ann.expect_error("unknown_message").await;
-    // What was forbidden counts as well.
+    // Forbidden messages count as well.
     for number in 0..8 {
         say(&mut ann, "game:move", "a", json!(number)).await;
     }

@@ -1,4 +1,4 @@
-//! The original hook's rooms: who is in them, beside clients of ours.
+//! The legacy protocol's rooms: their users, together with clients of the v1 protocol.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -20,7 +20,7 @@ async fn enter(hook: &mut Client, user: &Value) {
     hook.send(json!({"type": "room:join", "payload": {"roomId": "a", "user": user}, "timestamp": 1})).await;
 }
 
-/// A client of the hook's dialect that has joined the room, and the ids of the users it was told of.
+/// A legacy client that has joined the room, and the users that it was sent.
 async fn entered(address: SocketAddr, user: &Value) -> (Client, Vec<Value>) {
     let mut hook = Client::hook(address).await;
     enter(&mut hook, user).await;
@@ -49,13 +49,13 @@ async fn who_comes_and_goes_is_told_in_both_dialects() {
     assert_eq!(seen, ["\"carol\"", r#"{"id":"ann","name":"Ann"}"#, r#"{"id":7}"#]);
     assert_eq!(ann_page.expect("room:user:joined").await["id"], "carol");
 
-    // One more tab of somebody is nobody new, and one less nobody gone.
+    // A second tab of a user is not a new user, and closing it removes no user.
     let (tab, users) = entered(address, &ann).await;
     assert_eq!(users.len(), 3);
     assert_eq!(carol.expect("presence:changes").await["joined"][0]["user"], ann);
     drop(tab);
     assert_eq!(carol.expect("presence:changes").await["left"].as_array().unwrap().len(), 1);
-    // Without a word, as after a crash.
+    // The connection ends without a message, as after a crash.
     drop(bob_page);
     assert_eq!(ann_page.expect("room:user:left").await, json!(7));
     assert_eq!(carol.expect("presence:changes").await["left"].as_array().unwrap().len(), 1);
@@ -67,7 +67,7 @@ async fn who_comes_and_goes_is_told_in_both_dialects() {
     ann_page.send(leave).await;
     ann_page.ping().await;
     assert!(server.present("a").is_empty());
-    // It can come again.
+    // The user can join again.
     enter(&mut ann_page, &ann).await;
     assert_eq!(ann_page.expect("room:joined").await["users"], json!([ann]));
 }
@@ -80,13 +80,13 @@ async fn a_page_hears_what_it_has_asked_for() {
     let mut bob_page = Client::hook(address).await;
     let presence = |user: &Value, kind: &str, data: Value| json!({"type": kind, "room": "a", "payload": {"user": user, "room": "a", "data": data}});
     bob_page.send(presence(&bob, "presence:join", Value::Null)).await;
-    // Of the two worlds of the hook each is told in its words.
+    // The legacy protocol has messages for rooms and for presence; each page gets the kind it has used.
     assert_eq!(ann_page.expect("room:user:joined").await, bob);
     for user in ["ann", "bob"] {
         assert_eq!(bob_page.expect("presence:join").await["user"]["id"], user);
         assert_eq!(bob_page.expect("presence:update").await["user"]["id"], user);
     }
-    // A page that begins to show something is told what there is.
+    // A page that starts to show presence is sent who is present.
     ann_page.send(presence(&ann, "presence:update", json!({"typing": true}))).await;
     for user in ["ann", "bob"] {
         assert_eq!(ann_page.expect("presence:join").await["user"]["id"], user);
@@ -96,7 +96,7 @@ async fn a_page_hears_what_it_has_asked_for() {
     let cursor = json!({"user": ann, "x": 1, "y": 2, "timestamp": 1});
     ann_page.send(json!({"type": "cursor:move", "room": "a", "payload": cursor})).await;
     assert_eq!(bob_page.expect("cursor:move").await["x"], 1.0);
-    // With its cursor and its data gone, it is among the users all the same.
+    // Without cursor and data, the user is still in the room.
     while ann_page.next().await["type"] != "cursor:move" {}
     ann_page.send(json!({"type": "presence:leave", "room": "a", "payload": "ann"})).await;
     assert_eq!(bob_page.expect("presence:leave").await, "ann");
@@ -105,7 +105,7 @@ async fn a_page_hears_what_it_has_asked_for() {
     bob_page.send(json!({"type": "presence:leave", "room": "a", "payload": "bob"})).await;
     assert_eq!(ann_page.expect("room:user:left").await, "bob");
 
-    // Who is in a room hears its channels.
+    // A client in the room gets its channels.
     let mut carol = Client::new(address, "carol").await;
     carol.send(json!({"type": "room:join", "room": "a", "channel": "chat", "payload": {}})).await;
     carol.expect("state:sync").await;

@@ -1,4 +1,4 @@
-//! The original hook's dialect in an untyped room.
+//! The legacy protocol in an untyped room.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -32,7 +32,7 @@ async fn a_transcript_of_two_hooks_and_a_v1_client() {
     let mut ann = Client::new(address, "ann").await;
     ann.join("a").await;
 
-    // Nobody has written: the hook keeps its initial state.
+    // Nobody has written yet, so the page keeps its initial state.
     first.send(json!({"type": "state:sync:request", "room": "a", "payload": {}, "timestamp": 1})).await;
     first.ping().await;
     let update = json!({"key": "title", "value": "x"});
@@ -100,21 +100,21 @@ async fn g2_a_hook_is_told_of_a_counter_or_a_nested_field_only_what_is_durable()
         ann.send(json!({"type": "state:change", "room": "a", "payload": payload})).await;
         assert_eq!(observer.next().await, format!("append a {seq}"));
     }
-    // The store has the first change alone: what the head holds beyond it is not told.
+    // Only the first change is durable: later changes are not sent.
     observer.mode.send_replace(Mode::Until(1));
     assert_eq!(ann.expect("state:ack").await["version"], 1);
     hook.ping().await;
     observer.mode.send_replace(Mode::Pass);
     let merge = json!({"data": {"hits": 2, "page": {"title": "x"}}});
     assert_eq!(hook.expect("state:merge").await, merge);
-    // From here on, with nothing on its way, changes come one by one.
+    // From here on nothing is in flight, so changes are sent one by one.
     let payload = json!({"seq": 4, "base": 0, "updates": [{"key": "hits", "op": "add", "value": 5}]});
     ann.send(json!({"type": "state:change", "room": "a", "payload": payload})).await;
     assert_eq!(hook.expect("state:update").await, json!({"key": "hits", "value": 7}));
 }
 
 #[tokio::test]
-async fn nonsense_is_answered_and_forgiven() {
+async fn g10_nonsense_is_answered_and_forgiven() {
     let (_server, address) = start(Server::builder().untyped_rooms(true)).await;
     let mut hook = Client::hook(address).await;
     hook.send_raw(Message::text("nonsense")).await;

@@ -1,4 +1,4 @@
-//! The original hook among typed clients: a transcript.
+//! A legacy client among typed clients: a transcript of its messages.
 
 #![allow(clippy::unwrap_used)]
 
@@ -22,7 +22,7 @@ fn initial() -> Page {
     Page { title: "untitled".to_owned(), size: 14, tags: Vec::new() }
 }
 
-/// The next event must be somebody else's change, with this version and these updates.
+/// The next event must be another client's change, with this version and these updates.
 async fn expect(events: &mut Events<Page>, version: u64, updates: &[PageUpdate]) {
     let event = next(events, "a change").await;
     assert_eq!((event.origin, event.version), (Origin::Remote, Some(version)), "{event:?}");
@@ -30,8 +30,8 @@ async fn expect(events: &mut Events<Page>, version: u64, updates: &[PageUpdate])
     assert_eq!(event.updates, updates);
 }
 
-/// A native client and a hook, both in the room, take turns: each sees what the other writes, the hook with a
-/// version that it takes. Begins at version 0 and ends at 4.
+/// A native client and a legacy client, both in the room, take turns: each sees what the other writes, the
+/// legacy client with a version that it accepts. Starts at version 0 and ends at 4.
 async fn take_turns(hook: &mut Hook, native: &Handle<Page>, room: &str) {
     let mut events = native.events();
 
@@ -65,7 +65,7 @@ async fn a_hook_in_an_untyped_room() {
     let mut hook = Hook::connect(address).await;
     let request = json!({"type": "state:sync:request", "room": "lobby", "payload": {}});
 
-    // Nobody has written: an answer could only wipe the initial state of who asks.
+    // Nobody has written yet: an answer would only erase the page's initial state.
     hook.send(request.clone()).await;
     hook.expect_silence().await;
 
@@ -123,7 +123,7 @@ async fn g8_g10_a_hooks_refused_update_is_told_to_it_and_costs_the_others_nothin
         let error = hook.expect("room:error", "page-1").await;
         assert_eq!(error["code"], code, "{error}");
         assert!(!error["message"].as_str().unwrap().is_empty(), "{error}");
-        // What it shows and the room does not have is taken back.
+        // What the page shows and the room lacks is corrected.
         match code {
             "unknown_field" => {
                 let state = json!({"data": {"title": "untitled", "size": 14, "tags": []}});
@@ -139,7 +139,7 @@ async fn g8_g10_a_hooks_refused_update_is_told_to_it_and_costs_the_others_nothin
     other.expect_silence().await;
     assert_eq!((native.state(), native.version()), (initial(), 0));
 
-    // Everybody goes on, and the refused changes took no version.
+    // Everyone continues, and the refused changes have no version.
     let update = json!({"key": "title", "value": "fine"});
     hook.send(json!({"type": "state:update", "room": "page-1", "payload": update})).await;
     expect(&mut events, 1, &[Page::TITLE.set("fine".into())]).await;

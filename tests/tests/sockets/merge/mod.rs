@@ -1,3 +1,3 @@
-//! Texts among editors that were made for Yjs.
+//! Texts among Yjs editors.
 
 mod yjs;

@@ -1,4 +1,4 @@
-//! An editor made for Yjs and a client of ours write in one text, over sockets.
+//! A Yjs editor and a client of this library edit one text, over sockets.
 
 #![allow(missing_docs)]
 
@@ -54,7 +54,7 @@ async fn a_yjs_editor_and_a_client_of_ours_end_with_the_same_text() {
     let typed = soon("the editor's last edit", lines.next_line()).await.expect("text");
     assert_eq!(typed.as_deref(), Some("typed"), "seed {seed}");
     until(&page, "the answers", |page| page.pending() == 0).await;
-    // Whoever sees this has everything that was typed before.
+    // A client that sees this change has everything that was typed before.
     accepted(page.set_title("end")).await;
     let told = soon("the editor's text", lines.next_line()).await.expect("text").expect("a line");
     let told: String = serde_json::from_str(&told).expect("JSON");

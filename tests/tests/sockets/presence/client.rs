@@ -1,4 +1,4 @@
-//! Who is in a room, over real sockets.
+//! The client's presence, over sockets.
 
 use std::future::ready;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,7 +30,7 @@ fn present(client: &Client, user: &str) -> Here {
     client.room("document-1").presence(User::new(user), Cursor::default())
 }
 
-/// Waits until the others are as `expected` says: user, x, away.
+/// Waits until the others are `expected`: user, x, away.
 async fn others(presence: &Here, expected: &[(&str, i32, bool)]) {
     let mut expected: Vec<_> =
         expected.iter().map(|(user, x, away)| ((*user).to_owned(), *x, *away)).collect();
@@ -150,7 +150,7 @@ async fn a_client_that_returns_leaves_no_ghost() {
     let ann = present(&a, "ann");
     others(&bob, &[("ann", 0, false)]).await;
     let mut seen = bob.watch();
-    // The server does not learn that this connection is dead; the client finds out and comes with another.
+    // The server does not notice that this connection is dead; the client does, and reconnects.
     proxy.hold();
     proxy.let_others_through();
     status(&a, "the loss", is_offline).await;
@@ -169,13 +169,13 @@ async fn a_client_that_returns_leaves_no_ghost() {
     })
     .await;
     assert!(soon("the others", ann.live()).await);
-    // This time the server learns of it.
+    // This time the server notices.
     proxy.reset();
     status(&a, "the loss", is_offline).await;
     ann.set(at(6)).unwrap();
     others(&bob, &[("ann", 6, false)]).await;
     assert_eq!(bob.others().len(), 1);
-    // Who is gone while a client is away is gone when it returns.
+    // Sessions that left while a client was disconnected are gone when it returns.
     proxy.reset();
     status(&a, "the loss", is_offline).await;
     drop((seen, bob));
@@ -203,7 +203,7 @@ async fn what_is_refused_is_said() {
     let refusal = soon("the refusal", nowhere.errors().next()).await.unwrap();
     assert_eq!(refusal.code, Code::UnknownRoom);
 
-    // The same user again, as somebody else: the old one leaves first.
+    // The same client as another user: the old user leaves first.
     let b = quick(rig.address).connect();
     let bob = b.room("document-1").presence("bob".to_owned(), String::new());
     drop(note);
@@ -218,7 +218,8 @@ async fn what_is_refused_is_said() {
 
 #[tokio::test]
 async fn who_may_not_be_present_for_a_time_is_back_when_they_may() {
-    // The token in the middle is that of somebody who is not to be seen; it and the first are good for a moment.
+    // The token in the middle is of a user who may not be present; it and the first one are valid for a
+    // moment.
     let builder = Server::builder()
         .rooms("document*", Document::default)
         .authenticate(|handshake: Handshake| {

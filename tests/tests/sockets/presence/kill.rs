@@ -1,5 +1,5 @@
-//! The server is killed while people come and go: who is there afterwards is shown, nobody who has left is, and what
-//! the comers said in a durable channel is there, once, in the order that everybody has.
+//! The server is killed while users come and go: afterwards exactly the sessions that are present are shown,
+//! and what the users said in a durable channel is there, once, in the same order for everyone.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -27,8 +27,8 @@ fn enter(client: &Client, name: &str) -> (Here, Channel<String>) {
     (room.presence(User::new(name), 0), room.channel("chat"))
 }
 
-/// Comes, greets, and is gone, again and again: by saying so, or as a program that dies. Every greeting that was
-/// acknowledged, by its number.
+/// Joins, sends a greeting and leaves, repeatedly: by closing the client, or as a program that dies. Returns
+/// the number of every greeting that was acknowledged.
 async fn come_and_go(
     address: SocketAddr,
     name: String,
@@ -49,19 +49,19 @@ async fn come_and_go(
         came.send(()).await.unwrap();
         match visit % 2 {
             0 => drop(soon("the client's end", client.close()).await),
-            // Its task goes with the last handle; the socket is closed without a word.
+            // The client's task ends with the last handle, and the socket is closed without a message.
             _ => drop((here, chat, client)),
         }
     }
     said
 }
 
-/// Waits until a resident is shown these others, and nobody else.
+/// Waits until a resident is shown exactly these others.
 async fn shown(here: &Here, expected: &BTreeSet<String>) {
     let mut others = here.watch();
     loop {
         let others = next(&mut others, "who is here, and nobody who is not").await;
-        // The connection may be a new one that has not heard yet who is there.
+        // The connection may be new, without the others yet.
         let names: Vec<_> = others.iter().map(|peer| peer.user.id.clone()).collect();
         if here.is_live()
             && names.len() == expected.len()
@@ -90,7 +90,7 @@ async fn g2_g3_nobody_haunts_a_room_whose_server_was_killed_during_joins() {
         .collect();
     drop(came);
     for kill in 0..KILLS {
-        // So many have come; the next are on their way.
+        // So many users have come; the next ones are on their way.
         for _ in 0..3 + 5 * kill {
             soon("somebody's coming", comings.recv()).await.unwrap();
         }
@@ -106,7 +106,7 @@ async fn g2_g3_nobody_haunts_a_room_whose_server_was_killed_during_joins() {
         }
     }
 
-    // Those who stayed see each other, and so does who comes now; the others are gone.
+    // The residents and a new client see each other; the others are gone.
     let late = builder(address).connect();
     let (here, chat) = enter(&late, "late");
     shown(&here, &names.iter().cloned().collect()).await;

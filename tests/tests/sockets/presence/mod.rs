@@ -1,4 +1,4 @@
-//! Who is there, over connections that break.
+//! Presence over connections that break.
 
 mod client;
 mod kill;

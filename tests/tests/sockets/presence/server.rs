@@ -18,7 +18,8 @@ async fn set(client: &mut Client, payload: Value) {
     client.send(json!({"type": "presence:set", "room": "a", "payload": payload})).await;
 }
 
-/// Reads what is said about presence until these users are there, each with this data; no other user ever is.
+/// Reads presence messages until exactly these users are present, each with this data; no other user may ever
+/// appear.
 async fn until(client: &mut Client, expected: Value) {
     let mut peers: BTreeMap<String, (Value, Value)> = BTreeMap::new();
     loop {
@@ -102,7 +103,7 @@ async fn nobody_learns_of_a_hidden_session_until_it_shows_itself() {
     eve.ping_among_others().await;
     assert_eq!(server.present("a").iter().filter(|one| one.hidden).count(), 1);
     set(&mut eve, json!({"hidden": false})).await;
-    // Between these there was nothing.
+    // Nothing was sent in between.
     let frame = ann.next().await;
     assert_eq!(frame["payload"]["joined"][0]["user"]["id"], "hal");
     let frame = ann.next().await;
@@ -124,7 +125,7 @@ async fn both_dialects_see_each_other() {
     assert_eq!(hook.expect("presence:update").await["data"], json!({"x": 1, "y": 2}));
     let cursor = hook.expect("cursor:move").await;
     assert_eq!((&cursor["user"]["id"], &cursor["x"], &cursor["y"]), (&json!("ann"), &json!(1), &json!(2)));
-    // Its own: it ignores them.
+    // The page's own messages, which it ignores.
     hook.expect("presence:join").await;
     hook.expect("presence:update").await;
 
@@ -142,7 +143,7 @@ async fn both_dialects_see_each_other() {
     };
     assert_eq!(peer, json!({"typing": true, "x": 5.0, "y": 6.5}));
 
-    // It can end nobody's presence but its own.
+    // A page can end only its own presence.
     hook.send(json!({"type": "presence:leave", "room": "a", "payload": "ann"})).await;
     hook.expect_error_among_presence("other_user").await;
     let forged = json!({"user": {"id": "ann"}, "data": 1, "lastSeen": 1});
@@ -187,12 +188,12 @@ async fn a_client_that_crashed_or_fell_silent_is_gone_for_the_others() {
     until_answering(&mut bob, &mut peers, 3).await;
     drop(ann);
     until_answering(&mut bob, &mut peers, 2).await;
-    // It neither reads nor answers.
+    // This client neither reads nor answers.
     until_answering(&mut bob, &mut peers, 1).await;
     drop(silent);
 }
 
-/// Answers the server's pings until this many are there.
+/// Answers the server's pings until this many users are present.
 async fn until_answering(client: &mut Client, peers: &mut usize, count: usize) {
     client.send(json!({"type": "presence:set", "room": "a", "payload": {"data": 1}})).await;
     loop {
@@ -226,7 +227,7 @@ async fn g9_a_room_takes_so_many_sessions_and_a_connection_so_many_rooms() {
     let set_b = json!({"type": "presence:set", "room": "b", "payload": {"user": "ann"}});
     ann.send(set_b).await;
     ann.expect_error("too_many_rooms").await;
-    // A newer connection of a client that is present already takes its place.
+    // A newer connection of a client that is present takes its place.
     let mut again = Client::new(address, "ann").await;
     set(&mut again, json!({"user": "ann", "data": 2})).await;
     assert_eq!(again.expect("presence:sync").await["peers"].as_array().unwrap().len(), 1);

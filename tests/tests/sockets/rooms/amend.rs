@@ -1,4 +1,4 @@
-//! What the program's rules make of a change, as its author and others are shown it, in both dialects.
+//! Changes that the program's hooks amend, as their author and others see them, in both dialects.
 
 #![allow(clippy::unwrap_used)]
 
@@ -44,7 +44,7 @@ impl RoomHooks<Game> for Rules {
     }
 }
 
-/// Waits until a client has this version; gives its state.
+/// Waits until a client has this version; returns its state.
 async fn at(game: &Handle<Game>, version: u64) -> Game {
     until(game, "the version", |game| game.version() >= version).await;
     game.state()
@@ -55,7 +55,7 @@ async fn set_word(hook: &mut Hook, word: &str) {
     hook.send(json!({"type": "state:update", "room": "game", "payload": update})).await;
 }
 
-/// What a hook is sent next: the fields that it is told of.
+/// The fields that a legacy client is sent next.
 async fn told(hook: &mut Hook) -> Value {
     hook.expect("state:merge", "game").await["data"].take()
 }
@@ -87,14 +87,14 @@ async fn an_amendment_reaches_its_author_and_all_others_and_shows_nothing_that_i
         secret: secret.to_owned(),
     };
 
-    // A native client's change is added to.
+    // A native client's change is extended.
     assert_eq!(accepted(ann.set_word("count")).await, 1);
     assert_eq!(at(&ann, 1).await, game("count", 1, ""));
     assert_eq!(at(&dan, 1).await, game("count", 1, "sealed 1"));
     for hook in [&mut author, &mut other] {
         assert_eq!(told(hook).await, json!({"word": "count", "log": log(1), "moves": 1}));
     }
-    // A hook's is, and its author is sent what came of it as the other is.
+    // A legacy client's change is extended too, and its author is sent the result like everyone else.
     set_word(&mut author, "count again").await;
     for hook in [&mut author, &mut other] {
         assert_eq!(told(hook).await, json!({"word": "count again", "log": log(2), "moves": 2}));
@@ -102,7 +102,7 @@ async fn an_amendment_reaches_its_author_and_all_others_and_shows_nothing_that_i
     assert_eq!(at(&ann, 2).await, game("count again", 2, ""));
     assert_eq!(at(&dan, 2).await, game("count again", 2, "sealed 2"));
 
-    // Both are replaced, by something else, and by what only some may see.
+    // Both changes are replaced, by another update and by one that only some may see.
     let mut version = 2;
     for (word, secret) in [("other", "sealed instead"), ("secretly", "sealed alone")] {
         version += 1;

@@ -1,4 +1,4 @@
-//! Rooms of one client: opened, opened again, left.
+//! The rooms of one client: opened, reopened, left.
 
 use shared_state::client::StateError;
 use shared_state::proto::Code;
@@ -37,7 +37,7 @@ async fn a_room_is_left_with_its_last_handle_and_can_be_joined_again() {
     let seen = joined(&witness).await;
     let mut states = client.on("state:sync");
     for n in 1..=3 {
-        // What is not answered yet is not lost by letting go.
+        // An unanswered change is not lost when the handle is dropped.
         joined(&client).await.add_views(1).unwrap();
         until(&seen, Document::VIEWS, n).await;
         assert!(soon("a state", states.next()).await.is_some(), "each time a replica of its own");

@@ -48,7 +48,7 @@ async fn many_rooms_share_one_connection_and_nothing_else() {
         live(state).await;
     }
 
-    // Each room is written to from both sides at once.
+    // Each room is written from both sides at the same time.
     let mut receipts = Vec::new();
     for (room, (ann, bob)) in anns.iter().zip(&bobs).enumerate() {
         receipts.push(ann.set_title(format!("room {room}")).unwrap());
@@ -69,7 +69,7 @@ async fn many_rooms_share_one_connection_and_nothing_else() {
     assert_eq!(proxy.traffic().len(), 1);
     assert_eq!(server.open_rooms(), ROOMS);
 
-    // A room that is left is let go, the others stay.
+    // A room that is left is unloaded; the others stay.
     let mut anns = anns;
     drop(anns.remove(0));
     let revision = anns[0].revision();
@@ -125,7 +125,7 @@ async fn g2_three_rooms_of_different_types_go_offline_and_come_back() {
     assert!(offline.iter().all(|receipt| receipt.try_result().is_none()));
 
     proxy.set(Link::Up);
-    // Each room counts for itself: bob's change, and then hers in her order.
+    // Each room has its own versions: bob's change, and then hers in her order.
     for (receipt, version) in offline.into_iter().zip([2, 3, 2, 2, 3]) {
         assert_eq!(soon("an answer", receipt).await, Ok(version));
     }

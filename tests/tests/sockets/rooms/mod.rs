@@ -1,4 +1,4 @@
-//! Rooms: how they are joined, left, set up, closed, and what the program has to say about them.
+//! Rooms: joining, leaving, settings, closing, and the program's hooks.
 
 mod amend;
 mod client;

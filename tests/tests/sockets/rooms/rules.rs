@@ -1,4 +1,4 @@
-//! What the server's program has to say about what happens in a room: it amends, refuses, panics and takes its time.
+//! The program's hooks for a room: they amend, refuse, panic and are slow.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -26,17 +26,17 @@ struct Game {
     level: u8,
 }
 
-/// Does what the word says.
+/// Hooks that do what the written word says.
 struct Rules {
     events: mpsc::UnboundedSender<String>,
-    /// What `on_change` waits for when it is to be slow: to be told, or that nobody will tell it.
+    /// What a slow `on_change` waits for: a message, or the end of the channel.
     release: Mutex<std::sync::mpsc::Receiver<()>>,
-    /// What `on_join` waits for when it is to be slow.
+    /// What a slow `on_join` waits for.
     door: watch::Receiver<bool>,
     tick: Option<Duration>,
 }
 
-/// The test's side of the rules.
+/// The test's side of the hooks.
 struct Observer {
     events: mpsc::UnboundedReceiver<String>,
     release: std::sync::mpsc::Sender<()>,
@@ -165,11 +165,11 @@ async fn a_change_is_amended_in_its_own_version_and_its_author_is_told() {
     assert_eq!(ann.expect("state:ack").await["updates"], instead);
     assert_eq!(bob.expect("state:change").await["updates"], instead);
 
-    // What comes again is answered again and not done again.
+    // A repeated change is answered again, and not applied again.
     word(&mut ann, 1, "count").await;
     assert_eq!(ann.expect("state:ack").await["version"], 1);
 
-    // It is in the log as it was amended.
+    // The log contains the change as it was amended.
     for mut client in [ann, bob] {
         client.send(json!({"type": "room:leave", "room": "game-1", "payload": {}})).await;
         client.ping().await;
@@ -197,7 +197,7 @@ async fn what_is_refused_panics_or_is_amended_wrongly_changes_nothing_and_the_ro
     bob.join("game-1").await;
     let rows = [
         ("refuse", "invalid", "refuse is not a word"),
-        ("crash", "rules_failed", "the server's rules about changes failed"),
+        ("crash", "rules_failed", "the server's `on_change` hook failed"),
         ("nothing", "invalid", "nothing is left of the change"),
         ("wrong", "rules_failed", "100"),
     ];
@@ -234,7 +234,7 @@ async fn rules_say_who_comes_and_hear_who_goes() {
         bob.send(join("game-1")).await;
         bob.expect_error(code).await;
     }
-    // Who was not let in is told of nothing.
+    // A client that was not let in gets nothing.
     word(&mut ann, 3, "hush").await;
     ann.expect("state:ack").await;
     bob.ping().await;
@@ -243,7 +243,7 @@ async fn rules_say_who_comes_and_hear_who_goes() {
     assert_eq!(observer.next().await, "join");
     drop(bob);
     assert_eq!(observer.next().await, "leave at 3");
-    // That one has panicked; nobody has noticed.
+    // That hook has panicked, and nobody was affected.
     word(&mut ann, 4, "x").await;
     ann.expect("state:ack").await;
     ann.send(json!({"type": "room:leave", "room": "game-1", "payload": {}})).await;
@@ -270,7 +270,7 @@ async fn a_slow_join_keeps_nobody_else_waiting() {
     assert_eq!(bob.expect("state:sync").await["data"]["word"], "x");
 }
 
-/// With one thread for all connections: what waits must not wait on it.
+/// There is one thread for all connections, so a waiting hook must not block it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn slow_rules_keep_their_own_room_waiting_and_no_other() {
     let (rules, mut observer) = rules(None);
@@ -286,7 +286,7 @@ async fn slow_rules_keep_their_own_room_waiting_and_no_other() {
     word(&mut ann, 1, "wait").await;
     while observer.next().await != "change waits" {}
 
-    // All of them want the room now, some to change it and some to leave.
+    // All of them need the room now, to change it or to leave.
     for (number, other) in others.iter_mut().enumerate() {
         match number % 4 {
             0 => other.send(json!({"type": "room:leave", "room": "game-1", "payload": {}})).await,

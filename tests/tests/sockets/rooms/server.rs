@@ -1,4 +1,4 @@
-//! Rooms and their store: durability, failure, idleness, shutdown.
+//! Rooms and their store: durability, failures, idle rooms, shutdown.
 
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ async fn g2_a_failed_append_resets_the_room_and_tells_nobody_of_the_change() {
     ann.expect_error("unavailable").await;
     bob.expect_error("unavailable").await;
 
-    // A change to a room that is no more goes nowhere, and is not taken for one of the new room.
+    // A change for the old room is dropped, and is not applied to the new one.
     ann.set("a", 4, 1, "n", json!(4)).await;
     ann.expect_error("not_joined").await;
     let sync = bob.join("a").await;
@@ -114,7 +114,7 @@ async fn writers_wait_when_the_store_does_not_follow() {
     for event in ["load a", "append a 1", "append a 2"] {
         assert_eq!(observer.next().await, event);
     }
-    // Bob is served meanwhile, and takes no place before he writes.
+    // Bob is served meanwhile: only changes take one of the two places in flight.
     bob.ping().await;
     observer.mode.send_replace(Mode::Pass);
     for version in 1..=5 {
@@ -156,7 +156,7 @@ async fn an_idle_room_leaves_memory_and_comes_back_as_it_was() {
     let sync = ann.join("a").await;
     assert_eq!(observer.next().await, "load a", "a room without changes is not stored");
     assert_eq!((&sync["epoch"], &sync["version"], &sync["data"]), (&epoch, &json!(1), &json!({"n": 1})));
-    // What was answered before is known after.
+    // Earlier answers are still known.
     ann.set("a", 1, 0, "n", json!(1)).await;
     assert_eq!(ann.expect("state:ack").await, json!({"seq": 1, "version": 1}));
     let only_one = async {

@@ -1,4 +1,4 @@
-//! What the program says of its rooms: how many come in, what they are told, when it ends.
+//! The settings of a room: how many users it admits, its details, and when it closes.
 
 use std::future::ready;
 use std::sync::{Arc, Mutex};
@@ -55,7 +55,7 @@ async fn a_room_takes_so_many_users_and_three_tabs_are_one() {
         client.expect("welcome").await;
         tabs.push(client);
     }
-    // In whatever way they are in.
+    // Whatever they have joined, they count.
     tabs[0].join("a").await;
     ask(&mut tabs[1], "presence:set", json!({"user": "ann"})).await;
     tabs[1].expect("presence:sync").await;
@@ -75,7 +75,7 @@ async fn a_room_takes_so_many_users_and_three_tabs_are_one() {
     ask(&mut hook, "state:sync:request", json!({})).await;
     hook.expect_error("room_full").await;
 
-    // One more tab of somebody who is in, and somebody else when one is gone.
+    // A second tab of a user is admitted, and another user once one has left.
     let mut hook = Client::hook_at(address, "/ws?token=bob").await;
     ask(&mut hook, "state:sync:request", json!({})).await;
     hook.ping().await;
@@ -126,7 +126,7 @@ async fn a_failure_to_say_it_is_told_and_not_remembered() {
     ann.expect_error("unavailable").await;
     said.say(Ok(RoomSettings::new()));
     ann.join("a").await;
-    // What is said once holds until something else is said.
+    // The last settings hold until there are valid new ones.
     said.say(Err("no database"));
     assert!(server.settings_changed("a").await.is_err());
     ann.ping().await;
@@ -142,7 +142,7 @@ async fn a_failure_to_say_it_is_told_and_not_remembered() {
     ann.join("b").await;
 }
 
-/// In the room by its state, its channel and its presence.
+/// Joins the room's state, channel and presence.
 async fn enter(client: &mut Client) -> Value {
     let sync = client.join("a").await;
     client.send(json!({"type": "room:join", "room": "a", "channel": "chat", "payload": {}})).await;
@@ -183,7 +183,7 @@ async fn a_closed_room_puts_everybody_out_and_opens_anew_or_not() {
     ann.expect_error("not_joined").await;
     ann.ping().await;
 
-    // It was closed for the moment.
+    // The room was closed only for the moment.
     assert_eq!(enter(&mut ann).await["data"], json!({"n": 1}));
     said.say(Ok(RoomSettings::new().closed("for ever")));
     soon("the settings", server.settings_changed("a")).await.unwrap();
@@ -253,11 +253,11 @@ async fn a_temporary_room_is_never_stored_and_ends_with_its_last_guest() {
     ann.join("a").await;
     ann.set("a", 1, 0, "n", json!(1)).await;
     ann.expect("state:ack").await;
-    // Who is present keeps it, though nobody looks at the state.
+    // Presence keeps the room open, although nobody has joined the state.
     ask(&mut ann, "presence:set", json!({"user": "ann"})).await;
     ann.expect("presence:sync").await;
     ask(&mut ann, "room:leave", json!({})).await;
-    // A room that was left later is gone before.
+    // A room that was left later is closed earlier.
     ann.join("b").await;
     ann.send(json!({"type": "room:leave", "room": "b", "payload": {}})).await;
     soon("the end of the other room", async {
@@ -288,7 +288,7 @@ async fn when_a_rooms_history_began_is_kept_with_it() {
         let mut ann = Client::new(address, "ann").await;
         ann.join("a").await;
         created.push(server.rooms()[0].created_at.unwrap());
-        // From the entry the first time, then from the snapshot.
+        // Read from the entry the first time, then from the snapshot.
         ann.set("a", restart + 1, restart, "n", json!(restart)).await;
         ann.expect("state:ack").await;
         drop(ann);

@@ -1,4 +1,4 @@
-//! A file that was damaged: only the room concerned refuses, and says where.
+//! A damaged file: only the affected room fails to load, with an error that says where.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ const LOG: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("log")
 type Log<'txn> = Table<'txn, (&'static str, u64), &'static [u8]>;
 type ByRoom<'txn> = Table<'txn, &'static str, &'static [u8]>;
 
-/// A store with the rooms `a`, `bad` and `c`, each with a snapshot at 3 and entries up to 8.
+/// A store with the rooms `a`, `bad` and `c`, each with a snapshot at version 3 and entries up to 8.
 async fn store(path: &Path) {
     let store = RedbStore::open(path).unwrap();
     for name in ["a", "bad", "c"] {
@@ -43,7 +43,7 @@ fn flip(bytes: &[u8], at: usize) -> Vec<u8> {
     bytes
 }
 
-/// Opens the damaged store: `bad` fails as returned, the others are as they were.
+/// Opens the damaged store: `bad` fails with the returned error, the other rooms are intact.
 async fn load_bad(path: &Path) -> LoadError {
     let store = RedbStore::open(path).unwrap();
     for name in ["a", "c"] {
@@ -52,7 +52,7 @@ async fn load_bad(path: &Path) -> LoadError {
         fill(&store, &room(name), 8, 9).await;
     }
     let error = store.load(room("bad")).await.unwrap_err();
-    // The way out of it.
+    // Deleting the room repairs the store.
     store.delete(room("bad")).await.unwrap();
     assert_eq!(store.load(room("bad")).await.unwrap(), None);
     fill(&store, &room("bad"), 0, 1).await;

@@ -1,4 +1,5 @@
-//! A process that writes is killed: what it acknowledged is there. The process is this test program, started again.
+//! A writing process is killed: what it acknowledged is in the store. The process is this test program,
+//! started again.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -11,7 +12,7 @@ use shared_state::store::{RedbStore, RoomStore};
 
 use super::{EPOCH, entry, room, snapshot, text};
 
-/// Tells the program started again where its store is, and what it is to do.
+/// Tells the child process where its store is, and what to do.
 const PATH: &str = "STORE_KILL_PATH";
 const TASK: &str = "STORE_KILL_TASK";
 
@@ -25,7 +26,7 @@ fn again(task: &str, path: &Path) -> Child {
         .unwrap()
 }
 
-/// Not a test by itself: what the process does that the tests below start.
+/// Not a test itself: the work of the child process that the tests below start.
 #[tokio::test]
 async fn the_process_started_again() {
     let (Ok(task), Ok(path)) = (std::env::var(TASK), std::env::var(PATH)) else { return };
@@ -41,7 +42,7 @@ async fn the_process_started_again() {
     while writers.next().await.is_some() {}
 }
 
-/// Appends for ever, several at a time, compacts now and then, and says what was acknowledged.
+/// Appends forever, several at a time, compacts now and then, and prints what was acknowledged.
 async fn write(store: &RedbStore, n: u32) {
     let room = room(&format!("room{n}"));
     let mut at = store.load(room.clone()).await.unwrap().map_or(0, |room| room.version());
@@ -59,7 +60,7 @@ async fn write(store: &RedbStore, n: u32) {
     }
 }
 
-/// A line of its own, at once, past whatever the test harness prints.
+/// Prints a line at once, past the test harness.
 fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     writeln!(out, "\n{line}").unwrap();
@@ -81,7 +82,7 @@ async fn g2_what_was_acknowledged_survives_kill_9() {
             acknowledged.insert(room.to_owned(), version.parse().unwrap());
             heard += 1;
             if heard == enough {
-                // Reading goes on: what it said before it died counts.
+                // Reading continues, because acknowledgements printed before the kill count.
                 child.kill().unwrap();
             }
         }

@@ -26,7 +26,7 @@ fn entry(room: &Arc<str>, expected: u64) -> Append {
     Append { room: room.clone(), epoch: EPOCH, expected, entry: text(room, expected + 1) }
 }
 
-/// What the tests write as a version.
+/// The entry that the tests write for a version.
 fn text(room: &str, version: u64) -> Bytes {
     Bytes::from(format!("{room} {version}"))
 }
@@ -39,7 +39,7 @@ fn entries(room: &str, versions: impl IntoIterator<Item = u64>) -> Vec<Entry> {
     versions.into_iter().map(|version| Entry { version, bytes: text(room, version) }).collect()
 }
 
-/// Appends versions `from + 1` to `to`, all outstanding at once.
+/// Appends the versions `from + 1` to `to`, all in flight at once.
 async fn fill(store: &dyn RoomStore, room: &Arc<str>, from: u64, to: u64) {
     let calls: Vec<_> = (from..to).map(|expected| store.append(entry(room, expected))).collect();
     for call in calls {

@@ -1,10 +1,11 @@
-//! What only the durable store does: reopening, groups, limits, one opener at a time.
+//! What only the durable store does: reopening, group commits, limits, exclusive opening.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use shared_state::store::{Append, AppendError, MemoryStore, OpenError, RedbStore, RoomStore, Snapshot};
+use shared_state_tests::seeds;
 
 use super::{EPOCH, entries, entry, fill, room, snapshot};
 
@@ -12,13 +13,13 @@ fn open(path: &Path) -> RedbStore {
     RedbStore::open(path).unwrap()
 }
 
-/// The in-memory store, itself held to the suite, is the model.
+/// The model is the in-memory store, which passes the suite itself.
 #[tokio::test]
 async fn g2_random_calls_and_reopening_agree_with_the_model() {
-    let given = std::env::var("STORE_SEED").ok().map(|seed| seed.parse().unwrap());
-    let seeds = given.map_or_else(|| (0..12).map(|_| fastrand::u64(..)).collect(), |seed| vec![seed]);
+    let seeds =
+        seeds::given().map_or_else(|| (0..12).map(|_| fastrand::u64(..)).collect(), |seed| vec![seed]);
     for seed in seeds {
-        println!("STORE_SEED={seed}");
+        let _replay = seeds::Replay::of(seed);
         let mut random = fastrand::Rng::with_seed(seed);
         let dir = tempfile::tempdir().unwrap();
         let model = MemoryStore::new();
@@ -27,7 +28,7 @@ async fn g2_random_calls_and_reopening_agree_with_the_model() {
         for step in 0..400 {
             let name = room(["a", "aa", "b", "c"][random.usize(..4)]);
             let at = model.load(name.clone()).await.unwrap().map_or(0, |room| room.version());
-            // Mostly right, at times off by a little.
+            // Mostly right, sometimes a little too high.
             let mut near =
                 |version: u64| if random.u8(..6) == 0 { version + random.u64(..3) } else { version };
             let (expected, taken) = (near(at), near(at.saturating_sub(2)));
@@ -113,12 +114,12 @@ async fn g9_past_the_limit_of_calls_the_store_is_busy_until_some_are_done() {
     let a = room("a");
     let mut at = 0;
     let mut calls = Vec::new();
-    // Each commit takes two syncs, a call nothing: the queue fills within a few commits.
+    // A commit takes two syncs and a call takes nothing, so the queue fills within a few commits.
     let error = loop {
         calls.push(store.append(entry(&a, at)));
         at += 1;
         assert!(calls.len() < 1_000_000, "never busy");
-        // A refused call's future is ready at once, and so is one of a commit that is done.
+        // The future of a refused call is ready at once, and so is that of a finished commit.
         if let Some(Err(error)) = futures_util::FutureExt::now_or_never(calls.last_mut().unwrap()) {
             break error;
         }

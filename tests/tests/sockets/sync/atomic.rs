@@ -1,4 +1,4 @@
-//! Merges and transactions over sockets: whole or not at all, and only if nobody was faster.
+//! Merges and transactions over sockets: applied as a whole or not at all, and refused after a conflict.
 
 #![allow(clippy::unwrap_used)]
 
@@ -17,7 +17,7 @@ const ROOM: &str = "table-1";
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 struct Table {
-    /// Not a counter: only a transaction can count with it.
+    /// Not a counter, so only a transaction can count with it.
     hands: u64,
     dealer: String,
     stake: u32,
@@ -28,7 +28,7 @@ async fn table() -> (Server, SocketAddr) {
     start(Server::builder().rooms("table-*", Table::default)).await
 }
 
-/// A client's table, live; a transaction is run again as often as it takes.
+/// A client's table, live, which reruns transactions without a limit.
 async fn sit_down(address: SocketAddr) -> Handle<Table> {
     let state = builder(address).reruns(u32::MAX).connect().room(ROOM).state(Table::default());
     live(&state).await;
@@ -127,7 +127,7 @@ async fn g6_of_two_clients_that_claim_a_seat_exactly_one_gets_it() {
         })
     };
     for round in 0..20 {
-        // Both have seen the seat free, and both see themselves in it.
+        // Both have seen the free seat, and both see themselves in it.
         let (anns, bobs) = (claim(&ann, "ann"), claim(&bob, "bob"));
         let (anns, bobs) = soon("both answers", async { tokio::join!(anns, bobs) }).await;
         let (winner, name, version) = match (anns, bobs) {
@@ -194,7 +194,7 @@ fn g6_where_an_own_item_seemed_to_be_is_no_ground_for_a_transaction() {
     ann.handle().people().insert_after(&2, Person { id: 4 }).unwrap();
     bob.handle().people().remove(&2).unwrap();
     world.settle();
-    // Ann hears that the second is gone, and does not know any more where they stood; the server does.
+    // Ann learns that the second item is gone, and no longer knows where it was; the server does.
     ann.come_back();
     world.exchange(&ann);
     let seen = ann.state().people;

@@ -1,4 +1,4 @@
-//! Reads and writes while the network is well.
+//! Reads and writes over a working network.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -135,7 +135,7 @@ async fn flush_sends_on_what_is_kept_back() {
     let client = quick(proxy.address).connect();
     let document = joined(&client).await;
     let receipt = document.set_note("kept back").unwrap();
-    // Something else goes out and comes back, the note does not.
+    // Another change is sent and answered, the delayed note is not.
     soon("the answer", document.set_title("at once").unwrap()).await.unwrap();
     assert_eq!((receipt.try_result(), document.pending()), (None, 1));
     assert_eq!(proxy.changes.load(Ordering::SeqCst), 1);
@@ -170,7 +170,7 @@ async fn g9_a_full_queue_refuses_and_keeps_what_it_has() {
 }
 
 #[tokio::test]
-async fn a_change_that_is_longer_than_the_server_takes_is_refused_alone() {
+async fn g10_a_change_that_is_longer_than_the_server_takes_is_refused_alone() {
     let rig = Rig::start().await;
     let client = quick(rig.address).connect();
     let mut statuses = client.statuses();

@@ -1,5 +1,5 @@
-//! A client that was cut off sends its queue, in order, and is brought up to date by what changed: what that costs
-//! does not depend on the state's size.
+//! A client that was disconnected sends its queue in order, and is sent only what has changed: the cost does
+//! not depend on the size of the state.
 
 #![allow(clippy::unwrap_used)]
 
@@ -24,19 +24,19 @@ const CHANGES: i64 = 100;
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 struct Document {
     body: String,
-    // What the client that is cut off writes.
+    // Written by the disconnected client.
     title: String,
     size: i64,
     columns: i64,
     color: i64,
     #[shared(counter)]
     edits: i64,
-    // What another one writes meanwhile.
+    // Written by another client meanwhile.
     theme: String,
     owner: String,
 }
 
-/// The observer sees `CHANGES` changes of the client, the first numbered 1, each whole and in order.
+/// The observer must see `CHANGES` changes of the client, the first numbered 1, each whole and in order.
 async fn expect_in_order(events: &mut Events<Document>, author: &str) {
     for number in 1..=CHANGES {
         let event = next(events, "a change from the queue").await;
@@ -56,7 +56,7 @@ fn plain(number: i64) -> DocumentUpdate {
     }
 }
 
-/// Cuts a client off in a room whose state has `size` bytes, and gives what its return has cost.
+/// Disconnects a client in a room whose state has `size` bytes, and returns the traffic of its return.
 async fn cut_off(link: Link, size: usize) -> Traffic {
     let mut limits = Limits::default();
     limits.frame = 4 << 20;
@@ -85,7 +85,7 @@ async fn cut_off(link: Link, size: usize) -> Traffic {
     }
     accepted(other.set_theme("dark")).await;
     accepted(other.set_owner("bob")).await;
-    // A link that is dead without saying so is noticed as well.
+    // A half-open connection is detected too.
     status(&away, "the loss of the connection", is_offline).await;
     assert_eq!((doc.version(), doc.edits(), other.edits()), (1, CHANGES, 0));
 
@@ -108,7 +108,7 @@ async fn cut_off(link: Link, size: usize) -> Traffic {
     let delta: serde_json::Value = delta.read().expect("it is JSON");
     assert_eq!((&delta["since"], &delta["version"]), (&1.into(), &3.into()), "{delta}");
     assert_eq!(delta["updates"].as_array().map(Vec::len), Some(2), "{delta}");
-    // Both streams end with the client: nothing else has come.
+    // Both streams end with the client: nothing else has arrived.
     assert!(soon("the end", away.close()).await.is_empty());
     assert!(soon("the end", syncs.next()).await.is_none(), "the whole state came again");
     assert!(soon("the end", deltas.next()).await.is_none(), "there was a second delta");

@@ -1,4 +1,4 @@
-//! What an app is told, and when.
+//! What an app's streams return, and when.
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use shared_state::proto::replica::Origin;
@@ -27,7 +27,7 @@ async fn watch_begins_with_what_is_and_skips_to_the_latest() {
 }
 
 #[tokio::test]
-async fn events_say_how_many_were_missed() {
+async fn g9_events_say_how_many_were_missed() {
     let client = quick(Rig::nowhere()).event_buffer(4).connect();
     let document = client.room("document-1").state(Document::default());
     let mut events = document.events();
@@ -71,7 +71,7 @@ async fn streams_end_with_the_client() {
     assert!(soon("the end", events.next()).await.is_none());
     assert_eq!(soon("the end", messages.next()).await, None);
     while soon("the end", statuses.next()).await.is_some() {}
-    // As a loop over all of them does, which goes on.
+    // As a loop over all of them does, which polls ended streams again.
     assert_eq!(titles.next().now_or_never(), Some(None));
     assert!(events.next().now_or_never().is_some_and(|event| event.is_none()));
     assert_eq!(messages.next().now_or_never(), Some(None));

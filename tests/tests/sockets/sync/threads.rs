@@ -1,4 +1,4 @@
-//! A plain program, without a runtime.
+//! A synchronous program, without a runtime.
 
 use std::sync::mpsc;
 
@@ -30,7 +30,7 @@ fn a_plain_thread_needs_no_runtime() {
             });
         }
     });
-    // Every answer comes after all that the server had ordered before.
+    // An answer arrives after everything that the server had ordered before.
     let last = documents[0].set_title("done").unwrap().wait().unwrap();
     assert_eq!(documents[0].version(), last);
     assert_eq!(documents[0].views(), 200);

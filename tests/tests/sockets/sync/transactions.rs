@@ -1,4 +1,4 @@
-//! Compare and set.
+//! Transactions: compare and set.
 
 use shared_state::client::{Handle, TransactError};
 use shared_state::proto::Code;
@@ -32,7 +32,7 @@ async fn g6_contended_transactions_lose_nothing() {
     }
 }
 
-/// Two documents, the first of which does not know yet what the second has written.
+/// Two documents, the first of which has not received what the second has written.
 async fn behind(rig: &Rig, reruns: u32) -> (Proxy, [Handle<Document>; 2]) {
     let proxy = Proxy::start(rig.address).await;
     let (a, b) = (quick(proxy.address).reruns(reruns).connect(), quick(rig.address).connect());

@@ -1,4 +1,4 @@
-//! Typed rooms: checked changes, rules about who writes, the server as a writer.
+//! Typed rooms: validated changes, rules about writers, and the server as a writer.
 
 use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
@@ -95,12 +95,12 @@ async fn rules_see_the_state_before_and_after_and_the_author() {
     ann.set("document-1", 2, 0, "title", json!("y")).await;
     let error = ann.expect_error("invalid").await;
     assert!(error["payload"]["message"].as_str().unwrap().contains("may not rename x"), "{error}");
-    // The server's own program is above the rules.
+    // The rules do not apply to the server's program.
     let handle = server.room::<Document>("document-1").await.unwrap();
     handle.set_title("y".to_owned()).unwrap().await.unwrap();
     assert_eq!(ann.expect("state:change").await["version"], 2);
 
-    // A panic refuses this change and no other.
+    // A panic refuses this change only.
     let mut eve = Client::new(address, "eve").await;
     eve.join("document-3").await;
     eve.set("document-3", 1, 0, "title", json!("panic")).await;

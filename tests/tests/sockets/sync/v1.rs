@@ -54,7 +54,7 @@ async fn g3_a_resent_change_is_answered_in_the_delta_and_applied_once() {
     ann.set("a", 1, 0, "n", json!(1)).await;
     ann.expect("state:ack").await;
     bob.expect("state:change").await;
-    // The answer to this one is lost.
+    // The answer to this change is lost.
     ann.set("a", 2, 1, "n", json!(2)).await;
     assert_eq!(bob.expect("state:change").await["version"], 2);
     drop(ann);

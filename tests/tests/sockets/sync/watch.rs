@@ -1,4 +1,5 @@
-//! The streams of generated handles, `watch_title()`: at a client, in the server's program, and inside a nested struct.
+//! The streams of generated handles, such as `watch_title()`: at a client, in the server's program, and
+//! inside a nested struct.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -55,7 +56,7 @@ async fn a_stream_begins_with_what_is_and_has_every_field_apart() {
     assert_eq!(views.next().await, Some(2));
     assert_eq!(votes.next().await.unwrap()["ada"], 1);
 
-    // Beside it, in the same field of the page.
+    // A change beside it, in the same field of the page.
     page.layout().margin().set_right(9).unwrap();
     page.layout().set_columns(3).unwrap();
     assert_eq!(left.next().now_or_never(), None);

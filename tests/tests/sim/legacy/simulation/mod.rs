@@ -1,48 +1,23 @@
-//! Clients of the original hook among typed ones, from seeds: bursts, slow and lost connections, refused writes, crashes
-//! of the server, somebody who lies about versions. When it is quiet everybody sees what a late joiner sees.
+//! Legacy clients among typed ones, from seeds: bursts, slow and lost connections, refused writes, crashes of
+//! the server, and a client that lies about versions. At rest every client must see what a client that joins
+//! then sees.
 //!
-//! `SHARED_STATE_SEED` runs one seed alone, `SHARED_STATE_SEEDS` more of them.
+//! `SHARED_STATE_SEED` runs one seed alone, `SHARED_STATE_SEEDS` sets the number of seeds.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod page;
 mod world;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use shared_state_tests::seeds;
 
 use page::sample;
 use world::{Mind, Report, World};
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
-
-/// Runs seeds on all cores.
-fn seeds(count: u64, run: impl Fn(u64) -> Report + Sync) -> Report {
-    let range = match number("SHARED_STATE_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("SHARED_STATE_SEEDS").unwrap_or(count),
-    };
-    let next = AtomicU64::new(range.start);
-    let work = || {
-        let mut total = Report::default();
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= range.end {
-                return total;
-            }
-            total += run(seed);
-        }
-    };
-    std::thread::scope(|scope| {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
-        let mut total = Report::default();
-        for thread in threads {
-            total += thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        }
-        total
-    })
+fn total(runs: Vec<Report>) -> Report {
+    let mut total = Report::default();
+    runs.into_iter().for_each(|report| total += report);
+    total
 }
 
 fn mixed(typed: bool) -> impl Fn(u64) -> Report + Sync {
@@ -58,14 +33,14 @@ fn mixed(typed: bool) -> impl Fn(u64) -> Report + Sync {
 
 #[test]
 fn g1_g2_hooks_and_typed_clients_in_a_typed_room_end_equal() {
-    let report = seeds(60, mixed(true));
+    let report = total(seeds::run(60, mixed(true)));
     println!("{report:?}");
     assert!(report.versions > 0 && report.refused > 0, "{report:?}");
 }
 
 #[test]
 fn g1_g2_hooks_and_typed_clients_in_an_untyped_room_end_equal() {
-    let report = seeds(60, mixed(false));
+    let report = total(seeds::run(60, mixed(false)));
     println!("{report:?}");
     assert!(report.versions > 0 && report.lost > 0, "{report:?}");
 }
@@ -73,7 +48,7 @@ fn g1_g2_hooks_and_typed_clients_in_an_untyped_room_end_equal() {
 #[test]
 fn a_hook_that_is_alone_is_told_nothing_but_the_state_it_asks_for() {
     for typed in [true, false] {
-        seeds(30, |seed| {
+        seeds::run(30, |seed| {
             let mut world = World::new(seed, 1, 0, typed);
             world.calm();
             let asked = world.users[0].told;

@@ -1,4 +1,4 @@
-//! What the users write: a state with every policy, and values for its fields.
+//! The state that the users write, with a field of every policy, and random values for its fields.
 
 use std::collections::BTreeMap;
 
@@ -45,7 +45,7 @@ struct Theme {
     dark: bool,
 }
 
-/// The fields whose last write is their value.
+/// The fields whose value is that of their last write.
 pub(crate) const PLAIN: [&str; 3] = ["title", "size", "theme"];
 
 pub(crate) fn initial() -> Page {
@@ -57,12 +57,12 @@ pub(crate) fn object(value: Value) -> Map<String, Value> {
     map
 }
 
-/// What a page that knows nothing but JSON begins with.
+/// The initial state of a legacy page, which has no types.
 pub(crate) fn page() -> Map<String, Value> {
     object(serde_json::to_value(initial()).unwrap())
 }
 
-/// A field and a value for it; with `wild`, one that a typed room may refuse, or reads as something else.
+/// A field and a value for it. With `wild` also values that a typed room may refuse or reads differently.
 pub(crate) fn sample(rng: &mut Rng, wild: bool) -> (String, Value) {
     let word = |rng: &mut Rng| {
         let words = ["", "a", "bc", "déf", "longer"];
@@ -83,7 +83,7 @@ pub(crate) fn sample(rng: &mut Rng, wild: bool) -> (String, Value) {
         2 => ("size", json!(rng.u8(..))),
         3 => match rng.u8(..3) {
             0 => ("theme", json!(null)),
-            // What a program with a type reads of it is not what was written.
+            // A typed program does not read back what was written.
             1 if wild => ("theme", json!({"colour": word(rng), "beyond": 1})),
             _ => ("theme", json!({"colour": word(rng), "dark": rng.bool()})),
         },

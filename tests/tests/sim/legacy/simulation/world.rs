@@ -1,4 +1,4 @@
-//! A room, its disk, its users, and everything that goes wrong between them.
+//! A room, its disk, its users, and the faults between them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::AddAssign;
@@ -34,7 +34,7 @@ pub(crate) struct User {
     pub(crate) mind: Mind,
     wire: Option<Wire>,
     waiting: BTreeSet<WriteId>,
-    /// State frames that have come, but for the answers to requests of the state.
+    /// The state frames received, without the answers to requests for the state.
     pub(crate) told: u64,
 }
 
@@ -130,7 +130,7 @@ impl World {
             940..=959 => self.disconnect(at),
             960..=969 => self.crash(),
             970..=979 => {
-                // Nobody waits for anything for a while.
+                // The client sends without waiting for answers for a while.
                 (0..self.rng.usize(..40)).for_each(|_| self.deliver_up(at));
             }
             _ => self.hostile(),
@@ -148,7 +148,8 @@ impl World {
             }
             Mind::Hook(hook) => {
                 let (key, value) = sample(rng, wild);
-                // In a room without a type anything goes, and would be strange to the typed ones.
+                // An untyped room accepts anything, so wild values go to a field that the typed clients do
+                // not have.
                 let key = if self.typed || !wild { key } else { "free".to_owned() };
                 hook.set(&key, value);
             }
@@ -166,9 +167,10 @@ impl World {
         if self.users[at].wire.is_some() {
             return;
         }
-        // To connect takes longer than a page can count.
+        // While a page connects, more time passes than it can count versions; the legacy clock relies on
+        // that.
         self.now += 5;
-        // Slow readers of the v1 protocol are another simulation's affair.
+        // Slow readers of the v1 protocol are tested by another simulation.
         let is_hook = matches!(self.users[at].mind, Mind::Hook(_));
         let capacity = if !is_hook || self.rng.bool() { 1000 } else { 1 + self.rng.usize(..12) };
         let user = &mut self.users[at];
@@ -242,7 +244,7 @@ impl World {
         }
     }
 
-    /// What a connection does with a frame of the hook's dialect.
+    /// What a connection does with a frame of the legacy protocol.
     fn take_hook(
         &mut self,
         name: &str,
@@ -317,7 +319,7 @@ impl World {
         }
     }
 
-    /// The process dies; some of what was on its way to the disk arrived. Then it starts again.
+    /// The server's process dies; some of its appends in flight reach the disk. Then it starts again.
     fn crash(&mut self) {
         self.note("the server dies".to_owned());
         for at in 0..self.users.len() {
@@ -332,7 +334,7 @@ impl World {
             Authority::load("room".into(), 7, fresh(self.typed), self.limits.clone(), None, tail).unwrap();
     }
 
-    /// Somebody who follows no facts comes and goes.
+    /// A client that sends invalid messages connects and leaves.
     fn hostile(&mut self) {
         let tube = Tube::new(4);
         let mut session = None;
@@ -400,7 +402,7 @@ impl World {
         }
     }
 
-    /// Nothing fails any more; everybody is connected and everything arrives.
+    /// Ends the faults: every client is connected, and everything is delivered.
     pub(crate) fn calm(&mut self) {
         for at in 0..self.users.len() {
             self.connect(at);
@@ -475,7 +477,7 @@ impl World {
                 let mut expected = comparable(value);
                 if !is_hook && let (Value::Object(parts), Some(Value::Object(found))) = (&mut expected, found)
                 {
-                    // Of a struct in a room without a type, what nobody has written is missing.
+                    // In an untyped room a struct lacks the fields that nobody has written.
                     let missing = found.iter().filter(|_| key == "inner");
                     missing.for_each(|(name, part)| {
                         parts.entry(name).or_insert_with(|| comparable(part));
@@ -495,7 +497,7 @@ impl World {
     }
 }
 
-/// Numbers as JavaScript compares them.
+/// Values with numbers as JavaScript compares them.
 fn comparable(value: &Value) -> Value {
     match value {
         Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), comparable(value))).collect(),

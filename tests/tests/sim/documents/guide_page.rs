@@ -1,12 +1,12 @@
-//! The crate's page grows a struct until every attribute has appeared: those of the derive's own table, which is held
-//! against the parser where that is.
+//! The guide's first page grows a struct until every attribute of the derive has appeared: those of the derive's own
+//! tables, which are compared with its parser beside the parser.
 
 use std::collections::BTreeSet;
 
 const TABLES: &str = include_str!("../../../../shared-state-derive/src/derive.md");
-const PAGE: &str = include_str!("../../../../shared-state/src/grow.md");
+const PAGE: &str = include_str!("../../../../shared-state/src/guide/grow.md");
 
-/// The name at the beginning of each row of the table under `heading`.
+/// The name at the start of each row of the table under `heading`.
 fn listed(heading: &str) -> BTreeSet<&'static str> {
     let section = TABLES.split_once(heading).expect("the page has the heading").1;
     let section = section.split("\n# ").next().unwrap_or_default();
@@ -17,7 +17,7 @@ fn first_name(text: &'static str) -> &'static str {
     text.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default()
 }
 
-/// The names in the `#[shared(..)]` of the page's code.
+/// The attribute names in the `#[shared(..)]` of the page's code.
 fn shown() -> BTreeSet<&'static str> {
     let attributes = PAGE.lines().filter_map(|line| line.split_once("#[shared(")).map(|(_, rest)| rest);
     attributes
