@@ -1,31 +1,15 @@
 //! How a session that joins or has fallen behind is brought up to date: by the state, or by a delta.
 
-use std::sync::Arc;
-
-use crate::authority::audience::{Audience, object};
+use crate::authority::audience::object;
 use crate::authority::change::Change;
 use crate::authority::fanout::frames::messages;
-use crate::authority::fanout::in_flight::After;
-use crate::authority::fanout::legacy::values_since;
+use crate::authority::fanout::in_flight::{After, CatchUp};
 use crate::authority::fanout::sessions::Flow;
+use crate::authority::fanout::values::values_since;
 use crate::authority::fanout::{Fanout, Outbox};
 use crate::authority::order::Head;
 use crate::authority::source::SessionId;
 use crate::proto::{Dialect, server};
-
-/// A state or a delta, made at a version and sent when that version is durable.
-pub(super) struct CatchUp {
-    /// `None`: a state.
-    pub(super) since: Option<u64>,
-    pub(super) version: u64,
-    text: String,
-    /// Of a delta for a legacy client: the fields it has.
-    pub(super) fields: Vec<Arc<str>>,
-    /// The room's schema, if the client has another and joins.
-    schema: Option<String>,
-    /// The audience that it was made for.
-    audience: Audience,
-}
 
 impl<O: Outbox> Fanout<O> {
     /// The session's queue has room again: if it was behind, it is sent what it missed.

@@ -9,10 +9,10 @@ use crate::authority::change::{self, Change, Update};
 use crate::authority::fanout::header_table::Compact;
 use crate::authority::fanout::in_flight::InFlight;
 use crate::authority::fanout::sessions::{Flow, Session, Sessions};
+use crate::authority::fanout::values::written;
 use crate::authority::fanout::{Fanout, Outbox};
 use crate::authority::order::{Accepted, Head};
 use crate::authority::source::ChangeSource;
-use crate::authority::state::RoomState;
 use crate::legacy::LegacyClock;
 use crate::proto::channel::{APPEND, ChannelEntry};
 use crate::proto::{Dialect, Frame, server};
@@ -233,11 +233,4 @@ pub(super) fn messages<'a>(address: &str, updates: impl Iterator<Item = Update<'
     let frame =
         |entry: &ChannelEntry<'_>| server::hook_broadcast(address, &entry.from, entry.at, entry.value.get());
     entries.map(|entry| (entry.seq, frame(&entry))).collect()
-}
-
-/// A field's value as JSON.
-pub(super) fn written(state: &dyn RoomState, field: &str) -> String {
-    let mut text = String::new();
-    state.write_field(field, &mut text);
-    text
 }

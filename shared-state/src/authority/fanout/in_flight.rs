@@ -1,8 +1,9 @@
 //! The accepted changes that the store does not have yet, and what is sent after each of them.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use crate::authority::fanout::catch_up::CatchUp;
+use crate::authority::audience::Audience;
 use crate::authority::order::Accepted;
 use crate::authority::source::SessionId;
 use crate::proto::Outcome;
@@ -23,6 +24,20 @@ pub(super) enum After {
     Answer(SessionId, u64, Outcome),
     /// A state or a delta.
     CatchUp(SessionId, CatchUp),
+}
+
+/// A state or a delta, made at a version and sent when that version is durable.
+pub(super) struct CatchUp {
+    /// `None`: a state.
+    pub(super) since: Option<u64>,
+    pub(super) version: u64,
+    pub(super) text: String,
+    /// Of a delta for a legacy client: the fields it has.
+    pub(super) fields: Vec<Arc<str>>,
+    /// The room's schema, if the client has another and joins.
+    pub(super) schema: Option<String>,
+    /// The audience that it was made for.
+    pub(super) audience: Audience,
 }
 
 #[derive(Default)]

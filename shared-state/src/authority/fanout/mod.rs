@@ -10,6 +10,7 @@ mod header_table;
 mod in_flight;
 mod legacy;
 mod sessions;
+mod values;
 
 use std::sync::Arc;
 
@@ -210,7 +211,7 @@ impl<O: Outbox> Fanout<O> {
     /// A change was accepted, and is sent when it is durable. `head` is the state after it.
     pub(super) fn accepted(&mut self, accepted: Accepted, head: &Head<'_>) {
         let verbatim = !accepted.rewritten
-            && (!self.has_legacy() || legacy::reads_verbatim(head.state, &accepted.change));
+            && (!self.has_legacy() || values::reads_verbatim(head.state, &accepted.change));
         self.in_flight.push(accepted, verbatim);
     }
 

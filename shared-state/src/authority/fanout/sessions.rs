@@ -1,7 +1,6 @@
 //! The sessions of a room: what each may do and has been sent.
 
 use std::collections::BTreeMap;
-
 use std::sync::Arc;
 
 use crate::authority::access::Grant;

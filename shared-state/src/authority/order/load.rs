@@ -6,25 +6,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::authority::change::read_updates;
-use crate::authority::order::log_format::{Entry, FORMAT, Snapshot, SnapshotHead, StoredClient};
-use crate::authority::order::{Order, json};
+use crate::authority::order::Order;
+use crate::authority::order::log_format::{Entry, FORMAT, Snapshot, SnapshotHead, StoredClient, json};
 use crate::authority::state::migration::Migration;
 use crate::authority::state::{RoomState, Writer};
 use crate::core::Schema;
 use crate::proto::{ClientId, Declaration, Limits, Outcome};
-
-/// A stored room that cannot be opened.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("room `{room}` cannot be opened: version {version}: {message}")]
-#[non_exhaustive]
-pub struct LoadError {
-    /// The room.
-    pub room: Arc<str>,
-    /// The version of the entry or snapshot that is wrong.
-    pub version: u64,
-    /// For people: expected and found.
-    pub message: String,
-}
 
 impl Order {
     /// Opens a room from the latest snapshot and the entries after it. `state` is the state the room began with.

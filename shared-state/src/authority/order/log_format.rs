@@ -98,6 +98,13 @@ impl<'a> Entry<'a> {
     }
 }
 
+/// What a state writes, which is JSON.
+pub(super) fn json(write: impl FnOnce(&mut String)) -> Box<RawValue> {
+    let mut text = String::new();
+    write(&mut text);
+    RawValue::from_string(text).expect("a state writes JSON")
+}
+
 /// What a snapshot has about a client: enough to recognise a change that is sent again.
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredClient {

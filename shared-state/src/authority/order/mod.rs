@@ -24,8 +24,7 @@ use crate::proto::{ChangeRequest, ClientId, Limits, Outcome};
 
 pub(super) use idempotency::IdempotencyTable;
 use idempotency::Recall;
-pub use load::LoadError;
-use log_format::Entry;
+use log_format::{Entry, json};
 use snapshot::SnapshotPolicy;
 
 /// The largest sequence number and version: what a JavaScript client can count to.
@@ -41,6 +40,19 @@ pub struct LogEntry {
     pub version: u64,
     /// The entry.
     pub entry: Bytes,
+}
+
+/// A stored room that cannot be opened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("room `{room}` cannot be opened: version {version}: {message}")]
+#[non_exhaustive]
+pub struct LoadError {
+    /// The room.
+    pub room: Arc<str>,
+    /// The version of the entry or snapshot that is wrong.
+    pub version: u64,
+    /// For people: expected and found.
+    pub message: String,
 }
 
 /// An accepted change, to be sent once it is durable.
@@ -280,13 +292,6 @@ impl LoggedSchema {
         let before = self.logged.replace(own.hash);
         (before != Some(own.hash)).then_some(&own.schema)
     }
-}
-
-/// What a state writes, which is JSON.
-fn json(write: impl FnOnce(&mut String)) -> Box<RawValue> {
-    let mut text = String::new();
-    write(&mut text);
-    RawValue::from_string(text).expect("a state writes JSON")
 }
 
 fn shortened(mut reject: Reject) -> Reject {

@@ -98,8 +98,7 @@ impl ChannelLog {
     }
 
     fn keep(&mut self, entry: &ChannelEntry<'_>) {
-        // Every part has a JSON form.
-        let json = serde_json::to_string(entry).unwrap_or_default().into_boxed_str();
+        let json = serde_json::to_string(entry).expect("numbers, a name and JSON are JSON").into_boxed_str();
         self.bytes += json.len();
         self.kept.push_back(RetainedMessage { seq: entry.seq, at: entry.at, json });
         self.last = entry.seq;
@@ -161,15 +160,14 @@ impl RoomState for ChannelLog {
         let entry = ChannelEntry { seq: version, from: Cow::Borrowed(from), at, value: update.value };
         self.keep(&entry);
         let accepted = Accepted { key: MESSAGES, op: APPEND, value: entry };
-        // Every part has a JSON form.
-        Ok(Some(serde_json::to_string(&[accepted]).unwrap_or_default()))
+        Ok(Some(serde_json::to_string(&[accepted]).expect("numbers, a name and JSON are JSON")))
     }
 
     fn changed(&self, key: &str) -> Result<u64, Reject> {
-        match key == MESSAGES {
-            true => Ok(self.last),
-            false => Err(Reject::new(Code::UnknownField, "a channel has no such field").in_field(key)),
+        if key == MESSAGES {
+            return Ok(self.last);
         }
+        Err(Reject::new(Code::UnknownField, "a channel has no such field").in_field(key))
     }
 
     fn write_data(&self, out: &mut String) {
