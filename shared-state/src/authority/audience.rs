@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use crate::authority::Permissions;
 use crate::authority::change::{Change, Update, field_of};
-use crate::authority::fanout::object;
+use crate::authority::permissions::Permissions;
 use crate::core::shape::fnv;
 use crate::core::{FieldInfo, FieldPathBuf, roles};
+use crate::proto::push_string;
 
 /// Some of the roles that readers need, a bit each.
 pub(super) type Audience = u64;
@@ -130,6 +130,21 @@ impl Audiences {
         let shown: Vec<_> = shown.map(|(name, value)| (value.get().to_owned(), name.into_owned())).collect();
         Cow::Owned(object(&shown))
     }
+}
+
+/// A JSON object of values that are JSON already, each with its field.
+pub(super) fn object(fields: &[(String, impl AsRef<str>)]) -> String {
+    let mut out = String::from("{");
+    for (index, (value, field)) in fields.iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        push_string(&mut out, field.as_ref());
+        out.push(':');
+        out.push_str(value);
+    }
+    out.push('}');
+    out
 }
 
 #[cfg(test)]

@@ -137,6 +137,11 @@ impl Change {
         Self { json, updates: OnceCell::new() }
     }
 
+    /// The updates as a JSON array.
+    pub(super) const fn json(&self) -> &RawValue {
+        &self.json
+    }
+
     /// The updates' text.
     pub(super) fn text(&self) -> &str {
         self.json.get()

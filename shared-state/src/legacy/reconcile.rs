@@ -1,15 +1,17 @@
-//! What a client of the hook's dialect has taken of what it was sent, inferred from the versions of its writes; and
-//! what must be sent to it again.
+//! Infers what a legacy client has taken of what it was sent from the versions of its writes, and what must be sent to it
+//! again.
 //!
-//! The hook counts its own writes and takes an update only if that has a version greater than its own. So of what is on
-//! its way to a client, some will be ignored (it has counted further meanwhile), and some will hide a later write of its
-//! own from it. Neither is told; but its writes have its versions. Of those of one connection, `p` and then `w`:
+//! A legacy client counts its own writes and takes an update only if that has a version greater than its own. So it
+//! ignores some of what is on its way to it (it has counted further meanwhile), and some of it hides a later write of the
+//! client from the client itself. It reports neither, but its writes have its versions. Let `p` and then `w` be the
+//! versions of two writes in a row over one connection:
 //!
-//! - `w` is `p + 1`: it has taken nothing between. What it was sent with a version up to `w` it has ignored or will.
-//! - `w` is more: it has taken something between, and so everything with a version below `w`. One with `w` itself, if
-//!   there is one, it has ignored or will.
-//! - One with a version above `w` it takes later, unless it counts past it: if that sets a field that the write sets
-//!   too, the write will be hidden from its own author.
+//! - `w` is `p + 1`: the client has taken nothing between. It has ignored or will ignore what it was sent with a version
+//!   up to `w`.
+//! - `w` is more: the client has taken something between, and so everything with a version below `w`. It has ignored or
+//!   will ignore an update with `w` itself, if there is one.
+//! - The client takes an update with a version above `w` later, unless it counts past it: if that update sets a field
+//!   that the write sets too, the write will be hidden from its own author.
 //!
 //! What was ignored or is hidden is *outdated*: it is sent again as the room has it then, with a version that the client
 //! takes, and that frame is followed as every other.
@@ -25,10 +27,10 @@ const LEAD: u64 = 1024;
 /// The most fields that are followed one by one; beyond, they are followed as if a whole state was sent.
 const MAX_FIELDS: usize = 1024;
 
-/// The versions that clients of the hook's dialect are told: the time in microseconds, never the same twice.
+/// The versions that legacy clients are sent: the time in microseconds, never the same twice.
 ///
-/// They are not the room's, because a client takes nothing with a version below its own, and what it has counted, over
-/// how many connections and lives of the server, nobody knows. That it counts slower than the time passes is known.
+/// They are not the room's, because a client takes nothing with a version below its own, and nobody knows how far it has
+/// counted over how many connections and restarts of the server. It counts slower than the time passes.
 #[derive(Debug, Default)]
 pub(crate) struct LegacyClock {
     now: u64,
@@ -68,13 +70,13 @@ impl Outdated {
     }
 }
 
-/// What is known of one client of the hook's dialect.
+/// What is known of one legacy client.
 #[derive(Debug, Default)]
 pub(crate) struct Reconcile {
     /// The version of its last write.
     counted: u64,
     /// The version of what it was sent last.
-    told: u64,
+    sent: u64,
     /// Fields that it was sent and has not been seen to have taken or ignored, each with the last version it was sent
     /// with.
     open: BTreeMap<Arc<str>, u64>,
@@ -97,13 +99,13 @@ impl Reconcile {
         let Some(version) = claim.filter(|claim| *claim <= MAX_VERSION - LEAD) else { return };
         let took = version > self.counted + 1;
         let outdated = &mut self.outdated;
-        self.open.retain(|field, told| {
+        self.open.retain(|field, sent| {
             // What it writes itself is newer than what it ignored.
-            let ignored = *told == version || *told < version && !took;
+            let ignored = *sent == version || *sent < version && !took;
             if ignored && !fields.clone().any(|own| own == field) {
                 outdated.fields.insert(field.clone());
             }
-            *told > version
+            *sent > version
         });
         if let Some((first, last)) = self.whole {
             if first == version || first < version && (!took || last >= version) {
@@ -128,17 +130,17 @@ impl Reconcile {
     }
 
     /// It shows something of this field that the room does not have.
-    pub(crate) fn owe(&mut self, field: Arc<str>) {
+    pub(crate) fn mark_outdated(&mut self, field: Arc<str>) {
         self.outdated.fields.insert(field);
     }
 
     /// It shows something that no field of the room replaces.
-    pub(crate) fn owe_all(&mut self) {
+    pub(crate) fn mark_all_outdated(&mut self) {
         self.outdated.whole = true;
     }
 
-    /// What it is outdated, taken to be sent.
-    pub(crate) fn take_owed(&mut self) -> Outdated {
+    /// Takes what is outdated, to be sent.
+    pub(crate) fn take_outdated(&mut self) -> Outdated {
         std::mem::take(&mut self.outdated)
     }
 
@@ -153,7 +155,7 @@ impl Reconcile {
 
     /// The version with which it is sent what others are sent with `shared`.
     pub(crate) fn next(&self, shared: u64) -> u64 {
-        let next = shared.max(self.told + 1);
+        let next = shared.max(self.sent + 1);
         match self.counted + LEAD {
             // Ahead of the time: nothing is known of how many more it has counted.
             ahead if self.counted >= next => ahead.min(MAX_VERSION),
@@ -166,27 +168,27 @@ impl Reconcile {
         self.next(clock.leap()).max((self.counted + LEAD).min(MAX_VERSION))
     }
 
-    /// It is sent these fields with version `told`, as they are in the room's version `version`.
-    pub(crate) fn sent<'f>(&mut self, told: u64, version: u64, fields: impl Iterator<Item = &'f Arc<str>>) {
-        self.told = told;
+    /// It is sent these fields with version `sent`, as they are in the room's version `version`.
+    pub(crate) fn sent<'f>(&mut self, sent: u64, version: u64, fields: impl Iterator<Item = &'f Arc<str>>) {
+        self.sent = sent;
         for field in fields {
             if self.own.get(field).is_some_and(|own| *own > version) {
                 self.outdated.fields.insert(field.clone());
             }
-            self.open.insert(field.clone(), told);
+            self.open.insert(field.clone(), sent);
         }
         if self.open.len() > MAX_FIELDS {
             let open = std::mem::take(&mut self.open);
-            let first = open.into_values().min().unwrap_or(told);
-            self.whole = Some((self.whole.map_or(first, |(whole, _)| whole.min(first)), told));
+            let first = open.into_values().min().unwrap_or(sent);
+            self.whole = Some((self.whole.map_or(first, |(whole, _)| whole.min(first)), sent));
         }
     }
 
-    /// It is sent everything with version `told`, as it is in the room's version `version`.
-    pub(crate) fn sent_all(&mut self, told: u64, version: u64) {
-        self.told = told;
+    /// It is sent everything with version `sent`, as it is in the room's version `version`.
+    pub(crate) fn sent_all(&mut self, sent: u64, version: u64) {
+        self.sent = sent;
         self.open.clear();
-        self.whole = Some((told, told));
+        self.whole = Some((sent, sent));
         let hidden = self.own.iter().filter(|(_, own)| **own > version);
         self.outdated.fields.extend(hidden.map(|(field, _)| field.clone()));
     }
@@ -204,8 +206,8 @@ mod tests {
     fn sent(count: usize) -> Reconcile {
         let mut reconcile = Reconcile::default();
         reconcile.wrote(Some(5000), [].iter());
-        for (told, at) in (5001..).zip(0..count) {
-            reconcile.sent(told, 1, [field(at)].iter());
+        for (sent, at) in (5001..).zip(0..count) {
+            reconcile.sent(sent, 1, [field(at)].iter());
             assert!(reconcile.open.len() <= MAX_FIELDS, "{}", reconcile.open.len());
         }
         reconcile
@@ -223,7 +225,7 @@ mod tests {
         for version in 5001..=5003 {
             reconcile.wrote(Some(version), [field(3)].iter());
         }
-        let outdated = reconcile.take_owed();
+        let outdated = reconcile.take_outdated();
         assert_eq!(outdated.fields.into_iter().collect::<Vec<_>>(), (0..4).map(field).collect::<Vec<_>>());
         assert!(!outdated.whole);
         // It takes the rest.
@@ -243,7 +245,7 @@ mod tests {
         for version in [5001, 5002, last(count)] {
             let mut reconcile = flooded();
             reconcile.wrote(Some(version), [field(0)].iter());
-            assert!(reconcile.take_owed().whole, "{version}");
+            assert!(reconcile.take_outdated().whole, "{version}");
         }
         // All of it is taken.
         let mut reconcile = flooded();
@@ -252,9 +254,9 @@ mod tests {
         // It is above what the client has counted: it hides what the client writes, any field.
         let mut reconcile = Reconcile::default();
         reconcile.wrote(Some(4000), [].iter());
-        (0..count).zip(5001..).for_each(|(at, told)| reconcile.sent(told, 1, [field(at)].iter()));
+        (0..count).zip(5001..).for_each(|(at, sent)| reconcile.sent(sent, 1, [field(at)].iter()));
         reconcile.wrote(Some(4001), ["another".into()].iter());
-        let outdated = reconcile.take_owed();
+        let outdated = reconcile.take_outdated();
         assert_eq!(
             (outdated.fields.into_iter().collect::<Vec<_>>(), outdated.whole),
             (vec!["another".into()], false)
@@ -269,10 +271,10 @@ mod tests {
         reconcile.sent(last(count) + 1, 1, ["late".into()].iter());
         assert_eq!(reconcile.open.len(), 1);
         // A second flood is one with the first, which begins where that began.
-        (0..count).zip(last(count) + 2..).for_each(|(at, told)| reconcile.sent(told, 1, [field(at)].iter()));
+        (0..count).zip(last(count) + 2..).for_each(|(at, sent)| reconcile.sent(sent, 1, [field(at)].iter()));
         assert!(reconcile.open.len() <= MAX_FIELDS);
         assert_eq!(reconcile.whole.map(|(first, _)| first), Some(5001));
-        // What it is told of everything ends all that.
+        // What it is sent of everything ends all that.
         reconcile.sent_all(9000, 1);
         assert_eq!((reconcile.open.len(), reconcile.whole), (0, Some((9000, 9000))));
     }

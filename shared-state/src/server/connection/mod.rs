@@ -323,11 +323,11 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 self.listen(&name).await?;
                 // A room that has ended has notified its sessions.
                 let _ = match action {
-                    LegacyAction::Sync => room.hook_sync(session),
+                    LegacyAction::Sync => room.legacy_sync(session),
                     LegacyAction::Change(updates, claim) => {
                         let Ok(_turn) = self.turn(&room).await? else { return Ok(()) };
                         match self.permit(&room).await? {
-                            Ok(permit) => room.submit_hook(session, &updates, claim, permit),
+                            Ok(permit) => room.submit_legacy(session, &updates, claim, permit),
                             Err(Closed) => Ok(()),
                         }
                     }

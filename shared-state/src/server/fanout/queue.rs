@@ -1,8 +1,8 @@
 //! The frames on their way to one connection: a bounded queue that all its rooms share.
 //!
-//! Rooms push while they hold their own lock and never wait; the connection's task takes. What does not fit is
-//! refused, and the room sends a delta once the queue has been emptied. Never calls into a room, so that it
-//! may be locked under a room's lock.
+//! Rooms push frames while they hold their own lock and never wait; the connection's task takes them. A frame that does
+//! not fit is refused, and the room sends a delta once the queue has been emptied. The queue never calls into a room, so
+//! that it may be locked under a room's lock.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -292,12 +292,12 @@ impl Outbox {
         Self { queue, refused: false }
     }
 
-    /// Tells the session something before all that the room tells it.
+    /// Sends the session a frame before all that the room sends it.
     pub(crate) fn tell_first(&self, frame: Frame) {
         self.queue.reply(frame);
     }
 
-    /// The room is no more; `last` was the last frame pushed.
+    /// The room has ended; `last` was the last frame pushed.
     pub(crate) fn lost_room(self, last: Frame) {
         self.queue.lost_room(self.refused.then_some(last));
     }

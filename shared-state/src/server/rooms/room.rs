@@ -27,14 +27,14 @@ use crate::server::rooms::participant::Participant;
 use crate::store;
 use crate::store::{AppendError, RoomStore, Snapshot, StoreFuture};
 
-/// From when on a change's way to the store is worth a warning.
+/// A change that the store takes longer for is worth a warning.
 const SLOW: Duration = Duration::from_secs(1);
 
-/// The room is no more: open it again.
+/// The room has ended: open it again.
 #[derive(Debug)]
 pub(crate) struct Closed;
 
-/// Leave for one change to be on its way.
+/// A permit for one change in flight.
 pub(crate) type Permit = OwnedSemaphorePermit;
 
 /// The turn to make a change, where one has to wait for it.
@@ -270,12 +270,12 @@ impl Room {
         core.authority.close(code, message)
     }
 
-    /// Leave for a change, if there is any at once.
+    /// A permit for a change, if there is one now.
     pub(crate) fn permit_now(&self) -> Option<Permit> {
         self.in_flight.clone().try_acquire_owned().ok()
     }
 
-    /// Waits for leave for a change: this is what slows down writers whom the store cannot follow.
+    /// Waits for a permit for a change: this slows down writers that the store cannot keep up with.
     pub(crate) fn permit(&self) -> impl Future<Output = Result<Permit, Closed>> + Send + 'static {
         let permit = self.in_flight.clone().acquire_owned();
         async move { permit.await.map_err(|_| Closed) }
@@ -343,24 +343,24 @@ impl Room {
 
     /// Asks again what those may do who are here.
     pub(crate) fn ask_rights_again(self: &Arc<Self>) {
-        // A room that is no more has no sessions.
+        // A room that has ended has no sessions.
         let _ = self.with(|core| core.authority.ask_rights_again());
     }
 
     /// Gives somebody who is here other rights.
     pub(crate) fn grant(self: &Arc<Self>, session: SessionId, rights: Option<Arc<dyn Permissions>>) {
-        // A room that is no more has told the session so.
+        // A room that has ended has told the session so.
         let _ = self.with(|core| core.authority.grant(session, rights));
     }
 
     pub(crate) fn leave(self: &Arc<Self>, session: SessionId) {
-        // A room that is no more has no sessions to leave.
+        // A room that has ended has no sessions to leave.
         let _ = self.with(|core| core.authority.leave(session));
     }
 
     /// The session's queue was emptied.
     pub(crate) fn drained(self: &Arc<Self>, session: SessionId) {
-        // A room that is no more has told the session so.
+        // A room that has ended has told the session so.
         let _ = self.with(|core| core.authority.drained(session));
     }
 
@@ -383,7 +383,7 @@ impl Room {
         if self.observer.is_some() { aside(work) } else { work() }
     }
 
-    pub(crate) fn submit_hook(
+    pub(crate) fn submit_legacy(
         self: &Arc<Self>,
         session: SessionId,
         updates: &str,
@@ -391,7 +391,7 @@ impl Room {
         permit: Permit,
     ) -> Result<(), Closed> {
         self.ruled(|| {
-            self.with(|core| match core.authority.submit_hook(session, updates, claim) {
+            self.with(|core| match core.authority.submit_legacy(session, updates, claim) {
                 Submitted::Accepted(append) => self.append(core, append, permit, None),
                 Submitted::Answered => {}
             })
@@ -403,8 +403,8 @@ impl Room {
         self.with(|core| core.authority.broadcast(session, now(), value))
     }
 
-    pub(crate) fn hook_sync(self: &Arc<Self>, session: SessionId) -> Result<(), Closed> {
-        self.with(|core| core.authority.hook_sync(session))
+    pub(crate) fn legacy_sync(self: &Arc<Self>, session: SessionId) -> Result<(), Closed> {
+        self.with(|core| core.authority.legacy_sync(session))
     }
 
     /// A change of the server's program, made of the state by `updates`: a JSON array, or `None` for no change.
@@ -459,7 +459,7 @@ impl Room {
     }
 
     pub(crate) fn release(self: &Arc<Self>) {
-        // A room that is no more has no holds.
+        // A room that has ended has no holds.
         let _ = self.with_here(|core| core.holds = core.holds.saturating_sub(1));
     }
 
@@ -599,9 +599,10 @@ impl Room {
     }
 
     fn shut(&self, core: &mut Core, why: &CloseReason) -> Compaction {
-        let compaction = match core.authority.has_log() {
-            true => self.compact(core),
-            false => Compaction::new(Box::pin(std::future::ready(Ok(())))),
+        let compaction = if core.authority.has_log() {
+            self.compact(core)
+        } else {
+            Compaction::new(Box::pin(std::future::ready(Ok(()))))
         };
         let frame = server::room_error(&self.name, why.code, &why.message);
         let outboxes = self.end(core, why.code, &why.message);

@@ -555,13 +555,13 @@ fn whoever_speaks_the_hooks_dialect_sees_strings_and_a_string_it_sets_is_an_edit
     submit(&mut room, &first);
     // The legacy client has not seen the second edit; its set means the difference from the room's text.
     let Submitted::Accepted(append) =
-        room.submit_hook(setting, r#"[{"key":"body","value":"one 2 three"}]"#, Some(2))
+        room.submit_legacy(setting, r#"[{"key":"body","value":"one 2 three"}]"#, Some(2))
     else {
         panic!("refused")
     };
     room.committed(append.version);
     submit(&mut room, &second);
-    room.hook_sync(setting);
+    room.legacy_sync(setting);
     let told = hook.0.borrow();
     assert!(told[0].contains(r#""value":"one two three""#), "{}", told[0]);
     assert!(told[1].contains(r#""value":"1 2 three""#), "{}", told[1]);

@@ -262,7 +262,7 @@ impl World {
         let update = |key: &str, value: &Value| json!({"key": key.replace('~', "~0").replace('/', "~1"), "value": value});
         let (updates, version) = match message {
             LegacyMessage::SyncRequest => {
-                self.authority.hook_sync(session);
+                self.authority.legacy_sync(session);
                 return Some(session);
             }
             LegacyMessage::Update { key, value, version } => {
@@ -274,7 +274,7 @@ impl World {
             }
             other => panic!("{other:?}"),
         };
-        match self.authority.submit_hook(session, &updates.to_string(), version) {
+        match self.authority.submit_legacy(session, &updates.to_string(), version) {
             Submitted::Accepted(append) => self.appending.push_back(append),
             Submitted::Answered => self.report.refused += 1,
         }

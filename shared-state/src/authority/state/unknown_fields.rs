@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::authority::untyped_number::{counts, sum};
-use crate::authority::untyped_ops;
+use crate::authority::state::untyped_number::{counts, sum};
+use crate::authority::state::untyped_ops;
 use crate::core::schema::{join, parts};
 use crate::core::shape::MAX_SHAPE;
 use crate::core::{Code, Reject};
@@ -233,7 +233,7 @@ impl UnknownFields {
         rest: FieldPath<'_>,
     ) -> Result<Option<Box<RawValue>>, Reject> {
         let before = staged.get(field).or_else(|| self.fields.get(field)?.value.as_ref());
-        let (changed, settled) = untyped_ops::changed(
+        let (changed, rewritten) = untyped_ops::changed(
             untyped_ops::Declared { policy: &declared.policy, shape: &declared.shape },
             before.map(|before| &**before),
             FieldPath::END,
@@ -241,7 +241,7 @@ impl UnknownFields {
             update,
         )?;
         staged.insert(field.to_owned(), changed);
-        Ok(settled)
+        Ok(rewritten)
     }
 
     /// Whether the new values are not too many bytes.
@@ -359,8 +359,7 @@ impl UnknownFields {
                 new.insert(field.to_owned(), Declaration { policy, shape, initial: value.clone() });
             }
         }
-        // Declarations have no values that JSON does not have.
-        (!new.is_empty()).then(|| serde_json::to_string(&new).unwrap_or_default())
+        (!new.is_empty()).then(|| serde_json::to_string(&new).expect("declarations are strings and JSON"))
     }
 
     /// The log has what [`unstored`](Self::unstored) gave.
@@ -380,8 +379,7 @@ impl UnknownFields {
             (path, StoredField { declared: field.declared.clone(), changed: field.changed })
         });
         let stored: BTreeMap<_, _> = stored.collect();
-        // There are no values that JSON does not have.
-        out.push_str(&serde_json::to_string(&stored).unwrap_or_else(|_| "{}".to_owned()));
+        out.push_str(&serde_json::to_string(&stored).expect("declarations and versions are JSON"));
     }
 
     /// Takes over what [`write`](Self::write) wrote, when the values are there.

@@ -4,12 +4,12 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::authority::ChangeSource;
+use crate::authority::source::ChangeSource;
 use crate::core::Reject;
 use crate::core::{FieldInfo, FieldSchema, HashedSchema, Schema, WireUpdate};
 use crate::proto::{Declaration, Violation};
 
-/// Who writes: decides what may be written.
+/// Who writes, which decides what may be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writer<'a> {
     /// Somebody over a connection.
@@ -34,8 +34,8 @@ pub trait RoomState: Any + Send {
         version: u64,
     ) -> Result<Option<String>, Reject>;
 
-    /// The changes that are applied from the log next were made by this client; `None`: by the server, or over the
-    /// hook's dialect.
+    /// The changes that are applied from the log next were made by this client; `None`: by the server, or by a
+    /// legacy client.
     fn logged_by(&mut self, client: Option<&str>) {
         let _ = client;
     }
@@ -157,7 +157,12 @@ pub trait RoomState: Any + Send {
     fn touch_all(&mut self, at: u64) {
         let _ = at;
     }
+}
 
+impl dyn RoomState {
     /// The state itself, for a caller who knows its type.
-    fn as_any(&self) -> &dyn Any;
+    #[must_use]
+    pub fn as_any(&self) -> &dyn Any {
+        self
+    }
 }

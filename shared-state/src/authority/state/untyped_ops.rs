@@ -7,7 +7,7 @@
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
-use crate::authority::untyped_number::{counts, sum};
+use crate::authority::state::untyped_number::{counts, sum};
 use crate::core::{Code, Reject};
 use crate::core::{FieldPath, WireUpdate};
 use crate::merge::MAX_KEY;
@@ -120,9 +120,9 @@ pub(super) fn changed(
     while let Some(name) = outer.next_segment() {
         inner = object(inner).map_err(in_field)?.entry(name).or_insert(Value::Null);
     }
-    let settled = apply(declared, inner, rest, update.op.as_deref(), &value).map_err(in_field)?;
+    let rewritten = apply(declared, inner, rest, update.op.as_deref(), &value).map_err(in_field)?;
     let json = |value: &Value| to_raw_value(value).map_err(bad);
-    Ok((json(&at)?, settled.as_ref().map(json).transpose()?))
+    Ok((json(&at)?, rewritten.as_ref().map(json).transpose()?))
 }
 
 impl<'a> Declared<'a> {
@@ -234,9 +234,9 @@ fn place(items: &[Value], field: &str, value: &Value) -> (usize, Option<Value>) 
         Some(Some(anchor)) => match find(items, field, anchor) {
             Some(at) => (at + 1, None),
             None => {
-                let mut settled = value.clone();
-                settled["after"] = Value::Null;
-                (0, Some(settled))
+                let mut rewritten = value.clone();
+                rewritten["after"] = Value::Null;
+                (0, Some(rewritten))
             }
         },
     }
@@ -247,11 +247,11 @@ fn insert(declared: Declared<'_>, items: &mut Vec<Value>, value: &Value) -> Resu
     let item = value.get("item").ok_or_else(|| wrong("an object with an `item`", value))?;
     let key = key_of(item, field).filter(|key| key.len() <= MAX_KEY);
     let key = key.ok_or_else(|| wrong(&format!("an item with a key in `{field}`"), item))?;
-    let (at, settled) = place(items, field, value);
+    let (at, rewritten) = place(items, field, value);
     if find(items, field, &key).is_none() {
         items.insert(at, item.clone());
     }
-    Ok(settled)
+    Ok(rewritten)
 }
 
 fn in_list(
@@ -274,17 +274,17 @@ fn in_list(
                 return Ok(None);
             };
             let item = items.remove(at);
-            let (to, settled) = place(items, field, value);
+            let (to, rewritten) = place(items, field, value);
             items.insert(to, item);
-            Ok(settled)
+            Ok(rewritten)
         }
         _ => {
             let Some(at) = at else { return Ok(None) };
-            let settled = apply(declared.entries(), &mut items[at], path, op, value)?;
-            match key_of(&items[at], field).as_deref() == Some(key) {
-                true => Ok(settled),
-                false => Err(Reject::new(Code::Invalid, format!("the item `{key}` keeps its key"))),
+            let rewritten = apply(declared.entries(), &mut items[at], path, op, value)?;
+            if key_of(&items[at], field).as_deref() == Some(key) {
+                return Ok(rewritten);
             }
+            Err(Reject::new(Code::Invalid, format!("the item `{key}` keeps its key")))
         }
     }
 }
@@ -319,11 +319,11 @@ fn in_map(
                 _ => return Ok(None),
             };
             let mut entry = start.clone();
-            let settled = apply(inner, &mut entry, path, op, value)?;
+            let rewritten = apply(inner, &mut entry, path, op, value)?;
             if entry != start {
                 entries.insert(key.to_owned(), entry);
             }
-            Ok(settled)
+            Ok(rewritten)
         }
     }
 }
@@ -401,7 +401,7 @@ mod tests {
         let mut at = serde_json::json!([{"id": 1}]);
         let insert = serde_json::json!({"after": "7", "item": {"id": 2}});
         let list = Declared { policy: "list(id)", shape: "" };
-        let settled = apply(list, &mut at, FieldPath::END, Some("insert"), &insert).expect("taken");
-        assert_eq!(settled, Some(serde_json::json!({"after": null, "item": {"id": 2}})));
+        let rewritten = apply(list, &mut at, FieldPath::END, Some("insert"), &insert).expect("taken");
+        assert_eq!(rewritten, Some(serde_json::json!({"after": null, "item": {"id": 2}})));
     }
 }

@@ -5,7 +5,6 @@
 //! in a delta. The limits are the server's: bytes of the whole state, names of fields; depth was checked when the
 //! frame came in.
 
-use std::any::Any;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -13,8 +12,9 @@ use std::sync::{Arc, LazyLock};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::authority::rewritten::Settled;
-use crate::authority::{RoomState, Writer, untyped_ops};
+use crate::authority::state::rewritten::Rewritten;
+use crate::authority::state::room_state::{RoomState, Writer};
+use crate::authority::state::untyped_ops;
 use crate::core::{Code, Reject};
 use crate::core::{FieldPath, FieldSchema, HashedSchema, Schema, WireUpdate};
 use crate::proto::{Declaration, Violation, push_string};
@@ -87,7 +87,7 @@ impl RoomState for Untyped {
         let mut size = self.size;
         // The last value of a field counts; each update is checked.
         let mut latest: BTreeMap<Cow<'_, str>, Cow<'_, RawValue>> = BTreeMap::new();
-        let mut settled = Settled::new(updates);
+        let mut rewritten = Rewritten::new(updates);
         for (at, update) in updates.iter().enumerate() {
             let (key, rest) = place(&update.key);
             let reject = |code, message: &str| Err(Reject::new(code, message).in_field(&*update.key));
@@ -126,7 +126,7 @@ impl RoomState for Untyped {
             size += Self::cost(&key, &value);
             size -= before.map_or(0, |json| Self::cost(&key, json));
             latest.insert(key, value);
-            settled.take(at, found.as_deref());
+            rewritten.take(at, found.as_deref());
         }
         // Numbers that JSON can write but no program can hold are refused here, for everybody.
         for (key, json) in &latest {
@@ -148,7 +148,7 @@ impl RoomState for Untyped {
                 }
             }
         }
-        Ok(settled.into_json())
+        Ok(rewritten.into_json())
     }
 
     fn changed(&self, key: &str) -> Result<u64, Reject> {
@@ -194,7 +194,7 @@ impl RoomState for Untyped {
     fn write_track(&self, out: &mut String) {
         let versions: BTreeMap<&str, u64> =
             self.fields.iter().map(|(key, value)| (key.as_str(), value.changed)).collect();
-        out.push_str(&serde_json::to_string(&versions).unwrap_or_else(|_| "{}".to_owned()));
+        out.push_str(&serde_json::to_string(&versions).expect("versions by names are JSON"));
     }
 
     fn restore(&mut self, data: &str, track: &str) -> Result<(), String> {
@@ -230,12 +230,10 @@ impl RoomState for Untyped {
         let Declaration { policy, shape, .. } = declaration;
         let refuse = |message: String| Err(Violation::new(Code::IncompatibleSchema, message));
         if let Some(known) = self.declared.get(path) {
-            return match known.policy == *policy {
-                true => Ok(()),
-                false => {
-                    refuse(format!("`{path}` is declared as `{}` already, found `{policy}`", known.policy))
-                }
-            };
+            if known.policy == *policy {
+                return Ok(());
+            }
+            return refuse(format!("`{path}` is declared as `{}` already, found `{policy}`", known.policy));
         }
         let length = path.len() + policy.len() + shape.len();
         if self.declared.len() >= MAX_DECLARED || length > MAX_DECLARATION {
@@ -257,8 +255,7 @@ impl RoomState for Untyped {
                 new.insert(holder.to_owned(), declaration);
             }
         }
-        // Declarations have no values that JSON does not have.
-        (!new.is_empty()).then(|| serde_json::to_string(&new).unwrap_or_default())
+        (!new.is_empty()).then(|| serde_json::to_string(&new).expect("declarations are strings"))
     }
 
     fn mark_stored(&mut self, updates: &[WireUpdate<'_>]) {
@@ -271,7 +268,7 @@ impl RoomState for Untyped {
     }
 
     fn write_kept(&self, out: &mut String) {
-        out.push_str(&serde_json::to_string(&self.declared).unwrap_or_else(|_| "{}".to_owned()));
+        out.push_str(&serde_json::to_string(&self.declared).expect("declarations are strings"));
     }
 
     fn restore_kept(&mut self, kept: &str) -> Result<(), String> {
@@ -279,10 +276,6 @@ impl RoomState for Untyped {
             .map_err(|error| format!("the declarations are not an object: {error}"))?;
         self.declared.values_mut().for_each(|declared| declared.stored = true);
         Ok(())
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -12,7 +12,7 @@ use crate::core::{Code, Reject};
 use crate::proto::{ClientId, Outcome, Outcomes};
 
 #[derive(Debug)]
-pub(super) struct IdempotencyTable {
+pub(in crate::authority) struct IdempotencyTable {
     entries: HashMap<ClientId, Answered>,
     /// How many sessions each client has in the room.
     present: HashMap<ClientId, usize>,
@@ -134,7 +134,7 @@ impl IdempotencyTable {
 
     /// The answers after `acked` that a state of `version` may carry: everything in order up to the first change
     /// that is accepted but not in that state.
-    pub(super) fn answers(&self, client: &ClientId, acked: u64, version: u64) -> Outcomes {
+    pub(in crate::authority) fn answers(&self, client: &ClientId, acked: u64, version: u64) -> Outcomes {
         let Some(entry) = self.entries.get(client) else { return Outcomes::default() };
         let start = entry.outcomes.partition_point(|(seq, _)| *seq <= acked);
         let answers: Vec<_> = entry

@@ -1,6 +1,5 @@
 //! A room whose type the server knows: every change is decoded by it and checked by its rules.
 
-use std::any::Any;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,13 +7,14 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use crate::authority;
 use crate::authority::change::field_of;
-use crate::authority::rewritten::Settled;
-use crate::authority::text_client_ids::TextClientIds;
-use crate::authority::unknown_fields;
-use crate::authority::unknown_fields::{Staged, UnknownFields};
-use crate::authority::{ProposedChange, RoomState, Rules, Verdict, Writer};
+use crate::authority::source::ChangeSource;
+use crate::authority::state::rewritten::Rewritten;
+use crate::authority::state::room_state::{RoomState, Writer};
+use crate::authority::state::text_client_ids::TextClientIds;
+use crate::authority::state::unknown_fields;
+use crate::authority::state::unknown_fields::{Staged, UnknownFields};
+use crate::authority::state::verdict::{ProposedChange, Rules, Verdict};
 use crate::core::schema::join;
 use crate::core::{
     Author, FieldInfo, FieldPath, FieldSchema, HashedSchema, Schema, SharedState, UpdateError,
@@ -35,7 +35,7 @@ pub struct Typed<S: SharedState> {
     /// Whose changes are read from the log.
     logged_by: Option<String>,
     /// Fields that the struct does not have.
-    kept: UnknownFields,
+    unknown: UnknownFields,
     /// How the struct differed that wrote what is read from the log, if it did.
     writer: Option<SchemaDiff>,
     rules: Option<Arc<Rules<S>>>,
@@ -58,7 +58,7 @@ impl<S: SharedState> Typed<S> {
             track: Versions::default(),
             writers: TextClientIds::default(),
             logged_by: None,
-            kept: UnknownFields::new(S::FIELDS),
+            unknown: UnknownFields::new(S::FIELDS),
             writer: None,
             rules: None,
             change_rule: has_change_rule::<S>(),
@@ -97,16 +97,16 @@ impl<S: SharedState> Typed<S> {
         match (error.kind, by) {
             (UpdateErrorKind::UnknownField, Writer::Log) => {
                 if unknown_fields::is_outside(S::FIELDS, &update.key)
-                    && self.kept.stage(staged, update).is_err()
+                    && self.unknown.stage(staged, update).is_err()
                 {
                     // An operation that cannot be applied without the struct that had the field.
-                    let path = self.kept.own_path(&update.key).into_owned();
+                    let path = self.unknown.own_path(&update.key).into_owned();
                     staged.insert(path, RawValue::NULL.to_owned());
                 }
                 Ok(Read::UnknownFields(None))
             }
-            (UpdateErrorKind::UnknownField, _) if self.kept.is_declared(&update.key) => {
-                self.kept.stage(staged, update).map(Read::UnknownFields)
+            (UpdateErrorKind::UnknownField, _) if self.unknown.is_declared(&update.key) => {
+                self.unknown.stage(staged, update).map(Read::UnknownFields)
             }
             (UpdateErrorKind::WrongType, Writer::Log) if update.op.is_none() => {
                 Ok(Read::Own(self.read_fitted(&update.key, update.value)?.ok_or(error)?))
@@ -117,7 +117,7 @@ impl<S: SharedState> Typed<S> {
 
     /// The set of a whole nested struct that an older one, without some fields, has written: those keep their value.
     fn read_fitted(&self, key: &str, value: &RawValue) -> Result<Option<S::Update>, UpdateError> {
-        let key = &*self.kept.own_path(key);
+        let key = &*self.unknown.own_path(key);
         let writer = resolve::Writer { named: &|_| None, lacks: &|_| true };
         let Some(value) = resolve::resolved_in(&self.state, key, value, &writer) else { return Ok(None) };
         S::decode(FieldPath::new(key), None, &*value).map(Some)
@@ -128,7 +128,7 @@ impl<S: SharedState> Typed<S> {
         if let Some(parts) = resolve::nested_at(S::FIELDS, FieldPath::new(&update.key))
             && update.op.is_none()
         {
-            resolve::unknown(parts, &self.kept.own_path(&update.key), update.value, &mut |path, value| {
+            resolve::unknown(parts, &self.unknown.own_path(&update.key), update.value, &mut |path, value| {
                 staged.insert(path, value.to_owned());
             });
         }
@@ -138,7 +138,7 @@ impl<S: SharedState> Typed<S> {
     fn push_field(&self, name: &str, out: &mut String) -> bool {
         let field = S::field_named(name);
         let name = field.map_or(name, |field| S::FIELDS[field].name);
-        let mut kept = self.kept.values_under(name).peekable();
+        let mut kept = self.unknown.values_under(name).peekable();
         let value = field.map(|field| resolve::field_json(&self.state, field));
         if kept.peek().is_none() {
             out.push_str(value.as_deref().unwrap_or("null"));
@@ -153,8 +153,8 @@ impl<S: SharedState> Typed<S> {
         true
     }
 
-    /// Applies updates one after another, each as its policy settles it, and keeps what takes them back. Gives all
-    /// of them as JSON if one was not applied as it came.
+    /// Applies updates one after another, each as its policy resolves it, and collects their inverses. Gives all of them
+    /// as JSON if one was not applied as it came.
     fn take(
         &mut self,
         decoded: Vec<Read<S>>,
@@ -162,35 +162,35 @@ impl<S: SharedState> Typed<S> {
         by: Writer<'_>,
         inverses: &mut Vec<S::Update>,
     ) -> Result<Option<String>, Reject> {
-        // The hook sets whole fields, and means what is different.
-        let expands = matches!(by, Writer::Client(authority::ChangeSource::Hook { .. }));
-        let mut settled = Settled::new(wire);
+        // A legacy client sets whole fields, and means what is different in them.
+        let expands = matches!(by, Writer::Client(ChangeSource::Legacy { .. }));
+        let mut rewritten = Rewritten::new(wire);
         for (at, update) in decoded.into_iter().enumerate() {
             let update = match update {
                 Read::Own(update) => update,
                 Read::UnknownFields(value) => {
-                    settled.take(at, value.as_deref());
+                    rewritten.take(at, value.as_deref());
                     continue;
                 }
             };
             let parts = if expands { self.state.decompose(&update) } else { None };
             if parts.is_some() {
-                settled.differs(at);
+                rewritten.differs(at);
             }
             for update in parts.unwrap_or_else(|| vec![update]) {
                 self.state.check_op(&update)?;
                 let found = self.state.resolve(&self.track, &update);
                 if found.is_some() {
-                    settled.differs(at);
+                    rewritten.differs(at);
                 }
                 let update = found.unwrap_or(update);
-                if settled.has_differed() {
-                    settled.push(encode_update::<S>(&update)?.as_str().to_owned());
+                if rewritten.has_differed() {
+                    rewritten.push(encode_update::<S>(&update)?.as_str().to_owned());
                 }
                 inverses.push(self.state.apply(update));
             }
         }
-        Ok(settled.into_json())
+        Ok(rewritten.into_json())
     }
 
     /// Applies what a ruling wants, after what was applied as `json` says; gives all of it.
@@ -275,10 +275,10 @@ impl<S: SharedState> RoomState for Typed<S> {
                 let touched = self.state.apply(update);
                 S::record(&mut self.track, &touched, version);
             }
-            self.kept.commit(staged, version);
+            self.unknown.commit(staged, version);
             return Ok(None);
         }
-        self.kept.check(&staged)?;
+        self.unknown.check(&staged)?;
         if matches!(by, Writer::Client(_))
             && let Some(update) = decoded.iter().filter_map(Read::own).find(|update| S::read_only(update))
         {
@@ -298,24 +298,24 @@ impl<S: SharedState> RoomState for Typed<S> {
         };
         let mut inverses = Vec::with_capacity(decoded.len());
         let (taken, claims) = text_scope::claims(|| self.take(decoded, updates, by, &mut inverses));
-        let verdict = taken.and_then(|settled| {
+        let verdict = taken.and_then(|rewritten| {
             self.writers.check(&claims, by)?;
             inverses.iter().try_for_each(|touched| self.state.check(touched))?;
             if S::HAS_RULE {
                 self.state.check_rule()?;
             }
-            let Some((author, before)) = ruled else { return Ok(settled) };
+            let Some((author, before)) = ruled else { return Ok(rewritten) };
             self.state.check_change(&before, &author)?;
-            let Some(rules) = rules else { return Ok(settled) };
+            let Some(rules) = rules else { return Ok(rewritten) };
             let change =
                 ProposedChange { before: &before, after: &self.state, updates: &came, author: &author };
             let ruling = rules(&change)?;
             let (updates, json) = match ruling {
-                Verdict::Accept => return Ok(settled),
-                Verdict::Add(more) if more.is_empty() => return Ok(settled),
-                // What was read as JSON is written as JSON.
+                Verdict::Accept => return Ok(rewritten),
+                Verdict::Add(more) if more.is_empty() => return Ok(rewritten),
                 Verdict::Add(more) => {
-                    (more, settled.unwrap_or_else(|| serde_json::to_string(updates).unwrap_or_default()))
+                    let written = || serde_json::to_string(updates).expect("names and JSON are JSON");
+                    (more, rewritten.unwrap_or_else(written))
                 }
                 Verdict::Replace(others) if others.is_empty() => {
                     return Err(Reject::new(Code::Invalid, "nothing is left of the change"));
@@ -336,7 +336,7 @@ impl<S: SharedState> RoomState for Typed<S> {
                 if let Writer::Client(author) = by {
                     self.writers.bind(&claims, author.name());
                 }
-                self.kept.commit(staged, version);
+                self.unknown.commit(staged, version);
             }
             Err(_) => self.undo(inverses),
         }
@@ -344,7 +344,7 @@ impl<S: SharedState> RoomState for Typed<S> {
     }
 
     fn changed(&self, key: &str) -> Result<u64, Reject> {
-        let kept = self.kept.changed_at(key);
+        let kept = self.unknown.changed_at(key);
         self.track.changed_at(S::FIELDS, FieldPath::new(key)).max(kept).ok_or_else(|| {
             let message = format!("`{}` has no field `{key}`", S::NAME);
             Reject::new(Code::UnknownField, message).in_field(key)
@@ -363,13 +363,13 @@ impl<S: SharedState> RoomState for Typed<S> {
             }
             push_string(out, info.name);
             out.push(':');
-            if self.kept.is_empty() {
+            if self.unknown.is_empty() {
                 out.push_str(&resolve::field_json(&self.state, field));
             } else {
                 self.push_field(info.name, out);
             }
         }
-        for name in self.kept.tops().iter().filter(|name| S::field_named(name).is_none()) {
+        for name in self.unknown.tops().iter().filter(|name| S::field_named(name).is_none()) {
             out.push(',');
             push_string(out, name);
             out.push(':');
@@ -404,7 +404,7 @@ impl<S: SharedState> RoomState for Typed<S> {
             first = false;
             out.push_str(encoded.as_str());
         }
-        self.kept.write_sets(|changed| changed > since, &mut first, out);
+        self.unknown.write_sets(|changed| changed > since, &mut first, out);
         out.push(']');
     }
 
@@ -414,7 +414,7 @@ impl<S: SharedState> RoomState for Typed<S> {
 
     fn write_track(&self, out: &mut String) {
         let stored = StoredTypedVersions { versions: self.track.stored(S::FIELDS), o: self.writers.stored() };
-        out.push_str(&serde_json::to_string(&stored).unwrap_or_else(|_| "{}".to_owned()));
+        out.push_str(&serde_json::to_string(&stored).expect("versions by paths are JSON"));
     }
 
     fn restore(&mut self, data: &str, track: &str) -> Result<(), String> {
@@ -456,7 +456,7 @@ impl<S: SharedState> RoomState for Typed<S> {
         // As far as it is not said elsewhere, what is lost was changed when anything was.
         let changed = self.track.changed();
         for (path, value) in lost {
-            self.kept.restore(path, value, changed);
+            self.unknown.restore(path, value, changed);
         }
         Ok(())
     }
@@ -466,36 +466,36 @@ impl<S: SharedState> RoomState for Typed<S> {
     }
 
     fn kept(&self) -> BTreeMap<String, FieldSchema> {
-        self.kept.declared()
+        self.unknown.declared()
     }
 
     fn declare(&mut self, path: &str, declaration: &Declaration) -> Result<(), Violation> {
-        self.kept.declare(path, declaration)
+        self.unknown.declare(path, declaration)
     }
 
     fn unstored(&self, updates: &[WireUpdate<'_>]) -> Option<String> {
-        if self.kept.is_empty() { None } else { self.kept.unstored(updates) }
+        if self.unknown.is_empty() { None } else { self.unknown.unstored(updates) }
     }
 
     fn mark_stored(&mut self, updates: &[WireUpdate<'_>]) {
-        self.kept.mark_stored(updates);
+        self.unknown.mark_stored(updates);
     }
 
     fn write_unwritten(&self, out: &mut String) {
         if out.ends_with(']') {
             out.pop();
             let mut first = out.ends_with('[');
-            self.kept.write_sets(|changed| changed == 0, &mut first, out);
+            self.unknown.write_sets(|changed| changed == 0, &mut first, out);
             out.push(']');
         }
     }
 
     fn write_kept(&self, out: &mut String) {
-        self.kept.write(out);
+        self.unknown.write(out);
     }
 
     fn restore_kept(&mut self, kept: &str) -> Result<(), String> {
-        self.kept.restore_all(kept)
+        self.unknown.restore_all(kept)
     }
 
     fn written_with(&mut self, schema: &Schema) {
@@ -523,11 +523,7 @@ impl<S: SharedState> RoomState for Typed<S> {
         for field in 0..S::FIELDS.len() {
             self.track.part_mut(field, at).set_whole(at);
         }
-        self.kept.touch_all(at);
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
+        self.unknown.touch_all(at);
     }
 }
 

@@ -4,7 +4,6 @@
 //! here is the stamp that the server puts on a message, and the bound of the history. A delta is the messages that the
 //! receiver has not got, and where some of these are no longer kept, the number up to which they are gone.
 
-use std::any::Any;
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,11 +11,10 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use crate::authority::{Authority, Outbox, RoomState, SessionId, Writer};
+use crate::authority::state::room_state::{RoomState, Writer};
 use crate::core::WireUpdate;
 use crate::core::{Code, Reject};
 use crate::proto::channel::{APPEND, ChannelEntry, ChannelHistory, MESSAGES, SEND};
-use crate::proto::server;
 
 /// How much of a channel is kept for those who come later or were away. Whichever bound is reached first counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,8 +98,7 @@ impl ChannelLog {
     }
 
     fn keep(&mut self, entry: &ChannelEntry<'_>) {
-        // Every part has a JSON form.
-        let json = serde_json::to_string(entry).unwrap_or_default().into_boxed_str();
+        let json = serde_json::to_string(entry).expect("numbers, a name and JSON are JSON").into_boxed_str();
         self.bytes += json.len();
         self.kept.push_back(RetainedMessage { seq: entry.seq, at: entry.at, json });
         self.last = entry.seq;
@@ -163,15 +160,14 @@ impl RoomState for ChannelLog {
         let entry = ChannelEntry { seq: version, from: Cow::Borrowed(from), at, value: update.value };
         self.keep(&entry);
         let accepted = Accepted { key: MESSAGES, op: APPEND, value: entry };
-        // Every part has a JSON form.
-        Ok(Some(serde_json::to_string(&[accepted]).unwrap_or_default()))
+        Ok(Some(serde_json::to_string(&[accepted]).expect("numbers, a name and JSON are JSON")))
     }
 
     fn changed(&self, key: &str) -> Result<u64, Reject> {
-        match key == MESSAGES {
-            true => Ok(self.last),
-            false => Err(Reject::new(Code::UnknownField, "a channel has no such field").in_field(key)),
+        if key == MESSAGES {
+            return Ok(self.last);
         }
+        Err(Reject::new(Code::UnknownField, "a channel has no such field").in_field(key))
     }
 
     fn write_data(&self, out: &mut String) {
@@ -249,10 +245,6 @@ impl RoomState for ChannelLog {
         self.now = self.now.max(now);
         self.trim();
     }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
 }
 
 /// A message as everybody gets it.
@@ -261,50 +253,6 @@ struct Accepted<'a> {
     key: &'a str,
     op: &'a str,
     value: ChannelEntry<'a>,
-}
-
-/// What became of a message for those who are there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Relayed {
-    /// It was queued for as many as can take it.
-    To(usize),
-    /// It is not one for this channel.
-    Refused(Reject),
-}
-
-impl<O: Outbox> Authority<O> {
-    /// It is `now`, in milliseconds since 1970. A time before the last one is ignored.
-    pub fn set_time(&mut self, now: u64) {
-        self.legacy_clock.set_time(now);
-        self.state.set_time(now);
-    }
-
-    /// Sends a message, JSON text, to everybody in the channel but its sender, once, if there is room for it: it is
-    /// not stored, not ordered with those that are, and not sent again.
-    pub fn broadcast(&mut self, sender: SessionId, at: u64, value: &str) -> Relayed {
-        if let Some(channel) = self.state.as_any().downcast_ref::<ChannelLog>()
-            && let Err(reject) = channel.admit(value)
-        {
-            return Relayed::Refused(reject);
-        }
-        let Some(from) = self.client(sender).cloned() else { return Relayed::To(0) };
-        if let Some(Err(reject)) = self.sessions.get(&sender).map(|session| session.may_write(MESSAGES)) {
-            return Relayed::Refused(reject);
-        }
-        let v1 = server::broadcast(&self.room, &from, at, value);
-        let hook = std::cell::OnceCell::new();
-        let mut taken = 0;
-        for (id, session) in &mut self.sessions {
-            if *id != sender {
-                let frame = match session.is_legacy() {
-                    true => hook.get_or_init(|| server::hook_broadcast(&self.room, &from, at, value)),
-                    false => &v1,
-                };
-                taken += usize::from(session.offer(frame));
-            }
-        }
-        Relayed::To(taken)
-    }
 }
 
 #[cfg(test)]

@@ -5,12 +5,12 @@ use serde_json::value::RawValue;
 use crate::core::WireUpdate;
 
 /// Nothing is written before the first update that differs; from then on, all of them are.
-pub(super) struct Settled<'a> {
+pub(super) struct Rewritten<'a> {
     came: &'a [WireUpdate<'a>],
     applied: Option<Vec<String>>,
 }
 
-impl<'a> Settled<'a> {
+impl<'a> Rewritten<'a> {
     pub(super) const fn new(came: &'a [WireUpdate<'a>]) -> Self {
         Self { came, applied: None }
     }

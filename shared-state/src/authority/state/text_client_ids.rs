@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::authority::Writer;
+use crate::authority::state::room_state::Writer;
 use crate::core::{Code, Reject};
 use crate::proto::ClientId;
 
@@ -91,15 +91,12 @@ impl TextClientIds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::authority::ChangeSource;
+    use crate::authority::source::{ChangeSource, SessionId};
 
     #[test]
     fn a_number_stays_with_the_client_that_first_used_it_within_the_bounds() {
         let mut writers = TextClientIds::default();
-        let author = |name: &str| ChangeSource::Hook {
-            session: crate::authority::SessionId::default(),
-            client: name.into(),
-        };
+        let author = |name: &str| ChangeSource::Legacy { session: SessionId::default(), client: name.into() };
         let may = |writers: &TextClientIds, claim, name: &str| {
             writers.check(&[claim], Writer::Client(&author(name))).is_ok()
         };

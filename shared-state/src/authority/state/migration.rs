@@ -6,28 +6,36 @@
 
 use serde_json::{Map, Value};
 
-use crate::authority::untyped_number::sum;
-use crate::authority::untyped_ops;
+use crate::authority::state::untyped_number::sum;
+use crate::authority::state::untyped_ops;
 use crate::core::{FieldPath, FieldPathBuf, FieldSchema, Schema, WireUpdate};
 use crate::proto::Declaration;
 
-pub(super) struct Migration {
+pub(in crate::authority) struct Migration {
     /// The version that wrote it.
-    pub(super) version: u32,
+    pub(in crate::authority) version: u32,
     schema: Option<Schema>,
-    pub(super) data: Value,
+    pub(in crate::authority) data: Value,
 }
 
 impl Migration {
     /// Begins with a whole state.
-    pub(super) fn new(version: u32, schema: Option<Schema>, data: &str) -> Result<Self, String> {
+    pub(in crate::authority) fn new(
+        version: u32,
+        schema: Option<Schema>,
+        data: &str,
+    ) -> Result<Self, String> {
         let data: Map<String, Value> =
             serde_json::from_str(data).map_err(|error| format!("the state is not an object: {error}"))?;
         Ok(Self { version, schema, data: data.into() })
     }
 
     /// A field beside the struct's begins as it was declared.
-    pub(super) fn begin(&mut self, path: &str, declaration: &Declaration) -> Result<(), String> {
+    pub(in crate::authority) fn begin(
+        &mut self,
+        path: &str,
+        declaration: &Declaration,
+    ) -> Result<(), String> {
         let at = self.at(path);
         if at.is_null()
             && let Some(initial) = &declaration.initial
@@ -83,7 +91,7 @@ impl Migration {
     }
 
     /// Applies an update of the same version.
-    pub(super) fn apply(&mut self, update: &WireUpdate<'_>) -> Result<(), String> {
+    pub(in crate::authority) fn apply(&mut self, update: &WireUpdate<'_>) -> Result<(), String> {
         let fail = |error: &dyn std::fmt::Display| format!("`{}`: {error}", update.key);
         if let Some((path, rest, policy, shape)) = self.entries(&update.key) {
             let value = serde_json::from_str(update.value.get()).map_err(|error| fail(&error))?;

@@ -1,0 +1,236 @@
+//! A durable change as frames: for everybody in the room, made at most once for each dialect and audience.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::authority::audience::{Audience, Audiences, object};
+use crate::authority::change::{self, Change, Update};
+use crate::authority::fanout::header_table::Compact;
+use crate::authority::fanout::in_flight::InFlight;
+use crate::authority::fanout::sessions::{Flow, Session, Sessions};
+use crate::authority::fanout::values::written;
+use crate::authority::fanout::{Fanout, Outbox};
+use crate::authority::order::{Accepted, Head};
+use crate::authority::source::ChangeSource;
+use crate::legacy::LegacyClock;
+use crate::proto::channel::{APPEND, ChannelEntry};
+use crate::proto::{Dialect, Frame, server};
+
+/// A change as an audience may see it.
+struct View<'a> {
+    change: &'a Change,
+    /// `None`: everybody may see all of it.
+    audience: Option<(&'a Audiences, Audience)>,
+    /// The updates as a JSON array.
+    text: Cow<'a, str>,
+}
+
+impl<'a> View<'a> {
+    /// A change as each audience in the room may see it. `restricted`: the roles that its readers need.
+    fn of_each<O>(
+        change: &'a Change,
+        audiences: Option<&'a Audiences>,
+        restricted: Audience,
+        sessions: &Sessions<O>,
+    ) -> Vec<(Audience, Self)> {
+        let Some(audiences) = audiences.filter(|_| restricted > 0) else {
+            return vec![(0, Self { change, audience: None, text: Cow::Borrowed(change.text()) })];
+        };
+        let here: BTreeSet<_> =
+            sessions.iter().map(|(_, session)| session.grant.audience & restricted).collect();
+        let view = |of| Self { change, audience: Some((audiences, of)), text: audiences.updates(of, change) };
+        here.into_iter().map(|of| (of, view(of))).collect()
+    }
+
+    fn updates(&self) -> impl DoubleEndedIterator<Item = Update<'_>> {
+        let shows =
+            |update: &Update<'_>| self.audience.is_none_or(|(audiences, of)| audiences.shows(of, *update));
+        self.change.updates().filter(shows)
+    }
+}
+
+/// The frames of a change, made when the first session needs them.
+struct Encoded<'a> {
+    room: &'a str,
+    version: u64,
+    from: &'a str,
+    view: View<'a>,
+    verbatim: bool,
+    compact: Compact,
+    v1: Option<Frame>,
+    legacy: Option<LegacyFrame>,
+    /// Of a channel, for legacy clients.
+    messages: Option<Vec<(u64, Frame)>>,
+}
+
+impl<O: Outbox> Fanout<O> {
+    /// Sends everybody in the room a change that is durable now; its author gets the answer.
+    pub(super) fn send_change(&mut self, change: &InFlight, head: &Head<'_>) {
+        let InFlight { accepted, verbatim, .. } = change;
+        let Accepted { version, author, change, rewritten } = accepted;
+        let (version, from, room) = (*version, author.name(), &*self.room);
+        let author = match author {
+            ChangeSource::Client { session, seq, .. } => Some((*session, *seq)),
+            ChangeSource::Legacy { session: id, .. } => {
+                let session = self.sessions.get_mut(*id);
+                if let Some(reconcile) = session.and_then(|session| session.reconcile.as_mut()) {
+                    reconcile.durable(version);
+                }
+                Some((*id, 0))
+            }
+            ChangeSource::Server => None,
+        };
+        let audiences = self.access.audiences();
+        let restricted = audiences.map_or(0, |audiences| audiences.needs(change));
+        // A change that only some may read is never compact: everybody would be sent its header.
+        let compact = if restricted == 0 && self.sessions.has_compact() {
+            self.headers.encode(from, change)
+        } else {
+            Compact::None
+        };
+        let views = View::of_each(change, audiences, restricted, &self.sessions);
+        let encoded = views.into_iter().map(|(audience, view)| {
+            let (verbatim, compact) = (*verbatim, compact.clone());
+            let (v1, legacy, messages) = (None, None, None);
+            (audience, Encoded { room, version, from, view, verbatim, compact, v1, legacy, messages })
+        });
+        let mut encoded: Vec<_> = encoded.collect();
+        let mut ahead = Vec::new();
+        let mut outdated = Vec::new();
+        for (id, session) in self.sessions.iter_mut() {
+            if session.flow != Flow::Live || session.synced >= version {
+                continue;
+            }
+            let audience = session.grant.audience & restricted;
+            let Some((_, encoded)) = encoded.iter_mut().find(|(of, _)| *of == audience) else { continue };
+            let own = author.filter(|(session, _)| *session == id).map(|(_, seq)| seq);
+            match (session.dialect, own) {
+                (Dialect::V1, Some(seq)) => {
+                    let frame = if *rewritten {
+                        server::settled(room, seq, version, &encoded.view.text)
+                    } else if session.compact && seq == session.answered + 1 {
+                        self.headers.ack()
+                    } else {
+                        server::ack(room, seq, version)
+                    };
+                    session.push(&frame);
+                    if session.flow == Flow::Live {
+                        session.answered = session.answered.max(seq);
+                    }
+                }
+                (Dialect::V1, None) => session.push(encoded.v1(session.compact)),
+                // A legacy client shows its own message when it comes back.
+                (Dialect::Legacy, _) if self.is_channel => {
+                    encoded.messages().iter().for_each(|(_, frame)| session.push(frame));
+                }
+                // It counts its own writes itself.
+                (Dialect::Legacy, Some(_)) => {}
+                (Dialect::Legacy, None) => match encoded.legacy(head, &mut self.legacy_clock) {
+                    // Nothing that it may see.
+                    Some(change) if change.values.is_empty() => {}
+                    Some(change) => {
+                        change.send(room, version, session);
+                        if session.is_outdated() {
+                            outdated.push(id);
+                        }
+                    }
+                    None => {
+                        ahead.push((id, session.synced));
+                        continue;
+                    }
+                },
+            }
+            if session.flow == Flow::Live {
+                session.synced = version;
+            }
+        }
+        for (id, since) in ahead {
+            self.catch_up(id, Some(since), head);
+        }
+        outdated.into_iter().for_each(|id| self.resend_outdated(id, head));
+    }
+}
+
+impl Encoded<'_> {
+    fn messages(&mut self) -> &[(u64, Frame)] {
+        self.messages.get_or_insert_with(|| messages(self.room, self.view.updates()))
+    }
+
+    fn v1(&mut self, takes_compact: bool) -> &Frame {
+        let introduces = match &self.compact {
+            Compact::Frame(compact) if takes_compact => return compact,
+            Compact::Introduces(number) => Some(*number),
+            Compact::Frame(_) | Compact::None => None,
+        };
+        self.v1.get_or_insert_with(|| {
+            server::change(self.room, self.version, self.from, &self.view.text, introduces)
+        })
+    }
+
+    /// A legacy client knows only whole fields: it is sent plain sets as their author wrote them, and the field's value
+    /// after any other operation. That value is read from the state at the head: `None` where the head is ahead of this
+    /// version, and so of what the store has.
+    fn legacy(&mut self, head: &Head<'_>, clock: &mut LegacyClock) -> Option<&mut LegacyFrame> {
+        if self.legacy.is_none() {
+            let mut values = Vec::new();
+            for field in change::fields(self.view.updates()) {
+                let last = self.view.updates().rev().find(|update| update.field() == *field);
+                let value = match last {
+                    Some(set) if self.verbatim && set.is_whole_set() => set.value.to_owned(),
+                    _ if head.version > self.version => return None,
+                    _ => written(head.state, &field),
+                };
+                values.push((value, field));
+            }
+            let version = clock.tick();
+            let frame = LegacyFrame::encode(self.room, &values, version);
+            self.legacy = Some(LegacyFrame { values, version, frame });
+        }
+        self.legacy.as_mut()
+    }
+}
+
+/// A change for legacy clients.
+struct LegacyFrame {
+    /// The fields' values, as JSON.
+    values: Vec<(String, Arc<str>)>,
+    /// The version that legacy clients are sent.
+    version: u64,
+    frame: Frame,
+}
+
+impl LegacyFrame {
+    fn encode(room: &str, values: &[(String, Arc<str>)], version: u64) -> Frame {
+        match values {
+            [(value, field)] => server::hook_update(room, field, value, version),
+            _ => server::hook_merge(room, &object(values), version),
+        }
+    }
+
+    /// Sends it; `version` is the room's. A client that has counted further than the others' version is sent a frame of
+    /// its own.
+    fn send<O: Outbox>(&self, room: &str, version: u64, session: &mut Session<O>) {
+        let Some(reconcile) = &mut session.reconcile else { return };
+        let sent = reconcile.next(self.version);
+        let taken = if sent == self.version {
+            session.outbox.push(&self.frame)
+        } else {
+            session.outbox.push(&Self::encode(room, &self.values, sent))
+        };
+        if taken {
+            reconcile.sent(sent, version, self.values.iter().map(|(_, field)| field));
+        } else {
+            session.flow = Flow::Behind;
+        }
+    }
+}
+
+/// The messages among the updates of a channel, as legacy clients are sent them.
+pub(super) fn messages<'a>(address: &str, updates: impl Iterator<Item = Update<'a>>) -> Vec<(u64, Frame)> {
+    let appended = updates.filter(|update| update.op == Some(APPEND));
+    let entries = appended.filter_map(|update| serde_json::from_str::<ChannelEntry<'_>>(update.value).ok());
+    let frame =
+        |entry: &ChannelEntry<'_>| server::hook_broadcast(address, &entry.from, entry.at, entry.value.get());
+    entries.map(|entry| (entry.seq, frame(&entry))).collect()
+}

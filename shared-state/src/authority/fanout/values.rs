@@ -1,0 +1,69 @@
+//! Values of fields as legacy clients are sent them: whole, as JSON.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::authority::change::{self, Change, Update};
+use crate::authority::order::Head;
+use crate::authority::state::RoomState;
+
+/// A field's value as JSON.
+pub(super) fn written(state: &dyn RoomState, field: &str) -> String {
+    let mut text = String::new();
+    state.write_field(field, &mut text);
+    text
+}
+
+/// Whether the state reads the fields that a change sets as a whole as they were written.
+pub(super) fn reads_verbatim(state: &dyn RoomState, change: &Change) -> bool {
+    !state.is_complete()
+        || change.updates().all(|update| reads_field_verbatim(state, &update.field(), change.updates()))
+}
+
+pub(super) fn reads_field_verbatim<'a>(
+    state: &dyn RoomState,
+    field: &str,
+    updates: impl DoubleEndedIterator<Item = Update<'a>>,
+) -> bool {
+    match updates.rev().find(|update| update.field() == field) {
+        Some(set) if set.is_whole_set() => same_json(set.value, &written(state, field)),
+        // After any other operation the client is sent the field's value.
+        _ => true,
+    }
+}
+
+/// The values of the fields that have changed since a version of the room, and of these other `fields`.
+pub(super) fn values_since(
+    head: &Head<'_>,
+    since: u64,
+    mut fields: BTreeSet<Arc<str>>,
+) -> Vec<(String, Arc<str>)> {
+    if since < head.version {
+        let mut delta = String::new();
+        head.state.write_delta(since, &mut delta);
+        fields.extend(change::fields(Change::written(delta).updates()));
+    }
+    fields.into_iter().map(|field| (written(head.state, &field), field)).collect()
+}
+
+/// Whether two JSON texts are the same to a program that has one kind of number.
+fn same_json(one: &str, other: &str) -> bool {
+    let parse = |text| serde_json::from_str::<Value>(text).ok();
+    one == other || parse(one).zip(parse(other)).is_some_and(|(one, other)| same(&one, &other))
+}
+
+fn same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => one.as_f64() == other.as_f64(),
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            one.len() == other.len()
+                && one.iter().all(|(key, value)| other.get(key).is_some_and(|other| same(value, other)))
+        }
+        _ => one == other,
+    }
+}

@@ -1,0 +1,304 @@
+//! Decides changes: their order, whether they are valid, whether they were decided before, and their log entries.
+//!
+//! Owns the state at the head version, the table of answers and what is known about the log. It knows sessions by their
+//! ids alone and sends nothing: an accepted change goes out as an [`Accepted`] with its [`LogEntry`], and a caller sends
+//! it when the store has the entry.
+
+mod idempotency;
+mod load;
+mod log_format;
+mod snapshot;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+
+use crate::authority::access::{Access, Grant};
+use crate::authority::change::{Change, Incoming};
+use crate::authority::source::{ChangeSource, SessionId};
+use crate::authority::state::{RoomState, Writer};
+use crate::core::{Code, HashedSchema, Reject, Schema};
+use crate::proto::{ChangeRequest, ClientId, Limits, Outcome};
+
+pub(super) use idempotency::IdempotencyTable;
+use idempotency::Recall;
+use log_format::{Entry, json};
+use snapshot::SnapshotPolicy;
+
+/// The largest sequence number and version: what a JavaScript client can count to.
+const MAX_COUNT: u64 = (1 << 53) - 1;
+
+/// The longest message of a rejection, in bytes: it may quote what was sent.
+const MAX_MESSAGE: usize = 300;
+
+/// An entry for the store's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogEntry {
+    /// The version the change makes.
+    pub version: u64,
+    /// The entry.
+    pub entry: Bytes,
+}
+
+/// A stored room that cannot be opened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("room `{room}` cannot be opened: version {version}: {message}")]
+#[non_exhaustive]
+pub struct LoadError {
+    /// The room.
+    pub room: Arc<str>,
+    /// The version of the entry or snapshot that is wrong.
+    pub version: u64,
+    /// For people: expected and found.
+    pub message: String,
+}
+
+/// An accepted change, to be sent once it is durable.
+pub(super) struct Accepted {
+    pub(super) version: u64,
+    pub(super) author: ChangeSource,
+    /// The updates as they were applied.
+    pub(super) change: Change,
+    /// Whether these are other updates than the author sent.
+    pub(super) rewritten: bool,
+}
+
+/// What was decided about a client's change.
+pub(super) enum Decision {
+    Accepted(Accepted, LogEntry),
+    /// It was accepted before, as this version.
+    AcceptedBefore(u64),
+    Refused(Reject),
+}
+
+/// The state at the head version, and what else a session that joins is sent.
+pub(super) struct Head<'a> {
+    pub(super) epoch: u64,
+    pub(super) version: u64,
+    pub(super) state: &'a dyn RoomState,
+    pub(super) answers: &'a IdempotencyTable,
+}
+
+/// What decides the changes of one room.
+pub(super) struct Order {
+    limits: Arc<Limits>,
+    epoch: u64,
+    head: u64,
+    state: Box<dyn RoomState>,
+    answers: IdempotencyTable,
+    /// When the room's history began, in milliseconds since 1970.
+    created_at: Option<u64>,
+    schema: LoggedSchema,
+    log: SnapshotPolicy,
+}
+
+/// The schema of the state, and which one the log has.
+struct LoggedSchema {
+    own: Option<Arc<HashedSchema>>,
+    /// The hash of the schema that the last entries were written with.
+    logged: Option<u64>,
+    /// The state was migrated, and no entry has it yet.
+    migrated: bool,
+}
+
+impl Order {
+    /// A room whose history begins now, with `state` as version 0.
+    pub(super) fn new(epoch: u64, state: Box<dyn RoomState>, limits: Arc<Limits>) -> Self {
+        Self {
+            answers: IdempotencyTable::new(limits.clients_per_room, limits.window),
+            limits,
+            epoch,
+            head: 0,
+            created_at: None,
+            schema: LoggedSchema { own: state.schema(), logged: None, migrated: false },
+            state,
+            log: SnapshotPolicy::default(),
+        }
+    }
+
+    /// The history begins at this time, unless the log says when.
+    pub(super) fn set_created_at(&mut self, time: u64) {
+        if self.head == 0 {
+            self.created_at.get_or_insert(time);
+        }
+    }
+
+    pub(super) const fn created_at(&self) -> Option<u64> {
+        self.created_at
+    }
+
+    pub(super) const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The version of the last accepted change.
+    pub(super) const fn version(&self) -> u64 {
+        self.head
+    }
+
+    pub(super) fn state(&self) -> &dyn RoomState {
+        &*self.state
+    }
+
+    pub(super) fn state_mut(&mut self) -> &mut dyn RoomState {
+        &mut *self.state
+    }
+
+    pub(super) fn head(&self) -> Head<'_> {
+        Head { epoch: self.epoch, version: self.head, state: &*self.state, answers: &self.answers }
+    }
+
+    /// A session of this client begins: its answers are kept while it is here.
+    pub(super) fn enter(&mut self, client: &ClientId) {
+        self.answers.enter(client);
+    }
+
+    /// A session of this client ends.
+    pub(super) fn exit(&mut self, client: &ClientId) {
+        self.answers.exit(client);
+    }
+
+    /// Decides a client's change, once.
+    pub(super) fn submit(
+        &mut self,
+        session: SessionId,
+        client: &ClientId,
+        change: &ChangeRequest<'_>,
+        access: &Access,
+        grant: &Grant,
+    ) -> Decision {
+        let seq = change.seq;
+        if seq == 0 || seq > MAX_COUNT {
+            let message = format!("a sequence number is 1 to {MAX_COUNT}, found {seq}");
+            return Decision::Refused(Reject::new(Code::BadSequence, message));
+        }
+        match self.answers.look_up(client, seq, change.base, change.again) {
+            Recall::Before(Outcome::Accepted(version)) => return Decision::AcceptedBefore(version),
+            Recall::Before(Outcome::Rejected(reject)) => return Decision::Refused(reject),
+            Recall::Uncertain => {
+                let message = "the client was away longer than its changes are remembered";
+                let reject = Reject::new(Code::Uncertain, message);
+                self.answers.note(client, seq, Outcome::Rejected(reject.clone()));
+                return Decision::Refused(reject);
+            }
+            Recall::New => {}
+        }
+        let author = ChangeSource::Client { session, client: client.clone(), seq };
+        let decided = self.check_base(change, access, grant).and_then(|()| {
+            let incoming = Incoming::new(change.updates)?;
+            self.accept(author, &incoming, Some((access, grant)))
+        });
+        match decided {
+            Ok((accepted, entry)) => {
+                self.answers.note(client, seq, Outcome::Accepted(accepted.version));
+                Decision::Accepted(accepted, entry)
+            }
+            Err(reject) => {
+                self.answers.note(client, seq, Outcome::Rejected(reject.clone()));
+                Decision::Refused(reject)
+            }
+        }
+    }
+
+    /// Checks that a base version exists and that the fields a transaction read have not changed since.
+    fn check_base(&self, change: &ChangeRequest<'_>, access: &Access, grant: &Grant) -> Result<(), Reject> {
+        if change.base > self.head {
+            let message = format!("the room is at version {}, not yet at {}", self.head, change.base);
+            return Err(Reject::new(Code::FutureVersion, message));
+        }
+        for key in change.reads.iter().flatten() {
+            access.check_read(grant, key)?;
+            let changed = self.state.changed(key)?;
+            if changed > change.base {
+                let message = format!("read at version {}, changed at version {changed}", change.base);
+                return Err(Reject::new(Code::Conflict, message).in_field(key.as_ref()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides a change and applies it to the state. `by`: what its author may do, if that is not everything.
+    ///
+    /// # Errors
+    /// Why it is refused; the state is as it was.
+    pub(super) fn accept(
+        &mut self,
+        author: ChangeSource,
+        incoming: &Incoming<'_>,
+        by: Option<(&Access, &Grant)>,
+    ) -> Result<(Accepted, LogEntry), Reject> {
+        self.apply(author, incoming, by).map_err(shortened)
+    }
+
+    fn apply(
+        &mut self,
+        author: ChangeSource,
+        incoming: &Incoming<'_>,
+        by: Option<(&Access, &Grant)>,
+    ) -> Result<(Accepted, LogEntry), Reject> {
+        if self.head >= MAX_COUNT {
+            return Err(Reject::new(Code::Unavailable, "the room has reached the last version there is"));
+        }
+        let updates = &incoming.updates;
+        if updates.is_empty() || updates.len() > self.limits.updates {
+            let message =
+                format!("a change has 1 to {} updates, found {}", self.limits.updates, updates.len());
+            return Err(Reject::new(Code::BadChange, message));
+        }
+        if let Some(update) = updates.iter().find(|update| update.key.len() > self.limits.key) {
+            let message = format!("a key has at most {} bytes, found {}", self.limits.key, update.key.len());
+            return Err(Reject::new(Code::BadKey, message));
+        }
+        if let Some((access, grant)) = by {
+            access.check_write(grant, incoming.parts())?;
+        }
+        let version = self.head + 1;
+        let is_first = self.schema.migrated || self.head == 0 && self.state.is_complete();
+        let initial = is_first.then(|| json(|out| self.state.write_data(out)));
+        let declared = self.state.unstored(updates);
+        let writer = match &author {
+            ChangeSource::Server => Writer::Server,
+            author => Writer::Client(author),
+        };
+        let applied = self.state.apply(updates, writer, version)?;
+        self.head = version;
+        self.schema.migrated = false;
+        if declared.is_some() {
+            self.state.mark_stored(updates);
+        }
+        let (rewritten, change) = match applied {
+            Some(updates) => (true, Change::written(updates)),
+            None => (false, incoming.to_change()),
+        };
+        let mut entry = Entry::new(&author, change.json());
+        entry.struct_version = self.state.struct_version();
+        entry.created_at = self.created_at.filter(|_| version == 1);
+        entry.schema = self.schema.to_log().map(Cow::Borrowed);
+        entry.initial = initial.as_deref();
+        let declared = declared.map(|json| RawValue::from_string(json).expect("a state writes JSON"));
+        entry.declared = declared.as_deref();
+        let entry = entry.to_bytes();
+        self.log.note(entry.len());
+        Ok((Accepted { version, author, change, rewritten }, LogEntry { version, entry }))
+    }
+}
+
+impl LoggedSchema {
+    /// The schema, if the log does not have it; then it does.
+    fn to_log(&mut self) -> Option<&Schema> {
+        let own = self.own.as_ref()?;
+        let before = self.logged.replace(own.hash);
+        (before != Some(own.hash)).then_some(&own.schema)
+    }
+}
+
+fn shortened(mut reject: Reject) -> Reject {
+    if reject.message.len() > MAX_MESSAGE {
+        let end = (0..=MAX_MESSAGE).rev().find(|end| reject.message.is_char_boundary(*end)).unwrap_or(0);
+        reject.message.truncate(end);
+        reject.message.push('…');
+    }
+    reject
+}
