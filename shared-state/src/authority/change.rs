@@ -194,6 +194,8 @@ enum Slice {
 }
 
 impl Slice {
+    // Only a borrowed string is in the text.
+    #[expect(clippy::ptr_arg)]
     fn of(text: &str, string: &Cow<'_, str>) -> Self {
         match string {
             Cow::Borrowed(string) => Self::In(range_in(text, string)),
