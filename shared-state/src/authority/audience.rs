@@ -1,7 +1,7 @@
-//! Who may read which fields: what a session is sent is made for its audience, once for all who have the same.
+//! Who may read which fields: frames are made for an audience, once for all its sessions.
 //!
 //! A field is sent or not as a whole: it needs every role that it, or anything inside it, asks its readers for. Roles are
-//! bits of a word, so that an audience is compared by an instruction. A room whose struct asks for none has no
+//! bits of a word, so that audiences are compared by one instruction. A room whose struct asks for none has no
 //! [`Audiences`] and pays nothing.
 
 use std::borrow::Cow;
@@ -15,7 +15,7 @@ use crate::core::shape::fnv;
 use crate::core::{FieldInfo, FieldPathBuf, roles};
 use crate::proto::push_string;
 
-/// Some of the roles that readers need, a bit each.
+/// A set of the roles that readers need, a bit each.
 pub(super) type Audience = u64;
 
 /// How many roles have a bit of their own. Those beyond share the last one, which nobody holds.
@@ -87,8 +87,8 @@ impl Audiences {
         hidden.map(|field| FieldPathBuf::of(field.name).into_string()).collect()
     }
 
-    /// What names the fields that this audience may see, also to another program that has the same struct: of two who
-    /// have one token, each can be told what the other lacks.
+    /// Identifies the fields that this audience may see, also to another program that has the same struct: a delta for
+    /// one session is right for another one with the same token.
     pub(super) fn token(&self, audience: Audience, fields: &'static [FieldInfo]) -> u64 {
         let mut hidden = self.hidden(audience, fields);
         hidden.sort_unstable();
@@ -116,7 +116,7 @@ impl Audiences {
         Cow::Owned(out)
     }
 
-    /// Those of the fields of a JSON object that this audience may see. Of what is none, nothing is shown.
+    /// The fields of a JSON object that this audience may see; none if it is not an object.
     pub(super) fn fields<'a>(&self, audience: Audience, data: &'a str) -> Cow<'a, str> {
         if self.needs.values().all(|need| need & !audience == 0) {
             return Cow::Borrowed(data);

@@ -194,7 +194,8 @@ enum Slice {
 }
 
 impl Slice {
-    #[allow(clippy::ptr_arg)] // whether it is borrowed is the question
+    // Only a borrowed string is in the text.
+    #[expect(clippy::ptr_arg)]
     fn of(text: &str, string: &Cow<'_, str>) -> Self {
         match string {
             Cow::Borrowed(string) => Self::In(range_in(text, string)),

@@ -275,7 +275,7 @@ impl Order {
         let mut entry = Entry::new(&author, change.json());
         entry.struct_version = self.state.struct_version();
         entry.created_at = self.created_at.filter(|_| version == 1);
-        entry.schema = self.schema.to_log().map(Cow::Borrowed);
+        entry.schema = self.schema.take_unlogged().map(Cow::Borrowed);
         entry.initial = initial.as_deref();
         let declared = declared.map(|json| RawValue::from_string(json).expect("a state writes JSON"));
         entry.declared = declared.as_deref();
@@ -287,7 +287,7 @@ impl Order {
 
 impl LoggedSchema {
     /// The schema, if the log does not have it; then it does.
-    fn to_log(&mut self) -> Option<&Schema> {
+    fn take_unlogged(&mut self) -> Option<&Schema> {
         let own = self.own.as_ref()?;
         let before = self.logged.replace(own.hash);
         (before != Some(own.hash)).then_some(&own.schema)

@@ -1,8 +1,8 @@
-//! Whose number is whose: the numbers under which edits of texts are made, each of one client.
+//! Which client owns which Yjs client id.
 //!
-//! A number belongs to the client that first used it, and nobody else's edit is taken under it. So nobody can write
-//! into what another has typed, or use up the numbers of another. At most 16,384 numbers are known in a room, and at
-//! most 256 of one client; beyond it the one that was first used longest ago is forgotten.
+//! An id belongs to the client that first used it, and an edit of another client under it is refused. So nobody can write
+//! into what another has typed, or use up the ids of another. At most 16,384 ids are known in a room, and at most 256 of
+//! one client; beyond that, the id that was first used longest ago is forgotten.
 
 use std::collections::{HashMap, VecDeque};
 

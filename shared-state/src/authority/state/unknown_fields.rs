@@ -1,8 +1,8 @@
-//! What a typed room keeps for clients whose struct has more fields than the server's.
+//! The unknown fields of a typed room: those of clients whose struct has more fields than the server's.
 //!
-//! Their fields are JSON here, changed by the rules of the policy they are declared with. No rule of theirs is
-//! checked, since the server does not have them. A field is kept because a client has declared it, or because the
-//! store had it and the struct has lost it; of those only the declared ones can be written.
+//! They are JSON here, changed by the rules of the policy they are declared with. Their validation rules are not checked,
+//! since the server does not have them. A field is stored because a client has declared it, or because the store had it
+//! and the struct has lost it; of these, only declared fields can be written.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,10 +19,10 @@ use crate::core::{FieldInfo, FieldPath, FieldPathBuf, FieldSchema, SchemaError, 
 use crate::proto::{Declaration, Violation, push_string};
 use crate::schema::resolve::at;
 
-/// The most fields a room keeps that its struct does not have.
+/// The most unknown fields of a room.
 pub const UNKNOWN_FIELDS: usize = 256;
 
-/// The most bytes of JSON of such fields.
+/// The most bytes of JSON of the unknown fields of a room.
 pub const UNKNOWN_FIELDS_BYTES: usize = 1 << 20;
 
 /// The longest path of a declared field, and the longest name of a policy, in bytes.
@@ -38,7 +38,7 @@ pub(super) struct UnknownFields {
 
 #[derive(Clone, Debug, Default)]
 struct Field {
-    /// What it was declared as; `None`: the struct has had it once.
+    /// How it was declared; `None`: an earlier struct had it.
     declared: Option<Declared>,
     value: Option<Box<RawValue>>,
     changed: u64,
@@ -59,7 +59,7 @@ impl Declared {
     }
 }
 
-/// New values of some fields, checked and not yet there.
+/// New values of some fields, checked and not yet applied.
 pub(super) type Staged = BTreeMap<String, Box<RawValue>>;
 
 impl UnknownFields {
@@ -76,7 +76,7 @@ impl UnknownFields {
         self.fields.is_empty()
     }
 
-    /// Takes a declaration of a field that the struct does not have; says nothing to one that it has.
+    /// Takes a declaration of a field that the struct does not have; ignores one of a field that it has.
     ///
     /// # Errors
     /// It is another field here, cannot lie where it is to lie, or there are too many.
@@ -133,7 +133,7 @@ impl UnknownFields {
         Ok(())
     }
 
-    /// Takes a struct apart that the store had as a whole, if `path` leads into it: its fields are kept one by one.
+    /// Splits a struct that the store had as a whole, if `path` leads into it: its fields are then stored one by one.
     fn split(&mut self, path: &str) {
         let outer = |(at, _): &(usize, &str)| {
             self.fields.get(&path[..*at]).is_some_and(|field| field.declared.is_none())
@@ -172,8 +172,8 @@ impl UnknownFields {
         untyped_ops::holder(path, |at| self.fields.get(at).is_some_and(|field| field.declared.is_some()))
     }
 
-    /// Adds an update of a kept field to those of the same change. Gives the operation's value if it is another than
-    /// it came with.
+    /// Adds an update of an unknown field to those of the same change. Gives the operation's value if it is not the one it
+    /// came with.
     pub(super) fn stage(
         &self,
         staged: &mut Staged,
@@ -277,7 +277,7 @@ impl UnknownFields {
         }
     }
 
-    /// A lost struct is set as a whole, by the log: what is kept of its fields one by one follows.
+    /// The log sets a lost struct as a whole: its fields that are stored one by one follow.
     fn set_within(&mut self, path: &str, value: &RawValue, version: u64) {
         let rest = |inner: &str| Some(inner.strip_prefix(path)?.strip_prefix('/')?.to_owned());
         let inner: Vec<_> =
@@ -304,7 +304,7 @@ impl UnknownFields {
         self.fields.values_mut().filter(|field| field.value.is_some()).for_each(|field| field.changed = at);
     }
 
-    /// The version that last changed what is kept at a path, within it or around it; `None` if nothing is.
+    /// The version that last changed an unknown field at a path, within it or around it; `None` if there is none.
     pub(super) fn changed_at(&self, path: &str) -> Option<u64> {
         let path = self.own_path(path);
         let within = |outer: &str, inner: &str| {
