@@ -1,18 +1,18 @@
-//! What a client of the hook's dialect has taken of what it was sent, inferred from the versions of its writes; and
-//! what must be sent to it again.
+//! Which of the changes sent to a legacy client it has accepted, inferred from the versions of its writes; and what
+//! must be sent to it again.
 //!
-//! The hook counts its own writes and takes an update only if that has a version greater than its own. So of what is on
-//! its way to a client, some will be ignored (it has counted further meanwhile), and some will hide a later write of its
-//! own from it. Neither is told; but its writes have its versions. Of those of one connection, `p` and then `w`:
+//! Such a client counts its own writes and accepts an update only if that has a greater version than its own. So of
+//! what is on its way to it, some will be ignored (it has counted further meanwhile), and some will hide a later write
+//! of its own from it. Neither is told; but its writes have its versions. Of those of one connection, `p` and then `w`:
 //!
-//! - `w` is `p + 1`: it has taken nothing between. What it was sent with a version up to `w` it has ignored or will.
-//! - `w` is more: it has taken something between, and so everything with a version below `w`. One with `w` itself, if
+//! - `w` is `p + 1`: it has accepted nothing between. What it was sent with a version up to `w` it has ignored or will.
+//! - `w` is more: it has accepted something between, and so everything with a version below `w`. One with `w` itself, if
 //!   there is one, it has ignored or will.
-//! - One with a version above `w` it takes later, unless it counts past it: if that sets a field that the write sets
+//! - One with a version above `w` it accepts later, unless it counts past it: if that sets a field that the write sets
 //!   too, the write will be hidden from its own author.
 //!
 //! What was ignored or is hidden is *outdated*: it is sent again as the room has it then, with a version that the client
-//! takes, and that frame is followed as every other.
+//! accepts, and that frame is followed as every other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ const MAX_FIELDS: usize = 1024;
 
 /// The versions that clients of the hook's dialect are told: the time in microseconds, never the same twice.
 ///
-/// They are not the room's, because a client takes nothing with a version below its own, and what it has counted, over
+/// They are not the room's, because a client accepts nothing with a version below its own, and what it has counted, over
 /// how many connections and lives of the server, nobody knows. That it counts slower than the time passes is known.
 #[derive(Debug, Default)]
 pub(crate) struct LegacyClock {
@@ -75,8 +75,8 @@ pub(crate) struct Reconcile {
     counted: u64,
     /// The version of what it was sent last.
     told: u64,
-    /// Fields that it was sent and has not been seen to have taken or ignored, each with the last version it was sent
-    /// with.
+    /// Fields that it was sent and has not been seen to have accepted or ignored, each with the last version it was
+    /// sent with.
     open: BTreeMap<Arc<str>, u64>,
     /// The same for whole states: the first and the last version.
     whole: Option<(u64, u64)>,
@@ -245,7 +245,7 @@ mod tests {
             reconcile.wrote(Some(version), [field(0)].iter());
             assert!(reconcile.take_owed().whole, "{version}");
         }
-        // All of it is taken.
+        // All of it is accepted.
         let mut reconcile = flooded();
         reconcile.wrote(Some(last(count) + 1), [field(0)].iter());
         assert!(!reconcile.is_outdated() && reconcile.whole.is_none());
