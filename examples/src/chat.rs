@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use shared_state::server::ChannelKind;
 
-/// A message. The channel adds the author's public name and the time; `name` is what the author calls themselves.
+/// A message. The channel adds the author's public id and the time; `name` is what the author calls themselves.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     /// The author's name.

@@ -38,7 +38,7 @@ pub enum Mark {
 /// A player who has a seat.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct Player {
-    /// The client's public name, by which the server identifies the author of a change.
+    /// The client's public id, by which the server identifies the author of a change.
     pub id: String,
     /// The player's name, for people.
     pub name: String,
@@ -152,7 +152,7 @@ impl Action {
 }
 
 impl Game {
-    /// Performs an action, if the rules allow it to `who`, a client's public name.
+    /// Performs an action, if the rules allow it to `who`, a client's public id.
     ///
     /// # Errors
     /// The rule that is broken; nothing was changed.

@@ -1,7 +1,7 @@
 //! `#[derive(SharedState)]` turns a plain serde struct into a live object that is the same for everyone in a room: typed
-//! reads, typed writes, typed change events, in programs and in the server. A write shows at once, survives being
-//! offline, is checked by the same rules on both sides, is put in one order by the server, and is then acknowledged or
-//! rolled back.
+//! reads, typed writes, typed change events, in programs and in the server. A write shows at once, survives a lost
+//! connection, is checked by the same rules on both sides, is put in one order by the server, and is then acknowledged
+//! or rolled back.
 //!
 #![cfg_attr(all(feature = "derive", feature = "client"), doc = "```no_run")]
 #![cfg_attr(not(all(feature = "derive", feature = "client")), doc = "```ignore")]
@@ -69,9 +69,11 @@
 //!
 //! # Limits of the guarantees
 //!
-//! It is not peer to peer: without a server nobody sees anybody else's edits. A plain field does not merge inside one
-//! value. A client that stays away longer than the room remembers it is told which of its changes may already have been
-//! applied ([`Code::Uncertain`](proto::Code::Uncertain)), because nobody can know.
+//! It is not peer to peer: clients exchange changes only through a server. If two people set a plain field at once, one
+//! value wins. Unacknowledged changes are kept in the client's memory: they survive a lost connection, but not the end
+//! of the client's process. Acknowledged changes survive the server's process only with a durable store. If a client
+//! stays away longer than the room remembers it, a change that it sends again is refused with
+//! [`Code::Uncertain`](proto::Code::Uncertain): it may or may not have been applied.
 
 #[doc(hidden)]
 pub mod __private;

@@ -64,7 +64,7 @@ async fn main() {
     terminal.close().await;
 }
 
-/// This client as a player. Fails until the server has sent the client's public name.
+/// This client as a player. Fails until the server has sent the client's public id.
 fn player(client: &Client, name: &str) -> Result<Player, &'static str> {
     let id = client.id().ok_or("not yet: the server has not said who you are")?;
     Ok(Player { id: id.to_string(), name: name.to_owned() })

@@ -5,7 +5,7 @@ use shared_state_examples::dashboard::{self, Dashboard, Kind, Position, Widget};
 use shared_state_examples::tictactoe::{Action, Game, Illegal, Mark, Move, Player, rules};
 use shared_state_examples::todo::{self, Refused, Todo, TodoList};
 
-/// The public name of the author of all changes here.
+/// The public id of the author of all changes here.
 const AUTHOR: &str = "ann";
 
 fn seated() -> Game {

@@ -103,7 +103,7 @@ pub enum Item<T> {
     Message(Message<T>),
     /// A message whose content is not of the requested type.
     Unreadable(Unreadable),
-    /// These messages cannot be had: this client missed more than the server stores.
+    /// These messages cannot be had: this client missed more than the server keeps.
     Gap {
         /// The number of the first one.
         from: u64,

@@ -27,8 +27,8 @@ use crate::proto::{Violation, channel_address, split_address};
 ///   slowed down with it.
 /// * Messages stored here: as many as [`channel_buffer`](crate::client::ClientBuilder::channel_buffer) says.
 ///   A [`stream`](Self::stream) that is read too slowly gets an [`Item::Lagged`].
-/// * Messages stored by the server: as configured there. A client that was away for longer gets an
-///   [`Item::Gap`].
+/// * Messages kept by the server: as configured there, in memory unless the channel is durable. A client that
+///   was away for longer gets an [`Item::Gap`].
 /// * Broadcasts: 64 may wait for the socket, then [`BroadcastError::Full`]; 256 may wait for the app, then
 ///   [`RecvError::Lagged`]. The server skips receivers that read too slowly.
 pub struct Channel<T>
@@ -91,7 +91,8 @@ where
 
     /// Sends a message. The [`history`](Self::history) contains it at once, as pending. It is sent when there
     /// is a connection, and again if that breaks, but it is in the channel only once. The receipt resolves to
-    /// the message's number when the server has stored it, or to why it was refused.
+    /// the message's number when the server has accepted it (and, if the channel is durable, stored it), or to why
+    /// it was refused.
     ///
     /// The messages of one client are in the channel in the order in which they were sent.
     ///
@@ -208,7 +209,7 @@ where
     }
 
     /// Waits until the channel [is live](Self::is_live). Returns `false` if the client has ended.
-    /// Cancellation safe.
+    /// Cancel safe.
     pub async fn live(&self) -> bool {
         self.state.live().await
     }

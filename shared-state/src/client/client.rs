@@ -55,9 +55,9 @@ impl Client {
         lock(&self.core().public).clone()
     }
 
-    /// The server's messages of this type from now on, whether the library knows the type or not. The stream
-    /// stores 256 messages; if it is read too slowly the oldest are dropped, and an `Err` reports how many.
-    /// Ends with the client.
+    /// The server's messages of this type from now on, whether the library knows the type or not. `kind` is the
+    /// type on the wire, for example `state:change`. The stream stores 256 messages; if it is read too slowly
+    /// the oldest are dropped, and an `Err` reports how many. Ends with the client.
     ///
     /// Most changes and acknowledgements arrive in [compact](ClientBuilder::brief) frames, which have no type
     /// and are not included.

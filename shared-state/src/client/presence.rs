@@ -424,7 +424,7 @@ where
     }
 
     /// Waits until the presence [is live](Self::is_live). Returns `false` if the client has ended.
-    /// Cancellation safe.
+    /// Cancel safe.
     pub async fn live(&self) -> bool {
         let mut seen = self.shared.seen.subscribe();
         // Fails only if the sender is dropped, and this handle holds it.

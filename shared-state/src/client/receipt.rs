@@ -28,7 +28,7 @@ impl Answer {
 /// The answer to a write: resolves to the version that contains the write, or to why it was refused and
 /// rolled back.
 ///
-/// The write is made whether the receipt is kept, awaited or dropped. Cancellation safe: awaiting it again
+/// The write is made whether the receipt is kept, awaited or dropped. Cancel safe: awaiting it again
 /// gives the same answer. Writes that were folded into one change before they were sent have the same answer.
 /// If the client ends before the answer arrives, the receipt resolves to
 /// [`Code::Closed`](crate::core::Code::Closed); whether the write was applied is unknown then.

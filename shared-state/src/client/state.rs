@@ -218,7 +218,7 @@ impl<S: SharedState> State<S> {
     /// `false` if the client has ended, if the room's struct is incompatible with `S`, if the room was
     /// closed, or if this client was kicked or banned; [`error`](Self::error) says which. While the room is
     /// full or needs another password, it waits for that to [change](crate::client::Room::retry_join), and
-    /// [`errors`](Self::errors) reports it meanwhile. Cancellation safe.
+    /// [`errors`](Self::errors) reports it meanwhile. Cancel safe.
     pub async fn live(&self) -> bool {
         let mut seen = self.shared.seen.subscribe();
         // Fails only if the sender is dropped, and this handle holds it.
@@ -233,7 +233,7 @@ impl<S: SharedState> State<S> {
     }
 
     /// Waits until the [`revision`](Self::revision) differs from `revision`, and returns it. Returns the
-    /// current one if the client has ended. Cancellation safe.
+    /// current one if the client has ended. Cancel safe.
     pub async fn changed(&self, revision: u64) -> u64 {
         let mut seen = self.shared.seen.subscribe();
         let changed = seen.wait_for(|seen| seen.revision != revision || seen.ended).await;
@@ -242,7 +242,7 @@ impl<S: SharedState> State<S> {
     }
 
     /// Sends what debounce or throttle delays, at once. The returned future resolves when everything that is
-    /// pending now is answered; it need not be awaited for the sending, and is cancellation safe.
+    /// pending now is answered; it need not be awaited for the sending, and is cancel safe.
     ///
     /// # Errors
     /// The first refusal among these changes, in the order in which they were written. All of them are

@@ -27,7 +27,7 @@ impl<T> Subscription<T> {
         Self { items: items.fuse().boxed() }
     }
 
-    /// The next item; `None` after the end, however often it is called. Cancellation safe: an item is taken
+    /// The next item; `None` after the end, however often it is called. Cancel safe: an item is taken
     /// only when the future is ready.
     pub async fn next(&mut self) -> Option<T> {
         self.items.next().await

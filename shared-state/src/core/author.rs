@@ -1,21 +1,21 @@
-//! The author of a change, as a rule sees it.
+//! The author of a change, as passed to `validate_change` and `on_change`.
 
 use std::sync::Arc;
 
-/// The client that made the change which a rule is asked about.
+/// The client that made a change; passed to `validate_change` and `on_change`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Author {
     name: Arc<str>,
 }
 
 impl Author {
-    /// An author with this public name.
+    /// An author with this public id.
     #[must_use]
     pub fn new(name: impl Into<Arc<str>>) -> Self {
         Self { name: name.into() }
     }
 
-    /// The client's public name.
+    /// The client's public id.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name

@@ -28,8 +28,8 @@ pub enum WriteError {
     /// The value cannot be written as JSON, or does not read back as a value of its own type.
     #[error("`{}` cannot be sent: {}", .0.field, .0.message)]
     Unsendable(UpdateError),
-    /// The queue of unsent changes is full. The changes in the queue stay there.
-    #[error("the queue of unsent changes is full: {limit} {unit} at most")]
+    /// The queue of unanswered changes, sent or not, is full. The changes in the queue stay there.
+    #[error("the queue of unanswered changes is full: {limit} {unit} at most")]
     QueueFull {
         /// The limit that was reached.
         limit: usize,

@@ -1,4 +1,5 @@
-//! Clients of the original protocol, which count versions themselves: what each of them has taken of what it was sent.
+//! Clients of the original protocol, which count versions themselves: which of the changes sent to each of them it has
+//! accepted.
 //!
 //! Owns no session and sends nothing: a room's [`authority`](crate::authority) asks it.
 

@@ -14,7 +14,7 @@
 //!   that the write sets too, the write will be hidden from its own author.
 //!
 //! What was ignored or is hidden is *outdated*: it is sent again as the room has it then, with a version that the client
-//! takes, and that frame is followed as every other.
+//! accepts, and that frame is followed as every other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -247,7 +247,7 @@ mod tests {
             reconcile.wrote(Some(version), [field(0)].iter());
             assert!(reconcile.take_outdated().whole, "{version}");
         }
-        // All of it is taken.
+        // All of it is accepted.
         let mut reconcile = flooded();
         reconcile.wrote(Some(last(count) + 1), [field(0)].iter());
         assert!(!reconcile.is_outdated() && reconcile.whole.is_none());

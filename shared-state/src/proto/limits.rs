@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-/// The limits of a server. Each has an error code of its own, see [`Code`](crate::core::Code).
+/// The limits of a server. What exceeds one of them is refused with a [`Code`](crate::core::Code), except for `window`,
+/// `queue`, `clients_per_room`, `in_flight`, `presence_interval` and `heartbeat`: these refuse nothing by themselves, and
+/// say below what happens.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Limits {
@@ -22,11 +24,13 @@ pub struct Limits {
     pub window: usize,
     /// The most frames queued for one connection; beyond it the reader is sent a delta later. Default 256.
     pub queue: usize,
-    /// The most clients whose sequence numbers a room remembers. Default 10,000.
+    /// The most absent clients whose sequence numbers a room remembers; beyond it the one whose last accepted change is
+    /// oldest is forgotten. Default 10,000.
     pub clients_per_room: usize,
     /// The largest state of an untyped room, in bytes of JSON. Default 4 MiB.
     pub state: usize,
-    /// The most changes of one room on their way to the store; beyond it connections wait. Default 1,024.
+    /// The most changes of one room on their way to the store; while there are as many, connections that want to write
+    /// wait. Default 1,024.
     pub in_flight: usize,
     /// The longest presence of a session, its user and its data together, in bytes of JSON. Default 4 KiB.
     pub presence: usize,
@@ -39,7 +43,8 @@ pub struct Limits {
     pub relays: u32,
     /// The longest content of such a message, in bytes of JSON. Default 64 KiB.
     pub relay: usize,
-    /// How long a connection may be silent before it is asked, and again until it is closed. Default 30 s.
+    /// How long a connection may be silent before it is sent a ping, and again until it is closed. A client that takes no
+    /// bytes for twice as long is disconnected. Default 30 s.
     pub heartbeat: Duration,
 }
 

@@ -36,7 +36,7 @@ pub use crate::core::{Code, EncodedUpdate, Reject, WireUpdate, decode_update, en
 /// The WebSocket subprotocol of the JSON codec.
 pub const JSON: &str = "shared-state.v1.json";
 
-/// The public name of a client: who made a change. Made by the server from the client's secret id.
+/// The public id of a client: who made a change. Made by the server from the client's secret id.
 pub type ClientId = std::sync::Arc<str>;
 
 /// The client's state machine: confirmed state, pending changes, what the app sees. No I/O, no clock.

@@ -279,7 +279,7 @@ impl Identity {
         self.may(room, Action::Relay(kind))
     }
 
-    /// The user's id: its `user_id`, or else the client's public name.
+    /// The user's id: its `user_id`, or else the client's public id.
     pub(super) fn name_of(&self, client: &Arc<str>) -> Arc<str> {
         let known = self.access.user_id.as_ref().and_then(|id| id(self.user()).ok());
         known.map_or_else(|| client.clone(), Arc::from)

@@ -300,7 +300,7 @@ impl Server {
     /// Removes a client or user from a room, its channels and its presence. They are sent [`Code::Kicked`] with
     /// `reason` and do not join again by themselves.
     ///
-    /// `who` is a client's public name, or the id of a user in the room's presence; the latter removes every client
+    /// `who` is a client's public id, or the id of a user in the room's presence; the latter removes every client
     /// that shows itself as that user.
     ///
     /// Returns how many of those clients are connected. A client that is connected but not in the room is counted and
@@ -312,7 +312,7 @@ impl Server {
     /// Like [`kick`](Self::kick), and refuses them with [`Code::Banned`] and `reason` when they come back before
     /// `time` has passed.
     ///
-    /// The ban is recorded for `who`, which is compared with a client's public name and with the
+    /// The ban is recorded for `who`, which is compared with a client's public id and with the
     /// [`user_id`](ServerBuilder::user_id) of a connection, and for the clients that show themselves as that user in
     /// the room's presence. A server that does not [`authenticate`](ServerBuilder::authenticate) cannot recognise the
     /// same person with another client.

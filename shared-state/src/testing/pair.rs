@@ -102,7 +102,7 @@ impl<S: SharedState> Pair<S> {
         Self::with_clients(initial, 2)
     }
 
-    /// The same with as many clients as `count` says. Their public names are `client-0`, `client-1` and so on.
+    /// The same with as many clients as `count` says. Their public ids are `client-0`, `client-1` and so on.
     #[must_use]
     pub fn with_clients(initial: S, count: usize) -> Self {
         let state = Box::new(Typed::new(initial.clone()));
@@ -113,7 +113,7 @@ impl<S: SharedState> Pair<S> {
         pair
     }
 
-    /// The handle of a client: in a program, `client.room("..").state(..)` gives the same one.
+    /// The handle of a client. It has the same accessors as the handle that `client.room("..").state(..)` gives a program.
     ///
     /// # Panics
     /// If there is no client of this index.

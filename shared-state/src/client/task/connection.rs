@@ -349,7 +349,7 @@ impl Driver {
 }
 
 impl Connection {
-    /// Waits for a message, or for a flush to complete. Cancellation safe.
+    /// Waits for a message, or for a flush to complete. Cancel safe.
     async fn io(&mut self) -> Io {
         poll_fn(|context| {
             let mut socket = Pin::new(&mut self.socket);

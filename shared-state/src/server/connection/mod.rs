@@ -69,7 +69,7 @@ pub(crate) struct Entry {
     pub(crate) who: Result<Option<Identity>, String>,
     /// In the v1 protocol, what `authenticate` decides on, together with the token in the client's first message.
     pub(crate) handshake: Option<Box<Handshake>>,
-    /// The client's public name, if it is a legacy client.
+    /// The client's public id, if it is a legacy client.
     pub(crate) legacy_client: Option<Arc<str>>,
 }
 

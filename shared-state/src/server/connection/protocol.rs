@@ -80,7 +80,7 @@ pub(crate) struct Inbound<J> {
     rooms: BTreeMap<Arc<str>, J>,
 }
 
-/// A client's public name: the first 64 bits of a SHA-256 hash of its secret id, in hexadecimal.
+/// A client's public id: the first 64 bits of a SHA-256 hash of its secret id, in hexadecimal.
 fn public_id(secret: &str) -> ClientId {
     let mut hash = Sha256::new();
     hash.update(b"shared-state client\0");
@@ -94,7 +94,7 @@ impl<J> Inbound<J> {
         Self { dialect: Dialect::V1, limits, client: None, rooms: BTreeMap::new() }
     }
 
-    /// A connection of a legacy client, which sends no `hello`. `client` is its public name.
+    /// A connection of a legacy client, which sends no `hello`. `client` is its public id.
     pub(crate) fn legacy(limits: Arc<Limits>, client: ClientId) -> Self {
         Self { dialect: Dialect::Legacy, limits, client: Some(client), rooms: BTreeMap::new() }
     }
@@ -103,7 +103,7 @@ impl<J> Inbound<J> {
         self.dialect
     }
 
-    /// The client's public name; `None` before its `hello`.
+    /// The client's public id; `None` before its `hello`.
     pub(crate) fn client(&self) -> Option<&ClientId> {
         self.client.as_ref()
     }

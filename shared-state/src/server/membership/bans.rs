@@ -58,7 +58,7 @@ impl BanList {
 /// The bans of all rooms. The caller gives the time, as the duration since some start.
 #[derive(Debug, Default)]
 pub(crate) struct Bans {
-    /// By room, and by the client's public name or the user's id.
+    /// By room, and by the client's public id or the user's id.
     bans: BTreeMap<(Arc<str>, Arc<str>), Ban>,
 }
 

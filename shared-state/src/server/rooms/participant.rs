@@ -32,7 +32,7 @@ impl Participant {
         &self.membership
     }
 
-    /// The client's public name, which is the name of the [`Author`](crate::Author) of its changes.
+    /// The client's public id, which is the name of the [`Author`](crate::Author) of its changes.
     #[must_use]
     pub fn client(&self) -> &str {
         &self.client
