@@ -1,8 +1,8 @@
-//! Brief frames: what is sent most, without what its receiver was told before.
+//! Compact frames: a `state:change` with one update, or a `state:ack`, without what its receiver knows already.
 //!
-//! A binary frame of the server: the room's number, then the number of what it is about, both unsigned LEB128, then a
-//! value. 0 is the receiver's own next change, accepted; another number stands for who writes which field by which
-//! operation, as a `state:change` said that had it.
+//! A compact frame is a binary frame of the server: the room's number as unsigned LEB128, the number of a header in one
+//! byte, and a value. Header 0 acknowledges the receiver's first unanswered change. Any other number stands for the
+//! author, path and operation of the last `state:change` whose member `brief` was this number.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,20 +11,19 @@ use std::sync::Arc;
 use data_encoding::BASE64_NOPAD;
 use serde_json::value::RawValue;
 
-use crate::core::Code;
-use crate::core::WireUpdate;
+use crate::core::{Code, WireUpdate};
 use crate::proto::{Frame, RoomMessage, Violation};
 
-/// The greatest number of a header in a room: they are used again, the oldest first.
+/// The greatest number of a header in a room. After it the numbers are assigned again, the oldest first.
 pub const SUBJECTS: u8 = 127;
 
-/// The operation whose value is bytes, as base64; in a brief frame it is the bytes.
+/// The operation whose value is base64. A compact frame contains the bytes instead.
 const BYTES: &str = "edit";
 
-/// What a brief frame is about, but for its value.
+/// An update without its value, and its author.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Header {
-    /// Who writes.
+    /// The author's public id.
     pub from: Arc<str>,
     /// The path.
     pub key: Box<str>,
@@ -33,43 +32,45 @@ pub struct Header {
 }
 
 impl Header {
-    /// What the updates of this author are about, if it is one update.
+    /// The header of these updates by this author, if there is exactly one update.
     #[must_use]
     pub fn of(from: &str, updates: &[WireUpdate<'_>]) -> Option<Self> {
         let [update] = updates else { return None };
         Some(Self::new(from, &update.key, update.op.as_deref()))
     }
 
-    /// What an update by this author is about.
+    /// The header of an update by this author.
     #[must_use]
     pub fn new(from: &str, key: &str, op: Option<&str>) -> Self {
         Self { from: from.into(), key: key.into(), op: op.map(Box::from) }
     }
 
-    /// The value of an update of this header, `json`, as it is in a compact frame; `None`: it has none there.
+    /// Converts the JSON value of an update with this header into its form in a compact frame; `None`: it has none.
     pub(crate) fn compact_value<'a>(&self, json: &'a str) -> Option<Cow<'a, [u8]>> {
         if self.op.as_deref() != Some(BYTES) {
             return Some(Cow::Borrowed(json.as_bytes()));
         }
         let text: &str = serde_json::from_str(json).ok()?;
-        // Padded, it would not be the same text on the other side.
+        // The receiver encodes without padding, so padded base64 would not be the same text there.
         BASE64_NOPAD.decode(text.as_bytes()).ok().map(Cow::Owned)
     }
 
-    /// The value of a brief frame as JSON.
+    /// Converts the value of a compact frame with this header into JSON.
     ///
     /// # Errors
     /// The bytes are not JSON.
-    pub(crate) fn value(&self, brief: &[u8]) -> Result<Box<RawValue>, Violation> {
+    pub(crate) fn value(&self, compact: &[u8]) -> Result<Box<RawValue>, Violation> {
         let json = match self.op.as_deref() {
-            Some(BYTES) => RawValue::from_string(format!("\"{}\"", BASE64_NOPAD.encode(brief))),
-            _ => serde_json::from_slice(brief),
+            Some(BYTES) => RawValue::from_string(format!("\"{}\"", BASE64_NOPAD.encode(compact))),
+            _ => serde_json::from_slice(compact),
         };
-        json.map_err(|error| Violation::new(Code::BadMessage, format!("a brief value is not JSON: {error}")))
+        json.map_err(|error| {
+            Violation::new(Code::BadMessage, format!("the value of a compact frame is not JSON: {error}"))
+        })
     }
 }
 
-/// A brief frame about header `number` of a room, or, with 0, the next answer.
+/// A compact frame with the header `number`; with 0, the next acknowledgement.
 pub(crate) fn frame(room: u64, number: u8, value: &[u8]) -> Frame {
     let mut out = Vec::with_capacity(value.len() + 4);
     let mut room = room;
@@ -83,10 +84,10 @@ pub(crate) fn frame(room: u64, number: u8, value: &[u8]) -> Frame {
     Frame::binary(out)
 }
 
-/// Reads a brief frame: the room's number and the message.
+/// Reads a compact frame: the room's number and the message.
 ///
 /// # Errors
-/// It ends too early, or its numbers are too large.
+/// The frame ends too early, or a number in it is too large.
 pub fn read(bytes: &[u8]) -> Result<(u64, RoomMessage<'_>), Violation> {
     let wrong =
         || Violation::new(Code::BadMessage, "expected a room, a header and a value in a binary frame");
@@ -107,17 +108,17 @@ pub fn read(bytes: &[u8]) -> Result<(u64, RoomMessage<'_>), Violation> {
     Err(wrong())
 }
 
-/// The numbers of the rooms on one connection, as their states said them.
+/// The numbers of the rooms on one connection, from their states and deltas.
 #[derive(Debug, Default)]
 pub struct Numbers(BTreeMap<u64, Arc<str>>);
 
 impl Numbers {
-    /// Nothing is known: there is a new connection.
+    /// Forgets all numbers, for a new connection.
     pub fn clear(&mut self) {
         self.0.clear();
     }
 
-    /// Notes what a message about a room says of its number.
+    /// Remembers the room's number, if the message is a state or a delta that contains one.
     pub fn note(&mut self, room: &str, message: &RoomMessage<'_>) {
         let (RoomMessage::Sync { brief: Some(number), .. } | RoomMessage::Delta { brief: Some(number), .. }) =
             message

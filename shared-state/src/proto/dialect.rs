@@ -1,10 +1,10 @@
-//! The dialects of the protocol.
+//! The two dialects of the protocol.
 
-/// What a session's client speaks.
+/// The messages that a client sends and receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
-    /// `shared-state.v1.json`.
+    /// The subprotocol `shared-state.v1.json`.
     V1,
-    /// The original hook's messages.
+    /// The messages of the original `useSharedState` hook, for a client without a subprotocol.
     Legacy,
 }

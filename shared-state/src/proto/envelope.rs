@@ -1,4 +1,4 @@
-//! The envelope every frame of every dialect has.
+//! The envelope that every text frame has, in both dialects.
 
 use std::borrow::Cow;
 
@@ -11,16 +11,16 @@ use crate::proto::{Violation, channel_address};
 /// `{"type", "payload", "room"?, "channel"?, "from"?, "timestamp"?}`; other members are ignored.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Envelope<'a> {
-    /// What the message is.
+    /// The message's type.
     #[serde(borrow, rename = "type")]
     pub kind: Cow<'a, str>,
-    /// Its content, not yet looked into.
+    /// Its content, not parsed yet.
     #[serde(borrow, default)]
     pub payload: Option<&'a RawValue>,
-    /// The room it is about.
+    /// The room that it is about.
     #[serde(borrow, default)]
     pub room: Option<Cow<'a, str>>,
-    /// The channel of the room it is about, if it is not about the room's state.
+    /// The channel of that room, if it is about a channel and not about the room's state.
     #[serde(borrow, default)]
     pub channel: Option<Cow<'a, str>>,
 }
@@ -39,7 +39,7 @@ impl<'a> Envelope<'a> {
         })
     }
 
-    /// The room or the channel it is about, as one name; see [`channel_address`].
+    /// The address of the room or channel that it is about; see [`channel_address`].
     #[must_use]
     pub fn address(&self) -> Option<Cow<'a, str>> {
         match (&self.room, &self.channel) {
@@ -55,7 +55,7 @@ impl<'a> Envelope<'a> {
         })
     }
 
-    /// What to say of a message of a type that nobody knows.
+    /// The error for a message of an unknown type.
     pub(crate) fn unknown(&self) -> Violation {
         let shown: String = self.kind.chars().take(40).collect();
         Violation::new(Code::UnknownMessage, format!("no message has the type `{shown}`"))

@@ -1,4 +1,4 @@
-//! A frame as it is sent.
+//! An encoded WebSocket frame.
 
 use bytes::Bytes;
 
@@ -24,7 +24,7 @@ impl Frame {
     /// The frame's text; empty if it is binary.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        // What is not binary was made from a `String`, so it never falls back.
+        // A text frame is made from a `String` only, so it is always UTF-8.
         if self.is_binary { "" } else { std::str::from_utf8(&self.bytes).unwrap_or_default() }
     }
 

@@ -1,4 +1,4 @@
-//! What a connection and a room may cost, and the checks that need no state.
+//! The limits of a connection and of a room, and the checks that need no state.
 
 use std::time::Duration;
 
@@ -20,9 +20,9 @@ pub struct Limits {
     pub updates: usize,
     /// The most rooms one connection joins. Default 64.
     pub rooms_per_connection: usize,
-    /// The most changes a client should have unanswered: as many answers are kept for it. Default 128.
+    /// The most unanswered changes of a client in one room; as many answers are kept for it. Default 128.
     pub window: usize,
-    /// The most frames queued for one connection; beyond it the reader is sent a delta later. Default 256.
+    /// The most frames queued for one connection; beyond that it is sent one delta later. Default 256.
     pub queue: usize,
     /// The most absent clients whose sequence numbers a room remembers; beyond it the one whose last accepted change is
     /// oldest is forgotten. Default 10,000.
@@ -32,16 +32,16 @@ pub struct Limits {
     /// The most changes of one room on their way to the store; while there are as many, connections that want to write
     /// wait. Default 1,024.
     pub in_flight: usize,
-    /// The longest presence of a session, its user and its data together, in bytes of JSON. Default 4 KiB.
+    /// The longest presence of a session: its user and its data together, in bytes of JSON. Default 4 KiB.
     pub presence: usize,
     /// The most sessions that take part in the presence of one room. Default 1,000.
     pub present: usize,
-    /// The time between two messages about presence in a room, in which changes are gathered. Default 50 ms.
+    /// The time for which changes of presence in a room are gathered into one message. Default 50 ms.
     pub presence_interval: Duration,
-    /// How many messages of an app's own a connection of the original hook's dialect may have relayed in a second, and
-    /// at once; 0: none are relayed, and the default.
+    /// The most messages of an app's own that are relayed for a legacy client, in a second and at once. Default 0: none
+    /// are relayed.
     pub relays: u32,
-    /// The longest content of such a message, in bytes of JSON. Default 64 KiB.
+    /// The longest payload of such a message, in bytes of JSON. Default 64 KiB.
     pub relay: usize,
     /// How long a connection may be silent before it is sent a ping, and again until it is closed. A client that takes no
     /// bytes for twice as long is disconnected. Default 30 s.
@@ -72,13 +72,13 @@ impl Default for Limits {
     }
 }
 
-/// Whether a room may have this name: not empty, at most `limit` bytes, no control characters.
+/// Whether a room may have this name: not empty, at most `limit` bytes, and no control characters.
 #[must_use]
 pub fn check_room_name(name: &str, limit: usize) -> bool {
     !name.is_empty() && name.len() <= limit && !name.chars().any(char::is_control)
 }
 
-/// Whether a JSON text nests at most `limit` deep. One pass; the text need not be valid.
+/// Whether arrays and objects in a JSON text nest at most `limit` deep. One pass; the text need not be valid JSON.
 #[must_use]
 pub fn check_depth(text: &str, limit: usize) -> bool {
     let mut depth = 0_usize;

@@ -1,13 +1,5 @@
-//! What travels between a client and the server: messages, codes and limits. `PROTOCOL.md` describes it for
-//! someone who writes a client from scratch.
-//!
-//! Reading borrows from the frame; the values of updates stay text until the type that knows them decodes
-//! them. Writing makes each frame once, whatever the number of receivers.
-
-/// `write!` to a string cannot fail.
-macro_rules! put {
-    ($out:expr, $($arg:tt)*) => { let _ = write!($out, $($arg)*); };
-}
+//! The messages between a client and the server, their codes and their limits. `PROTOCOL.md` describes them for
+//! authors of clients in other languages.
 
 mod address;
 pub mod compact;
@@ -36,10 +28,11 @@ pub use crate::core::{Code, EncodedUpdate, Reject, WireUpdate, decode_update, en
 /// The WebSocket subprotocol of the JSON codec.
 pub const JSON: &str = "shared-state.v1.json";
 
-/// The public id of a client: who made a change. Made by the server from the client's secret id.
+/// The public id of a client, which others see as the author of its changes. The server derives it from the client's
+/// secret id.
 pub type ClientId = std::sync::Arc<str>;
 
-/// The client's state machine: confirmed state, pending changes, what the app sees. No I/O, no clock.
+/// The client's state machine: confirmed state, pending changes, and what the app sees. No I/O, no clock.
 pub mod replica {
     pub use crate::replica::{
         Backoff, Event, HeartbeatTimeout, Link, LinkConfig, LinkEvent, Origin, Read, Rejected, Replica,
@@ -47,7 +40,7 @@ pub mod replica {
     };
 }
 
-/// The room's state machine: order, validation, answers, what each session is sent. No I/O, no clock.
+/// The room's state machine: order, validation, answers, and what each session is sent. No I/O, no clock.
 pub mod authority {
     pub use crate::authority::{
         Authority, ChangeSource, ChannelLog, Check, LoadError, LogEntry, Outbox, Permissions, ProposedChange,

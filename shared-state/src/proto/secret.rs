@@ -1,16 +1,16 @@
-//! What is not to be seen in a log.
+//! Text that must not appear in a log.
 
 use std::fmt;
 
 use serde::Deserialize;
 
-/// A room's password as somebody gives it. Its `Debug` does not show it.
+/// A room's password as a client sends it. Its `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(Box<str>);
 
 impl Secret {
-    /// The secret itself.
+    /// The secret text.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0

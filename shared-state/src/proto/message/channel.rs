@@ -1,4 +1,4 @@
-//! A channel's messages: the one field that its state has, and the operations on it.
+//! A channel's messages: the one field of its state, and the operations on it.
 
 use std::borrow::Cow;
 
@@ -7,22 +7,22 @@ use serde_json::value::RawValue;
 
 /// The field of a channel's state.
 pub const MESSAGES: &str = "messages";
-/// The operation of a client: a message, not yet stamped.
+/// The operation by which a client sends a message, which has no number, sender and time yet.
 pub const SEND: &str = "send";
-/// The operation that everybody gets: a [`ChannelEntry`].
+/// The operation that everybody receives: a [`ChannelEntry`].
 pub const APPEND: &str = "append";
-/// The operation that says up to which number the receiver can get messages no more.
+/// The operation whose value is the number up to which messages are no longer kept.
 pub const GONE: &str = "gone";
 
 /// A message in a channel's history.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ChannelEntry<'a> {
-    /// Its number: the channel's version that it made.
+    /// Its number: the channel's version that it resulted in.
     pub seq: u64,
-    /// The public name of its sender.
+    /// The public id of its sender, or `server`.
     #[serde(borrow)]
     pub from: Cow<'a, str>,
-    /// When the server took it, in milliseconds since 1970; never before the message ahead of it.
+    /// When the server accepted it, in milliseconds since 1970; never less than that of the message before.
     pub at: u64,
     /// Its content.
     #[serde(borrow)]
@@ -35,7 +35,7 @@ pub struct ChannelEntry<'a> {
 pub struct ChannelHistory<'a> {
     /// The messages up to this number are no longer kept.
     pub gone: u64,
-    /// The messages that are, by number.
+    /// The messages that are kept, by number.
     #[serde(borrow)]
     pub entries: Vec<ChannelEntry<'a>>,
 }

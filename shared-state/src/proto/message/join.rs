@@ -1,38 +1,64 @@
-//! What is said of schemas when a room is joined.
+//! `room:join` and `room:leave`, and the room's schema as a client receives it.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Not;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::decode::{epoch, hexadecimal};
+use super::hex;
+use super::json::{empty_frame, payload_frame, push};
 use crate::core::{FieldSchema, Schema};
-use crate::proto::{Resume, Secret, Violation};
+use crate::proto::{Frame, Secret};
 
 /// `room:join`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct JoinRequest {
-    /// Where the client left the room.
-    pub resume: Option<Resume>,
-    /// The hash of the client's schema. The room tells its own if that is another.
+    /// The hash of the client's schema. If the room's differs, the answer contains the room's schema.
+    #[serde(with = "hex::optional", skip_serializing_if = "Option::is_none")]
     pub schema: Option<u64>,
-    /// Fields of the client that the room's struct does not have, by their paths, to be kept for it.
+    /// Where the client left the room.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resume: Option<Resume>,
+    /// The client's fields that the room's struct does not have, by their paths. The room keeps them beside its own.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub declare: BTreeMap<String, Declaration>,
-    /// Whether the client takes [`brief`](super::brief) frames.
+    /// Whether the client accepts [compact](crate::proto::compact) frames.
+    #[serde(skip_serializing_if = "Not::not")]
     pub brief: bool,
-    /// The room's password, as the client knows it.
-    pub password: Option<Secret>,
-    /// Whether the client wants to be told the room's [details](super::RoomDetails).
+    /// Whether the client wants the room's [details](crate::proto::RoomDetails).
+    #[serde(skip_serializing_if = "Not::not")]
     pub info: bool,
+    /// The room's password.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "reveal")]
+    pub password: Option<Secret>,
 }
 
-/// A field that a room is asked to keep for those who have it.
+/// Where a client left a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resume {
+    /// The epoch of the history that the client knows.
+    #[serde(with = "hex")]
+    pub epoch: u64,
+    /// The version of the client's confirmed state.
+    pub version: u64,
+    /// Every change up to this sequence number was answered.
+    pub acked: u64,
+    /// The hash of the room's schema. If the room has another schema now, the client is sent the whole state.
+    #[serde(default, with = "hex::optional", skip_serializing_if = "Option::is_none")]
+    pub schema: Option<u64>,
+    /// The audience of the last whole state. If the client is in another audience now, it is sent the whole state.
+    #[serde(default, with = "hex::optional", skip_serializing_if = "Option::is_none")]
+    pub audience: Option<u64>,
+}
+
+/// A field that a room is asked to keep beside those of its struct.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Declaration {
-    /// The merge policy's name. `counter` fields are added to, all others are set as a whole.
+    /// The merge policy's name. A `counter` field can be added to; any other is set as a whole.
     pub policy: String,
-    /// What its value looks like.
+    /// The form of its value.
     pub shape: String,
     /// The value until somebody writes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,98 +79,52 @@ impl Declaration {
     }
 }
 
-/// The schema of a room, as a client with another one is told.
-#[derive(Clone, Debug)]
+/// The schema of a room, for a client whose schema differs.
+#[derive(Clone, Debug, Deserialize)]
 pub struct RoomSchema {
     /// The hash of `schema`.
+    #[serde(with = "hex")]
     pub hash: u64,
     /// The room's struct.
+    #[serde(flatten)]
     pub schema: Schema,
-    /// The fields that it keeps for others, by their paths.
+    /// The fields that the room keeps beside those of its struct, by their paths.
+    #[serde(default)]
     pub kept: BTreeMap<String, FieldSchema>,
 }
 
-#[derive(Deserialize)]
-struct WireResume<'a> {
-    #[serde(borrow)]
-    epoch: Cow<'a, str>,
-    version: u64,
-    acked: u64,
-    #[serde(borrow, default)]
-    schema: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    audience: Option<Cow<'a, str>>,
+/// [`RoomSchema`], borrowed.
+#[derive(Serialize)]
+struct RoomSchemaRef<'a> {
+    #[serde(with = "hex")]
+    hash: u64,
+    #[serde(flatten)]
+    schema: &'a Schema,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    kept: &'a BTreeMap<String, FieldSchema>,
 }
 
-#[derive(Deserialize)]
-pub(crate) struct WireJoin<'a> {
-    #[serde(borrow, default)]
-    resume: Option<WireResume<'a>>,
-    #[serde(borrow, default)]
-    schema: Option<Cow<'a, str>>,
-    #[serde(default)]
-    declare: BTreeMap<String, Declaration>,
-    #[serde(default)]
-    brief: bool,
-    #[serde(default)]
-    password: Option<Secret>,
-    #[serde(default)]
-    info: bool,
-}
-
-fn hash(text: &str) -> Result<u64, Violation> {
-    hexadecimal("a schema's hash", text)
-}
-
-pub(crate) fn audience(text: &str) -> Result<u64, Violation> {
-    hexadecimal("an audience", text)
-}
-
-impl WireJoin<'_> {
-    pub(crate) fn read(self) -> Result<JoinRequest, Violation> {
-        let resume = match self.resume {
-            Some(WireResume { epoch: text, version, acked, schema, audience: of }) => {
-                let schema = schema.as_deref().map(hash).transpose()?;
-                let audience = of.as_deref().map(audience).transpose()?;
-                Some(Resume { epoch: epoch(&text)?, version, acked, schema, audience })
-            }
-            None => None,
-        };
-        let schema = self.schema.as_deref().map(hash).transpose()?;
-        let Self { declare, brief, password, info, .. } = self;
-        Ok(JoinRequest { resume, schema, declare, brief, password, info })
-    }
-}
-
-#[derive(Deserialize)]
-pub(crate) struct WireSchema<'a> {
-    #[serde(borrow)]
-    hash: Cow<'a, str>,
-    #[serde(default = "first")]
-    version: u32,
-    fields: BTreeMap<String, FieldSchema>,
-    #[serde(default)]
-    kept: BTreeMap<String, FieldSchema>,
-}
-
-const fn first() -> u32 {
-    1
-}
-
-impl WireSchema<'_> {
-    pub(crate) fn read(self) -> Result<Box<RoomSchema>, Violation> {
-        let schema = Schema { version: self.version, fields: self.fields };
-        Ok(Box::new(RoomSchema { hash: hash(&self.hash)?, schema, kept: self.kept }))
-    }
-}
-
-/// The schema of a room as JSON: what [`RoomSchema`] is read from.
+/// The schema of a room as JSON text, to be read as [`RoomSchema`].
 pub(crate) fn room_schema(hash: u64, schema: &Schema, kept: &BTreeMap<String, FieldSchema>) -> String {
-    // Schemas have no values that JSON does not have.
-    let json = serde_json::to_string(schema).unwrap_or_default();
-    let kept = match kept.is_empty() {
-        true => String::new(),
-        false => format!(",\"kept\":{}", serde_json::to_string(kept).unwrap_or_default()),
-    };
-    format!("{{\"hash\":\"{hash:016x}\",{}{kept}}}", &json[1..json.len().saturating_sub(1)])
+    let mut out = String::new();
+    push(&mut out, &RoomSchemaRef { hash, schema, kept });
+    out
+}
+
+/// Writes the password itself, which [`Secret`] does not do on its own.
+#[allow(clippy::ref_option)] // serde's signature
+fn reveal<S: Serializer>(password: &Option<Secret>, serializer: S) -> Result<S::Ok, S::Error> {
+    password.as_ref().map(Secret::reveal).serialize(serializer)
+}
+
+/// The client joins a room, or resumes it where it left it.
+#[must_use]
+pub fn join(room: &str, request: &JoinRequest) -> Frame {
+    payload_frame("room:join", Some(room), 160, request)
+}
+
+/// The client leaves a room.
+#[must_use]
+pub fn leave(room: &str) -> Frame {
+    empty_frame("room:leave", Some(room))
 }

@@ -1,54 +1,63 @@
-//! What a client is told that it may not do in a room.
+//! `room:rights`: what a client may not do in a room.
 
 use serde::{Deserialize, Serialize};
 
+use super::json::json_frame;
 use crate::core::roles::ANY;
+use crate::proto::Frame;
 
-/// What a client may not do in a room, by paths, in which `~` stands for any entry of a list or a map. Empty: it may do
-/// what any client may.
+/// What a client may not do in a room, as paths in which `~` stands for any entry of a list or a map. Empty: nothing is
+/// denied.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Denied {
-    /// Fields that it is not sent, and cannot write.
+    /// Fields that the client is not sent and may not write.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hidden: Vec<String>,
-    /// Where it may not write: at this path, in what lies there, or a value that this lies in.
+    /// Paths that the client may not write, nor anything inside them, nor a value that contains them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub locked: Vec<String>,
-    /// Where it may not write at this very path; what lies there is another matter.
+    /// Paths that the client may not write; what is inside them may still be allowed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<String>,
 }
 
 impl Denied {
-    /// Whether it may do what any client may.
+    /// Whether nothing is denied.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.hidden.is_empty() && self.locked.is_empty() && self.refused.is_empty()
     }
 
-    /// Whether it is sent what lies at a path.
+    /// Whether the client is sent what is at a path.
     #[must_use]
     pub fn may_read(&self, path: &str) -> bool {
-        !self.hidden.iter().any(|hidden| lies_in(path, hidden))
+        !self.hidden.iter().any(|hidden| is_inside(path, hidden))
     }
 
-    /// Whether it may write at a path by this operation; `None` sets the value there. As far as it was told.
+    /// Whether the client may write at a path by this operation; `None` sets the value there. The server may refuse
+    /// a write that is allowed by this.
     #[must_use]
     pub fn may_write(&self, path: &str, op: Option<&str>) -> bool {
-        // Moving an entry leaves what is in it as it is.
-        let around = |locked: &str| op != Some("move") && lies_in(locked, path);
+        // Moving an entry does not change what is inside it.
+        let contains = |locked: &str| op != Some("move") && is_inside(locked, path);
         self.may_read(path)
-            && !self.locked.iter().any(|locked| lies_in(path, locked) || around(locked))
-            && !self.refused.iter().any(|refused| lies_in(path, refused) && lies_in(refused, path))
+            && !self.locked.iter().any(|locked| is_inside(path, locked) || contains(locked))
+            && !self.refused.iter().any(|refused| is_inside(path, refused) && is_inside(refused, path))
     }
 }
 
-/// Whether `path` is `outer` or lies in it.
-fn lies_in(path: &str, outer: &str) -> bool {
+/// Whether `path` is `outer` or is inside it.
+fn is_inside(path: &str, outer: &str) -> bool {
     let mut segments = path.split('/');
     let same = |one: &str, other: &str| one == other || one == ANY || other == ANY;
     outer.split('/').all(|outer| segments.next().is_some_and(|segment| same(segment, outer)))
+}
+
+/// The client's permissions have changed: `denied` is [`Denied`] as JSON; `None`: nothing is denied.
+#[must_use]
+pub fn rights(room: &str, denied: Option<&str>) -> Frame {
+    json_frame("room:rights", Some(room), denied.unwrap_or("{}"))
 }
 
 #[cfg(test)]
@@ -56,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_barred_is_so_at_in_and_around_it() {
+    fn a_denied_path_is_denied_with_what_contains_it_and_what_is_inside_it() {
         let denied = Denied {
             hidden: vec!["hand".to_owned()],
             locked: vec!["title".to_owned(), "layout/locked".to_owned(), "items/~/pinned".to_owned()],

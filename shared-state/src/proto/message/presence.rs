@@ -1,46 +1,46 @@
-//! The messages of presence, in both dialects.
+//! Presence: who is in a room and what they do.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::encode::{frame, push_string};
+use super::json::{Object, Text, empty_frame, nullable, object_frame, payload_frame, push_string};
 use crate::core::Code;
-use crate::proto::{Envelope, Frame, RoomDetails, Secret, Violation};
+use crate::proto::{Envelope, Frame, Secret, Violation};
 
-/// A member that is `null` is there; only one that is absent is not.
-fn there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
-    <&RawValue>::deserialize(deserializer).map(Some)
-}
+pub use super::legacy::{
+    LegacyPresence, cursor as hook_cursor, joined as hook_joined, presence_join as hook_join,
+    presence_leave as hook_leave, presence_update as hook_update, user_joined as hook_user_joined,
+    user_left as hook_user_left,
+};
 
-/// `presence:set`: what is absent stays as it is.
+/// `presence:set`. An absent member keeps its value.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct PresenceSet<'a> {
-    /// Who it is: any JSON.
-    #[serde(borrow, deserialize_with = "there")]
+    /// The user: any JSON.
+    #[serde(borrow, deserialize_with = "nullable")]
     pub user: Option<&'a RawValue>,
     /// What the user does: any JSON.
-    #[serde(borrow, deserialize_with = "there")]
+    #[serde(borrow, deserialize_with = "nullable")]
     pub data: Option<&'a RawValue>,
-    /// Whether others are not shown this session.
+    /// Whether this session is not shown to the others.
     pub hidden: Option<bool>,
     /// Whether the user has been without input for a time.
     pub away: Option<bool>,
-    /// The room's password, as the client knows it.
+    /// The room's password.
     pub password: Option<Secret>,
 }
 
-/// What a client of the v1 protocol says about its presence in a room.
+/// A client's message about its presence in a room.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum PresenceRequest<'a> {
-    /// Is there, or has something new to show.
+    /// Becomes present, or changes what the others are shown.
     Set(PresenceSet<'a>),
-    /// Is no longer there.
+    /// Leaves the room's presence.
     Leave,
 }
 
@@ -54,13 +54,13 @@ impl<'a> PresenceRequest<'a> {
     }
 }
 
-/// One who is present.
+/// A session that is present.
 #[derive(Clone, Debug, Deserialize)]
 pub struct PeerEntry<'a> {
-    /// The public name of the session's client.
+    /// The public id of the session's client.
     #[serde(borrow)]
     pub id: Cow<'a, str>,
-    /// Who it is.
+    /// The user.
     #[serde(borrow)]
     pub user: &'a RawValue,
     /// What the user does.
@@ -71,133 +71,65 @@ pub struct PeerEntry<'a> {
     pub away: bool,
 }
 
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(transparent)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
-
+/// `presence:sync`, as it is read.
 #[derive(Deserialize)]
-struct WireSync<'a> {
+struct Sync<'a> {
     #[serde(borrow)]
     peers: Vec<PeerEntry<'a>>,
 }
 
+/// `presence:changes`, as it is read.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct WireChanges<'a> {
+struct Changes<'a> {
     #[serde(borrow)]
     joined: Vec<PeerEntry<'a>>,
     #[serde(borrow)]
-    updated: BTreeMap<Name<'a>, &'a RawValue>,
+    updated: BTreeMap<Text<'a>, &'a RawValue>,
     #[serde(borrow)]
-    left: Vec<Name<'a>>,
+    left: Vec<Text<'a>>,
 }
 
-#[derive(Deserialize)]
-struct WireReject<'a> {
-    #[serde(borrow)]
-    code: Cow<'a, str>,
-    message: String,
-}
-
-/// What a client is told about presence in a room. Its own entry may be among them and is to be ignored.
+/// The server's message about presence in a room. Entries about the receiver itself may be in it; the receiver ignores
+/// them.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum PresenceNews<'a> {
-    /// Everybody who is there.
+    /// Every session that is present.
     Sync(Vec<PeerEntry<'a>>),
-    /// What has changed.
+    /// The differences to what was sent before.
     Changes {
-        /// Those who are new, and those of whom more than the data has changed.
+        /// Sessions that are new, or of which more than the data has changed.
         joined: Vec<PeerEntry<'a>>,
-        /// The new data of others.
+        /// The new data of sessions, by the public ids of their clients.
         updated: Vec<(Cow<'a, str>, &'a RawValue)>,
-        /// Those who are gone.
+        /// Sessions that have left.
         left: Vec<Cow<'a, str>>,
     },
-    /// What the client said was refused.
+    /// The client's `presence:set` was refused, or the client was removed.
     Rejected(Violation),
 }
 
 impl<'a> PresenceNews<'a> {
-    /// Reads the message in an envelope; `None` if this version does not know it.
+    /// Reads the message in an envelope; `None` if this version does not know its type.
     pub(crate) fn read(envelope: &Envelope<'a>) -> Result<Option<Self>, Violation> {
         Ok(Some(match &*envelope.kind {
-            "presence:sync" => Self::Sync(envelope.content::<WireSync<'_>>()?.peers),
+            "presence:sync" => Self::Sync(envelope.content::<Sync<'_>>()?.peers),
             "presence:changes" => {
-                let WireChanges { joined, updated, left } = envelope.content()?;
+                let Changes { joined, updated, left } = envelope.content()?;
                 Self::Changes {
                     joined,
-                    updated: updated.into_iter().map(|(name, data)| (name.0, data)).collect(),
-                    left: left.into_iter().map(|name| name.0).collect(),
+                    updated: updated.into_iter().map(|(id, data)| (id.0, data)).collect(),
+                    left: left.into_iter().map(|id| id.0).collect(),
                 }
             }
-            "presence:reject" => {
-                let WireReject { code, message } = envelope.content()?;
-                Self::Rejected(Violation { code: Code::from_text(&code), message })
-            }
+            "presence:reject" => Self::Rejected(envelope.content()?),
             _ => return Ok(None),
         }))
     }
 }
 
-/// What a client of the hook's dialect says about its presence in a room.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum LegacyPresence<'a> {
-    /// `presence:join`, `presence:update`: is there, and what it does.
-    Update {
-        /// Who it is; has a member `id`.
-        user: &'a RawValue,
-        /// What the user does.
-        data: Option<&'a RawValue>,
-    },
-    /// `presence:leave`: the payload is the user's id.
-    Leave(&'a RawValue),
-    /// `cursor:move`.
-    Cursor {
-        /// Who it is.
-        user: &'a RawValue,
-        /// From the left.
-        x: f64,
-        /// From the top.
-        y: f64,
-    },
-}
-
-#[derive(Deserialize)]
-struct WireLegacyUpdate<'a> {
-    #[serde(borrow)]
-    user: &'a RawValue,
-    #[serde(borrow, default, deserialize_with = "there")]
-    data: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct WireCursor<'a> {
-    #[serde(borrow)]
-    user: &'a RawValue,
-    x: f64,
-    y: f64,
-}
-
-impl<'a> LegacyPresence<'a> {
-    pub(crate) fn read(envelope: &Envelope<'a>) -> Result<Self, Violation> {
-        Ok(match &*envelope.kind {
-            "presence:join" | "presence:update" => {
-                let WireLegacyUpdate { user, data } = envelope.content()?;
-                Self::Update { user, data }
-            }
-            "presence:leave" => Self::Leave(envelope.content()?),
-            "cursor:move" => {
-                let WireCursor { user, x, y } = envelope.content()?;
-                Self::Cursor { user, x, y }
-            }
-            _ => return Err(envelope.unknown()),
-        })
-    }
-}
-
-/// A client's `presence:set`: JSON, or `None` for what stays as it is.
+/// A client's `presence:set`. `user` and `data` are JSON; what is `None` keeps its value.
 #[must_use]
 pub fn set(
     room: &str,
@@ -208,157 +140,74 @@ pub fn set(
     password: Option<&str>,
 ) -> Frame {
     let size = user.map_or(0, str::len) + data.map_or(0, str::len) + 48;
-    frame("presence:set", Some(room), size, |out| {
-        let before = out.len();
-        for (name, json) in [("user", user), ("data", data)] {
-            if let Some(json) = json {
-                put!(out, ",\"{name}\":{json}");
-            }
-        }
-        for (name, flag) in [("hidden", hidden), ("away", away)] {
-            if let Some(flag) = flag {
-                put!(out, ",\"{name}\":{flag}");
-            }
-        }
-        if let Some(password) = password {
-            out.push_str(",\"password\":");
-            push_string(out, password);
-        }
-        braces(out, before);
+    object_frame("presence:set", Some(room), size, |payload| {
+        payload
+            .optional_json("user", user)
+            .optional_json("data", data)
+            .optional("hidden", hidden)
+            .optional("away", away)
+            .optional("password", password);
     })
 }
 
 /// A client's `presence:leave`.
 #[must_use]
 pub fn leave(room: &str) -> Frame {
-    frame("presence:leave", Some(room), 8, |out| out.push_str("{}"))
+    empty_frame("presence:leave", Some(room))
 }
 
-/// Makes an object of members that each begin with a comma.
-fn braces(out: &mut String, from: usize) {
-    match out.len() > from {
-        true => out.replace_range(from..=from, "{"),
-        false => out.push('{'),
-    }
-    out.push('}');
-}
-
-/// Appends an entry for [`sync`] or [`changes`], and a comma if it is not the first. `user` and `data` are JSON.
+/// Appends an entry for [`sync`] or [`changes`], after a comma if it is not the first. `user` and `data` are JSON.
 pub fn push_entry(out: &mut String, id: &str, user: &str, data: &str, away: bool) {
-    out.push_str(if out.is_empty() { "{\"id\":" } else { ",{\"id\":" });
-    push_string(out, id);
-    put!(out, ",\"user\":{user},\"data\":{data}");
-    out.push_str(if away { ",\"away\":true}" } else { "}" });
+    separate(out);
+    Object::push(out, |entry| {
+        entry.member("id", id).json("user", user).json("data", data).optional("away", away.then_some(true));
+    });
 }
 
-/// Appends a member of `updated` for [`changes`].
+/// Appends a member of `updated` for [`changes`], after a comma if it is not the first. `data` is JSON.
 pub fn push_update(out: &mut String, id: &str, data: &str) {
-    if !out.is_empty() {
-        out.push(',');
-    }
-    push_string(out, id);
-    put!(out, ":{data}");
+    push_left(out, id);
+    out.push(':');
+    out.push_str(data);
 }
 
-/// Appends an element of `left` for [`changes`].
+/// Appends an element of `left` for [`changes`], after a comma if it is not the first.
 pub fn push_left(out: &mut String, id: &str) {
-    if !out.is_empty() {
-        out.push(',');
-    }
+    separate(out);
     push_string(out, id);
 }
 
-/// The server's `presence:sync` of entries.
+fn separate(out: &mut String) {
+    if !out.is_empty() {
+        out.push(',');
+    }
+}
+
+/// The server's `presence:sync`, of entries from [`push_entry`].
 #[must_use]
 pub fn sync(room: &str, peers: &str) -> Frame {
-    frame("presence:sync", Some(room), peers.len() + 16, |out| {
-        put!(out, "{{\"peers\":[{peers}]}}");
+    object_frame("presence:sync", Some(room), peers.len() + 16, |payload| {
+        payload.concat("peers", &["[", peers, "]"]);
     })
 }
 
-/// The server's `presence:changes`.
+/// The server's `presence:changes`, of what [`push_entry`], [`push_update`] and [`push_left`] have appended.
 #[must_use]
 pub fn changes(room: &str, joined: &str, updated: &str, left: &str) -> Frame {
     let size = joined.len() + updated.len() + left.len() + 48;
-    frame("presence:changes", Some(room), size, |out| {
-        let before = out.len();
-        if !joined.is_empty() {
-            put!(out, ",\"joined\":[{joined}]");
+    object_frame("presence:changes", Some(room), size, |payload| {
+        for (name, list, brackets) in
+            [("joined", joined, ["[", "]"]), ("updated", updated, ["{", "}"]), ("left", left, ["[", "]"])]
+        {
+            if !list.is_empty() {
+                payload.concat(name, &[brackets[0], list, brackets[1]]);
+            }
         }
-        if !updated.is_empty() {
-            put!(out, ",\"updated\":{{{updated}}}");
-        }
-        if !left.is_empty() {
-            put!(out, ",\"left\":[{left}]");
-        }
-        braces(out, before);
     })
 }
 
 /// The server's `presence:reject`.
 #[must_use]
 pub fn reject(room: &str, code: Code, message: &str) -> Frame {
-    frame("presence:reject", Some(room), 128, |out| {
-        put!(out, "{{\"code\":\"{code}\",\"message\":");
-        push_string(out, message);
-        out.push('}');
-    })
-}
-
-/// `presence:join` of the hook's dialect. `user` is JSON, like the `user`, `data` and `id` below.
-#[must_use]
-pub fn hook_join(room: &str, user: &str) -> Frame {
-    frame("presence:join", Some(room), user.len() + 32 + room.len(), |out| {
-        put!(out, "{{\"user\":{user},\"room\":");
-        push_string(out, room);
-        out.push('}');
-    })
-}
-
-/// `room:joined` of the hook's dialect: `users` are JSON.
-#[must_use]
-pub fn hook_joined(room: &str, users: &[String], details: &RoomDetails) -> Frame {
-    let users_size = users.iter().map(|user| user.len() + 1).sum::<usize>();
-    let size = users_size + details.metadata.as_deref().map_or(0, str::len) + room.len() + 64;
-    frame("room:joined", Some(room), size, |out| {
-        out.push_str("{\"id\":");
-        push_string(out, room);
-        put!(out, ",\"users\":[{}]", users.join(","));
-        details.push_members(out);
-        out.push('}');
-    })
-}
-
-/// `room:user:joined` of the hook's dialect: the payload is the user.
-#[must_use]
-pub fn hook_user_joined(room: &str, user: &str) -> Frame {
-    frame("room:user:joined", Some(room), user.len(), |out| out.push_str(user))
-}
-
-/// `room:user:left` of the hook's dialect: the payload is the user's id.
-#[must_use]
-pub fn hook_user_left(room: &str, id: &str) -> Frame {
-    frame("room:user:left", Some(room), id.len(), |out| out.push_str(id))
-}
-
-/// `presence:update` of the hook's dialect; `seen` is in milliseconds since 1970.
-#[must_use]
-pub fn hook_update(room: &str, user: &str, data: &str, seen: u128) -> Frame {
-    frame("presence:update", Some(room), user.len() + data.len() + 48, |out| {
-        put!(out, r#"{{"user":{user},"data":{data},"lastSeen":{seen}}}"#);
-    })
-}
-
-/// `presence:leave` of the hook's dialect: the payload is the user's id.
-#[must_use]
-pub fn hook_leave(room: &str, id: &str) -> Frame {
-    frame("presence:leave", Some(room), id.len(), |out| out.push_str(id))
-}
-
-/// `cursor:move` of the hook's dialect; `x` and `y` are JSON numbers.
-#[must_use]
-pub fn hook_cursor(room: &str, user: &str, (x, y): (&str, &str), seen: u128) -> Frame {
-    frame("cursor:move", Some(room), user.len() + 64, |out| {
-        put!(out, r#"{{"user":{user},"x":{x},"y":{y},"timestamp":{seen}}}"#);
-    })
+    payload_frame("presence:reject", Some(room), 128, &Violation::new(code, message))
 }
