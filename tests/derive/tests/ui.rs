@@ -2,7 +2,7 @@
 //!
 //! Set `TRYBUILD=overwrite` to write the `.stderr` files anew, and read every one that changed.
 
-#![allow(missing_docs, unreachable_pub)]
+#![allow(missing_docs, unreachable_pub, clippy::deprecated_semver)]
 
 /// Each is a program of its own but for its root, and refuses warnings.
 #[path = "../ui/pass"]

@@ -62,6 +62,9 @@ pub enum Lane {
 }
 
 /// What the test runs.
+///
+/// # Panics
+/// If something is not as it should be.
 pub fn main() {
     let board = Board::<u8>::default();
     assert!(Board::diff(&board, &board).is_empty());

@@ -71,6 +71,9 @@ mod private {
 }
 
 /// What the test runs.
+///
+/// # Panics
+/// If something is not as it should be.
 pub fn main() {
     let document = Document { cached: 1, ..Document::default() };
     assert_eq!(document.cached, 1);
