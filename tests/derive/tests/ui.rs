@@ -3,7 +3,7 @@
 //!
 //! Set `TRYBUILD=overwrite` to rewrite the `.stderr` files, and review every one that changed.
 
-#![allow(missing_docs, unreachable_pub)]
+#![allow(missing_docs, unreachable_pub, clippy::deprecated_semver)]
 
 /// Each program is a crate of its own, apart from its crate root, and denies warnings.
 #[path = "../ui/pass"]

@@ -1,6 +1,6 @@
 //! Fields that are there only under a condition.
 #![deny(warnings)]
-#![allow(dead_code)]
+#![allow(dead_code, clippy::non_minimal_cfg)]
 
 use serde::{Deserialize, Serialize};
 use shared_state::SharedState;

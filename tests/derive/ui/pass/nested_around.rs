@@ -41,6 +41,9 @@ fn edit<L: Backend<Document<u8>>>(document: &SharedDocument<u8, L>) -> Result<()
 }
 
 /// What the test runs.
+///
+/// # Panics
+/// If something is not as it should be.
 pub fn main() {
     let _ = edit::<NoLive>;
     let patch = DocumentPatch::<u8>::new().optional(None).boxed(LayoutPatch::new().columns(3));

@@ -43,6 +43,9 @@ fn edit<L: Backend<Document>>(document: &SharedDocument<L>) -> Result<(), L::Err
 }
 
 /// What the test runs.
+///
+/// # Panics
+/// If something is not as it should be.
 pub fn main() {
     let _ = edit::<Nowhere>;
 }
