@@ -1,16 +1,16 @@
-//! Infers what a legacy client has taken of what it was sent from the versions of its writes, and what must be sent to it
-//! again.
+//! Infers from the versions of a legacy client's writes which of the changes sent to it it has accepted, and what must be
+//! sent to it again.
 //!
-//! A legacy client counts its own writes and takes an update only if that has a version greater than its own. So it
+//! A legacy client counts its own writes and accepts an update only if that has a version greater than its own. So it
 //! ignores some of what is on its way to it (it has counted further meanwhile), and some of it hides a later write of the
 //! client from the client itself. It reports neither, but its writes have its versions. Let `p` and then `w` be the
 //! versions of two writes in a row over one connection:
 //!
-//! - `w` is `p + 1`: the client has taken nothing between. It has ignored or will ignore what it was sent with a version
+//! - `w` is `p + 1`: the client has accepted nothing between. It has ignored or will ignore what it was sent with a version
 //!   up to `w`.
-//! - `w` is more: the client has taken something between, and so everything with a version below `w`. It has ignored or
+//! - `w` is more: the client has accepted something between, and so everything with a version below `w`. It has ignored or
 //!   will ignore an update with `w` itself, if there is one.
-//! - The client takes an update with a version above `w` later, unless it counts past it: if that update sets a field
+//! - The client accepts an update with a version above `w` later, unless it counts past it: if that update sets a field
 //!   that the write sets too, the write will be hidden from its own author.
 //!
 //! What was ignored or is hidden is *outdated*: it is sent again as the room has it then, with a version that the client
@@ -29,7 +29,7 @@ const MAX_FIELDS: usize = 1024;
 
 /// The versions that legacy clients are sent: the time in microseconds, never the same twice.
 ///
-/// They are not the room's, because a client takes nothing with a version below its own, and nobody knows how far it has
+/// They are not the room's, because a client accepts nothing with a version below its own, and nobody knows how far it has
 /// counted over how many connections and restarts of the server. It counts slower than the time passes.
 #[derive(Debug, Default)]
 pub(crate) struct LegacyClock {
@@ -77,7 +77,7 @@ pub(crate) struct Reconcile {
     counted: u64,
     /// The version of what it was sent last.
     sent: u64,
-    /// Fields that it was sent and has not been seen to have taken or ignored, each with the last version it was sent
+    /// Fields that it was sent and has not been seen to have accepted or ignored, each with the last version it was sent
     /// with.
     open: BTreeMap<Arc<str>, u64>,
     /// The same for whole states: the first and the last version.
@@ -228,7 +228,7 @@ mod tests {
         let outdated = reconcile.take_outdated();
         assert_eq!(outdated.fields.into_iter().collect::<Vec<_>>(), (0..4).map(field).collect::<Vec<_>>());
         assert!(!outdated.whole);
-        // It takes the rest.
+        // It accepts the rest.
         reconcile.wrote(Some(last(MAX_FIELDS) + 1), [field(3)].iter());
         assert!(!reconcile.is_outdated() && reconcile.open.is_empty());
     }
