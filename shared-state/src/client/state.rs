@@ -108,7 +108,7 @@ impl<S: SharedState> State<S> {
     /// # Errors
     /// As [`set`](Self::set).
     pub fn write(&self, update: S::Update) -> Result<Receipt, WriteError> {
-        self.write_all(vec![update])
+        self.shared.write(|_| Ok((vec![update], None)))
     }
 
     /// Writes several updates as one change: everyone sees all of them or none.

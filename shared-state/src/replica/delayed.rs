@@ -1,51 +1,115 @@
-//! Debounced and throttled writes: at most one update per field is delayed, the latest one. Called by the
-//! replica's writes and its [`tick`](Replica::tick).
+//! Debounced and throttled writes: at most one update per field is delayed, the latest one.
 
 use std::time::Duration;
 
 use crate::core::{FieldId, SharedState, Timing};
-use crate::replica::pending::{Pending, PendingUpdate};
-use crate::replica::{Replica, WriteId};
+use crate::replica::change::{Change, PendingUpdate, WriteId};
 
 /// An update that the view already contains and that is sent later.
 pub(super) struct Held<S: SharedState> {
     pub(super) id: WriteId,
     pub(super) field: FieldId,
     pub(super) update: PendingUpdate<S>,
-    pub(super) due: Duration,
+    due: Duration,
     /// When it is sent at the latest, however many writes follow.
-    pub(super) latest: Duration,
+    latest: Duration,
 }
 
-impl<S: SharedState> Replica<S> {
-    /// When a write with this timing is due and when it is due at the latest; `None`: send it at once.
-    pub(super) fn keep_until(
-        &self,
-        field: FieldId,
-        timing: Timing,
+impl<S: SharedState> Held<S> {
+    pub(super) fn is_due(&self, now: Duration) -> bool {
+        self.due <= now
+    }
+
+    fn into_change(self) -> Change<S> {
+        Change { id: self.id, updates: vec![self.update], reads: None, sent: None }
+    }
+}
+
+/// The delayed writes of all fields, in the order in which they lie on the queued ones.
+pub(super) struct Delayed<S: SharedState> {
+    writes: Vec<Held<S>>,
+    /// Per field, when an update was last queued for sending. Throttling counts from here.
+    sent_at: Vec<Option<Duration>>,
+}
+
+impl<S: SharedState> Delayed<S> {
+    pub(super) fn new() -> Self {
+        Self { writes: Vec::new(), sent_at: vec![None; S::FIELDS.len()] }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.writes.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Held<S>> {
+        self.writes.iter()
+    }
+
+    pub(super) fn updates_mut(&mut self) -> impl Iterator<Item = &mut PendingUpdate<S>> {
+        self.writes.iter_mut().map(|held| &mut held.update)
+    }
+
+    /// When the first write is due.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        self.writes.iter().map(|held| held.due).min()
+    }
+
+    /// The index of the delayed write to a field.
+    pub(super) fn position(&self, field: FieldId) -> Option<usize> {
+        self.writes.iter().position(|held| held.field == field)
+    }
+
+    pub(super) fn get(&self, at: usize) -> &Held<S> {
+        &self.writes[at]
+    }
+
+    /// Replaces the update of a delayed write. That of a debounced field starts to wait anew.
+    pub(super) fn replace(&mut self, at: usize, update: PendingUpdate<S>, now: Duration) -> WriteId {
+        let held = &mut self.writes[at];
+        if let Timing::Debounce { wait, .. } = S::timing(&update.typed) {
+            held.due = (now + wait).min(held.latest);
+        }
+        held.update = update;
+        held.id
+    }
+
+    /// Delays a write if its timing says so.
+    ///
+    /// # Errors
+    /// It is to be sent at once; returns it as a change, and counts it as sent.
+    pub(super) fn hold(
+        &mut self,
+        id: WriteId,
+        update: PendingUpdate<S>,
         now: Duration,
-    ) -> Option<(Duration, Duration)> {
-        match timing {
+    ) -> Result<(), Change<S>> {
+        let field = update.field();
+        let times = match S::timing(&update.typed) {
             Timing::Immediate => None,
             Timing::Debounce { wait, max_wait } => Some((now + wait, now + max_wait)),
             Timing::Throttle { every } => {
-                let due = self.sent_at[field]? + every;
-                (due > now).then_some((due, due))
+                self.sent_at[field].map(|sent| sent + every).filter(|due| *due > now).map(|due| (due, due))
             }
+        };
+        let (due, latest) = times.unwrap_or((now, now));
+        let held = Held { id, field, update, due, latest };
+        if times.is_none() {
+            self.sent_at[field] = Some(now);
+            return Err(held.into_change());
         }
+        self.writes.push(held);
+        Ok(())
     }
 
-    /// Moves the delayed update at index `at` to the end of the queue.
-    pub(super) fn release(&mut self, at: usize, now: Duration) {
-        let Held { id, field, update, .. } = self.held.remove(at);
-        self.sent_at[field] = Some(now);
-        self.queue.push(Pending { id, updates: vec![update], reads: None, sent: None });
+    /// Removes the first write that `pick` chooses, to be sent now.
+    pub(super) fn release(&mut self, now: Duration, pick: impl Fn(&Held<S>) -> bool) -> Option<Change<S>> {
+        let held = self.writes.remove(self.writes.iter().position(pick)?);
+        self.sent_at[held.field] = Some(now);
+        Some(held.into_change())
     }
 
-    /// Moves the delayed updates of these fields to the end of the queue.
-    pub(super) fn release_fields(&mut self, fields: &[FieldId], now: Duration) {
-        while let Some(at) = self.held.iter().position(|held| fields.contains(&held.field)) {
-            self.release(at, now);
-        }
+    /// Removes all writes, none of which is sent.
+    pub(super) fn take_all(&mut self) -> impl Iterator<Item = Change<S>> {
+        self.writes.drain(..).map(Held::into_change)
     }
 }

@@ -22,126 +22,55 @@
 //! A remote change is applied to the confirmed state. In the view, a field without pending changes gets the
 //! same update; a field with pending changes is rebuilt from the confirmed state and those changes before the
 //! app can read it.
+//!
+//! # The parts
+//! A [`Replica`] joins four parts, each with a file of its own: the session with the room, the schemas, the
+//! permissions, and the document. It alone knows them all: it reads messages and makes frames with the first
+//! three, and gives the document updates of its own type. The document owns the two states, what is pending
+//! (a queue, and the delayed writes), the undo history, and the events and answers.
 
+mod change;
+mod config;
 mod delayed;
+mod document;
 mod event;
 mod link;
+mod output;
 mod pending;
 mod permissions;
-mod receive;
+mod queue;
 mod schema;
+mod session;
+mod states;
 mod transact;
 mod undo;
-mod write;
 
 pub use crate::core::{Rejected, WriteError};
+pub use change::WriteId;
+pub use config::ReplicaConfig;
 pub use event::{Event, Origin};
 pub use link::{Backoff, HeartbeatTimeout, Link, LinkConfig, LinkEvent};
 pub use permissions::RoomPermissions;
 pub use transact::{Read, Transaction};
 
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::Code;
-use crate::core::{FieldId, SharedState};
+use crate::core::{Code, Reject, SharedState, WireUpdate, text_scope};
 use crate::proto::compact::Header;
-use crate::proto::{Frame, Secret};
+use crate::proto::{Denied, Frame, Outcomes, Resume, RoomMessage, RoomSchema, Secret, Violation};
 
-use delayed::Held;
-use pending::{PendingUpdate, Queue};
-use schema::SchemaNegotiation;
-use undo::UndoHistory;
-
-/// Identifies a write until it is answered. Writes that were folded into one change share an id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WriteId(u64);
-
-/// The limits and options of a [`Replica`].
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct ReplicaConfig {
-    /// The most changes that may wait for an answer, sent or not. Default 10,000.
-    pub max_changes: usize,
-    /// The most bytes of queued changes. Delayed writes are not counted. Default 8 MiB.
-    pub max_bytes: usize,
-    /// The most events stored for an app that does not take them. Default 4,096.
-    pub max_events: usize,
-    /// The most updates that can be undone, and the most that can be redone. Default 1,000.
-    pub max_undo: usize,
-    /// A write that comes sooner than this after the one before is undone together with it. Default 500 ms.
-    pub undo_pause: Duration,
-    /// The client id under which this replica edits texts: random, from 16 to 2^53 - 1, used by no other
-    /// replica. With 0, the default, edits are sent as positions, which refer to the text as it is when the
-    /// server applies them.
-    pub writer: u64,
-    /// Whether the room may send [compact](crate::proto::compact) frames. Default true.
-    pub brief: bool,
-    /// Whether to ask the room for its [details](crate::proto::RoomDetails). Default false.
-    pub info: bool,
-}
-
-impl Default for ReplicaConfig {
-    fn default() -> Self {
-        Self {
-            max_changes: 10_000,
-            max_bytes: 8 << 20,
-            max_events: 4096,
-            max_undo: 1000,
-            undo_pause: Duration::from_millis(500),
-            writer: 0,
-            brief: true,
-            info: false,
-        }
-    }
-}
-
-/// How far the replica has come in joining its room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// Not connected, or the room refused this replica.
-    Offline,
-    /// The join was sent; the state has not arrived yet.
-    Joining,
-    /// Joined: changes are sent and received.
-    Live,
-}
+use document::Document;
+use schema::{SchemaNegotiation, Verdict};
+use session::Session;
+use undo::Kind;
 
 /// A client's copy of a room's state.
 pub struct Replica<S: SharedState> {
-    room: Arc<str>,
-    config: ReplicaConfig,
-    initial: S,
-    phase: Phase,
-    /// The epoch of the confirmed state; `None` before the first state arrived.
-    epoch: Option<u64>,
-    version: u64,
-    confirmed: S,
-    view: S,
-    queue: Queue<S>,
-    held: Vec<Held<S>>,
-    /// Per field, how many changes of `queue` and `held` touch it.
-    touching: Vec<u32>,
-    /// Per field, when an update was last queued for sending. Throttling counts from here.
-    sent_at: Vec<Option<Duration>>,
-    window: usize,
-    max_frame: usize,
-    negotiation: SchemaNegotiation,
-    rights: RoomPermissions,
-    /// The audience for which the last full state was made.
-    audience: Option<u64>,
-    /// The room's password, if it has one.
-    password: Option<Secret>,
-    /// The headers of compact frames, by number.
-    subjects: BTreeMap<u8, Header>,
-    history: UndoHistory<S>,
-    next_write: u64,
-    next_seq: u64,
-    frames: VecDeque<Frame>,
-    events: VecDeque<Event<S>>,
-    missed_events: u64,
-    answers: VecDeque<(WriteId, Result<u64, Rejected>)>,
+    session: Session,
+    schema: SchemaNegotiation,
+    permissions: RoomPermissions,
+    document: Document<S>,
 }
 
 impl<S: SharedState> Replica<S> {
@@ -152,121 +81,99 @@ impl<S: SharedState> Replica<S> {
     #[must_use]
     pub fn new(room: Arc<str>, initial: S, config: ReplicaConfig) -> Self {
         Self {
-            room,
-            config,
-            phase: Phase::Offline,
-            epoch: None,
-            version: 0,
-            confirmed: initial.clone(),
-            view: initial.clone(),
-            initial,
-            queue: Queue::new(S::FIELDS.len()),
-            held: Vec::new(),
-            touching: vec![0; S::FIELDS.len()],
-            sent_at: vec![None; S::FIELDS.len()],
-            window: 1,
-            max_frame: usize::MAX,
-            negotiation: SchemaNegotiation::new::<S>(),
-            rights: RoomPermissions::default(),
-            audience: None,
-            password: None,
-            subjects: BTreeMap::new(),
-            history: UndoHistory::new(config.max_undo, config.undo_pause),
-            next_write: 0,
-            next_seq: 1,
-            frames: VecDeque::new(),
-            events: VecDeque::new(),
-            missed_events: 0,
-            answers: VecDeque::new(),
+            session: Session::new(room, &config),
+            schema: SchemaNegotiation::new::<S>(),
+            permissions: RoomPermissions::default(),
+            document: Document::new(initial, &config),
         }
     }
 
     /// The room's name.
     #[must_use]
-    pub fn room(&self) -> &Arc<str> {
-        &self.room
+    pub const fn room(&self) -> &Arc<str> {
+        &self.session.room
     }
 
     /// The state as the app should see it: confirmed, with this client's pending changes on top.
     #[must_use]
     pub const fn state(&self) -> &S {
-        &self.view
+        &self.document.states.view
     }
 
     /// The state at [`version`](Self::version), the same for every client.
     #[must_use]
     pub const fn confirmed(&self) -> &S {
-        &self.confirmed
+        &self.document.states.confirmed
     }
 
     /// The version of the confirmed state; 0 before the first state arrived.
     #[must_use]
     pub const fn version(&self) -> u64 {
-        self.version
+        self.document.states.version
     }
 
     /// The room's epoch, the random id of its history; `None` before the first state arrived.
     #[must_use]
     pub const fn epoch(&self) -> Option<u64> {
-        self.epoch
+        self.document.states.epoch
     }
 
     /// How many changes wait for their answer, sent or not.
     #[must_use]
     pub fn pending(&self) -> usize {
-        self.queue.len() + self.held.len()
+        self.document.pending.len()
     }
 
     /// Whether the room's state has arrived over the current connection.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        self.phase == Phase::Live
+        self.session.is_live()
+    }
+
+    /// What this client may do, as the server said last; everything until it has.
+    #[must_use]
+    pub const fn rights(&self) -> &RoomPermissions {
+        &self.permissions
+    }
+
+    /// Why the room cannot be used, if it cannot: its struct is incompatible with this one, or this client
+    /// was put out.
+    #[must_use]
+    pub const fn refusal(&self) -> Option<&Reject> {
+        self.schema.refusal.as_ref()
     }
 
     /// The next frame to send.
     pub fn poll_frame(&mut self) -> Option<Frame> {
-        self.frames.pop_front()
+        self.session.poll_frame()
     }
 
     /// The next event: a visible change of the state.
     pub fn poll_event(&mut self) -> Option<Event<S>> {
-        if self.missed_events > 0 {
-            let missed = std::mem::take(&mut self.missed_events);
-            return Some(Event {
-                origin: Origin::Lagged(missed),
-                version: None,
-                from: None,
-                updates: Vec::new(),
-            });
-        }
-        self.events.pop_front()
+        self.document.output.poll_event()
     }
 
     /// The next answer to a write: the version that contains it, or why it was refused.
     pub fn poll_answer(&mut self) -> Option<(WriteId, Result<u64, Rejected>)> {
-        self.answers.pop_front()
+        self.document.output.poll_answer()
     }
 
     /// When [`tick`](Self::tick) has to be called: when the first delayed write is due. `None`: nothing is
     /// delayed.
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
-        self.held.iter().map(|held| held.due).min()
+        self.document.pending.deadline()
     }
 
     /// Sends the delayed writes that are due.
     pub fn tick(&mut self, now: Duration) {
-        while let Some(at) = self.held.iter().position(|held| held.due <= now) {
-            self.release(at, now);
-        }
+        self.document.pending.release_due(now);
         self.send_ready();
     }
 
     /// Sends everything that debounce or throttle delays.
     pub fn flush(&mut self, now: Duration) {
-        while !self.held.is_empty() {
-            self.release(0, now);
-        }
+        self.document.pending.release_all(now);
         self.send_ready();
     }
 
@@ -274,85 +181,324 @@ impl<S: SharedState> Replica<S> {
     /// [`Code::FrameTooLarge`] when its turn comes, because the server would close the connection each time
     /// it received that change. There is no limit before the first call.
     pub const fn limit_frames(&mut self, bytes: usize) {
-        self.max_frame = bytes;
+        self.session.max_frame = bytes;
     }
 
     /// Sets the password for the next joins.
     pub fn set_password(&mut self, password: Option<Secret>) {
-        self.password = password;
+        self.session.password = password;
     }
 
     /// The connection is ready and allows `window` unanswered changes. Sends the request to join, unless this
     /// client was kicked.
     pub fn connected(&mut self, window: usize) {
-        self.window = window.max(1);
+        self.document.pending.queue.set_window(window);
         // A kicked client does not come back by itself.
         if self.refusal().is_some_and(|refusal| refusal.code == Code::Kicked) {
             return;
         }
-        self.negotiation.begin();
+        self.schema.begin();
         self.rejoin();
+    }
+
+    /// Asks to join again, from the version this replica has. The room answers with a delta or its state.
+    pub fn rejoin(&mut self) {
+        let Document { states, pending, .. } = &mut self.document;
+        pending.queue.unsend();
+        let resume = states.epoch.map(|epoch| Resume {
+            epoch,
+            version: states.version,
+            acked: pending.queue.acked(),
+            schema: self.schema.room(),
+            audience: self.session.audience,
+        });
+        self.session.join(self.schema.request(resume));
     }
 
     /// The connection is lost. Everything pending stays, and is sent again after the next join.
     pub fn disconnected(&mut self) {
-        self.phase = Phase::Offline;
-        self.queue.unsend();
-        self.frames.clear();
+        self.session.disconnected();
+        self.document.pending.queue.unsend();
     }
 
-    fn event(
+    /// Writes a change: all of `updates` or nothing. The view contains it when this returns.
+    ///
+    /// [`poll_answer`](Self::poll_answer) returns the answer under the returned id. Writes that are folded
+    /// into one change share the id. An empty change is answered with the current version.
+    ///
+    /// # Errors
+    /// A rule is violated, a field is read-only, the server has said that this client [may not
+    /// write](Replica::rights) there, a value has no JSON form, the queue is full, or the room refuses this
+    /// client. Nothing was changed then.
+    pub fn write(&mut self, now: Duration, updates: Vec<S::Update>) -> Result<WriteId, WriteError> {
+        self.submit(now, updates, None, Kind::Plain)
+    }
+
+    /// Writes a change that depends on the values of `reads`: the answer is a refusal if somebody else has
+    /// changed one of them before the change reaches the server.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write); also if this client may not read one of `reads`.
+    pub fn write_if_unchanged(
         &mut self,
-        origin: Origin,
-        version: Option<u64>,
-        from: Option<Arc<str>>,
+        now: Duration,
         updates: Vec<S::Update>,
-    ) {
+        reads: Vec<Read>,
+    ) -> Result<WriteId, WriteError> {
+        self.submit(now, updates, Some(reads), Kind::Plain)
+    }
+
+    /// Checks whether this client may write a change, writes it, and sends it if its turn has come.
+    fn submit(
+        &mut self,
+        now: Duration,
+        updates: Vec<S::Update>,
+        mut reads: Option<Vec<Read>>,
+        kind: Kind,
+    ) -> Result<WriteId, WriteError> {
+        if let Some(refusal) = self.refusal() {
+            return Err(refusal.clone().into());
+        }
+        if let Some(update) = updates.iter().find(|update| S::read_only(update)) {
+            return Err(WriteError::ReadOnly { field: S::FIELDS[S::field(update)].name });
+        }
+        let updates = self.document.states.decompose(updates);
         if updates.is_empty() {
-            return;
+            return Ok(self.document.write_nothing());
         }
-        if self.events.len() >= self.config.max_events {
-            // The app does not take its events: replace them by a count, after which the app reads the state.
-            self.missed_events += self.events.len() as u64;
-            self.events.clear();
-        }
-        self.events.push_back(Event { origin, version, from, updates });
+        self.permissions.check::<S>(&updates, reads.as_mut())?;
+        let id = self.document.write(now, &updates, reads, kind)?;
+        self.send_ready();
+        Ok(id)
     }
 
-    /// Rebuilds a field of the view: the confirmed value with everything pending on top.
-    fn rebuild(&mut self, field: FieldId) {
-        self.view.copy_field(&self.confirmed, field);
-        if self.touching[field] == 0 {
-            return;
+    /// Undoes this user's last step, one change or several that belong together, by a new change. Returns
+    /// `None` if there is nothing to undo.
+    ///
+    /// A step that others have overwritten since, or that this client may no longer write, is dropped, and
+    /// the one before it is undone instead.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write). The undo history is unchanged then.
+    pub fn undo(&mut self, now: Duration) -> Result<Option<WriteId>, WriteError> {
+        self.take_back(now, Kind::Undo)
+    }
+
+    /// Redoes the last step that was undone, by a new change. Returns `None` if nothing was undone, or
+    /// something was written since.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write). The undo history is unchanged then.
+    pub fn redo(&mut self, now: Duration) -> Result<Option<WriteId>, WriteError> {
+        self.take_back(now, Kind::Redo)
+    }
+
+    fn take_back(&mut self, now: Duration, kind: Kind) -> Result<Option<WriteId>, WriteError> {
+        while let Some(step) = self.document.history.pop(kind) {
+            let Document { states, pending, .. } = &mut self.document;
+            let may_write = |update: &S::Update| self.permissions.allow::<S>(update);
+            let updates = step.taken_back(&mut states.view, states.writer, &pending.hidden(), may_write);
+            if updates.is_empty() {
+                continue;
+            }
+            return match self.submit(now, updates, None, kind) {
+                Ok(id) => Ok(Some(id)),
+                Err(error) => {
+                    self.document.history.put_back(kind, step);
+                    Err(error)
+                }
+            };
         }
-        for update in
-            pending(&mut self.queue, &mut self.held).filter(|update| S::field(&update.typed) == field)
+        Ok(None)
+    }
+
+    /// Whether there is a step to undo. A step that others have overwritten counts until undoing it is tried.
+    #[must_use]
+    pub fn can_undo(&self) -> bool {
+        self.document.history.can(Kind::Undo)
+    }
+
+    /// Whether there is a step to redo. A step that others have overwritten counts until redoing it is tried.
+    #[must_use]
+    pub fn can_redo(&self) -> bool {
+        self.document.history.can(Kind::Redo)
+    }
+
+    /// Opens a group: what is written until [`end_group`](Self::end_group) is undone together. Groups nest.
+    pub fn begin_group(&mut self) {
+        self.document.history.begin_group();
+    }
+
+    /// Closes the group that [`begin_group`](Self::begin_group) opened.
+    pub fn end_group(&mut self) {
+        self.document.history.end_group();
+    }
+
+    /// Processes a message of this room. The cost is that of its updates; a full state costs its size.
+    ///
+    /// # Errors
+    /// The message does not fit this replica's state, or it is an error of the room. If a new state helps,
+    /// this replica has asked for it already; the caller may log the error.
+    pub fn receive(&mut self, message: RoomMessage<'_>) -> Result<(), Violation> {
+        text_scope::with_history(|| {
+            if let RoomMessage::Error(violation) = message {
+                if matches!(
+                    violation.code,
+                    Code::IncompatibleSchema | Code::Kicked | Code::Banned | Code::RoomClosed
+                ) {
+                    self.refuse(&violation);
+                }
+                return Err(violation);
+            }
+            let verdict = self.take(message);
+            if self.is_live() && matches!(&verdict, Err(violation) if violation.code == Code::BadMessage) {
+                self.rejoin();
+            }
+            self.send_ready();
+            verdict
+        })
+    }
+
+    fn take(&mut self, message: RoomMessage<'_>) -> Result<(), Violation> {
+        match message {
+            RoomMessage::Sync { epoch, version, data, schema, rights, audience, outcomes, .. } => {
+                let same_history = self.epoch() == Some(epoch);
+                if self.compare(schema, same_history, &outcomes)? {
+                    let confirmed = self.schema.decode_state(&self.document.states.initial, data)?;
+                    self.session.joined();
+                    self.document.replace(epoch, version, confirmed, outcomes);
+                    self.session.audience = audience;
+                    self.permit(rights);
+                }
+            }
+            RoomMessage::Delta { since, version, updates, schema, rights, outcomes, .. } => {
+                if self.compare(schema, true, &outcomes)? {
+                    let has = self.version();
+                    if since != has || version < since {
+                        let message =
+                            format!("a delta from version {since} to {version} does not fit version {has}");
+                        return Err(Violation::new(Code::BadMessage, message));
+                    }
+                    let decoded = self.schema.decode(&self.document.states, &updates)?;
+                    self.session.joined();
+                    self.document.catch_up(version, decoded, outcomes);
+                    self.permit(rights);
+                }
+            }
+            // Messages that arrive before the state that was asked for are contained in that state.
+            _ if !self.is_live() => {}
+            RoomMessage::Change { version, from, updates, brief } => {
+                self.session.note_header(brief, &from, &updates);
+                self.change(version, from.as_ref().into(), &updates)?;
+            }
+            RoomMessage::Brief { header, value } => {
+                let header = self.session.header(header)?;
+                let value = header.value(value)?;
+                let Header { from, key, op } = header.clone();
+                let (key, op) = ((&*key).into(), op.as_deref().map(Into::into));
+                self.change(self.version() + 1, from, &[WireUpdate { key, op, value: &value }])?;
+            }
+            RoomMessage::NextAccepted => {
+                let Some(seq) = self.document.pending.queue.first_sent() else {
+                    return Err(Violation::new(Code::BadMessage, "an answer, and nothing waits for one"));
+                };
+                self.document.accept(seq, self.version() + 1, None)?;
+            }
+            RoomMessage::Accepted { seq, version, updates } => {
+                let states = &self.document.states;
+                let rewritten = updates.map(|updates| self.schema.decode(states, &updates)).transpose()?;
+                self.document.accept(seq, version, rewritten)?;
+            }
+            RoomMessage::Rejected(seq, reject) => {
+                if let Some(at) = self.document.pending.queue.with_seq(seq) {
+                    self.document.reject(at, reject);
+                }
+            }
+            RoomMessage::Rights(denied) => self.permit(denied),
+            // Not about the state. An error never comes here.
+            RoomMessage::Broadcast { .. } | RoomMessage::Info(_) | RoomMessage::Error(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Compares the schema that came with a state or delta. Returns whether that can be used.
+    ///
+    /// # Errors
+    /// The schemas are incompatible. Everything pending was refused.
+    fn compare(
+        &mut self,
+        schema: Option<Box<RoomSchema>>,
+        same_history: bool,
+        outcomes: &Outcomes,
+    ) -> Result<bool, Violation> {
+        match self.schema.compare(schema, &self.document.states.initial) {
+            Ok(Verdict::Use) => Ok(true),
+            Ok(Verdict::Ignore) => Ok(false),
+            Ok(Verdict::JoinAgain) => {
+                self.rejoin();
+                Ok(false)
+            }
+            Err(violation) => {
+                if same_history {
+                    let refused = self.document.settle(outcomes.clone());
+                    self.document.report(refused);
+                }
+                self.session.leave();
+                self.refuse(&violation);
+                Err(violation)
+            }
+        }
+    }
+
+    /// The room cannot be used. Everything pending is refused, and so is every write until the next
+    /// connection, or for good if this client was kicked.
+    fn refuse(&mut self, violation: &Violation) {
+        let reject = Reject::new(violation.code, violation.message.clone());
+        self.session.refused();
+        self.document.reject_all(&reject);
+        self.schema.refusal = Some(reject);
+    }
+
+    /// Stores what the server says this client may not do.
+    fn permit(&mut self, denied: Denied) {
+        let permissions = RoomPermissions::without::<S>(self.schema.own_names(denied));
+        // Equal permissions keep their allocation, so that comparing them with a copy of them stays cheap.
+        if self.permissions != permissions {
+            self.permissions = permissions;
+        }
+    }
+
+    /// Applies the next change of another client.
+    fn change(&mut self, version: u64, from: Arc<str>, updates: &[WireUpdate<'_>]) -> Result<(), Violation> {
+        self.document.states.expect_next(version)?;
+        let decoded = self.schema.decode(&self.document.states, updates)?;
+        self.document.apply_remote(version, from, decoded);
+        Ok(())
+    }
+
+    /// Sends the queued changes that the window allows.
+    fn send_ready(&mut self) {
+        while self.session.is_live()
+            && let Document { states, pending, .. } = &mut self.document
+            && let Some(next) = pending.queue.next()
         {
-            put_on(&mut self.view, update);
+            let reject = if let Some(path) = next.stale() {
+                let message = "somebody changed it before the transaction was sent";
+                Reject::new(Code::Conflict, message).in_field(path)
+            } else {
+                let sent = pending.queue.number(next, states.version);
+                let frame = self.schema.frame(&self.session.room, next, sent, states);
+                let (limit, found) = (self.session.max_frame, frame.len());
+                if found <= limit {
+                    self.session.send(frame);
+                    pending.queue.next_was_sent(sent);
+                    continue;
+                }
+                let message = format!("the server takes {limit} bytes at most, and the change has {found}");
+                Reject::new(Code::FrameTooLarge, message)
+            };
+            let at = pending.queue.next_at();
+            self.document.reject(at, reject);
         }
     }
-}
-
-/// Applies a pending update to the view, and records whether it still can be applied there.
-fn put_on<S: SharedState>(view: &mut S, update: &mut PendingUpdate<S>) {
-    update.applies = view.check_op(&update.typed).is_ok();
-    view.apply(update.typed.clone());
-}
-
-/// All pending updates, in the order in which they lie on the confirmed state.
-fn pending<'a, S: SharedState>(
-    queue: &'a mut Queue<S>,
-    held: &'a mut [Held<S>],
-) -> impl Iterator<Item = &'a mut PendingUpdate<S>> {
-    let queued = queue.iter_mut().flat_map(|change| &mut change.updates);
-    queued.chain(held.iter_mut().map(|held| &mut held.update))
-}
-
-/// All pending updates, in the order in which they lie on the confirmed state.
-fn on_top<'a, S: SharedState>(
-    queue: &'a Queue<S>,
-    held: &'a [Held<S>],
-) -> impl Iterator<Item = &'a PendingUpdate<S>> {
-    let queued = queue.iter().flat_map(|change| &change.updates);
-    queued.chain(held.iter().map(|held| &held.update))
 }

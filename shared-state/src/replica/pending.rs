@@ -1,206 +1,240 @@
-//! The changes of this client that the server has not answered, in order: the sent ones first, then the
-//! unsent ones.
+//! Everything of this client that the server has not answered: the queue, and the delayed writes on top of
+//! it. Owns the limits, the ids of the writes, and what is known per field.
 
-use std::collections::VecDeque;
+use std::time::Duration;
 
-use crate::core::{EncodedUpdate, FieldId, SharedState};
-use crate::replica::{Read, WriteId};
+use crate::core::{FieldId, FieldPath, Overlap, SharedState, Versions, WriteError};
+use crate::replica::change::{Change, PendingUpdate, Reads, WriteId, bytes_of};
+use crate::replica::config::ReplicaConfig;
+use crate::replica::delayed::{Delayed, Held};
+use crate::replica::queue::Queue;
+use crate::replica::transact::Read;
 
-/// A write is folded into an unsent one only if that is among the last this many of the queue, so that a
-/// write costs the same however long the queue is.
-const FOLD_REACH: usize = 256;
-
-/// An update in both forms. The typed form was decoded from the encoded one, so this client sees exactly what
-/// the other clients will see.
-pub(super) struct PendingUpdate<S: SharedState> {
-    pub(super) typed: S::Update,
-    pub(super) encoded: EncodedUpdate,
-    /// Whether it could be applied when the view was last rebuilt. It could not if what it changes was
-    /// removed with a refused change or with a lost history. Such an update will be refused, so nothing is
-    /// folded into it.
-    pub(super) applies: bool,
-}
-
-/// What a transaction has read.
-pub(super) struct Reads {
-    pub(super) all: Vec<Read>,
-    /// The path of something that was read and has changed since, before the transaction was sent.
-    pub(super) stale: Option<Box<str>>,
-}
-
-impl Reads {
-    /// The fields that were read, or that contain the entries that were.
-    pub(super) fn fields(&self) -> impl Iterator<Item = FieldId> {
-        self.all.iter().map(|read| read.field)
-    }
-}
-
-/// One change that waits for its answer.
-pub(super) struct Pending<S: SharedState> {
-    pub(super) id: WriteId,
-    pub(super) updates: Vec<PendingUpdate<S>>,
-    pub(super) reads: Option<Reads>,
-    /// Its sequence number, and the version at which it was first sent; `None` if it was never sent.
-    pub(super) sent: Option<Sent>,
-}
-
+/// The update into which a write is folded.
 #[derive(Clone, Copy)]
-pub(super) struct Sent {
-    pub(super) seq: u64,
-    pub(super) base: u64,
+enum Place {
+    Delayed(usize),
+    Queued(usize),
+}
+
+/// An update made of a waiting one and a new one, which takes the place of the waiting one. Valid until the
+/// next change of [`Pending`].
+pub(super) struct Folded<S: SharedState> {
+    place: Place,
+    update: PendingUpdate<S>,
+}
+
+pub(super) struct Pending<S: SharedState> {
+    pub(super) queue: Queue<S>,
+    delayed: Delayed<S>,
+    /// Per field, how many changes, queued or delayed, touch it.
+    touching: Vec<u32>,
+    last_id: u64,
+    max_changes: usize,
+    max_bytes: usize,
 }
 
 impl<S: SharedState> Pending<S> {
-    pub(super) fn bytes(&self) -> usize {
-        self.updates.iter().map(|update| update.encoded.as_str().len()).sum()
+    pub(super) fn new(config: &ReplicaConfig) -> Self {
+        Self {
+            queue: Queue::new(),
+            delayed: Delayed::new(),
+            touching: vec![0; S::FIELDS.len()],
+            last_id: 0,
+            max_changes: config.max_changes,
+            max_bytes: config.max_bytes,
+        }
+    }
+
+    /// How many changes wait for their answer.
+    pub(super) fn len(&self) -> usize {
+        self.queue.len() + self.delayed.len()
     }
 
     pub(super) fn touches(&self, field: FieldId) -> bool {
-        self.updates.iter().any(|update| S::field(&update.typed) == field)
-    }
-}
-
-pub(super) struct Queue<S: SharedState> {
-    changes: VecDeque<Pending<S>>,
-    /// How many changes, from the front, were sent over the current connection.
-    on_the_way: usize,
-    bytes: usize,
-    /// Per field, the last change that touches or reads it.
-    last: Vec<Option<WriteId>>,
-}
-
-impl<S: SharedState> Queue<S> {
-    pub(super) fn new(fields: usize) -> Self {
-        Self { changes: VecDeque::new(), on_the_way: 0, bytes: 0, last: vec![None; fields] }
+        self.touching[field] > 0
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.changes.len()
+    /// All updates, in the order in which they lie on the confirmed state.
+    fn updates(&self) -> impl Iterator<Item = &PendingUpdate<S>> {
+        let queued = self.queue.iter().flat_map(|change| &change.updates);
+        queued.chain(self.delayed.iter().map(|held| &held.update))
     }
 
-    pub(super) const fn bytes(&self) -> usize {
-        self.bytes
+    /// As [`updates`](Self::updates), mutably.
+    pub(super) fn updates_mut(&mut self) -> impl Iterator<Item = &mut PendingUpdate<S>> {
+        let queued = self.queue.iter_mut().flat_map(|change| &mut change.updates);
+        queued.chain(self.delayed.updates_mut())
     }
 
-    pub(super) const fn on_the_way(&self) -> usize {
-        self.on_the_way
+    pub(super) const fn new_id(&mut self) -> WriteId {
+        self.last_id += 1;
+        WriteId(self.last_id)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Pending<S>> {
-        self.changes.iter()
-    }
-
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Pending<S>> {
-        self.changes.iter_mut()
-    }
-
-    pub(super) fn push(&mut self, change: Pending<S>) {
-        for update in &change.updates {
-            self.last[S::field(&update.typed)] = Some(change.id);
+    /// Checks that there is space for a change.
+    pub(super) fn check_space(&self, updates: &[PendingUpdate<S>]) -> Result<(), WriteError> {
+        if self.len() >= self.max_changes {
+            Err(WriteError::QueueFull { limit: self.max_changes, unit: "changes" })
+        } else if self.queue.bytes() + bytes_of(updates) > self.max_bytes {
+            Err(WriteError::QueueFull { limit: self.max_bytes, unit: "bytes" })
+        } else {
+            Ok(())
         }
-        for field in change.reads.iter().flat_map(Reads::fields) {
-            self.last[field] = Some(change.id);
+    }
+
+    /// Coalesces a plain write with the unsent update of the same field. `None`: there is none, or the two
+    /// cannot be coalesced. Nothing is changed until [`replace`](Self::replace).
+    pub(super) fn fold(&self, update: &PendingUpdate<S>) -> Result<Option<Folded<S>>, WriteError> {
+        let field = update.field();
+        let place = match self.delayed.position(field) {
+            // With a rule over the whole state, only the last write may be folded into, so that the order of
+            // writes is kept.
+            Some(at) if S::HAS_RULE && at + 1 < self.delayed.len() => None,
+            Some(at) => Some(Place::Delayed(at)),
+            None if S::HAS_RULE && self.delayed.len() > 0 => None,
+            None => self.queue.foldable(field).map(Place::Queued),
+        };
+        let Some(place) = place else { return Ok(None) };
+        let waiting = match place {
+            Place::Delayed(at) => &self.delayed.get(at).update,
+            Place::Queued(at) => &self.queue.get(at).updates[0],
+        };
+        let mut typed = waiting.typed.clone();
+        if !waiting.applies || !S::coalesce(&mut typed, &update.typed) {
+            return Ok(None);
         }
-        self.bytes += change.bytes();
-        self.changes.push_back(change);
+        PendingUpdate::new(&typed).map(|update| Some(Folded { place, update }))
     }
 
-    /// The unsent change into which a new plain write to `field` may be folded: the last one that touches or
-    /// reads the field. With `last_only` it must also be the last change of the queue.
-    pub(super) fn foldable(&self, field: FieldId, last_only: bool) -> Option<&Pending<S>> {
-        self.changes.get(self.foldable_at(field, last_only)?)
+    /// Puts a folded update in the place of the one that it was made from.
+    pub(super) fn replace(&mut self, now: Duration, folded: Folded<S>) -> WriteId {
+        match folded.place {
+            Place::Delayed(at) => self.delayed.replace(at, folded.update, now),
+            Place::Queued(at) => self.queue.replace(at, folded.update),
+        }
     }
 
-    fn foldable_at(&self, field: FieldId, last_only: bool) -> Option<usize> {
-        let id = self.last[field]?;
-        let reach = if last_only { 1 } else { FOLD_REACH };
-        let from = self.changes.len().saturating_sub(reach);
-        let at = (from..self.changes.len()).rev().find(|at| self.changes[*at].id == id)?;
-        let change = &self.changes[at];
-        let plain = change.sent.is_none() && change.reads.is_none() && change.updates.len() == 1;
-        (plain && change.touches(field)).then_some(at)
-    }
-
-    /// Replaces the update that `folded` was made from.
-    ///
-    /// # Errors
-    /// There is no such update; returns `folded`.
-    pub(super) fn replace(
+    /// Queues a change, or delays it if its timing says so.
+    pub(super) fn push(
         &mut self,
-        field: FieldId,
-        last_only: bool,
-        folded: PendingUpdate<S>,
-    ) -> Result<WriteId, PendingUpdate<S>> {
-        let Some(at) = self.foldable_at(field, last_only) else { return Err(folded) };
-        let change = &mut self.changes[at];
-        self.bytes -= change.bytes();
-        change.updates[0] = folded;
-        self.bytes += change.bytes();
-        Ok(change.id)
-    }
-
-    /// The change to send next over the current connection.
-    pub(super) fn next(&self) -> Option<&Pending<S>> {
-        self.changes.get(self.on_the_way)
-    }
-
-    /// As [`next`](Self::next), mutably.
-    pub(super) fn next_to_send(&mut self) -> Option<&mut Pending<S>> {
-        self.changes.get_mut(self.on_the_way)
-    }
-
-    /// Whether a change in flight touches a field that `reads` contains.
-    pub(super) fn sent_touch(&self, reads: &Reads) -> bool {
-        let mut sent = self.changes.iter().take(self.on_the_way);
-        sent.any(|change| reads.fields().any(|field| change.touches(field)))
-    }
-
-    pub(super) fn next_was_sent(&mut self) {
-        self.on_the_way += 1;
-    }
-
-    /// The sequence number of the first change in flight.
-    pub(super) fn first_sent(&self) -> Option<u64> {
-        let first = self.changes.front().filter(|_| self.on_the_way > 0)?;
-        first.sent.map(|sent| sent.seq)
-    }
-
-    /// The connection is lost: every change has to be sent again.
-    pub(super) fn unsend(&mut self) {
-        self.on_the_way = 0;
-    }
-
-    /// Removes the change with this sequence number.
-    pub(super) fn take_seq(&mut self, seq: u64) -> Option<Pending<S>> {
-        let at = self.changes.iter().position(|change| change.sent.is_some_and(|sent| sent.seq == seq))?;
-        self.take(at)
-    }
-
-    /// Removes the first change that was sent with a sequence number up to `last`.
-    pub(super) fn take_answered(&mut self, last: u64) -> Option<Pending<S>> {
-        let at = self.changes.iter().position(|change| change.sent.is_some_and(|sent| sent.seq <= last))?;
-        self.take(at)
-    }
-
-    /// Puts a change back that was just removed from the front of those in flight.
-    pub(super) fn put_back(&mut self, change: Pending<S>) {
-        self.bytes += change.bytes();
-        self.changes.push_front(change);
-        self.on_the_way += 1;
-    }
-
-    pub(super) fn take(&mut self, at: usize) -> Option<Pending<S>> {
-        let change = self.changes.remove(at)?;
-        if at < self.on_the_way {
-            self.on_the_way -= 1;
+        now: Duration,
+        updates: Vec<PendingUpdate<S>>,
+        reads: Option<Vec<Read>>,
+    ) -> WriteId {
+        let id = self.new_id();
+        let reads = reads.map(|all| Reads { all, stale: None });
+        let mut change = Change { id, updates, reads, sent: None };
+        let fields = change.fields();
+        if S::HAS_RULE {
+            // The rule was checked with the delayed writes in place, so others must not get them later.
+            self.release_all(now);
         }
-        self.bytes -= change.bytes();
+        self.release(now, |held| fields.contains(&held.field));
+        let reads = change.reads.as_ref();
+        self.release(now, |held| reads.is_some_and(|reads| reads.fields().any(|read| read == held.field)));
+        for field in &fields {
+            self.touching[*field] += 1;
+        }
+        if change.reads.is_none()
+            && change.updates.len() == 1
+            && let Some(update) = change.updates.pop()
+        {
+            match self.delayed.hold(id, update, now) {
+                Ok(()) => return id,
+                Err(now) => change = now,
+            }
+        }
+        self.queue.push(change);
+        id
+    }
+
+    /// Moves the delayed writes that `pick` chooses to the end of the queue.
+    fn release(&mut self, now: Duration, pick: impl Fn(&Held<S>) -> bool) {
+        while let Some(change) = self.delayed.release(now, &pick) {
+            self.queue.push(change);
+        }
+    }
+
+    /// Moves the delayed writes that are due to the end of the queue.
+    pub(super) fn release_due(&mut self, now: Duration) {
+        self.release(now, |held| held.is_due(now));
+    }
+
+    /// Moves all delayed writes to the end of the queue.
+    pub(super) fn release_all(&mut self, now: Duration) {
+        self.release(now, |_| true);
+    }
+
+    /// When the first delayed write is due.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        self.delayed.deadline()
+    }
+
+    /// Removes the change at an index of the queue.
+    pub(super) fn take(&mut self, at: usize) -> Option<Change<S>> {
+        let change = self.queue.take(at)?;
+        for field in change.fields() {
+            self.touching[field] -= 1;
+        }
         Some(change)
     }
 
-    /// The sequence number up to which every change was answered.
-    pub(super) fn acked(&self, next_seq: u64) -> u64 {
-        let first = self.changes.iter().find_map(|change| change.sent).map_or(next_seq, |sent| sent.seq);
-        first - 1
+    /// Removes everything.
+    pub(super) fn take_all(&mut self) -> Vec<Change<S>> {
+        let mut all: Vec<_> = std::iter::from_fn(|| self.queue.take(0)).collect();
+        all.extend(self.delayed.take_all());
+        self.touching.fill(0);
+        all
+    }
+
+    /// How a remote update relates to everything that is pending.
+    pub(super) fn overlap(&self, remote: &S::Update) -> Overlap {
+        let field = S::field(remote);
+        if !self.touches(field) {
+            return Overlap::Commutes;
+        }
+        // The update passes below each pending update that it commutes with, until one of them shadows it or
+        // conflicts with it. A pending update that could not be applied may become applicable by it, so it
+        // conflicts.
+        let here = self.updates().filter(|pending| pending.field() == field);
+        here.map(
+            |pending| {
+                if pending.applies { S::overlap(&pending.typed, remote) } else { Overlap::Conflicts }
+            },
+        )
+        .find(|overlap| *overlap != Overlap::Commutes)
+        .unwrap_or(Overlap::Commutes)
+    }
+
+    /// Marks the unsent transactions that have read what `update` changes.
+    pub(super) fn mark_stale(&mut self, update: &S::Update) {
+        let field = S::field(update);
+        let unsent = self.queue.iter_mut().filter(|change| change.sent.is_none());
+        for reads in unsent.filter_map(|change| change.reads.as_mut()) {
+            if reads.stale.is_some() || reads.fields().all(|read| read != field) {
+                continue;
+            }
+            let mut versions = Versions::default();
+            S::record(&mut versions, update, 1);
+            let changed =
+                |read: &&Read| versions.changed_at(S::FIELDS, FieldPath::new(&read.path)) != Some(0);
+            reads.stale = reads.all.iter().find(changed).map(|read| read.path.clone());
+        }
+    }
+
+    /// Those of `fields` that an unsent transaction has read.
+    pub(super) fn read_by_unsent(&self, fields: &[FieldId]) -> Vec<FieldId> {
+        let unsent = self.queue.iter().filter(|change| change.sent.is_none());
+        let read: Vec<FieldId> =
+            unsent.filter_map(|change| change.reads.as_ref()).flat_map(Reads::fields).collect();
+        fields.iter().copied().filter(|field| read.contains(field)).collect()
+    }
+
+    /// The changes that the view does not contain, because what they change is gone; they will be refused.
+    pub(super) fn hidden(&self) -> Vec<WriteId> {
+        let queued = self.queue.iter().filter(|change| !change.updates.iter().all(|update| update.applies));
+        let delayed = self.delayed.iter().filter(|held| !held.update.applies);
+        queued.map(|change| change.id).chain(delayed.map(|held| held.id)).collect()
     }
 }

@@ -4,11 +4,9 @@
 
 use std::sync::Arc;
 
-use crate::core::MergePolicy;
-use crate::core::WriteError;
-use crate::core::{Field, FieldPathBuf, SharedState, roles};
+use crate::core::{Field, FieldPathBuf, MergePolicy, SharedState, WriteError, roles};
 use crate::proto::Denied;
-use crate::replica::{Read, Replica};
+use crate::replica::transact::Read;
 
 /// What a client may do in a room, as far as the server has said: everything, until it has. Cheap to clone. A
 /// value does not change when the permissions do; ask for a new one.
@@ -35,6 +33,47 @@ impl RoomPermissions {
         self.may_write(path, None)
     }
 
+    /// What is left after what the server denies, in this struct's names.
+    pub(super) fn without<S: SharedState>(mut denied: Denied) -> Self {
+        for paths in [&mut denied.hidden, &mut denied.locked, &mut denied.refused] {
+            // This struct cannot write paths that it does not have.
+            paths.retain(|path| roles::has_place(S::FIELDS, path));
+        }
+        Self((!denied.is_empty()).then(|| Arc::new(denied)))
+    }
+
+    /// Whether an update is allowed, as far as known.
+    pub(super) fn allow<S: SharedState>(&self, update: &S::Update) -> bool {
+        self.0.is_none() || {
+            let mut path = FieldPathBuf::new();
+            let op = S::address(update, &mut path);
+            self.may_write(path.as_str(), op)
+        }
+    }
+
+    /// Refuses a change whose writes or reads are known to be denied.
+    pub(super) fn check<S: SharedState>(
+        &self,
+        updates: &[S::Update],
+        reads: Option<&mut Vec<Read>>,
+    ) -> Result<(), WriteError> {
+        if self.0.is_none() {
+            return Ok(());
+        }
+        if let Some(update) = updates.iter().find(|update| !self.allow::<S>(update)) {
+            let mut path = FieldPathBuf::new();
+            S::address(update, &mut path);
+            return Err(WriteError::Forbidden { action: "write", path: path.as_str().into() });
+        }
+        let Some(reads) = reads else { return Ok(()) };
+        // A function that had the whole state to read cannot have read fields that this client is not sent.
+        reads.retain(|read| !read.all || self.may_read(&read.path));
+        match reads.iter().find(|read| !self.may_read(&read.path)) {
+            Some(read) => Err(WriteError::Forbidden { action: "read", path: read.path.clone() }),
+            None => Ok(()),
+        }
+    }
+
     fn may_write(&self, path: &str, op: Option<&str>) -> bool {
         self.0.as_ref().is_none_or(|denied| denied.may_write(path, op))
     }
@@ -55,60 +94,3 @@ impl PartialEq for RoomPermissions {
 }
 
 impl Eq for RoomPermissions {}
-
-impl<S: SharedState> Replica<S> {
-    /// What this client may do, as the server said last; everything until it has.
-    #[must_use]
-    pub const fn rights(&self) -> &RoomPermissions {
-        &self.rights
-    }
-
-    /// Stores what the server says this client may not do.
-    pub(super) fn take_rights(&mut self, mut denied: Denied) {
-        for paths in [&mut denied.hidden, &mut denied.locked, &mut denied.refused] {
-            if let Some(differences) = &self.negotiation.differences {
-                for path in paths.iter_mut() {
-                    *path = differences.to_own(path).unwrap_or_else(|| std::mem::take(path));
-                }
-            }
-            // This struct cannot write paths that it does not have.
-            paths.retain(|path| roles::has_place(S::FIELDS, path));
-        }
-        let rights = RoomPermissions((!denied.is_empty()).then(|| Arc::new(denied)));
-        if self.rights != rights {
-            self.rights = rights;
-        }
-    }
-
-    /// Whether the update is allowed, as far as known.
-    pub(super) fn may_write(&self, update: &S::Update) -> bool {
-        self.rights.0.is_none() || {
-            let mut path = FieldPathBuf::new();
-            let op = S::address(update, &mut path);
-            self.rights.may_write(path.as_str(), op)
-        }
-    }
-
-    /// Refuses a change whose writes or reads are known to be denied.
-    pub(super) fn check_rights(
-        &self,
-        updates: &[S::Update],
-        reads: Option<&mut Vec<Read>>,
-    ) -> Result<(), WriteError> {
-        if self.rights.0.is_none() {
-            return Ok(());
-        }
-        if let Some(update) = updates.iter().find(|update| !self.may_write(update)) {
-            let mut path = FieldPathBuf::new();
-            S::address(update, &mut path);
-            return Err(WriteError::Forbidden { action: "write", path: path.as_str().into() });
-        }
-        let Some(reads) = reads else { return Ok(()) };
-        // A function that had the whole state to read cannot have read fields that this client is not sent.
-        reads.retain(|read| !read.all || self.rights.may_read(&read.path));
-        match reads.iter().find(|read| !self.rights.may_read(&read.path)) {
-            Some(read) => Err(WriteError::Forbidden { action: "read", path: read.path.clone() }),
-            None => Ok(()),
-        }
-    }
-}

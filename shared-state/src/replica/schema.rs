@@ -1,6 +1,5 @@
 //! Replicas whose struct differs from the room's: which fields the room is asked to keep for this client, and
-//! how names and nested structs are translated. With equal structs nothing is translated. Called when a state
-//! or delta arrives and when a change is sent.
+//! how names and nested structs are translated in both directions. With equal structs nothing is translated.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,19 +7,29 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use crate::core::Rejected;
-use crate::core::Versions;
 use crate::core::schema::{join, parts};
-use crate::core::{Code, Reject};
-use crate::core::{FieldInfo, FieldPath, HashedSchema, Schema, SharedState, WireUpdate, encode_update};
-use crate::proto::{Declaration, JoinRequest, Outcomes, Resume, RoomSchema, Violation, client};
-use crate::replica::pending::{Pending, PendingUpdate};
-use crate::replica::{Phase, Replica};
+use crate::core::{
+    Code, FieldInfo, FieldPath, FieldPathBuf, HashedSchema, Reject, Schema, SharedState, UpdateError,
+    UpdateErrorKind, Versions, WireUpdate, decode_update, encode_update,
+};
+use crate::proto::{Declaration, Denied, Frame, JoinRequest, Resume, RoomSchema, Violation, client};
+use crate::replica::change::{Change, PendingUpdate, Sent};
+use crate::replica::states::States;
 use crate::schema::SchemaDiff;
 use crate::schema::resolve;
 
 /// How deep nested structs are split into fields; a struct may nest itself.
 const DEPTH: usize = 8;
+
+/// Whether a state or delta can be used.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Use,
+    /// The room cannot be used.
+    Ignore,
+    /// The room lacks fields of this client that were not declared yet: join again to declare them.
+    JoinAgain,
+}
 
 /// What is known of the room's schema, and how it differs from this client's.
 pub(super) struct SchemaNegotiation {
@@ -28,7 +37,7 @@ pub(super) struct SchemaNegotiation {
     /// The hash of the room's schema; `None` before the first state arrived.
     room: Option<u64>,
     /// The differences; `None` if there are none.
-    pub(super) differences: Option<SchemaDiff>,
+    differences: Option<SchemaDiff>,
     /// The fields that the room is asked to keep for this client, by path.
     declare: BTreeMap<String, Declaration>,
     /// Whether no state has arrived yet over the current connection.
@@ -65,102 +74,143 @@ impl SchemaNegotiation {
         let (schema, declare) = (Some(self.own.hash), self.declare.clone());
         JoinRequest { resume, schema, declare, ..JoinRequest::default() }
     }
-}
 
-impl<S: SharedState> Replica<S> {
-    /// Compares the room's schema with this client's. Returns whether the state or delta that came with it
-    /// can be used. It cannot if the room lacks fields of this client that were not declared yet: they are
-    /// declared by joining again.
+    /// Compares the room's schema, which came with a state or delta, with this client's. No schema came if
+    /// it is equal, or has not changed since the last one over this connection.
     ///
     /// # Errors
-    /// The schemas are incompatible. Everything pending was refused.
-    pub(super) fn meet(
+    /// The schemas are incompatible.
+    pub(super) fn compare<S: SharedState>(
         &mut self,
-        schema: Option<Box<RoomSchema>>,
-        same_history: bool,
-        outcomes: &Outcomes,
-    ) -> Result<bool, Violation> {
-        let negotiation = &mut self.negotiation;
-        if negotiation.refusal.is_some() {
-            return Ok(false);
+        room: Option<Box<RoomSchema>>,
+        initial: &S,
+    ) -> Result<Verdict, Violation> {
+        if self.refusal.is_some() {
+            return Ok(Verdict::Ignore);
         }
-        let fresh = std::mem::replace(&mut negotiation.fresh, false);
-        let Some(room) = schema else {
+        let fresh = std::mem::replace(&mut self.fresh, false);
+        let Some(room) = room else {
             if fresh {
-                negotiation.room = Some(negotiation.own.hash);
-                negotiation.differences = None;
-                negotiation.declare.clear();
+                self.room = Some(self.own.hash);
+                self.differences = None;
+                self.declare.clear();
             }
-            return Ok(true);
+            return Ok(Verdict::Use);
         };
-        let differences = match SchemaDiff::between(&negotiation.own.schema, &room.schema, &room.kept) {
-            Ok(differences) => differences,
-            Err(error) => {
-                if same_history {
-                    let refused = self.settle(outcomes.clone());
-                    self.report(refused);
-                }
-                let violation = Violation::new(
-                    Code::IncompatibleSchema,
-                    format!("this program and the room have different structs: {error}"),
-                );
-                self.frames.push_back(client::leave(&self.room));
-                self.refuse(&violation);
-                return Err(violation);
-            }
-        };
-        let declare: BTreeMap<_, _> = differences
-            .unknown()
-            .map(|(room_path, _, own, field)| {
-                let (policy, shape) = (field.policy.clone(), field.shape.clone());
-                (room_path, Declaration { policy, shape, initial: resolve::value_at(&self.initial, own) })
-            })
-            .collect();
-        let asked = &self.negotiation.declare;
-        let complete = differences.unknown().all(|(path, kept, ..)| kept || asked.contains_key(&path));
-        self.negotiation.declare = declare;
-        self.negotiation.differences = Some(differences);
-        if complete {
-            self.negotiation.room = Some(room.hash);
-        } else {
-            self.rejoin();
+        let differences =
+            SchemaDiff::between(&self.own.schema, &room.schema, &room.kept).map_err(|error| {
+                let message = format!("this program and the room have different structs: {error}");
+                Violation::new(Code::IncompatibleSchema, message)
+            })?;
+        let complete = differences.unknown().all(|(path, kept, ..)| kept || self.declare.contains_key(&path));
+        let declare = differences.unknown().map(|(room_path, _, own, field)| {
+            let (policy, shape) = (field.policy.clone(), field.shape.clone());
+            (room_path, Declaration { policy, shape, initial: resolve::value_at(initial, own) })
+        });
+        self.declare = declare.collect();
+        self.differences = Some(differences);
+        if !complete {
+            return Ok(Verdict::JoinAgain);
         }
-        Ok(complete)
+        self.room = Some(room.hash);
+        Ok(Verdict::Use)
     }
 
-    /// The room cannot be used. Everything pending is refused, and so is every write until the next
-    /// connection, or for good if this client was kicked.
-    pub(super) fn refuse(&mut self, violation: &Violation) {
-        let reject = Reject::new(violation.code, violation.message.clone());
-        self.phase = Phase::Offline;
-        self.negotiation.refusal = Some(reject.clone());
-        for held in std::mem::take(&mut self.held) {
-            self.queue.push(Pending { id: held.id, updates: vec![held.update], reads: None, sent: None });
+    /// Reads updates of the room. Fields of a newer struct are left out.
+    pub(super) fn decode<S: SharedState>(
+        &self,
+        states: &States<S>,
+        updates: &[WireUpdate<'_>],
+    ) -> Result<Vec<S::Update>, Violation> {
+        let mut decoded = Vec::with_capacity(updates.len());
+        for update in updates {
+            let read = self.decode_one(&states.initial, &states.confirmed, update);
+            decoded.extend(read.map_err(|error| wrong_type(&error, "an update"))?);
         }
-        let mut refused = Vec::new();
-        while let Some(change) = self.queue.take(0) {
-            let fields = self.forget(&change);
-            refused.push((change.id, Rejected(reject.clone()), fields));
-        }
-        self.view = self.confirmed.clone();
-        self.report(refused);
+        Ok(decoded)
     }
 
-    /// Why the room cannot be used, if it cannot: its struct is incompatible with this one, or this client
-    /// was put out.
-    #[must_use]
-    pub const fn refusal(&self) -> Option<&Reject> {
-        self.negotiation.refusal.as_ref()
+    /// Reads the state of a snapshot. Fields that it lacks have their initial value, and so have those that
+    /// are not shared.
+    pub(super) fn decode_state<S: SharedState>(&self, initial: &S, data: &RawValue) -> Result<S, Violation> {
+        let fields: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(data.get())
+            .map_err(|error| Violation::new(Code::BadMessage, format!("expected a state: {error}")))?;
+        let mut state = initial.clone();
+        for (key, value) in fields {
+            let path = FieldPathBuf::of(&key);
+            let update = WireUpdate { key: path.as_str().into(), op: None, value };
+            let read = self.decode_one(initial, &state, &update);
+            if let Some(update) = read.map_err(|error| wrong_type(&error, "the state"))? {
+                state.apply(update);
+            }
+        }
+        Ok(state)
     }
+
+    /// Reads an update on top of `state`; `None` if it is of a field of a newer struct.
+    fn decode_one<S: SharedState>(
+        &self,
+        initial: &S,
+        state: &S,
+        update: &WireUpdate<'_>,
+    ) -> Result<Option<S::Update>, UpdateError> {
+        let read = match &self.differences {
+            None => decode_update::<S>(update).map(Some),
+            Some(differences) => resolve::read(differences, initial, state, update),
+        };
+        match read {
+            Err(error) if error.kind == UpdateErrorKind::UnknownField => Ok(None),
+            read => read,
+        }
+    }
+
+    /// The frame of a change.
+    pub(super) fn frame<S: SharedState>(
+        &self,
+        room: &str,
+        change: &Change<S>,
+        sent: Sent,
+        states: &States<S>,
+    ) -> Frame {
+        let Sent { seq, base } = sent;
+        let again = change.sent.is_some();
+        let reads = change.reads.as_ref().map(|reads| reads.all.iter().map(|read| &*read.path));
+        let Some(differences) = &self.differences else {
+            let updates = change.updates.iter().map(|update| update.encoded.as_str());
+            let reads: Option<Vec<_>> = reads.map(Iterator::collect);
+            return client::change(room, seq, base, again, updates, reads.as_deref());
+        };
+        let mut texts = Vec::new();
+        for update in &change.updates {
+            translate(differences, states, update, &mut texts);
+        }
+        let there = |path: &str| differences.to_room(path).unwrap_or_else(|| path.to_owned());
+        let reads: Option<Vec<String>> = reads.map(|reads| reads.map(there).collect());
+        let reads: Option<Vec<&str>> = reads.as_ref().map(|reads| reads.iter().map(String::as_str).collect());
+        client::change(room, seq, base, again, texts.iter().map(String::as_str), reads.as_deref())
+    }
+
+    /// What the server denies, with this struct's names.
+    pub(super) fn own_names(&self, mut denied: Denied) -> Denied {
+        if let Some(differences) = &self.differences {
+            for path in [&mut denied.hidden, &mut denied.locked, &mut denied.refused].into_iter().flatten() {
+                *path = differences.to_own(path).unwrap_or_else(|| std::mem::take(path));
+            }
+        }
+        denied
+    }
+}
+
+fn wrong_type(error: &UpdateError, place: &str) -> Violation {
+    Violation::new(Code::WrongType, format!("`{}` in {place}: {error}", error.field))
 }
 
 /// Writes an update with the room's names. A nested struct that is different in the room is set field by
 /// field, so that fields that only one side has keep their values. The same holds for a set of an entry that
-/// the room has (`confirmed`).
-pub(super) fn written<S: SharedState>(
+/// the room has.
+fn translate<S: SharedState>(
     differences: &SchemaDiff,
-    initial: &S,
-    confirmed: &S,
+    states: &States<S>,
     update: &PendingUpdate<S>,
     out: &mut Vec<String>,
 ) {
@@ -169,7 +219,7 @@ pub(super) fn written<S: SharedState>(
     let Ok(wire) = serde_json::from_str::<WireUpdate<'_>>(text) else { return };
     let is_struct = wire.op.is_none() && wire.value.get().starts_with('{');
     if is_struct && differences.is_partial(&wire.key) {
-        let now = resolve::value_at(confirmed, &wire.key);
+        let now = resolve::value_at(&states.confirmed, &wire.key);
         if now.is_some() || is_in_list::<S>(&wire.key) {
             let now = now.as_deref().map_or("{}", RawValue::get);
             return entry_fields(S::FIELDS, &wire, now, |field| out.push(renamed(differences, &field)));
@@ -179,7 +229,7 @@ pub(super) fn written<S: SharedState>(
     let (Some((path, parts)), true) = (place, is_struct && differences.differs_inside(&wire.key)) else {
         return out.push(renamed(differences, text));
     };
-    let mut state = initial.clone();
+    let mut state = states.initial.clone();
     state.apply(update.typed.clone());
     let mut track = Versions::default();
     let at = path.iter().fold(&mut track, |track, index| track.part_mut(*index, 1));

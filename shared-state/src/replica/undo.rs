@@ -1,13 +1,11 @@
-//! Undo and redo: a user's own changes are taken back by new changes. Owns the two stacks of steps; the
-//! writes of the replica record themselves here.
+//! Undo and redo: a user's own changes are taken back by new changes. Owns the two stacks of steps, in which
+//! every write is recorded.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::core::SharedState;
-use crate::core::WriteError;
-use crate::core::text_scope;
-use crate::replica::{Replica, WriteId};
+use crate::core::{SharedState, text_scope};
+use crate::replica::change::{WriteId, take_back};
 
 /// How a write enters the undo history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +38,7 @@ impl<S: SharedState> Written<S> {
 }
 
 /// The updates that are undone together.
-struct Step<S: SharedState> {
+pub(super) struct Step<S: SharedState> {
     written: Vec<Written<S>>,
     /// Writes before this time join the step.
     until: Duration,
@@ -51,6 +49,33 @@ struct Step<S: SharedState> {
 impl<S: SharedState> Step<S> {
     const fn closed(written: Vec<Written<S>>) -> Self {
         Self { written, until: Duration::ZERO, open: false }
+    }
+
+    /// The updates that undo this step: the last write first, each made on the state that the one before
+    /// leaves. Updates that can be coalesced are one. Writes in `hidden`, and updates that `may_write`
+    /// refuses, are left out. The view is as before when this returns.
+    pub(super) fn taken_back(
+        &self,
+        view: &mut S,
+        writer: u64,
+        hidden: &[WriteId],
+        may_write: impl Fn(&S::Update) -> bool,
+    ) -> Vec<S::Update> {
+        let mut updates: Vec<S::Update> = Vec::new();
+        let mut inverses = Vec::new();
+        let written = self.written.iter().rev().filter(|one| !hidden.contains(&one.id));
+        for Written { update, inverse, .. } in written {
+            let taken_back = text_scope::as_writer(writer, || view.undo(update, inverse));
+            if let Some(update) = taken_back.filter(&may_write) {
+                inverses.push(view.apply(update.clone()));
+                let last = updates.last_mut().filter(|last| S::field(last) == S::field(&update));
+                if !last.is_some_and(|last| S::coalesce(last, &update)) {
+                    updates.push(update);
+                }
+            }
+        }
+        take_back(view, inverses);
+        updates
     }
 }
 
@@ -158,110 +183,44 @@ impl<S: SharedState> UndoHistory<S> {
         }
     }
 
-    const fn steps(&mut self, kind: Kind) -> &mut Steps<S> {
+    /// The steps that an undo or a redo takes from.
+    const fn steps(&self, kind: Kind) -> &Steps<S> {
+        if matches!(kind, Kind::Redo) { &self.redo } else { &self.undo }
+    }
+
+    const fn steps_mut(&mut self, kind: Kind) -> &mut Steps<S> {
         if matches!(kind, Kind::Redo) { &mut self.redo } else { &mut self.undo }
     }
-}
 
-impl<S: SharedState> Replica<S> {
-    /// Undoes this user's last step, one change or several that belong together, by a new change. Returns
-    /// `None` if there is nothing to undo.
-    ///
-    /// A step that others have overwritten since, or that this client may no longer write, is dropped, and
-    /// the one before it is undone instead.
-    ///
-    /// # Errors
-    /// As [`write`](Self::write). The undo history is unchanged then.
-    pub fn undo(&mut self, now: Duration) -> Result<Option<WriteId>, WriteError> {
-        self.undo_last(now, Kind::Undo)
+    pub(super) fn can(&self, kind: Kind) -> bool {
+        !self.steps(kind).steps.is_empty()
     }
 
-    /// Redoes the last step that was undone, by a new change. Returns `None` if nothing was undone, or
-    /// something was written since.
-    ///
-    /// # Errors
-    /// As [`write`](Self::write). The undo history is unchanged then.
-    pub fn redo(&mut self, now: Duration) -> Result<Option<WriteId>, WriteError> {
-        self.undo_last(now, Kind::Redo)
+    /// Takes the last step. The next write begins a new one.
+    pub(super) fn pop(&mut self, kind: Kind) -> Option<Step<S>> {
+        let step = self.steps_mut(kind).pop()?;
+        self.seal();
+        Some(step)
     }
 
-    /// Whether there is a step to undo. A step that others have overwritten counts until undoing it is tried.
-    #[must_use]
-    pub fn can_undo(&self) -> bool {
-        !self.history.undo.steps.is_empty()
+    /// Puts a step back that could not be undone.
+    pub(super) fn put_back(&mut self, kind: Kind, step: Step<S>) {
+        self.steps_mut(kind).push(step);
     }
 
-    /// Whether there is a step to redo. A step that others have overwritten counts until redoing it is tried.
-    #[must_use]
-    pub fn can_redo(&self) -> bool {
-        !self.history.redo.steps.is_empty()
-    }
-
-    /// Opens a group: what is written until [`end_group`](Self::end_group) is undone together. Groups nest.
-    pub fn begin_group(&mut self) {
-        self.history.groups += 1;
-        if self.history.groups == 1 {
-            self.history.undo.push(Step { written: Vec::new(), until: Duration::ZERO, open: true });
+    /// Opens a group, a step that every write joins. Groups nest.
+    pub(super) fn begin_group(&mut self) {
+        self.groups += 1;
+        if self.groups == 1 {
+            self.undo.push(Step { written: Vec::new(), until: Duration::ZERO, open: true });
         }
     }
 
-    /// Closes the group that [`begin_group`](Self::begin_group) opened.
-    pub fn end_group(&mut self) {
-        let history = &mut self.history;
-        history.groups = history.groups.saturating_sub(1);
-        if history.groups > 0 {
-            return;
+    pub(super) fn end_group(&mut self) {
+        self.groups = self.groups.saturating_sub(1);
+        if self.groups == 0 {
+            self.undo.steps.retain(|step| !step.written.is_empty());
+            self.seal();
         }
-        history.undo.steps.retain(|step| !step.written.is_empty());
-        history.seal();
-    }
-
-    fn undo_last(&mut self, now: Duration, kind: Kind) -> Result<Option<WriteId>, WriteError> {
-        while let Some(step) = self.history.steps(kind).pop() {
-            self.history.seal();
-            let updates = self.taken_back(&step);
-            if updates.is_empty() {
-                continue;
-            }
-            return match self.submit(now, updates, None, kind) {
-                Ok(id) => Ok(Some(id)),
-                Err(error) => {
-                    self.history.steps(kind).push(step);
-                    Err(error)
-                }
-            };
-        }
-        Ok(None)
-    }
-
-    /// The changes that the view does not contain, because what they change is gone; they will be refused.
-    fn hidden(&self) -> Vec<WriteId> {
-        let queued = self.queue.iter().filter(|change| !change.updates.iter().all(|update| update.applies));
-        let held = self.held.iter().filter(|held| !held.update.applies);
-        queued.map(|change| change.id).chain(held.map(|held| held.id)).collect()
-    }
-
-    /// The updates that undo a step: the last write first, each made on the state that the one before leaves.
-    /// Updates that can be coalesced are one.
-    fn taken_back(&mut self, step: &Step<S>) -> Vec<S::Update> {
-        let mut updates: Vec<S::Update> = Vec::new();
-        let mut inverses = Vec::new();
-        let hidden = self.hidden();
-        for Written { update, inverse, .. } in
-            step.written.iter().rev().filter(|one| !hidden.contains(&one.id))
-        {
-            let taken_back = text_scope::as_writer(self.config.writer, || self.view.undo(update, inverse));
-            if let Some(update) = taken_back.filter(|update| self.may_write(update)) {
-                inverses.push(self.view.apply(update.clone()));
-                let last = updates.last_mut().filter(|last| S::field(last) == S::field(&update));
-                if !last.is_some_and(|last| S::coalesce(last, &update)) {
-                    updates.push(update);
-                }
-            }
-        }
-        for inverse in inverses.into_iter().rev() {
-            self.view.apply(inverse);
-        }
-        updates
     }
 }

@@ -1,0 +1,110 @@
+//! One change that waits for its answer, and what it is made of.
+
+use crate::core::{EncodedUpdate, FieldId, SharedState, WriteError, canonical_update};
+use crate::replica::transact::Read;
+
+/// Identifies a write until it is answered. Writes that were folded into one change share an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WriteId(pub(super) u64);
+
+/// An update in both forms. The typed form was decoded from the encoded one, so this client sees exactly what
+/// the other clients will see.
+pub(super) struct PendingUpdate<S: SharedState> {
+    pub(super) typed: S::Update,
+    pub(super) encoded: EncodedUpdate,
+    /// Whether it could be applied when the view was last rebuilt. It could not if what it changes was
+    /// removed with a refused change or with a lost history. Such an update will be refused, so nothing is
+    /// folded into it.
+    pub(super) applies: bool,
+}
+
+impl<S: SharedState> PendingUpdate<S> {
+    /// Encodes an update and reads it back.
+    ///
+    /// # Errors
+    /// A value has no JSON form.
+    pub(super) fn new(update: &S::Update) -> Result<Self, WriteError> {
+        let (typed, encoded) = canonical_update::<S>(update).map_err(WriteError::Unsendable)?;
+        Ok(Self { typed, encoded, applies: true })
+    }
+
+    pub(super) fn field(&self) -> FieldId {
+        S::field(&self.typed)
+    }
+
+    /// Applies the update to the view, and records whether it still can be applied there.
+    pub(super) fn put_on(&mut self, view: &mut S) {
+        self.applies = view.check_op(&self.typed).is_ok();
+        view.apply(self.typed.clone());
+    }
+}
+
+/// The bytes of some updates on the wire.
+pub(super) fn bytes_of<S: SharedState>(updates: &[PendingUpdate<S>]) -> usize {
+    updates.iter().map(|update| update.encoded.as_str().len()).sum()
+}
+
+/// What a transaction has read.
+pub(super) struct Reads {
+    pub(super) all: Vec<Read>,
+    /// The path of something that was read and has changed since, before the transaction was sent.
+    pub(super) stale: Option<Box<str>>,
+}
+
+impl Reads {
+    /// The fields that were read, or that contain the entries that were.
+    pub(super) fn fields(&self) -> impl Iterator<Item = FieldId> {
+        self.all.iter().map(|read| read.field)
+    }
+}
+
+/// One change that waits for its answer.
+pub(super) struct Change<S: SharedState> {
+    pub(super) id: WriteId,
+    pub(super) updates: Vec<PendingUpdate<S>>,
+    pub(super) reads: Option<Reads>,
+    /// `None` if it was never sent.
+    pub(super) sent: Option<Sent>,
+}
+
+/// What a change was first sent with.
+#[derive(Clone, Copy)]
+pub(super) struct Sent {
+    /// Its sequence number.
+    pub(super) seq: u64,
+    /// The version of the confirmed state at that time.
+    pub(super) base: u64,
+}
+
+impl<S: SharedState> Change<S> {
+    pub(super) fn bytes(&self) -> usize {
+        bytes_of(&self.updates)
+    }
+
+    pub(super) fn touches(&self, field: FieldId) -> bool {
+        self.updates.iter().any(|update| update.field() == field)
+    }
+
+    /// The fields of its updates, each once.
+    pub(super) fn fields(&self) -> Vec<FieldId> {
+        let mut fields = Vec::with_capacity(self.updates.len());
+        for field in self.updates.iter().map(PendingUpdate::field) {
+            if !fields.contains(&field) {
+                fields.push(field);
+            }
+        }
+        fields
+    }
+
+    /// The path of something that it has read and that has changed since.
+    pub(super) fn stale(&self) -> Option<&str> {
+        self.reads.as_ref()?.stale.as_deref()
+    }
+}
+
+/// Applies inverses, the last one first.
+pub(super) fn take_back<S: SharedState>(state: &mut S, inverses: Vec<S::Update>) {
+    for inverse in inverses.into_iter().rev() {
+        state.apply(inverse);
+    }
+}

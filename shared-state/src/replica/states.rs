@@ -1,0 +1,128 @@
+//! The two states of a replica: the confirmed one, at a version of the room's history, and the view, which is
+//! the confirmed one with everything pending on top. What is pending is passed in.
+
+use crate::core::{Code, FieldId, Overlap, SharedState, WriteError, text_scope};
+use crate::proto::Violation;
+use crate::replica::change::{Change, PendingUpdate, take_back};
+use crate::replica::pending::Pending;
+
+pub(super) struct States<S: SharedState> {
+    /// What is shown of fields that have no value in the room.
+    pub(super) initial: S,
+    /// The epoch of the confirmed state; `None` before the first state arrived.
+    pub(super) epoch: Option<u64>,
+    pub(super) version: u64,
+    pub(super) confirmed: S,
+    pub(super) view: S,
+    /// The client id under which texts are edited.
+    pub(super) writer: u64,
+}
+
+impl<S: SharedState> States<S> {
+    pub(super) fn new(initial: S, writer: u64) -> Self {
+        let (confirmed, view) = (initial.clone(), initial.clone());
+        Self { initial, epoch: None, version: 0, confirmed, view, writer }
+    }
+
+    /// Checks that `version` is the one after the confirmed state.
+    pub(super) fn expect_next(&self, version: u64) -> Result<(), Violation> {
+        if version == self.version + 1 {
+            return Ok(());
+        }
+        let message = format!("expected version {}, found {version}", self.version + 1);
+        Err(Violation::new(Code::BadMessage, message))
+    }
+
+    /// Replaces updates that set whole fields by the differences from the view, where the merge policy can
+    /// tell them.
+    pub(super) fn decompose(&mut self, updates: Vec<S::Update>) -> Vec<S::Update> {
+        let mut decomposed = Vec::with_capacity(updates.len());
+        let mut inverses = Vec::new();
+        let fields: Vec<FieldId> = updates.iter().map(S::field).collect();
+        for (at, update) in updates.into_iter().enumerate() {
+            let parts = text_scope::as_writer(self.writer, || self.view.decompose(&update))
+                .unwrap_or_else(|| vec![update]);
+            if fields[at + 1..].contains(&fields[at]) {
+                // A later update of this change is made on top of this one.
+                inverses.extend(parts.iter().map(|part| self.view.apply(part.clone())));
+            }
+            decomposed.extend(parts);
+        }
+        take_back(&mut self.view, inverses);
+        decomposed
+    }
+
+    /// Applies a change to the view, unless it violates a rule; returns the inverses of its updates.
+    pub(super) fn show(&mut self, updates: &[PendingUpdate<S>]) -> Result<Vec<S::Update>, WriteError> {
+        let mut inverses = Vec::with_capacity(updates.len());
+        let mut verdict = updates.iter().try_for_each(|update| {
+            self.view.check_op(&update.typed)?;
+            inverses.push(self.view.apply(update.typed.clone()));
+            Ok(())
+        });
+        if verdict.is_ok() {
+            verdict = inverses.iter().try_for_each(|touched| self.view.check(touched));
+        }
+        if S::HAS_RULE && verdict.is_ok() {
+            verdict = self.view.check_rule();
+        }
+        match verdict {
+            Ok(()) => Ok(inverses),
+            Err(invalid) => {
+                take_back(&mut self.view, inverses);
+                Err(invalid.into())
+            }
+        }
+    }
+
+    /// Rebuilds a field of the view: the confirmed value with everything pending on top.
+    pub(super) fn rebuild(&mut self, field: FieldId, pending: &mut Pending<S>) {
+        self.view.copy_field(&self.confirmed, field);
+        if pending.touches(field) {
+            let here = pending.updates_mut().filter(|update| update.field() == field);
+            here.for_each(|update| update.put_on(&mut self.view));
+        }
+    }
+
+    /// Rebuilds a field of the view; returns its new value as an update if it is different.
+    pub(super) fn rebuilt(&mut self, field: FieldId, pending: &mut Pending<S>) -> Option<S::Update> {
+        let before = self.view.current(field);
+        self.rebuild(field, pending);
+        let now = self.view.current(field);
+        (now != before).then_some(now)
+    }
+
+    /// Rebuilds the whole view; returns what is different.
+    pub(super) fn rebuild_all(&mut self, pending: &mut Pending<S>) -> Vec<S::Update> {
+        let mut view = self.confirmed.clone();
+        pending.updates_mut().for_each(|update| update.put_on(&mut view));
+        let shown = S::diff(&self.view, &view);
+        self.view = view;
+        shown
+    }
+
+    /// Applies a remote update underneath the pending ones; returns what it changes in the view.
+    pub(super) fn apply_remote(&mut self, update: S::Update, pending: &mut Pending<S>) -> Option<S::Update> {
+        self.confirmed.apply(update.clone());
+        match pending.overlap(&update) {
+            Overlap::Commutes => {
+                self.view.apply(update.clone());
+                Some(update)
+            }
+            Overlap::Shadowed => None,
+            Overlap::Conflicts => self.rebuilt(S::field(&update), pending),
+        }
+    }
+
+    /// The confirmed values that some fields would have after a change.
+    pub(super) fn confirmed_after(&mut self, change: &Change<S>, fields: &[FieldId]) -> Vec<S::Update> {
+        if fields.is_empty() {
+            return Vec::new();
+        }
+        let updates = change.updates.iter().map(|update| update.typed.clone());
+        let inverses: Vec<_> = updates.map(|update| self.confirmed.apply(update)).collect();
+        let values = fields.iter().map(|field| self.confirmed.current(*field)).collect();
+        take_back(&mut self.confirmed, inverses);
+        values
+    }
+}
