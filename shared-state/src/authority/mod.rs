@@ -24,7 +24,7 @@ pub use order::{LoadError, LogEntry};
 pub use permissions::Permissions;
 pub use source::{ChangeSource, SessionId};
 pub use state::{
-    ChannelLog, Check, ProposedChange, Retention, RoomState, Rules, Typed, UNKNOWN_FIELDS,
+    ChannelLog, Check, OnChange, ProposedChange, Retention, RoomState, Typed, UNKNOWN_FIELDS,
     UNKNOWN_FIELDS_BYTES, Untyped, Verdict, Writer,
 };
 

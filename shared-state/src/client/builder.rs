@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::channel::RETAINED;
-use crate::client::task::core::{Core, Settings};
 use crate::client::task::driver;
 use crate::client::task::driver::{Bearer, Dial};
+use crate::client::task::shared::{Core, Settings};
 use crate::client::{Client, DisconnectReason};
 use crate::replica::{LinkConfig, ReplicaConfig};
 
@@ -94,8 +94,8 @@ impl ClientBuilder {
 
     /// Whether the server may send its most frequent messages as compact binary frames. [`Client::on`] does
     /// not receive these. Without them every message is JSON, which is easier to debug. Default true.
-    pub const fn brief(mut self, brief: bool) -> Self {
-        self.settings.replica.brief = brief;
+    pub const fn compact_frames(mut self, compact_frames: bool) -> Self {
+        self.settings.replica.compact_frames = compact_frames;
         self
     }
 

@@ -107,7 +107,7 @@ where
     /// [`can_set`](crate::client::State::can_set).
     #[must_use]
     pub fn can_send(&self) -> bool {
-        self.state.rights().can_write(MESSAGES)
+        self.state.permissions().can_write(MESSAGES)
     }
 
     /// Everything that is stored here, oldest first: received messages, unreadable ones, the gaps between

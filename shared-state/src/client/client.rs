@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::client::block::block_on;
-use crate::client::task::core::{Core, Guard};
+use crate::client::task::shared::{Core, Guard};
 use crate::client::{
     ClientBuilder, Lagged, RawMessage, Room, Status, Subscription, Unsent, lock, subscription,
 };
@@ -59,7 +59,7 @@ impl Client {
     /// type on the wire, for example `state:change`. The stream stores 256 messages; if it is read too slowly
     /// the oldest are dropped, and an `Err` reports how many. Ends with the client.
     ///
-    /// Most changes and acknowledgements arrive in [compact](ClientBuilder::brief) frames, which have no type
+    /// Most changes and acknowledgements arrive in [compact](ClientBuilder::compact_frames) frames, which have no type
     /// and are not included.
     pub fn on(&self, kind: &str) -> Subscription<Result<RawMessage, Lagged>> {
         let messages = self.core().listeners.subscribe(kind);

@@ -75,7 +75,7 @@ mod channel;
 #[allow(clippy::module_inception)] // the type of this name
 mod client;
 mod presence;
-mod raw;
+mod raw_messages;
 mod receipt;
 mod room;
 mod state;
@@ -89,7 +89,7 @@ pub use builder::ClientBuilder;
 pub use channel::Channel;
 pub use client::Client;
 pub use presence::Presence;
-pub use raw::{Lagged, RawMessage};
+pub use raw_messages::{Lagged, RawMessage};
 pub use receipt::Receipt;
 pub use room::{Room, StateError};
 pub use state::State;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{broadcast, watch};
 
-use crate::client::task::core::Guard;
+use crate::client::task::shared::Guard;
 use crate::client::task::slots::{AnyPresence, Signal};
 use crate::client::{Room, Subscription, lock, subscription};
 use crate::presence::{Peer, PresenceClient, PresenceError, PresenceEvent, PresenceOptions, UserSessions};

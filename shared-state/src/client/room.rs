@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::client::task::core::Guard;
-use crate::client::task::core::Settings;
+use crate::client::task::shared::Guard;
+use crate::client::task::shared::Settings;
 use crate::client::task::shared_replica::SharedReplica;
 use crate::client::task::slots::AnyReplica;
 use crate::client::{DisconnectReason, Handle, State, Status, lock};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt as _, stream};
 
-use crate::client::task::core::Guard;
+use crate::client::task::shared::Guard;
 use crate::client::task::shared_replica::SharedReplica;
 use crate::client::task::slots::AnyReplica as _;
 use crate::client::{Events, Receipt, Subscription, lock, subscription};
@@ -178,7 +178,7 @@ impl<S: SharedState> State<S> {
 
     /// What this client may do, as far as the server has said.
     #[must_use]
-    pub fn rights(&self) -> RoomPermissions {
+    pub fn permissions(&self) -> RoomPermissions {
         self.shared.rights.borrow().clone()
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::presence::legacy;
 use crate::presence::roster::{Changed, Flow, Interests, PresenceOutbox, Roster};
 use crate::proto::Dialect;
-use crate::proto::presence::{changes, hook_leave, push_entry, push_left, push_update, sync};
+use crate::proto::presence::{changes, legacy_leave, push_entry, push_left, push_update, sync};
 use crate::proto::{ClientId, Frame};
 
 impl<L: PresenceOutbox> Roster<L> {
@@ -80,7 +80,7 @@ impl<L: PresenceOutbox> Roster<L> {
                     let joined = session.interests.room.then(|| legacy::joined(room, session, &legacy_users));
                     // The legacy protocol can remove a cursor only by `presence:leave`.
                     let gone = |key: &&Arc<str>| !users.contains_key(*key) || !cursor_users.contains(*key);
-                    let gone = session.known_users.iter().filter(gone).map(|key| hook_leave(room, key));
+                    let gone = session.known_users.iter().filter(gone).map(|key| legacy_leave(room, key));
                     let presence =
                         gone.chain(legacy_full_list.iter().cloned()).filter(|_| session.interests.presence);
                     let frames: Arc<[Frame]> = joined.into_iter().chain(presence).collect();

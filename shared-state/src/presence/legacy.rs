@@ -10,7 +10,8 @@ use serde_json::value::RawValue;
 use crate::presence::roster::{Changed, Interests, PresenceOutbox, PresenceSession, Roster};
 use crate::presence::user;
 use crate::proto::presence::{
-    hook_cursor, hook_join, hook_joined, hook_leave, hook_update, hook_user_joined, hook_user_left,
+    legacy_cursor, legacy_join, legacy_joined, legacy_leave, legacy_update, legacy_user_joined,
+    legacy_user_left,
 };
 use crate::proto::{ClientId, Frame};
 
@@ -67,8 +68,8 @@ impl<L: PresenceOutbox> Roster<L> {
             let Some(sessions) = self.users.get(key) else {
                 if *was {
                     self.cursor_users.remove(key);
-                    frames.push(hook_leave(&self.room, key));
-                    room.push(hook_user_left(&self.room, key));
+                    frames.push(legacy_leave(&self.room, key));
+                    room.push(legacy_user_left(&self.room, key));
                 }
                 continue;
             };
@@ -84,10 +85,10 @@ impl<L: PresenceOutbox> Roster<L> {
             // The legacy protocol can remove a cursor only by `presence:leave`.
             let anew = !points && self.cursor_users.contains(key);
             if anew {
-                frames.push(hook_leave(&self.room, key));
+                frames.push(legacy_leave(&self.room, key));
             }
             if !was {
-                room.push(hook_user_joined(&self.room, &user::with_id(&session.user, key)));
+                room.push(legacy_user_joined(&self.room, &user::with_id(&session.user, key)));
             }
             self.push_user(session, !was || anew, news.seen || fewer, news.cursor || fewer, &mut frames);
             if points {
@@ -136,22 +137,22 @@ impl<L: PresenceOutbox> Roster<L> {
         let user = user::with_id(&session.user, &session.key);
         let seen = session.seen.as_millis();
         if join {
-            frames.push(hook_join(&self.room, &user));
+            frames.push(legacy_join(&self.room, &user));
         }
         if join || update {
-            frames.push(hook_update(&self.room, &user, session.plain(), seen));
+            frames.push(legacy_update(&self.room, &user, session.plain(), seen));
         }
         if (join || cursor)
             && let Some((x, y)) = session.cursor_position()
         {
-            frames.push(hook_cursor(&self.room, &user, (&x, &y), seen));
+            frames.push(legacy_cursor(&self.room, &user, (&x, &y), seen));
         }
     }
 }
 
 /// The `room:joined` frame for a session.
 pub(super) fn joined<L>(room: &str, session: &PresenceSession<L>, users: &[String]) -> Frame {
-    hook_joined(room, users, &session.details)
+    legacy_joined(room, users, &session.details)
 }
 
 impl<L> PresenceSession<L> {

@@ -21,7 +21,7 @@ pub struct ReplicaConfig {
     /// server applies them.
     pub writer: u64,
     /// Whether the room may send [compact](crate::proto::compact) frames. Default true.
-    pub brief: bool,
+    pub compact_frames: bool,
     /// Whether to ask the room for its [details](crate::proto::RoomDetails). Default false.
     pub info: bool,
 }
@@ -35,7 +35,7 @@ impl Default for ReplicaConfig {
             max_undo: 1000,
             undo_pause: Duration::from_millis(500),
             writer: 0,
-            brief: true,
+            compact_frames: true,
             info: false,
         }
     }

@@ -132,7 +132,7 @@ impl<S: SharedState> Replica<S> {
 
     /// What this client may do, as the server said last; everything until it has.
     #[must_use]
-    pub const fn rights(&self) -> &RoomPermissions {
+    pub const fn permissions(&self) -> &RoomPermissions {
         &self.permissions
     }
 
@@ -228,7 +228,7 @@ impl<S: SharedState> Replica<S> {
     ///
     /// # Errors
     /// A rule is violated, a field is read-only, the server has said that this client [may not
-    /// write](Replica::rights) there, a value has no JSON form, the queue is full, or the room refuses this
+    /// write](Replica::permissions) there, a value has no JSON form, the queue is full, or the room refuses this
     /// client. Nothing was changed then.
     pub fn write(&mut self, now: Duration, updates: Vec<S::Update>) -> Result<WriteId, WriteError> {
         self.submit(now, updates, None, Kind::Plain)

@@ -44,7 +44,7 @@ impl Session {
             max_frame: usize::MAX,
             audience: None,
             password: None,
-            brief: config.brief,
+            brief: config.compact_frames,
             info: config.info,
             headers: BTreeMap::new(),
             frames: VecDeque::new(),

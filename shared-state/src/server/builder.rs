@@ -15,7 +15,7 @@ use crate::server::connections::Connections;
 use crate::server::membership::settings::RoomSettings;
 use crate::server::membership::{Ask, RoomAccessTable};
 use crate::server::presence::PresenceRooms;
-use crate::server::rooms::channel_types::ChannelKind;
+use crate::server::rooms::channel_kind::ChannelKind;
 use crate::server::rooms::directory::Directory;
 use crate::server::rooms::hooks::RoomHooks;
 use crate::server::rooms::room_types::RoomTypes;

@@ -46,7 +46,7 @@ pub use membership::settings::RoomSettings;
 #[cfg(feature = "password")]
 pub use membership::settings::{PasswordError, PasswordHash};
 pub use rooms::channel_handle::Channel;
-pub use rooms::channel_types::ChannelKind;
+pub use rooms::channel_kind::ChannelKind;
 pub use rooms::directory::{LiveRoom, OpenRoomError};
 pub use rooms::handle::{OutcomeUnknown, Receipt, State};
 pub use rooms::hooks::RoomHooks;

@@ -331,7 +331,7 @@ impl<S: SharedState> PairClient<S> {
     /// Whether this client may set a field, as far as the room has said.
     #[must_use]
     pub fn can_set<T, P: MergePolicy<T>>(&self, field: Field<S, T, P>) -> bool {
-        self.0.borrow().replica.rights().can_set(field)
+        self.0.borrow().replica.permissions().can_set(field)
     }
 
     /// The version that this client has confirmed.

@@ -179,7 +179,7 @@ impl<S: SharedState> World<S> {
         let config = ReplicaConfig {
             max_changes: if rng.bool() { 10_000 } else { 5 + rng.usize(..20) },
             max_events: if rng.u8(..4) == 0 { 3 } else { 4096 },
-            brief: rng.u8(..4) > 0,
+            compact_frames: rng.u8(..4) > 0,
             ..ReplicaConfig::default()
         };
         let mut world = Self {

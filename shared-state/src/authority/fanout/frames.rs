@@ -203,8 +203,8 @@ struct LegacyFrame {
 impl LegacyFrame {
     fn encode(room: &str, values: &[(String, Arc<str>)], version: u64) -> Frame {
         match values {
-            [(value, field)] => server::hook_update(room, field, value, version),
-            _ => server::hook_merge(room, &object(values), version),
+            [(value, field)] => server::legacy_update(room, field, value, version),
+            _ => server::legacy_merge(room, &object(values), version),
         }
     }
 
@@ -230,7 +230,8 @@ impl LegacyFrame {
 pub(super) fn messages<'a>(address: &str, updates: impl Iterator<Item = Update<'a>>) -> Vec<(u64, Frame)> {
     let appended = updates.filter(|update| update.op == Some(APPEND));
     let entries = appended.filter_map(|update| serde_json::from_str::<ChannelEntry<'_>>(update.value).ok());
-    let frame =
-        |entry: &ChannelEntry<'_>| server::hook_broadcast(address, &entry.from, entry.at, entry.value.get());
+    let frame = |entry: &ChannelEntry<'_>| {
+        server::legacy_broadcast(address, &entry.from, entry.at, entry.value.get())
+    };
     entries.map(|entry| (entry.seq, frame(&entry))).collect()
 }

@@ -124,8 +124,8 @@ impl<O: Outbox> Fanout<O> {
         let Some(reconcile) = &mut session.reconcile else { return };
         let version = reconcile.leap(&mut self.legacy_clock);
         let frame = match catch_up.since {
-            None if head.state.is_complete() => server::hook_sync(&self.room, text, version),
-            _ => server::hook_merge(&self.room, text, version),
+            None if head.state.is_complete() => server::legacy_sync(&self.room, text, version),
+            _ => server::legacy_merge(&self.room, text, version),
         };
         if !session.outbox.push(&frame) {
             // It was not taken, and is still missing.

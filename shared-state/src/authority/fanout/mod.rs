@@ -286,7 +286,7 @@ impl<O: Outbox> Fanout<O> {
         let mut taken = 0;
         for (_, session) in self.sessions.iter_mut().filter(|(id, _)| *id != sender) {
             let frame = if session.is_legacy() {
-                legacy.get_or_init(|| server::hook_broadcast(&self.room, &from, at, value))
+                legacy.get_or_init(|| server::legacy_broadcast(&self.room, &from, at, value))
             } else {
                 &v1
             };

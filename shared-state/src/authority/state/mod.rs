@@ -20,4 +20,4 @@ pub use room_state::{RoomState, Writer};
 pub use typed::Typed;
 pub use unknown_fields::{UNKNOWN_FIELDS, UNKNOWN_FIELDS_BYTES};
 pub use untyped::Untyped;
-pub use verdict::{ProposedChange, Rules, Verdict};
+pub use verdict::{OnChange, ProposedChange, Verdict};

@@ -14,7 +14,7 @@ use crate::authority::state::room_state::{RoomState, Writer};
 use crate::authority::state::text_client_ids::TextClientIds;
 use crate::authority::state::unknown_fields;
 use crate::authority::state::unknown_fields::{Staged, UnknownFields};
-use crate::authority::state::verdict::{ProposedChange, Rules, Verdict};
+use crate::authority::state::verdict::{OnChange, ProposedChange, Verdict};
 use crate::core::schema::join;
 use crate::core::{
     Author, FieldInfo, FieldPath, FieldSchema, HashedSchema, Schema, SharedState, UpdateError,
@@ -38,7 +38,7 @@ pub struct Typed<S: SharedState> {
     unknown: UnknownFields,
     /// How the struct differed that wrote what is read from the log, if it did.
     writer: Option<SchemaDiff>,
-    rules: Option<Arc<Rules<S>>>,
+    on_change: Option<Arc<OnChange<S>>>,
     /// Whether the struct, or one in it, has a rule over changes.
     change_rule: bool,
 }
@@ -60,16 +60,17 @@ impl<S: SharedState> Typed<S> {
             logged_by: None,
             unknown: UnknownFields::new(S::FIELDS),
             writer: None,
-            rules: None,
+            on_change: None,
             change_rule: has_change_rule::<S>(),
         }
     }
 
-    /// The same room, whose clients' changes must satisfy `rules` as well, and are what `rules` make of them. Each
+    /// The same room with the program's `on_change`, which accepts, amends or refuses each client's change after the
+    /// rules of the struct were satisfied. Each
     /// of them then costs a clone of the state.
     #[must_use]
-    pub fn with_rules(mut self, rules: Arc<Rules<S>>) -> Self {
-        self.rules = Some(rules);
+    pub fn with_on_change(mut self, on_change: Arc<OnChange<S>>) -> Self {
+        self.on_change = Some(on_change);
         self
     }
 
@@ -193,7 +194,7 @@ impl<S: SharedState> Typed<S> {
         Ok(rewritten.into_json())
     }
 
-    /// Applies what a ruling wants, after what was applied as `json` says; gives all of it.
+    /// Applies what a verdict wants, after what was applied as `json` says; gives all of it.
     fn amend(
         &mut self,
         updates: Vec<S::Update>,
@@ -285,14 +286,14 @@ impl<S: SharedState> RoomState for Typed<S> {
             let field = S::FIELDS[S::field(update)].name;
             return Err(Reject::new(Code::ReadOnly, "only the server writes this field").in_field(field));
         }
-        let ruled = match by {
-            Writer::Client(author) if self.change_rule || self.rules.is_some() => {
+        let asked = match by {
+            Writer::Client(author) if self.change_rule || self.on_change.is_some() => {
                 Some((Author::new(author.name()), self.state.clone()))
             }
             _ => None,
         };
-        let rules = self.rules.clone().filter(|_| ruled.is_some());
-        let came: Vec<S::Update> = match &rules {
+        let on_change = self.on_change.clone().filter(|_| asked.is_some());
+        let came: Vec<S::Update> = match &on_change {
             Some(_) => decoded.iter().filter_map(Read::own).cloned().collect(),
             None => Vec::new(),
         };
@@ -304,13 +305,13 @@ impl<S: SharedState> RoomState for Typed<S> {
             if S::HAS_RULE {
                 self.state.check_rule()?;
             }
-            let Some((author, before)) = ruled else { return Ok(rewritten) };
+            let Some((author, before)) = asked else { return Ok(rewritten) };
             self.state.check_change(&before, &author)?;
-            let Some(rules) = rules else { return Ok(rewritten) };
+            let Some(on_change) = on_change else { return Ok(rewritten) };
             let change =
                 ProposedChange { before: &before, after: &self.state, updates: &came, author: &author };
-            let ruling = rules(&change)?;
-            let (updates, json) = match ruling {
+            let verdict = on_change(&change)?;
+            let (updates, json) = match verdict {
                 Verdict::Accept => return Ok(rewritten),
                 Verdict::Add(more) if more.is_empty() => return Ok(rewritten),
                 Verdict::Add(more) => {

@@ -41,4 +41,4 @@ impl<S: SharedState> Verdict<S> {
 
 /// What a client's change must satisfy besides the state's own rules, and what is made of it. An error refuses the
 /// change.
-pub type Rules<S> = dyn Fn(&ProposedChange<'_, S>) -> Result<Verdict<S>, Reject> + Send + Sync;
+pub type OnChange<S> = dyn Fn(&ProposedChange<'_, S>) -> Result<Verdict<S>, Reject> + Send + Sync;

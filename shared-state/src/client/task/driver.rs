@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::stream::Mode;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-use crate::client::task::core::{Core, EndWithTask};
+use crate::client::task::shared::{Core, EndWithTask};
 use crate::client::task::slots::AnyPresence;
 use crate::client::task::slots::AnyReplica;
 use crate::client::{DisconnectReason, Status, lock};

@@ -1,8 +1,8 @@
-//! The task of a client: keeps the connection and drives the state machines. [`core`] is what it shares with
+//! The task of a client: keeps the connection and drives the state machines. [`shared`] is what it shares with
 //! the handles.
 
 pub(crate) mod connection;
-pub(crate) mod core;
 pub(crate) mod driver;
+pub(crate) mod shared;
 pub(crate) mod shared_replica;
 pub(crate) mod slots;

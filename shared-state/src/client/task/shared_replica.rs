@@ -216,9 +216,9 @@ impl<S: SharedState> SharedReplica<S> {
             }
         }
         self.rights.send_if_modified(|rights| {
-            let changed = rights != inner.replica.rights();
+            let changed = rights != inner.replica.permissions();
             if changed {
-                rights.clone_from(inner.replica.rights());
+                rights.clone_from(inner.replica.permissions());
             }
             changed
         });

@@ -53,8 +53,8 @@ pub mod server {
     pub use super::error::{error, room_error};
     pub use super::hello::{ping, pong, renewed, welcome};
     pub use super::legacy::{
-        broadcast as hook_broadcast, merge as hook_merge, relay as hook_relay, sync as hook_sync,
-        update as hook_update,
+        broadcast as legacy_broadcast, merge as legacy_merge, relay as legacy_relay, sync as legacy_sync,
+        update as legacy_update,
     };
     pub use super::permissions::rights;
     pub use super::state::{Beside, delta, sync};

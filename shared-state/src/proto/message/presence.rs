@@ -11,9 +11,9 @@ use crate::core::Code;
 use crate::proto::{Envelope, Frame, Secret, Violation};
 
 pub use super::legacy::{
-    LegacyPresence, cursor as hook_cursor, joined as hook_joined, presence_join as hook_join,
-    presence_leave as hook_leave, presence_update as hook_update, user_joined as hook_user_joined,
-    user_left as hook_user_left,
+    LegacyPresence, cursor as legacy_cursor, joined as legacy_joined, presence_join as legacy_join,
+    presence_leave as legacy_leave, presence_update as legacy_update, user_joined as legacy_user_joined,
+    user_left as legacy_user_left,
 };
 
 /// `presence:set`. An absent member keeps its value.

@@ -224,7 +224,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             }
         };
         self.listen(room).await?;
-        let frame = server::hook_relay(room, kind, &client, now(), value);
+        let frame = server::legacy_relay(room, kind, &client, now(), value);
         self.directory.listeners().relay(room, &self.queue, &frame);
         Ok(())
     }

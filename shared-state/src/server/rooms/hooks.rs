@@ -206,7 +206,7 @@ impl<S: SharedState, R: RoomHooks<S>> TypedHooks<S, R> {
                 Err(Reject::new(Code::RulesFailed, "the server's `on_change` hook failed"))
             }
         };
-        Box::new(Typed::new(initial).with_rules(Arc::new(on_change)))
+        Box::new(Typed::new(initial).with_on_change(Arc::new(on_change)))
     }
 }
 

@@ -6,7 +6,7 @@
 //! channels to its legacy clients.
 
 pub(crate) mod channel_handle;
-pub(crate) mod channel_types;
+pub(crate) mod channel_kind;
 pub(crate) mod compaction;
 pub(crate) mod directory;
 pub(crate) mod handle;

@@ -370,7 +370,7 @@ impl Room {
         change: &ChangeRequest<'_>,
         permit: Permit,
     ) -> Result<(), Closed> {
-        self.ruled(|| {
+        self.asking_hooks(|| {
             self.with(|core| match core.authority.submit(session, change) {
                 Submitted::Accepted(append) => self.append(core, append, permit, None),
                 Submitted::Answered => {}
@@ -379,7 +379,7 @@ impl Room {
     }
 
     /// Does what asks the room's rules, if there are any, without keeping the thread's other tasks waiting.
-    fn ruled<R>(&self, work: impl FnOnce() -> R) -> R {
+    fn asking_hooks<R>(&self, work: impl FnOnce() -> R) -> R {
         if self.observer.is_some() { aside(work) } else { work() }
     }
 
@@ -390,7 +390,7 @@ impl Room {
         claim: Option<u64>,
         permit: Permit,
     ) -> Result<(), Closed> {
-        self.ruled(|| {
+        self.asking_hooks(|| {
             self.with(|core| match core.authority.submit_legacy(session, updates, claim) {
                 Submitted::Accepted(append) => self.append(core, append, permit, None),
                 Submitted::Answered => {}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::authority::{Typed, Untyped};
 use crate::core::SharedState;
 use crate::proto::split_address;
-use crate::server::rooms::channel_types::{ChannelKind, Channels};
+use crate::server::rooms::channel_kind::{ChannelKind, Channels};
 use crate::server::rooms::hooks::{AnyHooks, RoomHooks, TypedHooks};
 use crate::server::rooms::room_type::{Begin, RoomType, matches};
 

@@ -59,10 +59,10 @@ fn room_frame(envelope: &Envelope<'_>) -> String {
             let mut details = RoomDetails::default();
             details.created_at = payload["createdAt"].as_u64();
             details.metadata = payload.get("metadata").map(json).map(Into::into);
-            presence::hook_joined(room, &users, &details)
+            presence::legacy_joined(room, &users, &details)
         }
-        "room:user:joined" => presence::hook_user_joined(room, text),
-        "room:user:left" => presence::hook_user_left(room, text),
+        "room:user:joined" => presence::legacy_user_joined(room, text),
+        "room:user:left" => presence::legacy_user_left(room, text),
         kind => panic!("no page is told `{kind}`"),
     };
     let value: serde_json::Value = serde_json::from_str(frame.as_str()).expect("JSON");

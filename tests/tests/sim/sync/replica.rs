@@ -356,7 +356,7 @@ fn what_is_known_not_to_be_allowed_is_refused_at_once() {
     assert_eq!(found, refused("read", "theme"));
     assert_eq!((replica.replica.pending(), replica.frames().len()), (0, 0));
     assert!(replica.replica.poll_event().is_none());
-    let rights_now = replica.replica.rights().clone();
+    let rights_now = replica.replica.permissions().clone();
     assert!(!rights_now.can_read(Document::THEME) && rights_now.can_read(Document::TITLE));
     assert!(rights_now.can_set(Document::BODY) && !rights_now.can_set(Document::EDITED));
 
@@ -366,7 +366,7 @@ fn what_is_known_not_to_be_allowed_is_refused_at_once() {
     assert_eq!(write, refused("write", "title"));
     // A state without denied paths allows everything.
     replica.connect();
-    assert!(replica.replica.rights().can_set(Document::TITLE));
+    assert!(replica.replica.permissions().can_set(Document::TITLE));
     replica.write(Fields::Theme("x".into()));
     // Waiting changes are sent anyway: the server decides.
     replica.write(Fields::Title("held".into()));

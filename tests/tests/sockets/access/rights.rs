@@ -130,7 +130,7 @@ async fn rights_reach_into_nested_structs_and_entries() {
     let (client, plan) = plan(address, "ann").await;
     let layout = plan.layout();
     assert!(layout.can_set(Layout::COLUMNS) && !layout.can_set(Layout::LOCKED));
-    assert!(!plan.can_set(Plan::LAYOUT) && !plan.rights().can_write("votes/ann"));
+    assert!(!plan.can_set(Plan::LAYOUT) && !plan.permissions().can_write("votes/ann"));
     layout.set_columns(3).unwrap().await.unwrap();
     assert_eq!(layout.set_locked(true).unwrap_err(), forbidden("write", "layout/locked"));
     assert_eq!(layout.replace(Layout::default()).unwrap_err(), forbidden("write", "layout"));

@@ -82,7 +82,7 @@ async fn streams_end_with_the_client() {
 #[tokio::test]
 async fn messages_of_a_type_come_as_they_are() {
     let rig = Rig::start().await;
-    let client = quick(rig.address).brief(false).connect();
+    let client = quick(rig.address).compact_frames(false).connect();
     let mut acks = client.on("state:ack");
     let document = joined(&client).await;
     document.set_title("x").unwrap();

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
-use crate::client::raw::Listeners;
+use crate::client::raw_messages::Listeners;
 use crate::client::task::slots::{AnyPresence, AnyReplica, Signal};
 use crate::client::{DisconnectReason, Status, Unsent, lock};
 use crate::proto::Secret;
