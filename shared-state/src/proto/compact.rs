@@ -15,7 +15,7 @@ use crate::core::{Code, WireUpdate};
 use crate::proto::{Frame, RoomMessage, Violation};
 
 /// The greatest number of a header in a room. After it the numbers are assigned again, the oldest first.
-pub const SUBJECTS: u8 = 127;
+pub const MAX_HEADERS: u8 = 127;
 
 /// The operation whose value is base64. A compact frame contains the bytes instead.
 const BYTES: &str = "edit";
@@ -100,7 +100,7 @@ pub fn read(bytes: &[u8]) -> Result<(u64, RoomMessage<'_>), Violation> {
             let (number, value) = left.split_first().ok_or_else(wrong)?;
             return match number {
                 0 => Ok((room, RoomMessage::NextAccepted)),
-                1..=SUBJECTS => Ok((room, RoomMessage::Brief { header: *number, value })),
+                1..=MAX_HEADERS => Ok((room, RoomMessage::Brief { header: *number, value })),
                 _ => Err(wrong()),
             };
         }

@@ -1,4 +1,4 @@
-//! How a session that joins or has fallen behind is brought up to date: by the state, or by a delta.
+//! Catch-up: the state or delta that is sent to a session that joins or has fallen behind.
 
 use crate::authority::audience::object;
 use crate::authority::change::Change;
@@ -12,7 +12,7 @@ use crate::authority::source::SessionId;
 use crate::proto::{Dialect, server};
 
 impl<O: Outbox> Fanout<O> {
-    /// The session's queue has room again: if it was behind, it is sent what it missed.
+    /// The session's queue has space again. If the session was behind, it is sent a delta.
     pub(in crate::authority) fn drained(&mut self, id: SessionId, head: &Head<'_>) {
         if let Some(session) = self.sessions.get(id)
             && session.flow == Flow::Behind
@@ -22,13 +22,13 @@ impl<O: Outbox> Fanout<O> {
         }
     }
 
-    /// Makes the state (`since` is `None`) or a delta at the head version, to be sent when that is durable.
+    /// Makes the state (`since` is `None`) or a delta at the head version, and sends it when that version is durable.
     pub(super) fn catch_up(&mut self, id: SessionId, since: Option<u64>, head: &Head<'_>) {
         self.catch_up_with(id, since, None, false, head);
     }
 
-    /// The same for a session that joins: with the room's schema, and for a session with `declared` fields, with those
-    /// that nobody has written.
+    /// As [`catch_up`](Self::catch_up), for a session that joins. Includes the room's schema if there is one to send
+    /// and, if `declared`, the declared fields that nobody has written.
     pub(super) fn catch_up_with(
         &mut self,
         id: SessionId,
@@ -58,7 +58,7 @@ impl<O: Outbox> Fanout<O> {
             (Some(since), _) => {
                 let values = values_since(head, since, outdated.fields);
                 if values.is_empty() {
-                    // Nothing is in flight either.
+                    // No field has changed since, so no change to send is in flight either.
                     session.flow = Flow::Live;
                     return;
                 }
@@ -72,16 +72,16 @@ impl<O: Outbox> Fanout<O> {
         self.send_after_last(After::CatchUp(id, catch_up), head);
     }
 
-    /// Sends a session the state, whatever it has been sent.
+    /// Sends a session the full state, whatever it was sent before.
     pub(super) fn send_anew(&mut self, id: SessionId, head: &Head<'_>) {
         if let Some(session) = self.sessions.get_mut(id) {
-            // If this is not taken, a delta would not do either.
+            // If the queue refuses the state, a delta cannot replace it.
             session.stateless = true;
             self.catch_up(id, None, head);
         }
     }
 
-    /// Sends a state or delta whose version is durable now.
+    /// Sends a state or delta whose version has become durable.
     pub(super) fn send_catch_up(&mut self, id: SessionId, mut catch_up: CatchUp, head: &Head<'_>) {
         let Some(session) = self.sessions.get_mut(id) else { return };
         if catch_up.since.is_some()
@@ -94,7 +94,7 @@ impl<O: Outbox> Fanout<O> {
         }
         session.flow = Flow::Live;
         let made = std::mem::take(&mut catch_up.text);
-        // What the client may read now counts, and not what it might read when this was made.
+        // The session's audience may have changed since the text was made: the current one decides.
         let text = match (self.access.audiences(), catch_up.since, session.dialect) {
             (None, ..) => made,
             (Some(audiences), Some(_), Dialect::V1) => {
@@ -109,8 +109,8 @@ impl<O: Outbox> Fanout<O> {
         }
     }
 
-    /// Sends a legacy client the messages of a channel's delta. Without a version to begin at, it is sent only the
-    /// messages that come from now on.
+    /// Sends a legacy client the messages of a channel's delta. A client without a version to start from gets only the
+    /// messages sent from now on.
     fn send_messages(&mut self, id: SessionId, is_delta: bool, text: String) {
         let Some(session) = self.sessions.get_mut(id).filter(|_| is_delta) else { return };
         for (seq, frame) in messages(&self.room, Change::written(text).updates()) {
@@ -146,7 +146,7 @@ impl<O: Outbox> Fanout<O> {
             session.stateless = false;
             return;
         }
-        // It was not taken, and is still missing.
+        // The queue refused the frame: the session still needs it.
         session.unsent_schema = schema;
         match since {
             Some(since) => session.synced = since,

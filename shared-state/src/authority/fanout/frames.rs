@@ -1,4 +1,5 @@
-//! A durable change as frames: for everybody in the room, made at most once for each dialect and audience.
+//! Encodes a durable change into frames and sends them to the sessions of a room. A frame is made at most once for each
+//! dialect and audience.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -17,17 +18,17 @@ use crate::legacy::LegacyClock;
 use crate::proto::channel::{APPEND, ChannelEntry};
 use crate::proto::{Dialect, Frame, server};
 
-/// A change as an audience may see it.
+/// A change, filtered for an audience.
 struct View<'a> {
     change: &'a Change,
-    /// `None`: everybody may see all of it.
+    /// `None`: every session may see the whole change.
     audience: Option<(&'a Audiences, Audience)>,
     /// The updates as a JSON array.
     text: Cow<'a, str>,
 }
 
 impl<'a> View<'a> {
-    /// A change as each audience in the room may see it. `restricted`: the roles that its readers need.
+    /// The views of a change for the audiences in the room. `restricted` are the roles that its readers need.
     fn of_each<O>(
         change: &'a Change,
         audiences: Option<&'a Audiences>,
@@ -50,7 +51,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// The frames of a change, made when the first session needs them.
+/// The frames of a change for one audience. Each is made when the first session needs it.
 struct Encoded<'a> {
     room: &'a str,
     version: u64,
@@ -60,12 +61,12 @@ struct Encoded<'a> {
     compact: Compact,
     v1: Option<Frame>,
     legacy: Option<LegacyFrame>,
-    /// Of a channel, for legacy clients.
+    /// The messages of a channel for legacy clients, each with its sequence number.
     messages: Option<Vec<(u64, Frame)>>,
 }
 
 impl<O: Outbox> Fanout<O> {
-    /// Sends everybody in the room a change that is durable now; its author gets the answer.
+    /// Sends a change that has become durable to the sessions that are up to date. Its author is sent the answer.
     pub(super) fn send_change(&mut self, change: &InFlight, head: &Head<'_>) {
         let InFlight { accepted, verbatim, .. } = change;
         let Accepted { version, author, change, rewritten } = accepted;
@@ -83,7 +84,7 @@ impl<O: Outbox> Fanout<O> {
         };
         let audiences = self.access.audiences();
         let restricted = audiences.map_or(0, |audiences| audiences.needs(change));
-        // A change that only some may read is never compact: everybody would be sent its header.
+        // A change that only some sessions may read is never compact: the header would be sent to all of them.
         let compact = if restricted == 0 && self.sessions.has_compact() {
             self.headers.encode(from, change)
         } else {
@@ -96,7 +97,7 @@ impl<O: Outbox> Fanout<O> {
             (audience, Encoded { room, version, from, view, verbatim, compact, v1, legacy, messages })
         });
         let mut encoded: Vec<_> = encoded.collect();
-        let mut ahead = Vec::new();
+        let mut needs_delta = Vec::new();
         let mut outdated = Vec::new();
         for (id, session) in self.sessions.iter_mut() {
             if session.flow != Flow::Live || session.synced >= version {
@@ -120,14 +121,14 @@ impl<O: Outbox> Fanout<O> {
                     }
                 }
                 (Dialect::V1, None) => session.push(encoded.v1(session.compact)),
-                // A legacy client shows its own message when it comes back.
+                // A legacy client shows its own message only when the server sends it back.
                 (Dialect::Legacy, _) if self.is_channel => {
                     encoded.messages().iter().for_each(|(_, frame)| session.push(frame));
                 }
-                // It counts its own writes itself.
+                // A legacy client increments its own version with each write and needs no answer.
                 (Dialect::Legacy, Some(_)) => {}
                 (Dialect::Legacy, None) => match encoded.legacy(head, &mut self.legacy_clock) {
-                    // Nothing that it may see.
+                    // The session may not see any of the updates.
                     Some(change) if change.values.is_empty() => {}
                     Some(change) => {
                         change.send(room, version, session);
@@ -136,7 +137,7 @@ impl<O: Outbox> Fanout<O> {
                         }
                     }
                     None => {
-                        ahead.push((id, session.synced));
+                        needs_delta.push((id, session.synced));
                         continue;
                     }
                 },
@@ -145,7 +146,7 @@ impl<O: Outbox> Fanout<O> {
                 session.synced = version;
             }
         }
-        for (id, since) in ahead {
+        for (id, since) in needs_delta {
             self.catch_up(id, Some(since), head);
         }
         outdated.into_iter().for_each(|id| self.resend_outdated(id, head));
@@ -168,9 +169,9 @@ impl Encoded<'_> {
         })
     }
 
-    /// A legacy client knows only whole fields: it is sent plain sets as their author wrote them, and the field's value
-    /// after any other operation. That value is read from the state at the head: `None` where the head is ahead of this
-    /// version, and so of what the store has.
+    /// The frame for legacy clients, which know only whole fields. A plain set is sent as its author wrote it; after
+    /// any other operation the field's value is read from the state at the head. `None` if that value is needed and
+    /// the head is newer than this version: it could contain changes that are not durable.
     fn legacy(&mut self, head: &Head<'_>, clock: &mut LegacyClock) -> Option<&mut LegacyFrame> {
         if self.legacy.is_none() {
             let mut values = Vec::new();
@@ -193,9 +194,9 @@ impl Encoded<'_> {
 
 /// A change for legacy clients.
 struct LegacyFrame {
-    /// The fields' values, as JSON.
+    /// The values as JSON, each with its field.
     values: Vec<(String, Arc<str>)>,
-    /// The version that legacy clients are sent.
+    /// The version in the frame, by the [`LegacyClock`].
     version: u64,
     frame: Frame,
 }
@@ -208,8 +209,8 @@ impl LegacyFrame {
         }
     }
 
-    /// Sends it; `version` is the room's. A client that has counted further than the others' version is sent a frame of
-    /// its own.
+    /// Sends the change to a session; `version` is the room's version. A client whose own version is at or above the
+    /// shared frame's version is sent a frame of its own with a higher one.
     fn send<O: Outbox>(&self, room: &str, version: u64, session: &mut Session<O>) {
         let Some(reconcile) = &mut session.reconcile else { return };
         let sent = reconcile.next(self.version);
@@ -226,7 +227,7 @@ impl LegacyFrame {
     }
 }
 
-/// The messages among the updates of a channel, as legacy clients are sent them.
+/// The messages among the updates of a channel as frames for legacy clients, each with its sequence number.
 pub(super) fn messages<'a>(address: &str, updates: impl Iterator<Item = Update<'a>>) -> Vec<(u64, Frame)> {
     let appended = updates.filter(|update| update.op == Some(APPEND));
     let entries = appended.filter_map(|update| serde_json::from_str::<ChannelEntry<'_>>(update.value).ok());

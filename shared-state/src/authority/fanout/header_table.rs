@@ -1,35 +1,35 @@
-//! The headers of compact frames: who writes which field by which operation, under numbers that everybody in the room
-//! who takes compact frames has been sent.
+//! The table of numbered headers for compact frames. A header is an author, a path and an operation; every session that
+//! takes compact frames has been sent each number with its header.
 
 use std::collections::HashMap;
 
 use crate::authority::change::Change;
 use crate::proto::Frame;
-use crate::proto::compact::{self, Header, SUBJECTS};
+use crate::proto::compact::{self, Header, MAX_HEADERS};
 
 /// The numbered headers of a room.
 ///
-/// A number is sent with the first change of its header, to all who are in the room. A session that joins has been sent
-/// none: then all are forgotten, and are sent again with the next change of each.
+/// A number is sent to all sessions with the first change that has its header. A session that joins knows no number:
+/// the table is then emptied, and each header is numbered again with its next change.
 #[derive(Debug, Default)]
 pub(super) struct HeaderTable {
     /// The room's number in compact frames.
     pub(super) room: u64,
     numbers: HashMap<Header, u8>,
-    /// By number, from 1 on.
+    /// The header of number `n` is at `n - 1`.
     headers: Vec<Header>,
-    /// How many were numbered.
+    /// How many headers were numbered since the table was empty.
     count: usize,
 }
 
-/// What a change is in compact frames.
+/// The compact form of a change.
 #[derive(Clone)]
 pub(super) enum Compact {
-    /// It has no compact form.
+    /// The change has no compact form.
     None,
-    /// Its header has this number from now on.
+    /// The change is sent in full and assigns this number to its header.
     Introduces(u8),
-    /// The frame for those who were sent its header.
+    /// The compact frame, for sessions that know the header.
     Frame(Frame),
 }
 
@@ -46,26 +46,26 @@ impl HeaderTable {
         }
     }
 
-    /// The receiver's own next change is accepted.
+    /// The frame that says that the receiver's next change is accepted.
     pub(super) fn ack(&self) -> Frame {
         compact::frame(self.room, 0, &[])
     }
 
-    /// A session joined that was sent no header.
+    /// Empties the table, because a session joined that knows no header.
     pub(super) fn forget(&mut self) {
         self.numbers.clear();
         self.headers.clear();
         self.count = 0;
     }
 
-    /// The number under which everybody has this header.
+    /// The number of a header that was sent already.
     fn number(&self, header: &Header) -> Option<u8> {
         self.numbers.get(header).copied()
     }
 
-    /// Numbers a header, which everybody is to be sent. The oldest is dropped if there are too many.
+    /// Assigns a number to a header. Beyond [`MAX_HEADERS`], it takes the number of the oldest one.
     fn introduce(&mut self, header: Header) -> u8 {
-        let at = self.count % usize::from(SUBJECTS);
+        let at = self.count % usize::from(MAX_HEADERS);
         self.count += 1;
         if at < self.headers.len() {
             let before = std::mem::replace(&mut self.headers[at], header.clone());
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn g9_the_oldest_of_too_many_headers_is_dropped() {
         let mut headers = HeaderTable::default();
-        let most = usize::from(SUBJECTS);
+        let most = usize::from(MAX_HEADERS);
         for key in 0..=most {
             assert_eq!(headers.number(&header(key)), None);
             let number = headers.introduce(header(key));

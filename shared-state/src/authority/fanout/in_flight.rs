@@ -1,4 +1,4 @@
-//! The accepted changes that the store does not have yet, and what is sent after each of them.
+//! The accepted changes that are not durable yet, and what is sent after each of them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,38 +8,40 @@ use crate::authority::order::Accepted;
 use crate::authority::source::SessionId;
 use crate::proto::Outcome;
 
-/// A change that is sent when it is durable.
+/// An accepted change that is sent once it is durable.
 pub(super) struct InFlight {
     pub(super) accepted: Accepted,
-    /// Whether the state reads each value as it was written. Known only if a legacy client is in the room.
+    /// Whether the state reads each value as it was written, so that a legacy client can be sent the written value.
+    /// Computed only if a legacy client is in the room.
     pub(super) verbatim: bool,
     /// What is sent after the change itself.
     after: Vec<After>,
 }
 
-/// Something that is sent when a version is durable.
+/// Something that is sent once a version is durable.
 pub(super) enum After {
-    /// The answer to a change: a rejection, in the order of the client's changes, or the repeated answer to a change
-    /// that was sent again.
+    /// The answer to the change with this sequence number: a rejection, which waits so that answers keep the order of
+    /// the changes, or the answer to a repeated change.
     Answer(SessionId, u64, Outcome),
     /// A state or a delta.
     CatchUp(SessionId, CatchUp),
 }
 
-/// A state or a delta, made at a version and sent when that version is durable.
+/// A state or delta that is made at a version and sent once that version is durable.
 pub(super) struct CatchUp {
-    /// `None`: a state.
+    /// The version that a delta starts from; `None`: the full state.
     pub(super) since: Option<u64>,
     pub(super) version: u64,
     pub(super) text: String,
-    /// Of a delta for a legacy client: the fields it has.
+    /// The fields in a delta for a legacy client; otherwise empty.
     pub(super) fields: Vec<Arc<str>>,
-    /// The room's schema, if the client has another and joins.
+    /// The room's schema, for a client that joins with a different one.
     pub(super) schema: Option<String>,
-    /// The audience that it was made for.
+    /// The session's audience when the text was made.
     pub(super) audience: Audience,
 }
 
+/// The changes in flight in the order of their versions, which are consecutive.
 #[derive(Default)]
 pub(super) struct InFlightQueue(VecDeque<InFlight>);
 
@@ -48,12 +50,12 @@ impl InFlightQueue {
         self.0.push_back(InFlight { accepted, verbatim, after: Vec::new() });
     }
 
-    /// The last accepted change, if it is not durable.
+    /// The last accepted change, if it is not durable yet.
     pub(super) fn last(&self) -> Option<&Accepted> {
         self.0.back().map(|last| &last.accepted)
     }
 
-    /// Has something sent after the last change; gives it back if every change is durable.
+    /// Queues something behind the last change in flight. Returns it if no change is in flight.
     pub(super) fn send_after_last(&mut self, after: After) -> Option<After> {
         match self.0.back_mut() {
             Some(last) => {
@@ -64,15 +66,15 @@ impl InFlightQueue {
         }
     }
 
-    /// Has something sent after the change that is `ahead` of the first that is not durable.
-    pub(super) fn send_after(&mut self, ahead: u64, after: After) {
-        let waiting = usize::try_from(ahead).ok().and_then(|at| self.0.get_mut(at));
-        if let Some(waiting) = waiting {
-            waiting.after.push(after);
+    /// Queues something behind the change in flight at `index`, where 0 is the oldest.
+    pub(super) fn send_after(&mut self, index: u64, after: After) {
+        let change = usize::try_from(index).ok().and_then(|index| self.0.get_mut(index));
+        if let Some(change) = change {
+            change.after.push(after);
         }
     }
 
-    /// The next change, if its version is `version` at most, and what is sent after it.
+    /// Removes the oldest change if its version is at most `version`. Returns it and what is sent after it.
     pub(super) fn pop(&mut self, version: u64) -> Option<(InFlight, Vec<After>)> {
         let mut first = self.0.pop_front_if(|first| first.accepted.version <= version)?;
         let after = std::mem::take(&mut first.after);

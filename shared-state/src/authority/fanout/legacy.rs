@@ -1,5 +1,5 @@
-//! Legacy clients: their writes, the state they ask for, and what is sent to them again. What each has taken is known by
-//! [`Reconcile`](crate::legacy::Reconcile).
+//! Legacy clients: their writes, their requests for the state, and the fields that are sent to them again. What each
+//! client has accepted is inferred by [`Reconcile`](crate::legacy::Reconcile).
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ use crate::core::FieldPathBuf;
 use crate::legacy::Reconcile;
 use crate::proto::server;
 
-/// A legacy client's write of some fields, while it is decided.
+/// A legacy client's write that is being decided.
 pub(in crate::authority) struct Write {
     session: SessionId,
     fields: Vec<Arc<str>>,
 }
 
 impl<O: Outbox> Fanout<O> {
-    /// A legacy client writes. `claim` is the version that the client has by it.
+    /// Notes a legacy client's write before it is decided. `claim` is the client's own version after the write.
     pub(in crate::authority) fn legacy_wrote(
         &mut self,
         session: SessionId,
@@ -35,9 +35,9 @@ impl<O: Outbox> Fanout<O> {
         Write { session, fields }
     }
 
-    /// The write was accepted as the last change, and `head` is the state after it. Where the client shows other
-    /// values, because they are read otherwise than it wrote them or the program has amended the change, it is sent the
-    /// fields again.
+    /// Notes that the write was accepted as the last change; `head` is the state after it. The client is sent again the
+    /// fields whose values differ from what it wrote: because the state read them differently, or because the program
+    /// amended the change.
     pub(in crate::authority) fn legacy_accepted(
         &mut self,
         write: Write,
@@ -45,10 +45,10 @@ impl<O: Outbox> Fanout<O> {
         head: &Head<'_>,
     ) {
         let Write { session: id, fields } = write;
-        let mut other: Vec<Arc<str>> = Vec::new();
+        let mut different: Vec<Arc<str>> = Vec::new();
         if head.state.is_complete() {
             let differs = |field: &&Arc<str>| !reads_field_verbatim(head.state, field, change.parts());
-            other.extend(fields.iter().filter(differs).cloned());
+            different.extend(fields.iter().filter(differs).cloned());
         }
         if let Some(accepted) = self.in_flight.last().filter(|accepted| accepted.rewritten)
             && let Some(session) = self.sessions.get(id)
@@ -57,16 +57,16 @@ impl<O: Outbox> Fanout<O> {
                 !fields.contains(field)
                     && self.access.check_read(&session.grant, FieldPathBuf::of(field).as_str()).is_ok()
             });
-            other.extend(amended);
+            different.extend(amended);
         }
         if let Some(reconcile) = self.reconcile(id) {
             reconcile.accepted(head.version, fields.iter());
-            other.into_iter().for_each(|field| reconcile.mark_outdated(field));
+            different.into_iter().for_each(|field| reconcile.mark_outdated(field));
         }
         self.resend_outdated(id, head);
     }
 
-    /// The write was refused: the client is sent the fields as the room has them.
+    /// Notes that the write was refused, and sends the client the room's values of the fields.
     pub(in crate::authority) fn legacy_refused(&mut self, write: Write, head: &Head<'_>) {
         let Write { session: id, fields } = write;
         let complete = head.state.is_complete();
@@ -74,9 +74,9 @@ impl<O: Outbox> Fanout<O> {
             let changed = head.state.changed(FieldPathBuf::of(&field).as_str());
             let Some(reconcile) = self.reconcile(id) else { break };
             match changed {
-                // A state has every field there is, and replaces what is beside them.
+                // The room has no such field. The full state removes it from the client's copy.
                 Err(_) if complete => reconcile.mark_all_outdated(),
-                // Nobody has written it: there is no value to send.
+                // Nobody has written the field: there is no value to send.
                 Ok(0) | Err(_) if !complete => {}
                 _ => reconcile.mark_outdated(field),
             }
@@ -84,11 +84,11 @@ impl<O: Outbox> Fanout<O> {
         self.resend_outdated(id, head);
     }
 
-    /// A legacy client asks for the state.
+    /// Sends the state to a legacy client that asks for it.
     ///
-    /// It replaces its whole state by a `state:sync`. Where the room does not have every field (an untyped room), that
-    /// would wipe initial fields that nobody wrote, so that it is sent a `state:merge` instead, and nothing while nobody
-    /// has written anything.
+    /// A legacy client replaces its whole state with a `state:sync`. In an untyped room, which lacks the fields that
+    /// nobody has written, that would delete the client's initial values. It is sent a `state:merge` there, and nothing
+    /// at version 0.
     pub(in crate::authority) fn legacy_sync(&mut self, id: SessionId, head: &Head<'_>) {
         if !head.state.is_complete() && head.version == 0 {
             return;
@@ -100,8 +100,7 @@ impl<O: Outbox> Fanout<O> {
         self.sessions.get_mut(id)?.reconcile.as_deref_mut()
     }
 
-    /// Sends a session its outdated fields again, if it is sent changes as they come; else the state or delta that it
-    /// waits for has them.
+    /// Sends a session its outdated fields if it is live. Otherwise they are in the state or delta that it waits for.
     pub(super) fn resend_outdated(&mut self, id: SessionId, head: &Head<'_>) {
         if let Some(session) = self.sessions.get(id)
             && session.flow == Flow::Live
@@ -112,7 +111,7 @@ impl<O: Outbox> Fanout<O> {
         }
     }
 
-    /// Sends a state or delta whose version is durable now; `text` is what the client may read of it.
+    /// Sends a state or delta whose version has become durable. `text` is the part that the client may read.
     pub(super) fn send_legacy_catch_up(
         &mut self,
         id: SessionId,
@@ -128,7 +127,7 @@ impl<O: Outbox> Fanout<O> {
             _ => server::legacy_merge(&self.room, text, version),
         };
         if !session.outbox.push(&frame) {
-            // It was not taken, and is still missing.
+            // The queue refused the frame: the session still needs it.
             session.flow = Flow::Behind;
             match catch_up.since {
                 None => reconcile.mark_all_outdated(),

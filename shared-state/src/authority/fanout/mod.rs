@@ -1,8 +1,8 @@
-//! Sends durable changes to the sessions of a room, and brings sessions up to date.
+//! Sends durable changes to the sessions of a room, and catches sessions up.
 //!
-//! Owns the sessions and what each was sent. It decides nothing: accepted changes come in, and what else it sends it
-//! reads from the [`Head`]. A change is encoded at most once for each dialect that is spoken in the room, whatever the
-//! number of sessions.
+//! Owns the sessions and the record of what each was sent. It decides no change: [`order`](super::order) passes
+//! accepted changes in, and states and deltas are read from the [`Head`]. A change is encoded at most once for each
+//! dialect and audience in the room, whatever the number of sessions. Called by [`Authority`](super::Authority).
 
 mod catch_up;
 mod frames;
@@ -29,20 +29,20 @@ use sessions::{Flow, Session, Sessions};
 
 pub use sessions::Outbox;
 
-/// What became of a message for those who are in the channel now.
+/// The result of broadcasting a message to the sessions in a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Relayed {
-    /// It was queued for so many sessions.
+    /// The message was queued for this number of sessions.
     To(usize),
-    /// It is not one for this channel.
+    /// The message does not fit the channel, or the sender may not write to it.
     Refused(Reject),
 }
 
-/// What sends the changes of one room. `O` is where the frames for a session go.
+/// Sends the changes of one room. `O` receives the frames for a session.
 pub(super) struct Fanout<O> {
     room: Arc<str>,
     is_channel: bool,
-    /// The version of the last change that the store has.
+    /// The version of the last durable change.
     durable: u64,
     in_flight: InFlightQueue,
     sessions: Sessions<O>,
@@ -52,7 +52,7 @@ pub(super) struct Fanout<O> {
 }
 
 impl<O> Fanout<O> {
-    /// A room without sessions, of which the store has everything up to the head.
+    /// The fanout of a room without sessions whose head version is durable.
     pub(super) fn new(room: Arc<str>, head: &Head<'_>) -> Self {
         let is_channel = split_address(&room).1.is_some();
         Self {
@@ -67,12 +67,12 @@ impl<O> Fanout<O> {
         }
     }
 
-    /// Compact frames name the room by this number.
+    /// Sets the number by which compact frames name the room.
     pub(super) const fn set_number(&mut self, number: u64) {
         self.headers.room = number;
     }
 
-    /// It is `now`, in milliseconds since 1970.
+    /// Sets the time to `now`, in milliseconds since 1970.
     pub(super) fn set_time(&mut self, now: u64) {
         self.legacy_clock.set_time(now);
     }
@@ -112,8 +112,8 @@ impl<O> Fanout<O> {
 }
 
 impl<O: Outbox> Fanout<O> {
-    /// Adds a session and sends it the state, or what it missed since it left; and the room's schema, if the client
-    /// says that it has another.
+    /// Adds a session and sends it the state, or a delta from the version that it resumes from; and the room's schema,
+    /// if the client reports a different one.
     pub(super) fn join(
         &mut self,
         client: ClientId,
@@ -148,35 +148,35 @@ impl<O: Outbox> Fanout<O> {
         let id = self.sessions.insert(session);
         if dialect == Dialect::V1 {
             let schema = head.state.schema();
-            // With another struct, the state at a version is another.
+            // A client with a different struct reads the state at the same version differently.
             let same = |hash: Option<u64>| match (hash, &schema) {
                 (Some(hash), Some(schema)) => hash == schema.hash,
                 _ => true,
             };
-            // The client has what it could read then.
+            // A delta is possible only if the client could read the same fields at that version.
             let known = known.filter(|resume| same(resume.schema) && resume.audience == token);
             let since = known.map(|resume| resume.version).filter(|version| *version <= head.version);
             let schema = schema.as_ref().filter(|_| !same(request.schema));
             let schema = schema.map(|known| room_schema(known.hash, &known.schema, &head.state.kept()));
             self.catch_up_with(id, since, schema, !request.declare.is_empty(), head);
         } else if let Some(resume) = known.filter(|resume| resume.version < head.version) {
-            // A legacy client in a channel, which was at that version when it was told of it.
+            // A legacy client that joins a channel from a version: it is sent the messages after it.
             self.catch_up(id, Some(resume.version), head);
         }
         id
     }
 
-    /// Removes a session; gives its client and outbox.
+    /// Removes a session. Returns its client and outbox.
     pub(super) fn leave(&mut self, id: SessionId) -> Option<(ClientId, O)> {
         self.sessions.remove(id).map(|session| (session.client, session.outbox))
     }
 
-    /// What a session's client is told that it may not do. The legacy dialect has no message for it.
+    /// The paths that a client is denied, as it is sent them. The legacy dialect has no message for them.
     fn denied(&self, dialect: Dialect, grant: &Grant) -> Option<Arc<str>> {
         if dialect == Dialect::Legacy { None } else { self.access.denied(grant) }
     }
 
-    /// Changes what a session may do. If it may read other fields than before, it is sent the state anew.
+    /// Replaces a session's permissions. If the session may now read different fields, it is sent the full state.
     pub(super) fn grant(
         &mut self,
         id: SessionId,
@@ -189,18 +189,18 @@ impl<O: Outbox> Fanout<O> {
         let Some(session) = self.sessions.get_mut(id) else { return };
         let reads_same = session.grant.audience == grant.audience;
         session.grant = grant;
-        let is_news = session.denied != denied;
+        let denied_changed = session.denied != denied;
         session.denied = denied;
         if !reads_same {
             self.send_anew(id, head);
-        } else if is_news && session.flow == Flow::Live {
-            // Otherwise the state or delta that follows has it.
+        } else if denied_changed && session.flow == Flow::Live {
+            // Otherwise the state or delta that follows includes it.
             let frame = server::rights(&self.room, session.denied.as_deref());
             session.push(&frame);
         }
     }
 
-    /// Asks for the permissions of all sessions again.
+    /// Refreshes the permissions of all sessions by [`Permissions::asked_again`].
     pub(super) fn refresh_permissions(&mut self, head: &Head<'_>) {
         let held = self.sessions.iter();
         let held = held.filter_map(|(id, session)| Some((id, session.grant.permissions.as_ref()?)));
@@ -208,15 +208,15 @@ impl<O: Outbox> Fanout<O> {
         now.into_iter().for_each(|(id, permissions)| self.grant(id, Some(permissions), head));
     }
 
-    /// A change was accepted, and is sent when it is durable. `head` is the state after it.
+    /// Queues an accepted change until it is durable. `head` is the state after it.
     pub(super) fn accepted(&mut self, accepted: Accepted, head: &Head<'_>) {
         let verbatim = !accepted.rewritten
             && (!self.has_legacy() || values::reads_verbatim(head.state, &accepted.change));
         self.in_flight.push(accepted, verbatim);
     }
 
-    /// The store has everything up to `version`: answers the authors, sends the changes to the others, and brings up to
-    /// date who waited.
+    /// The store has every change up to `version`: answers the authors, sends the changes to the other sessions, and
+    /// sends what waited for these changes.
     pub(super) fn committed(&mut self, version: u64, head: &Head<'_>) {
         while let Some((change, after)) = self.in_flight.pop(version) {
             self.durable = change.accepted.version;
@@ -232,29 +232,29 @@ impl<O: Outbox> Fanout<O> {
         }
     }
 
-    /// Sends something after the last accepted change.
+    /// Sends something after the last accepted change: now, if that is durable.
     fn send_after_last(&mut self, after: After, head: &Head<'_>) {
         if let Some(now) = self.in_flight.send_after_last(after) {
             self.send(now, head);
         }
     }
 
-    /// Answers a change that was accepted before, when it is durable.
+    /// Answers a repeated change that was accepted before as `version`, once that version is durable.
     pub(super) fn answer_again(&mut self, id: SessionId, seq: u64, version: u64) {
         let outcome = Outcome::Accepted(version);
         match version.checked_sub(self.durable + 1) {
-            Some(ahead) => self.in_flight.send_after(ahead, After::Answer(id, seq, outcome)),
+            Some(index) => self.in_flight.send_after(index, After::Answer(id, seq, outcome)),
             None => self.answer(id, seq, &outcome),
         }
     }
 
-    /// Refuses a change, after the answers to the changes before it.
+    /// Sends the rejection of a change after the answers to the changes before it.
     pub(super) fn refuse(&mut self, id: SessionId, seq: u64, reject: Reject, head: &Head<'_>) {
         self.send_after_last(After::Answer(id, seq, Outcome::Rejected(reject)), head);
     }
 
-    /// Sends a session the answer to its change, if it is sent changes as they come: otherwise the state or delta that
-    /// follows has the answer.
+    /// Sends a session the answer to its change if the session is live. Otherwise the state or delta that follows
+    /// includes the answer.
     fn answer(&mut self, id: SessionId, seq: u64, outcome: &Outcome) {
         let Some(session) = self.sessions.get_mut(id) else { return };
         if session.flow != Flow::Live {
@@ -295,13 +295,13 @@ impl<O: Outbox> Fanout<O> {
         Relayed::To(taken)
     }
 
-    /// Sends an error to all sessions and removes them; gives their outboxes.
+    /// Sends an error to all sessions and removes them. Returns their outboxes.
     pub(super) fn close(&mut self, code: Code, message: &str) -> Vec<O> {
         let frame = server::room_error(&self.room, code, message);
-        let told = |mut session: Session<O>| {
+        let notify = |mut session: Session<O>| {
             session.push(&frame);
             session.outbox
         };
-        self.sessions.drain().map(told).collect()
+        self.sessions.drain().map(notify).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! The sessions of a room: what each may do and has been sent.
+//! The sessions of a room: what each may do, and what it was sent.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,46 +10,47 @@ use crate::proto::{ClientId, Dialect, Frame};
 
 /// Where the frames for a session go: a bounded queue.
 pub trait Outbox {
-    /// Queues a frame. `false`: it was not taken, because the queue is full. The session is then sent nothing until
-    /// [`Authority::drained`](crate::authority::Authority::drained) says that there is room again, and then one delta
-    /// with all that it missed.
+    /// Queues a frame. `false`: the queue is full and the frame was not taken. The session is then sent nothing until
+    /// [`Authority::drained`](crate::authority::Authority::drained) is called for it, which sends one delta.
     fn push(&mut self, frame: &Frame) -> bool;
 
-    /// Queues a frame that may be dropped. `false`: it was, without consequences. A queue should keep room for frames
-    /// that may not be dropped.
+    /// Queues a frame that may be dropped. `false`: it was dropped, and nothing follows from that. A queue should
+    /// reserve space for the frames of [`push`](Self::push).
     fn offer(&mut self, frame: &Frame) -> bool {
         self.push(frame)
     }
 }
 
-/// Whether a session is sent changes as they come.
+/// Whether a session is sent changes as they become durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flow {
+    /// The session is sent each change.
     Live,
-    /// Its queue was full; a delta follows once it is drained.
+    /// The session's queue was full; a delta follows once the queue is drained.
     Behind,
-    /// A state or a delta is waiting for the store.
+    /// A state or delta for the session waits until its version is durable.
     Syncing,
 }
 
+/// One session of the room.
 pub(super) struct Session<O> {
     pub(super) client: ClientId,
     pub(super) dialect: Dialect,
-    /// Whether it takes compact frames.
+    /// Whether the client takes compact frames.
     pub(super) compact: bool,
     pub(super) flow: Flow,
-    /// The version up to which it was sent everything.
+    /// The version up to which the session was sent every change.
     pub(super) synced: u64,
-    /// It was never sent a state, so that a delta would mean nothing to it.
+    /// The session still needs the full state, so that a delta is of no use to it.
     pub(super) stateless: bool,
-    /// The sequence number up to which its changes were answered.
+    /// The sequence number up to which the client's changes were answered.
     pub(super) answered: u64,
-    /// Of a legacy client: what it has taken of what it was sent.
+    /// Which of the changes sent to it a legacy client has accepted; `None` for other clients.
     pub(super) reconcile: Option<Box<Reconcile>>,
-    /// The room's schema, if the client has another and could not be sent it yet.
+    /// The room's schema, if the client has a different one and could not be sent the room's yet.
     pub(super) unsent_schema: Option<String>,
     pub(super) grant: Grant,
-    /// What its client is told that it may not do, as JSON; `None`: it may do what any client may.
+    /// The paths that the client may not read or write, as JSON, which it is sent; `None`: there are no restrictions.
     pub(super) denied: Option<Arc<str>>,
     pub(super) outbox: O,
 }
@@ -61,7 +62,7 @@ impl<O: Outbox> Session<O> {
         }
     }
 
-    /// Sends a frame that may be dropped, if the session is sent changes as they come.
+    /// Sends a frame that may be dropped, if the session is live.
     pub(super) fn offer(&mut self, frame: &Frame) -> bool {
         self.flow == Flow::Live && self.outbox.offer(frame)
     }
@@ -72,13 +73,13 @@ impl<O> Session<O> {
         self.dialect == Dialect::Legacy
     }
 
-    /// Whether a legacy client shows something else than the room has.
+    /// Whether this is a legacy client whose copy differs from the room's state.
     pub(super) fn is_outdated(&self) -> bool {
         self.reconcile.as_ref().is_some_and(|reconcile| reconcile.is_outdated())
     }
 }
 
-/// The sessions by their ids, and how many there are of each kind.
+/// The sessions by their ids, with the numbers of legacy clients and of those that take compact frames.
 pub(super) struct Sessions<O> {
     by_id: BTreeMap<SessionId, Session<O>>,
     next: u64,
@@ -109,7 +110,7 @@ impl<O> Sessions<O> {
         Some(session)
     }
 
-    /// Takes all of them out.
+    /// Removes all sessions.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Session<O>> + use<O> {
         (self.legacy, self.compact) = (0, 0);
         std::mem::take(&mut self.by_id).into_values()
@@ -140,7 +141,7 @@ impl<O> Sessions<O> {
         self.legacy > 0
     }
 
-    /// Whether somebody in the room takes compact frames.
+    /// Whether some session takes compact frames.
     pub(super) const fn has_compact(&self) -> bool {
         self.compact > 0
     }

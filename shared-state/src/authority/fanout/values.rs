@@ -1,4 +1,4 @@
-//! Values of fields as legacy clients are sent them: whole, as JSON.
+//! Whole values of fields as JSON, as legacy clients are sent them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,19 +9,20 @@ use crate::authority::change::{self, Change, Update};
 use crate::authority::order::Head;
 use crate::authority::state::RoomState;
 
-/// A field's value as JSON.
+/// The field's value in the state, as JSON.
 pub(super) fn written(state: &dyn RoomState, field: &str) -> String {
     let mut text = String::new();
     state.write_field(field, &mut text);
     text
 }
 
-/// Whether the state reads the fields that a change sets as a whole as they were written.
+/// Whether every field that a change sets as a whole has the written value in the state after the change.
 pub(super) fn reads_verbatim(state: &dyn RoomState, change: &Change) -> bool {
     !state.is_complete()
         || change.updates().all(|update| reads_field_verbatim(state, &update.field(), change.updates()))
 }
 
+/// Whether a field has the value in the state that the last of the updates wrote, if that is a set of the whole field.
 pub(super) fn reads_field_verbatim<'a>(
     state: &dyn RoomState,
     field: &str,
@@ -29,12 +30,12 @@ pub(super) fn reads_field_verbatim<'a>(
 ) -> bool {
     match updates.rev().find(|update| update.field() == field) {
         Some(set) if set.is_whole_set() => same_json(set.value, &written(state, field)),
-        // After any other operation the client is sent the field's value.
+        // After any other operation, the client is sent the state's value in any case.
         _ => true,
     }
 }
 
-/// The values of the fields that have changed since a version of the room, and of these other `fields`.
+/// The values of the fields that changed since a version of the room, and of the given `fields`.
 pub(super) fn values_since(
     head: &Head<'_>,
     since: u64,
@@ -48,7 +49,7 @@ pub(super) fn values_since(
     fields.into_iter().map(|field| (written(head.state, &field), field)).collect()
 }
 
-/// Whether two JSON texts are the same to a program that has one kind of number.
+/// Whether two JSON texts are equal for a program whose numbers are all `f64`, as in JavaScript.
 fn same_json(one: &str, other: &str) -> bool {
     let parse = |text| serde_json::from_str::<Value>(text).ok();
     one == other || parse(one).zip(parse(other)).is_some_and(|(one, other)| same(&one, &other))
