@@ -1,22 +1,23 @@
-//! What each client was answered, so that a change sent again is answered again and not applied again.
+//! The answers that each client was given, so that a repeated change is answered again and not applied again.
 //!
-//! Bounded twice. Per client, the last `window` answers are kept: a client has at most that many unanswered
-//! changes. Per room, `limit` clients are kept, and those that are in the room beyond it; of the absent ones, the
-//! one whose last accepted change is oldest is forgotten first, and the version of that change is remembered as
-//! `forgotten`. A change that an unknown client sends again, and first sent at a version below `forgotten`, may
-//! have been applied before the client was forgotten: it is refused as uncertain, never guessed.
+//! The table has two bounds. For each client, it stores the last `window` answers: a client has at most that many
+//! unanswered changes. For each room, it stores `limit` clients, and more only while they have sessions. Beyond the
+//! limit, the absent client whose last accepted change is oldest is forgotten, and the version of that change is stored
+//! as `forgotten`. If an unknown client repeats a change that it first sent at a version below `forgotten`, the change
+//! may have been applied before the client was forgotten: it is refused as uncertain.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use crate::core::{Code, Reject};
 use crate::proto::{ClientId, Outcome, Outcomes};
 
+/// The answers of a room by client.
 #[derive(Debug)]
 pub(in crate::authority) struct IdempotencyTable {
     entries: HashMap<ClientId, Answered>,
-    /// How many sessions each client has in the room.
+    /// The number of sessions that each client has in the room.
     present: HashMap<ClientId, usize>,
-    /// Absent clients as (version of the last accepted change, client): the first is forgotten first.
+    /// The absent clients as (version of the last accepted change, client), in the order in which they are forgotten.
     by_age: BTreeSet<(u64, ClientId)>,
     limit: usize,
     window: usize,
@@ -25,21 +26,24 @@ pub(in crate::authority) struct IdempotencyTable {
 
 #[derive(Debug, Default)]
 struct Answered {
-    /// The value of `forgotten` when the client became known: what it first sent before that is uncertain.
+    /// The value of `forgotten` when the client became known. A change first sent before that version is uncertain.
     since: u64,
+    /// The largest sequence number that was decided.
     last: u64,
+    /// The version of the last accepted change.
     version: u64,
+    /// The last answers, by sequence number.
     outcomes: VecDeque<(u64, Outcome)>,
 }
 
-/// What is known of a sequence number.
+/// What is known about a sequence number.
 #[derive(Debug)]
 pub(super) enum Recall {
-    /// Not seen: decide it.
+    /// The change was not decided yet.
     New,
-    /// Decided before.
+    /// The change was decided before.
     Before(Outcome),
-    /// It may have been decided by a server that has forgotten the client since.
+    /// The change may have been decided before the client was forgotten.
     Uncertain,
 }
 
@@ -55,7 +59,7 @@ impl IdempotencyTable {
         }
     }
 
-    /// A session of this client begins: it is not forgotten while it is here.
+    /// A session of this client begins. The client is not forgotten until its last session ends.
     pub(super) fn enter(&mut self, client: &ClientId) {
         *self.present.entry(client.clone()).or_default() += 1;
         if let Some(entry) = self.entries.get(client) {
@@ -87,7 +91,7 @@ impl IdempotencyTable {
         }
     }
 
-    /// What became of change `seq` of `client`, which it first sent at version `base` and, if so, sends `again`.
+    /// Looks up change `seq` of `client`, which was first sent at version `base`. `again`: the client repeats it.
     pub(super) fn look_up(&self, client: &ClientId, seq: u64, base: u64, again: bool) -> Recall {
         let entry = self.entries.get(client);
         let since = entry.map_or(self.forgotten, |entry| entry.since);
@@ -97,12 +101,12 @@ impl IdempotencyTable {
         let at = entry.outcomes.partition_point(|(known, _)| *known < seq);
         match entry.outcomes.get(at) {
             Some((known, outcome)) if *known == seq => Recall::Before(outcome.clone()),
-            // Older than the answers kept: a client that respects the window never asks.
+            // Older than the stored answers. A client that respects the window never sends this.
             _ if at == 0 && entry.outcomes.len() >= self.window => Recall::Before(Outcome::Rejected(
-                Reject::new(Code::Uncertain, "the change is older than the answers that are kept"),
+                Reject::new(Code::Uncertain, "the change is older than the answers that the server stores"),
             )),
             _ if entry.since > base => Recall::Uncertain,
-            // Decided, and not accepted, or the log would have it.
+            // It was decided and not accepted: the log and the snapshot have every accepted change.
             _ => Recall::Before(Outcome::Rejected(Reject::new(
                 Code::Refused,
                 "the change was refused earlier; the reason is no longer known",
@@ -110,7 +114,7 @@ impl IdempotencyTable {
         }
     }
 
-    /// Notes what became of a change that was new.
+    /// Stores the answer to a new change.
     pub(super) fn note(&mut self, client: &ClientId, seq: u64, outcome: Outcome) {
         let since = self.forgotten;
         let entry =
@@ -132,8 +136,8 @@ impl IdempotencyTable {
         }
     }
 
-    /// The answers after `acked` that a state of `version` may carry: everything in order up to the first change
-    /// that is accepted but not in that state.
+    /// The answers after sequence number `acked` that are sent with a state of `version`: in order, up to the first
+    /// change that was accepted after `version`.
     pub(in crate::authority) fn answers(&self, client: &ClientId, acked: u64, version: u64) -> Outcomes {
         let Some(entry) = self.entries.get(client) else { return Outcomes::default() };
         let start = entry.outcomes.partition_point(|(seq, _)| *seq <= acked);
@@ -148,14 +152,14 @@ impl IdempotencyTable {
         let last = match answers.last() {
             _ if complete => entry.last,
             Some((seq, _)) => *seq,
-            // The first answer kept is not in the state yet: nothing is known to be answered beyond `acked`.
+            // The first of the answers is for a change that the state does not include.
             None => acked,
         };
         Outcomes { last, since: entry.since, answers }
     }
 
-    /// Every client with the version it is known since, its last sequence number and its accepted changes, for a
-    /// snapshot.
+    /// Every client with its `since`, its last sequence number and its accepted changes as (sequence number, version),
+    /// for a snapshot.
     pub(super) fn accepted(&self) -> impl Iterator<Item = (&ClientId, u64, u64, Vec<(u64, u64)>)> {
         self.entries.iter().map(|(client, entry)| {
             let accepted = entry.outcomes.iter().filter_map(|(seq, outcome)| match outcome {
@@ -166,22 +170,22 @@ impl IdempotencyTable {
         })
     }
 
-    /// The version below which an unknown client's changes are uncertain.
+    /// The version below which the repeated changes of an unknown client are uncertain.
     pub(super) const fn forgotten(&self) -> u64 {
         self.forgotten
     }
 
-    /// Takes over the version below which a snapshot had forgotten clients.
+    /// Restores `forgotten` from a snapshot.
     pub(super) fn restore_forgotten(&mut self, version: u64) {
         self.forgotten = self.forgotten.max(version);
     }
 
-    /// Takes over what a snapshot kept of a client, whole: a client that is forgotten half way would be known
-    /// since later than it is.
+    /// Restores a client from a snapshot, in one call: a client that was forgotten between two calls would get a later
+    /// `since` than it had.
     pub(super) fn restore(&mut self, client: ClientId, since: u64, last: u64, accepted: &[(u64, u64)]) {
-        let kept = &accepted[accepted.len().saturating_sub(self.window)..];
-        let outcomes = kept.iter().map(|(seq, version)| (*seq, Outcome::Accepted(*version))).collect();
-        let version = kept.last().map_or(0, |(_, version)| *version);
+        let window = &accepted[accepted.len().saturating_sub(self.window)..];
+        let outcomes = window.iter().map(|(seq, version)| (*seq, Outcome::Accepted(*version))).collect();
+        let version = window.last().map_or(0, |(_, version)| *version);
         self.by_age.insert((version, client.clone()));
         self.entries.insert(client, Answered { since, last, version, outcomes });
         self.forget();

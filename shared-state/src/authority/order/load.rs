@@ -1,4 +1,4 @@
-//! Opens a room from what the store has of it, and makes its snapshots.
+//! Opens a room from its stored snapshot and log entries, and makes snapshots.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ impl Order {
     /// Opens a room from the latest snapshot and the entries after it. `state` is the state the room began with.
     ///
     /// # Errors
-    /// The version of the snapshot or entry that is wrong, and why.
+    /// The version of the snapshot or entry that is not valid, and the reason.
     pub(in crate::authority) fn load<'a>(
         epoch: u64,
         state: Box<dyn RoomState>,
@@ -26,7 +26,7 @@ impl Order {
         tail: impl IntoIterator<Item = (u64, &'a [u8])>,
     ) -> Result<Self, (u64, String)> {
         let mut this = Self::new(epoch, state, limits);
-        // The state as far as an older version of the struct has written it.
+        // The state that an older version of the struct has written, if any.
         let mut older = None;
         if let Some((version, bytes)) = snapshot {
             older = this.restore(bytes).map_err(|message| (version, format!("the snapshot: {message}")))?;
@@ -55,7 +55,7 @@ impl Order {
         Ok(this)
     }
 
-    /// Applies an entry to the state, or to what an older version of the struct has written.
+    /// Applies an entry to the state, or to the state of an older version of the struct.
     fn replay(
         &mut self,
         entry: &Entry<'_>,
@@ -87,7 +87,7 @@ impl Order {
         if let Some(initial) = entry.initial {
             self.state.restore(initial.get(), "{}")?;
             if version > 1 {
-                // Everything before it happened before a migration.
+                // This entry is the first after a migration, which changed every field.
                 self.state.touch_all(version - 1);
             }
             *older = None;
@@ -98,7 +98,7 @@ impl Order {
             ));
         }
         for (path, declaration) in &declared {
-            // A declaration that does not fit this struct any more counts as none.
+            // A declaration that no longer fits this struct is ignored.
             let _ = self.state.declare(path, declaration);
         }
         self.state.apply(&updates, Writer::Log, version).map_err(|reject| reject.to_string())?;
@@ -108,7 +108,7 @@ impl Order {
         Ok(())
     }
 
-    /// The entries read from here on were written with this schema.
+    /// The snapshot or entries read next were written with this schema.
     fn written_with(&mut self, schema: &Schema, version: u32) {
         let own = self.schema.own.as_ref().filter(|own| own.schema == *schema);
         self.schema.logged = own.map(|own| own.hash);
@@ -127,7 +127,7 @@ impl Order {
         Ok(())
     }
 
-    /// Takes over a snapshot; gives the state that an older version of the struct has written.
+    /// Restores a snapshot. Returns its state if an older version of the struct has written it.
     fn restore(&mut self, bytes: &[u8]) -> Result<Option<Migration>, String> {
         let Snapshot { head, versions, unknown, data } = Snapshot::read(bytes)?;
         for (client, StoredClient { since, last, accepted }) in head.clients {

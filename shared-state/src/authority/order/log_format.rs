@@ -1,7 +1,7 @@
-//! The format of what a room has in the store: log entries and snapshots, both JSON.
+//! The format of a room's log entries and snapshots in the store. Both are JSON.
 //!
-//! Members have names of one letter because there is an entry for every change. Older programs have written some of
-//! them, so their names and their order stay.
+//! The members of an entry have names of one letter, because there is an entry for every change. Stored rooms contain
+//! them, so that their names and their order must not change.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,20 +13,20 @@ use serde_json::value::RawValue;
 use crate::authority::source::ChangeSource;
 use crate::core::Schema;
 
-/// The format of snapshots; another number is refused.
+/// The number of the snapshot format. A snapshot with another number is refused.
 pub(super) const FORMAT: u32 = 1;
 
 /// One change in the log.
 ///
-/// The first entry of a typed room has the state the room began with, so that a program that later begins its rooms
-/// otherwise does not change the history of this one. So has the first entry after a migration: the state before it, as
-/// the new version has it.
+/// The first entry of a typed room contains the state that the room began with, so that the room stays the same when a
+/// later program begins its rooms with another state. The first entry after a migration contains the migrated state
+/// before the entry's change.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Entry<'a> {
-    /// The client, if there is one to answer.
+    /// The client's id; absent for a change of the server or of a legacy client, which are not answered.
     #[serde(rename = "c", borrow, default, skip_serializing_if = "Option::is_none")]
     pub(super) client: Option<Cow<'a, str>>,
-    /// The client's number for the change.
+    /// The client's sequence number of the change.
     #[serde(rename = "s", default, skip_serializing_if = "is_zero")]
     pub(super) seq: u64,
     /// The version of the struct that wrote the entry.
@@ -35,13 +35,13 @@ pub(super) struct Entry<'a> {
     /// In the first entry: when the history began, in milliseconds since 1970.
     #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
     pub(super) created_at: Option<u64>,
-    /// The struct's schema, if the entries before were written with another one.
+    /// The struct's schema, if the log does not have it yet.
     #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
     pub(super) schema: Option<Cow<'a, Schema>>,
     /// The state before the change, in the first entry and the first after a migration.
     #[serde(rename = "i", borrow, default, skip_serializing_if = "Option::is_none")]
     pub(super) initial: Option<&'a RawValue>,
-    /// The declarations of fields, beside the struct's, that it is the first to write.
+    /// The declarations of unknown fields that this entry is the first to write.
     #[serde(rename = "k", borrow, default, skip_serializing_if = "Option::is_none")]
     pub(super) declared: Option<&'a RawValue>,
     /// The updates.
@@ -98,22 +98,24 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// What a state writes, which is JSON.
+/// The JSON that a state writes.
 pub(super) fn json(write: impl FnOnce(&mut String)) -> Box<RawValue> {
     let mut text = String::new();
     write(&mut text);
     RawValue::from_string(text).expect("a state writes JSON")
 }
 
-/// What a snapshot has about a client: enough to recognise a change that is sent again.
+/// A client in a snapshot: what is needed to recognise a repeated change.
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredClient {
     pub(super) since: u64,
+    /// The largest sequence number that was decided.
     pub(super) last: u64,
+    /// The accepted changes as (sequence number, version).
     pub(super) accepted: Vec<(u64, u64)>,
 }
 
-/// What a snapshot has beside the state.
+/// The part of a snapshot that is not the state.
 #[derive(Serialize, Deserialize)]
 pub(super) struct SnapshotHead {
     pub(super) format: u32,
@@ -122,21 +124,21 @@ pub(super) struct SnapshotHead {
     pub(super) version: u32,
     #[serde(default)]
     pub(super) schema: Option<Schema>,
-    /// When the history began.
+    /// When the history began, in milliseconds since 1970.
     #[serde(default, rename = "began")]
     pub(super) created_at: Option<u64>,
     pub(super) forgotten: u64,
     pub(super) clients: BTreeMap<String, StoredClient>,
 }
 
-/// A room at a version: it opens as it was closed, makes the same deltas and recognises the same repeats.
+/// A room at a version. A room that is opened from it makes the same deltas and recognises the same repeated changes.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Snapshot<'a> {
     pub(super) head: SnapshotHead,
-    /// The versions that last changed each path.
+    /// The version that last changed each path.
     #[serde(rename = "track", borrow)]
     pub(super) versions: &'a RawValue,
-    /// The fields beside the struct's.
+    /// The declarations and versions of the unknown fields.
     #[serde(rename = "kept", borrow, default)]
     pub(super) unknown: Option<&'a RawValue>,
     #[serde(borrow)]

@@ -1,8 +1,8 @@
 //! Decides changes: their order, whether they are valid, whether they were decided before, and their log entries.
 //!
-//! Owns the state at the head version, the table of answers and what is known about the log. It knows sessions by their
-//! ids alone and sends nothing: an accepted change goes out as an [`Accepted`] with its [`LogEntry`], and a caller sends
-//! it when the store has the entry.
+//! Owns the state at the head version, the idempotency table and the size of the log since the last snapshot. It sends
+//! nothing and knows only the ids of sessions: it returns an accepted change as an [`Accepted`] with its [`LogEntry`],
+//! and the caller sends the change once the store has the entry. Called by [`Authority`](super::Authority).
 
 mod idempotency;
 mod load;
@@ -30,19 +30,19 @@ use snapshot::SnapshotPolicy;
 /// The largest sequence number and version: what a JavaScript client can count to.
 const MAX_COUNT: u64 = (1 << 53) - 1;
 
-/// The longest message of a rejection, in bytes: it may quote what was sent.
+/// The longest message of a rejection, in bytes. A message may quote the client's input and is cut to this length.
 const MAX_MESSAGE: usize = 300;
 
 /// An entry for the store's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogEntry {
-    /// The version the change makes.
+    /// The version that the change produces.
     pub version: u64,
     /// The entry.
     pub entry: Bytes,
 }
 
-/// A stored room that cannot be opened.
+/// The reason why a stored room cannot be opened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("room `{room}` cannot be opened: version {version}: {message}")]
 #[non_exhaustive]
@@ -51,29 +51,29 @@ pub struct LoadError {
     pub room: Arc<str>,
     /// The version of the entry or snapshot that is wrong.
     pub version: u64,
-    /// For people: expected and found.
+    /// A message for people: what was expected and what was found.
     pub message: String,
 }
 
-/// An accepted change, to be sent once it is durable.
+/// An accepted change, which is sent once it is durable.
 pub(super) struct Accepted {
     pub(super) version: u64,
     pub(super) author: ChangeSource,
     /// The updates as they were applied.
     pub(super) change: Change,
-    /// Whether these are other updates than the author sent.
+    /// Whether the applied updates differ from those that the author sent.
     pub(super) rewritten: bool,
 }
 
-/// What was decided about a client's change.
+/// The decision about a client's change.
 pub(super) enum Decision {
     Accepted(Accepted, LogEntry),
-    /// It was accepted before, as this version.
+    /// A repeated change, which was accepted before as this version.
     AcceptedBefore(u64),
     Refused(Reject),
 }
 
-/// The state at the head version, and what else a session that joins is sent.
+/// The state at the head version, with what else is sent to a session that joins.
 pub(super) struct Head<'a> {
     pub(super) epoch: u64,
     pub(super) version: u64,
@@ -81,7 +81,7 @@ pub(super) struct Head<'a> {
     pub(super) answers: &'a IdempotencyTable,
 }
 
-/// What decides the changes of one room.
+/// Decides the changes of one room.
 pub(super) struct Order {
     limits: Arc<Limits>,
     epoch: u64,
@@ -94,17 +94,17 @@ pub(super) struct Order {
     log: SnapshotPolicy,
 }
 
-/// The schema of the state, and which one the log has.
+/// The schema of the state, and the schema that the log has.
 struct LoggedSchema {
     own: Option<Arc<HashedSchema>>,
     /// The hash of the schema that the last entries were written with.
     logged: Option<u64>,
-    /// The state was migrated, and no entry has it yet.
+    /// The state was migrated, and no entry of the log contains the migrated state yet.
     migrated: bool,
 }
 
 impl Order {
-    /// A room whose history begins now, with `state` as version 0.
+    /// A new room with `state` as version 0.
     pub(super) fn new(epoch: u64, state: Box<dyn RoomState>, limits: Arc<Limits>) -> Self {
         Self {
             answers: IdempotencyTable::new(limits.clients_per_room, limits.window),
@@ -118,7 +118,7 @@ impl Order {
         }
     }
 
-    /// The history begins at this time, unless the log says when.
+    /// Sets when the history began, in milliseconds since 1970, if that is not known and the room has no change.
     pub(super) fn set_created_at(&mut self, time: u64) {
         if self.head == 0 {
             self.created_at.get_or_insert(time);
@@ -150,7 +150,7 @@ impl Order {
         Head { epoch: self.epoch, version: self.head, state: &*self.state, answers: &self.answers }
     }
 
-    /// A session of this client begins: its answers are kept while it is here.
+    /// A session of this client begins. The client's answers are not forgotten until its last session ends.
     pub(super) fn enter(&mut self, client: &ClientId) {
         self.answers.enter(client);
     }
@@ -160,7 +160,7 @@ impl Order {
         self.answers.exit(client);
     }
 
-    /// Decides a client's change, once.
+    /// Decides a client's change. A change that was decided before gets the earlier decision.
     pub(super) fn submit(
         &mut self,
         session: SessionId,
@@ -202,7 +202,8 @@ impl Order {
         }
     }
 
-    /// Checks that a base version exists and that the fields a transaction read have not changed since.
+    /// Checks that the change's base version exists, and that the fields which a transaction read have not changed
+    /// since that version.
     fn check_base(&self, change: &ChangeRequest<'_>, access: &Access, grant: &Grant) -> Result<(), Reject> {
         if change.base > self.head {
             let message = format!("the room is at version {}, not yet at {}", self.head, change.base);
@@ -219,10 +220,10 @@ impl Order {
         Ok(())
     }
 
-    /// Decides a change and applies it to the state. `by`: what its author may do, if that is not everything.
+    /// Decides a change and applies it to the state. `by` is the author's grant; `None`: no permissions are checked.
     ///
     /// # Errors
-    /// Why it is refused; the state is as it was.
+    /// The change is refused. The state is unchanged.
     pub(super) fn accept(
         &mut self,
         author: ChangeSource,
@@ -286,7 +287,7 @@ impl Order {
 }
 
 impl LoggedSchema {
-    /// The schema, if the log does not have it; then it does.
+    /// The schema if the log does not have it, which counts as logged from now on.
     fn take_unlogged(&mut self) -> Option<&Schema> {
         let own = self.own.as_ref()?;
         let before = self.logged.replace(own.hash);

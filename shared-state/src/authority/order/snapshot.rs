@@ -1,21 +1,22 @@
-//! When a snapshot is due.
+//! Decides when a snapshot is due.
 
-/// How much log there is since the last snapshot.
+/// The size of the log since the last snapshot.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SnapshotPolicy {
     entries: u64,
     bytes: usize,
+    /// The size of the last snapshot, in bytes.
     snapshot: usize,
 }
 
 impl SnapshotPolicy {
-    /// There is an entry of so many bytes more.
+    /// Counts an entry of this many bytes.
     pub(super) fn note(&mut self, bytes: usize) {
         self.entries += 1;
         self.bytes += bytes;
     }
 
-    /// There is a snapshot of so many bytes, and no entry after it.
+    /// Restarts the count after a snapshot of this many bytes.
     pub(super) fn restart(&mut self, snapshot: usize) {
         *self = Self { entries: 0, bytes: 0, snapshot };
     }
@@ -25,7 +26,8 @@ impl SnapshotPolicy {
         self.entries > 0
     }
 
-    /// Whether reading the log would cost well over reading a snapshot.
+    /// Whether a snapshot is due: from 64 entries on, if the log is larger than twice the snapshot plus 64 KiB or has
+    /// at least 10,000 entries.
     pub(super) const fn is_due(&self) -> bool {
         self.entries >= 64 && (self.bytes >= 2 * self.snapshot + (64 << 10) || self.entries >= 10_000)
     }

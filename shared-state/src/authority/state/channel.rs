@@ -1,8 +1,8 @@
 //! A channel: a room whose state is its last messages.
 //!
-//! A message is a change, so that order, acknowledgement, repeats, the store and slow readers are the room's. What is
-//! here is the stamp that the server puts on a message, and the bound of the history. A delta is the messages that the
-//! receiver has not got, and where some of these are no longer kept, the number up to which they are gone.
+//! A message is a change, so that the room handles order, acknowledgement, repeats, storage and slow readers. This
+//! module adds the server's stamp on a message and the bounds of the history. A delta has the messages that the
+//! receiver lacks; if some of these are no longer retained, it also has the number up to which messages are gone.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -16,15 +16,16 @@ use crate::core::WireUpdate;
 use crate::core::{Code, Reject};
 use crate::proto::channel::{APPEND, ChannelEntry, ChannelHistory, MESSAGES, SEND};
 
-/// How much of a channel is kept for those who come later or were away. Whichever bound is reached first counts.
+/// How many of a channel's messages are retained for clients that join or resume later. A message is dropped as soon as
+/// one of the bounds is exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retention {
-    /// The most messages. Default 1,000; 0: none.
+    /// The greatest number of messages. Default 1,000; 0: no messages are retained.
     pub messages: usize,
-    /// The most bytes of messages, as JSON with their stamps. Default 1 MiB.
+    /// The greatest size of the messages in bytes, as JSON with their stamps. Default 1 MiB.
     pub bytes: usize,
-    /// How old a message may become. Default: as old as it likes.
+    /// The greatest age of a message. Default `None`: there is no limit.
     pub age: Option<Duration>,
 }
 
@@ -34,14 +35,14 @@ impl Default for Retention {
     }
 }
 
-/// Says what is wrong with a message, JSON text, if it is not what the channel takes.
+/// Checks a message, JSON text. An error says what is wrong with it.
 pub type Check = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
 
-/// A message that is kept.
+/// A retained message.
 struct RetainedMessage {
     seq: u64,
     at: u64,
-    /// A [`ChannelEntry`].
+    /// The [`ChannelEntry`] as JSON.
     json: Box<str>,
 }
 
@@ -51,32 +52,46 @@ pub struct ChannelLog {
     /// The longest message, in bytes of JSON.
     longest: usize,
     check: Option<Check>,
-    /// With dense numbers, the last is `last`.
-    kept: VecDeque<RetainedMessage>,
+    /// The retained messages. Their numbers are consecutive and end with `last`.
+    retained: VecDeque<RetainedMessage>,
+    /// The size of the retained messages, in bytes of JSON.
     bytes: usize,
+    /// The number of the last message.
     last: u64,
+    /// The time stamp of the last message, in milliseconds since 1970.
     last_at: u64,
+    /// The time, in milliseconds since 1970.
     now: u64,
 }
 
 impl ChannelLog {
-    /// An empty channel that takes any JSON of at most `longest` bytes as a message.
+    /// An empty channel that accepts any JSON of at most `longest` bytes as a message.
     #[must_use]
     pub const fn new(history: Retention, longest: usize) -> Self {
-        Self { history, longest, check: None, kept: VecDeque::new(), bytes: 0, last: 0, last_at: 0, now: 0 }
+        Self {
+            history,
+            longest,
+            check: None,
+            retained: VecDeque::new(),
+            bytes: 0,
+            last: 0,
+            last_at: 0,
+            now: 0,
+        }
     }
 
-    /// The same channel, which takes only messages that `check` accepts.
+    /// The same channel, which accepts only messages that satisfy `check`.
     #[must_use]
     pub fn checked(mut self, check: Check) -> Self {
         self.check = Some(check);
         self
     }
 
-    /// Whether a message, JSON text, is one for this channel.
+    /// Checks that a message, JSON text, fits this channel.
     ///
     /// # Errors
-    /// It is too long, holds a number that no program can hold, or does not have the channel's type.
+    /// The message is too long, or the channel's check refuses it. Without a check: it is not JSON or has a number that
+    /// no program can represent.
     pub fn admit(&self, value: &str) -> Result<(), Reject> {
         let (found, longest) = (value.len(), self.longest);
         if found > longest {
@@ -92,15 +107,15 @@ impl ChannelLog {
         checked.map_err(|message| Reject::new(Code::WrongType, message))
     }
 
-    /// The number up to which messages are no longer kept.
+    /// The number up to which messages are no longer retained.
     fn gone(&self) -> u64 {
-        self.last - self.kept.len() as u64
+        self.last - self.retained.len() as u64
     }
 
-    fn keep(&mut self, entry: &ChannelEntry<'_>) {
+    fn retain(&mut self, entry: &ChannelEntry<'_>) {
         let json = serde_json::to_string(entry).expect("numbers, a name and JSON are JSON").into_boxed_str();
         self.bytes += json.len();
-        self.kept.push_back(RetainedMessage { seq: entry.seq, at: entry.at, json });
+        self.retained.push_back(RetainedMessage { seq: entry.seq, at: entry.at, json });
         self.last = entry.seq;
         self.last_at = entry.at;
         self.trim();
@@ -108,17 +123,17 @@ impl ChannelLog {
 
     fn trim(&mut self) {
         let age = self.history.age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
-        while let Some(first) = self.kept.front() {
+        while let Some(first) = self.retained.front() {
             let old = age.is_some_and(|age| first.at.saturating_add(age) < self.now);
-            if !old && self.kept.len() <= self.history.messages && self.bytes <= self.history.bytes {
+            if !old && self.retained.len() <= self.history.messages && self.bytes <= self.history.bytes {
                 return;
             }
             self.bytes -= first.json.len();
-            self.kept.pop_front();
+            self.retained.pop_front();
         }
     }
 
-    /// Takes a message from the log of a stored channel.
+    /// Applies a message from the log of a stored channel.
     fn replay(&mut self, update: &WireUpdate<'_>, version: u64) -> Result<(), Reject> {
         let wrong = |message: String| Reject::new(Code::WrongType, message);
         let entry: ChannelEntry<'_> =
@@ -126,7 +141,7 @@ impl ChannelLog {
         if update.op.as_deref() != Some(APPEND) || entry.seq != version {
             return Err(wrong(format!("expected message {version} to be appended, found {}", entry.seq)));
         }
-        self.keep(&entry);
+        self.retain(&entry);
         Ok(())
     }
 }
@@ -158,7 +173,7 @@ impl RoomState for ChannelLog {
         self.admit(update.value.get())?;
         let at = self.now.max(self.last_at);
         let entry = ChannelEntry { seq: version, from: Cow::Borrowed(from), at, value: update.value };
-        self.keep(&entry);
+        self.retain(&entry);
         let accepted = Accepted { key: MESSAGES, op: APPEND, value: entry };
         Ok(Some(serde_json::to_string(&[accepted]).expect("numbers, a name and JSON are JSON")))
     }
@@ -174,11 +189,11 @@ impl RoomState for ChannelLog {
         out.push_str("{\"messages\":{\"gone\":");
         out.push_str(&self.gone().to_string());
         out.push_str(",\"entries\":[");
-        for (index, kept) in self.kept.iter().enumerate() {
+        for (index, message) in self.retained.iter().enumerate() {
             if index > 0 {
                 out.push(',');
             }
-            out.push_str(&kept.json);
+            out.push_str(&message.json);
         }
         out.push_str("]}}");
     }
@@ -193,13 +208,13 @@ impl RoomState for ChannelLog {
         if since < gone {
             out.push_str(&format!("{{\"key\":\"messages\",\"op\":\"gone\",\"value\":{gone}}}"));
         }
-        let first = self.kept.partition_point(|kept| kept.seq <= since);
-        for (index, kept) in self.kept.range(first..).enumerate() {
+        let first = self.retained.partition_point(|message| message.seq <= since);
+        for (index, message) in self.retained.range(first..).enumerate() {
             if index > 0 || since < gone {
                 out.push(',');
             }
             out.push_str("{\"key\":\"messages\",\"op\":\"append\",\"value\":");
-            out.push_str(&kept.json);
+            out.push_str(&message.json);
             out.push('}');
         }
         out.push(']');
@@ -210,11 +225,11 @@ impl RoomState for ChannelLog {
     }
 
     fn write_track(&self, out: &mut String) {
-        // With what has no bound of its own: a clock that was set back does not put messages out of order.
+        // Stored because the last message may not be retained: time stamps must not decrease if the clock was set back.
         out.push_str(&format!("{{\"at\":{}}}", self.last_at));
     }
 
-    fn restore(&mut self, data: &str, track: &str) -> Result<(), String> {
+    fn restore(&mut self, data: &str, versions: &str) -> Result<(), String> {
         #[derive(serde::Deserialize)]
         struct Data<'a> {
             #[serde(borrow)]
@@ -228,16 +243,17 @@ impl RoomState for ChannelLog {
         let data: Data<'_> = serde_json::from_str(data).map_err(|error| format!("the channel: {error}"))?;
         let ChannelHistory { gone, entries } = serde_json::from_str(data.messages.get())
             .map_err(|error| format!("the channel's history: {error}"))?;
-        let track: Versions = serde_json::from_str(track).map_err(|error| format!("the track: {error}"))?;
-        self.kept.clear();
+        let versions: Versions =
+            serde_json::from_str(versions).map_err(|error| format!("the versions: {error}"))?;
+        self.retained.clear();
         (self.bytes, self.last, self.last_at) = (0, gone, 0);
         for entry in &entries {
             if entry.seq != self.last + 1 {
                 return Err(format!("expected message {} next, found {}", self.last + 1, entry.seq));
             }
-            self.keep(entry);
+            self.retain(entry);
         }
-        self.last_at = self.last_at.max(track.at);
+        self.last_at = self.last_at.max(versions.at);
         Ok(())
     }
 
@@ -247,7 +263,7 @@ impl RoomState for ChannelLog {
     }
 }
 
-/// A message as everybody gets it.
+/// An accepted message as it is sent to the sessions.
 #[derive(serde::Serialize)]
 struct Accepted<'a> {
     key: &'a str,
@@ -302,13 +318,13 @@ mod tests {
                 say(&mut log, "1").unwrap();
             }
             assert_eq!(log.gone(), gone, "{history:?}");
-            assert!(log.kept.iter().map(|kept| kept.json.len()).sum::<usize>() == log.bytes);
+            assert!(log.retained.iter().map(|message| message.json.len()).sum::<usize>() == log.bytes);
             let delta = written(|out| log.write_delta(2, out));
             assert_eq!(delta.contains(&format!(r#""op":"gone","value":{gone}"#)), gone > 2, "{delta}");
             assert_eq!(delta.matches("append").count() as u64, 10 - gone.max(2), "{delta}");
             assert!(!written(|out| log.write_delta(10, out)).contains("append"));
         }
-        // Also when nobody says anything any more.
+        // Messages also expire when no further message follows.
         let mut log = log(Retention { age: Some(Duration::from_millis(45)), ..Retention::default() });
         say(&mut log, "1").unwrap();
         log.set_time(45);
@@ -351,14 +367,14 @@ mod tests {
             one.set_time(at);
             say(&mut one, "[1]").unwrap();
         }
-        let (data, track) = (written(|out| one.write_data(out)), written(|out| one.write_track(out)));
+        let (data, versions) = (written(|out| one.write_data(out)), written(|out| one.write_track(out)));
         let mut two = log(Retention { messages: 4, ..Retention::default() });
-        two.restore(&data, &track).unwrap();
+        two.restore(&data, &versions).unwrap();
         assert_eq!(written(|out| two.write_data(out)), data);
         assert_eq!((two.last, two.last_at, two.bytes), (10, 10, one.bytes));
         // With a shorter history than it had.
         let mut three = log(Retention { messages: 0, ..Retention::default() });
-        three.restore(&data, &track).unwrap();
+        three.restore(&data, &versions).unwrap();
         assert_eq!((three.last, three.last_at, three.gone()), (10, 10, 10));
         assert!(
             three

@@ -1,8 +1,9 @@
-//! The state of a room that an older version of the struct has written, as JSON: what a migration is given.
+//! The state of a room as JSON that an older version of the struct has written. It is the input of the struct's
+//! migration.
 //!
-//! The older struct is gone, so its updates are read by their operations and by the schema in the log: a set replaces
-//! the value at its path, an `add` adds to the number there, within the bounds of its type, and the entries of lists,
-//! maps and sets are changed by the rules of their policies.
+//! The older struct no longer exists, so its updates are applied by their operations and by the schema in the log: a
+//! set replaces the value at its path, an `add` adds to the number there within the bounds of its type, and the
+//! entries of lists, maps and sets are changed by the rules of their policies. Called when a room is loaded.
 
 use serde_json::{Map, Value};
 
@@ -11,15 +12,16 @@ use crate::authority::state::untyped_ops;
 use crate::core::{FieldPath, FieldPathBuf, FieldSchema, Schema, WireUpdate};
 use crate::proto::Declaration;
 
+/// The JSON state of an older version of a struct.
 pub(in crate::authority) struct Migration {
-    /// The version that wrote it.
+    /// The version of the struct that wrote the state.
     pub(in crate::authority) version: u32,
     schema: Option<Schema>,
     pub(in crate::authority) data: Value,
 }
 
 impl Migration {
-    /// Begins with a whole state.
+    /// Starts from a whole state.
     pub(in crate::authority) fn new(
         version: u32,
         schema: Option<Schema>,
@@ -30,7 +32,7 @@ impl Migration {
         Ok(Self { version, schema, data: data.into() })
     }
 
-    /// A field beside the struct's begins as it was declared.
+    /// Gives an unknown field its declared initial value if it has no value.
     pub(in crate::authority) fn begin(
         &mut self,
         path: &str,
@@ -60,7 +62,7 @@ impl Migration {
         shape.to_owned()
     }
 
-    /// The field with entries that a path leads to or into: its path, the rest, its policy and its shape.
+    /// The list, map or set that a path leads to or into: its path, the rest of the path, its policy and its shape.
     fn entries<'p>(&self, path: &'p str) -> Option<(String, FieldPath<'p>, String, String)> {
         let mut fields = &self.schema.as_ref()?.fields;
         let mut rest = FieldPath::new(path);
@@ -82,7 +84,7 @@ impl Migration {
         let mut path = FieldPath::new(path);
         while let Some(name) = path.next_segment() {
             if !at.is_object() {
-                // A struct that was not there, `None`, is there now.
+                // The optional struct was `None` and gets a value now.
                 *at = Value::Object(Map::new());
             }
             at = &mut at[&*name];
@@ -90,7 +92,7 @@ impl Migration {
         at
     }
 
-    /// Applies an update of the same version.
+    /// Applies an update that the same version of the struct has written.
     pub(in crate::authority) fn apply(&mut self, update: &WireUpdate<'_>) -> Result<(), String> {
         let fail = |error: &dyn std::fmt::Display| format!("`{}`: {error}", update.key);
         if let Some((path, rest, policy, shape)) = self.entries(&update.key) {
@@ -110,8 +112,8 @@ impl Migration {
             }
             Some(op) => {
                 let message = format!(
-                    "`{op}` cannot be applied without the struct that wrote it: let that program open the room and \
-                     end in order, which stores the state itself"
+                    "`{op}` cannot be applied without the struct that wrote it: let the older program open the room \
+                     and shut down in order, which stores a snapshot"
                 );
                 return Err(fail(&message));
             }
@@ -130,7 +132,7 @@ mod tests {
         let schema = r#"{"fields":{"views":{"policy":"counter","shape":"u8"}}}"#;
         let schema = serde_json::from_str(schema).expect("a schema");
         let data = r#"{"title":"a","views":3,"layout":{"columns":2},"part":null}"#;
-        let mut fold = Migration::new(1, Some(schema), data).expect("it is an object");
+        let mut migration = Migration::new(1, Some(schema), data).expect("it is an object");
         for update in [
             r#"{"key":"title","value":"b"}"#,
             r#"{"key":"views","op":"add","value":254}"#,
@@ -140,12 +142,12 @@ mod tests {
             r#"{"key":"new~1name","value":[1]}"#,
         ] {
             let update: WireUpdate<'_> = serde_json::from_str(update).expect("an update");
-            assert_eq!(fold.apply(&update), Ok(()));
+            assert_eq!(migration.apply(&update), Ok(()));
         }
         let json = r#"{"layout":{"columns":5},"new/name":[1],"part":{"of":0.5},"title":"b","views":254}"#;
-        assert_eq!(fold.data, serde_json::from_str::<Value>(json).expect("JSON"));
+        assert_eq!(migration.data, serde_json::from_str::<Value>(json).expect("JSON"));
         let update: WireUpdate<'_> =
             serde_json::from_str(r#"{"key":"list","op":"insert","value":1}"#).expect("an update");
-        assert!(fold.apply(&update).is_err());
+        assert!(migration.apply(&update).is_err());
     }
 }

@@ -1,7 +1,8 @@
-//! The state of a room: a trait, and what implements it (a struct of the program, JSON whose type nobody knows, a
-//! channel).
+//! The state of a room: the trait [`RoomState`] and its implementations for a struct of the program ([`Typed`]), for
+//! JSON of an unknown type ([`Untyped`]) and for a channel ([`ChannelLog`]).
 //!
-//! A state applies updates and writes itself as JSON. It knows no session and no log.
+//! A state applies updates and writes itself as JSON. It knows no session and no log. Called by
+//! [`order`](super::order), and read by [`fanout`](super::fanout).
 
 mod channel;
 pub(in crate::authority) mod migration;

@@ -1,4 +1,4 @@
-//! What the authority needs of a room's state, whether the server knows its type or not.
+//! The trait by which the authority uses a room's state, whether or not the server knows its type.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -9,24 +9,25 @@ use crate::core::Reject;
 use crate::core::{FieldInfo, FieldSchema, HashedSchema, Schema, WireUpdate};
 use crate::proto::{Declaration, Violation};
 
-/// Who writes, which decides what may be written.
+/// The origin of a change, which decides what it may write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writer<'a> {
-    /// Somebody over a connection.
+    /// A client over a connection.
     Client(&'a ChangeSource),
-    /// The server's own program.
+    /// The server's program.
     Server,
-    /// The log, when a room is loaded: what it holds was checked when it was accepted.
+    /// The log, when a room is loaded. Its changes were checked when they were accepted.
     Log,
 }
 
-/// A room's state: [`Typed`](crate::authority::Typed) or [`Untyped`](crate::authority::Untyped).
+/// A room's state: [`Typed`](crate::authority::Typed), [`Untyped`](crate::authority::Untyped) or
+/// [`ChannelLog`](crate::authority::ChannelLog).
 pub trait RoomState: Any + Send {
-    /// Decodes, checks and applies a change's updates as `version`. All or nothing. Gives the updates as they
-    /// were applied, a JSON array, if that is not as they came.
+    /// Decodes, checks and applies the updates of a change as `version`, all or none. Returns the applied updates as a
+    /// JSON array if they differ from the received ones.
     ///
     /// # Errors
-    /// The first update that is wrong, or the rule that does not hold; the state is as it was.
+    /// The first update that is not valid, or the rule that does not hold. The state is unchanged.
     fn apply(
         &mut self,
         updates: &[WireUpdate<'_>],
@@ -34,47 +35,46 @@ pub trait RoomState: Any + Send {
         version: u64,
     ) -> Result<Option<String>, Reject>;
 
-    /// The changes that are applied from the log next were made by this client; `None`: by the server, or by a
-    /// legacy client.
+    /// Sets the author of the changes that are applied from the log next; `None`: the server or a legacy client.
     fn logged_by(&mut self, client: Option<&str>) {
         let _ = client;
     }
 
-    /// The version that last changed the field with this name; 0 if none did.
+    /// The version that last changed the field at this path; 0 if none did.
     ///
     /// # Errors
-    /// No such field.
+    /// There is no such field.
     fn changed(&self, key: &str) -> Result<u64, Reject>;
 
     /// Appends the state as a JSON object.
     fn write_data(&self, out: &mut String);
 
-    /// As [`write_data`](Self::write_data), for somebody who only reads: without what merging edits needs.
+    /// As [`write_data`](Self::write_data), without the metadata that is needed to merge edits.
     fn write_plain(&self, out: &mut String) {
         self.write_data(out);
     }
 
-    /// Whether the data has every field there can be. If not, a field it lacks is one that nobody wrote, and a
+    /// Whether the data has every field of the room. If not, a missing field is one that nobody has written, and a
     /// client keeps its own initial value for it.
     fn is_complete(&self) -> bool;
 
-    /// Appends the updates since `since` as a JSON array. Costs what changed.
+    /// Appends a delta since version `since`: updates as a JSON array.
     fn write_delta(&self, since: u64, out: &mut String);
 
-    /// Appends one field's value as JSON; `null` if there is none.
+    /// Appends the field's value as JSON; `null` if there is no such field.
     fn write_field(&self, key: &str, out: &mut String);
 
-    /// Appends what is needed besides the data to make deltas after a restart: a JSON object from paths to
-    /// versions.
+    /// Appends what is needed besides the data to make deltas after a restart: a JSON object with the versions that
+    /// last changed each path, and what else the state needs.
     fn write_track(&self, out: &mut String);
 
-    /// Takes the state from what [`write_data`](Self::write_data) and [`write_track`](Self::write_track) wrote.
+    /// Restores the state that [`write_data`](Self::write_data) and [`write_track`](Self::write_track) wrote.
     ///
     /// # Errors
-    /// What is wrong with it, for people.
-    fn restore(&mut self, data: &str, track: &str) -> Result<(), String>;
+    /// The reason why it cannot be read, for people.
+    fn restore(&mut self, data: &str, versions: &str) -> Result<(), String>;
 
-    /// It is `now`, in milliseconds since 1970, for a state that depends on it.
+    /// Sets the time to `now`, in milliseconds since 1970, for a state that depends on it.
     fn set_time(&mut self, now: u64) {
         let _ = now;
     }
@@ -84,83 +84,83 @@ pub trait RoomState: Any + Send {
         None
     }
 
-    /// What is known of the struct's fields; none if there is no struct.
+    /// The fields of the struct; empty if there is no struct.
     fn fields(&self) -> &'static [FieldInfo] {
         &[]
     }
 
-    /// The fields that clients have declared beside the struct's, by their paths.
+    /// The unknown fields, which clients have declared in addition to the struct's, by their paths.
     fn kept(&self) -> BTreeMap<String, FieldSchema> {
         BTreeMap::new()
     }
 
-    /// Takes a client's declaration of a field that the struct does not have.
+    /// Adds a client's declaration of an unknown field.
     ///
     /// # Errors
-    /// It does not fit what is there, or there are too many.
+    /// The declaration does not fit the room's fields, or there are too many.
     fn declare(&mut self, path: &str, declaration: &Declaration) -> Result<(), Violation> {
         let _ = (path, declaration);
         Ok(())
     }
 
-    /// The declarations of the fields that `updates` would write and that no entry of the log has yet, as a JSON
-    /// object.
+    /// The declarations of the unknown fields that `updates` write and that no log entry has yet, as a JSON object.
     fn unstored(&self, updates: &[WireUpdate<'_>]) -> Option<String> {
         let _ = updates;
         None
     }
 
-    /// An entry of the log has the declarations of what `updates` write.
+    /// A log entry has the declarations of the unknown fields that `updates` write.
     fn mark_stored(&mut self, updates: &[WireUpdate<'_>]) {
         let _ = updates;
     }
 
-    /// Adds to a JSON array of updates those that set declared fields which nobody has written.
+    /// Adds sets of the declared fields that nobody has written to a JSON array of updates.
     fn write_unwritten(&self, out: &mut String) {
         let _ = out;
     }
 
-    /// Appends what is to be known of the fields beside the struct's, for a snapshot, whose data has their values.
+    /// Appends the declarations and versions of the unknown fields for a snapshot, whose data has their values.
     fn write_kept(&self, out: &mut String) {
         out.push_str("{}");
     }
 
-    /// Takes over what [`write_kept`](Self::write_kept) wrote, after the data.
+    /// Restores what [`write_kept`](Self::write_kept) wrote. Called after [`restore`](Self::restore).
     ///
     /// # Errors
-    /// What is wrong with it, for people.
-    fn restore_kept(&mut self, kept: &str) -> Result<(), String> {
-        let _ = kept;
+    /// The reason why it cannot be read, for people.
+    fn restore_kept(&mut self, declarations: &str) -> Result<(), String> {
+        let _ = declarations;
         Ok(())
     }
 
-    /// What is read from the log, or restored, from here on was written by a struct with this schema.
+    /// The data restored or applied from the log next was written by a struct with this schema.
     fn written_with(&mut self, schema: &Schema) {
         let _ = schema;
     }
 
-    /// Which version of the struct this is.
+    /// The version of the struct.
     fn struct_version(&self) -> u32 {
         1
     }
 
-    /// Takes the state from what version `from` of the struct had at version `at` of the room.
+    /// Replaces the state by the migration of `data`, which version `from` of the struct wrote at version `at` of the
+    /// room.
     ///
     /// # Errors
-    /// Why it cannot, for people.
+    /// The reason why the migration failed, for people.
     fn migrate(&mut self, from: u32, data: serde_json::Value, at: u64) -> Result<(), String> {
         let _ = (data, at);
         Err(format!("version {from} of a struct, expected none"))
     }
 
-    /// Every field counts as changed at version `at`.
+    /// Marks every field as changed at version `at`.
     fn touch_all(&mut self, at: u64) {
         let _ = at;
     }
 }
 
 impl dyn RoomState {
-    /// The state itself, for a caller who knows its type.
+    /// The state as [`Any`], for a caller that knows its type.
     #[must_use]
     pub fn as_any(&self) -> &dyn Any {
         self

@@ -1,8 +1,8 @@
 //! Which client owns which Yjs client id.
 //!
-//! An id belongs to the client that first used it, and an edit of another client under it is refused. So nobody can write
-//! into what another has typed, or use up the ids of another. At most 16,384 ids are known in a room, and at most 256 of
-//! one client; beyond that, the id that was first used longest ago is forgotten.
+//! An id belongs to the client that first used it, and an edit by another client under that id is refused. A client
+//! thus cannot write into another client's text or use up its ids. A room stores at most 16,384 ids, and at most 256
+//! of one client; beyond that, the id that was first used the longest time ago is forgotten.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -10,27 +10,31 @@ use crate::authority::state::room_state::Writer;
 use crate::core::{Code, Reject};
 use crate::proto::ClientId;
 
-const MAX_WRITERS: usize = 16_384;
-const MAX_OF_ONE: usize = 256;
+const MAX_IDS: usize = 16_384;
+const MAX_IDS_PER_CLIENT: usize = 256;
 
-/// Below it, numbers are the server's own.
-const FIRST_WRITER: u64 = 16;
+/// The smallest id of a client. The ids below are the server's.
+const FIRST_CLIENT_ID: u64 = 16;
 
+/// The owners of the Yjs client ids in a room.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TextClientIds {
     owners: HashMap<u64, ClientId>,
+    /// The ids in the order of their first use.
     order: VecDeque<u64>,
+    /// The number of ids of each client.
     counts: HashMap<ClientId, usize>,
 }
 
 impl TextClientIds {
-    /// Checks that whoever writes may do so under these numbers.
+    /// Checks that the writer may use these ids.
     pub(super) fn check(&self, claims: &[u64], by: Writer<'_>) -> Result<(), Reject> {
         let Writer::Client(author) = by else { return Ok(()) };
         for claim in claims {
-            if *claim < FIRST_WRITER {
-                let message =
-                    format!("the client ids below {FIRST_WRITER} are the server's: draw another at random");
+            if *claim < FIRST_CLIENT_ID {
+                let message = format!(
+                    "the client ids below {FIRST_CLIENT_ID} are the server's: draw another at random"
+                );
                 return Err(Reject::new(Code::Invalid, message));
             }
             if self.owners.get(claim).is_some_and(|owner| **owner != *author.name()) {
@@ -41,16 +45,16 @@ impl TextClientIds {
         Ok(())
     }
 
-    /// Notes that a client used these numbers.
+    /// Gives the ids that have no owner to a client.
     pub(super) fn bind(&mut self, claims: &[u64], client: &str) {
-        for claim in claims.iter().filter(|claim| **claim >= FIRST_WRITER) {
+        for claim in claims.iter().filter(|claim| **claim >= FIRST_CLIENT_ID) {
             if self.owners.contains_key(claim) {
                 continue;
             }
             let client = ClientId::from(client);
             let count = self.counts.entry(client.clone()).or_default();
             *count += 1;
-            let first_of_client = (*count > MAX_OF_ONE)
+            let first_of_client = (*count > MAX_IDS_PER_CLIENT)
                 .then(|| self.order.iter().position(|known| self.owners.get(known) == Some(&client)))
                 .flatten();
             self.owners.insert(*claim, client);
@@ -58,7 +62,7 @@ impl TextClientIds {
             if let Some(at) = first_of_client {
                 self.forget(at);
             }
-            if self.order.len() > MAX_WRITERS {
+            if self.order.len() > MAX_IDS {
                 self.forget(0);
             }
         }
@@ -80,11 +84,11 @@ impl TextClientIds {
     }
 
     pub(super) fn restored(stored: Vec<(u64, String)>) -> Self {
-        let mut writers = Self::default();
+        let mut ids = Self::default();
         for (claim, client) in stored {
-            writers.bind(&[claim], &client);
+            ids.bind(&[claim], &client);
         }
-        writers
+        ids
     }
 }
 
@@ -95,23 +99,23 @@ mod tests {
 
     #[test]
     fn a_number_stays_with_the_client_that_first_used_it_within_the_bounds() {
-        let mut writers = TextClientIds::default();
+        let mut ids = TextClientIds::default();
         let author = |name: &str| ChangeSource::Legacy { session: SessionId::default(), client: name.into() };
-        let may = |writers: &TextClientIds, claim, name: &str| {
-            writers.check(&[claim], Writer::Client(&author(name))).is_ok()
+        let may = |ids: &TextClientIds, claim, name: &str| {
+            ids.check(&[claim], Writer::Client(&author(name))).is_ok()
         };
-        writers.bind(&[100, 101], "alice");
-        assert!(may(&writers, 100, "alice") && !may(&writers, 100, "bob") && may(&writers, 102, "bob"));
-        assert!(!may(&writers, 1, "alice"), "the server's");
-        let claims: Vec<u64> = (1_000..1_000 + MAX_OF_ONE as u64).collect();
-        writers.bind(&claims, "alice");
-        assert!(may(&writers, 100, "bob") && may(&writers, 101, "bob") && !may(&writers, 1_000, "bob"));
-        for client in 0..MAX_WRITERS as u64 {
-            writers.bind(&[10_000 + client], &client.to_string());
+        ids.bind(&[100, 101], "alice");
+        assert!(may(&ids, 100, "alice") && !may(&ids, 100, "bob") && may(&ids, 102, "bob"));
+        assert!(!may(&ids, 1, "alice"), "the server's");
+        let claims: Vec<u64> = (1_000..1_000 + MAX_IDS_PER_CLIENT as u64).collect();
+        ids.bind(&claims, "alice");
+        assert!(may(&ids, 100, "bob") && may(&ids, 101, "bob") && !may(&ids, 1_000, "bob"));
+        for client in 0..MAX_IDS as u64 {
+            ids.bind(&[10_000 + client], &client.to_string());
         }
-        assert!(may(&writers, 1_000, "bob"));
-        assert_eq!(writers.order.len(), MAX_WRITERS);
-        assert_eq!(TextClientIds::restored(writers.stored()).owners, writers.owners);
-        assert_eq!(writers.counts.values().sum::<usize>(), MAX_WRITERS);
+        assert!(may(&ids, 1_000, "bob"));
+        assert_eq!(ids.order.len(), MAX_IDS);
+        assert_eq!(TextClientIds::restored(ids.stored()).owners, ids.owners);
+        assert_eq!(ids.counts.values().sum::<usize>(), MAX_IDS);
     }
 }

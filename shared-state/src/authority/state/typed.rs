@@ -1,4 +1,4 @@
-//! A room whose type the server knows: every change is decoded by it and checked by its rules.
+//! The state of a room whose struct the server knows: every update is decoded by the struct and checked by its rules.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -30,16 +30,16 @@ use crate::schema::resolve;
 #[derive(Clone)]
 pub struct Typed<S: SharedState> {
     state: S,
-    track: Versions,
-    writers: TextClientIds,
-    /// Whose changes are read from the log.
+    versions: Versions,
+    text_client_ids: TextClientIds,
+    /// The author of the changes that are applied from the log.
     logged_by: Option<String>,
     /// Fields that the struct does not have.
     unknown: UnknownFields,
-    /// How the struct differed that wrote what is read from the log, if it did.
+    /// The difference to the struct that wrote the stored data, if it was another one.
     writer: Option<SchemaDiff>,
     on_change: Option<Arc<OnChange<S>>>,
-    /// Whether the struct, or one in it, has a rule over changes.
+    /// Whether the struct, or a struct inside it, has a rule over changes.
     change_rule: bool,
 }
 
@@ -50,13 +50,13 @@ impl<S: SharedState + fmt::Debug> fmt::Debug for Typed<S> {
 }
 
 impl<S: SharedState> Typed<S> {
-    /// A room that begins as `initial`.
+    /// The state of a room that begins with `initial`.
     #[must_use]
     pub fn new(initial: S) -> Self {
         Self {
             state: initial,
-            track: Versions::default(),
-            writers: TextClientIds::default(),
+            versions: Versions::default(),
+            text_client_ids: TextClientIds::default(),
             logged_by: None,
             unknown: UnknownFields::new(S::FIELDS),
             writer: None,
@@ -65,9 +65,8 @@ impl<S: SharedState> Typed<S> {
         }
     }
 
-    /// The same room with the program's `on_change`, which accepts, amends or refuses each client's change after the
-    /// rules of the struct were satisfied. Each
-    /// of them then costs a clone of the state.
+    /// The same room with the program's `on_change`, which accepts, amends or refuses each client's change that
+    /// satisfies the rules of the struct. Each such change then costs a clone of the state.
     #[must_use]
     pub fn with_on_change(mut self, on_change: Arc<OnChange<S>>) -> Self {
         self.on_change = Some(on_change);
@@ -80,14 +79,14 @@ impl<S: SharedState> Typed<S> {
         &self.state
     }
 
-    /// Reads what a struct has written that differs from this one.
+    /// Decodes an update that a different struct has written.
     fn read_written(&self, writer: &SchemaDiff, update: &WireUpdate<'_>) -> Result<S::Update, UpdateError> {
         let read = resolve::read(writer, &self.state, &self.state, update)?;
         read.ok_or_else(|| UpdateError::unknown_field(S::NAME, &update.key))
     }
 
-    /// Reads what is not as the struct has it: an update of a kept field, which is staged, and in the log what an
-    /// older struct has written.
+    /// Handles an update that the struct cannot decode: stages an update of an unknown field, and reads a value in the
+    /// log that an older struct has written.
     fn read_other(
         &self,
         update: &WireUpdate<'_>,
@@ -100,7 +99,7 @@ impl<S: SharedState> Typed<S> {
                 if unknown_fields::is_outside(S::FIELDS, &update.key)
                     && self.unknown.stage(staged, update).is_err()
                 {
-                    // An operation that cannot be applied without the struct that had the field.
+                    // The operation cannot be applied without the struct that had the field.
                     let path = self.unknown.own_path(&update.key).into_owned();
                     staged.insert(path, RawValue::NULL.to_owned());
                 }
@@ -116,7 +115,8 @@ impl<S: SharedState> Typed<S> {
         }
     }
 
-    /// The set of a whole nested struct that an older one, without some fields, has written: those keep their value.
+    /// Decodes the set of a whole nested struct that an older struct without some fields has written. The missing
+    /// fields keep their values.
     fn read_fitted(&self, key: &str, value: &RawValue) -> Result<Option<S::Update>, UpdateError> {
         let key = &*self.unknown.own_path(key);
         let writer = resolve::Writer { named: &|_| None, lacks: &|_| true };
@@ -124,7 +124,7 @@ impl<S: SharedState> Typed<S> {
         S::decode(FieldPath::new(key), None, &*value).map(Some)
     }
 
-    /// What a nested struct's value in the log has that the struct has lost.
+    /// Stages the members of a nested struct's value in the log that the struct no longer has.
     fn stage_lost(&self, update: &WireUpdate<'_>, staged: &mut Staged) {
         if let Some(parts) = resolve::nested_at(S::FIELDS, FieldPath::new(&update.key))
             && update.op.is_none()
@@ -135,17 +135,17 @@ impl<S: SharedState> Typed<S> {
         }
     }
 
-    /// Appends a field's value with what is kept in it; says whether there is any.
+    /// Appends a field's value, including the unknown fields inside it. Returns whether there is such a field.
     fn push_field(&self, name: &str, out: &mut String) -> bool {
         let field = S::field_named(name);
         let name = field.map_or(name, |field| S::FIELDS[field].name);
-        let mut kept = self.unknown.values_under(name).peekable();
+        let mut unknown = self.unknown.values_under(name).peekable();
         let value = field.map(|field| resolve::field_json(&self.state, field));
-        if kept.peek().is_none() {
+        if unknown.peek().is_none() {
             out.push_str(value.as_deref().unwrap_or("null"));
             return field.is_some();
         }
-        let value = kept.fold(value.unwrap_or_else(|| "{}".to_owned()), |json, (path, value)| {
+        let value = unknown.fold(value.unwrap_or_else(|| "{}".to_owned()), |json, (path, value)| {
             let mut path = FieldPath::new(path);
             path.next_segment();
             resolve::inserted(&json, path, value)
@@ -154,16 +154,16 @@ impl<S: SharedState> Typed<S> {
         true
     }
 
-    /// Applies updates one after another, each as its policy resolves it, and collects their inverses. Gives all of them
-    /// as JSON if one was not applied as it came.
-    fn take(
+    /// Applies updates one after another, each as its policy resolves it, and collects their inverses. Returns the
+    /// applied updates as JSON if one differs from the received update.
+    fn apply_decoded(
         &mut self,
         decoded: Vec<Read<S>>,
         wire: &[WireUpdate<'_>],
         by: Writer<'_>,
         inverses: &mut Vec<S::Update>,
     ) -> Result<Option<String>, Reject> {
-        // A legacy client sets whole fields, and means what is different in them.
+        // A legacy client sets whole fields, but intends only the changes inside them.
         let expands = matches!(by, Writer::Client(ChangeSource::Legacy { .. }));
         let mut rewritten = Rewritten::new(wire);
         for (at, update) in decoded.into_iter().enumerate() {
@@ -180,7 +180,7 @@ impl<S: SharedState> Typed<S> {
             }
             for update in parts.unwrap_or_else(|| vec![update]) {
                 self.state.check_op(&update)?;
-                let found = self.state.resolve(&self.track, &update);
+                let found = self.state.resolve(&self.versions, &update);
                 if found.is_some() {
                     rewritten.differs(at);
                 }
@@ -194,7 +194,7 @@ impl<S: SharedState> Typed<S> {
         Ok(rewritten.into_json())
     }
 
-    /// Applies what a verdict wants, after what was applied as `json` says; gives all of it.
+    /// Applies the updates of a verdict after those in `json`, a JSON array. Returns all of them as a JSON array.
     fn amend(
         &mut self,
         updates: Vec<S::Update>,
@@ -205,7 +205,7 @@ impl<S: SharedState> Typed<S> {
         let first = inverses.len();
         for update in updates {
             self.state.check_op(&update)?;
-            let update = self.state.resolve(&self.track, &update).unwrap_or(update);
+            let update = self.state.resolve(&self.versions, &update).unwrap_or(update);
             if !json.ends_with('[') {
                 json.push(',');
             }
@@ -227,11 +227,11 @@ impl<S: SharedState> Typed<S> {
     }
 }
 
-/// An update as it was read.
+/// A decoded update.
 enum Read<S: SharedState> {
-    /// Of the struct.
+    /// An update of a field of the struct.
     Own(S::Update),
-    /// Of a field that is kept; the operation's value if it is another than it came with.
+    /// An update of an unknown field, with the operation's value if that differs from the received one.
     UnknownFields(Option<Box<RawValue>>),
 }
 
@@ -271,10 +271,10 @@ impl<S: SharedState> RoomState for Typed<S> {
                 let Read::Own(update) = read else { continue };
                 if let Some(client) = &self.logged_by {
                     let (_, claims) = text_scope::claims(|| self.state.check_op(&update));
-                    self.writers.bind(&claims, client);
+                    self.text_client_ids.bind(&claims, client);
                 }
                 let touched = self.state.apply(update);
-                S::record(&mut self.track, &touched, version);
+                S::record(&mut self.versions, &touched, version);
             }
             self.unknown.commit(staged, version);
             return Ok(None);
@@ -293,14 +293,14 @@ impl<S: SharedState> RoomState for Typed<S> {
             _ => None,
         };
         let on_change = self.on_change.clone().filter(|_| asked.is_some());
-        let came: Vec<S::Update> = match &on_change {
+        let received: Vec<S::Update> = match &on_change {
             Some(_) => decoded.iter().filter_map(Read::own).cloned().collect(),
             None => Vec::new(),
         };
         let mut inverses = Vec::with_capacity(decoded.len());
-        let (taken, claims) = text_scope::claims(|| self.take(decoded, updates, by, &mut inverses));
+        let (taken, claims) = text_scope::claims(|| self.apply_decoded(decoded, updates, by, &mut inverses));
         let verdict = taken.and_then(|rewritten| {
-            self.writers.check(&claims, by)?;
+            self.text_client_ids.check(&claims, by)?;
             inverses.iter().try_for_each(|touched| self.state.check(touched))?;
             if S::HAS_RULE {
                 self.state.check_rule()?;
@@ -309,7 +309,7 @@ impl<S: SharedState> RoomState for Typed<S> {
             self.state.check_change(&before, &author)?;
             let Some(on_change) = on_change else { return Ok(rewritten) };
             let change =
-                ProposedChange { before: &before, after: &self.state, updates: &came, author: &author };
+                ProposedChange { before: &before, after: &self.state, updates: &received, author: &author };
             let verdict = on_change(&change)?;
             let (updates, json) = match verdict {
                 Verdict::Accept => return Ok(rewritten),
@@ -328,14 +328,14 @@ impl<S: SharedState> RoomState for Typed<S> {
                 }
             };
             let amended = self.amend(updates, json, &mut inverses);
-            // The client is not to blame.
+            // The error is the program's and not the client's.
             amended.map(Some).map_err(|reject| Reject { code: Code::RulesFailed, ..reject })
         });
         match verdict {
             Ok(_) => {
-                inverses.iter().for_each(|touched| S::record(&mut self.track, touched, version));
+                inverses.iter().for_each(|touched| S::record(&mut self.versions, touched, version));
                 if let Writer::Client(author) = by {
-                    self.writers.bind(&claims, author.name());
+                    self.text_client_ids.bind(&claims, author.name());
                 }
                 self.unknown.commit(staged, version);
             }
@@ -345,8 +345,8 @@ impl<S: SharedState> RoomState for Typed<S> {
     }
 
     fn changed(&self, key: &str) -> Result<u64, Reject> {
-        let kept = self.unknown.changed_at(key);
-        self.track.changed_at(S::FIELDS, FieldPath::new(key)).max(kept).ok_or_else(|| {
+        let unknown = self.unknown.changed_at(key);
+        self.versions.changed_at(S::FIELDS, FieldPath::new(key)).max(unknown).ok_or_else(|| {
             let message = format!("`{}` has no field `{key}`", S::NAME);
             Reject::new(Code::UnknownField, message).in_field(key)
         })
@@ -393,7 +393,7 @@ impl<S: SharedState> RoomState for Typed<S> {
 
     fn write_delta(&self, since: u64, out: &mut String) {
         let mut updates = Vec::new();
-        self.state.delta(&self.track, since, &mut updates);
+        self.state.delta(&self.versions, since, &mut updates);
         out.push('[');
         let mut first = true;
         for update in &updates {
@@ -414,17 +414,20 @@ impl<S: SharedState> RoomState for Typed<S> {
     }
 
     fn write_track(&self, out: &mut String) {
-        let stored = StoredTypedVersions { versions: self.track.stored(S::FIELDS), o: self.writers.stored() };
+        let stored = StoredTypedVersions {
+            versions: self.versions.stored(S::FIELDS),
+            o: self.text_client_ids.stored(),
+        };
         out.push_str(&serde_json::to_string(&stored).expect("versions by paths are JSON"));
     }
 
-    fn restore(&mut self, data: &str, track: &str) -> Result<(), String> {
+    fn restore(&mut self, data: &str, versions: &str) -> Result<(), String> {
         let fields: BTreeMap<Cow<'_, str>, &RawValue> =
             serde_json::from_str(data).map_err(|error| format!("the state is not an object: {error}"))?;
-        let stored: StoredTypedVersions =
-            serde_json::from_str(track).map_err(|error| format!("the versions are not a track: {error}"))?;
-        self.track = Versions::restored(stored.versions, S::FIELDS);
-        self.writers = TextClientIds::restored(stored.o);
+        let stored: StoredTypedVersions = serde_json::from_str(versions)
+            .map_err(|error| format!("the versions cannot be read: {error}"))?;
+        self.versions = Versions::restored(stored.versions, S::FIELDS);
+        self.text_client_ids = TextClientIds::restored(stored.o);
         let mut lost = Vec::new();
         for (key, value) in fields {
             let written = join("", &key);
@@ -447,15 +450,16 @@ impl<S: SharedState> RoomState for Typed<S> {
                 }
                 read => read,
             };
-            let update = update
-                .map_err(|error| format!("`{}` cannot be read as in `{}`: {error}", error.field, S::NAME))?;
+            let update = update.map_err(|error| {
+                format!("`{}` does not fit the field of `{}`: {error}", error.field, S::NAME)
+            })?;
             self.state.apply(update);
             if let Some(parts) = resolve::nested_at(S::FIELDS, FieldPath::new(&path)) {
                 resolve::unknown(parts, &path, value, &mut |path, value| lost.push((path, value)));
             }
         }
-        // As far as it is not said elsewhere, what is lost was changed when anything was.
-        let changed = self.track.changed();
+        // Unless `restore_kept` sets their versions, lost fields count as changed by the last change of the struct.
+        let changed = self.versions.changed();
         for (path, value) in lost {
             self.unknown.restore(path, value, changed);
         }
@@ -495,13 +499,13 @@ impl<S: SharedState> RoomState for Typed<S> {
         self.unknown.write(out);
     }
 
-    fn restore_kept(&mut self, kept: &str) -> Result<(), String> {
-        self.unknown.restore_all(kept)
+    fn restore_kept(&mut self, declarations: &str) -> Result<(), String> {
+        self.unknown.restore_all(declarations)
     }
 
     fn written_with(&mut self, schema: &Schema) {
         let own = &Schema::of::<S>().schema;
-        // Where they do not fit, each value tells for itself whether it can be read.
+        // If the schemas do not fit, each value is decoded on its own and may fail.
         self.writer = SchemaDiff::between(own, schema, &BTreeMap::new()).ok().filter(|_| own != schema);
     }
 
@@ -515,25 +519,25 @@ impl<S: SharedState> RoomState for Typed<S> {
             format!("the migration from version {from} to {to} of `{}`: {error}", S::NAME)
         })?;
         self.restore(&migrated.to_string(), "{}")
-            .map_err(|error| format!("what the migration from version {from} to {to} has made: {error}"))?;
+            .map_err(|error| format!("the result of the migration from version {from} to {to}: {error}"))?;
         self.touch_all(at);
         Ok(())
     }
 
     fn touch_all(&mut self, at: u64) {
         for field in 0..S::FIELDS.len() {
-            self.track.part_mut(field, at).set_whole(at);
+            self.versions.part_mut(field, at).set_whole(at);
         }
         self.unknown.touch_all(at);
     }
 }
 
-/// What is stored beside the data.
+/// The part of a snapshot that is stored besides the data.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct StoredTypedVersions {
     #[serde(flatten)]
     versions: StoredVersions,
-    /// The numbers of writers, each with its client.
+    /// The Yjs client ids, each with the client that owns it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     o: Vec<(u64, String)>,
 }

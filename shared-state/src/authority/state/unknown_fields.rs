@@ -1,8 +1,9 @@
-//! The unknown fields of a typed room: those of clients whose struct has more fields than the server's.
+//! The unknown fields of a typed room: those that the server's struct does not have.
 //!
-//! They are JSON here, changed by the rules of the policy they are declared with. Their validation rules are not checked,
-//! since the server does not have them. A field is stored because a client has declared it, or because the store had it
-//! and the struct has lost it; of these, only declared fields can be written.
+//! A field is unknown because a client's struct has more fields than the server's and the client has declared it, or
+//! because an earlier version of the server's struct had it. Only declared fields can be written. The values are JSON
+//! and change by the rules of their declared policies. Validation rules are not checked, since the server does not have
+//! them. Called by [`Typed`](super::Typed).
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,10 +20,10 @@ use crate::core::{FieldInfo, FieldPath, FieldPathBuf, FieldSchema, SchemaError, 
 use crate::proto::{Declaration, Violation, push_string};
 use crate::schema::resolve::at;
 
-/// The most unknown fields of a room.
+/// The greatest number of unknown fields in a room.
 pub const UNKNOWN_FIELDS: usize = 256;
 
-/// The most bytes of JSON of the unknown fields of a room.
+/// The greatest size of the unknown fields of a room, in bytes: their paths and their values as JSON.
 pub const UNKNOWN_FIELDS_BYTES: usize = 1 << 20;
 
 /// The longest path of a declared field, and the longest name of a policy, in bytes.
@@ -30,19 +31,21 @@ const MAX_PATH: usize = 256;
 
 #[derive(Clone, Debug)]
 pub(super) struct UnknownFields {
-    /// The fields of the struct, by whose names the paths begin.
+    /// The fields of the struct.
     of_struct: &'static [FieldInfo],
+    /// The unknown fields by their paths, in which the struct's fields have their own names and not aliases.
     fields: BTreeMap<String, Field>,
+    /// The size of the paths and values, in bytes.
     bytes: usize,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Field {
-    /// How it was declared; `None`: an earlier struct had it.
+    /// The client's declaration; `None`: an earlier struct had the field.
     declared: Option<Declared>,
     value: Option<Box<RawValue>>,
     changed: u64,
-    /// The log or a snapshot has the declaration.
+    /// Whether the log or a snapshot has the declaration.
     stored: bool,
 }
 
@@ -59,7 +62,7 @@ impl Declared {
     }
 }
 
-/// New values of some fields, checked and not yet applied.
+/// The new values of the fields that a change updates, by their paths, not applied yet.
 pub(super) type Staged = BTreeMap<String, Box<RawValue>>;
 
 impl UnknownFields {
@@ -67,7 +70,7 @@ impl UnknownFields {
         Self { of_struct, fields: BTreeMap::new(), bytes: 0 }
     }
 
-    /// A path by the struct's own names, as far as it lies in the struct.
+    /// The path with the struct's own names in place of their aliases.
     pub(super) fn own_path<'a>(&self, path: &'a str) -> Cow<'a, str> {
         own_path(self.of_struct, path)
     }
@@ -76,10 +79,10 @@ impl UnknownFields {
         self.fields.is_empty()
     }
 
-    /// Takes a declaration of a field that the struct does not have; ignores one of a field that it has.
+    /// Adds a declaration of an unknown field. Ignores a declaration of a field that the struct has.
     ///
     /// # Errors
-    /// It is another field here, cannot lie where it is to lie, or there are too many.
+    /// The field is declared differently, its path is inside or around another field, or there are too many.
     pub(super) fn declare(&mut self, path: &str, declaration: &Declaration) -> Result<(), Violation> {
         let refuse = |error: SchemaError| Err(Violation::new(Code::IncompatibleSchema, error.to_string()));
         let Declaration { policy, shape, initial } = declaration;
@@ -133,7 +136,8 @@ impl UnknownFields {
         Ok(())
     }
 
-    /// Splits a struct that the store had as a whole, if `path` leads into it: its fields are then stored one by one.
+    /// If `path` leads into a lost struct that is stored as one value, splits the value: each member is then stored as
+    /// a field of its own.
     fn split(&mut self, path: &str) {
         let outer = |(at, _): &(usize, &str)| {
             self.fields.get(&path[..*at]).is_some_and(|field| field.declared.is_none())
@@ -147,12 +151,12 @@ impl UnknownFields {
         self.bytes -= at + value.get().len();
         for (name, value) in members {
             let inner = join(&path[..at], &name);
-            // What was written in it since is newer.
+            // A member that is stored on its own was written later and is newer.
             if !self.fields.contains_key(&inner) {
                 self.restore(inner, &value, whole.changed);
             }
         }
-        // It may lie deeper.
+        // The path may lead into a nested struct, which is split next.
         self.split(path);
     }
 
@@ -167,13 +171,16 @@ impl UnknownFields {
         self.holder(&self.own_path(path)).is_some()
     }
 
-    /// The declared field that a path leads to, or into an entry of; and where in it.
+    /// The declared field that a path leads to or into: its path, and the rest of the path.
     fn holder<'p>(&self, path: &'p str) -> Option<(&'p str, FieldPath<'p>)> {
         untyped_ops::holder(path, |at| self.fields.get(at).is_some_and(|field| field.declared.is_some()))
     }
 
-    /// Adds an update of an unknown field to those of the same change. Gives the operation's value if it is not the one it
-    /// came with.
+    /// Stages an update of an unknown field together with the other updates of its change. Returns the operation's
+    /// value if it differs from the received one.
+    ///
+    /// # Errors
+    /// The field has no such operation, or the value is of the wrong type.
     pub(super) fn stage(
         &self,
         staged: &mut Staged,
@@ -210,12 +217,12 @@ impl UnknownFields {
                 }
             }
             Some(op) => {
-                let policy = declared.map_or("kept", |declared| declared.policy.as_str());
+                let policy = declared.map_or("unknown", |declared| declared.policy.as_str());
                 let message = format!("`{op}` of a `{policy}` field that the server does not know");
                 return refuse(Code::UnknownOp, message);
             }
         };
-        // Numbers that JSON can write but no program can hold.
+        // Refuses numbers that JSON can write but no program can represent, such as 1e999.
         if let Err(error) = serde_json::from_str::<serde_json::Value>(value.get()) {
             return refuse(Code::WrongType, error.to_string());
         }
@@ -223,7 +230,7 @@ impl UnknownFields {
         Ok(None)
     }
 
-    /// Stages an update of a field whose entries are written one by one, or of one of the entries.
+    /// Stages an update of a list, map or set, or of one of its entries.
     fn stage_entry(
         &self,
         staged: &mut Staged,
@@ -244,7 +251,7 @@ impl UnknownFields {
         Ok(rewritten)
     }
 
-    /// Whether the new values are not too many bytes.
+    /// Checks that the unknown fields stay within [`UNKNOWN_FIELDS_BYTES`] with the new values.
     pub(super) fn check(&self, staged: &Staged) -> Result<(), Reject> {
         let size = self.size_with(staged);
         if size > UNKNOWN_FIELDS_BYTES && size > self.bytes {
@@ -277,7 +284,7 @@ impl UnknownFields {
         }
     }
 
-    /// The log sets a lost struct as a whole: its fields that are stored one by one follow.
+    /// Updates the fields inside `path` that are stored on their own, when the log sets a lost struct as a whole.
     fn set_within(&mut self, path: &str, value: &RawValue, version: u64) {
         let rest = |inner: &str| Some(inner.strip_prefix(path)?.strip_prefix('/')?.to_owned());
         let inner: Vec<_> =
@@ -294,38 +301,38 @@ impl UnknownFields {
         }
     }
 
-    /// Takes over a value that the struct does not have, from what was stored.
+    /// Restores a stored value that the struct does not have.
     pub(super) fn restore(&mut self, path: String, value: &RawValue, changed: u64) {
         self.commit(Staged::from([(path, value.to_owned())]), changed);
     }
 
-    /// Every value counts as changed at version `at`.
+    /// Marks every value as changed at version `at`.
     pub(super) fn touch_all(&mut self, at: u64) {
         self.fields.values_mut().filter(|field| field.value.is_some()).for_each(|field| field.changed = at);
     }
 
-    /// The version that last changed an unknown field at a path, within it or around it; `None` if there is none.
+    /// The version that last changed an unknown field at, inside or around a path; `None` if there is no such field.
     pub(super) fn changed_at(&self, path: &str) -> Option<u64> {
         let path = self.own_path(path);
         let within = |outer: &str, inner: &str| {
             inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        let there = self.fields.iter().filter(|(kept, _)| within(&path, kept) || within(kept, &path));
+        let there = self.fields.iter().filter(|(other, _)| within(&path, other) || within(other, &path));
         there.map(|(_, field)| field.changed).max()
     }
 
-    /// The values that belong into the struct's field `name`, or are it.
+    /// The unknown fields whose path begins with `name`.
     fn under<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, &'a Field)> {
         let top = move |path: &str| FieldPath::new(path).next_segment().is_some_and(|first| first == name);
         self.fields.iter().map(|(path, field)| (path.as_str(), field)).filter(move |(path, _)| top(path))
     }
 
-    /// The values in `name`, by their paths.
+    /// The values of the unknown fields whose path begins with `name`, each after its path.
     pub(super) fn values_under<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.under(name).filter_map(|(path, field)| Some((path, field.value.as_ref()?.get())))
     }
 
-    /// The names of the struct's fields, or of others, in which there are values.
+    /// The first names of the paths of all unknown fields that have values.
     pub(super) fn tops(&self) -> Vec<Cow<'_, str>> {
         let valued = self.fields.iter().filter(|(_, field)| field.value.is_some());
         let mut tops: Vec<_> = valued.filter_map(|(path, _)| FieldPath::new(path).next_segment()).collect();
@@ -333,7 +340,7 @@ impl UnknownFields {
         tops
     }
 
-    /// Appends a set for each field that `wanted` wants, to a list of updates that is still open.
+    /// Appends a set for each field whose version satisfies `wanted` to a JSON array that is not closed yet.
     pub(super) fn write_sets(&self, wanted: impl Fn(u64) -> bool, first: &mut bool, out: &mut String) {
         for (path, field) in &self.fields {
             if let Some(value) = field.value.as_ref().filter(|_| wanted(field.changed)) {
@@ -346,8 +353,8 @@ impl UnknownFields {
         }
     }
 
-    /// The declarations of the fields that `updates` write and that are not in the log yet, as a JSON object;
-    /// `initial` is each field's value before.
+    /// The declarations of the fields that `updates` write and that are not in the log yet, as a JSON object. Each
+    /// declaration's `initial` is the field's value before the updates.
     pub(super) fn unstored(&self, updates: &[WireUpdate<'_>]) -> Option<String> {
         let mut new = BTreeMap::new();
         for update in updates {
@@ -362,7 +369,7 @@ impl UnknownFields {
         (!new.is_empty()).then(|| serde_json::to_string(&new).expect("declarations are strings and JSON"))
     }
 
-    /// The log has what [`unstored`](Self::unstored) gave.
+    /// The log has the declarations that [`unstored`](Self::unstored) returned.
     pub(super) fn mark_stored(&mut self, updates: &[WireUpdate<'_>]) {
         for update in updates {
             let own = own_path(self.of_struct, &update.key);
@@ -373,7 +380,7 @@ impl UnknownFields {
         }
     }
 
-    /// What a snapshot has of the fields beside their values.
+    /// Appends the declarations and versions of the fields for a snapshot.
     pub(super) fn write(&self, out: &mut String) {
         let stored = self.fields.iter().map(|(path, field)| {
             (path, StoredField { declared: field.declared.clone(), changed: field.changed })
@@ -382,13 +389,13 @@ impl UnknownFields {
         out.push_str(&serde_json::to_string(&stored).expect("declarations and versions are JSON"));
     }
 
-    /// Takes over what [`write`](Self::write) wrote, when the values are there.
+    /// Restores what [`write`](Self::write) wrote. Called after the values are restored.
     pub(super) fn restore_all(&mut self, stored: &str) -> Result<(), String> {
         let stored: BTreeMap<String, StoredField> = serde_json::from_str(stored)
-            .map_err(|error| format!("what is kept beside the struct is not an object: {error}"))?;
+            .map_err(|error| format!("the declarations of unknown fields are not an object: {error}"))?;
         for (path, StoredField { declared, changed }) in stored {
             if let Some(Declared { policy, shape }) = declared {
-                // What does not fit this struct any more is as good as undeclared.
+                // A declaration that no longer fits this struct is ignored.
                 let _ = self.declare(&path, &Declaration { policy, shape, initial: None });
             }
             if let Some(field) = self.fields.get_mut(&*own_path(self.of_struct, &path)) {
@@ -407,7 +414,7 @@ struct StoredField {
     changed: u64,
 }
 
-/// A path with the struct's own names in the place of their aliases.
+/// A path with the struct's own names in place of their aliases.
 pub(super) fn own_path<'a>(mut fields: &'static [FieldInfo], path: &'a str) -> Cow<'a, str> {
     let mut own = FieldPathBuf::new();
     let mut rest = FieldPath::new(path);
@@ -423,17 +430,18 @@ fn is_named(info: &FieldInfo, name: &str) -> bool {
     info.name == name || info.aliases.contains(&name)
 }
 
-/// Whether a path leads out of the struct, and not into a field that has no parts.
+/// Whether the struct does not have the field at a path, and the path does not lead into a field without parts.
 pub(super) fn is_outside(of_struct: &'static [FieldInfo], path: &str) -> bool {
     matches!(place(of_struct, FieldPath::new(path)), Place::Outside)
 }
 
+/// The relation of a path to the struct.
 enum Place {
-    /// The struct has it.
+    /// The struct has the field.
     Inside,
-    /// It would be a part of a field that has none.
+    /// The path leads into a field of the struct that has no parts.
     Below,
-    /// The struct, or the nested one that it lies in, does not have it.
+    /// The struct, or the nested struct that the path leads into, does not have the field.
     Outside,
 }
 
@@ -464,35 +472,38 @@ mod tests {
         Declaration { policy: policy.into(), shape: shape.into(), initial }
     }
 
-    fn declared(kept: &mut UnknownFields, path: &str, shape: &str) -> Result<(), String> {
-        kept.declare(path, &declaration("lww", shape, "null")).map_err(|violation| violation.message)
+    fn declared(unknown: &mut UnknownFields, path: &str, shape: &str) -> Result<(), String> {
+        unknown.declare(path, &declaration("lww", shape, "null")).map_err(|violation| violation.message)
     }
 
-    fn staged(kept: &UnknownFields, update: &str) -> Result<Staged, Code> {
+    fn staged(unknown: &UnknownFields, update: &str) -> Result<Staged, Code> {
         let mut staged = Staged::new();
         let update: WireUpdate<'_> = serde_json::from_str(update).expect("an update");
-        kept.stage(&mut staged, &update).and_then(|_| kept.check(&staged)).map_err(|reject| reject.code)?;
+        unknown
+            .stage(&mut staged, &update)
+            .and_then(|_| unknown.check(&staged))
+            .map_err(|reject| reject.code)?;
         Ok(staged)
     }
 
     #[test]
     fn a_declaration_must_fit() {
-        let mut kept = UnknownFields::new(FIELDS);
-        assert_eq!(declared(&mut kept, "layout/wide", "bool"), Ok(()));
-        assert_eq!(declared(&mut kept, "layout/wide", "bool"), Ok(()));
+        let mut unknown = UnknownFields::new(FIELDS);
+        assert_eq!(declared(&mut unknown, "layout/wide", "bool"), Ok(()));
+        assert_eq!(declared(&mut unknown, "layout/wide", "bool"), Ok(()));
         let error = "`layout/wide`: expected bool (lww), found u8 (lww)";
-        assert_eq!(declared(&mut kept, "layout/wide", "u8"), Err(error.into()));
-        assert_eq!(declared(&mut kept, "name", "anything"), Ok(()), "the struct has it");
+        assert_eq!(declared(&mut unknown, "layout/wide", "u8"), Err(error.into()));
+        assert_eq!(declared(&mut unknown, "name", "anything"), Ok(()), "the struct has it");
         for path in ["title/x", "layout/columns/x", "layout/wide/x"] {
-            assert!(declared(&mut kept, path, "u8").is_err(), "{path}");
+            assert!(declared(&mut unknown, path, "u8").is_err(), "{path}");
         }
-        assert_eq!(kept.declared().len(), 1);
+        assert_eq!(unknown.declared().len(), 1);
         assert_eq!(own_path(FIELDS, "place/wide/name"), "layout/wide/name");
-        assert!(kept.is_declared("place/wide") && declared(&mut kept, "place/wide", "u8").is_err());
+        assert!(unknown.is_declared("place/wide") && declared(&mut unknown, "place/wide", "u8").is_err());
         for number in 1..UNKNOWN_FIELDS {
-            assert_eq!(declared(&mut kept, &number.to_string(), "u8"), Ok(()));
+            assert_eq!(declared(&mut unknown, &number.to_string(), "u8"), Ok(()));
         }
-        assert!(declared(&mut kept, "more", "u8").is_err());
+        assert!(declared(&mut unknown, "more", "u8").is_err());
         assert!(declared(&mut UnknownFields::new(FIELDS), &"x".repeat(MAX_PATH + 1), "u8").is_err());
         assert!(declared(&mut UnknownFields::new(FIELDS), "x", &"x".repeat(MAX_SHAPE + 1)).is_err());
         let long = declaration("lww", "string", &format!("\"{}\"", "x".repeat(UNKNOWN_FIELDS_BYTES)));
@@ -501,39 +512,39 @@ mod tests {
 
     #[test]
     fn a_struct_that_was_lost_is_taken_apart_for_those_who_have_it() {
-        let mut kept = UnknownFields::new(FIELDS);
+        let mut unknown = UnknownFields::new(FIELDS);
         let whole = RawValue::from_string(r#"{"dark":true,"in":{"x":1,"y":[2]}}"#.to_owned()).expect("JSON");
-        kept.restore("theme".to_owned(), &whole, 7);
-        assert_eq!(declared(&mut kept, "theme/in/x", "u8"), Ok(()));
-        let values: Vec<_> = kept.values_under("theme").collect();
+        unknown.restore("theme".to_owned(), &whole, 7);
+        assert_eq!(declared(&mut unknown, "theme/in/x", "u8"), Ok(()));
+        let values: Vec<_> = unknown.values_under("theme").collect();
         assert_eq!(values, [("theme/dark", "true"), ("theme/in/x", "1"), ("theme/in/y", "[2]")]);
-        assert_eq!(kept.bytes, values.iter().map(|(path, value)| path.len() + value.len()).sum::<usize>());
-        assert_eq!(kept.changed_at("theme"), Some(7));
+        assert_eq!(unknown.bytes, values.iter().map(|(path, value)| path.len() + value.len()).sum::<usize>());
+        assert_eq!(unknown.changed_at("theme"), Some(7));
     }
 
     #[test]
-    fn kept_bytes_are_counted() {
-        let mut kept = UnknownFields::new(FIELDS);
-        assert_eq!(declared(&mut kept, "x", "string"), Ok(()));
+    fn bytes_of_unknown_fields_are_counted() {
+        let mut unknown = UnknownFields::new(FIELDS);
+        assert_eq!(declared(&mut unknown, "x", "string"), Ok(()));
         let set = |size: usize| format!(r#"{{"key":"x","value":"{}"}}"#, "x".repeat(size));
-        assert!(matches!(staged(&kept, &set(UNKNOWN_FIELDS_BYTES)), Err(Code::StateTooLarge)));
-        let fits = staged(&kept, &set(UNKNOWN_FIELDS_BYTES - 10)).expect("it fits");
-        kept.commit(fits, 1);
-        assert_eq!(kept.bytes, UNKNOWN_FIELDS_BYTES - 7);
-        let fits = staged(&kept, &set(0)).expect("it fits");
-        kept.commit(fits, 2);
-        assert_eq!((kept.bytes, kept.changed_at("x")), (3, Some(2)));
+        assert!(matches!(staged(&unknown, &set(UNKNOWN_FIELDS_BYTES)), Err(Code::StateTooLarge)));
+        let fits = staged(&unknown, &set(UNKNOWN_FIELDS_BYTES - 10)).expect("it fits");
+        unknown.commit(fits, 1);
+        assert_eq!(unknown.bytes, UNKNOWN_FIELDS_BYTES - 7);
+        let fits = staged(&unknown, &set(0)).expect("it fits");
+        unknown.commit(fits, 2);
+        assert_eq!((unknown.bytes, unknown.changed_at("x")), (3, Some(2)));
     }
 
     #[test]
     fn counters_are_added_to_and_other_fields_are_not() {
-        let mut kept = UnknownFields::new(FIELDS);
-        assert_eq!(declared(&mut kept, "x", "u8"), Ok(()));
-        assert_eq!(kept.declare("n", &declaration("counter", "u8", "250")), Ok(()));
-        let add = staged(&kept, r#"{"key":"n","op":"add","value":4}"#).expect("a counter");
+        let mut unknown = UnknownFields::new(FIELDS);
+        assert_eq!(declared(&mut unknown, "x", "u8"), Ok(()));
+        assert_eq!(unknown.declare("n", &declaration("counter", "u8", "250")), Ok(()));
+        let add = staged(&unknown, r#"{"key":"n","op":"add","value":4}"#).expect("a counter");
         assert_eq!(add["n"].get(), "254");
-        kept.commit(add, 1);
-        let add = staged(&kept, r#"{"key":"n","op":"add","value":4}"#).expect("a counter");
+        unknown.commit(add, 1);
+        let add = staged(&unknown, r#"{"key":"n","op":"add","value":4}"#).expect("a counter");
         assert_eq!(add["n"].get(), "255");
         for (update, code) in [
             (r#"{"key":"x","op":"add","value":4}"#, Code::UnknownOp),
@@ -545,7 +556,7 @@ mod tests {
             (r#"{"key":"n","value":256}"#, Code::WrongType),
             (r#"{"key":"x","value":1e999}"#, Code::WrongType),
         ] {
-            assert_eq!(staged(&kept, update).map(drop), Err(code), "{update}");
+            assert_eq!(staged(&unknown, update).map(drop), Err(code), "{update}");
         }
     }
 

@@ -1,9 +1,9 @@
-//! A room whose type the server does not know: any JSON object, field by field.
+//! The state of a room whose struct the server does not know: a JSON object, field by field.
 //!
-//! A field is set as a whole, last writer wins, unless a client has declared it with another policy: then the
-//! operations of that policy are taken too. A field is read and written as a whole for each of them, and is as a whole
-//! in a delta. The limits are the server's: bytes of the whole state, names of fields; depth was checked when the
-//! frame came in.
+//! A field is last writer wins and is set as a whole, unless a client has declared it with another policy: then the
+//! operations of that policy are accepted too. Each operation reads and writes the whole field, and a delta has whole
+//! fields. This module checks the size of the state and the names of fields; the depth of values is checked when a
+//! frame is received.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,13 +19,13 @@ use crate::core::{Code, Reject};
 use crate::core::{FieldPath, FieldSchema, HashedSchema, Schema, WireUpdate};
 use crate::proto::{Declaration, Violation, push_string};
 
-/// The most fields with a policy of their own.
+/// The greatest number of declared fields.
 const MAX_DECLARED: usize = 256;
 
 /// The longest declaration of a field, in bytes.
 const MAX_DECLARATION: usize = 2048;
 
-/// The schema of such a room: nothing is known.
+/// The schema of an untyped room, which is empty.
 static NOTHING: LazyLock<Arc<HashedSchema>> =
     LazyLock::new(|| Arc::new(HashedSchema::from(Schema::default())));
 
@@ -34,10 +34,13 @@ static NOTHING: LazyLock<Arc<HashedSchema>> =
 pub struct Untyped {
     fields: BTreeMap<String, Value>,
     declared: BTreeMap<String, Declared>,
+    /// The size of the fields' names and values, in bytes.
     size: usize,
+    /// The greatest size that a client's change may produce, in bytes.
     limit: usize,
 }
 
+/// A field's value and the version that last changed it.
 #[derive(Clone, Debug)]
 struct Value {
     json: Box<RawValue>,
@@ -49,25 +52,25 @@ struct Value {
 struct Declared {
     policy: String,
     shape: String,
-    /// The log or a snapshot has it.
+    /// Whether the log or a snapshot has the declaration.
     #[serde(skip)]
     stored: bool,
 }
 
 impl Untyped {
-    /// An empty room of at most `limit` bytes.
+    /// The state of an empty room, which clients may fill with at most `limit` bytes.
     #[must_use]
     pub const fn new(limit: usize) -> Self {
         Self { fields: BTreeMap::new(), declared: BTreeMap::new(), size: 0, limit }
     }
 
-    /// One field's value as JSON text.
+    /// The field's value as JSON text.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
         self.fields.get(key).map(|value| value.json.get())
     }
 
-    /// The declared field that a path leads to or into: its path, and the rest.
+    /// The declared field that a path leads to or into: its path, and the rest of the path.
     fn holder<'p>(&self, path: &'p str) -> Option<(&'p str, FieldPath<'p>)> {
         untyped_ops::holder(path, |at| self.declared.contains_key(at))
     }
@@ -85,7 +88,7 @@ impl RoomState for Untyped {
         version: u64,
     ) -> Result<Option<String>, Reject> {
         let mut size = self.size;
-        // The last value of a field counts; each update is checked.
+        // Each update is checked, but only the last value of a field is stored.
         let mut latest: BTreeMap<Cow<'_, str>, Cow<'_, RawValue>> = BTreeMap::new();
         let mut rewritten = Rewritten::new(updates);
         for (at, update) in updates.iter().enumerate() {
@@ -128,7 +131,7 @@ impl RoomState for Untyped {
             latest.insert(key, value);
             rewritten.take(at, found.as_deref());
         }
-        // Numbers that JSON can write but no program can hold are refused here, for everybody.
+        // Refuses numbers that JSON can write but no program can represent, such as 1e999.
         for (key, json) in &latest {
             if let Err(error) = serde_json::from_str::<serde_json::Value>(json.get()) {
                 return Err(Reject::new(Code::WrongType, error.to_string()).in_field(&**key));
@@ -197,10 +200,10 @@ impl RoomState for Untyped {
         out.push_str(&serde_json::to_string(&versions).expect("versions by names are JSON"));
     }
 
-    fn restore(&mut self, data: &str, track: &str) -> Result<(), String> {
+    fn restore(&mut self, data: &str, versions: &str) -> Result<(), String> {
         let fields: BTreeMap<String, Box<RawValue>> =
             serde_json::from_str(data).map_err(|error| format!("the state is not an object: {error}"))?;
-        let versions: BTreeMap<Cow<'_, str>, u64> = serde_json::from_str(track)
+        let versions: BTreeMap<Cow<'_, str>, u64> = serde_json::from_str(versions)
             .map_err(|error| format!("the versions are not an object: {error}"))?;
         self.size = fields.iter().map(|(key, json)| Self::cost(key, json)).sum();
         self.fields = fields
@@ -271,15 +274,15 @@ impl RoomState for Untyped {
         out.push_str(&serde_json::to_string(&self.declared).expect("declarations are strings"));
     }
 
-    fn restore_kept(&mut self, kept: &str) -> Result<(), String> {
-        self.declared = serde_json::from_str(kept)
+    fn restore_kept(&mut self, declarations: &str) -> Result<(), String> {
+        self.declared = serde_json::from_str(declarations)
             .map_err(|error| format!("the declarations are not an object: {error}"))?;
         self.declared.values_mut().for_each(|declared| declared.stored = true);
         Ok(())
     }
 }
 
-/// The field a path leads to or into, and the rest of the path.
+/// The field that a path leads to or into, and the rest of the path.
 fn place(key: &str) -> (Cow<'_, str>, FieldPath<'_>) {
     let mut path = FieldPath::new(key);
     let field = path.next_segment().unwrap_or_default();

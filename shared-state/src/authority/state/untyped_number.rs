@@ -1,8 +1,8 @@
-//! Numbers of JSON as counters count: exactly, within the bounds of a type that is known by its name.
+//! Arithmetic on JSON numbers for counters whose type is known only by its name in a shape.
 
 use serde_json::value::RawValue;
 
-/// A number, exactly: an integer, or a float.
+/// A JSON number: an exact integer or a float.
 enum Number {
     Integer(i128),
     Float(f64),
@@ -15,7 +15,7 @@ fn number(json: &str) -> Option<Number> {
     }
 }
 
-/// The least and the most of an integer type; of what is none, those of an `i64`.
+/// The smallest and the largest value of an integer type; for any other shape, those of `i64`.
 fn bounds(shape: &str) -> (i128, i128) {
     match shape {
         "i8" => (i8::MIN.into(), i8::MAX.into()),
@@ -29,7 +29,7 @@ fn bounds(shape: &str) -> (i128, i128) {
     }
 }
 
-/// Whether a counter of this shape can hold, or be added to, a number.
+/// Whether a JSON number is a value that a counter of this shape can have or be increased by.
 pub(super) fn counts(json: &str, shape: &str) -> bool {
     match number(json) {
         Some(Number::Integer(integer)) if !shape.starts_with('f') => {
@@ -42,8 +42,8 @@ pub(super) fn counts(json: &str, shape: &str) -> bool {
     }
 }
 
-/// What a counter of this shape is after an addition, as [`Counter`](crate::merge::Counter) counts: integers stay at
-/// the bounds of their type, floats at the largest finite one.
+/// The sum of two JSON numbers for a counter of this shape, as [`Counter`](crate::merge::Counter) adds: integers
+/// saturate at the bounds of their type, floats at the largest finite value. `None` if one is not a number.
 pub(super) fn sum(before: &str, by: &str, shape: &str) -> Option<Box<RawValue>> {
     let float = |number| match number {
         #[allow(clippy::cast_precision_loss)]

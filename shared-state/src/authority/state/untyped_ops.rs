@@ -1,8 +1,8 @@
-//! The policies on JSON values: for fields whose type the server does not know, but which a client has declared with
-//! their policy and shape.
+//! The operations of merge policies on JSON values, for fields whose type the server does not know but whose policy and
+//! shape a client has declared.
 //!
-//! They follow the rules of the typed policies, at another cost: a value is read, changed and written as a whole, and
-//! a list is searched from the front. A place beside an item that is gone is the front.
+//! They follow the rules of the typed policies, at a higher cost: a value is parsed, changed and written as a whole,
+//! and a list is searched from the front. A position after an item that no longer exists is the front of the list.
 
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
@@ -12,19 +12,19 @@ use crate::core::{Code, Reject};
 use crate::core::{FieldPath, WireUpdate};
 use crate::merge::MAX_KEY;
 
-/// How a field, or what is inside it, is declared.
+/// The declaration of a field, or of an entry or member inside it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Declared<'a> {
-    /// As in a schema: `lww`, `counter`, `list(id, nested)`.
+    /// The policy as in a schema: `lww`, `counter`, `list(id, nested)`.
     pub(super) policy: &'a str,
-    /// As in a schema: `[{done: bool, id: u32}]`.
+    /// The shape as in a schema: `[{done: bool, id: u32}]`.
     pub(super) shape: &'a str,
 }
 
-/// Applies an update at `path` below a field. Gives the operation's value if it is another than it came with.
+/// Applies an update at `path` inside a field. Returns the operation's value if it differs from the received one.
 ///
 /// # Errors
-/// The policy has no such operation, or its value is of the wrong form; the value may be half changed.
+/// The policy has no such operation, or a value is of the wrong form. `at` may then be partly changed.
 pub(super) fn apply(
     declared: Declared<'_>,
     at: &mut Value,
@@ -49,7 +49,7 @@ pub(super) fn apply(
                 *at = value.clone();
                 Ok(None)
             }
-            // Inside a nested struct, the policy of a field is not declared: its operations say what it is.
+            // The policies of fields inside a nested struct are not declared, so they are inferred from the operations.
             ("counter" | "lww", Some("add")) => {
                 let before = if at.is_null() { "0".to_owned() } else { at.to_string() };
                 let sum = sum(&before, &value.to_string(), declared.shape);
@@ -73,7 +73,7 @@ pub(super) fn apply(
         "list" => in_list(declared, array(at)?, &segment, path, op, value),
         "map" => in_map(declared, object(at)?, &segment, path, op, value),
         "nested" | "lww" => {
-            // A struct that is not there has no parts.
+            // An optional struct that is absent has no members.
             let Some(members) = at.as_object_mut() else { return Ok(None) };
             match members.get_mut(&*segment) {
                 Some(member) => return apply(declared.member(&segment), member, path, op, value),
@@ -88,7 +88,7 @@ pub(super) fn apply(
     }
 }
 
-/// The innermost field that is declared, of those that a path leads to or into; and the rest of the path.
+/// The innermost declared field that a path leads to or into: its path, and the rest of the path.
 pub(super) fn holder(path: &str, is_declared: impl Fn(&str) -> bool) -> Option<(&str, FieldPath<'_>)> {
     if is_declared(path) {
         return Some((path, FieldPath::END));
@@ -97,11 +97,11 @@ pub(super) fn holder(path: &str, is_declared: impl Fn(&str) -> bool) -> Option<(
     outer.map(|(at, _)| (&path[..at], FieldPath::new(&path[at + 1..])))
 }
 
-/// Applies an update to a JSON value: `declared` is what lies at `outer` in it, and `rest` goes on from there. Gives what
-/// the value is now, and the operation's own value if it is another than it came with.
+/// Applies an update to a JSON value. `declared` is the declaration of the field at `outer` in the value, and `rest` is
+/// the path from there. Returns the new value, and the operation's value if it differs from the received one.
 ///
 /// # Errors
-/// The policy has no such operation, or something is of the wrong form.
+/// The policy has no such operation, or a value is of the wrong form.
 pub(super) fn changed(
     declared: Declared<'_>,
     before: Option<&RawValue>,
@@ -126,7 +126,7 @@ pub(super) fn changed(
 }
 
 impl<'a> Declared<'a> {
-    /// The entries of a list or a map.
+    /// The declaration of the entries of a list or map.
     fn entries(self) -> Self {
         let (name, arguments) = split(self.policy);
         let policy = match name {
@@ -141,7 +141,7 @@ impl<'a> Declared<'a> {
         Self { policy, shape }
     }
 
-    /// A member of a nested struct.
+    /// The declaration of a member of a nested struct.
     fn member(self, name: &str) -> Declared<'a> {
         let shape =
             self.shape.strip_prefix("option<").and_then(|rest| rest.strip_suffix('>')).unwrap_or(self.shape);
@@ -150,14 +150,14 @@ impl<'a> Declared<'a> {
         Declared { policy: "lww", shape: shape.unwrap_or("") }
     }
 
-    /// The field of an item that is its key.
+    /// The name of the field that is the key of a list's items.
     fn key(self) -> &'a str {
         let (_, arguments) = split(self.policy);
         arguments.split_once(", ").map_or(arguments, |(key, _)| key)
     }
 }
 
-/// A policy's name and what it has in parentheses.
+/// A policy's name and its arguments, which are in parentheses.
 fn split(policy: &str) -> (&str, &str) {
     match policy.split_once('(') {
         Some((name, rest)) => (name, rest.strip_suffix(')').unwrap_or(rest)),
@@ -165,7 +165,7 @@ fn split(policy: &str) -> (&str, &str) {
     }
 }
 
-/// The parts of a shape that stand between commas, but for those inside other shapes.
+/// Splits a shape at its commas, except for those inside brackets.
 fn members(shape: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(shape);
     std::iter::from_fn(move || {
@@ -212,7 +212,7 @@ fn object(at: &mut Value) -> Result<&mut Map<String, Value>, Reject> {
     }
 }
 
-/// The text of an item's key.
+/// An item's key as text; `None` if the item has none that can be a key.
 fn key_of(item: &Value, field: &str) -> Option<String> {
     match item.get(field)? {
         Value::String(text) => Some(text.clone()),
@@ -226,7 +226,7 @@ fn find(items: &[Value], field: &str, key: &str) -> Option<usize> {
     items.iter().position(|item| key_of(item, field).as_deref() == Some(key))
 }
 
-/// The position that a place is, and the place by an item that is there if it is by one that is not.
+/// The index at which `value` places an item, and `value` with `after` set to null if the item it names does not exist.
 fn place(items: &[Value], field: &str, value: &Value) -> (usize, Option<Value>) {
     match value.get("after").map(Value::as_str) {
         None => (items.len(), None),

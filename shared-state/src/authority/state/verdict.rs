@@ -1,9 +1,9 @@
-//! What a program makes of a client's change before it is accepted.
+//! The program's verdict on a client's change before the change is accepted.
 
 use crate::core::Reject;
 use crate::core::{Author, SharedState};
 
-/// A client's change of a room, applied and checked by the state's own rules, and accepted by nobody yet.
+/// A client's change that satisfies the struct's rules and is not accepted yet.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ProposedChange<'a, S: SharedState> {
@@ -11,27 +11,28 @@ pub struct ProposedChange<'a, S: SharedState> {
     pub before: &'a S,
     /// The state after it.
     pub after: &'a S,
-    /// What its author wrote, as it came.
+    /// The updates as the author sent them.
     pub updates: &'a [S::Update],
-    /// Whose it is.
+    /// The author of the change.
     pub author: &'a Author,
 }
 
-/// What becomes of a client's change that is not refused.
+/// The program's decision about a client's change that it does not refuse.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Verdict<S: SharedState> {
-    /// It is accepted as it is.
+    /// The change is accepted unchanged.
     Accept,
-    /// It is accepted, and these updates follow it in the same version. They may write what only the server may.
+    /// The change is accepted, followed by these updates in the same version. They may write fields that only the
+    /// server may write.
     Add(Vec<S::Update>),
-    /// These updates are made in its place, of the state before it.
+    /// These updates replace the change. They are applied to the state before it.
     Replace(Vec<S::Update>),
 }
 
 impl<S: SharedState> Verdict<S> {
-    /// Accepts a change and adds what `amend` changes of the state after it, all in one version. Costs a clone of the
-    /// state.
+    /// Accepts a change and adds the changes that `amend` makes to the state after it, all in one version. Costs a
+    /// clone and a comparison of the state.
     pub fn amended(change: &ProposedChange<'_, S>, amend: impl FnOnce(&mut S)) -> Self {
         let mut state = change.after.clone();
         amend(&mut state);
@@ -39,6 +40,5 @@ impl<S: SharedState> Verdict<S> {
     }
 }
 
-/// What a client's change must satisfy besides the state's own rules, and what is made of it. An error refuses the
-/// change.
+/// The program's callback for each client's change that satisfies the struct's rules. An error refuses the change.
 pub type OnChange<S> = dyn Fn(&ProposedChange<'_, S>) -> Result<Verdict<S>, Reject> + Send + Sync;
