@@ -1,6 +1,8 @@
-//! What a session may read and write, by the roles that the struct asks for and the permissions it was granted.
+//! What a session may read and write, given the roles that the struct's fields require and the session's permissions.
 //!
-//! Fixed for a room, because the struct's roles are. It holds no session: whoever asks brings the session's grant.
+//! [`Access`] is fixed for the life of a room, because the struct's roles are. It holds no session: the caller passes
+//! the session's [`Grant`]. Called by [`order`](super::order) to check changes and by [`fanout`](super::fanout) to
+//! filter frames.
 
 use std::sync::Arc;
 
@@ -11,22 +13,22 @@ use crate::core::{Code, FieldInfo, Reject, roles};
 use crate::proto::Denied;
 use crate::proto::channel::MESSAGES;
 
-/// The roles of a room's struct.
+/// The roles that the fields of a room's struct require.
 pub(super) struct Access {
     fields: &'static [FieldInfo],
-    /// Who may read what, if not everybody may read everything.
+    /// The readers of the restricted fields; `None`: every session may read every field.
     audiences: Option<Audiences>,
-    /// Whether a field asks its writers for a role.
+    /// Whether some field requires a role to be written.
     has_writers: bool,
     is_channel: bool,
 }
 
-/// What one session may do.
+/// What one session may read and write.
 #[derive(Clone, Default)]
 pub(super) struct Grant {
-    /// `None`: everything that any client may.
+    /// `None`: the session may do what a client without a role may do.
     pub(super) permissions: Option<Arc<dyn Permissions>>,
-    /// Which restricted fields it may read.
+    /// Decides which restricted fields the session may read.
     pub(super) audience: Audience,
 }
 
@@ -35,7 +37,7 @@ impl Grant {
         self.permissions.as_ref().is_some_and(|permissions| permissions.has(role))
     }
 
-    /// Whether its permissions allow to write at a path.
+    /// Checks that the session's permissions allow writing at a path.
     pub(super) fn check_path(&self, path: &str) -> Result<(), Reject> {
         let verdict = self.permissions.as_ref().map_or(Ok(()), |permissions| permissions.write(path));
         verdict.map_err(|message| Reject::new(Code::Forbidden, message))
@@ -49,39 +51,39 @@ impl Access {
         Self { fields, audiences: Audiences::of(fields), has_writers, is_channel }
     }
 
-    /// Who may read what; `None`: everybody may read everything.
+    /// The readers of the restricted fields; `None`: every session may read every field.
     pub(super) const fn audiences(&self) -> Option<&Audiences> {
         self.audiences.as_ref()
     }
 
-    /// What a session with these permissions may do.
+    /// The grant of a session with these permissions.
     pub(super) fn grant(&self, permissions: Option<Arc<dyn Permissions>>) -> Grant {
         let audience = self.audiences.as_ref().map_or(0, |audiences| audiences.with(permissions.as_deref()));
         Grant { permissions, audience }
     }
 
-    /// Identifies what an audience may read; `None`: everybody may read everything.
+    /// Identifies the fields that an audience may read; `None`: every session may read every field.
     pub(super) fn token(&self, audience: Audience) -> Option<u64> {
         self.audiences.as_ref().map(|audiences| audiences.token(audience, self.fields))
     }
 
-    /// Whether a session may do whatever any client may, and there is nothing to check.
+    /// Whether there is nothing to check: neither the session nor the struct restricts anything.
     fn is_open(&self, grant: &Grant) -> bool {
         grant.permissions.is_none() && !self.has_writers && self.audiences.is_none()
     }
 
-    /// Whether a session may read at a path.
+    /// Checks that a session may read at a path.
     pub(super) fn check_read(&self, grant: &Grant, path: &str) -> Result<(), Reject> {
         match self.audiences.as_ref().and_then(|audiences| audiences.lacks(grant.audience, path)) {
             Some(role) => {
-                let message = format!("this is read by those with the role `{role}`");
+                let message = format!("reading this field requires the role `{role}`");
                 Err(Reject::new(Code::Forbidden, message).in_field(path))
             }
             None => Ok(()),
         }
     }
 
-    /// Whether a session may write all updates of a change.
+    /// Checks that a session may write all updates of a change.
     pub(super) fn check_write<'a>(
         &self,
         grant: &Grant,
@@ -100,7 +102,7 @@ impl Access {
                     }
                 });
                 if let Some(role) = lacking {
-                    let message = format!("this is written by those with the role `{role}`");
+                    let message = format!("writing this field requires the role `{role}`");
                     return Err(Reject::new(Code::Forbidden, message).in_field(update.key));
                 }
             }
@@ -108,10 +110,10 @@ impl Access {
         })
     }
 
-    /// What a session may not do, as JSON, for its client; `None`: it may do what any client may.
+    /// The paths that a session may not read or write, as JSON for its client; `None`: there are no restrictions.
     ///
-    /// Paths say it, so that a client needs to know nothing of roles. Whatever the client makes of it, the server
-    /// checks every change.
+    /// The client is sent paths, so that it need not know roles. This is only advice to the client: the server checks
+    /// every change in any case.
     pub(super) fn denied(&self, grant: &Grant) -> Option<Arc<str>> {
         if self.is_open(grant) {
             return None;

@@ -1,8 +1,9 @@
-//! Who may read which fields: frames are made for an audience, once for all its sessions.
+//! Which sessions may read which fields. Sessions that hold the same roles form an audience; a frame is made once for
+//! each audience.
 //!
-//! A field is sent or not as a whole: it needs every role that it, or anything inside it, asks its readers for. Roles are
-//! bits of a word, so that audiences are compared by one instruction. A room whose struct asks for none has no
-//! [`Audiences`] and pays nothing.
+//! A field is sent whole or not at all: its readers need every role that the field, or any field inside it, requires.
+//! Each role is a bit of a `u64`, so that comparing audiences is one instruction. A room whose struct requires no role
+//! to read has no [`Audiences`] and no cost.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,21 +16,21 @@ use crate::core::shape::fnv;
 use crate::core::{FieldInfo, FieldPathBuf, roles};
 use crate::proto::push_string;
 
-/// A set of the roles that readers need, a bit each.
+/// A set of roles that readers need, one bit for each role.
 pub(super) type Audience = u64;
 
-/// How many roles have a bit of their own. Those beyond share the last one, which nobody holds.
+/// How many roles have a bit of their own. Further roles share the last bit, which no audience holds.
 const ROLES: usize = 63;
 
-/// What the fields of a struct need of their readers.
+/// The roles that the fields of a struct require of their readers.
 pub(super) struct Audiences {
     roles: Vec<&'static str>,
-    /// By all names of the restricted fields.
+    /// The required roles of each restricted field, by its name and its aliases.
     needs: BTreeMap<&'static str, Audience>,
 }
 
 impl Audiences {
-    /// `None`: everybody may read everything.
+    /// `None`: no field requires a role to be read.
     pub(super) fn of(fields: &'static [FieldInfo]) -> Option<Self> {
         let mut this = Self { roles: Vec::new(), needs: BTreeMap::new() };
         for field in fields {
@@ -56,19 +57,19 @@ impl Audiences {
         1 << at.min(ROLES)
     }
 
-    /// The audience that somebody with these rights is in.
-    pub(super) fn with(&self, rights: Option<&dyn Permissions>) -> Audience {
-        let Some(rights) = rights else { return 0 };
-        let held = self.roles.iter().take(ROLES).enumerate().filter(|(_, role)| rights.has(role));
+    /// The audience of a session with these permissions.
+    pub(super) fn with(&self, permissions: Option<&dyn Permissions>) -> Audience {
+        let Some(permissions) = permissions else { return 0 };
+        let held = self.roles.iter().take(ROLES).enumerate().filter(|(_, role)| permissions.has(role));
         held.fold(0, |all, (at, _)| all | 1 << at)
     }
 
-    /// What the field at a path needs.
+    /// The roles required to read the field at a path.
     fn need(&self, path: &str) -> Audience {
         self.needs.get(&*field_of(path)).copied().unwrap_or(0)
     }
 
-    /// The role that this audience lacks to read at a path.
+    /// A role that this audience lacks to read at a path; `None` if it may read there.
     pub(super) fn lacks(&self, audience: Audience, path: &str) -> Option<&'static str> {
         let lacking = self.need(path) & !audience;
         let at = (lacking > 0).then(|| lacking.trailing_zeros() as usize)?;
@@ -87,15 +88,15 @@ impl Audiences {
         hidden.map(|field| FieldPathBuf::of(field.name).into_string()).collect()
     }
 
-    /// Identifies the fields that this audience may see, also to another program that has the same struct: a delta for
-    /// one session is right for another one with the same token.
+    /// Identifies the fields that this audience may see. The token is the same in every program that has the same
+    /// struct. A delta for one session is valid for every other session with the same token.
     pub(super) fn token(&self, audience: Audience, fields: &'static [FieldInfo]) -> u64 {
         let mut hidden = self.hidden(audience, fields);
         hidden.sort_unstable();
         fnv(hidden.join("\n").as_bytes())
     }
 
-    /// All roles that the readers of a change's fields need.
+    /// The union of the roles required to read the fields that a change updates.
     pub(super) fn needs(&self, change: &Change) -> Audience {
         change.updates().fold(0, |all, update| all | self.need(update.key))
     }
@@ -116,7 +117,8 @@ impl Audiences {
         Cow::Owned(out)
     }
 
-    /// The fields of a JSON object that this audience may see; none if it is not an object.
+    /// The members of a JSON object of fields that this audience may see. If `data` is not an object and something is
+    /// hidden from the audience, an empty object.
     pub(super) fn fields<'a>(&self, audience: Audience, data: &'a str) -> Cow<'a, str> {
         if self.needs.values().all(|need| need & !audience == 0) {
             return Cow::Borrowed(data);
@@ -124,7 +126,7 @@ impl Audiences {
         let fields = serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(data);
         let Ok(fields) = fields else { return Cow::Borrowed("{}") };
         let shown = fields.into_iter().filter(|(name, _)| {
-            // These are names, and not paths.
+            // The members are field names and not paths, so they have no escapes.
             self.needs.get(&**name).is_none_or(|need| need & !audience == 0)
         });
         let shown: Vec<_> = shown.map(|(name, value)| (value.get().to_owned(), name.into_owned())).collect();
@@ -132,7 +134,7 @@ impl Audiences {
     }
 }
 
-/// A JSON object of values that are JSON already, each with its field.
+/// Writes a JSON object from pairs of a value, which is JSON already, and its field's name.
 pub(super) fn object(fields: &[(String, impl AsRef<str>)]) -> String {
     let mut out = String::from("{");
     for (index, (value, field)) in fields.iter().enumerate() {

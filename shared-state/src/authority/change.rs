@@ -1,8 +1,7 @@
-//! A change: a list of updates, parsed once and then passed on with its text.
+//! A change: a list of updates that is parsed once and then passed on with its JSON text.
 //!
-//! The text goes into the log entry and into frames as its author wrote it. Whoever needs to know what a change is
-//! about (audiences, compact frames, legacy clients) reads the parts of its updates, which are ranges of that text, and
-//! does not parse it again.
+//! The text goes into the log entry and into frames as its author wrote it. Code that needs the updates (audiences,
+//! compact frames, legacy clients) reads their parts, which are stored as ranges of the text, without parsing it again.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -14,10 +13,10 @@ use serde_json::value::RawValue;
 use crate::core::{Code, FieldPath, Reject, WireUpdate};
 use crate::proto::push_string;
 
-/// Parses a list of updates that comes from a client, the program or the store.
+/// Parses a list of updates from a client, the program or the store.
 ///
 /// # Errors
-/// It is not a JSON array of updates.
+/// The text is not a JSON array of updates.
 pub(super) fn read_updates(updates: &str) -> Result<Vec<WireUpdate<'_>>, Reject> {
     serde_json::from_str(updates).map_err(|error| not_updates(&error))
 }
@@ -31,7 +30,7 @@ pub(super) fn field_of(key: &str) -> Cow<'_, str> {
     FieldPath::new(key).next_segment().unwrap_or(Cow::Borrowed(key))
 }
 
-/// A change as it arrived, parsed.
+/// A parsed change that is not decided yet.
 pub(super) struct Incoming<'a> {
     json: &'a RawValue,
     pub(super) updates: Vec<WireUpdate<'a>>,
@@ -41,7 +40,7 @@ impl<'a> Incoming<'a> {
     /// Parses a change whose updates are known to be JSON.
     ///
     /// # Errors
-    /// It is not an array of updates.
+    /// The JSON is not an array of updates.
     pub(super) fn new(json: &'a RawValue) -> Result<Self, Reject> {
         Ok(Self { json, updates: read_updates(json.get())? })
     }
@@ -49,7 +48,7 @@ impl<'a> Incoming<'a> {
     /// Parses a change of the server's program or of a legacy client.
     ///
     /// # Errors
-    /// It is not a JSON array of updates.
+    /// The text is not a JSON array of updates.
     pub(super) fn parse(updates: &'a str) -> Result<Self, Reject> {
         Self::new(serde_json::from_str(updates).map_err(|error| not_updates(&error))?)
     }
@@ -59,7 +58,7 @@ impl<'a> Incoming<'a> {
         self.updates.iter().map(Update::from)
     }
 
-    /// The change as it is kept until it is durable and sent.
+    /// The owned change, which lives until it is durable and sent.
     pub(super) fn to_change(&self) -> Change {
         let text = self.json.get();
         let ranges: Box<[_]> = self.updates.iter().map(|update| Ranges::of(text, update)).collect();
@@ -79,12 +78,12 @@ pub(super) struct Update<'a> {
 }
 
 impl<'a> Update<'a> {
-    /// The field that it changes.
+    /// The field that the update changes.
     pub(super) fn field(&self) -> Cow<'a, str> {
         field_of(self.key)
     }
 
-    /// Appends it as JSON.
+    /// Appends the update as JSON.
     pub(super) fn write(&self, out: &mut String) {
         out.push_str("{\"key\":");
         push_string(out, self.key);
@@ -97,7 +96,7 @@ impl<'a> Update<'a> {
         out.push('}');
     }
 
-    /// Whether it sets a whole field.
+    /// Whether the update sets a whole field.
     pub(super) fn is_whole_set(&self) -> bool {
         self.op.is_none() && !self.key.contains('/')
     }
@@ -109,7 +108,7 @@ impl<'a> From<&'a WireUpdate<'_>> for Update<'a> {
     }
 }
 
-/// The fields that some updates change, each once.
+/// The fields that the updates change, without duplicates. Costs the product of updates and fields.
 pub(super) fn fields<'a>(updates: impl Iterator<Item = Update<'a>>) -> Vec<Arc<str>> {
     let mut fields: Vec<Arc<str>> = Vec::new();
     for update in updates {
@@ -121,17 +120,17 @@ pub(super) fn fields<'a>(updates: impl Iterator<Item = Update<'a>>) -> Vec<Arc<s
     fields
 }
 
-/// A change with its text. It is cheap to look into more than once.
+/// A change with its JSON text. The positions of the updates' parts are computed at most once.
 #[derive(Debug)]
 pub(super) struct Change {
     /// A JSON array of updates.
     json: Box<RawValue>,
-    /// Empty for a change that the server wrote, until somebody looks into it.
+    /// Filled on the first call of [`updates`](Self::updates) for a change that the server wrote.
     updates: OnceCell<Box<[Ranges]>>,
 }
 
 impl Change {
-    /// A change that the server wrote itself, as JSON. It is parsed when somebody first looks into it.
+    /// A change that the server wrote itself, as JSON. It is parsed on the first call of [`updates`](Self::updates).
     pub(super) fn written(updates: String) -> Self {
         let json = RawValue::from_string(updates).expect("a state writes the updates it applied as JSON");
         Self { json, updates: OnceCell::new() }
@@ -142,7 +141,7 @@ impl Change {
         &self.json
     }
 
-    /// The updates' text.
+    /// The text of the updates.
     pub(super) fn text(&self) -> &str {
         self.json.get()
     }
@@ -158,7 +157,7 @@ impl Change {
     }
 }
 
-/// Where the parts of one update are in the change's text.
+/// The positions of one update's parts in the change's text.
 #[derive(Debug)]
 struct Ranges {
     key: Slice,
@@ -185,16 +184,16 @@ impl Ranges {
     }
 }
 
-/// A string of the text.
+/// A string of the change's text.
 #[derive(Debug)]
 enum Slice {
     In(Range<usize>),
-    /// It is written with escapes.
+    /// The text has the string with escapes, so that the unescaped string is stored.
     Owned(Box<str>),
 }
 
 impl Slice {
-    // Only a borrowed string is in the text.
+    // The `Cow` is needed: only a borrowed string is a part of the text.
     #[expect(clippy::ptr_arg)]
     fn of(text: &str, string: &Cow<'_, str>) -> Self {
         match string {
@@ -211,7 +210,7 @@ impl Slice {
     }
 }
 
-/// Where a part that was borrowed from `text` begins and ends in it.
+/// The range of `part` in `text`. `part` must be borrowed from `text`.
 fn range_in(text: &str, part: &str) -> Range<usize> {
     let start = part.as_ptr().addr() - text.as_ptr().addr();
     start..start + part.len()

@@ -1,14 +1,14 @@
 //! The room's state machine, without I/O.
 //!
-//! Two halves: [`order`] decides changes and [`fanout`] sends them. Between them is the accepted change, which is sent
-//! once the store has its entry. Changes come in as bytes; log entries and frames go out. It knows no socket, no clock
-//! and no task. Called by the server's room and by the simulation.
+//! It has two halves: [`order`] decides changes and [`fanout`] sends them. Changes come in as JSON; log entries and
+//! frames go out. The authority uses no socket, no clock and no task. It is called by the server's room and by the
+//! simulation.
 //!
-//! # The one way a change goes
-//! [`submit`](Authority::submit) decides a change, applies it to the state at the head and gives a [`LogEntry`]; once
-//! the store has that entry, [`committed`](Authority::committed) answers the author and sends the change to the others.
-//! Nothing is sent before: a session that joins, or is brought up to date, while changes are in flight is sent its state
-//! when the store has them.
+//! # The path of a change
+//! [`submit`](Authority::submit) decides a change, applies it to the state at the head and returns a [`LogEntry`]. Once
+//! the store has that entry, [`committed`](Authority::committed) answers the author and sends the change to the other
+//! sessions. Nothing is sent before the change is durable: a session that joins or catches up while changes are in
+//! flight is sent its state once the store has these changes.
 
 mod access;
 mod audience;
@@ -39,17 +39,17 @@ use change::Incoming;
 use fanout::Fanout;
 use order::{Decision, Order};
 
-/// What became of a submitted change.
+/// The result of submitting a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Submitted {
-    /// To be appended to the log; then [`Authority::committed`].
+    /// The change was accepted. The caller appends the entry to the log and then calls [`Authority::committed`].
     Accepted(LogEntry),
-    /// Answered, or to be answered with an earlier change: nothing to do.
+    /// The change was answered, or is answered when a change in flight is durable. The caller has nothing to do.
     Answered,
 }
 
-/// One room. `O` is where frames for a session go.
+/// The state machine of one room. `O` receives the frames for a session.
 pub struct Authority<O> {
     order: Order,
     fanout: Fanout<O>,
@@ -61,17 +61,18 @@ impl<O> Authority<O> {
         Self { order, fanout }
     }
 
-    /// A room that begins now, with `state` as its version 0. `epoch` must be random.
+    /// A new room with `state` as its version 0. `epoch` must be random.
     #[must_use]
     pub fn new(room: Arc<str>, epoch: u64, state: Box<dyn RoomState>, limits: Arc<Limits>) -> Self {
         Self::from_order(room, Order::new(epoch, state, limits))
     }
 
-    /// Opens a room from what the store has of it: the latest snapshot and the entries after it. `state` is the state
-    /// the room began with.
+    /// Opens a stored room from its latest snapshot and the entries after it. `state` is the state that the room began
+    /// with. Costs the snapshot and the entries.
     ///
     /// # Errors
-    /// The snapshot or an entry is not one that this room's state can have had.
+    /// The snapshot or an entry cannot be read, does not fit the state, or was written by a newer version of the
+    /// struct.
     pub fn load<'a>(
         room: Arc<str>,
         epoch: u64,
@@ -86,23 +87,23 @@ impl<O> Authority<O> {
         }
     }
 
-    /// The same room, with a number that no other room has which the same connection may be in: compact frames name the
-    /// room by it. 0 if this is not called.
+    /// The same room with this number, by which compact frames name it. It must be unique among the rooms that a
+    /// connection may join. Default 0.
     #[must_use]
     pub fn with_number(mut self, number: u64) -> Self {
         self.fanout.set_number(number);
         self
     }
 
-    /// The same room, whose history begins at this time, in milliseconds since 1970, unless its log says when it began.
-    /// The log then has it.
+    /// The same room with this creation time, in milliseconds since 1970, which is stored with its first change.
+    /// Ignored if the log has the time already or the room has changes.
     #[must_use]
     pub fn beginning_at(mut self, time: u64) -> Self {
         self.order.set_created_at(time);
         self
     }
 
-    /// When the room's history began, in milliseconds since 1970; `None` if its log does not say.
+    /// When the room's history began, in milliseconds since 1970; `None` if it is not known.
     #[must_use]
     pub const fn began(&self) -> Option<u64> {
         self.order.created_at()
@@ -144,48 +145,51 @@ impl<O> Authority<O> {
         self.fanout.count()
     }
 
-    /// Whether a legacy client is in the room, so that the room has to know the time.
+    /// Whether a legacy client is in the room. Such a room needs [`set_time`](Self::set_time), because the versions
+    /// that legacy clients are sent are times.
     #[must_use]
     pub const fn has_legacy(&self) -> bool {
         self.fanout.has_legacy()
     }
 
-    /// The client behind a session.
+    /// The client of a session.
     #[must_use]
     pub fn client(&self, id: SessionId) -> Option<&ClientId> {
         self.fanout.client(id)
     }
 
-    /// It is `now`, in milliseconds since 1970. A time before the last one is ignored.
+    /// Sets the time to `now`, in milliseconds since 1970. A time before the last one is ignored.
     pub fn set_time(&mut self, now: u64) {
         self.fanout.set_time(now);
         self.order.state_mut().set_time(now);
     }
 
-    /// Whether the log since the last snapshot has become so long that a new one is due.
+    /// Whether the log since the last snapshot is so long that a new snapshot is due.
     #[must_use]
     pub const fn wants_snapshot(&self) -> bool {
         self.order.wants_snapshot()
     }
 
-    /// Whether a snapshot would spare the next opening anything.
+    /// Whether there are log entries since the last snapshot.
     #[must_use]
     pub const fn has_log(&self) -> bool {
         self.order.has_log()
     }
 
-    /// A snapshot at the head version; costs the state. The store may have it only once it has that version.
+    /// A snapshot at the head version. Costs the state. The store must be given it only after the entry of that
+    /// version.
     pub fn snapshot(&mut self) -> (u64, Bytes) {
         self.order.snapshot()
     }
 }
 
 impl<O: Outbox> Authority<O> {
-    /// Adds a session and sends it the state, or what it missed since it left; and the room's schema, if the client
-    /// says that it has another. It may do what any client may, without a role.
+    /// Adds a session without permissions of its own: it may do what a client without a role may do. Sends it the
+    /// state, or a delta from the version that it resumes from; and the room's schema, if the client reports a
+    /// different one.
     ///
     /// # Errors
-    /// A field that the client declares does not fit what the room has: no session was added.
+    /// A field that the client declares does not fit the room's fields. No session was added.
     pub fn join(
         &mut self,
         client: ClientId,
@@ -196,10 +200,10 @@ impl<O: Outbox> Authority<O> {
         self.join_with(client, dialect, request, None, outbox)
     }
 
-    /// The same for a session that may do what `permissions` allow, and nothing else.
+    /// As [`join`](Self::join), for a session with these permissions.
     ///
     /// # Errors
-    /// A field that the client declares does not fit what the room has: no session was added.
+    /// A field that the client declares does not fit the room's fields. No session was added.
     pub fn join_with(
         &mut self,
         client: ClientId,
@@ -215,29 +219,29 @@ impl<O: Outbox> Authority<O> {
         Ok(self.fanout.join(client, dialect, request, permissions, outbox, &self.order.head()))
     }
 
-    /// Removes a session; gives its outbox back.
+    /// Removes a session and returns its outbox.
     pub fn leave(&mut self, id: SessionId) -> Option<O> {
         let (client, outbox) = self.fanout.leave(id)?;
         self.order.exit(&client);
         Some(outbox)
     }
 
-    /// Changes what a session may do. If it may read other fields than before, it is sent the state anew.
+    /// Replaces a session's permissions. If the session may now read different fields, it is sent the full state.
     pub fn grant(&mut self, id: SessionId, permissions: Option<Arc<dyn Permissions>>) {
         self.fanout.grant(id, permissions, &self.order.head());
     }
 
-    /// Asks for the permissions of all sessions again.
+    /// Refreshes the permissions of all sessions by [`Permissions::asked_again`].
     pub fn ask_rights_again(&mut self) {
         self.fanout.refresh_permissions(&self.order.head());
     }
 
-    /// The session's queue has room again: if it was behind, it is sent what it missed.
+    /// The session's queue has space again. If the session was behind, it is sent a delta.
     pub fn drained(&mut self, id: SessionId) {
         self.fanout.drained(id, &self.order.head());
     }
 
-    /// Takes a client's change.
+    /// Decides a client's change. A repeated change, by its sequence number, is answered and not applied again.
     pub fn submit(&mut self, session: SessionId, change: &ChangeRequest<'_>) -> Submitted {
         let Self { order, fanout } = self;
         let (Some(client), Some(grant)) = (fanout.client(session), fanout.granted(session)) else {
@@ -254,10 +258,10 @@ impl<O: Outbox> Authority<O> {
         Submitted::Answered
     }
 
-    /// Takes a change of the server's own program.
+    /// Decides a change of the server's program.
     ///
     /// # Errors
-    /// The change is wrong or breaks a rule.
+    /// The change is not valid or breaks a rule.
     pub fn submit_server(&mut self, updates: &str) -> Result<LogEntry, Reject> {
         let change = Incoming::parse(updates)?;
         let (accepted, entry) = self.order.accept(ChangeSource::Server, &change, None)?;
@@ -265,10 +269,10 @@ impl<O: Outbox> Authority<O> {
         Ok(entry)
     }
 
-    /// Takes a change of a legacy client. `claim` is the version that the client has by it.
+    /// Decides a change of a legacy client. `claim` is the client's own version after the change.
     ///
-    /// Where the client shows something else than the room has, because the change is refused, read otherwise than it
-    /// was written, or crosses what is on its way to the client, it is sent the fields again.
+    /// The client is sent fields again where its copy then differs from the room: because the change was refused, was
+    /// read differently than it was written, or crossed a frame on its way to the client.
     pub fn submit_legacy(&mut self, id: SessionId, updates: &str, claim: Option<u64>) -> Submitted {
         let Self { order, fanout } = self;
         let Some(client) = fanout.client(id).cloned() else { return Submitted::Answered };
@@ -298,19 +302,19 @@ impl<O: Outbox> Authority<O> {
         }
     }
 
-    /// A legacy client asks for the state.
+    /// Sends the state to a legacy client that asks for it.
     pub fn legacy_sync(&mut self, id: SessionId) {
         self.fanout.legacy_sync(id, &self.order.head());
     }
 
-    /// The store has everything up to `version`: answers the authors, sends the changes to the others, and brings up to
-    /// date the sessions that waited for it.
+    /// The store has every change up to `version`: answers the authors, sends the changes to the other sessions, and
+    /// sends the catch-ups that waited for these changes.
     pub fn committed(&mut self, version: u64) {
         self.fanout.committed(version, &self.order.head());
     }
 
-    /// Sends a message, JSON text, to everybody in the channel but its sender, once, if there is room for it: it is
-    /// not stored, not ordered with those that are, and not sent again.
+    /// Sends a message, JSON text, to every session in the channel but the sender's. It is dropped for a session whose
+    /// queue has no space. It is not stored, not ordered with stored messages, and not sent again.
     pub fn broadcast(&mut self, sender: SessionId, at: u64, value: &str) -> Relayed {
         if let Some(channel) = self.order.state().as_any().downcast_ref::<ChannelLog>()
             && let Err(reject) = channel.admit(value)
@@ -320,7 +324,7 @@ impl<O: Outbox> Authority<O> {
         self.fanout.broadcast(sender, at, value)
     }
 
-    /// Sends everybody an error, and removes all sessions; gives their outboxes.
+    /// Sends an error to all sessions and removes them. Returns their outboxes.
     pub fn close(&mut self, code: Code, message: &str) -> Vec<O> {
         self.fanout.close(code, message)
     }

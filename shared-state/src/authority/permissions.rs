@@ -1,24 +1,24 @@
-//! What a session may do, decided by the program, which knows the user.
+//! What a session may do, as decided by the program, which knows the user.
 
 use std::sync::Arc;
 
-/// The permissions of one session in one room. Asked before anything is applied; must be quick, and give the same answer
-/// to the same question at the same time.
+/// The permissions of one session in one room. Called under the room's lock before a change is applied, so that the
+/// methods must be quick and consistent with each other.
 pub trait Permissions: Send + Sync {
-    /// Whether it may write at a path: a field's name, or what is inside it. The roles that the struct asks for are
-    /// needed besides.
+    /// Checks that the session may write at a path: a field, or a place inside it. The roles that the struct requires
+    /// are checked in addition.
     ///
     /// # Errors
-    /// Why not, for the client that tried.
+    /// The reason, which is sent to the client.
     fn write(&self, path: &str) -> Result<(), String>;
 
-    /// Whether it has this role. The answer stays the same as long as these permissions are granted.
+    /// Whether the session has this role. The answer must not change while these permissions are granted.
     fn has(&self, role: &str) -> bool {
         let _ = role;
         false
     }
 
-    /// What it may do now, if that may have changed.
+    /// The session's permissions now; `None` if they cannot have changed.
     fn asked_again(&self) -> Option<Arc<dyn Permissions>> {
         None
     }

@@ -1,36 +1,36 @@
-//! Who made a change, and through which session.
+//! The author of a change and the session that it came from.
 
 use crate::proto::ClientId;
 
-/// One connection's stay in one room.
+/// Identifies a session: one room over one connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub(super) u64);
 
-/// Who made a change.
+/// The author of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChangeSource {
     /// A client of the v1 protocol; answered by sequence number.
     Client {
-        /// Where the answer goes.
+        /// The session that is answered.
         session: SessionId,
-        /// The client's public name.
+        /// The client's public id.
         client: ClientId,
-        /// The client's number for the change.
+        /// The client's sequence number of the change.
         seq: u64,
     },
     /// A legacy client.
     Legacy {
-        /// Where it came from.
+        /// The session that the change came from.
         session: SessionId,
-        /// The connection's public name.
+        /// The connection's public id.
         client: ClientId,
     },
-    /// The server's own program.
+    /// The server's program.
     Server,
 }
 
 impl ChangeSource {
-    /// The author's public name.
+    /// The author's public id.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
