@@ -1,7 +1,7 @@
-//! Clients of the original protocol, which count versions themselves: which of the changes sent to each of them it has
-//! accepted.
+//! Legacy clients: those of the original protocol, which count versions themselves. This module infers which of the
+//! changes sent to a legacy client it has accepted.
 //!
-//! Owns no session and sends nothing: a room's [`authority`](crate::authority) asks it.
+//! It owns no session and sends nothing. Called by the [`authority`](crate::authority).
 
 mod reconcile;
 

@@ -1,36 +1,38 @@
-//! Infers from the versions of a legacy client's writes which of the changes sent to it it has accepted, and what must be
-//! sent to it again.
+//! Infers from the versions of a legacy client's writes which of the changes sent to it it has accepted, and which
+//! fields must be sent to it again.
 //!
-//! A legacy client counts its own writes and accepts an update only if that has a version greater than its own. So it
-//! ignores some of what is on its way to it (it has counted further meanwhile), and some of it hides a later write of the
-//! client from the client itself. It reports neither, but its writes have its versions. Let `p` and then `w` be the
-//! versions of two writes in a row over one connection:
+//! A legacy client increments its version with each of its writes, and accepts an update only if the update's version
+//! is greater than its own. It therefore ignores an update that was in flight while its own version passed the
+//! update's. An update that it does accept may overwrite a later write of the client in its own copy. The client
+//! reports neither, but each of its writes has its version. Let `p` and `w` be the versions of two consecutive writes
+//! over one connection:
 //!
-//! - `w` is `p + 1`: the client has accepted nothing between. It has ignored or will ignore what it was sent with a version
-//!   up to `w`.
-//! - `w` is more: the client has accepted something between, and so everything with a version below `w`. It has ignored or
-//!   will ignore an update with `w` itself, if there is one.
-//! - The client accepts an update with a version above `w` later, unless it counts past it: if that update sets a field
-//!   that the write sets too, the write will be hidden from its own author.
+//! - If `w` is `p + 1`, the client accepted nothing between the writes. It has ignored or will ignore every update sent
+//!   to it with a version up to `w`.
+//! - If `w` is greater, the client accepted an update between the writes, and with it every update with a version below
+//!   `w`. It has ignored or will ignore an update with version `w`, if there is one.
+//! - The client accepts an update with a version above `w` later, unless its own version passes it first. If that
+//!   update sets a field that the write sets too, it hides the write from its author.
 //!
-//! What was ignored or is hidden is *outdated*: it is sent again as the room has it then, with a version that the client
-//! accepts, and that frame is followed as every other.
+//! A field that was ignored or hidden is *outdated*. It is sent again with the room's current value and a version that
+//! the client accepts, and that frame is tracked like every other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::proto::legacy::MAX_VERSION;
 
-/// How far above a client that counts by itself the next version is chosen: so many of its writes may be on their way.
+/// How far above a client's own version the next version is chosen if the client is ahead of the clock: this many of
+/// its writes may be in flight.
 const LEAD: u64 = 1024;
 
-/// The most fields that are followed one by one; beyond, they are followed as if a whole state was sent.
+/// The greatest number of fields that are tracked one by one. Beyond it, they are tracked like a full state.
 const MAX_FIELDS: usize = 1024;
 
-/// The versions that legacy clients are sent: the time in microseconds, never the same twice.
+/// Makes the versions that legacy clients are sent: the time in microseconds, and greater than every version before.
 ///
-/// They are not the room's, because a client accepts nothing with a version below its own, and nobody knows how far it has
-/// counted over how many connections and restarts of the server. It counts slower than the time passes.
+/// The room's versions cannot be used: a client accepts nothing with a version below its own, and its version may have
+/// grown over many connections and restarts of the server. It grows more slowly than the time in microseconds.
 #[derive(Debug, Default)]
 pub(crate) struct LegacyClock {
     now: u64,
@@ -38,7 +40,7 @@ pub(crate) struct LegacyClock {
 }
 
 impl LegacyClock {
-    /// It is `now`, in milliseconds since 1970.
+    /// Sets the time to `now`, in milliseconds since 1970.
     pub(crate) fn set_time(&mut self, now: u64) {
         self.now = self.now.max(now.saturating_mul(1000)).min(MAX_VERSION / 2);
     }
@@ -49,7 +51,7 @@ impl LegacyClock {
         self.last
     }
 
-    /// The next version for somebody whose own version is not known.
+    /// The next version for a client whose own version is not known.
     fn leap(&mut self) -> u64 {
         self.last = (self.now.max(self.last) + LEAD).min(MAX_VERSION);
         self.last
@@ -60,7 +62,7 @@ impl LegacyClock {
 #[derive(Debug, Default)]
 pub(crate) struct Outdated {
     pub(crate) fields: BTreeSet<Arc<str>>,
-    /// Everything.
+    /// Whether the full state must be sent.
     pub(crate) whole: bool,
 }
 
@@ -70,27 +72,27 @@ impl Outdated {
     }
 }
 
-/// What is known of one legacy client.
+/// What is known about one legacy client.
 #[derive(Debug, Default)]
 pub(crate) struct Reconcile {
-    /// The version of its last write.
+    /// The client's version in its last write.
     counted: u64,
-    /// The version of what it was sent last.
+    /// The version of the last frame sent to the client.
     sent: u64,
-    /// Fields that it was sent and has not been seen to have accepted or ignored, each with the last version it was sent
-    /// with.
+    /// The fields sent to the client of which it is not known whether it accepted or ignored them, each with the
+    /// version that it was last sent with.
     open: BTreeMap<Arc<str>, u64>,
-    /// The same for whole states: the first and the last version.
+    /// The same for full states: the first and the last version.
     whole: Option<(u64, u64)>,
-    /// Fields it has written itself in changes on their way to the store, with the room's version.
+    /// The fields that the client wrote in changes that are not durable yet, each with the room's version.
     own: BTreeMap<Arc<str>, u64>,
     outdated: Outdated,
 }
 
 impl Reconcile {
-    /// Its client writes `fields`, and says that it has version `claim` now.
+    /// Notes that the client writes `fields`, and that its own version is `claim` now.
     ///
-    /// A claim that is none, or too high for anything to be above it, says nothing.
+    /// Without a claim, or if it is so high that no version can be above it, nothing is inferred.
     pub(crate) fn wrote<'f>(
         &mut self,
         claim: Option<u64>,
@@ -100,7 +102,7 @@ impl Reconcile {
         let took = version > self.counted + 1;
         let outdated = &mut self.outdated;
         self.open.retain(|field, sent| {
-            // What it writes itself is newer than what it ignored.
+            // A field that the client writes itself needs no older value.
             let ignored = *sent == version || *sent < version && !took;
             if ignored && !fields.clone().any(|own| own == field) {
                 outdated.fields.insert(field.clone());
@@ -122,24 +124,25 @@ impl Reconcile {
         self.counted = version;
     }
 
-    /// Its write of these fields is on its way to the store, as this version of the room.
+    /// Notes that the client's write of these fields was accepted as this version of the room, which is not durable
+    /// yet.
     pub(crate) fn accepted<'f>(&mut self, version: u64, fields: impl Iterator<Item = &'f Arc<str>>) {
         for field in fields {
             self.own.insert(field.clone(), version);
         }
     }
 
-    /// It shows something of this field that the room does not have.
+    /// Notes that the client's value of this field differs from the room's.
     pub(crate) fn mark_outdated(&mut self, field: Arc<str>) {
         self.outdated.fields.insert(field);
     }
 
-    /// It shows something that no field of the room replaces.
+    /// Notes that only the full state can replace what the client has.
     pub(crate) fn mark_all_outdated(&mut self) {
         self.outdated.whole = true;
     }
 
-    /// Takes what is outdated, to be sent.
+    /// Takes what is outdated. The caller sends it.
     pub(crate) fn take_outdated(&mut self) -> Outdated {
         std::mem::take(&mut self.outdated)
     }
@@ -148,27 +151,28 @@ impl Reconcile {
         !self.outdated.is_empty()
     }
 
-    /// The store has everything up to this version of the room.
+    /// The store has every change up to this version of the room.
     pub(crate) fn durable(&mut self, version: u64) {
         self.own.retain(|_, own| *own > version);
     }
 
-    /// The version with which it is sent what others are sent with `shared`.
+    /// The version for a frame that other legacy clients are sent with version `shared`.
     pub(crate) fn next(&self, shared: u64) -> u64 {
         let next = shared.max(self.sent + 1);
         match self.counted + LEAD {
-            // Ahead of the time: nothing is known of how many more it has counted.
+            // The client is ahead of the clock, and may have more writes in flight.
             ahead if self.counted >= next => ahead.min(MAX_VERSION),
             _ => next.min(MAX_VERSION),
         }
     }
 
-    /// The version of what it is sent on its own: again, if it is `outdated`, or as an answer.
+    /// The version for a frame that only this client is sent: its outdated fields, or a state that it asked for.
     pub(crate) fn leap(&self, clock: &mut LegacyClock) -> u64 {
         self.next(clock.leap()).max((self.counted + LEAD).min(MAX_VERSION))
     }
 
-    /// It is sent these fields with version `sent`, as they are in the room's version `version`.
+    /// Notes that the client is sent these fields with version `sent`. Their values are those of the room's version
+    /// `version`.
     pub(crate) fn sent<'f>(&mut self, sent: u64, version: u64, fields: impl Iterator<Item = &'f Arc<str>>) {
         self.sent = sent;
         for field in fields {
@@ -184,7 +188,8 @@ impl Reconcile {
         }
     }
 
-    /// It is sent everything with version `sent`, as it is in the room's version `version`.
+    /// Notes that the client is sent the full state with version `sent`. The state is that of the room's version
+    /// `version`.
     pub(crate) fn sent_all(&mut self, sent: u64, version: u64) {
         self.sent = sent;
         self.open.clear();
