@@ -1,4 +1,4 @@
-//! The frames on their way to a connection.
+//! The queues of the frames on their way to a connection.
 
 pub(crate) mod presence_queue;
 pub(crate) mod queue;

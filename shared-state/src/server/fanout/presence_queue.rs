@@ -1,68 +1,72 @@
-//! The lanes of presence in a connection's queue: what waits there is sent when nothing else does, and is little.
+//! The presence queues of a connection, one for each room. They are short, and are sent only while no other frame
+//! waits.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::proto::Frame;
 
-/// How many messages about one room's presence wait for a connection; beyond it the session is told everything anew
-/// once they are sent.
+/// The greatest number of batches that wait in one presence queue. After a refused batch, the client is sent the full
+/// presence once the queue is empty.
 const WAITING: usize = 2;
 
-/// One room's lane on one connection.
+/// Identifies the presence queue of one room on one connection.
 pub(crate) type PresenceQueueId = u64;
 
-/// What waits in the lanes of one connection.
+/// The presence queues of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct PresenceQueues {
     waiting: VecDeque<(PresenceQueueId, Arc<[Frame]>)>,
-    /// Those that have refused something since they were last empty.
+    /// The queues that have refused frames since they were last empty.
     refused: Vec<PresenceQueueId>,
-    /// Those of them that are empty.
+    /// The queues that have refused frames and are empty now, which is not reported yet.
     drained: Vec<PresenceQueueId>,
 }
 
-/// What is next.
+/// What the connection does next.
 #[derive(Debug)]
 pub(crate) enum Due {
+    /// Sends the frames.
     Frames(Arc<[Frame]>),
-    /// The lane is empty and had refused something.
+    /// Reports that the queue is empty after it has refused frames.
     Drained(PresenceQueueId),
 }
 
 impl PresenceQueues {
-    pub(crate) fn push(&mut self, lane: PresenceQueueId, frames: &Arc<[Frame]>) -> bool {
-        let waiting = self.waiting.iter().filter(|(other, _)| *other == lane).count();
-        // One that was refused something is told nothing in between.
-        if waiting < WAITING && !self.refused.contains(&lane) {
-            self.waiting.push_back((lane, frames.clone()));
+    /// Queues frames. `false`: the queue is full, or has refused frames and is not empty yet.
+    pub(crate) fn push(&mut self, id: PresenceQueueId, frames: &Arc<[Frame]>) -> bool {
+        let waiting = self.waiting.iter().filter(|(other, _)| *other == id).count();
+        // After a refusal nothing is queued until the queue is empty, because the full presence follows then.
+        if waiting < WAITING && !self.refused.contains(&id) {
+            self.waiting.push_back((id, frames.clone()));
             return true;
         }
-        if !self.refused.contains(&lane) {
-            self.refused.push(lane);
+        if !self.refused.contains(&id) {
+            self.refused.push(id);
         }
         false
     }
 
+    /// Removes what is next, in the order in which frames were queued; `None` if there is nothing.
     pub(crate) fn next(&mut self) -> Option<Due> {
-        if let Some(lane) = self.drained.pop() {
-            return Some(Due::Drained(lane));
+        if let Some(id) = self.drained.pop() {
+            return Some(Due::Drained(id));
         }
-        let (lane, frames) = self.waiting.pop_front()?;
-        if self.waiting.iter().all(|(other, _)| *other != lane)
-            && let Some(at) = self.refused.iter().position(|refused| *refused == lane)
+        let (id, frames) = self.waiting.pop_front()?;
+        if self.waiting.iter().all(|(other, _)| *other != id)
+            && let Some(at) = self.refused.iter().position(|refused| *refused == id)
         {
             self.refused.swap_remove(at);
-            self.drained.push(lane);
+            self.drained.push(id);
         }
         Some(Due::Frames(frames))
     }
 
-    /// Forgets a lane that nothing is put in any more.
-    pub(crate) fn close(&mut self, lane: PresenceQueueId) {
-        self.waiting.retain(|(other, _)| *other != lane);
-        self.refused.retain(|other| *other != lane);
-        self.drained.retain(|other| *other != lane);
+    /// Removes a queue and what waits in it.
+    pub(crate) fn close(&mut self, id: PresenceQueueId) {
+        self.waiting.retain(|(other, _)| *other != id);
+        self.refused.retain(|other| *other != id);
+        self.drained.retain(|other| *other != id);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -75,18 +79,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn g9_a_lane_is_short_and_says_when_it_is_empty_again() {
-        let mut lanes = PresenceQueues::default();
+    fn g9_a_queue_is_short_and_says_when_it_is_empty_again() {
+        let mut queues = PresenceQueues::default();
         let frames: Arc<[Frame]> = [Frame::from("x".to_owned())].into();
-        assert!(lanes.push(1, &frames) && lanes.push(1, &frames) && lanes.push(2, &frames));
-        assert!(!lanes.push(1, &frames) && !lanes.push(1, &frames));
-        assert!(matches!(lanes.next(), Some(Due::Frames(_))));
-        assert!(!lanes.push(1, &frames), "until it is empty");
-        assert!(matches!(lanes.next(), Some(Due::Frames(_))));
-        assert!(matches!(lanes.next(), Some(Due::Drained(1))));
-        assert!(lanes.push(1, &frames));
-        lanes.close(1);
-        assert!(matches!(lanes.next(), Some(Due::Frames(_))));
-        assert!(lanes.next().is_none() && lanes.is_empty());
+        assert!(queues.push(1, &frames) && queues.push(1, &frames) && queues.push(2, &frames));
+        assert!(!queues.push(1, &frames) && !queues.push(1, &frames));
+        assert!(matches!(queues.next(), Some(Due::Frames(_))));
+        assert!(!queues.push(1, &frames), "until it is empty");
+        assert!(matches!(queues.next(), Some(Due::Frames(_))));
+        assert!(matches!(queues.next(), Some(Due::Drained(1))));
+        assert!(queues.push(1, &frames));
+        queues.close(1);
+        assert!(matches!(queues.next(), Some(Due::Frames(_))));
+        assert!(queues.next().is_none() && queues.is_empty());
     }
 }

@@ -1,8 +1,8 @@
 //! The frames on their way to one connection: a bounded queue that all its rooms share.
 //!
-//! Rooms push frames while they hold their own lock and never wait; the connection's task takes them. A frame that does
-//! not fit is refused, and the room sends a delta once the queue has been emptied. The queue never calls into a room, so
-//! that it may be locked under a room's lock.
+//! Rooms push frames under their own locks and never wait; the connection's task takes the frames. A frame that does
+//! not fit is refused, and the room sends a delta once the queue is empty. The queue never calls into a room, so that
+//! it may be locked under a room's lock.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -14,10 +14,10 @@ use crate::core::Code;
 use crate::proto::{Frame, Resume};
 use crate::server::fanout::presence_queue::{Due, PresenceQueueId, PresenceQueues};
 
-/// How many frames' places an empty queue keeps.
+/// The greatest capacity, in frames, that an empty queue retains.
 const IDLE_CAPACITY: usize = 8;
 
-/// Why a connection is to end.
+/// The reason why a connection, or a session on it, ends.
 #[derive(Clone, Debug)]
 pub(crate) struct CloseReason {
     pub(crate) code: Code,
@@ -40,26 +40,27 @@ pub(crate) struct Queue {
 #[derive(Debug, Default)]
 struct Inner {
     frames: VecDeque<Frame>,
-    lanes: PresenceQueues,
-    /// Some session's frame was refused since the queue was last empty.
+    presence: PresenceQueues,
+    /// Whether a session's frame was refused since the queue was last empty.
     refused: bool,
-    /// A room that the connection had joined is no more.
+    /// Whether a room that the connection had joined has ended.
     lost_room: bool,
-    goodbye: Option<CloseReason>,
-    /// Channels to be joined that have come to be live, and from where.
+    /// Why the connection must end, if it must.
+    close_reason: Option<CloseReason>,
+    /// Channels that became live and that the connection joins, each with the position to resume from.
     opened: Vec<(Arc<str>, Resume)>,
-    /// Rooms that the connection is put out of, and why.
+    /// Rooms that the connection must leave, each with the reason.
     ejected: Vec<(Arc<str>, CloseReason)>,
-    /// Rooms of which something else is said than before.
+    /// Rooms whose information has changed.
     renewed: Vec<Arc<str>>,
-    /// The connection is to look again even if there is nothing.
+    /// Whether the next poll is ready even if the queue is empty.
     again: bool,
-    /// The connection's task, if it waits.
+    /// The waker of the connection's task, if the task waits.
     task: Option<Waker>,
 }
 
 impl Inner {
-    /// Waits in the task of `context`, the only one that ever does.
+    /// Registers the task of `context` to be woken. Only the connection's task waits.
     fn wait(&mut self, context: &Context<'_>) {
         match &mut self.task {
             Some(task) => task.clone_from(context.waker()),
@@ -68,29 +69,29 @@ impl Inner {
     }
 }
 
-/// Why the connection is woken.
+/// Why the connection's task is woken.
 #[derive(Debug)]
 pub(crate) enum Signal {
     /// There may be something to take.
     Filled,
-    /// It is to end.
+    /// The connection must end.
     Killed(CloseReason),
 }
 
 /// What the connection has to do next.
 #[derive(Debug)]
 pub(crate) enum Next {
-    /// Send it.
+    /// Send the frame.
     Frame(Frame),
-    /// Forget the rooms that are no more.
+    /// Remove the sessions of rooms that have ended.
     LostRoom,
-    /// Everything was taken, and some session was refused: its room may send what it missed.
+    /// The queue is empty after a session's frame was refused: notify the rooms, which send what was missed.
     Drained,
-    /// Send these, about presence.
+    /// Send these frames about presence.
     Presence(Arc<[Frame]>),
-    /// Everything in a lane was taken, and it had refused something.
+    /// A presence queue is empty after it has refused frames.
     LaneDrained(PresenceQueueId),
-    /// Nothing.
+    /// Nothing to do.
     Nothing,
 }
 
@@ -99,7 +100,7 @@ impl Queue {
         Self { limit: limit.max(1), inner: Mutex::default() }
     }
 
-    /// Nothing that is done under the lock can leave the queue half changed.
+    /// Locks the queue. Poisoning is ignored, because no code under the lock can leave the queue partly changed.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -127,7 +128,7 @@ impl Queue {
         })
     }
 
-    /// Queues a frame that may be left out, unless the queue is half full: the rest is for what may not be.
+    /// Queues a frame that may be dropped, unless the queue is half full: the other half is reserved for other frames.
     pub(crate) fn offer(&self, frame: &Frame) -> bool {
         self.change(|inner| {
             let taken = inner.frames.len() < self.limit.div_ceil(2);
@@ -138,24 +139,24 @@ impl Queue {
         })
     }
 
-    /// Puts frames in a lane, if it has room.
-    pub(crate) fn push_presence(&self, lane: PresenceQueueId, frames: &Arc<[Frame]>) -> bool {
-        self.change(|inner| inner.lanes.push(lane, frames))
+    /// Queues frames about presence. `false`: the presence queue refused them.
+    pub(crate) fn push_presence(&self, id: PresenceQueueId, frames: &Arc<[Frame]>) -> bool {
+        self.change(|inner| inner.presence.push(id, frames))
     }
 
-    /// Nothing is put in a lane any more.
-    pub(crate) fn close_lane(&self, lane: PresenceQueueId) {
-        self.lock().lanes.close(lane);
+    /// Removes a presence queue.
+    pub(crate) fn close_lane(&self, id: PresenceQueueId) {
+        self.lock().presence.close(id);
     }
 
-    /// Queues a frame beyond the limit: the connection's own answers, of which there is at most one for each
-    /// frame it has read and which it sends before it reads another.
+    /// Queues a frame even beyond the limit. For the connection's own answers: there is at most one for each frame that
+    /// it reads, and it sends them before it reads another.
     pub(crate) fn reply(&self, frame: Frame) {
         self.change(|inner| inner.frames.push_back(frame));
     }
 
-    /// A joined room is no more. `last` is what the connection must be told, if it could not be queued: one
-    /// frame beyond the limit for each room joined.
+    /// A joined room has ended. `last` is the room's last frame if it could not be queued; it is queued beyond the
+    /// limit, at most one for each room joined.
     fn lost_room(&self, last: Option<Frame>) {
         self.change(|inner| {
             inner.lost_room = true;
@@ -163,7 +164,7 @@ impl Queue {
         });
     }
 
-    /// A channel that the connection hears is live. More than it could join are left out.
+    /// A channel that the connection subscribes to became live. Ignored beyond the queue's limit.
     pub(crate) fn opened(&self, address: Arc<str>, from: Resume) {
         self.change(|inner| {
             if inner.opened.len() < self.limit {
@@ -173,28 +174,29 @@ impl Queue {
         });
     }
 
-    /// The channels that have come to be live since the last call.
+    /// The channels that became live since the last call.
     pub(crate) fn take_opened(&self) -> Vec<(Arc<str>, Resume)> {
         std::mem::take(&mut self.lock().opened)
     }
 
-    /// The connection is to leave a room, its channels and its presence. Once is enough for a room, until it is done.
+    /// Makes the connection leave a room, its channels and its presence. Repeated calls for a room have no effect until
+    /// the connection has taken the first.
     pub(crate) fn eject(&self, room: &str, why: CloseReason) {
         self.change(|inner| {
-            let is_told = inner.ejected.iter().any(|(told, _)| &**told == room);
-            if !is_told && inner.ejected.len() < self.limit {
+            let is_queued = inner.ejected.iter().any(|(queued, _)| &**queued == room);
+            if !is_queued && inner.ejected.len() < self.limit {
                 inner.ejected.push((room.into(), why));
             }
             inner.again = true;
         });
     }
 
-    /// The rooms to be left since the last call, and why.
+    /// The rooms to leave that were added since the last call, with the reasons.
     pub(crate) fn take_ejected(&self) -> Vec<(Arc<str>, CloseReason)> {
         std::mem::take(&mut self.lock().ejected)
     }
 
-    /// The connection may have to be told anew what is said of a room.
+    /// A room's information has changed, so that the connection may have to send it again.
     pub(crate) fn renew(&self, room: &Arc<str>) {
         self.change(|inner| {
             if !inner.renewed.contains(room) && inner.renewed.len() < self.limit {
@@ -204,7 +206,7 @@ impl Queue {
         });
     }
 
-    /// The rooms of which something else is said since the last call.
+    /// The rooms whose information has changed since the last call.
     pub(crate) fn take_renewed(&self) -> Vec<Arc<str>> {
         std::mem::take(&mut self.lock().renewed)
     }
@@ -218,16 +220,16 @@ impl Queue {
         match inner.frames.pop_front() {
             Some(frame) => Next::Frame(frame),
             None => {
-                // A burst's worth of memory is not kept for an idle connection.
+                // Frees the memory of a burst: a connection may stay idle for long.
                 if inner.frames.capacity() > IDLE_CAPACITY {
                     inner.frames = VecDeque::new();
                 }
                 if std::mem::take(&mut inner.refused) {
                     return Next::Drained;
                 }
-                match inner.lanes.next() {
+                match inner.presence.next() {
                     Some(Due::Frames(frames)) => Next::Presence(frames),
-                    Some(Due::Drained(lane)) => Next::LaneDrained(lane),
+                    Some(Due::Drained(id)) => Next::LaneDrained(id),
                     None => Next::Nothing,
                 }
             }
@@ -239,13 +241,14 @@ impl Queue {
         self.change(|inner| inner.again = true);
     }
 
-    /// Ready when there may be something to take, or the connection is to end.
+    /// Ready when there may be something to take, or the connection must end.
     pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<Signal> {
         let mut inner = self.lock();
-        if let Some(goodbye) = &inner.goodbye {
-            return Poll::Ready(Signal::Killed(goodbye.clone()));
+        if let Some(close_reason) = &inner.close_reason {
+            return Poll::Ready(Signal::Killed(close_reason.clone()));
         }
-        let filled = !inner.frames.is_empty() || !inner.lanes.is_empty() || inner.refused || inner.lost_room;
+        let filled =
+            !inner.frames.is_empty() || !inner.presence.is_empty() || inner.refused || inner.lost_room;
         if std::mem::take(&mut inner.again) || filled {
             return Poll::Ready(Signal::Filled);
         }
@@ -253,24 +256,24 @@ impl Queue {
         Poll::Pending
     }
 
-    /// Resolves when there may be something to take, or the connection is to end. Cancel safe.
+    /// Resolves when there may be something to take, or the connection must end. Cancel safe.
     pub(crate) fn signal(&self) -> impl Future<Output = Signal> {
         poll_fn(|context| self.poll(context))
     }
 
-    /// Tells the connection to end. The first reason stays.
-    pub(crate) fn kill(&self, goodbye: CloseReason) {
+    /// Makes the connection end. If this is called more than once, the first reason counts.
+    pub(crate) fn kill(&self, close_reason: CloseReason) {
         self.change(|inner| {
-            inner.goodbye.get_or_insert(goodbye);
+            inner.close_reason.get_or_insert(close_reason);
         });
     }
 
-    /// Resolves when the connection is to end. Cancel safe.
+    /// Resolves when the connection must end. Cancel safe.
     pub(crate) fn killed(&self) -> impl Future<Output = CloseReason> {
         poll_fn(|context| {
             let mut inner = self.lock();
-            match &inner.goodbye {
-                Some(goodbye) => Poll::Ready(goodbye.clone()),
+            match &inner.close_reason {
+                Some(close_reason) => Poll::Ready(close_reason.clone()),
                 None => {
                     inner.wait(context);
                     Poll::Pending
@@ -280,7 +283,7 @@ impl Queue {
     }
 }
 
-/// Where a room puts the frames of one session.
+/// The queue of a connection as a room uses it for one session.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     queue: Arc<Queue>,
@@ -292,12 +295,12 @@ impl Outbox {
         Self { queue, refused: false }
     }
 
-    /// Sends the session a frame before all that the room sends it.
+    /// Queues a frame before the session joins, so that it precedes the room's frames.
     pub(crate) fn tell_first(&self, frame: Frame) {
         self.queue.reply(frame);
     }
 
-    /// The room has ended; `last` was the last frame pushed.
+    /// The room has ended. `last` is the last frame that was pushed, which is queued now if it was refused.
     pub(crate) fn lost_room(self, last: Frame) {
         self.queue.lost_room(self.refused.then_some(last));
     }
@@ -350,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_room_is_told_even_if_the_queue_is_full() {
+    fn the_end_of_a_room_is_queued_even_if_the_queue_is_full() {
         let queue = Arc::new(Queue::new(1));
         let mut full = Outbox::new(queue.clone());
         assert!(full.push(&frame("1")));

@@ -1,9 +1,10 @@
-//! A live room: the authority behind a lock, and the way of its changes to the store.
+//! A live room: the authority behind a lock, and the appends of its changes to the store.
 //!
-//! The order of versions is the order of the store's calls, because both happen under the lock. What the store
-//! has not answered at once waits in `pending`; while anything waits, one task awaits it in order. A room whose
-//! store fails, or in whose lock something panics, is *reset*: it ends, everybody in it is told, and the next
-//! who joins gets a new one from what the store has.
+//! The store is called in the order of the versions, because changes are decided and appended under the same lock. An
+//! append that the store does not answer at once waits in `pending`; while any waits, one task awaits them in order. If
+//! the store fails, or code panics under the lock, the room is *reset*: it ends, its sessions are sent an error, and
+//! the next session that joins opens a new room from the store. Called by the connections and by the program's
+//! handles.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,46 +28,46 @@ use crate::server::rooms::participant::Participant;
 use crate::store;
 use crate::store::{AppendError, RoomStore, Snapshot, StoreFuture};
 
-/// A change that the store takes longer for is worth a warning.
+/// An append that takes at least this long is logged as a warning.
 const SLOW: Duration = Duration::from_secs(1);
 
-/// The room has ended: open it again.
+/// The room has ended. The caller may open it again.
 #[derive(Debug)]
 pub(crate) struct Closed;
 
 /// A permit for one change in flight.
 pub(crate) type Permit = OwnedSemaphorePermit;
 
-/// The turn to make a change, where one has to wait for it.
+/// The turn to make a change; `None` in a room without an observer, where changes need no turn.
 pub(crate) type Turn = Option<OwnedSemaphorePermit>;
 
-/// Tells the server's program that its change is durable; dropped if it may never be.
+/// Notifies the server's program of the durable version of its change. Dropped if the outcome is not known.
 pub(crate) type Durable = oneshot::Sender<u64>;
 
 /// Called when the room is reset, without its lock.
 pub(crate) type OnReset = Box<dyn Fn(&Arc<Room>) + Send + Sync>;
 
-/// What the observer does about an event, for the room's runtime to run.
+/// A future by which the observer handles an event. The room spawns it on its runtime.
 pub(crate) type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Who is told what happens around the room's state: the runner of the program's hooks.
+/// Observes the sessions of a room. Implemented by the runner of the program's hooks.
 pub(crate) trait Observer: Send + Sync {
-    /// The turns to make a change: one at a time.
+    /// The semaphore of turns, which lets one change at a time be made.
     fn turns(&self) -> &Arc<Semaphore>;
     /// A session has joined.
     fn joined(self: Arc<Self>, room: &Arc<Room>) -> Option<Work>;
     /// A session has left.
     fn left(self: Arc<Self>, room: Arc<Room>, participant: Box<Participant>) -> Work;
-    /// The room has ended: whoever waits for a turn learns of it.
+    /// The room has ended. Futures that wait for a turn must fail.
     fn closed(&self);
 }
 
 /// A live room.
 pub(crate) struct Room {
     name: Arc<str>,
-    /// The Rust type of the state.
+    /// The name of the state's Rust type.
     type_name: &'static str,
-    /// Whether its state depends on the time.
+    /// Whether this is a channel, whose state depends on the time.
     is_channel: bool,
     store: Arc<dyn RoomStore>,
     on_reset: OnReset,
@@ -75,11 +76,11 @@ pub(crate) struct Room {
     limit: u32,
     durable: watch::Sender<u64>,
     observer: Option<Arc<dyn Observer>>,
-    /// What is said of it, or of the room whose channel it is.
-    house: Arc<RoomAccess>,
+    /// The access data and users of the room, or for a channel, of the room that it belongs to.
+    access: Arc<RoomAccess>,
     /// When its history began, in milliseconds since 1970.
     created_at: Option<u64>,
-    /// Set under the lock, read without it.
+    /// Whether the room has ended. Set under the lock, read without it.
     closed: AtomicBool,
     core: Mutex<Core>,
 }
@@ -89,11 +90,11 @@ struct Core {
     pending: VecDeque<Pending>,
     /// Whether the task that awaits the pending appends is running.
     committing: bool,
-    /// The handles of the server's program.
+    /// The number of holds by handles of the server's program.
     holds: usize,
-    /// Since when nobody has been here, as far as the last look saw.
+    /// When [`Room::close_if_idle`] first found the room unused; `None` if it was used since.
     idle_since: Option<Instant>,
-    /// Why the room cannot go on.
+    /// Why the room must be reset; set under the lock and handled when the lock is released.
     broken: Option<String>,
 }
 
@@ -104,7 +105,7 @@ impl Core {
     }
 }
 
-/// A change that the store has been given and has not answered.
+/// An accepted change whose append the store has not answered yet.
 struct Pending {
     version: u64,
     future: StoreFuture<(), AppendError>,
@@ -113,20 +114,24 @@ struct Pending {
     _permit: Permit,
 }
 
-/// Milliseconds since 1970; a clock before that counts as then.
+/// The time in milliseconds since 1970; 0 if the clock is set before.
 pub(crate) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Room {
-    /// Makes a loaded room live. Called in a runtime, whose tasks then await the store.
+    /// Makes a loaded room live. Must be called in a Tokio runtime, on which the room spawns its tasks. `in_flight` is
+    /// the greatest number of changes in flight.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
     pub(crate) fn new(
         authority: Authority<Outbox>,
         type_name: &'static str,
         store: Arc<dyn RoomStore>,
         on_reset: OnReset,
-        house: Arc<RoomAccess>,
+        access: Arc<RoomAccess>,
         in_flight: usize,
     ) -> Self {
         let limit = u32::try_from(in_flight.clamp(1, Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
@@ -141,7 +146,7 @@ impl Room {
             limit,
             durable: watch::Sender::new(authority.durable()),
             observer: None,
-            house,
+            access,
             created_at: authority.began(),
             closed: AtomicBool::new(false),
             core: Mutex::new(Core {
@@ -161,9 +166,9 @@ impl Room {
         self
     }
 
-    /// What is said of the room.
+    /// The access data and users of the room.
     pub(crate) fn house(&self) -> &Arc<RoomAccess> {
-        &self.house
+        &self.access
     }
 
     /// When its history began, in milliseconds since 1970; `None` if the store does not know.
@@ -171,7 +176,7 @@ impl Room {
         self.created_at
     }
 
-    /// Whether somebody is told who joins and leaves.
+    /// Whether the room has an observer.
     pub(crate) fn is_observed(&self) -> bool {
         self.observer.is_some()
     }
@@ -184,7 +189,7 @@ impl Room {
         self.type_name
     }
 
-    /// Where it is now.
+    /// The room's epoch and head version.
     pub(crate) fn place(&self) -> Resume {
         let core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
         Resume {
@@ -196,12 +201,12 @@ impl Room {
         }
     }
 
-    /// The most changes on their way at once.
+    /// The greatest number of changes in flight.
     pub(crate) fn limit(&self) -> usize {
         self.limit as usize
     }
 
-    /// The durable versions as they come to be; ends with the room.
+    /// A receiver of the durable version, which closes when the room is dropped.
     pub(crate) fn versions(&self) -> watch::Receiver<u64> {
         self.durable.subscribe()
     }
@@ -210,12 +215,12 @@ impl Room {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// Runs `act` on the open room. If it panics or breaks the room, the room is reset. Where the room's rules may take
-    /// their time, and this is one of the server's own tasks, the thread's other tasks are given to another one while
-    /// the room is waited for.
+    /// Runs `act` on the open room. If `act` panics or sets `broken`, the room is reset. Called in the server's tasks:
+    /// if the room has an observer, whose hooks may hold the lock for long, the thread's other tasks move to another
+    /// thread while this one waits for the lock.
     fn with<R>(self: &Arc<Self>, act: impl FnOnce(&mut Core) -> R) -> Result<R, Closed> {
         let guard = match (&self.observer, self.core.try_lock()) {
-            (Some(_), Err(TryLockError::WouldBlock)) => aside(|| self.core.lock()),
+            (Some(_), Err(TryLockError::WouldBlock)) => blocking(|| self.core.lock()),
             (_, Ok(guard)) => Ok(guard),
             (_, Err(TryLockError::Poisoned(poisoned))) => Err(poisoned),
             (None, Err(TryLockError::WouldBlock)) => self.core.lock(),
@@ -223,7 +228,7 @@ impl Room {
         self.with_locked(guard.unwrap_or_else(PoisonError::into_inner), act)
     }
 
-    /// As [`with`](Self::with), on whatever thread the program wants.
+    /// As [`with`](Self::with), for the program's threads: waits for the lock without moving other tasks.
     fn with_here<R>(self: &Arc<Self>, act: impl FnOnce(&mut Core) -> R) -> Result<R, Closed> {
         self.with_locked(self.core.lock().unwrap_or_else(PoisonError::into_inner), act)
     }
@@ -258,30 +263,30 @@ impl Room {
         done.map_err(|_| Closed)
     }
 
-    /// Ends the room: nothing is accepted, acknowledged or stored by it from now on.
+    /// Ends the room: from now on it accepts, acknowledges and stores nothing. Returns the outboxes of its sessions.
     fn end(&self, core: &mut Core, code: Code, message: &str) -> Vec<Outbox> {
         self.closed.store(true, Ordering::Release);
         self.in_flight.close();
         if let Some(observer) = &self.observer {
             observer.closed();
         }
-        // Whoever waits for one of these learns that nothing is known of it.
+        // This drops the senders of the pending changes, so that their receivers learn that the outcome is not known.
         core.pending.clear();
         core.authority.close(code, message)
     }
 
-    /// A permit for a change, if there is one now.
+    /// A permit for a change, if one is free.
     pub(crate) fn permit_now(&self) -> Option<Permit> {
         self.in_flight.clone().try_acquire_owned().ok()
     }
 
-    /// Waits for a permit for a change: this slows down writers that the store cannot keep up with.
+    /// Waits for a permit for a change, which slows down clients that write faster than the store.
     pub(crate) fn permit(&self) -> impl Future<Output = Result<Permit, Closed>> + Send + 'static {
         let permit = self.in_flight.clone().acquire_owned();
         async move { permit.await.map_err(|_| Closed) }
     }
 
-    /// The turn to make a change, if it is now.
+    /// The turn to make a change, if it is free.
     pub(crate) fn turn_now(&self) -> Option<Turn> {
         match &self.observer {
             None => Some(None),
@@ -289,7 +294,8 @@ impl Room {
         }
     }
 
-    /// Waits for the turn to make a change: while rules look at one, the others wait without a thread.
+    /// Waits for the turn to make a change. While a hook decides one change, the others wait here without blocking a
+    /// thread.
     pub(crate) fn turn(&self) -> impl Future<Output = Result<Turn, Closed>> + Send + 'static {
         let turns = self.observer.as_ref().map(|observer| observer.turns().clone());
         async move {
@@ -300,22 +306,22 @@ impl Room {
         }
     }
 
-    /// How many are in the room.
+    /// The number of sessions in the room; 0 if it has ended.
     pub(crate) fn sessions(self: &Arc<Self>) -> usize {
         self.with_here(|core| core.authority.sessions()).unwrap_or(0)
     }
 
-    /// Whether nobody is in the room, asked by one of the server's own tasks.
+    /// Whether the room has no sessions. Called in the server's tasks.
     pub(crate) fn is_empty(self: &Arc<Self>) -> bool {
         self.with(|core| core.authority.sessions() == 0).unwrap_or(true)
     }
 
-    /// Tells the rules that somebody has left.
-    pub(crate) fn left(self: &Arc<Self>, visitor: Box<Participant>) {
+    /// Notifies the observer that a participant has left.
+    pub(crate) fn left(self: &Arc<Self>, participant: Box<Participant>) {
         if let Some(observer) = &self.observer
             && !self.is_closed()
         {
-            self.runtime.spawn(observer.clone().left(self.clone(), visitor));
+            self.runtime.spawn(observer.clone().left(self.clone(), participant));
         }
     }
 
@@ -324,33 +330,33 @@ impl Room {
         client: ClientId,
         dialect: Dialect,
         request: &JoinRequest,
-        rights: Option<Arc<dyn Permissions>>,
+        permissions: Option<Arc<dyn Permissions>>,
         outbox: Outbox,
     ) -> Result<Result<SessionId, Violation>, Closed> {
         let joined = self.with(|core| {
             core.idle_since = None;
-            // They may have changed while the room was opened.
-            let rights = rights.map(|rights| rights.asked_again().unwrap_or(rights));
-            core.authority.join_with(client, dialect, request, rights, outbox)
+            // The permissions may have changed while the room was opened.
+            let permissions = permissions.map(|permissions| permissions.asked_again().unwrap_or(permissions));
+            core.authority.join_with(client, dialect, request, permissions, outbox)
         });
         if let (Some(observer), Ok(Ok(_))) = (&self.observer, &joined)
-            && let Some(ticking) = observer.clone().joined(self)
+            && let Some(work) = observer.clone().joined(self)
         {
-            self.runtime.spawn(ticking);
+            self.runtime.spawn(work);
         }
         joined
     }
 
-    /// Asks again what those may do who are here.
+    /// Refreshes the permissions of all sessions.
     pub(crate) fn ask_rights_again(self: &Arc<Self>) {
         // A room that has ended has no sessions.
         let _ = self.with(|core| core.authority.ask_rights_again());
     }
 
-    /// Gives somebody who is here other rights.
-    pub(crate) fn grant(self: &Arc<Self>, session: SessionId, rights: Option<Arc<dyn Permissions>>) {
-        // A room that has ended has told the session so.
-        let _ = self.with(|core| core.authority.grant(session, rights));
+    /// Replaces a session's permissions.
+    pub(crate) fn grant(self: &Arc<Self>, session: SessionId, permissions: Option<Arc<dyn Permissions>>) {
+        // A room that has ended has notified its sessions.
+        let _ = self.with(|core| core.authority.grant(session, permissions));
     }
 
     pub(crate) fn leave(self: &Arc<Self>, session: SessionId) {
@@ -358,9 +364,9 @@ impl Room {
         let _ = self.with(|core| core.authority.leave(session));
     }
 
-    /// The session's queue was emptied.
+    /// The session's queue is empty, so that the session can be sent what it missed.
     pub(crate) fn drained(self: &Arc<Self>, session: SessionId) {
-        // A room that has ended has told the session so.
+        // A room that has ended has notified its sessions.
         let _ = self.with(|core| core.authority.drained(session));
     }
 
@@ -378,9 +384,9 @@ impl Room {
         })
     }
 
-    /// Does what asks the room's rules, if there are any, without keeping the thread's other tasks waiting.
+    /// Runs `work`, which may call the room's hooks, as blocking work if the room has an observer.
     fn asking_hooks<R>(&self, work: impl FnOnce() -> R) -> R {
-        if self.observer.is_some() { aside(work) } else { work() }
+        if self.observer.is_some() { blocking(work) } else { work() }
     }
 
     pub(crate) fn submit_legacy(
@@ -398,7 +404,7 @@ impl Room {
         })
     }
 
-    /// Sends a message to those who are in the channel now.
+    /// Sends a message to the other sessions in the channel. It is not stored.
     pub(crate) fn broadcast(self: &Arc<Self>, session: SessionId, value: &str) -> Result<Relayed, Closed> {
         self.with(|core| core.authority.broadcast(session, now(), value))
     }
@@ -407,7 +413,8 @@ impl Room {
         self.with(|core| core.authority.legacy_sync(session))
     }
 
-    /// A change of the server's program, made of the state by `updates`: a JSON array, or `None` for no change.
+    /// Submits a change of the server's program. `updates` computes it from the state: a JSON array of updates, or
+    /// `None` for no change.
     pub(crate) fn submit_server<E: From<Reject>>(
         self: &Arc<Self>,
         updates: impl FnOnce(&dyn RoomState) -> Result<Option<String>, E>,
@@ -416,7 +423,7 @@ impl Room {
     ) -> Result<Result<(), E>, Closed> {
         self.with_here(|core| {
             let Some(updates) = updates(core.authority.state())? else {
-                return self.settled(core, durable);
+                return self.unchanged(core, durable);
             };
             let append = core.authority.submit_server(&updates)?;
             self.append(core, append, permit, Some(durable));
@@ -424,8 +431,8 @@ impl Room {
         })
     }
 
-    /// Nothing was written: what is there is durable with the last change on its way.
-    fn settled<E>(&self, core: &mut Core, durable: Durable) -> Result<(), E> {
+    /// Notifies `durable` for a change without updates: once the head version is durable.
+    fn unchanged<E>(&self, core: &mut Core, durable: Durable) -> Result<(), E> {
         let version = core.authority.head();
         let mut versions = self.versions();
         if core.authority.durable() == version {
@@ -440,7 +447,7 @@ impl Room {
         Ok(())
     }
 
-    /// Looks at the state. A panic of `look` leaves the room as it is.
+    /// Reads the state and the head version. If `look` panics, the panic is passed on and the room is not reset.
     pub(crate) fn read<R>(&self, look: impl FnOnce(&dyn RoomState, u64) -> R) -> R {
         let core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
         let looked = catch_unwind(AssertUnwindSafe(|| look(core.authority.state(), core.authority.head())));
@@ -448,22 +455,23 @@ impl Room {
         looked.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 
-    /// The server's program holds the room, so it stays in memory.
+    /// Adds a hold of the server's program, which keeps the room in memory.
     pub(crate) fn hold(self: &Arc<Self>) -> Result<(), Closed> {
         self.with_here(Core::hold)
     }
 
-    /// As [`hold`](Self::hold), in one of the server's own tasks.
+    /// As [`hold`](Self::hold), for the server's tasks.
     pub(crate) fn hold_aside(self: &Arc<Self>) -> Result<(), Closed> {
         self.with(Core::hold)
     }
 
+    /// Removes a hold.
     pub(crate) fn release(self: &Arc<Self>) {
         // A room that has ended has no holds.
         let _ = self.with_here(|core| core.holds = core.holds.saturating_sub(1));
     }
 
-    /// Gives the store an accepted change; answers at once if the store does.
+    /// Appends an accepted change to the store. If the store answers at once, the change is committed at once.
     fn append(self: &Arc<Self>, core: &mut Core, append: LogEntry, permit: Permit, durable: Option<Durable>) {
         let LogEntry { version, entry } = append;
         let mut future = self.store.append(store::Append {
@@ -496,7 +504,7 @@ impl Room {
         }
     }
 
-    /// Awaits the pending appends in order. Those that the store answered together are committed together.
+    /// Awaits the pending appends in order. Appends that are complete at the same time are committed under one lock.
     async fn commit_pending(self: Arc<Self>) {
         let mut batch = VecDeque::new();
         loop {
@@ -553,7 +561,7 @@ impl Room {
         }
     }
 
-    /// The store has everything up to `version`.
+    /// The store has every change up to `version`. Starts a snapshot if one is due.
     fn committed(&self, core: &mut Core, version: u64) {
         core.authority.committed(version);
         self.durable.send_replace(version);
@@ -564,19 +572,19 @@ impl Room {
         }
     }
 
-    /// Gives the store a snapshot, behind the appends that it covers.
+    /// Passes a snapshot to the store, after the appends that it covers.
     fn compact(&self, core: &mut Core) -> Compaction {
         let (version, bytes) = core.authority.snapshot();
         let snapshot = Snapshot { version, bytes };
         Compaction::new(self.store.compact(self.name.clone(), core.authority.epoch(), snapshot))
     }
 
-    /// Ends the room if nobody has been here for `idle`; gives what is left to await.
+    /// Ends the room if it has been unused for `idle`. Returns its last snapshot to await; `None` if it goes on.
     pub(crate) fn close_if_idle(self: &Arc<Self>, idle: Duration) -> Option<Compaction> {
         let closed = self.with(|core| {
             let busy = core.authority.sessions() > 0
-                // What is not stored lasts while anybody is there in any way.
-                || self.house.is_temporary() && self.house.users() > 0
+                // A temporary room is not stored, so it lasts while it has users, also without a session here.
+                || self.access.is_temporary() && self.access.users() > 0
                 || core.holds > 0
                 || core.committing
                 || core.authority.durable() < core.authority.head();
@@ -591,13 +599,14 @@ impl Room {
         closed.ok().flatten()
     }
 
-    /// Waits until every change on its way is durable, then ends the room and tells whoever is in it why; gives what is
-    /// left to await.
+    /// Waits until every change in flight is durable, then ends the room and sends its sessions the reason. Returns the
+    /// last snapshot to await; `None` if the room had ended already.
     pub(crate) async fn drain(self: Arc<Self>, why: &CloseReason) -> Option<Compaction> {
         let _all = self.in_flight.clone().acquire_many_owned(self.limit).await.ok()?;
         self.with(|core| self.shut(core, why)).ok()
     }
 
+    /// Makes a last snapshot if there is a log, ends the room and sends its sessions the reason.
     fn shut(&self, core: &mut Core, why: &CloseReason) -> Compaction {
         let compaction = if core.authority.has_log() {
             self.compact(core)
@@ -612,8 +621,9 @@ impl Room {
     }
 }
 
-/// Runs what may take its time on this thread, whose other tasks go on on another one, if the runtime has several.
-fn aside<R>(work: impl FnOnce() -> R) -> R {
+/// Runs `work`, which may block, on this thread. On a multi-thread runtime, the thread's other tasks move to another
+/// thread meanwhile.
+fn blocking<R>(work: impl FnOnce() -> R) -> R {
     match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
         _ => work(),
