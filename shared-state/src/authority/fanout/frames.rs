@@ -209,8 +209,8 @@ impl LegacyFrame {
         }
     }
 
-    /// Sends the change to a session; `version` is the room's version. A client whose own version is at or above the
-    /// shared frame's version is sent a frame of its own with a higher one.
+    /// Sends the change to a session; `version` is the room's version. A client that has reached or was already sent a
+    /// version at or above the shared frame's is sent a frame of its own with a higher one.
     fn send<O: Outbox>(&self, room: &str, version: u64, session: &mut Session<O>) {
         let Some(reconcile) = &mut session.reconcile else { return };
         let sent = reconcile.next(self.version);
