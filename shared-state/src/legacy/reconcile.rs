@@ -22,8 +22,8 @@ use std::sync::Arc;
 
 use crate::proto::legacy::MAX_VERSION;
 
-/// How far above a client's own version the next version is chosen if the client is ahead of the clock: this many of
-/// its writes may be in flight.
+/// How far above a client's last known version the next version is chosen, where the client's version may have grown:
+/// this many of its writes may be in flight.
 const LEAD: u64 = 1024;
 
 /// The greatest number of fields that are tracked one by one. Beyond it, they are tracked like a full state.

@@ -94,7 +94,7 @@ struct Core {
     holds: usize,
     /// When [`Room::close_if_idle`] first found the room unused; `None` if it was used since.
     idle_since: Option<Instant>,
-    /// Why the room must be reset; set under the lock and handled when the lock is released.
+    /// Why the room must be reset. Set by the closure passed to [`Room::with`], which then resets the room.
     broken: Option<String>,
 }
 
