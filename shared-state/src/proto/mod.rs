@@ -17,9 +17,11 @@ pub use frame::Frame;
 pub use limits::{Limits, check_depth, check_room_name};
 pub use message::{
     ChangeRequest, ClientMessage, Declaration, Denied, Hello, JoinRequest, Outcome, Outcomes, Resume,
-    RoomDetails, RoomMessage, RoomSchema, ServerMessage, Violation, channel, client, legacy, presence, room,
-    server,
+    RoomDetails, RoomMessage, RoomSchema, ServerMessage, Violation, channel, legacy, presence, room,
 };
+// The writers of single frames: the state machines call them, and tests of the protocol do.
+#[doc(hidden)]
+pub use message::{client, server};
 pub(crate) use message::{push_string, room_schema};
 pub use secret::Secret;
 

@@ -1,6 +1,4 @@
-//! States and keys as JSON, in the form that the model and the sampler compare.
-
-use serde_json::Value;
+//! States as JSON, in the form that the model and the sampler compare.
 
 use crate::authority::{RoomState as _, Typed};
 use crate::core::SharedState;
@@ -21,9 +19,4 @@ fn written<S: SharedState>(state: &S, write: impl FnOnce(&Typed<S>, &mut String)
     let mut state = serde_json::from_str(&text).unwrap_or_default();
     crate::testing::model::normalize_fields(&mut state, S::FIELDS);
     state
-}
-
-/// The text of a key that is a string or a number.
-pub(super) fn key_text(key: &Value) -> String {
-    key.as_str().map_or_else(|| key.to_string(), str::to_owned)
 }

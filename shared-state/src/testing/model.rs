@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::core::{FieldInfo, FieldPath, PolicyInfo, SharedState};
-use crate::testing::json::key_text;
 
 /// One entry of the log.
 #[derive(Clone, Debug)]
@@ -327,4 +326,9 @@ fn bounds<S: SharedState>(key: &str) -> Bounds {
     .into_iter()
     .find(|max| fits(&max.to_string()));
     Bounds::Integer(min.unwrap_or(0), max.unwrap_or(0))
+}
+
+/// The text of a key that is a string or a number.
+pub(super) fn key_text(key: &Value) -> String {
+    key.as_str().map_or_else(|| key.to_string(), str::to_owned)
 }

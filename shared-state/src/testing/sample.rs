@@ -9,7 +9,8 @@ use serde::forward_to_deserialize_any;
 use serde_json::Value;
 
 use crate::core::{FieldPath, FieldPathBuf, PolicyInfo, SharedState};
-use crate::testing::json::{json, key_text};
+use crate::testing::json::json;
+use crate::testing::model::key_text;
 
 /// A deserializer that reads random values. Small numbers and short texts are more likely than large ones,
 /// but the bounds of every number type occur.
