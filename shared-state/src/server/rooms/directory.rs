@@ -365,8 +365,8 @@ impl Directory {
     ) -> Result<Result<RoomSession, Violation>, OpenRoomError> {
         loop {
             let room = self.open(name).await?;
-            let hooks = self.room_types.of(name).and_then(|kind| kind.hooks.as_ref());
-            if let Some(hooks) = hooks
+            if room.is_observed()
+                && let Some(hooks) = self.room_types.of(name).and_then(|kind| kind.hooks.as_ref())
                 && let Err(violation) = hooks.join(room.clone(), &participant).await
             {
                 return Ok(Err(violation));
