@@ -279,7 +279,9 @@ impl<S: SharedState> RoomState for Typed<S> {
             self.unknown.commit(staged, version);
             return Ok(None);
         }
-        self.unknown.check(&staged)?;
+        if !staged.is_empty() {
+            self.unknown.check(&staged)?;
+        }
         if matches!(by, Writer::Client(_))
             && let Some(update) = decoded.iter().filter_map(Read::own).find(|update| S::read_only(update))
         {
@@ -300,7 +302,9 @@ impl<S: SharedState> RoomState for Typed<S> {
         let mut inverses = Vec::with_capacity(decoded.len());
         let (taken, claims) = text_scope::claims(|| self.apply_decoded(decoded, updates, by, &mut inverses));
         let verdict = taken.and_then(|rewritten| {
-            self.text_client_ids.check(&claims, by)?;
+            if !claims.is_empty() {
+                self.text_client_ids.check(&claims, by)?;
+            }
             inverses.iter().try_for_each(|touched| self.state.check(touched))?;
             if S::HAS_RULE {
                 self.state.check_rule()?;
@@ -334,10 +338,14 @@ impl<S: SharedState> RoomState for Typed<S> {
         match verdict {
             Ok(_) => {
                 inverses.iter().for_each(|touched| S::record(&mut self.versions, touched, version));
-                if let Writer::Client(author) = by {
+                if let Writer::Client(author) = by
+                    && !claims.is_empty()
+                {
                     self.text_client_ids.bind(&claims, author.name());
                 }
-                self.unknown.commit(staged, version);
+                if !staged.is_empty() {
+                    self.unknown.commit(staged, version);
+                }
             }
             Err(_) => self.undo(inverses),
         }

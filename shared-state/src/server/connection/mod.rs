@@ -31,14 +31,14 @@ use crate::proto::{Frame, JoinRequest, Limits, server};
 use crate::server::access::{Access, Handshake, Identity};
 use crate::server::connection::protocol::{Inbound, Incoming, LegacyAction, Request, too_large};
 use crate::server::connections::Registration;
-use crate::server::fanout::queue::{CloseReason, Next, Queue, Signal};
+use crate::server::fanout::queue::{CloseReason, Next, Queue, Signal, Work};
 use crate::server::membership::Membership;
 use crate::server::membership::memberships::Memberships;
 use crate::server::presence::{PresenceRooms, PresenceSessions};
 use crate::server::rate_limit::TokenBucket;
 use crate::server::rooms::directory::Directory;
 use crate::server::rooms::legacy_listeners::Listening;
-use crate::server::rooms::room::{Closed, Permit, Room, Turn};
+use crate::server::rooms::room::{Admission, Closed, Room};
 use crate::server::rooms::room_session::RoomSession;
 
 /// The longest time that the end of a connection may take: the last frames, and the client's answer to them.
@@ -53,6 +53,18 @@ pub(crate) enum End {
     Told(CloseReason),
     /// Nothing can be sent to the client.
     Gone(&'static str),
+}
+
+impl From<SocketError> for End {
+    fn from(_: SocketError) -> Self {
+        Self::Gone("the socket failed")
+    }
+}
+
+impl From<tokio::time::error::Elapsed> for End {
+    fn from(_: tokio::time::error::Elapsed) -> Self {
+        Self::Gone("the client takes no bytes")
+    }
 }
 
 enum Event {
@@ -209,7 +221,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             read_first = matches!(event, Event::Write);
             match event {
                 Event::Kill(reason) => return Err(End::Told(reason)),
-                Event::Write => self.write().await?,
+                Event::Write => self.serve_queue().await?,
                 Event::Read(message) => self.read(message).await?,
                 Event::Tick => {
                     let next = self.tick().await?;
@@ -220,16 +232,21 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 expires = self.expires;
                 tick.as_mut().reset(self.or_expired(self.last_read + self.limits.heartbeat));
             }
-            for (channel, from) in queue.take_opened() {
-                self.join_channel(&channel, Some(from)).await?;
-            }
-            for (room, why) in queue.take_ejected() {
-                Box::pin(self.eject(&room, &why)).await?;
-            }
-            for room in queue.take_renewed() {
-                Box::pin(self.inform(&room)).await?;
+        }
+    }
+
+    /// Sends the queued frames, then does what rooms have asked for.
+    async fn serve_queue(&mut self) -> Result<(), End> {
+        self.write().await?;
+        while let Some(work) = self.queue.take_work() {
+            // Boxed, so that an idle connection does not reserve memory for the future.
+            match work {
+                Work::Join(channel, from) => Box::pin(self.join_channel(&channel, Some(from))).await?,
+                Work::Leave(room, why) => Box::pin(self.eject(&room, &why)).await?,
+                Work::Inform(room) => Box::pin(self.inform(&room)).await?,
             }
         }
+        Ok(())
     }
 
     /// `at`, or the time when the user expires if that is earlier.
@@ -295,10 +312,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             }
             Request::Change { room: RoomSession { room, session, .. }, change } => {
                 let (room, session) = (room.clone(), *session);
-                let Ok(_turn) = self.turn(&room).await? else { return Ok(()) };
-                if let Ok(permit) = self.permit(&room).await? {
+                if let Ok(admission) = self.admission(&room).await? {
                     // A room that has ended has notified its sessions.
-                    let _ = room.submit(session, &change, permit);
+                    let _ = room.submit(session, &change, admission);
                 }
                 Ok(())
             }
@@ -325,9 +341,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 let _ = match action {
                     LegacyAction::Sync => room.legacy_sync(session),
                     LegacyAction::Change(updates, claim) => {
-                        let Ok(_turn) = self.turn(&room).await? else { return Ok(()) };
-                        match self.permit(&room).await? {
-                            Ok(permit) => room.submit_legacy(session, &updates, claim, permit),
+                        match self.admission(&room).await? {
+                            Ok(admission) => room.submit_legacy(session, &updates, claim, admission),
                             Err(Closed) => Ok(()),
                         }
                     }
@@ -337,19 +352,11 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         }
     }
 
-    /// Waits for the turn to make a change, in a room with hooks.
-    async fn turn(&mut self, room: &Room) -> Result<Result<Turn, Closed>, End> {
-        match room.turn_now() {
-            Some(turn) => Ok(Ok(turn)),
-            None => self.meanwhile(Box::pin(room.turn())).await,
-        }
-    }
-
-    /// Waits for a permit for one change in flight.
-    async fn permit(&mut self, room: &Room) -> Result<Result<Permit, Closed>, End> {
-        match room.permit_now() {
-            Some(permit) => Ok(Ok(permit)),
-            None => self.meanwhile(Box::pin(room.permit())).await,
+    /// Waits until the room takes a change.
+    async fn admission(&mut self, room: &Room) -> Result<Result<Admission, Closed>, End> {
+        match room.admission_now() {
+            Some(admission) => Ok(Ok(admission)),
+            None => self.meanwhile(Box::pin(room.admission())).await,
         }
     }
 
@@ -405,11 +412,13 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
     }
 
     async fn feed(&mut self, message: Message) -> Result<(), End> {
-        stalled(timeout(self.limits.heartbeat * 2, self.socket.feed(message)).await)
+        timeout(self.limits.heartbeat * 2, self.socket.feed(message)).await??;
+        Ok(())
     }
 
     async fn flush(&mut self) -> Result<(), End> {
-        stalled(timeout(self.limits.heartbeat * 2, self.socket.flush()).await)
+        timeout(self.limits.heartbeat * 2, self.socket.flush()).await??;
+        Ok(())
     }
 
     async fn send(&mut self, message: Message) -> Result<(), End> {
@@ -471,14 +480,6 @@ fn expired() -> CloseReason {
 fn message(frame: Frame) -> Message {
     let data = if frame.is_binary() { Data::Binary } else { Data::Text };
     Message::Frame(frame::Frame::message(frame.into_bytes(), OpCode::Data(data), true))
-}
-
-fn stalled(written: Result<Result<(), SocketError>, tokio::time::error::Elapsed>) -> Result<(), End> {
-    match written {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) => Err(End::Gone("the socket failed")),
-        Err(_) => Err(End::Gone("the client takes no bytes")),
-    }
 }
 
 #[cfg(test)]

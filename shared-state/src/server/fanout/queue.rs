@@ -47,12 +47,8 @@ struct Inner {
     lost_room: bool,
     /// Why the connection must end, if it must.
     close_reason: Option<CloseReason>,
-    /// Channels that became live and that the connection joins, each with the position to resume from.
-    opened: Vec<(Arc<str>, Resume)>,
-    /// Rooms that the connection must leave, each with the reason.
-    ejected: Vec<(Arc<str>, CloseReason)>,
-    /// Rooms whose information has changed.
-    renewed: Vec<Arc<str>>,
+    /// What the connection's task has to do besides sending frames, in order.
+    work: VecDeque<Work>,
     /// Whether the next poll is ready even if the queue is empty.
     again: bool,
     /// The waker of the connection's task, if the task waits.
@@ -60,6 +56,18 @@ struct Inner {
 }
 
 impl Inner {
+    fn poll(&mut self, context: &Context<'_>, has_work: bool) -> Poll<Signal> {
+        if let Some(close_reason) = &self.close_reason {
+            return Poll::Ready(Signal::Killed(close_reason.clone()));
+        }
+        let filled = !self.frames.is_empty() || !self.presence.is_empty() || self.refused || self.lost_room;
+        if std::mem::take(&mut self.again) || filled || has_work {
+            return Poll::Ready(Signal::Filled);
+        }
+        self.wait(context);
+        Poll::Pending
+    }
+
     /// Registers the task of `context` to be woken. Only the connection's task waits.
     fn wait(&mut self, context: &Context<'_>) {
         match &mut self.task {
@@ -67,6 +75,17 @@ impl Inner {
             none => *none = Some(context.waker().clone()),
         }
     }
+}
+
+/// Something that the connection's task does for one of its rooms.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Joins a channel that became live, from this position.
+    Join(Arc<str>, Resume),
+    /// Leaves a room, its channels and its presence.
+    Leave(Arc<str>, CloseReason),
+    /// Sends the room's information again, if it has changed for this client.
+    Inform(Arc<str>),
 }
 
 /// Why the connection's task is woken.
@@ -164,51 +183,40 @@ impl Queue {
         });
     }
 
-    /// A channel that the connection subscribes to became live. Ignored beyond the queue's limit.
+    /// A channel that the connection subscribes to became live. Ignored while as much waits as the queue holds frames.
     pub(crate) fn opened(&self, address: Arc<str>, from: Resume) {
         self.change(|inner| {
-            if inner.opened.len() < self.limit {
-                inner.opened.push((address, from));
-                inner.again = true;
+            let is_same = |work: &Work| matches!(work, Work::Join(channel, _) if *channel == address);
+            if inner.work.len() < self.limit && !inner.work.iter().any(is_same) {
+                inner.work.push_back(Work::Join(address, from));
             }
         });
-    }
-
-    /// The channels that became live since the last call.
-    pub(crate) fn take_opened(&self) -> Vec<(Arc<str>, Resume)> {
-        std::mem::take(&mut self.lock().opened)
     }
 
     /// Makes the connection leave a room, its channels and its presence. Repeated calls for a room have no effect until
     /// the connection has taken the first.
     pub(crate) fn eject(&self, room: &str, why: CloseReason) {
         self.change(|inner| {
-            let is_queued = inner.ejected.iter().any(|(queued, _)| &**queued == room);
-            if !is_queued && inner.ejected.len() < self.limit {
-                inner.ejected.push((room.into(), why));
+            let is_same = |work: &Work| matches!(work, Work::Leave(left, _) if **left == *room);
+            if !inner.work.iter().any(is_same) {
+                inner.work.push_back(Work::Leave(room.into(), why));
             }
-            inner.again = true;
         });
-    }
-
-    /// The rooms to leave that were added since the last call, with the reasons.
-    pub(crate) fn take_ejected(&self) -> Vec<(Arc<str>, CloseReason)> {
-        std::mem::take(&mut self.lock().ejected)
     }
 
     /// A room's information has changed, so that the connection may have to send it again.
     pub(crate) fn renew(&self, room: &Arc<str>) {
         self.change(|inner| {
-            if !inner.renewed.contains(room) && inner.renewed.len() < self.limit {
-                inner.renewed.push(room.clone());
+            let is_same = |work: &Work| matches!(work, Work::Inform(renewed) if renewed == room);
+            if !inner.work.iter().any(is_same) {
+                inner.work.push_back(Work::Inform(room.clone()));
             }
-            inner.again = true;
         });
     }
 
-    /// The rooms whose information has changed since the last call.
-    pub(crate) fn take_renewed(&self) -> Vec<Arc<str>> {
-        std::mem::take(&mut self.lock().renewed)
+    /// What is to be done next besides sending frames. At most one of each kind for each room waits.
+    pub(crate) fn take_work(&self) -> Option<Work> {
+        self.lock().work.pop_front()
     }
 
     /// Takes the next frame. Only the connection's task calls it.
@@ -241,24 +249,16 @@ impl Queue {
         self.change(|inner| inner.again = true);
     }
 
-    /// Ready when there may be something to take, or the connection must end.
+    /// Ready when there may be something to send or to do, or the connection must end.
     pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<Signal> {
         let mut inner = self.lock();
-        if let Some(close_reason) = &inner.close_reason {
-            return Poll::Ready(Signal::Killed(close_reason.clone()));
-        }
-        let filled =
-            !inner.frames.is_empty() || !inner.presence.is_empty() || inner.refused || inner.lost_room;
-        if std::mem::take(&mut inner.again) || filled {
-            return Poll::Ready(Signal::Filled);
-        }
-        inner.wait(context);
-        Poll::Pending
+        let has_work = !inner.work.is_empty();
+        inner.poll(context, has_work)
     }
 
-    /// Resolves when there may be something to take, or the connection must end. Cancel safe.
+    /// Resolves when there may be something to send, or the connection must end. Cancel safe.
     pub(crate) fn signal(&self) -> impl Future<Output = Signal> {
-        poll_fn(|context| self.poll(context))
+        poll_fn(|context| self.lock().poll(context, false))
     }
 
     /// Makes the connection end. If this is called more than once, the first reason counts.

@@ -38,8 +38,12 @@ pub(crate) struct Closed;
 /// A permit for one change in flight.
 pub(crate) type Permit = OwnedSemaphorePermit;
 
-/// The turn to make a change; `None` in a room without an observer, where changes need no turn.
-pub(crate) type Turn = Option<OwnedSemaphorePermit>;
+/// The right of a client's change to be decided: its turn, in a room whose hooks decide one change at a time, and its
+/// permit. The turn ends when the change is decided, the permit when it is durable.
+pub(crate) struct Admission {
+    _turn: Option<OwnedSemaphorePermit>,
+    permit: Permit,
+}
 
 /// Notifies the server's program of the durable version of its change. Dropped if the outcome is not known.
 pub(crate) type Durable = oneshot::Sender<u64>;
@@ -286,23 +290,26 @@ impl Room {
         async move { permit.await.map_err(|_| Closed) }
     }
 
-    /// The turn to make a change, if it is free.
-    pub(crate) fn turn_now(&self) -> Option<Turn> {
-        match &self.observer {
-            None => Some(None),
-            Some(observer) => observer.turns().clone().try_acquire_owned().ok().map(Some),
-        }
+    /// The admission of a client's change, if the room takes one now.
+    pub(crate) fn admission_now(&self) -> Option<Admission> {
+        let turn = match &self.observer {
+            None => None,
+            Some(observer) => Some(observer.turns().clone().try_acquire_owned().ok()?),
+        };
+        Some(Admission { _turn: turn, permit: self.permit_now()? })
     }
 
-    /// Waits for the turn to make a change. While a hook decides one change, the others wait here without blocking a
-    /// thread.
-    pub(crate) fn turn(&self) -> impl Future<Output = Result<Turn, Closed>> + Send + 'static {
+    /// Waits for the admission of a client's change. While a hook decides one change, the others wait here without
+    /// blocking a thread.
+    pub(crate) fn admission(&self) -> impl Future<Output = Result<Admission, Closed>> + Send + 'static {
         let turns = self.observer.as_ref().map(|observer| observer.turns().clone());
+        let permit = self.permit();
         async move {
-            match turns {
-                None => Ok(None),
-                Some(turns) => turns.acquire_owned().await.map(Some).map_err(|_| Closed),
-            }
+            let turn = match turns {
+                None => None,
+                Some(turns) => Some(turns.acquire_owned().await.map_err(|_| Closed)?),
+            };
+            Ok(Admission { _turn: turn, permit: permit.await? })
         }
     }
 
@@ -374,11 +381,11 @@ impl Room {
         self: &Arc<Self>,
         session: SessionId,
         change: &ChangeRequest<'_>,
-        permit: Permit,
+        admission: Admission,
     ) -> Result<(), Closed> {
         self.asking_hooks(|| {
             self.with(|core| match core.authority.submit(session, change) {
-                Submitted::Accepted(append) => self.append(core, append, permit, None),
+                Submitted::Accepted(append) => self.append(core, append, admission.permit, None),
                 Submitted::Answered => {}
             })
         })
@@ -394,11 +401,11 @@ impl Room {
         session: SessionId,
         updates: &str,
         claim: Option<u64>,
-        permit: Permit,
+        admission: Admission,
     ) -> Result<(), Closed> {
         self.asking_hooks(|| {
             self.with(|core| match core.authority.submit_legacy(session, updates, claim) {
-                Submitted::Accepted(append) => self.append(core, append, permit, None),
+                Submitted::Accepted(append) => self.append(core, append, admission.permit, None),
                 Submitted::Answered => {}
             })
         })
