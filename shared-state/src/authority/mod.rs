@@ -247,13 +247,26 @@ impl<O: Outbox> Authority<O> {
         let (Some(client), Some(grant)) = (fanout.client(session), fanout.granted(session)) else {
             return Submitted::Answered;
         };
-        match order.submit(session, client, change, fanout.access(), grant) {
+        let decision = order.submit(session, client, change, fanout.access(), grant);
+        self.decided(session, change.seq, decision)
+    }
+
+    /// Refuses a client's change of which only the number could be read.
+    pub fn refuse(&mut self, session: SessionId, seq: u64, reject: Reject) {
+        let Some(client) = self.fanout.client(session) else { return };
+        let decision = self.order.refuse(client, seq, reject);
+        let _ = self.decided(session, seq, decision);
+    }
+
+    fn decided(&mut self, session: SessionId, seq: u64, decision: Decision) -> Submitted {
+        let Self { order, fanout } = self;
+        match decision {
             Decision::Accepted(accepted, entry) => {
                 fanout.accepted(accepted, &order.head());
                 return Submitted::Accepted(entry);
             }
-            Decision::AcceptedBefore(version) => fanout.answer_again(session, change.seq, version),
-            Decision::Refused(reject) => fanout.refuse(session, change.seq, reject, &order.head()),
+            Decision::AcceptedBefore(version) => fanout.answer_again(session, seq, version),
+            Decision::Refused(reject) => fanout.refuse(session, seq, reject, &order.head()),
         }
         Submitted::Answered
     }

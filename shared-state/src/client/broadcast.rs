@@ -10,7 +10,8 @@ use serde_json::value::RawValue;
 use tokio::sync::broadcast;
 
 use crate::client::Lagged;
-use crate::proto::Frame;
+use crate::core::Reject;
+use crate::proto::{ClientLimits, Frame};
 
 /// The most broadcasts that wait for the socket.
 const OUTGOING: usize = 64;
@@ -51,6 +52,9 @@ pub enum BroadcastError {
         /// The frame's length, in bytes.
         found: usize,
     },
+    /// The server would refuse the broadcast.
+    #[error(transparent)]
+    Rejected(#[from] Reject),
     /// The value has no JSON form.
     #[error("the value has no JSON form: {0}")]
     Unsendable(#[from] serde_json::Error),
@@ -95,8 +99,7 @@ impl Delivery {
 pub(super) struct Broadcasts {
     outgoing: VecDeque<Frame>,
     deliveries: Option<broadcast::Sender<Delivery>>,
-    /// The longest frame that the server accepts, once it has said.
-    max_frame: Option<usize>,
+    limits: ClientLimits,
 }
 
 impl Broadcasts {
@@ -104,17 +107,19 @@ impl Broadcasts {
         if self.outgoing.len() >= OUTGOING {
             return Err(BroadcastError::Full { limit: OUTGOING });
         }
-        match self.max_frame {
-            Some(limit) if frame.len() > limit => Err(BroadcastError::TooLarge { limit, found: frame.len() }),
-            _ => {
-                self.outgoing.push_back(frame);
-                Ok(())
-            }
+        let (limit, found) = (self.limits.frame, frame.len());
+        if found > limit {
+            return Err(BroadcastError::TooLarge { limit, found });
         }
+        // The text is a whole frame, so nothing is around it.
+        self.limits.check_depth(frame.as_str(), 0).map_err(BroadcastError::Rejected)?;
+        self.outgoing.push_back(frame);
+        Ok(())
     }
 
-    pub(super) const fn limit_frames(&mut self, bytes: usize) {
-        self.max_frame = Some(bytes);
+    /// Sets the server's limits.
+    pub(super) const fn set_limits(&mut self, limits: ClientLimits) {
+        self.limits = limits;
     }
 
     pub(super) fn poll_frame(&mut self) -> Option<Frame> {

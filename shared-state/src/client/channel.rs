@@ -208,8 +208,8 @@ where
         self.state.is_live()
     }
 
-    /// Waits until the channel [is live](Self::is_live). Returns `false` if the client has ended.
-    /// Cancel safe.
+    /// Waits until the channel [is live](Self::is_live). Returns `false` if the client has ended, if the room has
+    /// no such channel, or if this client may not join it; [`error`](Self::error) says which. Cancel safe.
     pub async fn live(&self) -> bool {
         self.state.live().await
     }

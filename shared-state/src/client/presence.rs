@@ -15,7 +15,7 @@ use crate::client::task::slots::{AnyPresence, Signal};
 use crate::client::{Room, Subscription, lock, subscription};
 use crate::presence::{Peer, PresenceClient, PresenceError, PresenceEvent, PresenceOptions, UserSessions};
 use crate::proto::presence::PresenceNews;
-use crate::proto::{ClientId, Frame, Limits, Secret, Violation, check_room_name};
+use crate::proto::{ClientId, ClientLimits, Frame, Limits, Secret, Violation, check_room_name};
 
 struct SharedPresence<U, D> {
     room: Arc<str>,
@@ -30,6 +30,7 @@ struct SharedPresence<U, D> {
 struct Seen {
     revision: u64,
     live: bool,
+    refused: bool,
     ended: bool,
 }
 
@@ -62,10 +63,12 @@ impl<U: PresenceData, D: PresenceData> SharedPresence<U, D> {
                 inner.events = None;
             }
         }
-        let live = inner.presence.is_live();
+        let (live, refused) = (inner.presence.is_live(), inner.presence.is_refused());
         self.seen.send_if_modified(|seen| {
             seen.revision += u64::from(visible);
-            visible | (std::mem::replace(&mut seen.live, live) != live)
+            let changed = (seen.live, seen.refused) != (live, refused);
+            (seen.live, seen.refused) = (live, refused);
+            visible | changed
         });
     }
 
@@ -99,11 +102,13 @@ impl<U: PresenceData, D: PresenceData> AnyPresence for SharedPresence<U, D> {
         type_name::<(U, D)>()
     }
 
-    fn attach(&self, connection: u64, id: &str) {
+    fn attach(&self, connection: u64, id: &str, limits: ClientLimits) {
         let mut inner = self.lock();
         if inner.connection != connection {
             inner.connection = connection;
+            inner.presence.set_limits(limits);
             inner.presence.connected(id.into());
+            self.notify(&mut inner, false);
         }
     }
 
@@ -112,7 +117,9 @@ impl<U: PresenceData, D: PresenceData> AnyPresence for SharedPresence<U, D> {
     }
 
     fn retry_join(&self) {
-        self.lock().presence.retry_join();
+        let mut inner = self.lock();
+        inner.presence.retry_join();
+        self.notify(&mut inner, false);
     }
 
     fn detach(&self) {
@@ -423,12 +430,14 @@ where
         self.shared.lock().presence.is_live()
     }
 
-    /// Waits until the presence [is live](Self::is_live). Returns `false` if the client has ended.
-    /// Cancel safe.
+    /// Waits until the presence [is live](Self::is_live). Returns `false` if the client has ended, or if the
+    /// server refuses this client for a reason that does not pass by itself: there is no such room, this
+    /// client may not be present in it, or what it shows is too large; [`error`](Self::error) says which.
+    /// While the room is full or needs another password, it waits. Cancel safe.
     pub async fn live(&self) -> bool {
         let mut seen = self.shared.seen.subscribe();
         // Fails only if the sender is dropped, and this handle holds it.
-        seen.wait_for(|seen| seen.live || seen.ended).await.is_ok_and(|seen| seen.live)
+        seen.wait_for(|seen| seen.live || seen.refused || seen.ended).await.is_ok_and(|seen| seen.live)
     }
 
     /// The others' events from now on. If the stream is read too slowly the oldest are dropped, and

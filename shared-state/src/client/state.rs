@@ -215,9 +215,10 @@ impl<S: SharedState> State<S> {
     }
 
     /// Waits until the state [is live](Self::is_live): from then on, reads return what the room has. Returns
-    /// `false` if the client has ended, if the room's struct is incompatible with `S`, if the room was
-    /// closed, or if this client was kicked or banned; [`error`](Self::error) says which. While the room is
-    /// full or needs another password, it waits for that to [change](crate::client::Room::retry_join), and
+    /// `false` if the client has ended, if there is no such room, if this client may not join it, was kicked or
+    /// banned, if the room was closed, or if its struct is incompatible with `S`; [`error`](Self::error) says
+    /// which. What was pending is refused then, with the same code. While the room is full or needs another
+    /// password, it waits for that to [change](crate::client::Room::retry_join), and
     /// [`errors`](Self::errors) reports it meanwhile. Cancel safe.
     pub async fn live(&self) -> bool {
         let mut seen = self.shared.seen.subscribe();

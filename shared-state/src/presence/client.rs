@@ -8,10 +8,10 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::core::Code;
+use crate::core::{Code, Reject};
 use crate::presence::{Peer, PresenceEvent, UserSessions, user};
 use crate::proto::presence::{PeerEntry, PresenceNews, leave, set};
-use crate::proto::{ClientId, Frame, Secret, Violation};
+use crate::proto::{ClientId, ClientLimits, Frame, Secret, Violation};
 
 /// How a client takes part in a room's presence.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +82,9 @@ pub enum PresenceError {
         /// The requested types, as a tuple.
         asked: &'static str,
     },
+    /// The server would refuse it.
+    #[error(transparent)]
+    Rejected(#[from] Reject),
     /// The name is not valid for a room.
     #[error("invalid room name {name:?}: expected 1 to 128 bytes without control characters")]
     Name {
@@ -127,8 +130,12 @@ pub struct PresenceClient<U, D> {
     kicked: bool,
     /// The server refused to let this client in. It does not try again over this connection by itself.
     denied: bool,
+    /// The server refused this client for a reason that does not pass by itself.
+    refused: bool,
     /// The room's password, if it has one.
     password: Option<Secret>,
+    /// The server's limits.
+    limits: ClientLimits,
     /// What has to be sent to the server.
     unsent: Unsent,
     known: BTreeMap<ClientId, KnownPeer<U, D>>,
@@ -196,7 +203,9 @@ where
             retry: None,
             kicked: false,
             denied: false,
+            refused: false,
             password: None,
+            limits: ClientLimits::default(),
             unsent: Unsent::ALL,
             known: BTreeMap::new(),
             events: VecDeque::new(),
@@ -240,6 +249,13 @@ where
         self.live
     }
 
+    /// Whether the server refuses this client for a reason that does not pass by itself: the room does not
+    /// exist, this client may not be in it, or what it shows is too large.
+    #[must_use]
+    pub const fn is_refused(&self) -> bool {
+        self.refused
+    }
+
     /// The others, in the order of their ids.
     pub fn others(&self) -> impl Iterator<Item = &Peer<U, D>> {
         self.known.values().filter_map(|known| known.peer.as_ref())
@@ -278,17 +294,27 @@ where
         users.collect()
     }
 
+    /// Sets the server's limits. There are none before the first call.
+    pub const fn set_limits(&mut self, limits: ClientLimits) {
+        self.limits = limits;
+    }
+
     /// Shows other data. Counts as input.
     ///
     /// # Errors
-    /// The data has no JSON form; nothing was changed.
+    /// The data has no JSON form, or is longer or deeper than the server accepts; nothing was changed.
     pub fn set(&mut self, now: Duration, data: D) -> Result<(), PresenceError> {
         let json = serde_json::to_string(&data).map_err(PresenceError::Unsendable)?;
+        self.limits.check_presence(&self.user_json, &json)?;
         self.input(now);
         self.data = Arc::new(data);
         if json != self.data_json {
             self.data_json = json;
             self.unsent.data = true;
+            if self.denied && self.refused && !self.kicked {
+                // What was refused is not sent any more.
+                self.resend_all();
+            }
         }
         Ok(())
     }
@@ -332,6 +358,7 @@ where
     /// Sends everything anew, as the server may know nothing of this client.
     const fn resend_all(&mut self) {
         self.denied = false;
+        self.refused = false;
         self.unsent = Unsent::ALL;
         self.sent = None;
         self.retry = None;
@@ -416,6 +443,7 @@ where
         match news {
             PresenceNews::Sync(peers) => {
                 self.live = true;
+                self.refused = false;
                 let there: std::collections::BTreeSet<_> = peers.iter().map(|peer| peer.id.clone()).collect();
                 let gone: Vec<_> =
                     self.known.keys().filter(|id| !there.contains(id.as_ref())).cloned().collect();
@@ -436,14 +464,27 @@ where
             }
             PresenceNews::Rejected(violation) if violation.code == Code::Kicked => {
                 self.kicked = true;
+                self.refused = true;
                 self.disconnected();
                 return Err(violation);
             }
             PresenceNews::Rejected(violation)
-                if matches!(violation.code, Code::WrongPassword | Code::RoomFull | Code::RoomClosed) =>
+                if matches!(
+                    violation.code,
+                    Code::WrongPassword | Code::RoomFull | Code::RoomClosed | Code::TooManyRooms
+                ) =>
             {
                 self.denied = true;
                 self.live = false;
+                self.refused = violation.code == Code::RoomClosed;
+                return Err(violation);
+            }
+            PresenceNews::Rejected(violation)
+                if matches!(violation.code, Code::PresenceTooLarge | Code::TooDeep | Code::BadMessage) =>
+            {
+                // Sent again, it would be refused again.
+                self.denied = !self.live;
+                self.refused = !self.live;
                 return Err(violation);
             }
             PresenceNews::Rejected(violation) => {
@@ -456,6 +497,11 @@ where
                     // The server knows nothing of this client.
                     self.unsent = Unsent::ALL;
                     self.retry = Some(now + RETRY);
+                    let passes = matches!(
+                        violation.code,
+                        Code::TooManyPresent | Code::TooOften | Code::Unavailable | Code::RulesFailed
+                    );
+                    self.refused = !passes;
                 }
                 return Err(violation);
             }

@@ -1,7 +1,8 @@
 //! Compact frames: a `state:change` with one update, or a `state:ack`, without what its receiver knows already.
 //!
 //! A compact frame is a binary frame of the server: the room's number as unsigned LEB128, the number of a header in one
-//! byte, and a value. Header 0 acknowledges the receiver's first unanswered change. Any other number stands for the
+//! byte, and a value. Header 0 acknowledges the receiver's first unanswered change; the value is the last byte of its
+//! sequence number, so that a receiver that is out of step notices. Any other number stands for the
 //! author, path and operation of the last `state:change` whose member `brief` was this number.
 
 use std::borrow::Cow;
@@ -70,7 +71,17 @@ impl Header {
     }
 }
 
-/// A compact frame with the header `number`; with 0, the next acknowledgement.
+/// The compact acknowledgement of the receiver's first unanswered change, which has this sequence number.
+pub(crate) fn ack(room: u64, seq: u64) -> Frame {
+    frame(room, 0, &[check_byte(seq)])
+}
+
+/// The byte by which a compact acknowledgement names a change.
+pub(crate) const fn check_byte(seq: u64) -> u8 {
+    (seq & 0xff) as u8
+}
+
+/// A compact frame with the header `number`.
 pub(crate) fn frame(room: u64, number: u8, value: &[u8]) -> Frame {
     let mut out = Vec::with_capacity(value.len() + 4);
     let mut room = room;
@@ -99,7 +110,10 @@ pub fn read(bytes: &[u8]) -> Result<(u64, RoomMessage<'_>), Violation> {
         if *byte < 0x80 {
             let (number, value) = left.split_first().ok_or_else(wrong)?;
             return match number {
-                0 => Ok((room, RoomMessage::NextAccepted)),
+                0 => match value {
+                    [check] => Ok((room, RoomMessage::NextAccepted { check: *check })),
+                    _ => Err(wrong()),
+                },
                 1..=MAX_HEADERS => Ok((room, RoomMessage::Brief { header: *number, value })),
                 _ => Err(wrong()),
             };

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use crate::core::{Code, Reject};
+
 /// The limits of a server. What exceeds one of them is refused with a [`Code`](crate::core::Code), except for `window`,
 /// `queue`, `clients_per_room`, `in_flight`, `presence_interval` and `heartbeat`: these refuse nothing by themselves, and
 /// say below what happens.
@@ -16,7 +20,7 @@ pub struct Limits {
     pub key: usize,
     /// The longest room name, in bytes. Default 128.
     pub room_name: usize,
-    /// The most updates in one change. Default 512.
+    /// The most updates in one change. Default 65,536, which is more than a frame of the default length can hold.
     pub updates: usize,
     /// The most rooms one connection joins. Default 64.
     pub rooms_per_connection: usize,
@@ -55,7 +59,7 @@ impl Default for Limits {
             depth: 64,
             key: 256,
             room_name: 128,
-            updates: 512,
+            updates: 65_536,
             rooms_per_connection: 64,
             window: 128,
             queue: 256,
@@ -71,6 +75,120 @@ impl Default for Limits {
         }
     }
 }
+
+/// The limits of a server on what a client sends. The server tells them in its `welcome`, and both sides check them with
+/// the functions here: the client before a write is shown, the server because a client may not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct ClientLimits {
+    /// The longest frame, in bytes.
+    pub frame: usize,
+    /// How deep arrays and objects may nest in a frame.
+    pub depth: usize,
+    /// The longest path of an update, in bytes.
+    pub key: usize,
+    /// The most updates in one change.
+    pub updates: usize,
+    /// The longest presence of a session: its user and its data together, in bytes of JSON.
+    pub presence: usize,
+}
+
+impl Default for ClientLimits {
+    /// No limits, which is what a client assumes before the server's `welcome`.
+    fn default() -> Self {
+        Self {
+            frame: usize::MAX,
+            depth: usize::MAX,
+            key: usize::MAX,
+            updates: usize::MAX,
+            presence: usize::MAX,
+        }
+    }
+}
+
+impl From<&Limits> for ClientLimits {
+    fn from(limits: &Limits) -> Self {
+        let Limits { frame, depth, key, updates, presence, .. } = *limits;
+        Self { frame, depth, key, updates, presence }
+    }
+}
+
+impl ClientLimits {
+    /// Checks the length of a frame.
+    ///
+    /// # Errors
+    /// It is longer than the limit.
+    pub fn check_frame(&self, bytes: usize) -> Result<(), Reject> {
+        if bytes <= self.frame {
+            return Ok(());
+        }
+        let message = format!("a frame has at most {} bytes, found {bytes}", self.frame);
+        Err(Reject::new(Code::FrameTooLarge, message))
+    }
+
+    /// Checks the number of updates in a change.
+    ///
+    /// # Errors
+    /// There are none, or more than the limit.
+    pub fn check_updates(&self, updates: usize) -> Result<(), Reject> {
+        if (1..=self.updates).contains(&updates) {
+            return Ok(());
+        }
+        let message = format!("a change has 1 to {} updates, found {updates}", self.updates);
+        Err(Reject::new(Code::BadChange, message))
+    }
+
+    /// Checks the path of an update.
+    ///
+    /// # Errors
+    /// It is longer than the limit.
+    pub fn check_key(&self, key: &str) -> Result<(), Reject> {
+        if key.len() <= self.key {
+            return Ok(());
+        }
+        let message = format!("a key has at most {} bytes, found {}", self.key, key.len());
+        Err(Reject::new(Code::BadKey, message))
+    }
+
+    /// Checks how deep JSON text nests that has `around` levels around it in its frame.
+    ///
+    /// # Errors
+    /// It nests deeper than the limit.
+    pub fn check_depth(&self, json: &str, around: usize) -> Result<(), Reject> {
+        if self.depth == usize::MAX || check_depth(json, self.depth.saturating_sub(around)) {
+            return Ok(());
+        }
+        let message = format!("arrays and objects in a frame may be {} deep", self.depth);
+        Err(Reject::new(Code::TooDeep, message))
+    }
+
+    /// Checks what a session shows in a room's presence, both JSON text.
+    ///
+    /// # Errors
+    /// It is too long or nests too deep.
+    pub fn check_presence(&self, user: &str, data: &str) -> Result<(), Reject> {
+        for json in [user, data] {
+            self.check_depth(json, AROUND_PRESENCE)?;
+        }
+        let found = user.len() + data.len();
+        if found <= self.presence {
+            return Ok(());
+        }
+        let message =
+            format!("the user and the data have at most {} bytes together, found {found}", self.presence);
+        Err(Reject::new(Code::PresenceTooLarge, message))
+    }
+}
+
+/// The levels of nesting around the array of updates of a `state:change`: the frame and its payload.
+pub const AROUND_UPDATES: usize = 2;
+
+/// The levels of nesting around one update of a `state:change`: those and the array.
+pub const AROUND_UPDATE: usize = 3;
+
+/// The levels of nesting around the user and the data of a `presence:set`: the frame and its payload.
+const AROUND_PRESENCE: usize = 2;
 
 /// Whether a room may have this name: not empty, at most `limit` bytes, and no control characters.
 #[must_use]

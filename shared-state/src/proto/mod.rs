@@ -14,7 +14,7 @@ pub use address::{channel_address, split_address};
 pub use dialect::Dialect;
 pub use envelope::Envelope;
 pub use frame::Frame;
-pub use limits::{Limits, check_depth, check_room_name};
+pub use limits::{AROUND_UPDATE, AROUND_UPDATES, ClientLimits, Limits, check_depth, check_room_name};
 pub use message::{
     ChangeRequest, ClientMessage, Declaration, Denied, Hello, JoinRequest, Outcome, Outcomes, Resume,
     RoomDetails, RoomMessage, RoomSchema, ServerMessage, Violation, channel, legacy, presence, room,

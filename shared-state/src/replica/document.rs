@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use crate::core::{Code, FieldId, Reject, Rejected, SharedState, WriteError};
 use crate::proto::{Outcome, Outcomes, Violation};
-use crate::replica::change::{Change, PendingUpdate, WriteId};
+use crate::replica::change::{Change, PendingUpdate, Reads, WriteId};
 use crate::replica::config::ReplicaConfig;
 use crate::replica::event::Origin;
 use crate::replica::output::Output;
 use crate::replica::pending::Pending;
+use crate::replica::session::Session;
 use crate::replica::states::States;
 use crate::replica::transact::Read;
 use crate::replica::undo::{Kind, UndoHistory};
@@ -48,21 +49,28 @@ impl<S: SharedState> Document<S> {
     /// Writes a change: encodes it, checks it, shows it, and queues it or folds it into a queued one.
     ///
     /// # Errors
-    /// A rule is violated, a value has no JSON form, or the queue is full. Nothing was changed then.
+    /// A rule is violated, a value has no JSON form, the server would refuse the change whatever the state, or
+    /// the queue is full. Nothing was changed then.
     pub(super) fn write(
         &mut self,
         now: Duration,
         updates: &[S::Update],
         reads: Option<Vec<Read>>,
         kind: Kind,
+        session: &Session,
     ) -> Result<WriteId, WriteError> {
+        let reads = reads.map(|all| Reads { all, stale: None });
         let updates = updates.iter().map(PendingUpdate::new).collect::<Result<Vec<_>, _>>()?;
         let folded = match (&updates[..], &reads) {
             ([one], None) => self.pending.fold(one)?,
             _ => None,
         };
-        if folded.is_none() {
-            self.pending.check_space(&updates)?;
+        match &folded {
+            Some(folded) => session.check(std::slice::from_ref(&folded.update), None)?,
+            None => {
+                session.check(&updates, reads.as_ref())?;
+                self.pending.check_space(&updates)?;
+            }
         }
         let inverses = self.states.show(&updates)?;
         let shown: Vec<_> = updates.iter().map(|update| update.typed.clone()).collect();

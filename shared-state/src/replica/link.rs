@@ -9,7 +9,7 @@ use crate::core::Code;
 use crate::proto::compact;
 use crate::proto::compact::Numbers;
 use crate::proto::presence::PresenceNews;
-use crate::proto::{Envelope, Frame, RoomMessage, ServerMessage, Violation, client};
+use crate::proto::{ClientLimits, Envelope, Frame, RoomMessage, ServerMessage, Violation, client};
 
 /// How long before the token expires a newer one is asked for; a fifth of the remaining time if that is less.
 const RENEWAL: Duration = Duration::from_secs(60);
@@ -91,7 +91,7 @@ pub struct Link {
     /// When the ping was sent that is not answered yet.
     asked: Option<Duration>,
     public: Option<String>,
-    max_frame: usize,
+    limits: ClientLimits,
     /// When a newer token should be sent.
     renewal: Option<Duration>,
     /// The numbers of the rooms in compact frames.
@@ -127,7 +127,7 @@ impl Link {
             heard: Duration::ZERO,
             asked: None,
             public: None,
-            max_frame: usize::MAX,
+            limits: ClientLimits::default(),
             renewal: None,
             numbers: Numbers::default(),
         }
@@ -139,10 +139,10 @@ impl Link {
         self.public.as_deref()
     }
 
-    /// The longest frame that the server accepts, in bytes; `usize::MAX` before the server has said.
+    /// The server's limits on what this client sends; none before the server has said.
     #[must_use]
-    pub const fn max_frame(&self) -> usize {
-        self.max_frame
+    pub const fn limits(&self) -> ClientLimits {
+        self.limits
     }
 
     /// Whether the handshake is done, so that rooms can be joined.
@@ -204,13 +204,13 @@ impl Link {
     ) -> Result<LinkEvent<'a>, Violation> {
         self.is_alive(now);
         Ok(match ServerMessage::read_envelope(envelope)? {
-            ServerMessage::Welcome { id, heartbeat, window, frame, expires } => {
+            ServerMessage::Welcome { id, heartbeat, window, limits, expires } => {
                 if !matches!(self.state, State::Greeting(_)) {
                     return Err(Violation::new(Code::BadMessage, "a second `welcome`"));
                 }
                 self.state = State::Up;
                 self.public = Some(id.into_owned());
-                self.max_frame = frame;
+                self.limits = limits;
                 self.expires(now, expires);
                 self.heartbeat = self.config.heartbeat.min(Duration::from_millis(heartbeat.max(100)));
                 LinkEvent::Welcome(window)

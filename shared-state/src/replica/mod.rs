@@ -34,6 +34,7 @@ mod config;
 mod delayed;
 mod document;
 mod event;
+mod limits;
 mod link;
 mod output;
 mod pending;
@@ -57,8 +58,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::{Code, Reject, SharedState, WireUpdate, text_scope};
-use crate::proto::compact::Header;
-use crate::proto::{Denied, Frame, Outcomes, Resume, RoomMessage, RoomSchema, Secret, Violation};
+use crate::proto::compact::{self, Header};
+use crate::proto::{
+    ClientLimits, Denied, Frame, Outcomes, Resume, RoomMessage, RoomSchema, Secret, Violation,
+};
 
 use document::Document;
 use schema::{SchemaNegotiation, Verdict};
@@ -177,11 +180,11 @@ impl<S: SharedState> Replica<S> {
         self.send_ready();
     }
 
-    /// Sets the longest frame that the server accepts, in bytes. A longer change is refused here with
-    /// [`Code::FrameTooLarge`] when its turn comes, because the server would close the connection each time
-    /// it received that change. There is no limit before the first call.
-    pub const fn limit_frames(&mut self, bytes: usize) {
-        self.session.max_frame = bytes;
+    /// Sets the server's limits on what a client sends. A write that the server would certainly refuse is
+    /// refused by [`write`](Self::write) with the same code. One that was written before the limits were known
+    /// is refused when its turn to be sent comes. There are no limits before the first call.
+    pub fn set_limits(&mut self, limits: ClientLimits) {
+        self.session.limits.set(limits, self.document.pending.last_id());
     }
 
     /// Sets the password for the next joins.
@@ -267,7 +270,7 @@ impl<S: SharedState> Replica<S> {
             return Ok(self.document.write_nothing());
         }
         self.permissions.check::<S>(&updates, reads.as_mut())?;
-        let id = self.document.write(now, &updates, reads, kind)?;
+        let id = self.document.write(now, &updates, reads, kind, &self.session)?;
         self.send_ready();
         Ok(id)
     }
@@ -342,11 +345,18 @@ impl<S: SharedState> Replica<S> {
     pub fn receive(&mut self, message: RoomMessage<'_>) -> Result<(), Violation> {
         text_scope::with_history(|| {
             if let RoomMessage::Error(violation) = message {
-                if matches!(
-                    violation.code,
-                    Code::IncompatibleSchema | Code::Kicked | Code::Banned | Code::RoomClosed
-                ) {
-                    self.refuse(&violation);
+                match violation.code {
+                    // The version to resume from; the state follows.
+                    Code::FutureVersion => {}
+                    // The caller tries again after a while.
+                    Code::Unavailable
+                    | Code::NotJoined
+                    | Code::ShuttingDown
+                    | Code::TooOften
+                    | Code::RulesFailed => {}
+                    // The caller tries again when something has changed: the password, or who is in the room.
+                    Code::WrongPassword | Code::RoomFull | Code::TooManyRooms => {}
+                    _ => self.refuse(&violation),
                 }
                 return Err(violation);
             }
@@ -398,9 +408,11 @@ impl<S: SharedState> Replica<S> {
                 let (key, op) = ((&*key).into(), op.as_deref().map(Into::into));
                 self.change(self.version() + 1, from, &[WireUpdate { key, op, value: &value }])?;
             }
-            RoomMessage::NextAccepted => {
-                let Some(seq) = self.document.pending.queue.first_sent() else {
-                    return Err(Violation::new(Code::BadMessage, "an answer, and nothing waits for one"));
+            RoomMessage::NextAccepted { check } => {
+                let first = self.document.pending.queue.first_sent();
+                let Some(seq) = first.filter(|seq| compact::check_byte(*seq) == check) else {
+                    let message = format!("an answer to change {check} of 256, and {first:?} waits for one");
+                    return Err(Violation::new(Code::BadMessage, message));
                 };
                 self.document.accept(seq, self.version() + 1, None)?;
             }
@@ -416,7 +428,10 @@ impl<S: SharedState> Replica<S> {
             }
             RoomMessage::Rights(denied) => self.permit(denied),
             // Not about the state. An error never comes here.
-            RoomMessage::Broadcast { .. } | RoomMessage::Info(_) | RoomMessage::Error(_) => {}
+            RoomMessage::Broadcast { .. }
+            | RoomMessage::BroadcastRejected(_)
+            | RoomMessage::Info(_)
+            | RoomMessage::Error(_) => {}
         }
         Ok(())
     }
@@ -488,14 +503,18 @@ impl<S: SharedState> Replica<S> {
             } else {
                 let sent = pending.queue.number(next, states.version);
                 let frame = self.schema.frame(&self.session.room, next, sent, states);
-                let (limit, found) = (self.session.max_frame, frame.len());
-                if found <= limit {
-                    self.session.send(frame);
-                    pending.queue.next_was_sent(sent);
-                    continue;
+                let checked = self.session.limits.check_frame(frame.len()).and_then(|()| {
+                    let is_unchecked = self.session.limits.is_unchecked(next.id);
+                    if is_unchecked { self.session.check(&next.updates, next.reads.as_ref()) } else { Ok(()) }
+                });
+                match checked {
+                    Ok(()) => {
+                        self.session.send(frame);
+                        pending.queue.next_was_sent(sent);
+                        continue;
+                    }
+                    Err(reject) => reject,
                 }
-                let message = format!("the server takes {limit} bytes at most, and the change has {found}");
-                Reject::new(Code::FrameTooLarge, message)
             };
             let at = pending.queue.next_at();
             self.document.reject(at, reject);

@@ -21,7 +21,7 @@ enum Place {
 /// next change of [`Pending`].
 pub(super) struct Folded<S: SharedState> {
     place: Place,
-    update: PendingUpdate<S>,
+    pub(super) update: PendingUpdate<S>,
 }
 
 pub(super) struct Pending<S: SharedState> {
@@ -65,6 +65,11 @@ impl<S: SharedState> Pending<S> {
     pub(super) fn updates_mut(&mut self) -> impl Iterator<Item = &mut PendingUpdate<S>> {
         let queued = self.queue.iter_mut().flat_map(|change| &mut change.updates);
         queued.chain(self.delayed.updates_mut())
+    }
+
+    /// The id of the last write.
+    pub(super) const fn last_id(&self) -> WriteId {
+        WriteId(self.last_id)
     }
 
     pub(super) const fn new_id(&mut self) -> WriteId {
@@ -120,10 +125,9 @@ impl<S: SharedState> Pending<S> {
         &mut self,
         now: Duration,
         updates: Vec<PendingUpdate<S>>,
-        reads: Option<Vec<Read>>,
+        reads: Option<Reads>,
     ) -> WriteId {
         let id = self.new_id();
-        let reads = reads.map(|all| Reads { all, stale: None });
         let mut change = Change { id, updates, reads, sent: None };
         let fields = change.fields();
         if S::HAS_RULE {

@@ -4,10 +4,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use crate::core::Code;
+use crate::core::{Code, Reject, SharedState};
 use crate::proto::compact::Header;
 use crate::proto::{Frame, JoinRequest, Secret, Violation, WireUpdate, client};
+use crate::replica::change::{PendingUpdate, Reads};
 use crate::replica::config::ReplicaConfig;
+use crate::replica::limits::SendLimits;
 
 /// How far the replica has come in joining its room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +25,7 @@ enum Phase {
 pub(super) struct Session {
     pub(super) room: Arc<str>,
     phase: Phase,
-    /// The longest frame that the server accepts.
-    pub(super) max_frame: usize,
+    pub(super) limits: SendLimits,
     /// The audience for which the last full state was made.
     pub(super) audience: Option<u64>,
     /// The room's password, if it has one.
@@ -37,11 +38,11 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) const fn new(room: Arc<str>, config: &ReplicaConfig) -> Self {
+    pub(super) fn new(room: Arc<str>, config: &ReplicaConfig) -> Self {
         Self {
             room,
             phase: Phase::Offline,
-            max_frame: usize::MAX,
+            limits: SendLimits::new(),
             audience: None,
             password: None,
             brief: config.compact_frames,
@@ -53,6 +54,19 @@ impl Session {
 
     pub(super) fn is_live(&self) -> bool {
         self.phase == Phase::Live
+    }
+
+    /// Checks a change against the server's limits.
+    ///
+    /// # Errors
+    /// The server would refuse it.
+    pub(super) fn check<S: SharedState>(
+        &self,
+        updates: &[PendingUpdate<S>],
+        reads: Option<&Reads>,
+    ) -> Result<(), Reject> {
+        let read = reads.map_or(0, |reads| reads.all.iter().map(|read| read.path.len() + 4).sum());
+        self.limits.check(updates, self.room.len() + read)
     }
 
     /// Sends a request to join.

@@ -111,7 +111,7 @@ impl<O: Outbox> Fanout<O> {
                     let frame = if *rewritten {
                         server::settled(room, seq, version, &encoded.view.text)
                     } else if session.compact && seq == session.answered + 1 {
-                        self.headers.ack()
+                        self.headers.ack(seq)
                     } else {
                         server::ack(room, seq, version)
                     };

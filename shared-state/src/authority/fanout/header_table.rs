@@ -46,9 +46,9 @@ impl HeaderTable {
         }
     }
 
-    /// The frame that says that the receiver's next change is accepted.
-    pub(super) fn ack(&self) -> Frame {
-        compact::frame(self.room, 0, &[])
+    /// The frame that says that the receiver's first unanswered change, which has this number, is accepted.
+    pub(super) fn ack(&self, seq: u64) -> Frame {
+        compact::ack(self.room, seq)
     }
 
     /// Empties the table, because a session joined that knows no header.

@@ -20,7 +20,7 @@ use crate::authority::change::{Change, Incoming};
 use crate::authority::source::{ChangeSource, SessionId};
 use crate::authority::state::{RoomState, Writer};
 use crate::core::{Code, HashedSchema, Reject, Schema};
-use crate::proto::{ChangeRequest, ClientId, Limits, Outcome};
+use crate::proto::{AROUND_UPDATES, ChangeRequest, ClientId, ClientLimits, Limits, Outcome};
 
 pub(super) use idempotency::IdempotencyTable;
 use idempotency::Recall;
@@ -83,7 +83,7 @@ pub(super) struct Head<'a> {
 
 /// Decides the changes of one room.
 pub(super) struct Order {
-    limits: Arc<Limits>,
+    limits: ClientLimits,
     epoch: u64,
     head: u64,
     state: Box<dyn RoomState>,
@@ -108,7 +108,7 @@ impl Order {
     pub(super) fn new(epoch: u64, state: Box<dyn RoomState>, limits: Arc<Limits>) -> Self {
         Self {
             answers: IdempotencyTable::new(limits.clients_per_room, limits.window),
-            limits,
+            limits: (&*limits).into(),
             epoch,
             head: 0,
             created_at: None,
@@ -186,7 +186,8 @@ impl Order {
             Recall::New => {}
         }
         let author = ChangeSource::Client { session, client: client.clone(), seq };
-        let decided = self.check_base(change, access, grant).and_then(|()| {
+        let decided = self.limits.check_depth(change.updates.get(), AROUND_UPDATES);
+        let decided = decided.and_then(|()| self.check_base(change, access, grant)).and_then(|()| {
             let incoming = Incoming::new(change.updates)?;
             self.accept(author, &incoming, Some((access, grant)))
         });
@@ -200,6 +201,21 @@ impl Order {
                 Decision::Refused(reject)
             }
         }
+    }
+
+    /// Refuses a client's change that could not be read but for its number. A change that was decided before gets the
+    /// earlier decision.
+    pub(super) fn refuse(&mut self, client: &ClientId, seq: u64, reject: Reject) -> Decision {
+        if seq > 0 && seq <= MAX_COUNT {
+            match self.answers.look_up(client, seq, MAX_COUNT, false) {
+                Recall::Before(Outcome::Accepted(version)) => return Decision::AcceptedBefore(version),
+                Recall::Before(Outcome::Rejected(reject)) => return Decision::Refused(reject),
+                Recall::New | Recall::Uncertain => {
+                    self.answers.note(client, seq, Outcome::Rejected(reject.clone()));
+                }
+            }
+        }
+        Decision::Refused(reject)
     }
 
     /// Checks that the change's base version exists, and that the fields which a transaction read have not changed
@@ -243,15 +259,8 @@ impl Order {
             return Err(Reject::new(Code::Unavailable, "the room has reached the last version there is"));
         }
         let updates = &incoming.updates;
-        if updates.is_empty() || updates.len() > self.limits.updates {
-            let message =
-                format!("a change has 1 to {} updates, found {}", self.limits.updates, updates.len());
-            return Err(Reject::new(Code::BadChange, message));
-        }
-        if let Some(update) = updates.iter().find(|update| update.key.len() > self.limits.key) {
-            let message = format!("a key has at most {} bytes, found {}", self.limits.key, update.key.len());
-            return Err(Reject::new(Code::BadKey, message));
-        }
+        self.limits.check_updates(updates.len())?;
+        updates.iter().try_for_each(|update| self.limits.check_key(&update.key))?;
         if let Some((access, grant)) = by {
             access.check_write(grant, incoming.parts())?;
         }

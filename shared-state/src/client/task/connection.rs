@@ -165,7 +165,7 @@ impl Driver {
         for replica in &self.replicas {
             replica.tick(now);
             let Some(window) = connection.window else { continue };
-            replica.attach(self.connection, window, self.link.max_frame());
+            replica.attach(self.connection, window, self.link.limits());
             if let Some(retry) = connection.retries.get_mut(replica.room())
                 && retry.due.is_some_and(|due| due <= now)
             {
@@ -178,7 +178,7 @@ impl Driver {
             if connection.window.is_some()
                 && let Some(id) = self.link.public_id()
             {
-                presence.attach(self.connection, id);
+                presence.attach(self.connection, id, self.link.limits());
             }
         }
         Ok(())
@@ -304,7 +304,7 @@ impl Driver {
             tracing::warn!(%room, %violation, "a room reported an error or sent a message that does not fit");
             if matches!(
                 violation.code,
-                Code::Unavailable | Code::NotJoined | Code::ShuttingDown | Code::TooOften
+                Code::Unavailable | Code::NotJoined | Code::ShuttingDown | Code::TooOften | Code::RulesFailed
             ) {
                 replica.detach();
                 let retry = connection

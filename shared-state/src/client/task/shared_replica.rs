@@ -16,7 +16,7 @@ use crate::client::{DisconnectReason, Receipt, lock};
 use crate::core::{Code, Reject};
 use crate::core::{FieldId, SharedState};
 use crate::core::{Rejected, WriteError};
-use crate::proto::{Frame, RoomDetails, RoomMessage, Secret, Violation, client};
+use crate::proto::{ClientLimits, Frame, RoomDetails, RoomMessage, Secret, Violation, client};
 use crate::replica::{Event, Origin, Read, Replica, RoomPermissions, WriteId};
 
 /// A replica and its listeners.
@@ -259,12 +259,12 @@ impl<S: SharedState> AnyReplica for SharedReplica<S> {
         S::NAME
     }
 
-    fn attach(&self, connection: u64, window: usize, max_frame: usize) {
+    fn attach(&self, connection: u64, window: usize, limits: ClientLimits) {
         let mut inner = self.lock();
         if inner.connection != connection {
             inner.connection = connection;
-            inner.replica.limit_frames(max_frame);
-            inner.broadcasts.limit_frames(max_frame);
+            inner.broadcasts.set_limits(limits);
+            inner.replica.set_limits(limits);
             inner.replica.connected(window);
             self.notify(&mut inner);
         }
@@ -292,6 +292,7 @@ impl<S: SharedState> AnyReplica for SharedReplica<S> {
                 inner.broadcasts.deliver(&from, at, value);
                 return Ok(());
             }
+            RoomMessage::BroadcastRejected(violation) => return Err(violation),
             RoomMessage::Info(details) => {
                 self.details.send_if_modified(|known| {
                     let changed = known.as_ref() != Some(&details);

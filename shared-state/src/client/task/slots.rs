@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use crate::client::DisconnectReason;
 use crate::proto::presence::PresenceNews;
-use crate::proto::{Frame, RoomMessage, Secret, Violation};
+use crate::proto::{ClientLimits, Frame, RoomMessage, Secret, Violation};
 
 /// The clock of a client, and the notification that wakes its task.
 pub(crate) struct Signal {
@@ -33,7 +33,7 @@ pub(crate) trait AnyReplica: Send + Sync {
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
     fn state_name(&self) -> &'static str;
     /// Joins over this connection, unless that was done before.
-    fn attach(&self, connection: u64, window: usize, max_frame: usize);
+    fn attach(&self, connection: u64, window: usize, limits: ClientLimits);
     /// Joins again over the current connection.
     fn rejoin(&self, window: usize);
     /// Sets the password for the next joins.
@@ -64,7 +64,7 @@ pub(crate) trait AnyPresence: Send + Sync {
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
     fn type_name(&self) -> &'static str;
     /// Joins over this connection, unless that was done before.
-    fn attach(&self, connection: u64, id: &str);
+    fn attach(&self, connection: u64, id: &str, limits: ClientLimits);
     /// Sets the password for the next joins.
     fn set_password(&self, password: &Secret);
     /// Tries to join again, if the server refused.

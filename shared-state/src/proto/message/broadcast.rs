@@ -1,11 +1,13 @@
-//! `channel:broadcast`: a message for those who are in a channel now, which is not kept.
+//! `channel:broadcast`: a message for those who are in a channel now, which is not kept. `channel:reject`: it was refused.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::json::object_frame;
+use super::error::Violation;
+use super::json::{object_frame, payload_frame};
+use crate::core::Code;
 use crate::proto::Frame;
 
 /// A client's broadcast, as it is read.
@@ -31,6 +33,12 @@ pub fn request(channel: &str, value: &str) -> Frame {
     object_frame("channel:broadcast", Some(channel), value.len() + 16, |payload| {
         payload.json("value", value);
     })
+}
+
+/// The server's answer to a broadcast that it refused. The client stays in the channel.
+#[must_use]
+pub fn rejected(channel: &str, code: Code, message: &str) -> Frame {
+    payload_frame("channel:reject", Some(channel), 128, &Violation::new(code, message))
 }
 
 /// The server's broadcast: `from` is the sender's public id, `at` is in milliseconds since 1970, `value` is JSON.

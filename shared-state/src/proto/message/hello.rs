@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::json::{empty_frame, payload_frame};
-use crate::proto::{Frame, Limits};
+use crate::proto::{ClientLimits, Frame, Limits};
 
 /// `hello`: the first message of a connection.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,8 +33,8 @@ pub(super) struct Welcome<'a> {
     pub(super) id: Cow<'a, str>,
     pub(super) heartbeat: u64,
     pub(super) window: usize,
-    #[serde(default = "unlimited")]
-    pub(super) frame: usize,
+    #[serde(flatten)]
+    pub(super) limits: ClientLimits,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) expires: Option<u64>,
 }
@@ -44,10 +44,6 @@ pub(super) struct Welcome<'a> {
 pub(super) struct Renewed {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) expires: Option<u64>,
-}
-
-const fn unlimited() -> usize {
-    usize::MAX
 }
 
 /// The client's first frame. `token` identifies the user, if the HTTP request could not.
@@ -67,9 +63,9 @@ pub fn token(token: &str) -> Frame {
 /// authentication expires, `None`: never.
 #[must_use]
 pub fn welcome(id: &str, limits: &Limits, expires: Option<Duration>) -> Frame {
-    let Limits { heartbeat, window, frame, .. } = *limits;
+    let (window, limits, heartbeat) = (limits.window, limits.into(), limits.heartbeat);
     let (heartbeat, expires) = (milliseconds(heartbeat), expires.map(milliseconds));
-    payload_frame("welcome", None, 128, &Welcome { id: id.into(), heartbeat, window, frame, expires })
+    payload_frame("welcome", None, 192, &Welcome { id: id.into(), heartbeat, window, limits, expires })
 }
 
 /// The server's answer to `hello:token`. `expires` is the time until the user's authentication expires, `None`:

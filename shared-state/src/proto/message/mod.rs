@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use crate::core::{Code, Reject, WireUpdate};
-use crate::proto::{Envelope, Frame, compact};
+use crate::proto::{ClientLimits, Envelope, Frame, compact};
 
 mod broadcast;
 mod change;
@@ -48,7 +48,7 @@ pub mod client {
 
 /// The frames that the server sends.
 pub mod server {
-    pub use super::broadcast::broadcast;
+    pub use super::broadcast::{broadcast, rejected as broadcast_rejected};
     pub use super::change::{ack, change, reject, settled};
     pub use super::error::{error, room_error};
     pub use super::hello::{ping, pong, renewed, welcome};
@@ -168,7 +168,10 @@ pub enum RoomMessage<'a> {
         value: &'a [u8],
     },
     /// The client's first change that has no answer yet was accepted as it was sent, as the client's version plus 1.
-    NextAccepted,
+    NextAccepted {
+        /// The last byte of the change's sequence number.
+        check: u8,
+    },
     /// One of the client's changes was accepted.
     Accepted {
         /// The client's number for the change.
@@ -193,6 +196,8 @@ pub enum RoomMessage<'a> {
     Info(RoomDetails),
     /// A request was refused, or the client was removed.
     Error(Violation),
+    /// The client's broadcast was refused. It stays in the channel.
+    BroadcastRejected(Violation),
 }
 
 impl<'a> RoomMessage<'a> {
@@ -228,6 +233,7 @@ impl<'a> RoomMessage<'a> {
             }
             "room:rights" => Self::Rights(envelope.content()?),
             "room:info" => Self::Info(envelope.content()?),
+            "channel:reject" => Self::BroadcastRejected(envelope.content()?),
             "room:error" => Self::Error(envelope.content()?),
             _ => return Ok(None),
         }))
@@ -246,8 +252,8 @@ pub enum ServerMessage<'a> {
         heartbeat: u64,
         /// The most unanswered changes in one room.
         window: usize,
-        /// The longest frame that the server accepts, in bytes.
-        frame: usize,
+        /// The server's limits on what a client sends.
+        limits: ClientLimits,
         /// The time until the user's authentication expires, in milliseconds; `None`: never.
         expires: Option<u64>,
     },
@@ -303,8 +309,8 @@ impl<'a> ServerMessage<'a> {
         let no_room = || Violation::new(Code::BadRoom, format!("`{kind}` without a room"));
         Ok(match kind {
             "welcome" => {
-                let hello::Welcome { id, heartbeat, window, frame, expires } = envelope.content()?;
-                Self::Welcome { id, heartbeat, window, frame, expires }
+                let hello::Welcome { id, heartbeat, window, limits, expires } = envelope.content()?;
+                Self::Welcome { id, heartbeat, window, limits, expires }
             }
             "welcome:token" => {
                 let hello::Renewed { expires } = envelope.content()?;

@@ -98,6 +98,7 @@ fn frames() -> Vec<Frame> {
         server::reject(chat, 5, &refused),
         server::reject(chat, 5, &Reject::new(Code::Conflict, "changed")),
         server::broadcast(chat, "i\"d", 1_700_000_000_000, "{ }"),
+        server::broadcast_rejected(chat, Code::MessageTooLarge, "no \"spam\""),
         server::rights(chat, None),
         server::rights("lobby", Some(r#"{"hidden":["x"]}"#)),
         server::room_error(chat, Code::Kicked, "no \"spam\""),

@@ -318,9 +318,14 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 }
                 Ok(())
             }
+            Request::Refuse { room: RoomSession { room, session, .. }, seq, reject } => {
+                // A room that has ended has notified its sessions.
+                let _ = room.refuse(*session, seq, reject);
+                Ok(())
+            }
             Request::Broadcast { room: RoomSession { room, session, .. }, value } => {
                 if let Ok(Relayed::Refused(reject)) = room.broadcast(*session, value) {
-                    let frame = server::room_error(room.name(), reject.code, &reject.message);
+                    let frame = server::broadcast_rejected(room.name(), reject.code, &reject.message);
                     return self.reply(frame).await;
                 }
                 Ok(())
@@ -340,12 +345,10 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 // A room that has ended has notified its sessions.
                 let _ = match action {
                     LegacyAction::Sync => room.legacy_sync(session),
-                    LegacyAction::Change(updates, claim) => {
-                        match self.admission(&room).await? {
-                            Ok(admission) => room.submit_legacy(session, &updates, claim, admission),
-                            Err(Closed) => Ok(()),
-                        }
-                    }
+                    LegacyAction::Change(updates, claim) => match self.admission(&room).await? {
+                        Ok(admission) => room.submit_legacy(session, &updates, claim, admission),
+                        Err(Closed) => Ok(()),
+                    },
                 };
                 Ok(())
             }

@@ -10,11 +10,12 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-use crate::core::Code;
 use crate::core::FieldPathBuf;
+use crate::core::{Code, Reject};
 use crate::proto::Dialect;
 use crate::proto::channel::{MESSAGES, SEND};
 use crate::proto::legacy::LegacyMessage;
+use crate::proto::presence;
 use crate::proto::{
     ChangeRequest, ClientId, ClientMessage, Envelope, Frame, Hello, JoinRequest, Limits, RoomDetails,
     Violation, channel_address, check_depth, check_room_name, server, split_address,
@@ -52,6 +53,8 @@ pub(crate) enum Request<'g, 'm, J> {
     Leave { room: Cow<'m, str> },
     /// Make a change.
     Change { room: &'g J, change: ChangeRequest<'m> },
+    /// Refuse the change with this number.
+    Refuse { room: &'g J, seq: u64, reject: Reject },
     /// Send a message to those who are in the channel now.
     Broadcast { room: &'g J, value: &'m str },
     /// A message about presence.
@@ -148,11 +151,17 @@ impl<J> Inbound<J> {
         if text.len() > self.limits.frame {
             return Request::Close(too_large(text.len(), self.limits.frame));
         }
-        if !check_depth(text, self.limits.depth) {
-            let message = format!("arrays and objects may be {} deep", self.limits.depth);
-            return Request::Reply(server::error(Code::TooDeep, &message));
+        let read = Envelope::read(text);
+        // The room checks the depth of a change, so that the refusal has the change's number.
+        if let (Ok(envelope), Dialect::V1) = (&read, self.dialect)
+            && envelope.kind == "state:change"
+        {
+            return self.read_change(envelope);
         }
-        match (Envelope::read(text), self.dialect) {
+        if !check_depth(text, self.limits.depth) {
+            return self.too_deep(read.as_ref().ok());
+        }
+        match (read, self.dialect) {
             (Ok(envelope), Dialect::V1) => self.read_v1(&envelope),
             // A legacy client names the channel in the message's type.
             (Ok(envelope), Dialect::Legacy) => self.read_legacy(&Envelope { channel: None, ..envelope }),
@@ -165,14 +174,50 @@ impl<J> Inbound<J> {
         }
     }
 
+    /// The answer to a message that nests too deep.
+    fn too_deep<'m>(&self, envelope: Option<&Envelope<'m>>) -> Request<'_, 'm, J> {
+        let message = format!("arrays and objects in a frame may be {} deep", self.limits.depth);
+        match (self.dialect, envelope) {
+            (Dialect::V1, Some(envelope)) if envelope.kind.starts_with("presence:") => {
+                Request::Reply(match self.room(envelope) {
+                    Ok(room) => presence::reject(&room, Code::TooDeep, &message),
+                    Err(frame) => frame,
+                })
+            }
+            (Dialect::V1, _) => Request::Close(CloseReason::new(Code::TooDeep, message)),
+            (Dialect::Legacy, _) => Request::Reply(server::error(Code::TooDeep, &message)),
+        }
+    }
+
+    /// Reads a `state:change`. What is wrong with it is an answer to the change if its number can be read.
+    fn read_change<'m>(&mut self, envelope: &Envelope<'m>) -> Request<'_, 'm, J> {
+        /// The number of a change, whatever else the payload has.
+        #[derive(serde::Deserialize)]
+        struct Numbered {
+            seq: u64,
+        }
+        if self.client.is_none() {
+            return hello_expected(envelope);
+        }
+        let address = match self.room(envelope) {
+            Ok(address) => address,
+            Err(frame) => return Request::Reply(frame),
+        };
+        let Some(room) = self.rooms.get(&*address) else { return Request::Reply(not_joined(&address)) };
+        match envelope.content() {
+            Ok(change) => Request::Change { room, change },
+            Err(Violation { code, message }) => match envelope.content::<Numbered>() {
+                Ok(Numbered { seq }) => Request::Refuse { room, seq, reject: Reject::new(code, message) },
+                Err(_) => Request::Close(CloseReason::new(code, message)),
+            },
+        }
+    }
+
     fn read_v1<'m>(&mut self, envelope: &Envelope<'m>) -> Request<'_, 'm, J> {
         let is_hello = envelope.kind == "hello";
         match (&self.client, is_hello) {
             (None, true) => return self.read_hello(envelope),
-            (None, false) => {
-                let message = format!("expected `hello`, found `{}`", shown(&envelope.kind));
-                return Request::Close(CloseReason::new(Code::HelloExpected, message));
-            }
+            (None, false) => return hello_expected(envelope),
             (Some(_), true) => {
                 return Request::Close(CloseReason::new(
                     Code::HelloRepeated,
@@ -202,10 +247,6 @@ impl<J> Inbound<J> {
             },
             ClientMessage::Leave if self.rooms.contains_key(&*room) => Request::Leave { room },
             ClientMessage::Leave => Request::Reply(not_joined(&room)),
-            ClientMessage::Change(change) => match self.rooms.get(&*room) {
-                Some(joined) => Request::Change { room: joined, change },
-                None => Request::Reply(not_joined(&room)),
-            },
             ClientMessage::Broadcast(_) if split_address(&room).1.is_none() => {
                 let message = "`channel:broadcast` needs a `channel`";
                 Request::Reply(server::error(Code::BadChannel, message))
@@ -221,9 +262,11 @@ impl<J> Inbound<J> {
                 Request::Presence { room, action: PresenceAction::V1(request) }
             }
             // Handled above.
-            ClientMessage::Hello(_) | ClientMessage::Token(_) | ClientMessage::Ping | ClientMessage::Pong => {
-                Request::Nothing
-            }
+            ClientMessage::Change(_)
+            | ClientMessage::Hello(_)
+            | ClientMessage::Token(_)
+            | ClientMessage::Ping
+            | ClientMessage::Pong => Request::Nothing,
         }
     }
 
@@ -360,6 +403,11 @@ impl<J> Inbound<J> {
 /// The reason to end a connection that sent a frame of `size` bytes.
 pub(crate) fn too_large(size: usize, limit: usize) -> CloseReason {
     CloseReason::new(Code::FrameTooLarge, format!("a frame has at most {limit} bytes, found {size}"))
+}
+
+fn hello_expected<'g, 'm, J>(envelope: &Envelope<'_>) -> Request<'g, 'm, J> {
+    let message = format!("expected `hello`, found `{}`", shown(&envelope.kind));
+    Request::Close(CloseReason::new(Code::HelloExpected, message))
 }
 
 /// The answer to a message about a room that the connection has not joined.

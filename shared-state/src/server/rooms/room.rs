@@ -391,6 +391,16 @@ impl Room {
         })
     }
 
+    /// Refuses a client's change of which only the number could be read.
+    pub(crate) fn refuse(
+        self: &Arc<Self>,
+        session: SessionId,
+        seq: u64,
+        reject: Reject,
+    ) -> Result<(), Closed> {
+        self.with(|core| core.authority.refuse(session, seq, reject))
+    }
+
     /// Runs `work`, which may call the room's hooks, as blocking work if the room has an observer.
     fn asking_hooks<R>(&self, work: impl FnOnce() -> R) -> R {
         if self.observer.is_some() { blocking(work) } else { work() }

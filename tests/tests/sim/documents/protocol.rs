@@ -82,7 +82,7 @@ fn the_default_limits_are_the_documented_ones() {
         (limits.depth == 64, "nest deeper than 64"),
         (limits.key == 256, "longer than 256 bytes"),
         (limits.room_name == 128, "longer than 128 bytes"),
-        (limits.updates == 512, "more than 512"),
+        (limits.updates == 65_536, "more than 65,536"),
         (limits.rooms_per_connection == 64, "in 64 rooms"),
         (limits.state == 4 << 20, "beyond 4 MiB"),
         (UNKNOWN_FIELDS == 256, "at most 256 such fields"),

@@ -181,7 +181,7 @@ fn brief_frames_are_for_those_who_ask_and_who_were_told_what_they_are_about() {
     assert!(told[0].contains(r#""brief":1}"#), "{told:?}");
     talk.write(author, 2, r#"[{"key":"title","value":"b"}]"#);
     assert_eq!(brief.take(), ["[172, 2, 1, 34, 98, 34]"]);
-    assert_eq!(own.take(), ["[172, 2, 0]", "[172, 2, 0]"]);
+    assert_eq!(own.take(), ["[172, 2, 0, 1]", "[172, 2, 0, 2]"]);
     let in_full = plain.take();
     assert!(in_full[1].contains(r#""version":2,"from":"author""#), "{in_full:?}");
 

@@ -66,6 +66,11 @@ fn presence(kind: &str, payload: &str) -> String {
     format!(r#"{{"type":"presence:{kind}","room":"a","payload":{payload}}}"#)
 }
 
+/// Arrays in arrays, so many deep.
+fn nested(depth: usize) -> String {
+    format!("{}{}", "[".repeat(depth), "]".repeat(depth))
+}
+
 fn hello(client: &str) -> String {
     format!(r#"{{"type":"hello","payload":{{"client":{client}}}}}"#)
 }
@@ -139,8 +144,22 @@ fn connection_rows() -> Vec<Row> {
             Closed(1009),
         ),
         row("much too large", Joined, "x".repeat(3 << 20), "frame_too_large", Closed(1009)),
-        row("deep", Joined, set("n", &format!("{}{}", "[".repeat(70), "]".repeat(70))), "too_deep", Open),
-        row("very deep", Joined, "[".repeat(19_000), "too_deep", Open),
+        row("deep", Joined, set("n", &nested(70)), "too_deep", Open),
+        row(
+            "deep presence",
+            Joined,
+            presence("set", &format!(r#"{{"user":1,"data":{}}}"#, nested(70))),
+            "too_deep",
+            Open,
+        ),
+        row(
+            "deep join",
+            Joined,
+            format!(r#"{{"type":"room:join","room":"a","payload":{{"x":{}}}}}"#, nested(70)),
+            "too_deep",
+            Closed(1008),
+        ),
+        row("very deep", Joined, "[".repeat(19_000), "too_deep", Closed(1008)),
         row("join without hello", Nothing, join("a"), "hello_expected", Closed(1008)),
         row("unknown without hello", Nothing, r#"{"type":"boo"}"#, "hello_expected", Closed(1008)),
         row("second hello", Hello, hello("\"bad-input-client\""), "hello_repeated", Closed(1008)),
@@ -201,16 +220,16 @@ fn change_rows() -> Vec<Row> {
     let one = r#"[{"key":"n","value":1}]"#;
     let many = format!("[{}]", vec![r#"{"key":"n","value":1}"#; 17].join(","));
     vec![
-        row("no payload", Joined, r#"{"type":"state:change","room":"a"}"#, "bad_message", Open),
-        row("text as a sequence", Joined, numbered("\"1\"", "0", one), "bad_message", Open),
-        row("negative sequence", Joined, numbered("-1", "0", one), "bad_message", Open),
-        row("fraction as a sequence", Joined, numbered("1.5", "0", one), "bad_message", Open),
+        row("no payload", Joined, r#"{"type":"state:change","room":"a"}"#, "bad_message", Closed(1008)),
+        row("text as a sequence", Joined, numbered("\"1\"", "0", one), "bad_message", Closed(1008)),
+        row("negative sequence", Joined, numbered("-1", "0", one), "bad_message", Closed(1008)),
+        row("fraction as a sequence", Joined, numbered("1.5", "0", one), "bad_message", Closed(1008)),
         row(
             "sequence beyond 64 bits",
             Joined,
             numbered("18446744073709551616", "0", one),
             "bad_message",
-            Open,
+            Closed(1008),
         ),
         row("sequence 0", Joined, numbered("0", "0", one), "bad_sequence", Open),
         row("huge sequence", Joined, numbered("18446744073709551615", "0", one), "bad_sequence", Open),

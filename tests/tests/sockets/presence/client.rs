@@ -189,9 +189,8 @@ async fn what_is_refused_is_said() {
     let room = client.room("document-1");
     let note = room.presence("ann".to_owned(), "short".to_owned());
     assert!(soon("the others", note.live()).await);
-    let mut errors = note.errors();
-    note.set("x".repeat(5000)).unwrap();
-    assert_eq!(soon("the refusal", errors.next()).await.unwrap().code, Code::PresenceTooLarge);
+    let refused = note.set("x".repeat(5000)).unwrap_err();
+    assert!(matches!(refused, PresenceError::Rejected(reject) if reject.code == Code::PresenceTooLarge));
     note.set("short again".to_owned()).unwrap();
     let other = room.try_presence(User::new("ann"), at(1), PresenceOptions::default());
     assert!(matches!(other, Err(PresenceError::OtherType { .. })));
@@ -202,6 +201,17 @@ async fn what_is_refused_is_said() {
     let nowhere = client.room("nowhere").presence(User::new("ann"), at(1));
     let refusal = soon("the refusal", nowhere.errors().next()).await.unwrap();
     assert_eq!(refusal.code, Code::UnknownRoom);
+    assert!(!soon("the end of the wait", nowhere.live()).await);
+
+    // What was written before the server's limits are known is refused by the server, and said.
+    let early = quick(rig.address).connect();
+    let long = early.room("document-1").presence("eve".to_owned(), "x".repeat(5000));
+    let refusal = soon("the refusal", long.errors().next()).await.unwrap();
+    assert_eq!(refusal.code, Code::PresenceTooLarge);
+    assert!(!soon("the end of the wait", long.live()).await);
+    long.set("short".to_owned()).unwrap();
+    assert!(soon("the others", async { while !long.live().await {} }).await == ());
+    drop((long, early));
 
     // The same client as another user: the old user leaves first.
     let b = quick(rig.address).connect();

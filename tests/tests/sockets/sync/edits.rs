@@ -176,11 +176,20 @@ async fn g10_a_change_that_is_longer_than_the_server_takes_is_refused_alone() {
     let mut statuses = client.statuses();
     let document = joined(&client).await;
     statuses.next().await;
-    let long = document.set_title("x".repeat(2 << 20)).unwrap();
+    let refused = document.set_title("x".repeat(2 << 20)).unwrap_err();
+    assert!(matches!(refused, WriteError::Rejected(reject) if reject.code == Code::FrameTooLarge));
+    assert_eq!(document.title(), "", "it is refused before it shows");
     let next = document.set_size(1).unwrap();
+    assert_eq!(soon("the next answer", next).await, Ok(1));
+
+    // The limits are not known before the first connection: the change is refused when its turn comes.
+    let early = quick(rig.address).connect();
+    let other = early.room("document-1").state(Document::default());
+    let long = other.set_title("x".repeat(2 << 20)).unwrap();
+    let next = other.set_size(2).unwrap();
     let rejected = soon("the answer", long).await.unwrap_err();
     assert_eq!(rejected.code(), Code::FrameTooLarge);
-    assert_eq!(soon("the next answer", next).await, Ok(1));
-    assert_eq!(document.title(), "");
+    assert_eq!(soon("the next answer", next).await, Ok(2));
+    assert_eq!(other.title(), "");
     assert!(statuses.next().now_or_never().is_none(), "the connection stands");
 }

@@ -1,0 +1,244 @@
+//! G10, G15: what the server certainly refuses is refused before it shows, every refusal is the answer to the right
+//! request, and what cannot come any more ends what waits.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use shared_state::client::{BroadcastError, Client as SharedClient, Handle};
+use shared_state::presence::{PresenceError, User};
+use shared_state::proto::{Code, Limits};
+use shared_state::server::{Action, Server};
+use shared_state::{SharedState, WriteError};
+use shared_state_tests::{soon, start};
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::common::client::Client;
+use crate::common::rig::quick;
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, SharedState)]
+struct Notes {
+    any: Value,
+    title: String,
+    #[shared(map)]
+    files: BTreeMap<String, u32>,
+    #[shared(list(key = id))]
+    todos: Vec<Todo>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Todo {
+    id: u32,
+    done: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct At {
+    x: u32,
+}
+
+/// Arrays in arrays, so many deep.
+fn nested(depth: usize) -> Value {
+    (0..depth).fold(json!([]), |inner, _| json!([inner]))
+}
+
+fn code_of<T: std::fmt::Debug>(refused: Result<T, WriteError>) -> Code {
+    match refused {
+        Err(WriteError::Rejected(reject)) => reject.code,
+        other => panic!("expected a refusal with a code, found {other:?}"),
+    }
+}
+
+async fn joined(client: &SharedClient, room: &str) -> Handle<Notes> {
+    let notes = client.room(room).state(Notes::default());
+    assert!(soon("the room's state", notes.live()).await);
+    notes
+}
+
+async fn server() -> (Server, std::net::SocketAddr) {
+    let server = Server::builder().rooms("notes*", Notes::default).channel::<Value>("chat");
+    start(server).await
+}
+
+#[tokio::test]
+async fn g10_a_refusal_is_the_answer_to_the_change_that_was_refused() {
+    let (_server, address) = server().await;
+    for brief in [true, false] {
+        let mut client = Client::new(address, if brief { "brief" } else { "full" }).await;
+        let room = if brief { "notes-1" } else { "notes-2" };
+        client.send(json!({"type": "room:join", "room": room, "payload": {"brief": brief}})).await;
+        client.expect("state:sync").await;
+        client.set(room, 1, 0, "any", nested(70)).await;
+        for seq in 2..=3 {
+            client.set(room, seq, 0, "title", json!(seq.to_string())).await;
+        }
+        // The number can be read, the rest cannot.
+        client.send(json!({"type": "state:change", "room": room, "payload": {"seq": 4}})).await;
+        client.set(room, 5, 0, "title", json!("last")).await;
+        let mut answers = Vec::new();
+        while answers.len() < 5 {
+            answers.push(match client.next_message().await.unwrap() {
+                Message::Binary(ack) => (u64::from(ack[ack.len() - 1]), "ok".to_owned()),
+                Message::Text(text) => {
+                    let frame: Value = serde_json::from_str(&text).unwrap();
+                    let payload = &frame["payload"];
+                    let seq = payload["seq"].as_u64().unwrap_or_else(|| panic!("{frame}"));
+                    (seq, payload["code"].as_str().unwrap_or("ok").to_owned())
+                }
+                other => panic!("{other:?}"),
+            });
+        }
+        let expected = [(1, "too_deep"), (2, "ok"), (3, "ok"), (4, "bad_message"), (5, "ok")]
+            .map(|(seq, code)| (seq, code.to_owned()));
+        assert_eq!(answers, expected, "brief: {brief}");
+        // Sent again, a refused change is refused again.
+        let again = json!({"seq": 4, "again": true});
+        client.send(json!({"type": "state:change", "room": room, "payload": again})).await;
+        assert_eq!(client.expect("state:reject").await["code"], "bad_message");
+    }
+}
+
+#[tokio::test]
+async fn g10_what_is_too_deep_is_refused_and_the_writes_after_it_are_answered() {
+    let (_server, address) = server().await;
+    let (a, b) = (quick(address).connect(), quick(address).connect());
+    let seen = joined(&b, "notes-1").await;
+    // Before the server has told its limits.
+    let notes = a.room("notes-1").state(Notes::default());
+    let deep = notes.set_any(nested(70)).unwrap();
+    let others: Vec<_> = (0..3).map(|n| notes.files().put(format!("file-{n}"), n).unwrap()).collect();
+    assert_eq!(soon("the refusal", deep).await.unwrap_err().code(), Code::TooDeep);
+    for other in others {
+        soon("the answer", other).await.unwrap();
+    }
+    assert_eq!((notes.any(), notes.pending()), (Value::Null, 0));
+    // After it.
+    assert_eq!(code_of(notes.set_any(nested(70))), Code::TooDeep);
+    assert_eq!(notes.any(), Value::Null);
+    let last = soon("the answer", notes.set_title("last").unwrap()).await.unwrap();
+    soon("the change", async {
+        while seen.version() < last {
+            seen.changed(seen.revision()).await;
+        }
+    })
+    .await;
+    assert_eq!(seen.state(), notes.state());
+
+    // As deep as the server takes.
+    let most = (0..80).rev().find(|depth| notes.set_any(nested(*depth)).is_ok()).unwrap();
+    soon("the answer", notes.flush()).await;
+    assert_eq!(notes.any(), nested(most));
+    assert!(soon("the answer", notes.set_title("after").unwrap()).await.is_ok());
+}
+
+#[tokio::test]
+async fn g10_a_path_that_is_too_long_is_refused_before_it_shows() {
+    let (_server, address) = server().await;
+    let client = quick(address).connect();
+    // Each `/` of the key has two bytes in a path.
+    let early = client.room("notes-1").state(Notes::default());
+    let receipt = early.files().put("/".repeat(128), 1).unwrap();
+    assert_eq!(soon("the refusal", receipt).await.unwrap_err().code(), Code::BadKey);
+    assert_eq!(code_of(early.files().put("/".repeat(128), 1)), Code::BadKey);
+    assert!(early.files().is_empty());
+    soon("the answer", early.files().put("/".repeat(100), 1).unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn g10_presence_and_messages_that_are_too_deep_are_refused_to_their_sender() {
+    let (_server, address) = server().await;
+    let client = quick(address).connect();
+    let room = client.room("notes-1");
+    let presence = room.presence(User::new("ann"), json!(1));
+    assert!(soon("the others", presence.live()).await);
+    let refused = presence.set(nested(70)).unwrap_err();
+    assert!(matches!(refused, PresenceError::Rejected(reject) if reject.code == Code::TooDeep));
+    assert_eq!(*presence.me(), json!(1));
+
+    let chat = room.channel::<Value>("chat");
+    assert!(soon("the channel", chat.live()).await);
+    assert_eq!(code_of(chat.send(&nested(70))), Code::TooDeep);
+    assert!(
+        matches!(chat.broadcast(&nested(70)), Err(BroadcastError::Rejected(reject)) if reject.code == Code::TooDeep)
+    );
+    soon("the answer", chat.send(&json!("short")).unwrap()).await.unwrap();
+
+    // Before the limits are known.
+    let early = quick(address).connect();
+    let chat = early.room("notes-1").channel::<Value>("chat");
+    let (deep, short) = (chat.send(&nested(70)).unwrap(), chat.send(&json!("short")).unwrap());
+    assert_eq!(soon("the refusal", deep).await.unwrap_err().code(), Code::TooDeep);
+    soon("the answer", short).await.unwrap();
+    let presence = early.room("notes-1").presence(User::new("eve"), nested(70));
+    assert_eq!(soon("the refusal", presence.errors().next()).await.unwrap().code, Code::TooDeep);
+}
+
+#[tokio::test]
+async fn no_list_method_fails_because_the_list_has_grown() {
+    let (_server, address) = server().await;
+    let client = quick(address).undo(5000, std::time::Duration::ZERO).connect();
+    let notes = joined(&client, "notes-1").await;
+    let todos: Vec<_> = (0..3000).map(|id| Todo { id, done: false }).collect();
+    soon("the answer", notes.set_todos(todos.clone()).unwrap()).await.unwrap();
+    soon("the answer", notes.todos().sort_by(|a, b| b.id.cmp(&a.id)).unwrap()).await.unwrap();
+    assert_eq!(notes.state().todos[0].id, 2999);
+    soon(
+        "the answer",
+        notes.update(|notes| notes.todos.iter_mut().for_each(|todo| todo.done = true)).unwrap(),
+    )
+    .await
+    .unwrap();
+    soon("the answer", notes.todos().clear().unwrap()).await.unwrap();
+    assert!(notes.todos().is_empty());
+    soon("the answer", notes.undo().unwrap().unwrap()).await.unwrap();
+    assert_eq!(notes.todos().len(), 3000);
+    let files = (0..3000).map(|n| (n.to_string(), n)).collect();
+    soon("the answer", notes.set_files(files).unwrap()).await.unwrap();
+    soon("the answer", notes.files().clear().unwrap()).await.unwrap();
+    assert!(notes.files().is_empty());
+}
+
+#[tokio::test]
+async fn what_cannot_come_any_more_ends_what_waits() {
+    let builder = Server::builder().rooms("notes*", Notes::default).channel::<Value>("chat").authorize(
+        |_: &(), room: &str, _: Action<'_>| {
+            if room == "notes-closed" { Err("not for you") } else { Ok(()) }
+        },
+    );
+    let (_server, address) = start(builder).await;
+    let client = quick(address).connect();
+    for (name, code) in [("nowhere", Code::UnknownRoom), ("notes-closed", Code::Forbidden)] {
+        let notes = client.room(name).state(Notes::default());
+        let receipt = notes.set_title("offline").unwrap();
+        assert!(!soon("the end of the wait", notes.live()).await, "{name}");
+        assert_eq!(soon("the refusal", receipt).await.unwrap_err().code(), code, "{name}");
+        assert_eq!(notes.error().map(|violation| violation.code), Some(code));
+        assert_eq!((code_of(notes.set_title("later")), notes.title()), (code, String::new()));
+        let presence = client.room(name).presence(User::new("ann"), At::default());
+        assert!(!soon("the end of the wait", presence.live()).await, "{name}");
+        assert_eq!(presence.error().map(|violation| violation.code), Some(code));
+    }
+    let nothing = client.room("notes-1").channel::<Value>("nothing");
+    let receipt = nothing.send(&json!(1)).unwrap();
+    assert!(!soon("the end of the wait", nothing.live()).await);
+    assert_eq!(soon("the refusal", receipt).await.unwrap_err().code(), Code::UnknownChannel);
+    // The other rooms are not affected.
+    let notes = joined(&client, "notes-1").await;
+    soon("the answer", notes.set_title("here").unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_room_too_many_is_joined_when_another_is_left() {
+    let mut limits = Limits::default();
+    limits.rooms_per_connection = 2;
+    let (_server, address) = start(Server::builder().rooms("notes*", Notes::default).limits(limits)).await;
+    let client = quick(address).connect();
+    let first = joined(&client, "notes-1").await;
+    let _second = joined(&client, "notes-2").await;
+    let third = client.room("notes-3").state(Notes::default());
+    assert_eq!(soon("the refusal", third.errors().next()).await.unwrap().code, Code::TooManyRooms);
+    let receipt = third.set_title("waits").unwrap();
+    drop(first);
+    assert!(soon("the room's state", third.live()).await);
+    soon("the answer", receipt).await.unwrap();
+}
