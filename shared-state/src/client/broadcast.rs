@@ -93,7 +93,8 @@ impl Delivery {
 /// The broadcasts of one channel, in both directions.
 #[derive(Default)]
 pub(super) struct Broadcasts {
-    outgoing: VecDeque<Frame>,
+    /// What waits for the socket.
+    pub(super) outgoing: VecDeque<Frame>,
     deliveries: Option<broadcast::Sender<Delivery>>,
     /// The longest frame that the server accepts, once it has said.
     max_frame: Option<usize>,
@@ -115,10 +116,6 @@ impl Broadcasts {
 
     pub(super) const fn limit_frames(&mut self, bytes: usize) {
         self.max_frame = Some(bytes);
-    }
-
-    pub(super) fn poll_frame(&mut self) -> Option<Frame> {
-        self.outgoing.pop_front()
     }
 
     /// Drops what waits: it was meant for the clients that were connected then.
