@@ -97,7 +97,8 @@ impl Delivery {
 /// The broadcasts of one channel, in both directions.
 #[derive(Default)]
 pub(super) struct Broadcasts {
-    outgoing: VecDeque<Frame>,
+    /// What waits for the socket.
+    pub(super) outgoing: VecDeque<Frame>,
     deliveries: Option<broadcast::Sender<Delivery>>,
     limits: ClientLimits,
 }
@@ -120,10 +121,6 @@ impl Broadcasts {
     /// Sets the server's limits.
     pub(super) const fn set_limits(&mut self, limits: ClientLimits) {
         self.limits = limits;
-    }
-
-    pub(super) fn poll_frame(&mut self) -> Option<Frame> {
-        self.outgoing.pop_front()
     }
 
     /// Drops what waits: it was meant for the clients that were connected then.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::channel::RETAINED;
+use crate::client::task::dial::{Bearer, Dial};
 use crate::client::task::driver;
-use crate::client::task::driver::{Bearer, Dial};
 use crate::client::task::shared::{Core, Settings};
 use crate::client::{Client, DisconnectReason};
 use crate::replica::{LinkConfig, ReplicaConfig};

@@ -10,12 +10,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{broadcast, watch};
 
+use crate::client::task::connection::{Connection, End};
 use crate::client::task::shared::Guard;
 use crate::client::task::slots::{AnyPresence, Signal};
 use crate::client::{Room, Subscription, lock, subscription};
+use crate::core::Code;
 use crate::presence::{Peer, PresenceClient, PresenceError, PresenceEvent, PresenceOptions, UserSessions};
 use crate::proto::presence::PresenceNews;
-use crate::proto::{ClientId, ClientLimits, Frame, Limits, Secret, Violation, check_room_name};
+use crate::proto::{ClientId, Limits, Secret, Violation, check_room_name};
 
 struct SharedPresence<U, D> {
     room: Arc<str>,
@@ -90,10 +92,6 @@ impl<U: PresenceData, D: PresenceData> SharedPresence<U, D> {
 }
 
 impl<U: PresenceData, D: PresenceData> AnyPresence for SharedPresence<U, D> {
-    fn room(&self) -> &Arc<str> {
-        &self.room
-    }
-
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
         self
     }
@@ -102,14 +100,8 @@ impl<U: PresenceData, D: PresenceData> AnyPresence for SharedPresence<U, D> {
         type_name::<(U, D)>()
     }
 
-    fn attach(&self, connection: u64, id: &str, limits: ClientLimits) {
-        let mut inner = self.lock();
-        if inner.connection != connection {
-            inner.connection = connection;
-            inner.presence.set_limits(limits);
-            inner.presence.connected(id.into());
-            self.notify(&mut inner, false);
-        }
+    fn is_one_too_many(&self) -> bool {
+        self.errors.borrow().as_ref().is_some_and(|error| error.code == Code::TooManyRooms)
     }
 
     fn set_password(&self, password: &Secret) {
@@ -139,25 +131,27 @@ impl<U: PresenceData, D: PresenceData> AnyPresence for SharedPresence<U, D> {
         }
     }
 
-    fn tick(&self, now: Duration) {
+    fn turn(&self, now: Duration, connection: &mut Connection) -> Result<Option<Duration>, End> {
         let mut inner = self.lock();
+        let Some(welcome) = &connection.welcome else { return Ok(None) };
+        if inner.connection != connection.number {
+            inner.connection = connection.number;
+            inner.presence.set_limits(welcome.limits);
+            inner.presence.connected(welcome.id.clone());
+            self.notify(&mut inner, false);
+        }
         let away = inner.presence.is_away();
         inner.presence.tick(now);
         if inner.presence.is_away() != away {
             self.notify(&mut inner, true);
         }
-    }
-
-    fn deadline(&self) -> Option<Duration> {
-        self.lock().presence.deadline()
-    }
-
-    fn poll_frame(&self, now: Duration) -> Option<Frame> {
-        let frame = self.lock().presence.poll_frame(now);
-        if frame.is_some() {
+        connection.send(|| {
+            let frame = inner.presence.poll_frame(now)?;
             self.errors.send_if_modified(|error| error.take().is_some());
-        }
-        frame
+            Some(frame)
+        })?;
+        // While the socket is blocked, a due presence is sent once the socket accepts it.
+        Ok(if connection.blocked { None } else { inner.presence.deadline() })
     }
 
     fn end(&self) {
@@ -277,7 +271,7 @@ impl Room {
         // The lock is still held, because the task removes presences that have no handle.
         let presence = Presence::new(shared, self.guard.clone());
         drop(rooms);
-        core.signal.wake.notify_one();
+        core.signal.rooms_changed();
         Ok(presence)
     }
 
@@ -498,7 +492,7 @@ impl<U, D> Clone for Presence<U, D> {
 impl<U, D> Drop for Presence<U, D> {
     fn drop(&mut self) {
         if self.shared.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.shared.signal.wake.notify_one();
+            self.shared.signal.rooms_changed();
         }
     }
 }

@@ -99,7 +99,7 @@ impl Room {
     pub fn retry_join(&self) {
         let core = &self.guard.0;
         lock(&core.rooms).to_rejoin.insert(split_address(&self.name).0.into());
-        core.signal.wake.notify_one();
+        core.signal.rooms_changed();
     }
 
     /// Opens the room's state. It shows `initial` until the room's state arrives. A client has one replica of
@@ -158,14 +158,13 @@ impl Room {
                 let shared = self.shared(initial);
                 rooms.passwords.get(room).inspect(|password| shared.set_password(password));
                 rooms.replicas.insert(name.clone(), shared.clone());
-                rooms.generation += 1;
                 shared
             }
         };
         // The lock is still held, because the task leaves rooms that have no handle.
         let state = State::new(shared, self.guard.clone());
         drop(rooms);
-        core.signal.wake.notify_one();
+        core.signal.rooms_changed();
         Ok(state.into())
     }
 
@@ -189,7 +188,7 @@ impl Room {
         }
         config.info = split_address(&self.name).1.is_none();
         let replica = Replica::new(self.name.clone(), initial, config);
-        Arc::new(SharedReplica::new(replica, core.signal.clone(), core.settings.events))
+        Arc::new(SharedReplica::new(replica, core.signal.clone(), &core.settings))
     }
 }
 

@@ -6,7 +6,6 @@ use futures_util::{Stream, StreamExt as _, stream};
 
 use crate::client::task::shared::Guard;
 use crate::client::task::shared_replica::SharedReplica;
-use crate::client::task::slots::AnyReplica as _;
 use crate::client::{Events, Receipt, Subscription, lock, subscription};
 use crate::core::MergePolicy;
 use crate::core::{Backend, Field, FieldId, SharedState, Watch, WritePermissions};

@@ -1,6 +1,7 @@
 //! One change that waits for its answer, and what it is made of.
 
 use crate::core::{EncodedUpdate, FieldId, SharedState, WriteError, canonical_update};
+use crate::proto::{Frame, client};
 use crate::replica::transact::Read;
 
 /// Identifies a write until it is answered. Writes that were folded into one change share an id.
@@ -79,6 +80,14 @@ pub(super) struct Sent {
 impl<S: SharedState> Change<S> {
     pub(super) fn bytes(&self) -> usize {
         bytes_of(&self.updates)
+    }
+
+    /// The frame that sends it.
+    pub(super) fn frame(&self, room: &str, Sent { seq, base }: Sent) -> Frame {
+        let updates = self.updates.iter().map(|update| update.encoded.as_str());
+        let reads = self.reads.as_ref().map(|reads| reads.all.iter().map(|read| &*read.path).collect());
+        let reads: Option<Vec<&str>> = reads;
+        client::change(room, seq, base, self.sent.is_some(), updates, reads.as_deref())
     }
 
     pub(super) fn touches(&self, field: FieldId) -> bool {

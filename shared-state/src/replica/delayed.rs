@@ -41,6 +41,10 @@ impl<S: SharedState> Delayed<S> {
         self.writes.len()
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.writes.is_empty()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Held<S>> {
         self.writes.iter()
     }
@@ -73,38 +77,42 @@ impl<S: SharedState> Delayed<S> {
         held.id
     }
 
+    /// An update of this field is queued for sending now.
+    pub(super) fn was_sent(&mut self, field: FieldId, now: Duration) {
+        self.sent_at[field] = Some(now);
+    }
+
     /// Delays a write if its timing says so.
     ///
     /// # Errors
-    /// It is to be sent at once; returns it as a change, and counts it as sent.
+    /// It is to be sent at once; returns it, and counts it as sent.
     pub(super) fn hold(
         &mut self,
         id: WriteId,
         update: PendingUpdate<S>,
+        timing: Timing,
         now: Duration,
-    ) -> Result<(), Change<S>> {
+    ) -> Result<(), PendingUpdate<S>> {
         let field = update.field();
-        let times = match S::timing(&update.typed) {
+        let times = match timing {
             Timing::Immediate => None,
             Timing::Debounce { wait, max_wait } => Some((now + wait, now + max_wait)),
             Timing::Throttle { every } => {
                 self.sent_at[field].map(|sent| sent + every).filter(|due| *due > now).map(|due| (due, due))
             }
         };
-        let (due, latest) = times.unwrap_or((now, now));
-        let held = Held { id, field, update, due, latest };
-        if times.is_none() {
-            self.sent_at[field] = Some(now);
-            return Err(held.into_change());
-        }
-        self.writes.push(held);
+        let Some((due, latest)) = times else {
+            self.was_sent(field, now);
+            return Err(update);
+        };
+        self.writes.push(Held { id, field, update, due, latest });
         Ok(())
     }
 
     /// Removes the first write that `pick` chooses, to be sent now.
     pub(super) fn release(&mut self, now: Duration, pick: impl Fn(&Held<S>) -> bool) -> Option<Change<S>> {
         let held = self.writes.remove(self.writes.iter().position(pick)?);
-        self.sent_at[held.field] = Some(now);
+        self.was_sent(held.field, now);
         Some(held.into_change())
     }
 

@@ -1,15 +1,15 @@
 //! The room's state as one client holds it: the two states, what is pending, what can be undone, and what the
 //! app is told of all that. Knows no message and no connection.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::{Code, FieldId, Reject, Rejected, SharedState, WriteError};
+use crate::core::{Code, FieldId, Reject, Rejected, SharedState, WriteError, text_scope};
 use crate::proto::{Outcome, Outcomes, Violation};
 use crate::replica::change::{Change, PendingUpdate, Reads, WriteId};
 use crate::replica::config::ReplicaConfig;
-use crate::replica::event::Origin;
-use crate::replica::output::Output;
+use crate::replica::event::{Event, Origin};
 use crate::replica::pending::Pending;
 use crate::replica::session::Session;
 use crate::replica::states::States;
@@ -62,7 +62,7 @@ impl<S: SharedState> Document<S> {
         let reads = reads.map(|all| Reads { all, stale: None });
         let updates = updates.iter().map(PendingUpdate::new).collect::<Result<Vec<_>, _>>()?;
         let folded = match (&updates[..], &reads) {
-            ([one], None) => self.pending.fold(one)?,
+            ([one], None) if !self.pending.is_empty() => self.pending.fold(one)?,
             _ => None,
         };
         match &folded {
@@ -96,7 +96,9 @@ impl<S: SharedState> Document<S> {
         self.states.version = version;
         let mut shown = Vec::with_capacity(updates.len());
         for update in updates {
-            self.pending.mark_stale(&update);
+            if self.pending.queue.has_transactions() {
+                self.pending.mark_stale(&update);
+            }
             shown.extend(self.states.apply_remote(update, &mut self.pending));
         }
         self.output.event(Origin::Remote, Some(version), Some(from), shown);
@@ -119,7 +121,7 @@ impl<S: SharedState> Document<S> {
             self.states.expect_next(version)?;
             self.states.version = version;
         }
-        let Some(change) = self.pending.take(at) else { return Ok(()) };
+        let Some(change) = self.pending.queue.take(at) else { return Ok(()) };
         let id = change.id;
         if is_news && let Some(rewritten) = rewritten {
             self.confirm_rewritten(version, &change, rewritten);
@@ -148,7 +150,7 @@ impl<S: SharedState> Document<S> {
         }
         for (field, expected) in read.into_iter().zip(expected) {
             let found = self.states.confirmed.current(field);
-            if found != expected {
+            if text_scope::with_history(|| found != expected) {
                 self.pending.mark_stale(&found);
             }
         }
@@ -158,7 +160,7 @@ impl<S: SharedState> Document<S> {
 
     /// The change at an index of the queue was refused: takes it out of the view, and reports that.
     pub(super) fn reject(&mut self, at: usize, reject: Reject) {
-        let Some(change) = self.pending.take(at) else { return };
+        let Some(change) = self.pending.queue.take(at) else { return };
         let refused = Refused::new(&change, reject);
         for field in &refused.fields {
             self.states.rebuild(*field, &mut self.pending);
@@ -193,7 +195,7 @@ impl<S: SharedState> Document<S> {
         for (field, before) in contended.iter().zip(before) {
             self.states.rebuild(*field, &mut self.pending);
             let now = self.states.view.current(*field);
-            if now != before {
+            if text_scope::with_history(|| now != before) {
                 shown.push(now);
             }
         }
@@ -227,7 +229,7 @@ impl<S: SharedState> Document<S> {
         let mut refused = Vec::new();
         for (seq, outcome) in outcomes.answers {
             let at = self.pending.queue.with_seq(seq);
-            let Some(change) = at.and_then(|at| self.pending.take(at)) else { continue };
+            let Some(change) = at.and_then(|at| self.pending.queue.take(at)) else { continue };
             match outcome {
                 Outcome::Accepted(version) => self.output.answer(change.id, Ok(version)),
                 Outcome::Rejected(reject) => refused.push(Refused::new(&change, reject)),
@@ -235,7 +237,7 @@ impl<S: SharedState> Document<S> {
         }
         // These were answered, but the server no longer remembers how.
         while let Some(at) = self.pending.queue.with_seq_up_to(outcomes.last)
-            && let Some(change) = self.pending.take(at)
+            && let Some(change) = self.pending.queue.take(at)
         {
             let reject = if change.sent.is_some_and(|sent| sent.base < outcomes.since) {
                 let message = "this client was away longer than its changes are remembered";
@@ -257,5 +259,55 @@ impl<S: SharedState> Document<S> {
             self.output.event(Origin::RolledBack, None, None, restored);
             self.output.answer(id, Err(why));
         }
+    }
+}
+
+/// What the app takes from a replica: the events and the answers to its writes, in order.
+pub(super) struct Output<S: SharedState> {
+    events: VecDeque<Event<S>>,
+    max_events: usize,
+    /// How many events were dropped since the app last took one.
+    missed: u64,
+    answers: VecDeque<(WriteId, Result<u64, Rejected>)>,
+}
+
+impl<S: SharedState> Output<S> {
+    pub(super) const fn new(max_events: usize) -> Self {
+        Self { events: VecDeque::new(), max_events, missed: 0, answers: VecDeque::new() }
+    }
+
+    /// Adds an event, unless it has no updates.
+    pub(super) fn event(
+        &mut self,
+        origin: Origin,
+        version: Option<u64>,
+        from: Option<Arc<str>>,
+        updates: Vec<S::Update>,
+    ) {
+        if updates.is_empty() {
+            return;
+        }
+        if self.events.len() >= self.max_events {
+            // The app does not take its events: replace them by a count, after which the app reads the state.
+            self.missed += self.events.len() as u64;
+            self.events.clear();
+        }
+        self.events.push_back(Event { origin, version, from, updates });
+    }
+
+    pub(super) fn answer(&mut self, id: WriteId, answer: Result<u64, Rejected>) {
+        self.answers.push_back((id, answer));
+    }
+
+    pub(super) fn poll_event(&mut self) -> Option<Event<S>> {
+        if self.missed > 0 {
+            let origin = Origin::Lagged(std::mem::take(&mut self.missed));
+            return Some(Event { origin, version: None, from: None, updates: Vec::new() });
+        }
+        self.events.pop_front()
+    }
+
+    pub(super) fn poll_answer(&mut self) -> Option<(WriteId, Result<u64, Rejected>)> {
+        self.answers.pop_front()
     }
 }

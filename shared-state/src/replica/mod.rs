@@ -36,7 +36,6 @@ mod document;
 mod event;
 mod limits;
 mod link;
-mod output;
 mod pending;
 mod permissions;
 mod queue;
@@ -57,10 +56,9 @@ pub use transact::{Read, Transaction};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::{Code, Reject, SharedState, WireUpdate, text_scope};
-use crate::proto::compact::{self, Header};
+use crate::core::{Code, Reject, SharedState, WireUpdate, decode_update};
 use crate::proto::{
-    ClientLimits, Denied, Frame, Outcomes, Resume, RoomMessage, RoomSchema, Secret, Violation,
+    ClientLimits, Denied, Frame, Outcomes, Resume, RoomMessage, RoomSchema, Secret, Violation, compact,
 };
 
 use document::Document;
@@ -73,6 +71,8 @@ pub struct Replica<S: SharedState> {
     session: Session,
     schema: SchemaNegotiation,
     permissions: RoomPermissions,
+    /// Whether the permissions have changed since the caller last took them.
+    permissions_changed: bool,
     document: Document<S>,
 }
 
@@ -87,6 +87,7 @@ impl<S: SharedState> Replica<S> {
             session: Session::new(room, &config),
             schema: SchemaNegotiation::new::<S>(),
             permissions: RoomPermissions::default(),
+            permissions_changed: false,
             document: Document::new(initial, &config),
         }
     }
@@ -139,6 +140,11 @@ impl<S: SharedState> Replica<S> {
         &self.permissions
     }
 
+    /// The permissions, if they have changed since the last call.
+    pub(crate) fn poll_permissions(&mut self) -> Option<RoomPermissions> {
+        std::mem::take(&mut self.permissions_changed).then(|| self.permissions.clone())
+    }
+
     /// Why the room cannot be used, if it cannot: its struct is incompatible with this one, or this client
     /// was put out.
     #[must_use]
@@ -148,7 +154,7 @@ impl<S: SharedState> Replica<S> {
 
     /// The next frame to send.
     pub fn poll_frame(&mut self) -> Option<Frame> {
-        self.session.poll_frame()
+        self.session.frames.pop_front()
     }
 
     /// The next event: a visible change of the state.
@@ -265,11 +271,16 @@ impl<S: SharedState> Replica<S> {
         if let Some(update) = updates.iter().find(|update| S::read_only(update)) {
             return Err(WriteError::ReadOnly { field: S::FIELDS[S::field(update)].name });
         }
-        let updates = self.document.states.decompose(updates);
+        let updates = match &updates[..] {
+            [update] => self.document.states.parts(update).unwrap_or(updates),
+            _ => self.document.states.decompose(updates),
+        };
         if updates.is_empty() {
             return Ok(self.document.write_nothing());
         }
-        self.permissions.check::<S>(&updates, reads.as_mut())?;
+        if !self.permissions.is_everything() {
+            self.permissions.check::<S>(&updates, reads.as_mut())?;
+        }
         let id = self.document.write(now, &updates, reads, kind, &self.session)?;
         self.send_ready();
         Ok(id)
@@ -343,30 +354,28 @@ impl<S: SharedState> Replica<S> {
     /// The message does not fit this replica's state, or it is an error of the room. If a new state helps,
     /// this replica has asked for it already; the caller may log the error.
     pub fn receive(&mut self, message: RoomMessage<'_>) -> Result<(), Violation> {
-        text_scope::with_history(|| {
-            if let RoomMessage::Error(violation) = message {
-                match violation.code {
-                    // The version to resume from; the state follows.
-                    Code::FutureVersion => {}
-                    // The caller tries again after a while.
-                    Code::Unavailable
-                    | Code::NotJoined
-                    | Code::ShuttingDown
-                    | Code::TooOften
-                    | Code::RulesFailed => {}
-                    // The caller tries again when something has changed: the password, or who is in the room.
-                    Code::WrongPassword | Code::RoomFull | Code::TooManyRooms => {}
-                    _ => self.refuse(&violation),
-                }
-                return Err(violation);
+        if let RoomMessage::Error(violation) = message {
+            match violation.code {
+                // The version to resume from; the state follows.
+                Code::FutureVersion => {}
+                // The caller tries again after a while.
+                Code::Unavailable
+                | Code::NotJoined
+                | Code::ShuttingDown
+                | Code::TooOften
+                | Code::RulesFailed => {}
+                // The caller tries again when something has changed: the password, or who is in the room.
+                Code::WrongPassword | Code::RoomFull | Code::TooManyRooms => {}
+                _ => self.refuse(&violation),
             }
-            let verdict = self.take(message);
-            if self.is_live() && matches!(&verdict, Err(violation) if violation.code == Code::BadMessage) {
-                self.rejoin();
-            }
-            self.send_ready();
-            verdict
-        })
+            return Err(violation);
+        }
+        let verdict = self.take(message);
+        if self.is_live() && matches!(&verdict, Err(violation) if violation.code == Code::BadMessage) {
+            self.rejoin();
+        }
+        self.send_ready();
+        verdict
     }
 
     fn take(&mut self, message: RoomMessage<'_>) -> Result<(), Violation> {
@@ -389,7 +398,7 @@ impl<S: SharedState> Replica<S> {
                             format!("a delta from version {since} to {version} does not fit version {has}");
                         return Err(Violation::new(Code::BadMessage, message));
                     }
-                    let decoded = self.schema.decode(&self.document.states, &updates)?;
+                    let decoded = self.decode(&updates)?;
                     self.session.joined();
                     self.document.catch_up(version, decoded, outcomes);
                     self.permit(rights);
@@ -399,14 +408,19 @@ impl<S: SharedState> Replica<S> {
             _ if !self.is_live() => {}
             RoomMessage::Change { version, from, updates, brief } => {
                 self.session.note_header(brief, &from, &updates);
-                self.change(version, from.as_ref().into(), &updates)?;
+                self.document.states.expect_next(version)?;
+                let decoded = self.decode(&updates)?;
+                self.document.apply_remote(version, from.as_ref().into(), decoded);
             }
             RoomMessage::Brief { header, value } => {
-                let header = self.session.header(header)?;
-                let value = header.value(value)?;
-                let Header { from, key, op } = header.clone();
-                let (key, op) = ((&*key).into(), op.as_deref().map(Into::into));
-                self.change(self.version() + 1, from, &[WireUpdate { key, op, value: &value }])?;
+                let Some(known) = self.session.headers.get(&header) else {
+                    let message = format!("nothing was said to have the number {header}");
+                    return Err(Violation::new(Code::BadMessage, message));
+                };
+                let (from, value) = (known.from.clone(), known.value(value)?);
+                let (key, op) = ((&*known.key).into(), known.op.as_deref().map(Into::into));
+                let decoded = self.decode(&[WireUpdate { key, op, value: &value }])?;
+                self.document.apply_remote(self.version() + 1, from, decoded);
             }
             RoomMessage::NextAccepted { check } => {
                 let first = self.document.pending.queue.first_sent();
@@ -417,8 +431,7 @@ impl<S: SharedState> Replica<S> {
                 self.document.accept(seq, self.version() + 1, None)?;
             }
             RoomMessage::Accepted { seq, version, updates } => {
-                let states = &self.document.states;
-                let rewritten = updates.map(|updates| self.schema.decode(states, &updates)).transpose()?;
+                let rewritten = updates.map(|updates| self.decode(&updates)).transpose()?;
                 self.document.accept(seq, version, rewritten)?;
             }
             RoomMessage::Rejected(seq, reject) => {
@@ -477,18 +490,21 @@ impl<S: SharedState> Replica<S> {
     /// Stores what the server says this client may not do.
     fn permit(&mut self, denied: Denied) {
         let permissions = RoomPermissions::without::<S>(self.schema.own_names(denied));
-        // Equal permissions keep their allocation, so that comparing them with a copy of them stays cheap.
-        if self.permissions != permissions {
-            self.permissions = permissions;
-        }
+        self.permissions_changed |= self.permissions != permissions;
+        self.permissions = permissions;
     }
 
-    /// Applies the next change of another client.
-    fn change(&mut self, version: u64, from: Arc<str>, updates: &[WireUpdate<'_>]) -> Result<(), Violation> {
-        self.document.states.expect_next(version)?;
-        let decoded = self.schema.decode(&self.document.states, updates)?;
-        self.document.apply_remote(version, from, decoded);
-        Ok(())
+    /// Reads updates of the room. Fields of a newer struct are left out.
+    fn decode(&self, updates: &[WireUpdate<'_>]) -> Result<Vec<S::Update>, Violation> {
+        if self.schema.differences().is_some() {
+            return self.schema.decode(&self.document.states, updates);
+        }
+        let mut decoded = Vec::with_capacity(updates.len());
+        for update in updates {
+            let read = schema::known(decode_update::<S>(update));
+            decoded.extend(read.map_err(|error| schema::wrong_type(&error, "an update"))?);
+        }
+        Ok(decoded)
     }
 
     /// Sends the queued changes that the window allows.
@@ -502,14 +518,19 @@ impl<S: SharedState> Replica<S> {
                 Reject::new(Code::Conflict, message).in_field(path)
             } else {
                 let sent = pending.queue.number(next, states.version);
-                let frame = self.schema.frame(&self.session.room, next, sent, states);
-                let checked = self.session.limits.check_frame(frame.len()).and_then(|()| {
-                    let is_unchecked = self.session.limits.is_unchecked(next.id);
+                let room = &self.session.room;
+                let frame = match self.schema.differences() {
+                    None => next.frame(room, sent),
+                    Some(differences) => schema::frame(differences, room, next, sent, states),
+                };
+                let limits = &self.session.limits;
+                let checked = limits.check_frame(frame.len()).and_then(|()| {
+                    let is_unchecked = limits.is_unchecked(next.id);
                     if is_unchecked { self.session.check(&next.updates, next.reads.as_ref()) } else { Ok(()) }
                 });
                 match checked {
                     Ok(()) => {
-                        self.session.send(frame);
+                        self.session.frames.push_back(frame);
                         pending.queue.next_was_sent(sent);
                         continue;
                     }

@@ -1,9 +1,9 @@
 //! Everything of this client that the server has not answered: the queue, and the delayed writes on top of
-//! it. Owns the limits, the ids of the writes, and what is known per field.
+//! it. Owns the limits and the ids of the writes.
 
 use std::time::Duration;
 
-use crate::core::{FieldId, FieldPath, Overlap, SharedState, Versions, WriteError};
+use crate::core::{FieldId, FieldPath, Overlap, SharedState, Timing, Versions, WriteError};
 use crate::replica::change::{Change, PendingUpdate, Reads, WriteId, bytes_of};
 use crate::replica::config::ReplicaConfig;
 use crate::replica::delayed::{Delayed, Held};
@@ -27,8 +27,6 @@ pub(super) struct Folded<S: SharedState> {
 pub(super) struct Pending<S: SharedState> {
     pub(super) queue: Queue<S>,
     delayed: Delayed<S>,
-    /// Per field, how many changes, queued or delayed, touch it.
-    touching: Vec<u32>,
     last_id: u64,
     max_changes: usize,
     max_bytes: usize,
@@ -39,7 +37,6 @@ impl<S: SharedState> Pending<S> {
         Self {
             queue: Queue::new(),
             delayed: Delayed::new(),
-            touching: vec![0; S::FIELDS.len()],
             last_id: 0,
             max_changes: config.max_changes,
             max_bytes: config.max_bytes,
@@ -51,8 +48,13 @@ impl<S: SharedState> Pending<S> {
         self.queue.len() + self.delayed.len()
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether a change, queued or delayed, touches a field.
     pub(super) fn touches(&self, field: FieldId) -> bool {
-        self.touching[field] > 0
+        self.queue.touches(field) || self.delayed.position(field).is_some()
     }
 
     /// All updates, in the order in which they lie on the confirmed state.
@@ -124,33 +126,35 @@ impl<S: SharedState> Pending<S> {
     pub(super) fn push(
         &mut self,
         now: Duration,
-        updates: Vec<PendingUpdate<S>>,
+        mut updates: Vec<PendingUpdate<S>>,
         reads: Option<Reads>,
     ) -> WriteId {
         let id = self.new_id();
-        let mut change = Change { id, updates, reads, sent: None };
-        let fields = change.fields();
+        if !self.delayed.is_empty() {
+            self.release_before(now, &updates, reads.as_ref().map_or(&[], |reads| &reads.all));
+        }
+        if reads.is_none() && updates.len() == 1 {
+            // Only a write without reads and other updates can be delayed.
+            match S::timing(&updates[0].typed) {
+                Timing::Immediate => self.delayed.was_sent(updates[0].field(), now),
+                timing => match updates.pop().map(|update| self.delayed.hold(id, update, timing, now)) {
+                    Some(Err(update)) => updates.push(update),
+                    _ => return id,
+                },
+            }
+        }
+        self.queue.push(Change { id, updates, reads, sent: None });
+        id
+    }
+
+    /// Moves the delayed writes that a new change must not overtake to the end of the queue.
+    fn release_before(&mut self, now: Duration, updates: &[PendingUpdate<S>], reads: &[Read]) {
         if S::HAS_RULE {
             // The rule was checked with the delayed writes in place, so others must not get them later.
             self.release_all(now);
         }
-        self.release(now, |held| fields.contains(&held.field));
-        let reads = change.reads.as_ref();
-        self.release(now, |held| reads.is_some_and(|reads| reads.fields().any(|read| read == held.field)));
-        for field in &fields {
-            self.touching[*field] += 1;
-        }
-        if change.reads.is_none()
-            && change.updates.len() == 1
-            && let Some(update) = change.updates.pop()
-        {
-            match self.delayed.hold(id, update, now) {
-                Ok(()) => return id,
-                Err(now) => change = now,
-            }
-        }
-        self.queue.push(change);
-        id
+        self.release(now, |held| updates.iter().any(|update| update.field() == held.field));
+        self.release(now, |held| reads.iter().any(|read| read.field == held.field));
     }
 
     /// Moves the delayed writes that `pick` chooses to the end of the queue.
@@ -175,20 +179,10 @@ impl<S: SharedState> Pending<S> {
         self.delayed.deadline()
     }
 
-    /// Removes the change at an index of the queue.
-    pub(super) fn take(&mut self, at: usize) -> Option<Change<S>> {
-        let change = self.queue.take(at)?;
-        for field in change.fields() {
-            self.touching[field] -= 1;
-        }
-        Some(change)
-    }
-
     /// Removes everything.
     pub(super) fn take_all(&mut self) -> Vec<Change<S>> {
         let mut all: Vec<_> = std::iter::from_fn(|| self.queue.take(0)).collect();
         all.extend(self.delayed.take_all());
-        self.touching.fill(0);
         all
     }
 

@@ -10,7 +10,7 @@ use crate::replica::transact::Read;
 
 /// What a client may do in a room, as far as the server has said: everything, until it has. Cheap to clone. A
 /// value does not change when the permissions do; ask for a new one.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RoomPermissions(Option<Arc<Denied>>);
 
 impl RoomPermissions {
@@ -42,9 +42,14 @@ impl RoomPermissions {
         Self((!denied.is_empty()).then(|| Arc::new(denied)))
     }
 
+    /// Whether nothing is denied, as far as known.
+    pub(super) const fn is_everything(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Whether an update is allowed, as far as known.
     pub(super) fn allow<S: SharedState>(&self, update: &S::Update) -> bool {
-        self.0.is_none() || {
+        self.is_everything() || {
             let mut path = FieldPathBuf::new();
             let op = S::address(update, &mut path);
             self.may_write(path.as_str(), op)
@@ -57,7 +62,7 @@ impl RoomPermissions {
         updates: &[S::Update],
         reads: Option<&mut Vec<Read>>,
     ) -> Result<(), WriteError> {
-        if self.0.is_none() {
+        if self.is_everything() {
             return Ok(());
         }
         if let Some(update) = updates.iter().find(|update| !self.allow::<S>(update)) {
@@ -82,15 +87,3 @@ impl RoomPermissions {
         self.0.as_ref().is_none_or(|denied| denied.may_read(path))
     }
 }
-
-impl PartialEq for RoomPermissions {
-    fn eq(&self, other: &Self) -> bool {
-        match (&self.0, &other.0) {
-            (Some(one), Some(other)) => Arc::ptr_eq(one, other) || one == other,
-            (None, None) => true,
-            _ => false,
-        }
-    }
-}
-
-impl Eq for RoomPermissions {}

@@ -1,5 +1,5 @@
 //! The changes to send and those that were sent, in order: the sent ones first, then the unsent ones. Owns
-//! their sequence numbers, the window of unanswered changes and the count of bytes.
+//! their sequence numbers, the window of unanswered changes, the count of bytes and what is known per field.
 
 use std::collections::VecDeque;
 
@@ -19,6 +19,10 @@ pub(super) struct Queue<S: SharedState> {
     /// The sequence number of the next change that was never sent.
     next_seq: u64,
     bytes: usize,
+    /// How many changes are transactions, which depend on what they have read.
+    transactions: usize,
+    /// Per field, how many updates change it.
+    touching: Vec<u32>,
     /// Per field, the last change that touches or reads it.
     last: Vec<Option<WriteId>>,
 }
@@ -31,6 +35,8 @@ impl<S: SharedState> Queue<S> {
             window: 1,
             next_seq: 1,
             bytes: 0,
+            transactions: 0,
+            touching: vec![0; S::FIELDS.len()],
             last: vec![None; S::FIELDS.len()],
         }
     }
@@ -41,6 +47,14 @@ impl<S: SharedState> Queue<S> {
 
     pub(super) const fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    pub(super) const fn has_transactions(&self) -> bool {
+        self.transactions > 0
+    }
+
+    pub(super) fn touches(&self, field: FieldId) -> bool {
+        self.touching[field] > 0
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Change<S>> {
@@ -56,11 +70,13 @@ impl<S: SharedState> Queue<S> {
     }
 
     pub(super) fn push(&mut self, change: Change<S>) {
-        for update in &change.updates {
-            self.last[update.field()] = Some(change.id);
-        }
-        for field in change.reads.iter().flat_map(Reads::fields) {
+        for field in change.updates.iter().map(PendingUpdate::field) {
             self.last[field] = Some(change.id);
+            self.touching[field] += 1;
+        }
+        if let Some(reads) = &change.reads {
+            self.transactions += 1;
+            reads.fields().for_each(|field| self.last[field] = Some(change.id));
         }
         self.bytes += change.bytes();
         self.changes.push_back(change);
@@ -153,6 +169,10 @@ impl<S: SharedState> Queue<S> {
             self.in_flight -= 1;
         }
         self.bytes -= change.bytes();
+        self.transactions -= usize::from(change.reads.is_some());
+        for field in change.updates.iter().map(PendingUpdate::field) {
+            self.touching[field] -= 1;
+        }
         Some(change)
     }
 

@@ -116,7 +116,12 @@ impl SchemaNegotiation {
         Ok(Verdict::Use)
     }
 
-    /// Reads updates of the room. Fields of a newer struct are left out.
+    /// How the room's struct differs from this client's; `None`: nothing is translated.
+    pub(super) const fn differences(&self) -> Option<&SchemaDiff> {
+        self.differences.as_ref()
+    }
+
+    /// Reads updates of the room, whose struct differs. Fields of a newer struct are left out.
     pub(super) fn decode<S: SharedState>(
         &self,
         states: &States<S>,
@@ -154,40 +159,12 @@ impl SchemaNegotiation {
         state: &S,
         update: &WireUpdate<'_>,
     ) -> Result<Option<S::Update>, UpdateError> {
-        let read = match &self.differences {
-            None => decode_update::<S>(update).map(Some),
-            Some(differences) => resolve::read(differences, initial, state, update),
-        };
-        match read {
-            Err(error) if error.kind == UpdateErrorKind::UnknownField => Ok(None),
-            read => read,
+        match &self.differences {
+            None => known(decode_update::<S>(update)),
+            Some(differences) => {
+                known(resolve::read(differences, initial, state, update)).map(Option::flatten)
+            }
         }
-    }
-
-    /// The frame of a change.
-    pub(super) fn frame<S: SharedState>(
-        &self,
-        room: &str,
-        change: &Change<S>,
-        sent: Sent,
-        states: &States<S>,
-    ) -> Frame {
-        let Sent { seq, base } = sent;
-        let again = change.sent.is_some();
-        let reads = change.reads.as_ref().map(|reads| reads.all.iter().map(|read| &*read.path));
-        let Some(differences) = &self.differences else {
-            let updates = change.updates.iter().map(|update| update.encoded.as_str());
-            let reads: Option<Vec<_>> = reads.map(Iterator::collect);
-            return client::change(room, seq, base, again, updates, reads.as_deref());
-        };
-        let mut texts = Vec::new();
-        for update in &change.updates {
-            translate(differences, states, update, &mut texts);
-        }
-        let there = |path: &str| differences.to_room(path).unwrap_or_else(|| path.to_owned());
-        let reads: Option<Vec<String>> = reads.map(|reads| reads.map(there).collect());
-        let reads: Option<Vec<&str>> = reads.as_ref().map(|reads| reads.iter().map(String::as_str).collect());
-        client::change(room, seq, base, again, texts.iter().map(String::as_str), reads.as_deref())
     }
 
     /// What the server denies, with this struct's names.
@@ -201,7 +178,35 @@ impl SchemaNegotiation {
     }
 }
 
-fn wrong_type(error: &UpdateError, place: &str) -> Violation {
+/// The frame of a change, in the room's struct.
+pub(super) fn frame<S: SharedState>(
+    differences: &SchemaDiff,
+    room: &str,
+    change: &Change<S>,
+    sent: Sent,
+    states: &States<S>,
+) -> Frame {
+    let mut texts = Vec::new();
+    for update in &change.updates {
+        translate(differences, states, update, &mut texts);
+    }
+    let there = |path: &str| differences.to_room(path).unwrap_or_else(|| path.to_owned());
+    let reads: Option<Vec<String>> =
+        change.reads.as_ref().map(|reads| reads.all.iter().map(|read| there(&read.path)).collect());
+    let reads: Option<Vec<&str>> = reads.as_ref().map(|reads| reads.iter().map(String::as_str).collect());
+    let (Sent { seq, base }, again) = (sent, change.sent.is_some());
+    client::change(room, seq, base, again, texts.iter().map(String::as_str), reads.as_deref())
+}
+
+/// Leaves out what belongs to a field of a newer struct.
+pub(super) fn known<U>(read: Result<U, UpdateError>) -> Result<Option<U>, UpdateError> {
+    match read {
+        Err(error) if error.kind == UpdateErrorKind::UnknownField => Ok(None),
+        read => read.map(Some),
+    }
+}
+
+pub(super) fn wrong_type(error: &UpdateError, place: &str) -> Violation {
     Violation::new(Code::WrongType, format!("`{}` in {place}: {error}", error.field))
 }
 

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use crate::core::{Code, Reject, SharedState};
+use crate::core::{Reject, SharedState};
 use crate::proto::compact::Header;
-use crate::proto::{Frame, JoinRequest, Secret, Violation, WireUpdate, client};
+use crate::proto::{Frame, JoinRequest, Secret, WireUpdate, client};
 use crate::replica::change::{PendingUpdate, Reads};
 use crate::replica::config::ReplicaConfig;
 use crate::replica::limits::SendLimits;
@@ -33,8 +33,9 @@ pub(super) struct Session {
     brief: bool,
     info: bool,
     /// The headers of compact frames, by number.
-    headers: BTreeMap<u8, Header>,
-    frames: VecDeque<Frame>,
+    pub(super) headers: BTreeMap<u8, Header>,
+    /// The frames to send.
+    pub(super) frames: VecDeque<Frame>,
 }
 
 impl Session {
@@ -97,14 +98,6 @@ impl Session {
         self.frames.clear();
     }
 
-    pub(super) fn send(&mut self, frame: Frame) {
-        self.frames.push_back(frame);
-    }
-
-    pub(super) fn poll_frame(&mut self) -> Option<Frame> {
-        self.frames.pop_front()
-    }
-
     /// Stores the header of a change under a number, for the compact frames to come.
     pub(super) fn note_header(&mut self, number: Option<u8>, from: &str, updates: &[WireUpdate<'_>]) {
         if let Some(number) = number
@@ -112,11 +105,5 @@ impl Session {
         {
             self.headers.insert(number, header);
         }
-    }
-
-    /// The header with this number.
-    pub(super) fn header(&self, number: u8) -> Result<&Header, Violation> {
-        let unknown = || format!("nothing was said to have the number {number}");
-        self.headers.get(&number).ok_or_else(|| Violation::new(Code::BadMessage, unknown()))
     }
 }

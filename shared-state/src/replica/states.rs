@@ -33,15 +33,19 @@ impl<S: SharedState> States<S> {
         Err(Violation::new(Code::BadMessage, message))
     }
 
-    /// Replaces updates that set whole fields by the differences from the view, where the merge policy can
+    /// The differences from the view that an update which sets a whole field makes, if the merge policy can
     /// tell them.
+    pub(super) fn parts(&self, update: &S::Update) -> Option<Vec<S::Update>> {
+        text_scope::as_writer(self.writer, || self.view.decompose(update))
+    }
+
+    /// Replaces the updates of a change by their [parts](Self::parts), each made on top of the ones before.
     pub(super) fn decompose(&mut self, updates: Vec<S::Update>) -> Vec<S::Update> {
         let mut decomposed = Vec::with_capacity(updates.len());
         let mut inverses = Vec::new();
         let fields: Vec<FieldId> = updates.iter().map(S::field).collect();
         for (at, update) in updates.into_iter().enumerate() {
-            let parts = text_scope::as_writer(self.writer, || self.view.decompose(&update))
-                .unwrap_or_else(|| vec![update]);
+            let parts = self.parts(&update).unwrap_or_else(|| vec![update]);
             if fields[at + 1..].contains(&fields[at]) {
                 // A later update of this change is made on top of this one.
                 inverses.extend(parts.iter().map(|part| self.view.apply(part.clone())));
@@ -89,14 +93,14 @@ impl<S: SharedState> States<S> {
         let before = self.view.current(field);
         self.rebuild(field, pending);
         let now = self.view.current(field);
-        (now != before).then_some(now)
+        text_scope::with_history(|| now != before).then_some(now)
     }
 
     /// Rebuilds the whole view; returns what is different.
     pub(super) fn rebuild_all(&mut self, pending: &mut Pending<S>) -> Vec<S::Update> {
         let mut view = self.confirmed.clone();
         pending.updates_mut().for_each(|update| update.put_on(&mut view));
-        let shown = S::diff(&self.view, &view);
+        let shown = text_scope::with_history(|| S::diff(&self.view, &view));
         self.view = view;
         shown
     }

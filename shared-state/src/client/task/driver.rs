@@ -1,145 +1,39 @@
-//! The task of a client: connects, keeps the connection, waits after it broke, and repeats that until the
-//! client is closed.
+//! The task of a client: connects, passes what arrives to the state machines and sends theirs, waits after
+//! the connection broke, and repeats that until the client is closed.
 
-use std::pin::Pin;
+use std::collections::BTreeMap;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Error;
-use tokio_tungstenite::tungstenite::client::{IntoClientRequest as _, uri_mode};
-use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::stream::Mode;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use tokio_tungstenite::tungstenite::{Error, Message};
 
+use crate::client::task::connection::{Connection, End, Io, Welcome};
+use crate::client::task::dial::{Dial, Socket, Token};
 use crate::client::task::shared::{Core, EndWithTask};
-use crate::client::task::slots::AnyPresence;
-use crate::client::task::slots::AnyReplica;
+use crate::client::task::slots::{AnyPresence, AnyReplica};
 use crate::client::{DisconnectReason, Status, lock};
-use crate::proto;
-use crate::replica::Link;
+use crate::core::Code;
+use crate::proto::{Envelope, RoomMessage, Violation, client, presence, split_address};
+use crate::replica::{Link, LinkEvent};
 
-pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+/// How many messages are read before frames are sent again and other tasks may run.
+const BATCH: usize = 64;
 
-/// The read and the write buffer of a connection, in bytes.
-const BUFFER: usize = 16 << 10;
-
-pub(crate) type Token = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
-
-/// The source of the token that identifies the user.
-#[derive(Clone)]
-pub(crate) enum Bearer {
-    /// Always this token.
-    Fixed(Arc<str>),
-    /// The token that this function returns, called for each attempt and before the current token expires.
-    Callback(Arc<dyn Fn() -> Token + Send + Sync>),
-}
-
-/// Where and with which token to connect.
-#[derive(Clone)]
-pub(crate) struct Dial {
-    url: String,
-    bearer: Option<Bearer>,
-}
-
-impl Dial {
-    pub(crate) fn new(url: String, bearer: Option<Bearer>) -> Result<Self, DisconnectReason> {
-        let unusable = |error: Error| DisconnectReason::Url(format!("{url}: {error}").into());
-        let request = url.as_str().into_client_request().map_err(unusable)?;
-        let mode = uri_mode(request.uri()).map_err(unusable)?;
-        if matches!(mode, Mode::Tls) && cfg!(not(feature = "rustls")) {
-            return Err(DisconnectReason::Url(
-                format!("{url}: `wss://` needs the crate's feature `rustls`").into(),
-            ));
-        }
-        Ok(Self { url, bearer })
-    }
-
-    /// Asks for a newer token, if the source can give one.
-    pub(crate) fn renew_token(&self) -> Option<Token> {
-        match &self.bearer {
-            Some(Bearer::Callback(token)) => Some(token()),
-            Some(Bearer::Fixed(_)) | None => None,
-        }
-    }
-
-    async fn connect(&self) -> Result<Socket, Arc<str>> {
-        let token: Option<Arc<str>> = match &self.bearer {
-            None => None,
-            Some(Bearer::Fixed(token)) => Some(token.clone()),
-            Some(Bearer::Callback(token)) => {
-                Some(token().await.map_err(|error| format!("could not get a token: {error}"))?.into())
-            }
-        };
-        self.open(token.as_deref()).await.map_err(|error| error.to_string().into())
-    }
-
-    async fn open(&self, bearer: Option<&str>) -> Result<Socket, Error> {
-        // Made for each attempt, because every request has its own WebSocket key.
-        let mut request = self.url.as_str().into_client_request()?;
-        let subprotocol = HeaderValue::from_static(proto::JSON);
-        request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
-        if let Some(bearer) = bearer {
-            let mut token = HeaderValue::try_from(format!("Bearer {bearer}"))?;
-            token.set_sensitive(true);
-            request.headers_mut().insert(header::AUTHORIZATION, token);
-        }
-        let config = WebSocketConfig::default().read_buffer_size(BUFFER).write_buffer_size(BUFFER);
-        let no_delay = true;
-        #[cfg(feature = "rustls")]
-        let connecting = {
-            let connector = tls_connector()?;
-            tokio_tungstenite::connect_async_tls_with_config(request, Some(config), no_delay, Some(connector))
-        };
-        #[cfg(not(feature = "rustls"))]
-        let connecting = tokio_tungstenite::connect_async_with_config(request, Some(config), no_delay);
-        let (socket, _) = connecting.await?;
-        Ok(socket)
-    }
-}
-
-/// TLS with the web's root certificates and with the program's cryptography provider, if it has installed
-/// one. Chosen explicitly, because rustls panics if no provider is installed and its features name none, or
-/// two.
-#[cfg(feature = "rustls")]
-fn tls_connector() -> Result<tokio_tungstenite::Connector, Error> {
-    use rustls::crypto::{CryptoProvider, ring};
-
-    let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect::<rustls::RootCertStore>();
-    let provider =
-        CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(ring::default_provider()));
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Error::Io(std::io::Error::other(error)))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(tokio_tungstenite::Connector::Rustls(Arc::new(config)))
-}
-
-/// How a connection, or an attempt to connect, ended.
-pub(crate) enum End {
-    /// The connection was lost; there will be another attempt.
-    Lost(Arc<str>),
-    /// The client ends.
-    Final(DisconnectReason),
-}
-
-pub(crate) struct Driver {
-    pub(crate) core: Arc<Core>,
-    pub(crate) link: Link,
-    /// The rooms and channels, as of `generation`.
-    pub(crate) replicas: Vec<Arc<dyn AnyReplica>>,
-    /// The presences. Compared with the shared ones before each step.
-    pub(crate) presences: Vec<Arc<dyn AnyPresence>>,
-    generation: u64,
+struct Driver {
+    core: Arc<Core>,
+    link: Link,
+    /// The rooms and channels, as of the last [`refresh`](Self::refresh).
+    replicas: BTreeMap<Arc<str>, Arc<dyn AnyReplica>>,
+    /// The presences, as of the last [`refresh`](Self::refresh).
+    presences: BTreeMap<Arc<str>, Arc<dyn AnyPresence>>,
     /// Counts connections, from 1.
-    pub(crate) connection: u64,
+    connection: u64,
     /// How many attempts in a row have failed.
-    pub(crate) failed: u32,
+    failed: u32,
     /// Until when a client that is closing waits for answers.
     closing: Option<Duration>,
-    pub(crate) dial: Dial,
+    dial: Dial,
 }
 
 /// Runs a client until it ends.
@@ -148,9 +42,8 @@ pub(crate) async fn run(core: Arc<Core>, dial: Dial, secret: String) {
     let mut driver = Driver {
         link: Link::new(secret, core.settings.link),
         core,
-        replicas: Vec::new(),
-        presences: Vec::new(),
-        generation: 0,
+        replicas: BTreeMap::new(),
+        presences: BTreeMap::new(),
         connection: 0,
         failed: 0,
         closing: None,
@@ -171,8 +64,8 @@ impl Driver {
                 Ok(socket) => {
                     let end = self.run_connection(socket).await;
                     self.link.closed();
-                    self.replicas.iter().for_each(|replica| replica.detach());
-                    self.presences.iter().for_each(|presence| presence.detach());
+                    self.replicas.values().for_each(|replica| replica.detach());
+                    self.presences.values().for_each(|presence| presence.detach());
                     end
                 }
                 Err(end) => end,
@@ -194,7 +87,9 @@ impl Driver {
         let dial = self.dial.clone();
         let mut attempt = std::pin::pin!(tokio::time::timeout(timeout, dial.connect()));
         loop {
-            self.refresh();
+            if core.signal.take_changed() {
+                self.refresh(None);
+            }
             if self.is_done() {
                 return Err(End::Final(DisconnectReason::Closed));
             }
@@ -214,7 +109,7 @@ impl Driver {
 
     /// Waits until the next attempt is due.
     async fn pause(&mut self, cause: Arc<str>) -> Result<(), DisconnectReason> {
-        let Some(wait) = self.wait() else {
+        let Some(wait) = self.core.settings.link.backoff.wait(self.failed, fastrand::f64()) else {
             return Err(DisconnectReason::GaveUp { attempts: self.failed, cause });
         };
         let core = self.core.clone();
@@ -224,7 +119,9 @@ impl Driver {
         let next_try = core.signal.instant(until);
         core.status.send_replace(Status::Reconnecting { attempt, next_try, cause });
         loop {
-            self.refresh();
+            if core.signal.take_changed() {
+                self.refresh(None);
+            }
             if self.is_done() {
                 return Err(DisconnectReason::Closed);
             }
@@ -236,92 +133,240 @@ impl Driver {
         }
     }
 
-    /// How long to wait before the next attempt; `None`: give up.
-    fn wait(&self) -> Option<Duration> {
-        self.core.settings.link.backoff.wait(self.failed, fastrand::f64())
-    }
-
     /// Waits until this time, or forever if there is none.
-    pub(crate) fn sleep_until(&self, until: Option<Duration>) -> impl Future<Output = ()> + use<> {
+    fn sleep_until(&self, until: Option<Duration>) -> impl Future<Output = ()> + use<> {
         let until = until.map(|until| self.core.signal.instant(until));
         async move {
             match until {
                 Some(until) => tokio::time::sleep_until(until.into()).await,
-                None => std::future::pending().await,
+                None => pending().await,
             }
         }
     }
 
-    /// Picks up what the handles did: rooms that were opened, rooms without a handle, the closing of the
-    /// client. Returns the rooms to leave.
-    pub(crate) fn refresh(&mut self) -> Vec<Arc<str>> {
-        let mut left = Vec::new();
-        if self.replicas.iter().any(|replica| replica.is_abandoned() && replica.pending() == 0) {
-            let mut rooms = lock(&self.core.rooms);
-            rooms.replicas.retain(|room, replica| {
-                let leave = replica.is_abandoned() && replica.pending() == 0;
-                if leave {
-                    left.push(room.clone());
-                }
-                !leave
-            });
-            rooms.generation += 1;
-        }
-        {
-            let rooms = lock(&self.core.rooms);
-            if self.generation != rooms.generation {
-                self.generation = rooms.generation;
-                self.replicas = rooms.replicas.values().cloned().collect();
+    /// Runs a connection until it ends.
+    async fn run_connection(&mut self, socket: Socket) -> End {
+        self.connection += 1;
+        // A connection that is never welcomed is a failed attempt.
+        self.failed = self.failed.saturating_add(1);
+        let hello = self.link.opened(self.core.signal.now(), None);
+        let mut connection = Connection::new(socket, self.connection, hello);
+        match self.exchange(&mut connection).await {
+            End::Final(DisconnectReason::Closed) => {
+                let joined = self.replicas.keys().filter(|_| connection.welcome.is_some());
+                let leaves: Vec<_> = joined.map(|room| client::leave(room)).collect();
+                connection.close(leaves.into_iter()).await;
+                End::Final(DisconnectReason::Closed)
+            }
+            end => {
+                connection.lost();
+                end
             }
         }
-        if self.core.is_closing() && self.closing.is_none() {
+    }
+
+    async fn exchange(&mut self, connection: &mut Connection) -> End {
+        let core = self.core.clone();
+        let mut token: Option<Token> = None;
+        loop {
+            if core.signal.take_changed() {
+                self.refresh(Some(connection));
+            }
+            if self.is_done() {
+                return End::Final(DisconnectReason::Closed);
+            }
+            let deadline = match self.turn(connection) {
+                Ok(deadline) => deadline,
+                Err(end) => return end,
+            };
+            let timer = core.signal.instant(deadline.unwrap_or_default());
+            let io = tokio::select! {
+                io = connection.io() => io,
+                asked = async { match &mut token { Some(token) => token.await, None => pending().await } } => {
+                    token = None;
+                    match asked {
+                        Ok(token) => connection.control.push_back(client::token(&token)),
+                        // The next connection asks again.
+                        Err(error) => tracing::warn!(%error, "could not get a newer token"),
+                    }
+                    continue;
+                }
+                () = core.signal.wake.notified() => continue,
+                () = tokio::time::sleep_until(timer.into()), if deadline.is_some() => {
+                    let now = core.signal.now();
+                    if self.link.take_renewal(now) {
+                        token = self.dial.renew_token();
+                    }
+                    match self.link.tick(now) {
+                        Ok(ping) => connection.control.extend(ping),
+                        Err(dead) => return End::Lost(dead.to_string().into()),
+                    }
+                    continue;
+                }
+            };
+            let Io::Message(first) = io else { continue };
+            let mut next = Some(first);
+            for more in (0..BATCH).rev() {
+                let Some(message) = next else { break };
+                if let Err(end) = self.receive(connection, message) {
+                    return end;
+                }
+                next = if more > 0 { connection.arrived() } else { None };
+            }
+        }
+    }
+
+    /// Does what is due and sends what the rooms have to send. Returns when the next step is due.
+    fn turn(&self, connection: &mut Connection) -> Result<Option<Duration>, End> {
+        if !connection.control.is_empty() {
+            connection.send_control()?;
+        }
+        let now = self.core.signal.now();
+        let timers = [self.link.deadline(), self.link.renewal(), self.closing];
+        let mut deadline = timers.into_iter().flatten().min();
+        for replica in self.replicas.values() {
+            deadline = deadline.into_iter().chain(replica.turn(now, connection)?).min();
+        }
+        for presence in self.presences.values() {
+            deadline = deadline.into_iter().chain(presence.turn(now, connection)?).min();
+        }
+        Ok(deadline)
+    }
+
+    fn receive(
+        &mut self,
+        connection: &mut Connection,
+        message: Option<Result<Message, Error>>,
+    ) -> Result<(), End> {
+        match message {
+            Some(Ok(Message::Binary(bytes))) => {
+                let now = self.core.signal.now();
+                let (room, message) = self.link.receive_brief(now, &bytes).map_err(broken)?;
+                self.receive_room(now, &room, message);
+                Ok(())
+            }
+            Some(Ok(Message::Text(text))) => self.receive_text(connection, &text).map_err(broken)?,
+            Some(Ok(Message::Ping(_))) => {
+                connection.has_queued();
+                Ok(())
+            }
+            Some(Ok(Message::Pong(_) | Message::Frame(_))) => Ok(()),
+            Some(Ok(Message::Close(frame))) => Err(End::Lost(match frame {
+                Some(frame) => format!("the server closed the connection: {frame}").into(),
+                None => "the server closed the connection".into(),
+            })),
+            Some(Err(error)) => Err(error.into()),
+            None => Err(End::Lost("the connection was closed".into())),
+        }
+    }
+
+    fn receive_text(
+        &mut self,
+        connection: &mut Connection,
+        text: &str,
+    ) -> Result<Result<(), End>, Violation> {
+        let envelope = Envelope::read(text)?;
+        self.core.listeners.dispatch(&envelope, text);
+        let now = self.core.signal.now();
+        match self.link.receive_envelope(now, &envelope)? {
+            LinkEvent::Nothing => {}
+            LinkEvent::Reply(frame) => connection.control.push_back(frame),
+            LinkEvent::Welcome(window) => {
+                let id: Arc<str> = self.link.public_id().unwrap_or_default().into();
+                let limits = self.link.limits();
+                self.failed = 0;
+                *lock(&self.core.public) = Some(id.clone());
+                tracing::info!(%id, "connected");
+                connection.welcome = Some(Welcome { id, window, limits });
+                self.core.status.send_replace(Status::Connected);
+            }
+            LinkEvent::Room(room, message) => self.receive_room(now, &room, message),
+            LinkEvent::Presence(room, news) => {
+                // The presence may have been left a moment ago.
+                if let Some(presence) = self.presences.get(&*room) {
+                    presence.receive(now, news);
+                }
+            }
+            LinkEvent::Error(violation) => {
+                tracing::warn!(%violation, "the server reported an error");
+                match violation.code {
+                    Code::BadClientId | Code::Superseded | Code::Unauthorized => {
+                        return Ok(Err(End::Final(DisconnectReason::Refused(violation))));
+                    }
+                    // The next connection continues as the token's user.
+                    Code::ShuttingDown | Code::Expired | Code::OtherUser => {
+                        return Ok(Err(End::Lost(violation.to_string().into())));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    fn receive_room(&self, now: Duration, room: &str, message: RoomMessage<'_>) {
+        // The room may have been left a moment ago.
+        if let Some(replica) = self.replicas.get(room) {
+            replica.receive(now, message);
+        }
+    }
+
+    /// Picks up what the handles did since the last call: what was opened, what has no handle any more and is
+    /// left, what the app wants to join again, and the closing of the client.
+    fn refresh(&mut self, connection: Option<&mut Connection>) {
+        let mut left = Vec::new();
+        let mut rooms = lock(&self.core.rooms);
+        rooms.presences.retain(|_, presence| !presence.is_abandoned());
+        let before = std::mem::replace(&mut self.presences, rooms.presences.clone());
+        for (room, old) in before {
+            if self.presences.get(&room).is_none_or(|new| !Arc::ptr_eq(&old, new)) {
+                left.push(presence::leave(&room));
+            }
+        }
+        rooms.replicas.retain(|room, replica| {
+            let leave = replica.is_abandoned() && replica.pending() == 0;
+            if leave {
+                left.push(client::leave(room));
+            }
+            !leave
+        });
+        self.replicas.clone_from(&rooms.replicas);
+        let to_rejoin = std::mem::take(&mut rooms.to_rejoin);
+        // Asked for with the lock held: after that nothing can be opened any more.
+        let is_closing = self.core.is_closing();
+        drop(rooms);
+        if is_closing && self.closing.is_none() {
             let now = self.core.signal.now();
             self.closing = Some(now + self.core.settings.linger);
-            // Nothing can be opened any more.
-            let rooms = lock(&self.core.rooms);
-            self.replicas = rooms.replicas.values().cloned().collect();
-            drop(rooms);
-            self.replicas.iter().for_each(|replica| replica.close(now));
+            self.replicas.values().for_each(|replica| replica.close(now));
         }
-        left
+        // Without a connection nothing is joined, and with the next one everything is.
+        let Some(connection) = connection else { return };
+        let Some(Welcome { window, .. }) = connection.welcome else { return };
+        if !left.is_empty() {
+            let replicas = self.replicas.values().filter(|replica| replica.is_one_too_many());
+            replicas.for_each(|replica| replica.retry_join(window));
+            let presences = self.presences.values().filter(|presence| presence.is_one_too_many());
+            presences.for_each(|presence| presence.retry_join());
+        }
+        connection.control.extend(left);
+        for room in to_rejoin {
+            let of_room = self.replicas.iter().filter(|(address, _)| split_address(address).0 == &*room);
+            of_room.for_each(|(_, replica)| replica.retry_join(window));
+            if let Some(presence) = self.presences.get(&room) {
+                presence.retry_join();
+            }
+        }
     }
 
     /// Whether the client is closing and has nothing left to wait for.
-    pub(crate) fn is_done(&self) -> bool {
+    fn is_done(&self) -> bool {
         let Some(until) = self.closing else { return false };
-        self.core.signal.now() >= until || self.replicas.iter().all(|replica| replica.pending() == 0)
-    }
-
-    /// Until when a client that is closing continues.
-    pub(crate) const fn closing(&self) -> Option<Duration> {
-        self.closing
-    }
-
-    /// How long to wait before joining a room again after `failed` refusals in a row.
-    pub(crate) fn room_wait(&self, failed: u32) -> Duration {
-        let mut backoff = self.core.settings.link.backoff;
-        backoff.attempts = None;
-        backoff.wait(failed, fastrand::f64()).unwrap_or(backoff.max)
+        self.core.signal.now() >= until || self.replicas.values().all(|replica| replica.pending() == 0)
     }
 }
 
-impl Driver {
-    /// Picks up the presences that were opened or dropped. Returns the rooms whose presence to leave.
-    pub(crate) fn refresh_presence(&mut self) -> Vec<Arc<str>> {
-        let present = {
-            let mut rooms = lock(&self.core.rooms);
-            if self.presences.iter().any(|presence| presence.is_abandoned()) {
-                rooms.presences.retain(|_, presence| !presence.is_abandoned());
-            }
-            let same = rooms.presences.len() == self.presences.len()
-                && rooms.presences.values().zip(&self.presences).all(|(a, b)| Arc::ptr_eq(a, b));
-            if same {
-                return Vec::new();
-            }
-            rooms.presences.values().cloned().collect::<Vec<_>>()
-        };
-        let before = std::mem::replace(&mut self.presences, present);
-        let left = before.iter().filter(|old| !self.presences.iter().any(|new| Arc::ptr_eq(old, new)));
-        left.map(|presence| presence.room().clone()).collect()
-    }
+fn broken(violation: Violation) -> End {
+    tracing::error!(%violation, "the server broke the protocol");
+    End::Lost(format!("the server broke the protocol: {violation}").into())
 }

@@ -2,6 +2,7 @@
 //! the handles.
 
 pub(crate) mod connection;
+pub(crate) mod dial;
 pub(crate) mod driver;
 pub(crate) mod shared;
 pub(crate) mod shared_replica;

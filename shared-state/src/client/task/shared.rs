@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use crate::client::raw_messages::Listeners;
 use crate::client::task::slots::{AnyPresence, AnyReplica, Signal};
@@ -22,8 +22,6 @@ use crate::replica::{LinkConfig, ReplicaConfig};
 pub(crate) struct Rooms {
     pub(crate) replicas: BTreeMap<Arc<str>, Arc<dyn AnyReplica>>,
     pub(crate) presences: BTreeMap<Arc<str>, Arc<dyn AnyPresence>>,
-    /// Rises with each change of `replicas`.
-    pub(crate) generation: u64,
     /// The passwords of the rooms that need one.
     pub(crate) passwords: BTreeMap<Arc<str>, Secret>,
     /// The rooms that the app has asked to join again.
@@ -58,7 +56,7 @@ impl Core {
     pub(crate) fn new(settings: Settings) -> Self {
         Self {
             settings,
-            signal: Arc::new(Signal { start: Instant::now(), wake: Notify::new() }),
+            signal: Arc::new(Signal::new(Instant::now())),
             rooms: Mutex::default(),
             status: watch::Sender::new(Status::Connecting),
             public: Mutex::default(),
@@ -71,7 +69,7 @@ impl Core {
     /// Asks the task to accept no more writes and to end once everything is answered.
     pub(crate) fn close(&self) {
         self.closing.store(true, Ordering::Release);
-        self.signal.wake.notify_one();
+        self.signal.rooms_changed();
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -85,7 +83,6 @@ impl Core {
             if std::mem::replace(&mut rooms.ended, true) {
                 return;
             }
-            rooms.generation += 1;
             (std::mem::take(&mut rooms.replicas), std::mem::take(&mut rooms.presences))
         };
         let mut unsent = Unsent::default();

@@ -11,19 +11,24 @@ use tokio::sync::{broadcast, watch};
 
 use crate::client::broadcast::{BroadcastError, Broadcasts, Delivery};
 use crate::client::receipt::Answer;
+use crate::client::task::connection::{Connection, End};
+use crate::client::task::shared::Settings;
 use crate::client::task::slots::{AnyReplica, Signal};
 use crate::client::{DisconnectReason, Receipt, lock};
 use crate::core::{Code, Reject};
 use crate::core::{FieldId, SharedState};
 use crate::core::{Rejected, WriteError};
-use crate::proto::{ClientLimits, Frame, RoomDetails, RoomMessage, Secret, Violation, client};
-use crate::replica::{Event, Origin, Read, Replica, RoomPermissions, WriteId};
+use crate::proto::{RoomDetails, RoomMessage, Secret, Violation, client};
+use crate::replica::{Backoff, Event, Origin, Read, Replica, RoomPermissions, WriteId};
 
 /// A replica and its listeners.
 pub(crate) struct SharedReplica<S: SharedState> {
     room: Arc<str>,
     signal: Arc<Signal>,
+    /// How many events a stream of events stores.
     events: usize,
+    /// How long to wait before joining again a room that could not be joined for now.
+    backoff: Backoff,
     handles: AtomicUsize,
     pub(crate) errors: watch::Sender<Option<Violation>>,
     pub(crate) seen: watch::Sender<Seen>,
@@ -51,17 +56,32 @@ pub(crate) struct Inner<S: SharedState> {
     events: Option<broadcast::Sender<Event<S>>>,
     /// The broadcasts, which are not part of the state.
     broadcasts: Broadcasts,
-    /// The connection over which it was last joined, counted from 1.
-    connection: u64,
+    attachment: Attachment,
+    /// Whether an error of the room is reported.
+    has_error: bool,
     closed: bool,
 }
 
+/// How the room is joined over the current connection.
+#[derive(Default)]
+struct Attachment {
+    /// The connection over which it was last joined, counted from 1.
+    connection: u64,
+    /// How many unanswered changes the server allows.
+    window: usize,
+    /// How often in a row the room could not be joined for now.
+    failed: u32,
+    /// When it is joined again, if it could not be.
+    retry: Option<Duration>,
+}
+
 impl<S: SharedState> SharedReplica<S> {
-    pub(crate) fn new(replica: Replica<S>, signal: Arc<Signal>, events: usize) -> Self {
+    pub(crate) fn new(replica: Replica<S>, signal: Arc<Signal>, settings: &Settings) -> Self {
         Self {
             room: replica.room().clone(),
             signal,
-            events: events.max(1),
+            events: settings.events.max(1),
+            backoff: Backoff { attempts: None, ..settings.link.backoff },
             handles: AtomicUsize::new(0),
             errors: watch::Sender::new(None),
             seen: watch::Sender::default(),
@@ -73,7 +93,8 @@ impl<S: SharedState> SharedReplica<S> {
                 watched: S::FIELDS.iter().map(|_| None).collect(),
                 events: None,
                 broadcasts: Broadcasts::default(),
-                connection: 0,
+                attachment: Attachment::default(),
+                has_error: false,
                 closed: false,
             }),
         }
@@ -83,10 +104,19 @@ impl<S: SharedState> SharedReplica<S> {
         lock(&self.inner)
     }
 
-    /// Counts one handle less. The last one wakes the task, which leaves the room.
+    pub(crate) const fn room(&self) -> &Arc<str> {
+        &self.room
+    }
+
+    /// Counts one more handle.
+    pub(crate) fn hold(&self) {
+        self.handles.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Counts one handle less. After the last one the task leaves the room.
     pub(crate) fn release(&self) {
         if self.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.signal.wake.notify_one();
+            self.signal.rooms_changed();
         }
     }
 
@@ -215,13 +245,9 @@ impl<S: SharedState> SharedReplica<S> {
                 inner.events = None;
             }
         }
-        self.rights.send_if_modified(|rights| {
-            let changed = rights != inner.replica.permissions();
-            if changed {
-                rights.clone_from(inner.replica.permissions());
-            }
-            changed
-        });
+        if let Some(permissions) = inner.replica.poll_permissions() {
+            self.rights.send_replace(permissions);
+        }
         let (live, refused) = (inner.replica.is_live(), inner.replica.refusal().is_some());
         self.seen.send_if_modified(|seen| {
             seen.revision += u64::from(visible);
@@ -229,7 +255,9 @@ impl<S: SharedState> SharedReplica<S> {
             (seen.live, seen.refused) = (live, refused);
             visible | changed
         });
+        let mut answered = false;
         while let Some((id, outcome)) = inner.replica.poll_answer() {
+            answered = true;
             if let Err(rejected) = &outcome {
                 tracing::info!(room = %self.room, code = %rejected.code(), %rejected, "a change was rolled back");
             }
@@ -237,20 +265,41 @@ impl<S: SharedState> SharedReplica<S> {
                 answer.resolve(outcome);
             }
         }
+        if answered && inner.replica.pending() == 0 && self.is_abandoned() {
+            self.signal.rooms_changed();
+        }
     }
 
-    fn with(&self, act: impl FnOnce(&mut Replica<S>)) {
-        let mut inner = self.lock();
-        act(&mut inner.replica);
-        self.notify(&mut inner);
+    /// A room reported an error, or sent a message that does not fit.
+    fn failed(&self, now: Duration, inner: &mut Inner<S>, violation: Violation) {
+        tracing::warn!(room = %self.room, %violation, "a room reported an error or sent a message that does not fit");
+        if matches!(
+            violation.code,
+            Code::Unavailable | Code::NotJoined | Code::ShuttingDown | Code::TooOften | Code::RulesFailed
+        ) {
+            inner.detach();
+            let Attachment { failed, retry, .. } = &mut inner.attachment;
+            if retry.is_none() {
+                *failed = failed.saturating_add(1);
+                let wait = self.backoff.wait(*failed, fastrand::f64()).unwrap_or(self.backoff.max);
+                *retry = Some(now + wait);
+            }
+        }
+        self.notify(inner);
+        inner.has_error = true;
+        self.errors.send_if_modified(|error| error.replace(violation) != *error);
+    }
+}
+
+impl<S: SharedState> Inner<S> {
+    /// Stops sending until the room is joined again.
+    fn detach(&mut self) {
+        self.broadcasts.detach();
+        self.replica.disconnected();
     }
 }
 
 impl<S: SharedState> AnyReplica for SharedReplica<S> {
-    fn room(&self) -> &Arc<str> {
-        &self.room
-    }
-
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
         self
     }
@@ -259,19 +308,69 @@ impl<S: SharedState> AnyReplica for SharedReplica<S> {
         S::NAME
     }
 
-    fn attach(&self, connection: u64, window: usize, limits: ClientLimits) {
+    fn turn(&self, now: Duration, connection: &mut Connection) -> Result<Option<Duration>, End> {
+        let Some(welcome) = &connection.welcome else { return Ok(None) };
         let mut inner = self.lock();
-        if inner.connection != connection {
-            inner.connection = connection;
-            inner.broadcasts.set_limits(limits);
-            inner.replica.set_limits(limits);
+        let Inner { replica, broadcasts, attachment, .. } = &mut *inner;
+        if attachment.connection != connection.number {
+            let (connection, window) = (connection.number, welcome.window);
+            *attachment = Attachment { connection, window, failed: 0, retry: None };
+            replica.set_limits(welcome.limits);
+            broadcasts.set_limits(welcome.limits);
+            replica.connected(window);
+            self.notify(&mut inner);
+        } else if attachment.retry.take_if(|retry| *retry <= now).is_some() {
+            replica.connected(attachment.window);
+            self.notify(&mut inner);
+        }
+        if inner.replica.deadline().is_some_and(|deadline| deadline <= now) {
+            inner.replica.tick(now);
+            self.notify(&mut inner);
+        }
+        let Inner { replica, broadcasts, attachment, .. } = &mut *inner;
+        connection.send(|| replica.poll_frame().or_else(|| broadcasts.outgoing.pop_front()))?;
+        Ok(replica.deadline().into_iter().chain(attachment.retry).min())
+    }
+
+    fn receive(&self, now: Duration, message: RoomMessage<'_>) {
+        let mut inner = self.lock();
+        let verdict = match message {
+            RoomMessage::Broadcast { from, at, value } => {
+                inner.broadcasts.deliver(&from, at, value);
+                Ok(())
+            }
+            RoomMessage::BroadcastRejected(violation) => Err(violation),
+            RoomMessage::Info(details) => {
+                self.details.send_if_modified(|known| {
+                    let changed = known.as_ref() != Some(&details);
+                    *known = Some(details);
+                    changed
+                });
+                Ok(())
+            }
+            message => inner.replica.receive(message),
+        };
+        if let Err(violation) = verdict {
+            return self.failed(now, &mut inner, violation);
+        }
+        self.notify(&mut inner);
+        if inner.has_error && inner.replica.is_live() {
+            inner.has_error = false;
+            (inner.attachment.failed, inner.attachment.retry) = (0, None);
+            self.errors.send_replace(None);
+        }
+    }
+
+    fn retry_join(&self, window: usize) {
+        let mut inner = self.lock();
+        if !inner.replica.is_live() {
             inner.replica.connected(window);
             self.notify(&mut inner);
         }
     }
 
-    fn rejoin(&self, window: usize) {
-        self.with(|replica| replica.connected(window));
+    fn is_one_too_many(&self) -> bool {
+        self.errors.borrow().as_ref().is_some_and(|error| error.code == Code::TooManyRooms)
     }
 
     fn set_password(&self, password: &Secret) {
@@ -280,53 +379,12 @@ impl<S: SharedState> AnyReplica for SharedReplica<S> {
 
     fn detach(&self) {
         let mut inner = self.lock();
-        inner.broadcasts.detach();
-        inner.replica.disconnected();
+        inner.detach();
         self.notify(&mut inner);
-    }
-
-    fn receive(&self, message: RoomMessage<'_>) -> Result<(), Violation> {
-        let mut inner = self.lock();
-        let message = match message {
-            RoomMessage::Broadcast { from, at, value } => {
-                inner.broadcasts.deliver(&from, at, value);
-                return Ok(());
-            }
-            RoomMessage::BroadcastRejected(violation) => return Err(violation),
-            RoomMessage::Info(details) => {
-                self.details.send_if_modified(|known| {
-                    let changed = known.as_ref() != Some(&details);
-                    *known = Some(details);
-                    changed
-                });
-                return Ok(());
-            }
-            message => message,
-        };
-        let verdict = inner.replica.receive(message);
-        self.notify(&mut inner);
-        verdict
-    }
-
-    fn tick(&self, now: Duration) {
-        self.with(|replica| replica.tick(now));
-    }
-
-    fn deadline(&self) -> Option<Duration> {
-        self.lock().replica.deadline()
-    }
-
-    fn poll_frame(&self) -> Option<Frame> {
-        let mut inner = self.lock();
-        inner.replica.poll_frame().or_else(|| inner.broadcasts.poll_frame())
     }
 
     fn pending(&self) -> usize {
         self.lock().replica.pending()
-    }
-
-    fn is_live(&self) -> bool {
-        self.lock().replica.is_live()
     }
 
     fn close(&self, now: Duration) {
@@ -355,19 +413,7 @@ impl<S: SharedState> AnyReplica for SharedReplica<S> {
         pending
     }
 
-    fn report(&self, violation: Option<Violation>) {
-        self.errors.send_if_modified(|error| {
-            let changed = *error != violation;
-            *error = violation;
-            changed
-        });
-    }
-
     fn is_abandoned(&self) -> bool {
         self.handles.load(Ordering::Acquire) == 0
-    }
-
-    fn hold(&self) {
-        self.handles.fetch_add(1, Ordering::AcqRel);
     }
 }

@@ -86,12 +86,14 @@ pub fn request<'a>(
 ) -> Frame {
     let size = updates.clone().map(|update| update.len() + 1).sum::<usize>() + 64;
     object_frame("state:change", Some(room), size, |payload| {
-        payload
-            .member("seq", &seq)
-            .member("base", &base)
-            .optional("again", again.then_some(true))
-            .array("updates", updates)
-            .optional("reads", reads);
+        payload.member("seq", &seq).member("base", &base);
+        if again {
+            payload.member("again", &true);
+        }
+        payload.array("updates", updates);
+        if let Some(reads) = reads {
+            payload.member("reads", reads);
+        }
     })
 }
 

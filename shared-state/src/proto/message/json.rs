@@ -115,7 +115,10 @@ fn frame(kind: &str, address: Option<&str>, size: usize, payload: impl FnOnce(&m
         envelope.member("type", kind);
         if let Some(address) = address {
             let (room, channel) = split_address(address);
-            envelope.member("room", room).optional("channel", channel);
+            envelope.member("room", room);
+            if let Some(channel) = channel {
+                envelope.member("channel", channel);
+            }
         }
         payload(envelope.name("payload"));
     });
