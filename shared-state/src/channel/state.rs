@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 use crate::channel::Log;
 use crate::channel::log::{LogMessage, Sent, same_sent};
 use crate::core::Overlap;
+use crate::core::read_back::encode_checked;
 use crate::core::{Backend, FieldId, FieldInfo, FieldPath, FieldPathBuf, SharedState, UpdateError};
 use crate::proto::channel::{APPEND, ChannelEntry, ChannelHistory, GONE, MESSAGES, SEND};
 
@@ -49,10 +50,10 @@ impl<T: Serialize + DeserializeOwned> Update<T> {
     /// the others will get.
     ///
     /// # Errors
-    /// The value has no JSON form, or cannot be read back from it.
+    /// The value has no JSON form, or it reads back from it as another value or not at all.
     pub fn of(value: &T) -> Result<Self, UpdateError> {
-        let json = serde_json::value::to_raw_value(value).map_err(|error| UpdateError::wrong_type(&error))?;
-        let read = serde_json::from_str(json.get()).map_err(|error| UpdateError::wrong_type(&error))?;
+        let checked = encode_checked(value).and_then(|(json, read)| Ok((RawValue::from_string(json)?, read)));
+        let (json, read) = checked.map_err(|error| UpdateError::wrong_type(&error))?;
         Ok(Self::send(json, read))
     }
 }

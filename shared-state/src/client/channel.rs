@@ -11,6 +11,7 @@ use crate::client::broadcast::{Broadcast, BroadcastError, RecvError};
 use crate::client::room::{Room, StateError};
 use crate::client::{Lagged, Receipt, State, Subscription, subscription};
 use crate::core::WriteError;
+use crate::core::read_back::encode_checked;
 use crate::proto::channel::MESSAGES;
 use crate::proto::{Violation, channel_address, split_address};
 
@@ -175,9 +176,9 @@ where
     ///
     /// # Errors
     /// The broadcast was not sent: the channel is not [live](Self::is_live), too many wait already, it is too
-    /// long, or the value has no JSON form. Receivers that read too slowly miss it without an error.
+    /// long, or the value does not read back from its JSON. Receivers that read too slowly miss it without an error.
     pub fn broadcast(&self, value: &T) -> Result<(), BroadcastError> {
-        self.state.shared.broadcast(serde_json::value::to_raw_value(value)?.get())
+        self.state.shared.broadcast(&encode_checked(value)?.0)
     }
 
     /// The broadcasts of others from now on. Ends with the client.

@@ -15,6 +15,7 @@ use crate::client::task::shared::Guard;
 use crate::client::task::slots::{AnyPresence, Signal};
 use crate::client::{Room, Subscription, lock, subscription};
 use crate::core::Code;
+use crate::core::read_back::encode_checked;
 use crate::presence::{Peer, PresenceClient, PresenceError, PresenceEvent, PresenceOptions, UserSessions};
 use crate::proto::presence::PresenceNews;
 use crate::proto::{ClientId, Limits, Secret, Violation, check_room_name};
@@ -237,7 +238,7 @@ impl Room {
         if !check_room_name(&room, Limits::default().room_name) {
             return Err((PresenceError::Name { name: room }, user, data));
         }
-        let json = serde_json::to_string(&user).and_then(|user| Ok((user, serde_json::to_string(&data)?)));
+        let json = encode_checked(&user).and_then(|(user, _)| Ok((user, encode_checked(&data)?.0)));
         let (user_json, data_json) = match json {
             Ok(json) => json,
             Err(error) => return Err((PresenceError::Unsendable(error), user, data)),

@@ -19,6 +19,7 @@ mod operation;
 mod patch;
 mod path;
 mod policy;
+pub(crate) mod read_back;
 pub(crate) mod roles;
 pub mod rules;
 pub(crate) mod schema;

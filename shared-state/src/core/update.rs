@@ -7,6 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::core::read_back::check_read_back;
 use crate::core::text_scope;
 use crate::core::{FieldPath, FieldPathBuf, SharedState};
 
@@ -141,11 +142,11 @@ pub fn encode_update<S: SharedState>(update: &S::Update) -> Result<EncodedUpdate
         .map_err(|error| not_sendable::<S>(update, &error))
 }
 
-/// Encodes an update as JSON and decodes it again. The result is the update that everyone else receives, in
-/// case the field's serde code changes the value on the way.
+/// Encodes an update as JSON and decodes it again. The result is the update that everyone else receives,
+/// without what the field's serde code leaves out or rounds.
 ///
 /// # Errors
-/// The field's `Serialize` failed, or the value does not read back as a value of its own type.
+/// The field's `Serialize` failed, or the update reads back as another one or not at all.
 pub(crate) fn canonical_update<S: SharedState>(
     update: &S::Update,
 ) -> Result<(S::Update, EncodedUpdate), UpdateError> {
@@ -164,6 +165,8 @@ pub(crate) fn canonical_update<S: SharedState>(
     text_scope::with_history(|| serde_json::to_writer(&mut text, &Payload::<S> { update })).map_err(fail)?;
     let value: &RawValue = serde_json::from_slice(&text[start..]).map_err(fail)?;
     let canonical = S::decode(FieldPath::new(path.as_str()), op, value)?;
+    let (written, read) = (Payload::<S> { update }, Payload::<S> { update: &canonical });
+    text_scope::with_history(|| check_read_back(&written, &read)).map_err(fail)?;
     text.push(b'}');
     let text = String::from_utf8(text).map_err(|error| UpdateError::wrong_type(&error))?;
     Ok((canonical, EncodedUpdate(text.into_boxed_str())))

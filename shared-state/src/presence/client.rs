@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::core::read_back::encode_checked;
 use crate::core::{Code, Reject};
 use crate::presence::{Peer, PresenceEvent, UserSessions, user};
 use crate::proto::presence::{PeerEntry, PresenceNews, leave, set};
@@ -63,8 +64,8 @@ impl PresenceOptions {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PresenceError {
-    /// The user or the data has no JSON form.
-    #[error("the user or the data has no JSON form: {0}")]
+    /// The user or the data has no JSON form, or reads back from it as another value or not at all.
+    #[error("the user or the data cannot be sent: {0}")]
     Unsendable(#[source] serde_json::Error),
     /// The client has ended, or the presence could not be joined in the first place.
     #[error("the presence in room `{room}` is closed")]
@@ -172,8 +173,8 @@ where
         data: D,
         options: PresenceOptions,
     ) -> Result<Self, PresenceError> {
-        let user_json = serde_json::to_string(&user).map_err(PresenceError::Unsendable)?;
-        let data_json = serde_json::to_string(&data).map_err(PresenceError::Unsendable)?;
+        let (user_json, _) = encode_checked(&user).map_err(PresenceError::Unsendable)?;
+        let (data_json, _) = encode_checked(&data).map_err(PresenceError::Unsendable)?;
         Ok(Self::with_json(now, room, (user, user_json), (data, data_json), options))
     }
 
@@ -304,7 +305,7 @@ where
     /// # Errors
     /// The data has no JSON form, or is longer or deeper than the server accepts; nothing was changed.
     pub fn set(&mut self, now: Duration, data: D) -> Result<(), PresenceError> {
-        let json = serde_json::to_string(&data).map_err(PresenceError::Unsendable)?;
+        let (json, _) = encode_checked(&data).map_err(PresenceError::Unsendable)?;
         self.limits.check_presence(&self.user_json, &json)?;
         self.input(now);
         self.data = Arc::new(data);

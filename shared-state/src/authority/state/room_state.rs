@@ -35,6 +35,14 @@ pub trait RoomState: Any + Send {
         version: u64,
     ) -> Result<Option<String>, Reject>;
 
+    /// Checks the state that a new room begins with: that each of its values reads back from its JSON.
+    ///
+    /// # Errors
+    /// A value that does not.
+    fn check_initial(&self) -> Result<(), Reject> {
+        Ok(())
+    }
+
     /// Sets the author of the changes that are applied from the log next; `None`: the server or a legacy client.
     fn logged_by(&mut self, client: Option<&str>) {
         let _ = client;

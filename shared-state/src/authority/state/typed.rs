@@ -18,7 +18,7 @@ use crate::authority::state::verdict::{OnChange, ProposedChange, Verdict};
 use crate::core::schema::join;
 use crate::core::{
     Author, FieldInfo, FieldPath, FieldSchema, HashedSchema, Schema, SharedState, UpdateError,
-    UpdateErrorKind, WireUpdate, decode_update, encode_update, has_change_rule,
+    UpdateErrorKind, WireUpdate, canonical_update, decode_update, encode_update, has_change_rule,
 };
 use crate::core::{Code, Reject};
 use crate::core::{StoredVersions, Versions, text_scope};
@@ -209,7 +209,7 @@ impl<S: SharedState> Typed<S> {
             if !json.ends_with('[') {
                 json.push(',');
             }
-            json.push_str(encode_update::<S>(&update)?.as_str());
+            json.push_str(canonical_update::<S>(&update)?.1.as_str());
             inverses.push(self.state.apply(update));
         }
         json.push(']');
@@ -350,6 +350,12 @@ impl<S: SharedState> RoomState for Typed<S> {
             Err(_) => self.undo(inverses),
         }
         verdict
+    }
+
+    fn check_initial(&self) -> Result<(), Reject> {
+        (0..S::FIELDS.len()).try_for_each(|field| {
+            canonical_update::<S>(&self.state.current(field)).map(drop).map_err(Reject::from)
+        })
     }
 
     fn changed(&self, key: &str) -> Result<u64, Reject> {

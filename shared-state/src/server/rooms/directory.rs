@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::authority;
 use crate::authority::{Authority, Permissions};
-use crate::core::Code;
+use crate::core::{Code, Reject};
 use crate::proto::Dialect;
 use crate::proto::room;
 use crate::proto::{ClientId, JoinRequest, Limits, Violation, check_room_name, split_address};
@@ -99,6 +99,14 @@ pub enum OpenRoomError {
         /// The code and message that a client is sent.
         violation: Violation,
     },
+    /// The state that the program begins the room with cannot be stored or sent.
+    #[error("room `{room}` cannot begin with this state: {reject}")]
+    BadInitial {
+        /// The room.
+        room: Arc<str>,
+        /// The field, and what is wrong with its value.
+        reject: Reject,
+    },
     /// Opening failed in this process.
     #[error("room `{room}` cannot be opened: {message}")]
     Failed {
@@ -119,6 +127,7 @@ impl OpenRoomError {
             Self::BadName { .. } => Code::BadRoom,
             Self::UnknownChannel { .. } => Code::UnknownChannel,
             Self::Refused { violation, .. } => violation.code,
+            Self::BadInitial { .. } => Code::RulesFailed,
             Self::Unknown { .. } | Self::WrongType { .. } => Code::UnknownRoom,
             Self::Store(_) | Self::Load(_) | Self::Failed { .. } => Code::Unavailable,
             Self::ShuttingDown => Code::ShuttingDown,
@@ -320,6 +329,11 @@ impl Directory {
                 Err(violation) => return Err(OpenRoomError::Refused { room: name, violation }),
             },
         };
+        if stored.is_none()
+            && let Err(reject) = state.check_initial()
+        {
+            return Err(OpenRoomError::BadInitial { room: name, reject });
+        }
         let limits = self.limits.clone();
         let authority = match &stored {
             Some(stored) => {

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use crate::authority::{RoomState, Typed};
 use crate::core::MergePolicy;
 use crate::core::WriteError;
-use crate::core::{Backend, Field, FieldId, Invalid, ServerBackend, SharedState, Watch, encode_update};
+use crate::core::{Backend, Field, FieldId, Invalid, ServerBackend, SharedState, Watch, canonical_update};
 use crate::core::{Code, Reject};
 use crate::merge::{Counter, CounterOp};
 use crate::server::rooms::room::{Closed, Room};
@@ -236,7 +236,8 @@ impl<S: SharedState> State<S> {
                 if index > 0 {
                     text.push(',');
                 }
-                text.push_str(encode_update::<S>(update).map_err(WriteError::Unsendable)?.as_str());
+                let (_, encoded) = canonical_update::<S>(update).map_err(WriteError::Unsendable)?;
+                text.push_str(encoded.as_str());
             }
             text.push(']');
             Ok(Some(text))

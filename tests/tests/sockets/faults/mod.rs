@@ -3,4 +3,5 @@
 mod bad_input;
 mod connections;
 mod kill;
+mod read_back;
 mod refusals;
