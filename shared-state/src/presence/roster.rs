@@ -105,6 +105,8 @@ pub(super) struct PresenceSession<L> {
     pub(super) cursor: Option<(f64, f64)>,
     pub(super) hidden: bool,
     pub(super) away: bool,
+    /// It only receives the presence of others: it has shown no user, and does not count as present.
+    only_watches: bool,
     /// When it was active last.
     pub(super) seen: Duration,
 }
@@ -194,7 +196,7 @@ impl<L: PresenceOutbox> Roster<L> {
     /// Every client's current session, hidden ones included, in the order of the clients' ids.
     pub fn present(&self) -> impl Iterator<Item = Present> {
         self.clients.iter().filter_map(|(client, id)| {
-            let session = self.sessions.get(id)?;
+            let session = self.sessions.get(id).filter(|session| !session.only_watches)?;
             Some(Present {
                 client: client.clone(),
                 user: session.user.clone(),
@@ -231,6 +233,31 @@ impl<L: PresenceOutbox> Roster<L> {
         }
         let data = set.data.map_or("null", RawValue::get);
         self.check(user, data)?;
+        Ok(self.insert(now, (client, connection), dialect, (user, data, set), outbox))
+    }
+
+    /// Adds a legacy session that receives the presence of others and shows nothing. `now` is as in
+    /// [`enter`](Self::enter). Returns `None` if there are too many sessions.
+    pub fn watch(&mut self, now: Duration, who: (ClientId, u64), outbox: L) -> Option<PresenceSessionId> {
+        if self.sessions.len() >= self.config.seats {
+            return None;
+        }
+        let set = PresenceSet { hidden: Some(true), ..PresenceSet::default() };
+        let id = self.insert(now, who, Dialect::Legacy, ("null", "null", &set), outbox);
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.only_watches = true;
+        }
+        Some(id)
+    }
+
+    fn insert(
+        &mut self,
+        now: Duration,
+        (client, connection): (ClientId, u64),
+        dialect: Dialect,
+        (user, data, set): (&str, &str, &PresenceSet<'_>),
+        outbox: L,
+    ) -> PresenceSessionId {
         let id = PresenceSessionId(self.next_session);
         self.next_session += 1;
         let session = PresenceSession {
@@ -250,6 +277,7 @@ impl<L: PresenceOutbox> Roster<L> {
             cursor: None,
             hidden: set.hidden.unwrap_or(false),
             away: set.away.unwrap_or(false),
+            only_watches: false,
             seen: now,
         };
         self.sync_due = true;
@@ -257,12 +285,12 @@ impl<L: PresenceOutbox> Roster<L> {
         let is_latest = other.is_none_or(|other| other.connection <= connection);
         self.sessions.insert(id, session);
         if !is_latest {
-            return Ok(id);
+            return id;
         }
         self.clients.insert(client.clone(), id);
         let all = Changed { whole: true, data: true, seen: true, cursor: true };
         self.changed.insert(client, all);
-        Ok(id)
+        id
     }
 
     fn check(&self, user: &str, data: &str) -> Result<(), Violation> {

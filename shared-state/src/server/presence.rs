@@ -158,6 +158,8 @@ struct PresenceSession {
     room: Arc<PresenceRoom>,
     id: PresenceSessionId,
     queue_id: PresenceQueueId,
+    /// It only receives the presence of others.
+    only_watches: bool,
     /// Keeps the connection in the room.
     _membership: Arc<Membership>,
 }
@@ -253,12 +255,42 @@ impl PresenceSessions {
 
     /// Whether the connection takes part in a room's presence.
     pub(super) fn is_in(&self, room: &str) -> bool {
-        self.sessions.contains_key(room)
+        self.session(room).is_some()
+    }
+
+    /// The session in a room's presence, if it does not only watch.
+    fn session(&self, room: &str) -> Option<&PresenceSession> {
+        self.sessions.get(room).filter(|session| !session.only_watches)
+    }
+
+    /// Lets a legacy client that has joined a room's state see the presence of others, whether or not it shows a user
+    /// itself.
+    pub(super) fn watch(
+        &mut self,
+        room: &str,
+        client: &ClientId,
+        queue: &Arc<Queue>,
+        membership: Arc<Membership>,
+    ) {
+        if self.sessions.contains_key(room) || self.sessions.len() >= self.limit {
+            return;
+        }
+        let Some(presence) = self.presence_rooms.open(room) else { return };
+        let queue_id = self.next_queue;
+        self.next_queue += 1;
+        let outlet = Outlet { queue: queue.clone(), id: queue_id };
+        let who = (client.clone(), self.connection);
+        if let Some(id) = presence.act(|roster, now| roster.watch(now, who, outlet)) {
+            let room = presence.name.clone();
+            let session =
+                PresenceSession { room: presence, id, queue_id, only_watches: true, _membership: membership };
+            self.sessions.insert(room, session);
+        }
     }
 
     /// Leaves a room's presence. Returns whether the connection took part.
     pub(super) fn leave(&mut self, room: &str) -> bool {
-        self.sessions.remove(room).is_some()
+        self.sessions.remove(room).is_some_and(|session| !session.only_watches)
     }
 
     /// Leaves the presence of the rooms for which `may` is false.
@@ -301,7 +333,7 @@ impl PresenceSessions {
                 self.receive_presence(room);
                 self.set(room, &set, client, EnterBy::LegacyPresence, queue, entry)
             }
-            PresenceAction::Legacy(LegacyPresence::Leave(user)) => match self.sessions.get(room) {
+            PresenceAction::Legacy(LegacyPresence::Leave(user)) => match self.session(room) {
                 Some(session) => {
                     let own = session.room.act(|roster, _| {
                         roster.is_own(session.id, user).map(|()| roster.step_back(session.id))
@@ -318,7 +350,7 @@ impl PresenceSessions {
                 let set = PresenceSet { user: Some(user), ..PresenceSet::default() };
                 self.set(room, &set, client, EnterBy::LegacyJoin(details), queue, entry)
             }
-            PresenceAction::Leave(user) => match (self.sessions.get(room), user) {
+            PresenceAction::Leave(user) => match (self.session(room), user) {
                 (Some(session), Some(user)) => {
                     let own = session.room.act(|roster, _| roster.is_own(session.id, user));
                     own.map(|()| drop(self.sessions.remove(room)))
@@ -331,12 +363,12 @@ impl PresenceSessions {
             PresenceAction::Legacy(LegacyPresence::Cursor { user, x, y }) => {
                 let set = PresenceSet { user: Some(user), ..PresenceSet::default() };
                 self.receive_presence(room);
-                let entered = match self.sessions.contains_key(room) {
+                let entered = match self.is_in(room) {
                     true => Ok(()),
                     false => self.set(room, &set, client, EnterBy::LegacyPresence, queue, entry),
                 };
                 entered.and_then(|()| {
-                    let Some(session) = self.sessions.get(room) else { return Ok(()) };
+                    let Some(session) = self.session(room) else { return Ok(()) };
                     session.room.act(|roster, now| roster.cursor(now, session.id, user, (*x, *y)))
                 })
             }
@@ -346,7 +378,7 @@ impl PresenceSessions {
 
     /// A legacy client that sends a presence message is sent the presence of others from then on.
     fn receive_presence(&self, room: &str) {
-        if let Some(session) = self.sessions.get(room) {
+        if let Some(session) = self.session(room) {
             session.room.act(|roster, _| roster.hear_presence(session.id));
         }
     }
@@ -360,7 +392,7 @@ impl PresenceSessions {
         queue: &Arc<Queue>,
         entry: Option<PresenceEntry>,
     ) -> Result<(), Violation> {
-        if let Some(session) = self.sessions.get(room) {
+        if let Some(session) = self.session(room) {
             return session.room.act(|roster, now| {
                 roster.set(now, session.id, set)?;
                 if let EnterBy::LegacyJoin(details) = by {
@@ -378,6 +410,8 @@ impl PresenceSessions {
             let shown: String = id.chars().take(80).collect();
             return Err(Violation::new(Code::OtherUser, format!("this connection is the user `{shown}`")));
         }
+        // A session that only watched is replaced.
+        self.sessions.remove(room);
         if self.sessions.len() >= self.limit {
             let message = format!("a connection is present in at most {} rooms", self.limit);
             return Err(Violation::new(Code::TooManyRooms, message));
@@ -401,7 +435,7 @@ impl PresenceSessions {
         })?;
         self.sessions.insert(
             presence.name.clone(),
-            PresenceSession { room: presence, id, queue_id, _membership: membership },
+            PresenceSession { room: presence, id, queue_id, only_watches: false, _membership: membership },
         );
         Ok(())
     }

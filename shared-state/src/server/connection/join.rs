@@ -109,6 +109,11 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         // A connection that has joined the room, a channel or its presence has a membership.
         let Some(membership) = self.memberships.membership(room) else { return Ok(()) };
         let (listening, live) = self.directory.listeners().listen(room, &self.queue);
+        if let (Some(client), Ok(Some(who))) = (self.inbound.client(), &self.who)
+            && who.may_be_present(room).is_ok()
+        {
+            self.presence_sessions.watch(room, client, &self.queue, membership.clone());
+        }
         self.listening.insert(room.into(), (listening, membership));
         for channel in live {
             self.join_channel(&channel, None).await?;
@@ -188,6 +193,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             return;
         }
         self.listening.remove(room);
+        self.presence_sessions.leave(room);
         self.inbound.retain(|session| split_address(session.room.name()).0 != room);
     }
 
