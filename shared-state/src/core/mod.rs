@@ -49,7 +49,7 @@ pub use patch::{
 pub(crate) use patch::{patch_read_op, patch_write_op};
 pub use path::{FieldPath, FieldPathBuf};
 pub use policy::{Lww, MergePolicy, Overlap};
-pub(crate) use policy::{differences, whole};
+pub(crate) use policy::{differences, no_parts};
 pub use roles::Roles;
 pub use rules::Invalid;
 pub use schema::{FieldSchema, HashedSchema, Schema, SchemaError};

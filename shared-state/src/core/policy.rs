@@ -468,10 +468,7 @@ pub(crate) fn differences<T, P: MergePolicy<T>>(old: &T, new: &T) -> Vec<P::Op> 
     ops
 }
 
-/// Refuses a path that continues below the value, for policies whose values have no addressable parts.
-pub(crate) fn whole(policy: &str, mut path: FieldPath<'_>) -> Result<(), UpdateError> {
-    match path.next_segment() {
-        Some(segment) => Err(UpdateError::no_parts(policy, &segment)),
-        None => Ok(()),
-    }
+/// The error of a path that continues below the value, for policies whose values have no addressable parts.
+pub(crate) fn no_parts(policy: &str, mut path: FieldPath<'_>) -> UpdateError {
+    UpdateError::no_parts(policy, &path.next_segment().unwrap_or_default())
 }

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use serde::{Deserializer, Serializer};
 
 use crate::core::{FieldPath, UpdateError};
-use crate::core::{MergePolicy, whole};
+use crate::core::{MergePolicy, no_parts};
 use crate::merge::lww::set_as_a_whole;
 
 /// How a value is serialized and deserialized: the functions of `#[serde(with = "..")]`, as a type.
@@ -44,7 +44,9 @@ where
         op: Option<&str>,
         value: D,
     ) -> Result<T, UpdateError> {
-        whole(<Self as MergePolicy<T>>::NAME, path)?;
+        if !path.is_end() {
+            return Err(no_parts(<Self as MergePolicy<T>>::NAME, path));
+        }
         match op {
             None => C::deserialize(value).map_err(|error| UpdateError::wrong_type(&error)),
             Some(op) => Err(UpdateError::unknown_op(<Self as MergePolicy<T>>::NAME, op)),

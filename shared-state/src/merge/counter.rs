@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserializer, Serialize, Serializer};
 
 use crate::core::{FieldPath, FieldPathBuf, UpdateError};
-use crate::core::{MergePolicy, Overlap, Versions, whole};
+use crate::core::{MergePolicy, Overlap, Versions, no_parts};
 
 /// The policy of `#[shared(counter)]`. An operation costs O(1).
 #[derive(Clone, Copy, Debug)]
@@ -180,7 +180,9 @@ impl<T: Number> MergePolicy<T> for Counter {
         op: Option<&str>,
         value: D,
     ) -> Result<CounterOp<T>, UpdateError> {
-        whole("counter", path)?;
+        if !path.is_end() {
+            return Err(no_parts("counter", path));
+        }
         let make = match op {
             None => CounterOp::Set,
             Some("add") => CounterOp::Add,

@@ -4,7 +4,7 @@
 use serde::{Deserializer, Serializer};
 
 use crate::core::{FieldPath, Lww, UpdateError, Value};
-use crate::core::{MergePolicy, whole};
+use crate::core::{MergePolicy, no_parts};
 
 /// The methods of a policy whose operation is the new value, except `encode` and `decode`.
 macro_rules! set_as_a_whole {
@@ -70,7 +70,9 @@ impl<T: Value> MergePolicy<T> for Lww {
         op: Option<&str>,
         value: D,
     ) -> Result<T, UpdateError> {
-        whole(<Self as MergePolicy<T>>::NAME, path)?;
+        if !path.is_end() {
+            return Err(no_parts(<Self as MergePolicy<T>>::NAME, path));
+        }
         match op {
             None => T::deserialize(value).map_err(|error| UpdateError::wrong_type(&error)),
             Some(op) => Err(UpdateError::unknown_op(<Self as MergePolicy<T>>::NAME, op)),

@@ -75,8 +75,8 @@ impl Backoff {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Down,
-    /// `hello` was sent; `welcome` must arrive by this time.
-    Greeting(Duration),
+    /// `hello` was sent, and `welcome` has not arrived.
+    Greeting,
     Up,
 }
 
@@ -87,9 +87,11 @@ pub struct Link {
     secret: String,
     state: State,
     heartbeat: Duration,
-    heard: Duration,
-    /// When the ping was sent that is not answered yet.
-    asked: Option<Duration>,
+    /// When `welcome` or the answer to a ping must have arrived, or else when a ping is due; `None` without a
+    /// connection.
+    deadline: Option<Duration>,
+    /// Whether a ping was sent that is not answered yet.
+    asked: bool,
     public: Option<String>,
     limits: ClientLimits,
     /// When a newer token should be sent.
@@ -124,8 +126,8 @@ impl Link {
             config,
             secret,
             state: State::Down,
-            heard: Duration::ZERO,
-            asked: None,
+            deadline: None,
+            asked: false,
             public: None,
             limits: ClientLimits::default(),
             renewal: None,
@@ -154,9 +156,9 @@ impl Link {
     /// A connection was opened: returns the first frame to send. `token` identifies the user where the HTTP
     /// request could not carry it.
     pub fn opened(&mut self, now: Duration, token: Option<&str>) -> Frame {
-        self.state = State::Greeting(now + self.config.handshake);
-        self.heard = now;
-        self.asked = None;
+        self.state = State::Greeting;
+        self.deadline = Some(now + self.config.handshake);
+        self.asked = false;
         self.numbers.clear();
         client::hello(&self.secret, token)
     }
@@ -164,7 +166,7 @@ impl Link {
     /// The connection is lost.
     pub fn closed(&mut self) {
         self.state = State::Down;
-        self.asked = None;
+        self.deadline = None;
         self.renewal = None;
     }
 
@@ -205,7 +207,7 @@ impl Link {
         self.is_alive(now);
         Ok(match ServerMessage::read_envelope(envelope)? {
             ServerMessage::Welcome { id, heartbeat, window, limits, expires } => {
-                if !matches!(self.state, State::Greeting(_)) {
+                if self.state != State::Greeting {
                     return Err(Violation::new(Code::BadMessage, "a second `welcome`"));
                 }
                 self.state = State::Up;
@@ -213,6 +215,7 @@ impl Link {
                 self.limits = limits;
                 self.expires(now, expires);
                 self.heartbeat = self.config.heartbeat.min(Duration::from_millis(heartbeat.max(100)));
+                self.is_alive(now);
                 LinkEvent::Welcome(window)
             }
             ServerMessage::Renewed { expires } => {
@@ -250,19 +253,16 @@ impl Link {
     }
 
     fn is_alive(&mut self, now: Duration) {
-        self.heard = now;
-        self.asked = None;
+        if self.state == State::Up {
+            self.deadline = Some(now + self.heartbeat);
+            self.asked = false;
+        }
     }
 
     /// When [`tick`](Self::tick) has to be called.
     #[must_use]
-    pub fn deadline(&self) -> Option<Duration> {
-        match (self.state, self.asked) {
-            (State::Down, _) => None,
-            (State::Greeting(until), _) => Some(until),
-            (State::Up, Some(asked)) => Some(asked + self.heartbeat),
-            (State::Up, None) => Some(self.heard + self.heartbeat),
-        }
+    pub const fn deadline(&self) -> Option<Duration> {
+        self.deadline
     }
 
     /// Returns the ping to send, if one is due.
@@ -270,16 +270,15 @@ impl Link {
     /// # Errors
     /// The handshake or the answer to a ping took too long: close the connection.
     pub fn tick(&mut self, now: Duration) -> Result<Option<Frame>, HeartbeatTimeout> {
-        if self.deadline().is_none_or(|deadline| now < deadline) {
+        if self.deadline.is_none_or(|deadline| now < deadline) {
             return Ok(None);
         }
-        match (self.state, self.asked) {
-            (State::Up, None) => {
-                self.asked = Some(now);
-                Ok(Some(client::ping()))
-            }
-            _ => Err(HeartbeatTimeout),
+        if self.state != State::Up || self.asked {
+            return Err(HeartbeatTimeout);
         }
+        self.deadline = Some(now + self.heartbeat);
+        self.asked = true;
+        Ok(Some(client::ping()))
     }
 }
 

@@ -140,8 +140,8 @@ impl<S: SharedState> Replica<S> {
         &self.permissions
     }
 
-    /// The permissions, if they have changed since the last call.
-    pub(crate) fn poll_permissions(&mut self) -> Option<RoomPermissions> {
+    /// The [permissions](Self::permissions), if they have changed since the last call.
+    pub fn poll_permissions(&mut self) -> Option<RoomPermissions> {
         std::mem::take(&mut self.permissions_changed).then(|| self.permissions.clone())
     }
 

@@ -99,7 +99,7 @@ impl<S: SharedState> Pending<S> {
             // writes is kept.
             Some(at) if S::HAS_RULE && at + 1 < self.delayed.len() => None,
             Some(at) => Some(Place::Delayed(at)),
-            None if S::HAS_RULE && self.delayed.len() > 0 => None,
+            None if S::HAS_RULE && !self.delayed.is_empty() => None,
             None => self.queue.foldable(field).map(Place::Queued),
         };
         let Some(place) = place else { return Ok(None) };

@@ -15,7 +15,7 @@ use indexmap::IndexSet;
 use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
 use crate::core::{FieldPath, FieldPathBuf, PolicyInfo, UpdateError, Value};
-use crate::core::{MergePolicy, Overlap, Versions, differences, whole};
+use crate::core::{MergePolicy, Overlap, Versions, differences, no_parts};
 use crate::merge::Key;
 
 /// The policy of `#[shared(set)]`. An operation costs as much as the set's own operation. What is sent is the
@@ -230,7 +230,9 @@ impl<C: Members> MergePolicy<C> for SetOf {
         op: Option<&str>,
         value: D,
     ) -> Result<Self::Op, UpdateError> {
-        whole(<Self as MergePolicy<C>>::NAME, path)?;
+        if !path.is_end() {
+            return Err(no_parts(<Self as MergePolicy<C>>::NAME, path));
+        }
         let wrong = |error: D::Error| UpdateError::wrong_type(&error);
         match op {
             None => C::deserialize(value).map(SetOp::Set).map_err(wrong),

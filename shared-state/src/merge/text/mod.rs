@@ -41,7 +41,7 @@ use serde::{Deserialize, Deserializer, Serialize as _, Serializer, de};
 use self::core::Effect;
 use crate::core::rules::{Length, Textual};
 use crate::core::{FieldPath, FieldPathBuf, Invalid, UpdateError};
-use crate::core::{MergePolicy, Overlap, Versions, text_scope, whole};
+use crate::core::{MergePolicy, Overlap, Versions, no_parts, text_scope};
 use yjs::Update;
 
 /// The client id of the characters of a text that was made from a string.
@@ -319,7 +319,9 @@ impl MergePolicy<Text> for TextOf {
         op: Option<&str>,
         value: D,
     ) -> Result<TextOp, UpdateError> {
-        whole(Self::NAME, path)?;
+        if !path.is_end() {
+            return Err(no_parts(Self::NAME, path));
+        }
         let wrong = |error: D::Error| UpdateError::wrong_type(&error);
         match op {
             None => Text::deserialize(value).map(TextOp::Set).map_err(wrong),

@@ -8,7 +8,7 @@ use shared_state::proto::Code;
 use shared_state_tests::{is_offline, soon, status};
 
 use crate::common::proxy::Proxy;
-use crate::common::rig::{Document, Rig, is_connected, joined, quick, until};
+use crate::common::rig::{Document, Rig, is_connected, joined, live, quick, until};
 
 #[tokio::test]
 async fn g2_g3_offline_edits_arrive_in_order_and_once() {
@@ -133,6 +133,24 @@ async fn a_half_open_link_is_noticed_while_it_is_full() {
     status(&a, "the loss", is_offline).await;
     for receipt in receipts {
         soon("the answer", receipt).await.unwrap();
+    }
+}
+
+/// A room whose frames find the socket blocked has its turn when the socket accepts frames again, though nothing
+/// arrives and nobody writes.
+#[tokio::test]
+async fn g2_rooms_that_together_fill_the_socket_are_all_sent() {
+    let rig = Rig::start().await;
+    let client = quick(rig.address).connect();
+    let rooms: Vec<_> =
+        (0..24).map(|n| client.room(format!("document-{n}")).state(Document::default())).collect();
+    for room in &rooms {
+        live(room).await;
+    }
+    // Together more than the buffers of two sockets hold; all are sent in the same turn.
+    let receipts: Vec<_> = rooms.iter().map(|room| room.set_title("x".repeat(900_000)).unwrap()).collect();
+    for receipt in receipts {
+        assert_eq!(soon("the answer", receipt).await, Ok(1));
     }
 }
 
