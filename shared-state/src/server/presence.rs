@@ -272,7 +272,10 @@ impl PresenceSessions {
         queue: &Arc<Queue>,
         membership: Arc<Membership>,
     ) {
-        if self.sessions.contains_key(room) || self.sessions.len() >= self.limit {
+        if self.sessions.contains_key(room) {
+            return self.receive_presence(room);
+        }
+        if self.sessions.len() >= self.limit {
             return;
         }
         let Some(presence) = self.presence_rooms.open(room) else { return };
@@ -410,8 +413,8 @@ impl PresenceSessions {
             let shown: String = id.chars().take(80).collect();
             return Err(Violation::new(Code::OtherUser, format!("this connection is the user `{shown}`")));
         }
-        // A session that only watched is replaced.
-        self.sessions.remove(room);
+        // A session that only watched is replaced by one that also watches.
+        let watched = self.sessions.remove(room).is_some();
         if self.sessions.len() >= self.limit {
             let message = format!("a connection is present in at most {} rooms", self.limit);
             return Err(Violation::new(Code::TooManyRooms, message));
@@ -429,7 +432,7 @@ impl PresenceSessions {
             EnterBy::LegacyPresence => roster.enter(now, who, Dialect::Legacy, set, outlet),
             EnterBy::LegacyJoin(details) => {
                 let id = roster.enter(now, who, Dialect::Legacy, set, outlet)?;
-                roster.join_room(id, details.clone(), true);
+                roster.join_room(id, details.clone(), !watched);
                 Ok(id)
             }
         })?;

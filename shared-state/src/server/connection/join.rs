@@ -109,16 +109,22 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         // A connection that has joined the room, a channel or its presence has a membership.
         let Some(membership) = self.memberships.membership(room) else { return Ok(()) };
         let (listening, live) = self.directory.listeners().listen(room, &self.queue);
-        if let (Some(client), Ok(Some(who))) = (self.inbound.client(), &self.who)
-            && who.may_be_present(room).is_ok()
-        {
-            self.presence_sessions.watch(room, client, &self.queue, membership.clone());
-        }
         self.listening.insert(room.into(), (listening, membership));
         for channel in live {
             self.join_channel(&channel, None).await?;
         }
         Ok(())
+    }
+
+    /// Lets a legacy client that uses a room's state see the presence of others, whether or not it shows a user itself.
+    pub(crate) fn watch_presence(&mut self, address: &str) {
+        let room = split_address(address).0;
+        let (Some(client), Ok(Some(who))) = (self.inbound.client(), &self.who) else { return };
+        if let Some(membership) = self.memberships.membership(room)
+            && who.may_be_present(room).is_ok()
+        {
+            self.presence_sessions.watch(room, client, &self.queue, membership);
+        }
     }
 
     /// Makes the connection enter a room, for its state, a channel or its presence, unless it is banned or the room's
@@ -174,6 +180,11 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         }
         if let Some(refusal) = self.presence_sessions.apply(room, &action, &client, &self.queue, entry) {
             return self.reply(refusal).await;
+        }
+        if matches!(action, PresenceAction::Legacy(_))
+            && self.inbound.rooms().any(|session| **session.room.name() == *room)
+        {
+            self.watch_presence(room);
         }
         match self.presence_sessions.is_in(room) {
             // A legacy client that is present in a room receives its channels.

@@ -335,12 +335,16 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             Request::Relay { room, kind, value } => Box::pin(self.relay(&room, &kind, value.get())).await,
             Request::Legacy { room: name, joined, action } => {
                 let open = joined.filter(|session| !session.room.is_closed());
-                let place = match open.map(|joined| (joined.room.clone(), joined.session)) {
-                    Some(place) => Some(place),
-                    None => Box::pin(self.join(&name, JoinRequest::default())).await?,
+                let (room, session) = match open.map(|joined| (joined.room.clone(), joined.session)) {
+                    Some(place) => place,
+                    None => {
+                        let joined = Box::pin(self.join(&name, JoinRequest::default())).await?;
+                        // If the room could not be joined, the client was answered.
+                        let Some(joined) = joined else { return Ok(()) };
+                        self.watch_presence(&name);
+                        joined
+                    }
                 };
-                // If the room could not be joined, the client was answered.
-                let Some((room, session)) = place else { return Ok(()) };
                 self.listen(&name).await?;
                 // A room that has ended has notified its sessions.
                 let _ = match action {
