@@ -11,10 +11,13 @@ mod backend;
 mod code;
 pub(crate) mod defaults;
 mod error;
+mod example;
 mod field;
 mod field_handle;
 mod info;
+pub(crate) mod json_text;
 mod key;
+mod member;
 mod operation;
 mod patch;
 mod path;
@@ -39,7 +42,8 @@ pub use field::{Field, FieldId, FieldInfo, FieldOf, Is, PolicyInfo, Typed};
 pub use field_handle::{FieldHandle, FieldHandleOf};
 pub use info::{RuleInfo, StructInfo};
 pub use key::{Key, MAX_KEY, NotAKey, key_text};
-pub(crate) use key::{check_key, key_of, with_key};
+pub(crate) use key::{A_KEY, check_key, key_of, with_key};
+pub use member::member_name;
 pub use operation::{OpVisitor, Operation, clone_update, same_update, show_update};
 pub use patch::{
     PatchFields, deserialize_patch, patch_copy, patch_read, patch_show, patch_skip, patch_write,

@@ -8,6 +8,11 @@ pub trait KeyOf<T>: 'static {
     /// The name of the field of an item that is the key.
     const NAME: &'static str;
 
+    /// The name that the field has in the JSON of an item.
+    fn name() -> &'static str {
+        Self::NAME
+    }
+
     /// Calls `look` with the text of the item's key. `None` if the field's value cannot be a key.
     fn with_key<R>(item: &T, look: impl FnOnce(&str) -> R) -> Option<R>;
 
