@@ -9,7 +9,7 @@ use syn::{Expr, ExprLit, Ident, Lit, Type, UnOp};
 
 use crate::ctxt::Ctxt;
 use crate::model::{Model, Policy, Rule};
-use crate::nest::{Nest, no_struct};
+use crate::nest::{Nest, first_argument, std_name};
 use crate::parse::{Input, InputField, PolicyExpr};
 use crate::tokens::{last_segment, mentions};
 
@@ -159,6 +159,7 @@ fn policy(cx: &Ctxt, field: &InputField) {
         );
     }
     container(cx, field);
+    keys(cx, field);
     let Some(counter) = field.attrs.policies.iter().find(|given| matches!(given.value, PolicyExpr::Counter))
     else {
         return;
@@ -185,7 +186,7 @@ fn container(cx: &Ctxt, field: &InputField) {
         PolicyExpr::Set => (&["BTreeSet", "HashSet"], "`BTreeSet` or `HashSet`"),
         PolicyExpr::Counter | PolicyExpr::Nested | PolicyExpr::Own(_) => return,
     };
-    let Some(what) = no_struct(&field.ty) else { return };
+    let Some(what) = std_name(&field.ty) else { return };
     if right.contains(&&*what) {
         return;
     }
@@ -202,6 +203,34 @@ fn container(cx: &Ctxt, field: &InputField) {
             given.name, field.ident
         ),
     );
+}
+
+/// Checks that the keys of a map are not of a type that JSON is known not to take as one.
+fn keys(cx: &Ctxt, field: &InputField) {
+    let is_map = field.attrs.policies.iter().any(|given| matches!(given.value, PolicyExpr::Map(_)));
+    let Some(key) = first_argument(&field.ty).filter(|_| is_map) else { return };
+    let std = std_name(key);
+    let what = match (key, std.as_deref()) {
+        (Type::Tuple(_), _) => "a tuple",
+        (Type::Array(_), _) => "an array",
+        (_, Some(
+            "Vec" | "VecDeque" | "HashMap" | "BTreeMap" | "HashSet" | "BTreeSet",
+        )) => "a collection",
+        _ => return,
+    };
+    cx.error(
+        key,
+        format_args!(
+            "a key of a `map` is written as a text, and this is {what}: use a string, a number, a bool, a char or an \
+             enum whose variants have no data, or `String` with the parts of the key in it"
+        ),
+    );
+}
+
+/// `Option<Option<T>>`.
+fn is_twice_optional(ty: &Type) -> bool {
+    let is_option = |ty: &Type| std_name(ty).is_some_and(|name| name == "Option");
+    is_option(ty) && first_argument(ty).is_some_and(is_option)
 }
 
 fn not_a_number(ty: &Type) -> Option<String> {
@@ -337,6 +366,7 @@ fn bounds(cx: &Ctxt, rule: &Rule) {
 /// they are that close.
 fn number(bound: &Expr) -> Option<f64> {
     match bound {
+        Expr::Group(group) => number(&group.expr),
         Expr::Lit(ExprLit { lit: Lit::Int(int), .. }) => int.base10_parse().ok(),
         Expr::Lit(ExprLit { lit: Lit::Float(float), .. }) => float.base10_parse().ok(),
         Expr::Unary(unary) if matches!(unary.op, UnOp::Neg(_)) => number(&unary.expr).map(|number| -number),
@@ -366,7 +396,17 @@ fn serde(cx: &Ctxt, input: &Input, field: &InputField) {
         cx.error(path, reason);
     }
     let optional =
-        last_segment(&field.ty).is_some_and(|last| last == "Option") && serde.deserialize.is_none();
+        std_name(&field.ty).is_some_and(|name| name == "Option") && serde.deserialize.is_none();
+    if let (true, Some(attribute)) = (is_twice_optional(&field.ty), serde.skip_if.as_ref().or(serde.with.as_ref())) {
+        cx.error(
+            attribute,
+            format_args!(
+                "on its own, `{ident}` is written as `null` for both `None` and `Some(None)`, so one of the two could \
+                 never be set: write an enum with a variant for each case, or an `Option` in place of the two"
+            ),
+        );
+        return;
+    }
     if let Some(skip_if) = &serde.skip_if
         && !(optional || serde.default || input.serde.default)
     {

@@ -28,17 +28,33 @@ pub(crate) struct Bounded {
     /// The type inside, if the field is nested.
     pub(crate) inner: TokenStream,
     pub(crate) bounds: Vec<TokenStream>,
+    /// The bounds that the field needs of the parameters, if the user gave them.
+    pub(crate) given: Option<Vec<WherePredicate>>,
 }
 
 impl Generics {
     pub(crate) fn new(
         ident: &Ident,
         mut generics: syn::Generics,
+        bound: Option<Vec<WherePredicate>>,
         fields: &[Bounded],
         krate: &TokenStream,
     ) -> Self {
         let names: BTreeSet<_> = names(&generics).map(Ident::to_string).collect();
-        let types: Vec<_> = generics.type_params().map(|param| param.ident.clone()).collect();
+        // A parameter is the type of values if a field's type mentions it, unless the bounds are given.
+        let mentioned = |param: &Ident| {
+            let inferred = fields.iter().filter(|field| field.given.is_none());
+            inferred.clone().any(|field| mentions(field.ty.clone(), &|found| found == param))
+        };
+        let types: Vec<_> = match bound {
+            Some(_) => Vec::new(),
+            None => {
+                let params = generics.type_params().map(|param| &param.ident);
+                params.filter(|param| mentioned(param)).cloned().collect()
+            }
+        };
+        let given = fields.iter().filter_map(|field| field.given.as_ref()).chain(&bound).flatten();
+        let given: Vec<_> = given.map(ToTokens::to_token_stream).collect();
         let own: Vec<WherePredicate> = generics
             .where_clause
             .take()
@@ -69,7 +85,8 @@ impl Generics {
             .flat_map(|field| field.bounds.clone())
             .collect();
         let own: Vec<_> = own.iter().map(ToTokens::to_token_stream).collect();
-        let values: Vec<_> = types.iter().map(|ty| quote!(#ty: #krate::merge::Value)).collect();
+        let inferred = types.iter().map(|ty| quote!(#ty: #krate::merge::Value));
+        let values: Vec<_> = inferred.chain(given).collect();
         let clause = |predicates: &[&[TokenStream]]| {
             let mut known = BTreeSet::new();
             let all = predicates.iter().copied().flatten();

@@ -36,9 +36,11 @@ pub(super) fn implementations(model: &Model) -> TokenStream {
             false => (none(), none(), &nothing),
         };
         let name = quote::ToTokens::to_token_stream(&syn::ext::IdentExt::unraw(key)).to_string();
+        // The key may come from a macro, whose local names are others than those here.
+        let at = proc_macro2::Span::call_site().located_at(key.span());
         // Looked up in serde's own code, because only that knows the attributes on the item.
-        let member = quote_spanned!(key.span()=> __p::member_name::<Self, #item, _>(#name, |__item| &__item.#key));
-        let text = quote_spanned!(key.span()=> __merge::key_text(&__item.#key, __look));
+        let member = quote_spanned!(at=> __p::member_name::<Self, #item, _>(#name, |__item| &__item.#key));
+        let text = quote_spanned!(at=> __merge::key_text(&__item.#key, __look));
         let item = crate::model::at(field.span, item);
         quote! {
             #[automatically_derived]
