@@ -56,6 +56,8 @@ pub(crate) struct Field {
     pub(crate) ident: Ident,
     /// The type as it is named outside the struct: `Self` is replaced by the struct's name.
     pub(crate) ty: TokenStream,
+    /// Whether the type is spelled as a collection of the standard library, whose copy is not to be changed.
+    pub(crate) is_collection: bool,
     /// Whether the type is spelled `String`.
     pub(crate) is_string: bool,
     /// The span of errors about the type: the type, or the user's own policy.
@@ -379,6 +381,7 @@ impl Field {
         };
         Self {
             index,
+            is_collection: nest::is_collection(&ty),
             is_string,
             spanned: Spanned {
                 ident: moved(&ident),

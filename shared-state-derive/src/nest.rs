@@ -58,6 +58,11 @@ impl Nest {
         self.wrappers.iter().any(|wrapper| matches!(wrapper, Wrapper::Option))
     }
 
+    /// Whether the struct may hold the one that has the field: it may be absent, and is in a box.
+    pub(crate) fn may_recur(&self) -> bool {
+        self.is_optional() && self.wrappers.iter().any(|wrapper| matches!(wrapper, Wrapper::Box))
+    }
+
     /// The type of the policy. `merge` is the path of the module `merge`.
     pub(crate) fn policy(&self, merge: &TokenStream) -> TokenStream {
         self.wrappers.iter().rev().fold(quote!(#merge::Nested), |inside, wrapper| match wrapper {
@@ -85,6 +90,13 @@ pub(crate) fn std_name(ty: &Type) -> Option<String> {
     let last = last_segment(ty)?.to_string();
     let known: &[&str] = if first_argument(ty).is_some() { &GENERIC } else { &OTHERS };
     known.contains(&last.as_str()).then_some(last)
+}
+
+/// Whether the type is spelled as a collection with methods that change it.
+pub(crate) fn is_collection(ty: &Type) -> bool {
+    const COLLECTIONS: [&str; 8] =
+        ["Vec", "VecDeque", "HashMap", "BTreeMap", "HashSet", "BTreeSet", "IndexMap", "IndexSet"];
+    first_argument(ty).is_some() && last_segment(ty).is_some_and(|last| COLLECTIONS.iter().any(|name| last == name))
 }
 
 /// `K` in `Name<K, V>`.

@@ -19,9 +19,39 @@ use crate::core::shape::members;
 /// The number of examples that are compared where the field's address does not tell its name.
 const ROUNDS: u32 = 16;
 
-/// The name of the field that `get` returns in the JSON of a `T`. `spelled` is the field's name in Rust.
-/// Computed once for each `Of`; later calls look it up in a table.
-pub fn member_name<Of: 'static, T: Value, K: Serialize>(spelled: &'static str, get: fn(&T) -> &K) -> &'static str {
+/// A field of a struct: its type, and where it is in a value.
+#[derive(Clone, Copy, Debug)]
+pub struct Member {
+    /// Null if there is no value to point into.
+    at: *const (),
+    type_name: &'static str,
+}
+
+impl Member {
+    /// The field that `get` returns. It asks nothing of the types, so that what they lack is reported where it is
+    /// needed.
+    pub fn of<T, K>(value: Option<&T>, get: fn(&T) -> &K) -> Self {
+        let at = value.map_or(std::ptr::null(), |value| std::ptr::from_ref(get(value)).cast());
+        Self { at, type_name: type_name::<K>() }
+    }
+
+    fn is<T: ?Sized>(self, value: &T) -> bool {
+        std::ptr::from_ref(value).cast::<()>() == self.at && type_name::<T>() == self.type_name
+    }
+}
+
+/// How the field is found in a `T`.
+pub(crate) struct Lookup<T> {
+    /// The field's name in Rust.
+    pub(crate) spelled: &'static str,
+    pub(crate) member: fn(Option<&T>) -> Member,
+    /// Whether a text is the field's value as a key.
+    pub(crate) is: fn(&T, &str) -> bool,
+}
+
+/// The name of the field in the JSON of a `T`. Computed once for each `Of`; later calls look it up in a table.
+pub(crate) fn member_name<Of: 'static, T: Value>(lookup: &Lookup<T>) -> &'static str {
+    let spelled = lookup.spelled;
     static KNOWN: Mutex<BTreeMap<(TypeId, TypeId), &'static str>> = Mutex::new(BTreeMap::new());
     let table = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let id = (TypeId::of::<Of>(), TypeId::of::<T>());
@@ -29,17 +59,16 @@ pub fn member_name<Of: 'static, T: Value, K: Serialize>(spelled: &'static str, g
         return known;
     }
     // Computed without the lock, because this runs serde's code of the type.
-    let found = find(spelled, get);
+    let found = find(lookup);
     table().entry(id).or_insert_with(|| match found {
         Some(name) if name != spelled => Box::leak(name.into_boxed_str()),
         _ => spelled,
     })
 }
 
-fn find<T: Value, K: Serialize>(spelled: &str, get: fn(&T) -> &K) -> Option<String> {
-    let Some(first) = example::<T>(0) else { return chosen::<T, K>(spelled) };
-    let key = get(&first);
-    let field = Address { at: std::ptr::from_ref(key).cast(), type_name: type_name::<K>() };
+fn find<T: Value>(lookup: &Lookup<T>) -> Option<String> {
+    let Some(first) = example::<T>(0) else { return chosen(lookup) };
+    let field = (lookup.member)(Some(&first));
     if let Err(Found::Name(name)) = first.serialize(Search { field, name: None }) {
         return Some(name);
     }
@@ -49,8 +78,7 @@ fn find<T: Value, K: Serialize>(spelled: &str, get: fn(&T) -> &K) -> Option<Stri
         let Some(example) = example::<T>(round) else { continue };
         let Ok(serde_json::Value::Object(members)) = serde_json::to_value(&example) else { return None };
         let is_key = |value: &serde_json::Value| {
-            let text = with_key(value, str::to_owned);
-            with_key(get(&example), |key| text.is_ok_and(|text| text == key)).unwrap_or(false)
+            with_key(value, |text| (lookup.is)(&example, text)).unwrap_or(false)
         };
         let equal = |name: &String| members.get(name).is_some_and(is_key);
         match &mut names {
@@ -63,27 +91,15 @@ fn find<T: Value, K: Serialize>(spelled: &str, get: fn(&T) -> &K) -> Option<Stri
 
 /// The name that the field most likely has, of those that `T` asks for: the only one of its type, or else one
 /// that differs from the field's own in case and separators only.
-fn chosen<T: Value, K>(spelled: &str) -> Option<String> {
+fn chosen<T: Value>(lookup: &Lookup<T>) -> Option<String> {
+    let (spelled, of) = (lookup.spelled, (lookup.member)(None).type_name);
     let named = members(|probe| drop(T::deserialize(probe)));
     let plain = |name: &str| name.replace(['_', '-'], "").to_lowercase();
-    let of_type: Vec<_> = named.iter().filter(|(_, of)| *of == Some(type_name::<K>())).collect();
+    let of_type: Vec<_> = named.iter().filter(|(_, found)| *found == Some(of)).collect();
     let alike: Vec<_> = named.iter().filter(|(name, _)| plain(name) == plain(spelled)).collect();
     match (&of_type[..], &alike[..]) {
         ([(name, _)], _) | (_, [(name, _)]) => Some((*name).to_owned()),
         _ => None,
-    }
-}
-
-/// Where a field is, and of which type.
-#[derive(Clone, Copy)]
-struct Address {
-    at: *const (),
-    type_name: &'static str,
-}
-
-impl Address {
-    fn is<T: ?Sized>(self, value: &T) -> bool {
-        std::ptr::from_ref(value).cast::<()>() == self.at && type_name::<T>() == self.type_name
     }
 }
 
@@ -110,7 +126,7 @@ impl ser::Error for Found {
 
 /// A serializer that looks for the member of an object whose value is `field`.
 struct Search {
-    field: Address,
+    field: Member,
     /// The name of the member that is being written.
     name: Option<String>,
 }
@@ -242,7 +258,11 @@ mod tests {
     macro_rules! name_of {
         ($item:ty, $key:ident) => {{
             enum Here {}
-            member_name::<Here, $item, _>(stringify!($key), |item: &$item| &item.$key)
+            member_name::<Here, $item>(&Lookup {
+                spelled: stringify!($key),
+                member: |item| Member::of(item, |item: &$item| &item.$key),
+                is: |item, text| with_key(&item.$key, |key| key == text).unwrap_or(false),
+            })
         }};
     }
 
@@ -357,8 +377,7 @@ mod tests {
         assert_eq!(name_of!(TwoNames, an_id), "AN-ID");
         assert_eq!(name_of!(TwoNames, c), "C");
         assert_eq!(name_of!(Flat, name), "key");
-        enum Here {}
-        assert_eq!(member_name::<Here, Raw, _>("type", |raw: &Raw| &raw.r#type), "type");
+        assert_eq!(name_of!(Raw, r#type), "type");
     }
 
     #[test]

@@ -9,6 +9,7 @@
 #[path = "../ui/pass"]
 pub mod pass {
     pub mod about;
+    pub mod associated_types;
     pub mod bounds;
     pub mod cfg;
     pub mod chosen_names;
@@ -35,6 +36,7 @@ pub mod pass {
     pub mod serde_with;
     pub mod std_names;
     pub mod strict;
+    pub mod structs_in_each_other;
     pub mod text;
     pub mod two_hundred_fields;
     pub mod value_types;
@@ -72,6 +74,7 @@ macro_rules! taken_without_a_word {
 
 taken_without_a_word![
     about,
+    associated_types,
     bounds,
     cfg,
     chosen_names,
@@ -98,6 +101,7 @@ taken_without_a_word![
     serde_with,
     std_names,
     strict,
+    structs_in_each_other,
     text,
     two_hundred_fields,
     value_types,
