@@ -118,9 +118,10 @@ fn ambiguous(cx: &Ctxt, input: &Input) {
         }),
         _ => false,
     };
-    let inline = input.generics.type_params().flat_map(|param| {
-        param.bounds.iter().filter(says_so).map(move |bound| (param.ident.clone(), bound))
-    });
+    let inline = input
+        .generics
+        .type_params()
+        .flat_map(|param| param.bounds.iter().filter(says_so).map(move |bound| (param.ident.clone(), bound)));
     let clause = input.generics.where_clause.iter().flat_map(|clause| &clause.predicates);
     let in_clause = clause.filter_map(|predicate| match predicate {
         WherePredicate::Type(predicate) => {
@@ -308,9 +309,7 @@ fn keys(cx: &Ctxt, field: &InputField) {
     let what = match (key, std.as_deref()) {
         (Type::Tuple(_), _) => "a tuple",
         (Type::Array(_), _) => "an array",
-        (_, Some(
-            "Vec" | "VecDeque" | "HashMap" | "BTreeMap" | "HashSet" | "BTreeSet",
-        )) => "a collection",
+        (_, Some("Vec" | "VecDeque" | "HashMap" | "BTreeMap" | "HashSet" | "BTreeSet")) => "a collection",
         _ => return,
     };
     cx.error(
@@ -490,9 +489,10 @@ fn serde(cx: &Ctxt, input: &Input, field: &InputField) {
         };
         cx.error(path, reason);
     }
-    let optional =
-        std_name(&field.ty).is_some_and(|name| name == "Option") && serde.deserialize.is_none();
-    if let (true, Some(attribute)) = (is_twice_optional(&field.ty), serde.skip_if.as_ref().or(serde.with.as_ref())) {
+    let optional = std_name(&field.ty).is_some_and(|name| name == "Option") && serde.deserialize.is_none();
+    if let (true, Some(attribute)) =
+        (is_twice_optional(&field.ty), serde.skip_if.as_ref().or(serde.with.as_ref()))
+    {
         cx.error(
             attribute,
             format_args!(

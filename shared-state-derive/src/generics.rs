@@ -137,7 +137,8 @@ impl Mentioned {
         while let Some(tree) = trees.next() {
             match tree {
                 TokenTree::Ident(param) if params.contains(&param) && !after_colons => {
-                    if trees.peek().is_some_and(|next| matches!(next, TokenTree::Ident(word) if word == "as")) {
+                    if trees.peek().is_some_and(|next| matches!(next, TokenTree::Ident(word) if word == "as"))
+                    {
                         // `<K as Kind>::Item` is left to bounds that are given.
                         continue;
                     }

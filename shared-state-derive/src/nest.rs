@@ -80,12 +80,11 @@ impl Nest {
 /// The name of a type of the standard library. The name of a generic type does not count without arguments: a
 /// struct of the user's may be called `Box`.
 pub(crate) fn std_name(ty: &Type) -> Option<String> {
-    const GENERIC: [&str; 10] = [
-        "Option", "Box", "Rc", "Arc", "Vec", "VecDeque", "HashMap", "BTreeMap", "HashSet", "BTreeSet",
-    ];
+    const GENERIC: [&str; 10] =
+        ["Option", "Box", "Rc", "Arc", "Vec", "VecDeque", "HashMap", "BTreeMap", "HashSet", "BTreeSet"];
     const OTHERS: [&str; 17] = [
-        "String", "bool", "char", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128",
-        "isize", "f32", "f64",
+        "String", "bool", "char", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64",
+        "i128", "isize", "f32", "f64",
     ];
     let last = last_segment(ty)?.to_string();
     let known: &[&str] = if first_argument(ty).is_some() { &GENERIC } else { &OTHERS };
@@ -96,17 +95,20 @@ pub(crate) fn std_name(ty: &Type) -> Option<String> {
 pub(crate) fn is_collection(ty: &Type) -> bool {
     const COLLECTIONS: [&str; 8] =
         ["Vec", "VecDeque", "HashMap", "BTreeMap", "HashSet", "BTreeSet", "IndexMap", "IndexSet"];
-    first_argument(ty).is_some() && last_segment(ty).is_some_and(|last| COLLECTIONS.iter().any(|name| last == name))
+    first_argument(ty).is_some()
+        && last_segment(ty).is_some_and(|last| COLLECTIONS.iter().any(|name| last == name))
 }
 
 /// `K` in `Name<K, V>`.
 pub(crate) fn first_argument(ty: &Type) -> Option<&Type> {
     match ty {
         Type::Path(path) => match &path.path.segments.last()?.arguments {
-            PathArguments::AngleBracketed(arguments) => arguments.args.iter().find_map(|argument| match argument {
-                GenericArgument::Type(ty) => Some(ty),
-                _ => None,
-            }),
+            PathArguments::AngleBracketed(arguments) => {
+                arguments.args.iter().find_map(|argument| match argument {
+                    GenericArgument::Type(ty) => Some(ty),
+                    _ => None,
+                })
+            }
             _ => None,
         },
         Type::Group(group) => first_argument(&group.elem),

@@ -352,10 +352,7 @@ fn has_rule(model: &Model, own: bool) -> Option<TokenStream> {
     }
     let mut asked = BTreeSet::new();
     others.retain(|field| asked.insert(field.spanned.inner.to_string()));
-    let inner: Vec<_> = others
-        .into_iter()
-        .map(|field| field.nested("HAS_RULE"))
-        .collect();
+    let inner: Vec<_> = others.into_iter().map(|field| field.nested("HAS_RULE")).collect();
     (!inner.is_empty()).then(|| quote!(#(#inner)||*))
 }
 

@@ -195,7 +195,9 @@ fn one(cx: &Ctxt, found: &mut FieldAttrs, meta: &ParseNestedMeta<'_>, name: &Ide
                         if other == "alias" { " = \"..\"" } else { "" }
                     ),
                 )
-            } else if ["validate_change", "garde", "crate", "version", "migrate", "handle", "patch", "update"].contains(&other) {
+            } else if ["validate_change", "garde", "crate", "version", "migrate", "handle", "patch", "update"]
+                .contains(&other)
+            {
                 Error::new_spanned(
                     name,
                     format_args!("`{other}` belongs on the struct: move it above `struct`"),

@@ -73,7 +73,8 @@ pub(super) fn path_in(expr: Expr, example: &str) -> Result<Path> {
 /// Reads a name for a generated type.
 pub(super) fn type_name(meta: &ParseNestedMeta<'_>, example: &str) -> Result<Ident> {
     let path = path(meta, example)?;
-    let refuse = || Error::new_spanned(&path, format_args!("expected the name of the new type: write `{example}`"));
+    let refuse =
+        || Error::new_spanned(&path, format_args!("expected the name of the new type: write `{example}`"));
     path.get_ident().cloned().ok_or_else(refuse)
 }
 
@@ -83,7 +84,9 @@ pub(super) fn bounds(meta: &ParseNestedMeta<'_>) -> Result<Vec<WherePredicate>> 
     let text = text(meta, example)?;
     let predicates = syn::punctuated::Punctuated::<WherePredicate, Token![,]>::parse_terminated;
     let parsed = text.parse_with(predicates);
-    let refuse = |_| Error::new_spanned(&text, format_args!("expected the bounds of a where clause: write `{example}`"));
+    let refuse = |_| {
+        Error::new_spanned(&text, format_args!("expected the bounds of a where clause: write `{example}`"))
+    };
     Ok(parsed.map_err(refuse)?.into_iter().collect())
 }
 

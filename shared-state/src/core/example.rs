@@ -16,10 +16,13 @@ use serde::de::{
 };
 
 /// The number of attempts at one example.
-const ATTEMPTS: usize = 2_000;
+const ATTEMPTS: usize = 1_000;
 
-/// The depth below which an option is `None`, so that a type that contains itself ends.
+/// The depth below which an option is `None` and a list is empty, so that a type that contains itself ends.
 const DEPTH: usize = 12;
+
+/// The number of questions after which the same is true: a type may contain itself many times over.
+const QUESTIONS: usize = 500;
 
 /// An example of `T`. `None` if none could be made. Two parts of the same type, for example two bools, that
 /// are equal in the example of one round differ in that of another: the number of a question is shifted right
@@ -130,6 +133,10 @@ impl MadeUp<'_> {
         (number + index).checked_rem(count).ok_or_else(Refused::default)
     }
 
+    fn is_deep(self) -> bool {
+        self.depth >= DEPTH || self.attempt.borrow().asked > QUESTIONS
+    }
+
     fn inside(self) -> Self {
         Self { depth: self.depth + 1, ..self }
     }
@@ -197,7 +204,8 @@ impl MadeUp<'_> {
         self.map(|number| {
             let attempt = self.attempt.borrow();
             let unwanted = attempt.unwanted.get(&number);
-            let names = fields.iter().filter(|name| unwanted.is_none_or(|unwanted| !unwanted.contains(*name)));
+            let names =
+                fields.iter().filter(|name| unwanted.is_none_or(|unwanted| !unwanted.contains(*name)));
             let names: Vec<_> = names.copied().collect();
             drop(attempt);
             let mut members = Members { made_up: self.inside(), names, next: 0 };
@@ -290,7 +298,7 @@ impl<'de> Deserializer<'de> for MadeUp<'_> {
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
         let (_, index) = self.answer(2);
-        match index == 0 && self.depth < DEPTH {
+        match index == 0 && !self.is_deep() {
             true => visitor.visit_some(self.inside()),
             false => visitor.visit_none(),
         }
@@ -318,7 +326,7 @@ impl<'de> Deserializer<'de> for MadeUp<'_> {
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
         let (_, index) = self.answer(2);
-        visitor.visit_seq(Items { made_up: self.inside(), left: usize::from(index == 0 && self.depth < DEPTH) })
+        visitor.visit_seq(Items { made_up: self.inside(), left: usize::from(index == 0 && !self.is_deep()) })
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Refused> {
@@ -353,8 +361,8 @@ impl<'de> Deserializer<'de> for MadeUp<'_> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Refused> {
-        // Below the limit of depth there is no end in a variant that contains the enum.
-        if self.depth > 2 * DEPTH {
+        // There may be no end in a variant that contains the enum.
+        if self.depth > 2 * DEPTH || self.attempt.borrow().asked > 2 * QUESTIONS {
             return Err(Refused::default());
         }
         let variant = variants[self.choice(variants.len())?];

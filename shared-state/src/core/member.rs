@@ -35,6 +35,9 @@ impl Member {
         Self { at, type_name: type_name::<K>() }
     }
 
+    /// A field of which neither is known.
+    pub(crate) const UNKNOWN: Self = Self { at: std::ptr::null(), type_name: "" };
+
     fn is<T: ?Sized>(self, value: &T) -> bool {
         std::ptr::from_ref(value).cast::<()>() == self.at && type_name::<T>() == self.type_name
     }
@@ -77,9 +80,8 @@ fn find<T: Value>(lookup: &Lookup<T>) -> Option<String> {
     for round in 0..ROUNDS {
         let Some(example) = example::<T>(round) else { continue };
         let Ok(serde_json::Value::Object(members)) = serde_json::to_value(&example) else { return None };
-        let is_key = |value: &serde_json::Value| {
-            with_key(value, |text| (lookup.is)(&example, text)).unwrap_or(false)
-        };
+        let is_key =
+            |value: &serde_json::Value| with_key(value, |text| (lookup.is)(&example, text)).unwrap_or(false);
         let equal = |name: &String| members.get(name).is_some_and(is_key);
         match &mut names {
             None => names = Some(members.keys().filter(|name| equal(name)).cloned().collect()),
@@ -363,6 +365,28 @@ mod tests {
     #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
     enum Closed {}
 
+    /// Contains itself many times over.
+    #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+    struct Wide {
+        a: Option<Box<Self>>,
+        b: Option<Box<Self>>,
+        c: Option<Box<Self>>,
+        d: Vec<Self>,
+        e: Vec<Self>,
+        f: Vec<Branch>,
+        g: Vec<Branch>,
+        #[serde(rename = "_id")]
+        id: u8,
+    }
+
+    #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+    enum Branch {
+        Two(Box<Self>, Box<Self>),
+        Three(Box<Self>, Box<Self>, Box<Self>),
+        Wide(Box<Wide>),
+        Leaf,
+    }
+
     #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
     struct Raw {
         r#type: u8,
@@ -378,6 +402,7 @@ mod tests {
         assert_eq!(name_of!(TwoNames, c), "C");
         assert_eq!(name_of!(Flat, name), "key");
         assert_eq!(name_of!(Raw, r#type), "type");
+        assert_eq!(name_of!(Wide, id), "_id");
     }
 
     #[test]

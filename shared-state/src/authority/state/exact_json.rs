@@ -158,12 +158,13 @@ impl<'de> Deserialize<'de> for Exact {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let json = <&'de RawValue>::deserialize(deserializer)?;
         let text = json.get();
-        let wide = match (text.parse::<u64>(), text.parse::<i64>(), text.parse::<u128>(), text.parse::<i128>()) {
-            (Ok(_), ..) | (_, Ok(_), ..) => None,
-            (.., Ok(integer), _) => Some(Json::Above(integer)),
-            (.., Ok(integer)) => Some(Json::Below(integer)),
-            _ => None,
-        };
+        let wide =
+            match (text.parse::<u64>(), text.parse::<i64>(), text.parse::<u128>(), text.parse::<i128>()) {
+                (Ok(_), ..) | (_, Ok(_), ..) => None,
+                (.., Ok(integer), _) => Some(Json::Above(integer)),
+                (.., Ok(integer)) => Some(Json::Below(integer)),
+                _ => None,
+            };
         let json = match wide {
             Some(json) => Ok(json),
             None => JsonText(text).deserialize_any(Parts(|Self(json)| json)),
@@ -250,7 +251,9 @@ mod tests {
 
     #[test]
     fn a_value_is_what_serde_json_reads() {
-        for text in [r#"{"b":1,"a":[1.0,-0,1e3,{"c":""}]}"#, "12345678901234567890", "0.12345678901234567890", "-0"] {
+        for text in
+            [r#"{"b":1,"a":[1.0,-0,1e3,{"c":""}]}"#, "12345678901234567890", "0.12345678901234567890", "-0"]
+        {
             let value: Value = serde_json::from_str(text).expect("JSON");
             let json = Json::read(text).expect("JSON");
             assert_eq!(json, Json::from(value.clone()), "{text}");

@@ -408,7 +408,8 @@ mod tests {
     fn what_does_not_fit_is_refused() {
         let refused = |policy: &str, path: FieldPath<'_>, op: Option<&str>, value: Value| {
             let mut at = Json::from(serde_json::json!([{"id": 1}]));
-            apply(Declared { policy, shape: "" }, &mut at, path, op, &value.into()).map_err(|reject| reject.code)
+            apply(Declared { policy, shape: "" }, &mut at, path, op, &value.into())
+                .map_err(|reject| reject.code)
         };
         assert_eq!(refused("list(id)", FieldPath::END, Some("insert"), Value::from(1)), Err(Code::WrongType));
         assert_eq!(refused("list(id)", FieldPath::END, None, Value::from(1)), Err(Code::WrongType));

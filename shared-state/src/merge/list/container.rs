@@ -382,10 +382,6 @@ mod tests {
     struct Itself;
 
     impl KeyOf<u32> for Itself {
-        fn member(item: Option<&u32>) -> crate::core::Member {
-            crate::core::Member::of(item, |item| item)
-        }
-
         const NAME: &'static str = "";
 
         fn with_key<R>(item: &u32, look: impl FnOnce(&str) -> R) -> Option<R> {

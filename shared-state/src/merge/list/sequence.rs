@@ -10,7 +10,10 @@ pub trait KeyOf<T>: Sized + 'static {
 
     /// The field, in an item or without one.
     #[doc(hidden)]
-    fn member(item: Option<&T>) -> Member;
+    fn member(item: Option<&T>) -> Member {
+        let _ = item;
+        Member::UNKNOWN
+    }
 
     /// The name that the field has in the JSON of an item. Computed once for each type.
     fn name() -> &'static str

@@ -63,7 +63,17 @@ macro_rules! fragments {
 }
 
 fragments!(
-    Four, id, "300ms", "editor", 3, "^[a-z]*$", checked, self::positive, shared_state::merge::Counter, 2, Four::older
+    Four,
+    id,
+    "300ms",
+    "editor",
+    3,
+    "^[a-z]*$",
+    checked,
+    self::positive,
+    shared_state::merge::Counter,
+    2,
+    Four::older
 );
 
 fn checked(text: &str) -> Result<(), String> {

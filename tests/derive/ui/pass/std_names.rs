@@ -21,8 +21,14 @@ macro_rules! named {
 // Serde's own code says `Result` and `Some`, but by paths.
 named![Box Option Vec String Result Some None Ok Err Default Clone Debug PartialEq From Into Iterator Send ToString];
 
-#[derive(::std::clone::Clone, ::std::fmt::Debug, ::std::cmp::PartialEq)]
-#[derive(serde::Serialize, serde::Deserialize, shared_state::SharedState)]
+#[derive(
+    ::std::clone::Clone,
+    ::std::fmt::Debug,
+    ::std::cmp::PartialEq,
+    serde::Serialize,
+    serde::Deserialize,
+    shared_state::SharedState,
+)]
 #[shared(validate = Self::check)]
 struct Document {
     #[shared(nested)]
@@ -56,6 +62,7 @@ impl Document {
 }
 
 pub fn main() {
-    let _ = (Document::BOX, Document::OPTION, Document::VEC, Document::STRING, Document::RESULT, Document::SOME);
+    let _ =
+        (Document::BOX, Document::OPTION, Document::VEC, Document::STRING, Document::RESULT, Document::SOME);
     let _ = (DocumentPatch::new(), Box::COUNT, StringPatch::new().text("a"));
 }
