@@ -39,7 +39,10 @@ fn a_plain_collection_is_read_like_itself() {
     let cloned: Vec<u8> = doc.items().clone();
     let converted: Vec<u8> = doc.items().into();
     assert_eq!((cloned.as_slice(), converted.as_slice()), ([1, 2, 3].as_slice(), [1, 2, 3].as_slice()));
-    doc.update_votes(|votes| drop(votes.insert(1, 2))).unwrap();
+    doc.update_votes(|votes| {
+        votes.insert(1, 2);
+    })
+    .unwrap();
     let votes: FieldValue<BTreeMap<u8, u8>> = doc.votes();
     assert_eq!((votes.get(&1), format!("{votes:?}")), (Some(&2), "{1: 2}".to_owned()));
     assert_eq!(serde_json::to_string(&votes).unwrap(), r#"{"1":2}"#);
