@@ -1,6 +1,6 @@
 //! Bounds of one's own in place of those that the derive infers.
 #![deny(warnings)]
-#![allow(dead_code)]
+#![allow(dead_code, clippy::multiple_bound_locations)]
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
