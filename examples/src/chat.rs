@@ -6,7 +6,8 @@ use shared_state::server::ChannelKind;
 /// A message. The channel adds the author's public id and the time; `name` is what the author calls themselves.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// The author's name.
+    /// The author's name; empty if the client gives none.
+    #[serde(default)]
     pub name: String,
     /// The text.
     pub text: String,
@@ -19,7 +20,10 @@ pub struct Doing {
     pub typing: bool,
 }
 
-/// The demo server's channel of lines: the last 1,000 are retained and stored, so they survive a killed server.
-pub fn channel() -> ChannelKind {
-    ChannelKind::of::<Line>("chat").durable(true)
+/// The demo server's channels of lines: the last 1,000 are retained and stored, so they survive a killed server. Only those
+/// of the example's rooms, `chat` and `chat-..`, check that a message is a [`Line`]; in other rooms a client may have its own
+/// messages in a channel of this name.
+pub fn channels() -> [ChannelKind; 3] {
+    let lines = || ChannelKind::of::<Line>("chat").durable(true);
+    [lines().rooms("chat"), lines().rooms("chat-*"), ChannelKind::any("chat").durable(true)]
 }

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 
 use quote::ToTokens;
 use syn::ext::IdentExt as _;
-use syn::{Expr, ExprLit, Ident, Lit, Type, UnOp};
+use syn::{
+    Expr, ExprLit, GenericArgument, Ident, Lit, PathArguments, Type, TypeParamBound, UnOp, WherePredicate,
+};
 
 use crate::ctxt::Ctxt;
 use crate::model::{Model, Policy, Rule};
-use crate::nest::{Nest, no_struct};
+use crate::nest::{Nest, first_argument, std_name};
 use crate::parse::{Input, InputField, PolicyExpr};
 use crate::tokens::{last_segment, mentions};
 
@@ -23,6 +25,7 @@ pub(crate) fn input(cx: &Ctxt, input: &Input) {
         field.attrs.rules.iter().for_each(|rule| bounds(cx, rule));
         if field.is_shared() {
             serde(cx, input, field);
+            owned(cx, &field.ty);
         }
     }
     for param in input.generics.type_params() {
@@ -40,6 +43,7 @@ pub(crate) fn input(cx: &Ctxt, input: &Input) {
             );
         }
     }
+    ambiguous(cx, input);
     migration(cx, input);
     garde(cx, input);
     if !input.fields.iter().any(InputField::is_shared) {
@@ -50,6 +54,93 @@ pub(crate) fn input(cx: &Ctxt, input: &Input) {
                 input.ident
             ),
         );
+    }
+}
+
+/// Checks that a type owns its data and can be sent to another thread, as far as its spelling shows.
+fn owned(cx: &Ctxt, ty: &Type) {
+    let named = |ty: &Type| ty.to_token_stream().to_string().replace(' ', "");
+    match ty {
+        Type::Reference(reference) => {
+            let instead = match &*reference.elem {
+                Type::Slice(slice) => format!("Vec<{}>", named(&slice.elem)),
+                elem if named(elem) == "str" => "String".to_owned(),
+                elem => named(elem),
+            };
+            cx.error(
+                ty,
+                format_args!(
+                    "a shared state owns its data, because a value that is received cannot be borrowed: write `{instead}`"
+                ),
+            );
+        }
+        Type::Path(path) => {
+            let Some(last) = path.path.segments.last() else { return };
+            let PathArguments::AngleBracketed(arguments) = &last.arguments else { return };
+            if last.ident == "Rc" {
+                cx.error(
+                    &last.ident,
+                    "a shared state is sent between threads, and an `Rc` cannot be: write `Arc` (serde takes it with its \
+                     feature `rc`)",
+                );
+            }
+            for argument in &arguments.args {
+                if let GenericArgument::Type(ty) = argument {
+                    owned(cx, ty);
+                }
+            }
+        }
+        Type::Array(array) => owned(cx, &array.elem),
+        Type::Group(group) => owned(cx, &group.elem),
+        Type::Paren(paren) => owned(cx, &paren.elem),
+        Type::Tuple(tuple) => tuple.elems.iter().for_each(|ty| owned(cx, ty)),
+        _ => {}
+    }
+}
+
+/// Checks that serde's derive can tell how to read a type parameter. It adds `T: Deserialize<'de>` itself, and a bound
+/// that says the same for every lifetime makes the two ambiguous.
+fn ambiguous(cx: &Ctxt, input: &Input) {
+    if input.serde.bound {
+        return;
+    }
+    let read = |param: &Ident| {
+        input.fields.iter().any(|field| {
+            field.is_shared()
+                && field.serde.deserialize.is_none()
+                && last_segment(&field.ty).is_some_and(|last| last != "PhantomData")
+                && mentions(&field.ty, &|ident| ident == param)
+        })
+    };
+    let says_so = |bound: &&TypeParamBound| match bound {
+        TypeParamBound::Trait(bound) => bound.path.segments.last().is_some_and(|last| {
+            ["Value", "DeserializeOwned", "Shareable", "SharedState"].iter().any(|name| last.ident == name)
+        }),
+        _ => false,
+    };
+    let inline = input
+        .generics
+        .type_params()
+        .flat_map(|param| param.bounds.iter().filter(says_so).map(move |bound| (param.ident.clone(), bound)));
+    let clause = input.generics.where_clause.iter().flat_map(|clause| &clause.predicates);
+    let in_clause = clause.filter_map(|predicate| match predicate {
+        WherePredicate::Type(predicate) => {
+            let param = last_segment(&predicate.bounded_ty)?.clone();
+            Some(predicate.bounds.iter().filter(says_so).map(move |bound| (param.clone(), bound)))
+        }
+        _ => None,
+    });
+    for (param, bound) in inline.chain(in_clause.flatten()) {
+        if read(&param) {
+            let name = bound.to_token_stream().to_string().replace(' ', "");
+            cx.error(
+                bound,
+                format_args!(
+                    "serde's derive adds `{param}: Deserialize<'de>`, and cannot choose between that and `{name}`: write \
+                     `#[serde(bound = \"\")]` above the struct, or remove the bound if it is `Value`, which is added here"
+                ),
+            );
+        }
     }
 }
 
@@ -145,8 +236,13 @@ fn policy(cx: &Ctxt, field: &InputField) {
             &nested.name,
             format_args!(
                 "a `nested` field is a struct that derives `SharedState`, a `Box` or an `Option` of it, and `{}` is of type \
-                 `{what}`: write the struct, or remove `nested`, and the field is set as a whole",
-                field.ident
+                 `{what}`: write {}, or remove `nested`, and the field is set as a whole",
+                field.ident,
+                match what.as_str() {
+                    "Vec" => "`list(key = .., nested)` with the field that tells the items apart",
+                    "BTreeMap" | "HashMap" => "`map(nested)`",
+                    _ => "the struct",
+                }
             ),
         );
     }
@@ -159,6 +255,7 @@ fn policy(cx: &Ctxt, field: &InputField) {
         );
     }
     container(cx, field);
+    keys(cx, field);
     let Some(counter) = field.attrs.policies.iter().find(|given| matches!(given.value, PolicyExpr::Counter))
     else {
         return;
@@ -185,7 +282,7 @@ fn container(cx: &Ctxt, field: &InputField) {
         PolicyExpr::Set => (&["BTreeSet", "HashSet"], "`BTreeSet` or `HashSet`"),
         PolicyExpr::Counter | PolicyExpr::Nested | PolicyExpr::Own(_) => return,
     };
-    let Some(what) = no_struct(&field.ty) else { return };
+    let Some(what) = std_name(&field.ty) else { return };
     if right.contains(&&*what) {
         return;
     }
@@ -202,6 +299,32 @@ fn container(cx: &Ctxt, field: &InputField) {
             given.name, field.ident
         ),
     );
+}
+
+/// Checks that the keys of a map are not of a type that JSON is known not to take as one.
+fn keys(cx: &Ctxt, field: &InputField) {
+    let is_map = field.attrs.policies.iter().any(|given| matches!(given.value, PolicyExpr::Map(_)));
+    let Some(key) = first_argument(&field.ty).filter(|_| is_map) else { return };
+    let std = std_name(key);
+    let what = match (key, std.as_deref()) {
+        (Type::Tuple(_), _) => "a tuple",
+        (Type::Array(_), _) => "an array",
+        (_, Some("Vec" | "VecDeque" | "HashMap" | "BTreeMap" | "HashSet" | "BTreeSet")) => "a collection",
+        _ => return,
+    };
+    cx.error(
+        key,
+        format_args!(
+            "a key of a `map` is written as a text, and this is {what}: use a string, a number, a bool, a char or an \
+             enum whose variants have no data, or `String` with the parts of the key in it"
+        ),
+    );
+}
+
+/// `Option<Option<T>>`.
+fn is_twice_optional(ty: &Type) -> bool {
+    let is_option = |ty: &Type| std_name(ty).is_some_and(|name| name == "Option");
+    is_option(ty) && first_argument(ty).is_some_and(is_option)
 }
 
 fn not_a_number(ty: &Type) -> Option<String> {
@@ -337,6 +460,7 @@ fn bounds(cx: &Ctxt, rule: &Rule) {
 /// they are that close.
 fn number(bound: &Expr) -> Option<f64> {
     match bound {
+        Expr::Group(group) => number(&group.expr),
         Expr::Lit(ExprLit { lit: Lit::Int(int), .. }) => int.base10_parse().ok(),
         Expr::Lit(ExprLit { lit: Lit::Float(float), .. }) => float.base10_parse().ok(),
         Expr::Unary(unary) if matches!(unary.op, UnOp::Neg(_)) => number(&unary.expr).map(|number| -number),
@@ -365,8 +489,19 @@ fn serde(cx: &Ctxt, input: &Input, field: &InputField) {
         };
         cx.error(path, reason);
     }
-    let optional =
-        last_segment(&field.ty).is_some_and(|last| last == "Option") && serde.deserialize.is_none();
+    let optional = std_name(&field.ty).is_some_and(|name| name == "Option") && serde.deserialize.is_none();
+    if let (true, Some(attribute)) =
+        (is_twice_optional(&field.ty), serde.skip_if.as_ref().or(serde.with.as_ref()))
+    {
+        cx.error(
+            attribute,
+            format_args!(
+                "on its own, `{ident}` is written as `null` for both `None` and `Some(None)`, so one of the two could \
+                 never be set: write an enum with a variant for each case, or an `Option` in place of the two"
+            ),
+        );
+        return;
+    }
     if let Some(skip_if) = &serde.skip_if
         && !(optional || serde.default || input.serde.default)
     {

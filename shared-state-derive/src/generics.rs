@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::{GenericParam, WherePredicate};
 
@@ -28,17 +28,30 @@ pub(crate) struct Bounded {
     /// The type inside, if the field is nested.
     pub(crate) inner: TokenStream,
     pub(crate) bounds: Vec<TokenStream>,
+    /// The bounds that the field needs of the parameters, if the user gave them.
+    pub(crate) given: Option<Vec<WherePredicate>>,
 }
 
 impl Generics {
     pub(crate) fn new(
         ident: &Ident,
         mut generics: syn::Generics,
+        bound: Option<Vec<WherePredicate>>,
         fields: &[Bounded],
         krate: &TokenStream,
     ) -> Self {
         let names: BTreeSet<_> = names(&generics).map(Ident::to_string).collect();
-        let types: Vec<_> = generics.type_params().map(|param| param.ident.clone()).collect();
+        // As serde, infer what the types of the fields mention: a parameter, or a type that belongs to one. Not if
+        // the bounds are given.
+        let params: Vec<_> = generics.type_params().map(|param| param.ident.clone()).collect();
+        let mut types = Mentioned::default();
+        for field in fields.iter().filter(|field| field.given.is_none() && bound.is_none()) {
+            types.look_at(field.ty.clone(), &params);
+        }
+        let others = params.iter().filter(|param| !types.names.contains(&param.to_string()));
+        let others: Vec<_> = others.map(|param| quote!(#param: 'static)).collect();
+        let given = fields.iter().filter_map(|field| field.given.as_ref()).chain(&bound).flatten();
+        let given: Vec<_> = given.map(ToTokens::to_token_stream).collect();
         let own: Vec<WherePredicate> = generics
             .where_clause
             .take()
@@ -69,7 +82,8 @@ impl Generics {
             .flat_map(|field| field.bounds.clone())
             .collect();
         let own: Vec<_> = own.iter().map(ToTokens::to_token_stream).collect();
-        let values: Vec<_> = types.iter().map(|ty| quote!(#ty: #krate::merge::Value)).collect();
+        let inferred = types.types.iter().map(|ty| quote!(#ty: #krate::merge::Value));
+        let values: Vec<_> = inferred.chain(given).chain(others).collect();
         let clause = |predicates: &[&[TokenStream]]| {
             let mut known = BTreeSet::new();
             let all = predicates.iter().copied().flatten();
@@ -105,6 +119,50 @@ impl Generics {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.args.is_empty()
+    }
+}
+
+/// The types of values that the types of fields mention.
+#[derive(Default)]
+struct Mentioned {
+    types: Vec<TokenStream>,
+    /// The types as text.
+    names: BTreeSet<String>,
+}
+
+impl Mentioned {
+    fn look_at(&mut self, ty: TokenStream, params: &[Ident]) {
+        let mut trees = ty.into_iter().peekable();
+        let mut after_colons = false;
+        while let Some(tree) = trees.next() {
+            match tree {
+                TokenTree::Ident(param) if params.contains(&param) && !after_colons => {
+                    if trees.peek().is_some_and(|next| matches!(next, TokenTree::Ident(word) if word == "as"))
+                    {
+                        // `<K as Kind>::Item` is left to bounds that are given.
+                        continue;
+                    }
+                    let is_colon =
+                        |next: &TokenTree| matches!(next, TokenTree::Punct(colon) if colon.as_char() == ':');
+                    let mut ty = param.to_token_stream();
+                    while let Some(colon) = trees.next_if(is_colon) {
+                        ty.extend(Some(colon));
+                        ty.extend(trees.next_if(is_colon));
+                        ty.extend(trees.next_if(|next| matches!(next, TokenTree::Ident(_))));
+                    }
+                    if self.names.insert(ty.to_string()) {
+                        self.types.push(ty);
+                    }
+                    after_colons = false;
+                }
+                TokenTree::Group(group) => {
+                    self.look_at(group.stream(), params);
+                    after_colons = false;
+                }
+                TokenTree::Punct(punct) => after_colons = punct.as_char() == ':',
+                TokenTree::Ident(_) | TokenTree::Literal(_) => after_colons = false,
+            }
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
-use syn::{Attribute, ExprPath, LitStr, Path, Visibility};
+use syn::{Attribute, ExprPath, LitStr, Path, Visibility, WherePredicate};
 
 use crate::generics::{Bounded, Generics};
 use crate::nest::{self, Nest};
@@ -56,6 +56,8 @@ pub(crate) struct Field {
     pub(crate) ident: Ident,
     /// The type as it is named outside the struct: `Self` is replaced by the struct's name.
     pub(crate) ty: TokenStream,
+    /// Whether the type is spelled as a collection of the standard library, whose copy is not to be changed.
+    pub(crate) is_collection: bool,
     /// Whether the type is spelled `String`.
     pub(crate) is_string: bool,
     /// The span of errors about the type: the type, or the user's own policy.
@@ -76,6 +78,8 @@ pub(crate) struct Field {
     pub(crate) policy_type: TokenStream,
     /// The types that find the keys of the lists in the field.
     pub(crate) list_keys: Vec<ListKey>,
+    /// The bounds that the field needs, if they are given.
+    pub(crate) bound: Option<Vec<WherePredicate>>,
     /// The functions that serialize the value, if they are not its type's own.
     pub(crate) codec: Option<Codec>,
     pub(crate) read_only: bool,
@@ -172,7 +176,7 @@ impl Model {
         let name = ident.unraw();
         let krate = attrs.krate.map_or_else(|| quote!(::shared_state), Path::into_token_stream);
         let this = this(&ident, &generics);
-        let update = format_ident!("{}Update", name, span = ident.span());
+        let update = attrs.update.unwrap_or_else(|| format_ident!("{}Update", name, span = ident.span()));
         let rename_all = serde.rename_all.as_deref();
         let owner = Owner {
             name: &name,
@@ -195,13 +199,13 @@ impl Model {
             span,
             accessors: accessors.cloned().collect(),
             update,
-            patch: format_ident!("{}Patch", name, span = ident.span()),
+            patch: attrs.patch.unwrap_or_else(|| format_ident!("{}Patch", name, span = ident.span())),
             // `SharedState` is the name of the trait and of the derive, which are often imported beside the
             // struct.
-            handle: match name == "State" {
+            handle: attrs.handle.unwrap_or_else(|| match name == "State" {
                 true => format_ident!("StateHandle", span = ident.span()),
                 false => format_ident!("Shared{}", name, span = ident.span()),
-            },
+            }),
             rule: attrs.rule.map(|rule| without_self(rule.value.into_token_stream(), &this)),
             garde: attrs.garde,
             change_rule: attrs.change_rule.map(|rule| without_self(rule.into_token_stream(), &this)),
@@ -212,6 +216,7 @@ impl Model {
             generics: Generics::new(
                 &ident,
                 generics,
+                attrs.bound,
                 &fields.iter().map(|field| field.bounded(&krate)).collect::<Vec<_>>(),
                 &krate,
             ),
@@ -268,7 +273,12 @@ impl Field {
                 vec![quote!(#policy_type: #krate::merge::MergePolicy<#ty>)]
             }
         };
-        Bounded { ty: ty.to_token_stream(), inner: inner.to_token_stream(), bounds }
+        Bounded {
+            ty: ty.to_token_stream(),
+            inner: inner.to_token_stream(),
+            bounds,
+            given: self.bound.clone(),
+        }
     }
 
     /// Whether operations can address parts of the value, by the field's policy.
@@ -309,14 +319,14 @@ impl Field {
         };
         let variant = pascal(&plain);
         let codec = serde.with.is_some().then(|| Codec {
-            ident: format_ident!("{}Codec", variant, span = name_at),
+            ident: format_ident!("__{}Codec", variant, span = name_at),
             serialize: serde.serialize,
             deserialize: serde.deserialize,
         });
         let types = |merge: &TokenStream| PolicyTypes {
             merge: merge.clone(),
             owner,
-            name: format!("{name}{variant}Key"),
+            name: format!("__{name}{variant}Key"),
             is_generic: mentions(&ty, &|ident| names(generics).any(|name| name == ident)),
             item: nest::items(&ty).map(|item| without_self(item.to_token_stream(), owner)),
             list_keys: Vec::new(),
@@ -371,6 +381,7 @@ impl Field {
         };
         Self {
             index,
+            is_collection: nest::is_collection(&ty),
             is_string,
             spanned: Spanned {
                 ident: moved(&ident),
@@ -393,6 +404,7 @@ impl Field {
             is_generic: names(generics).next().is_some(),
             policy_type,
             list_keys,
+            bound: attrs.bound,
             codec,
             rename: attrs.rename,
             read_only: attrs.read_only.is_some(),

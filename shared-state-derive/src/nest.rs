@@ -38,7 +38,8 @@ impl Nest {
                     ty = content;
                 }
                 ("Option", Some(_)) => return Err("Option<Option<..>>".to_owned()),
-                _ => match no_struct(ty) {
+                // A struct of the user's may be called `String`. The compiler knows.
+                _ => match std_name(ty).filter(|name| name != "String") {
                     Some(what) => return Err(what),
                     None => break,
                 },
@@ -57,6 +58,11 @@ impl Nest {
         self.wrappers.iter().any(|wrapper| matches!(wrapper, Wrapper::Option))
     }
 
+    /// Whether the struct may hold the one that has the field: it may be absent, and is in a box.
+    pub(crate) fn may_recur(&self) -> bool {
+        self.is_optional() && self.wrappers.iter().any(|wrapper| matches!(wrapper, Wrapper::Box))
+    }
+
     /// The type of the policy. `merge` is the path of the module `merge`.
     pub(crate) fn policy(&self, merge: &TokenStream) -> TokenStream {
         self.wrappers.iter().rev().fold(quote!(#merge::Nested), |inside, wrapper| match wrapper {
@@ -71,15 +77,44 @@ impl Nest {
     }
 }
 
-/// The name of the type, if it is known not to be a struct that derives `SharedState`.
-pub(crate) fn no_struct(ty: &Type) -> Option<String> {
-    const NO_STRUCTS: [&str; 25] = [
-        "Option", "Box", "Rc", "Arc", "Vec", "VecDeque", "HashMap", "BTreeMap", "HashSet", "BTreeSet",
-        "String", "bool", "char", "u8", "u16", "u32", "u64", "usize", "i8", "i16", "i32", "i64", "isize",
-        "f32", "f64",
+/// The name of a type of the standard library. The name of a generic type does not count without arguments: a
+/// struct of the user's may be called `Box`.
+pub(crate) fn std_name(ty: &Type) -> Option<String> {
+    const GENERIC: [&str; 10] =
+        ["Option", "Box", "Rc", "Arc", "Vec", "VecDeque", "HashMap", "BTreeMap", "HashSet", "BTreeSet"];
+    const OTHERS: [&str; 17] = [
+        "String", "bool", "char", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64",
+        "i128", "isize", "f32", "f64",
     ];
     let last = last_segment(ty)?.to_string();
-    NO_STRUCTS.contains(&last.as_str()).then_some(last)
+    let known: &[&str] = if first_argument(ty).is_some() { &GENERIC } else { &OTHERS };
+    known.contains(&last.as_str()).then_some(last)
+}
+
+/// Whether the type is spelled as a collection with methods that change it.
+pub(crate) fn is_collection(ty: &Type) -> bool {
+    const COLLECTIONS: [&str; 8] =
+        ["Vec", "VecDeque", "HashMap", "BTreeMap", "HashSet", "BTreeSet", "IndexMap", "IndexSet"];
+    first_argument(ty).is_some()
+        && last_segment(ty).is_some_and(|last| COLLECTIONS.iter().any(|name| last == name))
+}
+
+/// `K` in `Name<K, V>`.
+pub(crate) fn first_argument(ty: &Type) -> Option<&Type> {
+    match ty {
+        Type::Path(path) => match &path.path.segments.last()?.arguments {
+            PathArguments::AngleBracketed(arguments) => {
+                arguments.args.iter().find_map(|argument| match argument {
+                    GenericArgument::Type(ty) => Some(ty),
+                    _ => None,
+                })
+            }
+            _ => None,
+        },
+        Type::Group(group) => first_argument(&group.elem),
+        Type::Paren(paren) => first_argument(&paren.elem),
+        _ => None,
+    }
 }
 
 /// The type of a list's items, if the list's type is spelled `Vec<..>` or `List<..>`.

@@ -96,7 +96,7 @@ pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use crate::core::{Author, Backend, Field, Invalid, Rejected, SharedState, WriteError};
+pub use crate::core::{Author, Backend, Field, FieldValue, Invalid, Rejected, SharedState, WriteError};
 pub use merge::List;
 #[cfg(feature = "text")]
 pub use merge::Text;

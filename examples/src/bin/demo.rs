@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::Parser;
 use futures_util::StreamExt as _;
-use shared_state::server::{ChannelKind, Server};
+use shared_state::server::{ChannelKind, Server, ServerBuilder};
 use shared_state::store::RedbStore;
 use shared_state_examples::chat;
 use shared_state_examples::dashboard::{self, Dashboard};
@@ -61,7 +61,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(Args { listen, data, stamp }: Args) -> Result<(), Box<dyn Error>> {
-    let server = Server::builder()
+    let builder = Server::builder()
         .store(RedbStore::open(&data)?)
         .rooms("quickstart*", Note::default)
         .rooms_with("document-*", Document::default, document::rules)
@@ -69,10 +69,9 @@ async fn run(Args { listen, data, stamp }: Args) -> Result<(), Box<dyn Error>> {
         .rooms_with("todo-*", TodoList::default, todo::rules)
         .rooms_with("dashboard-*", Dashboard::default, dashboard::rules)
         .untyped_rooms(true)
-        .channels(chat::channel())
-        // Messages of legacy clients, in channels of any other name.
-        .channels(ChannelKind::any("*"))
-        .build();
+        // Messages of legacy clients, in channels of any name.
+        .channels(ChannelKind::any("*"));
+    let server = chat::channels().into_iter().fold(builder, ServerBuilder::channels).build();
 
     let stopped = stop_signal()?;
     tokio::spawn(stamp_edits(server.clone(), stamp));

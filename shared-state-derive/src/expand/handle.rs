@@ -56,16 +56,8 @@ pub(super) fn implementations(model: &Model) -> TokenStream {
         }
     });
     let readers = model.fields.iter().map(|field| reader(model, field));
-    let writers = |read_only: bool| {
-        let fields = model.fields.iter().filter(move |field| field.read_only == read_only);
-        fields.map(|field| writers(model, field))
-    };
-    let for_all = writers(false);
-    let for_server = match model.fields.iter().any(|field| field.read_only) {
-        false => TokenStream::new(),
-        true => block(model, &quote!(ServerBackend), writers(true)),
-    };
-    let for_all = block(model, &quote!(Backend), readers.chain(for_all));
+    let writers = model.fields.iter().map(|field| writers(model, field));
+    let for_all = block(model, &quote!(Backend), readers.chain(writers));
     let watchers =
         block(model, &quote!(Watch), model.fields.iter().filter_map(|field| watcher(model, field)));
     quote! {
@@ -85,7 +77,6 @@ pub(super) fn implementations(model: &Model) -> TokenStream {
         }
         #for_all
         #watchers
-        #for_server
     }
 }
 
@@ -126,10 +117,17 @@ fn reader(model: &Model, field: &Field) -> TokenStream {
                     #vis fn #with<__R>(&self, look: impl ::core::ops::FnOnce(&#ty) -> __R) -> __R #body
                 }
             });
+            let (read, body) = match field.policy == Policy::Lww && field.is_collection {
+                true => (
+                    quote_spanned!(field.span=> __p::FieldValue<#ty>),
+                    quote_spanned!(field.span=> { __p::FieldValue::new(#look_at(&self.0, #this::#key, #copy)) }),
+                ),
+                false => (ty.clone(), body),
+            };
             quote! {
                 #docs
                 #[must_use]
-                #vis fn #ident(&self) -> #ty #body
+                #vis fn #ident(&self) -> #read #body
                 #with
             }
         }
@@ -199,7 +197,9 @@ fn writers(model: &Model, field: &Field) -> TokenStream {
     let Model { vis, backend, .. } = model;
     let Field { ty, setter, adder, .. } = field;
     let Spanned { this, update, key, variant, .. } = &field.spanned;
-    let result = quote!(::core::result::Result<#backend::Receipt, #backend::Error>);
+    // The bound is on the method, so that a client's program is told what it means.
+    let servers = field.read_only.then(|| quote!(where #backend: __p::ServerBackend<#this>));
+    let result = quote!(::core::result::Result<#backend::Receipt, #backend::Error> #servers);
     let set = {
         let docs = docs::of_write(field, "Sets the value. The app sees it at once.");
         let (parameter, value) = match field.is_string {

@@ -8,6 +8,8 @@ use crate::model::{Field, Timing};
 
 pub(super) fn of(field: &Field) -> TokenStream {
     let wire = &field.wire;
+    let plain = syn::ext::IdentExt::unraw(&field.ident).to_string();
+    let spelled = (plain != *wire).then(|| quote!(.spelled_as(#plain)));
     let read_only = field.read_only.then(|| quote!(.read_only()));
     let read = field.read.as_ref().map(|role| quote!(.read(#role)));
     let write = field.write.as_ref().map(|role| quote!(.write(#role)));
@@ -38,7 +40,7 @@ pub(super) fn of(field: &Field) -> TokenStream {
             quote!(__p::FieldInfo::new(#wire, #policy).type_name(#ty))
         }
     };
-    quote!(#info #read_only #read #write #timing #aliases #rules #prose_of #parts)
+    quote!(#info #spelled #read_only #read #write #timing #aliases #rules #prose_of #parts)
 }
 
 /// A type with the usual spaces.

@@ -36,12 +36,19 @@ pub(super) fn implementations(model: &Model) -> TokenStream {
             false => (none(), none(), &nothing),
         };
         let name = quote::ToTokens::to_token_stream(&syn::ext::IdentExt::unraw(key)).to_string();
-        let text = quote_spanned!(key.span()=> __merge::key_text(&__item.#key, __look));
+        // The key may come from a macro, whose local names are others than those here.
+        let at = proc_macro2::Span::call_site().located_at(key.span());
+        // Looked up in serde's own code, because only that knows the attributes on the item.
+        let member = quote_spanned!(at=> __p::Member::of(__item, |__item| &__item.#key));
+        let text = quote_spanned!(at=> __merge::key_text(&__item.#key, __look));
         let item = crate::model::at(field.span, item);
         quote! {
             #[automatically_derived]
             impl #params __merge::KeyOf<#item> for #ident #args #clause {
                 const NAME: &'static ::core::primitive::str = #name;
+                fn member(__item: ::core::option::Option<&#item>) -> __p::Member {
+                    #member
+                }
                 fn with_key<__R>(
                     __item: &#item,
                     __look: impl ::core::ops::FnOnce(&::core::primitive::str) -> __R,

@@ -9,6 +9,7 @@ use quote::{quote, quote_spanned};
 
 use super::info;
 use crate::model::{Field, Model, Policy, Spanned, at};
+use crate::nest::Nest;
 use crate::tokens::mentions;
 
 pub(super) fn implementation(model: &Model) -> TokenStream {
@@ -344,11 +345,14 @@ fn has_rule(model: &Model, own: bool) -> Option<TokenStream> {
     let others = model.fields.iter().filter(|field| {
         field.nest.is_some() && !mentions(&field.spanned.inner, &|ident| *ident == model.ident)
     });
+    // Two structs inside each other cannot ask each other for a constant. One of the two is in a box.
+    let mut others: Vec<_> = others.collect();
+    if others.iter().any(|field| field.nest.as_ref().is_some_and(Nest::may_recur)) {
+        return Some(quote!(true));
+    }
     let mut asked = BTreeSet::new();
-    let inner: Vec<_> = others
-        .filter(|field| asked.insert(field.spanned.inner.to_string()))
-        .map(|field| field.nested("HAS_RULE"))
-        .collect();
+    others.retain(|field| asked.insert(field.spanned.inner.to_string()));
+    let inner: Vec<_> = others.into_iter().map(|field| field.nested("HAS_RULE")).collect();
     (!inner.is_empty()).then(|| quote!(#(#inner)||*))
 }
 

@@ -2,7 +2,7 @@
 //! nested)`.
 
 use syn::meta::ParseNestedMeta;
-use syn::{Error, Ident, Result, Token, Type, token};
+use syn::{Error, Expr, ExprLit, Ident, Lit, Result, Token, Type, token};
 
 use super::value;
 
@@ -81,7 +81,16 @@ impl PolicyExpr {
         let (mut key, mut items) = (None::<Ident>, None);
         meta.parse_nested_meta(|meta| {
             if !entry(&meta, &mut items, &["key"])? {
-                let field = value::path(&meta, "key = id")?;
+                let field = match value::expr(&meta, "key = id")? {
+                    Expr::Lit(ExprLit { lit: Lit::Int(index), .. }) => {
+                        return Err(Error::new_spanned(
+                            index,
+                            "the key of an item is a field with a name, which a tuple has not: make the item a struct \
+                             with named fields, and write `key = id`",
+                        ));
+                    }
+                    other => value::path_in(other, "key = id")?,
+                };
                 let field = field.get_ident().cloned().ok_or_else(|| {
                     Error::new_spanned(&field, "expected the name of a field of the item: write `key = id`")
                 })?;

@@ -20,6 +20,8 @@ pub(crate) struct SerdeStruct {
     pub(crate) rename_all: Option<String>,
     /// `default`: absent fields are taken from the struct's default.
     pub(crate) default: bool,
+    /// `bound`: the bounds of serde's implementations are given.
+    pub(crate) bound: bool,
 }
 
 /// `#[serde(..)]` on a field.
@@ -64,6 +66,7 @@ pub(super) fn container(cx: &Ctxt, attrs: &[Attribute]) -> SerdeStruct {
             value::skip(meta.input)?;
         } else {
             found.default |= meta.path.is_ident("default");
+            found.bound |= meta.path.is_ident("bound");
             value::skip(meta.input)?;
         }
         Ok(())
@@ -153,7 +156,7 @@ fn inside(module: &ExprPath, name: &str) -> ExprPath {
 }
 
 fn literal(expr: Expr) -> Option<LitStr> {
-    match expr {
+    match value::ungrouped(expr) {
         Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text),
         _ => None,
     }

@@ -1,14 +1,14 @@
 //! The grammar of `#[shared(..)]`.
 
 use syn::meta::ParseNestedMeta;
-use syn::{Attribute, Error, Expr, Ident, LitStr, Path, Result, Token, token};
+use syn::{Attribute, Error, Expr, Ident, LitStr, Path, Result, Token, WherePredicate, token};
 
 use super::policy::{POLICIES, PolicyExpr};
 use super::rule::Rule;
 use super::value;
 use crate::ctxt::Ctxt;
 
-const ON_FIELD: [&str; 16] = [
+const ON_FIELD: [&str; 17] = [
     "counter",
     "nested",
     "list",
@@ -25,8 +25,20 @@ const ON_FIELD: [&str; 16] = [
     "throttle",
     "validate",
     "rename",
+    "bound",
 ];
-const ON_STRUCT: [&str; 6] = ["validate", "validate_change", "garde", "version", "migrate", "crate"];
+const ON_STRUCT: [&str; 10] = [
+    "validate",
+    "validate_change",
+    "garde",
+    "version",
+    "migrate",
+    "bound",
+    "handle",
+    "patch",
+    "update",
+    "crate",
+];
 const RULES: [&str; 8] = ["length", "range", "pattern", "email", "url", "custom", "inner", "dive"];
 const UNITS: [&str; 3] = ["chars", "bytes", "items"];
 const SERDES: [&str; 2] = ["alias", "default"];
@@ -46,6 +58,12 @@ pub(crate) struct StructAttrs {
     pub(crate) change_rule: Option<Path>,
     pub(crate) version: Option<Given<u32>>,
     pub(crate) migrate: Option<Given<Path>>,
+    /// The bounds of the implementations, if they are given.
+    pub(crate) bound: Option<Vec<WherePredicate>>,
+    /// The names of the generated types, where they are given.
+    pub(crate) handle: Option<Ident>,
+    pub(crate) patch: Option<Ident>,
+    pub(crate) update: Option<Ident>,
     pub(crate) krate: Option<Path>,
 }
 
@@ -66,6 +84,8 @@ pub(crate) struct FieldAttrs {
     pub(crate) throttle: Option<Given<u64>>,
     pub(crate) rules: Vec<Rule>,
     pub(crate) rename: Option<LitStr>,
+    /// The bounds that the field needs, if they are given.
+    pub(crate) bound: Option<Vec<WherePredicate>>,
 }
 
 pub(super) fn container(cx: &Ctxt, attrs: &[Attribute]) -> StructAttrs {
@@ -98,6 +118,10 @@ pub(super) fn container(cx: &Ctxt, attrs: &[Attribute]) -> StructAttrs {
                 let path = value::path(meta, "migrate = Self::migrated")?;
                 found.migrate = Some(Given { name: name.clone(), value: path });
             }
+            "bound" => found.bound = Some(value::bounds(meta)?),
+            "handle" => found.handle = Some(value::type_name(meta, "handle = LiveDocument")?),
+            "patch" => found.patch = Some(value::type_name(meta, "patch = DocumentChanges")?),
+            "update" => found.update = Some(value::type_name(meta, "update = DocumentOp")?),
             "crate" => found.krate = Some(value::crate_path(meta)?),
             other => {
                 value::skip(meta.input)?;
@@ -145,6 +169,7 @@ fn one(cx: &Ctxt, found: &mut FieldAttrs, meta: &ParseNestedMeta<'_>, name: &Ide
         "max_wait" => found.max_wait = given(value::duration(meta, "max_wait", "3s")?),
         "throttle" => found.throttle = given(value::duration(meta, "throttle", "50ms")?),
         "rename" => found.rename = Some(value::text(meta, &format!("{name} = \"name\""))?),
+        "bound" => found.bound = Some(value::bounds(meta)?),
         "validate" if meta.input.peek(token::Paren) => {
             let mut seen = Vec::new();
             meta.parse_nested_meta(|meta| {
@@ -170,7 +195,9 @@ fn one(cx: &Ctxt, found: &mut FieldAttrs, meta: &ParseNestedMeta<'_>, name: &Ide
                         if other == "alias" { " = \"..\"" } else { "" }
                     ),
                 )
-            } else if ["validate_change", "garde", "crate", "version", "migrate"].contains(&other) {
+            } else if ["validate_change", "garde", "crate", "version", "migrate", "handle", "patch", "update"]
+                .contains(&other)
+            {
                 Error::new_spanned(
                     name,
                     format_args!("`{other}` belongs on the struct: move it above `struct`"),

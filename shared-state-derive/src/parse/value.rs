@@ -4,16 +4,25 @@ use std::fmt::Display;
 
 use syn::meta::ParseNestedMeta;
 use syn::parse::ParseStream;
-use syn::{Error, Expr, ExprLit, Ident, Lit, LitStr, Path, Result, Token, token};
+use syn::{Error, Expr, ExprLit, Ident, Lit, LitStr, Path, Result, Token, WherePredicate, token};
 
 /// Reads `= value`. `example` is what the error says to write.
 pub(super) fn expr(meta: &ParseNestedMeta<'_>, example: &str) -> Result<Expr> {
     if meta.input.peek(Token![=]) {
-        return meta.value()?.parse();
+        return meta.value()?.parse().map(ungrouped);
     }
     let found = if meta.input.peek(token::Paren) { "found parentheses" } else { "found none" };
     skip(meta.input)?;
     Err(meta.error(format_args!("expected a value, {found}: write `{example}`")))
+}
+
+/// The expression without the invisible group around a fragment that a macro has passed on, such as
+/// `$wait:literal`.
+pub(super) fn ungrouped(expr: Expr) -> Expr {
+    match expr {
+        Expr::Group(group) => ungrouped(*group.expr),
+        expr => expr,
+    }
 }
 
 /// Skips whatever follows an attribute's name.
@@ -46,7 +55,12 @@ pub(super) fn text(meta: &ParseNestedMeta<'_>, example: &str) -> Result<LitStr> 
 
 /// Reads a path to a function or crate, without quotes.
 pub(super) fn path(meta: &ParseNestedMeta<'_>, example: &str) -> Result<Path> {
-    match expr(meta, example)? {
+    path_in(expr(meta, example)?, example)
+}
+
+/// The path that an expression is.
+pub(super) fn path_in(expr: Expr, example: &str) -> Result<Path> {
+    match expr {
         Expr::Path(path) if path.qself.is_none() && path.attrs.is_empty() => Ok(path.path),
         Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Err(Error::new_spanned(
             &text,
@@ -54,6 +68,26 @@ pub(super) fn path(meta: &ParseNestedMeta<'_>, example: &str) -> Result<Path> {
         )),
         other => Err(Error::new_spanned(other, format_args!("expected a path: write `{example}`"))),
     }
+}
+
+/// Reads a name for a generated type.
+pub(super) fn type_name(meta: &ParseNestedMeta<'_>, example: &str) -> Result<Ident> {
+    let path = path(meta, example)?;
+    let refuse =
+        || Error::new_spanned(&path, format_args!("expected the name of the new type: write `{example}`"));
+    path.get_ident().cloned().ok_or_else(refuse)
+}
+
+/// Reads bounds in quotes, as serde's `bound`.
+pub(super) fn bounds(meta: &ParseNestedMeta<'_>) -> Result<Vec<WherePredicate>> {
+    let example = "bound = \"T: shared_state::merge::Value\"";
+    let text = text(meta, example)?;
+    let predicates = syn::punctuated::Punctuated::<WherePredicate, Token![,]>::parse_terminated;
+    let parsed = text.parse_with(predicates);
+    let refuse = |_| {
+        Error::new_spanned(&text, format_args!("expected the bounds of a where clause: write `{example}`"))
+    };
+    Ok(parsed.map_err(refuse)?.into_iter().collect())
 }
 
 /// Reads the number of a struct's version.

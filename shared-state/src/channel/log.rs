@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::channel::message::Stamp;
 use crate::channel::{Item, Message, Unreadable};
+use crate::core::json_text::JsonText;
 use crate::proto::channel::ChannelEntry;
 
 /// The default limits of a log, in messages and in bytes.
@@ -172,7 +173,7 @@ impl<T> LogMessage<T> {
 
 impl<T: DeserializeOwned> LogMessage<T> {
     pub(super) fn read(entry: &ChannelEntry<'_>) -> Self {
-        let value = T::deserialize(entry.value)
+        let value = T::deserialize(JsonText::of(entry.value))
             .map(Arc::new)
             .map_err(|error| (Arc::from(entry.value.to_owned()), Arc::from(error.to_string())));
         let stamp = Stamp { seq: entry.seq, from: Arc::from(&*entry.from), at: entry.at };

@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 use crate::channel::Log;
 use crate::channel::log::{LogMessage, Sent, same_sent};
 use crate::core::Overlap;
+use crate::core::json_text::JsonText;
 use crate::core::read_back::encode_checked;
 use crate::core::{Backend, FieldId, FieldInfo, FieldPath, FieldPathBuf, SharedState, UpdateError};
 use crate::proto::channel::{APPEND, ChannelEntry, ChannelHistory, GONE, MESSAGES, SEND};
@@ -231,7 +232,7 @@ where
         }
         let read = match op {
             Some(SEND) => Box::<RawValue>::deserialize(value).and_then(|json| {
-                let read = T::deserialize(&*json).map_err(D::Error::custom)?;
+                let read = T::deserialize(JsonText::of(&json)).map_err(D::Error::custom)?;
                 Ok(Update::send(json, read))
             }),
             Some(APPEND) => ChannelEntry::deserialize(value)

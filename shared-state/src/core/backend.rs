@@ -58,4 +58,9 @@ pub trait WritePermissions<S: SharedState>: Backend<S> {
 }
 
 /// A backend with the server's rights: it may write read-only fields too.
+#[diagnostic::on_unimplemented(
+    message = "only the server writes this field, which is `read_only`",
+    label = "a client's handle cannot write it",
+    note = "write it in the server's program, through the handle of `Server::room`; or remove `read_only` from the field"
+)]
 pub trait ServerBackend<S: SharedState>: Backend<S> {}

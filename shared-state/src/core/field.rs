@@ -16,6 +16,8 @@ pub type FieldId = usize;
 pub struct FieldInfo {
     /// The name on the wire.
     pub name: &'static str,
+    /// The name in the struct, if it is another.
+    pub(crate) spelled: Option<&'static str>,
     /// The merge policy's name: `"lww"` (the last writer wins), `"counter"`, `"nested"`, ...
     pub policy: &'static str,
     /// Only the server writes it.
@@ -47,8 +49,10 @@ pub struct FieldInfo {
 pub struct PolicyInfo {
     /// The policy's name.
     pub name: &'static str,
-    /// For a list: the field of an item that is its key.
+    /// For a list: the field of an item that is its key, as the item's struct spells it.
     pub key: Option<&'static str>,
+    /// For a list: the name that the key has in the JSON of an item, where it is not a nested struct's.
+    pub(crate) key_name: Option<fn() -> &'static str>,
     /// For a list or a map: the policy of the entries.
     pub entries: Option<&'static PolicyInfo>,
     /// For a nested struct: its fields. It is a function so that a struct can contain itself.
@@ -63,7 +67,15 @@ impl PolicyInfo {
     /// A policy with this name, whose values have no parts.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
-        Self { name, key: None, entries: None, fields: None, change_rule: false, schema: None }
+        Self {
+            name,
+            key: None,
+            key_name: None,
+            entries: None,
+            fields: None,
+            change_rule: false,
+            schema: None,
+        }
     }
 
     /// Sets the field of an item that is its key.
@@ -71,6 +83,20 @@ impl PolicyInfo {
     pub const fn key(mut self, key: &'static str) -> Self {
         self.key = Some(key);
         self
+    }
+
+    pub(crate) const fn key_name(mut self, name: fn() -> &'static str) -> Self {
+        self.key_name = Some(name);
+        self
+    }
+
+    /// For a list: the name that the key has in the JSON of an item.
+    #[must_use]
+    pub fn name_of_key(&self) -> Option<&'static str> {
+        let key = self.key?;
+        let nested = self.entries.and_then(|entries| entries.fields);
+        let field = nested.and_then(|fields| fields().iter().find(|info| info.spelled() == key));
+        field.map(|info| info.name).or_else(|| self.key_name.map(|name| name())).or(Some(key))
     }
 
     /// Sets the policy of the entries.
@@ -140,6 +166,7 @@ impl FieldInfo {
     pub const fn new(name: &'static str, policy: &'static str) -> Self {
         Self {
             name,
+            spelled: None,
             policy,
             read_only: false,
             read: None,
@@ -158,6 +185,22 @@ impl FieldInfo {
     #[must_use]
     pub const fn plain(name: &'static str, type_name: &'static str) -> Self {
         Self::new(name, "lww").type_name(type_name)
+    }
+
+    /// Sets the name in the struct, if it is not the name on the wire.
+    #[must_use]
+    pub const fn spelled_as(mut self, spelled: &'static str) -> Self {
+        self.spelled = Some(spelled);
+        self
+    }
+
+    /// The field's name in the struct.
+    #[must_use]
+    pub const fn spelled(&self) -> &'static str {
+        match self.spelled {
+            Some(spelled) => spelled,
+            None => self.name,
+        }
     }
 
     /// Reserves the field for the server's writes.

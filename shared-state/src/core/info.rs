@@ -9,7 +9,7 @@ use std::fmt;
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
-use crate::core::{FieldInfo, SharedState, Timing};
+use crate::core::{FieldInfo, PolicyInfo, SharedState, Timing};
 
 /// A rule of `#[shared(validate(..))]`, as data. Bounds are the text that the struct spells, since they may
 /// be names of constants.
@@ -186,6 +186,15 @@ impl Serialize for One {
         map.serialize_entry("name", field.name)?;
         map.serialize_entry("type", field.type_name)?;
         map.serialize_entry("policy", &policy(field))?;
+        // The policy has the field's name in Rust.
+        let list =
+            std::iter::successors(field.about, |about| about.entries).find(|about| about.key.is_some());
+        if let Some(name) = list
+            .and_then(PolicyInfo::name_of_key)
+            .filter(|name| list.and_then(|list| list.key) != Some(*name))
+        {
+            map.serialize_entry("key", name)?;
+        }
         if field.read_only {
             map.serialize_entry("read_only", &true)?;
         }

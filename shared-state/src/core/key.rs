@@ -1,7 +1,7 @@
 //! Keys: the text by which a path names an entry of a map, an item of a list or a member of a set.
 //!
-//! A key is the text that serde writes for the value where JSON demands a string: a string is itself, an
-//! integer its decimal digits, an enum variant without data the variant's name.
+//! A key is the text that `serde_json` writes for the value where JSON demands a string: a string is itself, a
+//! number its digits, an enum variant without data the variant's name.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -22,7 +22,7 @@ impl Key {
     /// The key of `value`.
     ///
     /// # Errors
-    /// `value` is not a string, an integer, a bool, a char or an enum variant without data.
+    /// `value` is not a string, a finite number, a bool, a char or an enum variant without data.
     pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, NotAKey> {
         with_key(value, |text| Self(Arc::from(text)))
     }
@@ -82,7 +82,7 @@ impl fmt::Debug for Key {
 /// The error of a value that cannot be a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct NotAKey(String);
+pub struct NotAKey(pub(super) String);
 
 impl serde::ser::Error for NotAKey {
     fn custom<T: fmt::Display>(message: T) -> Self {
@@ -127,6 +127,17 @@ macro_rules! displayed {
     )*};
 }
 
+macro_rules! floats {
+    ($($method:ident $type:ty)*) => {$(
+        fn $method(self, value: $type) -> Result<R, NotAKey> {
+            match serde_json::to_string(&value) {
+                Ok(text) if value.is_finite() => Ok((self.0)(&text)),
+                _ => Err(not_a_key()),
+            }
+        }
+    )*};
+}
+
 macro_rules! refused {
     ($($method:ident ($($type:ty),*) -> $result:ty;)*) => {$(
         fn $method(self, $(_: $type),*) -> Result<$result, NotAKey> {
@@ -135,8 +146,12 @@ macro_rules! refused {
     )*};
 }
 
+/// What a key is, for messages.
+pub(crate) const A_KEY: &str =
+    "a key is a string, a finite number, a bool, a char or an enum's variant without data";
+
 fn not_a_key() -> NotAKey {
-    NotAKey("a key is a string, an integer, a bool, a char or an enum's variant without data".to_owned())
+    NotAKey(A_KEY.to_owned())
 }
 
 impl<R, F: FnOnce(&str) -> R> Serializer for KeyWriter<F> {
@@ -159,11 +174,16 @@ impl<R, F: FnOnce(&str) -> R> Serializer for KeyWriter<F> {
         serialize_u16 u16
         serialize_u32 u32
         serialize_u64 u64
+        serialize_i128 i128
+        serialize_u128 u128
+    }
+
+    floats! {
+        serialize_f32 f32
+        serialize_f64 f64
     }
 
     refused! {
-        serialize_f32(f32) -> R;
-        serialize_f64(f64) -> R;
         serialize_bytes(&[u8]) -> R;
         serialize_none() -> R;
         serialize_unit() -> R;
@@ -229,9 +249,22 @@ impl<R, F: FnOnce(&str) -> R> Serializer for KeyWriter<F> {
 struct KeyText<'a>(&'a str);
 
 macro_rules! parsed {
+    ($($method:ident $visit:ident $type:ty)*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+            match self.0.parse::<$type>() {
+                // `007` is not the key of 7.
+                Ok(value) if value.to_string() == self.0 => visitor.$visit(value),
+                _ => visitor.visit_str(self.0),
+            }
+        }
+    )*};
+}
+
+/// A float has several texts. A client in JavaScript writes `1` for the key `1.0`.
+macro_rules! parsed_as_json {
     ($($method:ident $visit:ident)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
-            match self.0.parse() {
+            match serde_json::from_str(self.0) {
                 Ok(value) => visitor.$visit(value),
                 Err(_) => visitor.visit_str(self.0),
             }
@@ -243,15 +276,22 @@ impl<'de> de::Deserializer<'de> for KeyText<'_> {
     type Error = de::value::Error;
 
     parsed! {
-        deserialize_bool visit_bool
-        deserialize_i8 visit_i8
-        deserialize_i16 visit_i16
-        deserialize_i32 visit_i32
-        deserialize_i64 visit_i64
-        deserialize_u8 visit_u8
-        deserialize_u16 visit_u16
-        deserialize_u32 visit_u32
-        deserialize_u64 visit_u64
+        deserialize_bool visit_bool bool
+        deserialize_i8 visit_i8 i8
+        deserialize_i16 visit_i16 i16
+        deserialize_i32 visit_i32 i32
+        deserialize_i64 visit_i64 i64
+        deserialize_i128 visit_i128 i128
+        deserialize_u8 visit_u8 u8
+        deserialize_u16 visit_u16 u16
+        deserialize_u32 visit_u32 u32
+        deserialize_u64 visit_u64 u64
+        deserialize_u128 visit_u128 u128
+    }
+
+    parsed_as_json! {
+        deserialize_f32 visit_f32
+        deserialize_f64 visit_f64
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
@@ -281,8 +321,8 @@ impl<'de> de::Deserializer<'de> for KeyText<'_> {
     }
 
     forward_to_deserialize_any! {
-        f32 f64 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map struct identifier
-        ignored_any i128 u128
+        char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map struct identifier
+        ignored_any
     }
 }
 
@@ -299,10 +339,32 @@ mod tests {
     struct Id(u32);
 
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(transparent)]
+    struct Exact(f64);
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
     #[serde(rename_all = "snake_case")]
     enum Seat {
         NorthEast,
         Bench(u8),
+    }
+
+    /// A float that can be a key of a map.
+    #[derive(Serialize)]
+    struct Bits(f64);
+
+    impl PartialEq for Bits {
+        fn eq(&self, other: &Self) -> bool {
+            self.0.to_bits() == other.0.to_bits()
+        }
+    }
+
+    impl Eq for Bits {}
+
+    impl std::hash::Hash for Bits {
+        fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+            self.0.to_bits().hash(state);
+        }
     }
 
     #[track_caller]
@@ -323,12 +385,30 @@ mod tests {
         travels('x', "x");
         travels(true, "true");
         travels(Some(Id(1)), "1");
+        travels(u128::MAX, "340282366920938463463374607431768211455");
+        travels(i128::MIN, "-170141183460469231731687303715884105728");
+        travels(Exact(0.1), "0.1");
+        travels(1e300, "1e+300");
+        travels(0.1_f32, "0.1");
+    }
+
+    #[test]
+    fn the_key_is_the_text_that_serde_json_writes() {
+        for float in [0.0, -0.0, 1.0, 1.5, 1e16, 1e21, 1e-7, f64::MIN_POSITIVE, f64::MAX] {
+            let json = serde_json::to_string(&std::collections::HashMap::from([(Bits(float), ())]));
+            let text = with_key(&float, |text| format!("{{\"{text}\":null}}"));
+            assert_eq!(json.ok(), text.ok());
+        }
     }
 
     #[test]
     fn what_json_cannot_write_before_a_colon_is_refused_both_ways() {
         assert!(Key::of(&(1, 2)).is_err());
-        assert!(Key::of(&1.5).is_err());
+        assert!(Key::of(&f64::NAN).is_err() && Key::of(&f32::INFINITY).is_err());
+        assert!(Key::of(&None::<u8>).is_err() && Key::of(&()).is_err());
+        assert!(Key::from("007").read::<u8>().is_err() && Key::from("+7").read::<i128>().is_err());
+        assert!(Key::from("0.5").read::<u128>().is_err());
+        assert_eq!(Key::from("1").read::<f64>().ok(), Some(1.0));
         assert!(Key::of(&Seat::Bench(1)).is_err());
         assert!(Key::from("x").read::<Id>().is_err());
         assert!(Key::from("300").read::<u8>().is_err());

@@ -11,10 +11,14 @@ mod backend;
 mod code;
 pub(crate) mod defaults;
 mod error;
+mod example;
 mod field;
 mod field_handle;
+mod field_value;
 mod info;
+pub(crate) mod json_text;
 mod key;
+mod member;
 mod operation;
 mod patch;
 mod path;
@@ -38,9 +42,12 @@ pub use error::{Rejected, WriteError};
 pub(crate) use field::has_change_rule;
 pub use field::{Field, FieldId, FieldInfo, FieldOf, Is, PolicyInfo, Typed};
 pub use field_handle::{FieldHandle, FieldHandleOf};
+pub use field_value::{ChangesField, FieldValue};
 pub use info::{RuleInfo, StructInfo};
+pub(crate) use key::{A_KEY, check_key, key_of, with_key};
 pub use key::{Key, MAX_KEY, NotAKey, key_text};
-pub(crate) use key::{check_key, key_of, with_key};
+pub use member::Member;
+pub(crate) use member::{Lookup, member_name};
 pub use operation::{OpVisitor, Operation, clone_update, same_update, show_update};
 pub use patch::{
     PatchFields, deserialize_patch, patch_copy, patch_read, patch_show, patch_skip, patch_write,

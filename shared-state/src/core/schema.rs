@@ -162,7 +162,7 @@ fn entries(info: &FieldInfo, depth: usize) -> BTreeMap<String, FieldSchema> {
 /// A policy's name with its arguments, the list's key and the entries' policy: `list(id, nested)`.
 fn policy(about: &PolicyInfo) -> String {
     let entries = about.entries.map(policy).filter(|name| name != "lww");
-    let arguments: Vec<_> = about.key.map(str::to_owned).into_iter().chain(entries).collect();
+    let arguments: Vec<_> = about.name_of_key().map(str::to_owned).into_iter().chain(entries).collect();
     match arguments.is_empty() {
         true => about.name.to_owned(),
         false => format!("{}({})", about.name, arguments.join(", ")),

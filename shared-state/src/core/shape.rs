@@ -25,7 +25,31 @@ const DEPTH: usize = 32;
 pub(crate) const MAX_SHAPE: usize = 1024;
 
 /// The shape that `read` asks for. `read` is called until the shape is complete.
-pub(crate) fn shape(mut read: impl FnMut(Probe<'_>)) -> String {
+pub(crate) fn shape(read: impl FnMut(Probe<'_>)) -> String {
+    let tree = traced(read);
+    let mut text = String::new();
+    // Writing to a `String` does not fail.
+    let _ = tree.write(0, &mut text);
+    if text.len() > MAX_SHAPE {
+        let hash = fnv(text.as_bytes());
+        let end = (0..=MAX_SHAPE - 20).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        text.truncate(end);
+        let _ = write!(text, "..{hash:016x}");
+    }
+    text
+}
+
+/// The names of the members of the struct that `read` asks for, with the names of their types where a member
+/// is read as its own type.
+pub(crate) fn members(read: impl FnMut(Probe<'_>)) -> Vec<(&'static str, Option<&'static str>)> {
+    let tree = traced(read);
+    let top = &tree.nodes[0];
+    let read = top.names.iter().zip(&top.children).filter(|(_, child)| tree.nodes[**child].seen);
+    read.map(|(name, child)| (*name, tree.nodes[*child].type_name)).collect()
+}
+
+/// What `read` asks for. `read` is called until nothing new is asked for.
+fn traced(mut read: impl FnMut(Probe<'_>)) -> Tree {
     let tree = RefCell::new(Tree { nodes: vec![Node::default()], inside: Vec::new() });
     for _ in 0..NODES {
         let before = tree.borrow().progress();
@@ -36,16 +60,7 @@ pub(crate) fn shape(mut read: impl FnMut(Probe<'_>)) -> String {
             break;
         }
     }
-    let mut text = String::new();
-    // Writing to a `String` does not fail.
-    let _ = tree.borrow().write(0, &mut text);
-    if text.len() > MAX_SHAPE {
-        let hash = fnv(text.as_bytes());
-        let end = (0..=MAX_SHAPE - 20).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-        text.truncate(end);
-        let _ = write!(text, "..{hash:016x}");
-    }
-    text
+    tree.into_inner()
 }
 
 #[derive(Debug, Default)]
@@ -59,6 +74,8 @@ struct Node {
     finished: bool,
     /// The type has asked for this node.
     seen: bool,
+    /// The type that a member was read as.
+    type_name: Option<&'static str>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -474,6 +491,7 @@ impl<'de> MapAccess<'de> for Members<'_> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Stop> {
         let child = self.offered.take().ok_or(Stop)?;
+        self.probe.tree.borrow_mut().nodes[child.node].type_name = Some(type_name::<V::Value>());
         let read = child.read(seed);
         if read.is_err() && child.is_done() {
             child.finish();

@@ -51,7 +51,7 @@ pub trait SharedState: Shareable {
     /// The description of the struct at run time, which can be printed and serialized.
     const INFO: StructInfo = StructInfo::of::<Self>();
     /// Whether [`check_rule`](Self::check_rule) can refuse a state, by a rule of this struct or of a nested
-    /// one.
+    /// one. The derive says yes for a nested `Option<Box<..>>`, since that struct may contain this one.
     const HAS_RULE: bool = false;
     /// Whether the struct itself has a rule about changes, which [`check_change`](Self::check_change) asks.
     const HAS_CHANGE_RULE: bool = false;

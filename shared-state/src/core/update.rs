@@ -7,6 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::core::json_text::JsonText;
 use crate::core::read_back::check_read_back;
 use crate::core::text_scope;
 use crate::core::{FieldPath, FieldPathBuf, SharedState};
@@ -164,7 +165,7 @@ pub(crate) fn canonical_update<S: SharedState>(
     let start = text.len();
     text_scope::with_history(|| serde_json::to_writer(&mut text, &Payload::<S> { update })).map_err(fail)?;
     let value: &RawValue = serde_json::from_slice(&text[start..]).map_err(fail)?;
-    let canonical = S::decode(FieldPath::new(path.as_str()), op, value)?;
+    let canonical = S::decode(FieldPath::new(path.as_str()), op, JsonText::of(value))?;
     let (written, read) = (Payload::<S> { update }, Payload::<S> { update: &canonical });
     text_scope::with_history(|| check_read_back(&written, &read)).map_err(fail)?;
     text.push(b'}');
@@ -181,7 +182,7 @@ fn not_sendable<S: SharedState>(update: &S::Update, error: &serde_json::Error) -
 /// # Errors
 /// The field or the operation is unknown, or the value has the wrong form.
 pub fn decode_update<S: SharedState>(wire: &WireUpdate<'_>) -> Result<S::Update, UpdateError> {
-    S::decode(FieldPath::new(&wire.key), wire.op.as_deref(), wire.value)
+    S::decode(FieldPath::new(&wire.key), wire.op.as_deref(), JsonText::of(wire.value))
 }
 
 /// The `Serialize` implementation of generated updates, in the form of [`WireUpdate`].
@@ -212,6 +213,6 @@ pub fn deserialize_update<'de, S: SharedState, D: Deserializer<'de>>(
         value: Box<RawValue>,
     }
     let Owned { key, op, value } = Owned::deserialize(deserializer)?;
-    S::decode(FieldPath::new(&key), op.as_deref(), &*value)
+    S::decode(FieldPath::new(&key), op.as_deref(), JsonText::of(&value))
         .map_err(|error| serde::de::Error::custom(format_args!("`{key}`: {error}")))
 }

@@ -269,7 +269,8 @@ fn entry_fields(
     let values: BTreeMap<Cow<'_, str>, &RawValue> =
         serde_json::from_str(wire.value.get()).unwrap_or_default();
     let now: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(now).unwrap_or_default();
-    for info in parts.iter().filter(|info| about.key != Some(info.name)) {
+    let key = about.name_of_key();
+    for info in parts.iter().filter(|info| key != Some(info.name)) {
         let Some(value) = values.get(info.name) else { continue };
         if info.read_only && now.get(info.name).is_some_and(|now| now.get() == value.get()) {
             continue;

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
+use crate::core::json_text::JsonText;
 use crate::core::schema::{join, parts};
 use crate::core::text_scope;
 use crate::core::{FieldId, FieldInfo, FieldPath, SharedState, UpdateError, UpdateErrorKind, WireUpdate};
@@ -154,14 +155,14 @@ pub(crate) fn read<S: SharedState>(
         }
         _ => None,
     };
-    match S::decode(FieldPath::new(key), op, resolved.as_deref().unwrap_or(update.value)) {
+    match S::decode(FieldPath::new(key), op, JsonText::of(resolved.as_deref().unwrap_or(update.value))) {
         Ok(update) => Ok(Some(update)),
         Err(error) if error.kind == UpdateErrorKind::UnknownField => Ok(None),
         // The room does not know the field's type and stores any value for it. A value that cannot be read
         // counts as the initial value.
         Err(error) if op.is_none() && differences.is_unknown(key) => {
             let initial = value_at(initial, key).ok_or(error)?;
-            S::decode(FieldPath::new(key), None, &*initial).map(Some)
+            S::decode(FieldPath::new(key), None, JsonText::of(&initial)).map(Some)
         }
         Err(error) => Err(error),
     }

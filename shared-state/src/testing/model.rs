@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::core::json_text::JsonText;
 use crate::core::{FieldInfo, FieldPath, PolicyInfo, SharedState};
 
 /// One entry of the log.
@@ -203,7 +204,7 @@ fn in_list(
     op: &mut Op<'_>,
 ) -> Result<(), String> {
     let items = list.as_array_mut().ok_or("no list")?;
-    let field = about.and_then(|about| about.key).ok_or("a list without a key")?;
+    let field = about.and_then(PolicyInfo::name_of_key).ok_or("a list without a key")?;
     let entries = about.and_then(|about| about.entries);
     let key_of = |item: &Value| key_text(&item[field]);
     let place = |items: &[Value], value: &Value| match value.get("after").map(Value::as_str) {
@@ -303,10 +304,7 @@ fn integer(value: &Value) -> Option<i128> {
 
 /// Finds the range of the number at `key` by trying to decode values.
 fn bounds<S: SharedState>(key: &str) -> Bounds {
-    let fits = |value: &str| {
-        serde_json::from_str::<&serde_json::value::RawValue>(value)
-            .is_ok_and(|value| S::decode(FieldPath::new(key), None, value).is_ok())
-    };
+    let fits = |value: &str| S::decode(FieldPath::new(key), None, JsonText(value)).is_ok();
     if fits("0.5") && !fits("[]") {
         return Bounds::Float;
     }

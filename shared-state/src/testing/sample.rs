@@ -115,7 +115,7 @@ fn aim(
 fn keys<'v>(about: Option<&PolicyInfo>, value: Option<&'v Value>) -> Vec<(String, Option<&'v Value>)> {
     match value {
         Some(Value::Array(items)) => {
-            let key = about.and_then(|about| about.key).unwrap_or_default();
+            let key = about.and_then(PolicyInfo::name_of_key).unwrap_or_default();
             items.iter().map(|item| (key_text(&item[key]), Some(item))).collect()
         }
         Some(Value::Object(entries)) => {

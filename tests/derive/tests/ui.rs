@@ -9,13 +9,17 @@
 #[path = "../ui/pass"]
 pub mod pass {
     pub mod about;
+    pub mod associated_types;
+    pub mod bounds;
     pub mod cfg;
+    pub mod chosen_names;
     pub mod deprecated;
     pub mod entries;
     pub mod generated_names;
     pub mod generics;
     pub mod hostile_names;
     pub mod in_a_function;
+    pub mod macro_fragments;
     pub mod macros;
     pub mod named_option;
     pub mod named_result;
@@ -30,7 +34,9 @@ pub mod pass {
     pub mod rules;
     pub mod serde_names;
     pub mod serde_with;
+    pub mod std_names;
     pub mod strict;
+    pub mod structs_in_each_other;
     pub mod text;
     pub mod two_hundred_fields;
     pub mod value_types;
@@ -68,13 +74,17 @@ macro_rules! taken_without_a_word {
 
 taken_without_a_word![
     about,
+    associated_types,
+    bounds,
     cfg,
+    chosen_names,
     deprecated,
     entries,
     generated_names,
     generics,
     hostile_names,
     in_a_function,
+    macro_fragments,
     macros,
     named_option,
     named_result,
@@ -89,7 +99,9 @@ taken_without_a_word![
     rules,
     serde_names,
     serde_with,
+    std_names,
     strict,
+    structs_in_each_other,
     text,
     two_hundred_fields,
     value_types,

@@ -47,7 +47,8 @@ impl Order {
                 this.answers.note(&ClientId::from(&*client), entry.seq, Outcome::Accepted(version));
             }
         }
-        if let Some(Migration { version, data, .. }) = older {
+        if let Some(older) = older {
+            let (version, data) = (older.version, older.into_data());
             let head = this.head;
             this.state.migrate(version, data, head).map_err(|message| (head, message))?;
             this.schema.migrated = true;

@@ -5,8 +5,11 @@
 //! set replaces the value at its path, an `add` adds to the number there within the bounds of its type, and the
 //! entries of lists, maps and sets are changed by the rules of their policies. Called when a room is loaded.
 
-use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
+use serde_json::Value;
+
+use crate::authority::state::exact_json::Json;
 use crate::authority::state::untyped_number::sum;
 use crate::authority::state::untyped_ops;
 use crate::core::{FieldPath, FieldPathBuf, FieldSchema, Schema, WireUpdate};
@@ -17,7 +20,7 @@ pub(in crate::authority) struct Migration {
     /// The version of the struct that wrote the state.
     pub(in crate::authority) version: u32,
     schema: Option<Schema>,
-    pub(in crate::authority) data: Value,
+    data: Json,
 }
 
 impl Migration {
@@ -27,9 +30,16 @@ impl Migration {
         schema: Option<Schema>,
         data: &str,
     ) -> Result<Self, String> {
-        let data: Map<String, Value> =
-            serde_json::from_str(data).map_err(|error| format!("the state is not an object: {error}"))?;
-        Ok(Self { version, schema, data: data.into() })
+        match Json::read(data) {
+            Ok(data) if data.is_object() => Ok(Self { version, schema, data }),
+            Ok(_) => Err("the state is not an object".to_owned()),
+            Err(error) => Err(format!("the state is not an object: {error}")),
+        }
+    }
+
+    /// The whole state.
+    pub(in crate::authority) fn into_data(self) -> Value {
+        self.data.into()
     }
 
     /// Gives an unknown field its declared initial value if it has no value.
@@ -42,7 +52,7 @@ impl Migration {
         if at.is_null()
             && let Some(initial) = &declaration.initial
         {
-            *at = serde_json::from_str(initial.get()).map_err(|error| format!("`{path}`: {error}"))?;
+            *at = Json::read(initial.get()).map_err(|error| format!("`{path}`: {error}"))?;
         }
         Ok(())
     }
@@ -79,15 +89,15 @@ impl Migration {
         None
     }
 
-    fn at(&mut self, path: &str) -> &mut Value {
+    fn at(&mut self, path: &str) -> &mut Json {
         let mut at = &mut self.data;
         let mut path = FieldPath::new(path);
         while let Some(name) = path.next_segment() {
             if !at.is_object() {
                 // The optional struct was `None` and gets a value now.
-                *at = Value::Object(Map::new());
+                *at = Json::Object(BTreeMap::new());
             }
-            at = &mut at[&*name];
+            at = at.as_object_mut().expect("it is an object").entry(name.into_owned()).or_default();
         }
         at
     }
@@ -96,7 +106,7 @@ impl Migration {
     pub(in crate::authority) fn apply(&mut self, update: &WireUpdate<'_>) -> Result<(), String> {
         let fail = |error: &dyn std::fmt::Display| format!("`{}`: {error}", update.key);
         if let Some((path, rest, policy, shape)) = self.entries(&update.key) {
-            let value = serde_json::from_str(update.value.get()).map_err(|error| fail(&error))?;
+            let value = Json::read(update.value.get()).map_err(|error| fail(&error))?;
             let declared = untyped_ops::Declared { policy: &policy, shape: &shape };
             let applied = untyped_ops::apply(declared, self.at(&path), rest, update.op.as_deref(), &value);
             return applied.map(drop).map_err(|reject| fail(&reject.message));
@@ -118,7 +128,7 @@ impl Migration {
                 return Err(fail(&message));
             }
         };
-        *at = serde_json::from_str(value.get()).map_err(|error| fail(&error))?;
+        *at = Json::read(value.get()).map_err(|error| fail(&error))?;
         Ok(())
     }
 }
@@ -145,7 +155,7 @@ mod tests {
             assert_eq!(migration.apply(&update), Ok(()));
         }
         let json = r#"{"layout":{"columns":5},"new/name":[1],"part":{"of":0.5},"title":"b","views":254}"#;
-        assert_eq!(migration.data, serde_json::from_str::<Value>(json).expect("JSON"));
+        assert_eq!(migration.data, Json::read(json).expect("JSON"));
         let update: WireUpdate<'_> =
             serde_json::from_str(r#"{"key":"list","op":"insert","value":1}"#).expect("an update");
         assert!(migration.apply(&update).is_err());

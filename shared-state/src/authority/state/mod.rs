@@ -5,6 +5,7 @@
 //! [`order`](super::order), and read by [`fanout`](super::fanout).
 
 mod channel;
+mod exact_json;
 pub(in crate::authority) mod migration;
 mod rewritten;
 mod room_state;

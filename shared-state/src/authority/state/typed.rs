@@ -15,6 +15,7 @@ use crate::authority::state::text_client_ids::TextClientIds;
 use crate::authority::state::unknown_fields;
 use crate::authority::state::unknown_fields::{Staged, UnknownFields};
 use crate::authority::state::verdict::{OnChange, ProposedChange, Verdict};
+use crate::core::json_text::JsonText;
 use crate::core::schema::join;
 use crate::core::{
     Author, FieldInfo, FieldPath, FieldSchema, HashedSchema, Schema, SharedState, UpdateError,
@@ -121,7 +122,7 @@ impl<S: SharedState> Typed<S> {
         let key = &*self.unknown.own_path(key);
         let writer = resolve::Writer { named: &|_| None, lacks: &|_| true };
         let Some(value) = resolve::resolved_in(&self.state, key, value, &writer) else { return Ok(None) };
-        S::decode(FieldPath::new(key), None, &*value).map(Some)
+        S::decode(FieldPath::new(key), None, JsonText::of(&value)).map(Some)
     }
 
     /// Stages the members of a nested struct's value in the log that the struct no longer has.
@@ -453,7 +454,7 @@ impl<S: SharedState> RoomState for Typed<S> {
             };
             let path = join("", S::FIELDS[field].name);
             let read = match &self.writer {
-                None => S::decode(FieldPath::new(&path), None, value),
+                None => S::decode(FieldPath::new(&path), None, JsonText::of(value)),
                 Some(writer) => {
                     self.read_written(writer, &WireUpdate { key: Cow::Borrowed(&written), op: None, value })
                 }

@@ -4,9 +4,11 @@
 //! They follow the rules of the typed policies, at a higher cost: a value is parsed, changed and written as a whole,
 //! and a list is searched from the front. A position after an item that no longer exists is the front of the list.
 
-use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::authority::state::exact_json::Json;
 use crate::authority::state::untyped_number::{counts, sum};
 use crate::core::{Code, Reject};
 use crate::core::{FieldPath, WireUpdate};
@@ -27,11 +29,11 @@ pub(super) struct Declared<'a> {
 /// The policy has no such operation, or a value is of the wrong form. `at` may then be partly changed.
 pub(super) fn apply(
     declared: Declared<'_>,
-    at: &mut Value,
+    at: &mut Json,
     mut path: FieldPath<'_>,
     op: Option<&str>,
-    value: &Value,
-) -> Result<Option<Value>, Reject> {
+    value: &Json,
+) -> Result<Option<Json>, Reject> {
     let unknown = || {
         let message =
             format!("a `{}` field has no operation `{}` here", declared.policy, op.unwrap_or("set"));
@@ -53,7 +55,7 @@ pub(super) fn apply(
             ("counter" | "lww", Some("add")) => {
                 let before = if at.is_null() { "0".to_owned() } else { at.to_string() };
                 let sum = sum(&before, &value.to_string(), declared.shape);
-                let sum = sum.and_then(|sum| serde_json::from_str(sum.get()).ok());
+                let sum = sum.and_then(|sum| Json::read(sum.get()).ok());
                 *at = sum.ok_or_else(|| wrong("a number", value))?;
                 Ok(None)
             }
@@ -112,16 +114,16 @@ pub(super) fn changed(
     let bad = |error: serde_json::Error| Reject::new(Code::WrongType, error.to_string());
     let in_field = |reject: Reject| reject.in_field(&*update.key);
     let mut at = match before {
-        Some(json) => serde_json::from_str(json.get()).map_err(bad)?,
-        None => Value::Null,
+        Some(json) => Json::read(json.get()).map_err(bad)?,
+        None => Json::Null,
     };
-    let value = serde_json::from_str(update.value.get()).map_err(bad).map_err(in_field)?;
+    let value = Json::read(update.value.get()).map_err(bad).map_err(in_field)?;
     let mut inner = &mut at;
     while let Some(name) = outer.next_segment() {
-        inner = object(inner).map_err(in_field)?.entry(name).or_insert(Value::Null);
+        inner = object(inner).map_err(in_field)?.entry(name.into_owned()).or_insert(Json::Null);
     }
     let rewritten = apply(declared, inner, rest, update.op.as_deref(), &value).map_err(in_field)?;
-    let json = |value: &Value| to_raw_value(value).map_err(bad);
+    let json = |value: &Json| to_raw_value(value).map_err(bad);
     Ok((json(&at)?, rewritten.as_ref().map(json).transpose()?))
 }
 
@@ -187,62 +189,63 @@ fn members(shape: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn wrong(expected: &str, found: &Value) -> Reject {
+fn wrong(expected: &str, found: &Json) -> Reject {
     let found: String = found.to_string().chars().take(60).collect();
     Reject::new(Code::WrongType, format!("expected {expected}, found {found}"))
 }
 
-fn array(at: &mut Value) -> Result<&mut Vec<Value>, Reject> {
+fn array(at: &mut Json) -> Result<&mut Vec<Json>, Reject> {
     if at.is_null() {
-        *at = Value::Array(Vec::new());
+        *at = Json::Array(Vec::new());
     }
     match at {
-        Value::Array(items) => Ok(items),
+        Json::Array(items) => Ok(items),
         other => Err(wrong("an array to be there", other)),
     }
 }
 
-fn object(at: &mut Value) -> Result<&mut Map<String, Value>, Reject> {
+fn object(at: &mut Json) -> Result<&mut BTreeMap<String, Json>, Reject> {
     if at.is_null() {
-        *at = Value::Object(Map::new());
+        *at = Json::Object(BTreeMap::new());
     }
     match at {
-        Value::Object(entries) => Ok(entries),
+        Json::Object(entries) => Ok(entries),
         other => Err(wrong("an object to be there", other)),
     }
 }
 
 /// An item's key as text; `None` if the item has none that can be a key.
-fn key_of(item: &Value, field: &str) -> Option<String> {
+fn key_of(item: &Json, field: &str) -> Option<String> {
     match item.get(field)? {
-        Value::String(text) => Some(text.clone()),
-        number @ Value::Number(_) => Some(number.to_string()),
-        Value::Bool(truth) => Some(truth.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
+        Json::String(text) => Some(text.clone()),
+        number @ Json::Number(_) => Some(number.to_string()),
+        Json::Bool(truth) => Some(truth.to_string()),
+        integer @ (Json::Above(_) | Json::Below(_)) => Some(integer.to_string()),
+        Json::Null | Json::Array(_) | Json::Object(_) => None,
     }
 }
 
-fn find(items: &[Value], field: &str, key: &str) -> Option<usize> {
+fn find(items: &[Json], field: &str, key: &str) -> Option<usize> {
     items.iter().position(|item| key_of(item, field).as_deref() == Some(key))
 }
 
 /// The index at which `value` places an item, and `value` with `after` set to null if the item it names does not exist.
-fn place(items: &[Value], field: &str, value: &Value) -> (usize, Option<Value>) {
-    match value.get("after").map(Value::as_str) {
+fn place(items: &[Json], field: &str, value: &Json) -> (usize, Option<Json>) {
+    match value.get("after").map(Json::as_str) {
         None => (items.len(), None),
         Some(None) => (0, None),
         Some(Some(anchor)) => match find(items, field, anchor) {
             Some(at) => (at + 1, None),
             None => {
                 let mut rewritten = value.clone();
-                rewritten["after"] = Value::Null;
+                rewritten.as_object_mut().map(|members| members.insert("after".to_owned(), Json::Null));
                 (0, Some(rewritten))
             }
         },
     }
 }
 
-fn insert(declared: Declared<'_>, items: &mut Vec<Value>, value: &Value) -> Result<Option<Value>, Reject> {
+fn insert(declared: Declared<'_>, items: &mut Vec<Json>, value: &Json) -> Result<Option<Json>, Reject> {
     let field = declared.key();
     let item = value.get("item").ok_or_else(|| wrong("an object with an `item`", value))?;
     let key = key_of(item, field).filter(|key| key.len() <= MAX_KEY);
@@ -256,12 +259,12 @@ fn insert(declared: Declared<'_>, items: &mut Vec<Value>, value: &Value) -> Resu
 
 fn in_list(
     declared: Declared<'_>,
-    items: &mut Vec<Value>,
+    items: &mut Vec<Json>,
     key: &str,
     path: FieldPath<'_>,
     op: Option<&str>,
-    value: &Value,
-) -> Result<Option<Value>, Reject> {
+    value: &Json,
+) -> Result<Option<Json>, Reject> {
     let field = declared.key();
     let at = find(items, field, key);
     match op {
@@ -270,7 +273,7 @@ fn in_list(
             Ok(None)
         }
         Some("move") if path.is_end() => {
-            let (Some(at), true) = (at, value.get("after").and_then(Value::as_str) != Some(key)) else {
+            let (Some(at), true) = (at, value.get("after").and_then(Json::as_str) != Some(key)) else {
                 return Ok(None);
             };
             let item = items.remove(at);
@@ -291,12 +294,12 @@ fn in_list(
 
 fn in_map(
     declared: Declared<'_>,
-    entries: &mut Map<String, Value>,
+    entries: &mut BTreeMap<String, Json>,
     key: &str,
     path: FieldPath<'_>,
     op: Option<&str>,
-    value: &Value,
-) -> Result<Option<Value>, Reject> {
+    value: &Json,
+) -> Result<Option<Json>, Reject> {
     let inner = declared.entries();
     match (op, entries.get_mut(key)) {
         (Some("delete"), _) if path.is_end() => {
@@ -305,17 +308,17 @@ fn in_map(
         }
         (_, Some(entry)) => apply(inner, entry, path, op, value),
         (None, None) if path.is_end() => {
-            let mut entry = Value::Null;
+            let mut entry = Json::Null;
             apply(inner, &mut entry, path, op, value)?;
             entries.insert(key.to_owned(), entry);
             Ok(None)
         }
         (_, None) => {
             let start = match split(inner.policy).0 {
-                "counter" if inner.shape.starts_with('f') => Value::from(0.0),
-                "counter" => Value::from(0),
-                "set" | "list" => Value::Array(Vec::new()),
-                "map" => Value::Object(Map::new()),
+                "counter" if inner.shape.starts_with('f') => Json::from(serde_json::Value::from(0.0)),
+                "counter" => Json::Number(0.into()),
+                "set" | "list" => Json::Array(Vec::new()),
+                "map" => Json::Object(BTreeMap::new()),
                 _ => return Ok(None),
             };
             let mut entry = start.clone();
@@ -330,11 +333,13 @@ fn in_map(
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[track_caller]
     fn run(policy: &str, shape: &str, start: &str, updates: &[(&str, &str)], end: &str) {
-        let json = |text: &str| serde_json::from_str::<Value>(text).expect("JSON");
+        let json = |text: &str| Json::read(text).expect("JSON");
         let mut value = json(start);
         for (target, argument) in updates {
             let (path, op) = target.split_once('!').map_or((*target, None), |(path, op)| (path, Some(op)));
@@ -374,6 +379,21 @@ mod tests {
             ("9/n", "1"),
         ];
         run("list(id, nested)", "[{id: u32, n: u8}]", "[]", &updates, r#"[{"id":3,"n":255},{"id":2,"n":0}]"#);
+        let ids = [
+            ("!insert", r#"{"item":{"id":340282366920938463463374607431768211455}}"#),
+            ("!insert", r#"{"item":{"id":340282366920938463463374607431768211454}}"#),
+            ("340282366920938463463374607431768211455/done", "true"),
+            ("340282366920938463463374607431768211455!move", "{}"),
+        ];
+        run(
+            "list(id, nested)",
+            "[{id: u128}]",
+            "[]",
+            &ids,
+            r#"[{"id":340282366920938463463374607431768211454},{"id":340282366920938463463374607431768211455,"done":true}]"#,
+        );
+        let wide = [("!insert", "18446744073709551617"), ("!insert", "18446744073709551616")];
+        run("set", "[u128]", "[]", &wide, "[18446744073709551617,18446744073709551616]");
         let lanes = [("a!insert", r#"{"item":{"id":"x"}}"#), ("a/x/done", "true"), ("b/x/done", "true")];
         run(
             "map(list(id, nested))",
@@ -387,8 +407,9 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused() {
         let refused = |policy: &str, path: FieldPath<'_>, op: Option<&str>, value: Value| {
-            let mut at = serde_json::json!([{"id": 1}]);
-            apply(Declared { policy, shape: "" }, &mut at, path, op, &value).map_err(|reject| reject.code)
+            let mut at = Json::from(serde_json::json!([{"id": 1}]));
+            apply(Declared { policy, shape: "" }, &mut at, path, op, &value.into())
+                .map_err(|reject| reject.code)
         };
         assert_eq!(refused("list(id)", FieldPath::END, Some("insert"), Value::from(1)), Err(Code::WrongType));
         assert_eq!(refused("list(id)", FieldPath::END, None, Value::from(1)), Err(Code::WrongType));
@@ -398,10 +419,10 @@ mod tests {
             Err(Code::Invalid)
         );
         assert_eq!(refused("map", FieldPath::new("1"), None, Value::Null), Err(Code::WrongType));
-        let mut at = serde_json::json!([{"id": 1}]);
-        let insert = serde_json::json!({"after": "7", "item": {"id": 2}});
+        let mut at = Json::from(serde_json::json!([{"id": 1}]));
+        let insert = Json::from(serde_json::json!({"after": "7", "item": {"id": 2}}));
         let list = Declared { policy: "list(id)", shape: "" };
         let rewritten = apply(list, &mut at, FieldPath::END, Some("insert"), &insert).expect("taken");
-        assert_eq!(rewritten, Some(serde_json::json!({"after": null, "item": {"id": 2}})));
+        assert_eq!(rewritten, Some(Json::from(serde_json::json!({"after": null, "item": {"id": 2}}))));
     }
 }

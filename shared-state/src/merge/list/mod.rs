@@ -25,7 +25,7 @@ use std::marker::PhantomData;
 
 use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
-use crate::core::check_key;
+use crate::core::{A_KEY, check_key};
 use crate::core::{Author, FieldPath, FieldPathBuf, Invalid, PolicyInfo, Timing, UpdateError};
 use crate::core::{MergePolicy, Overlap, Versions, differences};
 use crate::merge::list::place::{Inserted, longest_run};
@@ -79,7 +79,7 @@ where
 
     const NAME: &'static str = "list";
 
-    const INFO: PolicyInfo = PolicyInfo::new("list").key(F::NAME).entries(&P::INFO);
+    const INFO: PolicyInfo = PolicyInfo::new("list").key(F::NAME).key_name(F::name).entries(&P::INFO);
 
     fn start() -> Option<C> {
         Some(C::default())
@@ -477,9 +477,7 @@ fn keyed<C: Sequence, F: KeyOf<C::Item>>(list: &C) -> impl Iterator<Item = (Key,
 /// # Errors
 /// The item has no key, or its key is too long.
 fn key_of<C: Sequence, F: KeyOf<C::Item>>(item: &C::Item) -> Result<Key, Invalid> {
-    let key = F::key(item).ok_or_else(|| {
-        Invalid::new("key", "a key is a string, an integer, a bool, a char or an enum's variant without data")
-    })?;
+    let key = F::key(item).ok_or_else(|| Invalid::new("key", A_KEY))?;
     check_key(key.as_str())?;
     Ok(key)
 }
@@ -489,6 +487,9 @@ fn renames<C: Sequence, F: KeyOf<C::Item>, P: MergePolicy<C::Item>>(key: &Key, o
     let mut path = FieldPathBuf::new();
     match P::address(op, &mut path) {
         None if path.is_empty() => P::into_set(op.clone()).is_ok_and(|item| !F::is(&item, key.as_str())),
-        _ => FieldPath::new(path.as_str()).next_segment().is_some_and(|first| first == F::NAME),
+        _ => {
+            let name = <ListOf<F, P> as MergePolicy<C>>::INFO.name_of_key();
+            FieldPath::new(path.as_str()).next_segment().is_some_and(|first| name == Some(&*first))
+        }
     }
 }

@@ -1,12 +1,27 @@
 //! What the list policy needs of a container and of its items.
 
-use crate::core::Value;
+use crate::core::{Lookup, Member, Value, member_name};
 use crate::merge::Key;
 
 /// Finds the key of an item. `list(key = id)` makes one such type for the field.
-pub trait KeyOf<T>: 'static {
+pub trait KeyOf<T>: Sized + 'static {
     /// The name of the field of an item that is the key.
     const NAME: &'static str;
+
+    /// The field, in an item or without one.
+    #[doc(hidden)]
+    fn member(item: Option<&T>) -> Member {
+        let _ = item;
+        Member::UNKNOWN
+    }
+
+    /// The name that the field has in the JSON of an item. Computed once for each type.
+    fn name() -> &'static str
+    where
+        T: Value,
+    {
+        member_name::<Self, T>(&Lookup { spelled: Self::NAME, member: Self::member, is: Self::is })
+    }
 
     /// Calls `look` with the text of the item's key. `None` if the field's value cannot be a key.
     fn with_key<R>(item: &T, look: impl FnOnce(&str) -> R) -> Option<R>;

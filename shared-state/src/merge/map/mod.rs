@@ -416,6 +416,12 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
     }
 
     fn encode<S: Serializer>(op: &Self::Op, serializer: S) -> Result<S::Ok, S::Error> {
+        // Without a key there is no path, and the operation would be read as one on the whole map.
+        if let MapOp::Put(key, _) | MapOp::In(key, _) | MapOp::Delete(key) = op {
+            with_key(key, |_| ()).map_err(|error| {
+                serde::ser::Error::custom(format_args!("{key:?} cannot be a key of a map: {error}"))
+            })?;
+        }
         match op {
             MapOp::Set(map) => map.serialize(serializer),
             MapOp::Put(_, value) => value.serialize(serializer),

@@ -2,6 +2,7 @@
 
 mod entries;
 mod intent;
+mod keys;
 mod laws;
 mod own_policy;
 mod text;

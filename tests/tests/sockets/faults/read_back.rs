@@ -89,7 +89,7 @@ async fn g15_a_value_that_reads_back_as_another_is_refused_where_it_is_written()
     values.set_float(Some(0.1)).unwrap();
     values.set_twice(Some(Some(7))).unwrap();
     values.set_float(None).unwrap();
-    soon("the answers", values.flush()).await;
+    soon("the answers", values.flush()).await.unwrap();
     assert_eq!((values.float(), values.twice()), (None, Some(Some(7))));
 }
 

@@ -126,7 +126,7 @@ async fn g10_what_is_too_deep_is_refused_and_the_writes_after_it_are_answered() 
 
     // As deep as the server takes.
     let most = (0..80).rev().find(|depth| notes.set_any(nested(*depth)).is_ok()).unwrap();
-    soon("the answer", notes.flush()).await;
+    soon("the answer", notes.flush()).await.unwrap();
     assert_eq!(notes.any(), nested(most));
     assert!(soon("the answer", notes.set_title("after").unwrap()).await.is_ok());
 }

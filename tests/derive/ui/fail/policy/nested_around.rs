@@ -13,7 +13,7 @@ struct Document {
     #[shared(nested)]
     counted: Option<Vec<Layout>>,
     #[shared(nested)]
-    text: Box<String>,
+    number: Box<u64>,
 }
 
 fn main() {}
