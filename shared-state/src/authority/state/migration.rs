@@ -7,7 +7,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::authority::state::untyped_number::sum;
+use crate::authority::state::untyped_number::computed;
 use crate::authority::state::untyped_ops;
 use crate::core::{FieldPath, FieldPathBuf, FieldSchema, Schema, WireUpdate};
 use crate::proto::Declaration;
@@ -105,10 +105,11 @@ impl Migration {
         let at = self.at(&update.key);
         let value = match update.op.as_deref() {
             None => update.value.to_owned(),
-            Some("add") => {
+            Some(op @ ("add" | "sub")) => {
                 let before = if at.is_null() { "0".to_owned() } else { at.to_string() };
-                let sum = sum(&before, update.value.get(), &shape);
-                sum.ok_or_else(|| fail(&"only a number can be added to a number"))?
+                let result = computed(&before, op, update.value.get(), &shape);
+                result
+                    .ok_or_else(|| fail(&"only a number can be added to a number or subtracted from it"))?
             }
             Some(op) => {
                 let message = format!(
@@ -137,6 +138,7 @@ mod tests {
             r#"{"key":"title","value":"b"}"#,
             r#"{"key":"views","op":"add","value":254}"#,
             r#"{"key":"views","op":"add","value":-1}"#,
+            r#"{"key":"views","op":"sub","value":10}"#,
             r#"{"key":"layout/columns","value":5}"#,
             r#"{"key":"part/of","op":"add","value":0.5}"#,
             r#"{"key":"new~1name","value":[1]}"#,
@@ -144,7 +146,7 @@ mod tests {
             let update: WireUpdate<'_> = serde_json::from_str(update).expect("an update");
             assert_eq!(migration.apply(&update), Ok(()));
         }
-        let json = r#"{"layout":{"columns":5},"new/name":[1],"part":{"of":0.5},"title":"b","views":254}"#;
+        let json = r#"{"layout":{"columns":5},"new/name":[1],"part":{"of":0.5},"title":"b","views":244}"#;
         assert_eq!(migration.data, serde_json::from_str::<Value>(json).expect("JSON"));
         let update: WireUpdate<'_> =
             serde_json::from_str(r#"{"key":"list","op":"insert","value":1}"#).expect("an update");
