@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserializer, Serialize, Serializer};
 
 use crate::core::{FieldPath, FieldPathBuf, UpdateError};
-use crate::core::{MergePolicy, Overlap, Versions, whole};
+use crate::core::{MergePolicy, Overlap, UndoGuard, Versions, whole};
 
 /// The policy of `#[shared(counter)]`. An operation costs O(1).
 #[derive(Clone, Copy, Debug)]
@@ -177,6 +177,19 @@ impl<T: Number> MergePolicy<T> for Counter {
             }
             CounterOp::Add(_) | CounterOp::Sub(_) => false,
         }
+    }
+
+    fn undo_guard(op: &CounterOp<T>) -> UndoGuard {
+        match op {
+            CounterOp::Add(_) | CounterOp::Sub(_) => UndoGuard::Replaced,
+            CounterOp::Set(_) => UndoGuard::Anything,
+        }
+    }
+
+    fn has_effect(value: &T, op: &CounterOp<T>) -> bool {
+        let mut after = *value;
+        Self::apply(&mut after, *op);
+        after != *value
     }
 
     fn undo(value: &T, op: &CounterOp<T>, inverse: &CounterOp<T>) -> Option<CounterOp<T>> {

@@ -36,6 +36,11 @@ impl Model {
         Self { log: Vec::new(), states: vec![initial], bounds: BTreeMap::new() }
     }
 
+    /// Whether a path is that of a field which is set as a whole.
+    pub(super) fn is_plain<S: SharedState>(key: &str) -> bool {
+        S::FIELDS.iter().any(|info| info.policy == "lww" && info.name == key)
+    }
+
     pub(super) fn version(&self) -> u64 {
         self.log.len() as u64
     }
