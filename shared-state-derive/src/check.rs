@@ -562,6 +562,7 @@ pub(crate) fn model(cx: &Ctxt, model: &Model) {
             Some((field.ident.unraw().to_string(), "the accessor")),
             Some((field.setter.to_string(), "the setter")),
             (field.policy == Policy::Counter).then(|| (field.adder.to_string(), "the adder")),
+            (field.policy == Policy::Counter).then(|| (field.subtracter.to_string(), "the subtracter")),
             Some((format!("const {}", field.key), "the field key")),
             Some((format!("variant {}", field.variant), "the update's variant")),
         ];

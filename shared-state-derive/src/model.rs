@@ -105,6 +105,8 @@ pub(crate) struct Field {
     pub(crate) setter: Ident,
     /// The method of a counter that adds: `add_title`.
     pub(crate) adder: Ident,
+    /// The method of a counter that subtracts: `sub_title`.
+    pub(crate) subtracter: Ident,
     /// The private function that checks the field's rules.
     pub(crate) checker: Ident,
 }
@@ -189,7 +191,8 @@ impl Model {
         let shared = fields.into_iter().filter(InputField::is_shared);
         let fields: Vec<_> =
             shared.enumerate().map(|(index, field)| Field::new(index, field, &owner)).collect();
-        let accessors = fields.iter().flat_map(|field| [&field.ident, &field.setter, &field.adder]);
+        let accessors =
+            fields.iter().flat_map(|field| [&field.ident, &field.setter, &field.adder, &field.subtracter]);
         let mut with_parts = fields.iter().filter(|field| field.has_parts());
         let span = match (with_parts.next(), with_parts.next()) {
             (Some(only), None) => only.span,
@@ -419,6 +422,7 @@ impl Field {
             key,
             setter: format_ident!("set_{}", plain, span = name_at),
             adder: format_ident!("add_{}", plain, span = name_at),
+            subtracter: format_ident!("sub_{}", plain, span = name_at),
             checker: format_ident!("__check_{}", plain, span = name_at),
             ident,
         }

@@ -11,8 +11,8 @@ use shared_state::Rejected;
 use shared_state::SharedState;
 use shared_state::WriteError;
 use shared_state::proto::authority::{Authority, Dialect, RoomState, SessionId, Submitted, Typed, Untyped};
-use shared_state::proto::replica::{Read, Replica, ReplicaConfig, Transaction, WriteId};
-use shared_state::proto::{ClientId, ClientMessage, Envelope, Frame, Limits, ServerMessage};
+use shared_state::proto::replica::{Event, Read, Replica, ReplicaConfig, Transaction, WriteId};
+use shared_state::proto::{ClientId, ClientMessage, Code, Envelope, Frame, Limits, Reject, ServerMessage};
 
 use crate::Tube;
 
@@ -24,6 +24,7 @@ pub struct World<S: SharedState> {
     users: Vec<User<S>>,
     typed: bool,
     stored: usize,
+    refuses: bool,
 }
 
 /// A user in the room. Clones are the same user.
@@ -136,6 +137,33 @@ impl<S: SharedState> User<S> {
         self.0.borrow_mut().replica.end_group();
     }
 
+    /// Opens a group.
+    pub fn begin_group(&self) {
+        self.0.borrow_mut().replica.begin_group();
+    }
+
+    /// Closes the group.
+    pub fn end_group(&self) {
+        self.0.borrow_mut().replica.end_group();
+    }
+
+    /// Writes several updates as one change.
+    ///
+    /// # Panics
+    /// If the write fails.
+    pub fn write_all(&self, updates: Vec<S::Update>) -> WriteId {
+        match self.write_with(|_| updates) {
+            Ok(id) => id,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// How many changes of the user wait for their answer.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.0.borrow().replica.pending()
+    }
+
     /// Sends what debounce or throttle delays.
     pub fn flush(&self) {
         self.0.borrow_mut().replica.flush(Duration::ZERO);
@@ -146,6 +174,19 @@ impl<S: SharedState> User<S> {
     pub fn answers(&self) -> Vec<(WriteId, Result<u64, Rejected>)> {
         let mut inner = self.0.borrow_mut();
         std::iter::from_fn(|| inner.replica.poll_answer()).collect()
+    }
+
+    /// The events since the last call.
+    #[must_use]
+    pub fn events(&self) -> Vec<Event<S>> {
+        let mut inner = self.0.borrow_mut();
+        std::iter::from_fn(|| inner.replica.poll_event()).collect()
+    }
+
+    /// The version that the user has confirmed.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.0.borrow().replica.version()
     }
 
     /// The bytes of the frames received and sent since the last call.
@@ -163,7 +204,7 @@ impl<S: SharedState> World<S> {
         let limits = Arc::new(Limits::default());
         let state = Box::new(Typed::new(initial.clone()));
         let authority = Authority::new("room".into(), 7, state, limits.clone());
-        Self { authority, limits, initial, users: Vec::new(), typed: true, stored: 0 }
+        Self { authority, limits, initial, users: Vec::new(), typed: true, stored: 0, refuses: false }
     }
 
     /// As [`new`](Self::new), for a room whose state the server has no type for.
@@ -171,7 +212,7 @@ impl<S: SharedState> World<S> {
     pub fn untyped(initial: S) -> Self {
         let limits = Arc::new(Limits::default());
         let authority = Authority::new("room".into(), 7, Box::new(Untyped::new(1 << 20)), limits.clone());
-        Self { authority, limits, initial, users: Vec::new(), typed: false, stored: 0 }
+        Self { authority, limits, initial, users: Vec::new(), typed: false, stored: 0, refuses: false }
     }
 
     fn fresh(&self) -> Box<dyn RoomState> {
@@ -183,12 +224,33 @@ impl<S: SharedState> World<S> {
 
     /// Adds a user to the room.
     pub fn join(&mut self) -> User<S> {
+        let user = self.join_offline_as(self.initial.clone());
+        user.come_back();
+        self.settle();
+        user
+    }
+
+    /// Adds a user who has no connection yet and shows `initial` until the room's state arrives.
+    pub fn join_offline_as(&mut self, initial: S) -> User<S> {
+        self.add(initial, |_| {})
+    }
+
+    /// Adds a user to the room whose replica `configure` sets up.
+    pub fn join_with(&mut self, configure: impl FnOnce(&mut ReplicaConfig)) -> User<S> {
+        let user = self.add(self.initial.clone(), configure);
+        user.come_back();
+        self.settle();
+        user
+    }
+
+    fn add(&mut self, initial: S, configure: impl FnOnce(&mut ReplicaConfig)) -> User<S> {
         let name = format!("user-{}----------", self.users.len());
         // With a pause of zero, every write is undone separately.
         let mut config = ReplicaConfig::default();
         config.undo_pause = Duration::ZERO;
         config.writer = 1000 + self.users.len() as u64;
-        let replica = Replica::new(Arc::from("room"), self.initial.clone(), config);
+        configure(&mut config);
+        let replica = Replica::new(Arc::from("room"), initial, config);
         let user = User(Rc::new(RefCell::new(Inner {
             name: ClientId::from(&*name),
             replica,
@@ -198,9 +260,7 @@ impl<S: SharedState> World<S> {
             received: 0,
             sent: 0,
         })));
-        user.come_back();
         self.users.push(user.clone());
-        self.settle();
         user
     }
 
@@ -251,6 +311,26 @@ impl<S: SharedState> World<S> {
     /// The size of a snapshot, in bytes.
     pub fn snapshot(&mut self) -> usize {
         self.authority.snapshot().1.len()
+    }
+
+    /// A user of the room, by the order in which they joined.
+    #[must_use]
+    pub fn user(&self, index: usize) -> User<S> {
+        self.users[index].clone()
+    }
+
+    /// The room refuses the next change of a client.
+    pub const fn refuse_next(&mut self) {
+        self.refuses = true;
+    }
+
+    /// Delivers the frames of one user, and none to them.
+    pub fn send(&mut self, user: &User<S>) {
+        loop {
+            let next = user.0.borrow_mut().replica.poll_frame();
+            let Some(frame) = next else { break };
+            self.take(user, &frame);
+        }
     }
 
     /// Delivers frames until no user has anything to send.
@@ -340,6 +420,10 @@ impl<S: SharedState> World<S> {
             }
             Ok(ClientMessage::Change(change)) => {
                 let session = user.0.borrow().session;
+                if let Some(session) = session.filter(|_| std::mem::take(&mut self.refuses)) {
+                    let reject = Reject::new(Code::Invalid, "the test says so");
+                    return self.authority.refuse(session, change.seq, reject);
+                }
                 if let Some(session) = session
                     && let Submitted::Accepted(append) = self.authority.submit(session, &change)
                 {

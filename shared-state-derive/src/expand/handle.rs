@@ -195,7 +195,7 @@ fn watcher(model: &Model, field: &Field) -> Option<TokenStream> {
 
 fn writers(model: &Model, field: &Field) -> TokenStream {
     let Model { vis, backend, .. } = model;
-    let Field { ty, setter, adder, .. } = field;
+    let Field { ty, setter, adder, subtracter, .. } = field;
     let Spanned { this, update, key, variant, .. } = &field.spanned;
     // The bound is on the method, so that a client's program is told what it means.
     let servers = field.read_only.then(|| quote!(where #backend: __p::ServerBackend<#this>));
@@ -221,10 +221,18 @@ fn writers(model: &Model, field: &Field) -> TokenStream {
             field,
             "Adds to the value; concurrent additions all count. The app sees the sum at once.",
         );
+        let sub_docs = docs::of_write(
+            field,
+            "Subtracts from the value; concurrent subtractions all count. The app sees the difference at once.",
+        );
         quote! {
             #docs
             #vis fn #adder(&self, by: #ty) -> #result {
                 __p::Backend::<#this>::write(&self.0, #update::#variant(__merge::CounterOp::Add(by)))
+            }
+            #sub_docs
+            #vis fn #subtracter(&self, by: #ty) -> #result {
+                __p::Backend::<#this>::write(&self.0, #update::#variant(__merge::CounterOp::Sub(by)))
             }
         }
     });

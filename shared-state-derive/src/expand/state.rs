@@ -117,7 +117,7 @@ fn changing(model: &Model) -> TokenStream {
     }
 }
 
-/// `decompose`, `undo`, `resolve`, `check_op`: what an update means for a state. Plain fields are left to the
+/// `decompose`, `undo`, `undo_guard`, `has_effect`, `resolve`, `check_op`: what an update means for a state. Plain fields are left to the
 /// trait's provided methods.
 fn meaning(model: &Model) -> TokenStream {
     let none = quote!(_ => ::core::option::Option::None,);
@@ -161,6 +161,32 @@ fn meaning(model: &Model) -> TokenStream {
             }
         }
     });
+    let guard = each_but_plain(model, |field| {
+        let (Spanned { update, variant, .. }, policy) = (&field.spanned, field.policy("undo_guard"));
+        quote_spanned!(field.span=> #update::#variant(__op) => #policy(__op),)
+    });
+    let guard = unless_empty(guard.collect(), |arms| {
+        let arms = with_rest(arms, model, &quote!(_ => __merge::UndoGuard::Anything,));
+        quote! {
+            #[inline]
+            fn undo_guard(__update: &Self::Update) -> __merge::UndoGuard {
+                match __update { #arms }
+            }
+        }
+    });
+    let effect = each_but_plain(model, |field| {
+        let (Spanned { update, ident, variant, .. }, policy) = (&field.spanned, field.policy("has_effect"));
+        quote_spanned!(field.span=> #update::#variant(__op) => #policy(&self.#ident, __op),)
+    });
+    let effect = unless_empty(effect.collect(), |arms| {
+        let arms = with_rest(arms, model, &quote!(_ => __p::differs::<Self>(self, __update),));
+        quote! {
+            #[inline]
+            fn has_effect(&self, __update: &Self::Update) -> ::core::primitive::bool {
+                match __update { #arms }
+            }
+        }
+    });
     let resolve = each_with_parts(model, |field| {
         let index = field.index;
         let (Spanned { update, ident, variant, .. }, policy) = (&field.spanned, field.policy("resolve"));
@@ -199,7 +225,7 @@ fn meaning(model: &Model) -> TokenStream {
             }
         }
     });
-    quote!(#decompose #undo #resolve #check_op)
+    quote!(#decompose #undo #guard #effect #resolve #check_op)
 }
 
 /// `HAS_RULE`, `check`, `check_rule`, `validate`: nothing if there is nothing to check.

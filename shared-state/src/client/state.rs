@@ -81,6 +81,15 @@ impl<S: SharedState> State<S> {
         self.write(field.op(crate::merge::CounterOp::Add(by)))
     }
 
+    /// Subtracts `by` from a counter; concurrent subtractions of others count as well. The difference shows at
+    /// once.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    pub fn sub<T: Number>(&self, field: Field<S, T, Counter>, by: T) -> Result<Receipt, WriteError> {
+        self.write(field.op(crate::merge::CounterOp::Sub(by)))
+    }
+
     /// Sets the fields that `patch` contains, as one change.
     ///
     /// # Errors

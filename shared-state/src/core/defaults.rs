@@ -51,6 +51,11 @@ pub fn undo_set<S: SharedState>(state: &S, update: &S::Update, inverse: &S::Upda
     still.then(|| inverse.clone())
 }
 
+/// Whether an update sets a field to another value than it has.
+pub fn differs<S: SharedState>(state: &S, update: &S::Update) -> bool {
+    state.current(S::field(update)) != *update
+}
+
 /// Replaces an earlier update by a later one if both set the same field. Returns whether it did.
 pub fn supersede<S: SharedState>(earlier: &mut S::Update, later: &S::Update) -> bool {
     let same = same_field::<S>(earlier, later);

@@ -55,7 +55,7 @@ pub use patch::{
 };
 pub(crate) use patch::{patch_read_op, patch_write_op};
 pub use path::{FieldPath, FieldPathBuf};
-pub use policy::{Lww, MergePolicy, Overlap};
+pub use policy::{Lww, MergePolicy, Overlap, UndoGuard};
 pub(crate) use policy::{differences, no_parts};
 pub use roles::Roles;
 pub use rules::Invalid;
@@ -68,5 +68,5 @@ pub use update::{
     encode_update, serialize_update,
 };
 pub use value::{Shareable, Value};
-pub(crate) use versions::StoredVersions;
 pub use versions::{EditLog, EntryVersion, EntryVersions, Versions};
+pub(crate) use versions::{Segment, StoredVersions};

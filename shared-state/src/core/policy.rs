@@ -32,6 +32,19 @@ pub enum Overlap {
     Conflicts,
 }
 
+/// Which later writes of others keep an operation from being undone, because undoing it would take them back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UndoGuard {
+    /// Those that replaced the value. The operation is undone beneath what others did at the same time, as an
+    /// addition to a counter is.
+    Replaced,
+    /// Those that put, replaced or removed the part that the operation put or removed. Writes inside the part
+    /// do not count.
+    Part,
+    /// All writes to the part that the operation changed, or inside it.
+    Anything,
+}
+
 /// How the operations on a field of type `T` combine.
 ///
 /// A policy is a type without values that a field's attribute names. It defines the operations on the field
@@ -52,7 +65,8 @@ pub enum Overlap {
 /// * Another replica applies the operation beneath its own pending ones. [`overlap`](Self::overlap) tells
 ///   what the app sees of it.
 /// * A client that fell behind is sent the [`delta`](Self::delta) since its last version.
-/// * When the app undoes a change, its replica writes what [`undo`](Self::undo) returns.
+/// * When the app undoes a change, its replica asks [`undo_guard`](Self::undo_guard) and writes what
+///   [`undo`](Self::undo) returns.
 ///
 /// # What an implementation guarantees
 /// * [`apply`](Self::apply) is deterministic and total: the same operation on the same value gives the same
@@ -218,6 +232,22 @@ pub trait MergePolicy<T>: Sized + 'static {
     /// `inverse` is what [`apply`](Self::apply) returned when `op` was applied. The operation keeps what
     /// others have done since; it is `None` if others have overwritten the effect of `op`.
     fn undo(value: &T, op: &Self::Op, inverse: &Self::Op) -> Option<Self::Op>;
+
+    /// Which later writes of others keep `op` from being undone. The replica asks before
+    /// [`undo`](Self::undo), which then need not know who wrote what.
+    fn undo_guard(op: &Self::Op) -> UndoGuard {
+        let _ = op;
+        UndoGuard::Anything
+    }
+
+    /// Whether `op` changes `value`. A write that changes nothing is not sent, is no event and no step of the
+    /// undo history.
+    fn has_effect(value: &T, op: &Self::Op) -> bool {
+        let Ok(new) = Self::into_set(op.clone()) else { return true };
+        let mut differs = false;
+        Self::diff(value, &new, &mut |_| differs = true);
+        differs
+    }
 
     /// The smaller operations that replace `op`, if `op` sets the value or a part of it as a whole: the
     /// difference between the new value and `value`, which the author sees. Concurrent operations on other

@@ -8,7 +8,7 @@ use serde::{Deserializer, Serialize, Serializer};
 
 use crate::core::{
     Author, Backend, FieldId, FieldInfo, FieldPath, FieldPathBuf, Invalid, Overlap, Shareable, StructInfo,
-    Timing, UpdateError, Versions, defaults,
+    Timing, UndoGuard, UpdateError, Versions, defaults,
 };
 
 /// A struct whose fields are shared by everyone in a room.
@@ -143,6 +143,17 @@ pub trait SharedState: Shareable {
     /// overwritten the effect of `update` since.
     fn undo(&self, update: &Self::Update, inverse: &Self::Update) -> Option<Self::Update> {
         defaults::undo_set(self, update, inverse)
+    }
+
+    /// Which later writes of others keep `update` from being undone.
+    fn undo_guard(update: &Self::Update) -> UndoGuard {
+        let _ = update;
+        UndoGuard::Anything
+    }
+
+    /// Whether `update` changes the state.
+    fn has_effect(&self, update: &Self::Update) -> bool {
+        defaults::differs(self, update)
     }
 
     /// The smaller updates that replace `update`, if `update` sets a field or a part of it as a whole: the

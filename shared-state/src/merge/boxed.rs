@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use serde::{Deserializer, Serializer};
 
 use crate::core::{Author, FieldPath, FieldPathBuf, Invalid, PolicyInfo, Timing, UpdateError};
-use crate::core::{MergePolicy, Overlap, Versions};
+use crate::core::{MergePolicy, Overlap, UndoGuard, Versions};
 
 /// The policy of a `Box<T>` whose `T` has the policy `P`. The operations and their form on the wire are those
 /// of `P`.
@@ -47,6 +47,14 @@ impl<T: 'static, P: MergePolicy<T>> MergePolicy<Box<T>> for Boxed<P> {
 
     fn overlap(pending: &P::Op, remote: &P::Op) -> Overlap {
         P::overlap(pending, remote)
+    }
+
+    fn undo_guard(op: &P::Op) -> UndoGuard {
+        P::undo_guard(op)
+    }
+
+    fn has_effect(value: &Box<T>, op: &P::Op) -> bool {
+        P::has_effect(value, op)
     }
 
     fn undo(value: &Box<T>, op: &P::Op, inverse: &P::Op) -> Option<P::Op> {

@@ -1,5 +1,5 @@
-//! The policy [`Counter`]: additions commute, so that concurrent additions all count. A set replaces the
-//! value and takes its place in the server's order.
+//! The policy [`Counter`]: additions and subtractions commute, so that concurrent ones all count. A set
+//! replaces the value and takes its place in the server's order.
 //!
 //! Integers saturate at the bounds of their type on every replica alike, so `apply` never fails. Floats are
 //! added by the rules of IEEE 754 in the server's order, so every replica gets the same bits. A number that
@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserializer, Serialize, Serializer};
 
 use crate::core::{FieldPath, FieldPathBuf, UpdateError};
-use crate::core::{MergePolicy, Overlap, Versions, no_parts};
+use crate::core::{MergePolicy, Overlap, UndoGuard, Versions, no_parts};
 
 /// The policy of `#[shared(counter)]`. An operation costs O(1).
 #[derive(Clone, Copy, Debug)]
@@ -22,13 +22,13 @@ pub struct Counter;
 pub enum CounterOp<T> {
     /// Adds to the value.
     Add(T),
+    /// Subtracts from the value. A counter of an unsigned type has no negative number to add.
+    Sub(T),
     /// Replaces the value.
     Set(T),
 }
 
 /// A number that a counter can hold: every integer and float type of up to 64 bits.
-///
-/// A counter of an unsigned type can be increased and set, but not decreased.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a `#[shared(counter)]`",
     label = "not a number that counts",
@@ -41,6 +41,9 @@ pub trait Number: Copy + PartialEq + Debug + Serialize + DeserializeOwned + Send
     /// The sum, saturating at the type's bounds.
     #[must_use]
     fn plus(self, other: Self) -> Self;
+    /// The difference, saturating at the type's bounds.
+    #[must_use]
+    fn less(self, other: Self) -> Self;
     /// The number that has to be added to `from` to get `self`, if there is one.
     fn minus(self, from: Self) -> Option<Self>;
     /// Whether the number can be sent: not if it is infinite or NaN.
@@ -54,6 +57,9 @@ macro_rules! integers {
 
             fn plus(self, other: Self) -> Self {
                 self.saturating_add(other)
+            }
+            fn less(self, other: Self) -> Self {
+                self.saturating_sub(other)
             }
             fn minus(self, from: Self) -> Option<Self> {
                 self.checked_sub(from)
@@ -75,6 +81,9 @@ macro_rules! floats {
             fn plus(self, other: Self) -> Self {
                 (self + other).clamp($float::MIN, $float::MAX)
             }
+            fn less(self, other: Self) -> Self {
+                (self - other).clamp($float::MIN, $float::MAX)
+            }
             fn minus(self, from: Self) -> Option<Self> {
                 Some(self - from).filter(|by| by.is_finite() && from + by == self)
             }
@@ -86,6 +95,27 @@ macro_rules! floats {
 }
 
 floats!(f32 f64);
+
+/// How many steps [`steps`] takes at most. An integer needs three, from one bound of its type to the other. A
+/// float needs two, because the second one corrects what the first one rounded, or three between the bounds.
+const MAX_STEPS: usize = 4;
+
+/// The additions and subtractions that lead from `from` to `to`, one after another. `None` if one of the two
+/// is not finite.
+fn steps<T: Number>(from: T, to: T) -> Option<Vec<CounterOp<T>>> {
+    let (mut at, mut steps) = (from, Vec::with_capacity(1));
+    while at != to && steps.len() < MAX_STEPS {
+        let op = match (to.minus(at), at.minus(to)) {
+            (Some(by), _) => CounterOp::Add(by),
+            (None, Some(by)) => CounterOp::Sub(by),
+            // The difference is no number of the type: as much of it as is one.
+            (None, None) => CounterOp::Add(to.less(at)),
+        };
+        Counter::apply(&mut at, op);
+        steps.push(op);
+    }
+    (at == to && to.is_finite_number() && from.is_finite_number()).then_some(steps)
+}
 
 impl<T: Number> MergePolicy<T> for Counter {
     type Op = CounterOp<T>;
@@ -103,7 +133,7 @@ impl<T: Number> MergePolicy<T> for Counter {
     fn into_set(op: CounterOp<T>) -> Result<T, CounterOp<T>> {
         match op {
             CounterOp::Set(value) => Ok(value),
-            CounterOp::Add(_) => Err(op),
+            CounterOp::Add(_) | CounterOp::Sub(_) => Err(op),
         }
     }
 
@@ -111,6 +141,7 @@ impl<T: Number> MergePolicy<T> for Counter {
         let before = *value;
         *value = match op {
             CounterOp::Add(by) => before.plus(by),
+            CounterOp::Sub(by) => before.less(by),
             CounterOp::Set(to) => to,
         };
         CounterOp::Set(before)
@@ -118,16 +149,23 @@ impl<T: Number> MergePolicy<T> for Counter {
 
     fn diff(old: &T, new: &T, each: &mut dyn FnMut(CounterOp<T>)) {
         if old != new {
-            // `state.views += 1` in a closure means an addition of 1, whatever others add at the same time.
-            each(new.minus(*old).map_or(CounterOp::Set(*new), CounterOp::Add));
+            // `state.views += 1` in a closure means an addition of 1, whatever others add at the same time, and
+            // `state.stock -= 1` a subtraction.
+            match steps(*old, *new) {
+                Some(steps) => steps.into_iter().for_each(each),
+                None => each(CounterOp::Set(*new)),
+            }
         }
     }
 
-    fn overlap(pending: &CounterOp<T>, _remote: &CounterOp<T>) -> Overlap {
+    fn overlap(pending: &CounterOp<T>, remote: &CounterOp<T>) -> Overlap {
         match pending {
+            _ if matches!(remote, CounterOp::Add(by) | CounterOp::Sub(by) if *by == T::ZERO) => {
+                Overlap::Commutes
+            }
             CounterOp::Set(_) => Overlap::Shadowed,
             // Additions commute only as long as none of them saturates.
-            CounterOp::Add(_) => Overlap::Conflicts,
+            CounterOp::Add(_) | CounterOp::Sub(_) => Overlap::Conflicts,
         }
     }
 
@@ -139,19 +177,39 @@ impl<T: Number> MergePolicy<T> for Counter {
                 *earlier = *later;
                 true
             }
-            CounterOp::Add(_) => false,
+            CounterOp::Add(_) | CounterOp::Sub(_) => false,
         }
     }
 
-    fn undo(value: &T, op: &CounterOp<T>, inverse: &CounterOp<T>) -> Option<CounterOp<T>> {
+    fn undo_guard(op: &CounterOp<T>) -> UndoGuard {
         match op {
-            CounterOp::Set(to) => (value == to).then_some(*inverse),
-            CounterOp::Add(by) => match T::ZERO.minus(*by) {
-                Some(by) => Some(CounterOp::Add(by)),
-                // An unsigned type has no negative number to add.
-                None => value.minus(*by).map(CounterOp::Set),
-            },
+            CounterOp::Add(_) | CounterOp::Sub(_) => UndoGuard::Replaced,
+            CounterOp::Set(_) => UndoGuard::Anything,
         }
+    }
+
+    fn has_effect(value: &T, op: &CounterOp<T>) -> bool {
+        let mut after = *value;
+        Self::apply(&mut after, *op);
+        after != *value
+    }
+
+    fn undo(value: &T, op: &CounterOp<T>, inverse: &CounterOp<T>) -> Option<CounterOp<T>> {
+        let by = match (op, inverse) {
+            (CounterOp::Set(to), _) => return (value == to).then_some(*inverse),
+            (CounterOp::Add(by) | CounterOp::Sub(by), CounterOp::Set(before)) => {
+                let mut after = *before;
+                Self::apply(&mut after, *op);
+                // What was really added: less than `by` if the sum met a bound.
+                match (op, after.minus(*before), before.minus(after)) {
+                    (CounterOp::Add(_), Some(by), _) => return subtraction(by),
+                    (CounterOp::Sub(_), _, Some(by)) => return addition(by),
+                    _ => *by,
+                }
+            }
+            (CounterOp::Add(by) | CounterOp::Sub(by), _) => *by,
+        };
+        if matches!(op, CounterOp::Add(_)) { subtraction(by) } else { addition(by) }
     }
 
     fn delta(value: &T, versions: &Versions, since: u64, each: &mut dyn FnMut(CounterOp<T>)) {
@@ -163,12 +221,13 @@ impl<T: Number> MergePolicy<T> for Counter {
     fn address(op: &CounterOp<T>, _path: &mut FieldPathBuf) -> Option<&'static str> {
         match op {
             CounterOp::Add(_) => Some("add"),
+            CounterOp::Sub(_) => Some("sub"),
             CounterOp::Set(_) => None,
         }
     }
 
     fn encode<S: Serializer>(op: &CounterOp<T>, serializer: S) -> Result<S::Ok, S::Error> {
-        let (CounterOp::Add(number) | CounterOp::Set(number)) = op;
+        let (CounterOp::Add(number) | CounterOp::Sub(number) | CounterOp::Set(number)) = op;
         if !number.is_finite_number() {
             return Err(serde::ser::Error::custom(format_args!("a counter cannot be {number:?}")));
         }
@@ -186,6 +245,7 @@ impl<T: Number> MergePolicy<T> for Counter {
         let make = match op {
             None => CounterOp::Set,
             Some("add") => CounterOp::Add,
+            Some("sub") => CounterOp::Sub,
             Some(op) => return Err(UpdateError::unknown_op("counter", op)),
         };
         let number = T::deserialize(value).map_err(|error| UpdateError::wrong_type(&error))?;
@@ -194,4 +254,15 @@ impl<T: Number> MergePolicy<T> for Counter {
         }
         Ok(make(number))
     }
+}
+
+/// The operation that adds `by`, if that is not nothing.
+fn addition<T: Number>(by: T) -> Option<CounterOp<T>> {
+    (by != T::ZERO).then_some(CounterOp::Add(by))
+}
+
+/// The operation that takes `by` away, if that is not nothing: an addition where the type has the negative
+/// number, as programs that know no subtraction write it.
+fn subtraction<T: Number>(by: T) -> Option<CounterOp<T>> {
+    (by != T::ZERO).then(|| T::ZERO.minus(by).map_or(CounterOp::Sub(by), CounterOp::Add))
 }

@@ -40,6 +40,10 @@ macro_rules! set_as_a_whole {
             true
         }
 
+        fn has_effect(value: &$T, op: &$T) -> bool {
+            value != op
+        }
+
         fn undo(value: &$T, op: &$T, inverse: &$T) -> Option<$T> {
             (value == op).then(|| inverse.clone())
         }

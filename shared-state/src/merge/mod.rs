@@ -8,7 +8,7 @@
 //! | the field is | attribute | concurrent writes |
 //! |---|---|---|
 //! | one value: a title, a colour, a position, two dates that belong together | none | the last one in the server's order stays |
-//! | a number that people add to | `counter` | every addition counts |
+//! | a number that people add to or subtract from | `counter` | every addition and subtraction counts |
 //! | a text that several people type in at once | `text` | merged character by character, as in Yjs |
 //! | a struct with fields of its own, possibly optional | `nested` | each inner field by its own policy |
 //! | items in an order, each with an id | `list(key = id)` | inserts, edits, moves and removals of different items all count; for one item the later move and the later edit win |
@@ -87,7 +87,7 @@ pub(crate) mod text;
 
 pub use crate::core::{
     Backend, EditLog, EncodedUpdate, EntryVersion, EntryVersions, Field, FieldHandle, FieldPath,
-    FieldPathBuf, Key, Lww, MAX_KEY, MergePolicy, NotAKey, Overlap, ServerBackend, UpdateError,
+    FieldPathBuf, Key, Lww, MAX_KEY, MergePolicy, NotAKey, Overlap, ServerBackend, UndoGuard, UpdateError,
     UpdateErrorKind, Value, Versions, Watch, key_text,
 };
 pub use boxed::Boxed;

@@ -12,7 +12,7 @@ use std::marker::PhantomData;
 use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
 use crate::core::{Author, FieldPath, FieldPathBuf, Invalid, PolicyInfo, Timing, UpdateError, Value};
-use crate::core::{MergePolicy, Overlap, Versions};
+use crate::core::{MergePolicy, Overlap, UndoGuard, Versions};
 
 /// The policy of an `Option<T>` whose `T` has the policy `P`. An operation inside costs as much as `P`'s.
 pub struct Optional<P>(PhantomData<fn() -> P>);
@@ -72,6 +72,21 @@ impl<T: Value, P: MergePolicy<T>> MergePolicy<Option<T>> for Optional<P> {
             (OptionalOp::Set(_), _) => Overlap::Shadowed,
             (OptionalOp::In(_), OptionalOp::Set(_)) => Overlap::Conflicts,
             (OptionalOp::In(pending), OptionalOp::In(remote)) => P::overlap(pending, remote),
+        }
+    }
+
+    fn undo_guard(op: &Self::Op) -> UndoGuard {
+        match op {
+            OptionalOp::Set(_) => UndoGuard::Anything,
+            OptionalOp::In(op) => P::undo_guard(op),
+        }
+    }
+
+    fn has_effect(value: &Option<T>, op: &Self::Op) -> bool {
+        match (value, op) {
+            (value, OptionalOp::Set(new)) => value != new,
+            (Some(value), OptionalOp::In(op)) => P::has_effect(value, op),
+            (None, OptionalOp::In(_)) => false,
         }
     }
 

@@ -33,10 +33,10 @@ impl<S: SharedState> PendingUpdate<S> {
         S::field(&self.typed)
     }
 
-    /// Applies the update to the view, and records whether it still can be applied there.
-    pub(super) fn put_on(&mut self, view: &mut S) {
+    /// Applies the update to the view, and records whether it still can be applied there. Returns its inverse.
+    pub(super) fn put_on(&mut self, view: &mut S) -> S::Update {
         self.applies = view.check_op(&self.typed).is_ok();
-        view.apply(self.typed.clone());
+        view.apply(self.typed.clone())
     }
 }
 
@@ -66,6 +66,9 @@ pub(super) struct Change<S: SharedState> {
     pub(super) reads: Option<Reads>,
     /// `None` if it was never sent.
     pub(super) sent: Option<Sent>,
+    /// The changes that it takes back and that were not answered when it was written. It is sent after their
+    /// answers, which say what there is to take back.
+    pub(super) after: Vec<WriteId>,
 }
 
 /// What a change was first sent with.

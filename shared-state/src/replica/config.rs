@@ -14,6 +14,9 @@ pub struct ReplicaConfig {
     pub max_events: usize,
     /// The most updates that can be undone, and the most that can be redone. Default 1,000.
     pub max_undo: usize,
+    /// The most bytes of the newest step that can be undone, for a step of more than `max_undo` updates, as
+    /// `clear()` of a long list makes it. A larger one cannot be undone. Default 8 MiB.
+    pub max_undo_bytes: usize,
     /// A write that comes sooner than this after the one before is undone together with it. Default 500 ms.
     pub undo_pause: Duration,
     /// The client id under which this replica edits texts: random, from 16 to 2^53 - 1, used by no other
@@ -33,6 +36,7 @@ impl Default for ReplicaConfig {
             max_bytes: 8 << 20,
             max_events: 4096,
             max_undo: 1000,
+            max_undo_bytes: 8 << 20,
             undo_pause: Duration::from_millis(500),
             writer: 0,
             compact_frames: true,

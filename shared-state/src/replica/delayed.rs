@@ -21,7 +21,7 @@ impl<S: SharedState> Held<S> {
     }
 
     fn into_change(self) -> Change<S> {
-        Change { id: self.id, updates: vec![self.update], reads: None, sent: None }
+        Change { id: self.id, updates: vec![self.update], reads: None, sent: None, after: Vec::new() }
     }
 }
 
@@ -51,6 +51,11 @@ impl<S: SharedState> Delayed<S> {
 
     pub(super) fn updates_mut(&mut self) -> impl Iterator<Item = &mut PendingUpdate<S>> {
         self.writes.iter_mut().map(|held| &mut held.update)
+    }
+
+    /// The writes with their ids.
+    pub(super) fn held_mut(&mut self) -> impl Iterator<Item = (WriteId, &mut PendingUpdate<S>)> {
+        self.writes.iter_mut().map(|held| (held.id, &mut held.update))
     }
 
     /// When the first write is due.
@@ -114,6 +119,17 @@ impl<S: SharedState> Delayed<S> {
         let held = self.writes.remove(self.writes.iter().position(pick)?);
         self.was_sent(held.field, now);
         Some(held.into_change())
+    }
+
+    /// Removes a write.
+    pub(super) fn take(&mut self, id: WriteId) -> Option<(usize, Held<S>)> {
+        let at = self.writes.iter().position(|held| held.id == id)?;
+        Some((at, self.writes.remove(at)))
+    }
+
+    /// Puts a write back that was [taken](Self::take).
+    pub(super) fn put_back(&mut self, at: usize, held: Held<S>) {
+        self.writes.insert(at.min(self.writes.len()), held);
     }
 
     /// Removes all writes, none of which is sent.

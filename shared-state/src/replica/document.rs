@@ -5,16 +5,16 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::{Code, FieldId, Reject, Rejected, SharedState, WriteError, text_scope};
+use crate::core::{Code, FieldId, Overlap, Reject, Rejected, SharedState, WriteError, text_scope};
 use crate::proto::{Outcome, Outcomes, Violation};
 use crate::replica::change::{Change, PendingUpdate, Reads, WriteId};
 use crate::replica::config::ReplicaConfig;
 use crate::replica::event::{Event, Origin};
-use crate::replica::pending::Pending;
+use crate::replica::pending::{Pending, Withdrawn};
 use crate::replica::session::Session;
 use crate::replica::states::States;
 use crate::replica::transact::Read;
-use crate::replica::undo::{Kind, UndoHistory};
+use crate::replica::undo::{Kind, Parts, Step, UndoHistory};
 
 /// A change that was refused and has left the queue, and that the app has not been told of.
 pub(super) struct Refused {
@@ -41,28 +41,56 @@ impl<S: SharedState> Document<S> {
         Self {
             states: States::new(initial, config.writer),
             pending: Pending::new(config),
-            history: UndoHistory::new(config.max_undo, config.undo_pause),
+            history: UndoHistory::new(config.max_undo, config.max_undo_bytes, config.undo_pause),
             output: Output::new(config.max_events),
         }
     }
 
-    /// Writes a change: encodes it, checks it, shows it, and queues it or folds it into a queued one.
+    /// Writes a change: encodes it, checks it, shows it, and queues it or folds it into a queued one. Updates
+    /// without effect are left out, if `is_known` says that this client knows the room's value, and no pending
+    /// change that may still be refused is what makes them so.
     ///
     /// # Errors
     /// A rule is violated, a value has no JSON form, the server would refuse the change whatever the state, or
     /// the queue is full. Nothing was changed then.
+    #[allow(clippy::too_many_arguments)] // one for each part of a write
     pub(super) fn write(
         &mut self,
         now: Duration,
         updates: &[S::Update],
         reads: Option<Vec<Read>>,
         kind: Kind,
+        taken_back: Option<&[WriteId]>,
         session: &Session,
+        is_known: impl Fn(&S::Update) -> bool,
     ) -> Result<WriteId, WriteError> {
         let reads = reads.map(|all| Reads { all, stale: None });
-        let updates = updates.iter().map(PendingUpdate::new).collect::<Result<Vec<_>, _>>()?;
+        let mut updates = updates.iter().map(PendingUpdate::new).collect::<Result<Vec<_>, _>>()?;
+        // Undoing what others have written the same of changes nothing, and yet says that it is undone.
+        let mut effects = if kind == Kind::Plain { self.states.effects(&updates) } else { Vec::new() };
+        if reads.is_none() && effects.contains(&false) {
+            let has_effect = std::mem::take(&mut effects).into_iter();
+            let kept = updates.into_iter().zip(has_effect).map(|(update, has_effect)| {
+                let has_effect = has_effect || !is_known(&update.typed);
+                (update, has_effect)
+            });
+            let kept =
+                kept.filter(|(update, has_effect)| *has_effect || self.depends_on_pending(&update.typed));
+            (updates, effects) = kept.unzip();
+            if updates.is_empty() {
+                return Ok(self.write_nothing());
+            }
+        }
+        let has_effect = effects.is_empty() || effects.contains(&true);
         let folded = match (&updates[..], &reads) {
-            ([one], None) if !self.pending.is_empty() => self.pending.fold(one)?,
+            ([one], None) if !self.pending.is_empty() => {
+                let history = &self.history;
+                self.pending.fold(one, |id| match taken_back {
+                    // What undoes a waiting change leaves nothing of it.
+                    Some(step) => step.contains(&id),
+                    None => !history.is_taking(id),
+                })?
+            }
             _ => None,
         };
         match &folded {
@@ -73,15 +101,160 @@ impl<S: SharedState> Document<S> {
             }
         }
         let inverses = self.states.show(&updates)?;
-        let shown: Vec<_> = updates.iter().map(|update| update.typed.clone()).collect();
-        let written = shown.iter().cloned().zip(inverses).collect();
-        self.output.event(Origin::Local, None, None, shown);
+        let typed = updates.iter().map(|update| update.typed.clone());
+        let written: Vec<_> = typed.zip(inverses).collect();
+        let mut effects = effects.into_iter();
+        let shown = written.iter().filter(|_| effects.next() != Some(false));
+        self.output.event(Origin::Local, None, None, shown.map(|(update, _)| update.clone()).collect());
+        let begins = folded.is_none();
         let id = match folded {
             Some(folded) => self.pending.replace(now, folded),
             None => self.pending.push(now, updates, reads),
         };
-        self.history.note(now, id, written, kind);
+        match has_effect {
+            true => self.history.note(now, id, begins, written, kind),
+            false => self.history.note_repeated(id, begins, written),
+        }
         Ok(id)
+    }
+
+    /// Whether an update could have an effect if something pending were refused.
+    fn depends_on_pending(&self, update: &S::Update) -> bool {
+        !self.pending.is_empty() && self.pending.overlap(update) != Overlap::Commutes
+    }
+
+    /// Undoes or redoes a step, by a change, or by removing what was never sent. `None` if there is nothing to
+    /// undo in it any more.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write). The history is unchanged then.
+    pub(super) fn take_back(
+        &mut self,
+        now: Duration,
+        kind: Kind,
+        mut step: Step<S>,
+        may_write: impl Fn(&S::Update) -> bool,
+        session: &Session,
+    ) -> Result<Option<WriteId>, WriteError> {
+        let Self { states, pending, history, .. } = self;
+        // What others did meanwhile lies beneath what is pending.
+        for field in step.fields() {
+            if pending.touches(field) {
+                states.replay(field, pending, |view, id, index| step.refresh(view, id, index));
+            }
+        }
+        let mut unsent = step.begun();
+        unsent.retain(|id| pending.is_unsent(*id));
+        let (writer, hidden) = (states.writer, pending.hidden());
+        let updates = step.taken_back(&mut states.view, writer, history, &hidden, &unsent, may_write);
+        if updates.is_empty() && unsent.is_empty() {
+            return Ok(None);
+        }
+        let withdrawn: Vec<_> = unsent.iter().filter_map(|id| pending.withdraw(*id)).collect();
+        let mut fields: Vec<FieldId> =
+            withdrawn.iter().flat_map(Withdrawn::updates).map(PendingUpdate::field).collect();
+        fields.sort_unstable();
+        fields.dedup();
+        self.show_rebuilt(&fields);
+        let written = match S::HAS_RULE && !withdrawn.is_empty() {
+            true => self.states.view.check_rule().map_err(WriteError::from),
+            false => Ok(()),
+        };
+        let written = written.and_then(|()| {
+            let updates = self.states.decompose(updates);
+            if updates.is_empty() {
+                return Ok(None);
+            }
+            let ids = step.changes();
+            self.write(now, &updates, None, kind, Some(&ids), session, |_| true).map(Some)
+        });
+        let id = match written {
+            Ok(id) => id,
+            Err(error) => {
+                // The last one first: each was at its index when those before it were gone.
+                withdrawn.into_iter().rev().for_each(|change| self.pending.put_back(change));
+                self.show_rebuilt(&fields);
+                self.history.put_back(kind, step);
+                return Err(error);
+            }
+        };
+        for update in withdrawn.iter().flat_map(Withdrawn::updates) {
+            self.pending.mark_stale(&update.typed);
+        }
+        if !unsent.is_empty() {
+            let (version, alone) = (self.states.version, id.is_none());
+            self.history.withdrawn(kind, &step, &unsent, version, alone);
+            unsent.iter().for_each(|id| self.output.answer(*id, Ok(version)));
+        }
+        match id {
+            // A write that was folded into the change that it undoes is answered with that.
+            Some(id) if step.changes().contains(&id) => {}
+            Some(id) => {
+                let mut ids = step.changes();
+                ids.retain(|id| self.pending.queue.position(*id).is_some());
+                self.pending.queue.send_after(id, ids);
+                self.history.takes_back(id, kind, step);
+            }
+            None => return Ok(Some(self.write_nothing())),
+        }
+        Ok(id)
+    }
+
+    /// Rebuilds fields of the view, and reports those that are different.
+    fn show_rebuilt(&mut self, fields: &[FieldId]) {
+        let shown = fields.iter().filter_map(|field| self.states.rebuilt(*field, &mut self.pending));
+        let shown = shown.collect();
+        self.output.event(Origin::Local, None, None, shown);
+    }
+
+    /// Looks again at what the next change takes back, if that may have changed since it was written: others
+    /// may have written to the same parts, or the changes that it takes back were answered. Returns whether
+    /// there is anything left to send of it.
+    pub(super) fn revise_next(&mut self) -> bool {
+        let at = self.pending.queue.next_at();
+        let next = self.pending.queue.get(at);
+        let id = next.id;
+        // One that was sent before may have been accepted as it was.
+        let Some(step) = self.history.outdated(id).filter(|_| next.sent.is_none()) else { return true };
+        // The state on which the change lies.
+        let mut beneath = self.states.confirmed.clone();
+        for change in self.pending.queue.iter_mut().take(at) {
+            change.updates.iter_mut().for_each(|update| drop(update.put_on(&mut beneath)));
+        }
+        let (writer, hidden) = (self.states.writer, self.pending.hidden());
+        let updates = step.taken_back(&mut beneath, writer, &self.history, &hidden, &[], |_| true);
+        let updates: Result<Vec<_>, _> = updates.iter().map(PendingUpdate::new).collect();
+        let Ok(updates) = updates else {
+            // They were encoded when they were written.
+            self.history.revised(id, step, None);
+            return true;
+        };
+        let before = &self.pending.queue.get(at).updates;
+        let mut fields: Vec<FieldId> = before.iter().chain(&updates).map(PendingUpdate::field).collect();
+        fields.sort_unstable();
+        fields.dedup();
+        let is_same = before.len() == updates.len()
+            && before.iter().zip(&updates).all(|(before, now)| before.typed == now.typed);
+        let written = updates.iter().map(|update| {
+            let inverse = beneath.apply(update.typed.clone());
+            (update.typed.clone(), inverse)
+        });
+        let written = written.collect();
+        self.history.revised(id, step, Some(written));
+        if is_same {
+            return true;
+        }
+        let is_left = !updates.is_empty();
+        let changed: Vec<_> = before.iter().chain(&updates).map(|update| update.typed.clone()).collect();
+        changed.iter().for_each(|update| self.pending.mark_stale(update));
+        if is_left {
+            self.pending.queue.revise(at, updates);
+        } else {
+            self.pending.queue.take(at);
+            self.output.answer(id, Ok(self.states.version));
+        }
+        self.show_rebuilt(&fields);
+        is_left
     }
 
     /// Answers a change without updates.
@@ -99,7 +272,9 @@ impl<S: SharedState> Document<S> {
             if self.pending.queue.has_transactions() {
                 self.pending.mark_stale(&update);
             }
-            shown.extend(self.states.apply_remote(update, &mut self.pending));
+            let inverse = self.states.confirmed.apply(update.clone());
+            self.history.others_wrote(&mut self.states.confirmed, &update, &inverse, version, Some(&from));
+            shown.extend(self.states.show_remote(update, &mut self.pending));
         }
         self.output.event(Origin::Remote, Some(version), Some(from), shown);
     }
@@ -127,10 +302,12 @@ impl<S: SharedState> Document<S> {
             self.confirm_rewritten(version, &change, rewritten);
         } else if is_news {
             // The view contains it already, and in the same place: below everything else that is pending.
-            for update in change.updates {
+            for (index, update) in change.updates.into_iter().enumerate() {
+                self.history.lies_on(&mut self.states.confirmed, id, index);
                 self.states.confirmed.apply(update.typed);
             }
         }
+        self.history.accepted(id, version);
         self.output.answer(id, Ok(version));
         Ok(())
     }
@@ -145,7 +322,13 @@ impl<S: SharedState> Document<S> {
         }
         let read = self.pending.read_by_unsent(&fields);
         let expected = self.states.confirmed_after(change, &read);
-        for update in rewritten {
+        // Otherwise the server has added updates or left some out.
+        let is_each = rewritten.len() == change.updates.len();
+        for (index, update) in rewritten.into_iter().enumerate() {
+            if is_each && let Some(sent) = change.updates.get(index) {
+                self.history.rewritten(change.id, index, &sent.typed, &update);
+                self.history.lies_on(&mut self.states.confirmed, change.id, index);
+            }
             self.states.confirmed.apply(update);
         }
         for (field, expected) in read.into_iter().zip(expected) {
@@ -182,14 +365,16 @@ impl<S: SharedState> Document<S> {
             (0..S::FIELDS.len()).filter(|field| self.pending.touches(*field)).collect();
         let before: Vec<S::Update> = contended.iter().map(|field| self.states.view.current(*field)).collect();
         self.states.version = version;
-        let refused = self.settle(outcomes);
+        let (refused, own) = self.settle(outcomes);
         let mut shown = Vec::new();
         for update in updates {
-            self.states.confirmed.apply(update.clone());
+            let inverse = self.states.confirmed.apply(update.clone());
             self.pending.mark_stale(&update);
+            if !own.touched_by::<S>(&update) {
+                self.history.others_wrote(&mut self.states.confirmed, &update, &inverse, version, None);
+            }
             if !contended.contains(&S::field(&update)) {
-                self.states.view.apply(update.clone());
-                shown.push(update);
+                shown.extend(self.states.shown(update));
             }
         }
         for (field, before) in contended.iter().zip(before) {
@@ -207,10 +392,19 @@ impl<S: SharedState> Document<S> {
     pub(super) fn replace(&mut self, epoch: u64, version: u64, confirmed: S, outcomes: Outcomes) {
         let same_history = self.states.epoch == Some(epoch);
         (self.states.epoch, self.states.version) = (Some(epoch), version);
-        self.states.confirmed = confirmed;
+        let mut before = std::mem::replace(&mut self.states.confirmed, confirmed);
         let mut refused = Vec::new();
         if same_history {
-            refused = self.settle(outcomes);
+            let own;
+            (refused, own) = self.settle(outcomes);
+            if !self.history.is_empty() {
+                for update in S::diff(&before, &self.states.confirmed) {
+                    let inverse = before.apply(update.clone());
+                    if !own.touched_by::<S>(&update) {
+                        self.history.others_wrote(&mut before, &update, &inverse, version, None);
+                    }
+                }
+            }
         } else {
             // The server may know this client from before this replica existed: the numbers continue after
             // the last one that it knows.
@@ -224,14 +418,19 @@ impl<S: SharedState> Document<S> {
     }
 
     /// Processes the answers that come with a state or delta, which contains the accepted changes already.
-    /// Returns the refused ones, for [`report`](Self::report) once the view is rebuilt.
-    pub(super) fn settle(&mut self, outcomes: Outcomes) -> Vec<Refused> {
-        let mut refused = Vec::new();
+    /// Returns the refused ones, for [`report`](Self::report) once the view is rebuilt, and what the accepted
+    /// ones have changed.
+    pub(super) fn settle(&mut self, outcomes: Outcomes) -> (Vec<Refused>, Parts) {
+        let (mut refused, mut own) = (Vec::new(), Parts::default());
         for (seq, outcome) in outcomes.answers {
             let at = self.pending.queue.with_seq(seq);
             let Some(change) = at.and_then(|at| self.pending.queue.take(at)) else { continue };
             match outcome {
-                Outcome::Accepted(version) => self.output.answer(change.id, Ok(version)),
+                Outcome::Accepted(version) => {
+                    self.history.accepted(change.id, version);
+                    change.updates.iter().for_each(|update| own.add::<S>(&update.typed));
+                    self.output.answer(change.id, Ok(version));
+                }
                 Outcome::Rejected(reject) => refused.push(Refused::new(&change, reject)),
             }
         }
@@ -247,7 +446,7 @@ impl<S: SharedState> Document<S> {
             };
             refused.push(Refused::new(&change, reject));
         }
-        refused
+        (refused, own)
     }
 
     /// Reports refused changes, which the view does not contain any more.

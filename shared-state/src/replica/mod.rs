@@ -122,6 +122,18 @@ impl<S: SharedState> Replica<S> {
         self.document.states.epoch
     }
 
+    /// The updates of a change that waits for its answer, for the simulation.
+    #[cfg(feature = "testing")]
+    pub(crate) fn pending_updates(&self, id: WriteId) -> Option<Vec<S::Update>> {
+        self.document.pending.updates_of(id)
+    }
+
+    /// Whether a change waits that was never sent, for the simulation.
+    #[cfg(feature = "testing")]
+    pub(crate) fn is_unsent(&self, id: WriteId) -> bool {
+        self.document.pending.is_unsent(id)
+    }
+
     /// How many changes wait for their answer, sent or not.
     #[must_use]
     pub fn pending(&self) -> usize {
@@ -240,7 +252,7 @@ impl<S: SharedState> Replica<S> {
     /// write](Replica::permissions) there, a value has no JSON form, the queue is full, or the room refuses this
     /// client. Nothing was changed then.
     pub fn write(&mut self, now: Duration, updates: Vec<S::Update>) -> Result<WriteId, WriteError> {
-        self.submit(now, updates, None, Kind::Plain)
+        self.submit(now, updates, None)
     }
 
     /// Writes a change that depends on the values of `reads`: the answer is a refusal if somebody else has
@@ -254,7 +266,7 @@ impl<S: SharedState> Replica<S> {
         updates: Vec<S::Update>,
         reads: Vec<Read>,
     ) -> Result<WriteId, WriteError> {
-        self.submit(now, updates, Some(reads), Kind::Plain)
+        self.submit(now, updates, Some(reads))
     }
 
     /// Checks whether this client may write a change, writes it, and sends it if its turn has come.
@@ -263,7 +275,6 @@ impl<S: SharedState> Replica<S> {
         now: Duration,
         updates: Vec<S::Update>,
         mut reads: Option<Vec<Read>>,
-        kind: Kind,
     ) -> Result<WriteId, WriteError> {
         if let Some(refusal) = self.refusal() {
             return Err(refusal.clone().into());
@@ -281,7 +292,9 @@ impl<S: SharedState> Replica<S> {
         if !self.permissions.is_everything() {
             self.permissions.check::<S>(&updates, reads.as_mut())?;
         }
-        let id = self.document.write(now, &updates, reads, kind, &self.session)?;
+        let knows = self.epoch().is_some();
+        let is_known = |update: &S::Update| knows && self.permissions.shows::<S>(update);
+        let id = self.document.write(now, &updates, reads, Kind::Plain, None, &self.session, is_known)?;
         self.send_ready();
         Ok(id)
     }
@@ -308,20 +321,15 @@ impl<S: SharedState> Replica<S> {
     }
 
     fn take_back(&mut self, now: Duration, kind: Kind) -> Result<Option<WriteId>, WriteError> {
+        if let Some(refusal) = self.refusal().filter(|_| self.document.history.can(kind)) {
+            return Err(refusal.clone().into());
+        }
         while let Some(step) = self.document.history.pop(kind) {
-            let Document { states, pending, .. } = &mut self.document;
-            let may_write = |update: &S::Update| self.permissions.allow::<S>(update);
-            let updates = step.taken_back(&mut states.view, states.writer, &pending.hidden(), may_write);
-            if updates.is_empty() {
-                continue;
+            let may_write = |update: &S::Update| !S::read_only(update) && self.permissions.allow::<S>(update);
+            if let Some(id) = self.document.take_back(now, kind, step, may_write, &self.session)? {
+                self.send_ready();
+                return Ok(Some(id));
             }
-            return match self.submit(now, updates, None, kind) {
-                Ok(id) => Ok(Some(id)),
-                Err(error) => {
-                    self.document.history.put_back(kind, step);
-                    Err(error)
-                }
-            };
         }
         Ok(None)
     }
@@ -468,7 +476,7 @@ impl<S: SharedState> Replica<S> {
             }
             Err(violation) => {
                 if same_history {
-                    let refused = self.document.settle(outcomes.clone());
+                    let (refused, _) = self.document.settle(outcomes.clone());
                     self.document.report(refused);
                 }
                 self.session.leave();
@@ -509,10 +517,12 @@ impl<S: SharedState> Replica<S> {
 
     /// Sends the queued changes that the window allows.
     fn send_ready(&mut self) {
-        while self.session.is_live()
-            && let Document { states, pending, .. } = &mut self.document
-            && let Some(next) = pending.queue.next()
-        {
+        while self.session.is_live() && self.document.pending.queue.next().is_some() {
+            if !self.document.revise_next() {
+                continue;
+            }
+            let Document { states, pending, .. } = &mut self.document;
+            let Some(next) = pending.queue.next() else { return };
             let reject = if let Some(path) = next.stale() {
                 let message = "somebody changed it before the transaction was sent";
                 Reject::new(Code::Conflict, message).in_field(path)

@@ -24,6 +24,21 @@ pub(super) struct Folded<S: SharedState> {
     pub(super) update: PendingUpdate<S>,
 }
 
+/// A change that was removed before it was sent, and where it was.
+pub(super) enum Withdrawn<S: SharedState> {
+    Delayed(usize, Held<S>),
+    Queued(usize, Change<S>),
+}
+
+impl<S: SharedState> Withdrawn<S> {
+    pub(super) fn updates(&self) -> &[PendingUpdate<S>] {
+        match self {
+            Self::Delayed(_, held) => std::slice::from_ref(&held.update),
+            Self::Queued(_, change) => &change.updates,
+        }
+    }
+}
+
 pub(super) struct Pending<S: SharedState> {
     pub(super) queue: Queue<S>,
     delayed: Delayed<S>,
@@ -69,6 +84,45 @@ impl<S: SharedState> Pending<S> {
         queued.chain(self.delayed.updates_mut())
     }
 
+    /// The changes, in the order in which they lie on the confirmed state.
+    pub(super) fn changes_mut(&mut self) -> impl Iterator<Item = (WriteId, &mut [PendingUpdate<S>])> {
+        let queued = self.queue.iter_mut().map(|change| (change.id, &mut change.updates[..]));
+        queued.chain(self.delayed.held_mut().map(|(id, update)| (id, std::slice::from_mut(update))))
+    }
+
+    /// The updates of a change.
+    #[cfg(feature = "testing")]
+    pub(super) fn updates_of(&self, id: WriteId) -> Option<Vec<S::Update>> {
+        let typed =
+            |updates: &[PendingUpdate<S>]| updates.iter().map(|update| update.typed.clone()).collect();
+        let queued = self.queue.iter().find(|change| change.id == id).map(|change| typed(&change.updates));
+        let held = || self.delayed.iter().find(|held| held.id == id);
+        queued.or_else(|| held().map(|held| typed(std::slice::from_ref(&held.update))))
+    }
+
+    /// Whether a change waits that was never sent.
+    pub(super) fn is_unsent(&self, id: WriteId) -> bool {
+        let queued = self.queue.iter().any(|change| change.id == id && change.sent.is_none());
+        queued || self.delayed.iter().any(|held| held.id == id)
+    }
+
+    /// Removes a change that was never sent.
+    pub(super) fn withdraw(&mut self, id: WriteId) -> Option<Withdrawn<S>> {
+        if let Some((at, held)) = self.delayed.take(id) {
+            return Some(Withdrawn::Delayed(at, held));
+        }
+        let at = self.queue.position(id)?;
+        self.queue.take(at).map(|change| Withdrawn::Queued(at, change))
+    }
+
+    /// Puts a change back that was just withdrawn.
+    pub(super) fn put_back(&mut self, withdrawn: Withdrawn<S>) {
+        match withdrawn {
+            Withdrawn::Delayed(at, held) => self.delayed.put_back(at, held),
+            Withdrawn::Queued(at, change) => self.queue.insert(at, change),
+        }
+    }
+
     /// The id of the last write.
     pub(super) const fn last_id(&self) -> WriteId {
         WriteId(self.last_id)
@@ -91,8 +145,12 @@ impl<S: SharedState> Pending<S> {
     }
 
     /// Coalesces a plain write with the unsent update of the same field. `None`: there is none, or the two
-    /// cannot be coalesced. Nothing is changed until [`replace`](Self::replace).
-    pub(super) fn fold(&self, update: &PendingUpdate<S>) -> Result<Option<Folded<S>>, WriteError> {
+    /// cannot be coalesced, or `may_change` refuses it. Nothing is changed until [`replace`](Self::replace).
+    pub(super) fn fold(
+        &self,
+        update: &PendingUpdate<S>,
+        may_change: impl Fn(WriteId) -> bool,
+    ) -> Result<Option<Folded<S>>, WriteError> {
         let field = update.field();
         let place = match self.delayed.position(field) {
             // With a rule over the whole state, only the last write may be folded into, so that the order of
@@ -103,12 +161,12 @@ impl<S: SharedState> Pending<S> {
             None => self.queue.foldable(field).map(Place::Queued),
         };
         let Some(place) = place else { return Ok(None) };
-        let waiting = match place {
-            Place::Delayed(at) => &self.delayed.get(at).update,
-            Place::Queued(at) => &self.queue.get(at).updates[0],
+        let (id, waiting) = match place {
+            Place::Delayed(at) => (self.delayed.get(at).id, &self.delayed.get(at).update),
+            Place::Queued(at) => (self.queue.get(at).id, &self.queue.get(at).updates[0]),
         };
         let mut typed = waiting.typed.clone();
-        if !waiting.applies || !S::coalesce(&mut typed, &update.typed) {
+        if !may_change(id) || !waiting.applies || !S::coalesce(&mut typed, &update.typed) {
             return Ok(None);
         }
         PendingUpdate::new(&typed).map(|update| Some(Folded { place, update }))
@@ -143,7 +201,7 @@ impl<S: SharedState> Pending<S> {
                 },
             }
         }
-        self.queue.push(Change { id, updates, reads, sent: None });
+        self.queue.push(Change { id, updates, reads, sent: None, after: Vec::new() });
         id
     }
 

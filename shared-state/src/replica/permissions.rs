@@ -56,6 +56,15 @@ impl RoomPermissions {
         }
     }
 
+    /// Whether this client is sent what an update changes, as far as known.
+    pub(super) fn shows<S: SharedState>(&self, update: &S::Update) -> bool {
+        self.is_everything() || {
+            let mut path = FieldPathBuf::new();
+            S::address(update, &mut path);
+            self.may_read(path.as_str())
+        }
+    }
+
     /// Refuses a change whose writes or reads are known to be denied.
     pub(super) fn check<S: SharedState>(
         &self,

@@ -70,6 +70,11 @@ impl<S: SharedState> Queue<S> {
     }
 
     pub(super) fn push(&mut self, change: Change<S>) {
+        self.insert(self.changes.len(), change);
+    }
+
+    /// Puts a change at an index among the unsent ones.
+    pub(super) fn insert(&mut self, at: usize, change: Change<S>) {
         for field in change.updates.iter().map(PendingUpdate::field) {
             self.last[field] = Some(change.id);
             self.touching[field] += 1;
@@ -79,7 +84,7 @@ impl<S: SharedState> Queue<S> {
             reads.fields().for_each(|field| self.last[field] = Some(change.id));
         }
         self.bytes += change.bytes();
-        self.changes.push_back(change);
+        self.changes.insert(at.min(self.changes.len()), change);
     }
 
     /// The index of the unsent change into which a new plain write to `field` may be folded: the last one
@@ -116,7 +121,33 @@ impl<S: SharedState> Queue<S> {
         let waits = next.sent.is_none()
             && next.stale().is_none()
             && next.reads.as_ref().is_some_and(|reads| self.in_flight_touches(reads));
+        // So is one that takes changes back which are not answered.
+        let waits = waits || next.sent.is_none() && self.is_before_answers(&next.after);
         (!waits).then_some(next)
+    }
+
+    /// Whether one of these changes is in flight.
+    fn is_before_answers(&self, ids: &[WriteId]) -> bool {
+        !ids.is_empty() && self.changes.iter().take(self.in_flight).any(|sent| ids.contains(&sent.id))
+    }
+
+    /// The index of a change.
+    pub(super) fn position(&self, id: WriteId) -> Option<usize> {
+        self.changes.iter().position(|change| change.id == id)
+    }
+
+    /// The change is sent after the answers to `ids`.
+    pub(super) fn send_after(&mut self, id: WriteId, ids: Vec<WriteId>) {
+        if let Some(change) = self.changes.iter_mut().find(|change| change.id == id) {
+            change.after = ids;
+        }
+    }
+
+    /// Replaces the updates of an unsent change.
+    pub(super) fn revise(&mut self, at: usize, updates: Vec<PendingUpdate<S>>) {
+        if let Some(change) = self.take(at) {
+            self.insert(at, Change { updates, ..change });
+        }
     }
 
     /// Whether a change in flight touches a field that `reads` contains.

@@ -3,8 +3,13 @@
 
 use crate::core::{Code, FieldId, Overlap, SharedState, WriteError, text_scope};
 use crate::proto::Violation;
-use crate::replica::change::{Change, PendingUpdate, take_back};
+use crate::replica::change::{Change, PendingUpdate, WriteId, take_back};
 use crate::replica::pending::Pending;
+
+/// Whether an update changes a state. A text that reads the same may have another history.
+fn has_effect<S: SharedState>(state: &S, update: &S::Update) -> bool {
+    text_scope::with_history(|| state.has_effect(update))
+}
 
 pub(super) struct States<S: SharedState> {
     /// What is shown of fields that have no value in the room.
@@ -84,8 +89,49 @@ impl<S: SharedState> States<S> {
         self.view.copy_field(&self.confirmed, field);
         if pending.touches(field) {
             let here = pending.updates_mut().filter(|update| update.field() == field);
-            here.for_each(|update| update.put_on(&mut self.view));
+            here.for_each(|update| drop(update.put_on(&mut self.view)));
         }
+    }
+
+    /// [Rebuilds](Self::rebuild) a field of the view, and calls `each` before every pending update of the field,
+    /// with the view as it is beneath, the update's change and its index there.
+    pub(super) fn replay(
+        &mut self,
+        field: FieldId,
+        pending: &mut Pending<S>,
+        mut each: impl FnMut(&mut S, WriteId, usize),
+    ) {
+        self.view.copy_field(&self.confirmed, field);
+        for (id, updates) in pending.changes_mut() {
+            let here = updates.iter_mut().enumerate().filter(|(_, update)| update.field() == field);
+            for (index, update) in here {
+                each(&mut self.view, id, index);
+                update.put_on(&mut self.view);
+            }
+        }
+    }
+
+    /// Which of the updates of a change have an effect on what the app sees, each on top of the ones before.
+    pub(super) fn effects(&mut self, updates: &[PendingUpdate<S>]) -> Vec<bool> {
+        if let [one] = updates {
+            return vec![has_effect(&self.view, &one.typed)];
+        }
+        let mut inverses = Vec::with_capacity(updates.len());
+        let effects = updates.iter().map(|update| {
+            let has_effect = has_effect(&self.view, &update.typed);
+            inverses.push(self.view.apply(update.typed.clone()));
+            has_effect
+        });
+        let effects = effects.collect();
+        take_back(&mut self.view, inverses);
+        effects
+    }
+
+    /// Applies an update to the view; returns it if it has an effect there.
+    pub(super) fn shown(&mut self, update: S::Update) -> Option<S::Update> {
+        let shown = has_effect(&self.view, &update).then(|| update.clone());
+        self.view.apply(update);
+        shown
     }
 
     /// Rebuilds a field of the view; returns its new value as an update if it is different.
@@ -99,20 +145,17 @@ impl<S: SharedState> States<S> {
     /// Rebuilds the whole view; returns what is different.
     pub(super) fn rebuild_all(&mut self, pending: &mut Pending<S>) -> Vec<S::Update> {
         let mut view = self.confirmed.clone();
-        pending.updates_mut().for_each(|update| update.put_on(&mut view));
+        pending.updates_mut().for_each(|update| drop(update.put_on(&mut view)));
         let shown = text_scope::with_history(|| S::diff(&self.view, &view));
         self.view = view;
         shown
     }
 
-    /// Applies a remote update underneath the pending ones; returns what it changes in the view.
-    pub(super) fn apply_remote(&mut self, update: S::Update, pending: &mut Pending<S>) -> Option<S::Update> {
-        self.confirmed.apply(update.clone());
+    /// Shows a remote update, which the confirmed state contains already, underneath the pending ones. Returns
+    /// what it changes in the view.
+    pub(super) fn show_remote(&mut self, update: S::Update, pending: &mut Pending<S>) -> Option<S::Update> {
         match pending.overlap(&update) {
-            Overlap::Commutes => {
-                self.view.apply(update.clone());
-                Some(update)
-            }
+            Overlap::Commutes => self.shown(update),
             Overlap::Shadowed => None,
             Overlap::Conflicts => self.rebuilt(S::field(&update), pending),
         }

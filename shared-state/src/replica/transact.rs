@@ -124,6 +124,11 @@ impl<S: SharedState> Transaction<S> {
         self.write(field.op(CounterOp::Add(by)));
     }
 
+    /// Subtracts from a counter.
+    pub fn sub<T: Number>(&mut self, field: Field<S, T, Counter>, by: T) {
+        self.write(field.op(CounterOp::Sub(by)));
+    }
+
     /// Inserts an item at the end of a list. Does nothing if the list has an item with its key;
     /// [`item`](Self::item) tells.
     pub fn push<C, F, P>(&mut self, field: Field<S, C, ListOf<F, P>>, item: C::Item)

@@ -1,11 +1,19 @@
 //! Undo and redo: a user's own changes are taken back by new changes. Owns the two stacks of steps, in which
-//! every write is recorded.
+//! every write is recorded, and what is being taken back by changes that are not answered yet.
+//!
+//! Each write of a step knows the version that contains it, once the room has answered. What others wrote to
+//! the same part since is in the [marks](marks), so that undo does not take it back, even if it reads the same.
+
+mod marks;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::{SharedState, text_scope};
+use crate::core::{Segment, SharedState, encode_update, text_scope};
 use crate::replica::change::{WriteId, take_back};
+pub(super) use marks::Parts;
+use marks::{Marks, Noted, part_of};
 
 /// How a write enters the undo history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,25 +23,83 @@ pub(super) enum Kind {
     Redo,
 }
 
-/// An update that was written, and its inverse at that time.
+/// An update that was written, and its inverse at its place in the room's order, as far as that is known.
 struct Written<S: SharedState> {
     id: WriteId,
+    /// Its index in its change.
+    index: usize,
+    /// Whether it is of the write that made its change; a later one was folded into the waiting change.
+    begins: bool,
+    /// The version that contains it. `None` until the change is answered.
+    version: Option<u64>,
     update: S::Update,
     inverse: S::Update,
+    /// The part of the state that it changes. `None` until it is needed.
+    part: Option<Arc<[Segment]>>,
+    /// It was removed before it was sent, and taking it back makes it again.
+    again: bool,
 }
 
 impl<S: SharedState> Written<S> {
+    const fn new(id: WriteId, index: usize, begins: bool, update: S::Update, inverse: S::Update) -> Self {
+        Self { id, index, begins, version: None, update, inverse, part: None, again: false }
+    }
+
     /// Folds a later update of the same change into this one; returns whether that was possible.
-    fn fold(&mut self, id: WriteId, update: &S::Update, inverse: &S::Update) -> bool {
-        if self.id != id || S::field(&self.update) != S::field(update) {
+    fn fold(&mut self, later: &Self) -> bool {
+        if self.id != later.id || S::field(&self.update) != S::field(&later.update) {
             return false;
         }
-        let (mut whole, mut back) = (self.update.clone(), inverse.clone());
-        let folds = S::coalesce(&mut whole, update) && S::coalesce(&mut back, &self.inverse);
+        let (mut whole, mut back) = (self.update.clone(), later.inverse.clone());
+        let folds = S::coalesce(&mut whole, &later.update) && S::coalesce(&mut back, &self.inverse);
         if folds {
             (self.update, self.inverse) = (whole, back);
         }
         folds
+    }
+
+    /// Whether it is what the change began with at this index. What was folded into the change later has its
+    /// inverse from that.
+    fn is(&self, id: WriteId, index: usize) -> bool {
+        self.id == id && self.index == index && self.begins
+    }
+
+    /// It lies on this state: its inverse brings back what is there. The state is as before when this returns.
+    fn lies_on(&mut self, state: &mut S) {
+        self.inverse = state.apply(self.update.clone());
+        state.apply(self.inverse.clone());
+    }
+
+    /// A copy that makes it again: there is no change to take back.
+    fn to_make_again(&self, version: u64) -> Self {
+        Self {
+            again: true,
+            version: Some(version),
+            update: self.update.clone(),
+            inverse: self.inverse.clone(),
+            part: self.part.clone(),
+            ..*self
+        }
+    }
+
+    /// The update that undoes it on this state, or makes it again.
+    fn taken_back(&self, state: &S) -> Option<S::Update> {
+        if !self.again {
+            return state.undo(&self.update, &self.inverse);
+        }
+        let makes = state.check_op(&self.update).is_ok() && state.has_effect(&self.update);
+        makes.then(|| self.update.clone())
+    }
+
+    /// Makes a mark at the part that it changes.
+    fn mark(&mut self, marks: &mut Marks) {
+        self.part = Some(marks.at(part_of::<S>(&self.update)));
+    }
+
+    /// About how many bytes it takes.
+    fn bytes(&self) -> usize {
+        let size = |update| encode_update::<S>(update).map_or(0, |encoded| encoded.as_str().len());
+        size(&self.update) + size(&self.inverse)
     }
 }
 
@@ -44,38 +110,91 @@ pub(super) struct Step<S: SharedState> {
     until: Duration,
     /// Every write joins the step: it is an open group.
     open: bool,
+    /// How many updates, from the first on, `bytes` counts.
+    measured: usize,
+    bytes: usize,
 }
 
 impl<S: SharedState> Step<S> {
+    const fn new(written: Vec<Written<S>>, until: Duration, open: bool) -> Self {
+        Self { written, until, open, measured: 0, bytes: 0 }
+    }
+
     const fn closed(written: Vec<Written<S>>) -> Self {
-        Self { written, until: Duration::ZERO, open: false }
+        Self::new(written, Duration::ZERO, false)
+    }
+
+    /// The changes of its writes, each once.
+    pub(super) fn changes(&self) -> Vec<WriteId> {
+        let mut ids: Vec<_> = self.written.iter().map(|one| one.id).collect();
+        ids.dedup();
+        ids
+    }
+
+    /// The changes that begin in this step, so that nothing of them is left when it is undone.
+    pub(super) fn begun(&self) -> Vec<WriteId> {
+        let mut ids: Vec<_> = self.written.iter().filter(|one| one.begins).map(|one| one.id).collect();
+        ids.dedup();
+        ids
+    }
+
+    /// A change's update of this index lies on this state now.
+    pub(super) fn refresh(&mut self, state: &mut S, id: WriteId, index: usize) {
+        for one in self.written.iter_mut().filter(|one| one.is(id, index)) {
+            one.lies_on(state);
+        }
+    }
+
+    /// The fields that its writes change, each once.
+    pub(super) fn fields(&self) -> Vec<usize> {
+        let mut fields: Vec<_> = self.written.iter().map(|one| S::field(&one.update)).collect();
+        fields.sort_unstable();
+        fields.dedup();
+        fields
     }
 
     /// The updates that undo this step: the last write first, each made on the state that the one before
-    /// leaves. Updates that can be coalesced are one. Writes in `hidden`, and updates that `may_write`
-    /// refuses, are left out. The view is as before when this returns.
+    /// leaves. Updates that can be coalesced are one. What others have overwritten, writes in `hidden`, and
+    /// updates that `may_write` refuses are left out, and so is what undoes a change in `unsent`. The state is
+    /// as before when this returns.
     pub(super) fn taken_back(
         &self,
-        view: &mut S,
+        state: &mut S,
         writer: u64,
+        history: &UndoHistory<S>,
         hidden: &[WriteId],
+        unsent: &[WriteId],
         may_write: impl Fn(&S::Update) -> bool,
     ) -> Vec<S::Update> {
-        let mut updates: Vec<S::Update> = Vec::new();
+        let mut updates = Vec::<S::Update>::new();
         let mut inverses = Vec::new();
-        let written = self.written.iter().rev().filter(|one| !hidden.contains(&one.id));
-        for Written { update, inverse, .. } in written {
-            let taken_back = text_scope::as_writer(writer, || view.undo(update, inverse));
-            if let Some(update) = taken_back.filter(&may_write) {
-                inverses.push(view.apply(update.clone()));
-                let last = updates.last_mut().filter(|last| S::field(last) == S::field(&update));
-                if !last.is_some_and(|last| S::coalesce(last, &update)) {
-                    updates.push(update);
-                }
+        for one in self.written.iter().rev() {
+            if hidden.contains(&one.id) || history.is_overwritten(one) {
+                continue;
+            }
+            let is_unsent = unsent.contains(&one.id);
+            let update = text_scope::as_writer(writer, || one.taken_back(state));
+            let Some(update) = update.filter(|update| is_unsent || may_write(update)) else { continue };
+            inverses.push(state.apply(update.clone()));
+            if is_unsent {
+                continue;
+            }
+            let last = updates.last_mut().filter(|last| S::field(last) == S::field(&update));
+            if !last.is_some_and(|last| S::coalesce(last, &update)) {
+                updates.push(update);
             }
         }
-        take_back(view, inverses);
+        take_back(state, inverses);
         updates
+    }
+
+    /// About how many bytes it takes. Measures only what was written since the last call.
+    fn measure(&mut self) -> usize {
+        let Some((last, before)) = self.written.split_last() else { return 0 };
+        // The last update may still be folded into.
+        self.bytes += before[self.measured.min(before.len())..].iter().map(Written::bytes).sum::<usize>();
+        self.measured = before.len();
+        self.bytes + last.bytes()
     }
 }
 
@@ -102,78 +221,205 @@ impl<S: SharedState> Steps<S> {
         Some(step)
     }
 
+    fn written(&self) -> impl Iterator<Item = &Written<S>> {
+        self.steps.iter().flat_map(|step| &step.written)
+    }
+
+    fn written_mut(&mut self) -> impl Iterator<Item = &mut Written<S>> {
+        self.steps.iter_mut().flat_map(|step| &mut step.written)
+    }
+
     fn retain(&mut self, keep: impl Fn(&Written<S>) -> bool) {
-        self.steps.iter_mut().for_each(|step| step.written.retain(&keep));
+        for step in &mut self.steps {
+            step.written.retain(&keep);
+            (step.measured, step.bytes) = (0, 0);
+        }
         self.steps.retain(|step| step.open || !step.written.is_empty());
         self.count = self.steps.iter().map(|step| step.written.len()).sum();
     }
 
-    /// Drops the oldest steps until the number of updates is within the limit. A step that alone exceeds the
-    /// limit is dropped too, because undoing a part of it would be wrong.
-    fn trim(&mut self, limit: usize) {
+    /// Drops the oldest steps until the number of updates is within the limit. The newest step stays, however
+    /// many updates it has, if it takes at most `bytes`: undoing a part of it would be wrong.
+    fn trim(&mut self, limit: usize, bytes: usize) {
         while self.count > limit {
+            if self.steps.len() == 1 && self.steps.back_mut().is_some_and(|newest| newest.measure() <= bytes)
+            {
+                return;
+            }
             self.count -= self.steps.pop_front().map_or(0, |step| step.written.len());
         }
     }
+}
+
+/// A step that a change takes back which is not answered yet.
+struct Taking<S: SharedState> {
+    /// The change.
+    id: WriteId,
+    kind: Kind,
+    step: Step<S>,
+    /// Whether something has changed that may change what undoing the step comes to.
+    outdated: bool,
 }
 
 /// The steps that can be undone and redone.
 pub(super) struct UndoHistory<S: SharedState> {
     undo: Steps<S>,
     redo: Steps<S>,
+    taking: Vec<Taking<S>>,
+    marks: Marks,
+    /// How many updates of the undo stack have no mark, at most.
+    unmarked: usize,
+    /// Whether this client has written the field since the history began.
+    wrote: Vec<bool>,
     groups: usize,
     limit: usize,
+    max_bytes: usize,
     pause: Duration,
 }
 
 impl<S: SharedState> UndoHistory<S> {
-    pub(super) const fn new(limit: usize, pause: Duration) -> Self {
-        Self { undo: Steps::new(), redo: Steps::new(), groups: 0, limit, pause }
+    pub(super) fn new(limit: usize, max_bytes: usize, pause: Duration) -> Self {
+        Self {
+            undo: Steps::new(),
+            redo: Steps::new(),
+            taking: Vec::new(),
+            marks: Marks::default(),
+            unmarked: 0,
+            wrote: vec![false; S::FIELDS.len()],
+            groups: 0,
+            limit,
+            max_bytes,
+            pause,
+        }
     }
 
-    /// Records a write. An update that was folded into an earlier one joins it and takes no further space.
+    /// Records a write. `begins` is false if it was folded into a waiting change; it then joins the write
+    /// before and takes no further space.
     pub(super) fn note(
         &mut self,
         now: Duration,
         id: WriteId,
+        begins: bool,
         written: Vec<(S::Update, S::Update)>,
         kind: Kind,
     ) {
-        let written = written.into_iter().map(|(update, inverse)| Written { id, update, inverse });
+        let written = written.into_iter().enumerate().map(|(index, (update, inverse))| {
+            self.wrote[S::field(&update)] = true;
+            let mut one = Written::new(id, index, begins, update, inverse);
+            // A plain write is not slowed down by it.
+            if kind != Kind::Plain {
+                one.mark(&mut self.marks);
+            }
+            one
+        });
+        let written: Vec<_> = written.collect();
         match kind {
-            Kind::Undo => self.redo.push(Step::closed(written.collect())),
-            Kind::Redo => self.undo.push(Step::closed(written.collect())),
+            Kind::Undo | Kind::Redo => self.opposite(kind).push(Step::closed(written)),
             Kind::Plain => {
                 self.redo = Steps::new();
                 let until = now + self.pause;
                 match self.undo.steps.back_mut().filter(|step| step.open || now < step.until) {
                     Some(step) => {
-                        for Written { id, update, inverse } in written {
-                            let last = step.written.last_mut();
-                            if !last.is_some_and(|last| last.fold(id, &update, &inverse)) {
-                                step.written.push(Written { id, update, inverse });
-                                self.undo.count += 1;
-                            }
-                        }
                         step.until = until;
+                        self.join(written);
                     }
-                    None => self.undo.push(Step { written: written.collect(), until, open: false }),
+                    None => {
+                        self.unmarked += written.len();
+                        self.undo.push(Step::new(written, until, false));
+                    }
                 }
             }
         }
-        self.undo.trim(self.limit);
-        self.redo.trim(self.limit);
+        self.undo.trim(self.limit, self.max_bytes);
+        self.redo.trim(self.limit, self.max_bytes);
     }
 
-    /// A write was refused: there is nothing of it to undo.
+    /// Records a write that changes nothing as long as what is pending is accepted. It belongs to the last
+    /// step and makes none of its own.
+    pub(super) fn note_repeated(&mut self, id: WriteId, begins: bool, written: Vec<(S::Update, S::Update)>) {
+        if self.undo.steps.back().is_some_and(|step| !step.written.is_empty()) {
+            let written = written.into_iter().enumerate();
+            let written =
+                written.map(|(index, (update, inverse))| Written::new(id, index, begins, update, inverse));
+            self.join(written.collect());
+        }
+    }
+
+    /// Adds writes to the last step that can be undone.
+    fn join(&mut self, written: Vec<Written<S>>) {
+        let Some(step) = self.undo.steps.back_mut() else { return };
+        for one in written {
+            if let Some(last) = step.written.last_mut()
+                && last.fold(&one)
+            {
+                // It may reach further now.
+                self.unmarked += usize::from(last.part.take().is_some());
+            } else {
+                step.written.push(one);
+                self.undo.count += 1;
+                self.unmarked += 1;
+            }
+        }
+    }
+
+    /// All writes that are recorded.
+    fn written_mut(&mut self) -> impl Iterator<Item = &mut Written<S>> {
+        let taking = self.taking.iter_mut().flat_map(|taking| &mut taking.step.written);
+        self.undo.written_mut().chain(self.redo.written_mut()).chain(taking)
+    }
+
+    /// The update of a change with this index is about to be applied to this state, the confirmed one.
+    pub(super) fn lies_on(&mut self, confirmed: &mut S, id: WriteId, index: usize) {
+        self.written_mut().filter(|one| one.is(id, index)).for_each(|one| one.lies_on(confirmed));
+    }
+
+    /// The server has accepted another update than the one that was sent.
+    pub(super) fn rewritten(&mut self, id: WriteId, index: usize, sent: &S::Update, update: &S::Update) {
+        let mut marks = std::mem::take(&mut self.marks);
+        for one in self.written_mut().filter(|one| one.is(id, index) && one.update == *sent) {
+            one.update.clone_from(update);
+            one.mark(&mut marks);
+        }
+        self.marks = marks;
+    }
+
+    /// A change was accepted as this version.
+    pub(super) fn accepted(&mut self, id: WriteId, version: u64) {
+        self.taking.retain(|taking| taking.id != id);
+        for taking in &mut self.taking {
+            taking.outdated |= taking.step.written.iter().any(|one| one.id == id);
+        }
+        let mut marks = std::mem::take(&mut self.marks);
+        for one in self.written_mut().filter(|one| one.id == id) {
+            one.version = Some(version);
+            if let Some(part) = &one.part {
+                marks.accepted(part);
+            }
+        }
+        self.marks = marks;
+    }
+
+    /// A change was refused: there is nothing of it to undo. What it was to take back can be taken back again.
     pub(super) fn refused(&mut self, id: WriteId) {
         self.undo.retain(|written| written.id != id);
         self.redo.retain(|written| written.id != id);
+        for taking in &mut self.taking {
+            let before = taking.step.written.len();
+            taking.step.written.retain(|written| written.id != id);
+            taking.outdated |= taking.step.written.len() < before;
+        }
+        if let Some(Taking { kind, step, .. }) = self.take_taking(id)
+            && !step.written.is_empty()
+        {
+            self.put_back(kind, step);
+        }
     }
 
     /// The room has begun another history, which contains none of these writes.
     pub(super) fn clear(&mut self) {
-        (self.undo, self.redo) = (Steps::new(), Steps::new());
+        (self.undo, self.redo, self.taking) = (Steps::new(), Steps::new(), Vec::new());
+        (self.marks, self.unmarked) = (Marks::default(), 0);
+        self.wrote.fill(false);
     }
 
     /// The next write begins a new step, however soon it comes.
@@ -192,27 +438,170 @@ impl<S: SharedState> UndoHistory<S> {
         if matches!(kind, Kind::Redo) { &mut self.redo } else { &mut self.undo }
     }
 
+    /// The steps that an undo or a redo adds to.
+    const fn opposite(&mut self, kind: Kind) -> &mut Steps<S> {
+        if matches!(kind, Kind::Redo) { &mut self.undo } else { &mut self.redo }
+    }
+
     pub(super) fn can(&self, kind: Kind) -> bool {
         !self.steps(kind).steps.is_empty()
     }
 
     /// Takes the last step. The next write begins a new one.
     pub(super) fn pop(&mut self, kind: Kind) -> Option<Step<S>> {
+        self.mark_all();
         let step = self.steps_mut(kind).pop()?;
         self.seal();
         Some(step)
     }
 
     /// Puts a step back that could not be undone.
-    pub(super) fn put_back(&mut self, kind: Kind, step: Step<S>) {
+    pub(super) fn put_back(&mut self, kind: Kind, mut step: Step<S>) {
+        (step.until, step.open) = (Duration::ZERO, false);
         self.steps_mut(kind).push(step);
+    }
+
+    /// The change `id` takes a step back.
+    pub(super) fn takes_back(&mut self, id: WriteId, kind: Kind, step: Step<S>) {
+        self.taking.push(Taking { id, kind, step, outdated: false });
+    }
+
+    fn take_taking(&mut self, id: WriteId) -> Option<Taking<S>> {
+        let at = self.taking.iter().position(|taking| taking.id == id)?;
+        Some(self.taking.remove(at))
+    }
+
+    /// Whether a change takes a step back. A plain write is not folded into it.
+    pub(super) fn is_taking(&self, id: WriteId) -> bool {
+        self.taking.iter().any(|taking| taking.id == id)
+    }
+
+    /// Changes of a step that were never sent have been removed. The other stack gets what makes them again: the
+    /// steps that they themselves took back, or else their writes. `is_all`: nothing else of the step was
+    /// taken back.
+    pub(super) fn withdrawn(
+        &mut self,
+        kind: Kind,
+        step: &Step<S>,
+        removed: &[WriteId],
+        version: u64,
+        is_all: bool,
+    ) {
+        let known: Vec<_> = removed.iter().filter_map(|id| self.take_taking(*id)).collect();
+        removed.iter().for_each(|id| self.accepted(*id, version));
+        if is_all && known.len() == removed.len() {
+            for taking in known {
+                self.opposite(kind).push(taking.step);
+            }
+            return;
+        }
+        // A step is taken back from its end.
+        let withdrawn = step.written.iter().rev().filter(|one| removed.contains(&one.id));
+        let withdrawn = withdrawn.map(|one| one.to_make_again(version)).collect();
+        let mut made_again = Step::<S>::closed(withdrawn);
+        if let Some(rest) = (!is_all).then(|| self.opposite(kind).pop()).flatten() {
+            made_again.written.extend(rest.written);
+        }
+        self.opposite(kind).push(made_again);
+    }
+
+    /// The step that an unsent change takes back, if what that comes to may have changed since it was last
+    /// asked.
+    pub(super) fn outdated(&mut self, id: WriteId) -> Option<Step<S>> {
+        let taking = self.taking.iter_mut().find(|taking| taking.id == id && taking.outdated)?;
+        taking.outdated = false;
+        Some(std::mem::replace(&mut taking.step, Step::closed(Vec::new())))
+    }
+
+    /// What a change that takes back `step` consists of now: `written`, each with its inverse.
+    /// `None`: what it did before.
+    pub(super) fn revised(
+        &mut self,
+        id: WriteId,
+        step: Step<S>,
+        written: Option<Vec<(S::Update, S::Update)>>,
+    ) {
+        let Some(taking) = self.taking.iter_mut().find(|taking| taking.id == id) else { return };
+        let kind = taking.kind;
+        taking.step = step;
+        let Some(written) = written else { return };
+        if written.is_empty() {
+            self.taking.retain(|taking| taking.id != id);
+        }
+        let written = written.into_iter().enumerate().map(|(index, (update, inverse))| {
+            let mut one = Written::new(id, index, true, update, inverse);
+            one.mark(&mut self.marks);
+            one
+        });
+        let written: Vec<_> = written.collect();
+        let opposite = self.opposite(kind);
+        let Some(at) = opposite.steps.iter().position(|step| step.written.iter().any(|one| one.id == id))
+        else {
+            return;
+        };
+        let step = &mut opposite.steps[at];
+        step.written.retain(|one| one.id != id);
+        step.written.extend(written);
+        opposite.steps.retain(|step| step.open || !step.written.is_empty());
+        opposite.count = opposite.steps.iter().map(|step| step.written.len()).sum();
+    }
+
+    /// Whether somebody else has written since what undoing this write would take back.
+    fn is_overwritten(&self, one: &Written<S>) -> bool {
+        let (Some(version), Some(part)) = (one.version, &one.part) else { return false };
+        self.marks.is_overwritten(part, version, S::undo_guard(&one.update))
+    }
+
+    /// Somebody else wrote an update, as part of a version; `confirmed` contains it, and `inverse` takes it out.
+    /// `from` is who, if that is known. What somebody takes back again themselves counts as never written.
+    pub(super) fn others_wrote(
+        &mut self,
+        confirmed: &mut S,
+        update: &S::Update,
+        inverse: &S::Update,
+        version: u64,
+        from: Option<&Arc<str>>,
+    ) {
+        if !self.wrote[S::field(update)] {
+            return;
+        }
+        self.mark_all();
+        if self.marks.is_empty() {
+            return;
+        }
+        let mut noted = Noted::new::<S>(update, version, from);
+        if self.marks.concerns(&noted) {
+            noted.compare(confirmed, inverse);
+            self.marks.note(&noted);
+            self.taking.iter_mut().for_each(|taking| taking.outdated = true);
+        }
+    }
+
+    /// Whether this client has written anything that others may overwrite.
+    pub(super) fn is_empty(&self) -> bool {
+        self.undo.count == 0 && self.redo.count == 0 && self.taking.is_empty()
+    }
+
+    /// Makes the marks that are missing. What others wrote is noted at marks only.
+    fn mark_all(&mut self) {
+        let unmarked = std::mem::take(&mut self.unmarked);
+        let written = self.undo.steps.iter_mut().rev().flat_map(|step| step.written.iter_mut().rev());
+        for one in written.filter(|one| one.part.is_none()).take(unmarked) {
+            one.mark(&mut self.marks);
+        }
+        let taking = || self.taking.iter().flat_map(|taking| &taking.step.written);
+        let all = self.undo.count + self.redo.count + taking().count();
+        if self.marks.len() > 2 * all + 64 {
+            let written = self.undo.written().chain(self.redo.written()).chain(taking());
+            self.marks.keep(written.filter_map(|one| one.part.clone()));
+        }
     }
 
     /// Opens a group, a step that every write joins. Groups nest.
     pub(super) fn begin_group(&mut self) {
         self.groups += 1;
         if self.groups == 1 {
-            self.undo.push(Step { written: Vec::new(), until: Duration::ZERO, open: true });
+            self.undo.push(Step::new(Vec::new(), Duration::ZERO, true));
         }
     }
 

@@ -1,6 +1,6 @@
 //! A simulated client: the real replica, the state that its app sees, and a ledger of what it wrote.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use fastrand::Rng;
 use crate::authority::SessionId;
 use crate::core::text_scope;
 use crate::core::{FieldId, SharedState};
-use crate::proto::{Frame, ServerMessage};
-use crate::replica::{Origin, Read, Replica, ReplicaConfig, Transaction};
+use crate::proto::{Frame, RoomMessage, ServerMessage};
+use crate::replica::{Origin, Read, Replica, ReplicaConfig, Transaction, WriteId};
 use crate::testing::json::{json, plain};
 use crate::testing::ledger::{Ledger, Written};
 use crate::testing::model::Model;
@@ -40,6 +40,12 @@ pub(super) struct Client<S: SharedState> {
     writer: u64,
     /// Whether anything happened to it since the last check.
     changed: bool,
+    /// Its undos and redos that were not sent at the last check.
+    unsent_undos: BTreeSet<WriteId>,
+    /// Those of them that are undos with a change of their own.
+    checked_undos: BTreeSet<WriteId>,
+    /// The version of the last state or delta. Neither says who wrote what.
+    caught_up: u64,
 }
 
 impl<S: SharedState> Client<S> {
@@ -53,6 +59,9 @@ impl<S: SharedState> Client<S> {
             epoch: None,
             writer: config.writer,
             changed: true,
+            unsent_undos: BTreeSet::new(),
+            checked_undos: BTreeSet::new(),
+            caught_up: 0,
         }
     }
 
@@ -87,17 +96,17 @@ impl<S: SharedState> Client<S> {
         match rng.u8(..11) {
             0..=5 => {
                 let Some(update) = sample_update(rng, self.replica.state()) else { return Ok(()) };
-                let updates = self.expanded(vec![update.clone()]);
+                let (updates, before) = (self.expanded(vec![update.clone()]), self.replica.state().clone());
                 if let Ok(id) = self.replica.write(now, vec![update.clone()]) {
-                    self.ledger.wrote(id, Written::new(updates, Vec::new())?)?;
+                    self.wrote(id, before, updates)?;
                     self.check_shown(&update)?;
                 }
             }
             6 | 7 => {
                 let updates = self.sample_some(rng, 4);
-                let expanded = self.expanded(updates.clone());
+                let (expanded, before) = (self.expanded(updates.clone()), self.replica.state().clone());
                 if let Ok(id) = self.replica.write(now, updates) {
-                    self.ledger.wrote(id, Written::new(expanded, Vec::new())?)?;
+                    self.wrote(id, before, expanded)?;
                 }
             }
             8 => self.transact(rng, now)?,
@@ -105,6 +114,37 @@ impl<S: SharedState> Client<S> {
             _ => self.replica.flush(now),
         }
         Ok(())
+    }
+
+    /// Makes a write that another client makes too.
+    pub(super) fn write_same(&mut self, update: &S::Update, now: Duration) -> Result<(), String> {
+        self.changed = true;
+        let (updates, before) = (self.expanded(vec![update.clone()]), self.replica.state().clone());
+        match self.replica.write(now, vec![update.clone()]) {
+            Ok(id) => self.wrote(id, before, updates),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Undoes or redoes.
+    pub(super) fn undo_or_redo(&mut self, rng: &mut Rng, now: Duration) -> Result<(), String> {
+        self.changed = true;
+        self.undo(rng.u8(..4) > 0, now)
+    }
+
+    /// Records a write of `updates` to the state that was shown `before`. The replica leaves out what has no
+    /// effect; what it shows is the whole write all the same.
+    fn wrote(&mut self, id: WriteId, mut before: S, updates: Vec<S::Update>) -> Result<(), String> {
+        updates.iter().for_each(|update| drop(before.apply(update.clone())));
+        let (shown, expected) = (json(self.replica.state()), json(&before));
+        if shown != expected {
+            return Err(format!("G4: {} wrote {updates:?}, and {shown} shows, not {expected}", self.name));
+        }
+        if !self.ledger.has(id) {
+            self.ledger.wrote(id, Written::new(updates, Vec::new())?)?;
+        }
+        let replica = &self.replica;
+        self.ledger.keep_up(|other| other == id, |id| replica.pending_updates(id))
     }
 
     fn sample_some(&self, rng: &mut Rng, most: usize) -> Vec<S::Update> {
@@ -139,29 +179,32 @@ impl<S: SharedState> Client<S> {
         Ok(())
     }
 
-    /// Takes the events; returns the updates of this client's last write among them.
-    fn follow(&mut self) -> Vec<S::Update> {
-        let mut last = Vec::new();
+    /// Takes the events.
+    fn follow(&mut self) {
         while let Some(event) = self.replica.poll_event() {
             if let Origin::Lagged(_) = event.origin {
                 self.mirror = self.replica.state().clone();
-            }
-            if event.origin == Origin::Local {
-                last.clone_from(&event.updates);
             }
             for update in event.updates {
                 self.mirror.apply(update);
             }
         }
-        last
     }
 
     fn undo(&mut self, undo: bool, now: Duration) -> Result<(), String> {
-        self.follow();
         let again = if undo { self.replica.undo(now) } else { self.replica.redo(now) };
         if let Ok(Some(id)) = again {
-            let updates = self.follow();
-            self.ledger.wrote(id, Written::new(updates, Vec::new())?)?;
+            let updates = self.replica.pending_updates(id).unwrap_or_default();
+            if !self.ledger.has(id) {
+                self.ledger.wrote(id, Written::new(updates, Vec::new())?)?;
+                if undo {
+                    self.checked_undos.insert(id);
+                }
+            }
+            // What it took back before it was sent is gone.
+            let replica = &self.replica;
+            self.ledger.keep_up(|_| true, |id| replica.pending_updates(id))?;
+            self.unsent_undos.insert(id);
         }
         Ok(())
     }
@@ -189,10 +232,14 @@ impl<S: SharedState> Client<S> {
     pub(super) fn receive(&mut self, frame: &Frame) -> Result<(), String> {
         self.changed = true;
         match ServerMessage::of(frame) {
-            Ok(ServerMessage::Room(_, message) | ServerMessage::Numbered(_, message)) => self
-                .replica
-                .receive(message)
-                .map_err(|violation| format!("{}: {violation} in {frame:?}", self.name)),
+            Ok(ServerMessage::Room(_, message) | ServerMessage::Numbered(_, message)) => {
+                let is_catch_up = matches!(message, RoomMessage::Sync { .. } | RoomMessage::Delta { .. });
+                let received = self.replica.receive(message);
+                if is_catch_up {
+                    self.caught_up = self.replica.version();
+                }
+                received.map_err(|violation| format!("{}: {violation} in {frame:?}", self.name))
+            }
             other => Err(format!("{}: {other:?} from {frame:?}", self.name)),
         }
     }
@@ -203,6 +250,12 @@ impl<S: SharedState> Client<S> {
         if !std::mem::take(&mut self.changed) {
             return Ok(());
         }
+        let (replica, undos) = (&self.replica, &self.unsent_undos);
+        let checked = self.checked_undos.iter();
+        checked.for_each(|id| self.ledger.undoes(*id, self.caught_up..replica.version()));
+        self.ledger.keep_up(|id| undos.contains(&id), |id| replica.pending_updates(id))?;
+        self.unsent_undos.retain(|id| replica.is_unsent(*id));
+        self.checked_undos.retain(|id| replica.is_unsent(*id));
         while let Some(frame) = self.replica.poll_frame() {
             if let Some(wire) = &mut self.wire {
                 wire.up.push_back(frame);

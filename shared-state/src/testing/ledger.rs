@@ -1,6 +1,7 @@
 //! What one simulated client wrote and how it was answered, to be checked against the log.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde_json::Value;
 
@@ -33,11 +34,19 @@ pub(super) struct Ledger<S: SharedState> {
     order: BTreeMap<FieldId, (WriteId, u64)>,
     /// How many writes were answered with [`Code::Uncertain`].
     uncertain: usize,
+    /// The undos, with the versions whose authors their client knew when it sent them.
+    undos: BTreeMap<WriteId, Range<u64>>,
 }
 
 impl<S: SharedState> Ledger<S> {
     pub(super) const fn new() -> Self {
-        Self { unanswered: Vec::new(), acknowledged: BTreeMap::new(), order: BTreeMap::new(), uncertain: 0 }
+        Self {
+            unanswered: Vec::new(),
+            acknowledged: BTreeMap::new(),
+            order: BTreeMap::new(),
+            uncertain: 0,
+            undos: BTreeMap::new(),
+        }
     }
 
     pub(super) fn acknowledged(&self) -> usize {
@@ -46,6 +55,40 @@ impl<S: SharedState> Ledger<S> {
 
     pub(super) const fn uncertain(&self) -> usize {
         self.uncertain
+    }
+
+    /// A write is an undo or a redo, which knows the authors of these versions.
+    pub(super) fn undoes(&mut self, id: WriteId, known: Range<u64>) {
+        self.undos.insert(id, known);
+    }
+
+    /// G14: an undo of a plain field undoes what this client wrote there last, as far as it knows. What somebody
+    /// else wrote and took back themselves does not count.
+    fn check_undo(client: &str, known: &Range<u64>, sent: &[Value], model: &Model) -> Result<(), String> {
+        let index = |version: u64| usize::try_from(version).unwrap_or(usize::MAX).min(model.log.len());
+        let (from, to) = (index(known.start), index(known.end));
+        for update in sent.iter().filter(|update| update.get("op").is_none()) {
+            let Some(field) = update["key"].as_str().filter(|key| Model::is_plain::<S>(key)) else {
+                continue;
+            };
+            let writes = |at: &usize| model.log[*at].updates.iter().any(|update| update["key"] == field);
+            let Some(last) = (from..to).rev().find(writes) else { continue };
+            let author = model.log[last].client.as_deref();
+            let mut run = (from..=last).rev().filter(writes);
+            let took_back = run
+                .by_ref()
+                .take_while(|at| model.log[*at].client.as_deref() == author)
+                .any(|at| model.states[at][field] == model.states[to][field]);
+            if author != Some(client) && !took_back {
+                return Err(format!("G14: {client} undid `{field}`, which {author:?} wrote as {}", last + 1));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a write is not answered.
+    pub(super) fn has(&self, id: WriteId) -> bool {
+        self.unanswered.iter().any(|(known, _)| *known == id)
     }
 
     pub(super) fn unanswered(&self) -> usize {
@@ -68,10 +111,25 @@ impl<S: SharedState> Ledger<S> {
         Ok(())
     }
 
+    /// Corrects the unanswered writes by what the replica still has of them: what was undone before it was sent
+    /// leaves nothing, and an undo is made anew of what there is to undo when its turn to be sent comes.
+    pub(super) fn keep_up(
+        &mut self,
+        ids: impl Fn(WriteId) -> bool,
+        pending: impl Fn(WriteId) -> Option<Vec<S::Update>>,
+    ) -> Result<(), String> {
+        for (id, written) in self.unanswered.iter_mut().filter(|(id, _)| ids(*id)) {
+            written.updates = pending(*id).unwrap_or_default();
+            written.sent = encoded::<S>(&written.updates)?;
+        }
+        Ok(())
+    }
+
     /// The room has a new history, without the writes that were acknowledged before.
     pub(super) fn new_history(&mut self) {
         self.acknowledged.clear();
         self.order.clear();
+        self.undos.clear();
     }
 
     /// Records an answer and checks it against the log. `model` is `None` if the answer is of another
@@ -100,6 +158,9 @@ impl<S: SharedState> Ledger<S> {
         let index = usize::try_from(version).unwrap_or(usize::MAX).wrapping_sub(1);
         if index >= model.log.len() {
             return Err(format!("G2: version {version} was acknowledged and is not in the store"));
+        }
+        if let Some(known) = self.undos.remove(&id) {
+            Self::check_undo(client, &known, &written.sent, model)?;
         }
         let logged = &model.log[index].updates;
         let made = logged.iter().zip(&written.sent).any(|(logged, written)| is_edit_of(logged, written));

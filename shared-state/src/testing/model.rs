@@ -37,6 +37,11 @@ impl Model {
         Self { log: Vec::new(), states: vec![initial], bounds: BTreeMap::new() }
     }
 
+    /// Whether a path is that of a field which is set as a whole.
+    pub(super) fn is_plain<S: SharedState>(key: &str) -> bool {
+        S::FIELDS.iter().any(|info| info.policy == "lww" && info.name == key)
+    }
+
     pub(super) fn version(&self) -> u64 {
         self.log.len() as u64
     }
@@ -126,9 +131,10 @@ fn in_value(
             }
             Ok(())
         }
-        ("counter", [], Some("add")) => {
+        ("counter", [], Some(name @ ("add" | "sub"))) => {
             let bounds = (op.bounds)();
-            *value = sum(value, op.value, bounds).ok_or("cannot add")?;
+            let sign = if name == "sub" { -1 } else { 1 };
+            *value = sum(value, sign, op.value, bounds).ok_or("cannot add")?;
             Ok(())
         }
         // The struct is absent, so there is nothing inside to change.
@@ -288,13 +294,16 @@ fn to_plain(value: &mut Value) -> Result<(), String> {
     }
 }
 
-fn sum(a: &Value, b: &Value, bounds: Bounds) -> Option<Value> {
+/// `a + sign * b`, within the bounds.
+fn sum(a: &Value, sign: i8, b: &Value, bounds: Bounds) -> Option<Value> {
     match bounds {
         Bounds::Integer(min, max) => {
-            let total = (integer(a)? + integer(b)?).clamp(min, max);
+            let total = (integer(a)? + i128::from(sign) * integer(b)?).clamp(min, max);
             i64::try_from(total).map(Value::from).or_else(|_| u64::try_from(total).map(Value::from)).ok()
         }
-        Bounds::Float => Some(Value::from((a.as_f64()? + b.as_f64()?).clamp(f64::MIN, f64::MAX))),
+        Bounds::Float => {
+            Some(Value::from((a.as_f64()? + f64::from(sign) * b.as_f64()?).clamp(f64::MIN, f64::MAX)))
+        }
     }
 }
 

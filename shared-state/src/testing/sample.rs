@@ -75,7 +75,7 @@ fn aim(
     target: &mut Target,
 ) {
     match policy {
-        "counter" if rng.u8(..4) > 0 => target.op = Some("add"),
+        "counter" if rng.u8(..4) > 0 => target.op = Some(if rng.bool() { "add" } else { "sub" }),
         "nested" if rng.u8(..4) > 0 => {
             let fields = about.and_then(|about| about.fields).map_or(&[][..], |fields| fields());
             if !fields.is_empty() {

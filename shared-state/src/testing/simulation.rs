@@ -211,7 +211,9 @@ impl<S: SharedState> World<S> {
     fn step(&mut self) -> Result<(), String> {
         let at = self.rng.usize(..self.clients.len());
         match self.rng.u16(..1000) {
-            0..=249 => self.clients[at].write(&mut self.rng, self.now)?,
+            0..=229 => self.clients[at].write(&mut self.rng, self.now)?,
+            230..=239 => self.write_alike(at)?,
+            240..=249 => self.clients[at].undo_or_redo(&mut self.rng, self.now)?,
             250..=449 => self.deliver_up(at)?,
             450..=699 => self.deliver_down(at)?,
             700..=819 => self.server.finish_append()?,
@@ -251,6 +253,16 @@ impl<S: SharedState> World<S> {
             _ => self.hostile()?,
         }
         self.check_clients()
+    }
+
+    /// Two clients write the same, and one of them undoes it sooner or later.
+    fn write_alike(&mut self, at: usize) -> Result<(), String> {
+        let other = self.rng.usize(..self.clients.len());
+        let Some(update) = sample_update(&mut self.rng, self.clients[at].replica.state()) else {
+            return Ok(());
+        };
+        self.clients[at].write_same(&update, self.now)?;
+        self.clients[other].write_same(&update, self.now)
     }
 
     fn note(&mut self, what: impl FnOnce() -> String) {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::authority::state::exact_json::Json;
-use crate::authority::state::untyped_number::sum;
+use crate::authority::state::untyped_number::computed;
 use crate::authority::state::untyped_ops;
 use crate::core::{FieldPath, FieldPathBuf, FieldSchema, Schema, WireUpdate};
 use crate::proto::Declaration;
@@ -115,10 +115,10 @@ impl Migration {
         let at = self.at(&update.key);
         let value = match update.op.as_deref() {
             None => update.value.to_owned(),
-            Some("add") => {
+            Some(op @ ("add" | "sub")) => {
                 let before = if at.is_null() { "0".to_owned() } else { at.to_string() };
-                let sum = sum(&before, update.value.get(), &shape);
-                sum.ok_or_else(|| fail(&"only a number can be added to a number"))?
+                let result = computed(&before, op, update.value.get(), &shape);
+                result.ok_or_else(|| fail(&"only a number can be added to a number or subtracted from it"))?
             }
             Some(op) => {
                 let message = format!(
@@ -147,6 +147,7 @@ mod tests {
             r#"{"key":"title","value":"b"}"#,
             r#"{"key":"views","op":"add","value":254}"#,
             r#"{"key":"views","op":"add","value":-1}"#,
+            r#"{"key":"views","op":"sub","value":10}"#,
             r#"{"key":"layout/columns","value":5}"#,
             r#"{"key":"part/of","op":"add","value":0.5}"#,
             r#"{"key":"new~1name","value":[1]}"#,
@@ -154,7 +155,7 @@ mod tests {
             let update: WireUpdate<'_> = serde_json::from_str(update).expect("an update");
             assert_eq!(migration.apply(&update), Ok(()));
         }
-        let json = r#"{"layout":{"columns":5},"new/name":[1],"part":{"of":0.5},"title":"b","views":254}"#;
+        let json = r#"{"layout":{"columns":5},"new/name":[1],"part":{"of":0.5},"title":"b","views":244}"#;
         assert_eq!(migration.data, Json::read(json).expect("JSON"));
         let update: WireUpdate<'_> =
             serde_json::from_str(r#"{"key":"list","op":"insert","value":1}"#).expect("an update");

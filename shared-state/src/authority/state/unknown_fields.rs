@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::authority::state::untyped_number::{counts, sum};
+use crate::authority::state::untyped_number::{computed, counts, is_arithmetic};
 use crate::authority::state::untyped_ops;
 use crate::core::schema::{join, parts};
 use crate::core::shape::MAX_SHAPE;
@@ -207,12 +207,14 @@ impl UnknownFields {
         }
         let value = match update.op.as_deref() {
             None => update.value.to_owned(),
-            Some("add") if counter.is_some() || declared.is_none() => {
+            Some(op) if is_arithmetic(Some(op)) && (counter.is_some() || declared.is_none()) => {
                 let shape = counter.map_or("", |counter| counter.shape.as_str());
-                match sum(before.map_or("0", |before| before.get()), update.value.get(), shape) {
-                    Some(sum) => sum,
+                let before = before.map_or("0", |before| before.get());
+                match computed(before, op, update.value.get(), shape) {
+                    Some(result) => result,
                     None => {
-                        return refuse(Code::WrongType, "only a number can be added to a number".to_owned());
+                        let message = "only a number can be added to a number or subtracted from it";
+                        return refuse(Code::WrongType, message.to_owned());
                     }
                 }
             }
@@ -552,6 +554,8 @@ mod tests {
             (r#"{"key":"n","op":"add","value":"4"}"#, Code::WrongType),
             (r#"{"key":"n","value":"4"}"#, Code::WrongType),
             (r#"{"key":"n","op":"add","value":-1}"#, Code::WrongType),
+            (r#"{"key":"n","op":"sub","value":256}"#, Code::WrongType),
+            (r#"{"key":"x","op":"sub","value":4}"#, Code::UnknownOp),
             (r#"{"key":"n","op":"add","value":0.5}"#, Code::WrongType),
             (r#"{"key":"n","value":256}"#, Code::WrongType),
             (r#"{"key":"x","value":1e999}"#, Code::WrongType),
@@ -571,8 +575,11 @@ mod tests {
             ("0.1", "0.2", "f32", "0.3"),
             ("1e308", "1.7e308", "f64", "1.7976931348623157e+308"),
         ] {
-            assert_eq!(sum(before, by, shape).map(|sum| sum.get().to_owned()).as_deref(), Some(after));
+            assert_eq!(
+                computed(before, "add", by, shape).map(|sum| sum.get().to_owned()).as_deref(),
+                Some(after)
+            );
         }
-        assert!(sum("\"a\"", "1", "").is_none());
+        assert!(computed("\"a\"", "add", "1", "").is_none());
     }
 }

@@ -29,7 +29,7 @@ fn bounds(shape: &str) -> (i128, i128) {
     }
 }
 
-/// Whether a JSON number is a value that a counter of this shape can have or be increased by.
+/// Whether a JSON number is a value that a counter of this shape can have, or be increased or decreased by.
 pub(super) fn counts(json: &str, shape: &str) -> bool {
     match number(json) {
         Some(Number::Integer(integer)) if !shape.starts_with('f') => {
@@ -42,9 +42,16 @@ pub(super) fn counts(json: &str, shape: &str) -> bool {
     }
 }
 
-/// The sum of two JSON numbers for a counter of this shape, as [`Counter`](crate::merge::Counter) adds: integers
-/// saturate at the bounds of their type, floats at the largest finite value. `None` if one is not a number.
-pub(super) fn sum(before: &str, by: &str, shape: &str) -> Option<Box<RawValue>> {
+/// Whether an operation is one that changes a counter by a number.
+pub(super) fn is_arithmetic(op: Option<&str>) -> bool {
+    matches!(op, Some("add" | "sub"))
+}
+
+/// The result of `op`, which [is arithmetic](is_arithmetic), on two JSON numbers for a counter of this shape, as
+/// [`Counter`](crate::merge::Counter) computes it: integers saturate at the bounds of their type, floats at the
+/// largest finite value. `None` if one is not a number.
+pub(super) fn computed(before: &str, op: &str, by: &str, shape: &str) -> Option<Box<RawValue>> {
+    let subtracts = op == "sub";
     let float = |number| match number {
         #[allow(clippy::cast_precision_loss)]
         Number::Integer(integer) => integer as f64,
@@ -54,14 +61,20 @@ pub(super) fn sum(before: &str, by: &str, shape: &str) -> Option<Box<RawValue>> 
     let text = match (before, by) {
         (Number::Integer(before), Number::Integer(by)) if !shape.starts_with('f') => {
             let (least, most) = bounds(shape);
-            before.saturating_add(by).clamp(least, most).to_string()
+            let exact = if subtracts { before.saturating_sub(by) } else { before.saturating_add(by) };
+            exact.clamp(least, most).to_string()
         }
         (before, by) if shape == "f32" => {
             #[allow(clippy::cast_possible_truncation)]
-            let sum = float(before) as f32 + float(by) as f32;
-            serde_json::to_string(&sum.clamp(f32::MIN, f32::MAX)).ok()?
+            let (before, by) = (float(before) as f32, float(by) as f32);
+            let result = if subtracts { before - by } else { before + by };
+            serde_json::to_string(&result.clamp(f32::MIN, f32::MAX)).ok()?
         }
-        (before, by) => serde_json::to_string(&(float(before) + float(by)).clamp(f64::MIN, f64::MAX)).ok()?,
+        (before, by) => {
+            let (before, by) = (float(before), float(by));
+            let result = if subtracts { before - by } else { before + by };
+            serde_json::to_string(&result.clamp(f64::MIN, f64::MAX)).ok()?
+        }
     };
     RawValue::from_string(text).ok()
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::authority::state::exact_json::Json;
-use crate::authority::state::untyped_number::{counts, sum};
+use crate::authority::state::untyped_number::{computed, counts};
 use crate::core::{Code, Reject};
 use crate::core::{FieldPath, WireUpdate};
 use crate::merge::MAX_KEY;
@@ -44,7 +44,7 @@ pub(super) fn apply(
         return match (name, op) {
             ("list" | "set", None) if !value.is_array() => Err(wrong("an array", value)),
             ("map" | "nested", None) if !value.is_object() => Err(wrong("an object", value)),
-            ("counter", None | Some("add")) if !counts(&value.to_string(), declared.shape) => {
+            ("counter", None | Some("add" | "sub")) if !counts(&value.to_string(), declared.shape) => {
                 Err(wrong(declared.shape, value))
             }
             (_, None) => {
@@ -52,11 +52,11 @@ pub(super) fn apply(
                 Ok(None)
             }
             // The policies of fields inside a nested struct are not declared, so they are inferred from the operations.
-            ("counter" | "lww", Some("add")) => {
+            ("counter" | "lww", Some(op @ ("add" | "sub"))) => {
                 let before = if at.is_null() { "0".to_owned() } else { at.to_string() };
-                let sum = sum(&before, &value.to_string(), declared.shape);
-                let sum = sum.and_then(|sum| Json::read(sum.get()).ok());
-                *at = sum.ok_or_else(|| wrong("a number", value))?;
+                let result = computed(&before, op, &value.to_string(), declared.shape);
+                let result = result.and_then(|result| Json::read(result.get()).ok());
+                *at = result.ok_or_else(|| wrong("a number", value))?;
                 Ok(None)
             }
             ("set" | "lww", Some(op @ ("insert" | "remove"))) => {
@@ -353,6 +353,10 @@ mod tests {
     #[test]
     fn operations_do_what_the_typed_policies_do() {
         run("counter", "u8", "250", &[("!add", "4"), ("!add", "9")], "255");
+        run("counter", "u8", "5", &[("!sub", "4"), ("!sub", "9"), ("!add", "2")], "2");
+        run("counter", "f64", "0.5", &[("!sub", "1.5")], "-1.0");
+        run("map(counter)", "map<string, u8>", r#"{"x":7}"#, &[("x!sub", "3"), ("y!sub", "1")], r#"{"x":4}"#);
+        run("nested", "{n: i8}", r#"{"n":-100}"#, &[("n!sub", "100")], r#"{"n":-128}"#);
         run(
             "set",
             "[string]",

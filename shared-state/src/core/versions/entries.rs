@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::FieldInfo;
 use crate::core::Key;
 use crate::core::Versions;
-use crate::core::versions::{StoredVersions, is_zero};
+use crate::core::versions::{Segment, StoredVersions, is_zero};
 
 /// The limit of entries whose last change is known. Beyond it the entry that was changed longest ago is
 /// forgotten.
@@ -166,6 +166,23 @@ impl EntryVersions {
     /// remembered, the last version that may be forgotten.
     pub(crate) fn removed_at(&self, key: &str) -> u64 {
         self.removed.get(key).map_or(self.horizon, |removed| removed.version)
+    }
+
+    /// Appends the path to the part that is recorded here, if exactly one update was recorded. Returns the
+    /// versions of what is inside that part, if the update was to the value of an entry.
+    pub(super) fn only_part(&self, part: &mut Vec<Segment>) -> Option<&Versions> {
+        if let Some((key, entry)) = self.changed.iter().next() {
+            part.push(Segment::Entry(key.clone()));
+            if entry.moved > 0 {
+                part.push(Segment::Place);
+            } else if entry.inserted == 0 {
+                part.push(Segment::Value);
+                return Some(&entry.versions);
+            }
+        } else if let Some(key) = self.removed.keys().next() {
+            part.push(Segment::Entry(key.clone()));
+        }
+        None
     }
 
     /// The last version that is recorded here.

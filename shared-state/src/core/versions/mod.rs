@@ -9,7 +9,7 @@ pub use entries::{EntryVersion, EntryVersions};
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::{FieldInfo, FieldPath, PolicyInfo};
+use crate::core::{FieldInfo, FieldPath, Key, PolicyInfo};
 
 /// The versions that last changed a value and, where the policy addresses parts of it, those parts.
 ///
@@ -23,6 +23,19 @@ pub struct Versions {
     fields: Vec<Versions>,
     entries: Option<Box<EntryVersions>>,
     edits: Option<Box<EditLog>>,
+}
+
+/// One step on the path to the part of a value that an update changes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Segment {
+    /// The field of a struct, by its index.
+    Field(usize),
+    /// An entry, and whether it exists.
+    Entry(Key),
+    /// The place of an entry.
+    Place,
+    /// The value of an entry.
+    Value,
 }
 
 impl Versions {
@@ -105,6 +118,24 @@ impl Versions {
             None => 0,
         };
         Some(inside.max(self.whole))
+    }
+
+    /// The part of the value that is recorded here, if exactly one update was recorded. Empty if that set the
+    /// whole value, or was recorded nowhere.
+    pub(crate) fn only_part(&self) -> Vec<Segment> {
+        let (mut at, mut part) = (self, Vec::new());
+        while at.whole == 0 {
+            if let Some((index, field)) = at.fields.iter().enumerate().find(|(_, field)| field.changed > 0) {
+                part.push(Segment::Field(index));
+                at = field;
+            } else if let Some(entries) = &at.entries {
+                let Some(inside) = entries.only_part(&mut part) else { break };
+                at = inside;
+            } else {
+                break;
+            }
+        }
+        part
     }
 
     fn changed_inside(&self, about: Option<&PolicyInfo>, path: FieldPath<'_>) -> Option<u64> {
@@ -208,6 +239,28 @@ mod tests {
         entries.removed("k/3", 14, None);
         versions.part_mut(2, 14).entries_mut(14);
         versions
+    }
+
+    #[test]
+    fn the_only_part_is_found() {
+        let part = |record: &dyn Fn(&mut Versions)| {
+            let mut versions = Versions::default();
+            record(&mut versions);
+            versions.only_part()
+        };
+        let key = |key: &str| Segment::Entry(Key::from(key));
+        assert_eq!(part(&|it| it.part_mut(1, 1).set_whole(1)), [Segment::Field(1)]);
+        assert_eq!(
+            part(&|it| it.part_mut(0, 1).part_mut(3, 1).set_whole(1)),
+            [Segment::Field(0), Segment::Field(3)]
+        );
+        assert_eq!(part(&|it| it.entries_mut(1).inserted("k", 1)), [key("k")]);
+        assert_eq!(part(&|it| it.entries_mut(1).removed("k", 1, Some("left"))), [key("k")]);
+        assert_eq!(part(&|it| it.entries_mut(1).moved("k", 1)), [key("k"), Segment::Place]);
+        assert_eq!(
+            part(&|it| it.entries_mut(1).edited("k", 1).part_mut(2, 1).set_whole(1)),
+            [key("k"), Segment::Value, Segment::Field(2)]
+        );
     }
 
     #[test]

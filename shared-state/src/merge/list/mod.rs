@@ -27,7 +27,7 @@ use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
 use crate::core::{A_KEY, check_key};
 use crate::core::{Author, FieldPath, FieldPathBuf, Invalid, PolicyInfo, Timing, UpdateError};
-use crate::core::{MergePolicy, Overlap, Versions, differences};
+use crate::core::{MergePolicy, Overlap, UndoGuard, Versions, differences};
 use crate::merge::list::place::{Inserted, longest_run};
 use crate::merge::{Key, Lww};
 
@@ -217,6 +217,33 @@ where
                 true
             }
             _ => false,
+        }
+    }
+
+    fn undo_guard(op: &Self::Op) -> UndoGuard {
+        match op {
+            ListOp::Insert(..) | ListOp::Delete(_) => UndoGuard::Part,
+            ListOp::In(_, op) => P::undo_guard(op),
+            ListOp::Set(_) | ListOp::Move(..) | ListOp::Nothing => UndoGuard::Anything,
+        }
+    }
+
+    fn has_effect(list: &C, op: &Self::Op) -> bool {
+        match op {
+            ListOp::Set(new) => list != new,
+            ListOp::Insert(_, item) => F::key(item).is_some_and(|key| list.find::<F>(key.as_str()).is_none()),
+            ListOp::Move(key, place) => {
+                let Some(from) = list.find::<F>(key.as_str()) else { return false };
+                // Between its left neighbour and itself, or between itself and its right neighbour.
+                let to = place.position::<C, F>(list);
+                place.anchor() != Some(key) && to != from && to != from + 1
+            }
+            ListOp::In(key, op) => {
+                let item = list.find::<F>(key.as_str()).and_then(|at| list.item(at));
+                item.is_some_and(|item| P::has_effect(item, op))
+            }
+            ListOp::Delete(key) => list.find::<F>(key.as_str()).is_some(),
+            ListOp::Nothing => false,
         }
     }
 

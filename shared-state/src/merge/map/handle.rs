@@ -110,4 +110,13 @@ where
     pub fn add(&self, key: M::Key, by: M::Value) -> Result<L::Receipt, L::Error> {
         self.write(MapOp::In(key, crate::merge::CounterOp::Add(by)))
     }
+
+    /// Subtracts from an entry; concurrent subtractions all count. An entry that does not exist starts from
+    /// zero.
+    ///
+    /// # Errors
+    /// As [`Backend::write`].
+    pub fn sub(&self, key: M::Key, by: M::Value) -> Result<L::Receipt, L::Error> {
+        self.write(MapOp::In(key, crate::merge::CounterOp::Sub(by)))
+    }
 }

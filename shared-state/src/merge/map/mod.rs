@@ -19,7 +19,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
 use crate::core::{Author, FieldPath, FieldPathBuf, Invalid, PolicyInfo, Timing, UpdateError, Value};
-use crate::core::{MergePolicy, Overlap, Versions, differences, text_scope};
+use crate::core::{MergePolicy, Overlap, UndoGuard, Versions, differences, text_scope};
 use crate::core::{check_key, with_key};
 use crate::merge::{Key, Lww};
 
@@ -246,6 +246,32 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
             _ => return false,
         }
         true
+    }
+
+    fn undo_guard(op: &Self::Op) -> UndoGuard {
+        match op {
+            MapOp::In(_, op) => P::undo_guard(op),
+            MapOp::Delete(_) => UndoGuard::Part,
+            MapOp::Set(_) | MapOp::Put(..) | MapOp::Nothing => UndoGuard::Anything,
+        }
+    }
+
+    fn has_effect(map: &M, op: &Self::Op) -> bool {
+        match op {
+            MapOp::Set(new) => map != new,
+            MapOp::Put(key, value) => map.get(key) != Some(value),
+            MapOp::In(key, op) => match map.get(key) {
+                Some(value) => P::has_effect(value, op),
+                // Somebody else may have begun the entry when the server applies the operation, which then has an
+                // effect, unless it has none on any value.
+                None => P::start().is_some_and(|start| {
+                    created::<M, P>(op.clone()).is_some()
+                        || P::overlap(&P::set(start), op) != Overlap::Commutes
+                }),
+            },
+            MapOp::Delete(key) => map.get(key).is_some(),
+            MapOp::Nothing => false,
+        }
     }
 
     fn undo(map: &M, op: &Self::Op, inverse: &Self::Op) -> Option<Self::Op> {

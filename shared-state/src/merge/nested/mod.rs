@@ -15,7 +15,7 @@ use crate::core::{
     Author, FieldInfo, FieldPath, FieldPathBuf, Invalid, PolicyInfo, SharedState, Timing, UpdateError,
     has_change_rule, schema,
 };
-use crate::core::{MergePolicy, Overlap, Versions};
+use crate::core::{MergePolicy, Overlap, UndoGuard, Versions};
 
 /// The policy of `#[shared(nested)]`. An operation costs as much as the inner field's.
 #[derive(Clone, Copy, Debug)]
@@ -107,6 +107,20 @@ impl<N: SharedState> MergePolicy<N> for Nested {
                 N::field(earlier) == N::field(later) && N::coalesce(earlier, later)
             }
             (NestedOp::Set(_), NestedOp::In(_)) => false,
+        }
+    }
+
+    fn undo_guard(op: &NestedOp<N>) -> UndoGuard {
+        match op {
+            NestedOp::Set(_) => UndoGuard::Anything,
+            NestedOp::In(update) => N::undo_guard(update),
+        }
+    }
+
+    fn has_effect(value: &N, op: &NestedOp<N>) -> bool {
+        match op {
+            NestedOp::Set(new) => !N::diff(value, new).is_empty(),
+            NestedOp::In(update) => value.has_effect(update),
         }
     }
 

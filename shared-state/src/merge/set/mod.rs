@@ -172,6 +172,14 @@ impl<C: Members> MergePolicy<C> for SetOf {
         true
     }
 
+    fn has_effect(set: &C, op: &Self::Op) -> bool {
+        match op {
+            SetOp::Set(new) => set != new,
+            SetOp::Insert(member) => !set.has(member),
+            SetOp::Remove(member) => set.has(member),
+        }
+    }
+
     fn undo(set: &C, op: &Self::Op, inverse: &Self::Op) -> Option<Self::Op> {
         match (op, inverse) {
             (SetOp::Set(to), _) => (set == to).then(|| inverse.clone()),

@@ -41,7 +41,7 @@ use serde::{Deserialize, Deserializer, Serialize as _, Serializer, de};
 use self::core::Effect;
 use crate::core::rules::{Length, Textual};
 use crate::core::{FieldPath, FieldPathBuf, Invalid, UpdateError};
-use crate::core::{MergePolicy, Overlap, Versions, no_parts, text_scope};
+use crate::core::{MergePolicy, Overlap, UndoGuard, Versions, no_parts, text_scope};
 use yjs::Update;
 
 /// The client id of the characters of a text that was made from a string.
@@ -223,6 +223,26 @@ impl MergePolicy<Text> for TextOf {
         both.compact();
         *earlier = TextOp::Edit(Edit::of(both));
         true
+    }
+
+    fn undo_guard(op: &TextOp) -> UndoGuard {
+        match op {
+            TextOp::Set(_) => UndoGuard::Anything,
+            // Only the characters that the edit inserted or deleted are undone.
+            TextOp::Edit(_) | TextOp::Splice(_) | TextOp::Undo(_) | TextOp::Nothing => UndoGuard::Replaced,
+        }
+    }
+
+    fn has_effect(value: &Text, op: &TextOp) -> bool {
+        match op {
+            TextOp::Set(new) => !value.is_same(new),
+            TextOp::Edit(edit) => !edit.update().is_empty(),
+            TextOp::Splice(splices) => {
+                splices.iter().any(|splice| splice.delete > 0 || !splice.insert.is_empty())
+            }
+            TextOp::Undo(_) => true,
+            TextOp::Nothing => false,
+        }
     }
 
     fn undo(value: &Text, op: &TextOp, inverse: &TextOp) -> Option<TextOp> {

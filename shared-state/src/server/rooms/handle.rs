@@ -136,6 +136,17 @@ impl<S: SharedState> State<S> {
         self.write(field.op(CounterOp::Add(amount)))
     }
 
+    /// Subtracts from a counter.
+    ///
+    /// # Errors
+    /// As [`Backend::write`]; [`WriteError::Closed`] if the room was reset or closed.
+    pub fn sub<T>(&self, field: Field<S, T, Counter>, amount: T) -> Result<Receipt, WriteError>
+    where
+        Counter: MergePolicy<T, Op = CounterOp<T>>,
+    {
+        self.write(field.op(CounterOp::Sub(amount)))
+    }
+
     /// Sets the fields that the patch has, as one change.
     ///
     /// # Errors

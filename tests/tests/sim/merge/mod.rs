@@ -1,5 +1,6 @@
 //! The merge policies: how their operations combine, and what these cost.
 
+mod counters;
 mod entries;
 mod intent;
 mod keys;

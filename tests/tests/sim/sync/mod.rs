@@ -1,7 +1,10 @@
 //! Replica and authority: alone, together, and under random faults.
 
 mod authority;
+mod no_effect;
 mod random_structs;
 mod replica;
 mod simulation;
 mod undo;
+mod undo_others;
+mod undo_unsent;

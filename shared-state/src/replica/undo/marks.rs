@@ -1,0 +1,226 @@
+//! What others wrote, at the parts of the state that the writes of an undo history change. Bounded by the
+//! history: there is one mark for each part that it contains, and each remembers a few writes.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hasher as _};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use crate::core::{Segment, SharedState, UndoGuard, Versions, encode_update};
+
+/// The most writes of others that a mark remembers.
+const MAX_FOREIGN: usize = 8;
+
+/// The part of the state that an update changes.
+pub(super) fn part_of<S: SharedState>(update: &S::Update) -> Vec<Segment> {
+    let mut versions = Versions::default();
+    S::record(&mut versions, update, 1);
+    let mut part = versions.only_part();
+    if part.is_empty() {
+        part.push(Segment::Field(S::field(update)));
+    }
+    part
+}
+
+/// A write of somebody else.
+struct Foreign {
+    version: u64,
+    /// `None`: it is not known who. A delta has no authors.
+    from: Option<Arc<str>>,
+    /// Whether it changed something inside the part, and not the part itself or what is around it.
+    inside: bool,
+    /// Whether it changed the value and did not replace it, as an addition to a counter does.
+    adds: bool,
+    /// What the part was before, if that can be told.
+    before: Option<Digest>,
+}
+
+/// A digest of the update that brings a part to a value.
+type Digest = u64;
+
+/// The digest of an update.
+fn digest<S: SharedState>(update: &S::Update) -> Option<Digest> {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(encode_update::<S>(update).ok()?.as_str().as_bytes());
+    Some(hasher.finish())
+}
+
+/// A write of somebody else, as it is noted.
+pub(super) struct Noted<'a> {
+    part: Vec<Segment>,
+    version: u64,
+    from: Option<&'a Arc<str>>,
+    adds: bool,
+    before: Option<Digest>,
+    after: Option<Digest>,
+}
+
+impl<'a> Noted<'a> {
+    pub(super) fn new<S: SharedState>(update: &S::Update, version: u64, from: Option<&'a Arc<str>>) -> Self {
+        // A delta does not tell an addition to a counter from a set. An addition can be undone beneath both.
+        let adds = from.is_none() || S::undo_guard(update) == UndoGuard::Replaced;
+        Self { part: part_of::<S>(update), version, from, adds, before: None, after: None }
+    }
+
+    /// Notes what the part was before and what it is now, for a write that replaced it. `inverse` is the
+    /// inverse of the update, which was just applied to `state`.
+    pub(super) fn compare<S: SharedState>(&mut self, state: &mut S, inverse: &S::Update) {
+        if !self.adds {
+            let again = state.apply(inverse.clone());
+            (self.before, self.after) = (digest::<S>(inverse), digest::<S>(&again));
+            state.apply(again);
+        }
+    }
+}
+
+/// What others wrote to one part.
+#[derive(Default)]
+struct Mark {
+    foreign: Vec<Foreign>,
+    /// The last version that is forgotten, for each guard that it counts for. It counts as not undone.
+    forgotten: [u64; 3],
+}
+
+impl Foreign {
+    /// Whether it keeps a write with this guard from being undone.
+    const fn counts(&self, guard: UndoGuard) -> bool {
+        match guard {
+            UndoGuard::Replaced => !self.inside && !self.adds,
+            UndoGuard::Part => !self.inside,
+            UndoGuard::Anything => true,
+        }
+    }
+}
+
+const GUARDS: [UndoGuard; 3] = [UndoGuard::Replaced, UndoGuard::Part, UndoGuard::Anything];
+
+impl Mark {
+    fn note(&mut self, foreign: Foreign) {
+        self.foreign.push(foreign);
+        if self.foreign.len() > MAX_FOREIGN {
+            let oldest = self.foreign.remove(0);
+            for (guard, forgotten) in GUARDS.into_iter().zip(&mut self.forgotten) {
+                if oldest.counts(guard) {
+                    *forgotten = oldest.version;
+                }
+            }
+        }
+    }
+
+    /// Forgets writes that their author takes back now: the part is what it was before them, and nobody else has
+    /// written to it meanwhile. Returns whether there are any.
+    fn undo(&mut self, noted: &Noted<'_>) -> bool {
+        let own = |foreign: &Foreign| noted.from.is_some() && foreign.from.as_ref() == noted.from;
+        let first = self.foreign.iter().rposition(|foreign| !own(foreign)).map_or(0, |other| other + 1);
+        let of_author = self.foreign[first..].iter();
+        let back = of_author.take_while(|_| noted.after.is_some()).position(|own| own.before == noted.after);
+        if let Some(back) = back {
+            self.foreign.truncate(first + back);
+        }
+        back.is_some()
+    }
+}
+
+/// The marks, by part.
+#[derive(Default)]
+pub(super) struct Marks(BTreeMap<Arc<[Segment]>, Mark>);
+
+impl Marks {
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Makes a mark at a part, unless there is one.
+    pub(super) fn at(&mut self, part: Vec<Segment>) -> Arc<[Segment]> {
+        if let Some((known, _)) = self.0.get_key_value(&part[..]) {
+            return known.clone();
+        }
+        let part: Arc<[Segment]> = part.into();
+        self.0.insert(part.clone(), Mark::default());
+        part
+    }
+
+    /// Removes all marks but those at `parts`.
+    pub(super) fn keep(&mut self, parts: impl Iterator<Item = Arc<[Segment]>>) {
+        let mut marks = std::mem::take(&mut self.0);
+        for part in parts {
+            if let Some(mark) = marks.remove(&part) {
+                self.0.insert(part, mark);
+            }
+        }
+    }
+
+    /// Whether somebody else has written, after a version, to a part whose write has this guard.
+    pub(super) fn is_overwritten(&self, part: &[Segment], version: u64, guard: UndoGuard) -> bool {
+        let Some(mark) = self.0.get(part) else { return false };
+        let mut forgotten = GUARDS.into_iter().zip(mark.forgotten);
+        forgotten.any(|(of, forgotten)| of == guard && forgotten > version)
+            || mark.foreign.iter().any(|foreign| foreign.version > version && foreign.counts(guard))
+    }
+
+    /// Whether there is a mark at the part of a write, around it or inside it.
+    pub(super) fn concerns(&mut self, noted: &Noted<'_>) -> bool {
+        let mut found = false;
+        self.each(&noted.part, |_, _, _| found = true);
+        found
+    }
+
+    /// Notes a write of somebody else.
+    pub(super) fn note(&mut self, noted: &Noted<'_>) {
+        let Noted { version, from, before, .. } = *noted;
+        let length = noted.part.len();
+        self.each(&noted.part, |mark, at, inside| {
+            // What replaces something around the part adds nothing to it.
+            let adds = noted.adds && at == length;
+            if !mark.undo(noted) {
+                mark.note(Foreign { version, from: from.cloned(), inside, adds, before });
+            }
+        });
+    }
+
+    /// This client's own write to a part was accepted. What others wrote before is not undone by what they write
+    /// later.
+    pub(super) fn accepted(&mut self, part: &[Segment]) {
+        self.each(part, |mark, _, _| mark.foreign.iter_mut().for_each(|foreign| foreign.before = None));
+    }
+
+    /// Calls `at` with the marks of a part, of what is around it, and of what is inside it, with the length of the
+    /// mark's path, and with whether the part is inside the mark's.
+    fn each(&mut self, part: &[Segment], mut at: impl FnMut(&mut Mark, usize, bool)) {
+        for length in 1..part.len() {
+            if let Some(mark) = self.0.get_mut(&part[..length]) {
+                at(mark, length, true);
+            }
+        }
+        let from_here = (Bound::Included(part), Bound::Unbounded);
+        for (inner, mark) in self.0.range_mut::<[Segment], _>(from_here) {
+            if !inner.starts_with(part) {
+                break;
+            }
+            at(mark, inner.len(), false);
+        }
+    }
+}
+
+/// Parts of the state that changes of this client have changed.
+#[derive(Default)]
+pub(in crate::replica) struct Parts(Vec<Vec<Segment>>);
+
+impl Parts {
+    pub(in crate::replica) fn add<S: SharedState>(&mut self, update: &S::Update) {
+        self.0.push(part_of::<S>(update));
+    }
+
+    /// Whether an update changes one of the parts, something inside one, or what is around one.
+    pub(in crate::replica) fn touched_by<S: SharedState>(&self, update: &S::Update) -> bool {
+        if self.0.is_empty() {
+            return false;
+        }
+        let part = part_of::<S>(update);
+        self.0.iter().any(|own| own.starts_with(&part) || part.starts_with(own))
+    }
+}
