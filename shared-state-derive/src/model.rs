@@ -187,7 +187,8 @@ impl Model {
         let shared = fields.into_iter().filter(InputField::is_shared);
         let fields: Vec<_> =
             shared.enumerate().map(|(index, field)| Field::new(index, field, &owner)).collect();
-        let accessors = fields.iter().flat_map(|field| [&field.ident, &field.setter, &field.adder, &field.subtracter]);
+        let accessors =
+            fields.iter().flat_map(|field| [&field.ident, &field.setter, &field.adder, &field.subtracter]);
         let mut with_parts = fields.iter().filter(|field| field.has_parts());
         let span = match (with_parts.next(), with_parts.next()) {
             (Some(only), None) => only.span,

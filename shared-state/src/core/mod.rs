@@ -60,5 +60,5 @@ pub use update::{
     encode_update, serialize_update,
 };
 pub use value::{Shareable, Value};
-pub(crate) use versions::{Segment, StoredVersions};
 pub use versions::{EditLog, EntryVersion, EntryVersions, Versions};
+pub(crate) use versions::{Segment, StoredVersions};

@@ -160,7 +160,9 @@ impl<T: Number> MergePolicy<T> for Counter {
 
     fn overlap(pending: &CounterOp<T>, remote: &CounterOp<T>) -> Overlap {
         match pending {
-            _ if matches!(remote, CounterOp::Add(by) | CounterOp::Sub(by) if *by == T::ZERO) => Overlap::Commutes,
+            _ if matches!(remote, CounterOp::Add(by) | CounterOp::Sub(by) if *by == T::ZERO) => {
+                Overlap::Commutes
+            }
             CounterOp::Set(_) => Overlap::Shadowed,
             // Additions commute only as long as none of them saturates.
             CounterOp::Add(_) | CounterOp::Sub(_) => Overlap::Conflicts,

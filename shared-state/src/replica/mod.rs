@@ -325,8 +325,7 @@ impl<S: SharedState> Replica<S> {
             return Err(refusal.clone().into());
         }
         while let Some(step) = self.document.history.pop(kind) {
-            let may_write =
-                |update: &S::Update| !S::read_only(update) && self.permissions.allow::<S>(update);
+            let may_write = |update: &S::Update| !S::read_only(update) && self.permissions.allow::<S>(update);
             if let Some(id) = self.document.take_back(now, kind, step, may_write, &self.session)? {
                 self.send_ready();
                 return Ok(Some(id));
@@ -519,6 +518,9 @@ impl<S: SharedState> Replica<S> {
     /// Sends the queued changes that the window allows.
     fn send_ready(&mut self) {
         while self.session.is_live() && self.document.pending.queue.next().is_some() {
+            if self.document.next_waits() {
+                return;
+            }
             if !self.document.revise_next() {
                 continue;
             }

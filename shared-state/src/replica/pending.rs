@@ -93,7 +93,8 @@ impl<S: SharedState> Pending<S> {
     /// The updates of a change.
     #[cfg(feature = "testing")]
     pub(super) fn updates_of(&self, id: WriteId) -> Option<Vec<S::Update>> {
-        let typed = |updates: &[PendingUpdate<S>]| updates.iter().map(|update| update.typed.clone()).collect();
+        let typed =
+            |updates: &[PendingUpdate<S>]| updates.iter().map(|update| update.typed.clone()).collect();
         let queued = self.queue.iter().find(|change| change.id == id).map(|change| typed(&change.updates));
         let held = || self.delayed.iter().find(|held| held.id == id);
         queued.or_else(|| held().map(|held| typed(std::slice::from_ref(&held.update))))
@@ -200,7 +201,7 @@ impl<S: SharedState> Pending<S> {
                 },
             }
         }
-        self.queue.push(Change { id, updates, reads, sent: None, after: Vec::new() });
+        self.queue.push(Change { id, updates, reads, sent: None });
         id
     }
 

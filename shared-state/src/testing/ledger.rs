@@ -68,7 +68,9 @@ impl<S: SharedState> Ledger<S> {
         let index = |version: u64| usize::try_from(version).unwrap_or(usize::MAX).min(model.log.len());
         let (from, to) = (index(known.start), index(known.end));
         for update in sent.iter().filter(|update| update.get("op").is_none()) {
-            let Some(field) = update["key"].as_str().filter(|key| Model::is_plain::<S>(key)) else { continue };
+            let Some(field) = update["key"].as_str().filter(|key| Model::is_plain::<S>(key)) else {
+                continue;
+            };
             let writes = |at: &usize| model.log[*at].updates.iter().any(|update| update["key"] == field);
             let Some(last) = (from..to).rev().find(writes) else { continue };
             let author = model.log[last].client.as_deref();

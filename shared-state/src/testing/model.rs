@@ -300,7 +300,9 @@ fn sum(a: &Value, sign: i8, b: &Value, bounds: Bounds) -> Option<Value> {
             let total = (integer(a)? + i128::from(sign) * integer(b)?).clamp(min, max);
             i64::try_from(total).map(Value::from).or_else(|_| u64::try_from(total).map(Value::from)).ok()
         }
-        Bounds::Float => Some(Value::from((a.as_f64()? + f64::from(sign) * b.as_f64()?).clamp(f64::MIN, f64::MAX))),
+        Bounds::Float => {
+            Some(Value::from((a.as_f64()? + f64::from(sign) * b.as_f64()?).clamp(f64::MIN, f64::MAX)))
+        }
     }
 }
 

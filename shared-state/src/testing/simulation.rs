@@ -258,7 +258,9 @@ impl<S: SharedState> World<S> {
     /// Two clients write the same, and one of them undoes it sooner or later.
     fn write_alike(&mut self, at: usize) -> Result<(), String> {
         let other = self.rng.usize(..self.clients.len());
-        let Some(update) = sample_update(&mut self.rng, self.clients[at].replica.state()) else { return Ok(()) };
+        let Some(update) = sample_update(&mut self.rng, self.clients[at].replica.state()) else {
+            return Ok(());
+        };
         self.clients[at].write_same(&update, self.now)?;
         self.clients[other].write_same(&update, self.now)
     }

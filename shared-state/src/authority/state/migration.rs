@@ -108,8 +108,7 @@ impl Migration {
             Some(op @ ("add" | "sub")) => {
                 let before = if at.is_null() { "0".to_owned() } else { at.to_string() };
                 let result = computed(&before, op, update.value.get(), &shape);
-                result
-                    .ok_or_else(|| fail(&"only a number can be added to a number or subtracted from it"))?
+                result.ok_or_else(|| fail(&"only a number can be added to a number or subtracted from it"))?
             }
             Some(op) => {
                 let message = format!(

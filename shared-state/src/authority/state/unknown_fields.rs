@@ -575,7 +575,10 @@ mod tests {
             ("0.1", "0.2", "f32", "0.3"),
             ("1e308", "1.7e308", "f64", "1.7976931348623157e+308"),
         ] {
-            assert_eq!(computed(before, "add", by, shape).map(|sum| sum.get().to_owned()).as_deref(), Some(after));
+            assert_eq!(
+                computed(before, "add", by, shape).map(|sum| sum.get().to_owned()).as_deref(),
+                Some(after)
+            );
         }
         assert!(computed("\"a\"", "add", "1", "").is_none());
     }

@@ -231,9 +231,7 @@ where
     fn has_effect(list: &C, op: &Self::Op) -> bool {
         match op {
             ListOp::Set(new) => list != new,
-            ListOp::Insert(_, item) => {
-                F::key(item).is_some_and(|key| list.find::<F>(key.as_str()).is_none())
-            }
+            ListOp::Insert(_, item) => F::key(item).is_some_and(|key| list.find::<F>(key.as_str()).is_none()),
             ListOp::Move(key, place) => {
                 let Some(from) = list.find::<F>(key.as_str()) else { return false };
                 // Between its left neighbour and itself, or between itself and its right neighbour.

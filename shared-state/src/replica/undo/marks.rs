@@ -56,11 +56,7 @@ pub(super) struct Noted<'a> {
 }
 
 impl<'a> Noted<'a> {
-    pub(super) fn new<S: SharedState>(
-        update: &S::Update,
-        version: u64,
-        from: Option<&'a Arc<str>>,
-    ) -> Self {
+    pub(super) fn new<S: SharedState>(update: &S::Update, version: u64, from: Option<&'a Arc<str>>) -> Self {
         // A delta does not tell an addition to a counter from a set. An addition can be undone beneath both.
         let adds = from.is_none() || S::undo_guard(update) == UndoGuard::Replaced;
         Self { part: part_of::<S>(update), version, from, adds, before: None, after: None }

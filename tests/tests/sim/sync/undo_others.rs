@@ -92,9 +92,7 @@ const WRITES: [Write; 18] = {
         ("item's field", || {
             Board::TODOS.op(ListOp::In("2".into(), in_todo(TodoUpdate::Title("agreed".into()))))
         }),
-        ("item", || {
-            Board::PLAIN.op(ListOp::In("2".into(), Todo { done: true, ..todo(2) }))
-        }),
+        ("item", || Board::PLAIN.op(ListOp::In("2".into(), Todo { done: true, ..todo(2) }))),
         ("insert", || Board::TODOS.op(ListOp::Insert(Place::End, todo(9)))),
         ("remove", || Board::TODOS.op(ListOp::Delete("3".into()))),
         ("move", || Board::TODOS.op(ListOp::Move("4".into(), Place::Front))),
@@ -160,9 +158,11 @@ fn g14_what_somebody_wrote_over_and_undid_counts_as_never_written() {
         ("put", || Board::SEATS.op(MapOp::Put(5, "a".into())), || Board::SEATS.op(MapOp::Put(5, "b".into()))),
         ("deleted", || Board::SEATS.op(MapOp::Put(5, "a".into())), || Board::SEATS.op(MapOp::Delete(5))),
         ("member", || Board::TAGS.op(SetOp::Insert(5)), || Board::TAGS.op(SetOp::Remove(5))),
-        ("inserted", || Board::TODOS.op(ListOp::Insert(Place::End, todo(9))), || {
-            Board::TODOS.op(ListOp::Delete("9".into()))
-        }),
+        (
+            "inserted",
+            || Board::TODOS.op(ListOp::Insert(Place::End, todo(9))),
+            || Board::TODOS.op(ListOp::Delete("9".into())),
+        ),
     ];
     for (name, first, second) in over {
         let (mut world, a, b, ha, hb) = two();

@@ -40,7 +40,8 @@ fn todo(id: u32, title: &str) -> Todo {
 }
 
 fn two() -> (World<Board>, User<Board>, User<Board>, Handle, Handle) {
-    let begin = Board { title: "old".into(), todos: [todo(1, "old")].into_iter().collect(), ..Board::default() };
+    let begin =
+        Board { title: "old".into(), todos: [todo(1, "old")].into_iter().collect(), ..Board::default() };
     let mut world = World::new(begin);
     let (a, c) = (world.join(), world.join());
     let (ha, hc) = (a.handle(), c.handle());
@@ -259,7 +260,9 @@ fn the_newest_step_is_undone_however_many_updates_it_has() {
     hc.todos().clear().unwrap();
     world.settle();
     for id in 1..=3_000 {
-        world.write(&format!(r#"[{{"key":"todos","op":"insert","value":{{"item":{{"id":{id},"title":"t"}}}}}}]"#));
+        world.write(&format!(
+            r#"[{{"key":"todos","op":"insert","value":{{"item":{{"id":{id},"title":"t"}}}}}}]"#
+        ));
     }
     hc.set_title("before").unwrap();
     world.settle();
