@@ -75,7 +75,12 @@ async fn run(builder: ServerBuilder, seed: u32) {
     while pages[0].version() < hooks_write / 2 {
         for page in &pages {
             let size = u8::try_from(written % 256).unwrap_or_default();
-            accepted(page.set_size(size)).await;
+            // In a transaction, because a set to the value that is shown is not sent otherwise.
+            let set = page.transact(|tx| {
+                tx.set(Page::SIZE, size);
+                Ok::<(), Infallible>(())
+            });
+            soon("the answer", set).await.expect("it is accepted");
             accepted(page.add_hits(1)).await;
             written += 2;
         }
