@@ -12,7 +12,7 @@ use crate::core::Code;
 use crate::presence::user;
 use crate::proto::Dialect;
 use crate::proto::presence::PresenceSet;
-use crate::proto::{ClientId, Frame, Limits, RoomDetails, Violation};
+use crate::proto::{ClientId, Frame, Limits, RoomDetails, Violation, check_presence_size};
 
 /// Identifies a session in one [`Roster`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -226,28 +226,40 @@ impl<L: PresenceOutbox> Roster<L> {
         let Some(user) = set.user.map(RawValue::get) else {
             return Err(bad("the first `presence:set` in a room must contain the `user`"));
         };
-        let limit = self.config.seats;
-        if self.sessions.len() >= limit && !self.clients.contains_key(&client) {
-            let message = format!("at most {limit} sessions are present in a room");
-            return Err(Violation::new(Code::TooManyPresent, message));
-        }
+        self.check_seat(&client)?;
         let data = set.data.map_or("null", RawValue::get);
         self.check(user, data)?;
         Ok(self.insert(now, (client, connection), dialect, (user, data, set), outbox))
     }
 
     /// Adds a legacy session that receives the presence of others and shows nothing. `now` is as in
-    /// [`enter`](Self::enter). Returns `None` if there are too many sessions.
-    pub fn watch(&mut self, now: Duration, who: (ClientId, u64), outbox: L) -> Option<PresenceSessionId> {
-        if self.sessions.len() >= self.config.seats {
-            return None;
-        }
+    /// [`enter`](Self::enter).
+    ///
+    /// # Errors
+    /// There are too many sessions.
+    pub fn watch(
+        &mut self,
+        now: Duration,
+        who: (ClientId, u64),
+        outbox: L,
+    ) -> Result<PresenceSessionId, Violation> {
+        self.check_seat(&who.0)?;
         let set = PresenceSet { hidden: Some(true), ..PresenceSet::default() };
         let id = self.insert(now, who, Dialect::Legacy, ("null", "null", &set), outbox);
         if let Some(session) = self.sessions.get_mut(&id) {
             session.only_watches = true;
         }
-        Some(id)
+        Ok(id)
+    }
+
+    /// Checks that there is space for a session of a client.
+    fn check_seat(&self, client: &ClientId) -> Result<(), Violation> {
+        let limit = self.config.seats;
+        if self.sessions.len() >= limit && !self.clients.contains_key(client) {
+            let message = format!("at most {limit} sessions are present in a room");
+            return Err(Violation::new(Code::TooManyPresent, message));
+        }
+        Ok(())
     }
 
     fn insert(
@@ -294,12 +306,8 @@ impl<L: PresenceOutbox> Roster<L> {
     }
 
     fn check(&self, user: &str, data: &str) -> Result<(), Violation> {
-        let (size, limit) = (user.len() + data.len(), self.config.bytes);
-        if size > limit {
-            let message = format!("`user` and `data` have at most {limit} bytes, found {size}");
-            return Err(Violation::new(Code::PresenceTooLarge, message));
-        }
-        Ok(())
+        check_presence_size(user, data, self.config.bytes)
+            .map_err(|reject| Violation::new(reject.code, reject.message))
     }
 
     /// Changes what a session shows. Does nothing if the session has left.

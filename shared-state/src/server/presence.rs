@@ -275,20 +275,44 @@ impl PresenceSessions {
         if self.sessions.contains_key(room) {
             return self.receive_presence(room);
         }
+        // Whoever cannot watch now is not told: it has not asked for anything.
+        let _ = self.enter(room, client, queue, membership, true, Roster::watch);
+    }
+
+    /// Opens a session in a room's presence, which `enter` adds to the roster.
+    fn enter(
+        &mut self,
+        room: &str,
+        client: &ClientId,
+        queue: &Arc<Queue>,
+        membership: Arc<Membership>,
+        only_watches: bool,
+        enter: impl FnOnce(
+            &mut Roster<Outlet>,
+            Duration,
+            (ClientId, u64),
+            Outlet,
+        ) -> Result<PresenceSessionId, Violation>,
+    ) -> Result<(), Violation> {
+        // A session that only watched is replaced.
+        self.sessions.remove(room);
         if self.sessions.len() >= self.limit {
-            return;
+            let message = format!("a connection is present in at most {} rooms", self.limit);
+            return Err(Violation::new(Code::TooManyRooms, message));
         }
-        let Some(presence) = self.presence_rooms.open(room) else { return };
+        let Some(presence) = self.presence_rooms.open(room) else {
+            return Err(Violation::new(Code::ShuttingDown, "the server is shutting down"));
+        };
         let queue_id = self.next_queue;
         self.next_queue += 1;
         let outlet = Outlet { queue: queue.clone(), id: queue_id };
         let who = (client.clone(), self.connection);
-        if let Some(id) = presence.act(|roster, now| roster.watch(now, who, outlet)) {
-            let room = presence.name.clone();
-            let session =
-                PresenceSession { room: presence, id, queue_id, only_watches: true, _membership: membership };
-            self.sessions.insert(room, session);
-        }
+        let id = presence.act(|roster, now| enter(roster, now, who, outlet))?;
+        self.sessions.insert(
+            presence.name.clone(),
+            PresenceSession { room: presence, id, queue_id, only_watches, _membership: membership },
+        );
+        Ok(())
     }
 
     /// Leaves a room's presence. Returns whether the connection took part.
@@ -413,33 +437,15 @@ impl PresenceSessions {
             let shown: String = id.chars().take(80).collect();
             return Err(Violation::new(Code::OtherUser, format!("this connection is the user `{shown}`")));
         }
-        // A session that only watched is replaced by one that also watches.
-        let watched = self.sessions.remove(room).is_some();
-        if self.sessions.len() >= self.limit {
-            let message = format!("a connection is present in at most {} rooms", self.limit);
-            return Err(Violation::new(Code::TooManyRooms, message));
-        }
-        let Some(presence) = self.presence_rooms.open(room) else {
-            return Err(Violation::new(Code::ShuttingDown, "the server is shutting down"));
-        };
-        let queue_id = self.next_queue;
-        self.next_queue += 1;
-        let outlet = Outlet { queue: queue.clone(), id: queue_id };
-        let who = (client.clone(), self.connection);
         // Both under one lock, so that the first frames sent to the session already account for the join.
-        let id = presence.act(|roster, now| match by {
+        self.enter(room, client, queue, membership, false, |roster, now, who, outlet| match by {
             EnterBy::V1 => roster.enter(now, who, Dialect::V1, set, outlet),
             EnterBy::LegacyPresence => roster.enter(now, who, Dialect::Legacy, set, outlet),
             EnterBy::LegacyJoin(details) => {
                 let id = roster.enter(now, who, Dialect::Legacy, set, outlet)?;
-                roster.join_room(id, details.clone(), !watched);
+                roster.join_room(id, details.clone(), true);
                 Ok(id)
             }
-        })?;
-        self.sessions.insert(
-            presence.name.clone(),
-            PresenceSession { room: presence, id, queue_id, only_watches: false, _membership: membership },
-        );
-        Ok(())
+        })
     }
 }

@@ -178,13 +178,15 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 Err(error) => return self.reply(action.refused(room, &error.violation())).await,
             }
         }
-        if let Some(refusal) = self.presence_sessions.apply(room, &action, &client, &self.queue, entry) {
-            return self.reply(refusal).await;
-        }
-        if matches!(action, PresenceAction::Legacy(_))
+        let refusal = self.presence_sessions.apply(room, &action, &client, &self.queue, entry);
+        if self.inbound.dialect() == Dialect::Legacy
+            && !matches!(action, PresenceAction::Leave(_))
             && self.inbound.rooms().any(|session| **session.room.name() == *room)
         {
             self.watch_presence(room);
+        }
+        if let Some(refusal) = refusal {
+            return self.reply(refusal).await;
         }
         match self.presence_sessions.is_in(room) {
             // A legacy client that is present in a room receives its channels.

@@ -217,7 +217,12 @@ async fn a_page_that_only_watches_sees_cursors_presence_and_channels() {
     let message = among_others(&mut watcher, |frame| frame["type"] == "broadcast:chat").await;
     assert_eq!(message["payload"], json!({"text": "hi"}));
 
-    // Showing a user oneself, and leaving again, does not end the watching.
+    // A user that is refused does not end the watching, nor does showing one and leaving again.
+    let long = json!({"user": {"id": "bob", "name": "b".repeat(5000)}, "x": 1, "y": 1, "timestamp": 1});
+    watcher.send(json!({"type": "cursor:move", "room": "a", "payload": long})).await;
+    among_others(&mut watcher, |frame| frame["payload"]["code"] == "presence_too_large").await;
+    mover.send(cursor("ann", 9)).await;
+    among_others(&mut watcher, is_at("ann", 9.0)).await;
     watcher.send(cursor("bob", 1)).await;
     among_others(&mut late, is_at("bob", 1.0)).await;
     watcher.send(json!({"type": "presence:leave", "room": "a", "payload": "bob"})).await;
