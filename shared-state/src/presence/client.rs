@@ -12,7 +12,7 @@ use crate::core::read_back::encode_checked;
 use crate::core::{Code, Reject};
 use crate::presence::{Peer, PresenceEvent, UserSessions, user};
 use crate::proto::presence::{PeerEntry, PresenceNews, leave, set};
-use crate::proto::{ClientId, ClientLimits, Frame, Secret, Violation};
+use crate::proto::{ClientId, ClientLimits, Frame, Refusal, Secret, Violation};
 
 /// How a client takes part in a room's presence.
 #[derive(Clone, Copy, Debug)]
@@ -470,10 +470,7 @@ where
                 return Err(violation);
             }
             PresenceNews::Rejected(violation)
-                if matches!(
-                    violation.code,
-                    Code::WrongPassword | Code::RoomFull | Code::RoomClosed | Code::TooManyRooms
-                ) =>
+                if violation.code == Code::RoomClosed || Refusal::of(violation.code) == Refusal::Waits =>
             {
                 self.denied = true;
                 self.live = false;

@@ -171,14 +171,21 @@ impl ClientLimits {
         for json in [user, data] {
             self.check_depth(json, AROUND_PRESENCE)?;
         }
-        let found = user.len() + data.len();
-        if found <= self.presence {
-            return Ok(());
-        }
-        let message =
-            format!("the user and the data have at most {} bytes together, found {found}", self.presence);
-        Err(Reject::new(Code::PresenceTooLarge, message))
+        check_presence_size(user, data, self.presence)
     }
+}
+
+/// Checks the size of what a session shows in a room's presence, both JSON text.
+///
+/// # Errors
+/// It is longer than `limit`, in bytes.
+pub(crate) fn check_presence_size(user: &str, data: &str, limit: usize) -> Result<(), Reject> {
+    let found = user.len() + data.len();
+    if found <= limit {
+        return Ok(());
+    }
+    let message = format!("`user` and `data` have at most {limit} bytes, found {found}");
+    Err(Reject::new(Code::PresenceTooLarge, message))
 }
 
 /// The levels of nesting around the array of updates of a `state:change`: the frame and its payload.

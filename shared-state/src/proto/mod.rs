@@ -14,15 +14,16 @@ pub use address::{channel_address, split_address};
 pub use dialect::Dialect;
 pub use envelope::Envelope;
 pub use frame::Frame;
+pub(crate) use limits::check_presence_size;
 pub use limits::{AROUND_UPDATE, AROUND_UPDATES, ClientLimits, Limits, check_depth, check_room_name};
 pub use message::{
     ChangeRequest, ClientMessage, Declaration, Denied, Hello, JoinRequest, Outcome, Outcomes, Resume,
     RoomDetails, RoomMessage, RoomSchema, ServerMessage, Violation, channel, legacy, presence, room,
 };
 // The writers of single frames: the state machines call them, and tests of the protocol do.
+pub(crate) use message::{Refusal, push_string, room_schema};
 #[doc(hidden)]
 pub use message::{client, server};
-pub(crate) use message::{push_string, room_schema};
 pub use secret::Secret;
 
 pub use crate::core::{Code, EncodedUpdate, Reject, WireUpdate, decode_update, encode_update};

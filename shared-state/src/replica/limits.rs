@@ -44,9 +44,6 @@ impl SendLimits {
         updates: &[PendingUpdate<S>],
         around: usize,
     ) -> Result<(), Reject> {
-        if self.limits == ClientLimits::default() {
-            return Ok(());
-        }
         self.limits.check_updates(updates.len())?;
         self.limits.check_frame(bytes_of(updates) + updates.len() + around + ENVELOPE)?;
         for update in updates {

@@ -58,7 +58,8 @@ use std::time::Duration;
 
 use crate::core::{Code, Reject, SharedState, WireUpdate, decode_update};
 use crate::proto::{
-    ClientLimits, Denied, Frame, Outcomes, Resume, RoomMessage, RoomSchema, Secret, Violation, compact,
+    ClientLimits, Denied, Frame, Outcomes, Refusal, Resume, RoomMessage, RoomSchema, Secret, Violation,
+    compact,
 };
 
 use document::Document;
@@ -363,18 +364,9 @@ impl<S: SharedState> Replica<S> {
     /// this replica has asked for it already; the caller may log the error.
     pub fn receive(&mut self, message: RoomMessage<'_>) -> Result<(), Violation> {
         if let RoomMessage::Error(violation) = message {
-            match violation.code {
-                // The version to resume from; the state follows.
-                Code::FutureVersion => {}
-                // The caller tries again after a while.
-                Code::Unavailable
-                | Code::NotJoined
-                | Code::ShuttingDown
-                | Code::TooOften
-                | Code::RulesFailed => {}
-                // The caller tries again when something has changed: the password, or who is in the room.
-                Code::WrongPassword | Code::RoomFull | Code::TooManyRooms => {}
-                _ => self.refuse(&violation),
+            // After `future_version` the state follows. What does not end for good, the caller tries again.
+            if violation.code != Code::FutureVersion && Refusal::of(violation.code) == Refusal::Final {
+                self.refuse(&violation);
             }
             return Err(violation);
         }

@@ -9,7 +9,7 @@ use crate::replica::pending::Pending;
 /// Whether an update changes a state. A text that reads the same may have another history. An update that is not
 /// valid there counts as one that does, so that it is refused and not left out.
 fn has_effect<S: SharedState>(state: &S, update: &S::Update) -> bool {
-    state.check_op(update).is_err() || text_scope::with_history(|| state.has_effect(update))
+    text_scope::with_history(|| state.has_effect(update)) || state.check_op(update).is_err()
 }
 
 pub(super) struct States<S: SharedState> {

@@ -174,16 +174,8 @@ impl Order {
             let message = format!("a sequence number is 1 to {MAX_COUNT}, found {seq}");
             return Decision::Refused(Reject::new(Code::BadSequence, message));
         }
-        match self.answers.look_up(client, seq, change.base, change.again) {
-            Recall::Before(Outcome::Accepted(version)) => return Decision::AcceptedBefore(version),
-            Recall::Before(Outcome::Rejected(reject)) => return Decision::Refused(reject),
-            Recall::Uncertain => {
-                let message = "the client was away longer than its changes are remembered";
-                let reject = Reject::new(Code::Uncertain, message);
-                self.answers.note(client, seq, Outcome::Rejected(reject.clone()));
-                return Decision::Refused(reject);
-            }
-            Recall::New => {}
+        if let Some(decision) = self.recalled(client, seq, change.base, change.again) {
+            return decision;
         }
         let author = ChangeSource::Client { session, client: client.clone(), seq };
         let decided = self.limits.check_depth(change.updates.get(), AROUND_UPDATES);
@@ -196,25 +188,36 @@ impl Order {
                 self.answers.note(client, seq, Outcome::Accepted(accepted.version));
                 Decision::Accepted(accepted, entry)
             }
-            Err(reject) => {
-                self.answers.note(client, seq, Outcome::Rejected(reject.clone()));
-                Decision::Refused(reject)
-            }
+            Err(reject) => self.refused(client, seq, reject),
         }
     }
 
     /// Refuses a client's change that could not be read but for its number. A change that was decided before gets the
     /// earlier decision.
     pub(super) fn refuse(&mut self, client: &ClientId, seq: u64, reject: Reject) -> Decision {
-        if seq > 0 && seq <= MAX_COUNT {
-            match self.answers.look_up(client, seq, MAX_COUNT, false) {
-                Recall::Before(Outcome::Accepted(version)) => return Decision::AcceptedBefore(version),
-                Recall::Before(Outcome::Rejected(reject)) => return Decision::Refused(reject),
-                Recall::New | Recall::Uncertain => {
-                    self.answers.note(client, seq, Outcome::Rejected(reject.clone()));
-                }
-            }
+        if seq == 0 || seq > MAX_COUNT {
+            return Decision::Refused(reject);
         }
+        // Its base is not known. It is not applied whatever that is, so it is never uncertain.
+        self.recalled(client, seq, MAX_COUNT, false).unwrap_or_else(|| self.refused(client, seq, reject))
+    }
+
+    /// The decision about a change that was decided before, or that may have been; `None` for a new one.
+    fn recalled(&mut self, client: &ClientId, seq: u64, base: u64, again: bool) -> Option<Decision> {
+        Some(match self.answers.look_up(client, seq, base, again) {
+            Recall::Before(Outcome::Accepted(version)) => Decision::AcceptedBefore(version),
+            Recall::Before(Outcome::Rejected(reject)) => Decision::Refused(reject),
+            Recall::Uncertain => {
+                let message = "the client was away longer than its changes are remembered";
+                self.refused(client, seq, Reject::new(Code::Uncertain, message))
+            }
+            Recall::New => return None,
+        })
+    }
+
+    /// Refuses a change and remembers that.
+    fn refused(&mut self, client: &ClientId, seq: u64, reject: Reject) -> Decision {
+        self.answers.note(client, seq, Outcome::Rejected(reject.clone()));
         Decision::Refused(reject)
     }
 

@@ -18,7 +18,7 @@ use crate::client::{DisconnectReason, Receipt, lock};
 use crate::core::{Code, Reject};
 use crate::core::{FieldId, SharedState};
 use crate::core::{Rejected, WriteError};
-use crate::proto::{RoomDetails, RoomMessage, Secret, Violation, client};
+use crate::proto::{Refusal, RoomDetails, RoomMessage, Secret, Violation, client};
 use crate::replica::{Backoff, Event, Origin, Read, Replica, RoomPermissions, WriteId};
 
 /// A replica and its listeners.
@@ -273,10 +273,7 @@ impl<S: SharedState> SharedReplica<S> {
     /// A room reported an error, or sent a message that does not fit.
     fn failed(&self, now: Duration, inner: &mut Inner<S>, violation: Violation) {
         tracing::warn!(room = %self.room, %violation, "a room reported an error or sent a message that does not fit");
-        if matches!(
-            violation.code,
-            Code::Unavailable | Code::NotJoined | Code::ShuttingDown | Code::TooOften | Code::RulesFailed
-        ) {
+        if Refusal::of(violation.code) == Refusal::Passes {
             inner.detach();
             let Attachment { failed, retry, .. } = &mut inner.attachment;
             if retry.is_none() {

@@ -26,6 +26,29 @@ impl Violation {
     }
 }
 
+/// What a refused join, or the loss of a room, means for what waits in a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Joining again after a while may succeed.
+    Passes,
+    /// Joining again may succeed once the password, the room or the connection's other rooms have changed.
+    Waits,
+    /// The client is out of the room for good.
+    Final,
+}
+
+impl Refusal {
+    pub(crate) const fn of(code: Code) -> Self {
+        match code {
+            Code::Unavailable | Code::NotJoined | Code::ShuttingDown | Code::TooOften | Code::RulesFailed => {
+                Self::Passes
+            }
+            Code::WrongPassword | Code::RoomFull | Code::TooManyRooms => Self::Waits,
+            _ => Self::Final,
+        }
+    }
+}
+
 /// A code as the text that it is on the wire. A text that this version does not know is [`Code::Other`].
 pub(super) mod code {
     use super::{Code, Deserialize, Text};

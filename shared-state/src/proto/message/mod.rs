@@ -28,6 +28,7 @@ mod state;
 mod tests;
 
 pub use change::ChangeRequest;
+pub(crate) use error::Refusal;
 pub use error::Violation;
 pub use hello::Hello;
 pub(crate) use join::room_schema;

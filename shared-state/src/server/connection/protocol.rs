@@ -17,8 +17,8 @@ use crate::proto::channel::{MESSAGES, SEND};
 use crate::proto::legacy::LegacyMessage;
 use crate::proto::presence;
 use crate::proto::{
-    ChangeRequest, ClientId, ClientMessage, Envelope, Frame, Hello, JoinRequest, Limits, RoomDetails,
-    Violation, channel_address, check_depth, check_room_name, server, split_address,
+    ChangeRequest, ClientId, ClientLimits, ClientMessage, Envelope, Frame, Hello, JoinRequest, Limits,
+    RoomDetails, Violation, channel_address, check_room_name, server, split_address,
 };
 use crate::server::fanout::queue::CloseReason;
 use crate::server::presence::PresenceAction;
@@ -158,8 +158,9 @@ impl<J> Inbound<J> {
         {
             return self.read_change(envelope);
         }
-        if !check_depth(text, self.limits.depth) {
-            return self.too_deep(read.as_ref().ok());
+        // The text is a whole frame, so nothing is around it.
+        if let Err(reject) = ClientLimits::from(&*self.limits).check_depth(text, 0) {
+            return self.too_deep(read.as_ref().ok(), reject);
         }
         match (read, self.dialect) {
             (Ok(envelope), Dialect::V1) => self.read_v1(&envelope),
@@ -175,17 +176,17 @@ impl<J> Inbound<J> {
     }
 
     /// The answer to a message that nests too deep.
-    fn too_deep<'m>(&self, envelope: Option<&Envelope<'m>>) -> Request<'_, 'm, J> {
-        let message = format!("arrays and objects in a frame may be {} deep", self.limits.depth);
+    fn too_deep<'m>(&self, envelope: Option<&Envelope<'m>>, reject: Reject) -> Request<'_, 'm, J> {
+        let Reject { code, message, .. } = reject;
         match (self.dialect, envelope) {
             (Dialect::V1, Some(envelope)) if envelope.kind.starts_with("presence:") => {
                 Request::Reply(match self.room(envelope) {
-                    Ok(room) => presence::reject(&room, Code::TooDeep, &message),
+                    Ok(room) => presence::reject(&room, code, &message),
                     Err(frame) => frame,
                 })
             }
-            (Dialect::V1, _) => Request::Close(CloseReason::new(Code::TooDeep, message)),
-            (Dialect::Legacy, _) => Request::Reply(server::error(Code::TooDeep, &message)),
+            (Dialect::V1, _) => Request::Close(CloseReason::new(code, message)),
+            (Dialect::Legacy, _) => Request::Reply(server::error(code, &message)),
         }
     }
 
