@@ -76,6 +76,7 @@
 mod boxed;
 mod coded;
 mod counter;
+mod entry;
 mod list;
 mod lww;
 mod map;

@@ -56,7 +56,7 @@ pub use transact::{Read, Transaction};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::{Code, Reject, SharedState, WireUpdate, decode_update};
+use crate::core::{Code, Reject, SharedState, WireUpdate, decode_update, transfer};
 use crate::proto::{
     ClientLimits, Denied, Frame, Outcomes, Resume, RoomMessage, RoomSchema, Secret, Violation, compact,
 };
@@ -271,6 +271,7 @@ impl<S: SharedState> Replica<S> {
         if let Some(update) = updates.iter().find(|update| S::read_only(update)) {
             return Err(WriteError::ReadOnly { field: S::FIELDS[S::field(update)].name });
         }
+        let updates = transfer::expanded(&mut self.document.states.view, updates)?;
         let updates = match &updates[..] {
             [update] => self.document.states.parts(update).unwrap_or(updates),
             _ => self.document.states.decompose(updates),
@@ -312,6 +313,7 @@ impl<S: SharedState> Replica<S> {
             let Document { states, pending, .. } = &mut self.document;
             let may_write = |update: &S::Update| self.permissions.allow::<S>(update);
             let updates = step.taken_back(&mut states.view, states.writer, &pending.hidden(), may_write);
+            let updates = transfer::linked::<S>(updates);
             if updates.is_empty() {
                 continue;
             }

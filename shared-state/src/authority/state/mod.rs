@@ -6,6 +6,7 @@
 
 mod channel;
 pub(in crate::authority) mod migration;
+mod moved;
 mod rewritten;
 mod room_state;
 mod text_client_ids;

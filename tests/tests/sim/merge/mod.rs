@@ -3,6 +3,8 @@
 mod entries;
 mod intent;
 mod laws;
+mod moves;
+mod outcomes;
 mod own_policy;
 mod text;
 mod untyped;
