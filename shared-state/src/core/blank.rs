@@ -229,10 +229,7 @@ mod tests {
 
     #[derive(Debug, PartialEq, Deserialize)]
     enum Kind {
-        Round {
-            radius: f64,
-        },
-        #[expect(dead_code)]
+        Round { radius: f64 },
         Flat,
     }
 

@@ -92,13 +92,19 @@ impl From<TransferError> for Reject {
     }
 }
 
-/// The path of an update whose operation is `op`. Fields without lists are not looked at more closely.
-fn path_of<S: SharedState>(update: &S::Update, op: &str) -> Option<String> {
+/// The path and the operation of an update of a field that may contain lists.
+fn address_of<S: SharedState>(update: &S::Update) -> Option<(String, Option<&'static str>)> {
     if !matches!(S::FIELDS[S::field(update)].policy, "list" | "map" | "nested") {
         return None;
     }
     let mut path = FieldPathBuf::new();
-    (S::address(update, &mut path) == Some(op)).then(|| path.into_string())
+    let op = S::address(update, &mut path);
+    Some((path.into_string(), op))
+}
+
+/// The path of an update whose operation is `op`.
+fn path_of<S: SharedState>(update: &S::Update, op: &str) -> Option<String> {
+    address_of::<S>(update).filter(|(_, found)| *found == Some(op)).map(|(path, _)| path)
 }
 
 fn value_of<S: SharedState>(update: &S::Update) -> Result<Box<RawValue>, serde_json::Error> {
@@ -164,12 +170,16 @@ fn transfer<S: SharedState>(
 /// What a change has done to an item, from the inverse of one of its updates: the item's path, and the list that
 /// it has moved to. Without a list, the item was inserted.
 pub(crate) fn moved<S: SharedState>(inverse: &S::Update) -> Option<(String, Option<String>)> {
-    if let Some(path) = path_of::<S>(inverse, RETURN) {
-        let value = value_of::<S>(inverse).ok()?;
-        let Destination { to } = serde_json::from_str(value.get()).ok()?;
-        return Some((path, Some(to.into_owned())));
+    let (path, op) = address_of::<S>(inverse)?;
+    match op? {
+        RETURN => {
+            let value = value_of::<S>(inverse).ok()?;
+            let Destination { to } = serde_json::from_str(value.get()).ok()?;
+            Some((path, Some(to.into_owned())))
+        }
+        "delete" => Some((path, None)),
+        _ => None,
     }
-    path_of::<S>(inverse, "delete").map(|path| (path, None))
 }
 
 /// The item that a `take` has removed, from the inverse of the update.

@@ -6,7 +6,8 @@ use crate::core::{
     Backend, Entry, FieldHandle, FieldId, FieldPathBuf, Key, MergePolicy, SharedState, Slot, blank, key_of,
 };
 use crate::merge::{
-    HandleOf, KeyOf, ListOf, ListOp, MapOf, MapOp, Mapping, Nested, NestedHandle, Sequence, SetOf,
+    Counter, CounterOp, HandleOf, KeyOf, ListOf, ListOp, MapOf, MapOp, Mapping, Nested, NestedHandle, Number,
+    Sequence, SetOf,
 };
 
 /// The item with a key in the list of a slot.
@@ -143,7 +144,17 @@ entry_handles! {
     [F: Sized, P: Sized] ListOf<F, P>;
     [P: Sized] MapOf<P>;
     [] SetOf;
-    [] crate::merge::Counter;
+    [] Counter;
     #[cfg(feature = "text")]
     [] crate::merge::TextOf;
+}
+
+impl<L: Backend<S>, S: SharedState, T: Number> FieldHandle<L, S, T, Counter> {
+    /// Adds to the counter; concurrent additions all count. An entry that does not exist starts from zero.
+    ///
+    /// # Errors
+    /// As [`Backend::write`].
+    pub fn add(&self, by: T) -> Result<L::Receipt, L::Error> {
+        self.write(CounterOp::Add(by))
+    }
 }

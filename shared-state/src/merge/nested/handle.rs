@@ -51,7 +51,7 @@ impl<L: Backend<S>, S: SharedState, N: SharedState> NestedHandle<L, S, N> {
         self.backend.read(|state| self.slot.get(state).map(look))
     }
 
-    /// Sets the whole nested value.
+    /// Sets the whole nested value. An entry of a map that does not exist is put.
     ///
     /// # Errors
     /// As [`Backend::write`].

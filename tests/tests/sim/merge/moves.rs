@@ -254,7 +254,7 @@ fn a_room_opened_again_knows_where_items_have_moved() {
             world.snapshot();
         }
         world.restart();
-        [&ann, &bob].map(User::come_back);
+        [&ann, &bob].into_iter().for_each(User::come_back);
         world.settle();
         assert_eq!(world.state().columns[1].cards[0].title, "late", "{snapshot}");
         assert_eq!((ann.state(), bob.state()), (world.state(), world.state()));
@@ -301,7 +301,7 @@ fn g7_an_untyped_room_keeps_an_edit_that_comes_before_a_move_and_refuses_one_tha
         ann.handle().archive().push(card(1)).unwrap();
         world.settle();
         let _ = (ann.answers(), bob.answers());
-        [&ann, &bob].map(User::leave);
+        [&ann, &bob].into_iter().for_each(User::leave);
         let lane = ann.handle().lanes().at(&"a".into());
         ann.handle().archive().move_between(&1, &lane, 0).unwrap();
         bob.handle().archive().at(&1).set_title("bob's").unwrap();

@@ -200,7 +200,9 @@ fn g15_what_is_as_it_was_asked_to_be_is_accepted() {
         |h| h.plain().clear(),
     ];
     for user in [&ann, &bob] {
-        both.iter().for_each(|write| drop(write(&user.handle()).unwrap()));
+        for write in both {
+            write(&user.handle()).unwrap();
+        }
         user.handle().tags().remove(&"y".into()).unwrap();
         // An entry that can begin empty is made.
         user.handle().tally().add("new".into(), 2).unwrap();
@@ -259,7 +261,7 @@ fn g15_an_untyped_room_says_it_too() {
     assert_eq!(codes, [Code::Gone, Code::Gone, Code::Exists, Code::Gone]);
     assert_eq!(ann.state(), bob.state());
     world.restart();
-    [&ann, &bob].map(User::come_back);
+    [&ann, &bob].into_iter().for_each(User::come_back);
     world.settle();
     assert_eq!(ann.state(), bob.state());
 }

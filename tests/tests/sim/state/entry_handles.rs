@@ -9,7 +9,7 @@ use shared_state::merge::Value;
 use shared_state::merge::{ListOp, MapOp, NestedOp, OptionalOp, Place};
 use shared_state::proto::Code;
 use shared_state::schema::Timing;
-use shared_state::{Backend as _, SharedState, Text, WriteError};
+use shared_state::{SharedState, Text, WriteError};
 use shared_state_tests::{User, World};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, SharedState)]
@@ -373,13 +373,16 @@ fn a_handle_reaches_into_entries_at_any_depth() {
     building.lists().at(&"new".into()).at(&3).set_title("y").unwrap();
     building.texts().at(&1).push("hello").unwrap();
     building.seats().at(&1).at(&true).insert(9).unwrap();
+    building.floors().at(&7).panel().tally().at(&"yes".into()).add(3).unwrap();
+    building.floors().at(&7).rooms().at(&"new".into()).replace(room()).unwrap();
     world.settle();
     taken(&ann);
     taken(&bob);
     let state = world.state();
     let here = &state.floors[0].rooms["a/b"];
     assert_eq!((here.size, here.kind, here.sign.as_str()), (4, Kind::Office, "exit"));
-    assert_eq!((here.tasks[0].votes, state.floors[0].panel.tally["yes"]), (2, 2));
+    assert_eq!((here.tasks[0].votes, state.floors[0].panel.tally["yes"]), (2, 5));
+    assert!(state.floors[0].rooms.contains_key("new"));
     assert_eq!(&*state.floors[0].title, "ground");
     let upper = &state.inner.floors[&8];
     assert_eq!((upper.panel.tasks[0].id, &*upper.rooms["c"].name), (2, "y"));
