@@ -6,9 +6,10 @@ use crate::proto::Violation;
 use crate::replica::change::{Change, PendingUpdate, WriteId, take_back};
 use crate::replica::pending::Pending;
 
-/// Whether an update changes a state. A text that reads the same may have another history.
+/// Whether an update changes a state. A text that reads the same may have another history. An update that is not
+/// valid there counts as one that does, so that it is refused and not left out.
 fn has_effect<S: SharedState>(state: &S, update: &S::Update) -> bool {
-    text_scope::with_history(|| state.has_effect(update))
+    state.check_op(update).is_err() || text_scope::with_history(|| state.has_effect(update))
 }
 
 pub(super) struct States<S: SharedState> {
