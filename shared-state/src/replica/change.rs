@@ -66,9 +66,6 @@ pub(super) struct Change<S: SharedState> {
     pub(super) reads: Option<Reads>,
     /// `None` if it was never sent.
     pub(super) sent: Option<Sent>,
-    /// The changes that it takes back and that were not answered when it was written. It is sent after their
-    /// answers, which say what there is to take back.
-    pub(super) after: Vec<WriteId>,
 }
 
 /// What a change was first sent with.

@@ -190,9 +190,8 @@ impl<S: SharedState> Document<S> {
             // A write that was folded into the change that it undoes is answered with that.
             Some(id) if step.changes().contains(&id) => {}
             Some(id) => {
-                let mut ids = step.changes();
-                ids.retain(|id| self.pending.queue.position(*id).is_some());
-                self.pending.queue.send_after(id, ids);
+                // What was not sent is gone already.
+                step.forget(&unsent);
                 self.history.takes_back(id, kind, step);
             }
             None => return Ok(Some(self.write_nothing())),
@@ -207,6 +206,30 @@ impl<S: SharedState> Document<S> {
         self.output.event(Origin::Local, None, None, shown);
     }
 
+    /// Whether the next change has to wait for the answers to those that it takes back. They say what there is to
+    /// take back.
+    pub(super) fn next_waits(&self) -> bool {
+        let next = self.pending.queue.next().filter(|next| next.sent.is_none());
+        next.is_some_and(|next| self.pending.queue.is_in_flight(&self.history.changes_taken_by(next.id)))
+    }
+
+    /// Another history has begun. What takes back a change of the history that is lost is removed, together with
+    /// that change, if it waits to be written to the new one.
+    fn forget_undone(&mut self) {
+        for (id, kind, begun) in self.history.all_taken() {
+            let is_waiting = begun.iter().any(|id| self.pending.is_unsent(*id));
+            if !self.pending.is_unsent(id) || kind == Kind::Redo && !is_waiting {
+                continue;
+            }
+            for id in std::iter::once(id).chain(begun) {
+                if self.pending.withdraw(id).is_some() {
+                    self.output.answer(id, Ok(self.states.version));
+                }
+            }
+        }
+        self.history.clear();
+    }
+
     /// Looks again at what the next change takes back, if that may have changed since it was written: others
     /// may have written to the same parts, or the changes that it takes back were answered. Returns whether
     /// there is anything left to send of it.
@@ -215,7 +238,10 @@ impl<S: SharedState> Document<S> {
         let next = self.pending.queue.get(at);
         let id = next.id;
         // One that was sent before may have been accepted as it was.
-        let Some(step) = self.history.outdated(id).filter(|_| next.sent.is_none()) else { return true };
+        if next.sent.is_some() {
+            return true;
+        }
+        let Some(step) = self.history.outdated(id) else { return true };
         // The state on which the change lies.
         let mut beneath = self.states.confirmed.clone();
         for change in self.pending.queue.iter_mut().take(at) {
@@ -409,7 +435,7 @@ impl<S: SharedState> Document<S> {
             // The server may know this client from before this replica existed: the numbers continue after
             // the last one that it knows.
             self.pending.queue.restart(outcomes.last);
-            self.history.clear();
+            self.forget_undone();
         }
         let shown = self.states.rebuild_all(&mut self.pending);
         shown.iter().for_each(|update| self.pending.mark_stale(update));

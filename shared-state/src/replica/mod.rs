@@ -519,6 +519,9 @@ impl<S: SharedState> Replica<S> {
     /// Sends the queued changes that the window allows.
     fn send_ready(&mut self) {
         while self.session.is_live() && self.document.pending.queue.next().is_some() {
+            if self.document.next_waits() {
+                return;
+            }
             if !self.document.revise_next() {
                 continue;
             }

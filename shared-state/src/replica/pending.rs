@@ -201,7 +201,7 @@ impl<S: SharedState> Pending<S> {
                 },
             }
         }
-        self.queue.push(Change { id, updates, reads, sent: None, after: Vec::new() });
+        self.queue.push(Change { id, updates, reads, sent: None });
         id
     }
 

@@ -121,26 +121,17 @@ impl<S: SharedState> Queue<S> {
         let waits = next.sent.is_none()
             && next.stale().is_none()
             && next.reads.as_ref().is_some_and(|reads| self.in_flight_touches(reads));
-        // So is one that takes changes back which are not answered.
-        let waits = waits || next.sent.is_none() && self.is_before_answers(&next.after);
         (!waits).then_some(next)
     }
 
     /// Whether one of these changes is in flight.
-    fn is_before_answers(&self, ids: &[WriteId]) -> bool {
+    pub(super) fn is_in_flight(&self, ids: &[WriteId]) -> bool {
         !ids.is_empty() && self.changes.iter().take(self.in_flight).any(|sent| ids.contains(&sent.id))
     }
 
     /// The index of a change.
     pub(super) fn position(&self, id: WriteId) -> Option<usize> {
         self.changes.iter().position(|change| change.id == id)
-    }
-
-    /// The change is sent after the answers to `ids`.
-    pub(super) fn send_after(&mut self, id: WriteId, ids: Vec<WriteId>) {
-        if let Some(change) = self.changes.iter_mut().find(|change| change.id == id) {
-            change.after = ids;
-        }
     }
 
     /// Replaces the updates of an unsent change.

@@ -131,6 +131,11 @@ impl<S: SharedState> Step<S> {
         ids
     }
 
+    /// Forgets the writes of these changes.
+    pub(super) fn forget(&mut self, ids: &[WriteId]) {
+        self.written.retain(|one| !ids.contains(&one.id));
+    }
+
     /// The changes that begin in this step, so that nothing of them is left when it is undone.
     pub(super) fn begun(&self) -> Vec<WriteId> {
         let mut ids: Vec<_> = self.written.iter().filter(|one| one.begins).map(|one| one.id).collect();
@@ -338,6 +343,7 @@ impl<S: SharedState> UndoHistory<S> {
     /// step and makes none of its own.
     pub(super) fn note_repeated(&mut self, id: WriteId, begins: bool, written: Vec<(S::Update, S::Update)>) {
         if self.undo.steps.back().is_some_and(|step| !step.written.is_empty()) {
+            written.iter().for_each(|(update, _)| self.wrote[S::field(update)] = true);
             let written = written.into_iter().enumerate();
             let written =
                 written.map(|(index, (update, inverse))| Written::new(id, index, begins, update, inverse));
@@ -471,6 +477,18 @@ impl<S: SharedState> UndoHistory<S> {
         Some(self.taking.remove(at))
     }
 
+    /// The changes that a change takes back.
+    pub(super) fn changes_taken_by(&self, id: WriteId) -> Vec<WriteId> {
+        let taking = self.taking.iter().find(|taking| taking.id == id);
+        taking.map_or(Vec::new(), |taking| taking.step.changes())
+    }
+
+    /// The changes that take steps back, the last one first, with the changes that begin in each step.
+    pub(super) fn all_taken(&self) -> Vec<(WriteId, Kind, Vec<WriteId>)> {
+        let taking = self.taking.iter().rev();
+        taking.map(|taking| (taking.id, taking.kind, taking.step.begun())).collect()
+    }
+
     /// Whether a change takes a step back. A plain write is not folded into it.
     pub(super) fn is_taking(&self, id: WriteId) -> bool {
         self.taking.iter().any(|taking| taking.id == id)
@@ -496,13 +514,16 @@ impl<S: SharedState> UndoHistory<S> {
             return;
         }
         // A step is taken back from its end.
-        let withdrawn = step.written.iter().rev().filter(|one| removed.contains(&one.id));
-        let withdrawn = withdrawn.map(|one| one.to_make_again(version)).collect();
-        let mut made_again = Step::<S>::closed(withdrawn);
+        let is_new =
+            |one: &&Written<S>| removed.contains(&one.id) && known.iter().all(|taking| taking.id != one.id);
+        let again = step.written.iter().rev().filter(is_new).map(|one| one.to_make_again(version));
+        let again: Vec<_> = again.collect();
+        let mut written: Vec<_> = known.into_iter().flat_map(|taking| taking.step.written).collect();
+        written.extend(again);
         if let Some(rest) = (!is_all).then(|| self.opposite(kind).pop()).flatten() {
-            made_again.written.extend(rest.written);
+            written.extend(rest.written);
         }
-        self.opposite(kind).push(made_again);
+        self.opposite(kind).push(Step::closed(written));
     }
 
     /// The step that an unsent change takes back, if what that comes to may have changed since it was last

@@ -256,7 +256,9 @@ impl<S: SharedState> Client<S> {
         let (replica, undos) = (&self.replica, &self.unsent_undos);
         let checked = self.checked_undos.iter();
         checked.for_each(|id| self.ledger.undoes(*id, self.caught_up..replica.version()));
-        self.ledger.keep_up(|id| undos.contains(&id), |id| replica.pending_updates(id))?;
+        // With a lost history, what was to be undone in it is gone too.
+        let is_new = replica.epoch() != self.epoch;
+        self.ledger.keep_up(|id| is_new || undos.contains(&id), |id| replica.pending_updates(id))?;
         self.unsent_undos.retain(|id| replica.is_unsent(*id));
         self.checked_undos.retain(|id| replica.is_unsent(*id));
         while let Some(frame) = self.replica.poll_frame() {
