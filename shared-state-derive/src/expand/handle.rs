@@ -250,8 +250,10 @@ fn writers(model: &Model, field: &Field) -> TokenStream {
     });
     let edit = accessor(model, field, "edit").filter(|_| field.policy == Policy::Optional).map(|edit| {
         let inner = field.nested("Update");
-        let docs =
-            docs::of_write(field, "Changes one field inside, or has no effect if the value is absent. The app sees the change at once.");
+        let docs = docs::of_write(
+            field,
+            "Changes one field inside; refused if the value is absent. The app sees the change at once.",
+        );
         let body = quote_spanned! {field.span=> {
             let __inner = __merge::NestedOp::In(::std::boxed::Box::new(update));
             __p::Backend::<#this>::write(&self.0, #update::#variant(__merge::OptionalOp::In(__inner)))

@@ -8,7 +8,7 @@ use crate::client::task::shared::Guard;
 use crate::client::task::shared_replica::SharedReplica;
 use crate::client::{Events, Receipt, Subscription, lock, subscription};
 use crate::core::MergePolicy;
-use crate::core::{Backend, Field, FieldId, SharedState, Watch, WritePermissions};
+use crate::core::{Backend, Field, FieldId, Invalid, SharedState, Watch, WritePermissions};
 use crate::core::{Rejected, WriteError};
 use crate::merge::{Counter, Number};
 use crate::proto::{RoomDetails, Violation};
@@ -346,6 +346,13 @@ impl<S: SharedState> Backend<S> for State<S> {
 
     fn write_with(&self, decide: impl FnOnce(&S) -> Vec<S::Update>) -> Result<Receipt, WriteError> {
         self.shared.write(|state| Ok((decide(state), None)))
+    }
+
+    fn try_write_with(
+        &self,
+        decide: impl FnOnce(&S) -> Result<Vec<S::Update>, Invalid>,
+    ) -> Result<Receipt, WriteError> {
+        self.shared.write(|state| Ok((decide(state)?, None)))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The client's replicas and the server's own rooms implement them.
 
-use crate::core::{FieldId, Invalid, SharedState};
+use crate::core::{FieldId, FieldPathBuf, Invalid, SharedState};
 
 /// A place where a live state of type `S` is read and written: a client's replica, the server's own room, or
 /// a nested struct inside either.
@@ -25,6 +25,30 @@ pub trait Backend<S: SharedState>: Clone {
     /// # Errors
     /// The write breaks a rule, a field is read-only here, or a queue is full. Nothing was changed then.
     fn write_with(&self, decide: impl FnOnce(&S) -> Vec<S::Update>) -> Result<Self::Receipt, Self::Error>;
+
+    /// As [`write_with`](Self::write_with), for a `decide` that can refuse.
+    ///
+    /// # Errors
+    /// As [`write_with`](Self::write_with), and what `decide` returns.
+    fn try_write_with(
+        &self,
+        decide: impl FnOnce(&S) -> Result<Vec<S::Update>, Invalid>,
+    ) -> Result<Self::Receipt, Self::Error> {
+        let mut refused = None;
+        let receipt = self.write_with(|state| {
+            decide(state).unwrap_or_else(|invalid| {
+                refused = Some(invalid);
+                Vec::new()
+            })
+        })?;
+        refused.map_or(Ok(receipt), |invalid| Err(invalid.into()))
+    }
+
+    /// Appends the path of this state in the room's: nothing, unless this is a nested struct.
+    #[doc(hidden)]
+    fn add_path(&self, path: &mut FieldPathBuf) {
+        let _ = path;
+    }
 
     /// Writes one update.
     ///

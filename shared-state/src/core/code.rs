@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::core::rules::{EXISTS, GONE};
+
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $text:literal,)+) => {
         /// Why something was refused. On the wire a code is the text that [`as_str`](Code::as_str) returns.
@@ -111,6 +113,10 @@ codes! {
     ReadOnly = "read_only",
     /// A field that the transaction read has changed since then.
     Conflict = "conflict",
+    /// What the change acts on does not exist, or not any more.
+    Gone = "gone",
+    /// What the change inserts exists already, with another value.
+    Exists = "exists",
     /// The change has no updates, or more than the limit.
     BadChange = "bad_change",
     /// The key is empty, too long or reserved.
@@ -175,7 +181,12 @@ impl Reject {
 impl From<crate::core::Invalid> for Reject {
     fn from(invalid: crate::core::Invalid) -> Self {
         let field = Some(invalid.field).filter(|field| !field.is_empty());
-        Self { code: Code::Invalid, field, message: invalid.message }
+        let code = match invalid.rule {
+            GONE => Code::Gone,
+            EXISTS => Code::Exists,
+            _ => Code::Invalid,
+        };
+        Self { code, field, message: invalid.message }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The errors of writes: refused before they were sent, or refused by the server.
 
+use crate::core::rules::{EXISTS, GONE};
 use crate::core::{Code, Reject};
 use crate::core::{Invalid, UpdateError};
 
@@ -9,7 +10,19 @@ use crate::core::{Invalid, UpdateError};
 pub enum WriteError {
     /// A validation rule does not hold.
     #[error(transparent)]
-    Invalid(#[from] Invalid),
+    Invalid(Invalid),
+    /// The operation acts on an item or entry that does not exist in the state that the app sees.
+    #[error("`{path}` does not exist")]
+    Gone {
+        /// The path of what does not exist.
+        path: Box<str>,
+    },
+    /// The operation inserts an item, and there is another one with the same key.
+    #[error("`{path}` exists already")]
+    Exists {
+        /// The path of what exists.
+        path: Box<str>,
+    },
     /// Only the server may write the field.
     #[error("`{field}` is read-only: only the server writes it")]
     ReadOnly {
@@ -39,10 +52,31 @@ pub enum WriteError {
     /// The room refused the change (a server's own write), or it does not accept this client at all because
     /// the client's struct does not fit the room's.
     #[error(transparent)]
-    Rejected(#[from] Reject),
+    Rejected(Reject),
     /// The room or its client was closed.
     #[error("the room is closed")]
     Closed,
+}
+
+impl From<Invalid> for WriteError {
+    fn from(invalid: Invalid) -> Self {
+        match invalid.rule {
+            GONE => Self::Gone { path: invalid.field.into() },
+            EXISTS => Self::Exists { path: invalid.field.into() },
+            _ => Self::Invalid(invalid),
+        }
+    }
+}
+
+impl From<Reject> for WriteError {
+    fn from(reject: Reject) -> Self {
+        let path = || reject.field.as_deref().unwrap_or_default().into();
+        match reject.code {
+            Code::Gone => Self::Gone { path: path() },
+            Code::Exists => Self::Exists { path: path() },
+            _ => Self::Rejected(reject),
+        }
+    }
 }
 
 /// The error of a write that was accepted locally and then refused by the server. The whole change was rolled

@@ -246,7 +246,7 @@ impl<R, F: FnOnce(&str) -> R> Serializer for KeyWriter<F> {
 }
 
 /// A deserializer that reads a value from the text of its key.
-struct KeyText<'a>(&'a str);
+pub(crate) struct KeyText<'a>(pub(crate) &'a str);
 
 macro_rules! parsed {
     ($($method:ident $visit:ident $type:ty)*) => {$(

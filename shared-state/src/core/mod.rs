@@ -8,6 +8,7 @@
 
 mod author;
 mod backend;
+mod blank;
 mod code;
 pub(crate) mod defaults;
 mod error;
@@ -29,14 +30,17 @@ pub mod rules;
 pub(crate) mod schema;
 pub(crate) mod shape;
 mod shared_state;
+mod slot;
 pub(crate) mod text_scope;
 mod timing;
+pub(crate) mod transfer;
 mod update;
 mod value;
 pub(crate) mod versions;
 
 pub use author::Author;
 pub use backend::{Backend, ServerBackend, Watch, WritePermissions};
+pub(crate) use blank::blank;
 pub use code::{Code, Reject};
 pub use error::{Rejected, WriteError};
 pub(crate) use field::has_change_rule;
@@ -61,6 +65,7 @@ pub use roles::Roles;
 pub use rules::Invalid;
 pub use schema::{FieldSchema, HashedSchema, Schema, SchemaError};
 pub use shared_state::SharedState;
+pub(crate) use slot::{Entry, Slot};
 pub use timing::Timing;
 pub(crate) use update::canonical_update;
 pub use update::{

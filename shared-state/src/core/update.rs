@@ -123,8 +123,8 @@ impl<S: SharedState> Serialize for Addressed<'_, S> {
     }
 }
 
-struct Payload<'a, S: SharedState> {
-    update: &'a S::Update,
+pub(super) struct Payload<'a, S: SharedState> {
+    pub(super) update: &'a S::Update,
 }
 
 impl<S: SharedState> Serialize for Payload<'_, S> {

@@ -61,6 +61,7 @@
 //! board.layout().set_columns(3)?;
 //! board.todos().push(todo)?;
 //! board.todos().edit("7f3a", |todo| todo.done = true)?; // sends only what the closure changed
+//! board.todos().at("7f3a").set_title("Tea")?; // the same, by the item's own accessors
 //! board.todos().move_to("7f3a", 0)?;
 //! board.seats().put(1, "ann".into())?;
 //! board.votes().add("yes".into(), 1)?;
@@ -76,6 +77,7 @@
 mod boxed;
 mod coded;
 mod counter;
+mod entry;
 mod list;
 mod lww;
 mod map;

@@ -2,7 +2,7 @@
 //! present.
 //!
 //! An operation inside the value applies to the value that is present at its place in the server's order, and
-//! has no effect if there is none. So if one client removes the value while another edits it, the order
+//! is refused if there is none. So if one client removes the value while another edits it, the order
 //! decides: an edit before the removal is removed with the rest, an edit after it finds no value. If one
 //! client sets a new value while another edits the old one, the edit applies to whichever is present.
 
@@ -113,7 +113,8 @@ impl<T: Value, P: MergePolicy<T>> MergePolicy<Option<T>> for Optional<P> {
     fn check_op(value: &Option<T>, op: &Self::Op) -> Result<(), Invalid> {
         match (value, op) {
             (Some(value), OptionalOp::In(op)) => P::check_op(value, op),
-            _ => Ok(()),
+            (None, OptionalOp::In(_)) => Err(Invalid::gone()),
+            (_, OptionalOp::Set(_)) => Ok(()),
         }
     }
 

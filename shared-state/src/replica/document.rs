@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::{Code, FieldId, Overlap, Reject, Rejected, SharedState, WriteError, text_scope};
+use crate::core::{Code, FieldId, Overlap, Reject, Rejected, SharedState, WriteError, text_scope, transfer};
 use crate::proto::{Outcome, Outcomes, Violation};
 use crate::replica::change::{Change, PendingUpdate, Reads, WriteId};
 use crate::replica::config::ReplicaConfig;
@@ -161,7 +161,7 @@ impl<S: SharedState> Document<S> {
             false => Ok(()),
         };
         let written = written.and_then(|()| {
-            let updates = self.states.decompose(updates);
+            let updates = self.states.decompose(transfer::linked::<S>(updates));
             if updates.is_empty() {
                 return Ok(None);
             }

@@ -56,7 +56,7 @@ pub use transact::{Read, Transaction};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::{Code, Reject, SharedState, WireUpdate, decode_update};
+use crate::core::{Code, Reject, SharedState, WireUpdate, decode_update, transfer};
 use crate::proto::{
     ClientLimits, Denied, Frame, Outcomes, Refusal, Resume, RoomMessage, RoomSchema, Secret, Violation,
     compact,
@@ -283,6 +283,7 @@ impl<S: SharedState> Replica<S> {
         if let Some(update) = updates.iter().find(|update| S::read_only(update)) {
             return Err(WriteError::ReadOnly { field: S::FIELDS[S::field(update)].name });
         }
+        let updates = transfer::expanded(&mut self.document.states.view, updates)?;
         let updates = match &updates[..] {
             [update] => self.document.states.parts(update).unwrap_or(updates),
             _ => self.document.states.decompose(updates),

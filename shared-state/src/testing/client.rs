@@ -7,14 +7,14 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use crate::authority::SessionId;
-use crate::core::text_scope;
 use crate::core::{FieldId, SharedState};
+use crate::core::{text_scope, transfer};
 use crate::proto::{Frame, RoomMessage, ServerMessage};
 use crate::replica::{Origin, Read, Replica, ReplicaConfig, Transaction, WriteId};
 use crate::testing::json::{json, plain};
 use crate::testing::ledger::{Ledger, Written};
 use crate::testing::model::Model;
-use crate::testing::sample::sample_update;
+use crate::testing::sample::{sample_transfer, sample_update};
 use crate::testing::server::Tube;
 
 /// A connection between a client and the server.
@@ -95,7 +95,9 @@ impl<S: SharedState> Client<S> {
         self.changed = true;
         match rng.u8(..11) {
             0..=5 => {
-                let Some(update) = sample_update(rng, self.replica.state()) else { return Ok(()) };
+                let state = self.replica.state();
+                let moved = if rng.u8(..5) == 0 { sample_transfer(rng, state) } else { None };
+                let Some(update) = moved.or_else(|| sample_update(rng, state)) else { return Ok(()) };
                 let (updates, before) = (self.expanded(vec![update.clone()]), self.replica.state().clone());
                 if let Ok(id) = self.replica.write(now, vec![update.clone()]) {
                     self.wrote(id, before, updates)?;
@@ -156,7 +158,8 @@ impl<S: SharedState> Client<S> {
     fn expanded(&self, updates: Vec<S::Update>) -> Vec<S::Update> {
         let mut state = self.replica.state().clone();
         let mut expanded = Vec::new();
-        for update in updates {
+        // A move that cannot be made is refused, so it is not in the ledger.
+        for update in transfer::expanded(&mut state, updates).unwrap_or_default() {
             for part in text_scope::as_writer(self.writer, || state.decompose(&update))
                 .unwrap_or_else(|| vec![update])
             {

@@ -159,10 +159,16 @@ impl<S: SharedState> Ledger<S> {
         if index >= model.log.len() {
             return Err(format!("G2: version {version} was acknowledged and is not in the store"));
         }
+        let logged = model.log[index].updates.clone();
+        let written = Written {
+            sent: addressed::<S>(model, index, &logged, &written.sent).map_err(|message| {
+                format!("{message}: {client} wrote {:?}, acknowledged as {logged:?}", written.updates)
+            })?,
+            ..written
+        };
         if let Some(known) = self.undos.remove(&id) {
             Self::check_undo(client, &known, &written.sent, model)?;
         }
-        let logged = &model.log[index].updates;
         let made = logged.iter().zip(&written.sent).any(|(logged, written)| is_edit_of(logged, written));
         let same_texts = !made || model.same_texts::<S>(index, &written.sent)?;
         let logged = &model.log[index];
@@ -209,6 +215,40 @@ impl<S: SharedState> Ledger<S> {
         }
         Ok(state)
     }
+}
+
+/// The written updates as the server addresses them: an update of an item that has moved to another list is
+/// forwarded there, and an item that moves is inserted as it was in the list that it leaves.
+///
+/// Checks that only updates of missing items were forwarded, and G15: every logged update found what it acts on.
+fn addressed<S: SharedState>(
+    model: &mut Model,
+    index: usize,
+    logged: &[Value],
+    written: &[Value],
+) -> Result<Vec<Value>, String> {
+    let mut state = model.states[index].clone();
+    let mut taken: Option<Value> = None;
+    let mut addressed = written.to_vec();
+    for (logged, written) in logged.iter().zip(&mut addressed) {
+        if logged["key"] != written["key"] {
+            if !Model::misses::<S>(&state, written, true)? {
+                return Err("G7: an update was forwarded, and what it acts on is there".to_owned());
+            }
+            written["key"] = logged["key"].clone();
+        }
+        if Model::misses::<S>(&state, logged, false)? {
+            return Err("G15: an update that found nothing to act on was accepted".to_owned());
+        }
+        if written["op"] == "insert" && taken.take().is_some_and(|to| to == logged["key"]) {
+            written["value"]["item"] = logged["value"]["item"].clone();
+        }
+        if logged["op"] == "take" {
+            taken = Some(logged["value"]["to"].clone());
+        }
+        model.apply::<S>(&mut state, logged)?;
+    }
+    Ok(addressed)
 }
 
 /// Whether the logged updates are those that were written. The server may have resolved positions in lists,

@@ -93,6 +93,60 @@ impl Model {
     }
 }
 
+impl Model {
+    /// Whether an update finds nothing to act on in a JSON state. A removal needs nothing, unless `all` says that
+    /// it does.
+    pub(super) fn misses<S: SharedState>(state: &Value, update: &Value, all: bool) -> Result<bool, String> {
+        let mut path = FieldPath::new(update["key"].as_str().ok_or("an update without a key")?);
+        let field = path.next_segment().ok_or("no field")?;
+        let segments: Vec<String> = std::iter::from_fn(|| path.next_segment()).map(Cow::into_owned).collect();
+        let info = S::FIELDS.iter().find(|info| info.name == field).ok_or("no such field")?;
+        let op = update.get("op").and_then(Value::as_str);
+        Ok(misses(state.get(&*field), info.policy, info.about, &segments, op, all))
+    }
+}
+
+fn misses(
+    value: Option<&Value>,
+    policy: &str,
+    about: Option<&'static PolicyInfo>,
+    path: &[String],
+    op: Option<&str>,
+    all: bool,
+) -> bool {
+    let Some((name, rest)) = path.split_first() else { return false };
+    let entries = about.and_then(|about| about.entries);
+    let entry_policy = entries.map_or("", |entries| entries.name);
+    match policy {
+        "nested" => {
+            let fields = about.and_then(|about| about.fields).map_or(&[][..], |fields| fields());
+            let info = fields.iter().find(|info| info.name == name);
+            match (value.filter(|value| value.is_object()), info) {
+                (Some(value), Some(info)) => misses(value.get(name), info.policy, info.about, rest, op, all),
+                _ => true,
+            }
+        }
+        "map" => match value.and_then(|value| value.get(name)) {
+            Some(entry) => misses(Some(entry), entry_policy, entries, rest, op, all),
+            None if rest.is_empty() && op.is_none() => false,
+            None if rest.is_empty() && op == Some("delete") => all,
+            None if matches!(entry_policy, "counter" | "map" | "text" | "list" | "set") => {
+                misses(None, entry_policy, entries, rest, op, all)
+            }
+            None => true,
+        },
+        "list" => {
+            let key = about.and_then(|about| about.key).unwrap_or_default();
+            let items = value.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+            match items.iter().find(|item| key_text(&item[key]) == *name) {
+                Some(item) => misses(Some(item), entry_policy, entries, rest, op, all),
+                None => all || op != Some("delete") || !rest.is_empty(),
+            }
+        }
+        _ => false,
+    }
+}
+
 /// An operation, and the range of the number that it changes.
 struct Op<'a> {
     name: Option<&'a str>,
@@ -229,7 +283,7 @@ fn in_list(
     };
     let Some(at) = items.iter().position(|item| key_of(item) == *key) else { return Ok(()) };
     match (rest, op.name) {
-        ([], Some("delete")) => {
+        ([], Some("delete" | "take")) => {
             items.remove(at);
         }
         ([], Some("move")) => {

@@ -8,7 +8,7 @@ use serde::forward_to_deserialize_any;
 
 use serde_json::Value;
 
-use crate::core::{FieldPath, FieldPathBuf, PolicyInfo, SharedState};
+use crate::core::{FieldPath, FieldPathBuf, PolicyInfo, SharedState, transfer};
 use crate::testing::json::json;
 use crate::testing::model::key_text;
 
@@ -56,6 +56,80 @@ pub fn sample_update<S: SharedState>(rng: &mut Rng, state: &S) -> Option<S::Upda
     aim(rng, info.policy, info.about, state.get(info.name), &mut target);
     let Target { path, op, words } = target;
     S::decode(FieldPath::new(path.as_str()), op, Sampler { rng, depth: 0, words: &words }).ok()
+}
+
+/// A list in a state.
+struct FoundList {
+    path: FieldPathBuf,
+    keys: Vec<String>,
+}
+
+/// A random move of an item from one list of `state` to another. `None` if there is no item, no other list, or
+/// the chosen lists have items of different types.
+pub(super) fn sample_transfer<S: SharedState>(rng: &mut Rng, state: &S) -> Option<S::Update> {
+    let state = json(state);
+    let mut lists = Vec::new();
+    for info in S::FIELDS {
+        find_lists(info.policy, info.about, state.get(info.name), &FieldPathBuf::of(info.name), &mut lists);
+    }
+    let sources: Vec<&FoundList> = lists.iter().filter(|list| !list.keys.is_empty()).collect();
+    if sources.is_empty() {
+        return None;
+    }
+    let from = sources[rng.usize(..sources.len())];
+    let to = &lists[rng.usize(..lists.len())];
+    let mut path = from.path.clone();
+    path.push(&from.keys[rng.usize(..from.keys.len())]);
+    let mut value = serde_json::json!({ "to": to.path.as_str() });
+    match rng.u8(..3) {
+        0 => {}
+        1 if !to.keys.is_empty() => value["after"] = to.keys[rng.usize(..to.keys.len())].clone().into(),
+        _ => value["after"] = Value::Null,
+    }
+    if from.path == to.path {
+        return None;
+    }
+    let value = serde_json::value::to_raw_value(&value).ok()?;
+    let update = S::decode(FieldPath::new(path.as_str()), Some(transfer::TRANSFER), &*value).ok()?;
+    // A part of the state that is not there, or items of other types.
+    transfer::expanded(&mut state_of::<S>(&state)?, vec![update.clone()]).ok().map(|_| update)
+}
+
+fn state_of<S: SharedState>(state: &Value) -> Option<S> {
+    serde_json::from_value(state.clone()).ok()
+}
+
+fn find_lists(
+    policy: &str,
+    about: Option<&'static PolicyInfo>,
+    value: Option<&Value>,
+    path: &FieldPathBuf,
+    lists: &mut Vec<FoundList>,
+) {
+    let entries = about.and_then(|about| about.entries);
+    let mut inside = |name: &str, policy: &str, about: Option<&'static PolicyInfo>, value: Option<&Value>| {
+        let mut path = path.clone();
+        path.push(name);
+        find_lists(policy, about, value, &path, lists);
+    };
+    match policy {
+        "nested" if value.is_some_and(Value::is_object) => {
+            for info in about.and_then(|about| about.fields).map_or(&[][..], |fields| fields()) {
+                inside(info.name, info.policy, info.about, value.and_then(|value| value.get(info.name)));
+            }
+        }
+        "list" | "map" => {
+            let found = keys(about, value);
+            for (key, value) in &found {
+                inside(key, entries.map_or("", |entries| entries.name), entries, *value);
+            }
+            if policy == "list" {
+                let keys = found.into_iter().map(|(key, _)| key).collect();
+                lists.push(FoundList { path: path.clone(), keys });
+            }
+        }
+        _ => {}
+    }
 }
 
 /// The path and the operation of an update.

@@ -267,6 +267,16 @@ impl Order {
         if let Some((access, grant)) = by {
             access.check_write(grant, incoming.parts())?;
         }
+        let forwarded = self.state.forwarded(updates)?;
+        let forwarded = forwarded.as_deref().map(Incoming::parse).transpose()?;
+        if let Some(forwarded) = &forwarded {
+            self.limits.check_updates(forwarded.updates.len())?;
+            forwarded.updates.iter().try_for_each(|update| self.limits.check_key(&update.key))?;
+            if let Some((access, grant)) = by {
+                access.check_write(grant, forwarded.parts())?;
+            }
+        }
+        let updates = forwarded.as_ref().map_or(updates, |forwarded| &forwarded.updates);
         let version = self.head + 1;
         let is_first = self.schema.migrated || self.head == 0 && self.state.is_complete();
         let initial = is_first.then(|| json(|out| self.state.write_data(out)));
@@ -283,7 +293,7 @@ impl Order {
         }
         let (rewritten, change) = match applied {
             Some(updates) => (true, Change::written(updates)),
-            None => (false, incoming.to_change()),
+            None => (forwarded.is_some(), forwarded.as_ref().unwrap_or(incoming).to_change()),
         };
         let mut entry = Entry::new(&author, change.json());
         entry.struct_version = self.state.struct_version();

@@ -109,7 +109,10 @@ impl Migration {
             let value = Json::read(update.value.get()).map_err(|error| fail(&error))?;
             let declared = untyped_ops::Declared { policy: &policy, shape: &shape };
             let applied = untyped_ops::apply(declared, self.at(&path), rest, update.op.as_deref(), &value);
-            return applied.map(drop).map_err(|reject| fail(&reject.message));
+            return match applied {
+                Err(reject) if !untyped_ops::is_void(&reject) => Err(fail(&reject.message)),
+                _ => Ok(()),
+            };
         }
         let shape = self.shape(&update.key);
         let at = self.at(&update.key);

@@ -7,6 +7,7 @@
 mod channel;
 mod exact_json;
 pub(in crate::authority) mod migration;
+mod moved;
 mod rewritten;
 mod room_state;
 mod text_client_ids;

@@ -35,6 +35,17 @@ pub trait RoomState: Any + Send {
         version: u64,
     ) -> Result<Option<String>, Reject>;
 
+    /// The updates of a change as this state applies them, if any is different: an update of an item that has moved to
+    /// another list is addressed to where the item is now, and a move to another list is written as what it is made
+    /// of. The result is a JSON array.
+    ///
+    /// # Errors
+    /// A move that cannot be made.
+    fn forwarded(&mut self, updates: &[WireUpdate<'_>]) -> Result<Option<String>, Reject> {
+        let _ = updates;
+        Ok(None)
+    }
+
     /// Checks the state that a new room begins with: that each of its values reads back from its JSON.
     ///
     /// # Errors

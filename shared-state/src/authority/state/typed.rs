@@ -9,11 +9,13 @@ use serde_json::value::RawValue;
 
 use crate::authority::change::field_of;
 use crate::authority::source::ChangeSource;
+use crate::authority::state::moved::Moved;
 use crate::authority::state::rewritten::Rewritten;
 use crate::authority::state::room_state::{RoomState, Writer};
 use crate::authority::state::text_client_ids::TextClientIds;
 use crate::authority::state::unknown_fields;
 use crate::authority::state::unknown_fields::{Staged, UnknownFields};
+use crate::authority::state::untyped_ops;
 use crate::authority::state::verdict::{OnChange, ProposedChange, Verdict};
 use crate::core::json_text::JsonText;
 use crate::core::schema::join;
@@ -22,7 +24,7 @@ use crate::core::{
     UpdateErrorKind, WireUpdate, canonical_update, decode_update, encode_update, has_change_rule,
 };
 use crate::core::{Code, Reject};
-use crate::core::{StoredVersions, Versions, text_scope};
+use crate::core::{FieldPathBuf, StoredVersions, Versions, text_scope, transfer};
 use crate::proto::{Declaration, Violation, push_string};
 use crate::schema::SchemaDiff;
 use crate::schema::resolve;
@@ -33,6 +35,7 @@ pub struct Typed<S: SharedState> {
     state: S,
     versions: Versions,
     text_client_ids: TextClientIds,
+    moved: Moved,
     /// The author of the changes that are applied from the log.
     logged_by: Option<String>,
     /// Fields that the struct does not have.
@@ -58,6 +61,7 @@ impl<S: SharedState> Typed<S> {
             state: initial,
             versions: Versions::default(),
             text_client_ids: TextClientIds::default(),
+            moved: Moved::default(),
             logged_by: None,
             unknown: UnknownFields::new(S::FIELDS),
             writer: None,
@@ -98,7 +102,8 @@ impl<S: SharedState> Typed<S> {
         match (error.kind, by) {
             (UpdateErrorKind::UnknownField, Writer::Log) => {
                 if unknown_fields::is_outside(S::FIELDS, &update.key)
-                    && self.unknown.stage(staged, update).is_err()
+                    && let Err(reject) = self.unknown.stage(staged, update)
+                    && !untyped_ops::is_void(&reject)
                 {
                     // The operation cannot be applied without the struct that had the field.
                     let path = self.unknown.own_path(&update.key).into_owned();
@@ -164,6 +169,7 @@ impl<S: SharedState> Typed<S> {
         by: Writer<'_>,
         inverses: &mut Vec<S::Update>,
     ) -> Result<Option<String>, Reject> {
+        let mut carried: Option<(String, Box<RawValue>)> = None;
         // A legacy client sets whole fields, but intends only the changes inside them.
         let expands = matches!(by, Writer::Client(ChangeSource::Legacy { .. }));
         let mut rewritten = Rewritten::new(wire);
@@ -174,6 +180,16 @@ impl<S: SharedState> Typed<S> {
                     rewritten.take(at, value.as_deref());
                     continue;
                 }
+            };
+            let update = match carried.take_if(|(to, _)| is_insert_into(&wire[at], to)) {
+                Some((_, item)) => {
+                    let carried = Self::carrying(&wire[at], &item);
+                    let changed = carried
+                        .filter(|carried| text_scope::with_history(|| *carried != update))
+                        .inspect(|_| rewritten.differs(at));
+                    changed.unwrap_or(update)
+                }
+                None => update,
             };
             let parts = if expands { self.state.decompose(&update) } else { None };
             if parts.is_some() {
@@ -191,8 +207,66 @@ impl<S: SharedState> Typed<S> {
                 }
                 inverses.push(self.state.apply(update));
             }
+            if let Some(to) = destination(&wire[at]) {
+                let item = inverses.last().and_then(transfer::item_of::<S>);
+                let to = self.forwarded_key(&to, None, &[]).unwrap_or(to);
+                carried = item.map(|item| (to, item));
+            }
         }
         Ok(rewritten.into_json())
+    }
+
+    /// The insertion of an item that the same change has taken from another list: the item as it was there, whatever
+    /// the client has seen of it. `None` if the list has items of another type.
+    fn carrying(insert: &WireUpdate<'_>, item: &RawValue) -> Option<S::Update> {
+        let value = transfer::with_item(insert.value, item)?;
+        decode_update::<S>(&WireUpdate { value: &value, ..insert.clone() }).ok()
+    }
+
+    /// Records which items a change has moved from one list to another, or put into a list.
+    fn note_moves(&mut self, touched: &[S::Update], version: u64) {
+        for inverse in touched {
+            match transfer::moved::<S>(inverse) {
+                Some((path, Some(to))) => self.moved.note(&path, &to, version),
+                Some((path, None)) if !self.moved.is_empty() => self.moved.forget(&path),
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether there is no item at a path.
+    fn is_missing(&mut self, path: &str) -> bool {
+        let Ok(probe) = S::decode(FieldPath::new(path), Some("delete"), RawValue::NULL) else { return true };
+        let inverse = self.state.apply(probe);
+        let is_missing = S::address(&inverse, &mut FieldPathBuf::new()) == Some("nothing");
+        self.state.apply(inverse);
+        is_missing
+    }
+
+    /// Where an update at `path` leads that is addressed to an item which has moved. `before` are the updates before it in
+    /// the same change. `None`: the address is right.
+    fn forwarded_key(&mut self, path: &str, op: Option<&str>, before: &[WireUpdate<'_>]) -> Option<String> {
+        let mut key: Option<String> = None;
+        // Moves can form a cycle, if an item was removed in one of its lists.
+        for _ in 0..MAX_FORWARDS {
+            let at = key.as_deref().unwrap_or(path);
+            let former: Vec<_> = self.moved.on(at).map(|(path, now)| (path.to_owned(), now)).collect();
+            let next = former.into_iter().find_map(|(former, now)| {
+                let rest = &at[former.len()..];
+                // A place in the list that an item has left means nothing in the other one.
+                if rest.is_empty() && op == Some("move") {
+                    return None;
+                }
+                let list = former.rsplit_once('/').map_or("", |(list, _)| list);
+                let is_new = before.iter().any(|other| is_insert_into(other, list));
+                (!is_new && self.is_missing(&former)).then(|| format!("{now}{rest}"))
+            });
+            match next {
+                Some(next) => key = Some(next),
+                None => break,
+            }
+        }
+        key
     }
 
     /// Applies the updates of a verdict after those in `json`, a JSON array. Returns all of them as a JSON array.
@@ -204,7 +278,7 @@ impl<S: SharedState> Typed<S> {
     ) -> Result<String, Reject> {
         json.pop();
         let first = inverses.len();
-        for update in updates {
+        for update in transfer::expanded(&mut self.state, updates)? {
             self.state.check_op(&update)?;
             let update = self.state.resolve(&self.versions, &update).unwrap_or(update);
             if !json.ends_with('[') {
@@ -226,6 +300,22 @@ impl<S: SharedState> Typed<S> {
             self.state.apply(inverse);
         }
     }
+}
+
+/// How often an update is forwarded, from list to list.
+const MAX_FORWARDS: usize = 16;
+
+/// The list that an update moves an item to, if it takes one from a list.
+fn destination(update: &WireUpdate<'_>) -> Option<String> {
+    let takes = update.op.as_deref() == Some(transfer::TAKE);
+    let value = takes.then_some(update.value)?;
+    let transfer::Destination { to } = serde_json::from_str(value.get()).ok()?;
+    Some(to.into_owned())
+}
+
+/// Whether an update inserts an item into the list at a path.
+fn is_insert_into(update: &WireUpdate<'_>, list: &str) -> bool {
+    update.op.as_deref() == Some("insert") && update.key == list
 }
 
 /// A decoded update.
@@ -268,6 +358,7 @@ impl<S: SharedState> RoomState for Typed<S> {
             }
         }
         if by == Writer::Log {
+            let mut inverses = Vec::with_capacity(decoded.len());
             for read in decoded {
                 let Read::Own(update) = read else { continue };
                 if let Some(client) = &self.logged_by {
@@ -276,7 +367,9 @@ impl<S: SharedState> RoomState for Typed<S> {
                 }
                 let touched = self.state.apply(update);
                 S::record(&mut self.versions, &touched, version);
+                inverses.push(touched);
             }
+            self.note_moves(&inverses, version);
             self.unknown.commit(staged, version);
             return Ok(None);
         }
@@ -339,6 +432,7 @@ impl<S: SharedState> RoomState for Typed<S> {
         match verdict {
             Ok(_) => {
                 inverses.iter().for_each(|touched| S::record(&mut self.versions, touched, version));
+                self.note_moves(&inverses, version);
                 if let Writer::Client(author) = by
                     && !claims.is_empty()
                 {
@@ -351,6 +445,33 @@ impl<S: SharedState> RoomState for Typed<S> {
             Err(_) => self.undo(inverses),
         }
         verdict
+    }
+
+    fn forwarded(&mut self, updates: &[WireUpdate<'_>]) -> Result<Option<String>, Reject> {
+        let has_transfers = updates.iter().any(|update| update.op.as_deref() == Some(transfer::TRANSFER));
+        if self.moved.is_empty() && !has_transfers {
+            return Ok(None);
+        }
+        let mut forwarded = updates.to_vec();
+        let mut differs = false;
+        for at in 0..updates.len() {
+            let WireUpdate { key, op, .. } = &updates[at];
+            if let Some(key) = self.forwarded_key(key, op.as_deref(), &updates[..at]) {
+                forwarded[at].key = Cow::Owned(key);
+                differs = true;
+            }
+        }
+        if has_transfers {
+            let decoded: Result<Vec<_>, _> = forwarded.iter().map(decode_update::<S>).collect();
+            // What the struct does not know is left to `apply`.
+            if let Ok(decoded) = decoded {
+                let expanded = transfer::expanded(&mut self.state, decoded)?;
+                let texts: Result<Vec<_>, _> = expanded.iter().map(encode_update::<S>).collect();
+                let texts: Vec<_> = texts?.iter().map(|text| text.as_str().to_owned()).collect();
+                return Ok(Some(format!("[{}]", texts.join(","))));
+            }
+        }
+        Ok(differs.then(|| serde_json::to_string(&forwarded).expect("paths and JSON are JSON")))
     }
 
     fn check_initial(&self) -> Result<(), Reject> {
@@ -432,6 +553,7 @@ impl<S: SharedState> RoomState for Typed<S> {
         let stored = StoredTypedVersions {
             versions: self.versions.stored(S::FIELDS),
             o: self.text_client_ids.stored(),
+            l: self.moved.stored(),
         };
         out.push_str(&serde_json::to_string(&stored).expect("versions by paths are JSON"));
     }
@@ -443,6 +565,7 @@ impl<S: SharedState> RoomState for Typed<S> {
             .map_err(|error| format!("the versions cannot be read: {error}"))?;
         self.versions = Versions::restored(stored.versions, S::FIELDS);
         self.text_client_ids = TextClientIds::restored(stored.o);
+        self.moved = Moved::restored(stored.l);
         let mut lost = Vec::new();
         for (key, value) in fields {
             let written = join("", &key);
@@ -555,4 +678,7 @@ struct StoredTypedVersions {
     /// The Yjs client ids, each with the client that owns it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     o: Vec<(u64, String)>,
+    /// The items that have moved from one list to another: the version, the former path and the other list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    l: Vec<(u64, String, String)>,
 }

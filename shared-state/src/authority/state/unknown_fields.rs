@@ -15,7 +15,7 @@ use crate::authority::state::untyped_number::{computed, counts, is_arithmetic};
 use crate::authority::state::untyped_ops;
 use crate::core::schema::{join, parts};
 use crate::core::shape::MAX_SHAPE;
-use crate::core::{Code, Reject};
+use crate::core::{Code, Reject, transfer};
 use crate::core::{FieldInfo, FieldPath, FieldPathBuf, FieldSchema, SchemaError, WireUpdate};
 use crate::proto::{Declaration, Violation, push_string};
 use crate::schema::resolve::at;
@@ -250,7 +250,7 @@ impl UnknownFields {
             update,
         )?;
         staged.insert(field.to_owned(), changed);
-        Ok(rewritten)
+        Ok(rewritten.filter(|_| update.op.as_deref() != Some(transfer::TAKE)))
     }
 
     /// Checks that the unknown fields stay within [`UNKNOWN_FIELDS_BYTES`] with the new values.

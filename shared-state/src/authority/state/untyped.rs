@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use crate::authority::state::rewritten::Rewritten;
 use crate::authority::state::room_state::{RoomState, Writer};
 use crate::authority::state::untyped_ops;
-use crate::core::{Code, Reject};
+use crate::core::{Code, Reject, transfer};
 use crate::core::{FieldPath, FieldSchema, HashedSchema, Schema, WireUpdate};
 use crate::proto::{Declaration, Violation, push_string};
 
@@ -80,6 +80,12 @@ impl Untyped {
     }
 }
 
+/// Whether two JSON texts are the same value.
+fn same(a: &RawValue, b: &RawValue) -> bool {
+    let read = |json: &RawValue| serde_json::from_str::<serde_json::Value>(json.get()).ok();
+    a.get() == b.get() || read(a).is_some_and(|a| read(b) == Some(a))
+}
+
 impl RoomState for Untyped {
     fn apply(
         &mut self,
@@ -91,6 +97,8 @@ impl RoomState for Untyped {
         // Each update is checked, but only the last value of a field is stored.
         let mut latest: BTreeMap<Cow<'_, str>, Cow<'_, RawValue>> = BTreeMap::new();
         let mut rewritten = Rewritten::new(updates);
+        // The item that a `take` has removed, and the list that it moves to.
+        let mut carried: Option<(Cow<'_, str>, Box<RawValue>)> = None;
         for (at, update) in updates.iter().enumerate() {
             let (key, rest) = place(&update.key);
             let reject = |code, message: &str| Err(Reject::new(code, message).in_field(&*update.key));
@@ -108,8 +116,22 @@ impl RoomState for Untyped {
                     let (_, outer) = place(holder);
                     let Declared { policy, shape, .. } = &self.declared[holder];
                     let declared = untyped_ops::Declared { policy, shape };
-                    let (value, found) = untyped_ops::changed(declared, before, outer, rest, update)?;
-                    (Cow::Owned(value), found)
+                    let inserts = update.op.as_deref() == Some("insert");
+                    let item = carried.take_if(|(to, _)| inserts && *to == update.key);
+                    let with_item = item.and_then(|(_, item)| transfer::with_item(update.value, &item));
+                    let with_item = with_item.filter(|value| !same(value, update.value));
+                    let value = with_item.as_deref().unwrap_or(update.value);
+                    let update = &WireUpdate { value, ..update.clone() };
+                    match untyped_ops::changed(declared, before, outer, rest, update) {
+                        Ok((value, item)) if update.op.as_deref() == Some(transfer::TAKE) => {
+                            let to = serde_json::from_str::<transfer::Destination<'_>>(update.value.get());
+                            carried = to.ok().map(|to| Cow::Owned(to.to.into_owned())).zip(item);
+                            (Cow::Owned(value), None)
+                        }
+                        Ok((value, found)) => (Cow::Owned(value), found.or(with_item)),
+                        Err(reject) if by == Writer::Log && untyped_ops::is_void(&reject) => continue,
+                        Err(reject) => return Err(reject),
+                    }
                 }
                 None => match &update.op {
                     Some(op) => {

@@ -10,7 +10,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::authority::state::exact_json::Json;
 use crate::authority::state::untyped_number::{computed, counts};
-use crate::core::{Code, Reject};
+use crate::core::{Code, Invalid, Reject, transfer};
 use crate::core::{FieldPath, WireUpdate};
 use crate::merge::MAX_KEY;
 
@@ -23,7 +23,8 @@ pub(super) struct Declared<'a> {
     pub(super) shape: &'a str,
 }
 
-/// Applies an update at `path` inside a field. Returns the operation's value if it differs from the received one.
+/// Applies an update at `path` inside a field. Returns the operation's value if it differs from the received one, and
+/// the item that a `take` has removed.
 ///
 /// # Errors
 /// The policy has no such operation, or a value is of the wrong form. `at` may then be partly changed.
@@ -76,7 +77,7 @@ pub(super) fn apply(
         "map" => in_map(declared, object(at)?, &segment, path, op, value),
         "nested" | "lww" => {
             // An optional struct that is absent has no members.
-            let Some(members) = at.as_object_mut() else { return Ok(None) };
+            let Some(members) = at.as_object_mut() else { return Err(gone()) };
             match members.get_mut(&*segment) {
                 Some(member) => return apply(declared.member(&segment), member, path, op, value),
                 None if path.is_end() && op.is_none() => {
@@ -100,7 +101,7 @@ pub(super) fn holder(path: &str, is_declared: impl Fn(&str) -> bool) -> Option<(
 }
 
 /// Applies an update to a JSON value. `declared` is the declaration of the field at `outer` in the value, and `rest` is
-/// the path from there. Returns the new value, and the operation's value if it differs from the received one.
+/// the path from there. Returns the new value, and what [`apply`] returns.
 ///
 /// # Errors
 /// The policy has no such operation, or a value is of the wrong form.
@@ -189,6 +190,17 @@ fn members(shape: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// What the operation acts on does not exist.
+fn gone() -> Reject {
+    Invalid::gone().into()
+}
+
+/// Whether an operation was refused only because it had nothing to do. The log may have such operations, which
+/// earlier versions of the server accepted.
+pub(super) fn is_void(reject: &Reject) -> bool {
+    matches!(reject.code, Code::Gone | Code::Exists)
+}
+
 fn wrong(expected: &str, found: &Json) -> Reject {
     let found: String = found.to_string().chars().take(60).collect();
     Reject::new(Code::WrongType, format!("expected {expected}, found {found}"))
@@ -251,8 +263,10 @@ fn insert(declared: Declared<'_>, items: &mut Vec<Json>, value: &Json) -> Result
     let key = key_of(item, field).filter(|key| key.len() <= MAX_KEY);
     let key = key.ok_or_else(|| wrong(&format!("an item with a key in `{field}`"), item))?;
     let (at, rewritten) = place(items, field, value);
-    if find(items, field, &key).is_none() {
-        items.insert(at, item.clone());
+    match find(items, field, &key) {
+        None => items.insert(at, item.clone()),
+        Some(known) if items[known] == *item => {}
+        Some(_) => return Err(Invalid::exists().into()),
     }
     Ok(rewritten)
 }
@@ -272,17 +286,19 @@ fn in_list(
             at.map(|at| items.remove(at));
             Ok(None)
         }
+        Some(transfer::TAKE) if path.is_end() => Ok(Some(items.remove(at.ok_or_else(gone)?))),
         Some("move") if path.is_end() => {
-            let (Some(at), true) = (at, value.get("after").and_then(Json::as_str) != Some(key)) else {
+            let at = at.ok_or_else(gone)?;
+            if value.get("after").and_then(Json::as_str) == Some(key) {
                 return Ok(None);
-            };
+            }
             let item = items.remove(at);
             let (to, rewritten) = place(items, field, value);
             items.insert(to, item);
             Ok(rewritten)
         }
         _ => {
-            let Some(at) = at else { return Ok(None) };
+            let at = at.ok_or_else(gone)?;
             let rewritten = apply(declared.entries(), &mut items[at], path, op, value)?;
             if key_of(&items[at], field).as_deref() == Some(key) {
                 return Ok(rewritten);
@@ -319,7 +335,7 @@ fn in_map(
                 "counter" => Json::Number(0.into()),
                 "set" | "list" => Json::Array(Vec::new()),
                 "map" => Json::Object(BTreeMap::new()),
-                _ => return Ok(None),
+                _ => return Err(gone()),
             };
             let mut entry = start.clone();
             let rewritten = apply(inner, &mut entry, path, op, value)?;
@@ -376,11 +392,10 @@ mod tests {
             ("!insert", r#"{"item":{"id":1,"n":0}}"#),
             ("!insert", r#"{"after":null,"item":{"id":2,"n":0}}"#),
             ("!insert", r#"{"after":"2","item":{"id":3,"n":0}}"#),
-            ("!insert", r#"{"item":{"id":3,"n":9}}"#),
             ("2!move", "{}"),
             ("3/n!add", "300"),
             ("1!delete", "null"),
-            ("9/n", "1"),
+            ("9!delete", "null"),
         ];
         run("list(id, nested)", "[{id: u32, n: u8}]", "[]", &updates, r#"[{"id":3,"n":255},{"id":2,"n":0}]"#);
         let ids = [
@@ -398,7 +413,7 @@ mod tests {
         );
         let wide = [("!insert", "18446744073709551617"), ("!insert", "18446744073709551616")];
         run("set", "[u128]", "[]", &wide, "[18446744073709551617,18446744073709551616]");
-        let lanes = [("a!insert", r#"{"item":{"id":"x"}}"#), ("a/x/done", "true"), ("b/x/done", "true")];
+        let lanes = [("a!insert", r#"{"item":{"id":"x"}}"#), ("a/x/done", "true"), ("b/x!delete", "null")];
         run(
             "map(list(id, nested))",
             "map<string, [{id: string}]>",
@@ -423,6 +438,19 @@ mod tests {
             Err(Code::Invalid)
         );
         assert_eq!(refused("map", FieldPath::new("1"), None, Value::Null), Err(Code::WrongType));
+        let other = serde_json::json!({"item": {"id": 1, "n": 2}});
+        assert_eq!(refused("list(id)", FieldPath::END, Some("insert"), other), Err(Code::Exists));
+        let nested = "list(id, nested)";
+        assert_eq!(refused(nested, FieldPath::new("9/n"), None, Value::from(1)), Err(Code::Gone));
+        assert_eq!(
+            refused(nested, FieldPath::new("9"), Some("move"), serde_json::json!({})),
+            Err(Code::Gone)
+        );
+        assert_eq!(
+            refused(nested, FieldPath::new("9"), Some("take"), serde_json::json!({})),
+            Err(Code::Gone)
+        );
+        assert_eq!(refused(nested, FieldPath::new("9"), Some("delete"), Value::Null), Ok(None));
         let mut at = Json::from(serde_json::json!([{"id": 1}]));
         let insert = Json::from(serde_json::json!({"after": "7", "item": {"id": 2}}));
         let list = Declared { policy: "list(id)", shape: "" };

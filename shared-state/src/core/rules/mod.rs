@@ -19,6 +19,12 @@ pub use garde::{Garde, garde};
 pub use regex_lite::Regex;
 pub use web::{EmailFeature, UrlFeature, email, url};
 
+/// The rule that an operation breaks if what it acts on does not exist.
+pub(crate) const GONE: &str = "gone";
+
+/// The rule that an operation breaks if what it inserts exists already.
+pub(crate) const EXISTS: &str = "exists";
+
 /// A rule that does not hold: the field, the rule, and what was expected and found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}{message}", Prefix(.field))]
@@ -44,6 +50,31 @@ impl Invalid {
     #[must_use]
     pub fn new(rule: &'static str, message: impl Into<String>) -> Self {
         Self { field: String::new(), rule, message: message.into() }
+    }
+
+    /// What the operation acts on does not exist. A policy's `check_op` returns it to have the write refused
+    /// with [`WriteError::Gone`](crate::core::WriteError::Gone), or [`Code::Gone`](crate::core::Code::Gone).
+    #[must_use]
+    pub fn gone() -> Self {
+        Self::new(GONE, "there is nothing here, or not any more")
+    }
+
+    /// What the operation inserts exists already, with another value. A policy's `check_op` returns it to
+    /// have the write refused with [`WriteError::Exists`](crate::core::WriteError::Exists), or
+    /// [`Code::Exists`](crate::core::Code::Exists).
+    #[must_use]
+    pub fn exists() -> Self {
+        Self::new(EXISTS, "there is another value here already")
+    }
+
+    /// Prepends a path to the path, as seen from the value that the path begins at.
+    pub(crate) fn at(mut self, path: &str) -> Self {
+        self.field = match (path.is_empty(), self.field.is_empty()) {
+            (true, _) => self.field,
+            (false, true) => path.to_owned(),
+            (false, false) => format!("{path}/{}", self.field),
+        };
+        self
     }
 
     /// Prepends `field` to the path, as seen from the struct that holds the field.

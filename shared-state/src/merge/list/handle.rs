@@ -4,8 +4,7 @@ use std::cmp::Ordering;
 
 use serde::Serialize;
 
-use crate::core::key_of;
-use crate::core::{Backend, FieldHandle, SharedState};
+use crate::core::{Backend, FieldHandle, Invalid, SharedState, key_of};
 use crate::core::{MergePolicy, differences};
 use crate::merge::list::place::longest_run;
 use crate::merge::{KeyOf, ListOf, ListOp, Place, Sequence};
@@ -51,7 +50,7 @@ where
     }
 
     /// Inserts an item at the end, after everything that others have inserted there before the server
-    /// receives it. Has no effect if there is an item with the same key.
+    /// receives it. Refused if there is another item with the same key.
     ///
     /// # Errors
     /// As [`Backend::write`].
@@ -60,7 +59,7 @@ where
     }
 
     /// Inserts an item at a position, which means right after the item that is now to the left of it. A
-    /// position beyond the last item is the end. Has no effect if there is an item with the same key.
+    /// position beyond the last item is the end. Refused if there is another item with the same key.
     ///
     /// # Errors
     /// As [`Backend::write`].
@@ -71,8 +70,8 @@ where
         })
     }
 
-    /// Inserts an item right after the item with the key `id`. Has no effect if there is an item with the
-    /// same key.
+    /// Inserts an item right after the item with the key `id`. Refused if there is another item with
+    /// the same key.
     ///
     /// # Errors
     /// `id` cannot be a key, or as [`Backend::write`].
@@ -81,26 +80,26 @@ where
     }
 
     /// Moves an item to `position`, which means right after the item that is then to the left of it. A
-    /// position beyond the last item, such as `usize::MAX`, is the end. Has no effect if there is no such
+    /// position beyond the last item, such as `usize::MAX`, is the end. Refused if there is no such
     /// item.
     ///
     /// # Errors
     /// `id` cannot be a key, or as [`Backend::write`].
     pub fn move_to<Q: Serialize + ?Sized>(&self, id: &Q, position: usize) -> Result<L::Receipt, L::Error> {
         let id = key_of(id)?;
-        self.write_with(|list| {
-            let Some(from) = list.find::<F>(id.as_str()) else { return Vec::new() };
+        self.try_write_with(|list| {
+            let from = list.find::<F>(id.as_str()).ok_or_else(|| Invalid::gone().in_field(id.as_str()))?;
             let place = match position {
-                to if to == from => return Vec::new(),
+                to if to == from => return Ok(Vec::new()),
                 to if to >= list.len() => Place::End,
                 // The item itself does not count among those to the left of its new position.
                 to => Place::of::<C, F>(list, if to > from { to + 1 } else { to }),
             };
-            vec![ListOp::Move(id, place)]
+            Ok(vec![ListOp::Move(id, place)])
         })
     }
 
-    /// Moves an item right after the item with the key `other`. Has no effect if there is no such item.
+    /// Moves an item right after the item with the key `other`. Refused if there is no such item.
     ///
     /// # Errors
     /// `id` or `other` cannot be a key, or as [`Backend::write`].
@@ -112,8 +111,46 @@ where
         self.write(ListOp::Move(key_of(id)?, Place::After(key_of(other)?)))
     }
 
+    /// Moves an item to `position` in another list, or to its end if the position is beyond it, as one change.
+    /// The other list may be in another field, item or entry of the state; its items have the same type.
+    ///
+    /// Of two moves of one item at the same time the later wins, and there is one item in the end. What others
+    /// change in the item at the same time is kept.
+    ///
+    /// # Errors
+    /// `id` cannot be a key, there is no such item or no such list, the other list has another item with the
+    /// same key, or as [`Backend::write`].
+    pub fn move_between<Q, M, R, D, G, O>(
+        &self,
+        id: &Q,
+        to: &FieldHandle<M, R, D, ListOf<G, O>>,
+        position: usize,
+    ) -> Result<L::Receipt, L::Error>
+    where
+        Q: Serialize + ?Sized,
+        M: Backend<R>,
+        R: SharedState,
+        D: Sequence<Item = C::Item>,
+        G: KeyOf<D::Item>,
+        O: MergePolicy<D::Item>,
+    {
+        let path = to.full_path();
+        if path == self.full_path() {
+            return self.move_to(id, position);
+        }
+        let key = key_of(id)?;
+        let place = to.read(|list| match position >= list.len() {
+            true => Place::End,
+            false => Place::of::<D, G>(list, position),
+        });
+        self.try_write_with(|list| match list.find::<F>(key.as_str()) {
+            Some(_) => Ok(vec![ListOp::Transfer(key, path.as_str().into(), place)]),
+            None => Err(Invalid::gone().in_field(key.as_str())),
+        })
+    }
+
     /// Calls `change` with a copy of an item and writes the difference, as operations of the items' policy.
-    /// Has no effect if there is no such item.
+    /// Refused if there is no such item.
     ///
     /// # Errors
     /// `id` cannot be a key, the change gives the item another key, or as [`Backend::write`].
@@ -123,13 +160,12 @@ where
         change: impl FnOnce(&mut C::Item),
     ) -> Result<L::Receipt, L::Error> {
         let id = key_of(id)?;
-        self.write_with(|list| {
-            let Some(old) = list.find::<F>(id.as_str()).and_then(|at| list.item(at)) else {
-                return Vec::new();
-            };
+        self.try_write_with(|list| {
+            let old = list.find::<F>(id.as_str()).and_then(|at| list.item(at));
+            let old = old.ok_or_else(|| Invalid::gone().in_field(id.as_str()))?;
             let mut new = old.clone();
             change(&mut new);
-            differences::<_, P>(old, &new).into_iter().map(|op| ListOp::In(id.clone(), op)).collect()
+            Ok(differences::<_, P>(old, &new).into_iter().map(|op| ListOp::In(id.clone(), op)).collect())
         })
     }
 
@@ -141,7 +177,7 @@ where
         self.write(ListOp::In(key_of(id)?, op))
     }
 
-    /// Removes an item. Has no effect if there is no such item.
+    /// Removes an item. Accepted, without effect, if there is no such item.
     ///
     /// # Errors
     /// `id` cannot be a key, or as [`Backend::write`].

@@ -1,12 +1,17 @@
 //! The policy [`ListOf`]: items are inserted, moved, edited and removed by their key, and only that is sent.
 //!
 //! The rules, in the server's order:
-//! * An operation on an item that does not exist has no effect, nor does inserting an item that exists.
+//! * Editing or moving an item that does not exist is refused, and so is inserting an item whose key another
+//!   item has. Removing what does not exist is not: it is as it was asked to be. Where such an operation is
+//!   applied all the same (in what an app sees until the server has answered), it has no effect.
 //! * A place is "after this item", "at the front" or "at the end". If the item of a place was removed, the
 //!   place becomes that of its nearest left neighbour, at the time of its removal, that still exists, or else
 //!   the front. The server looks it up and sends the resolved place to everyone.
 //! * Of two moves of one item the later wins. Of two items inserted after the same item, the later is nearer
 //!   to it, so the items that one client inserts one after another stay together.
+//! * Moving an item to another list removes it here and inserts it there, as one change. The item is inserted as it
+//!   is when the server applies the change, so edits that came before the move are kept; the server forwards edits
+//!   that come after it.
 //! * Setting the whole list means the difference to the list that its author saw.
 
 mod container;
@@ -25,10 +30,10 @@ use std::marker::PhantomData;
 
 use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
-use crate::core::{A_KEY, check_key};
+use crate::core::{A_KEY, MAX_KEY, check_key};
 use crate::core::{Author, FieldPath, FieldPathBuf, Invalid, PolicyInfo, Timing, UpdateError};
-use crate::core::{MergePolicy, Overlap, UndoGuard, Versions, differences};
-use crate::merge::list::place::{Inserted, longest_run};
+use crate::core::{MergePolicy, Overlap, UndoGuard, Versions, differences, transfer};
+use crate::merge::list::place::{Inserted, Moved, longest_run};
 use crate::merge::{Key, Lww};
 
 /// The policy of `#[shared(list(key = ..))]`. `F` finds the key of an item, `P` is the items' own policy.
@@ -50,6 +55,13 @@ pub enum ListOp<C, T, O> {
     In(Key, O),
     /// Removes an item.
     Delete(Key),
+    /// Moves an item to the list at a path of the room's state. It is replaced by a `Take` and an `Insert`
+    /// into the other list before it is applied.
+    Transfer(Key, Box<str>, Place),
+    /// Removes an item, which moves to the list at a path of the room's state.
+    Take(Key, Box<str>),
+    /// The inverse of a `Take`: the item, its place, and the path of the list that it has moved to.
+    Return(Key, Place, T, Box<str>),
     /// The inverse of an operation that had no effect.
     Nothing,
 }
@@ -64,6 +76,13 @@ impl<C: fmt::Debug, T: fmt::Debug, O: fmt::Debug> fmt::Debug for ListOp<C, T, O>
             Self::Move(key, place) => f.debug_tuple("Move").field(key).field(place).finish(),
             Self::In(key, op) => f.debug_tuple("In").field(key).field(op).finish(),
             Self::Delete(key) => f.debug_tuple("Delete").field(key).finish(),
+            Self::Transfer(key, to, place) => {
+                f.debug_tuple("Transfer").field(key).field(to).field(place).finish()
+            }
+            Self::Take(key, to) => f.debug_tuple("Take").field(key).field(to).finish(),
+            Self::Return(key, place, item, to) => {
+                f.debug_tuple("Return").field(key).field(place).field(item).field(to).finish()
+            }
             Self::Nothing => f.write_str("Nothing"),
         }
     }
@@ -99,7 +118,7 @@ where
     fn apply(list: &mut C, op: Self::Op) -> Self::Op {
         match op {
             ListOp::Set(new) => ListOp::Set(std::mem::replace(list, new)),
-            ListOp::Insert(place, item) => match F::key(&item) {
+            ListOp::Insert(place, item) | ListOp::Return(_, place, item, _) => match F::key(&item) {
                 Some(key) if list.find::<F>(key.as_str()).is_none() => {
                     let position = place.position::<C, F>(list);
                     list.put::<F>(position, item);
@@ -139,7 +158,12 @@ where
                     None => ListOp::Nothing,
                 }
             }
-            ListOp::Nothing => ListOp::Nothing,
+            ListOp::Take(key, to) => match <Self as MergePolicy<C>>::apply(list, ListOp::Delete(key.clone()))
+            {
+                ListOp::Insert(place, item) => ListOp::Return(key, place, item, to),
+                inverse => inverse,
+            },
+            ListOp::Transfer(..) | ListOp::Nothing => ListOp::Nothing,
         }
     }
 
@@ -180,24 +204,32 @@ where
     }
 
     fn overlap(pending: &Self::Op, remote: &Self::Op) -> Overlap {
-        use ListOp::{Delete, In, Insert, Move, Nothing, Set};
+        use ListOp::{Delete, In, Insert, Move, Nothing, Return, Set, Take, Transfer};
         match (pending, remote) {
             (Set(_), _) => Overlap::Shadowed,
             (_, Set(_)) => Overlap::Conflicts,
             (Nothing, _) | (_, Nothing) => Overlap::Commutes,
+            // Neither is sent.
+            (Transfer(..) | Return(..), _) | (_, Transfer(..) | Return(..)) => Overlap::Conflicts,
             (In(a, op), In(b, remote)) if a == b => P::overlap(op, remote),
             // The item is removed in any case, so a remote operation on it is not visible.
-            (Delete(a), In(b, _) | Delete(b) | Move(b, _)) if a == b => Overlap::Shadowed,
+            (Delete(a) | Take(a, _), In(b, _) | Delete(b) | Take(b, _) | Move(b, _)) if a == b => {
+                Overlap::Shadowed
+            }
             (Move(a, place), Move(b, _)) if a == b && place.anchor() != Some(a) => Overlap::Shadowed,
-            (Insert(_, item), In(key, _) | Delete(key) | Move(key, _)) if F::is(item, key.as_str()) => {
+            (Insert(_, item), In(key, _) | Delete(key) | Take(key, _) | Move(key, _))
+                if F::is(item, key.as_str()) =>
+            {
                 Overlap::Conflicts
             }
-            (In(key, _) | Move(key, _) | Delete(key), Insert(_, item)) if F::is(item, key.as_str()) => {
+            (In(key, _) | Move(key, _) | Delete(key) | Take(key, _), Insert(_, item))
+                if F::is(item, key.as_str()) =>
+            {
                 Overlap::Conflicts
             }
-            (In(..), _) | (_, In(..)) | (Delete(_), Delete(_)) => Overlap::Commutes,
-            (Delete(key), Insert(place, _) | Move(_, place))
-            | (Insert(place, _) | Move(_, place), Delete(key)) => match place.anchor() {
+            (In(..), _) | (_, In(..)) | (Delete(_) | Take(..), Delete(_) | Take(..)) => Overlap::Commutes,
+            (Delete(key) | Take(key, _), Insert(place, _) | Move(_, place))
+            | (Insert(place, _) | Move(_, place), Delete(key) | Take(key, _)) => match place.anchor() {
                 Some(anchor) if anchor == key => Overlap::Conflicts,
                 _ => Overlap::Commutes,
             },
@@ -222,7 +254,11 @@ where
 
     fn undo_guard(op: &Self::Op) -> UndoGuard {
         match op {
-            ListOp::Insert(..) | ListOp::Delete(_) => UndoGuard::Part,
+            ListOp::Insert(..)
+            | ListOp::Delete(_)
+            | ListOp::Transfer(..)
+            | ListOp::Take(..)
+            | ListOp::Return(..) => UndoGuard::Part,
             ListOp::In(_, op) => P::undo_guard(op),
             ListOp::Set(_) | ListOp::Move(..) | ListOp::Nothing => UndoGuard::Anything,
         }
@@ -231,7 +267,9 @@ where
     fn has_effect(list: &C, op: &Self::Op) -> bool {
         match op {
             ListOp::Set(new) => list != new,
-            ListOp::Insert(_, item) => F::key(item).is_some_and(|key| list.find::<F>(key.as_str()).is_none()),
+            ListOp::Insert(_, item) | ListOp::Return(_, _, item, _) => {
+                F::key(item).is_some_and(|key| list.find::<F>(key.as_str()).is_none())
+            }
             ListOp::Move(key, place) => {
                 let Some(from) = list.find::<F>(key.as_str()) else { return false };
                 // Between its left neighbour and itself, or between itself and its right neighbour.
@@ -242,7 +280,9 @@ where
                 let item = list.find::<F>(key.as_str()).and_then(|at| list.item(at));
                 item.is_some_and(|item| P::has_effect(item, op))
             }
-            ListOp::Delete(key) => list.find::<F>(key.as_str()).is_some(),
+            ListOp::Delete(key) | ListOp::Take(key, _) | ListOp::Transfer(key, ..) => {
+                list.find::<F>(key.as_str()).is_some()
+            }
             ListOp::Nothing => false,
         }
     }
@@ -254,10 +294,12 @@ where
             (ListOp::Insert(..), ListOp::Delete(key)) => {
                 list.find::<F>(key.as_str()).map(|_| ListOp::Delete(key.clone()))
             }
-            (ListOp::Delete(key), ListOp::Insert(..)) => match list.find::<F>(key.as_str()) {
-                None => Some(inverse.clone()),
-                Some(_) => None,
-            },
+            (ListOp::Delete(key), ListOp::Insert(..)) | (ListOp::Take(key, _), ListOp::Return(..)) => {
+                match list.find::<F>(key.as_str()) {
+                    None => Some(inverse.clone()),
+                    Some(_) => None,
+                }
+            }
             (ListOp::Move(key, place), ListOp::Move(..)) => {
                 let position = list.find::<F>(key.as_str())?;
                 let stays = match place {
@@ -282,7 +324,7 @@ where
                 let ops = P::decompose(item, op)?;
                 Some(ops.into_iter().map(|op| ListOp::In(key.clone(), op)).collect())
             }
-            ListOp::Insert(..) | ListOp::Move(..) | ListOp::Delete(_) | ListOp::Nothing => None,
+            _ => None,
         }
     }
 
@@ -299,24 +341,41 @@ where
                 let versions = versions.entry(key.as_str()).unwrap_or(Versions::NONE);
                 P::resolve(item, versions, op).map(|op| ListOp::In(key.clone(), op))
             }
-            ListOp::Move(..) | ListOp::Set(_) | ListOp::Delete(_) | ListOp::Nothing => None,
+            _ => None,
         }
     }
 
     fn check_op(list: &C, op: &Self::Op) -> Result<(), Invalid> {
         match op {
-            ListOp::Insert(_, item) => key_of::<C, F>(item).map(drop),
+            ListOp::Insert(_, item) | ListOp::Return(_, _, item, _) => {
+                let key = key_of::<C, F>(item)?;
+                match list.find::<F>(key.as_str()).and_then(|at| list.item(at)) {
+                    Some(known) if known != item => Err(Invalid::exists().in_field(key.as_str())),
+                    _ => Ok(()),
+                }
+            }
             ListOp::In(key, op) => {
                 if renames::<C, F, P>(key, op) {
                     let message = format!("the item `{}` keeps its key", key.as_str());
                     return Err(Invalid::new("key", message).in_field(key.as_str()));
                 }
                 let item = list.find::<F>(key.as_str()).and_then(|at| list.item(at));
-                item.map_or(Ok(()), |item| P::check_op(item, op)).map_err(|e| e.in_field(key.as_str()))
+                item.map_or_else(|| Err(Invalid::gone()), |item| P::check_op(item, op))
+                    .map_err(|invalid| invalid.in_field(key.as_str()))
+            }
+            ListOp::Take(_, to) | ListOp::Transfer(_, to, _) if to.len() > 2 * MAX_KEY => {
+                let message = format!("a path has at most {} bytes, found {}", 2 * MAX_KEY, to.len());
+                Err(Invalid::new("key", message))
+            }
+            ListOp::Move(key, _) | ListOp::Take(key, _) | ListOp::Transfer(key, ..) => {
+                match list.find::<F>(key.as_str()) {
+                    Some(_) => Ok(()),
+                    None => Err(Invalid::gone().in_field(key.as_str())),
+                }
             }
             // Two items with one key could not be addressed, not even by the rest of the same change.
             ListOp::Set(list) => distinct::<C, F>(list),
-            ListOp::Move(..) | ListOp::Delete(_) | ListOp::Nothing => Ok(()),
+            ListOp::Delete(_) | ListOp::Nothing => Ok(()),
         }
     }
 
@@ -328,13 +387,14 @@ where
             ListOp::In(key, op) => {
                 P::record(versions.entries_mut(version).edited(key.as_str(), version), op, version);
             }
-            ListOp::Insert(place, item) => {
+            ListOp::Insert(place, item) | ListOp::Return(_, place, item, _) => {
                 if let Some(key) = F::key(item) {
                     let left = place.anchor().map(Key::as_str);
                     versions.entries_mut(version).removed(key.as_str(), version, left);
                 }
             }
-            ListOp::Nothing => {}
+            // Neither is an inverse.
+            ListOp::Take(..) | ListOp::Transfer(..) | ListOp::Nothing => {}
         }
     }
 
@@ -382,7 +442,7 @@ where
             ListOp::In(key, op) => item(key)
                 .map_or(Ok(()), |item| P::check(item, op).and_then(|()| P::check_rule(item)))
                 .map_err(|invalid| invalid.in_field(key.as_str())),
-            ListOp::Insert(..) | ListOp::Move(..) | ListOp::Nothing => Ok(()),
+            _ => Ok(()),
         }
     }
 
@@ -438,6 +498,18 @@ where
                 path.push(key.as_str());
                 Some("delete")
             }
+            ListOp::Transfer(key, ..) => {
+                path.push(key.as_str());
+                Some(transfer::TRANSFER)
+            }
+            ListOp::Take(key, _) => {
+                path.push(key.as_str());
+                Some(transfer::TAKE)
+            }
+            ListOp::Return(key, ..) => {
+                path.push(key.as_str());
+                Some(transfer::RETURN)
+            }
             ListOp::Nothing => Some("nothing"),
         }
     }
@@ -448,6 +520,9 @@ where
             ListOp::Insert(place, item) => Inserted::new(place, item).serialize(serializer),
             ListOp::Move(_, place) => place.serialize(serializer),
             ListOp::In(_, op) => P::encode(op, serializer),
+            ListOp::Transfer(_, to, place) => Moved::new(place, to).serialize(serializer),
+            ListOp::Take(_, to) => transfer::Destination { to: (&**to).into() }.serialize(serializer),
+            ListOp::Return(_, place, item, to) => Moved::with(place, to, item).serialize(serializer),
             ListOp::Delete(_) | ListOp::Nothing => serializer.serialize_unit(),
         }
     }
@@ -476,6 +551,14 @@ where
             Some("delete") if path.is_end() => {
                 serde::de::IgnoredAny::deserialize(value).map_err(wrong)?;
                 Ok(ListOp::Delete(key))
+            }
+            Some(transfer::TRANSFER) if path.is_end() => {
+                let (place, to) = Moved::<()>::deserialize(value).map_err(wrong)?.into_parts();
+                Ok(ListOp::Transfer(key, to, place))
+            }
+            Some(transfer::TAKE) if path.is_end() => {
+                let (_, to) = Moved::<()>::deserialize(value).map_err(wrong)?.into_parts();
+                Ok(ListOp::Take(key, to))
             }
             op => match P::decode(path, op, value) {
                 Ok(op) => Ok(ListOp::In(key, op)),

@@ -83,6 +83,34 @@ pub(crate) struct Inserted<T> {
     item: T,
 }
 
+/// The form of a move to another list on the wire: that of the place there, with the list's path as the member
+/// `to`. What undoes it has the item too, and is never sent.
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "Transfer", deny_unknown_fields)]
+pub(crate) struct Moved<T = ()> {
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    after: Option<Option<Key>>,
+    to: Box<str>,
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    item: Option<T>,
+}
+
+impl Moved {
+    pub(crate) fn new(place: &Place, to: &str) -> Self {
+        Self { after: place.written(), to: to.into(), item: None }
+    }
+
+    pub(crate) fn into_parts(self) -> (Place, Box<str>) {
+        (Place::read(self.after), self.to)
+    }
+}
+
+impl<T> Moved<T> {
+    pub(crate) fn with(place: &Place, to: &str, item: T) -> Self {
+        Self { after: place.written(), to: to.into(), item: Some(item) }
+    }
+}
+
 /// Reads a member that is present, even if it is `null`.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Key>>, D::Error> {
     Option::deserialize(deserializer).map(Some)

@@ -2,6 +2,7 @@
 
 use crate::core::{Backend, FieldHandle, SharedState};
 use crate::core::{MergePolicy, differences};
+use crate::merge::map::gone;
 use crate::merge::{MapOf, MapOp, Mapping};
 
 impl<L, S, M, P> FieldHandle<L, S, M, MapOf<P>>
@@ -44,22 +45,23 @@ where
     }
 
     /// Calls `change` with a copy of an entry and writes the difference, as operations of the entries'
-    /// policy. Has no effect if there is no such entry.
+    /// policy. Refused if there is no such entry.
     ///
     /// # Errors
     /// As [`Backend::write`].
     pub fn edit(&self, key: &M::Key, change: impl FnOnce(&mut M::Value)) -> Result<L::Receipt, L::Error> {
-        self.write_with(|map| {
-            let Some(old) = map.get(key) else { return Vec::new() };
+        self.try_write_with(|map| {
+            let old = map.get(key).ok_or_else(|| gone(key))?;
             let mut new = old.clone();
             change(&mut new);
-            differences::<_, P>(old, &new).into_iter().map(|op| MapOp::at::<P>(key.clone(), op)).collect()
+            let ops = differences::<_, P>(old, &new).into_iter();
+            Ok(ops.map(|op| MapOp::at::<P>(key.clone(), op)).collect())
         })
     }
 
     /// Writes one operation of the entries' policy to an entry. If there is no such entry, the operation
-    /// starts from the policy's initial value (a counter starts from zero), or has no effect if the policy
-    /// has none.
+    /// starts from the policy's initial value (a counter starts from zero), or is refused if the policy has
+    /// none.
     ///
     /// # Errors
     /// As [`Backend::write`].
@@ -67,7 +69,7 @@ where
         self.write(MapOp::at::<P>(key, op))
     }
 
-    /// Removes an entry. Has no effect if there is no such entry.
+    /// Removes an entry. Accepted, without effect, if there is no such entry.
     ///
     /// # Errors
     /// As [`Backend::write`].

@@ -3,8 +3,8 @@
 //! The rules, in the server's order:
 //! * Entries are independent of each other. Of two writes to one entry the later wins, unless the entries'
 //!   own policy combines them.
-//! * Changing a part of an entry that does not exist has no effect, unless the entries' policy has an initial
-//!   value, as a counter has.
+//! * Changing a part of an entry that does not exist is refused, unless the entries' policy has an initial
+//!   value, as a counter has. Removing what does not exist is not: it is as it was asked to be.
 //! * Setting or clearing the whole map means the difference to the map that its author saw.
 
 mod handle;
@@ -322,7 +322,7 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
         match op {
             MapOp::Put(key, _) => key_of(key).map(drop),
             MapOp::In(key, op) => with_entry::<M, P, _>(map, key, |value| P::check_op(value, op))
-                .unwrap_or(Ok(()))
+                .unwrap_or_else(|| Err(Invalid::gone()))
                 .map_err(|invalid| inside(key, invalid)),
             MapOp::Set(_) | MapOp::Delete(_) | MapOp::Nothing => Ok(()),
         }
@@ -516,6 +516,11 @@ fn key_of<K: Value>(key: &K) -> Result<Key, Invalid> {
     let text = Key::of(key).map_err(|error| Invalid::new("key", error.to_string()))?;
     check_key(text.as_str())?;
     Ok(text)
+}
+
+/// There is no entry with this key.
+pub(crate) fn gone<K: Value>(key: &K) -> Invalid {
+    inside(key, Invalid::gone())
 }
 
 /// Prepends the entry's key to the path of a violation.

@@ -159,10 +159,16 @@ fn what_a_list_cannot_take_is_refused_or_does_nothing() {
     let (board, sent) = board();
     let todos = board.todos();
     todos.push(todo(1, "x")).unwrap();
-    todos.push(todo(1, "y")).unwrap();
-    todos.edit(&2, |todo| todo.done = true).unwrap();
+    todos.push(todo(1, "x")).unwrap();
+    let void = |error| match error {
+        WriteError::Gone { path } => format!("gone: {path}"),
+        WriteError::Exists { path } => format!("exists: {path}"),
+        other => panic!("{other}"),
+    };
+    assert_eq!(void(todos.push(todo(1, "y")).unwrap_err()), "exists: todos/1");
+    assert_eq!(void(todos.edit(&2, |todo| todo.done = true).unwrap_err()), "gone: todos/2");
+    assert_eq!(void(todos.move_to(&2, 0).unwrap_err()), "gone: todos/2");
     todos.remove(&2).unwrap();
-    todos.move_to(&2, 0).unwrap();
     assert_eq!((ids(&board), todos.item(&1).unwrap().title), (vec![1], "x".into()));
     let invalid = |error| match error {
         WriteError::Invalid(Invalid { field, rule, .. }) => (field, rule),

@@ -5,6 +5,8 @@ mod entries;
 mod intent;
 mod keys;
 mod laws;
+mod moves;
+mod outcomes;
 mod own_policy;
 mod text;
 mod untyped;

@@ -9,7 +9,7 @@ use shared_state::merge::Value;
 use shared_state::merge::{ListOp, MapOp, NestedOp, OptionalOp, Place};
 use shared_state::proto::Code;
 use shared_state::schema::Timing;
-use shared_state::{SharedState, WriteError};
+use shared_state::{SharedState, Text, WriteError};
 use shared_state_tests::{User, World};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, SharedState)]
@@ -89,9 +89,8 @@ fn entries_in_a_struct_that_may_be_absent_are_written_while_it_is_there() {
     let mut world = World::new(Office::default());
     let (ann, bob) = (world.join(), world.join());
     let push = |id| Panel::TASKS.op(ListOp::Insert(Place::End, task(id)));
-    ann.handle().edit_second(push(1)).unwrap();
-    world.settle();
-    taken(&ann);
+    let gone = ann.handle().edit_second(push(1));
+    assert!(matches!(gone, Err(WriteError::Gone { path }) if &*path == "second"));
     assert_eq!(world.state().second, None);
     ann.handle().set_second(Some(Box::default())).unwrap();
     world.settle();
@@ -102,12 +101,14 @@ fn entries_in_a_struct_that_may_be_absent_are_written_while_it_is_there() {
     let second = *world.state().second.unwrap();
     assert_eq!(second.tasks.iter().map(|task| task.id).collect::<Vec<_>>(), [2, 3]);
     assert_eq!(second.tally["no"], 4);
-    // An edit of a value that another user removes concurrently does nothing, in either order.
+    taken(&bob);
+    // An edit of a value that another user removes concurrently does nothing, and says so if it comes second.
     ann.handle().set_second(None).unwrap();
     bob.handle().edit_second(Panel::TASKS.op(ListOp::Delete("2".into()))).unwrap();
     world.settle();
     taken(&ann);
-    taken(&bob);
+    let answers = bob.answers();
+    assert_eq!(answers[0].1.as_ref().unwrap_err().code(), Code::Gone);
     assert_eq!(world.state().second, None);
     // A rule of an item reports the item's path.
     bob.handle().set_second(Some(Box::new(Panel { tasks: vec![task(1)], ..Panel::default() }))).unwrap();
@@ -291,4 +292,148 @@ fn an_optional_operation_is_the_inner_one() {
     let json = serde_json::to_string(&update).unwrap();
     assert_eq!(json, r#"{"key":"second/tasks/1","op":"delete","value":null}"#);
     assert_eq!(serde_json::from_str::<OfficeUpdate>(&json).unwrap(), update);
+}
+
+/// Lists and maps in entries of lists and maps, and what each policy makes of an entry.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, SharedState)]
+struct Building {
+    #[shared(list(key = id, nested))]
+    floors: Vec<Floor>,
+    #[shared(map(list(key = id, nested)))]
+    lists: BTreeMap<String, Vec<Task>>,
+    #[shared(map(text))]
+    texts: BTreeMap<u8, Text>,
+    #[shared(map(map(set)))]
+    seats: BTreeMap<u8, BTreeMap<bool, BTreeSet<u8>>>,
+    #[shared(nested)]
+    inner: Inner,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, SharedState)]
+struct Inner {
+    #[shared(map(nested))]
+    floors: BTreeMap<u8, Floor>,
+}
+
+/// No `Default`: the empty value of an absent entry is made without it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, SharedState)]
+struct Room {
+    name: String,
+    size: u8,
+    kind: Kind,
+    #[shared(text)]
+    sign: Text,
+    #[shared(list(key = id, nested))]
+    tasks: Vec<Task>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+enum Kind {
+    Office,
+    Hall,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, SharedState)]
+struct Floor {
+    id: u8,
+    title: String,
+    #[shared(map(nested))]
+    rooms: BTreeMap<String, Room>,
+    #[shared(nested)]
+    panel: Panel,
+}
+
+fn room() -> Room {
+    Room { name: "x".into(), size: 1, kind: Kind::Hall, sign: Text::default(), tasks: Vec::new() }
+}
+
+#[test]
+fn a_handle_reaches_into_entries_at_any_depth() {
+    let mut world = World::new(Building::default());
+    let (ann, bob) = (world.join(), world.join());
+    let building = ann.handle();
+    building.floors().push(Floor { id: 7, ..Floor::default() }).unwrap();
+    building.inner().floors().put(8, Floor::default()).unwrap();
+    let floors = [building.floors().at(&7), building.floors().at(&7)];
+    floors[0].set_title("ground").unwrap();
+    floors[1].rooms().put("a/b".into(), room()).unwrap();
+    world.settle();
+    let theirs = bob.handle().floors().at(&7).rooms().at(&"a/b".into());
+    assert_eq!((theirs.name(), theirs.size(), theirs.kind()), ("x".to_owned(), 1, Kind::Hall));
+    theirs.set_size(4).unwrap();
+    theirs.sign().push("exit").unwrap();
+    theirs.tasks().push(task(1)).unwrap();
+    theirs.tasks().at(&1).add_votes(2).unwrap();
+    theirs.merge(RoomPatch { kind: Some(Kind::Office), ..RoomPatch::default() }).unwrap();
+    building.floors().at(&7).panel().tally().add("yes".into(), 2).unwrap();
+    building.inner().floors().at(&8).panel().tasks().push(task(2)).unwrap();
+    building.inner().floors().at(&8).rooms().put("c".into(), room()).unwrap();
+    building.inner().floors().at(&8).rooms().at(&"c".into()).set_name("y").unwrap();
+    building.lists().at(&"new".into()).push(task(3)).unwrap();
+    building.lists().at(&"new".into()).at(&3).set_title("y").unwrap();
+    building.texts().at(&1).push("hello").unwrap();
+    building.seats().at(&1).at(&true).insert(9).unwrap();
+    building.floors().at(&7).panel().tally().at(&"yes".into()).add(3).unwrap();
+    building.floors().at(&7).rooms().at(&"new".into()).replace(room()).unwrap();
+    world.settle();
+    taken(&ann);
+    taken(&bob);
+    let state = world.state();
+    let here = &state.floors[0].rooms["a/b"];
+    assert_eq!((here.size, here.kind, here.sign.as_str()), (4, Kind::Office, "exit"));
+    assert_eq!((here.tasks[0].votes, state.floors[0].panel.tally["yes"]), (2, 5));
+    assert!(state.floors[0].rooms.contains_key("new"));
+    assert_eq!(&*state.floors[0].title, "ground");
+    let upper = &state.inner.floors[&8];
+    assert_eq!((upper.panel.tasks[0].id, &*upper.rooms["c"].name), (2, "y"));
+    assert_eq!((&*state.lists["new"][0].title, state.texts[&1].as_str()), ("y", "hello"));
+    assert!(state.seats[&1][&true].contains(&9));
+    assert_eq!((ann.state(), bob.state()), (state.clone(), state));
+    // A rule of an entry reports its path.
+    let long = building.lists().at(&"new".into()).at(&3).set_title("far too long");
+    assert_eq!(broken(long), ("lists/new/3/title".to_owned(), "length"));
+}
+
+#[test]
+fn a_handle_of_an_absent_entry_reads_as_empty_and_refuses_writes() {
+    let mut world = World::new(Building::default());
+    let building = world.join().handle();
+    world.settle();
+    let floor = building.floors().at(&7);
+    assert!(!floor.exists() && floor.try_read(|floor| floor.id).is_none());
+    assert_eq!((floor.id(), floor.title(), floor.rooms().len()), (7, String::new(), 0));
+    let absent = floor.rooms().at(&"a".into());
+    assert_eq!((absent.kind(), absent.sign().len(), absent.tasks().is_empty()), (Kind::Office, 0, true));
+    assert!(building.lists().at(&"new".into()).is_empty() && building.texts().at(&1).is_empty());
+    let gone = |written: Result<_, WriteError>| match written {
+        Err(WriteError::Gone { path }) => path.into_string(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(gone(floor.set_title("x")), "floors/7");
+    assert_eq!(gone(floor.panel().tasks().push(task(1))), "floors/7");
+    assert_eq!(gone(floor.update(|floor| floor.title.push('x'))), "floors/7");
+    assert_eq!(gone(absent.sign().push("x")), "floors/7");
+    assert_eq!(gone(building.floors().at(&1.5).set_title("x")), "floors/");
+    building.floors().push(Floor { id: 7, ..Floor::default() }).unwrap();
+    // The same handle, now that the entry is there.
+    floor.set_title("x").unwrap();
+    assert_eq!(gone(absent.set_size(1)), "floors/7/rooms/a");
+    assert_eq!(gone(building.lists().at(&"new".into()).at(&1).set_title("x")), "lists/new/1");
+    building.floors().remove(&7).unwrap();
+    assert_eq!((floor.exists(), floor.title()), (false, String::new()));
+}
+
+#[test]
+fn each_write_in_an_entry_is_the_smallest_operation() {
+    let mut world = World::new(Building {
+        floors: vec![Floor { id: 7, rooms: BTreeMap::from([("a".into(), room())]), ..Floor::default() }],
+        ..Building::default()
+    });
+    let (ann, bob) = (world.join(), world.join());
+    world.settle();
+    let _ = (ann.traffic(), bob.traffic());
+    ann.handle().floors().at(&7).rooms().at(&"a".into()).set_size(9).unwrap();
+    world.settle();
+    let ((_, sent), (received, _)) = (ann.traffic(), bob.traffic());
+    assert!(sent < 160 && received < 160, "{sent} sent, {received} received");
 }

@@ -120,6 +120,24 @@ struct Inside {
     order: Vec<Todo>,
 }
 
+/// Lists of lists: items move from list to list, and lists come and go with what they hold.
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Kanban {
+    #[shared(list(key = id, nested))]
+    columns: Vec<Lane>,
+    #[shared(map(list(key = id, nested)))]
+    shelves: BTreeMap<u8, List<Footnote>>,
+    #[shared(list(key = id, nested))]
+    archive: List<Footnote>,
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Lane {
+    id: u8,
+    #[shared(list(key = id, nested))]
+    cards: Vec<Footnote>,
+}
+
 /// Mostly positions: clients insert and move items next to items that others remove.
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 struct Order {
@@ -182,6 +200,11 @@ fn g1_to_g8_hold_for_texts_in_other_values() {
 #[test]
 fn g1_to_g7_hold_for_places_in_a_list() {
     seeds::simulate(&Simulation::new(Order::default()).clients(4), 700);
+}
+
+#[test]
+fn g1_to_g7_and_g15_hold_for_items_that_move_between_lists() {
+    seeds::simulate(&Simulation::new(Kanban::default()), 500);
 }
 
 #[test]

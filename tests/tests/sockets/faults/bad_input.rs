@@ -375,6 +375,14 @@ mod typed {
         inner: Inner,
         #[shared(read_only)]
         edited: u64,
+        #[shared(list(key = id))]
+        items: Vec<Item>,
+    }
+
+    #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+    struct Item {
+        id: u8,
+        size: u8,
     }
 
     #[tokio::test]
@@ -392,6 +400,31 @@ mod typed {
             row("number beyond its type", Joined, set("views", "9223372036854775808"), "wrong_type", Open),
             row("rule broken", Joined, set("title", r#""four""#), "invalid", Open),
             row("read-only", Joined, set("edited", "1"), "read_only", Open),
+            row("item that is not there", Joined, set("items/9", r#"{"id":9,"size":1}"#), "gone", Open),
+            row(
+                "move of what is not there",
+                Joined,
+                change(r#"[{"key":"items/9","op":"take","value":{"to":"items"}}]"#),
+                "gone",
+                Open,
+            ),
+            row(
+                "move to nowhere",
+                Joined,
+                change(r#"[{"key":"items/9","op":"transfer","value":{"to":7}}]"#),
+                "wrong_type",
+                Open,
+            ),
+            row(
+                "two items of one key",
+                Joined,
+                change(
+                    r#"[{"key":"items","op":"insert","value":{"item":{"id":1,"size":1}}},
+                        {"key":"items","op":"insert","value":{"item":{"id":1,"size":2}}}]"#,
+                ),
+                "exists",
+                Open,
+            ),
             row(
                 "unknown operation",
                 Joined,

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use serde::{Deserialize, Serialize};
-use shared_state::SharedState;
+use shared_state::proto::Code;
 use shared_state::server::Server;
+use shared_state::{SharedState, Text, WriteError};
 use shared_state_tests::{builder, live, soon, start};
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
@@ -67,4 +68,68 @@ async fn a_stream_begins_with_what_is_and_has_every_field_apart() {
     drop(room.layout().margin().set_left(5).unwrap());
     assert_eq!(soon("the value", left.next()).await, Some(5));
     assert!(!page.watch_title(), "the field's own accessor");
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Board {
+    #[shared(list(key = id, nested))]
+    columns: Vec<Column>,
+    #[shared(map(text))]
+    notes: BTreeMap<u8, Text>,
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Column {
+    id: u32,
+    title: String,
+    #[shared(list(key = id, nested))]
+    cards: Vec<Card>,
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Card {
+    id: u32,
+    title: String,
+}
+
+#[tokio::test]
+async fn a_stream_in_an_entry_has_values_while_the_entry_is_there() {
+    let (server, address) = start(Server::builder().rooms("board-*", Board::default)).await;
+    let board = builder(address).connect().room("board-1").state(Board::default());
+    live(&board).await;
+    let room = server.room::<Board>("board-1").await.unwrap();
+
+    let cards = board.columns().at(&1).cards();
+    let (mut titles, mut counts) = (board.columns().at(&1).watch_title(), cards.watch());
+    let mut notes = board.notes().at(&3).watch();
+    assert_eq!((titles.next().now_or_never(), counts.next().now_or_never()), (None, None));
+    board.columns().push(Column { id: 1, title: "To do".into(), ..Column::default() }).unwrap();
+    assert_eq!(titles.next().await.unwrap(), "To do");
+    assert_eq!(counts.next().await, Some(Vec::new()));
+    cards.push(Card { id: 7, title: "Milk".into() }).unwrap().await.unwrap();
+    assert_eq!(counts.next().await.unwrap().len(), 1);
+    assert_eq!(titles.next().now_or_never(), None);
+
+    room.columns().at(&1).cards().at(&7).set_title("Oat milk").unwrap().await.unwrap();
+    assert_eq!(soon("the value", counts.next()).await.unwrap()[0].title, "Oat milk");
+    room.notes().at(&3).push("hello").unwrap().await.unwrap();
+    assert_eq!(soon("the value", notes.next()).await.unwrap().as_str(), "hello");
+
+    // The server's program moves the card, and is told what is gone.
+    room.columns().push(Column { id: 2, ..Column::default() }).unwrap().await.unwrap();
+    room.columns().at(&1).cards().move_between(&7, &room.columns().at(&2).cards(), 0).unwrap().await.unwrap();
+    assert_eq!(soon("the value", counts.next()).await, Some(Vec::new()));
+    assert_eq!(board.columns().at(&2).cards().at(&7).title(), "Oat milk");
+    for gone in [room.columns().at(&1).cards().at(&8).set_title("x"), room.columns().at(&9).set_title("x")] {
+        assert!(matches!(gone, Err(WriteError::Gone { .. })));
+    }
+
+    // The client's receipt says so too, if it has not seen it yet.
+    let hidden = room.columns().remove(&2).unwrap();
+    let late = board.columns().at(&2).set_title("late");
+    hidden.await.unwrap();
+    match late {
+        Ok(receipt) => assert_eq!(receipt.await.unwrap_err().code(), Code::Gone),
+        Err(error) => assert!(matches!(error, WriteError::Gone { .. }), "{error}"),
+    }
 }

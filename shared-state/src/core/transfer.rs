@@ -1,0 +1,232 @@
+//! Moves of an item from one list to another.
+//!
+//! A move is written as the operation `transfer` on the item, which names the other list. Neither list can
+//! apply it alone, so it is replaced by two updates of one change before it is applied: `take`, which removes
+//! the item and says where it goes, and `insert` into the other list. The two are found by their form on the
+//! wire, because the lists may be in different fields and structs.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::core::{FieldPath, FieldPathBuf, Reject, SharedState, UpdateError, WriteError};
+use crate::core::{text_scope, update::Payload};
+
+/// Moves an item to the list at a path.
+pub(crate) const TRANSFER: &str = "transfer";
+
+/// Removes an item, which moves to the list at a path.
+pub(crate) const TAKE: &str = "take";
+
+/// Undoes a `take`. It is never sent: [`linked`] makes a transfer of it.
+pub(crate) const RETURN: &str = "return";
+
+/// The value of a `take`, and the part of the other operations' values that matters here.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Destination<'a> {
+    /// The path of the list that the item moves to.
+    #[serde(borrow)]
+    pub(crate) to: std::borrow::Cow<'a, str>,
+}
+
+/// The place of an operation's value, as it is on the wire: absent for the end of the list.
+#[derive(Default, Serialize, Deserialize)]
+struct Placed<'a> {
+    #[serde(borrow, default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    after: Option<&'a RawValue>,
+}
+
+/// The value of an `insert`.
+#[derive(Serialize, Deserialize)]
+struct Inserted<'a> {
+    #[serde(borrow, default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    after: Option<&'a RawValue>,
+    #[serde(borrow)]
+    item: &'a RawValue,
+}
+
+/// Reads a member that is present, even if it is `null`.
+fn present<'de: 'a, 'a, D: serde::Deserializer<'de>>(read: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(read).map(Some)
+}
+
+/// Why a transfer cannot be made.
+#[derive(Debug)]
+pub(crate) enum TransferError {
+    Invalid(crate::core::Invalid),
+    Update(UpdateError),
+}
+
+impl From<crate::core::Invalid> for TransferError {
+    fn from(invalid: crate::core::Invalid) -> Self {
+        Self::Invalid(invalid)
+    }
+}
+
+impl From<UpdateError> for TransferError {
+    fn from(error: UpdateError) -> Self {
+        Self::Update(error)
+    }
+}
+
+impl From<serde_json::Error> for TransferError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Update(UpdateError::wrong_type(&error))
+    }
+}
+
+impl From<TransferError> for WriteError {
+    fn from(error: TransferError) -> Self {
+        match error {
+            TransferError::Invalid(invalid) => invalid.into(),
+            TransferError::Update(error) => Self::Unsendable(error),
+        }
+    }
+}
+
+impl From<TransferError> for Reject {
+    fn from(error: TransferError) -> Self {
+        match error {
+            TransferError::Invalid(invalid) => invalid.into(),
+            TransferError::Update(error) => error.into(),
+        }
+    }
+}
+
+/// The path and the operation of an update of a field that may contain lists.
+fn address_of<S: SharedState>(update: &S::Update) -> Option<(String, Option<&'static str>)> {
+    if !matches!(S::FIELDS[S::field(update)].policy, "list" | "map" | "nested") {
+        return None;
+    }
+    let mut path = FieldPathBuf::new();
+    let op = S::address(update, &mut path);
+    Some((path.into_string(), op))
+}
+
+/// The path of an update whose operation is `op`.
+fn path_of<S: SharedState>(update: &S::Update, op: &str) -> Option<String> {
+    address_of::<S>(update).filter(|(_, found)| *found == Some(op)).map(|(path, _)| path)
+}
+
+fn value_of<S: SharedState>(update: &S::Update) -> Result<Box<RawValue>, serde_json::Error> {
+    text_scope::with_history(|| to_raw_value(&Payload::<S> { update }))
+}
+
+/// Replaces the transfers of a change by what they are made of. `state` is as before when this returns.
+///
+/// # Errors
+/// An item or a list of a transfer does not exist, or the other list has items of another type.
+pub(crate) fn expanded<S: SharedState>(
+    state: &mut S,
+    updates: Vec<S::Update>,
+) -> Result<Vec<S::Update>, TransferError> {
+    if updates.iter().all(|update| path_of::<S>(update, TRANSFER).is_none()) {
+        return Ok(updates);
+    }
+    let (mut all, mut inverses) = (Vec::with_capacity(updates.len() + 1), Vec::new());
+    let mut verdict = Ok(());
+    for update in updates {
+        let Some(path) = path_of::<S>(&update, TRANSFER) else {
+            inverses.push(state.apply(update.clone()));
+            all.push(update);
+            continue;
+        };
+        verdict = transfer(state, &path, &update, &mut all, &mut inverses);
+        if verdict.is_err() {
+            break;
+        }
+    }
+    for inverse in inverses.into_iter().rev() {
+        state.apply(inverse);
+    }
+    verdict.map(|()| all)
+}
+
+fn transfer<S: SharedState>(
+    state: &mut S,
+    path: &str,
+    update: &S::Update,
+    all: &mut Vec<S::Update>,
+    inverses: &mut Vec<S::Update>,
+) -> Result<(), TransferError> {
+    let value = value_of::<S>(update)?;
+    let Destination { to } = serde_json::from_str(value.get())?;
+    let Placed { after } = serde_json::from_str(value.get())?;
+    let take = S::decode(FieldPath::new(path), Some(TAKE), &*to_raw_value(&Destination { to: to.clone() })?)?;
+    state.check_op(&take)?;
+    let taken = state.apply(take.clone());
+    let item = value_of::<S>(&taken);
+    all.push(take);
+    inverses.push(taken);
+    let item = item?;
+    let Inserted { item, .. } = serde_json::from_str(item.get())?;
+    let insert = to_raw_value(&Inserted { after, item })?;
+    let insert = S::decode(FieldPath::new(&to), Some("insert"), &*insert)?;
+    state.check_op(&insert)?;
+    inverses.push(state.apply(insert.clone()));
+    all.push(insert);
+    Ok(())
+}
+
+/// What a change has done to an item, from the inverse of one of its updates: the item's path, and the list that
+/// it has moved to. Without a list, the item was inserted.
+pub(crate) fn moved<S: SharedState>(inverse: &S::Update) -> Option<(String, Option<String>)> {
+    let (path, op) = address_of::<S>(inverse)?;
+    match op? {
+        RETURN => {
+            let value = value_of::<S>(inverse).ok()?;
+            let Destination { to } = serde_json::from_str(value.get()).ok()?;
+            Some((path, Some(to.into_owned())))
+        }
+        "delete" => Some((path, None)),
+        _ => None,
+    }
+}
+
+/// The item that a `take` has removed, from the inverse of the update.
+pub(crate) fn item_of<S: SharedState>(taken: &S::Update) -> Option<Box<RawValue>> {
+    let value = value_of::<S>(taken).ok()?;
+    let Inserted { item, .. } = serde_json::from_str(value.get()).ok()?;
+    Some(item.to_owned())
+}
+
+/// The value of an `insert` with another item.
+pub(crate) fn with_item(insert: &RawValue, item: &RawValue) -> Option<Box<RawValue>> {
+    let Inserted { after, .. } = serde_json::from_str(insert.get()).ok()?;
+    to_raw_value(&Inserted { after, item }).ok()
+}
+
+/// Makes transfers of the updates that undo transfers: the item is removed from the list that it has moved to,
+/// and is returned to the one that it came from. An item that is not removed there is not returned, because
+/// somebody else has removed it or moved it on.
+pub(crate) fn linked<S: SharedState>(updates: Vec<S::Update>) -> Vec<S::Update> {
+    let mut linked: Vec<S::Update> = Vec::with_capacity(updates.len());
+    for update in updates {
+        let Some(from) = path_of::<S>(&update, RETURN) else {
+            linked.push(update);
+            continue;
+        };
+        let back = || {
+            let value = value_of::<S>(&update).ok()?;
+            let Destination { to } = serde_json::from_str(value.get()).ok()?;
+            let Placed { after } = serde_json::from_str(value.get()).ok()?;
+            let (list, key) = from.rsplit_once('/')?;
+            let now = format!("{to}/{key}");
+            let at = linked.iter().position(|other| path_of::<S>(other, "delete").as_ref() == Some(&now))?;
+            let value = Transfer { to: list, after };
+            let transfer = S::decode(FieldPath::new(&now), Some(TRANSFER), &*to_raw_value(&value).ok()?);
+            Some((at, transfer.ok()?))
+        };
+        if let Some((at, transfer)) = back() {
+            linked[at] = transfer;
+        }
+    }
+    linked
+}
+
+/// The value of a `transfer`.
+#[derive(Serialize)]
+struct Transfer<'a> {
+    to: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<&'a RawValue>,
+}
