@@ -195,10 +195,22 @@ pub(crate) fn with_item(insert: &RawValue, item: &RawValue) -> Option<Box<RawVal
     to_raw_value(&Inserted { after, item }).ok()
 }
 
+/// Replaces the updates that undo transfers by those that transfer the items back. `state` is as before when this
+/// returns.
+///
+/// # Errors
+/// As [`expanded`].
+pub(crate) fn undone<S: SharedState>(
+    state: &mut S,
+    updates: Vec<S::Update>,
+) -> Result<Vec<S::Update>, TransferError> {
+    expanded(state, linked::<S>(updates))
+}
+
 /// Makes transfers of the updates that undo transfers: the item is removed from the list that it has moved to,
 /// and is returned to the one that it came from. An item that is not removed there is not returned, because
 /// somebody else has removed it or moved it on.
-pub(crate) fn linked<S: SharedState>(updates: Vec<S::Update>) -> Vec<S::Update> {
+fn linked<S: SharedState>(updates: Vec<S::Update>) -> Vec<S::Update> {
     let mut linked: Vec<S::Update> = Vec::with_capacity(updates.len());
     for update in updates {
         let Some(from) = path_of::<S>(&update, RETURN) else {

@@ -161,7 +161,8 @@ impl<S: SharedState> Document<S> {
             false => Ok(()),
         };
         let written = written.and_then(|()| {
-            let updates = self.states.decompose(transfer::linked::<S>(updates));
+            let updates = transfer::undone(&mut self.states.view, updates)?;
+            let updates = self.states.decompose(updates);
             if updates.is_empty() {
                 return Ok(None);
             }
@@ -194,6 +195,8 @@ impl<S: SharedState> Document<S> {
                 step.forget(&unsent);
                 self.history.takes_back(id, kind, step);
             }
+            // An item that was moved is not where this client has moved it to.
+            None if unsent.is_empty() => return Ok(None),
             None => return Ok(Some(self.write_nothing())),
         }
         Ok(id)
@@ -249,8 +252,9 @@ impl<S: SharedState> Document<S> {
         }
         let (writer, hidden) = (self.states.writer, self.pending.hidden());
         let updates = step.taken_back(&mut beneath, writer, &self.history, &hidden, &[], |_| true);
-        let updates: Result<Vec<_>, _> = updates.iter().map(PendingUpdate::new).collect();
-        let Ok(updates) = updates else {
+        let updates = transfer::undone(&mut beneath, updates).map_err(WriteError::from);
+        let updates = updates.and_then(|updates| updates.iter().map(PendingUpdate::new).collect());
+        let Ok::<Vec<_>, _>(updates) = updates else {
             // They were encoded when they were written.
             self.history.revised(id, step, None);
             return true;
@@ -271,13 +275,16 @@ impl<S: SharedState> Document<S> {
             return true;
         }
         let is_left = !updates.is_empty();
+        // What the change was to act on may have been removed.
+        let gone = before.iter().find_map(|update| beneath.check_op(&update.typed).err());
         let changed: Vec<_> = before.iter().chain(&updates).map(|update| update.typed.clone()).collect();
         changed.iter().for_each(|update| self.pending.mark_stale(update));
         if is_left {
             self.pending.queue.revise(at, updates);
         } else {
             self.pending.queue.take(at);
-            self.output.answer(id, Ok(self.states.version));
+            let answer = gone.map_or(Ok(self.states.version), |gone| Err(Rejected(gone.into())));
+            self.output.answer(id, answer);
         }
         self.show_rebuilt(&fields);
         is_left

@@ -245,6 +245,7 @@ impl UnknownFields {
         let (changed, rewritten) = untyped_ops::changed(
             untyped_ops::Declared { policy: &declared.policy, shape: &declared.shape },
             before.map(|before| &**before),
+            None,
             FieldPath::END,
             rest,
             update,

@@ -47,11 +47,14 @@ struct Value {
     changed: u64,
 }
 
-/// A field's policy and shape, as a client has declared them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// A field as a client has declared it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Declared {
     policy: String,
     shape: String,
+    /// The value on which the first operation acts. `None` once somebody has written the field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    initial: Option<Box<RawValue>>,
     /// Whether the log or a snapshot has the declaration.
     #[serde(skip)]
     stored: bool,
@@ -73,6 +76,12 @@ impl Untyped {
     /// The declared field that a path leads to or into: its path, and the rest of the path.
     fn holder<'p>(&self, path: &'p str) -> Option<(&'p str, FieldPath<'p>)> {
         untyped_ops::holder(path, |at| self.declared.contains_key(at))
+    }
+
+    /// The size of the values that fields begin with, in bytes.
+    fn initial_bytes(&self) -> usize {
+        let initial = self.declared.values().filter_map(|declared| declared.initial.as_ref());
+        initial.map(|json| json.get().len()).sum()
     }
 
     fn cost(key: &str, json: &RawValue) -> usize {
@@ -114,7 +123,7 @@ impl RoomState for Untyped {
                 _ if rest.is_end() && update.op.is_none() => (Cow::Borrowed(update.value), None),
                 Some((holder, rest)) => {
                     let (_, outer) = place(holder);
-                    let Declared { policy, shape, .. } = &self.declared[holder];
+                    let Declared { policy, shape, initial, .. } = &self.declared[holder];
                     let declared = untyped_ops::Declared { policy, shape };
                     let inserts = update.op.as_deref() == Some("insert");
                     let item = carried.take_if(|(to, _)| inserts && *to == update.key);
@@ -122,7 +131,7 @@ impl RoomState for Untyped {
                     let with_item = with_item.filter(|value| !same(value, update.value));
                     let value = with_item.as_deref().unwrap_or(update.value);
                     let update = &WireUpdate { value, ..update.clone() };
-                    match untyped_ops::changed(declared, before, outer, rest, update) {
+                    match untyped_ops::changed(declared, before, initial.as_deref(), outer, rest, update) {
                         Ok((value, item)) if update.op.as_deref() == Some(transfer::TAKE) => {
                             let to = serde_json::from_str::<transfer::Destination<'_>>(update.value.get());
                             carried = to.ok().map(|to| Cow::Owned(to.to.into_owned())).zip(item);
@@ -164,6 +173,12 @@ impl RoomState for Untyped {
             return Err(Reject::new(Code::StateTooLarge, message));
         }
         self.size = size;
+        for update in updates {
+            let holder = self.holder(&update.key).map(|(holder, _)| holder);
+            if let Some(declared) = holder.and_then(|holder| self.declared.get_mut(holder)) {
+                declared.initial = None;
+            }
+        }
         for (key, json) in latest {
             let value = Value { json: json.into_owned(), changed: version };
             match self.fields.get_mut(&*key) {
@@ -252,7 +267,7 @@ impl RoomState for Untyped {
     }
 
     fn declare(&mut self, path: &str, declaration: &Declaration) -> Result<(), Violation> {
-        let Declaration { policy, shape, .. } = declaration;
+        let Declaration { policy, shape, initial } = declaration;
         let refuse = |message: String| Err(Violation::new(Code::IncompatibleSchema, message));
         if let Some(known) = self.declared.get(path) {
             if known.policy == *policy {
@@ -266,7 +281,13 @@ impl RoomState for Untyped {
                 "a room takes {MAX_DECLARED} declarations of {MAX_DECLARATION} bytes, and `{path}` is one more or longer"
             ));
         }
-        let declared = Declared { policy: policy.clone(), shape: shape.clone(), stored: false };
+        let known = untyped_ops::Declared { policy, shape };
+        let initial = initial.as_ref().filter(|initial| known.takes(initial)).cloned();
+        let size = self.size + self.initial_bytes() + initial.as_ref().map_or(0, |json| json.get().len());
+        if size > self.limit {
+            return refuse(format!("with `{path}` the room would hold {size} bytes, {} at most", self.limit));
+        }
+        let declared = Declared { policy: policy.clone(), shape: shape.clone(), initial, stored: false };
         self.declared.insert(path.to_owned(), declared);
         Ok(())
     }
@@ -275,12 +296,13 @@ impl RoomState for Untyped {
         let mut new = BTreeMap::new();
         for update in updates {
             let Some((holder, _)) = self.holder(&update.key) else { continue };
-            if let Declared { policy, shape, stored: false } = &self.declared[holder] {
-                let declaration = Declaration { policy: policy.clone(), shape: shape.clone(), initial: None };
+            if let Declared { policy, shape, initial, stored: false } = &self.declared[holder] {
+                let (policy, shape, initial) = (policy.clone(), shape.clone(), initial.clone());
+                let declaration = Declaration { policy, shape, initial };
                 new.insert(holder.to_owned(), declaration);
             }
         }
-        (!new.is_empty()).then(|| serde_json::to_string(&new).expect("declarations are strings"))
+        (!new.is_empty()).then(|| serde_json::to_string(&new).expect("declarations are strings and JSON"))
     }
 
     fn mark_stored(&mut self, updates: &[WireUpdate<'_>]) {
@@ -293,7 +315,7 @@ impl RoomState for Untyped {
     }
 
     fn write_unknown_fields(&self, out: &mut String) {
-        out.push_str(&serde_json::to_string(&self.declared).expect("declarations are strings"));
+        out.push_str(&serde_json::to_string(&self.declared).expect("declarations are strings and JSON"));
     }
 
     fn restore_unknown_fields(&mut self, declarations: &str) -> Result<(), String> {

@@ -101,13 +101,15 @@ pub(super) fn holder(path: &str, is_declared: impl Fn(&str) -> bool) -> Option<(
 }
 
 /// Applies an update to a JSON value. `declared` is the declaration of the field at `outer` in the value, and `rest` is
-/// the path from there. Returns the new value, and what [`apply`] returns.
+/// the path from there. A field without a value begins with `initial`. Returns the new value, and what [`apply`]
+/// returns.
 ///
 /// # Errors
 /// The policy has no such operation, or a value is of the wrong form.
 pub(super) fn changed(
     declared: Declared<'_>,
     before: Option<&RawValue>,
+    initial: Option<&RawValue>,
     mut outer: FieldPath<'_>,
     rest: FieldPath<'_>,
     update: &WireUpdate<'_>,
@@ -119,9 +121,14 @@ pub(super) fn changed(
         None => Json::Null,
     };
     let value = Json::read(update.value.get()).map_err(bad).map_err(in_field)?;
-    let mut inner = &mut at;
+    let (mut inner, mut has_value) = (&mut at, before.is_some());
     while let Some(name) = outer.next_segment() {
-        inner = object(inner).map_err(in_field)?.entry(name.into_owned()).or_insert(Json::Null);
+        let members = object(inner).map_err(in_field)?;
+        has_value = members.contains_key(&*name);
+        inner = members.entry(name.into_owned()).or_insert(Json::Null);
+    }
+    if !has_value && let Some(initial) = initial {
+        *inner = Json::read(initial.get()).map_err(bad)?;
     }
     let rewritten = apply(declared, inner, rest, update.op.as_deref(), &value).map_err(in_field)?;
     let json = |value: &Json| to_raw_value(value).map_err(bad);
@@ -129,6 +136,12 @@ pub(super) fn changed(
 }
 
 impl<'a> Declared<'a> {
+    /// Whether the policy takes a value for the whole field.
+    pub(super) fn takes(self, value: &RawValue) -> bool {
+        let value = Json::read(value.get());
+        value.is_ok_and(|value| apply(self, &mut Json::Null, FieldPath::END, None, &value).is_ok())
+    }
+
     /// The declaration of the entries of a list or map.
     fn entries(self) -> Self {
         let (name, arguments) = split(self.policy);

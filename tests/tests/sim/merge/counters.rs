@@ -208,7 +208,7 @@ fn a_difference_is_never_a_set_for_any_type() {
 }
 
 #[test]
-fn an_untyped_room_subtracts_as_a_typed_one_does() {
+fn g1_an_untyped_room_subtracts_as_a_typed_one_does() {
     let mut world = World::untyped(full());
     let (a, b) = (world.join(), world.join());
     let (ha, hb) = (a.handle(), b.handle());
@@ -223,4 +223,13 @@ fn an_untyped_room_subtracts_as_a_typed_one_does() {
     let shop = a.state();
     assert_eq!((shop.stock, shop.small, shop.shelves["a"], shop.orders[0].pieces), (1, 0, 1, 1));
     assert_eq!(shop.weight.to_bits(), (0.1_f64 - 0.5 - 0.5).to_bits());
+    // The room has the values itself: somebody who joins sees them, also after a restart.
+    for snapshot in [false, true] {
+        if snapshot {
+            world.snapshot();
+        }
+        world.restart();
+        [&a, &b].into_iter().for_each(User::come_back);
+        assert_eq!(world.join().state(), shop, "{snapshot}");
+    }
 }

@@ -413,7 +413,7 @@ fn a_handle_of_an_absent_entry_reads_as_empty_and_refuses_writes() {
     assert_eq!(gone(floor.panel().tasks().push(task(1))), "floors/7");
     assert_eq!(gone(floor.update(|floor| floor.title.push('x'))), "floors/7");
     assert_eq!(gone(absent.sign().push("x")), "floors/7");
-    assert_eq!(gone(building.floors().at(&1.5).set_title("x")), "floors/");
+    assert_eq!(gone(building.floors().at(&1.5).set_title("x")), "floors/1.5");
     building.floors().push(Floor { id: 7, ..Floor::default() }).unwrap();
     // The same handle, now that the entry is there.
     floor.set_title("x").unwrap();
