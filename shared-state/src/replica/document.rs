@@ -207,6 +207,11 @@ impl<S: SharedState> Document<S> {
     pub(super) fn replace(&mut self, epoch: u64, version: u64, confirmed: S, outcomes: Outcomes) {
         let same_history = self.states.epoch == Some(epoch);
         (self.states.epoch, self.states.version) = (Some(epoch), version);
+        // The view may hide what has changed, by a change that was written after the transaction.
+        let changed = match self.pending.queue.has_transactions() {
+            true => text_scope::with_history(|| S::diff(&self.states.confirmed, &confirmed)),
+            false => Vec::new(),
+        };
         self.states.confirmed = confirmed;
         let mut refused = Vec::new();
         if same_history {
@@ -218,7 +223,7 @@ impl<S: SharedState> Document<S> {
             self.history.clear();
         }
         let shown = self.states.rebuild_all(&mut self.pending);
-        shown.iter().for_each(|update| self.pending.mark_stale(update));
+        changed.iter().chain(&shown).for_each(|update| self.pending.mark_stale(update));
         self.output.event(Origin::Remote, Some(version), None, shown);
         self.report(refused);
     }
