@@ -2,24 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
-use crate::core::Code;
-use crate::core::Rejected;
-use crate::core::{FieldId, SharedState, encode_update};
+use crate::authority::Json;
+use crate::core::{Code, FieldId, Rejected, SharedState, decode_update, encode_update};
 use crate::replica::WriteId;
-use crate::testing::model::Model;
+use crate::testing::json::{same_update, same_value};
+use crate::testing::model::{Amended, Model};
 
 /// A write and, for a transaction, what it read.
 pub(super) struct Written<S: SharedState> {
     updates: Vec<S::Update>,
     /// The updates as they are sent.
-    sent: Vec<Value>,
-    reads: Vec<(FieldId, Value)>,
+    sent: Vec<Json>,
+    reads: Vec<(FieldId, Json)>,
 }
 
 impl<S: SharedState> Written<S> {
-    pub(super) fn new(updates: Vec<S::Update>, reads: Vec<(FieldId, Value)>) -> Result<Self, String> {
+    pub(super) fn new(updates: Vec<S::Update>, reads: Vec<(FieldId, Json)>) -> Result<Self, String> {
         Ok(Self { sent: encoded::<S>(&updates)?, updates, reads })
     }
 }
@@ -81,7 +79,7 @@ impl<S: SharedState> Ledger<S> {
         client: &str,
         id: WriteId,
         answer: Result<u64, Rejected>,
-        model: Option<&mut Model>,
+        model: Option<&mut Model<S>>,
     ) -> Result<(), String> {
         let Some(at) = self.unanswered.iter().position(|(known, _)| *known == id) else {
             return Err(format!("G3: {id:?} was answered twice, or never written"));
@@ -101,11 +99,18 @@ impl<S: SharedState> Ledger<S> {
         if index >= model.log.len() {
             return Err(format!("G2: version {version} was acknowledged and is not in the store"));
         }
-        let logged = &model.log[index].updates;
-        let made = logged.iter().zip(&written.sent).any(|(logged, written)| is_edit_of(logged, written));
-        let same_texts = !made || model.same_texts::<S>(index, &written.sent)?;
         let logged = &model.log[index];
-        if logged.client.as_deref() != Some(client) || !same(&logged.updates, &written.sent) || !same_texts {
+        let is_replaced = logged.amended == Amended::Replaced;
+        let made =
+            logged.updates.iter().zip(&written.sent).any(|(logged, written)| is_edit_of(logged, written));
+        let same_texts = is_replaced || !made || model.same_texts(index, &written.sent)?;
+        let logged = &model.log[index];
+        let own = match logged.amended {
+            Amended::Extended => &logged.updates[..written.sent.len().min(logged.updates.len())],
+            Amended::Accepted | Amended::Replaced => &logged.updates[..],
+        };
+        let same = is_replaced || same::<S>(own, &written.sent);
+        if logged.client.as_deref() != Some(client) || !same || !same_texts {
             return Err(format!(
                 "G2: {client} wrote {:?}, acknowledged as version {version}, which is {logged:?}",
                 written.updates
@@ -124,7 +129,7 @@ impl<S: SharedState> Ledger<S> {
         for (field, seen) in &written.reads {
             let name = S::FIELDS[*field].name;
             let was = &model.states[index][name];
-            if was != seen {
+            if !same_value::<S>(*field, was, seen) {
                 return Err(format!(
                     "G6: a transaction read {name} = {seen}, but it was {was} before version {version}"
                 ));
@@ -134,16 +139,16 @@ impl<S: SharedState> Ledger<S> {
     }
 
     /// The unanswered writes, for messages.
-    pub(super) fn pending(&self) -> Value {
-        self.unanswered.iter().map(|(_, written)| written.sent.clone()).collect()
+    pub(super) fn pending(&self) -> Json {
+        Json::Array(self.unanswered.iter().map(|(_, written)| Json::Array(written.sent.clone())).collect())
     }
 
     /// G4: the state that the app must see, which is the confirmed state with everything unanswered on top.
-    pub(super) fn expected_view(&self, confirmed: Value, model: &mut Model) -> Result<Value, String> {
+    pub(super) fn expected_view(&self, confirmed: Json, model: &mut Model<S>) -> Result<Json, String> {
         let mut state = confirmed;
         for (_, written) in &self.unanswered {
             for update in &written.sent {
-                model.apply::<S>(&mut state, update)?;
+                model.apply(&mut state, update)?;
             }
         }
         Ok(state)
@@ -152,55 +157,51 @@ impl<S: SharedState> Ledger<S> {
 
 /// Whether the logged updates are those that were written. The server may have resolved positions in lists,
 /// and completed edits of texts.
-fn same(logged: &[Value], written: &[Value]) -> bool {
+fn same<S: SharedState>(logged: &[Json], written: &[Json]) -> bool {
+    let typed = |update: &Json| {
+        let wire = update.to_string();
+        serde_json::from_str(&wire).ok().and_then(|wire| decode_update::<S>(&wire).ok())
+    };
     logged.len() == written.len()
         && logged.iter().zip(written).all(|(logged, written)| {
-            let mut resolved = written.clone();
             #[cfg(feature = "text")]
-            if is_edit_of(logged, written)
-                || logged["op"] == "edit" && super::text::same(&logged["value"], &written["value"])
-            {
-                resolved = logged.clone();
-                resolved["key"] = written["key"].clone();
+            if is_edit_of(logged, written) || is_completed(logged, written) {
+                return logged["key"] == written["key"];
             }
-            if let (Some(after), Some(place)) =
-                (logged["value"].get("after"), resolved["value"].get_mut("after"))
+            let mut resolved = written.clone();
+            if let Some(after) = logged["value"].get("after")
+                && let Some(value) = resolved.as_object_mut().and_then(|update| update.get_mut("value"))
+                && let Some(place) = value.as_object_mut().and_then(|value| value.get_mut("after"))
             {
                 place.clone_from(after);
             }
-            *logged == resolved || unordered(logged) == unordered(&resolved)
+            *logged == resolved
+                || match (typed(logged), typed(&resolved)) {
+                    (Some(a), Some(b)) => same_update::<S>((&a, logged), (&b, &resolved)),
+                    _ => false,
+                }
         })
 }
 
-/// A value with the plain values in arrays sorted, because the members of a set have no order. The order of a
-/// list is checked in the state.
-fn unordered(value: &Value) -> Value {
-    match value {
-        Value::Array(items) => {
-            let mut items: Vec<Value> = items.iter().map(unordered).collect();
-            if items.iter().all(|item| !item.is_array() && !item.is_object()) {
-                items.sort_by_key(Value::to_string);
-            }
-            items.into()
-        }
-        Value::Object(members) => {
-            members.iter().map(|(name, member)| (name.clone(), unordered(member))).collect()
-        }
-        value => value.clone(),
-    }
-}
-
 /// Whether the server has turned the write into an edit. Its result is compared as text.
-fn is_edit_of(logged: &Value, written: &Value) -> bool {
-    logged["op"] == "edit" && (written["op"] == "splice" || written.get("op").is_none())
+fn is_edit_of(logged: &Json, written: &Json) -> bool {
+    let op = |update: &Json| update["op"].as_str().map(str::to_owned);
+    op(logged).as_deref() == Some("edit") && matches!(op(written).as_deref(), Some("splice") | None)
 }
 
-fn encoded<S: SharedState>(updates: &[S::Update]) -> Result<Vec<Value>, String> {
+/// Whether the logged edit is the written one with what it lacks of the text's history.
+#[cfg(feature = "text")]
+fn is_completed(logged: &Json, written: &Json) -> bool {
+    logged["op"].as_str() == Some("edit")
+        && super::text::same(&logged["value"].clone().into(), &written["value"].clone().into())
+}
+
+fn encoded<S: SharedState>(updates: &[S::Update]) -> Result<Vec<Json>, String> {
     updates
         .iter()
         .map(|update| {
             let text = encode_update::<S>(update).map_err(|error| error.to_string())?;
-            serde_json::from_str(text.as_str()).map_err(|error| error.to_string())
+            Json::read(text.as_str()).map_err(|error| error.to_string())
         })
         .collect()
 }

@@ -24,19 +24,25 @@
 //! A failure reports its seed. Set `SHARED_STATE_SEED=<seed>` to run that seed alone, and
 //! `SHARED_STATE_SEEDS=<n>` to run another number of seeds.
 
+mod app;
 mod client;
+mod hints;
 mod json;
 mod ledger;
 mod legacy;
 mod model;
 mod pair;
+mod propose;
+mod roles;
 mod sample;
 mod server;
 mod simulation;
 #[cfg(feature = "text")]
 mod text;
 
+pub use app::{Holds, SimulatedClient};
+pub use fastrand::Rng;
 pub use legacy::LegacyClient;
-pub use pair::{Pair, PairClient, PairReceipt, PairServer};
+pub use pair::{Pair, PairChannel, PairClient, PairPresence, PairReceipt, PairServer};
 pub use sample::{Sampler, sample_update};
 pub use simulation::{Failure, Report, Simulation};
