@@ -10,7 +10,9 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use crate::authority::OnChange;
-use crate::core::{Backend, Field, FieldPathBuf, MergePolicy, SharedState, WriteError, WritePermissions};
+use crate::core::{
+    Backend, Field, FieldPathBuf, MergePolicy, Roles, SharedState, WriteError, WritePermissions,
+};
 use crate::testing::client::Client;
 
 type Work<S> =
@@ -49,17 +51,20 @@ pub(super) struct App<S: SharedState> {
     pub(super) only_operations: bool,
     /// Whether the server's program writes at random; `None`: unless there are rules.
     pub(super) server_writes: Option<bool>,
+    /// The roles that users have; empty: any of those that the struct asks for.
+    pub(super) roles: Vec<Roles>,
 }
 
 impl<S: SharedState> Clone for App<S> {
     fn clone(&self) -> Self {
-        let Self { on_change, operations, invariants, only_operations, server_writes } = self;
+        let Self { on_change, operations, invariants, only_operations, server_writes, roles } = self;
         Self {
             on_change: on_change.clone(),
             operations: operations.clone(),
             invariants: invariants.clone(),
             only_operations: *only_operations,
             server_writes: *server_writes,
+            roles: roles.clone(),
         }
     }
 }
@@ -72,6 +77,7 @@ impl<S: SharedState> App<S> {
             invariants: Vec::new(),
             only_operations: false,
             server_writes: None,
+            roles: Vec::new(),
         }
     }
 

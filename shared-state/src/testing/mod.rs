@@ -2,9 +2,10 @@
 //! deterministic [`Simulation`] for those that you cannot.
 //!
 //! A [`Simulation`] runs replicas and a room's authority over a simulated network and disk that fail.
-//! Everything is derived from one seed: the writes to the struct's fields, the order of deliveries and the
-//! faults. After each step the guarantees are checked against a reference model that knows nothing of
-//! replicas: it applies an ordered log to JSON.
+//! Everything is derived from one seed: the writes to the struct's fields, the roles of the clients, the order
+//! of deliveries and the faults. After each step the guarantees are checked against a reference model that
+//! knows nothing of replicas: it applies an ordered log to JSON. What an app has besides the struct can be
+//! added: its rules, operations and invariants.
 //!
 #![cfg_attr(feature = "derive", doc = "```")]
 #![cfg_attr(not(feature = "derive"), doc = "```ignore")]

@@ -164,6 +164,14 @@ impl<S: SharedState> Simulation<S> {
         self.on_change(move |change| hooks.on_change(change))
     }
 
+    /// The roles that users of the app have: each client has one of these sets at a time, at random. Default: any of the
+    /// roles that the struct asks for.
+    #[must_use]
+    pub fn roles(mut self, sets: &[&[&str]]) -> Self {
+        self.app.roles = sets.iter().map(|set| set.iter().copied().collect()).collect();
+        self
+    }
+
     /// Adds an operation of the app, which clients perform at random, about as often as they write random values. Its
     /// error means that it was not possible, and is no failure; a panic is one.
     ///
@@ -359,8 +367,11 @@ impl<S: SharedState> World<S> {
         client
     }
 
-    /// All roles of the struct, or some.
+    /// The roles of a user: those that the app says, or all roles of the struct, or some.
     fn some_roles(&mut self) -> Roles {
+        if !self.app.roles.is_empty() {
+            return self.app.roles[self.rng.usize(..self.app.roles.len())].clone();
+        }
         let (rng, all) = (&mut self.rng, self.roles.iter().copied());
         if self.roles.is_empty() || rng.bool() { all.collect() } else { all.filter(|_| rng.bool()).collect() }
     }
@@ -398,7 +409,7 @@ impl<S: SharedState> World<S> {
 
     fn step(&mut self) -> Result<(), String> {
         let at = self.rng.usize(..self.clients.len());
-        if !self.roles.is_empty() && self.rng.u8(..40) == 0 {
+        if !(self.roles.is_empty() && self.app.roles.is_empty()) && self.rng.u8(..40) == 0 {
             self.change_roles(at);
         }
         match self.rng.u16(..1000) {

@@ -92,6 +92,22 @@ fn operations_alone_make_states_by_the_rules() {
 }
 
 #[test]
+fn clients_have_the_roles_of_the_apps_users() {
+    let report = board()
+        .roles(&[&["lead"], &["guest", "late"], &[]])
+        .operation("look", |board, _| {
+            let has = ["lead", "guest", "late"].map(|role| board.has_role(role));
+            assert!(
+                matches!(has, [true, false, false] | [false, true, true] | [false, false, false]),
+                "{has:?}"
+            );
+            Ok(())
+        })
+        .seeds(5);
+    assert!(report.operations > 0, "{report:?}");
+}
+
+#[test]
 fn a_broken_invariant_is_reported_with_its_name_and_seed() {
     let simulation = board().invariant("one card is in work", |board: &Board| board.in_work() < 2);
     let failure = (0..100).find_map(|seed| simulation.run(seed).err()).expect("two cards may be in work");
