@@ -24,7 +24,27 @@ pub(super) struct Hints {
     pub(super) lengths: Vec<usize>,
     /// Texts that the rules accept.
     pub(super) texts: Vec<&'static str>,
+    /// Whether the types refuse most random values: perhaps they read a text of some form.
+    pub(super) is_strict: bool,
 }
+
+/// Texts of forms that types read: an id, times, addresses, versions and numbers.
+const FORMS: &[&str] = &[
+    "67e55044-10b1-426f-9247-bb680e5fe0c8",
+    "2026-03-04T05:06:07Z",
+    "2026-03-04T05:06:07.890+01:00",
+    "2026-03-04",
+    "05:06:07",
+    "192.0.2.1",
+    "2001:db8::1",
+    "192.0.2.1:443",
+    "1.2.3",
+    "12.50",
+    "00ff",
+    "#00ff7f",
+    "en-GB",
+    "PT90S",
+];
 
 /// How many random values are tried to find the names that a field's types ask for, and how many names are kept.
 const TRIES: usize = 300;
@@ -33,7 +53,8 @@ const NAMES: usize = 64;
 impl Hints {
     /// The hints for a part of a field of `S` that has these rules. The names are found once for each struct.
     pub(super) fn of<S: SharedState>(field: FieldId, rules: &'static [RuleInfo]) -> Self {
-        let mut hints = Self { names: names::<S>(field), ..Self::default() };
+        let (names, is_strict) = learned::<S>(field);
+        let mut hints = Self { names, is_strict, ..Self::default() };
         rules.iter().for_each(|rule| hints.add(rule));
         hints
     }
@@ -55,6 +76,12 @@ impl Hints {
         }
     }
 
+    /// A text of a form that types read, or one near it.
+    pub(super) fn form(&self, rng: &mut Rng) -> Option<String> {
+        let form = FORMS[rng.usize(..FORMS.len())];
+        self.is_strict.then(|| if rng.bool() { near_text(rng, form) } else { form.to_owned() })
+    }
+
     /// A number at or beside a bound.
     pub(super) fn number(&self, rng: &mut Rng) -> Option<i64> {
         let at = self.numbers.get(rng.usize(..self.numbers.len().max(1)))?;
@@ -74,9 +101,10 @@ fn number<T: std::str::FromStr>(bound: &str) -> Option<T> {
     bound.replace('_', "").parse().ok()
 }
 
-/// The names that serde reports as missing or expected when it reads random values of this field.
-fn names<S: SharedState>(field: FieldId) -> Arc<[String]> {
-    type Known = BTreeMap<(TypeId, FieldId), Arc<[String]>>;
+/// What serde says when it reads random values of this field: the names that it reports as missing or expected, and
+/// whether it refuses most values.
+fn learned<S: SharedState>(field: FieldId) -> (Arc<[String]>, bool) {
+    type Known = BTreeMap<(TypeId, FieldId), (Arc<[String]>, bool)>;
     static KNOWN: Mutex<Known> = Mutex::new(BTreeMap::new());
     let table = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let id = (TypeId::of::<S>(), field);
@@ -86,10 +114,11 @@ fn names<S: SharedState>(field: FieldId) -> Arc<[String]> {
     // From a seed of its own, so that a simulation's seed gives the same run whoever asks first.
     let (mut rng, mut found) = (Rng::with_seed(0), BTreeSet::new());
     let path = FieldPathBuf::of(S::FIELDS[field].name);
-    let mut hints = Hints::default();
+    let (mut hints, mut refused) = (Hints::default(), 0);
     for _ in 0..TRIES {
         let sampler = Sampler::with_hints(&mut rng, &[], &hints);
         let Err(error) = S::decode(FieldPath::new(path.as_str()), None, sampler) else { continue };
+        refused += 1;
         let before = found.len();
         // serde writes names between backticks.
         found.extend(error.message.split('`').skip(1).step_by(2).map(str::to_owned));
@@ -100,7 +129,7 @@ fn names<S: SharedState>(field: FieldId) -> Arc<[String]> {
             hints.names = found.iter().cloned().collect();
         }
     }
-    table().entry(id).or_insert(hints.names).clone()
+    table().entry(id).or_insert((hints.names, refused > TRIES / 2)).clone()
 }
 
 /// A value like this one: mostly with one small difference.

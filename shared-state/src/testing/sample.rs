@@ -57,6 +57,11 @@ impl<'r> Sampler<'r> {
         if !self.hints.texts.is_empty() && self.rng.bool() {
             return self.hints.texts[self.rng.usize(..self.hints.texts.len())].to_owned();
         }
+        if self.rng.bool()
+            && let Some(form) = self.hints.form(self.rng)
+        {
+            return form;
+        }
         let length = match self.hints.length(self.rng).filter(|_| self.rng.bool()) {
             Some(length) => length,
             None if self.rng.u8(..20) == 0 => 40,

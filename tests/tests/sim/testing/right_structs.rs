@@ -6,6 +6,8 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Debug;
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering as AtomicOrdering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -457,6 +459,58 @@ struct Generic {
 #[test]
 fn generic_structs() {
     passes::<Generic>();
+}
+
+/// An id that is read from a text of one form alone.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[serde(try_from = "String", into = "String")]
+struct Id(String);
+
+impl TryFrom<String> for Id {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        let groups: Vec<usize> = text.split('-').map(str::len).collect();
+        let is_hex = text.chars().all(|char| char.is_ascii_hexdigit() || char == '-');
+        if groups == [8, 4, 4, 4, 12] && is_hex {
+            Ok(Self(text))
+        } else {
+            Err("an id has 32 hexadecimal digits")
+        }
+    }
+}
+
+impl From<Id> for String {
+    fn from(id: Id) -> Self {
+        id.0
+    }
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Ids {
+    #[shared(list(key = id))]
+    items: Vec<Identified>,
+    #[shared(map)]
+    by_address: BTreeMap<String, Option<IpAddr>>,
+}
+
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Identified {
+    id: Id,
+    done: bool,
+}
+
+#[test]
+fn ids_and_addresses_that_are_read_from_texts_are_found() {
+    let most = Arc::new(AtomicUsize::new(0));
+    let seen = most.clone();
+    let simulation = Simulation::new(Ids::default()).invariant("seen", move |ids: &Ids| {
+        let addresses = ids.by_address.values().flatten().count();
+        seen.fetch_max(ids.items.len().min(addresses), AtomicOrdering::Relaxed);
+        true
+    });
+    seeds::simulate(&simulation, SEEDS);
+    assert!(seeds::given().is_some() || most.load(AtomicOrdering::Relaxed) > 1, "{most:?}");
 }
 
 /// An empty form breaks the rules that its fields have once they are filled in.
