@@ -107,7 +107,7 @@ impl<O> Authority<O> {
 
     /// When the room's history began, in milliseconds since 1970; `None` if it is not known.
     #[must_use]
-    pub const fn began(&self) -> Option<u64> {
+    pub const fn created_at(&self) -> Option<u64> {
         self.order.created_at()
     }
 
@@ -233,8 +233,8 @@ impl<O: Outbox> Authority<O> {
         self.fanout.grant(id, permissions, &self.order.head());
     }
 
-    /// Refreshes the permissions of all sessions by [`Permissions::asked_again`].
-    pub fn ask_rights_again(&mut self) {
+    /// Refreshes the permissions of all sessions by [`Permissions::refreshed`].
+    pub fn refresh_permissions(&mut self) {
         self.fanout.refresh_permissions(&self.order.head());
     }
 

@@ -19,7 +19,7 @@ pub trait Permissions: Send + Sync {
     }
 
     /// The session's permissions now; `None` if they cannot have changed.
-    fn asked_again(&self) -> Option<Arc<dyn Permissions>> {
+    fn refreshed(&self) -> Option<Arc<dyn Permissions>> {
         None
     }
 }

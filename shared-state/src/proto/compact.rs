@@ -114,7 +114,7 @@ pub fn read(bytes: &[u8]) -> Result<(u64, RoomMessage<'_>), Violation> {
                     [check] => Ok((room, RoomMessage::NextAccepted { check: *check })),
                     _ => Err(wrong()),
                 },
-                1..=MAX_HEADERS => Ok((room, RoomMessage::Brief { header: *number, value })),
+                1..=MAX_HEADERS => Ok((room, RoomMessage::Compact { header: *number, value })),
                 _ => Err(wrong()),
             };
         }

@@ -239,7 +239,7 @@ impl Link {
     ///
     /// # Errors
     /// As [`receive`](Self::receive).
-    pub fn receive_brief<'a>(
+    pub fn receive_compact<'a>(
         &mut self,
         now: Duration,
         bytes: &'a [u8],

@@ -412,7 +412,7 @@ impl<S: SharedState> Replica<S> {
                 let decoded = self.decode(&updates)?;
                 self.document.apply_remote(version, from.as_ref().into(), decoded);
             }
-            RoomMessage::Brief { header, value } => {
+            RoomMessage::Compact { header, value } => {
                 let Some(known) = self.session.headers.get(&header) else {
                     let message = format!("nothing was said to have the number {header}");
                     return Err(Violation::new(Code::BadMessage, message));

@@ -323,7 +323,7 @@ impl Permissions for InRoom {
         self.roles.has(role)
     }
 
-    fn asked_again(&self) -> Option<Arc<dyn Permissions>> {
+    fn refreshed(&self) -> Option<Arc<dyn Permissions>> {
         self.identity.permissions(&self.address)
     }
 }

@@ -34,7 +34,7 @@ impl PresenceOutbox for Outlet {
 
 impl Drop for Outlet {
     fn drop(&mut self) {
-        self.queue.close_lane(self.id);
+        self.queue.close_presence(self.id);
     }
 }
 

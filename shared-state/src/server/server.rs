@@ -287,7 +287,7 @@ impl Server {
     ///
     /// Cost: linear in the number of rooms in memory, plus the calls of your functions for each session in this room.
     pub fn permissions_changed(&self, room: &str) {
-        self.0.directory.with_channels(room).iter().for_each(Room::ask_rights_again);
+        self.0.directory.with_channels(room).iter().for_each(Room::refresh_permissions);
     }
 
     /// The sessions in a room's presence now, hidden ones included. Returns a copy, so the cost is linear in their

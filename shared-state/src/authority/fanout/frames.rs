@@ -109,7 +109,7 @@ impl<O: Outbox> Fanout<O> {
             match (session.dialect, own) {
                 (Dialect::V1, Some(seq)) => {
                     let frame = if *rewritten {
-                        server::settled(room, seq, version, &encoded.view.text)
+                        server::acked_as(room, seq, version, &encoded.view.text)
                     } else if session.compact && seq == session.answered + 1 {
                         self.headers.ack(seq)
                     } else {

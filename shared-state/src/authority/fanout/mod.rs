@@ -157,7 +157,7 @@ impl<O: Outbox> Fanout<O> {
             let known = known.filter(|resume| same(resume.schema) && resume.audience == token);
             let since = known.map(|resume| resume.version).filter(|version| *version <= head.version);
             let schema = schema.as_ref().filter(|_| !same(request.schema));
-            let schema = schema.map(|known| room_schema(known.hash, &known.schema, &head.state.kept()));
+            let schema = schema.map(|known| room_schema(known.hash, &known.schema, &head.state.unknown_fields()));
             self.catch_up_with(id, since, schema, !request.declare.is_empty(), head);
         } else if let Some(resume) = known.filter(|resume| resume.version < head.version) {
             // A legacy client that joins a channel from a version: it is sent the messages after it.
@@ -200,11 +200,11 @@ impl<O: Outbox> Fanout<O> {
         }
     }
 
-    /// Refreshes the permissions of all sessions by [`Permissions::asked_again`].
+    /// Refreshes the permissions of all sessions by [`Permissions::refreshed`].
     pub(super) fn refresh_permissions(&mut self, head: &Head<'_>) {
         let held = self.sessions.iter();
         let held = held.filter_map(|(id, session)| Some((id, session.grant.permissions.as_ref()?)));
-        let now: Vec<_> = held.filter_map(|(id, held)| Some((id, held.asked_again()?))).collect();
+        let now: Vec<_> = held.filter_map(|(id, held)| Some((id, held.refreshed()?))).collect();
         now.into_iter().for_each(|(id, permissions)| self.grant(id, Some(permissions), head));
     }
 

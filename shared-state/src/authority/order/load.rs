@@ -89,7 +89,7 @@ impl Order {
             self.state.restore(initial.get(), "{}")?;
             if version > 1 {
                 // This entry is the first after a migration, which changed every field.
-                self.state.touch_all(version - 1);
+                self.state.mark_all_changed(version - 1);
             }
             *older = None;
         }
@@ -145,7 +145,7 @@ impl Order {
         }
         self.state.restore(data.get(), versions.get())?;
         if let Some(unknown) = unknown {
-            self.state.restore_kept(unknown.get())?;
+            self.state.restore_unknown_fields(unknown.get())?;
         }
         Ok(None)
     }
@@ -176,8 +176,8 @@ impl Order {
             forgotten: self.answers.forgotten(),
             clients,
         };
-        let versions = json(|out| self.state.write_track(out));
-        let unknown = json(|out| self.state.write_kept(out));
+        let versions = json(|out| self.state.write_versions(out));
+        let unknown = json(|out| self.state.write_unknown_fields(out));
         let data = json(|out| self.state.write_data(out));
         let snapshot = Snapshot { head, versions: &versions, unknown: Some(&unknown), data: &data };
         let bytes = snapshot.to_bytes();

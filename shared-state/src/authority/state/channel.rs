@@ -224,7 +224,7 @@ impl RoomState for ChannelLog {
         out.push_str("null");
     }
 
-    fn write_track(&self, out: &mut String) {
+    fn write_versions(&self, out: &mut String) {
         // Stored because the last message may not be retained: time stamps must not decrease if the clock was set back.
         out.push_str(&format!("{{\"at\":{}}}", self.last_at));
     }
@@ -367,7 +367,7 @@ mod tests {
             one.set_time(at);
             say(&mut one, "[1]").unwrap();
         }
-        let (data, versions) = (written(|out| one.write_data(out)), written(|out| one.write_track(out)));
+        let (data, versions) = (written(|out| one.write_data(out)), written(|out| one.write_versions(out)));
         let mut two = log(Retention { messages: 4, ..Retention::default() });
         two.restore(&data, &versions).unwrap();
         assert_eq!(written(|out| two.write_data(out)), data);

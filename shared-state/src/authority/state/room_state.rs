@@ -74,9 +74,9 @@ pub trait RoomState: Any + Send {
 
     /// Appends what is needed besides the data to make deltas after a restart: a JSON object with the versions that
     /// last changed each path, and what else the state needs.
-    fn write_track(&self, out: &mut String);
+    fn write_versions(&self, out: &mut String);
 
-    /// Restores the state that [`write_data`](Self::write_data) and [`write_track`](Self::write_track) wrote.
+    /// Restores the state that [`write_data`](Self::write_data) and [`write_versions`](Self::write_versions) wrote.
     ///
     /// # Errors
     /// The reason why it cannot be read, for people.
@@ -98,7 +98,7 @@ pub trait RoomState: Any + Send {
     }
 
     /// The unknown fields, which clients have declared in addition to the struct's, by their paths.
-    fn kept(&self) -> BTreeMap<String, FieldSchema> {
+    fn unknown_fields(&self) -> BTreeMap<String, FieldSchema> {
         BTreeMap::new()
     }
 
@@ -128,15 +128,15 @@ pub trait RoomState: Any + Send {
     }
 
     /// Appends the declarations and versions of the unknown fields for a snapshot, whose data has their values.
-    fn write_kept(&self, out: &mut String) {
+    fn write_unknown_fields(&self, out: &mut String) {
         out.push_str("{}");
     }
 
-    /// Restores what [`write_kept`](Self::write_kept) wrote. Called after [`restore`](Self::restore).
+    /// Restores what [`write_unknown_fields`](Self::write_unknown_fields) wrote. Called after [`restore`](Self::restore).
     ///
     /// # Errors
     /// The reason why it cannot be read, for people.
-    fn restore_kept(&mut self, declarations: &str) -> Result<(), String> {
+    fn restore_unknown_fields(&mut self, declarations: &str) -> Result<(), String> {
         let _ = declarations;
         Ok(())
     }
@@ -162,7 +162,7 @@ pub trait RoomState: Any + Send {
     }
 
     /// Marks every field as changed at version `at`.
-    fn touch_all(&mut self, at: u64) {
+    fn mark_all_changed(&mut self, at: u64) {
         let _ = at;
     }
 }

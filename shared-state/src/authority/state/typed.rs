@@ -428,7 +428,7 @@ impl<S: SharedState> RoomState for Typed<S> {
         self.push_field(key, out);
     }
 
-    fn write_track(&self, out: &mut String) {
+    fn write_versions(&self, out: &mut String) {
         let stored = StoredTypedVersions {
             versions: self.versions.stored(S::FIELDS),
             o: self.text_client_ids.stored(),
@@ -473,7 +473,7 @@ impl<S: SharedState> RoomState for Typed<S> {
                 resolve::unknown(parts, &path, value, &mut |path, value| lost.push((path, value)));
             }
         }
-        // Unless `restore_kept` sets their versions, lost fields count as changed by the last change of the struct.
+        // Unless `restore_unknown_fields` sets their versions, lost fields count as changed by the last change of the struct.
         let changed = self.versions.changed();
         for (path, value) in lost {
             self.unknown.restore(path, value, changed);
@@ -485,7 +485,7 @@ impl<S: SharedState> RoomState for Typed<S> {
         Some(Schema::of::<S>())
     }
 
-    fn kept(&self) -> BTreeMap<String, FieldSchema> {
+    fn unknown_fields(&self) -> BTreeMap<String, FieldSchema> {
         self.unknown.declared()
     }
 
@@ -510,11 +510,11 @@ impl<S: SharedState> RoomState for Typed<S> {
         }
     }
 
-    fn write_kept(&self, out: &mut String) {
+    fn write_unknown_fields(&self, out: &mut String) {
         self.unknown.write(out);
     }
 
-    fn restore_kept(&mut self, declarations: &str) -> Result<(), String> {
+    fn restore_unknown_fields(&mut self, declarations: &str) -> Result<(), String> {
         self.unknown.restore_all(declarations)
     }
 
@@ -535,15 +535,15 @@ impl<S: SharedState> RoomState for Typed<S> {
         })?;
         self.restore(&migrated.to_string(), "{}")
             .map_err(|error| format!("the result of the migration from version {from} to {to}: {error}"))?;
-        self.touch_all(at);
+        self.mark_all_changed(at);
         Ok(())
     }
 
-    fn touch_all(&mut self, at: u64) {
+    fn mark_all_changed(&mut self, at: u64) {
         for field in 0..S::FIELDS.len() {
             self.versions.part_mut(field, at).set_whole(at);
         }
-        self.unknown.touch_all(at);
+        self.unknown.mark_all_changed(at);
     }
 }
 

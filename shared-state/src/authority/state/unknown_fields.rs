@@ -307,7 +307,7 @@ impl UnknownFields {
     }
 
     /// Marks every value as changed at version `at`.
-    pub(super) fn touch_all(&mut self, at: u64) {
+    pub(super) fn mark_all_changed(&mut self, at: u64) {
         self.fields.values_mut().filter(|field| field.value.is_some()).for_each(|field| field.changed = at);
     }
 

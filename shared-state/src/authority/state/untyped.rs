@@ -194,7 +194,7 @@ impl RoomState for Untyped {
         out.push_str(self.get(key).unwrap_or("null"));
     }
 
-    fn write_track(&self, out: &mut String) {
+    fn write_versions(&self, out: &mut String) {
         let versions: BTreeMap<&str, u64> =
             self.fields.iter().map(|(key, value)| (key.as_str(), value.changed)).collect();
         out.push_str(&serde_json::to_string(&versions).expect("versions by names are JSON"));
@@ -220,7 +220,7 @@ impl RoomState for Untyped {
         Some(NOTHING.clone())
     }
 
-    fn kept(&self) -> BTreeMap<String, FieldSchema> {
+    fn unknown_fields(&self) -> BTreeMap<String, FieldSchema> {
         let field = |Declared { policy, shape, .. }: &Declared| FieldSchema {
             policy: policy.clone(),
             shape: shape.clone(),
@@ -270,11 +270,11 @@ impl RoomState for Untyped {
         }
     }
 
-    fn write_kept(&self, out: &mut String) {
+    fn write_unknown_fields(&self, out: &mut String) {
         out.push_str(&serde_json::to_string(&self.declared).expect("declarations are strings"));
     }
 
-    fn restore_kept(&mut self, declarations: &str) -> Result<(), String> {
+    fn restore_unknown_fields(&mut self, declarations: &str) -> Result<(), String> {
         self.declared = serde_json::from_str(declarations)
             .map_err(|error| format!("the declarations are not an object: {error}"))?;
         self.declared.values_mut().for_each(|declared| declared.stored = true);

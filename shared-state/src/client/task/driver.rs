@@ -241,7 +241,7 @@ impl Driver {
         match message {
             Some(Ok(Message::Binary(bytes))) => {
                 let now = self.core.signal.now();
-                let (room, message) = self.link.receive_brief(now, &bytes).map_err(broken)?;
+                let (room, message) = self.link.receive_compact(now, &bytes).map_err(broken)?;
                 self.receive_room(now, &room, message);
                 Ok(())
             }

@@ -115,7 +115,7 @@ pub fn ack(room: &str, seq: u64, version: u64) -> Frame {
 
 /// The receiver's own change was accepted as these updates, a JSON array, and not as it was sent.
 #[must_use]
-pub fn settled(room: &str, seq: u64, version: u64, updates: &str) -> Frame {
+pub fn acked_as(room: &str, seq: u64, version: u64, updates: &str) -> Frame {
     accepted(room, seq, version, Some(updates))
 }
 

@@ -49,7 +49,7 @@ pub mod client {
 /// The frames that the server sends.
 pub mod server {
     pub use super::broadcast::{broadcast, rejected as broadcast_rejected};
-    pub use super::change::{ack, change, reject, settled};
+    pub use super::change::{ack, acked_as, change, reject};
     pub use super::error::{error, room_error};
     pub use super::hello::{ping, pong, renewed, welcome};
     pub use super::legacy::{
@@ -161,7 +161,7 @@ pub enum RoomMessage<'a> {
         brief: Option<u8>,
     },
     /// An accepted change in a [compact] frame. It results in the client's version plus 1.
-    Brief {
+    Compact {
         /// The number of its header: that of the last [`Change`](Self::Change) that had this number.
         header: u8,
         /// The update's value.

@@ -94,7 +94,7 @@ fn frames() -> Vec<Frame> {
         server::change(chat, 18, "i\"d", "[{}]", None),
         server::change("lobby", 18, "id", "[{}]", Some(127)),
         server::ack(chat, 5, 18),
-        server::settled(chat, 5, 18, "[{}]"),
+        server::acked_as(chat, 5, 18, "[{}]"),
         server::reject(chat, 5, &refused),
         server::reject(chat, 5, &Reject::new(Code::Conflict, "changed")),
         server::broadcast(chat, "i\"d", 1_700_000_000_000, "{ }"),

@@ -174,7 +174,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         if let PresenceAction::Join { details, .. } = &mut action {
             let directory = self.directory.clone();
             match self.meanwhile(Box::pin(directory.open(room))).await? {
-                Ok(room) => *details = room.house().details(room.created_at()),
+                Ok(room) => *details = room.access().details(room.created_at()),
                 Err(error) => return self.reply(action.refused(room, &error.violation())).await,
             }
         }

@@ -410,7 +410,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                         self.feed(message(frame.clone())).await?;
                     }
                 }
-                Next::LaneDrained(lane) => self.presence_sessions.drained(lane),
+                Next::PresenceDrained(lane) => self.presence_sessions.drained(lane),
                 Next::Nothing => return self.flush().await,
             }
         }
@@ -445,7 +445,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                         return;
                     }
                 }
-                Next::LostRoom | Next::Drained | Next::Presence(_) | Next::LaneDrained(_) => {}
+                Next::LostRoom | Next::Drained | Next::Presence(_) | Next::PresenceDrained(_) => {}
                 Next::Nothing => break,
             }
         }

@@ -109,7 +109,7 @@ pub(crate) enum Next {
     /// Send these frames about presence.
     Presence(Arc<[Frame]>),
     /// A presence queue is empty after it has refused frames.
-    LaneDrained(PresenceQueueId),
+    PresenceDrained(PresenceQueueId),
     /// Nothing to do.
     Nothing,
 }
@@ -164,7 +164,7 @@ impl Queue {
     }
 
     /// Removes a presence queue.
-    pub(crate) fn close_lane(&self, id: PresenceQueueId) {
+    pub(crate) fn close_presence(&self, id: PresenceQueueId) {
         self.lock().presence.close(id);
     }
 
@@ -237,7 +237,7 @@ impl Queue {
                 }
                 match inner.presence.next() {
                     Some(Due::Frames(frames)) => Next::Presence(frames),
-                    Some(Due::Drained(id)) => Next::LaneDrained(id),
+                    Some(Due::Drained(id)) => Next::PresenceDrained(id),
                     None => Next::Nothing,
                 }
             }
@@ -296,7 +296,7 @@ impl Outbox {
     }
 
     /// Queues a frame before the session joins, so that it precedes the room's frames.
-    pub(crate) fn tell_first(&self, frame: Frame) {
+    pub(crate) fn push_before_join(&self, frame: Frame) {
         self.queue.reply(frame);
     }
 
@@ -332,7 +332,7 @@ mod tests {
         loop {
             match queue.next() {
                 Next::Frame(frame) => frames.push(frame.as_str().to_owned()),
-                Next::LostRoom | Next::Presence(_) | Next::LaneDrained(_) => {}
+                Next::LostRoom | Next::Presence(_) | Next::PresenceDrained(_) => {}
                 Next::Drained | Next::Nothing => return frames,
             }
         }

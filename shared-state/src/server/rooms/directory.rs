@@ -388,7 +388,7 @@ impl Directory {
             let client = ClientId::from(participant.client());
             let outbox = Outbox::new(queue.clone());
             if request.info {
-                outbox.tell_first(room::info(
+                outbox.push_before_join(room::info(
                     name,
                     &participant.membership().access().details(room.created_at()),
                 ));
@@ -437,11 +437,11 @@ impl Directory {
     /// The rooms in memory, sorted by name, without their channels.
     pub(crate) fn rooms(&self) -> Vec<LiveRoom> {
         let of = |room: Arc<Room>| {
-            let details = room.house().details(room.created_at());
+            let details = room.access().details(room.created_at());
             LiveRoom {
                 name: room.name().clone(),
                 sessions: room.sessions(),
-                users: room.house().users(),
+                users: room.access().users(),
                 password: details.password,
                 metadata: details.metadata,
                 created_at: details.created_at.map(|since| UNIX_EPOCH + Duration::from_millis(since)),

@@ -91,7 +91,7 @@ impl<S: SharedState> State<S> {
 
     /// A handle of a room whose state is known to be an `S`, for a task of the server; `None` if the room has ended.
     pub(crate) fn of(room: &Arc<Room>) -> Option<Self> {
-        room.hold_aside().ok()?;
+        room.hold_in_task().ok()?;
         Some(Self { guard: Arc::new(RoomGuard(room.clone())), state: PhantomData })
     }
 

@@ -151,7 +151,7 @@ impl Room {
             durable: watch::Sender::new(authority.durable()),
             observer: None,
             access,
-            created_at: authority.began(),
+            created_at: authority.created_at(),
             closed: AtomicBool::new(false),
             core: Mutex::new(Core {
                 authority,
@@ -171,7 +171,7 @@ impl Room {
     }
 
     /// The access data and users of the room.
-    pub(crate) fn house(&self) -> &Arc<RoomAccess> {
+    pub(crate) fn access(&self) -> &Arc<RoomAccess> {
         &self.access
     }
 
@@ -343,7 +343,7 @@ impl Room {
         let joined = self.with(|core| {
             core.idle_since = None;
             // The permissions may have changed while the room was opened.
-            let permissions = permissions.map(|permissions| permissions.asked_again().unwrap_or(permissions));
+            let permissions = permissions.map(|permissions| permissions.refreshed().unwrap_or(permissions));
             core.authority.join_with(client, dialect, request, permissions, outbox)
         });
         if let (Some(observer), Ok(Ok(_))) = (&self.observer, &joined)
@@ -355,9 +355,9 @@ impl Room {
     }
 
     /// Refreshes the permissions of all sessions.
-    pub(crate) fn ask_rights_again(self: &Arc<Self>) {
+    pub(crate) fn refresh_permissions(self: &Arc<Self>) {
         // A room that has ended has no sessions.
-        let _ = self.with(|core| core.authority.ask_rights_again());
+        let _ = self.with(|core| core.authority.refresh_permissions());
     }
 
     /// Replaces a session's permissions.
@@ -478,7 +478,7 @@ impl Room {
     }
 
     /// As [`hold`](Self::hold), for the server's tasks.
-    pub(crate) fn hold_aside(self: &Arc<Self>) -> Result<(), Closed> {
+    pub(crate) fn hold_in_task(self: &Arc<Self>) -> Result<(), Closed> {
         self.with(Core::hold)
     }
 

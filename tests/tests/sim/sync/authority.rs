@@ -262,7 +262,7 @@ impl Permissions for Granted {
         self.roles.contains(role)
     }
 
-    fn asked_again(&self) -> Option<Arc<dyn Permissions>> {
+    fn refreshed(&self) -> Option<Arc<dyn Permissions>> {
         self.now.asked()
     }
 }
@@ -340,7 +340,7 @@ fn g12_a_delta_that_waits_for_the_store_is_not_sent_to_another_audience() {
         let waits = room.submit_server(updates).expect("a sound change");
         let (_, sent) = enter(&mut room, &now, Some(Some(returns)));
         now.set(after);
-        room.ask_rights_again();
+        room.refresh_permissions();
         assert!(sent.take().is_empty(), "it is not durable");
         room.committed(waits.version);
         let (kind, sync) = only(&sent);
@@ -362,16 +362,16 @@ fn what_somebody_may_not_do_is_told_with_the_state_or_alone() {
     let (id, sent) = enter(&mut room, &now, None);
     let rights = |json: &str| serde_json::from_str::<serde_json::Value>(json).expect("JSON");
     assert_eq!(only(&sent).1["rights"], rights(r#"{"hidden":["secret"],"locked":["title"]}"#));
-    room.ask_rights_again();
+    room.refresh_permissions();
     assert!(sent.take().is_empty(), "nothing has changed");
     now.set(&["editor", "quiet"]);
-    room.ask_rights_again();
+    room.refresh_permissions();
     assert_eq!(
         only(&sent),
         ("room:rights".to_owned(), rights(r#"{"hidden":["secret"],"refused":["open"]}"#))
     );
     now.set(&["editor", "dealer"]);
-    room.ask_rights_again();
+    room.refresh_permissions();
     let (kind, sync) = only(&sent);
     assert_eq!(
         (&*kind, sync.get("rights"), &sync["data"]["secret"]),
@@ -381,7 +381,7 @@ fn what_somebody_may_not_do_is_told_with_the_state_or_alone() {
     // A session that was too slow gets its new permissions with what it missed.
     *sent.full.borrow_mut() = true;
     now.set(&["dealer"]);
-    room.ask_rights_again();
+    room.refresh_permissions();
     *sent.full.borrow_mut() = false;
     assert!(sent.take().is_empty());
     room.drained(id);

@@ -405,7 +405,7 @@ fn what_the_room_adds_to_an_own_change_shows_and_is_news_to_a_transaction() {
         .expect("a write that is taken");
     assert_eq!(replica.frames().len(), 1, "it has read what is not answered yet");
     while replica.replica.poll_event().is_some() {}
-    replica.receive(&server::settled(
+    replica.receive(&server::acked_as(
         "room",
         1,
         1,
