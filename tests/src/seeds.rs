@@ -87,6 +87,7 @@ pub fn simulate<S: SharedState>(simulation: &Simulation<S>, count: u64) -> Repor
         total.acknowledged += report.acknowledged;
         total.disconnects += report.disconnects;
         total.crashes += report.crashes;
+        total.operations += report.operations;
     }
     total
 }
