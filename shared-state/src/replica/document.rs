@@ -161,7 +161,8 @@ impl<S: SharedState> Document<S> {
             false => Ok(()),
         };
         let written = written.and_then(|()| {
-            let updates = self.states.decompose(transfer::linked::<S>(updates));
+            let updates = transfer::expanded(&mut self.states.view, transfer::linked::<S>(updates))?;
+            let updates = self.states.decompose(updates);
             if updates.is_empty() {
                 return Ok(None);
             }
@@ -249,9 +250,13 @@ impl<S: SharedState> Document<S> {
         }
         let (writer, hidden) = (self.states.writer, self.pending.hidden());
         let updates = step.taken_back(&mut beneath, writer, &self.history, &hidden, &[], |_| true);
-        let updates: Result<Vec<_>, _> = updates.iter().map(PendingUpdate::new).collect();
+        let updates = transfer::expanded(&mut beneath, transfer::linked::<S>(updates));
+        let updates = updates
+            .map_err(WriteError::from)
+            .and_then(|updates| updates.iter().map(PendingUpdate::new).collect::<Result<Vec<_>, _>>());
         let Ok(updates) = updates else {
-            // They were encoded when they were written.
+            // They were encoded when they were written, or the list that an item moves back to is gone, which
+            // the server says.
             self.history.revised(id, step, None);
             return true;
         };
