@@ -234,6 +234,7 @@ impl<S: SharedState> Client<S> {
             // What it took back before it was sent is gone.
             let replica = &self.replica;
             self.ledger.keep_up(|_| true, |id| replica.pending_updates(id))?;
+            self.ledger.takes_back(id);
             self.unsent_undos.insert(id);
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! What one simulated client wrote and how it was answered, to be checked against the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use crate::authority::Json;
@@ -8,6 +8,7 @@ use crate::core::{Code, FieldId, Rejected, SharedState, decode_update, encode_up
 use crate::replica::WriteId;
 use crate::testing::json::{same_update, same_value};
 use crate::testing::model::{Amended, Model};
+use crate::testing::simulation::Report;
 
 /// A write and, for a transaction, what it read.
 pub(super) struct Written<S: SharedState> {
@@ -34,6 +35,15 @@ pub(super) struct Ledger<S: SharedState> {
     uncertain: usize,
     /// The undos that are not answered.
     undos: BTreeMap<WriteId, Undo>,
+    /// The undos and redos that are not answered.
+    taking_back: BTreeSet<WriteId>,
+    /// How many of the acknowledged writes were undos or redos, moves between lists, and transactions.
+    undone: usize,
+    moved: usize,
+    /// How many writes were answered without a change.
+    unchanged: usize,
+    transactions: usize,
+    refused: usize,
 }
 
 /// An undo, as it was when it was sent.
@@ -82,7 +92,27 @@ impl<S: SharedState> Ledger<S> {
             order: BTreeMap::new(),
             uncertain: 0,
             undos: BTreeMap::new(),
+            taking_back: BTreeSet::new(),
+            undone: 0,
+            moved: 0,
+            unchanged: 0,
+            transactions: 0,
+            refused: 0,
         }
+    }
+
+    /// Adds what was written and how it was answered to a report.
+    pub(super) fn add_to(&self, report: &mut Report) {
+        report.undos += self.undone;
+        report.moves += self.moved;
+        report.unchanged += self.unchanged;
+        report.transactions += self.transactions;
+        report.refused += self.refused;
+    }
+
+    /// A write is an undo or a redo.
+    pub(super) fn takes_back(&mut self, id: WriteId) {
+        self.taking_back.insert(id);
     }
 
     pub(super) fn acknowledged(&self) -> usize {
@@ -158,12 +188,17 @@ impl<S: SharedState> Ledger<S> {
             return Err(format!("G3: {id:?} was answered twice, or never written"));
         };
         let (_, written) = self.unanswered.remove(at);
+        let takes_back = self.taking_back.remove(&id);
         let version = match answer {
-            Ok(_) if written.updates.is_empty() => return Ok(()),
+            Ok(_) if written.updates.is_empty() => {
+                self.unchanged += 1;
+                return Ok(());
+            }
             Ok(version) => version,
             Err(rejected) if rejected.code() == Code::Other => return Err(rejected.to_string()),
             Err(rejected) => {
                 self.uncertain += usize::from(rejected.code() == Code::Uncertain);
+                self.refused += 1;
                 return Ok(());
             }
         };
@@ -203,6 +238,9 @@ impl<S: SharedState> Ledger<S> {
         if let Some(other) = self.acknowledged.insert(version, id) {
             return Err(format!("G3: version {version} answers both {other:?} and {id:?}"));
         }
+        self.undone += usize::from(takes_back);
+        self.moved += usize::from(own.iter().any(|update| update["op"].as_str() == Some("take")));
+        self.transactions += usize::from(!written.reads.is_empty());
         for field in written.updates.iter().map(S::field) {
             let last = self.order.entry(field).or_insert((id, version));
             if (last.0 < id) != (last.1 < version) && last.0 != id {

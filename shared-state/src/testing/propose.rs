@@ -8,8 +8,8 @@ use crate::testing::sample::sample_update;
 /// How many updates are drawn for one that the rules accept.
 const TRIES: usize = 8;
 
-/// A random update of `state`. It is mostly one that `may` and the rules accept, and now and then any: what is refused
-/// has to be tried too.
+/// A random update of `state`. It is mostly one that changes it and that `may` and the rules accept, and now and then
+/// any: what is refused has to be tried too.
 pub(super) fn propose<S: SharedState>(
     rng: &mut Rng,
     state: &S,
@@ -18,7 +18,9 @@ pub(super) fn propose<S: SharedState>(
     let mut last = None;
     for _ in 0..TRIES {
         let Some(update) = sample_update(rng, state) else { continue };
-        if rng.u8(..16) == 0 || may(&update) && check(state, &update).is_ok() {
+        // What has no effect is answered without a change.
+        let is_wanted = state.has_effect(&update) || rng.u8(..8) == 0;
+        if rng.u8(..16) == 0 || is_wanted && may(&update) && check(state, &update).is_ok() {
             return Some(update);
         }
         last = Some(update);

@@ -93,15 +93,34 @@ pub struct Report {
     pub crashes: usize,
     /// [Operations](Simulation::operation) of the app that returned `Ok`.
     pub operations: usize,
+    /// Writes that were answered without a change: they had no effect, or were undone before they were sent.
+    pub unchanged: usize,
+    /// Undos and redos among the acknowledged writes.
+    pub undos: usize,
+    /// Moves of an item to another list among the acknowledged writes.
+    pub moves: usize,
+    /// Transactions among the acknowledged writes.
+    pub transactions: usize,
+    /// Writes that the server refused.
+    pub refused: usize,
+    /// How often a client was given other roles.
+    pub role_changes: usize,
 }
 
 impl Report {
-    fn add(&mut self, other: Self) {
+    /// Adds what another run did.
+    pub fn add(&mut self, other: Self) {
         self.versions += other.versions;
         self.acknowledged += other.acknowledged;
         self.disconnects += other.disconnects;
         self.crashes += other.crashes;
         self.operations += other.operations;
+        self.unchanged += other.unchanged;
+        self.undos += other.undos;
+        self.moves += other.moves;
+        self.transactions += other.transactions;
+        self.refused += other.refused;
+        self.role_changes += other.role_changes;
     }
 }
 
@@ -380,6 +399,7 @@ impl<S: SharedState> World<S> {
     fn change_roles(&mut self, at: usize) {
         let roles = self.some_roles();
         let client = &mut self.clients[at];
+        self.report.role_changes += usize::from(client.roles != roles);
         client.roles = roles;
         let line = format!("{} has {:?}", client.name, client.roles);
         if let Some(session) = client.wire.as_ref().and_then(|wire| wire.session) {
@@ -649,6 +669,7 @@ impl<S: SharedState> World<S> {
             }
             client.check_rights()?;
             self.report.acknowledged += acknowledged;
+            client.ledger.add_to(&mut self.report);
         }
         Ok(())
     }
