@@ -83,11 +83,10 @@ pub fn simulate<S: SharedState>(simulation: &Simulation<S>, count: u64) -> Repor
     }
     let mut total = Report::default();
     for report in run(count, |seed| simulation.run(seed).unwrap_or_else(|failure| panic!("{failure}"))) {
-        total.versions += report.versions;
-        total.acknowledged += report.acknowledged;
-        total.disconnects += report.disconnects;
-        total.crashes += report.crashes;
+        total.add(report);
     }
+    // Shown with `--show-output`.
+    println!("{}: {total:?}", S::NAME);
     total
 }
 

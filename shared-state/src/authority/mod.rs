@@ -23,6 +23,8 @@ pub use fanout::{Outbox, Relayed};
 pub use order::{LoadError, LogEntry};
 pub use permissions::Permissions;
 pub use source::{ChangeSource, SessionId};
+#[cfg(feature = "testing")]
+pub(crate) use state::Json;
 pub use state::{
     ChannelLog, Check, OnChange, ProposedChange, Retention, RoomState, Typed, UNKNOWN_FIELDS,
     UNKNOWN_FIELDS_BYTES, Untyped, Verdict, Writer,

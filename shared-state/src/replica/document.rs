@@ -255,7 +255,8 @@ impl<S: SharedState> Document<S> {
         let updates = transfer::undone(&mut beneath, updates).map_err(WriteError::from);
         let updates = updates.and_then(|updates| updates.iter().map(PendingUpdate::new).collect());
         let Ok::<Vec<_>, _>(updates) = updates else {
-            // They were encoded when they were written.
+            // They were encoded when they were written, or the list that an item moves back to is gone, which the
+            // server says.
             self.history.revised(id, step, None);
             return true;
         };
@@ -426,8 +427,10 @@ impl<S: SharedState> Document<S> {
         let same_history = self.states.epoch == Some(epoch);
         (self.states.epoch, self.states.version) = (Some(epoch), version);
         let mut before = std::mem::replace(&mut self.states.confirmed, confirmed);
-        // The view may hide what has changed, by a change that was written after the transaction.
-        let changed = if self.pending.queue.has_transactions() {
+        // For the undo history, and for transactions: the view may hide what has changed, by a change that was
+        // written after the transaction.
+        let has_transactions = self.pending.queue.has_transactions();
+        let changed = if has_transactions || same_history && !self.history.is_empty() {
             text_scope::with_history(|| S::diff(&before, &self.states.confirmed))
         } else {
             Vec::new()
@@ -437,10 +440,10 @@ impl<S: SharedState> Document<S> {
             let own;
             (refused, own) = self.settle(outcomes);
             if !self.history.is_empty() {
-                for update in S::diff(&before, &self.states.confirmed) {
+                for update in &changed {
                     let inverse = before.apply(update.clone());
-                    if !own.touched_by::<S>(&update) {
-                        self.history.others_wrote(&mut before, &update, &inverse, version, None);
+                    if !own.touched_by::<S>(update) {
+                        self.history.others_wrote(&mut before, update, &inverse, version, None);
                     }
                 }
             }

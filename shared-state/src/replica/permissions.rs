@@ -48,7 +48,7 @@ impl RoomPermissions {
     }
 
     /// Whether an update is allowed, as far as known.
-    pub(super) fn allow<S: SharedState>(&self, update: &S::Update) -> bool {
+    pub(crate) fn allow<S: SharedState>(&self, update: &S::Update) -> bool {
         self.is_everything() || {
             let mut path = FieldPathBuf::new();
             let op = S::address(update, &mut path);
@@ -92,7 +92,7 @@ impl RoomPermissions {
         self.0.as_ref().is_none_or(|denied| denied.may_write(path, op))
     }
 
-    fn may_read(&self, path: &str) -> bool {
+    pub(crate) fn may_read(&self, path: &str) -> bool {
         self.0.as_ref().is_none_or(|denied| denied.may_read(path))
     }
 }

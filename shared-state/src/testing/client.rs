@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use crate::authority::SessionId;
-use crate::core::{FieldId, SharedState};
-use crate::core::{text_scope, transfer};
+use crate::authority::{Json, Permissions, SessionId};
+use crate::core::{FieldId, FieldPathBuf, Roles, SharedState, WriteError, text_scope, transfer};
 use crate::proto::{Frame, RoomMessage, ServerMessage};
 use crate::replica::{Origin, Read, Replica, ReplicaConfig, Transaction, WriteId};
-use crate::testing::json::{json, plain};
+use crate::testing::json::{difference, difference_shown, json};
 use crate::testing::ledger::{Ledger, Written};
 use crate::testing::model::Model;
-use crate::testing::sample::{sample_transfer, sample_update};
+use crate::testing::propose::propose;
+use crate::testing::roles::{self, Held};
+use crate::testing::sample::sample_transfer;
 use crate::testing::server::Tube;
 
 /// A connection between a client and the server.
@@ -33,6 +34,9 @@ pub(super) struct Client<S: SharedState> {
     pub(super) replica: Replica<S>,
     pub(super) wire: Option<Wire>,
     pub(super) ledger: Ledger<S>,
+    pub(super) roles: Roles,
+    /// The initial values, which the client has of the fields that it may not read.
+    initial: Json,
     /// The state as an app builds it from the events alone.
     mirror: S,
     epoch: Option<u64>,
@@ -55,6 +59,8 @@ impl<S: SharedState> Client<S> {
             replica: Replica::new(Arc::from("room"), initial.clone(), config),
             wire: None,
             ledger: Ledger::new(),
+            roles: Roles::NONE,
+            initial: json(initial),
             mirror: initial.clone(),
             epoch: None,
             writer: config.writer,
@@ -63,6 +69,11 @@ impl<S: SharedState> Client<S> {
             checked_undos: BTreeSet::new(),
             caught_up: 0,
         }
+    }
+
+    /// What the server lets it do; `None`: what a client without a role may do.
+    pub(super) fn rights(&self) -> Option<Arc<dyn Permissions>> {
+        (self.roles != Roles::NONE).then(|| Arc::new(Held(self.roles.clone())) as _)
     }
 
     /// Sends the delayed writes that are due.
@@ -97,18 +108,16 @@ impl<S: SharedState> Client<S> {
             0..=5 => {
                 let state = self.replica.state();
                 let moved = if rng.u8(..5) == 0 { sample_transfer(rng, state) } else { None };
-                let Some(update) = moved.or_else(|| sample_update(rng, state)) else { return Ok(()) };
-                let (updates, before) = (self.expanded(vec![update.clone()]), self.replica.state().clone());
-                if let Ok(id) = self.replica.write(now, vec![update.clone()]) {
-                    self.wrote(id, before, updates)?;
+                let Some(update) = moved.or_else(|| self.propose(rng, state)) else { return Ok(()) };
+                if let Ok(recorded) = self.write_updates(now, vec![update.clone()]) {
+                    recorded?;
                     self.check_shown(&update)?;
                 }
             }
             6 | 7 => {
-                let updates = self.sample_some(rng, 4);
-                let (expanded, before) = (self.expanded(updates.clone()), self.replica.state().clone());
-                if let Ok(id) = self.replica.write(now, updates) {
-                    self.wrote(id, before, expanded)?;
+                let updates = self.propose_some(rng, 4);
+                if let Ok(recorded) = self.write_updates(now, updates) {
+                    recorded?;
                 }
             }
             8 => self.transact(rng, now)?,
@@ -118,30 +127,33 @@ impl<S: SharedState> Client<S> {
         Ok(())
     }
 
-    /// Makes a write that another client makes too.
-    pub(super) fn write_same(&mut self, update: &S::Update, now: Duration) -> Result<(), String> {
-        self.changed = true;
-        let (updates, before) = (self.expanded(vec![update.clone()]), self.replica.state().clone());
-        match self.replica.write(now, vec![update.clone()]) {
-            Ok(id) => self.wrote(id, before, updates),
-            Err(_) => Ok(()),
-        }
-    }
-
     /// Undoes or redoes.
     pub(super) fn undo_or_redo(&mut self, rng: &mut Rng, now: Duration) -> Result<(), String> {
         self.changed = true;
         self.undo(rng.u8(..4) > 0, now)
     }
 
+    /// Writes a change and records it. The inner error is a fault.
+    pub(super) fn write_updates(
+        &mut self,
+        now: Duration,
+        updates: Vec<S::Update>,
+    ) -> Result<Result<(), String>, WriteError> {
+        self.changed = true;
+        let (expanded, before) = (self.expanded(updates.clone()), self.replica.state().clone());
+        let id = self.replica.write(now, updates)?;
+        Ok(self.wrote(id, before, expanded))
+    }
+
     /// Records a write of `updates` to the state that was shown `before`. The replica leaves out what has no
     /// effect; what it shows is the whole write all the same.
     fn wrote(&mut self, id: WriteId, mut before: S, updates: Vec<S::Update>) -> Result<(), String> {
         updates.iter().for_each(|update| drop(before.apply(update.clone())));
-        let (shown, expected) = (json(self.replica.state()), json(&before));
         // An undo that waits is worked out again when it is sent, and a write sends the delayed ones first.
-        if shown != expected && self.unsent_undos.is_empty() {
-            return Err(format!("G4: {} wrote {updates:?}, and {shown} shows, not {expected}", self.name));
+        if self.unsent_undos.is_empty()
+            && let Some(difference) = difference::<S>(&json(self.replica.state()), &json(&before))
+        {
+            return Err(format!("G4: {} wrote {updates:?}, and shows that {difference}", self.name));
         }
         if !self.ledger.has(id) {
             self.ledger.wrote(id, Written::new(updates, Vec::new())?)?;
@@ -150,8 +162,23 @@ impl<S: SharedState> Client<S> {
         self.ledger.keep_up(|other| other == id, |id| replica.pending_updates(id))
     }
 
-    fn sample_some(&self, rng: &mut Rng, most: usize) -> Vec<S::Update> {
-        (0..rng.usize(..most)).filter_map(|_| sample_update(rng, self.replica.state())).collect()
+    /// A random update of `state`, mostly one that this client may write.
+    pub(super) fn propose(&self, rng: &mut Rng, state: &S) -> Option<S::Update> {
+        let permissions = self.replica.permissions();
+        propose(rng, state, |update| !S::read_only(update) && permissions.allow::<S>(update))
+    }
+
+    /// Fewer updates than `most`, each of the state that the ones before it make.
+    fn propose_some(&self, rng: &mut Rng, most: usize) -> Vec<S::Update> {
+        let mut state = self.replica.state().clone();
+        let mut updates = Vec::new();
+        for _ in 0..rng.usize(..most) {
+            if let Some(update) = self.propose(rng, &state) {
+                state.apply(update.clone());
+                updates.push(update);
+            }
+        }
+        updates
     }
 
     /// The updates that will be sent for `updates`: a set of a whole field is sent as differences.
@@ -175,9 +202,8 @@ impl<S: SharedState> Client<S> {
         let mut set = self.replica.state().clone();
         if set.decompose(update).is_some() {
             set.apply(update.clone());
-            let (shown, expected) = (plain(self.replica.state()), plain(&set));
-            if shown != expected {
-                return Err(format!("G4: {} set {update:?}, and {shown} shows, not {expected}", self.name));
+            if let Some(difference) = difference_shown(self.replica.state(), &set) {
+                return Err(format!("G4: {} set {update:?}, and {difference}", self.name));
             }
         }
         Ok(())
@@ -208,6 +234,7 @@ impl<S: SharedState> Client<S> {
             // What it took back before it was sent is gone.
             let replica = &self.replica;
             self.ledger.keep_up(|_| true, |id| replica.pending_updates(id))?;
+            self.ledger.takes_back(id);
             self.unsent_undos.insert(id);
         }
         Ok(())
@@ -217,7 +244,7 @@ impl<S: SharedState> Client<S> {
         let seen = json(self.replica.state());
         let mut transaction = Transaction::new(self.replica.state());
         for _ in 0..1 + rng.usize(..2) {
-            if let Some(update) = sample_update(rng, self.replica.state()) {
+            if let Some(update) = self.propose(rng, self.replica.state()) {
                 transaction.write(update);
             }
         }
@@ -250,13 +277,15 @@ impl<S: SharedState> Client<S> {
 
     /// Takes the replica's frames, events and answers, and checks them and the state, if anything has
     /// happened.
-    pub(super) fn check(&mut self, model: &mut Model, epoch: u64) -> Result<(), String> {
+    pub(super) fn check(&mut self, model: &mut Model<S>, epoch: u64) -> Result<(), String> {
         if !std::mem::take(&mut self.changed) {
             return Ok(());
         }
         let (replica, undos) = (&self.replica, &self.unsent_undos);
-        let checked = self.checked_undos.iter();
-        checked.for_each(|id| self.ledger.undoes(*id, self.caught_up..replica.version()));
+        let hidden: Vec<FieldId> = (0..S::FIELDS.len()).filter(|field| !self.is_told(*field)).collect();
+        for id in &self.checked_undos {
+            self.ledger.undoes(*id, self.caught_up..replica.version(), hidden.clone());
+        }
         // With a lost history, what was to be undone in it is gone too.
         let is_new = replica.epoch() != self.epoch;
         self.ledger.keep_up(|id| is_new || undos.contains(&id), |id| replica.pending_updates(id))?;
@@ -277,9 +306,8 @@ impl<S: SharedState> Client<S> {
             self.ledger.answered(&self.name, id, answer, same_history.then_some(&mut *model))?;
         }
         self.follow();
-        let behind = S::diff(&self.mirror, self.replica.state());
-        if !behind.is_empty() {
-            return Err(format!("G5: the events of {} leave out {behind:?}", self.name));
+        if let Some(behind) = difference_shown(&self.mirror, self.replica.state()) {
+            return Err(format!("G5: by the events of {} {behind}", self.name));
         }
         if !same_history {
             return Ok(());
@@ -289,18 +317,45 @@ impl<S: SharedState> Client<S> {
         let Some(expected) = usize::try_from(version).ok().and_then(|at| model.states.get(at)) else {
             return Err(format!("G2: {} is at version {version}, which the store does not have", self.name));
         };
-        if confirmed != *expected {
-            return Err(format!("G1: {} at {version} has {confirmed}, not {expected}", self.name));
+        let expected = self.as_told(expected);
+        if let Some(difference) = difference::<S>(&confirmed, &expected) {
+            return Err(format!("G1: in {} at {version} {difference}", self.name));
         }
         let view = json(self.replica.state());
         let expected = self.ledger.expected_view(confirmed.clone(), model)?;
-        if view != expected {
+        if let Some(difference) = difference::<S>(&view, &expected) {
             let pending = self.ledger.pending();
-            return Err(format!(
-                "G4: {} shows {view}, not {expected}, of {confirmed} and {pending}",
-                self.name
-            ));
+            return Err(format!("G4: {} shows that {difference}, of {confirmed} and {pending}", self.name));
         }
         Ok(())
+    }
+
+    /// The state as the server sends it to this client, by what it has told the client of its rights.
+    fn as_told(&self, state: &Json) -> Json {
+        let mut told = state.clone();
+        for (field, info) in S::FIELDS.iter().enumerate() {
+            if !self.is_told(field)
+                && let Some(members) = told.as_object_mut()
+            {
+                members.insert(info.name.to_owned(), self.initial[info.name].clone());
+            }
+        }
+        told
+    }
+
+    fn is_told(&self, field: FieldId) -> bool {
+        self.replica.permissions().may_read(FieldPathBuf::of(S::FIELDS[field].name).as_str())
+    }
+
+    /// G12: once everything has arrived, the client is sent the fields that its roles read and no others.
+    pub(super) fn check_rights(&self) -> Result<(), String> {
+        let wrong = |field: &FieldId| self.is_told(*field) != roles::may_read::<S>(&self.roles, *field);
+        match (0..S::FIELDS.len()).find(wrong) {
+            Some(field) => {
+                let (name, roles) = (S::FIELDS[field].name, &self.roles);
+                Err(format!("G12: {} rests with other rights to read `{name}` than {roles:?}", self.name))
+            }
+            None => Ok(()),
+        }
     }
 }

@@ -1,26 +1,25 @@
 //! What one simulated client wrote and how it was answered, to be checked against the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use serde_json::Value;
-
-use crate::core::Code;
-use crate::core::Rejected;
-use crate::core::{FieldId, SharedState, encode_update};
+use crate::authority::Json;
+use crate::core::{Code, FieldId, Rejected, SharedState, decode_update, encode_update};
 use crate::replica::WriteId;
-use crate::testing::model::Model;
+use crate::testing::json::{same_update, same_value};
+use crate::testing::model::{Amended, Model};
+use crate::testing::simulation::Report;
 
 /// A write and, for a transaction, what it read.
 pub(super) struct Written<S: SharedState> {
     updates: Vec<S::Update>,
     /// The updates as they are sent.
-    sent: Vec<Value>,
-    reads: Vec<(FieldId, Value)>,
+    sent: Vec<Json>,
+    reads: Vec<(FieldId, Json)>,
 }
 
 impl<S: SharedState> Written<S> {
-    pub(super) fn new(updates: Vec<S::Update>, reads: Vec<(FieldId, Value)>) -> Result<Self, String> {
+    pub(super) fn new(updates: Vec<S::Update>, reads: Vec<(FieldId, Json)>) -> Result<Self, String> {
         Ok(Self { sent: encoded::<S>(&updates)?, updates, reads })
     }
 }
@@ -34,8 +33,55 @@ pub(super) struct Ledger<S: SharedState> {
     order: BTreeMap<FieldId, (WriteId, u64)>,
     /// How many writes were answered with [`Code::Uncertain`].
     uncertain: usize,
-    /// The undos, with the versions whose authors their client knew when it sent them.
-    undos: BTreeMap<WriteId, Range<u64>>,
+    /// The undos that are not answered.
+    undos: BTreeMap<WriteId, Undo>,
+    /// The undos and redos that are not answered.
+    taking_back: BTreeSet<WriteId>,
+    /// How many of the acknowledged writes were undos or redos, moves between lists, and transactions.
+    undone: usize,
+    moved: usize,
+    /// How many writes were answered without a change.
+    unchanged: usize,
+    transactions: usize,
+    refused: usize,
+}
+
+/// An undo, as it was when it was sent.
+struct Undo {
+    /// The versions whose authors its client knew.
+    known: Range<u64>,
+    /// The fields that its client was not sent.
+    hidden: Vec<FieldId>,
+}
+
+impl Undo {
+    /// G14: an undo of a plain field undoes what this client wrote there last, as far as it knows. What somebody
+    /// else wrote and took back themselves does not count.
+    fn check<S: SharedState>(&self, client: &str, sent: &[Json], model: &Model<S>) -> Result<(), String> {
+        let index = |version: u64| usize::try_from(version).unwrap_or(usize::MAX).min(model.log.len());
+        let (from, to) = (index(self.known.start), index(self.known.end));
+        for update in sent.iter().filter(|update| update.get("op").is_none()) {
+            let Some((key, field)) = update["key"].as_str().and_then(|key| {
+                Some((key, Model::<S>::plain_field(key).filter(|field| !self.hidden.contains(field))?))
+            }) else {
+                continue;
+            };
+            let name = S::FIELDS[field].name;
+            let writes =
+                |at: &usize| model.log[*at].updates.iter().any(|update| update["key"].as_str() == Some(key));
+            let Some(last) = (from..to).rev().find(writes) else { continue };
+            let author = model.log[last].client.as_deref();
+            let mut run = (from..=last).rev().filter(writes);
+            let took_back = run
+                .by_ref()
+                .take_while(|at| model.log[*at].client.as_deref() == author)
+                .any(|at| same_value::<S>(field, &model.states[at][name], &model.states[to][name]));
+            if author != Some(client) && !took_back {
+                return Err(format!("G14: {client} undid `{name}`, which {author:?} wrote as {}", last + 1));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl<S: SharedState> Ledger<S> {
@@ -46,7 +92,27 @@ impl<S: SharedState> Ledger<S> {
             order: BTreeMap::new(),
             uncertain: 0,
             undos: BTreeMap::new(),
+            taking_back: BTreeSet::new(),
+            undone: 0,
+            moved: 0,
+            unchanged: 0,
+            transactions: 0,
+            refused: 0,
         }
+    }
+
+    /// Adds what was written and how it was answered to a report.
+    pub(super) fn add_to(&self, report: &mut Report) {
+        report.undos += self.undone;
+        report.moves += self.moved;
+        report.unchanged += self.unchanged;
+        report.transactions += self.transactions;
+        report.refused += self.refused;
+    }
+
+    /// A write is an undo or a redo.
+    pub(super) fn takes_back(&mut self, id: WriteId) {
+        self.taking_back.insert(id);
     }
 
     pub(super) fn acknowledged(&self) -> usize {
@@ -57,33 +123,10 @@ impl<S: SharedState> Ledger<S> {
         self.uncertain
     }
 
-    /// A write is an undo or a redo, which knows the authors of these versions.
-    pub(super) fn undoes(&mut self, id: WriteId, known: Range<u64>) {
-        self.undos.insert(id, known);
-    }
-
-    /// G14: an undo of a plain field undoes what this client wrote there last, as far as it knows. What somebody
-    /// else wrote and took back themselves does not count.
-    fn check_undo(client: &str, known: &Range<u64>, sent: &[Value], model: &Model) -> Result<(), String> {
-        let index = |version: u64| usize::try_from(version).unwrap_or(usize::MAX).min(model.log.len());
-        let (from, to) = (index(known.start), index(known.end));
-        for update in sent.iter().filter(|update| update.get("op").is_none()) {
-            let Some(field) = update["key"].as_str().filter(|key| Model::is_plain::<S>(key)) else {
-                continue;
-            };
-            let writes = |at: &usize| model.log[*at].updates.iter().any(|update| update["key"] == field);
-            let Some(last) = (from..to).rev().find(writes) else { continue };
-            let author = model.log[last].client.as_deref();
-            let mut run = (from..=last).rev().filter(writes);
-            let took_back = run
-                .by_ref()
-                .take_while(|at| model.log[*at].client.as_deref() == author)
-                .any(|at| model.states[at][field] == model.states[to][field]);
-            if author != Some(client) && !took_back {
-                return Err(format!("G14: {client} undid `{field}`, which {author:?} wrote as {}", last + 1));
-            }
-        }
-        Ok(())
+    /// A write is an undo, which knows the authors of these versions, but not what was written to the `hidden`
+    /// fields.
+    pub(super) fn undoes(&mut self, id: WriteId, known: Range<u64>, hidden: Vec<FieldId>) {
+        self.undos.insert(id, Undo { known, hidden });
     }
 
     /// Whether a write is not answered.
@@ -139,18 +182,23 @@ impl<S: SharedState> Ledger<S> {
         client: &str,
         id: WriteId,
         answer: Result<u64, Rejected>,
-        model: Option<&mut Model>,
+        model: Option<&mut Model<S>>,
     ) -> Result<(), String> {
         let Some(at) = self.unanswered.iter().position(|(known, _)| *known == id) else {
             return Err(format!("G3: {id:?} was answered twice, or never written"));
         };
         let (_, written) = self.unanswered.remove(at);
+        let takes_back = self.taking_back.remove(&id);
         let version = match answer {
-            Ok(_) if written.updates.is_empty() => return Ok(()),
+            Ok(_) if written.updates.is_empty() => {
+                self.unchanged += 1;
+                return Ok(());
+            }
             Ok(version) => version,
             Err(rejected) if rejected.code() == Code::Other => return Err(rejected.to_string()),
             Err(rejected) => {
                 self.uncertain += usize::from(rejected.code() == Code::Uncertain);
+                self.refused += 1;
                 return Ok(());
             }
         };
@@ -159,20 +207,29 @@ impl<S: SharedState> Ledger<S> {
         if index >= model.log.len() {
             return Err(format!("G2: version {version} was acknowledged and is not in the store"));
         }
-        let logged = model.log[index].updates.clone();
-        let written = Written {
-            sent: addressed::<S>(model, index, &logged, &written.sent).map_err(|message| {
+        let logged = model.log[index].clone();
+        let is_replaced = logged.amended == Amended::Replaced;
+        let written = if is_replaced {
+            written
+        } else {
+            let sent = addressed(model, index, &logged.updates, &written.sent).map_err(|message| {
                 format!("{message}: {client} wrote {:?}, acknowledged as {logged:?}", written.updates)
-            })?,
-            ..written
+            })?;
+            Written { sent, ..written }
         };
-        if let Some(known) = self.undos.remove(&id) {
-            Self::check_undo(client, &known, &written.sent, model)?;
+        if let Some(undo) = self.undos.remove(&id) {
+            undo.check(client, &written.sent, model)?;
         }
-        let made = logged.iter().zip(&written.sent).any(|(logged, written)| is_edit_of(logged, written));
-        let same_texts = !made || model.same_texts::<S>(index, &written.sent)?;
+        let made =
+            logged.updates.iter().zip(&written.sent).any(|(logged, written)| is_edit_of(logged, written));
+        let same_texts = is_replaced || !made || model.same_texts(index, &written.sent)?;
         let logged = &model.log[index];
-        if logged.client.as_deref() != Some(client) || !same(&logged.updates, &written.sent) || !same_texts {
+        let own = match logged.amended {
+            Amended::Extended => &logged.updates[..written.sent.len().min(logged.updates.len())],
+            Amended::Accepted | Amended::Replaced => &logged.updates[..],
+        };
+        let same = is_replaced || same::<S>(own, &written.sent);
+        if logged.client.as_deref() != Some(client) || !same || !same_texts {
             return Err(format!(
                 "G2: {client} wrote {:?}, acknowledged as version {version}, which is {logged:?}",
                 written.updates
@@ -181,6 +238,9 @@ impl<S: SharedState> Ledger<S> {
         if let Some(other) = self.acknowledged.insert(version, id) {
             return Err(format!("G3: version {version} answers both {other:?} and {id:?}"));
         }
+        self.undone += usize::from(takes_back);
+        self.moved += usize::from(own.iter().any(|update| update["op"].as_str() == Some("take")));
+        self.transactions += usize::from(!written.reads.is_empty());
         for field in written.updates.iter().map(S::field) {
             let last = self.order.entry(field).or_insert((id, version));
             if (last.0 < id) != (last.1 < version) && last.0 != id {
@@ -191,7 +251,7 @@ impl<S: SharedState> Ledger<S> {
         for (field, seen) in &written.reads {
             let name = S::FIELDS[*field].name;
             let was = &model.states[index][name];
-            if was != seen {
+            if !same_value::<S>(*field, was, seen) {
                 return Err(format!(
                     "G6: a transaction read {name} = {seen}, but it was {was} before version {version}"
                 ));
@@ -201,16 +261,16 @@ impl<S: SharedState> Ledger<S> {
     }
 
     /// The unanswered writes, for messages.
-    pub(super) fn pending(&self) -> Value {
-        self.unanswered.iter().map(|(_, written)| written.sent.clone()).collect()
+    pub(super) fn pending(&self) -> Json {
+        Json::Array(self.unanswered.iter().map(|(_, written)| Json::Array(written.sent.clone())).collect())
     }
 
     /// G4: the state that the app must see, which is the confirmed state with everything unanswered on top.
-    pub(super) fn expected_view(&self, confirmed: Value, model: &mut Model) -> Result<Value, String> {
+    pub(super) fn expected_view(&self, confirmed: Json, model: &mut Model<S>) -> Result<Json, String> {
         let mut state = confirmed;
         for (_, written) in &self.unanswered {
             for update in &written.sent {
-                model.apply::<S>(&mut state, update)?;
+                model.apply(&mut state, update)?;
             }
         }
         Ok(state)
@@ -222,86 +282,94 @@ impl<S: SharedState> Ledger<S> {
 ///
 /// Checks that only updates of missing items were forwarded, and G15: every logged update found what it acts on.
 fn addressed<S: SharedState>(
-    model: &mut Model,
+    model: &mut Model<S>,
     index: usize,
-    logged: &[Value],
-    written: &[Value],
-) -> Result<Vec<Value>, String> {
+    logged: &[Json],
+    written: &[Json],
+) -> Result<Vec<Json>, String> {
     let mut state = model.states[index].clone();
-    let mut taken: Option<Value> = None;
+    let mut taken: Option<(Json, Json)> = None;
     let mut addressed = written.to_vec();
     for (logged, written) in logged.iter().zip(&mut addressed) {
+        let key = logged["key"].as_str().ok_or("an update without a key")?;
         if logged["key"] != written["key"] {
-            if !Model::misses::<S>(&state, written, true)? {
+            if !model.misses(&state, written, true)? {
                 return Err("G7: an update was forwarded, and what it acts on is there".to_owned());
             }
-            written["key"] = logged["key"].clone();
+            put(written, "key", logged["key"].clone());
         }
-        if Model::misses::<S>(&state, logged, false)? {
+        if model.misses(&state, logged, false)? {
             return Err("G15: an update that found nothing to act on was accepted".to_owned());
         }
-        if written["op"] == "insert" && taken.take().is_some_and(|to| to == logged["key"]) {
-            written["value"]["item"] = logged["value"]["item"].clone();
+        if written["op"].as_str() == Some("insert")
+            && let Some((_, item)) = taken.take().filter(|(to, _)| *to == logged["key"])
+            && let Some(value) = written.as_object_mut().and_then(|update| update.get_mut("value"))
+        {
+            put(value, "item", item);
         }
-        if logged["op"] == "take" {
-            taken = Some(logged["value"]["to"].clone());
+        if logged["op"].as_str() == Some("take") {
+            let item = model.item(&state, key).ok_or("G15: an item that is not there was moved")?;
+            taken = Some((logged["value"]["to"].clone(), item.clone()));
         }
-        model.apply::<S>(&mut state, logged)?;
+        model.apply(&mut state, logged)?;
     }
     Ok(addressed)
 }
 
-/// Whether the logged updates are those that were written. The server may have resolved positions in lists,
-/// and completed edits of texts.
-fn same(logged: &[Value], written: &[Value]) -> bool {
-    logged.len() == written.len()
-        && logged.iter().zip(written).all(|(logged, written)| {
-            let mut resolved = written.clone();
-            #[cfg(feature = "text")]
-            if is_edit_of(logged, written)
-                || logged["op"] == "edit" && super::text::same(&logged["value"], &written["value"])
-            {
-                resolved = logged.clone();
-                resolved["key"] = written["key"].clone();
-            }
-            if let (Some(after), Some(place)) =
-                (logged["value"].get("after"), resolved["value"].get_mut("after"))
-            {
-                place.clone_from(after);
-            }
-            *logged == resolved || unordered(logged) == unordered(&resolved)
-        })
-}
-
-/// A value with the plain values in arrays sorted, because the members of a set have no order. The order of a
-/// list is checked in the state.
-fn unordered(value: &Value) -> Value {
-    match value {
-        Value::Array(items) => {
-            let mut items: Vec<Value> = items.iter().map(unordered).collect();
-            if items.iter().all(|item| !item.is_array() && !item.is_object()) {
-                items.sort_by_key(Value::to_string);
-            }
-            items.into()
-        }
-        Value::Object(members) => {
-            members.iter().map(|(name, member)| (name.clone(), unordered(member))).collect()
-        }
-        value => value.clone(),
+/// Sets a member of an object.
+fn put(object: &mut Json, name: &str, value: Json) {
+    if let Some(members) = object.as_object_mut() {
+        members.insert(name.to_owned(), value);
     }
 }
 
-/// Whether the server has turned the write into an edit. Its result is compared as text.
-fn is_edit_of(logged: &Value, written: &Value) -> bool {
-    logged["op"] == "edit" && (written["op"] == "splice" || written.get("op").is_none())
+/// Whether the logged updates are those that were written. The server may have resolved positions in lists,
+/// and completed edits of texts.
+fn same<S: SharedState>(logged: &[Json], written: &[Json]) -> bool {
+    let typed = |update: &Json| {
+        let wire = update.to_string();
+        serde_json::from_str(&wire).ok().and_then(|wire| decode_update::<S>(&wire).ok())
+    };
+    logged.len() == written.len()
+        && logged.iter().zip(written).all(|(logged, written)| {
+            #[cfg(feature = "text")]
+            if is_edit_of(logged, written) || is_completed(logged, written) {
+                return logged["key"] == written["key"];
+            }
+            let mut resolved = written.clone();
+            if let Some(after) = logged["value"].get("after")
+                && let Some(value) = resolved.as_object_mut().and_then(|update| update.get_mut("value"))
+                && let Some(place) = value.as_object_mut().and_then(|value| value.get_mut("after"))
+            {
+                place.clone_from(after);
+            }
+            *logged == resolved
+                || match (typed(logged), typed(&resolved)) {
+                    (Some(a), Some(b)) => same_update::<S>((&a, logged), (&b, &resolved)),
+                    _ => false,
+                }
+        })
 }
 
-fn encoded<S: SharedState>(updates: &[S::Update]) -> Result<Vec<Value>, String> {
+/// Whether the server has turned the write into an edit. Its result is compared as text.
+fn is_edit_of(logged: &Json, written: &Json) -> bool {
+    let op = |update: &Json| update["op"].as_str().map(str::to_owned);
+    op(logged).as_deref() == Some("edit") && matches!(op(written).as_deref(), Some("splice") | None)
+}
+
+/// Whether the logged edit is the written one with what it lacks of the text's history.
+#[cfg(feature = "text")]
+fn is_completed(logged: &Json, written: &Json) -> bool {
+    logged["op"].as_str() == Some("edit")
+        && super::text::same(&logged["value"].clone().into(), &written["value"].clone().into())
+}
+
+fn encoded<S: SharedState>(updates: &[S::Update]) -> Result<Vec<Json>, String> {
     updates
         .iter()
         .map(|update| {
             let text = encode_update::<S>(update).map_err(|error| error.to_string())?;
-            serde_json::from_str(text.as_str()).map_err(|error| error.to_string())
+            Json::read(text.as_str()).map_err(|error| error.to_string())
         })
         .collect()
 }

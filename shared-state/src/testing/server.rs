@@ -3,16 +3,18 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use crate::authority::{Authority, LogEntry, Outbox, RoomState as _, SessionId, Submitted, Typed};
-use crate::core::SharedState;
+use crate::authority::{
+    Authority, LogEntry, OnChange, Outbox, Permissions, ProposedChange, SessionId, Submitted, Typed, Verdict,
+};
+use crate::core::{Invalid, SharedState};
 use crate::proto::Dialect;
 use crate::proto::{ClientId, ClientMessage, Envelope, Frame, Limits};
-use crate::testing::json::json;
-use crate::testing::model::Model;
+use crate::testing::app::App;
+use crate::testing::model::{Amended, Model};
 
 /// One direction of a connection, seen by the authority as a bounded queue.
 #[derive(Clone)]
@@ -68,24 +70,44 @@ pub(super) struct Server<S: SharedState> {
     limits: Arc<Limits>,
     authority: Authority<Tube>,
     disk: Disk,
-    appending: VecDeque<LogEntry>,
-    pub(super) model: Model,
+    appending: VecDeque<(LogEntry, Amended)>,
+    pub(super) model: Model<S>,
+    app: App<S>,
+    /// What the app's rules made of the last change.
+    amended: Arc<Mutex<Amended>>,
+}
+
+/// The state of a room with the app's rules, whose verdicts are noted.
+fn with_rules<S: SharedState>(initial: S, app: &App<S>, amended: &Arc<Mutex<Amended>>) -> Box<Typed<S>> {
+    let state = Typed::new(initial);
+    let Some(on_change) = app.on_change.clone() else { return Box::new(state) };
+    let amended = amended.clone();
+    let noted = move |change: &ProposedChange<'_, S>| {
+        let verdict = on_change(change)?;
+        *amended.lock().unwrap_or_else(PoisonError::into_inner) = match &verdict {
+            Verdict::Accept => Amended::Accepted,
+            Verdict::Add(more) if more.is_empty() => Amended::Accepted,
+            Verdict::Add(_) => Amended::Extended,
+            Verdict::Replace(_) => Amended::Replaced,
+        };
+        Ok(verdict)
+    };
+    let noted: Arc<OnChange<S>> = Arc::new(noted);
+    Box::new(state.with_on_change(noted))
 }
 
 impl<S: SharedState> Server<S> {
-    pub(super) fn new(initial: S, limits: Limits, epoch: u64) -> Self {
-        let limits = Arc::new(limits);
+    pub(super) fn new(initial: S, limits: Limits, epoch: u64, app: App<S>) -> Self {
+        let (limits, amended) = (Arc::new(limits), Arc::default());
+        let state = with_rules(initial.clone(), &app, &amended);
         Self {
-            authority: Authority::new(
-                "room".into(),
-                epoch,
-                Box::new(Typed::new(initial.clone())),
-                limits.clone(),
-            ),
+            authority: Authority::new("room".into(), epoch, state, limits.clone()),
             disk: Disk { epoch, snapshot: None, entries: Vec::new() },
             appending: VecDeque::new(),
-            model: Model::new(json(&initial)),
+            model: Model::new(initial.clone()),
             limits,
+            app,
+            amended,
             initial,
         }
     }
@@ -94,10 +116,11 @@ impl<S: SharedState> Server<S> {
         self.disk.epoch
     }
 
-    /// A frame of `client` over the connection whose session is `session`.
+    /// A frame of `client`, who has these rights, over the connection whose session is `session`.
     pub(super) fn receive(
         &mut self,
         client: &str,
+        rights: Option<Arc<dyn Permissions>>,
         session: &mut Option<SessionId>,
         tube: &Tube,
         frame: &Frame,
@@ -109,14 +132,15 @@ impl<S: SharedState> Server<S> {
                     self.authority.leave(session);
                 }
                 let client = ClientId::from(client);
-                let joined = self.authority.join(client, Dialect::V1, &request, tube.clone());
+                let joined = self.authority.join_with(client, Dialect::V1, &request, rights, tube.clone());
                 *session = Some(joined.map_err(|violation| violation.to_string())?);
             }
             Ok(ClientMessage::Change(change)) => {
-                if let Some(session) = *session
-                    && let Submitted::Accepted(append) = self.authority.submit(session, &change)
-                {
-                    self.appending.push_back(append);
+                let Some(session) = *session else { return Ok(()) };
+                *self.amended.lock().unwrap_or_else(PoisonError::into_inner) = Amended::Accepted;
+                if let Submitted::Accepted(append) = self.authority.submit(session, &change) {
+                    let amended = *self.amended.lock().unwrap_or_else(PoisonError::into_inner);
+                    self.appending.push_back((append, amended));
                 }
             }
             Ok(_) | Err(_) => {}
@@ -127,6 +151,11 @@ impl<S: SharedState> Server<S> {
     /// The connection of this session is gone.
     pub(super) fn leave(&mut self, session: SessionId) {
         self.authority.leave(session);
+    }
+
+    /// The rights of a session change.
+    pub(super) fn grant(&mut self, session: SessionId, rights: Option<Arc<dyn Permissions>>) {
+        self.authority.grant(session, rights);
     }
 
     /// The reader of this session's queue has taken a frame.
@@ -148,7 +177,7 @@ impl<S: SharedState> Server<S> {
     pub(super) fn write(&mut self, update: &S::Update) {
         let Ok(encoded) = crate::core::encode_update::<S>(update) else { return };
         if let Ok(append) = self.authority.submit_server(&format!("[{}]", encoded.as_str())) {
-            self.appending.push_back(append);
+            self.appending.push_back((append, Amended::Accepted));
         }
     }
 
@@ -165,8 +194,10 @@ impl<S: SharedState> Server<S> {
     }
 
     fn make_durable(&mut self) -> Result<Option<u64>, String> {
-        let Some(LogEntry { version, entry }) = self.appending.pop_front() else { return Ok(None) };
-        self.model.append::<S>(&entry)?;
+        let Some((LogEntry { version, entry }, amended)) = self.appending.pop_front() else {
+            return Ok(None);
+        };
+        self.model.append(&entry, amended)?;
         if self.model.version() != version {
             return Err(format!("G1: version {version} is the log's entry {}", self.model.version()));
         }
@@ -175,13 +206,13 @@ impl<S: SharedState> Server<S> {
         Ok(Some(version))
     }
 
-    /// G8: what the store has is valid, and no client wrote what only the server may.
+    /// G8: what the store has is valid, and no client wrote what only the server may. And the app's invariants hold.
     fn check_state(&self, version: u64) -> Result<(), String> {
-        let mut state = Typed::new(self.initial.clone());
-        state.restore(&self.model.states[self.model.log.len()].to_string(), "{}")?;
-        state.get().validate().map_err(|invalid| format!("G8: version {version} is invalid: {invalid}"))?;
+        let state = self.model.state()?;
+        self.check_rules(&state).map_err(|invalid| format!("G8: version {version} is invalid: {invalid}"))?;
         let logged = &self.model.log[self.model.log.len() - 1];
-        for update in logged.updates.iter().filter(|_| logged.client.is_some()) {
+        let is_clients = logged.client.is_some() && logged.amended == Amended::Accepted;
+        for update in logged.updates.iter().filter(|_| is_clients) {
             let wire = update.to_string();
             let decoded = serde_json::from_str(&wire)
                 .map_err(|error| error.to_string())
@@ -190,7 +221,22 @@ impl<S: SharedState> Server<S> {
                 return Err(format!("G8: a client wrote a read-only field in version {version}: {update}"));
             }
         }
-        Ok(())
+        self.app.check(&state, version)
+    }
+
+    /// Checks the rules of a state. If that which the room began with breaks them, as an empty form does, what nobody has
+    /// changed may stay as it was.
+    fn check_rules(&self, state: &S) -> Result<(), Invalid> {
+        if self.initial.validate().is_ok() {
+            return state.validate();
+        }
+        S::diff(&self.initial, state).iter().try_for_each(|changed| state.check(changed))?;
+        if S::HAS_RULE { state.check_rule() } else { Ok(()) }
+    }
+
+    /// The app's invariants hold of the state that the room begins with.
+    pub(super) fn check_initial(&self) -> Result<(), String> {
+        self.app.check(&self.initial, 0)
     }
 
     /// Stores a snapshot and drops the entries it covers, if the disk has everything it holds.
@@ -212,7 +258,7 @@ impl<S: SharedState> Server<S> {
         self.authority = Authority::load(
             "room".into(),
             self.disk.epoch,
-            Box::new(Typed::new(self.initial.clone())),
+            with_rules(self.initial.clone(), &self.app, &self.amended),
             self.limits.clone(),
             self.disk.snapshot.as_ref().map(|(version, bytes)| (*version, &bytes[..])),
             self.disk.entries.iter().map(|(version, bytes)| (*version, &bytes[..])),
@@ -227,6 +273,6 @@ impl<S: SharedState> Server<S> {
 
     /// The disk is lost and replaced: the room begins a new history.
     pub(super) fn lose_disk(&mut self, epoch: u64) {
-        *self = Self::new(self.initial.clone(), (*self.limits).clone(), epoch);
+        *self = Self::new(self.initial.clone(), (*self.limits).clone(), epoch, self.app.clone());
     }
 }

@@ -2,25 +2,81 @@
 //! world and its steps; the checks are in the client, its ledger and the model.
 
 use std::collections::VecDeque;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use fastrand::Rng;
 
-use crate::core::{SharedState, encode_update};
+use crate::authority::{OnChange, ProposedChange, Verdict};
+use crate::core::{Code, FieldPathBuf, Reject, Roles, SharedState, WriteError, encode_update};
 use crate::proto::{JoinRequest, Limits, client as frames};
 use crate::replica::ReplicaConfig;
+use crate::testing::app::{App, Holds, Invariant, Operation, SimulatedClient, told};
 use crate::testing::client::Client;
-use crate::testing::sample::sample_update;
+use crate::testing::propose::propose;
+use crate::testing::roles::{self, Held};
 use crate::testing::server::Server;
 
 /// A simulated room and its clients. See the [module](crate::testing) for what it checks.
-#[derive(Clone, Debug)]
-pub struct Simulation<S> {
+///
+/// Clients write random values to every field. They are given random roles of those that the struct asks for, which
+/// change during the run. What an app has besides its struct can be added: the rules of its server, its own operations,
+/// and invariants that must hold of every state of the room.
+///
+#[cfg_attr(feature = "derive", doc = "```")]
+#[cfg_attr(not(feature = "derive"), doc = "```ignore")]
+/// use serde::{Deserialize, Serialize};
+/// use shared_state::{SharedState, testing::Simulation};
+///
+/// #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+/// struct Till {
+///     #[shared(counter, write = "cashier")]
+///     cash: i64,
+///     sold: u32,
+/// }
+///
+/// let report = Simulation::new(Till { cash: 100, sold: 0 })
+///     .rules(|_: &Till, after: &Till, _: &_| match after.cash >= 0 {
+///         true => Ok(()),
+///         false => Err("there is not so much in the till"),
+///     })
+///     .operation("sell", |till, rng| {
+///         let price = rng.i64(1..20);
+///         till.update(|till| {
+///             till.cash += price;
+///             till.sold = till.sold.saturating_add(1);
+///         })
+///     })
+///     .invariant("the till owes nothing", |till: &Till| till.cash >= 0)
+///     .seeds(5);
+/// assert!(report.operations > 0);
+/// ```
+pub struct Simulation<S: SharedState> {
     initial: S,
     clients: usize,
     steps: usize,
+    app: App<S>,
+}
+
+impl<S: SharedState> Clone for Simulation<S> {
+    fn clone(&self) -> Self {
+        let Self { initial, clients, steps, app } = self;
+        Self { initial: initial.clone(), clients: *clients, steps: *steps, app: app.clone() }
+    }
+}
+
+impl<S: SharedState> fmt::Debug for Simulation<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Simulation")
+            .field("type", &S::NAME)
+            .field("clients", &self.clients)
+            .field("steps", &self.steps)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What the runs did, to check that something happened at all.
@@ -35,14 +91,36 @@ pub struct Report {
     pub disconnects: usize,
     /// Crashes of the server.
     pub crashes: usize,
+    /// [Operations](Simulation::operation) of the app that returned `Ok`.
+    pub operations: usize,
+    /// Writes that were answered without a change: they had no effect, or were undone before they were sent.
+    pub unchanged: usize,
+    /// Undos and redos among the acknowledged writes.
+    pub undos: usize,
+    /// Moves of an item to another list among the acknowledged writes.
+    pub moves: usize,
+    /// Transactions among the acknowledged writes.
+    pub transactions: usize,
+    /// Writes that the server refused.
+    pub refused: usize,
+    /// How often a client was given other roles.
+    pub role_changes: usize,
 }
 
 impl Report {
-    fn add(&mut self, other: Self) {
+    /// Adds what another run did.
+    pub fn add(&mut self, other: Self) {
         self.versions += other.versions;
         self.acknowledged += other.acknowledged;
         self.disconnects += other.disconnects;
         self.crashes += other.crashes;
+        self.operations += other.operations;
+        self.unchanged += other.unchanged;
+        self.undos += other.undos;
+        self.moves += other.moves;
+        self.transactions += other.transactions;
+        self.refused += other.refused;
+        self.role_changes += other.role_changes;
     }
 }
 
@@ -64,7 +142,99 @@ impl<S: SharedState> Simulation<S> {
     /// A simulation of three clients, 300 steps, and a room whose state begins as `initial`.
     #[must_use]
     pub const fn new(initial: S) -> Self {
-        Self { initial, clients: 3, steps: 300 }
+        Self { initial, clients: 3, steps: 300, app: App::new() }
+    }
+
+    /// The server decides about each client's change as `on_change` says, which is what `RoomHooks::on_change` is on a
+    /// server. An error refuses the change.
+    ///
+    /// Authors have the clients' [names](SimulatedClient::name). Replaces earlier rules.
+    #[must_use]
+    pub fn on_change(
+        mut self,
+        on_change: impl Fn(&ProposedChange<'_, S>) -> Result<Verdict<S>, String> + Send + Sync + 'static,
+    ) -> Self {
+        let decide = move |change: &ProposedChange<'_, S>| {
+            on_change(change).map_err(|message| Reject::new(Code::Invalid, message))
+        };
+        let decide: Arc<OnChange<S>> = Arc::new(decide);
+        self.app.on_change = Some(decide);
+        self
+    }
+
+    /// As [`on_change`](Self::on_change), with rules that accept a change or refuse it: a function of the state before
+    /// it, the state after it and its author.
+    #[must_use]
+    pub fn rules<E: fmt::Display>(
+        self,
+        rules: impl Fn(&S, &S, &crate::core::Author) -> Result<(), E> + Send + Sync + 'static,
+    ) -> Self {
+        self.on_change(move |change| match rules(change.before, change.after, change.author) {
+            Ok(()) => Ok(Verdict::Accept),
+            Err(error) => Err(error.to_string()),
+        })
+    }
+
+    /// As [`on_change`](Self::on_change), with the server's own hooks. The others of their methods are not called:
+    /// they are given a server's room, which a simulation does not have.
+    #[cfg(feature = "server")]
+    #[must_use]
+    pub fn hooks(self, hooks: impl crate::server::RoomHooks<S>) -> Self {
+        self.on_change(move |change| hooks.on_change(change))
+    }
+
+    /// The roles that users of the app have: each client has one of these sets at a time, at random. Default: any of the
+    /// roles that the struct asks for.
+    #[must_use]
+    pub fn roles(mut self, sets: &[&[&str]]) -> Self {
+        self.app.roles = sets.iter().map(|set| set.iter().copied().collect()).collect();
+        self
+    }
+
+    /// Adds an operation of the app, which clients perform at random, about as often as they write random values. Its
+    /// error means that it was not possible, and is no failure; a panic is one.
+    ///
+    /// The numbers that it needs must come from `rng`, so that a seed gives the same run again.
+    #[must_use]
+    pub fn operation(
+        mut self,
+        name: &'static str,
+        work: impl Fn(&S::Handle<SimulatedClient<S>>, &mut Rng) -> Result<(), WriteError> + Send + Sync + 'static,
+    ) -> Self {
+        self.app.operations.push(Operation { name, work: Arc::new(work) });
+        self
+    }
+
+    /// Clients write by the app's [operations](Self::operation) alone. Hostile clients and the server's program still
+    /// write at random.
+    #[must_use]
+    pub fn only_operations(mut self) -> Self {
+        self.app.only_operations = true;
+        self
+    }
+
+    /// Adds an invariant, which must hold of the state that the room begins with and of the one after each change. It
+    /// returns a bool, or a `Result` whose error tells what is wrong.
+    ///
+    /// What a client shows may break it for a while, when the server's rules alone guarantee it. The server's program
+    /// writes random values too, which the rules of the struct refuse and those of [`on_change`](Self::on_change) do
+    /// not see; see [`server_writes`](Self::server_writes).
+    #[must_use]
+    pub fn invariant<H: Holds>(
+        mut self,
+        name: &'static str,
+        holds: impl Fn(&S) -> H + Send + Sync + 'static,
+    ) -> Self {
+        self.app.invariants.push(Invariant { name, holds: Arc::new(move |state| holds(state).holds()) });
+        self
+    }
+
+    /// Whether the server's program writes random values, which no rules of [`on_change`](Self::on_change) see. Default:
+    /// unless there are such rules.
+    #[must_use]
+    pub fn server_writes(mut self, writes: bool) -> Self {
+        self.app.server_writes = Some(writes);
+        self
     }
 
     /// Sets the number of clients, at least one.
@@ -136,15 +306,16 @@ impl<S: SharedState> Simulation<S> {
 
     fn run_traced(&self, seed: u64, trace_limit: usize) -> Result<Report, Failure> {
         let mut world = World::new(self, seed, trace_limit);
-        for step in 0..self.steps {
-            world.step().map_err(|message| Failure { seed, step, message, trace: world.trace() })?;
+        for step in 0..=self.steps {
+            let work = || match step {
+                step if step == self.steps => world.finish(),
+                0 => world.server.check_initial().and_then(|()| world.step()),
+                _ => world.step(),
+            };
+            // A panic of the app's code or of the crate's, with its seed and step.
+            let done = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(told(&*panic)));
+            done.map_err(|message| Failure { seed, step, message, trace: world.trace() })?;
         }
-        world.finish().map_err(|message| Failure {
-            seed,
-            step: self.steps,
-            message,
-            trace: world.trace(),
-        })?;
         Ok(world.report)
     }
 }
@@ -162,6 +333,9 @@ struct World<S: SharedState> {
     clients: Vec<Client<S>>,
     names: usize,
     report: Report,
+    app: App<S>,
+    /// The roles that the struct asks for.
+    roles: Vec<&'static str>,
     /// The last events, for the message of a failure.
     trace: VecDeque<String>,
     /// How many events are stored.
@@ -184,13 +358,15 @@ impl<S: SharedState> World<S> {
         };
         let mut world = Self {
             window: limits.window,
-            server: Server::new(plan.initial.clone(), limits, rng.u64(..)),
+            server: Server::new(plan.initial.clone(), limits, rng.u64(..), plan.app.clone()),
             clients: Vec::new(),
             now: Duration::ZERO,
             initial: plan.initial.clone(),
             config,
             names: 0,
             report: Report::default(),
+            app: plan.app.clone(),
+            roles: roles::of::<S>(),
             trace: VecDeque::new(),
             trace_limit,
             rng,
@@ -205,15 +381,61 @@ impl<S: SharedState> World<S> {
     fn new_client(&mut self) -> Client<S> {
         self.names += 1;
         let config = ReplicaConfig { writer: 15 + self.names as u64, ..self.config };
-        Client::new(format!("client-{}", self.names), &self.initial, config)
+        let mut client = Client::new(format!("client-{}", self.names), &self.initial, config);
+        client.roles = self.some_roles();
+        client
+    }
+
+    /// The roles of a user: those that the app says, or all roles of the struct, or some.
+    fn some_roles(&mut self) -> Roles {
+        if !self.app.roles.is_empty() {
+            return self.app.roles[self.rng.usize(..self.app.roles.len())].clone();
+        }
+        let (rng, all) = (&mut self.rng, self.roles.iter().copied());
+        if self.roles.is_empty() || rng.bool() { all.collect() } else { all.filter(|_| rng.bool()).collect() }
+    }
+
+    /// A client is given other roles.
+    fn change_roles(&mut self, at: usize) {
+        let roles = self.some_roles();
+        let client = &mut self.clients[at];
+        self.report.role_changes += usize::from(client.roles != roles);
+        client.roles = roles;
+        let line = format!("{} has {:?}", client.name, client.roles);
+        if let Some(session) = client.wire.as_ref().and_then(|wire| wire.session) {
+            self.server.grant(session, client.rights());
+        }
+        self.note(|| line);
+    }
+
+    /// A client writes at random, or performs an operation of the app.
+    fn write(&mut self, at: usize) -> Result<(), String> {
+        let operations = self.app.operations.len();
+        if operations == 0 || !self.app.only_operations && self.rng.bool() {
+            return self.clients[at].write(&mut self.rng, self.now);
+        }
+        let operation = self.app.operations[self.rng.usize(..operations)].clone();
+        let line = format!("{} performs `{}`", self.clients[at].name, operation.name);
+        self.note(|| line);
+        let client = self.clients.remove(at);
+        let (client, done) = SimulatedClient::run(client, self.now, &operation, &mut self.rng);
+        self.clients.insert(at, client);
+        match done? {
+            Ok(()) => self.report.operations += 1,
+            Err(error) => self.note(|| format!("  not possible: {error}")),
+        }
+        Ok(())
     }
 
     fn step(&mut self) -> Result<(), String> {
         let at = self.rng.usize(..self.clients.len());
+        if !(self.roles.is_empty() && self.app.roles.is_empty()) && self.rng.u8(..40) == 0 {
+            self.change_roles(at);
+        }
         match self.rng.u16(..1000) {
-            0..=229 => self.clients[at].write(&mut self.rng, self.now)?,
+            0..=229 => self.write(at)?,
             230..=239 => self.write_alike(at)?,
-            240..=249 => self.clients[at].undo_or_redo(&mut self.rng, self.now)?,
+            240..=249 => self.undo_or_redo(at)?,
             250..=449 => self.deliver_up(at)?,
             450..=699 => self.deliver_down(at)?,
             700..=819 => self.server.finish_append()?,
@@ -231,7 +453,9 @@ impl<S: SharedState> World<S> {
                 }
             }
             953..=964 => {
-                if let Some(update) = sample_update(&mut self.rng, &self.server.state()) {
+                if self.app.server_writes.unwrap_or(self.app.on_change.is_none())
+                    && let Some(update) = propose(&mut self.rng, &self.server.state(), |_| true)
+                {
                     self.server.write(&update);
                 }
             }
@@ -257,12 +481,26 @@ impl<S: SharedState> World<S> {
 
     /// Two clients write the same, and one of them undoes it sooner or later.
     fn write_alike(&mut self, at: usize) -> Result<(), String> {
+        if self.app.only_operations {
+            return self.write(at);
+        }
         let other = self.rng.usize(..self.clients.len());
-        let Some(update) = sample_update(&mut self.rng, self.clients[at].replica.state()) else {
-            return Ok(());
-        };
-        self.clients[at].write_same(&update, self.now)?;
-        self.clients[other].write_same(&update, self.now)
+        let client = &self.clients[at];
+        let Some(update) = client.propose(&mut self.rng, client.replica.state()) else { return Ok(()) };
+        for at in [at, other] {
+            if let Ok(recorded) = self.clients[at].write_updates(self.now, vec![update.clone()]) {
+                recorded?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A client undoes or redoes.
+    fn undo_or_redo(&mut self, at: usize) -> Result<(), String> {
+        if self.app.only_operations {
+            return self.write(at);
+        }
+        self.clients[at].undo_or_redo(&mut self.rng, self.now)
     }
 
     fn note(&mut self, what: impl FnOnce() -> String) {
@@ -293,7 +531,9 @@ impl<S: SharedState> World<S> {
         let Some(wire) = &mut client.wire else { return Ok(()) };
         let Some(frame) = wire.up.pop_front() else { return Ok(()) };
         let line = format!("{} > {}", client.name, frame.as_str());
-        self.server.receive(&client.name, &mut wire.session, &wire.down, &frame)?;
+        let rights = client.rights();
+        let Some(wire) = &mut client.wire else { return Ok(()) };
+        self.server.receive(&client.name, rights, &mut wire.session, &wire.down, &frame)?;
         self.note(|| line);
         Ok(())
     }
@@ -348,31 +588,30 @@ impl<S: SharedState> World<S> {
 
     /// A client joins and sends a change that no correct client would send.
     fn hostile(&mut self) -> Result<(), String> {
-        let update = match sample_update(&mut self.rng, &self.server.state()) {
+        let update = match propose(&mut self.rng, &self.server.state(), |_| true) {
             Some(update) if self.rng.bool() => {
                 encode_update::<S>(&update).map(|encoded| encoded.as_str().to_owned()).unwrap_or_default()
             }
             _ => {
-                let field = S::FIELDS[self.rng.usize(..S::FIELDS.len())].name;
+                let field = FieldPathBuf::of(S::FIELDS[self.rng.usize(..S::FIELDS.len())].name);
+                let key = serde_json::to_string(field.as_str()).unwrap_or_default();
                 let values = ["null", "-1", "1e308", "\"\"", "[]", "{}", "true", "99999999999999999999"];
                 let value = values[self.rng.usize(..values.len())];
                 let ops = ["", r#""op":"add","#, r#""op":"nonsense","#];
                 let op = ops[self.rng.usize(..ops.len())];
-                format!(r#"{{"key":"{field}",{op}"value":{value}}}"#)
+                format!(r#"{{"key":{key},{op}"value":{value}}}"#)
             }
         };
+        let roles = self.some_roles();
         let numbers = [0, 1, 2, 77, u64::MAX, 1 << 53, self.server.model.version()];
         let (seq, base) = (numbers[self.rng.usize(..7)], numbers[self.rng.usize(..7)]);
         let frame = frames::change("room", seq, base, self.rng.bool(), [update.as_str()].into_iter(), None);
+        let rights = || Some(Arc::new(Held(roles.clone())) as _);
         let tube = super::server::Tube::new(4);
         let mut session = None;
-        self.server.receive(
-            "mallory",
-            &mut session,
-            &tube,
-            &frames::join("room", &JoinRequest::default()),
-        )?;
-        self.server.receive("mallory", &mut session, &tube, &frame)?;
+        let join = frames::join("room", &JoinRequest::default());
+        self.server.receive("mallory", rights(), &mut session, &tube, &join)?;
+        self.server.receive("mallory", rights(), &mut session, &tube, &frame)?;
         if let Some(session) = session {
             self.server.leave(session);
         }
@@ -428,7 +667,9 @@ impl<S: SharedState> World<S> {
                     "G3: {name} has {logged} changes in the log, {acknowledged} acknowledged"
                 ));
             }
+            client.check_rights()?;
             self.report.acknowledged += acknowledged;
+            client.ledger.add_to(&mut self.report);
         }
         Ok(())
     }

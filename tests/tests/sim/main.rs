@@ -10,3 +10,4 @@ mod presence;
 mod rules;
 mod state;
 mod sync;
+mod testing;

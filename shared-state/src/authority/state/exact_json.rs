@@ -15,7 +15,7 @@ use crate::core::json_text::JsonText;
 
 /// A JSON value.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) enum Json {
+pub(crate) enum Json {
     #[default]
     Null,
     Bool(bool),
@@ -35,14 +35,14 @@ impl Json {
     ///
     /// # Errors
     /// It is not JSON, or has a number that no program can represent.
-    pub(super) fn read(text: &str) -> serde_json::Result<Self> {
+    pub(crate) fn read(text: &str) -> serde_json::Result<Self> {
         if has_wide_integers(text) {
             return serde_json::from_str::<Exact>(text).map(|Exact(json)| json);
         }
         serde_json::from_str::<Plain>(text).map(|Plain(json)| json)
     }
 
-    pub(super) const fn is_null(&self) -> bool {
+    pub(crate) const fn is_null(&self) -> bool {
         matches!(self, Self::Null)
     }
 
@@ -50,11 +50,11 @@ impl Json {
         matches!(self, Self::Array(_))
     }
 
-    pub(super) const fn is_object(&self) -> bool {
+    pub(crate) const fn is_object(&self) -> bool {
         matches!(self, Self::Object(_))
     }
 
-    pub(super) fn as_str(&self) -> Option<&str> {
+    pub(crate) fn as_str(&self) -> Option<&str> {
         match self {
             Self::String(text) => Some(text),
             _ => None,
@@ -62,14 +62,14 @@ impl Json {
     }
 
     /// The member of an object.
-    pub(super) fn get(&self, name: &str) -> Option<&Self> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Self> {
         match self {
             Self::Object(members) => members.get(name),
             _ => None,
         }
     }
 
-    pub(super) fn as_object_mut(&mut self) -> Option<&mut BTreeMap<String, Self>> {
+    pub(crate) fn as_object_mut(&mut self) -> Option<&mut BTreeMap<String, Self>> {
         match self {
             Self::Object(members) => Some(members),
             _ => None,

@@ -19,6 +19,8 @@ mod untyped_ops;
 mod verdict;
 
 pub use channel::{ChannelLog, Check, Retention};
+#[cfg(feature = "testing")]
+pub(crate) use exact_json::Json;
 pub use room_state::{RoomState, Writer};
 pub use typed::Typed;
 pub use unknown_fields::{UNKNOWN_FIELDS, UNKNOWN_FIELDS_BYTES};

@@ -382,7 +382,9 @@ where
     fn record(versions: &mut Versions, touched: &Self::Op, version: u64) {
         match touched {
             ListOp::Set(_) => versions.set_whole(version),
-            ListOp::Delete(key) => versions.entries_mut(version).inserted(key.as_str(), version),
+            ListOp::Delete(key) | ListOp::Take(key, _) | ListOp::Transfer(key, ..) => {
+                versions.entries_mut(version).inserted(key.as_str(), version);
+            }
             ListOp::Move(key, _) => versions.entries_mut(version).moved(key.as_str(), version),
             ListOp::In(key, op) => {
                 P::record(versions.entries_mut(version).edited(key.as_str(), version), op, version);
@@ -393,8 +395,7 @@ where
                     versions.entries_mut(version).removed(key.as_str(), version, left);
                 }
             }
-            // Neither is an inverse.
-            ListOp::Take(..) | ListOp::Transfer(..) | ListOp::Nothing => {}
+            ListOp::Nothing => {}
         }
     }
 

@@ -204,7 +204,9 @@ fn g1_to_g7_hold_for_places_in_a_list() {
 
 #[test]
 fn g1_to_g7_and_g15_hold_for_items_that_move_between_lists() {
-    seeds::simulate(&Simulation::new(Kanban::default()), 500);
+    let report = seeds::simulate(&Simulation::new(Kanban::default()), 500);
+    let did = report.moves > 0 && report.undos > 0 && report.transactions > 0;
+    assert!(seeds::given().is_some() || did, "{report:?}");
 }
 
 #[test]
