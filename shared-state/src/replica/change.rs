@@ -94,6 +94,12 @@ impl<S: SharedState> Change<S> {
         self.updates.iter().any(|update| update.field() == field)
     }
 
+    /// Whether it touches or reads a field.
+    pub(super) fn depends_on(&self, field: FieldId) -> bool {
+        self.touches(field)
+            || self.reads.as_ref().is_some_and(|reads| reads.fields().any(|read| read == field))
+    }
+
     /// The fields of its updates, each once.
     pub(super) fn fields(&self) -> Vec<FieldId> {
         let mut fields = Vec::with_capacity(self.updates.len());

@@ -23,8 +23,6 @@ pub(super) struct Queue<S: SharedState> {
     transactions: usize,
     /// Per field, how many updates change it.
     touching: Vec<u32>,
-    /// Per field, the last change that touches or reads it.
-    last: Vec<Option<WriteId>>,
 }
 
 impl<S: SharedState> Queue<S> {
@@ -37,7 +35,6 @@ impl<S: SharedState> Queue<S> {
             bytes: 0,
             transactions: 0,
             touching: vec![0; S::FIELDS.len()],
-            last: vec![None; S::FIELDS.len()],
         }
     }
 
@@ -76,13 +73,9 @@ impl<S: SharedState> Queue<S> {
     /// Puts a change at an index among the unsent ones.
     pub(super) fn insert(&mut self, at: usize, change: Change<S>) {
         for field in change.updates.iter().map(PendingUpdate::field) {
-            self.last[field] = Some(change.id);
             self.touching[field] += 1;
         }
-        if let Some(reads) = &change.reads {
-            self.transactions += 1;
-            reads.fields().for_each(|field| self.last[field] = Some(change.id));
-        }
+        self.transactions += usize::from(change.reads.is_some());
         self.bytes += change.bytes();
         self.changes.insert(at.min(self.changes.len()), change);
     }
@@ -91,10 +84,12 @@ impl<S: SharedState> Queue<S> {
     /// that touches or reads the field. With a rule over the whole state it must also be the last change of
     /// the queue.
     pub(super) fn foldable(&self, field: FieldId) -> Option<usize> {
-        let id = self.last[field]?;
+        if !self.touches(field) {
+            return None;
+        }
         let reach = if S::HAS_RULE { 1 } else { FOLD_REACH };
         let from = self.changes.len().saturating_sub(reach);
-        let at = (from..self.changes.len()).rev().find(|at| self.changes[*at].id == id)?;
+        let at = (from..self.changes.len()).rev().find(|at| self.changes[*at].depends_on(field))?;
         let change = &self.changes[at];
         let plain = change.sent.is_none() && change.reads.is_none() && change.updates.len() == 1;
         (plain && change.touches(field)).then_some(at)

@@ -47,7 +47,7 @@ use crate::testing::server::Server;
 ///     .operation("sell", |till, rng| {
 ///         let price = rng.i64(1..20);
 ///         till.update(|till| {
-///             till.cash += price;
+///             till.cash = till.cash.saturating_add(price);
 ///             till.sold = till.sold.saturating_add(1);
 ///         })
 ///     })
