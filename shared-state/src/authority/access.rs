@@ -33,6 +33,11 @@ pub(super) struct Grant {
 }
 
 impl Grant {
+    /// The id of the session's user.
+    pub(super) fn user(&self) -> Option<&str> {
+        self.permissions.as_ref()?.user()
+    }
+
     fn has(&self, role: &str) -> bool {
         self.permissions.as_ref().is_some_and(|permissions| permissions.has(role))
     }

@@ -18,6 +18,12 @@ pub trait Permissions: Send + Sync {
         false
     }
 
+    /// The id of the session's user; `None`: users have no ids. The answer must not change while these permissions are
+    /// granted.
+    fn user(&self) -> Option<&str> {
+        None
+    }
+
     /// The session's permissions now; `None` if they cannot have changed.
     fn refreshed(&self) -> Option<Arc<dyn Permissions>> {
         None

@@ -297,23 +297,29 @@ impl Identity {
 
     /// The user's permissions at this address; `None`: everything is allowed.
     pub(super) fn permissions(&self, address: &Arc<str>) -> Option<Arc<dyn Permissions>> {
-        let Access { authorize, roles, .. } = &*self.access;
-        if authorize.is_none() && roles.is_none() {
+        let Access { authorize, roles, user_id, .. } = &*self.access;
+        if authorize.is_none() && roles.is_none() && user_id.is_none() {
             return None;
         }
+        let user = user_id.as_ref().and_then(|id| id(self.user()).ok());
         let roles = roles.as_ref().map_or(Roles::NONE, |of| of(self.user(), split_address(address).0));
-        Some(Arc::new(InRoom { identity: self.clone(), address: address.clone(), roles }))
+        Some(Arc::new(InRoom { identity: self.clone(), address: address.clone(), roles, user }))
     }
 }
 
-/// A user's permissions in one room or channel. The roles are those at the time it was made.
+/// A user's permissions in one room or channel. The roles and the user's id are those at the time it was made.
 struct InRoom {
     identity: Identity,
     address: Arc<str>,
     roles: Roles,
+    user: Option<String>,
 }
 
 impl Permissions for InRoom {
+    fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
     fn write(&self, path: &str) -> Result<(), String> {
         let (room, channel) = split_address(&self.address);
         self.identity.may(room, channel.map_or(Action::Write(path), Action::Send))

@@ -283,7 +283,7 @@ impl Order {
         let declared = self.state.unstored(updates);
         let writer = match &author {
             ChangeSource::Server => Writer::Server,
-            author => Writer::Client(author),
+            author => Writer::Client(author, by.and_then(|(_, grant)| grant.user())),
         };
         let applied = self.state.apply(updates, writer, version)?;
         self.head = version;

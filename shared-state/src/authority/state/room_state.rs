@@ -12,8 +12,8 @@ use crate::proto::{Declaration, Violation};
 /// The origin of a change, which decides what it may write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writer<'a> {
-    /// A client over a connection.
-    Client(&'a ChangeSource),
+    /// A client over a connection, and the id of its user.
+    Client(&'a ChangeSource, Option<&'a str>),
     /// The server's program.
     Server,
     /// The log, when a room is loaded. Its changes were checked when they were accepted.

@@ -29,7 +29,7 @@ pub(super) struct TextClientIds {
 impl TextClientIds {
     /// Checks that the writer may use these ids.
     pub(super) fn check(&self, claims: &[u64], by: Writer<'_>) -> Result<(), Reject> {
-        let Writer::Client(author) = by else { return Ok(()) };
+        let Writer::Client(author, _) = by else { return Ok(()) };
         for claim in claims {
             if *claim < FIRST_CLIENT_ID {
                 let message = format!(
@@ -102,7 +102,7 @@ mod tests {
         let mut ids = TextClientIds::default();
         let author = |name: &str| ChangeSource::Legacy { session: SessionId::default(), client: name.into() };
         let may = |ids: &TextClientIds, claim, name: &str| {
-            ids.check(&[claim], Writer::Client(&author(name))).is_ok()
+            ids.check(&[claim], Writer::Client(&author(name), None)).is_ok()
         };
         ids.bind(&[100, 101], "alice");
         assert!(may(&ids, 100, "alice") && !may(&ids, 100, "bob") && may(&ids, 102, "bob"));

@@ -171,7 +171,7 @@ impl<S: SharedState> Typed<S> {
     ) -> Result<Option<String>, Reject> {
         let mut carried: Option<(String, Box<RawValue>)> = None;
         // A legacy client sets whole fields, but intends only the changes inside them.
-        let expands = matches!(by, Writer::Client(ChangeSource::Legacy { .. }));
+        let expands = matches!(by, Writer::Client(ChangeSource::Legacy { .. }, _));
         let mut rewritten = Rewritten::new(wire);
         for (at, update) in decoded.into_iter().enumerate() {
             let update = match update {
@@ -376,15 +376,20 @@ impl<S: SharedState> RoomState for Typed<S> {
         if !staged.is_empty() {
             self.unknown.check(&staged)?;
         }
-        if matches!(by, Writer::Client(_))
+        if matches!(by, Writer::Client(..))
             && let Some(update) = decoded.iter().filter_map(Read::own).find(|update| S::read_only(update))
         {
             let field = S::FIELDS[S::field(update)].name;
             return Err(Reject::new(Code::ReadOnly, "only the server writes this field").in_field(field));
         }
         let asked = match by {
-            Writer::Client(author) if self.change_rule || self.on_change.is_some() => {
-                Some((Author::new(author.name()), self.state.clone()))
+            Writer::Client(author, user) if self.change_rule || self.on_change.is_some() => {
+                let author = Author::new(author.name());
+                let author = match user {
+                    Some(user) => author.with_user(user),
+                    None => author,
+                };
+                Some((author, self.state.clone()))
             }
             _ => None,
         };
@@ -433,7 +438,7 @@ impl<S: SharedState> RoomState for Typed<S> {
             Ok(_) => {
                 inverses.iter().for_each(|touched| S::record(&mut self.versions, touched, version));
                 self.note_moves(&inverses, version);
-                if let Writer::Client(author) = by
+                if let Writer::Client(author, _) = by
                     && !claims.is_empty()
                 {
                     self.text_client_ids.bind(&claims, author.name());

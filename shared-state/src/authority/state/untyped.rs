@@ -168,7 +168,7 @@ impl RoomState for Untyped {
                 return Err(Reject::new(Code::WrongType, error.to_string()).in_field(&**key));
             }
         }
-        if matches!(by, Writer::Client(_)) && size > self.limit && size > self.size {
+        if matches!(by, Writer::Client(..)) && size > self.limit && size > self.size {
             let message = format!("the room would hold {size} bytes, {} at most", self.limit);
             return Err(Reject::new(Code::StateTooLarge, message));
         }

@@ -118,7 +118,7 @@ impl<S: SharedState> Pair<S> {
     }
 
     /// The same with a client for each of these users, whose ids must differ. A rule knows the author of a change by
-    /// the user's id.
+    /// the user's id, [`Author::user`](crate::Author::user).
     #[must_use]
     pub fn with_users(initial: S, users: &[impl AsRef<str>]) -> Self {
         let mut pair = Self::of("room", Box::new(Typed::new(initial.clone())), initial);
