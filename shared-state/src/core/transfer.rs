@@ -17,7 +17,7 @@ pub(crate) const TRANSFER: &str = "transfer";
 /// Removes an item, which moves to the list at a path.
 pub(crate) const TAKE: &str = "take";
 
-/// Undoes a `take`. It is never sent: [`linked`] makes a transfer of it.
+/// Undoes a `take`. It is never sent: [`back`] makes a transfer of it.
 pub(crate) const RETURN: &str = "return";
 
 /// The value of a `take`, and the part of the other operations' values that matters here.
@@ -167,17 +167,17 @@ fn transfer<S: SharedState>(
     Ok(())
 }
 
-/// What a change has done to an item, from the inverse of one of its updates: the item's path, and the list that
-/// it has moved to. Without a list, the item was inserted.
+/// What a change has done, from the inverse of one of its updates: the path of an item, and the list that it has moved
+/// to. Without a list, the item was inserted, or something else was set, at this path.
 pub(crate) fn moved<S: SharedState>(inverse: &S::Update) -> Option<(String, Option<String>)> {
     let (path, op) = address_of::<S>(inverse)?;
-    match op? {
-        RETURN => {
+    match op {
+        Some(RETURN) => {
             let value = value_of::<S>(inverse).ok()?;
             let Destination { to } = serde_json::from_str(value.get()).ok()?;
             Some((path, Some(to.into_owned())))
         }
-        "delete" => Some((path, None)),
+        Some("delete") | None => Some((path, None)),
         _ => None,
     }
 }
@@ -195,44 +195,49 @@ pub(crate) fn with_item(insert: &RawValue, item: &RawValue) -> Option<Box<RawVal
     to_raw_value(&Inserted { after, item }).ok()
 }
 
-/// Replaces the updates that undo transfers by those that transfer the items back. `state` is as before when this
-/// returns.
-///
-/// # Errors
-/// As [`expanded`].
-pub(crate) fn undone<S: SharedState>(
-    state: &mut S,
-    updates: Vec<S::Update>,
-) -> Result<Vec<S::Update>, TransferError> {
-    expanded(state, linked::<S>(updates))
+/// Whether two updates, one after the other in a change, move an item.
+pub(crate) fn is_move<S: SharedState>(take: &S::Update, insert: &S::Update) -> bool {
+    path_of::<S>(take, TAKE).is_some() && path_of::<S>(insert, "insert").is_some()
 }
 
-/// Makes transfers of the updates that undo transfers: the item is removed from the list that it has moved to,
-/// and is returned to the one that it came from. An item that is not removed there is not returned, because
-/// somebody else has removed it or moved it on.
-fn linked<S: SharedState>(updates: Vec<S::Update>) -> Vec<S::Update> {
-    let mut linked: Vec<S::Update> = Vec::with_capacity(updates.len());
-    for update in updates {
-        let Some(from) = path_of::<S>(&update, RETURN) else {
-            linked.push(update);
-            continue;
-        };
-        let back = || {
-            let value = value_of::<S>(&update).ok()?;
-            let Destination { to } = serde_json::from_str(value.get()).ok()?;
-            let Placed { after } = serde_json::from_str(value.get()).ok()?;
-            let (list, key) = from.rsplit_once('/')?;
-            let now = format!("{to}/{key}");
-            let at = linked.iter().position(|other| path_of::<S>(other, "delete").as_ref() == Some(&now))?;
-            let value = Transfer { to: list, after };
-            let transfer = S::decode(FieldPath::new(&now), Some(TRANSFER), &*to_raw_value(&value).ok()?);
-            Some((at, transfer.ok()?))
-        };
-        if let Some((at, transfer)) = back() {
-            linked[at] = transfer;
-        }
-    }
-    linked
+/// The updates that move an item back which `take`, whose inverse is `taken`, and `insert` have moved. `None`: it is not
+/// where it has moved to, or cannot be moved back. `state` is as before when this returns.
+pub(crate) fn back<S: SharedState>(
+    state: &mut S,
+    take: &S::Update,
+    taken: &S::Update,
+    insert: &S::Update,
+) -> Option<Vec<S::Update>> {
+    let (from, to) = (path_of::<S>(taken, RETURN)?, path_of::<S>(insert, "insert")?);
+    debug_assert_eq!(path_of::<S>(take, TAKE).as_ref(), Some(&from), "the inverse of the take");
+    let (list, key) = from.rsplit_once('/')?;
+    let place = value_of::<S>(taken).ok()?;
+    let Placed { after } = serde_json::from_str(place.get()).ok()?;
+    moved_to(state, &format!("{to}/{key}"), list, after)
+}
+
+/// The updates that move an item again as `take` and `insert` have moved it, with what it contains now. `None`: it cannot
+/// be moved. `state` is as before when this returns.
+pub(crate) fn again<S: SharedState>(
+    state: &mut S,
+    take: &S::Update,
+    insert: &S::Update,
+) -> Option<Vec<S::Update>> {
+    let (from, to) = (path_of::<S>(take, TAKE)?, path_of::<S>(insert, "insert")?);
+    let place = value_of::<S>(insert).ok()?;
+    let Placed { after } = serde_json::from_str(place.get()).ok()?;
+    moved_to(state, &from, &to, after)
+}
+
+fn moved_to<S: SharedState>(
+    state: &mut S,
+    item: &str,
+    to: &str,
+    after: Option<&RawValue>,
+) -> Option<Vec<S::Update>> {
+    let value = to_raw_value(&Transfer { to, after }).ok()?;
+    let transfer = S::decode(FieldPath::new(item), Some(TRANSFER), &*value).ok()?;
+    expanded(state, vec![transfer]).ok()
 }
 
 /// The value of a `transfer`.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::{Code, FieldId, Overlap, Reject, Rejected, SharedState, WriteError, text_scope, transfer};
+use crate::core::{Code, FieldId, Overlap, Reject, Rejected, SharedState, WriteError, text_scope};
 use crate::proto::{Outcome, Outcomes, Violation};
 use crate::replica::change::{Change, PendingUpdate, Reads, WriteId};
 use crate::replica::config::ReplicaConfig;
@@ -161,7 +161,6 @@ impl<S: SharedState> Document<S> {
             false => Ok(()),
         };
         let written = written.and_then(|()| {
-            let updates = transfer::undone(&mut self.states.view, updates)?;
             let updates = self.states.decompose(updates);
             if updates.is_empty() {
                 return Ok(None);
@@ -195,7 +194,6 @@ impl<S: SharedState> Document<S> {
                 step.forget(&unsent);
                 self.history.takes_back(id, kind, step);
             }
-            // An item that was moved is not where this client has moved it to.
             None if unsent.is_empty() => return Ok(None),
             None => return Ok(Some(self.write_nothing())),
         }
@@ -252,11 +250,9 @@ impl<S: SharedState> Document<S> {
         }
         let (writer, hidden) = (self.states.writer, self.pending.hidden());
         let updates = step.taken_back(&mut beneath, writer, &self.history, &hidden, &[], |_| true);
-        let updates = transfer::undone(&mut beneath, updates).map_err(WriteError::from);
-        let updates = updates.and_then(|updates| updates.iter().map(PendingUpdate::new).collect());
-        let Ok::<Vec<_>, _>(updates) = updates else {
-            // They were encoded when they were written, or the list that an item moves back to is gone, which the
-            // server says.
+        let updates: Result<Vec<_>, _> = updates.iter().map(PendingUpdate::new).collect();
+        let Ok(updates) = updates else {
+            // They were encoded when they were written.
             self.history.revised(id, step, None);
             return true;
         };
@@ -424,6 +420,7 @@ impl<S: SharedState> Document<S> {
 
     /// Replaces the confirmed state.
     pub(super) fn replace(&mut self, epoch: u64, version: u64, confirmed: S, outcomes: Outcomes) {
+        let is_first = self.states.epoch.is_none();
         let same_history = self.states.epoch == Some(epoch);
         (self.states.epoch, self.states.version) = (Some(epoch), version);
         let mut before = std::mem::replace(&mut self.states.confirmed, confirmed);
@@ -451,7 +448,9 @@ impl<S: SharedState> Document<S> {
             // The server may know this client from before this replica existed: the numbers continue after
             // the last one that it knows.
             self.pending.queue.restart(outcomes.last);
-            self.forget_undone();
+            if !is_first {
+                self.forget_undone();
+            }
         }
         let shown = self.states.rebuild_all(&mut self.pending);
         changed.iter().chain(&shown).for_each(|update| self.pending.mark_stale(update));

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::{Segment, SharedState, encode_update, text_scope};
+use crate::core::{Segment, SharedState, UndoGuard, encode_update, text_scope, transfer};
 use crate::replica::change::{WriteId, take_back};
 pub(super) use marks::Parts;
 use marks::{Marks, Noted, part_of};
@@ -89,6 +89,27 @@ impl<S: SharedState> Written<S> {
         }
         let makes = state.check_op(&self.update).is_ok() && state.has_effect(&self.update);
         makes.then(|| self.update.clone())
+    }
+
+    /// Whether it and the write before it in a step are the halves of a move from one list to another. They are taken
+    /// back together or not at all.
+    fn is_move_with(&self, before: &Self) -> bool {
+        let halves = match self.again {
+            false => (before, self),
+            true => (self, before),
+        };
+        self.id == before.id
+            && self.again == before.again
+            && transfer::is_move::<S>(&halves.0.update, &halves.1.update)
+    }
+
+    /// The updates that take back the move that it and the write before it are, on this state.
+    fn moved_back(&self, before: &Self, state: &mut S) -> Option<Vec<S::Update>> {
+        if self.again {
+            transfer::again(state, &self.update, &before.update)
+        } else {
+            transfer::back(state, &before.update, &before.inverse, &self.update)
+        }
     }
 
     /// Makes a mark at the part that it changes.
@@ -173,20 +194,36 @@ impl<S: SharedState> Step<S> {
     ) -> Vec<S::Update> {
         let mut updates = Vec::<S::Update>::new();
         let mut inverses = Vec::new();
-        for one in self.written.iter().rev() {
-            if hidden.contains(&one.id) || history.is_overwritten(one) {
+        let mut rest = &self.written[..];
+        while let Some((one, before)) = rest.split_last() {
+            rest = before;
+            let move_with = before.last().filter(|before| one.is_move_with(before));
+            let guard = match move_with {
+                // The item is moved with what others have changed in it.
+                Some(_) => {
+                    rest = &before[..before.len() - 1];
+                    UndoGuard::Part
+                }
+                None => S::undo_guard(&one.update),
+            };
+            if hidden.contains(&one.id) || history.is_overwritten(one, guard) {
                 continue;
             }
             let is_unsent = unsent.contains(&one.id);
-            let update = text_scope::as_writer(writer, || one.taken_back(state));
-            let Some(update) = update.filter(|update| is_unsent || may_write(update)) else { continue };
-            inverses.push(state.apply(update.clone()));
-            if is_unsent {
-                continue;
-            }
-            let last = updates.last_mut().filter(|last| S::field(last) == S::field(&update));
-            if !last.is_some_and(|last| S::coalesce(last, &update)) {
-                updates.push(update);
+            let taken_back = match move_with {
+                Some(before) => one.moved_back(before, state),
+                None => text_scope::as_writer(writer, || one.taken_back(state)).map(|update| vec![update]),
+            };
+            let may_write = |updates: &Vec<S::Update>| is_unsent || updates.iter().all(&may_write);
+            for update in taken_back.filter(may_write).into_iter().flatten() {
+                inverses.push(state.apply(update.clone()));
+                if is_unsent {
+                    continue;
+                }
+                let last = updates.last_mut().filter(|last| S::field(last) == S::field(&update));
+                if !last.is_some_and(|last| S::coalesce(last, &update)) {
+                    updates.push(update);
+                }
             }
         }
         take_back(state, inverses);
@@ -568,9 +605,9 @@ impl<S: SharedState> UndoHistory<S> {
     }
 
     /// Whether somebody else has written since what undoing this write would take back.
-    fn is_overwritten(&self, one: &Written<S>) -> bool {
+    fn is_overwritten(&self, one: &Written<S>, guard: UndoGuard) -> bool {
         let (Some(version), Some(part)) = (one.version, &one.part) else { return false };
-        self.marks.is_overwritten(part, version, S::undo_guard(&one.update))
+        self.marks.is_overwritten(part, version, guard)
     }
 
     /// Somebody else wrote an update, as part of a version; `confirmed` contains it, and `inverse` takes it out.

@@ -4,7 +4,8 @@
 //! The index outlives the list that an item came from: whoever edits a card while somebody else moves it and removes
 //! its column still reaches it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 /// The limit of remembered moves. Beyond it the oldest is forgotten, and updates of its former path are refused.
 const MAX_MOVED: usize = 4_096;
@@ -12,7 +13,7 @@ const MAX_MOVED: usize = 4_096;
 /// The lists that items have moved to, by the items' former paths.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Moved {
-    to: HashMap<Box<str>, (u64, Box<str>)>,
+    to: BTreeMap<Box<str>, (u64, Box<str>)>,
     by_version: BTreeSet<(u64, Box<str>)>,
 }
 
@@ -36,6 +37,15 @@ impl Moved {
         {
             self.to.remove(&path);
         }
+    }
+
+    /// The former paths that are `path` or inside it.
+    pub(super) fn within(&self, path: &str) -> Vec<Box<str>> {
+        let from = (Bound::Included(path), Bound::Unbounded);
+        let formers = self.to.range::<str, _>(from).map(|(former, _)| former);
+        let formers = formers.take_while(|former| former.starts_with(path));
+        let is_within = |former: &str| matches!(former.as_bytes().get(path.len()), None | Some(b'/'));
+        formers.filter(|former| is_within(former)).cloned().collect()
     }
 
     /// Forgets that the item at `path` has moved: there is one at this path again.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::authority::change::field_of;
 use crate::authority::source::ChangeSource;
@@ -223,12 +223,19 @@ impl<S: SharedState> Typed<S> {
         decode_update::<S>(&WireUpdate { value: &value, ..insert.clone() }).ok()
     }
 
-    /// Records which items a change has moved from one list to another, or put into a list.
+    /// Records which items a change has moved from one list to another, or put at a path, alone or with what is
+    /// around them.
     fn note_moves(&mut self, touched: &[S::Update], version: u64) {
         for inverse in touched {
             match transfer::moved::<S>(inverse) {
                 Some((path, Some(to))) => self.moved.note(&path, &to, version),
-                Some((path, None)) if !self.moved.is_empty() => self.moved.forget(&path),
+                Some((path, None)) if !self.moved.is_empty() => {
+                    for former in self.moved.within(&path) {
+                        if !self.is_missing(&former) {
+                            self.moved.forget(&former);
+                        }
+                    }
+                }
                 _ => {}
             }
         }
@@ -457,12 +464,23 @@ impl<S: SharedState> RoomState for Typed<S> {
         if self.moved.is_empty() && !has_transfers {
             return Ok(None);
         }
+        let destinations: Vec<_> = (0..updates.len())
+            .map(|at| {
+                let to = destination(&updates[at])?;
+                let to = self.forwarded_key(&to, None, &updates[..at])?;
+                to_raw_value(&transfer::Destination { to: to.into() }).ok()
+            })
+            .collect();
         let mut forwarded = updates.to_vec();
         let mut differs = false;
         for at in 0..updates.len() {
             let WireUpdate { key, op, .. } = &updates[at];
             if let Some(key) = self.forwarded_key(key, op.as_deref(), &updates[..at]) {
                 forwarded[at].key = Cow::Owned(key);
+                differs = true;
+            }
+            if let Some(to) = &destinations[at] {
+                forwarded[at].value = to;
                 differs = true;
             }
         }

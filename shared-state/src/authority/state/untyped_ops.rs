@@ -60,6 +60,12 @@ pub(super) fn apply(
                 *at = result.ok_or_else(|| wrong("a number", value))?;
                 Ok(None)
             }
+            // A list's key is in its policy.
+            ("lww", Some("insert")) if value.get("item").is_some() => {
+                let message =
+                    "the room does not know the key of a list inside an item: set the list as a whole";
+                Err(Reject::new(Code::UnknownOp, message))
+            }
             ("set" | "lww", Some(op @ ("insert" | "remove"))) => {
                 let members = array(at)?;
                 members.retain(|member| member != value);

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use shared_state::proto::Code;
+use shared_state::proto::replica::WriteId;
 use shared_state::{List, SharedState, Text, WriteError};
 use shared_state_tests::{User, World};
 
@@ -238,6 +239,124 @@ fn g14_undo_moves_an_item_back_with_what_others_changed_in_it() {
     assert!(!ann.undo());
     assert_eq!(cards(&world.state(), 3), [2]);
     assert_eq!((ann.state(), bob.state()), (world.state(), world.state()));
+}
+
+/// Where the cards with this key are: the columns' numbers, and 0 for the lane `x`.
+fn places(board: &Board, id: u32) -> Vec<u32> {
+    let is_here = |cards: &[Card]| cards.iter().any(|card| card.id == id);
+    let columns = board.columns.iter().filter(|column| is_here(&column.cards)).map(|column| column.id);
+    columns.chain(board.lanes.get("x").filter(|lane| is_here(lane)).map(|_| 0)).collect()
+}
+
+#[test]
+fn g14_a_move_is_undone_and_redone_as_a_whole_or_not_at_all() {
+    // What Bob does after Ann's move and before she undoes it.
+    let column_gone = |bob: &Handle| bob.columns().remove(&1).unwrap();
+    let other = || Card { title: "other".into(), ..card(2) };
+    let key_taken = |bob: &Handle| bob.columns().at(&1).cards().push(other()).unwrap();
+    for (is_offline, others) in [
+        (false, &column_gone as &dyn Fn(&Handle) -> WriteId),
+        (false, &key_taken),
+        (true, &column_gone),
+        (true, &key_taken),
+    ] {
+        let mut world = World::new(begin());
+        let (ann, bob) = (world.join(), world.join());
+        move_card(&ann.handle(), 2, 1, 2, 0);
+        world.settle();
+        if is_offline {
+            ann.leave();
+            assert!(ann.undo());
+        }
+        others(&bob.handle());
+        world.settle();
+        if is_offline {
+            ann.come_back();
+        } else {
+            assert!(!ann.undo());
+        }
+        world.settle();
+        assert!(places(&world.state(), 2).contains(&2), "{is_offline}: {:?}", world.state());
+        assert_eq!((ann.state(), bob.state()), (world.state(), world.state()));
+    }
+    // The list that redo would move it to is gone.
+    let mut world = World::new(begin());
+    let (ann, bob) = (world.join(), world.join());
+    move_card(&ann.handle(), 2, 1, 3, 0);
+    assert!(ann.undo());
+    world.settle();
+    bob.handle().columns().remove(&3).unwrap();
+    world.settle();
+    assert!(!ann.redo());
+    assert_eq!(places(&world.state(), 2), [1]);
+}
+
+#[test]
+fn g14_a_move_that_was_undone_unsent_is_made_again_as_a_move() {
+    let moved = |bob: &Handle| {
+        move_card(bob, 2, 1, 3, 0);
+        bob.columns().at(&3).cards().at(&2).set_done(true).unwrap()
+    };
+    let removed = |bob: &Handle| bob.columns().at(&1).cards().remove(&2).unwrap();
+    let list_gone = |bob: &Handle| bob.columns().remove(&2).unwrap();
+    let edited = |bob: &Handle| bob.columns().at(&1).cards().at(&2).set_title("bob's").unwrap();
+    for (others, expected) in [
+        (&moved as &dyn Fn(&Handle) -> WriteId, &[3][..]),
+        (&removed, &[]),
+        (&list_gone, &[1]),
+        (&edited, &[2]),
+    ] {
+        let mut world = World::new(begin());
+        let (ann, bob) = (world.join(), world.join());
+        ann.leave();
+        move_card(&ann.handle(), 2, 1, 2, 0);
+        assert!(ann.undo());
+        others(&bob.handle());
+        world.settle();
+        ann.come_back();
+        world.settle();
+        let redone = ann.redo();
+        assert_eq!(redone, expected == [2]);
+        assert!(!redone || ann.state().columns[1].cards[0].title == "bob's", "shown at once");
+        world.settle();
+        assert_eq!(places(&world.state(), 2), expected);
+        assert_eq!((ann.state(), bob.state()), (world.state(), world.state()));
+    }
+}
+
+#[test]
+fn g14_a_move_to_a_new_entry_is_undone_with_the_rest_of_its_group() {
+    let mut world = World::new(begin());
+    let ann = world.join();
+    let board = ann.handle();
+    for id in [2, 3] {
+        board.columns().at(&1).cards().move_between(&id, &board.lanes().at(&"x".into()), 0).unwrap();
+    }
+    world.settle();
+    assert_eq!(places(&ann.state(), 2), [0]);
+    assert!(ann.undo() && ann.undo());
+    world.settle();
+    assert_eq!(cards(&world.state(), 1), [1, 2, 3]);
+}
+
+#[test]
+fn g7_an_update_of_an_item_that_came_inside_another_does_not_reach_one_that_moved_away() {
+    let mut world = World::new(begin());
+    let (ann, bob) = (world.join(), world.join());
+    let board = ann.handle();
+    move_card(&board, 2, 1, 2, 0);
+    board.columns().remove(&1).unwrap();
+    board.columns().push(Column { id: 1, cards: vec![card(2)], ..Column::default() }).unwrap();
+    world.settle();
+    bob.leave();
+    bob.handle().columns().at(&1).cards().at(&2).set_title("of the second").unwrap();
+    board.columns().at(&1).cards().remove(&2).unwrap();
+    world.settle();
+    let _ = bob.answers();
+    bob.come_back();
+    world.settle();
+    assert_eq!(bob.answers()[0].1.as_ref().unwrap_err().code(), Code::Gone);
+    assert!(world.state().columns.iter().all(|column| column.cards.iter().all(|card| card.title.is_empty())));
 }
 
 #[test]
