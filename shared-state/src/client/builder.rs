@@ -85,7 +85,8 @@ impl ClientBuilder {
     }
 
     /// How many updates in one room can be undone, and how long the pause between two writes must be for them
-    /// to be undone separately. Default 1,000 updates and 500 ms.
+    /// to be undone separately. The newest change can be undone however many updates it has, up to 8 MiB. Default
+    /// 1,000 updates and 500 ms.
     pub const fn undo(mut self, updates: usize, pause: Duration) -> Self {
         self.settings.replica.max_undo = updates;
         self.settings.replica.undo_pause = pause;
