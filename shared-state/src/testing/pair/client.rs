@@ -145,7 +145,8 @@ impl<S: SharedState> PairClient<S> {
 
     /// Runs `work` on a draft of the state and writes what it wrote, which is accepted only if nothing that it read has
     /// been changed by others when the change reaches the room. Otherwise the answer is
-    /// [`Code::Conflict`], and the test may try again; a client over sockets does so by itself.
+    /// [`Code::Conflict`](crate::core::Code::Conflict), and the test may try again; a client over sockets does so by
+    /// itself.
     ///
     /// # Errors
     /// As [`Backend::write`], or the error of `work`.
