@@ -67,11 +67,11 @@ pub use schema::{FieldSchema, HashedSchema, Schema, SchemaError};
 pub use shared_state::SharedState;
 pub(crate) use slot::{Entry, Slot};
 pub use timing::Timing;
-pub(crate) use update::canonical_update;
 pub use update::{
     EncodedUpdate, UpdateError, UpdateErrorKind, WireUpdate, decode_update, deserialize_update,
     encode_update, serialize_update,
 };
+pub(crate) use update::{canonical_update, take_back};
 pub use value::{Shareable, Value};
 pub use versions::{EditLog, EntryVersion, EntryVersions, Versions};
 pub(crate) use versions::{Segment, StoredVersions};

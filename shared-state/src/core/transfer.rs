@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::core::{FieldPath, FieldPathBuf, Reject, SharedState, UpdateError, WriteError};
+use crate::core::{FieldPath, FieldPathBuf, Reject, SharedState, UpdateError, WriteError, take_back};
 use crate::core::{text_scope, update::Payload};
 
 /// Moves an item to the list at a path.
@@ -135,9 +135,7 @@ pub(crate) fn expanded<S: SharedState>(
             break;
         }
     }
-    for inverse in inverses.into_iter().rev() {
-        state.apply(inverse);
-    }
+    take_back(state, inverses);
     verdict.map(|()| all)
 }
 
@@ -200,16 +198,14 @@ pub(crate) fn is_move<S: SharedState>(take: &S::Update, insert: &S::Update) -> b
     path_of::<S>(take, TAKE).is_some() && path_of::<S>(insert, "insert").is_some()
 }
 
-/// The updates that move an item back which `take`, whose inverse is `taken`, and `insert` have moved. `None`: it is not
+/// The updates that move an item back which a `take`, whose inverse is `taken`, and `insert` have moved. `None`: it is not
 /// where it has moved to, or cannot be moved back. `state` is as before when this returns.
 pub(crate) fn back<S: SharedState>(
     state: &mut S,
-    take: &S::Update,
     taken: &S::Update,
     insert: &S::Update,
 ) -> Option<Vec<S::Update>> {
     let (from, to) = (path_of::<S>(taken, RETURN)?, path_of::<S>(insert, "insert")?);
-    debug_assert_eq!(path_of::<S>(take, TAKE).as_ref(), Some(&from), "the inverse of the take");
     let (list, key) = from.rsplit_once('/')?;
     let place = value_of::<S>(taken).ok()?;
     let Placed { after } = serde_json::from_str(place.get()).ok()?;

@@ -216,3 +216,10 @@ pub fn deserialize_update<'de, S: SharedState, D: Deserializer<'de>>(
     S::decode(FieldPath::new(&key), op.as_deref(), JsonText::of(&value))
         .map_err(|error| serde::de::Error::custom(format_args!("`{key}`: {error}")))
 }
+
+/// Applies inverses, the last one first.
+pub(crate) fn take_back<S: SharedState>(state: &mut S, inverses: Vec<S::Update>) {
+    for inverse in inverses.into_iter().rev() {
+        state.apply(inverse);
+    }
+}

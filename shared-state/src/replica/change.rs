@@ -117,9 +117,10 @@ impl<S: SharedState> Change<S> {
     }
 }
 
-/// Applies inverses, the last one first.
-pub(super) fn take_back<S: SharedState>(state: &mut S, inverses: Vec<S::Update>) {
-    for inverse in inverses.into_iter().rev() {
-        state.apply(inverse);
-    }
+/// Fields, each once.
+pub(super) fn distinct(fields: impl Iterator<Item = FieldId>) -> Vec<FieldId> {
+    let mut fields: Vec<FieldId> = fields.collect();
+    fields.sort_unstable();
+    fields.dedup();
+    fields
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::core::{Code, FieldId, Overlap, Reject, Rejected, SharedState, WriteError, text_scope};
 use crate::proto::{Outcome, Outcomes, Violation};
-use crate::replica::change::{Change, PendingUpdate, Reads, WriteId};
+use crate::replica::change::{Change, PendingUpdate, Reads, WriteId, distinct};
 use crate::replica::config::ReplicaConfig;
 use crate::replica::event::{Event, Origin};
 use crate::replica::pending::{Pending, Withdrawn};
@@ -111,9 +111,10 @@ impl<S: SharedState> Document<S> {
             Some(folded) => self.pending.replace(now, folded),
             None => self.pending.push(now, updates, reads),
         };
-        match has_effect {
-            true => self.history.note(now, id, begins, written, kind),
-            false => self.history.note_repeated(id, begins, written),
+        if has_effect {
+            self.history.note(now, id, begins, written, kind);
+        } else {
+            self.history.note_repeated(id, begins, written);
         }
         Ok(id)
     }
@@ -151,14 +152,12 @@ impl<S: SharedState> Document<S> {
             return Ok(None);
         }
         let withdrawn: Vec<_> = unsent.iter().filter_map(|id| pending.withdraw(*id)).collect();
-        let mut fields: Vec<FieldId> =
-            withdrawn.iter().flat_map(Withdrawn::updates).map(PendingUpdate::field).collect();
-        fields.sort_unstable();
-        fields.dedup();
+        let fields = distinct(withdrawn.iter().flat_map(Withdrawn::updates).map(PendingUpdate::field));
         self.show_rebuilt(&fields);
-        let written = match S::HAS_RULE && !withdrawn.is_empty() {
-            true => self.states.view.check_rule().map_err(WriteError::from),
-            false => Ok(()),
+        let written = if S::HAS_RULE && !withdrawn.is_empty() {
+            self.states.view.check_rule().map_err(WriteError::from)
+        } else {
+            Ok(())
         };
         let written = written.and_then(|()| {
             let updates = self.states.decompose(updates);
@@ -257,9 +256,7 @@ impl<S: SharedState> Document<S> {
             return true;
         };
         let before = &self.pending.queue.get(at).updates;
-        let mut fields: Vec<FieldId> = before.iter().chain(&updates).map(PendingUpdate::field).collect();
-        fields.sort_unstable();
-        fields.dedup();
+        let fields = distinct(before.iter().chain(&updates).map(PendingUpdate::field));
         let is_same = before.len() == updates.len()
             && before.iter().zip(&updates).all(|(before, now)| before.typed == now.typed);
         let written = updates.iter().map(|update| {

@@ -1,9 +1,9 @@
 //! The two states of a replica: the confirmed one, at a version of the room's history, and the view, which is
 //! the confirmed one with everything pending on top. What is pending is passed in.
 
-use crate::core::{Code, FieldId, Overlap, SharedState, WriteError, text_scope};
+use crate::core::{Code, FieldId, Overlap, SharedState, WriteError, take_back, text_scope};
 use crate::proto::Violation;
-use crate::replica::change::{Change, PendingUpdate, WriteId, take_back};
+use crate::replica::change::{Change, PendingUpdate, WriteId};
 use crate::replica::pending::Pending;
 
 /// Whether an update changes a state. A text that reads the same may have another history. An update that is not

@@ -10,8 +10,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::{Segment, SharedState, UndoGuard, encode_update, text_scope, transfer};
-use crate::replica::change::{WriteId, take_back};
+use crate::core::{Segment, SharedState, UndoGuard, encode_update, take_back, text_scope, transfer};
+use crate::replica::change::{WriteId, distinct};
 pub(super) use marks::Parts;
 use marks::{Marks, Noted, part_of};
 
@@ -94,13 +94,10 @@ impl<S: SharedState> Written<S> {
     /// Whether it and the write before it in a step are the halves of a move from one list to another. They are taken
     /// back together or not at all.
     fn is_move_with(&self, before: &Self) -> bool {
-        let halves = match self.again {
-            false => (before, self),
-            true => (self, before),
-        };
+        let (take, insert) = if self.again { (self, before) } else { (before, self) };
         self.id == before.id
             && self.again == before.again
-            && transfer::is_move::<S>(&halves.0.update, &halves.1.update)
+            && transfer::is_move::<S>(&take.update, &insert.update)
     }
 
     /// The updates that take back the move that it and the write before it are, on this state.
@@ -108,7 +105,7 @@ impl<S: SharedState> Written<S> {
         if self.again {
             transfer::again(state, &self.update, &before.update)
         } else {
-            transfer::back(state, &before.update, &before.inverse, &self.update)
+            transfer::back(state, &before.inverse, &self.update)
         }
     }
 
@@ -173,10 +170,7 @@ impl<S: SharedState> Step<S> {
 
     /// The fields that its writes change, each once.
     pub(super) fn fields(&self) -> Vec<usize> {
-        let mut fields: Vec<_> = self.written.iter().map(|one| S::field(&one.update)).collect();
-        fields.sort_unstable();
-        fields.dedup();
-        fields
+        distinct(self.written.iter().map(|one| S::field(&one.update)))
     }
 
     /// The updates that undo this step: the last write first, each made on the state that the one before
@@ -276,6 +270,21 @@ impl<S: SharedState> Steps<S> {
             step.written.retain(&keep);
             (step.measured, step.bytes) = (0, 0);
         }
+        self.recount();
+    }
+
+    /// Replaces the writes of a change, in the step that has any.
+    fn replace(&mut self, id: WriteId, written: Vec<Written<S>>) {
+        let of_change = |step: &&mut Step<S>| step.written.iter().any(|one| one.id == id);
+        let Some(step) = self.steps.iter_mut().find(of_change) else { return };
+        step.written.retain(|one| one.id != id);
+        step.written.extend(written);
+        (step.measured, step.bytes) = (0, 0);
+        self.recount();
+    }
+
+    /// Drops the steps in which nothing is left, and counts the rest.
+    fn recount(&mut self) {
         self.steps.retain(|step| step.open || !step.written.is_empty());
         self.count = self.steps.iter().map(|step| step.written.len()).sum();
     }
@@ -591,17 +600,8 @@ impl<S: SharedState> UndoHistory<S> {
             one.mark(&mut self.marks);
             one
         });
-        let written: Vec<_> = written.collect();
-        let opposite = self.opposite(kind);
-        let Some(at) = opposite.steps.iter().position(|step| step.written.iter().any(|one| one.id == id))
-        else {
-            return;
-        };
-        let step = &mut opposite.steps[at];
-        step.written.retain(|one| one.id != id);
-        step.written.extend(written);
-        opposite.steps.retain(|step| step.open || !step.written.is_empty());
-        opposite.count = opposite.steps.iter().map(|step| step.written.len()).sum();
+        let written = written.collect();
+        self.opposite(kind).replace(id, written);
     }
 
     /// Whether somebody else has written since what undoing this write would take back.

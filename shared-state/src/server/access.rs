@@ -279,19 +279,20 @@ impl Identity {
         self.may(room, Action::Relay(kind))
     }
 
+    /// The user's `user_id`, if the program gives users ids.
+    fn id(&self) -> Option<String> {
+        self.access.user_id.as_ref().and_then(|id| id(self.user()).ok())
+    }
+
     /// The user's id: its `user_id`, or else the client's public id.
     pub(super) fn name_of(&self, client: &Arc<str>) -> Arc<str> {
-        let known = self.access.user_id.as_ref().and_then(|id| id(self.user()).ok());
-        known.map_or_else(|| client.clone(), Arc::from)
+        self.id().map_or_else(|| client.clone(), Arc::from)
     }
 
     /// Refuses a client or user that is banned from the room of this address.
     pub(super) fn check_bans(&self, client: &str, address: &str) -> Result<(), Violation> {
         let (bans, room) = (&self.access.bans, split_address(address).0);
-        let banned = bans.banned(room, client).or_else(|| {
-            let id = self.access.user_id.as_ref()?;
-            bans.banned(room, &id(self.user()).ok()?)
-        });
+        let banned = bans.banned(room, client).or_else(|| bans.banned(room, &self.id()?));
         banned.map_or(Ok(()), |reason| Err(Violation::new(Code::Banned, &*reason)))
     }
 
@@ -301,9 +302,8 @@ impl Identity {
         if authorize.is_none() && roles.is_none() && user_id.is_none() {
             return None;
         }
-        let user = user_id.as_ref().and_then(|id| id(self.user()).ok());
         let roles = roles.as_ref().map_or(Roles::NONE, |of| of(self.user(), split_address(address).0));
-        Some(Arc::new(InRoom { identity: self.clone(), address: address.clone(), roles, user }))
+        Some(Arc::new(InRoom { identity: self.clone(), address: address.clone(), roles, user: self.id() }))
     }
 }
 

@@ -252,6 +252,13 @@ impl Order {
         self.apply(author, incoming, by).map_err(shortened)
     }
 
+    /// Checks the limits and the author's permissions.
+    fn check(&self, incoming: &Incoming<'_>, by: Option<(&Access, &Grant)>) -> Result<(), Reject> {
+        self.limits.check_updates(incoming.updates.len())?;
+        incoming.updates.iter().try_for_each(|update| self.limits.check_key(&update.key))?;
+        by.map_or(Ok(()), |(access, grant)| access.check_write(grant, incoming.parts()))
+    }
+
     fn apply(
         &mut self,
         author: ChangeSource,
@@ -261,22 +268,14 @@ impl Order {
         if self.head >= MAX_COUNT {
             return Err(Reject::new(Code::Unavailable, "the room has reached the last version there is"));
         }
-        let updates = &incoming.updates;
-        self.limits.check_updates(updates.len())?;
-        updates.iter().try_for_each(|update| self.limits.check_key(&update.key))?;
-        if let Some((access, grant)) = by {
-            access.check_write(grant, incoming.parts())?;
-        }
-        let forwarded = self.state.forwarded(updates)?;
+        self.check(incoming, by)?;
+        let forwarded = self.state.forwarded(&incoming.updates)?;
         let forwarded = forwarded.as_deref().map(Incoming::parse).transpose()?;
         if let Some(forwarded) = &forwarded {
-            self.limits.check_updates(forwarded.updates.len())?;
-            forwarded.updates.iter().try_for_each(|update| self.limits.check_key(&update.key))?;
-            if let Some((access, grant)) = by {
-                access.check_write(grant, forwarded.parts())?;
-            }
+            self.check(forwarded, by)?;
         }
-        let updates = forwarded.as_ref().map_or(updates, |forwarded| &forwarded.updates);
+        let incoming = forwarded.as_ref().unwrap_or(incoming);
+        let updates = &incoming.updates;
         let version = self.head + 1;
         let is_first = self.schema.migrated || self.head == 0 && self.state.is_complete();
         let initial = is_first.then(|| json(|out| self.state.write_data(out)));
@@ -293,7 +292,7 @@ impl Order {
         }
         let (rewritten, change) = match applied {
             Some(updates) => (true, Change::written(updates)),
-            None => (forwarded.is_some(), forwarded.as_ref().unwrap_or(incoming).to_change()),
+            None => (forwarded.is_some(), incoming.to_change()),
         };
         let mut entry = Entry::new(&author, change.json());
         entry.struct_version = self.state.struct_version();

@@ -24,7 +24,7 @@ use crate::core::{
     UpdateErrorKind, WireUpdate, canonical_update, decode_update, encode_update, has_change_rule,
 };
 use crate::core::{Code, Reject};
-use crate::core::{FieldPathBuf, StoredVersions, Versions, text_scope, transfer};
+use crate::core::{FieldPathBuf, StoredVersions, Versions, take_back, text_scope, transfer};
 use crate::proto::{Declaration, Violation, push_string};
 use crate::schema::SchemaDiff;
 use crate::schema::resolve;
@@ -209,7 +209,6 @@ impl<S: SharedState> Typed<S> {
             }
             if let Some(to) = destination(&wire[at]) {
                 let item = inverses.last().and_then(transfer::item_of::<S>);
-                let to = self.forwarded_key(&to, None, &[]).unwrap_or(to);
                 carried = item.map(|item| (to, item));
             }
         }
@@ -300,12 +299,6 @@ impl<S: SharedState> Typed<S> {
             self.state.check_rule()?;
         }
         Ok(json)
-    }
-
-    fn undo(&mut self, inverses: Vec<S::Update>) {
-        for inverse in inverses.into_iter().rev() {
-            self.state.apply(inverse);
-        }
     }
 }
 
@@ -432,7 +425,7 @@ impl<S: SharedState> RoomState for Typed<S> {
                     return Err(Reject::new(Code::Invalid, "nothing is left of the change"));
                 }
                 Verdict::Replace(others) => {
-                    self.undo(std::mem::take(&mut inverses));
+                    take_back(&mut self.state, std::mem::take(&mut inverses));
                     staged.clear();
                     (others, "[]".to_owned())
                 }
@@ -454,7 +447,7 @@ impl<S: SharedState> RoomState for Typed<S> {
                     self.unknown.commit(staged, version);
                 }
             }
-            Err(_) => self.undo(inverses),
+            Err(_) => take_back(&mut self.state, inverses),
         }
         verdict
     }

@@ -84,6 +84,16 @@ impl Untyped {
         initial.map(|json| json.get().len()).sum()
     }
 
+    /// Calls `change` with the declaration of each field that the updates write.
+    fn each_declared(&mut self, updates: &[WireUpdate<'_>], change: impl Fn(&mut Declared)) {
+        for update in updates {
+            let holder = self.holder(&update.key).map(|(holder, _)| holder);
+            if let Some(declared) = holder.and_then(|holder| self.declared.get_mut(holder)) {
+                change(declared);
+            }
+        }
+    }
+
     fn cost(key: &str, json: &RawValue) -> usize {
         key.len() + json.get().len() + 4
     }
@@ -173,12 +183,7 @@ impl RoomState for Untyped {
             return Err(Reject::new(Code::StateTooLarge, message));
         }
         self.size = size;
-        for update in updates {
-            let holder = self.holder(&update.key).map(|(holder, _)| holder);
-            if let Some(declared) = holder.and_then(|holder| self.declared.get_mut(holder)) {
-                declared.initial = None;
-            }
-        }
+        self.each_declared(updates, |declared| declared.initial = None);
         for (key, json) in latest {
             let value = Value { json: json.into_owned(), changed: version };
             match self.fields.get_mut(&*key) {
@@ -306,12 +311,7 @@ impl RoomState for Untyped {
     }
 
     fn mark_stored(&mut self, updates: &[WireUpdate<'_>]) {
-        for update in updates {
-            let holder = self.holder(&update.key).map(|(holder, _)| holder);
-            if let Some(declared) = holder.and_then(|holder| self.declared.get_mut(holder)) {
-                declared.stored = true;
-            }
-        }
+        self.each_declared(updates, |declared| declared.stored = true);
     }
 
     fn write_unknown_fields(&self, out: &mut String) {
