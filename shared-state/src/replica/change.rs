@@ -59,11 +59,22 @@ impl Reads {
     }
 }
 
+/// What a change takes back, which is only right as long as nobody else has changed it.
+pub(super) struct Guard {
+    /// The server refuses the change with `conflict` if somebody has changed one of these since; what there is to
+    /// take back is then looked up again.
+    pub(super) parts: Vec<Read>,
+    /// All fields in which the change may take something back.
+    pub(super) fields: Vec<FieldId>,
+}
+
 /// One change that waits for its answer.
 pub(super) struct Change<S: SharedState> {
     pub(super) id: WriteId,
     pub(super) updates: Vec<PendingUpdate<S>>,
     pub(super) reads: Option<Reads>,
+    /// What it takes back, if somebody else may be faster. `None` until it is sent.
+    pub(super) guard: Option<Guard>,
     /// `None` if it was never sent.
     pub(super) sent: Option<Sent>,
 }
@@ -85,9 +96,15 @@ impl<S: SharedState> Change<S> {
     /// The frame that sends it.
     pub(super) fn frame(&self, room: &str, Sent { seq, base }: Sent) -> Frame {
         let updates = self.updates.iter().map(|update| update.encoded.as_str());
-        let reads = self.reads.as_ref().map(|reads| reads.all.iter().map(|read| &*read.path).collect());
-        let reads: Option<Vec<&str>> = reads;
+        let reads: Option<Vec<&str>> = self.unchanged().map(|reads| reads.map(|read| &*read.path).collect());
         client::change(room, seq, base, self.sent.is_some(), updates, reads.as_deref())
+    }
+
+    /// What has to be unchanged when the server decides about it.
+    pub(super) fn unchanged(&self) -> Option<impl Iterator<Item = &Read>> {
+        let reads = self.reads.iter().flat_map(|reads| &reads.all);
+        let guarded = self.guard.iter().flat_map(|guard| &guard.parts);
+        (self.reads.is_some() || self.guard.is_some()).then(|| reads.chain(guarded))
     }
 
     pub(super) fn touches(&self, field: FieldId) -> bool {

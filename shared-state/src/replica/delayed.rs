@@ -21,7 +21,7 @@ impl<S: SharedState> Held<S> {
     }
 
     fn into_change(self) -> Change<S> {
-        Change { id: self.id, updates: vec![self.update], reads: None, sent: None }
+        Change { id: self.id, updates: vec![self.update], reads: None, guard: None, sent: None }
     }
 }
 

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use crate::core::{Code, FieldId, Overlap, Reject, Rejected, SharedState, WriteError, text_scope};
 use crate::proto::{Outcome, Outcomes, Violation};
-use crate::replica::change::{Change, PendingUpdate, Reads, WriteId, distinct};
+use crate::replica::change::{Change, Guard, PendingUpdate, Reads, WriteId, distinct};
 use crate::replica::config::ReplicaConfig;
 use crate::replica::event::{Event, Origin};
 use crate::replica::pending::{Pending, Withdrawn};
+use crate::replica::permissions::RoomPermissions;
 use crate::replica::session::Session;
-use crate::replica::states::States;
+use crate::replica::states::{States, decompose_on};
 use crate::replica::transact::Read;
 use crate::replica::undo::{Kind, Parts, Step, UndoHistory};
 
@@ -94,9 +95,9 @@ impl<S: SharedState> Document<S> {
             _ => None,
         };
         match &folded {
-            Some(folded) => session.check(std::slice::from_ref(&folded.update), None)?,
+            Some(folded) => session.check(std::slice::from_ref(&folded.update), &[])?,
             None => {
-                session.check(&updates, reads.as_ref())?;
+                session.check(&updates, reads.as_ref().map_or(&[][..], |reads| &reads.all))?;
                 self.pending.check_space(&updates)?;
             }
         }
@@ -213,6 +214,25 @@ impl<S: SharedState> Document<S> {
         next.is_some_and(|next| self.pending.queue.is_in_flight(&self.history.changes_taken_by(next.id)))
     }
 
+    /// Has the server check that nobody has changed what the next change takes back, as far as this client may
+    /// know and the limits allow. Returns whether the change can be sent: it has to wait for changes in flight of
+    /// the same fields, if it or one of them takes back something.
+    pub(super) fn guard_next(&mut self, permissions: &RoomPermissions, session: &Session) -> bool {
+        let queue = &mut self.pending.queue;
+        let Some(next) = queue.next().filter(|next| next.sent.is_none()) else { return true };
+        let mut guard = self.history.guard(next.id);
+        if queue.waits_for_guarded(next, guard.as_ref()) {
+            return false;
+        }
+        if let Some(guard) = &mut guard {
+            guard.parts.retain(|part| permissions.may_read(&part.path));
+        }
+        let fits = |guard: &Guard| session.check(&next.updates, &guard.parts).is_ok();
+        let guard = guard.filter(fits);
+        queue.guard_next(guard);
+        true
+    }
+
     /// Another history has begun. What takes back a change of the history that is lost is removed, together with
     /// that change, if it waits to be written to the new one.
     fn forget_undone(&mut self) {
@@ -249,6 +269,7 @@ impl<S: SharedState> Document<S> {
         }
         let (writer, hidden) = (self.states.writer, self.pending.hidden());
         let updates = step.taken_back(&mut beneath, writer, &self.history, &hidden, &[], |_| true);
+        let updates = decompose_on(&mut beneath, writer, updates);
         let updates: Result<Vec<_>, _> = updates.iter().map(PendingUpdate::new).collect();
         let Ok(updates) = updates else {
             // They were encoded when they were written.
@@ -371,11 +392,26 @@ impl<S: SharedState> Document<S> {
     /// The change at an index of the queue was refused: takes it out of the view, and reports that.
     pub(super) fn reject(&mut self, at: usize, reject: Reject) {
         let Some(change) = self.pending.queue.take(at) else { return };
-        let refused = Refused::new(&change, reject);
-        for field in &refused.fields {
-            self.states.rebuild(*field, &mut self.pending);
+        let fields = change.fields();
+        let Some(refused) = self.refuse(change, reject) else {
+            return self.show_rebuilt(&fields);
+        };
+        for field in fields {
+            self.states.rebuild(field, &mut self.pending);
         }
         self.report(vec![refused]);
+    }
+
+    /// A change was refused, and has left the queue. If it was to take back what somebody else has changed
+    /// meanwhile, it goes back to the queue: what is left to take back is looked up when its turn comes.
+    fn refuse(&mut self, change: Change<S>, reject: Reject) -> Option<Refused> {
+        let knows_more = change.sent.is_some_and(|sent| sent.base < self.states.version);
+        let is_overtaken = reject.code == Code::Conflict && change.guard.is_some() && knows_more;
+        if is_overtaken && self.history.overtaken(change.id) {
+            self.pending.queue.send_later(change);
+            return None;
+        }
+        Some(Refused::new(&change, reject))
     }
 
     /// Refuses everything that is pending.
@@ -469,7 +505,7 @@ impl<S: SharedState> Document<S> {
                     change.updates.iter().for_each(|update| own.add::<S>(&update.typed));
                     self.output.answer(change.id, Ok(version));
                 }
-                Outcome::Rejected(reject) => refused.push(Refused::new(&change, reject)),
+                Outcome::Rejected(reject) => refused.extend(self.refuse(change, reject)),
             }
         }
         // These were answered, but the server no longer remembers how.

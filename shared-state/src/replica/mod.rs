@@ -517,6 +517,9 @@ impl<S: SharedState> Replica<S> {
             if !self.document.revise_next() {
                 continue;
             }
+            if !self.document.guard_next(&self.permissions, &self.session) {
+                return;
+            }
             let Document { states, pending, .. } = &mut self.document;
             let Some(next) = pending.queue.next() else { return };
             let reject = if let Some(path) = next.stale() {
@@ -532,7 +535,8 @@ impl<S: SharedState> Replica<S> {
                 let limits = &self.session.limits;
                 let checked = limits.check_frame(frame.len()).and_then(|()| {
                     let is_unchecked = limits.is_unchecked(next.id);
-                    if is_unchecked { self.session.check(&next.updates, next.reads.as_ref()) } else { Ok(()) }
+                    let reads = next.reads.as_ref().map_or(&[][..], |reads| &reads.all);
+                    if is_unchecked { self.session.check(&next.updates, reads) } else { Ok(()) }
                 });
                 match checked {
                     Ok(()) => {

@@ -201,7 +201,7 @@ impl<S: SharedState> Pending<S> {
                 },
             }
         }
-        self.queue.push(Change { id, updates, reads, sent: None });
+        self.queue.push(Change { id, updates, reads, guard: None, sent: None });
         id
     }
 

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use crate::core::{FieldId, SharedState};
-use crate::replica::change::{Change, PendingUpdate, Reads, Sent, WriteId};
+use crate::replica::change::{Change, Guard, PendingUpdate, Reads, Sent, WriteId};
 
 /// A write is folded into an unsent one only if that is among the last this many of the queue, so that a
 /// write costs the same however long the queue is.
@@ -138,8 +138,38 @@ impl<S: SharedState> Queue<S> {
 
     /// Whether a change in flight touches a field that `reads` contains.
     fn in_flight_touches(&self, reads: &Reads) -> bool {
-        let mut sent = self.changes.iter().take(self.in_flight);
-        sent.any(|change| reads.fields().any(|field| change.touches(field)))
+        self.touched_in_flight(|change| reads.fields().any(|field| change.touches(field)))
+    }
+
+    /// Whether this is so for a change in flight.
+    fn touched_in_flight(&self, is_so: impl Fn(&Change<S>) -> bool) -> bool {
+        self.changes.iter().take(self.in_flight).any(is_so)
+    }
+
+    /// Whether an unsent change, which takes back what `guard` says, has to wait for one in flight of the same
+    /// fields. If that one takes back something and is refused, it is sent again, after those that are in flight;
+    /// if this one does, the server would take the one in flight for somebody else's.
+    pub(super) fn waits_for_guarded(&self, next: &Change<S>, guard: Option<&Guard>) -> bool {
+        self.touched_in_flight(|sent| {
+            let mut of_next = guard.iter().flat_map(|guard| &guard.fields);
+            let mut of_sent = sent.guard.iter().flat_map(|guard| &guard.fields);
+            of_next.any(|field| sent.touches(*field))
+                || of_sent.any(|field| next.depends_on(*field))
+                || S::HAS_RULE && (guard.is_some() || sent.guard.is_some())
+        })
+    }
+
+    /// Says what the next change takes back.
+    pub(super) fn guard_next(&mut self, guard: Option<Guard>) {
+        if let Some(next) = self.changes.get_mut(self.in_flight) {
+            next.guard = guard;
+        }
+    }
+
+    /// Puts a change that was refused behind those that were sent, as an unsent one.
+    pub(super) fn send_later(&mut self, change: Change<S>) {
+        let at = self.changes.iter().rposition(|change| change.sent.is_some()).map_or(0, |last| last + 1);
+        self.insert(at, Change { guard: None, sent: None, ..change });
     }
 
     /// What a change is sent with: the same again, or the next sequence number.

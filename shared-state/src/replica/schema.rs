@@ -192,7 +192,7 @@ pub(super) fn frame<S: SharedState>(
     }
     let there = |path: &str| differences.to_room(path).unwrap_or_else(|| path.to_owned());
     let reads: Option<Vec<String>> =
-        change.reads.as_ref().map(|reads| reads.all.iter().map(|read| there(&read.path)).collect());
+        change.unchanged().map(|reads| reads.map(|read| there(&read.path)).collect());
     let reads: Option<Vec<&str>> = reads.as_ref().map(|reads| reads.iter().map(String::as_str).collect());
     let (Sent { seq, base }, again) = (sent, change.sent.is_some());
     client::change(room, seq, base, again, texts.iter().map(String::as_str), reads.as_deref())

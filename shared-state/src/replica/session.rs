@@ -7,9 +7,10 @@ use std::sync::Arc;
 use crate::core::{Reject, SharedState};
 use crate::proto::compact::Header;
 use crate::proto::{Frame, JoinRequest, Secret, WireUpdate, client};
-use crate::replica::change::{PendingUpdate, Reads};
+use crate::replica::change::PendingUpdate;
 use crate::replica::config::ReplicaConfig;
 use crate::replica::limits::SendLimits;
+use crate::replica::transact::Read;
 
 /// How far the replica has come in joining its room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,9 +65,9 @@ impl Session {
     pub(super) fn check<S: SharedState>(
         &self,
         updates: &[PendingUpdate<S>],
-        reads: Option<&Reads>,
+        reads: &[Read],
     ) -> Result<(), Reject> {
-        let read = reads.map_or(0, |reads| reads.all.iter().map(|read| read.path.len() + 4).sum());
+        let read: usize = reads.iter().map(|read| read.path.len() + 4).sum();
         self.limits.check(updates, self.room.len() + read)
     }
 

@@ -12,6 +12,29 @@ fn has_effect<S: SharedState>(state: &S, update: &S::Update) -> bool {
     text_scope::with_history(|| state.has_effect(update)) || state.check_op(update).is_err()
 }
 
+/// Replaces the updates of a change by their [parts](States::parts), each made on `state` and the ones before. The
+/// state is as before when this returns.
+pub(super) fn decompose_on<S: SharedState>(
+    state: &mut S,
+    writer: u64,
+    updates: Vec<S::Update>,
+) -> Vec<S::Update> {
+    let mut decomposed = Vec::with_capacity(updates.len());
+    let mut inverses = Vec::new();
+    let fields: Vec<FieldId> = updates.iter().map(S::field).collect();
+    for (at, update) in updates.into_iter().enumerate() {
+        let parts = text_scope::as_writer(writer, || state.decompose(&update));
+        let parts = parts.unwrap_or_else(|| vec![update]);
+        if fields[at + 1..].contains(&fields[at]) {
+            // A later update of this change is made on top of this one.
+            inverses.extend(parts.iter().map(|part| state.apply(part.clone())));
+        }
+        decomposed.extend(parts);
+    }
+    take_back(state, inverses);
+    decomposed
+}
+
 pub(super) struct States<S: SharedState> {
     /// What is shown of fields that have no value in the room.
     pub(super) initial: S,
@@ -47,19 +70,7 @@ impl<S: SharedState> States<S> {
 
     /// Replaces the updates of a change by their [parts](Self::parts), each made on top of the ones before.
     pub(super) fn decompose(&mut self, updates: Vec<S::Update>) -> Vec<S::Update> {
-        let mut decomposed = Vec::with_capacity(updates.len());
-        let mut inverses = Vec::new();
-        let fields: Vec<FieldId> = updates.iter().map(S::field).collect();
-        for (at, update) in updates.into_iter().enumerate() {
-            let parts = self.parts(&update).unwrap_or_else(|| vec![update]);
-            if fields[at + 1..].contains(&fields[at]) {
-                // A later update of this change is made on top of this one.
-                inverses.extend(parts.iter().map(|part| self.view.apply(part.clone())));
-            }
-            decomposed.extend(parts);
-        }
-        take_back(&mut self.view, inverses);
-        decomposed
+        decompose_on(&mut self.view, self.writer, updates)
     }
 
     /// Applies a change to the view, unless it violates a rule; returns the inverses of its updates.

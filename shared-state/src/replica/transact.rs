@@ -4,8 +4,7 @@
 
 use serde::Serialize;
 
-use crate::core::{Field, FieldId, FieldPathBuf, SharedState};
-use crate::core::{MergePolicy, differences};
+use crate::core::{Field, FieldId, FieldPathBuf, MergePolicy, Segment, SharedState, Versions, differences};
 use crate::merge::{
     Counter, CounterOp, Key, KeyOf, ListOf, ListOp, MapOf, MapOp, Mapping, Members, Number, Place, Sequence,
     SetOf,
@@ -38,6 +37,13 @@ impl Read {
     #[must_use]
     pub fn entry<S: SharedState>(field: FieldId, key: &Key) -> Self {
         Self::at::<S>(field, Some(key.as_str()))
+    }
+
+    /// The part of the state that an update has changed.
+    pub(super) fn part<S: SharedState>(part: &[Segment]) -> Option<Self> {
+        let Some(Segment::Field(field)) = part.first() else { return None };
+        let path = Versions::path_of(S::FIELDS, part).into_string().into_boxed_str();
+        Some(Self { field: *field, path, all: false })
     }
 
     fn at<S: SharedState>(field: FieldId, key: Option<&str>) -> Self {

@@ -11,9 +11,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::{Segment, SharedState, UndoGuard, encode_update, take_back, text_scope, transfer};
-use crate::replica::change::{WriteId, distinct};
+use crate::replica::change::{Guard, WriteId, distinct};
+use crate::replica::transact::Read;
 pub(super) use marks::Parts;
 use marks::{Marks, Noted, part_of};
+
+/// The most parts that the server is asked to check one by one for a change that takes something back. For more, it
+/// is asked for their fields.
+const MAX_GUARDED: usize = 512;
+
+/// How often a change that takes something back is sent again when somebody else was faster.
+const MAX_OVERTAKEN: u32 = 16;
 
 /// How a write enters the undo history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +97,12 @@ impl<S: SharedState> Written<S> {
         }
         let makes = state.check_op(&self.update).is_ok() && state.has_effect(&self.update);
         makes.then(|| self.update.clone())
+    }
+
+    /// Which writes of others keep it from being taken back.
+    fn guard(&self) -> UndoGuard {
+        // Making it again takes back its inverse.
+        S::undo_guard(if self.again { &self.inverse } else { &self.update })
     }
 
     /// Whether it and the write before it in a step are the halves of a move from one list to another. They are taken
@@ -198,7 +212,7 @@ impl<S: SharedState> Step<S> {
                     rest = &before[..before.len() - 1];
                     UndoGuard::Part
                 }
-                None => S::undo_guard(&one.update),
+                None => one.guard(),
             };
             if hidden.contains(&one.id) || history.is_overwritten(one, guard) {
                 continue;
@@ -310,6 +324,8 @@ struct Taking<S: SharedState> {
     step: Step<S>,
     /// Whether something has changed that may change what undoing the step comes to.
     outdated: bool,
+    /// How often the change was refused because somebody else was faster.
+    overtaken: u32,
 }
 
 /// The steps that can be undone and redone.
@@ -515,7 +531,7 @@ impl<S: SharedState> UndoHistory<S> {
 
     /// The change `id` takes a step back.
     pub(super) fn takes_back(&mut self, id: WriteId, kind: Kind, step: Step<S>) {
-        self.taking.push(Taking { id, kind, step, outdated: false });
+        self.taking.push(Taking { id, kind, step, outdated: false, overtaken: 0 });
     }
 
     fn take_taking(&mut self, id: WriteId) -> Option<Taking<S>> {
@@ -527,6 +543,30 @@ impl<S: SharedState> UndoHistory<S> {
     pub(super) fn changes_taken_by(&self, id: WriteId) -> Vec<WriteId> {
         let taking = self.taking.iter().find(|taking| taking.id == id);
         taking.map_or(Vec::new(), |taking| taking.step.changes())
+    }
+
+    /// What a change takes back, where anything that somebody else writes meanwhile has to stay. `None` if nothing
+    /// that others write keeps it from being taken back.
+    pub(super) fn guard(&self, id: WriteId) -> Option<Guard> {
+        let taking = self.taking.iter().find(|taking| taking.id == id)?;
+        let mut parts = Vec::<Read>::new();
+        for one in taking.step.written.iter().filter(|one| one.guard() != UndoGuard::Replaced) {
+            parts.extend(one.part.as_ref().and_then(|part| Read::part::<S>(part)));
+        }
+        parts.dedup();
+        if parts.len() > MAX_GUARDED {
+            parts = distinct(parts.iter().map(|part| part.field)).into_iter().map(Read::field::<S>).collect();
+        }
+        (!parts.is_empty()).then(|| Guard { parts, fields: taking.step.fields() })
+    }
+
+    /// The server has refused a change that takes a step back, because somebody else was faster. Returns whether
+    /// what is left to take back is to be looked up and sent again.
+    pub(super) fn overtaken(&mut self, id: WriteId) -> bool {
+        let Some(taking) = self.taking.iter_mut().find(|taking| taking.id == id) else { return false };
+        taking.overtaken += 1;
+        taking.outdated = true;
+        taking.overtaken <= MAX_OVERTAKEN
     }
 
     /// The changes that take steps back, the last one first, with the changes that begin in each step.

@@ -1,6 +1,6 @@
 //! A simulated client: the real replica, the state that its app sees, and a ledger of what it wrote.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,8 +44,8 @@ pub(super) struct Client<S: SharedState> {
     writer: u64,
     /// Whether anything happened to it since the last check.
     changed: bool,
-    /// Its undos and redos that were not sent at the last check.
-    unsent_undos: BTreeSet<WriteId>,
+    /// Its unanswered undos and redos, and whether each was unsent at the last check.
+    undos: BTreeMap<WriteId, bool>,
     /// Those of them that are undos with a change of their own.
     checked_undos: BTreeSet<WriteId>,
     /// The version of the last state or delta. Neither says who wrote what.
@@ -65,7 +65,7 @@ impl<S: SharedState> Client<S> {
             epoch: None,
             writer: config.writer,
             changed: true,
-            unsent_undos: BTreeSet::new(),
+            undos: BTreeMap::new(),
             checked_undos: BTreeSet::new(),
             caught_up: 0,
         }
@@ -150,7 +150,7 @@ impl<S: SharedState> Client<S> {
     fn wrote(&mut self, id: WriteId, mut before: S, updates: Vec<S::Update>) -> Result<(), String> {
         updates.iter().for_each(|update| drop(before.apply(update.clone())));
         // An undo that waits is worked out again when it is sent, and a write sends the delayed ones first.
-        if self.unsent_undos.is_empty()
+        if self.undos.values().all(|unsent| !unsent)
             && let Some(difference) = difference::<S>(&json(self.replica.state()), &json(&before))
         {
             return Err(format!("G4: {} wrote {updates:?}, and shows that {difference}", self.name));
@@ -235,7 +235,7 @@ impl<S: SharedState> Client<S> {
             let replica = &self.replica;
             self.ledger.keep_up(|_| true, |id| replica.pending_updates(id))?;
             self.ledger.takes_back(id);
-            self.unsent_undos.insert(id);
+            self.undos.insert(id, true);
         }
         Ok(())
     }
@@ -281,16 +281,24 @@ impl<S: SharedState> Client<S> {
         if !std::mem::take(&mut self.changed) {
             return Ok(());
         }
-        let (replica, undos) = (&self.replica, &self.unsent_undos);
+        let (replica, undos) = (&self.replica, &self.undos);
         let hidden: Vec<FieldId> = (0..S::FIELDS.len()).filter(|field| !self.is_told(*field)).collect();
         for id in &self.checked_undos {
-            self.ledger.undoes(*id, self.caught_up..replica.version(), hidden.clone());
+            self.ledger.undoes(*id, self.caught_up, hidden.clone());
         }
         // With a lost history, what was to be undone in it is gone too.
         let is_new = replica.epoch() != self.epoch;
-        self.ledger.keep_up(|id| is_new || undos.contains(&id), |id| replica.pending_updates(id))?;
-        self.unsent_undos.retain(|id| replica.is_unsent(*id));
-        self.checked_undos.retain(|id| replica.is_unsent(*id));
+        // One that was sent is made anew if somebody else was faster.
+        let may_differ = |id: WriteId| match undos.get(&id) {
+            Some(unsent) => *unsent || replica.pending_updates(id).is_some(),
+            None => false,
+        };
+        self.ledger.keep_up(|id| is_new || may_differ(id), |id| replica.pending_updates(id))?;
+        self.undos.retain(|id, unsent| {
+            *unsent = replica.is_unsent(*id);
+            replica.pending_updates(*id).is_some()
+        });
+        self.checked_undos.retain(|id| replica.pending_updates(*id).is_some());
         while let Some(frame) = self.replica.poll_frame() {
             if let Some(wire) = &mut self.wire {
                 wire.up.push_back(frame);

@@ -1,7 +1,6 @@
 //! What one simulated client wrote and how it was answered, to be checked against the log.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 
 use crate::authority::Json;
 use crate::core::{Code, FieldId, Rejected, SharedState, decode_update, encode_update};
@@ -48,8 +47,8 @@ pub(super) struct Ledger<S: SharedState> {
 
 /// An undo, as it was when it was sent.
 struct Undo {
-    /// The versions whose authors its client knew.
-    known: Range<u64>,
+    /// Its client knew the authors of the versions after this one.
+    since: u64,
     /// The fields that its client was not sent.
     hidden: Vec<FieldId>,
 }
@@ -57,9 +56,16 @@ struct Undo {
 impl Undo {
     /// G14: an undo of a plain field undoes what this client wrote there last, as far as it knows. What somebody
     /// else wrote and took back themselves does not count.
-    fn check<S: SharedState>(&self, client: &str, sent: &[Json], model: &Model<S>) -> Result<(), String> {
-        let index = |version: u64| usize::try_from(version).unwrap_or(usize::MAX).min(model.log.len());
-        let (from, to) = (index(self.known.start), index(self.known.end));
+    ///
+    /// `to` is the index of the change in the log.
+    fn check<S: SharedState>(
+        &self,
+        client: &str,
+        sent: &[Json],
+        model: &Model<S>,
+        to: usize,
+    ) -> Result<(), String> {
+        let from = usize::try_from(self.since).unwrap_or(usize::MAX).min(to);
         for update in sent.iter().filter(|update| update.get("op").is_none()) {
             let Some((key, field)) = update["key"].as_str().and_then(|key| {
                 Some((key, Model::<S>::plain_field(key).filter(|field| !self.hidden.contains(field))?))
@@ -71,7 +77,7 @@ impl Undo {
                 |at: &usize| model.log[*at].updates.iter().any(|update| update["key"].as_str() == Some(key));
             let Some(last) = (from..to).rev().find(writes) else { continue };
             let author = model.log[last].client.as_deref();
-            let mut run = (from..=last).rev().filter(writes);
+            let mut run = (0..=last).rev().filter(writes);
             let took_back = run
                 .by_ref()
                 .take_while(|at| model.log[*at].client.as_deref() == author)
@@ -123,10 +129,10 @@ impl<S: SharedState> Ledger<S> {
         self.uncertain
     }
 
-    /// A write is an undo, which knows the authors of these versions, but not what was written to the `hidden`
-    /// fields.
-    pub(super) fn undoes(&mut self, id: WriteId, known: Range<u64>, hidden: Vec<FieldId>) {
-        self.undos.insert(id, Undo { known, hidden });
+    /// A write is an undo, which knows the authors of the versions after `since`, but not what was written to the
+    /// `hidden` fields.
+    pub(super) fn undoes(&mut self, id: WriteId, since: u64, hidden: Vec<FieldId>) {
+        self.undos.insert(id, Undo { since, hidden });
     }
 
     /// Whether a write is not answered.
@@ -208,6 +214,12 @@ impl<S: SharedState> Ledger<S> {
             return Err(format!("G2: version {version} was acknowledged and is not in the store"));
         }
         let logged = model.log[index].clone();
+        let is_own = logged.client.as_deref() == Some(client) && !self.acknowledged.contains_key(&version);
+        if takes_back && !is_own {
+            // Somebody else was faster, and nothing was left to take back.
+            self.unchanged += 1;
+            return Ok(());
+        }
         let is_replaced = logged.amended == Amended::Replaced;
         let written = if is_replaced {
             written
@@ -218,7 +230,7 @@ impl<S: SharedState> Ledger<S> {
             Written { sent, ..written }
         };
         if let Some(undo) = self.undos.remove(&id) {
-            undo.check(client, &written.sent, model)?;
+            undo.check(client, &written.sent, model, index)?;
         }
         let made =
             logged.updates.iter().zip(&written.sent).any(|(logged, written)| is_edit_of(logged, written));
@@ -278,7 +290,8 @@ impl<S: SharedState> Ledger<S> {
 }
 
 /// The written updates as the server addresses them: an update of an item that has moved to another list is
-/// forwarded there, and an item that moves is inserted as it was in the list that it leaves.
+/// forwarded there, an item that moves is inserted as it was in the list that it leaves, and an item whose
+/// neighbour is gone has the next one that is there.
 ///
 /// Checks that only updates of missing items were forwarded, and G15: every logged update found what it acts on.
 fn addressed<S: SharedState>(
@@ -297,6 +310,12 @@ fn addressed<S: SharedState>(
                 return Err("G7: an update was forwarded, and what it acts on is there".to_owned());
             }
             put(written, "key", logged["key"].clone());
+        }
+        if let Some(after) = logged["value"].get("after")
+            && let Some(value) = written.as_object_mut().and_then(|update| update.get_mut("value"))
+            && let Some(place) = value.as_object_mut().and_then(|value| value.get_mut("after"))
+        {
+            place.clone_from(after);
         }
         if model.misses(&state, logged, false)? {
             return Err("G15: an update that found nothing to act on was accepted".to_owned());
@@ -336,16 +355,9 @@ fn same<S: SharedState>(logged: &[Json], written: &[Json]) -> bool {
             if is_edit_of(logged, written) || is_completed(logged, written) {
                 return logged["key"] == written["key"];
             }
-            let mut resolved = written.clone();
-            if let Some(after) = logged["value"].get("after")
-                && let Some(value) = resolved.as_object_mut().and_then(|update| update.get_mut("value"))
-                && let Some(place) = value.as_object_mut().and_then(|value| value.get_mut("after"))
-            {
-                place.clone_from(after);
-            }
-            *logged == resolved
-                || match (typed(logged), typed(&resolved)) {
-                    (Some(a), Some(b)) => same_update::<S>((&a, logged), (&b, &resolved)),
+            logged == written
+                || match (typed(logged), typed(written)) {
+                    (Some(a), Some(b)) => same_update::<S>((&a, logged), (&b, written)),
                     _ => false,
                 }
         })

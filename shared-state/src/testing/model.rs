@@ -113,10 +113,15 @@ impl<S: SharedState> Model<S> {
         }
         let mut bounds = || *self.bounds.entry(key.to_owned()).or_insert_with(|| bounds::<S>(key));
         let mut op = Op { name: update["op"].as_str(), value: &update["value"], bounds: &mut bounds };
-        let mut applied = state.clone();
-        match in_struct(&mut applied, S::FIELDS, &segments, &mut op) {
-            Ok(()) => *state = applied,
+        // Only the field is copied, so that it can be put back.
+        let name = segments.first().ok_or("no field")?;
+        let field = state.get(name).cloned();
+        match in_struct(state, S::FIELDS, &segments, &mut op) {
+            Ok(()) => {}
             Err(Unknown::ToJson) => {
+                if let (Some(field), Some(members)) = (field, state.as_object_mut()) {
+                    members.insert(name.clone(), field);
+                }
                 let mut before = read(&self.initial, state)?;
                 before.apply(typed);
                 *state = json(&before);

@@ -9,7 +9,7 @@ pub use entries::{EntryVersion, EntryVersions};
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::{FieldInfo, FieldPath, Key, PolicyInfo};
+use crate::core::{FieldInfo, FieldPath, FieldPathBuf, Key, PolicyInfo};
 
 /// The versions that last changed a value and, where the policy addresses parts of it, those parts.
 ///
@@ -136,6 +136,28 @@ impl Versions {
             }
         }
         part
+    }
+
+    /// The path of a part, of which the place and the value of an entry are the entry.
+    pub(crate) fn path_of(mut fields: &'static [FieldInfo], part: &[Segment]) -> FieldPathBuf {
+        let mut path = FieldPathBuf::new();
+        let mut about: Option<&PolicyInfo> = None;
+        for segment in part {
+            match segment {
+                Segment::Field(index) => {
+                    fields = about.and_then(|about| about.fields).map_or(fields, |inner| inner());
+                    let Some(info) = fields.get(*index) else { break };
+                    path.push(info.name);
+                    about = info.about;
+                }
+                Segment::Entry(key) => {
+                    path.push(key.as_str());
+                    about = about.and_then(|about| about.entries);
+                }
+                Segment::Place | Segment::Value => {}
+            }
+        }
+        path
     }
 
     fn changed_inside(&self, about: Option<&PolicyInfo>, path: FieldPath<'_>) -> Option<u64> {

@@ -254,13 +254,11 @@ where
 
     fn undo_guard(op: &Self::Op) -> UndoGuard {
         match op {
-            ListOp::Insert(..)
-            | ListOp::Delete(_)
-            | ListOp::Transfer(..)
-            | ListOp::Take(..)
-            | ListOp::Return(..) => UndoGuard::Part,
+            ListOp::Delete(_) | ListOp::Transfer(..) | ListOp::Take(..) | ListOp::Return(..) => {
+                UndoGuard::Part
+            }
             ListOp::In(_, op) => P::undo_guard(op),
-            ListOp::Set(_) | ListOp::Move(..) | ListOp::Nothing => UndoGuard::Anything,
+            ListOp::Set(_) | ListOp::Insert(..) | ListOp::Move(..) | ListOp::Nothing => UndoGuard::Anything,
         }
     }
 

@@ -92,16 +92,21 @@ fn what_others_have_overwritten_is_skipped() {
 }
 
 #[test]
-fn an_insert_is_undone_even_if_the_item_was_moved_and_edited() {
-    let (mut world, ann, _, a, b) = two();
+fn an_insert_is_undone_unless_somebody_has_changed_the_item() {
+    let (mut world, ann, bob, a, b) = two();
     a.todos().insert_at(2, todo(9)).unwrap();
     world.settle();
-    b.todos().move_to(&9, 0).unwrap();
     b.todos().edit(&9, |todo| todo.done = true).unwrap();
     world.settle();
-    assert!(ann.undo());
+    assert!(!ann.undo(), "bob's edit would be lost");
+    a.todos().insert_at(2, todo(8)).unwrap();
     world.settle();
-    assert_eq!(ids(&world.state()), [1, 2, 3, 4]);
+    b.todos().edit(&8, |todo| todo.done = true).unwrap();
+    assert!(bob.undo());
+    world.settle();
+    assert!(ann.undo(), "bob has undone his edit");
+    world.settle();
+    assert_eq!(ids(&world.state()), [1, 2, 9, 3, 4]);
 }
 
 #[test]
@@ -213,7 +218,7 @@ fn undo_works_offline_and_is_merged_with_what_others_did_meanwhile() {
     a.todos().push(todo(10)).unwrap();
     assert!(ann.undo() && ann.undo());
     assert_eq!(ids(&ann.state()), [1, 2, 3, 4]);
-    b.todos().edit(&9, |todo| todo.done = true).unwrap();
+    b.todos().edit(&4, |todo| todo.done = true).unwrap();
     b.todos().push(todo(11)).unwrap();
     world.settle();
     ann.come_back();

@@ -325,3 +325,108 @@ fn g14_a_refused_write_that_was_undone_in_flight_is_undone_by_nothing() {
     world.settle();
     assert_eq!(world.state().title, "theirs");
 }
+
+/// Ann undoes what she wrote, and does not know yet that bob has written over it meanwhile.
+fn undone_in_flight(ann_writes: impl Fn(&Handle), bob_writes: impl Fn(&Handle)) {
+    let (mut world, ann, bob, a, b) = two();
+    world.settle();
+    ann_writes(&a);
+    world.settle();
+    bob_writes(&b);
+    world.send(&bob);
+    let of_bob = world.state();
+    assert!(ann.undo());
+    world.send(&ann);
+    world.settle();
+    assert_eq!(world.state(), of_bob);
+    assert_eq!((ann.state(), bob.state()), (of_bob.clone(), of_bob));
+    assert!(!ann.undo(), "it was overwritten");
+}
+
+#[test]
+fn g14_an_undo_that_crosses_what_somebody_writes_leaves_it() {
+    undone_in_flight(|a| drop(a.set_title("ann")), |b| drop(b.set_title("bob")));
+    undone_in_flight(|a| drop(a.set_title("ann")), |b| drop(b.set_title("ann!")));
+    undone_in_flight(|a| drop(a.seats().put(1, "ann".into())), |b| drop(b.seats().put(1, "bob".into())));
+    undone_in_flight(|a| drop(a.seats().put(9, "ann".into())), |b| drop(b.seats().put(9, "bob".into())));
+    undone_in_flight(|a| drop(a.seats().remove(&1)), |b| drop(b.seats().put(1, "bob".into())));
+    undone_in_flight(|a| drop(a.todos().move_to(&4, 0)), |b| drop(b.todos().move_to(&4, 1)));
+    undone_in_flight(|a| drop(a.todos().push(todo(9))), |b| drop(b.todos().at(&9).set_done(true)));
+    undone_in_flight(|a| drop(a.todos().at(&1).set_done(true)), |b| drop(b.todos().remove(&1)));
+    undone_in_flight(|a| drop(a.layout().set_columns(1)), |b| drop(b.layout().set_columns(2)));
+    undone_in_flight(
+        |a| drop(a.set_panel(None)),
+        |b| drop(b.set_panel(Some(Layout { columns: 7, moves: 0 }))),
+    );
+    undone_in_flight(|a| drop(a.tags().remove(&1)), |b| drop(b.tags().insert(1)));
+}
+
+#[test]
+fn g14_an_undo_that_crosses_what_somebody_else_writes_beside_it_is_sent_again() {
+    let (mut world, ann, bob, a, b) = two();
+    world.settle();
+    a.todos().at(&1).set_title("ann").unwrap();
+    a.seats().put(1, "ann".into()).unwrap();
+    world.settle();
+    b.todos().at(&1).set_title("bob").unwrap();
+    world.send(&bob);
+    assert!(ann.undo());
+    world.send(&ann);
+    // What ann writes after her undo stays after it.
+    a.seats().put(1, "later".into()).unwrap();
+    world.settle();
+    let state = world.state();
+    assert_eq!((state.todos[0].title.as_str(), state.seats[&1].as_str()), ("bob", "later"));
+    assert!(ann.undo());
+    world.settle();
+    assert_eq!(world.state().seats[&1], "old");
+    assert!(ann.answers().iter().all(|(_, answer)| answer.is_ok()));
+}
+
+#[test]
+fn g14_a_redo_that_crosses_what_somebody_writes_leaves_it() {
+    let (mut world, ann, bob, a, b) = two();
+    world.settle();
+    a.set_title("ann").unwrap();
+    world.settle();
+    assert!(ann.undo());
+    world.settle();
+    b.set_title("bob").unwrap();
+    world.send(&bob);
+    assert!(ann.redo());
+    world.send(&ann);
+    world.settle();
+    assert_eq!((world.state().title.as_str(), ann.state().title.as_str()), ("bob", "bob"));
+}
+
+#[test]
+fn g14_an_undo_whose_answer_was_lost_leaves_what_somebody_wrote_before_it() {
+    let (mut world, ann, bob, a, b) = two();
+    world.settle();
+    a.set_title("ann").unwrap();
+    world.settle();
+    b.set_title("bob").unwrap();
+    world.send(&bob);
+    assert!(ann.undo());
+    world.send(&ann);
+    ann.leave();
+    world.settle();
+    ann.come_back();
+    world.settle();
+    assert_eq!((world.state().title.as_str(), ann.state().title.as_str()), ("bob", "bob"));
+}
+
+#[test]
+fn g14_repeating_a_removal_that_was_never_sent_leaves_what_others_changed() {
+    let (mut world, ann, _, a, b) = two();
+    world.settle();
+    ann.leave();
+    a.todos().remove(&1).unwrap();
+    assert!(ann.undo());
+    b.todos().at(&1).set_title("bob").unwrap();
+    world.settle();
+    ann.come_back();
+    world.settle();
+    assert!(!ann.redo());
+    assert_eq!(world.state().todos[0].title, "bob");
+}
