@@ -289,6 +289,7 @@ impl<S: SharedState> Client<S> {
         // With a lost history, what was to be undone in it is gone too.
         let is_new = replica.epoch() != self.epoch;
         self.ledger.keep_up(|id| is_new || undos.contains(&id), |id| replica.pending_updates(id))?;
+        self.ledger.follow(|id| replica.pending_updates(id), |id| replica.shown_updates(id))?;
         self.unsent_undos.retain(|id| replica.is_unsent(*id));
         self.checked_undos.retain(|id| replica.is_unsent(*id));
         while let Some(frame) = self.replica.poll_frame() {
