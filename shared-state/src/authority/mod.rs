@@ -279,7 +279,7 @@ impl<O: Outbox> Authority<O> {
     /// The change is not valid or breaks a rule.
     pub fn submit_server(&mut self, updates: &str) -> Result<LogEntry, Reject> {
         let change = Incoming::parse(updates)?;
-        let (accepted, entry) = self.order.accept(ChangeSource::Server, &change, None)?;
+        let (accepted, entry) = self.order.accept(ChangeSource::Server, &change, u64::MAX, None)?;
         self.fanout.accepted(accepted, &self.order.head());
         Ok(entry)
     }
@@ -296,7 +296,7 @@ impl<O: Outbox> Authority<O> {
         let author = ChangeSource::Legacy { session: id, client };
         let decided = change.and_then(|change| {
             let by = fanout.granted(id).map(|grant| (fanout.access(), grant));
-            order.accept(author, &change, by).map(|decided| (decided, change))
+            order.accept(author, &change, u64::MAX, by).map(|decided| (decided, change))
         });
         let head = order.head();
         match decided {

@@ -5,11 +5,14 @@
 //! setting reaches it there without an argument through all of them. It holds while the closure runs. The
 //! state machines set it; the policy `text` reads it.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
 
 thread_local! {
     static WITH_HISTORY: Cell<bool> = const { Cell::new(false) };
     static WRITER: Cell<u64> = const { Cell::new(0) };
+    static CARRIED: RefCell<Option<Vec<Carried>>> = const { RefCell::new(None) };
     static CLAIMS: RefCell<Option<Vec<u64>>> = const { RefCell::new(None) };
 }
 
@@ -33,6 +36,39 @@ pub(crate) fn with_history<R>(work: impl FnOnce() -> R) -> R {
 pub(crate) fn as_writer<R>(writer: u64, work: impl FnOnce() -> R) -> R {
     let _restore = Restore(&WRITER, WRITER.replace(writer));
     work()
+}
+
+/// What has no form on the wire, as the inverse of an edit of a text.
+type Carried = Arc<dyn Any + Send + Sync>;
+
+/// Runs `work`, which encodes an operation and decodes it again. What has no form on the wire is carried over.
+pub(crate) fn carrying<R>(work: impl FnOnce() -> R) -> R {
+    let before = CARRIED.replace(Some(Vec::new()));
+    let result = work();
+    CARRIED.set(before);
+    result
+}
+
+/// Whether what has no form on the wire is carried over.
+#[cfg(feature = "text")]
+pub(crate) fn is_carrying() -> bool {
+    CARRIED.with_borrow(Option::is_some)
+}
+
+/// Keeps a value, and returns the number under which [`carried`] finds it.
+#[cfg(feature = "text")]
+pub(crate) fn carry(value: Carried) -> Option<usize> {
+    CARRIED.with_borrow_mut(|all| {
+        let all = all.as_mut()?;
+        all.push(value);
+        Some(all.len() - 1)
+    })
+}
+
+/// The value that was kept under this number.
+#[cfg(feature = "text")]
+pub(crate) fn carried(number: usize) -> Option<Carried> {
+    CARRIED.with_borrow(|all| all.as_ref()?.get(number).cloned())
 }
 
 /// Runs `work`. Returns with its result the text client ids of all edits that `check_op` was asked about

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::core::{FieldPath, FieldPathBuf, Reject, SharedState, UpdateError, WriteError, take_back};
-use crate::core::{text_scope, update::Payload};
+use crate::core::{Segment, Versions, text_scope, update::Payload};
 
 /// Moves an item to the list at a path.
 pub(crate) const TRANSFER: &str = "transfer";
@@ -196,6 +196,150 @@ pub(crate) fn with_item(insert: &RawValue, item: &RawValue) -> Option<Box<RawVal
 /// Whether two updates, one after the other in a change, move an item.
 pub(crate) fn is_move<S: SharedState>(take: &S::Update, insert: &S::Update) -> bool {
     path_of::<S>(take, TAKE).is_some() && path_of::<S>(insert, "insert").is_some()
+}
+
+/// A move of an item from one list to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ItemMove {
+    /// The path at which the item was.
+    pub(crate) from: String,
+    /// The path of the list that it has moved to.
+    pub(crate) to: String,
+}
+
+impl ItemMove {
+    /// The path at which the item is now.
+    pub(crate) fn now(&self) -> String {
+        let key = self.from.rsplit_once('/').map_or("", |(_, key)| key);
+        format!("{}/{key}", self.to)
+    }
+
+    /// Where a path leads that is the item's former one, or inside it.
+    fn forward(&self, path: &str) -> Option<String> {
+        let rest = path.strip_prefix(&*self.from)?;
+        (rest.is_empty() || rest.starts_with('/')).then(|| format!("{}{rest}", self.now()))
+    }
+
+    /// Whether an update inserts the item into the list that it has moved to.
+    pub(crate) fn is_insert<S: SharedState>(&self, update: &S::Update) -> bool {
+        inserts_into::<S>(update).is_some_and(|list| list == self.to)
+            && key_inserted::<S>(update).is_some_and(|key| self.now() == format!("{}/{key}", self.to))
+    }
+
+    /// The same for the way back.
+    pub(crate) fn reversed(&self) -> Self {
+        let list = self.from.rsplit_once('/').map_or("", |(list, _)| list);
+        Self { from: self.now(), to: list.to_owned() }
+    }
+
+    /// The update that removes the item from the list that it has moved to.
+    pub(crate) fn removal<S: SharedState>(&self) -> Option<S::Update> {
+        S::decode(FieldPath::new(&self.now()), Some("delete"), RawValue::NULL).ok()
+    }
+}
+
+/// The move of which an update is the first half.
+pub(crate) fn move_of<S: SharedState>(take: &S::Update) -> Option<ItemMove> {
+    let from = path_of::<S>(take, TAKE)?;
+    let value = value_of::<S>(take).ok()?;
+    let Destination { to } = serde_json::from_str(value.get()).ok()?;
+    Some(ItemMove { from, to: to.into_owned() })
+}
+
+/// The move that two updates, one after the other in a change, make.
+pub(crate) fn move_by<S: SharedState>(take: &S::Update, insert: &S::Update) -> Option<ItemMove> {
+    Some(ItemMove { from: path_of::<S>(take, TAKE)?, to: path_of::<S>(insert, "insert")? })
+}
+
+/// The path of the list that an update inserts an item into.
+pub(crate) fn inserts_into<S: SharedState>(update: &S::Update) -> Option<String> {
+    path_of::<S>(update, "insert")
+}
+
+/// Whether there is no item at a path. `state` is as before when this returns.
+pub(crate) fn is_missing<S: SharedState>(state: &mut S, path: &str) -> bool {
+    let Ok(probe) = S::decode(FieldPath::new(path), Some("delete"), RawValue::NULL) else { return true };
+    let inverse = state.apply(probe);
+    let is_missing = S::address(&inverse, &mut FieldPathBuf::new()) == Some("nothing");
+    state.apply(inverse);
+    is_missing
+}
+
+/// Moves an item to the end of the list that it has moved to, if that is there.
+pub(crate) fn make<S: SharedState>(state: &mut S, item: &ItemMove) {
+    for update in moved_to(state, &item.from, &item.to, None).into_iter().flatten() {
+        state.apply(update);
+    }
+}
+
+/// The key of the item that an update inserts, as it is in a path.
+pub(crate) fn key_inserted<S: SharedState>(insert: &S::Update) -> Option<String> {
+    path_of::<S>(insert, "insert")?;
+    let mut versions = Versions::default();
+    S::record(&mut versions, insert, 1);
+    let Some(Segment::Entry(key)) = versions.only_part().pop() else { return None };
+    let mut path = FieldPathBuf::new();
+    path.push(key.as_str());
+    Some(path.into_string())
+}
+
+/// An update of an item that has moved, or of something inside it, addressed to where the item is now. `None`: it is an
+/// update of something else, or one that means nothing there, as a place in the former list.
+pub(crate) fn forwarded<S: SharedState>(update: &S::Update, item: &ItemMove) -> Option<S::Update> {
+    text_scope::carrying(|| addressed_anew::<S>(update, item))
+}
+
+fn addressed_anew<S: SharedState>(update: &S::Update, item: &ItemMove) -> Option<S::Update> {
+    let (path, op) = address_of::<S>(update)?;
+    let key = item.forward(&path).filter(|_| path != item.from || op != Some("move"));
+    let to = (op == Some(TAKE)).then(|| move_of::<S>(update)).flatten().and_then(|own| item.forward(&own.to));
+    if key.is_none() && to.is_none() {
+        return None;
+    }
+    let value = match to {
+        Some(to) => to_raw_value(&Destination { to: to.into() }),
+        None => value_of::<S>(update),
+    };
+    S::decode(FieldPath::new(key.as_deref().unwrap_or(&path)), op, &*value.ok()?).ok()
+}
+
+/// An insertion of the item that has moved into its former list, and the update that removes it there, as an insertion
+/// into the list where it is now. `None`: they are something else.
+pub(crate) fn inserted_at<S: SharedState>(
+    insert: &S::Update,
+    removal: &S::Update,
+    item: &ItemMove,
+) -> Option<(S::Update, S::Update)> {
+    path_of::<S>(removal, "delete").filter(|path| *path == item.from)?;
+    path_of::<S>(insert, "insert")?;
+    let value = value_of::<S>(insert).ok()?;
+    let insert = S::decode(FieldPath::new(&item.to), Some("insert"), &*value).ok()?;
+    Some((insert, item.removal::<S>()?))
+}
+
+/// A set of something around items without the items at these paths. `None`: there are none in it. `state` is as before
+/// when this returns.
+pub(crate) fn set_without<S: SharedState>(
+    state: &mut S,
+    set: &S::Update,
+    items: &[impl AsRef<str>],
+) -> Option<S::Update> {
+    let before = state.apply(set.clone());
+    let mut differs = false;
+    for path in items {
+        if let Ok(delete) = S::decode(FieldPath::new(path.as_ref()), Some("delete"), RawValue::NULL) {
+            let removed = state.apply(delete);
+            differs |= address_of::<S>(&removed).is_some_and(|(_, op)| op == Some("insert"));
+        }
+    }
+    let without = state.apply(before);
+    differs.then_some(without)
+}
+
+/// Whether an update sets something that is around an item.
+pub(crate) fn sets_around<S: SharedState>(update: &S::Update, item: &str) -> bool {
+    let Some((path, None)) = address_of::<S>(update) else { return false };
+    item.strip_prefix(&*path).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// The updates that move an item back which a `take`, whose inverse is `taken`, and `insert` have moved. `None`: it is not

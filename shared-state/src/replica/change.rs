@@ -1,5 +1,6 @@
 //! One change that waits for its answer, and what it is made of.
 
+use crate::core::transfer::{self, ItemMove};
 use crate::core::{EncodedUpdate, FieldId, SharedState, WriteError, canonical_update};
 use crate::proto::{Frame, client};
 use crate::replica::transact::Read;
@@ -13,6 +14,9 @@ pub struct WriteId(pub(super) u64);
 pub(super) struct PendingUpdate<S: SharedState> {
     pub(super) typed: S::Update,
     pub(super) encoded: EncodedUpdate,
+    /// What the server makes of it, if it was sent, and somebody has moved the item that it changes to another list.
+    /// It is sent again as it was.
+    pub(super) forwarded: Option<S::Update>,
     /// Whether it could be applied when the view was last rebuilt. It could not if what it changes was
     /// removed with a refused change or with a lost history. Such an update will be refused, so nothing is
     /// folded into it.
@@ -26,17 +30,86 @@ impl<S: SharedState> PendingUpdate<S> {
     /// A value has no JSON form.
     pub(super) fn new(update: &S::Update) -> Result<Self, WriteError> {
         let (typed, encoded) = canonical_update::<S>(update).map_err(WriteError::Unsendable)?;
-        Ok(Self { typed, encoded, applies: true })
+        Ok(Self { typed, encoded, forwarded: None, applies: true })
+    }
+
+    /// The update as the view shows it.
+    pub(super) fn shown(&self) -> &S::Update {
+        self.forwarded.as_ref().unwrap_or(&self.typed)
     }
 
     pub(super) fn field(&self) -> FieldId {
-        S::field(&self.typed)
+        S::field(self.shown())
+    }
+
+    /// Takes the form `update` from now on. If it was sent, only in the view.
+    fn become_one(&mut self, update: S::Update, was_sent: bool) {
+        if was_sent {
+            self.forwarded = Some(update);
+        } else if let Ok(new) = Self::new(&update) {
+            *self = Self { applies: self.applies, ..new };
+        }
     }
 
     /// Applies the update to the view, and records whether it still can be applied there. Returns its inverse.
     pub(super) fn put_on(&mut self, view: &mut S) -> S::Update {
-        self.applies = view.check_op(&self.typed).is_ok();
-        view.apply(self.typed.clone())
+        self.applies = view.check_op(self.shown()).is_ok();
+        view.apply(self.shown().clone())
+    }
+}
+
+/// How far somebody else's move of an item has changed what is pending.
+pub(super) struct Forwarding<S: SharedState> {
+    /// The fields that have to be shown again.
+    pub(super) fields: Vec<FieldId>,
+    /// The first own change that puts another item at the former path. It and the later ones mean that one.
+    pub(super) until: Option<WriteId>,
+    /// The sets that leave out the item: the change, the index there, what it was and what it is.
+    pub(super) sets: Vec<(WriteId, usize, S::Update, S::Update)>,
+    /// The item was moved by this client itself meanwhile.
+    moved: bool,
+}
+
+impl<S: SharedState> Forwarding<S> {
+    pub(super) fn new() -> Self {
+        Self { fields: Vec::new(), until: None, sets: Vec::new(), moved: false }
+    }
+
+    /// Forwards the updates of a change. `state` is any that has what is around the item; it is as before when this
+    /// returns.
+    pub(super) fn apply(
+        &mut self,
+        item: &ItemMove,
+        state: &mut S,
+        (id, updates): (WriteId, &mut [PendingUpdate<S>]),
+        was_sent: bool,
+    ) {
+        let former = item.reversed();
+        for (index, update) in updates.iter_mut().enumerate() {
+            if self.until.is_some() {
+                return;
+            }
+            let shown = update.shown();
+            if former.is_insert::<S>(shown) {
+                self.until = Some(id);
+                return;
+            }
+            let own = transfer::move_of::<S>(shown).is_some_and(|own| own.from == item.from);
+            let forwarded = transfer::forwarded::<S>(shown, item);
+            let without = if !self.moved && transfer::sets_around::<S>(shown, &item.from) {
+                let without = transfer::set_without(state, shown, &[&*item.from]);
+                self.sets.extend(without.clone().map(|without| (id, index, shown.clone(), without)));
+                without
+            } else {
+                None
+            };
+            self.moved |= own;
+            if let Some(new) = forwarded.or(without) {
+                self.fields.push(update.field());
+                update.become_one(new, was_sent);
+                self.fields.push(update.field());
+            }
+        }
     }
 }
 

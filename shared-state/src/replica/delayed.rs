@@ -1,4 +1,5 @@
-//! Debounced and throttled writes: at most one update per field is delayed, the latest one.
+//! Debounced and throttled writes: one update per field is delayed, the latest one. There may be more of a field into
+//! which somebody else has moved an item with a delayed write.
 
 use std::time::Duration;
 
@@ -53,6 +54,10 @@ impl<S: SharedState> Delayed<S> {
         self.writes.iter_mut().map(|held| &mut held.update)
     }
 
+    pub(super) fn each_mut(&mut self) -> impl Iterator<Item = &mut Held<S>> {
+        self.writes.iter_mut()
+    }
+
     /// The writes with their ids.
     pub(super) fn held_mut(&mut self) -> impl Iterator<Item = (WriteId, &mut PendingUpdate<S>)> {
         self.writes.iter_mut().map(|held| (held.id, &mut held.update))
@@ -63,9 +68,9 @@ impl<S: SharedState> Delayed<S> {
         self.writes.iter().map(|held| held.due).min()
     }
 
-    /// The index of the delayed write to a field.
+    /// The index of the delayed write to a field, the last one if an item has moved here that has one.
     pub(super) fn position(&self, field: FieldId) -> Option<usize> {
-        self.writes.iter().position(|held| held.field == field)
+        self.writes.iter().rposition(|held| held.field == field)
     }
 
     pub(super) fn get(&self, at: usize) -> &Held<S> {

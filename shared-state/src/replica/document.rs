@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::core::transfer::{self, ItemMove};
 use crate::core::{Code, FieldId, Overlap, Reject, Rejected, SharedState, WriteError, text_scope};
 use crate::proto::{Outcome, Outcomes, Violation};
-use crate::replica::change::{Change, Guard, PendingUpdate, Reads, WriteId, distinct};
+use crate::replica::change::{Change, Forwarding, Guard, PendingUpdate, Reads, WriteId, distinct};
 use crate::replica::config::ReplicaConfig;
 use crate::replica::event::{Event, Origin};
 use crate::replica::pending::{Pending, Withdrawn};
@@ -148,7 +149,11 @@ impl<S: SharedState> Document<S> {
         let mut unsent = step.begun();
         unsent.retain(|id| pending.is_unsent(*id));
         let (writer, hidden) = (states.writer, pending.hidden());
-        let updates = step.taken_back(&mut states.view, writer, history, &hidden, &unsent, may_write);
+        let (updates, skipped) =
+            step.taken_back(&mut states.view, writer, history, &hidden, &unsent, may_write);
+        if updates.is_empty() && unsent.is_empty() {
+            history.moves_stay(kind, &skipped);
+        }
         if updates.is_empty() && unsent.is_empty() {
             return Ok(None);
         }
@@ -178,6 +183,7 @@ impl<S: SharedState> Document<S> {
                 return Err(error);
             }
         };
+        self.history.moves_stay(kind, &skipped);
         for update in withdrawn.iter().flat_map(Withdrawn::updates) {
             self.pending.mark_stale(&update.typed);
         }
@@ -268,7 +274,7 @@ impl<S: SharedState> Document<S> {
             change.updates.iter_mut().for_each(|update| drop(update.put_on(&mut beneath)));
         }
         let (writer, hidden) = (self.states.writer, self.pending.hidden());
-        let updates = step.taken_back(&mut beneath, writer, &self.history, &hidden, &[], |_| true);
+        let (updates, _) = step.taken_back(&mut beneath, writer, &self.history, &hidden, &[], |_| true);
         let updates = decompose_on(&mut beneath, writer, updates);
         let updates: Result<Vec<_>, _> = updates.iter().map(PendingUpdate::new).collect();
         let Ok(updates) = updates else {
@@ -316,15 +322,83 @@ impl<S: SharedState> Document<S> {
     pub(super) fn apply_remote(&mut self, version: u64, from: Arc<str>, updates: Vec<S::Update>) {
         self.states.version = version;
         let mut shown = Vec::with_capacity(updates.len());
+        let (mut forwarded, mut arriving) = (Vec::new(), None);
         for update in updates {
             if self.pending.queue.has_transactions() {
                 self.pending.mark_stale(&update);
             }
             let inverse = self.states.confirmed.apply(update.clone());
-            self.history.others_wrote(&mut self.states.confirmed, &update, &inverse, version, Some(&from));
+            if let Some(item) = self.moved_by(&inverse) {
+                forwarded.extend(self.others_moved(&item, version, Some(&from)));
+                arriving = Some(item);
+            } else if arriving.take_if(|item| item.is_insert::<S>(&update)).is_none() {
+                self.history.others_wrote(
+                    &mut self.states.confirmed,
+                    &update,
+                    &inverse,
+                    version,
+                    Some(&from),
+                );
+            }
             shown.extend(self.states.show_remote(update, &mut self.pending));
         }
+        for field in distinct(forwarded.into_iter()) {
+            shown.extend(self.states.rebuilt(field, &mut self.pending));
+        }
         self.output.event(Origin::Remote, Some(version), Some(from), shown);
+    }
+
+    /// The move to another list that an update has made, from its inverse, if this client has anything to forward.
+    fn moved_by(&self, inverse: &S::Update) -> Option<ItemMove> {
+        let has_any = !self.pending.is_empty() || !self.history.is_empty();
+        let (from, to) = has_any.then(|| transfer::moved::<S>(inverse)).flatten()?;
+        to.map(|to| ItemMove { from, to })
+    }
+
+    /// Somebody else has moved an item to another list: what is pending for it is forwarded there, and so is what can be
+    /// undone in it. Returns the fields to show again.
+    fn others_moved(&mut self, item: &ItemMove, version: u64, from: Option<&Arc<str>>) -> Vec<FieldId> {
+        let Forwarding { fields, until, sets, .. } = self.pending.forward(item, &mut self.states.confirmed);
+        self.history.others_moved(item, until, version, from);
+        for (id, index, before, now) in sets {
+            self.history.rewritten(id, index, [&before, &before], &now);
+        }
+        fields
+    }
+
+    /// Follows the moves that a delta contains, before anything else that it contains. Returns the confirmed state with
+    /// nothing but these moves, if there are any, and the fields to show again.
+    fn follow(
+        &mut self,
+        version: u64,
+        moves: &[S::Update],
+        outcomes: &Outcomes,
+    ) -> (Option<S>, Vec<FieldId>) {
+        let mut fields = Vec::new();
+        if moves.is_empty() || self.pending.is_empty() && self.history.is_empty() {
+            return (None, fields);
+        }
+        let own = self.own_moves(outcomes);
+        let mut state = self.states.confirmed.clone();
+        for item in moves.iter().filter_map(transfer::move_of::<S>) {
+            let own =
+                own.iter().fold(item.from.clone(), |at, own| if own.from == at { own.now() } else { at });
+            // The item's other former paths are none that this client knows.
+            if own == item.now() || transfer::is_missing(&mut state, &item.from) {
+                continue;
+            }
+            fields.extend(self.others_moved(&item, version, None));
+            transfer::make(&mut state, &item);
+        }
+        (Some(state), fields)
+    }
+
+    /// The moves of this client that the room has accepted.
+    fn own_moves(&self, outcomes: &Outcomes) -> Vec<ItemMove> {
+        let accepted = outcomes.answers.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Accepted(_)));
+        let at = accepted.filter_map(|(seq, _)| self.pending.queue.with_seq(*seq));
+        let pairs = at.flat_map(|at| self.pending.queue.get(at).updates.windows(2));
+        pairs.filter_map(|pair| transfer::move_by::<S>(&pair[0].typed, &pair[1].typed)).collect()
     }
 
     /// The room has accepted a change of this client. `rewritten` is what the room made of it, if that is
@@ -346,6 +420,10 @@ impl<S: SharedState> Document<S> {
         }
         let Some(change) = self.pending.queue.take(at) else { return Ok(()) };
         let id = change.id;
+        // The view may show it where the server was expected to forward it to.
+        let is_forwarded = change.updates.iter().any(|update| update.forwarded.is_some());
+        let as_sent = || change.updates.iter().map(|update| update.typed.clone()).collect();
+        let rewritten = rewritten.or_else(|| is_forwarded.then(as_sent));
         if is_news && let Some(rewritten) = rewritten {
             self.confirm_rewritten(version, &change, rewritten);
         } else if is_news {
@@ -374,7 +452,7 @@ impl<S: SharedState> Document<S> {
         let is_each = rewritten.len() == change.updates.len();
         for (index, update) in rewritten.into_iter().enumerate() {
             if is_each && let Some(sent) = change.updates.get(index) {
-                self.history.rewritten(change.id, index, &sent.typed, &update);
+                self.history.rewritten(change.id, index, [&sent.typed, sent.shown()], &update);
                 self.history.lies_on(&mut self.states.confirmed, change.id, index);
             }
             self.states.confirmed.apply(update);
@@ -423,9 +501,20 @@ impl<S: SharedState> Document<S> {
     }
 
     /// Applies all that has changed in the room up to `version`. It may contain changes of this client.
-    pub(super) fn catch_up(&mut self, version: u64, updates: Vec<S::Update>, outcomes: Outcomes) {
-        let contended: Vec<FieldId> =
-            (0..S::FIELDS.len()).filter(|field| self.pending.touches(*field)).collect();
+    /// `moves` are the moves from list to list in `updates`, which has them as removals and insertions.
+    pub(super) fn catch_up(
+        &mut self,
+        version: u64,
+        updates: Vec<S::Update>,
+        moves: &[S::Update],
+        outcomes: Outcomes,
+    ) {
+        let touched =
+            |pending: &Pending<S>| (0..S::FIELDS.len()).filter(|field| pending.touches(*field)).collect();
+        let mut contended: Vec<FieldId> = touched(&self.pending);
+        let (moved, fields) = self.follow(version, moves, &outcomes);
+        contended.extend(fields);
+        let contended = distinct(contended.into_iter());
         let before: Vec<S::Update> = contended.iter().map(|field| self.states.view.current(*field)).collect();
         self.states.version = version;
         let (refused, own) = self.settle(outcomes);
@@ -433,12 +522,16 @@ impl<S: SharedState> Document<S> {
         for update in updates {
             let inverse = self.states.confirmed.apply(update.clone());
             self.pending.mark_stale(&update);
-            if !own.touched_by::<S>(&update) {
+            if moved.is_none() && !own.touched_by::<S>(&update) {
                 self.history.others_wrote(&mut self.states.confirmed, &update, &inverse, version, None);
             }
             if !contended.contains(&S::field(&update)) {
                 shown.extend(self.states.shown(update));
             }
+        }
+        if let Some(mut state) = moved {
+            let changed = text_scope::with_history(|| S::diff(&state, &self.states.confirmed));
+            self.others_changed(&mut state, &changed, &own, version);
         }
         for (field, before) in contended.iter().zip(before) {
             self.states.rebuild(*field, &mut self.pending);
@@ -449,6 +542,16 @@ impl<S: SharedState> Document<S> {
         }
         self.output.event(Origin::Remote, Some(version), None, shown);
         self.report(refused);
+    }
+
+    /// Notes what others have changed in `state`, for the undo history. `own` is what this client has changed.
+    fn others_changed(&mut self, state: &mut S, changed: &[S::Update], own: &Parts, version: u64) {
+        for update in changed {
+            let inverse = state.apply(update.clone());
+            if !own.touched_by::<S>(update) {
+                self.history.others_wrote(state, update, &inverse, version, None);
+            }
+        }
     }
 
     /// Replaces the confirmed state.
@@ -470,12 +573,7 @@ impl<S: SharedState> Document<S> {
             let own;
             (refused, own) = self.settle(outcomes);
             if !self.history.is_empty() {
-                for update in &changed {
-                    let inverse = before.apply(update.clone());
-                    if !own.touched_by::<S>(update) {
-                        self.history.others_wrote(&mut before, update, &inverse, version, None);
-                    }
-                }
+                self.others_changed(&mut before, &changed, &own, version);
             }
         } else {
             // The server may know this client from before this replica existed: the numbers continue after
@@ -502,7 +600,7 @@ impl<S: SharedState> Document<S> {
             match outcome {
                 Outcome::Accepted(version) => {
                     self.history.accepted(change.id, version);
-                    change.updates.iter().for_each(|update| own.add::<S>(&update.typed));
+                    change.updates.iter().for_each(|update| own.add::<S>(update.shown()));
                     self.output.answer(change.id, Ok(version));
                 }
                 Outcome::Rejected(reject) => refused.extend(self.refuse(change, reject)),

@@ -126,7 +126,13 @@ impl<S: SharedState> Replica<S> {
     /// The updates of a change that waits for its answer, for the simulation.
     #[cfg(feature = "testing")]
     pub(crate) fn pending_updates(&self, id: WriteId) -> Option<Vec<S::Update>> {
-        self.document.pending.updates_of(id)
+        self.document.pending.updates_of(id).map(|(sent, _)| sent)
+    }
+
+    /// The updates of a change that waits for its answer, as the view shows them, for the simulation.
+    #[cfg(feature = "testing")]
+    pub(crate) fn shown_updates(&self, id: WriteId) -> Option<Vec<S::Update>> {
+        self.document.pending.updates_of(id).map(|(_, shown)| shown)
     }
 
     /// Whether a change waits that was never sent, for the simulation.
@@ -391,7 +397,7 @@ impl<S: SharedState> Replica<S> {
                     self.permit(rights);
                 }
             }
-            RoomMessage::Delta { since, version, updates, schema, rights, outcomes, .. } => {
+            RoomMessage::Delta { since, version, updates, moves, schema, rights, outcomes, .. } => {
                 if self.compare(schema, true, &outcomes)? {
                     let has = self.version();
                     if since != has || version < since {
@@ -399,9 +405,9 @@ impl<S: SharedState> Replica<S> {
                             format!("a delta from version {since} to {version} does not fit version {has}");
                         return Err(Violation::new(Code::BadMessage, message));
                     }
-                    let decoded = self.decode(&updates)?;
+                    let (decoded, moves) = (self.decode(&updates)?, self.decode(&moves)?);
                     self.session.joined();
-                    self.document.catch_up(version, decoded, outcomes);
+                    self.document.catch_up(version, decoded, &moves, outcomes);
                     self.permit(rights);
                 }
             }

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
+use crate::core::transfer::ItemMove;
 use crate::core::{FieldId, FieldPath, Overlap, SharedState, Timing, Versions, WriteError};
-use crate::replica::change::{Change, PendingUpdate, Reads, WriteId, bytes_of};
+use crate::replica::change::{Change, Forwarding, PendingUpdate, Reads, WriteId, bytes_of};
 use crate::replica::config::ReplicaConfig;
 use crate::replica::delayed::{Delayed, Held};
 use crate::replica::queue::Queue;
@@ -90,14 +91,31 @@ impl<S: SharedState> Pending<S> {
         queued.chain(self.delayed.held_mut().map(|(id, update)| (id, std::slice::from_mut(update))))
     }
 
-    /// The updates of a change.
+    /// Somebody else has moved an item: forwards what is pending for it.
+    pub(super) fn forward(&mut self, item: &ItemMove, state: &mut S) -> Forwarding<S> {
+        let mut forwarding = Forwarding::new();
+        self.queue.update_each(|change| {
+            let was_sent = change.sent.is_some();
+            forwarding.apply(item, state, (change.id, &mut change.updates), was_sent);
+        });
+        for held in self.delayed.each_mut() {
+            forwarding.apply(item, state, (held.id, std::slice::from_mut(&mut held.update)), false);
+            held.field = held.update.field();
+        }
+        forwarding
+    }
+
+    /// The updates of a change, as they are sent and as the view shows them.
     #[cfg(feature = "testing")]
-    pub(super) fn updates_of(&self, id: WriteId) -> Option<Vec<S::Update>> {
-        let typed =
-            |updates: &[PendingUpdate<S>]| updates.iter().map(|update| update.typed.clone()).collect();
-        let queued = self.queue.iter().find(|change| change.id == id).map(|change| typed(&change.updates));
+    #[allow(clippy::type_complexity)] // two lists of updates
+    pub(super) fn updates_of(&self, id: WriteId) -> Option<(Vec<S::Update>, Vec<S::Update>)> {
+        let both = |updates: &[PendingUpdate<S>]| {
+            let sent = updates.iter().map(|update| update.typed.clone()).collect();
+            (sent, updates.iter().map(|update| update.shown().clone()).collect())
+        };
+        let queued = self.queue.iter().find(|change| change.id == id).map(|change| both(&change.updates));
         let held = || self.delayed.iter().find(|held| held.id == id);
-        queued.or_else(|| held().map(|held| typed(std::slice::from_ref(&held.update))))
+        queued.or_else(|| held().map(|held| both(std::slice::from_ref(&held.update))))
     }
 
     /// Whether a change waits that was never sent.
@@ -256,7 +274,7 @@ impl<S: SharedState> Pending<S> {
         let here = self.updates().filter(|pending| pending.field() == field);
         here.map(
             |pending| {
-                if pending.applies { S::overlap(&pending.typed, remote) } else { Overlap::Conflicts }
+                if pending.applies { S::overlap(pending.shown(), remote) } else { Overlap::Conflicts }
             },
         )
         .find(|overlap| *overlap != Overlap::Commutes)

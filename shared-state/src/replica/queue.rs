@@ -136,6 +136,21 @@ impl<S: SharedState> Queue<S> {
         }
     }
 
+    /// Calls `each` with every change, to change its updates.
+    pub(super) fn update_each(&mut self, mut each: impl FnMut(&mut Change<S>)) {
+        for change in &mut self.changes {
+            self.bytes -= change.bytes();
+            for field in change.updates.iter().map(PendingUpdate::field) {
+                self.touching[field] -= 1;
+            }
+            each(change);
+            self.bytes += change.bytes();
+            for field in change.updates.iter().map(PendingUpdate::field) {
+                self.touching[field] += 1;
+            }
+        }
+    }
+
     /// Whether a change in flight touches a field that `reads` contains.
     fn in_flight_touches(&self, reads: &Reads) -> bool {
         self.touched_in_flight(|change| reads.fields().any(|field| change.touches(field)))
@@ -232,6 +247,10 @@ impl<S: SharedState> Queue<S> {
     /// Plain changes are sent as new ones; transactions are stale, because the values they read are gone.
     pub(super) fn restart(&mut self, last: u64) {
         self.next_seq = self.next_seq.max(last.saturating_add(1));
+        // Nobody has moved anything in the new history.
+        self.update_each(|change| {
+            change.updates.iter_mut().for_each(|update| update.forwarded = None);
+        });
         for change in &mut self.changes {
             change.sent = None;
             if let Some(reads) = &mut change.reads {

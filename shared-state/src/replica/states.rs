@@ -178,7 +178,7 @@ impl<S: SharedState> States<S> {
         if fields.is_empty() {
             return Vec::new();
         }
-        let updates = change.updates.iter().map(|update| update.typed.clone());
+        let updates = change.updates.iter().map(|update| update.shown().clone());
         let inverses: Vec<_> = updates.map(|update| self.confirmed.apply(update)).collect();
         let values = fields.iter().map(|field| self.confirmed.current(*field)).collect();
         take_back(&mut self.confirmed, inverses);

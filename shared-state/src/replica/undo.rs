@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::core::transfer::ItemMove;
 use crate::core::{Segment, SharedState, UndoGuard, encode_update, take_back, text_scope, transfer};
 use crate::replica::change::{Guard, WriteId, distinct};
 use crate::replica::transact::Read;
@@ -123,6 +124,34 @@ impl<S: SharedState> Written<S> {
         }
     }
 
+    /// The move from one list to another that it is with the write before it, as it stays if it is not taken back.
+    fn stays_moved(&self, before: &Self) -> Option<ItemMove> {
+        if self.again {
+            return transfer::move_by::<S>(&self.update, &before.update).map(|item| item.reversed());
+        }
+        transfer::move_by::<S>(&before.update, &self.update)
+    }
+
+    /// Somebody has moved an item. A write inside it is addressed to where the item is now, and one that has put the
+    /// item into its former list puts it where it is now; returns whether it is such a one.
+    fn forward(&mut self, item: &ItemMove) -> bool {
+        if let Some((update, inverse)) = transfer::inserted_at::<S>(&self.update, &self.inverse, item) {
+            (self.update, self.inverse) = (update, inverse);
+            return true;
+        }
+        for update in [&mut self.update, &mut self.inverse] {
+            if let Some(forwarded) = transfer::forwarded::<S>(update, item) {
+                *update = forwarded;
+            }
+        }
+        false
+    }
+
+    /// A copy of it.
+    fn copied(&self) -> Self {
+        Self { update: self.update.clone(), inverse: self.inverse.clone(), part: self.part.clone(), ..*self }
+    }
+
     /// Makes a mark at the part that it changes.
     fn mark(&mut self, marks: &mut Marks) {
         self.part = Some(marks.at(part_of::<S>(&self.update)));
@@ -189,8 +218,8 @@ impl<S: SharedState> Step<S> {
 
     /// The updates that undo this step: the last write first, each made on the state that the one before
     /// leaves. Updates that can be coalesced are one. What others have overwritten, writes in `hidden`, and
-    /// updates that `may_write` refuses are left out, and so is what undoes a change in `unsent`. The state is
-    /// as before when this returns.
+    /// updates that `may_write` refuses are left out, and so is what undoes a change in `unsent`. Returns the moves from
+    /// list to list that stay, too. The state is as before when this returns.
     pub(super) fn taken_back(
         &self,
         state: &mut S,
@@ -199,9 +228,9 @@ impl<S: SharedState> Step<S> {
         hidden: &[WriteId],
         unsent: &[WriteId],
         may_write: impl Fn(&S::Update) -> bool,
-    ) -> Vec<S::Update> {
+    ) -> (Vec<S::Update>, Vec<ItemMove>) {
         let mut updates = Vec::<S::Update>::new();
-        let mut inverses = Vec::new();
+        let (mut inverses, mut skipped) = (Vec::new(), Vec::new());
         let mut rest = &self.written[..];
         while let Some((one, before)) = rest.split_last() {
             rest = before;
@@ -214,16 +243,28 @@ impl<S: SharedState> Step<S> {
                 }
                 None => one.guard(),
             };
-            if hidden.contains(&one.id) || history.is_overwritten(one, guard) {
-                continue;
-            }
             let is_unsent = unsent.contains(&one.id);
-            let taken_back = match move_with {
-                Some(before) => one.moved_back(before, state),
-                None => text_scope::as_writer(writer, || one.taken_back(state)).map(|update| vec![update]),
-            };
             let may_write = |updates: &Vec<S::Update>| is_unsent || updates.iter().all(&may_write);
-            for update in taken_back.filter(may_write).into_iter().flatten() {
+            let taken_back = if hidden.contains(&one.id) || history.is_overwritten(one, guard) {
+                None
+            } else if let Some(before) = move_with {
+                one.moved_back(before, state)
+            } else {
+                // What was written before a move that stays is where the item is now.
+                let mut moved = one.copied();
+                for item in &skipped {
+                    moved.forward(item);
+                }
+                let one = if skipped.is_empty() { one } else { &moved };
+                text_scope::as_writer(writer, || one.taken_back(state)).map(|update| vec![update])
+            };
+            let taken_back = taken_back.filter(may_write);
+            if taken_back.is_none()
+                && let Some(before) = move_with
+            {
+                skipped.extend(one.stays_moved(before));
+            }
+            for update in taken_back.into_iter().flatten() {
                 inverses.push(state.apply(update.clone()));
                 if is_unsent {
                     continue;
@@ -235,7 +276,7 @@ impl<S: SharedState> Step<S> {
             }
         }
         take_back(state, inverses);
-        updates
+        (updates, skipped)
     }
 
     /// About how many bytes it takes. Measures only what was written since the last call.
@@ -275,7 +316,7 @@ impl<S: SharedState> Steps<S> {
         self.steps.iter().flat_map(|step| &step.written)
     }
 
-    fn written_mut(&mut self) -> impl Iterator<Item = &mut Written<S>> {
+    fn written_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut Written<S>> {
         self.steps.iter_mut().flat_map(|step| &mut step.written)
     }
 
@@ -314,6 +355,12 @@ impl<S: SharedState> Steps<S> {
             self.count -= self.steps.pop_front().map_or(0, |step| step.written.len());
         }
     }
+}
+
+/// Forwards writes to where an item has moved, the last write first. Those before the one that has put the item where it
+/// was mean another place.
+fn forward_all<'w, S: SharedState>(mut written: impl Iterator<Item = &'w mut Written<S>>, item: &ItemMove) {
+    written.any(|one| one.forward(item));
 }
 
 /// A step that a change takes back which is not answered yet.
@@ -441,10 +488,10 @@ impl<S: SharedState> UndoHistory<S> {
         self.written_mut().filter(|one| one.is(id, index)).for_each(|one| one.lies_on(confirmed));
     }
 
-    /// The server has accepted another update than the one that was sent.
-    pub(super) fn rewritten(&mut self, id: WriteId, index: usize, sent: &S::Update, update: &S::Update) {
+    /// The server has accepted another update than the one that was sent, or shown.
+    pub(super) fn rewritten(&mut self, id: WriteId, index: usize, sent: [&S::Update; 2], update: &S::Update) {
         let mut marks = std::mem::take(&mut self.marks);
-        for one in self.written_mut().filter(|one| one.is(id, index) && one.update == *sent) {
+        for one in self.written_mut().filter(|one| one.is(id, index) && sent.contains(&&one.update)) {
             one.update.clone_from(update);
             one.mark(&mut marks);
         }
@@ -672,6 +719,54 @@ impl<S: SharedState> UndoHistory<S> {
             noted.compare(confirmed, inverse);
             self.marks.note(&noted);
             self.taking.iter_mut().for_each(|taking| taking.outdated = true);
+        }
+    }
+
+    /// Somebody else has moved an item to another list: what can be undone in it is undone where it is now. A pending
+    /// change from `until` on means another item. `from` is who, if that is known.
+    pub(super) fn others_moved(
+        &mut self,
+        item: &ItemMove,
+        until: Option<WriteId>,
+        version: u64,
+        from: Option<&Arc<str>>,
+    ) {
+        if self.is_empty() {
+            return;
+        }
+        self.mark_all();
+        let (Some(removed), Some(inserted)) = (item.reversed().removal::<S>(), item.removal::<S>()) else {
+            return;
+        };
+        let (before, now) = (part_of::<S>(&removed), part_of::<S>(&inserted));
+        self.marks.moved(&before, &now, &Noted::moved(item, version, from));
+        let mut marks = std::mem::take(&mut self.marks);
+        for one in self.written_mut() {
+            if let Some(rest) = one.part.as_deref().and_then(|part| part.strip_prefix(&before[..])) {
+                one.part = Some(marks.at([&now[..], rest].concat()));
+            }
+        }
+        self.marks = marks;
+        let is_pending = |one: &Written<S>| one.version.is_none();
+        for one in
+            self.written_mut().filter(|one| is_pending(one) && until.is_none_or(|until| one.id < until))
+        {
+            one.forward(item);
+        }
+        for steps in [&mut self.undo, &mut self.redo] {
+            forward_all(steps.written_mut().rev().filter(|one| !is_pending(one)), item);
+        }
+        for taking in &mut self.taking {
+            forward_all(taking.step.written.iter_mut().rev().filter(|one| !is_pending(one)), item);
+            taking.outdated = true;
+        }
+    }
+
+    /// Moves from list to list stay although the step that contains them is taken back. What was written before them is
+    /// undone where the items are now.
+    pub(super) fn moves_stay(&mut self, kind: Kind, moves: &[ItemMove]) {
+        for item in moves {
+            forward_all(self.steps_mut(kind).written_mut().rev(), item);
         }
     }
 

@@ -294,6 +294,7 @@ impl<S: SharedState> Client<S> {
             None => false,
         };
         self.ledger.keep_up(|id| is_new || may_differ(id), |id| replica.pending_updates(id))?;
+        self.ledger.follow(|id| replica.pending_updates(id), |id| replica.shown_updates(id))?;
         self.undos.retain(|id, unsent| {
             *unsent = replica.is_unsent(*id);
             replica.pending_updates(*id).is_some()

@@ -14,12 +14,14 @@ pub(super) struct Written<S: SharedState> {
     updates: Vec<S::Update>,
     /// The updates as they are sent.
     sent: Vec<Json>,
+    /// The updates as the app sees them, if others have moved what they change.
+    shown: Option<Vec<Json>>,
     reads: Vec<(FieldId, Json)>,
 }
 
 impl<S: SharedState> Written<S> {
     pub(super) fn new(updates: Vec<S::Update>, reads: Vec<(FieldId, Json)>) -> Result<Self, String> {
-        Ok(Self { sent: encoded::<S>(&updates)?, updates, reads })
+        Ok(Self { sent: encoded::<S>(&updates)?, updates, shown: None, reads })
     }
 }
 
@@ -174,6 +176,24 @@ impl<S: SharedState> Ledger<S> {
         Ok(())
     }
 
+    /// Corrects the unanswered writes by where the replica addresses them, after others have moved items from list to
+    /// list. Nothing else of them may be different.
+    pub(super) fn follow(
+        &mut self,
+        pending: impl Fn(WriteId) -> Option<Vec<S::Update>>,
+        shown: impl Fn(WriteId) -> Option<Vec<S::Update>>,
+    ) -> Result<(), String> {
+        for (id, written) in &mut self.unanswered {
+            let (Some(pending), Some(shown)) = (pending(*id), shown(*id)) else { continue };
+            let (sent, shown) = (encoded::<S>(&pending)?, encoded::<S>(&shown)?);
+            if is_readdressed(&written.sent, &sent) {
+                (written.updates, written.sent) = (pending, sent);
+            }
+            written.shown = is_readdressed(&written.sent, &shown).then_some(shown);
+        }
+        Ok(())
+    }
+
     /// The room has a new history, without the writes that were acknowledged before.
     pub(super) fn new_history(&mut self) {
         self.acknowledged.clear();
@@ -281,7 +301,7 @@ impl<S: SharedState> Ledger<S> {
     pub(super) fn expected_view(&self, confirmed: Json, model: &mut Model<S>) -> Result<Json, String> {
         let mut state = confirmed;
         for (_, written) in &self.unanswered {
-            for update in &written.sent {
+            for update in written.shown.as_ref().unwrap_or(&written.sent) {
                 model.apply(&mut state, update)?;
             }
         }
@@ -317,6 +337,12 @@ fn addressed<S: SharedState>(
         {
             place.clone_from(after);
         }
+        if written["op"].is_null()
+            && logged["op"].is_null()
+            && is_without(&written["value"], &logged["value"])
+        {
+            put(written, "value", logged["value"].clone());
+        }
         if model.misses(&state, logged, false)? {
             return Err("G15: an update that found nothing to act on was accepted".to_owned());
         }
@@ -333,6 +359,34 @@ fn addressed<S: SharedState>(
         model.apply(&mut state, logged)?;
     }
     Ok(addressed)
+}
+
+/// Whether updates are the same but for their paths, and the lists that items move to, and some differ in that.
+fn is_readdressed(before: &[Json], now: &[Json]) -> bool {
+    let differs =
+        |(before, now): (&Json, &Json)| before["key"] != now["key"] || before["value"] != now["value"];
+    let is_same = |(before, now): (&Json, &Json)| {
+        let is_set = now["op"].is_null() && before["key"] == now["key"];
+        let is_take = now["op"].as_str() == Some("take");
+        before["op"] == now["op"] && (is_set || is_take || before["value"] == now["value"])
+    };
+    let both = || before.iter().zip(now);
+    before.len() == now.len() && both().any(differs) && both().all(is_same)
+}
+
+/// Whether a value that was set is `now` without some items of lists: they have moved to other lists.
+fn is_without(set: &Json, now: &Json) -> bool {
+    match (set, now) {
+        (Json::Object(set), Json::Object(now)) => {
+            set.len() == now.len()
+                && set.iter().all(|(name, set)| now.get(name).is_some_and(|now| is_without(set, now)))
+        }
+        (Json::Array(set), Json::Array(now)) => {
+            let mut rest = set.iter();
+            now.iter().all(|now| rest.any(|set| set == now || is_without(set, now)))
+        }
+        _ => set == now,
+    }
 }
 
 /// Sets a member of an object.

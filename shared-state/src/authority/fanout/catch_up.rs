@@ -47,10 +47,11 @@ impl<O: Outbox> Fanout<O> {
         let declared = declared || unsent.is_some();
         let schema = schema.or(unsent);
         let mut text = String::new();
-        let mut fields = Vec::new();
+        let (mut moves, mut fields) = (String::new(), Vec::new());
         match (since, session.dialect) {
             (Some(since), dialect) if self.is_channel || dialect == Dialect::V1 => {
                 head.state.write_delta(since, &mut text);
+                head.state.write_moves(since, &mut moves);
                 if declared {
                     head.state.write_unwritten(&mut text);
                 }
@@ -68,7 +69,7 @@ impl<O: Outbox> Fanout<O> {
             (None, Dialect::V1) => head.state.write_data(&mut text),
             (None, Dialect::Legacy) => head.state.write_plain(&mut text),
         }
-        let catch_up = CatchUp { since, version: head.version, text, fields, schema, audience };
+        let catch_up = CatchUp { since, version: head.version, text, moves, fields, schema, audience };
         self.send_after_last(After::CatchUp(id, catch_up), head);
     }
 
@@ -102,6 +103,10 @@ impl<O: Outbox> Fanout<O> {
             }
             (Some(audiences), ..) => audiences.fields(session.grant.audience, &made).into_owned(),
         };
+        if let (Some(audiences), false) = (self.access.audiences(), catch_up.moves.is_empty()) {
+            let made = Change::written(std::mem::take(&mut catch_up.moves));
+            catch_up.moves = audiences.updates(session.grant.audience, &made).into_owned();
+        }
         match session.dialect {
             Dialect::V1 => self.send_v1_catch_up(id, catch_up, &text, head),
             Dialect::Legacy if self.is_channel => self.send_messages(id, catch_up.since.is_some(), text),
@@ -124,7 +129,7 @@ impl<O: Outbox> Fanout<O> {
 
     fn send_v1_catch_up(&mut self, id: SessionId, catch_up: CatchUp, text: &str, head: &Head<'_>) {
         let Some(session) = self.sessions.get_mut(id) else { return };
-        let CatchUp { since, version, schema, .. } = catch_up;
+        let CatchUp { since, version, schema, moves, .. } = catch_up;
         let schema = schema.or_else(|| session.unsent_schema.take());
         let outcomes = head.answers.answers(&session.client, session.answered, version);
         session.answered = session.answered.max(outcomes.last);
@@ -135,6 +140,7 @@ impl<O: Outbox> Fanout<O> {
             schema: schema.as_deref(),
             brief: session.compact.then_some(self.headers.room),
             rights: session.denied.as_deref(),
+            moves: (!moves.is_empty()).then_some(&moves),
             audience: if since.is_none() { self.access.token(session.grant.audience) } else { None },
         };
         let frame = match since {

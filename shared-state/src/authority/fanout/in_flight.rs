@@ -33,6 +33,8 @@ pub(super) struct CatchUp {
     pub(super) since: Option<u64>,
     pub(super) version: u64,
     pub(super) text: String,
+    /// The moves from list to list that are in a delta, or nothing.
+    pub(super) moves: String,
     /// The fields in a delta for a legacy client; otherwise empty.
     pub(super) fields: Vec<Arc<str>>,
     /// The room's schema, for a client that joins with a different one.

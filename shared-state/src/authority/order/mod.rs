@@ -181,7 +181,7 @@ impl Order {
         let decided = self.limits.check_depth(change.updates.get(), AROUND_UPDATES);
         let decided = decided.and_then(|()| self.check_base(change, access, grant)).and_then(|()| {
             let incoming = Incoming::new(change.updates)?;
-            self.accept(author, &incoming, Some((access, grant)))
+            self.accept(author, &incoming, change.base, Some((access, grant)))
         });
         match decided {
             Ok((accepted, entry)) => {
@@ -239,7 +239,9 @@ impl Order {
         Ok(())
     }
 
-    /// Decides a change and applies it to the state. `by` is the author's grant; `None`: no permissions are checked.
+    /// Decides a change and applies it to the state. `base` is the version that its author knew, if
+    /// that may be an old one; `by` is the author's
+    /// grant, `None`: no permissions are checked.
     ///
     /// # Errors
     /// The change is refused. The state is unchanged.
@@ -247,9 +249,10 @@ impl Order {
         &mut self,
         author: ChangeSource,
         incoming: &Incoming<'_>,
+        base: u64,
         by: Option<(&Access, &Grant)>,
     ) -> Result<(Accepted, LogEntry), Reject> {
-        self.apply(author, incoming, by).map_err(shortened)
+        self.apply(author, incoming, base, by).map_err(shortened)
     }
 
     /// Checks the limits and the author's permissions.
@@ -263,13 +266,14 @@ impl Order {
         &mut self,
         author: ChangeSource,
         incoming: &Incoming<'_>,
+        base: u64,
         by: Option<(&Access, &Grant)>,
     ) -> Result<(Accepted, LogEntry), Reject> {
         if self.head >= MAX_COUNT {
             return Err(Reject::new(Code::Unavailable, "the room has reached the last version there is"));
         }
         self.check(incoming, by)?;
-        let forwarded = self.state.forwarded(&incoming.updates)?;
+        let forwarded = self.state.forwarded(&incoming.updates, base)?;
         let forwarded = forwarded.as_deref().map(Incoming::parse).transpose()?;
         if let Some(forwarded) = &forwarded {
             self.check(forwarded, by)?;

@@ -3,23 +3,43 @@
 //!
 //! The index outlives the list that an item came from: whoever edits a card while somebody else moves it and removes
 //! its column still reaches it.
+//!
+//! It knows for each item where it is *now*. However often an item moves on, each of its former paths leads there at
+//! once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 
-/// The limit of remembered moves. Beyond it the oldest is forgotten, and updates of its former path are refused.
-const MAX_MOVED: usize = 4_096;
+/// The limit of remembered former paths in a room. Beyond it, the oldest former path of the item whose last move is
+/// oldest is forgotten, and updates of that path are refused.
+const MAX_FORMER: usize = 4_096;
 
-/// The lists that items have moved to, by the items' former paths.
+/// An item that has moved.
+#[derive(Clone, Debug)]
+struct Item {
+    /// Its path now.
+    now: Box<str>,
+    /// The version that moved it last.
+    version: u64,
+    /// Its former paths, the oldest first.
+    former: VecDeque<Box<str>>,
+}
+
+/// The items that have moved, by their former paths.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Moved {
-    to: BTreeMap<Box<str>, (u64, Box<str>)>,
-    by_version: BTreeSet<(u64, Box<str>)>,
+    items: BTreeMap<u64, Item>,
+    /// The item that was at a path.
+    by_former: BTreeMap<Box<str>, u64>,
+    /// The item that is at a path now.
+    by_now: BTreeMap<Box<str>, u64>,
+    by_version: BTreeSet<(u64, u64)>,
+    last_id: u64,
 }
 
 impl Moved {
     pub(super) fn is_empty(&self) -> bool {
-        self.to.is_empty()
+        self.items.is_empty()
     }
 
     /// Records that the item at `path` has moved to the list at `to`.
@@ -29,56 +49,137 @@ impl Moved {
         if list == to {
             return;
         }
-        self.forget(&format!("{to}/{key}"));
-        self.to.insert(path.into(), (version, to.into()));
-        self.by_version.insert((version, path.into()));
-        if self.by_version.len() > MAX_MOVED
-            && let Some((_, path)) = self.by_version.pop_first()
+        let now = format!("{to}/{key}");
+        self.forget(&now);
+        // Another item that was there is gone.
+        if let Some(gone) = self.by_now.get(&*now) {
+            self.remove(*gone);
+        }
+        self.move_inside(path, &now);
+        let id = self.by_now.remove(path).unwrap_or_else(|| {
+            self.last_id += 1;
+            self.items.insert(self.last_id, Item { now: path.into(), version, former: VecDeque::new() });
+            self.last_id
+        });
+        self.place(id, &now, version);
+        self.add_former(id, path);
+    }
+
+    /// An item is at a path now, since a version.
+    fn place(&mut self, id: u64, now: &str, version: u64) {
+        let Some(item) = self.items.get_mut(&id) else { return };
+        self.by_version.remove(&(item.version, id));
+        (item.now, item.version) = (now.into(), version);
+        self.by_now.insert(now.into(), id);
+        self.by_version.insert((version, id));
+    }
+
+    /// The items inside one that has moved have moved with it.
+    fn move_inside(&mut self, path: &str, now: &str) {
+        let inside = within(&self.by_now, path).filter(|(inner, _)| inner.len() > path.len());
+        let inside: Vec<(Box<str>, u64)> = inside.map(|(inner, id)| (inner.clone(), *id)).collect();
+        for (inner, id) in inside {
+            self.by_now.remove(&inner);
+            if let Some(version) = self.items.get(&id).map(|item| item.version) {
+                self.place(id, &format!("{now}{}", &inner[path.len()..]), version);
+            }
+        }
+    }
+
+    fn add_former(&mut self, id: u64, path: &str) {
+        let Some(item) = self.items.get_mut(&id) else { return };
+        item.former.push_back(path.into());
+        self.by_former.insert(path.into(), id);
+        if self.by_former.len() > MAX_FORMER
+            && let Some((_, oldest)) = self.by_version.first()
+            && let Some(path) = self.items.get(oldest).and_then(|item| item.former.front()).cloned()
         {
-            self.to.remove(&path);
+            self.forget(&path);
+        }
+    }
+
+    /// Forgets an item with all its former paths.
+    fn remove(&mut self, id: u64) {
+        let Some(item) = self.items.remove(&id) else { return };
+        self.by_now.remove(&item.now);
+        self.by_version.remove(&(item.version, id));
+        for path in &item.former {
+            self.by_former.remove(path);
         }
     }
 
     /// The former paths that are `path` or inside it.
     pub(super) fn within(&self, path: &str) -> Vec<Box<str>> {
-        let from = (Bound::Included(path), Bound::Unbounded);
-        let formers = self.to.range::<str, _>(from).map(|(former, _)| former);
-        let formers = formers.take_while(|former| former.starts_with(path));
-        let is_within = |former: &str| matches!(former.as_bytes().get(path.len()), None | Some(b'/'));
-        formers.filter(|former| is_within(former)).cloned().collect()
+        within(&self.by_former, path).map(|(former, _)| former.clone()).collect()
+    }
+
+    /// The version that last moved the item that was at `path`; 0 if none did.
+    pub(super) fn moved_at(&self, path: &str) -> u64 {
+        let item = self.by_former.get(path).and_then(|id| self.items.get(id));
+        item.map_or(0, |item| item.version)
     }
 
     /// Forgets that the item at `path` has moved: there is one at this path again.
     pub(super) fn forget(&mut self, path: &str) {
-        if let Some((path, (version, _))) = self.to.remove_entry(path) {
-            self.by_version.remove(&(version, path));
+        let Some(id) = self.by_former.remove(path) else { return };
+        let Some(item) = self.items.get_mut(&id) else { return };
+        item.former.retain(|former| **former != *path);
+        if item.former.is_empty() {
+            self.remove(id);
         }
     }
 
-    /// The former paths that a path leads to or into, the innermost first, each with the item's path in the list
-    /// that it has moved to.
-    pub(super) fn on<'p>(&self, path: &'p str) -> impl Iterator<Item = (&'p str, String)> {
+    /// The former paths that a path leads to or into, the innermost first, each with the item's path now.
+    pub(super) fn on<'p>(&self, path: &'p str) -> impl Iterator<Item = (&'p str, &str)> {
         let ends = std::iter::once(path.len()).chain(path.rmatch_indices('/').map(|(at, _)| at));
         ends.filter_map(|end| {
             let former = &path[..end];
-            let (_, to) = self.to.get(former)?;
-            let (_, key) = former.rsplit_once('/')?;
-            Some((former, format!("{to}/{key}")))
+            let item = self.items.get(self.by_former.get(former)?)?;
+            Some((former, &*item.now))
+        })
+    }
+
+    /// The items that have moved since a version, the first move first: the version, each former path, and the list
+    /// that the item is in now.
+    pub(super) fn since(&self, version: u64) -> impl Iterator<Item = (u64, &str, &str)> {
+        let from = (Bound::Excluded((version, u64::MAX)), Bound::Unbounded);
+        let items = self.by_version.range(from).filter_map(|(_, id)| self.items.get(id));
+        items.flat_map(|item| {
+            let list = item.now.rsplit_once('/').map_or("", |(list, _)| list);
+            item.former.iter().map(move |former| (item.version, &**former, list))
         })
     }
 
     pub(super) fn stored(&self) -> Vec<(u64, String, String)> {
-        let stored = self.by_version.iter().filter_map(|(version, path)| {
-            Some((*version, path.to_string(), self.to.get(path)?.1.to_string()))
-        });
-        stored.collect()
+        self.since(0).map(|(version, path, list)| (version, path.to_owned(), list.to_owned())).collect()
     }
 
     pub(super) fn restored(stored: Vec<(u64, String, String)>) -> Self {
         let mut moved = Self::default();
-        stored.iter().for_each(|(version, path, to)| moved.note(path, to, *version));
+        for (version, path, to) in stored {
+            let Some((_, key)) = path.rsplit_once('/') else { continue };
+            let now = format!("{to}/{key}");
+            match moved.by_now.get(&*now).copied() {
+                // Another former path of the same item.
+                Some(id) => {
+                    moved.place(id, &now, version);
+                    moved.add_former(id, &path);
+                }
+                None => moved.note(&path, &to, version),
+            }
+        }
         moved
     }
+}
+
+/// The entries at `path` and inside it.
+fn within<'m>(
+    map: &'m BTreeMap<Box<str>, u64>,
+    path: &'m str,
+) -> impl Iterator<Item = (&'m Box<str>, &'m u64)> + use<'m> {
+    let entries = map.range::<str, _>((Bound::Included(path), Bound::Unbounded));
+    let entries = entries.take_while(move |entry| entry.0.starts_with(path));
+    entries.filter(move |entry| matches!(entry.0.as_bytes().get(path.len()), None | Some(b'/')))
 }
 
 #[cfg(test)]
@@ -104,6 +205,45 @@ mod tests {
     }
 
     #[test]
+    fn every_former_path_leads_to_where_the_item_is_now() {
+        let mut moved = Moved::default();
+        for at in 0..100 {
+            moved.note(&format!("{at}/7"), &(at + 1).to_string(), at);
+        }
+        let check = |moved: &Moved| {
+            assert_eq!((moved.items.len(), moved.by_former.len()), (1, 100));
+            assert_eq!(
+                (on(moved, "0/7"), on(moved, "99/7")),
+                (vec!["0/7 100/7".into()], vec!["99/7 100/7".into()])
+            );
+        };
+        check(&moved);
+        assert_eq!(moved.since(98).count(), 100);
+        assert_eq!(moved.since(99).count(), 0);
+        moved = Moved::restored(moved.stored());
+        check(&moved);
+        // It comes back, and leaves again.
+        moved.note("100/7", "0", 100);
+        assert!(on(&moved, "0/7").is_empty());
+        moved.note("0/7", "x", 101);
+        assert_eq!(
+            (on(&moved, "0/7"), on(&moved, "100/7")),
+            (vec!["0/7 x/7".into()], vec!["100/7 x/7".into()])
+        );
+    }
+
+    #[test]
+    fn an_item_moves_with_the_one_around_it() {
+        let mut moved = Moved::default();
+        moved.note("a/7", "columns/1/cards", 1);
+        moved.note("columns/1", "archive", 2);
+        assert_eq!(on(&moved, "a/7"), ["a/7 archive/1/cards/7"]);
+        moved.note("archive/1/cards/7", "b", 3);
+        assert_eq!(on(&moved, "a/7"), ["a/7 b/7"]);
+        assert_eq!(on(&moved, "archive/1/cards/7"), ["archive/1/cards/7 b/7"]);
+    }
+
+    #[test]
     fn an_item_that_comes_back_has_not_moved() {
         let mut moved = Moved::default();
         moved.note("a/7", "b", 1);
@@ -111,16 +251,22 @@ mod tests {
         assert!(on(&moved, "a/7").is_empty());
         assert_eq!(on(&moved, "b/7"), ["b/7 a/7"]);
         moved.forget("b/7");
-        assert!(moved.is_empty() && moved.by_version.is_empty());
+        assert!(moved.is_empty() && moved.by_version.is_empty() && moved.by_now.is_empty());
     }
 
     #[test]
     fn the_oldest_moves_are_forgotten() {
         let mut moved = Moved::default();
-        for item in 0..=MAX_MOVED as u64 {
+        for item in 0..=MAX_FORMER as u64 {
             moved.note(&format!("a/{item}"), "b", item);
         }
         assert!(on(&moved, "a/0").is_empty() && !on(&moved, "a/1").is_empty());
-        assert_eq!((moved.to.len(), moved.by_version.len()), (MAX_MOVED, MAX_MOVED));
+        assert_eq!((moved.by_former.len(), moved.items.len()), (MAX_FORMER, MAX_FORMER));
+        // Of one item that moves on and on.
+        for at in 0..=MAX_FORMER as u64 + 1 {
+            moved.note(&format!("{at}/x"), &(at + 1).to_string(), 10_000 + at);
+        }
+        assert_eq!((moved.by_former.len(), moved.items.len(), moved.by_version.len()), (MAX_FORMER, 1, 1));
+        assert!(on(&moved, "1/x").is_empty() && !on(&moved, "2/x").is_empty());
     }
 }

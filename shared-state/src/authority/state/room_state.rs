@@ -36,13 +36,14 @@ pub trait RoomState: Any + Send {
     ) -> Result<Option<String>, Reject>;
 
     /// The updates of a change as this state applies them, if any is different: an update of an item that has moved to
-    /// another list is addressed to where the item is now, and a move to another list is written as what it is made
-    /// of. The result is a JSON array.
+    /// another list is addressed to where the item is now, a set leaves out the items that have moved away since
+    /// `base`, the version that its author knew, and a move to another list is written as what it is made of. The
+    /// result is a JSON array.
     ///
     /// # Errors
     /// A move that cannot be made.
-    fn forwarded(&mut self, updates: &[WireUpdate<'_>]) -> Result<Option<String>, Reject> {
-        let _ = updates;
+    fn forwarded(&mut self, updates: &[WireUpdate<'_>], base: u64) -> Result<Option<String>, Reject> {
+        let _ = (updates, base);
         Ok(None)
     }
 
@@ -79,6 +80,12 @@ pub trait RoomState: Any + Send {
 
     /// Appends a delta since version `since`: updates as a JSON array.
     fn write_delta(&self, since: u64, out: &mut String);
+
+    /// Appends the moves from list to list since version `since`, each as the update that takes the item from its
+    /// former list: a JSON array, or nothing if there are none.
+    fn write_moves(&self, since: u64, out: &mut String) {
+        let _ = (since, out);
+    }
 
     /// Appends the field's value as JSON; `null` if there is no such field.
     fn write_field(&self, key: &str, out: &mut String);

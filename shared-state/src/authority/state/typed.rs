@@ -24,7 +24,7 @@ use crate::core::{
     UpdateErrorKind, WireUpdate, canonical_update, decode_update, encode_update, has_change_rule,
 };
 use crate::core::{Code, Reject};
-use crate::core::{FieldPathBuf, StoredVersions, Versions, take_back, text_scope, transfer};
+use crate::core::{StoredVersions, Versions, take_back, text_scope, transfer};
 use crate::proto::{Declaration, Violation, push_string};
 use crate::schema::SchemaDiff;
 use crate::schema::resolve;
@@ -230,7 +230,7 @@ impl<S: SharedState> Typed<S> {
                 Some((path, Some(to))) => self.moved.note(&path, &to, version),
                 Some((path, None)) if !self.moved.is_empty() => {
                     for former in self.moved.within(&path) {
-                        if !self.is_missing(&former) {
+                        if !transfer::is_missing(&mut self.state, &former) {
                             self.moved.forget(&former);
                         }
                     }
@@ -240,39 +240,51 @@ impl<S: SharedState> Typed<S> {
         }
     }
 
-    /// Whether there is no item at a path.
-    fn is_missing(&mut self, path: &str) -> bool {
-        let Ok(probe) = S::decode(FieldPath::new(path), Some("delete"), RawValue::NULL) else { return true };
-        let inverse = self.state.apply(probe);
-        let is_missing = S::address(&inverse, &mut FieldPathBuf::new()) == Some("nothing");
-        self.state.apply(inverse);
-        is_missing
-    }
-
     /// Where an update at `path` leads that is addressed to an item which has moved. `before` are the updates before it in
     /// the same change. `None`: the address is right.
     fn forwarded_key(&mut self, path: &str, op: Option<&str>, before: &[WireUpdate<'_>]) -> Option<String> {
         let mut key: Option<String> = None;
-        // Moves can form a cycle, if an item was removed in one of its lists.
-        for _ in 0..MAX_FORWARDS {
+        // One item leads to where it is at once, but the lists around it may have moved as well. An item that was
+        // removed where it is may lead in a circle.
+        let mut followed = Vec::new();
+        loop {
             let at = key.as_deref().unwrap_or(path);
-            let former: Vec<_> = self.moved.on(at).map(|(path, now)| (path.to_owned(), now)).collect();
-            let next = former.into_iter().find_map(|(former, now)| {
-                let rest = &at[former.len()..];
-                // A place in the list that an item has left means nothing in the other one.
-                if rest.is_empty() && op == Some("move") {
-                    return None;
-                }
-                let list = former.rsplit_once('/').map_or("", |(list, _)| list);
-                let is_new = before.iter().any(|other| is_insert_into(other, list));
-                (!is_new && self.is_missing(&former)).then(|| format!("{now}{rest}"))
-            });
-            match next {
-                Some(next) => key = Some(next),
-                None => break,
-            }
+            let former: Vec<_> =
+                self.moved.on(at).map(|(path, now)| (path.to_owned(), now.to_owned())).collect();
+            let next = former.into_iter().filter(|(former, _)| !followed.contains(former)).find_map(
+                |(former, now)| {
+                    let rest = &at[former.len()..];
+                    // A place in the list that an item has left means nothing in the other one.
+                    if rest.is_empty() && op == Some("move") {
+                        return None;
+                    }
+                    let list = former.rsplit_once('/').map_or("", |(list, _)| list);
+                    let is_new = before.iter().any(|other| is_insert_into(other, list));
+                    (!is_new && transfer::is_missing(&mut self.state, &former))
+                        .then(|| (format!("{now}{rest}"), former))
+                },
+            );
+            let Some((next, former)) = next else { return key };
+            key = Some(next);
+            followed.push(former);
         }
-        key
+    }
+
+    /// The value of a set without the items that have moved to other lists since `base`, which its author did not know:
+    /// there is one of each in the end. `None`: the value has none.
+    fn without_moved(&mut self, update: &WireUpdate<'_>, base: u64) -> Option<Box<RawValue>> {
+        if update.op.is_some() || self.moved.is_empty() {
+            return None;
+        }
+        let former = self.moved.within(&update.key);
+        let former = former.into_iter().filter(|path| path.len() > update.key.len());
+        let former: Vec<_> = former.filter(|path| self.moved.moved_at(path) > base).collect();
+        // The paths of a later update of this change may be wrong on this state, as after the insertion of a list.
+        let set = if former.is_empty() { None } else { decode_update::<S>(update).ok() }?;
+        let without = transfer::set_without(&mut self.state, &set, &former)?;
+        let encoded = encode_update::<S>(&without).ok()?;
+        let WireUpdate { value, .. } = serde_json::from_str(encoded.as_str()).ok()?;
+        Some(value.to_owned())
     }
 
     /// Applies the updates of a verdict after those in `json`, a JSON array. Returns all of them as a JSON array.
@@ -301,9 +313,6 @@ impl<S: SharedState> Typed<S> {
         Ok(json)
     }
 }
-
-/// How often an update is forwarded, from list to list.
-const MAX_FORWARDS: usize = 16;
 
 /// The list that an update moves an item to, if it takes one from a list.
 fn destination(update: &WireUpdate<'_>) -> Option<String> {
@@ -452,7 +461,7 @@ impl<S: SharedState> RoomState for Typed<S> {
         verdict
     }
 
-    fn forwarded(&mut self, updates: &[WireUpdate<'_>]) -> Result<Option<String>, Reject> {
+    fn forwarded(&mut self, updates: &[WireUpdate<'_>], base: u64) -> Result<Option<String>, Reject> {
         let has_transfers = updates.iter().any(|update| update.op.as_deref() == Some(transfer::TRANSFER));
         if self.moved.is_empty() && !has_transfers {
             return Ok(None);
@@ -474,6 +483,13 @@ impl<S: SharedState> RoomState for Typed<S> {
             }
             if let Some(to) = &destinations[at] {
                 forwarded[at].value = to;
+                differs = true;
+            }
+        }
+        let without: Vec<_> = forwarded.iter().map(|update| self.without_moved(update, base)).collect();
+        for (update, without) in forwarded.iter_mut().zip(&without) {
+            if let Some(without) = without {
+                update.value = without;
                 differs = true;
             }
         }
@@ -559,6 +575,20 @@ impl<S: SharedState> RoomState for Typed<S> {
         }
         self.unknown.write_sets(|changed| changed > since, &mut first, out);
         out.push(']');
+    }
+
+    fn write_moves(&self, since: u64, out: &mut String) {
+        let moves = self.moved.since(since).map(|(_, path, to)| {
+            let value = to_raw_value(&transfer::Destination { to: to.into() }).expect("a path is JSON");
+            (path, value)
+        });
+        let moves: Vec<_> = moves.collect();
+        let op = || Some(Cow::Borrowed(transfer::TAKE));
+        let takes: Vec<_> =
+            moves.iter().map(|(path, value)| WireUpdate { key: (*path).into(), op: op(), value }).collect();
+        if !takes.is_empty() {
+            out.push_str(&serde_json::to_string(&takes).expect("paths and JSON are JSON"));
+        }
     }
 
     fn write_field(&self, key: &str, out: &mut String) {

@@ -298,14 +298,8 @@ where
                     Some(_) => None,
                 }
             }
-            (ListOp::Move(key, place), ListOp::Move(..)) => {
-                let position = list.find::<F>(key.as_str())?;
-                let stays = match place {
-                    Place::End => position + 1 == list.len(),
-                    place => Place::of::<C, F>(list, position) == *place,
-                };
-                stays.then(|| inverse.clone())
-            }
+            // Whatever was inserted beside it since. Who moves the item itself keeps it from being undone.
+            (ListOp::Move(key, _), ListOp::Move(..)) => list.find::<F>(key.as_str()).map(|_| inverse.clone()),
             (ListOp::In(key, op), ListOp::In(_, inverse)) => {
                 let item = list.item(list.find::<F>(key.as_str())?)?;
                 P::undo(item, op, inverse).map(|op| ListOp::In(key.clone(), op))

@@ -132,6 +132,9 @@ pub enum TextOp {
     Nothing,
 }
 
+/// The operation of an inverse, which is never sent; see [`text_scope::carrying`].
+const UNDO: &str = "undo";
+
 /// The inverse of an edit. It can be applied as long as that edit is the last one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Undo(Arc<(Edit, Effect)>);
@@ -321,6 +324,7 @@ impl MergePolicy<Text> for TextOf {
             TextOp::Set(_) => None,
             TextOp::Edit(_) => Some("edit"),
             TextOp::Splice(_) => Some("splice"),
+            TextOp::Undo(_) if text_scope::is_carrying() => Some(UNDO),
             TextOp::Undo(_) | TextOp::Nothing => Some("nothing"),
         }
     }
@@ -330,7 +334,11 @@ impl MergePolicy<Text> for TextOf {
             TextOp::Set(value) => value.serialize(serializer),
             TextOp::Edit(edit) => serializer.serialize_str(&edit.base64()),
             TextOp::Splice(splices) => splices.serialize(serializer),
-            TextOp::Undo(_) | TextOp::Nothing => serializer.serialize_unit(),
+            TextOp::Undo(Undo(undo)) => match text_scope::carry(undo.clone()) {
+                Some(number) => number.serialize(serializer),
+                None => serializer.serialize_unit(),
+            },
+            TextOp::Nothing => serializer.serialize_unit(),
         }
     }
 
@@ -349,6 +357,12 @@ impl MergePolicy<Text> for TextOf {
                 let text = String::deserialize(value).map_err(wrong)?;
                 let edit = value::bytes(&text).and_then(Edit::read);
                 edit.map(TextOp::Edit).map_err(|message| wrong(de::Error::custom(message)))
+            }
+            Some(UNDO) if text_scope::is_carrying() => {
+                let undo = text_scope::carried(usize::deserialize(value).map_err(wrong)?);
+                let undo = undo.and_then(|undo| undo.downcast().ok());
+                undo.map(|undo| TextOp::Undo(Undo(undo)))
+                    .ok_or_else(|| UpdateError::unknown_op(Self::NAME, UNDO))
             }
             Some("splice") => Vec::deserialize(value).map(TextOp::Splice).map_err(wrong),
             Some(op) => Err(UpdateError::unknown_op(Self::NAME, op)),

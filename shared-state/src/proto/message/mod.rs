@@ -139,6 +139,9 @@ pub enum RoomMessage<'a> {
         version: u64,
         /// The updates, in order.
         updates: Vec<WireUpdate<'a>>,
+        /// The moves from list to list that the updates contain as removals and insertions: for each, the update that
+        /// takes the item from its former list, the first move first.
+        moves: Vec<WireUpdate<'a>>,
         /// The room's schema, if it differs from the client's.
         schema: Option<Box<RoomSchema>>,
         /// The room's number in [compact] frames, if it sends any.
@@ -212,9 +215,10 @@ impl<'a> RoomMessage<'a> {
                 Self::Sync { epoch, version, data, schema, brief, rights, audience, outcomes }
             }
             "state:delta" => {
-                let state::Delta { since, version, updates, schema, brief, rights, answers } =
+                let state::Delta { since, version, updates, moves, schema, brief, rights, answers } =
                     envelope.content()?;
-                Self::Delta { since, version, updates, schema, brief, rights, outcomes: answers.into() }
+                let outcomes = answers.into();
+                Self::Delta { since, version, updates, moves, schema, brief, rights, outcomes }
             }
             "state:change" => {
                 let change::Change { version, from, updates, brief } = envelope.content()?;

@@ -98,6 +98,8 @@ pub(super) struct Delta<'a> {
     pub(super) version: u64,
     #[serde(borrow)]
     pub(super) updates: Vec<WireUpdate<'a>>,
+    #[serde(borrow, default)]
+    pub(super) moves: Vec<WireUpdate<'a>>,
     #[serde(default)]
     pub(super) schema: Option<Box<RoomSchema>>,
     #[serde(default)]
@@ -117,17 +119,20 @@ pub struct Beside<'a> {
     pub brief: Option<u64>,
     /// What the client may not do, as JSON; `None`: there is nothing.
     pub rights: Option<&'a str>,
+    /// The moves from list to list in a delta, as a JSON array of the updates that take the items.
+    pub moves: Option<&'a str>,
     /// The audience that a whole state is for.
     pub audience: Option<u64>,
 }
 
 impl Beside<'_> {
     fn len(self) -> usize {
-        self.schema.map_or(0, str::len) + self.rights.map_or(0, str::len)
+        [self.schema, self.rights, self.moves].into_iter().flatten().map(str::len).sum()
     }
 
     fn write(self, outcomes: &Outcomes, payload: &mut Object<'_>) {
         payload
+            .optional_json("moves", self.moves)
             .optional_json("schema", self.schema)
             .optional("brief", self.brief)
             .optional_json("rights", self.rights)

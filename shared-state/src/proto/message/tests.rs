@@ -51,6 +51,7 @@ fn frames() -> Vec<Frame> {
         brief: Some(300),
         rights: Some(r#"{"hidden":["x"]}"#),
         audience: Some(12),
+        ..server::Beside::default()
     };
     let other = server::Beside { schema: Some(&new), ..server::Beside::default() };
     let mut details = RoomDetails::default();

@@ -6,6 +6,7 @@ use std::hash::{DefaultHasher, Hasher as _};
 use std::ops::Bound;
 use std::sync::Arc;
 
+use crate::core::transfer::ItemMove;
 use crate::core::{Segment, SharedState, UndoGuard, Versions, encode_update};
 
 /// The most writes of others that a mark remembers.
@@ -62,6 +63,18 @@ impl<'a> Noted<'a> {
         Self { part: part_of::<S>(update), version, from, adds, before: None, after: None }
     }
 
+    /// A move of an item from one list to another. What the item's part was before and is now is the list that it is in,
+    /// so a move back by the same author counts as an undo, whatever place it goes to.
+    pub(super) fn moved(item: &ItemMove, version: u64, from: Option<&'a Arc<str>>) -> Self {
+        let digest = |path: &str| {
+            let mut hasher = DefaultHasher::new();
+            hasher.write(path.as_bytes());
+            Some(hasher.finish())
+        };
+        let (before, after) = (digest(&item.from), digest(&item.now()));
+        Self { part: Vec::new(), version, from, adds: false, before, after }
+    }
+
     /// Notes what the part was before and what it is now, for a write that replaced it. `inverse` is the
     /// inverse of the update, which was just applied to `state`.
     pub(super) fn compare<S: SharedState>(&mut self, state: &mut S, inverse: &S::Update) {
@@ -98,12 +111,38 @@ impl Mark {
     fn note(&mut self, foreign: Foreign) {
         self.foreign.push(foreign);
         if self.foreign.len() > MAX_FOREIGN {
-            let oldest = self.foreign.remove(0);
-            for (guard, forgotten) in GUARDS.into_iter().zip(&mut self.forgotten) {
-                if oldest.counts(guard) {
-                    *forgotten = oldest.version;
-                }
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        let oldest = self.foreign.remove(0);
+        for (guard, forgotten) in GUARDS.into_iter().zip(&mut self.forgotten) {
+            if oldest.counts(guard) {
+                *forgotten = oldest.version;
             }
+        }
+    }
+
+    /// Takes note of a write.
+    fn add(&mut self, noted: &Noted<'_>, inside: bool, adds: bool) {
+        if !self.undo(noted) {
+            let Noted { version, from, before, .. } = *noted;
+            self.note(Foreign { version, from: from.cloned(), inside, adds, before });
+        }
+    }
+
+    /// Adds what another mark knows.
+    fn join(&mut self, other: Self) {
+        for foreign in other.foreign {
+            let at = self.foreign.partition_point(|known| known.version <= foreign.version);
+            self.foreign.insert(at, foreign);
+        }
+        for (own, other) in self.forgotten.iter_mut().zip(other.forgotten) {
+            *own = (*own).max(other);
+        }
+        while self.foreign.len() > MAX_FOREIGN {
+            self.forget_oldest();
         }
     }
 
@@ -171,15 +210,42 @@ impl Marks {
 
     /// Notes a write of somebody else.
     pub(super) fn note(&mut self, noted: &Noted<'_>) {
-        let Noted { version, from, before, .. } = *noted;
         let length = noted.part.len();
         self.each(&noted.part, |mark, at, inside| {
             // What replaces something around the part adds nothing to it.
-            let adds = noted.adds && at == length;
-            if !mark.undo(noted) {
-                mark.note(Foreign { version, from: from.cloned(), inside, adds, before });
-            }
+            mark.add(noted, inside, noted.adds && at == length);
         });
+    }
+
+    /// An item has moved from one part to another, by somebody else. The marks in it move with it. It is a write to the
+    /// lists around, to the item and to its place, and to nothing inside it.
+    pub(super) fn moved(&mut self, before: &[Segment], now: &[Segment], noted: &Noted<'_>) {
+        let lists = (1..before.len()).map(|length| &before[..length]);
+        let other = (1..now.len()).map(|length| &now[..length]).filter(|around| !before.starts_with(around));
+        for around in lists.chain(other) {
+            if let Some(mark) = self.0.get_mut(around) {
+                mark.add(noted, true, false);
+            }
+        }
+        for own in [&[][..], &[Segment::Place]] {
+            if let Some(mark) = self.0.get_mut(&[now, own].concat()[..]) {
+                mark.add(noted, false, false);
+            }
+        }
+        let from_here = (Bound::Included(before), Bound::Unbounded);
+        let inside = self.0.range::<[Segment], _>(from_here).map(|(part, _)| part.clone());
+        let inside: Vec<_> = inside.take_while(|part| part.starts_with(before)).collect();
+        for part in inside {
+            let Some(mut mark) = self.0.remove(&part) else { continue };
+            let rest = &part[before.len()..];
+            if matches!(rest, [] | [Segment::Place]) {
+                mark.add(noted, false, false);
+            }
+            let moved = self.at([now, rest].concat());
+            if let Some(there) = self.0.get_mut(&moved) {
+                there.join(mark);
+            }
+        }
     }
 
     /// This client's own write to a part was accepted. What others wrote before is not undone by what they write

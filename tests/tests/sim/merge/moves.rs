@@ -436,3 +436,251 @@ fn g7_an_untyped_room_keeps_an_edit_that_comes_before_a_move_and_refuses_one_tha
         assert!(ann.answers()[0].1.is_ok());
     }
 }
+
+#[test]
+fn g7_an_edit_reaches_an_item_however_often_it_has_moved() {
+    let mut state = begin();
+    state.columns = (1..=40).map(|id| Column { id, ..Column::default() }).collect();
+    state.columns[0].cards = vec![card(2)];
+    let mut world = World::new(state);
+    let (ann, bob) = (world.join(), world.join());
+    world.settle();
+    bob.leave();
+    bob.handle().columns().at(&1).cards().at(&2).set_title("late").unwrap();
+    for to in 2..=40 {
+        move_card(&ann.handle(), 2, to - 1, to, 0);
+    }
+    world.settle();
+    world.snapshot();
+    world.restart();
+    [&ann, &bob].into_iter().for_each(User::come_back);
+    world.settle();
+    assert!(bob.answers().iter().all(|(_, answer)| answer.is_ok()));
+    assert_eq!(world.state().columns[39].cards[0].title, "late");
+    assert_eq!((ann.state(), bob.state()), (world.state(), world.state()));
+}
+
+#[test]
+fn g7_a_column_that_is_replaced_does_not_bring_back_a_card_that_has_moved_away() {
+    let moving = |board: &Handle| move_card(board, 2, 1, 2, 0);
+    let replacing = |board: &Handle| {
+        let column = Column { id: 1, title: "new".into(), cards: vec![card(1), card(2), card(3)] };
+        board.columns().at(&1).replace(column).unwrap()
+    };
+    for (board, answers) in [meet(moving, replacing), meet(replacing, moving)] {
+        assert_eq!((cards(&board, 1), cards(&board, 2)), (vec![1, 3], vec![2, 4]));
+        assert_eq!(board.columns[0].title, "new");
+        assert!(answers.iter().flatten().all(Option::is_none), "{answers:?}");
+    }
+    // Who knows of the move inserts another card with the same key.
+    let mut world = World::new(begin());
+    let (ann, bob) = (world.join(), world.join());
+    moving(&ann.handle());
+    world.settle();
+    replacing(&bob.handle());
+    world.settle();
+    assert_eq!((cards(&ann.state(), 1), cards(&ann.state(), 2)), (vec![1, 2, 3], vec![2, 4]));
+}
+
+macro_rules! card_two {
+    ($board:expr) => {
+        $board.columns().at(&1).cards().at(&2)
+    };
+}
+
+/// What Ann writes in card 2 of column 1, and what it is before and after.
+type Write = (fn(&Handle), fn(&Card) -> String, [&'static str; 2]);
+
+const WRITES: [Write; 5] = [
+    (|board| _ = card_two!(board).set_title("ann").unwrap(), |card| card.title.clone(), ["", "ann"]),
+    (|board| _ = card_two!(board).set_done(true).unwrap(), |card| card.done.to_string(), ["false", "true"]),
+    (|board| _ = card_two!(board).add_votes(3).unwrap(), |card| card.votes.to_string(), ["0", "3"]),
+    (|board| _ = card_two!(board).text().push("ann").unwrap(), |card| card.text.to_string(), ["", "ann"]),
+    (
+        |board| {
+            let cards = board.columns().at(&1).cards();
+            cards.edit(&2, |card| card.title = "edited".into()).unwrap();
+        },
+        |card| card.title.clone(),
+        ["", "edited"],
+    ),
+];
+
+fn the(board: &Board, id: u32) -> Card {
+    let mut all = board.columns.iter().flat_map(|column| &column.cards).chain(&board.archive);
+    all.find(|card| card.id == id).unwrap().clone()
+}
+
+fn two() -> (World<Board>, User<Board>, User<Board>) {
+    let mut world = World::new(begin());
+    let (ann, bob) = (world.join(), world.join());
+    world.settle();
+    (world, ann, bob)
+}
+
+#[test]
+fn g14_an_edit_is_undone_and_redone_where_others_have_moved_the_item() {
+    for (write, read, [before, after]) in WRITES {
+        for was_away in [false, true] {
+            for to_archive in [false, true] {
+                let (mut world, ann, bob) = two();
+                write(&ann.handle());
+                world.settle();
+                if was_away {
+                    ann.leave();
+                }
+                let move_it = || {
+                    let cards = |id: u32| bob.handle().columns().at(&id).cards();
+                    move_card(&bob.handle(), 2, 1, 2, 0);
+                    if to_archive {
+                        cards(2).move_between(&2, &bob.handle().archive(), 0).unwrap();
+                    }
+                };
+                move_it();
+                world.settle();
+                ann.come_back();
+                world.settle();
+                assert!(ann.undo(), "{after} {was_away} {to_archive}");
+                assert_eq!(read(&the(&ann.state(), 2)), before, "at once");
+                world.settle();
+                assert_eq!(read(&the(&world.state(), 2)), before);
+                assert!(ann.redo());
+                world.settle();
+                assert_eq!(read(&the(&world.state(), 2)), after);
+                assert_eq!((ann.state(), bob.state()), (world.state(), world.state()));
+                // It comes back where it was.
+                if !to_archive {
+                    move_card(&bob.handle(), 2, 2, 1, 0);
+                    world.settle();
+                    assert!(ann.undo());
+                    world.settle();
+                    assert_eq!(read(&the(&world.state(), 2)), before);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn g14_an_edit_that_others_have_overwritten_where_they_moved_the_item_is_not_undone() {
+    for was_away in [false, true] {
+        let (mut world, ann, bob) = two();
+        card_two!(ann.handle()).set_title("ann's").unwrap();
+        world.settle();
+        if was_away {
+            ann.leave();
+        }
+        move_card(&bob.handle(), 2, 1, 2, 0);
+        let title = bob.handle().columns().at(&2).cards().at(&2);
+        title.set_title("bob's").unwrap();
+        world.settle();
+        ann.come_back();
+        world.settle();
+        assert!(!ann.undo());
+        assert_eq!((ann.state(), bob.state()), (world.state(), world.state()));
+    }
+}
+
+#[test]
+fn g14_a_move_that_others_made_and_undid_counts_as_never_made() {
+    let (mut world, ann, bob) = two();
+    move_card(&ann.handle(), 2, 1, 2, 0);
+    world.settle();
+    move_card(&bob.handle(), 2, 2, 3, 0);
+    world.settle();
+    assert!(bob.undo());
+    world.settle();
+    assert_eq!(places(&world.state(), 2), [2]);
+    assert!(ann.undo());
+    world.settle();
+    assert_eq!(places(&world.state(), 2), [1]);
+    assert!(ann.redo());
+    world.settle();
+    assert_eq!(places(&world.state(), 2), [2]);
+    assert_eq!((ann.state(), bob.state()), (world.state(), world.state()));
+}
+
+#[test]
+fn g14_an_edit_before_a_move_that_others_moved_on_is_undone_where_the_item_is() {
+    let (mut world, ann, bob) = two();
+    card_two!(ann.handle()).set_title("ann").unwrap();
+    world.settle();
+    move_card(&ann.handle(), 2, 1, 2, 0);
+    world.settle();
+    move_card(&bob.handle(), 2, 2, 3, 0);
+    world.settle();
+    assert!(ann.undo(), "the edit");
+    world.settle();
+    let state = world.state();
+    assert_eq!((places(&state, 2), state.columns[2].cards[0].title.as_str()), (vec![3], ""));
+    assert!(!ann.undo());
+}
+
+#[test]
+fn g4_a_pending_edit_is_shown_where_others_have_moved_the_item() {
+    for (write, read, [_, after]) in WRITES {
+        // Not sent yet, or sent and not answered, or sent over a connection that was lost.
+        for how in 0..3 {
+            let (mut world, ann, bob) = two();
+            if how == 0 {
+                ann.leave();
+            }
+            write(&ann.handle());
+            if how == 2 {
+                ann.leave();
+            }
+            move_card(&bob.handle(), 2, 1, 2, 0);
+            bob.handle().columns().at(&2).cards().move_between(&2, &bob.handle().archive(), 0).unwrap();
+            world.exchange(&bob);
+            if how != 1 {
+                world.settle();
+                ann.come_back();
+                world.exchange(&ann);
+            }
+            if ann.state().archive.len() == 1 {
+                assert_eq!(read(&the(&ann.state(), 2)), after, "{how}");
+            }
+            world.settle();
+            assert_eq!(read(&the(&world.state(), 2)), after);
+            assert!(ann.answers().iter().all(|(_, answer)| answer.is_ok()));
+            assert_eq!((ann.state(), bob.state()), (world.state(), world.state()));
+            assert!(ann.undo());
+            world.settle();
+            assert_ne!(read(&the(&world.state(), 2)), after);
+        }
+    }
+}
+
+#[test]
+fn g14_a_move_within_a_list_is_undone_whatever_was_inserted_beside_the_item() {
+    let ids = |world: &World<Board>| cards(&world.state(), 1);
+    let (mut world, ann, bob) = two();
+    ann.handle().columns().at(&1).cards().move_to(&3, 0).unwrap();
+    world.settle();
+    bob.handle().columns().at(&1).cards().insert_at(0, card(90)).unwrap();
+    bob.handle().columns().at(&1).cards().insert_after(&3, card(91)).unwrap();
+    world.settle();
+    assert_eq!(ids(&world), [90, 3, 91, 1, 2]);
+    assert!(ann.undo());
+    world.settle();
+    assert_eq!(ids(&world), [90, 91, 1, 2, 3]);
+    assert!(ann.redo());
+    world.settle();
+    assert_eq!(ids(&world), [90, 3, 91, 1, 2]);
+    // Somebody else moves the same item, and undoes that.
+    bob.handle().columns().at(&1).cards().move_to(&3, 9).unwrap();
+    world.settle();
+    let moved = ids(&world);
+    assert!(bob.undo());
+    world.settle();
+    assert!(ann.undo());
+    world.settle();
+    assert_eq!(ids(&world), [90, 91, 1, 2, 3]);
+    assert!(ann.redo());
+    world.settle();
+    bob.handle().columns().at(&1).cards().move_to(&3, 9).unwrap();
+    world.settle();
+    assert_eq!(ids(&world), moved);
+    assert!(!ann.undo());
+    assert_eq!((ann.state(), bob.state()), (world.state(), world.state()));
+}
