@@ -56,6 +56,10 @@ pub struct Terminal<S: SharedState> {
     lines: mpsc::Receiver<String>,
     interrupt: Pin<Box<dyn Future<Output = ()>>>,
     answers: JoinSet<String>,
+    /// Resolves when the room's state has come, or cannot come.
+    first: Pin<Box<dyn Future<Output = bool>>>,
+    /// Whether commands are read: the room's state has come, or it was said that it has not.
+    has_begun: bool,
 }
 
 impl<S: SharedState> Terminal<S> {
@@ -72,6 +76,8 @@ impl<S: SharedState> Terminal<S> {
             lines: lines(),
             interrupt: interrupted(),
             answers: JoinSet::new(),
+            first: first_of(state),
+            has_begun: false,
         }
     }
 
@@ -83,16 +89,31 @@ impl<S: SharedState> Terminal<S> {
     }
 
     /// The next thing to react to. What has happened is printed in order, before the next command is read.
+    ///
+    /// Commands act on what the room has: the first one waits for the room's state, and each for the outcome of the one
+    /// before, as long as there is a connection. So a script does what somebody who types does.
     pub async fn next(&mut self) -> Input {
+        let takes_commands = self.has_begun && (self.answers.is_empty() || !self.state.is_live());
         let line = tokio::select! {
             biased;
             () = &mut self.interrupt => return Input::End,
             Some(event) = self.events.next() => event_line(&event, self.describe),
             Some(Ok(answer)) = self.answers.join_next() => answer,
             Some(news) = self.news.next() => news,
-            Some(status) = self.statuses.next() => status_line(&status),
+            Some(status) = self.statuses.next() => {
+                let unknown = if self.has_begun { None } else { without_state(&status) };
+                self.has_begun |= unknown.is_some();
+                [Some(status_line(&status)), unknown].into_iter().flatten().collect::<Vec<_>>().join("\n")
+            }
             Some(violation) = self.errors.next() => format!("room: {violation}"),
-            line = self.lines.recv() => {
+            is_live = &mut self.first, if !self.has_begun => {
+                self.has_begun = true;
+                match is_live {
+                    true => return Input::Changed,
+                    false => "the room's state cannot come: commands act on an empty one".to_owned(),
+                }
+            }
+            line = self.lines.recv(), if takes_commands => {
                 return match line {
                     Some(line) if line != "quit" => Input::Command(line),
                     _ => Input::End,
@@ -246,6 +267,22 @@ fn event_line<S: SharedState>(event: &Event<S>, describe: fn(&S::Update) -> Stri
     };
     let updates: Vec<String> = event.updates.iter().map(describe).collect();
     format!("{origin}: {}", updates.join(", "))
+}
+
+/// Resolves when a room's state has come: to `false` if it cannot come.
+fn first_of<S: SharedState>(state: &State<S>) -> Pin<Box<dyn Future<Output = bool>>> {
+    let state = state.clone();
+    Box::pin(async move { state.live().await })
+}
+
+/// What to know about commands if there is no connection before the room's state has come.
+#[must_use]
+pub fn without_state(status: &Status) -> Option<String> {
+    let waits = matches!(status, Status::Reconnecting { .. });
+    waits.then(|| {
+        "the room's state has not come: commands act on an empty one, and are sent once the server answers"
+            .to_owned()
+    })
 }
 
 /// A connection's status, for people.

@@ -22,7 +22,9 @@ use shared_state::channel::{Item, Message};
 use shared_state::client::{Channel, Presence, Receipt};
 use shared_state::presence::{PresenceEvent, User};
 use shared_state_examples::chat::{Doing, Line};
-use shared_state_examples::terminal::{Common, goodbye, interrupted, lines, say, split, status_line};
+use shared_state_examples::terminal::{
+    Common, goodbye, interrupted, lines, say, split, status_line, without_state,
+};
 use tokio::task::JoinSet;
 
 /// A room to talk in.
@@ -55,6 +57,9 @@ async fn main() {
     let mut receipts = JoinSet::new();
     let mut typed = lines();
     let mut interrupt = interrupted();
+    // Commands are about what the room has, so the first one waits for that, unless there is no connection.
+    let mut first = Box::pin(async { chat.live().await && here.live().await });
+    let mut has_begun = false;
     loop {
         tokio::select! {
             biased;
@@ -70,9 +75,21 @@ async fn main() {
                     say(line);
                 }
             }
-            Some(status) = statuses.next() => say(status_line(&status)),
+            Some(status) = statuses.next() => {
+                say(status_line(&status));
+                if !has_begun && let Some(unknown) = without_state(&status) {
+                    say(unknown);
+                    has_begun = true;
+                }
+            }
             Some(violation) = errors.next() => say(format!("chat: {violation}")),
-            line = typed.recv() => match line.as_deref().map(split) {
+            is_live = &mut first, if !has_begun => {
+                has_begun = true;
+                if !is_live {
+                    say("the room cannot be joined");
+                }
+            }
+            line = typed.recv(), if has_begun => match line.as_deref().map(split) {
                 None | Some(("/quit", _)) => break,
                 Some(("/history", _)) => show(&chat),
                 Some(("/who", _)) => say(format!("  here: {}", who(&here))),

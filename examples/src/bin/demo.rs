@@ -154,7 +154,7 @@ fn introduce(address: SocketAddr) {
             say(format!("  cargo {:<24}{url}", format!("{example} --name {name}")));
         }
     }
-    say("Ctrl-C stops the server, `help` says what can be typed here.");
+    say("Ctrl-C stops the server. `help` in this terminal lists the commands of the server's owner.");
 }
 
 /// Resolves at Ctrl-C or SIGTERM. The signals are caught from the call on, not from the first poll.

@@ -1,6 +1,6 @@
 //! Two people who arrange one dashboard.
 
-use crate::terminal::{connected, demo};
+use crate::terminal::{Program, connected, demo};
 
 const DASHBOARD: &str = env!("CARGO_BIN_EXE_dashboard");
 
@@ -95,4 +95,21 @@ fn nonsense_is_refused_with_the_reason() {
     ann.ask("undo", "undo accepted: version 3");
     ann.ask("layout 400 400", "layout accepted: version 4");
     assert!(ann.end().success());
+}
+
+#[test]
+fn a_script_that_does_not_wait_does_what_somebody_who_types_does() {
+    let data = tempfile::tempdir().expect("there is a directory for temporary files");
+    let (_server, url) = demo(data.path(), "127.0.0.1:0");
+    let arguments = ["--url", &url, "--room", "dashboard-4", "--name", "ann"];
+    let mut ann = Program::start(DASHBOARD, "ann", &arguments);
+    for command in ["add sales chart", "drag sales 400 300 20", "undo", "layout 300 800", "quit"] {
+        ann.type_in(command);
+    }
+    for outcome in ["add accepted", "drag accepted: 20", "undo accepted", "layout accepted"] {
+        ann.until(outcome);
+    }
+    ann.until("bye: everything was delivered");
+    let wrong = |line: &&String| line.contains("refused") || line.contains("rolled back");
+    assert_eq!(ann.seen.iter().find(wrong), None, "{}", ann.seen.join("\n"));
 }

@@ -64,6 +64,14 @@ fn a_client_that_can_never_connect_says_why() {
     assert!(ann.end().success());
 }
 
+#[test]
+fn without_a_server_it_says_what_commands_act_on() {
+    let mut ann = Program::start(QUICKSTART, "ann", &["--url", "ws://127.0.0.1:1/ws"]);
+    ann.type_in("add 1");
+    ann.until("the room's state has not come: commands act on an empty one");
+    ann.until("1 stars | version 0, 1 pending, offline");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_server_that_is_asked_to_stop_stores_everything() {

@@ -208,7 +208,7 @@ fn meaning(model: &Model) -> TokenStream {
             }
         }
     });
-    let check_op = each_with_parts(model, |field| {
+    let check_op = each_but_plain(model, |field| {
         let (Spanned { update, ident, variant, .. }, policy) = (&field.spanned, field.policy("check_op"));
         let wire = &field.wire;
         quote_spanned! {field.span=>

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::core::rules::{EXISTS, GONE};
+use crate::core::rules::{AT_BOUND, EXISTS, GONE};
 
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $text:literal,)+) => {
@@ -117,6 +117,8 @@ codes! {
     Gone = "gone",
     /// What the change inserts exists already, with another value.
     Exists = "exists",
+    /// The counter is at the bound of its type, so that nothing of the addition or subtraction can be done.
+    AtBound = "at_bound",
     /// The change has no updates, or more than the limit.
     BadChange = "bad_change",
     /// The key is empty, too long or reserved.
@@ -184,6 +186,7 @@ impl From<crate::core::Invalid> for Reject {
         let code = match invalid.rule {
             GONE => Code::Gone,
             EXISTS => Code::Exists,
+            AT_BOUND => Code::AtBound,
             _ => Code::Invalid,
         };
         Self { code, field, message: invalid.message }

@@ -1,6 +1,6 @@
 //! The errors of writes: refused before they were sent, or refused by the server.
 
-use crate::core::rules::{EXISTS, GONE};
+use crate::core::rules::{AT_BOUND, EXISTS, GONE};
 use crate::core::{Code, Reject};
 use crate::core::{Invalid, UpdateError};
 
@@ -21,6 +21,13 @@ pub enum WriteError {
     #[error("`{path}` exists already")]
     Exists {
         /// The path of what exists.
+        path: Box<str>,
+    },
+    /// The counter is at the bound of its type, so that nothing of the addition or subtraction can be done (a
+    /// server's own write). A client's own addition has no effect there instead.
+    #[error("`{path}` is at its bound: nothing can be added or taken away")]
+    AtBound {
+        /// The path of the counter.
         path: Box<str>,
     },
     /// Only the server may write the field.
@@ -63,6 +70,7 @@ impl From<Invalid> for WriteError {
         match invalid.rule {
             GONE => Self::Gone { path: invalid.field.into() },
             EXISTS => Self::Exists { path: invalid.field.into() },
+            AT_BOUND => Self::AtBound { path: invalid.field.into() },
             _ => Self::Invalid(invalid),
         }
     }
@@ -74,6 +82,7 @@ impl From<Reject> for WriteError {
         match reject.code {
             Code::Gone => Self::Gone { path: path() },
             Code::Exists => Self::Exists { path: path() },
+            Code::AtBound => Self::AtBound { path: path() },
             _ => Self::Rejected(reject),
         }
     }

@@ -1,16 +1,17 @@
 //! The policy [`Counter`]: additions and subtractions commute, so that concurrent ones all count. A set
 //! replaces the value and takes its place in the server's order.
 //!
-//! Integers saturate at the bounds of their type on every replica alike, so `apply` never fails. Floats are
-//! added by the rules of IEEE 754 in the server's order, so every replica gets the same bits. A number that
-//! is not finite is refused before it is sent.
+//! Integers saturate at the bounds of their type on every replica alike, so `apply` never fails. An addition that
+//! meets the bound adds what it can; one that finds the counter at the bound adds nothing, and the server refuses
+//! it. Floats are added by the rules of IEEE 754 in the server's order, so every replica gets the same bits. A
+//! number that is not finite is refused before it is sent.
 
 use std::fmt::Debug;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserializer, Serialize, Serializer};
 
-use crate::core::{FieldPath, FieldPathBuf, UpdateError};
+use crate::core::{FieldPath, FieldPathBuf, Invalid, UpdateError};
 use crate::core::{MergePolicy, Overlap, UndoGuard, Versions, no_parts};
 
 /// The policy of `#[shared(counter)]`. An operation costs O(1).
@@ -37,6 +38,10 @@ pub enum CounterOp<T> {
 pub trait Number: Copy + PartialEq + Debug + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The value of a counter that does not exist yet.
     const ZERO: Self;
+    /// The smallest value of the type, for floats the smallest finite one.
+    const MIN: Self;
+    /// The largest value of the type, for floats the largest finite one.
+    const MAX: Self;
 
     /// The sum, saturating at the type's bounds.
     #[must_use]
@@ -54,6 +59,8 @@ macro_rules! integers {
     ($($integer:ty)*) => {$(
         impl Number for $integer {
             const ZERO: Self = 0;
+            const MIN: Self = <$integer>::MIN;
+            const MAX: Self = <$integer>::MAX;
 
             fn plus(self, other: Self) -> Self {
                 self.saturating_add(other)
@@ -77,6 +84,8 @@ macro_rules! floats {
     ($($float:ident)*) => {$(
         impl Number for $float {
             const ZERO: Self = 0.0;
+            const MIN: Self = $float::MIN;
+            const MAX: Self = $float::MAX;
 
             fn plus(self, other: Self) -> Self {
                 (self + other).clamp($float::MIN, $float::MAX)
@@ -194,6 +203,16 @@ impl<T: Number> MergePolicy<T> for Counter {
         after != *value
     }
 
+    fn check_op(value: &T, op: &CounterOp<T>) -> Result<(), Invalid> {
+        let (CounterOp::Add(by) | CounterOp::Sub(by)) = op else { return Ok(()) };
+        // A float between its bounds may be too large for a small number to change it. That is rounding.
+        let is_bound = *value == T::MIN || *value == T::MAX;
+        if is_bound && *by != T::ZERO && !Self::has_effect(value, op) {
+            return Err(Invalid::at_bound());
+        }
+        Ok(())
+    }
+
     fn undo(value: &T, op: &CounterOp<T>, inverse: &CounterOp<T>) -> Option<CounterOp<T>> {
         let by = match (op, inverse) {
             (CounterOp::Set(to), _) => return (value == to).then_some(*inverse),
@@ -202,14 +221,16 @@ impl<T: Number> MergePolicy<T> for Counter {
                 Self::apply(&mut after, *op);
                 // What was really added: less than `by` if the sum met a bound.
                 match (op, after.minus(*before), before.minus(after)) {
-                    (CounterOp::Add(_), Some(by), _) => return subtraction(by),
-                    (CounterOp::Sub(_), _, Some(by)) => return addition(by),
+                    (CounterOp::Add(_), Some(by), _) => by,
+                    (CounterOp::Sub(_), _, Some(by)) => by,
                     _ => *by,
                 }
             }
             (CounterOp::Add(by) | CounterOp::Sub(by), _) => *by,
         };
-        if matches!(op, CounterOp::Add(_)) { subtraction(by) } else { addition(by) }
+        let undo = if matches!(op, CounterOp::Add(_)) { subtraction(by) } else { addition(by) };
+        // What others did meanwhile may leave nothing of it.
+        undo.filter(|undo| Self::check_op(value, undo).is_ok())
     }
 
     fn delta(value: &T, versions: &Versions, since: u64, each: &mut dyn FnMut(CounterOp<T>)) {

@@ -1,7 +1,7 @@
 //! The two states of a replica: the confirmed one, at a version of the room's history, and the view, which is
 //! the confirmed one with everything pending on top. What is pending is passed in.
 
-use crate::core::{Code, FieldId, Overlap, SharedState, WriteError, take_back, text_scope};
+use crate::core::{Code, FieldId, Invalid, Overlap, SharedState, WriteError, take_back, text_scope};
 use crate::proto::Violation;
 use crate::replica::change::{Change, PendingUpdate, WriteId};
 use crate::replica::pending::Pending;
@@ -9,7 +9,13 @@ use crate::replica::pending::Pending;
 /// Whether an update changes a state. A text that reads the same may have another history. An update that is not
 /// valid there counts as one that does, so that it is refused and not left out.
 fn has_effect<S: SharedState>(state: &S, update: &S::Update) -> bool {
-    text_scope::with_history(|| state.has_effect(update)) || state.check_op(update).is_err()
+    text_scope::with_history(|| state.has_effect(update)) || check_op(state, update).is_err()
+}
+
+/// Checks what an update requires of a state. Whether a counter is at its bound is for the server to say: what others
+/// do meanwhile may leave room.
+fn check_op<S: SharedState>(state: &S, update: &S::Update) -> Result<(), Invalid> {
+    state.check_op(update).or_else(|invalid| if invalid.is_at_bound() { Ok(()) } else { Err(invalid) })
 }
 
 /// Replaces the updates of a change by their [parts](States::parts), each made on `state` and the ones before. The
@@ -77,7 +83,7 @@ impl<S: SharedState> States<S> {
     pub(super) fn show(&mut self, updates: &[PendingUpdate<S>]) -> Result<Vec<S::Update>, WriteError> {
         let mut inverses = Vec::with_capacity(updates.len());
         let mut verdict = updates.iter().try_for_each(|update| {
-            self.view.check_op(&update.typed)?;
+            check_op(&self.view, &update.typed)?;
             inverses.push(self.view.apply(update.typed.clone()));
             Ok(())
         });

@@ -41,6 +41,8 @@ pub(super) struct Ledger<S: SharedState> {
     /// How many of the acknowledged writes were undos or redos, moves between lists, and transactions.
     undone: usize,
     moved: usize,
+    /// How many of the acknowledged writes changed nothing in the room.
+    without_effect: usize,
     /// How many writes were answered without a change.
     unchanged: usize,
     transactions: usize,
@@ -103,6 +105,7 @@ impl<S: SharedState> Ledger<S> {
             taking_back: BTreeSet::new(),
             undone: 0,
             moved: 0,
+            without_effect: 0,
             unchanged: 0,
             transactions: 0,
             refused: 0,
@@ -113,6 +116,7 @@ impl<S: SharedState> Ledger<S> {
     pub(super) fn add_to(&self, report: &mut Report) {
         report.undos += self.undone;
         report.moves += self.moved;
+        report.without_effect += self.without_effect;
         report.unchanged += self.unchanged;
         report.transactions += self.transactions;
         report.refused += self.refused;
@@ -270,6 +274,7 @@ impl<S: SharedState> Ledger<S> {
         if let Some(other) = self.acknowledged.insert(version, id) {
             return Err(format!("G3: version {version} answers both {other:?} and {id:?}"));
         }
+        self.without_effect += usize::from(model.states[index] == model.states[index + 1]);
         self.undone += usize::from(takes_back);
         self.moved += usize::from(own.iter().any(|update| update["op"].as_str() == Some("take")));
         self.transactions += usize::from(!written.reads.is_empty());

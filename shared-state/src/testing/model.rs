@@ -83,6 +83,11 @@ impl<S: SharedState> Model<S> {
         Ok(())
     }
 
+    /// The range of the number at a path.
+    fn bounds_at(&mut self, key: &str) -> Bounds {
+        *self.bounds.entry(key.to_owned()).or_insert_with(|| bounds::<S>(key))
+    }
+
     /// The state at the last version, as its type.
     pub(super) fn state(&self) -> Result<S, String> {
         read(&self.initial, &self.states[self.log.len()])
@@ -111,7 +116,7 @@ impl<S: SharedState> Model<S> {
         if update["op"].as_str() == Some("transfer") {
             return self.transfer(state, key, &update["value"]);
         }
-        let mut bounds = || *self.bounds.entry(key.to_owned()).or_insert_with(|| bounds::<S>(key));
+        let mut bounds = || self.bounds_at(key);
         let mut op = Op { name: update["op"].as_str(), value: &update["value"], bounds: &mut bounds };
         // Only the field is copied, so that it can be put back.
         let name = segments.first().ok_or("no field")?;
@@ -133,14 +138,23 @@ impl<S: SharedState> Model<S> {
 }
 
 impl<S: SharedState> Model<S> {
-    /// Whether an update finds nothing to act on in a JSON state. A removal needs nothing, unless `all` says that
-    /// it does.
-    pub(super) fn misses(&self, state: &Json, update: &Json, all: bool) -> Result<bool, String> {
-        let path = segments(update["key"].as_str().ok_or("an update without a key")?);
+    /// Whether an update finds nothing to act on in a JSON state, or a counter at its bound. A removal needs nothing,
+    /// unless `all` says that it does.
+    pub(super) fn misses(&mut self, state: &Json, update: &Json, all: bool) -> Result<bool, String> {
+        let key = update["key"].as_str().ok_or("an update without a key")?;
+        let is_idle = matches!(update["op"].as_str(), Some("add" | "sub"))
+            && integer(&update["value"]).is_some_and(|by| by != 0)
+            && matches!(self.bounds_at(key), Bounds::Integer(..))
+            && {
+                let mut after = state.clone();
+                self.apply(&mut after, update)?;
+                after == *state
+            };
+        let path = segments(key);
         let (field, path) = path.split_first().ok_or("no field")?;
         let info = S::FIELDS.iter().find(|info| info.name == field).ok_or("no such field")?;
         let op = update["op"].as_str();
-        match misses(state.get(field), info.policy, info.about, path, op, all) {
+        match misses(state.get(field), info.policy, info.about, path, op, all, is_idle) {
             Some(misses) => Ok(misses),
             None => Ok(read(&self.initial, state)?.check_op(&decoded::<S>(update)?).is_err()),
         }
@@ -214,7 +228,8 @@ impl From<&str> for Unknown {
     }
 }
 
-/// Whether an update finds nothing to act on. `None` if JSON alone does not tell.
+/// Whether an update finds nothing to act on. `is_idle`: it is an addition that changes nothing. `None` if JSON alone
+/// does not tell.
 fn misses(
     value: Option<&Json>,
     policy: &str,
@@ -222,8 +237,9 @@ fn misses(
     path: &[String],
     op: Option<&str>,
     all: bool,
+    is_idle: bool,
 ) -> Option<bool> {
-    let Some((name, rest)) = path.split_first() else { return Some(false) };
+    let Some((name, rest)) = path.split_first() else { return Some(is_idle && policy == "counter") };
     let entries = about.and_then(|about| about.entries);
     let entry_policy = entries.map_or("", |entries| entries.name);
     match policy {
@@ -231,21 +247,23 @@ fn misses(
             let fields = about.and_then(|about| about.fields).map_or(&[][..], |fields| fields());
             let info = fields.iter().find(|info| info.name == name);
             match (value?.is_object(), info) {
-                (true, Some(info)) => misses(value?.get(name), info.policy, info.about, rest, op, all),
+                (true, Some(info)) => {
+                    misses(value?.get(name), info.policy, info.about, rest, op, all, is_idle)
+                }
                 _ => Some(true),
             }
         }
         "map" => match value.and_then(|value| value.get(name)) {
-            Some(entry) => misses(Some(entry), entry_policy, entries, rest, op, all),
+            Some(entry) => misses(Some(entry), entry_policy, entries, rest, op, all, is_idle),
             None if rest.is_empty() && op.is_none() => Some(false),
             None if rest.is_empty() && op == Some("delete") => Some(all),
             None if matches!(entry_policy, "counter" | "map" | "text" | "list" | "set") => {
-                misses(None, entry_policy, entries, rest, op, all)
+                misses(None, entry_policy, entries, rest, op, all, is_idle)
             }
             None => Some(true),
         },
         "list" => match item(about, value, name) {
-            Some(item) => misses(Some(item), entry_policy, entries, rest, op, all),
+            Some(item) => misses(Some(item), entry_policy, entries, rest, op, all, is_idle),
             None => Some(all || op != Some("delete") || !rest.is_empty()),
         },
         _ => Some(false),

@@ -93,6 +93,8 @@ pub struct Report {
     pub crashes: usize,
     /// [Operations](Simulation::operation) of the app that returned `Ok`.
     pub operations: usize,
+    /// Acknowledged writes that changed nothing in the room, because others had made it so before them.
+    pub without_effect: usize,
     /// Writes that were answered without a change: they had no effect, or were undone before they were sent.
     pub unchanged: usize,
     /// Undos and redos among the acknowledged writes.
@@ -115,6 +117,7 @@ impl Report {
         self.disconnects += other.disconnects;
         self.crashes += other.crashes;
         self.operations += other.operations;
+        self.without_effect += other.without_effect;
         self.unchanged += other.unchanged;
         self.undos += other.undos;
         self.moves += other.moves;

@@ -58,7 +58,7 @@ fn the_server_stamps_each_edit_and_no_view() {
 
 #[test]
 fn a_document_is_valid_whatever_happens() {
-    let report = Simulation::new(Document::default())
+    let report = Simulation::new(Document { title: "Plans".to_owned(), ..Document::default() })
         .hooks(rules)
         .operation("edit", |document, rng| {
             let text = "words ".repeat(rng.usize(1..9));
@@ -67,6 +67,8 @@ fn a_document_is_valid_whatever_happens() {
                 document.last_editor = "ann".to_owned();
             })
         })
+        .operation("clear the title", |document, _| document.set_title(""))
+        .invariant("a document that has a title keeps one", |document: &Document| !document.title.is_empty())
         .invariant("the size can be read", |document: &Document| (12..=24).contains(&document.font_size))
         .seeds(20);
     assert!(report.operations > 0 && report.acknowledged > 300, "{report:?}");

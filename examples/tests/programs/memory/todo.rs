@@ -82,6 +82,17 @@ fn the_creator_of_a_todo_stays_whatever_happens() {
             let Some(todo) = rng.choice(todos.iter()) else { return Ok(()) };
             list.todos().edit(&todo.id, |todo| todo.done = true)
         })
+        .operation("claim a todo of somebody else", |list, rng| {
+            let todos = list.state().todos;
+            let Some(todo) = rng.choice(todos.iter()) else { return Ok(()) };
+            list.todos().edit(&todo.id, |todo| todo.created_by = "by mallory".to_owned())
+        })
+        .invariant("the creator of a todo stays", |list: &TodoList| {
+            match list.todos.iter().find(|todo| todo.created_by == "by mallory") {
+                Some(todo) => Err(format!("{:?} has another", todo.id)),
+                None => Ok(()),
+            }
+        })
         .invariant("a list of at most 100", |list: &TodoList| list.todos.len() <= 100)
         .invariant("each todo has a title", |list: &TodoList| {
             match list.todos.iter().find(|todo| todo.title.is_empty()) {

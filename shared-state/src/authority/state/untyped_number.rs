@@ -42,6 +42,28 @@ pub(super) fn counts(json: &str, shape: &str) -> bool {
     }
 }
 
+/// Whether an addition or subtraction by `by` led nowhere from `before`, because that is the bound of its type.
+pub(super) fn is_at_bound(before: &str, result: &str, by: &str, shape: &str) -> bool {
+    let is_zero = match number(by) {
+        Some(Number::Integer(by)) => by == 0,
+        Some(Number::Float(by)) => by == 0.0,
+        None => true,
+    };
+    if is_zero {
+        return false;
+    }
+    match (number(before), number(result)) {
+        (Some(Number::Integer(before)), Some(Number::Integer(result))) => before == result,
+        // A float between its bounds may be too large for a small number to change it. That is rounding.
+        #[allow(clippy::cast_possible_truncation, clippy::float_cmp)] // equal, and not near
+        (Some(Number::Float(before)), Some(Number::Float(result))) => match shape {
+            "f32" => before as f32 == result as f32 && (before as f32).abs() == f32::MAX,
+            _ => before == result && before.abs() == f64::MAX,
+        },
+        _ => false,
+    }
+}
+
 /// Whether an operation is one that changes a counter by a number.
 pub(super) fn is_arithmetic(op: Option<&str>) -> bool {
     matches!(op, Some("add" | "sub"))

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::authority::state::exact_json::Json;
-use crate::authority::state::untyped_number::{computed, counts};
+use crate::authority::state::untyped_number::{computed, counts, is_at_bound};
 use crate::core::{Code, Invalid, Reject, transfer};
 use crate::core::{FieldPath, WireUpdate};
 use crate::merge::MAX_KEY;
@@ -55,9 +55,13 @@ pub(super) fn apply(
             // The policies of fields inside a nested struct are not declared, so they are inferred from the operations.
             ("counter" | "lww", Some(op @ ("add" | "sub"))) => {
                 let before = if at.is_null() { "0".to_owned() } else { at.to_string() };
-                let result = computed(&before, op, &value.to_string(), declared.shape);
-                let result = result.and_then(|result| Json::read(result.get()).ok());
-                *at = result.ok_or_else(|| wrong("a number", value))?;
+                let by = value.to_string();
+                let result = computed(&before, op, &by, declared.shape);
+                let result = result.ok_or_else(|| wrong("a number", value))?;
+                if is_at_bound(&before, result.get(), &by, declared.shape) {
+                    return Err(Invalid::at_bound().into());
+                }
+                *at = Json::read(result.get()).map_err(|_| wrong("a number", value))?;
                 Ok(None)
             }
             // A list's key is in its policy.
@@ -217,7 +221,7 @@ fn gone() -> Reject {
 /// Whether an operation was refused only because it had nothing to do. The log may have such operations, which
 /// earlier versions of the server accepted.
 pub(super) fn is_void(reject: &Reject) -> bool {
-    matches!(reject.code, Code::Gone | Code::Exists)
+    matches!(reject.code, Code::Gone | Code::Exists | Code::AtBound)
 }
 
 fn wrong(expected: &str, found: &Json) -> Reject {
@@ -390,7 +394,7 @@ mod tests {
         run("counter", "u8", "250", &[("!add", "4"), ("!add", "9")], "255");
         run("counter", "u8", "5", &[("!sub", "4"), ("!sub", "9"), ("!add", "2")], "2");
         run("counter", "f64", "0.5", &[("!sub", "1.5")], "-1.0");
-        run("map(counter)", "map<string, u8>", r#"{"x":7}"#, &[("x!sub", "3"), ("y!sub", "1")], r#"{"x":4}"#);
+        run("map(counter)", "map<string, u8>", r#"{"x":7}"#, &[("x!sub", "3"), ("y!sub", "0")], r#"{"x":4}"#);
         run("nested", "{n: i8}", r#"{"n":-100}"#, &[("n!sub", "100")], r#"{"n":-128}"#);
         run(
             "set",
@@ -457,6 +461,24 @@ mod tests {
             Err(Code::Invalid)
         );
         assert_eq!(refused("map", FieldPath::new("1"), None, Value::Null), Err(Code::WrongType));
+        for (shape, start, op, by, is_refused) in [
+            ("u8", "255", "add", "1", true),
+            ("u8", "255", "add", "0", false),
+            ("u8", "254", "add", "3", false),
+            ("u8", "0", "sub", "1", true),
+            ("i8", "-128", "add", "-1", true),
+            ("", "9223372036854775807", "add", "1", true),
+            ("f64", "1e300", "add", "1.0", false),
+            ("f64", "1.7976931348623157e308", "add", "1.0", true),
+            ("f32", "-3.4028235e38", "sub", "1.0", true),
+        ] {
+            let mut at = Json::read(start).expect("a number");
+            let by = Json::read(by).expect("a number");
+            let applied =
+                apply(Declared { policy: "counter", shape }, &mut at, FieldPath::END, Some(op), &by);
+            let expected = if is_refused { Err(Code::AtBound) } else { Ok(None) };
+            assert_eq!(applied.map_err(|reject| reject.code), expected, "{start} {op} {by} of {shape}");
+        }
         let other = serde_json::json!({"item": {"id": 1, "n": 2}});
         assert_eq!(refused("list(id)", FieldPath::END, Some("insert"), other), Err(Code::Exists));
         let nested = "list(id, nested)";

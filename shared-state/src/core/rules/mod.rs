@@ -25,6 +25,9 @@ pub(crate) const GONE: &str = "gone";
 /// The rule that an operation breaks if what it inserts exists already.
 pub(crate) const EXISTS: &str = "exists";
 
+/// The rule that an addition breaks if the counter is at its bound, so that nothing can be added.
+pub(crate) const AT_BOUND: &str = "at_bound";
+
 /// A rule that does not hold: the field, the rule, and what was expected and found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}{message}", Prefix(.field))]
@@ -65,6 +68,20 @@ impl Invalid {
     #[must_use]
     pub fn exists() -> Self {
         Self::new(EXISTS, "there is another value here already")
+    }
+
+    /// The number is at the bound that the operation would lead it beyond, so nothing of the operation can be
+    /// done. A policy's `check_op` returns it to have the server refuse the write with
+    /// [`Code::AtBound`](crate::core::Code::AtBound). A client does not refuse the write itself: it writes
+    /// nothing if the operation has no effect on the value that it knows.
+    #[must_use]
+    pub fn at_bound() -> Self {
+        Self::new(AT_BOUND, "the number is at its bound: nothing can be added or taken away")
+    }
+
+    /// Whether it is [`at_bound`](Self::at_bound).
+    pub(crate) fn is_at_bound(&self) -> bool {
+        self.rule == AT_BOUND
     }
 
     /// Prepends a path to the path, as seen from the value that the path begins at.

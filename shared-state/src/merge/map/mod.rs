@@ -262,12 +262,8 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
             MapOp::Put(key, value) => map.get(key) != Some(value),
             MapOp::In(key, op) => match map.get(key) {
                 Some(value) => P::has_effect(value, op),
-                // Somebody else may have begun the entry when the server applies the operation, which then has an
-                // effect, unless it has none on any value.
-                None => P::start().is_some_and(|start| {
-                    created::<M, P>(op.clone()).is_some()
-                        || P::overlap(&P::set(start), op) != Overlap::Commutes
-                }),
+                // On an absent entry it has the effect that it has on the value that the entry would start from.
+                None => P::start().is_some_and(|start| P::has_effect(&start, op)),
             },
             MapOp::Delete(key) => map.get(key).is_some(),
             MapOp::Nothing => false,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::authority::{Permissions, SessionId};
 use crate::core::{Backend, Field, MergePolicy, Rejected, SharedState, WriteError, WritePermissions};
 use crate::proto::{ClientId, Frame, ServerMessage};
-use crate::replica::{Replica, ReplicaConfig, Transaction, WriteId};
+use crate::replica::{Event, Replica, ReplicaConfig, Transaction, WriteId};
 use crate::testing::server::Tube;
 
 /// One client of a [`Pair`](super::Pair); its handle, from [`Pair::client`](super::Pair::client), dereferences to it. Clones are the same client.
@@ -105,6 +105,11 @@ impl<S: SharedState> PairClient<S> {
         self.0.borrow().replica.state().clone()
     }
 
+    /// Calls `look` with the state that this client shows, without copying it. `look` must not use a handle of the pair.
+    pub fn read<R>(&self, look: impl FnOnce(&S) -> R) -> R {
+        look(self.0.borrow().replica.state())
+    }
+
     /// A copy of a field.
     #[must_use]
     pub fn get<T: Clone, P: MergePolicy<T>>(&self, field: Field<S, T, P>) -> T {
@@ -178,6 +183,40 @@ impl<S: SharedState> PairClient<S> {
     pub fn redo(&self) -> Result<Option<PairReceipt<S>>, WriteError> {
         let id = self.0.borrow_mut().with_time(Replica::redo)?;
         Ok(id.map(|id| self.receipt(id)))
+    }
+
+    /// Whether there is anything to undo. A change that others have overwritten counts until undoing it is tried.
+    #[must_use]
+    pub fn can_undo(&self) -> bool {
+        self.0.borrow().replica.can_undo()
+    }
+
+    /// Whether there is anything to redo. A change that others have overwritten counts until redoing it is tried.
+    #[must_use]
+    pub fn can_redo(&self) -> bool {
+        self.0.borrow().replica.can_redo()
+    }
+
+    /// Everything that is written while `body` runs is undone together. `body` may use the handle.
+    pub fn group<R>(&self, body: impl FnOnce() -> R) -> R {
+        self.0.borrow_mut().replica.begin_group();
+        let result = body();
+        self.0.borrow_mut().replica.end_group();
+        result
+    }
+
+    /// Sends what debounce or throttle delays: the next [`Pair::sync`](super::Pair::sync) delivers it, without time
+    /// passing.
+    pub fn flush(&self) {
+        self.0.borrow_mut().with_time(Replica::flush);
+    }
+
+    /// The changes that this client has shown since the last call, whole and in order: its own, those of others, and
+    /// rollbacks.
+    #[must_use]
+    pub fn events(&self) -> Vec<Event<S>> {
+        let client = &mut *self.0.borrow_mut();
+        std::iter::from_fn(|| client.replica.poll_event()).collect()
     }
 
     /// Whether this client may set a field, as far as the room has said.

@@ -16,6 +16,8 @@ struct Document {
     stamp: u64,
     #[shared(read = "editor")]
     notes: String,
+    #[shared(debounce = "300ms")]
+    draft: String,
 }
 
 #[test]
@@ -44,6 +46,38 @@ fn g2_what_is_written_without_a_connection_arrives_when_it_is_back() {
     ann.connect();
     pair.sync();
     assert_eq!((ann.views(), ann.pending(), ben.views(), ben.version()), (2, 0, 2, 2));
+}
+
+#[test]
+fn a_client_flushes_groups_and_is_told_what_it_shows() {
+    let mut pair = Pair::new(Document::default());
+    let (ann, ben) = (pair.client(0), pair.client(1));
+    pair.sync();
+    let _ = (ann.events(), ben.events());
+    ann.set_draft("Pl").expect("taken");
+    pair.sync();
+    assert_eq!(ben.read(|document| document.draft.clone()), "");
+    ann.flush();
+    pair.sync();
+    assert_eq!(ben.read(|document| document.draft.clone()), "Pl");
+    let updates = |client: &SharedDocument<PairClient<Document>>| -> Vec<DocumentUpdate> {
+        client.events().into_iter().flat_map(|event| event.updates).collect()
+    };
+    assert_eq!(updates(&ann), [Document::DRAFT.set("Pl".into())]);
+    assert_eq!(updates(&ben), [Document::DRAFT.set("Pl".into())]);
+    assert!(updates(&ben).is_empty() && !ben.can_undo() && ann.can_undo() && !ann.can_redo());
+
+    pair.advance(Duration::from_secs(9));
+    ann.group(|| {
+        ann.set_title("Plans").expect("taken");
+        pair.advance(Duration::from_secs(9));
+        ann.add_views(1).expect("taken");
+    });
+    pair.sync();
+    ann.undo().expect("taken");
+    pair.sync();
+    let expected = Document { draft: "Pl".into(), ..Document::default() };
+    assert_eq!((ben.state(), ann.can_redo()), (expected, true));
 }
 
 #[test]

@@ -197,9 +197,12 @@ fn g7_members_of_a_set_are_independent() {
 #[test]
 fn g4_an_entry_that_somebody_begins_is_seen_by_who_removes_the_member_that_began_it() {
     let (mut world, [ann, bob, _], [a, b, _]) = three();
+    a.write(BoardUpdate::Marks(MapOp::In(1, SetOp::Insert(7)))).unwrap();
+    world.settle();
     a.write(BoardUpdate::Marks(MapOp::In(1, SetOp::Remove(7)))).unwrap();
+    b.write(BoardUpdate::Marks(MapOp::Delete(1))).unwrap();
     b.write(BoardUpdate::Marks(MapOp::In(1, SetOp::Insert(7)))).unwrap();
-    // The server receives bob's change first.
+    // The server receives bob's changes first.
     while world.exchange(&bob) {}
     world.settle();
     assert_eq!(world.state().marks, BTreeMap::from([(1, BTreeSet::new())]));

@@ -22,6 +22,12 @@ struct Board {
     seats: BTreeMap<u8, String>,
     #[shared(map(counter))]
     tally: BTreeMap<String, i64>,
+    #[shared(map(list(key = id, nested)))]
+    lanes: BTreeMap<String, Vec<Todo>>,
+    #[shared(map(map(set)))]
+    halls: BTreeMap<String, BTreeMap<u8, BTreeSet<u8>>>,
+    #[shared(map(text))]
+    notes: BTreeMap<String, Text>,
     #[shared(set)]
     tags: BTreeSet<u8>,
     #[shared(text)]
@@ -50,6 +56,7 @@ fn begin() -> Board {
         todos: (1..=3).map(|id| Todo { id, done: true }).collect(),
         seats: BTreeMap::from([(1, "ann".to_owned())]),
         tally: BTreeMap::from([("x".to_owned(), 2)]),
+        halls: BTreeMap::from([("hall".to_owned(), BTreeMap::from([(2, BTreeSet::new())]))]),
         tags: BTreeSet::from([7]),
         body: "hello".into(),
         layout: Layout { columns: 3 },
@@ -89,6 +96,13 @@ fn without_effect(h: &Handle) -> Vec<shared_state::proto::replica::WriteId> {
         h.tally().add("x".into(), 0).unwrap(),
         h.tally().add("none".into(), 0).unwrap(),
         h.tally().write_in("x".into(), CounterOp::Set(2)).unwrap(),
+        // Inside an entry that is absent.
+        h.lanes().at(&"none".into()).remove(&1).unwrap(),
+        h.lanes().at(&"none".into()).clear().unwrap(),
+        h.halls().at(&"none".into()).remove(&1).unwrap(),
+        h.halls().at(&"none".into()).at(&1).remove(&2).unwrap(),
+        h.halls().at(&"hall".into()).at(&1).remove(&2).unwrap(),
+        h.notes().at(&"none".into()).insert(0, "").unwrap(),
         h.tags().insert(7).unwrap(),
         h.tags().remove(&8).unwrap(),
         h.body().insert(2, "").unwrap(),

@@ -20,13 +20,13 @@ const SEEDS: u64 = 60;
 /// Runs the simulation and checks that it wrote.
 fn passes<S: SharedState + Default>() -> Report {
     let report = seeds::simulate(&Simulation::new(S::default()), SEEDS);
-    assert!(seeds::given().is_some() || accepted(&report) > 20 * SEEDS, "{report:?}");
+    assert!(seeds::given().is_some() || accepted(&report) > 15 * SEEDS, "{report:?}");
     report
 }
 
-/// The writes that nobody refused. What is undone before it is sent is one of them, and never becomes a change.
+/// The acknowledged writes that changed something in the room.
 fn accepted(report: &Report) -> u64 {
-    (report.acknowledged + report.unchanged) as u64
+    (report.acknowledged - report.without_effect) as u64
 }
 
 /// The guide's table: fields that only some may read.
@@ -587,6 +587,6 @@ impl Default for Booking {
 fn roles_with_rules_that_few_values_satisfy() {
     let report = passes::<Booking>();
     // Each of 20 seeds has some 60 writes of the clients.
-    assert!(seeds::given().is_some() || accepted(&report) > 25 * SEEDS, "{report:?}");
+    assert!(seeds::given().is_some() || accepted(&report) > 15 * SEEDS, "{report:?}");
     assert!(seeds::given().is_some() || report.role_changes > 0 && report.refused > 0, "{report:?}");
 }
