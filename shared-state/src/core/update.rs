@@ -217,6 +217,19 @@ pub fn deserialize_update<'de, S: SharedState, D: Deserializer<'de>>(
         .map_err(|error| serde::de::Error::custom(format_args!("`{key}`: {error}")))
 }
 
+/// The smallest updates that replace an update of `state`, if there are any: of what it sets, only what differs.
+pub(crate) fn smaller_updates<S: SharedState>(state: &S, update: &S::Update) -> Option<Vec<S::Update>> {
+    let mut smallest = Vec::new();
+    for part in state.decompose(update)? {
+        // A part may set a value inside.
+        match if part == *update { None } else { smaller_updates(state, &part) } {
+            Some(parts) => smallest.extend(parts),
+            None => smallest.push(part),
+        }
+    }
+    Some(smallest)
+}
+
 /// Applies inverses, the last one first.
 pub(crate) fn take_back<S: SharedState>(state: &mut S, inverses: Vec<S::Update>) {
     for inverse in inverses.into_iter().rev() {

@@ -111,7 +111,7 @@ impl<S: SharedState> Document<S> {
         let begins = folded.is_none();
         let id = match folded {
             Some(folded) => self.pending.replace(now, folded),
-            None => self.pending.push(now, updates, reads),
+            None => self.pending.push(now, updates, reads, kind),
         };
         if has_effect {
             self.history.note(now, id, begins, written, kind);

@@ -10,6 +10,7 @@ use crate::replica::config::ReplicaConfig;
 use crate::replica::delayed::{Delayed, Held};
 use crate::replica::queue::Queue;
 use crate::replica::transact::Read;
+use crate::replica::undo::Kind;
 
 /// The update into which a write is folded.
 #[derive(Clone, Copy)]
@@ -198,21 +199,27 @@ impl<S: SharedState> Pending<S> {
         }
     }
 
-    /// Queues a change, or delays it if its timing says so.
+    /// Queues a change, or delays it if its timing says so. An undo or a redo keeps its place among all writes: it
+    /// may come to change more fields until it is sent.
     pub(super) fn push(
         &mut self,
         now: Duration,
         mut updates: Vec<PendingUpdate<S>>,
         reads: Option<Reads>,
+        kind: Kind,
     ) -> WriteId {
         let id = self.new_id();
-        if !self.delayed.is_empty() {
+        if kind != Kind::Plain {
+            self.release_all(now);
+        } else if !self.delayed.is_empty() {
             self.release_before(now, &updates, reads.as_ref().map_or(&[], |reads| &reads.all));
         }
         if reads.is_none() && updates.len() == 1 {
             // Only a write without reads and other updates can be delayed.
             match S::timing(&updates[0].typed) {
-                Timing::Immediate => self.delayed.was_sent(updates[0].field(), now),
+                timing if kind != Kind::Plain || timing == Timing::Immediate => {
+                    self.delayed.was_sent(updates[0].field(), now)
+                }
                 timing => match updates.pop().map(|update| self.delayed.hold(id, update, timing, now)) {
                     Some(Err(update)) => updates.push(update),
                     _ => return id,

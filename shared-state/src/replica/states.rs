@@ -1,7 +1,9 @@
 //! The two states of a replica: the confirmed one, at a version of the room's history, and the view, which is
 //! the confirmed one with everything pending on top. What is pending is passed in.
 
-use crate::core::{Code, FieldId, Invalid, Overlap, SharedState, WriteError, take_back, text_scope};
+use crate::core::{
+    Code, FieldId, Invalid, Overlap, SharedState, WriteError, smaller_updates, take_back, text_scope,
+};
 use crate::proto::Violation;
 use crate::replica::change::{Change, PendingUpdate, WriteId};
 use crate::replica::pending::Pending;
@@ -29,7 +31,7 @@ pub(super) fn decompose_on<S: SharedState>(
     let mut inverses = Vec::new();
     let fields: Vec<FieldId> = updates.iter().map(S::field).collect();
     for (at, update) in updates.into_iter().enumerate() {
-        let parts = text_scope::as_writer(writer, || state.decompose(&update));
+        let parts = text_scope::as_writer(writer, || smaller_updates(state, &update));
         let parts = parts.unwrap_or_else(|| vec![update]);
         if fields[at + 1..].contains(&fields[at]) {
             // A later update of this change is made on top of this one.
@@ -71,7 +73,7 @@ impl<S: SharedState> States<S> {
     /// The differences from the view that an update which sets a whole field makes, if the merge policy can
     /// tell them.
     pub(super) fn parts(&self, update: &S::Update) -> Option<Vec<S::Update>> {
-        text_scope::as_writer(self.writer, || self.view.decompose(update))
+        text_scope::as_writer(self.writer, || smaller_updates(&self.view, update))
     }
 
     /// Replaces the updates of a change by their [parts](Self::parts), each made on top of the ones before.

@@ -7,7 +7,9 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use crate::authority::{Json, Permissions, SessionId};
-use crate::core::{FieldId, FieldPathBuf, Roles, SharedState, WriteError, text_scope, transfer};
+use crate::core::{
+    FieldId, FieldPathBuf, Roles, SharedState, WriteError, smaller_updates, text_scope, transfer,
+};
 use crate::proto::{Frame, RoomMessage, ServerMessage};
 use crate::replica::{Origin, Read, Replica, ReplicaConfig, Transaction, WriteId};
 use crate::testing::json::{difference, difference_shown, json};
@@ -187,7 +189,7 @@ impl<S: SharedState> Client<S> {
         let mut expanded = Vec::new();
         // A move that cannot be made is refused, so it is not in the ledger.
         for update in transfer::expanded(&mut state, updates).unwrap_or_default() {
-            for part in text_scope::as_writer(self.writer, || state.decompose(&update))
+            for part in text_scope::as_writer(self.writer, || smaller_updates(&state, &update))
                 .unwrap_or_else(|| vec![update])
             {
                 state.apply(part.clone());

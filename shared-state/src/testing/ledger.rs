@@ -189,6 +189,10 @@ impl<S: SharedState> Ledger<S> {
     ) -> Result<(), String> {
         for (id, written) in &mut self.unanswered {
             let (Some(pending), Some(shown)) = (pending(*id), shown(*id)) else { continue };
+            if pending == written.updates && shown == pending {
+                written.shown = None;
+                continue;
+            }
             let (sent, shown) = (encoded::<S>(&pending)?, encoded::<S>(&shown)?);
             if is_readdressed(&written.sent, &sent) {
                 (written.updates, written.sent) = (pending, sent);

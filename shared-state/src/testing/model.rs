@@ -5,13 +5,17 @@
 //! and operations on a field that its struct leaves out of the JSON. Texts are merged by yrs.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use crate::authority::Json;
 use crate::core::json_text::JsonText;
 use crate::core::{FieldId, FieldInfo, FieldPath, FieldPathBuf, PolicyInfo, SharedState};
 use crate::core::{decode_update, encode_update, text_scope};
 use crate::testing::json::{difference, json, key_text, read};
+
+/// How many updates are remembered in the types' spelling.
+const MAX_SPELLED: usize = 1024;
 
 /// One entry of the log.
 #[derive(Clone, Debug)]
@@ -41,6 +45,8 @@ pub(super) struct Model<S> {
     /// `states[v]` is the state at version `v`.
     pub(super) states: Vec<Json>,
     bounds: BTreeMap<String, Bounds>,
+    /// Updates as they were written, and in the types' spelling: what waits is applied again in each step.
+    spelled: HashMap<String, Arc<Json>>,
 }
 
 /// The range of the number at a path.
@@ -55,7 +61,13 @@ enum Bounds {
 
 impl<S: SharedState> Model<S> {
     pub(super) fn new(initial: S) -> Self {
-        Self { log: Vec::new(), states: vec![json(&initial)], bounds: BTreeMap::new(), initial }
+        Self {
+            log: Vec::new(),
+            states: vec![json(&initial)],
+            bounds: BTreeMap::new(),
+            spelled: HashMap::new(),
+            initial,
+        }
     }
 
     /// The field at a path, if it is one which is set as a whole.
@@ -83,6 +95,20 @@ impl<S: SharedState> Model<S> {
         Ok(())
     }
 
+    /// An update in the one spelling that the types give: with the fields' own names, and without values left out.
+    fn spelled(&mut self, update: &Json) -> Result<Arc<Json>, String> {
+        let wire = update.to_string();
+        if let Some(known) = self.spelled.get(&wire) {
+            return Ok(known.clone());
+        }
+        let spelled = Arc::new(spelled::<S>(&decoded::<S>(&wire)?)?);
+        if self.spelled.len() >= MAX_SPELLED {
+            self.spelled.clear();
+        }
+        self.spelled.insert(wire, spelled.clone());
+        Ok(spelled)
+    }
+
     /// The range of the number at a path.
     fn bounds_at(&mut self, key: &str) -> Bounds {
         *self.bounds.entry(key.to_owned()).or_insert_with(|| bounds::<S>(key))
@@ -108,9 +134,8 @@ impl<S: SharedState> Model<S> {
 
     /// Applies one update to a JSON state.
     pub(super) fn apply(&mut self, state: &mut Json, update: &Json) -> Result<(), String> {
-        let typed = decoded::<S>(update)?;
-        // In the one spelling that the types give: with the fields' own names, and without values left out.
-        let update = spelled::<S>(&typed)?;
+        let written = update;
+        let update = self.spelled(written)?;
         let key = update["key"].as_str().ok_or("an update without a key")?;
         let segments = segments(key);
         if update["op"].as_str() == Some("transfer") {
@@ -128,7 +153,7 @@ impl<S: SharedState> Model<S> {
                     members.insert(name.clone(), field);
                 }
                 let mut before = read(&self.initial, state)?;
-                before.apply(typed);
+                before.apply(decoded::<S>(&written.to_string())?);
                 *state = json(&before);
             }
             Err(Unknown::Wrong(error)) => return Err(format!("`{key}`: {error}")),
@@ -156,7 +181,7 @@ impl<S: SharedState> Model<S> {
         let op = update["op"].as_str();
         match misses(state.get(field), info.policy, info.about, path, op, all, is_idle) {
             Some(misses) => Ok(misses),
-            None => Ok(read(&self.initial, state)?.check_op(&decoded::<S>(update)?).is_err()),
+            None => Ok(read(&self.initial, state)?.check_op(&decoded::<S>(&update.to_string())?).is_err()),
         }
     }
 
@@ -195,9 +220,8 @@ impl<S: SharedState> Model<S> {
     }
 }
 
-fn decoded<S: SharedState>(update: &Json) -> Result<S::Update, String> {
-    let wire = update.to_string();
-    let wire = serde_json::from_str(&wire).map_err(|error| error.to_string())?;
+fn decoded<S: SharedState>(wire: &str) -> Result<S::Update, String> {
+    let wire = serde_json::from_str(wire).map_err(|error| error.to_string())?;
     decode_update::<S>(&wire).map_err(|error| error.to_string())
 }
 
