@@ -197,6 +197,17 @@ impl<S: SharedState> Step<S> {
         self.written.retain(|one| !ids.contains(&one.id));
     }
 
+    fn contains(&self, id: WriteId) -> bool {
+        self.written.iter().any(|one| one.id == id)
+    }
+
+    /// Replaces the writes of a change.
+    fn replace(&mut self, id: WriteId, written: Vec<Written<S>>) {
+        self.written.retain(|one| one.id != id);
+        self.written.extend(written);
+        (self.measured, self.bytes) = (0, 0);
+    }
+
     /// The changes that begin in this step, so that nothing of them is left when it is undone.
     pub(super) fn begun(&self) -> Vec<WriteId> {
         let mut ids: Vec<_> = self.written.iter().filter(|one| one.begins).map(|one| one.id).collect();
@@ -330,11 +341,8 @@ impl<S: SharedState> Steps<S> {
 
     /// Replaces the writes of a change, in the step that has any.
     fn replace(&mut self, id: WriteId, written: Vec<Written<S>>) {
-        let of_change = |step: &&mut Step<S>| step.written.iter().any(|one| one.id == id);
-        let Some(step) = self.steps.iter_mut().find(of_change) else { return };
-        step.written.retain(|one| one.id != id);
-        step.written.extend(written);
-        (step.measured, step.bytes) = (0, 0);
+        let Some(step) = self.steps.iter_mut().find(|step| step.contains(id)) else { return };
+        step.replace(id, written);
         self.recount();
     }
 
@@ -688,7 +696,14 @@ impl<S: SharedState> UndoHistory<S> {
             one
         });
         let written = written.collect();
-        self.opposite(kind).replace(id, written);
+        // What the change writes may be taken back already, by a change that waits for the answer.
+        match self.taking.iter_mut().find(|taking| taking.step.contains(id)) {
+            Some(taking) => {
+                taking.step.replace(id, written);
+                taking.outdated = true;
+            }
+            None => self.opposite(kind).replace(id, written),
+        }
     }
 
     /// Whether somebody else has written since what undoing this write would take back.

@@ -430,3 +430,22 @@ fn g14_repeating_a_removal_that_was_never_sent_leaves_what_others_changed() {
     assert!(!ann.redo());
     assert_eq!(world.state().todos[0].title, "bob");
 }
+
+#[test]
+fn g14_the_undo_of_a_redo_that_came_to_nothing_comes_to_nothing() {
+    let (mut world, ann, bob, a, b) = two();
+    world.settle();
+    ann.leave();
+    a.set_title("ann").unwrap();
+    assert!(ann.undo());
+    ann.come_back();
+    world.settle();
+    b.set_title("bob").unwrap();
+    world.send(&bob);
+    // The server has bob's title already, so nothing is left of the redo.
+    assert!(ann.redo());
+    world.send(&ann);
+    assert!(ann.undo());
+    world.settle();
+    assert_eq!((world.state().title.as_str(), ann.state().title.as_str()), ("bob", "bob"));
+}
