@@ -283,9 +283,10 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
             (MapOp::In(key, op), MapOp::In(_, inverse)) => {
                 P::undo(map.get(key)?, op, inverse).map(|op| MapOp::at::<P>(key.clone(), op))
             }
-            // The operation created the entry.
+            // The operation began the entry, which may contain what others have written since. It stays.
             (MapOp::In(key, op), MapOp::Delete(_)) => {
-                P::undo(map.get(key)?, op, &P::set(P::start()?)).map(|op| MapOp::at::<P>(key.clone(), op))
+                let inverse = P::apply(&mut P::start()?, op.clone());
+                P::undo(map.get(key)?, op, &inverse).map(|op| MapOp::at::<P>(key.clone(), op))
             }
             _ => None,
         }

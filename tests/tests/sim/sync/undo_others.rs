@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use shared_state::merge::{CounterOp, NestedOp, Place};
-use shared_state::{Backend as _, List, SharedState};
+use shared_state::{Backend as _, List, SharedState, Text};
 use shared_state_tests::{User, World};
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
@@ -25,6 +25,12 @@ struct Board {
     tally: BTreeMap<String, i64>,
     #[shared(map(nested))]
     cards: BTreeMap<u8, Layout>,
+    #[shared(map(list(key = id)))]
+    lanes: BTreeMap<u8, Vec<Todo>>,
+    #[shared(map(set))]
+    marks: BTreeMap<u8, BTreeSet<u8>>,
+    #[shared(map(text))]
+    notes: BTreeMap<u8, Text>,
     #[shared(set)]
     tags: BTreeSet<u8>,
     #[shared(nested)]
@@ -448,4 +454,44 @@ fn g14_the_undo_of_a_redo_that_came_to_nothing_comes_to_nothing() {
     assert!(ann.undo());
     world.settle();
     assert_eq!((world.state().title.as_str(), ann.state().title.as_str()), ("bob", "bob"));
+}
+
+#[test]
+fn g14_what_began_an_entry_of_a_map_is_undone_and_what_others_wrote_there_stays() {
+    let begins = |handle: &Handle, by: u8| {
+        handle.tally().add("k".into(), by.into()).unwrap();
+        handle.lanes().at(&1).push(todo(by.into())).unwrap();
+        handle.marks().at(&1).insert(by).unwrap();
+        handle.notes().at(&1).push(&by.to_string()).unwrap();
+    };
+    let found = |state: &Board| {
+        let ids: Vec<_> = state.lanes[&1].iter().map(|todo| todo.id).collect();
+        let marks: Vec<_> = state.marks[&1].iter().copied().collect();
+        (ids, marks, state.notes[&1].as_str().to_owned())
+    };
+    for is_away in [false, true] {
+        let (mut world, ann, _, a, b) = two();
+        world.settle();
+        ann.group(|| begins(&a, 3));
+        world.settle();
+        if is_away {
+            ann.leave();
+            assert!(ann.undo());
+        }
+        begins(&b, 4);
+        world.settle();
+        if is_away {
+            ann.come_back();
+        } else {
+            assert!(ann.undo());
+        }
+        world.settle();
+        assert_eq!(found(&world.state()), (vec![4], vec![4], "4".to_owned()), "away: {is_away}");
+        // A delta does not tell an addition to an entry from a put.
+        assert_eq!(world.state().tally["k"], if is_away { 7 } else { 4 });
+        assert!(ann.redo());
+        world.settle();
+        assert_eq!(world.state().tally["k"], 7, "away: {is_away}");
+        assert_eq!(world.state().lanes[&1].len(), 2, "away: {is_away}");
+    }
 }
