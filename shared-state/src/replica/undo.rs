@@ -147,6 +147,13 @@ impl<S: SharedState> Written<S> {
         false
     }
 
+    /// The part that it changes where an item is now that this client has moved; `None` if that is elsewhere.
+    fn part_after(&self, item: &ItemMove) -> Option<Vec<Segment>> {
+        let (before, now) = (item.reversed().removal::<S>()?, item.removal::<S>()?);
+        let rest = self.part.as_deref()?.strip_prefix(&part_of::<S>(&before)[..])?;
+        Some([&part_of::<S>(&now)[..], rest].concat())
+    }
+
     /// A copy of it.
     fn copied(&self) -> Self {
         Self { update: self.update.clone(), inverse: self.inverse.clone(), part: self.part.clone(), ..*self }
@@ -263,17 +270,22 @@ impl<S: SharedState> Step<S> {
             } else {
                 // What was written before a move that stays is where the item is now.
                 let mut moved = one.copied();
-                for item in &skipped {
+                for (item, version) in &skipped {
                     moved.forward(item);
+                    if let Some(part) = moved.part_after(item) {
+                        (moved.part, moved.version) = (Some(part.into()), *version);
+                    }
                 }
                 let one = if skipped.is_empty() { one } else { &moved };
-                text_scope::as_writer(writer, || one.taken_back(state)).map(|update| vec![update])
+                // Others may have written there since it was moved.
+                let update = text_scope::as_writer(writer, || one.taken_back(state));
+                update.filter(|_| !history.is_overwritten(one, guard)).map(|update| vec![update])
             };
             let taken_back = taken_back.filter(may_write);
             if taken_back.is_none()
                 && let Some(before) = move_with
             {
-                skipped.extend(one.stays_moved(before));
+                skipped.extend(one.stays_moved(before).map(|item| (item, one.version)));
             }
             for update in taken_back.into_iter().flatten() {
                 inverses.push(state.apply(update.clone()));
@@ -287,7 +299,7 @@ impl<S: SharedState> Step<S> {
             }
         }
         take_back(state, inverses);
-        (updates, skipped)
+        (updates, skipped.into_iter().map(|(item, _)| item).collect())
     }
 
     /// About how many bytes it takes. Measures only what was written since the last call.
@@ -780,9 +792,21 @@ impl<S: SharedState> UndoHistory<S> {
     /// Moves from list to list stay although the step that contains them is taken back. What was written before them is
     /// undone where the items are now.
     pub(super) fn moves_stay(&mut self, kind: Kind, moves: &[ItemMove]) {
+        let mut marks = std::mem::take(&mut self.marks);
         for item in moves {
-            forward_all(self.steps_mut(kind).written_mut().rev(), item);
+            for one in self.steps_mut(kind).written_mut().rev() {
+                let part = one.part_after(item);
+                let is_first = one.forward(item);
+                // What others write there counts from now on.
+                if let Some(part) = part {
+                    one.part = Some(marks.at(part));
+                }
+                if is_first {
+                    break;
+                }
+            }
         }
+        self.marks = marks;
     }
 
     /// Whether this client has written anything that others may overwrite.

@@ -12,6 +12,7 @@ use crate::core::{
 };
 use crate::proto::{Frame, RoomMessage, ServerMessage};
 use crate::replica::{Origin, Read, Replica, ReplicaConfig, Transaction, WriteId};
+use crate::testing::around::{place_of, propose_around};
 use crate::testing::json::{difference, difference_shown, json};
 use crate::testing::ledger::{Ledger, Written};
 use crate::testing::model::Model;
@@ -135,6 +136,50 @@ impl<S: SharedState> Client<S> {
         self.undo(rng.u8(..4) > 0, now)
     }
 
+    /// Writes a little, at times in one group and at times with a move of an item to another list. Returns the places
+    /// that were written to.
+    pub(super) fn write_to_undo(&mut self, rng: &mut Rng, now: Duration) -> Result<Vec<Vec<String>>, String> {
+        let mut places = Vec::new();
+        let is_group = rng.bool();
+        if is_group {
+            self.replica.begin_group();
+        }
+        for _ in 0..if is_group { 1 + rng.usize(..3) } else { 1 } {
+            let state = self.replica.state();
+            let moved = if rng.u8(..3) == 0 { sample_transfer(rng, state) } else { None };
+            let Some(update) = moved.or_else(|| self.propose(rng, state)) else { continue };
+            places.push(place_of::<S>(&update));
+            if let Ok(recorded) = self.write_updates(now, vec![update]) {
+                recorded?;
+            }
+            self.follow();
+        }
+        if is_group {
+            self.replica.end_group();
+        }
+        if rng.bool() {
+            self.flush(now);
+        }
+        Ok(places)
+    }
+
+    /// Writes to what is at a place or around it.
+    pub(super) fn write_around(
+        &mut self,
+        rng: &mut Rng,
+        now: Duration,
+        place: &[String],
+    ) -> Result<(), String> {
+        let Some(update) = propose_around(rng, self.replica.state(), place) else { return Ok(()) };
+        if let Ok(recorded) = self.write_updates(now, vec![update]) {
+            recorded?;
+        }
+        if rng.bool() {
+            self.flush(now);
+        }
+        Ok(())
+    }
+
     /// Writes a change and records it. The inner error is a fault.
     pub(super) fn write_updates(
         &mut self,
@@ -202,7 +247,8 @@ impl<S: SharedState> Client<S> {
     /// G4: a field that was set as a whole shows the value that was set.
     fn check_shown(&self, update: &S::Update) -> Result<(), String> {
         let mut set = self.replica.state().clone();
-        if set.decompose(update).is_some() {
+        // An undo that waits is worked out again when it is sent, and a write sends the delayed ones first.
+        if self.undos.values().all(|unsent| !unsent) && set.decompose(update).is_some() {
             set.apply(update.clone());
             if let Some(difference) = difference_shown(self.replica.state(), &set) {
                 return Err(format!("G4: {} set {update:?}, and {difference}", self.name));
@@ -223,7 +269,8 @@ impl<S: SharedState> Client<S> {
         }
     }
 
-    fn undo(&mut self, undo: bool, now: Duration) -> Result<(), String> {
+    pub(super) fn undo(&mut self, undo: bool, now: Duration) -> Result<(), String> {
+        self.changed = true;
         let again = if undo { self.replica.undo(now) } else { self.replica.redo(now) };
         if let Ok(Some(id)) = again {
             let updates = self.replica.pending_updates(id).unwrap_or_default();
@@ -232,6 +279,11 @@ impl<S: SharedState> Client<S> {
                 if undo {
                     self.checked_undos.insert(id);
                 }
+            }
+            if !undo {
+                // A redo may be folded into the undo that waits.
+                self.checked_undos.remove(&id);
+                self.ledger.undoes_nothing(id);
             }
             // What it took back before it was sent is gone.
             let replica = &self.replica;

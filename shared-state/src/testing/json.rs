@@ -29,7 +29,7 @@ impl Json {
     }
 
     /// The value with every array sorted.
-    fn unordered(&self) -> Self {
+    pub(super) fn unordered(&self) -> Self {
         match self {
             Self::Array(items) => {
                 let mut items: Vec<Self> = items.iter().map(Self::unordered).collect();
@@ -98,7 +98,7 @@ pub(super) fn same_update<S: SharedState>(
 
 /// Whether two values at a path are the same. Only values without parts are compared by their types, so that the
 /// history of a text and the order of a list count wherever they are.
-fn same_at<S: SharedState>(
+pub(super) fn same_at<S: SharedState>(
     path: &FieldPathBuf,
     policy: &str,
     about: Option<&'static PolicyInfo>,

@@ -8,6 +8,7 @@ use crate::replica::WriteId;
 use crate::testing::json::{same_update, same_value};
 use crate::testing::model::{Amended, Model};
 use crate::testing::simulation::Report;
+use crate::testing::taken_back;
 
 /// A write and, for a transaction, what it read.
 pub(super) struct Written<S: SharedState> {
@@ -57,43 +58,6 @@ struct Undo {
     hidden: Vec<FieldId>,
 }
 
-impl Undo {
-    /// G14: an undo of a plain field undoes what this client wrote there last, as far as it knows. What somebody
-    /// else wrote and took back themselves does not count.
-    ///
-    /// `to` is the index of the change in the log.
-    fn check<S: SharedState>(
-        &self,
-        client: &str,
-        sent: &[Json],
-        model: &Model<S>,
-        to: usize,
-    ) -> Result<(), String> {
-        let from = usize::try_from(self.since).unwrap_or(usize::MAX).min(to);
-        for update in sent.iter().filter(|update| update.get("op").is_none()) {
-            let Some((key, field)) = update["key"].as_str().and_then(|key| {
-                Some((key, Model::<S>::plain_field(key).filter(|field| !self.hidden.contains(field))?))
-            }) else {
-                continue;
-            };
-            let name = S::FIELDS[field].name;
-            let writes =
-                |at: &usize| model.log[*at].updates.iter().any(|update| update["key"].as_str() == Some(key));
-            let Some(last) = (from..to).rev().find(writes) else { continue };
-            let author = model.log[last].client.as_deref();
-            let mut run = (0..=last).rev().filter(writes);
-            let took_back = run
-                .by_ref()
-                .take_while(|at| model.log[*at].client.as_deref() == author)
-                .any(|at| same_value::<S>(field, &model.states[at][name], &model.states[to][name]));
-            if author != Some(client) && !took_back {
-                return Err(format!("G14: {client} undid `{name}`, which {author:?} wrote as {}", last + 1));
-            }
-        }
-        Ok(())
-    }
-}
-
 impl<S: SharedState> Ledger<S> {
     pub(super) const fn new() -> Self {
         Self {
@@ -139,6 +103,11 @@ impl<S: SharedState> Ledger<S> {
     /// `hidden` fields.
     pub(super) fn undoes(&mut self, id: WriteId, since: u64, hidden: Vec<FieldId>) {
         self.undos.insert(id, Undo { since, hidden });
+    }
+
+    /// A write is an undo no more.
+    pub(super) fn undoes_nothing(&mut self, id: WriteId) {
+        self.undos.remove(&id);
     }
 
     /// Whether a write is not answered.
@@ -258,7 +227,8 @@ impl<S: SharedState> Ledger<S> {
             Written { sent, ..written }
         };
         if let Some(undo) = self.undos.remove(&id) {
-            undo.check(client, &written.sent, model, index)?;
+            let since = usize::try_from(undo.since).unwrap_or(usize::MAX).min(index);
+            taken_back::check(client, &written.sent, &(since..index), &undo.hidden, model)?;
         }
         let made =
             logged.updates.iter().zip(&written.sent).any(|(logged, written)| is_edit_of(logged, written));

@@ -26,6 +26,7 @@
 //! `SHARED_STATE_SEEDS=<n>` to run another number of seeds.
 
 mod app;
+mod around;
 mod client;
 mod hints;
 mod json;
@@ -38,6 +39,7 @@ mod roles;
 mod sample;
 mod server;
 mod simulation;
+mod taken_back;
 #[cfg(feature = "text")]
 mod text;
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::authority::Json;
 use crate::core::json_text::JsonText;
-use crate::core::{FieldId, FieldInfo, FieldPath, FieldPathBuf, PolicyInfo, SharedState};
+use crate::core::{FieldInfo, FieldPath, PolicyInfo, SharedState};
 use crate::core::{decode_update, encode_update, text_scope};
 use crate::testing::json::{difference, json, key_text, read};
 
@@ -68,12 +68,6 @@ impl<S: SharedState> Model<S> {
             spelled: HashMap::new(),
             initial,
         }
-    }
-
-    /// The field at a path, if it is one which is set as a whole.
-    pub(super) fn plain_field(key: &str) -> Option<FieldId> {
-        let is_plain = |info: &FieldInfo| info.policy == "lww" && FieldPathBuf::of(info.name).as_str() == key;
-        S::FIELDS.iter().position(is_plain)
     }
 
     pub(super) fn version(&self) -> u64 {

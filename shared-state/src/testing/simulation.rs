@@ -436,7 +436,8 @@ impl<S: SharedState> World<S> {
             self.change_roles(at);
         }
         match self.rng.u16(..1000) {
-            0..=229 => self.write(at)?,
+            0..=220 => self.write(at)?,
+            221..=229 => self.undo_among_others(at)?,
             230..=239 => self.write_alike(at)?,
             240..=249 => self.undo_or_redo(at)?,
             250..=449 => self.deliver_up(at)?,
@@ -504,6 +505,53 @@ impl<S: SharedState> World<S> {
             return self.write(at);
         }
         self.clients[at].undo_or_redo(&mut self.rng, self.now)
+    }
+
+    /// A client writes, others change, remove or move what is around, and the client undoes and redoes, with more or
+    /// less of it delivered in between.
+    fn undo_among_others(&mut self, at: usize) -> Result<(), String> {
+        if self.app.only_operations {
+            return self.write(at);
+        }
+        let places = self.clients[at].write_to_undo(&mut self.rng, self.now)?;
+        self.check_clients()?;
+        self.exchange_some()?;
+        for _ in 0..1 + self.rng.usize(..2) {
+            let other = self.rng.usize(..self.clients.len());
+            if places.is_empty() {
+                continue;
+            }
+            let place = &places[self.rng.usize(..places.len())];
+            self.clients[other].write_around(&mut self.rng, self.now, place)?;
+            self.check_clients()?;
+        }
+        self.exchange_some()?;
+        for undo in [true, self.rng.bool()] {
+            self.clients[at].undo(undo, self.now)?;
+            self.check_clients()?;
+            if self.rng.bool() {
+                break;
+            }
+            self.exchange_some()?;
+        }
+        Ok(())
+    }
+
+    /// Delivers nothing, or what the clients have sent, or everything both ways.
+    fn exchange_some(&mut self) -> Result<(), String> {
+        let how = self.rng.u8(..3);
+        for _ in 0..2 * how {
+            for at in 0..self.clients.len() {
+                self.connect(at);
+                self.deliver_up(at)?;
+                if how > 1 {
+                    self.server.finish_append()?;
+                    self.deliver_down(at)?;
+                }
+            }
+            self.check_clients()?;
+        }
+        Ok(())
     }
 
     fn note(&mut self, what: impl FnOnce() -> String) {

@@ -617,6 +617,31 @@ fn g14_an_edit_before_a_move_that_others_moved_on_is_undone_where_the_item_is() 
 }
 
 #[test]
+fn g14_undoing_an_insertion_leaves_what_others_put_where_the_item_had_moved() {
+    for is_group in [true, false] {
+        let (mut world, ann, bob) = two();
+        let write = || {
+            ann.handle().columns().at(&1).cards().push(card(9)).unwrap();
+            move_card(&ann.handle(), 9, 1, 2, 0);
+        };
+        if is_group {
+            ann.group(write)
+        } else {
+            write()
+        }
+        world.settle();
+        let column = bob.handle().columns().at(&2).cards();
+        column.remove(&9).unwrap();
+        column.push(Card { title: "bob".into(), ..card(9) }).unwrap();
+        world.settle();
+        let before = world.state();
+        assert!(!ann.undo(), "in a group: {is_group}");
+        world.settle();
+        assert_eq!((world.state(), ann.state()), (before.clone(), before));
+    }
+}
+
+#[test]
 fn g4_a_pending_edit_is_shown_where_others_have_moved_the_item() {
     for (write, read, [_, after]) in WRITES {
         // Not sent yet, or sent and not answered, or sent over a connection that was lost.

@@ -1,0 +1,259 @@
+//! G14: which parts of the state an undo changes, and who wrote them last, by the model's log and states alone.
+//!
+//! A part is a value without parts of its own, an item, an entry or a member, of which only counts whether it is there,
+//! and an optional struct likewise. Counters and texts are no parts, nor are their entries where an addition or an edit
+//! makes them: they are undone beneath what others wrote. Nor are places in a list, and what is inside an item that comes
+//! or goes.
+
+use std::ops::Range;
+
+use crate::authority::Json;
+use crate::core::{FieldId, FieldPathBuf, PolicyInfo, SharedState};
+use crate::testing::json::{key_text, same_at};
+use crate::testing::model::Model;
+
+/// A step of a path.
+#[derive(Clone, Debug)]
+enum Step {
+    /// A field, a key of a map, or a key of a list.
+    Name(String),
+    /// A member of a set.
+    Member(Json),
+}
+
+/// A part of the state.
+struct Part {
+    field: FieldId,
+    path: Vec<Step>,
+    /// Whether its value counts, and not only whether it is there.
+    has_value: bool,
+}
+
+impl Part {
+    /// The same part, or the one at a step inside it.
+    fn inside(&self, step: Option<Step>, has_value: bool) -> Self {
+        Self { field: self.field, path: self.path.iter().cloned().chain(step).collect(), has_value }
+    }
+
+    /// The part of a state; `None` if it is not there.
+    fn of<'v, S: SharedState>(&self, state: &'v Json) -> Option<&'v Json> {
+        let info = &S::FIELDS[self.field];
+        let (mut at, mut policy, mut about) = (state.get(info.name)?, info.policy, info.about);
+        for step in &self.path {
+            let entries = about.and_then(|about| about.entries);
+            at = match (policy, step) {
+                ("nested", Step::Name(name)) => {
+                    let fields = about.and_then(|about| about.fields)?();
+                    let info = fields.iter().find(|info| info.name == name)?;
+                    (policy, about) = (info.policy, info.about);
+                    at.get(name)?
+                }
+                ("map", Step::Name(key)) => {
+                    (policy, about) = (entries.map_or("", |entries| entries.name), entries);
+                    at.get(key)?
+                }
+                ("list", Step::Name(key)) => {
+                    let name = about.and_then(PolicyInfo::name_of_key)?;
+                    (policy, about) = (entries.map_or("", |entries| entries.name), entries);
+                    at.as_array()?.iter().find(|item| key_text(&item[name]) == *key)?
+                }
+                ("set", Step::Member(member)) => {
+                    at.as_array()?.iter().find(|other| other.unordered() == *member)?
+                }
+                _ => return None,
+            };
+        }
+        Some(at).filter(|at| policy != "nested" || at.is_object())
+    }
+
+    /// Whether the part is the same in two states.
+    fn is_same<S: SharedState>(&self, a: &Json, b: &Json) -> bool {
+        match (self.of::<S>(a), self.of::<S>(b)) {
+            (Some(a), Some(b)) => !self.has_value || a == b || self.is_same_value::<S>(a, b),
+            (a, b) => a.is_none() && b.is_none(),
+        }
+    }
+
+    fn is_same_value<S: SharedState>(&self, a: &Json, b: &Json) -> bool {
+        same_at::<S>(&self.address::<S>(), "lww", None, a, b)
+    }
+
+    /// The path that updates have: of a member, that of its set.
+    fn address<S: SharedState>(&self) -> FieldPathBuf {
+        let mut path = FieldPathBuf::of(S::FIELDS[self.field].name);
+        for step in &self.path {
+            if let Step::Name(name) = step {
+                path.push(name);
+            }
+        }
+        path
+    }
+}
+
+/// Collects the parts that differ between two values at a path.
+fn collect(
+    at: &mut Part,
+    policy: &str,
+    about: Option<&'static PolicyInfo>,
+    before: Option<&Json>,
+    after: Option<&Json>,
+    found: &mut Vec<Part>,
+) {
+    if before == after {
+        return;
+    }
+    let entries = about.and_then(|about| about.entries);
+    let entry_policy = entries.map_or("", |entries| entries.name);
+    match (policy, before, after) {
+        ("lww", Some(_), Some(_)) => found.push(at.inside(None, true)),
+        ("nested", Some(before), Some(after)) if before.is_object() && after.is_object() => {
+            for info in about.and_then(|about| about.fields).map_or(&[][..], |fields| fields()) {
+                at.path.push(Step::Name(info.name.to_owned()));
+                collect(at, info.policy, info.about, before.get(info.name), after.get(info.name), found);
+                at.path.pop();
+            }
+        }
+        ("nested", Some(before), Some(after)) if before.is_object() != after.is_object() => {
+            found.push(at.inside(None, false));
+        }
+        ("map", Some(Json::Object(before)), Some(Json::Object(after))) => {
+            for key in before.keys().chain(after.keys().filter(|key| !before.contains_key(*key))) {
+                let step = Step::Name(key.clone());
+                match (before.get(key), after.get(key)) {
+                    (Some(before), Some(after)) => {
+                        at.path.push(step);
+                        collect(at, entry_policy, entries, Some(before), Some(after), found);
+                        at.path.pop();
+                    }
+                    _ => found.push(at.inside(Some(step), entry_policy == "lww")),
+                }
+            }
+        }
+        ("list", Some(Json::Array(before)), Some(Json::Array(after))) => {
+            let Some(name) = about.and_then(PolicyInfo::name_of_key) else { return };
+            let find = |items: &[Json], key: &str| items.iter().position(|item| key_text(&item[name]) == key);
+            for item in before {
+                let key = key_text(&item[name]);
+                let step = Step::Name(key.clone());
+                match find(after, &key) {
+                    Some(now) => {
+                        at.path.push(step);
+                        collect(at, entry_policy, entries, Some(item), Some(&after[now]), found);
+                        at.path.pop();
+                    }
+                    None => found.push(at.inside(Some(step), false)),
+                }
+            }
+            for item in after {
+                let key = key_text(&item[name]);
+                if find(before, &key).is_none() {
+                    found.push(at.inside(Some(Step::Name(key)), false));
+                }
+            }
+        }
+        ("set", Some(Json::Array(before)), Some(Json::Array(after))) => {
+            let [before, after] = [before, after].map(|members| {
+                let members: Vec<Json> = members.iter().map(Json::unordered).collect();
+                members
+            });
+            let only = |these: &[Json], those: &[Json]| -> Vec<Json> {
+                these.iter().filter(|member| !those.contains(member)).cloned().collect()
+            };
+            for member in only(&before, &after).into_iter().chain(only(&after, &before)) {
+                found.push(at.inside(Some(Step::Member(member)), false));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Checks that an undo changed nothing that somebody else wrote last. `sent` is what `client` wrote, as the server
+/// addresses it, and the log's entry after `known` is what the server made of it. What others wrote and took back
+/// themselves counts as never written. The client knows who wrote the entries in `known`, and not what was written to the
+/// `hidden` fields.
+///
+/// # Errors
+/// What was taken back of whom.
+pub(super) fn check<S: SharedState>(
+    client: &str,
+    sent: &[Json],
+    known: &Range<usize>,
+    hidden: &[FieldId],
+    model: &mut Model<S>,
+) -> Result<(), String> {
+    // Without what the program's rules have added.
+    let mut after = model.states[known.end].clone();
+    sent.iter().try_for_each(|update| model.apply(&mut after, update))?;
+    let before = &model.states[known.end];
+    let mut found = Vec::new();
+    for (field, info) in S::FIELDS.iter().enumerate().filter(|(field, _)| !hidden.contains(field)) {
+        let mut at = Part { field, path: Vec::new(), has_value: false };
+        let (before, after) = (before.get(info.name), after.get(info.name));
+        collect(&mut at, info.policy, info.about, before, after, &mut found);
+    }
+    for part in found.iter().filter(|part| !part.is_same::<S>(before, &after)) {
+        // An addition or an edit that crosses the removal of its entry makes the entry again, as one by hand does.
+        let is_beneath = |update: &Json| {
+            let is_inside = matches!(update["op"].as_str(), Some("add" | "sub" | "edit" | "splice"));
+            is_inside && update["key"].as_str() == Some(part.address::<S>().as_str())
+        };
+        if sent.iter().any(is_beneath) {
+            continue;
+        }
+        if let Some(last) = last_of_others(part, client, known, model) {
+            return Err(format!(
+                "G14: {client} undid `{}`, which {:?} wrote as {}: by {sent:?}",
+                part.address::<S>().as_str(),
+                model.log[last].client,
+                last + 1,
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The last write to a part in `known`, if it is not of `client`. What its author has taken back is passed over.
+fn last_of_others<S: SharedState>(
+    part: &Part,
+    client: &str,
+    known: &Range<usize>,
+    model: &Model<S>,
+) -> Option<usize> {
+    let field = FieldPathBuf::of(S::FIELDS[part.field].name);
+    let is_there = |key: &str| {
+        key.strip_prefix(field.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let path = part.address::<S>();
+    let path = path.as_str();
+    // The client may have written what was there already.
+    let is_own = |at: usize| {
+        let updates = model.log[at].updates.iter();
+        let mut keys =
+            updates.filter_map(|update| Some((update["key"].as_str()?, update.get("op").is_none())));
+        model.log[at].client.as_deref() == Some(client)
+            && keys.any(|(key, is_set)| {
+                let rest = path.strip_prefix(key);
+                rest.is_some_and(|rest| rest.is_empty() || is_set && rest.starts_with('/'))
+            })
+    };
+    let writes = |at: &usize| {
+        let mut updates = model.log[*at].updates.iter();
+        updates.any(|update| update["key"].as_str().is_some_and(is_there))
+            && (!part.is_same::<S>(&model.states[*at], &model.states[*at + 1]) || is_own(*at))
+    };
+    let mut end = known.end;
+    loop {
+        let last = (known.start..end).rev().find(writes)?;
+        let author = &model.log[last].client;
+        if author.as_deref() == Some(client) {
+            return None;
+        }
+        // Also of what the client was told before it was cut off.
+        let run = (0..=last).rev().filter(writes).take_while(|at| model.log[*at].client == *author);
+        let back = run.filter(|at| part.is_same::<S>(&model.states[*at], &model.states[end])).last();
+        match back {
+            Some(back) => end = back,
+            None => return Some(last),
+        }
+    }
+}
