@@ -252,7 +252,8 @@ impl<S: SharedState> Ledger<S> {
         self.undone += usize::from(takes_back);
         self.moved += usize::from(own.iter().any(|update| update["op"].as_str() == Some("take")));
         self.transactions += usize::from(!written.reads.is_empty());
-        for field in written.updates.iter().map(S::field) {
+        // An undo is sent again behind later changes if somebody else was faster, and may follow an item to another field.
+        for field in written.updates.iter().map(S::field).filter(|_| !takes_back) {
             let last = self.order.entry(field).or_insert((id, version));
             if (last.0 < id) != (last.1 < version) && last.0 != id {
                 return Err(format!("G2: {id:?} and {:?} changed places", last.0));

@@ -192,9 +192,11 @@ pub(super) fn check<S: SharedState>(
         collect(&mut at, info.policy, info.about, before, after, &mut found);
     }
     for part in found.iter().filter(|part| !part.is_same::<S>(before, &after)) {
-        // An addition or an edit that crosses the removal of its entry makes the entry again, as one by hand does.
+        // An addition, an edit or an insertion that crosses the removal of its entry makes the entry again, as one by hand
+        // does.
         let is_beneath = |update: &Json| {
-            let is_inside = matches!(update["op"].as_str(), Some("add" | "sub" | "edit" | "splice"));
+            let is_inside =
+                matches!(update["op"].as_str(), Some("add" | "sub" | "edit" | "splice" | "insert"));
             is_inside && update["key"].as_str() == Some(part.address::<S>().as_str())
         };
         if sent.iter().any(is_beneath) {

@@ -55,10 +55,10 @@ fn a_client_flushes_groups_and_is_told_what_it_shows() {
     pair.sync();
     let _ = (ann.events(), ben.events());
     ann.set_draft("Pl").expect("taken");
-    pair.sync();
+    pair.advance(Duration::from_millis(1));
     assert_eq!(ben.read(|document| document.draft.clone()), "");
     ann.flush();
-    pair.sync();
+    pair.advance(Duration::from_millis(1));
     assert_eq!(ben.read(|document| document.draft.clone()), "Pl");
     let updates = |client: &SharedDocument<PairClient<Document>>| -> Vec<DocumentUpdate> {
         client.events().into_iter().flat_map(|event| event.updates).collect()

@@ -514,7 +514,7 @@ fn ids_and_addresses_that_are_read_from_texts_are_found() {
         seen.fetch_max(ids.items.len().min(addresses), AtomicOrdering::Relaxed);
         true
     });
-    seeds::simulate(&simulation, SEEDS);
+    seeds::simulate(&simulation, 4 * SEEDS);
     assert!(seeds::given().is_some() || most.load(AtomicOrdering::Relaxed) > 1, "{most:?}");
 }
 
