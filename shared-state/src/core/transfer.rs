@@ -193,11 +193,6 @@ pub(crate) fn with_item(insert: &RawValue, item: &RawValue) -> Option<Box<RawVal
     to_raw_value(&Inserted { after, item }).ok()
 }
 
-/// Whether two updates, one after the other in a change, move an item.
-pub(crate) fn is_move<S: SharedState>(take: &S::Update, insert: &S::Update) -> bool {
-    path_of::<S>(take, TAKE).is_some() && path_of::<S>(insert, "insert").is_some()
-}
-
 /// A move of an item from one list to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ItemMove {
@@ -222,7 +217,7 @@ impl ItemMove {
 
     /// Whether an update inserts the item into the list that it has moved to.
     pub(crate) fn is_insert<S: SharedState>(&self, update: &S::Update) -> bool {
-        inserts_into::<S>(update).is_some_and(|list| list == self.to)
+        path_of::<S>(update, "insert").is_some_and(|list| list == self.to)
             && key_inserted::<S>(update).is_some_and(|key| self.now() == format!("{}/{key}", self.to))
     }
 
@@ -251,11 +246,6 @@ pub(crate) fn move_by<S: SharedState>(take: &S::Update, insert: &S::Update) -> O
     Some(ItemMove { from: path_of::<S>(take, TAKE)?, to: path_of::<S>(insert, "insert")? })
 }
 
-/// The path of the list that an update inserts an item into.
-pub(crate) fn inserts_into<S: SharedState>(update: &S::Update) -> Option<String> {
-    path_of::<S>(update, "insert")
-}
-
 /// Whether there is no item at a path. `state` is as before when this returns.
 pub(crate) fn is_missing<S: SharedState>(state: &mut S, path: &str) -> bool {
     let Ok(probe) = S::decode(FieldPath::new(path), Some("delete"), RawValue::NULL) else { return true };
@@ -273,8 +263,7 @@ pub(crate) fn make<S: SharedState>(state: &mut S, item: &ItemMove) {
 }
 
 /// The key of the item that an update inserts, as it is in a path.
-pub(crate) fn key_inserted<S: SharedState>(insert: &S::Update) -> Option<String> {
-    path_of::<S>(insert, "insert")?;
+fn key_inserted<S: SharedState>(insert: &S::Update) -> Option<String> {
     let mut versions = Versions::default();
     S::record(&mut versions, insert, 1);
     let Some(Segment::Entry(key)) = versions.only_part().pop() else { return None };
@@ -351,9 +340,7 @@ pub(crate) fn back<S: SharedState>(
 ) -> Option<Vec<S::Update>> {
     let (from, to) = (path_of::<S>(taken, RETURN)?, path_of::<S>(insert, "insert")?);
     let (list, key) = from.rsplit_once('/')?;
-    let place = value_of::<S>(taken).ok()?;
-    let Placed { after } = serde_json::from_str(place.get()).ok()?;
-    moved_to(state, &format!("{to}/{key}"), list, after)
+    moved_as(state, &format!("{to}/{key}"), list, taken)
 }
 
 /// The updates that move an item again as `take` and `insert` have moved it, with what it contains now. `None`: it cannot
@@ -364,9 +351,19 @@ pub(crate) fn again<S: SharedState>(
     insert: &S::Update,
 ) -> Option<Vec<S::Update>> {
     let (from, to) = (path_of::<S>(take, TAKE)?, path_of::<S>(insert, "insert")?);
-    let place = value_of::<S>(insert).ok()?;
-    let Placed { after } = serde_json::from_str(place.get()).ok()?;
-    moved_to(state, &from, &to, after)
+    moved_as(state, &from, &to, insert)
+}
+
+/// As [`moved_to`], to the place that is in another update.
+fn moved_as<S: SharedState>(
+    state: &mut S,
+    item: &str,
+    to: &str,
+    placed: &S::Update,
+) -> Option<Vec<S::Update>> {
+    let value = value_of::<S>(placed).ok()?;
+    let Placed { after } = serde_json::from_str(value.get()).ok()?;
+    moved_to(state, item, to, after)
 }
 
 fn moved_to<S: SharedState>(

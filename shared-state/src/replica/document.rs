@@ -153,8 +153,6 @@ impl<S: SharedState> Document<S> {
             step.taken_back(&mut states.view, writer, history, &hidden, &unsent, may_write);
         if updates.is_empty() && unsent.is_empty() {
             history.moves_stay(kind, &skipped);
-        }
-        if updates.is_empty() && unsent.is_empty() {
             return Ok(None);
         }
         let withdrawn: Vec<_> = unsent.iter().filter_map(|id| pending.withdraw(*id)).collect();

@@ -247,15 +247,13 @@ impl<S: SharedState> Queue<S> {
     /// Plain changes are sent as new ones; transactions are stale, because the values they read are gone.
     pub(super) fn restart(&mut self, last: u64) {
         self.next_seq = self.next_seq.max(last.saturating_add(1));
-        // Nobody has moved anything in the new history.
         self.update_each(|change| {
+            // Nobody has moved anything in the new history.
             change.updates.iter_mut().for_each(|update| update.forwarded = None);
-        });
-        for change in &mut self.changes {
             change.sent = None;
             if let Some(reads) = &mut change.reads {
                 reads.stale = reads.all.first().map(|read| read.path.clone());
             }
-        }
+        });
     }
 }

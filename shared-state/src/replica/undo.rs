@@ -81,14 +81,7 @@ impl<S: SharedState> Written<S> {
 
     /// A copy that makes it again: there is no change to take back.
     fn to_make_again(&self, version: u64) -> Self {
-        Self {
-            again: true,
-            version: Some(version),
-            update: self.update.clone(),
-            inverse: self.inverse.clone(),
-            part: self.part.clone(),
-            ..*self
-        }
+        Self { again: true, version: Some(version), ..self.copied() }
     }
 
     /// The update that undoes it on this state, or makes it again.
@@ -112,7 +105,7 @@ impl<S: SharedState> Written<S> {
         let (take, insert) = if self.again { (self, before) } else { (before, self) };
         self.id == before.id
             && self.again == before.again
-            && transfer::is_move::<S>(&take.update, &insert.update)
+            && transfer::move_by::<S>(&take.update, &insert.update).is_some()
     }
 
     /// The updates that take back the move that it and the write before it are, on this state.
@@ -152,6 +145,18 @@ impl<S: SharedState> Written<S> {
         let (before, now) = (item.reversed().removal::<S>()?, item.removal::<S>()?);
         let rest = self.part.as_deref()?.strip_prefix(&part_of::<S>(&before)[..])?;
         Some([&part_of::<S>(&now)[..], rest].concat())
+    }
+
+    /// A copy of it where items are now that this client has moved, each in a version, after it was written.
+    fn after_moves(&self, moves: &[(ItemMove, Option<u64>)]) -> Self {
+        let mut moved = self.copied();
+        for (item, version) in moves {
+            moved.forward(item);
+            if let Some(part) = moved.part_after(item) {
+                (moved.part, moved.version) = (Some(part.into()), *version);
+            }
+        }
+        moved
     }
 
     /// A copy of it.
@@ -268,18 +273,13 @@ impl<S: SharedState> Step<S> {
             } else if let Some(before) = move_with {
                 one.moved_back(before, state)
             } else {
-                // What was written before a move that stays is where the item is now.
-                let mut moved = one.copied();
-                for (item, version) in &skipped {
-                    moved.forward(item);
-                    if let Some(part) = moved.part_after(item) {
-                        (moved.part, moved.version) = (Some(part.into()), *version);
-                    }
-                }
-                let one = if skipped.is_empty() { one } else { &moved };
-                // Others may have written there since it was moved.
+                // What was written before a move that stays is where the item is now, and others may have written there
+                // since it was moved.
+                let moved = (!skipped.is_empty()).then(|| one.after_moves(&skipped));
+                let overwritten = moved.as_ref().is_some_and(|moved| history.is_overwritten(moved, guard));
+                let one = moved.as_ref().unwrap_or(one);
                 let update = text_scope::as_writer(writer, || one.taken_back(state));
-                update.filter(|_| !history.is_overwritten(one, guard)).map(|update| vec![update])
+                update.filter(|_| !overwritten).map(|update| vec![update])
             };
             let taken_back = taken_back.filter(may_write);
             if taken_back.is_none()

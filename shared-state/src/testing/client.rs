@@ -192,12 +192,16 @@ impl<S: SharedState> Client<S> {
         Ok(self.wrote(id, before, expanded))
     }
 
+    /// Whether an undo waits. It is worked out again when it is sent, and a write sends the delayed ones first.
+    fn has_unsent_undo(&self) -> bool {
+        self.undos.values().any(|unsent| *unsent)
+    }
+
     /// Records a write of `updates` to the state that was shown `before`. The replica leaves out what has no
     /// effect; what it shows is the whole write all the same.
     fn wrote(&mut self, id: WriteId, mut before: S, updates: Vec<S::Update>) -> Result<(), String> {
         updates.iter().for_each(|update| drop(before.apply(update.clone())));
-        // An undo that waits is worked out again when it is sent, and a write sends the delayed ones first.
-        if self.undos.values().all(|unsent| !unsent)
+        if !self.has_unsent_undo()
             && let Some(difference) = difference::<S>(&json(self.replica.state()), &json(&before))
         {
             return Err(format!("G4: {} wrote {updates:?}, and shows that {difference}", self.name));
@@ -247,8 +251,7 @@ impl<S: SharedState> Client<S> {
     /// G4: a field that was set as a whole shows the value that was set.
     fn check_shown(&self, update: &S::Update) -> Result<(), String> {
         let mut set = self.replica.state().clone();
-        // An undo that waits is worked out again when it is sent, and a write sends the delayed ones first.
-        if self.undos.values().all(|unsent| !unsent) && set.decompose(update).is_some() {
+        if !self.has_unsent_undo() && set.decompose(update).is_some() {
             set.apply(update.clone());
             if let Some(difference) = difference_shown(self.replica.state(), &set) {
                 return Err(format!("G4: {} set {update:?}, and {difference}", self.name));

@@ -239,9 +239,8 @@ impl Order {
         Ok(())
     }
 
-    /// Decides a change and applies it to the state. `base` is the version that its author knew, if
-    /// that may be an old one; `by` is the author's
-    /// grant, `None`: no permissions are checked.
+    /// Decides a change and applies it to the state. `base` is the version that its author knew, `u64::MAX` for an
+    /// author that has no version. `by` is the author's grant; `None`: no permissions are checked.
     ///
     /// # Errors
     /// The change is refused. The state is unchanged.

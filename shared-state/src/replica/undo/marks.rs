@@ -41,9 +41,13 @@ type Digest = u64;
 
 /// The digest of an update.
 fn digest<S: SharedState>(update: &S::Update) -> Option<Digest> {
+    encode_update::<S>(update).ok().map(|encoded| hashed(encoded.as_str()))
+}
+
+fn hashed(text: &str) -> Digest {
     let mut hasher = DefaultHasher::new();
-    hasher.write(encode_update::<S>(update).ok()?.as_str().as_bytes());
-    Some(hasher.finish())
+    hasher.write(text.as_bytes());
+    hasher.finish()
 }
 
 /// A write of somebody else, as it is noted.
@@ -66,12 +70,7 @@ impl<'a> Noted<'a> {
     /// A move of an item from one list to another. What the item's part was before and is now is the list that it is in,
     /// so a move back by the same author counts as an undo, whatever place it goes to.
     pub(super) fn moved(item: &ItemMove, version: u64, from: Option<&'a Arc<str>>) -> Self {
-        let digest = |path: &str| {
-            let mut hasher = DefaultHasher::new();
-            hasher.write(path.as_bytes());
-            Some(hasher.finish())
-        };
-        let (before, after) = (digest(&item.from), digest(&item.now()));
+        let (before, after) = (Some(hashed(&item.from)), Some(hashed(&item.now())));
         Self { part: Vec::new(), version, from, adds: false, before, after }
     }
 
