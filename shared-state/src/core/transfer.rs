@@ -246,6 +246,17 @@ pub(crate) fn move_by<S: SharedState>(take: &S::Update, insert: &S::Update) -> O
     Some(ItemMove { from: path_of::<S>(take, TAKE)?, to: path_of::<S>(insert, "insert")? })
 }
 
+/// The moves that updates of a change make, each with the index of its first half.
+pub(crate) fn moves_by<S: SharedState>(updates: &[S::Update]) -> impl Iterator<Item = (usize, ItemMove)> {
+    let pairs = updates.windows(2).enumerate();
+    pairs.filter_map(|(at, pair)| Some((at, move_by::<S>(&pair[0], &pair[1])?)))
+}
+
+/// Whether an update takes the item at a path from its list.
+pub(crate) fn takes<S: SharedState>(update: &S::Update, item: &str) -> bool {
+    path_of::<S>(update, TAKE).is_some_and(|path| path == item)
+}
+
 /// Whether there is no item at a path. `state` is as before when this returns.
 pub(crate) fn is_missing<S: SharedState>(state: &mut S, path: &str) -> bool {
     let Ok(probe) = S::decode(FieldPath::new(path), Some("delete"), RawValue::NULL) else { return true };

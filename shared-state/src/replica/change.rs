@@ -180,6 +180,14 @@ impl<S: SharedState> Change<S> {
         (self.reads.is_some() || self.guard.is_some()).then(|| reads.chain(guarded))
     }
 
+    /// The moves from list to list that it makes in the view, each with its index.
+    pub(super) fn moves(&self) -> Vec<(usize, ItemMove)> {
+        let pairs = self.updates.windows(2).enumerate();
+        let made = pairs.filter(|(_, pair)| pair.iter().all(|update| update.applies));
+        made.filter_map(|(at, pair)| Some((at, transfer::move_by::<S>(pair[0].shown(), pair[1].shown())?)))
+            .collect()
+    }
+
     pub(super) fn touches(&self, field: FieldId) -> bool {
         self.updates.iter().any(|update| update.field() == field)
     }

@@ -148,11 +148,9 @@ impl<S: SharedState> Document<S> {
         }
         let mut unsent = step.begun();
         unsent.retain(|id| pending.is_unsent(*id));
-        let (writer, hidden) = (states.writer, pending.hidden());
-        let (updates, skipped) =
-            step.taken_back(&mut states.view, writer, history, &hidden, &unsent, may_write);
+        let (writer, moves, hidden) = (states.writer, pending.moves(), pending.hidden());
+        let updates = step.taken_back(&mut states.view, writer, history, &moves, &hidden, &unsent, may_write);
         if updates.is_empty() && unsent.is_empty() {
-            history.moves_stay(kind, &skipped);
             return Ok(None);
         }
         let withdrawn: Vec<_> = unsent.iter().filter_map(|id| pending.withdraw(*id)).collect();
@@ -181,7 +179,6 @@ impl<S: SharedState> Document<S> {
                 return Err(error);
             }
         };
-        self.history.moves_stay(kind, &skipped);
         for update in withdrawn.iter().flat_map(Withdrawn::updates) {
             self.pending.mark_stale(&update.typed);
         }
@@ -272,7 +269,8 @@ impl<S: SharedState> Document<S> {
             change.updates.iter_mut().for_each(|update| drop(update.put_on(&mut beneath)));
         }
         let (writer, hidden) = (self.states.writer, self.pending.hidden());
-        let (updates, _) = step.taken_back(&mut beneath, writer, &self.history, &hidden, &[], |_| true);
+        let moves = self.pending.moves_before(at);
+        let updates = step.taken_back(&mut beneath, writer, &self.history, &moves, &hidden, &[], |_| true);
         let updates = decompose_on(&mut beneath, writer, updates);
         let updates: Result<Vec<_>, _> = updates.iter().map(PendingUpdate::new).collect();
         let Ok(updates) = updates else {
@@ -422,6 +420,10 @@ impl<S: SharedState> Document<S> {
         let is_forwarded = change.updates.iter().any(|update| update.forwarded.is_some());
         let as_sent = || change.updates.iter().map(|update| update.typed.clone()).collect();
         let rewritten = rewritten.or_else(|| is_forwarded.then(as_sent));
+        let moves = match &rewritten {
+            Some(rewritten) => transfer::moves_by::<S>(rewritten).collect(),
+            None => change.moves(),
+        };
         if is_news && let Some(rewritten) = rewritten {
             self.confirm_rewritten(version, &change, rewritten);
         } else if is_news {
@@ -431,7 +433,7 @@ impl<S: SharedState> Document<S> {
                 self.states.confirmed.apply(update.typed);
             }
         }
-        self.history.accepted(id, version);
+        self.history.accepted(id, version, &moves);
         self.output.answer(id, Ok(version));
         Ok(())
     }
@@ -597,7 +599,7 @@ impl<S: SharedState> Document<S> {
             let Some(change) = at.and_then(|at| self.pending.queue.take(at)) else { continue };
             match outcome {
                 Outcome::Accepted(version) => {
-                    self.history.accepted(change.id, version);
+                    self.history.accepted(change.id, version, &change.moves());
                     change.updates.iter().for_each(|update| own.add::<S>(update.shown()));
                     self.output.answer(change.id, Ok(version));
                 }

@@ -1,6 +1,7 @@
 //! Everything of this client that the server has not answered: the queue, and the delayed writes on top of
 //! it. Owns the limits and the ids of the writes.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::core::transfer::ItemMove;
@@ -38,6 +39,25 @@ impl<S: SharedState> Withdrawn<S> {
             Self::Delayed(_, held) => std::slice::from_ref(&held.update),
             Self::Queued(_, change) => &change.updates,
         }
+    }
+}
+
+/// The moves from list to list that wait for their answer, in the order in which they lie on the confirmed state.
+#[derive(Default)]
+pub(super) struct PendingMoves {
+    /// Each with its change's index in the queue, and its index there.
+    moves: Vec<(usize, usize, ItemMove)>,
+    /// The index of each change in the queue, if there are any moves.
+    at: BTreeMap<WriteId, usize>,
+}
+
+impl PendingMoves {
+    /// Those that lie on an update of a pending change, or on the confirmed state.
+    pub(super) fn on(&self, update: Option<(WriteId, usize)>) -> impl Iterator<Item = &ItemMove> {
+        // What is delayed lies on all of the queue.
+        let place = update.map(|(id, index)| (self.at.get(&id).copied().unwrap_or(usize::MAX), index));
+        let later = self.moves.iter().filter(move |(at, index, _)| Some((*at, *index)) > place);
+        later.map(|(_, _, item)| item)
     }
 }
 
@@ -310,6 +330,23 @@ impl<S: SharedState> Pending<S> {
         let read: Vec<FieldId> =
             unsent.filter_map(|change| change.reads.as_ref()).flat_map(Reads::fields).collect();
         fields.iter().copied().filter(|field| read.contains(field)).collect()
+    }
+
+    /// The moves from list to list that are pending.
+    pub(super) fn moves(&self) -> PendingMoves {
+        self.moves_before(self.queue.len())
+    }
+
+    /// The moves from list to list that are pending before the change at an index of the queue. A delayed write is none.
+    pub(super) fn moves_before(&self, at: usize) -> PendingMoves {
+        let mut all = PendingMoves::default();
+        for (at, change) in self.queue.iter().enumerate().take(at) {
+            all.moves.extend(change.moves().into_iter().map(|(index, item)| (at, index, item)));
+        }
+        if !all.moves.is_empty() {
+            all.at = self.queue.iter().enumerate().map(|(at, change)| (change.id, at)).collect();
+        }
+        all
     }
 
     /// The changes that the view does not contain, because what they change is gone; they will be refused.

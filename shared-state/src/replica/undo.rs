@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::core::transfer::ItemMove;
 use crate::core::{Segment, SharedState, UndoGuard, encode_update, take_back, text_scope, transfer};
 use crate::replica::change::{Guard, WriteId, distinct};
+use crate::replica::pending::PendingMoves;
 use crate::replica::transact::Read;
 pub(super) use marks::Parts;
 use marks::{Marks, Noted, part_of};
@@ -117,46 +118,51 @@ impl<S: SharedState> Written<S> {
         }
     }
 
-    /// The move from one list to another that it is with the write before it, as it stays if it is not taken back.
-    fn stays_moved(&self, before: &Self) -> Option<ItemMove> {
-        if self.again {
-            return transfer::move_by::<S>(&self.update, &before.update).map(|item| item.reversed());
-        }
-        transfer::move_by::<S>(&before.update, &self.update)
-    }
-
-    /// Somebody has moved an item. A write inside it is addressed to where the item is now, and one that has put the
-    /// item into its former list puts it where it is now; returns whether it is such a one.
+    /// An item has moved. A write inside it is addressed to where the item is now, and one that has put the item into its
+    /// former list puts it where it is now; returns whether it is such a one. What takes the item itself from its list
+    /// is as before: that is the place to bring it back to.
     fn forward(&mut self, item: &ItemMove) -> bool {
-        if let Some((update, inverse)) = transfer::inserted_at::<S>(&self.update, &self.inverse, item) {
+        if !self.again
+            && let Some((update, inverse)) = transfer::inserted_at::<S>(&self.update, &self.inverse, item)
+        {
             (self.update, self.inverse) = (update, inverse);
             return true;
         }
+        if !transfer::takes::<S>(&self.update, &item.from) {
+            self.address(item);
+        }
+        false
+    }
+
+    /// The same for a write that waits for its answer, while somebody else has moved the item beneath it.
+    fn forward_pending(&mut self, item: &ItemMove) {
+        match transfer::inserted_at::<S>(&self.update, &self.inverse, item) {
+            Some((update, inverse)) => (self.update, self.inverse) = (update, inverse),
+            None => self.address(item),
+        }
+    }
+
+    /// Addresses a write to where an item is now.
+    fn address(&mut self, item: &ItemMove) {
         for update in [&mut self.update, &mut self.inverse] {
             if let Some(forwarded) = transfer::forwarded::<S>(update, item) {
                 *update = forwarded;
             }
         }
-        false
     }
 
-    /// The part that it changes where an item is now that this client has moved; `None` if that is elsewhere.
-    fn part_after(&self, item: &ItemMove) -> Option<Vec<Segment>> {
-        let (before, now) = (item.reversed().removal::<S>()?, item.removal::<S>()?);
-        let rest = self.part.as_deref()?.strip_prefix(&part_of::<S>(&before)[..])?;
-        Some([&part_of::<S>(&now)[..], rest].concat())
-    }
-
-    /// A copy of it where items are now that this client has moved, each in a version, after it was written.
-    fn after_moves(&self, moves: &[(ItemMove, Option<u64>)]) -> Self {
-        let mut moved = self.copied();
-        for (item, version) in moves {
-            moved.forward(item);
-            if let Some(part) = moved.part_after(item) {
-                (moved.part, moved.version) = (Some(part.into()), *version);
-            }
+    /// A copy of it where items are after moves, if there are any.
+    fn after<'m>(&self, moves: impl Iterator<Item = &'m ItemMove>) -> Option<Self> {
+        let mut moved = None;
+        for item in moves {
+            moved.get_or_insert_with(|| self.copied()).forward(item);
         }
         moved
+    }
+
+    /// Where it is in what waits for its answer; `None` if it is confirmed.
+    fn place(&self) -> Option<(WriteId, usize)> {
+        self.version.is_none().then_some((self.id, self.index))
     }
 
     /// A copy of it.
@@ -241,19 +247,21 @@ impl<S: SharedState> Step<S> {
 
     /// The updates that undo this step: the last write first, each made on the state that the one before
     /// leaves. Updates that can be coalesced are one. What others have overwritten, writes in `hidden`, and
-    /// updates that `may_write` refuses are left out, and so is what undoes a change in `unsent`. Returns the moves from
-    /// list to list that stay, too. The state is as before when this returns.
+    /// updates that `may_write` refuses are left out, and so is what undoes a change in `unsent`. `moves` are those that
+    /// are pending in `state`, which is as before when this returns.
+    #[allow(clippy::too_many_arguments)] // each is another part of the replica
     pub(super) fn taken_back(
         &self,
         state: &mut S,
         writer: u64,
         history: &UndoHistory<S>,
+        moves: &PendingMoves,
         hidden: &[WriteId],
         unsent: &[WriteId],
         may_write: impl Fn(&S::Update) -> bool,
-    ) -> (Vec<S::Update>, Vec<ItemMove>) {
+    ) -> Vec<S::Update> {
         let mut updates = Vec::<S::Update>::new();
-        let (mut inverses, mut skipped) = (Vec::new(), Vec::new());
+        let (mut inverses, mut moved_back) = (Vec::new(), Vec::new());
         let mut rest = &self.written[..];
         while let Some((one, before)) = rest.split_last() {
             rest = before;
@@ -266,28 +274,24 @@ impl<S: SharedState> Step<S> {
                 }
                 None => one.guard(),
             };
-            let is_unsent = unsent.contains(&one.id);
-            let may_write = |updates: &Vec<S::Update>| is_unsent || updates.iter().all(&may_write);
-            let taken_back = if hidden.contains(&one.id) || history.is_overwritten(one, guard) {
-                None
-            } else if let Some(before) = move_with {
-                one.moved_back(before, state)
-            } else {
-                // What was written before a move that stays is where the item is now, and others may have written there
-                // since it was moved.
-                let moved = (!skipped.is_empty()).then(|| one.after_moves(&skipped));
-                let overwritten = moved.as_ref().is_some_and(|moved| history.is_overwritten(moved, guard));
-                let one = moved.as_ref().unwrap_or(one);
-                let update = text_scope::as_writer(writer, || one.taken_back(state));
-                update.filter(|_| !overwritten).map(|update| vec![update])
-            };
-            let taken_back = taken_back.filter(may_write);
-            if taken_back.is_none()
-                && let Some(before) = move_with
-            {
-                skipped.extend(one.stays_moved(before).map(|item| (item, one.version)));
+            if hidden.contains(&one.id) || history.is_overwritten(one, guard) {
+                continue;
             }
-            for update in taken_back.into_iter().flatten() {
+            let moved = one.after(moves.on(one.place()).chain(&moved_back));
+            let here = moved.as_ref().unwrap_or(one);
+            let taken_back = match move_with {
+                Some(before) => {
+                    let moved = before.after(moves.on(before.place()).chain(&moved_back));
+                    here.moved_back(moved.as_ref().unwrap_or(before), state)
+                }
+                None => text_scope::as_writer(writer, || here.taken_back(state)).map(|update| vec![update]),
+            };
+            let is_unsent = unsent.contains(&one.id);
+            let taken_back =
+                taken_back.filter(|updates| is_unsent || updates.iter().all(&may_write)).unwrap_or_default();
+            // What was written before the move is in the item at its former place.
+            moved_back.extend(transfer::moves_by::<S>(&taken_back).map(|(_, item)| item));
+            for update in taken_back {
                 inverses.push(state.apply(update.clone()));
                 if is_unsent {
                     continue;
@@ -299,7 +303,7 @@ impl<S: SharedState> Step<S> {
             }
         }
         take_back(state, inverses);
-        (updates, skipped.into_iter().map(|(item, _)| item).collect())
+        updates
     }
 
     /// About how many bytes it takes. Measures only what was written since the last call.
@@ -377,10 +381,16 @@ impl<S: SharedState> Steps<S> {
     }
 }
 
-/// Forwards writes to where an item has moved, the last write first. Those before the one that has put the item where it
-/// was mean another place.
-fn forward_all<'w, S: SharedState>(mut written: impl Iterator<Item = &'w mut Written<S>>, item: &ItemMove) {
-    written.any(|one| one.forward(item));
+/// Forwards writes to where an item has moved, the last write first. Those before the one that has made the item mean
+/// another one.
+fn forward_all<'w, S: SharedState>(written: impl Iterator<Item = &'w mut Written<S>>, item: &ItemMove) {
+    let mut written = written.peekable();
+    while let Some(one) = written.next() {
+        let has_put = one.forward(item);
+        if has_put && !written.peek().is_some_and(|before| one.is_move_with(before)) {
+            return;
+        }
+    }
 }
 
 /// A step that a change takes back which is not answered yet.
@@ -518,8 +528,9 @@ impl<S: SharedState> UndoHistory<S> {
         self.marks = marks;
     }
 
-    /// A change was accepted as this version.
-    pub(super) fn accepted(&mut self, id: WriteId, version: u64) {
+    /// A change was accepted as this version. `moves` are those from list to list that it has made, each with its index
+    /// in the change.
+    pub(super) fn accepted(&mut self, id: WriteId, version: u64, moves: &[(usize, ItemMove)]) {
         self.taking.retain(|taking| taking.id != id);
         for taking in &mut self.taking {
             taking.outdated |= taking.step.written.iter().any(|one| one.id == id);
@@ -532,6 +543,11 @@ impl<S: SharedState> UndoHistory<S> {
             }
         }
         self.marks = marks;
+        for (index, item) in moves {
+            // What waits for its answer was written after the move.
+            let is_beneath = |one: &Written<S>| one.version.is_some() && (one.id != id || one.index < *index);
+            self.follow(item, None, is_beneath);
+        }
     }
 
     /// A change was refused: there is nothing of it to undo. What it was to take back can be taken back again.
@@ -659,7 +675,7 @@ impl<S: SharedState> UndoHistory<S> {
         is_all: bool,
     ) {
         let known: Vec<_> = removed.iter().filter_map(|id| self.take_taking(*id)).collect();
-        removed.iter().for_each(|id| self.accepted(*id, version));
+        removed.iter().for_each(|id| self.accepted(*id, version, &[]));
         if is_all && known.len() == removed.len() {
             for taking in known {
                 self.opposite(kind).push(taking.step);
@@ -762,51 +778,43 @@ impl<S: SharedState> UndoHistory<S> {
             return;
         }
         self.mark_all();
+        let is_pending = |one: &Written<S>| one.version.is_none();
+        let is_meant = |one: &Written<S>| until.is_none_or(|until| one.id < until);
+        for one in self.written_mut().filter(|one| is_pending(one) && is_meant(one)) {
+            one.forward_pending(item);
+        }
+        self.follow(item, Some(&Noted::moved(item, version, from)), |one| !is_pending(one) || is_meant(one));
+        self.taking.iter_mut().for_each(|taking| taking.outdated = true);
+    }
+
+    /// Writes that are `beneath` the move of an item, and the marks at them, follow the item to where it is now.
+    /// `noted` is the move, if somebody else has made it.
+    fn follow(
+        &mut self,
+        item: &ItemMove,
+        noted: Option<&Noted<'_>>,
+        is_beneath: impl Fn(&Written<S>) -> bool,
+    ) {
         let (Some(removed), Some(inserted)) = (item.reversed().removal::<S>(), item.removal::<S>()) else {
             return;
         };
         let (before, now) = (part_of::<S>(&removed), part_of::<S>(&inserted));
-        self.marks.moved(&before, &now, &Noted::moved(item, version, from));
         let mut marks = std::mem::take(&mut self.marks);
+        marks.moved(&before, &now, noted);
         for one in self.written_mut() {
             if let Some(rest) = one.part.as_deref().and_then(|part| part.strip_prefix(&before[..])) {
-                one.part = Some(marks.at([&now[..], rest].concat()));
+                let at = if is_beneath(one) { &now } else { &before };
+                one.part = Some(marks.at([at, rest].concat()));
             }
         }
         self.marks = marks;
-        let is_pending = |one: &Written<S>| one.version.is_none();
-        for one in
-            self.written_mut().filter(|one| is_pending(one) && until.is_none_or(|until| one.id < until))
-        {
-            one.forward(item);
-        }
+        let is_beneath = |one: &&mut Written<S>| one.version.is_some() && is_beneath(one);
         for steps in [&mut self.undo, &mut self.redo] {
-            forward_all(steps.written_mut().rev().filter(|one| !is_pending(one)), item);
+            forward_all(steps.written_mut().rev().filter(is_beneath), item);
         }
         for taking in &mut self.taking {
-            forward_all(taking.step.written.iter_mut().rev().filter(|one| !is_pending(one)), item);
-            taking.outdated = true;
+            forward_all(taking.step.written.iter_mut().rev().filter(is_beneath), item);
         }
-    }
-
-    /// Moves from list to list stay although the step that contains them is taken back. What was written before them is
-    /// undone where the items are now.
-    pub(super) fn moves_stay(&mut self, kind: Kind, moves: &[ItemMove]) {
-        let mut marks = std::mem::take(&mut self.marks);
-        for item in moves {
-            for one in self.steps_mut(kind).written_mut().rev() {
-                let part = one.part_after(item);
-                let is_first = one.forward(item);
-                // What others write there counts from now on.
-                if let Some(part) = part {
-                    one.part = Some(marks.at(part));
-                }
-                if is_first {
-                    break;
-                }
-            }
-        }
-        self.marks = marks;
     }
 
     /// Whether this client has written anything that others may overwrite.

@@ -14,6 +14,9 @@ use std::ops::Bound;
 /// oldest is forgotten, and updates of that path are refused.
 const MAX_FORMER: usize = 4_096;
 
+/// How many former paths of a list, and of what is around it, are looked at for the items that have left it.
+const MAX_ALIASES: usize = 64;
+
 /// An item that has moved.
 #[derive(Clone, Debug)]
 struct Item {
@@ -113,10 +116,33 @@ impl Moved {
         within(&self.by_former, path).map(|(former, _)| former.clone()).collect()
     }
 
-    /// The version that last moved the item that was at `path`; 0 if none did.
-    pub(super) fn moved_at(&self, path: &str) -> u64 {
-        let item = self.by_former.get(path).and_then(|id| self.items.get(id));
-        item.map_or(0, |item| item.version)
+    /// The items that have moved out of what is at `path` since a version, each as the path that it would have in there
+    /// now. What is at `path`, or around it, may have moved as well, before or after them.
+    pub(super) fn left(&self, path: &str, since: u64) -> Vec<String> {
+        let mut left = Vec::new();
+        let mut known = vec![path.to_owned()];
+        let mut at = 0;
+        while let Some(alias) = known.get(at).cloned() {
+            at += 1;
+            for (former, id) in within(&self.by_former, &alias) {
+                let is_new = self.items.get(id).is_some_and(|item| item.version > since);
+                if former.len() > alias.len() && is_new {
+                    left.push(format!("{path}{}", &former[alias.len()..]));
+                }
+            }
+            let ends = std::iter::once(alias.len()).chain(alias.rmatch_indices('/').map(|(at, _)| at));
+            let around = ends.filter_map(|end| Some((end, self.items.get(self.by_now.get(&alias[..end])?)?)));
+            let others = around.flat_map(|(end, item)| item.former.iter().map(move |former| (former, end)));
+            for (former, end) in others.take(MAX_ALIASES.saturating_sub(known.len())) {
+                let other = format!("{former}{}", &alias[end..]);
+                if !known.contains(&other) {
+                    known.push(other);
+                }
+            }
+        }
+        // Those that have come back are there.
+        left.retain(|left| !self.by_now.contains_key(&**left));
+        left
     }
 
     /// Forgets that the item at `path` has moved: there is one at this path again.
@@ -241,6 +267,24 @@ mod tests {
         moved.note("archive/1/cards/7", "b", 3);
         assert_eq!(on(&moved, "a/7"), ["a/7 b/7"]);
         assert_eq!(on(&moved, "archive/1/cards/7"), ["archive/1/cards/7 b/7"]);
+    }
+
+    #[test]
+    fn what_has_left_a_column_is_known_wherever_the_column_is() {
+        let mut moved = Moved::default();
+        moved.note("columns/1/cards/7", "columns/2/cards", 1);
+        assert_eq!(moved.left("columns/1", 0), ["columns/1/cards/7"]);
+        moved.note("columns/1", "archive", 2);
+        moved.note("archive/1/cards/8", "columns/2/cards", 3);
+        let mut left = moved.left("archive/1", 0);
+        left.sort();
+        assert_eq!(left, ["archive/1/cards/7", "archive/1/cards/8"]);
+        assert_eq!(moved.left("archive/1/cards", 1), ["archive/1/cards/8"]);
+        moved.note("archive/1", "columns", 4);
+        let mut left = moved.left("columns/1/cards", 0);
+        left.sort();
+        assert_eq!(left, ["columns/1/cards/7", "columns/1/cards/8"]);
+        assert!(moved.left("columns/2", 0).is_empty());
     }
 
     #[test]

@@ -276,12 +276,10 @@ impl<S: SharedState> Typed<S> {
         if update.op.is_some() || self.moved.is_empty() {
             return None;
         }
-        let former = self.moved.within(&update.key);
-        let former = former.into_iter().filter(|path| path.len() > update.key.len());
-        let former: Vec<_> = former.filter(|path| self.moved.moved_at(path) > base).collect();
+        let left = self.moved.left(&update.key, base);
         // The paths of a later update of this change may be wrong on this state, as after the insertion of a list.
-        let set = if former.is_empty() { None } else { decode_update::<S>(update).ok() }?;
-        let without = transfer::set_without(&mut self.state, &set, &former)?;
+        let set = if left.is_empty() { None } else { decode_update::<S>(update).ok() }?;
+        let without = transfer::set_without(&mut self.state, &set, &left)?;
         let encoded = encode_update::<S>(&without).ok()?;
         let WireUpdate { value, .. } = serde_json::from_str(encoded.as_str()).ok()?;
         Some(value.to_owned())

@@ -216,9 +216,25 @@ impl Marks {
         });
     }
 
-    /// An item has moved from one part to another, by somebody else. The marks in it move with it. It is a write to the
-    /// lists around, to the item and to its place, and to nothing inside it.
-    pub(super) fn moved(&mut self, before: &[Segment], now: &[Segment], noted: &Noted<'_>) {
+    /// An item has moved from one part to another. The marks in it move with it. If somebody else has moved it, that is
+    /// a write to the lists around, to the item and to its place, and to nothing inside it.
+    pub(super) fn moved(&mut self, before: &[Segment], now: &[Segment], noted: Option<&Noted<'_>>) {
+        if let Some(noted) = noted {
+            self.note_moved(before, now, noted);
+        }
+        let from_here = (Bound::Included(before), Bound::Unbounded);
+        let inside = self.0.range::<[Segment], _>(from_here).map(|(part, _)| part.clone());
+        let inside: Vec<_> = inside.take_while(|part| part.starts_with(before)).collect();
+        for part in inside {
+            let Some(mark) = self.0.remove(&part) else { continue };
+            let moved = self.at([now, &part[before.len()..]].concat());
+            if let Some(there) = self.0.get_mut(&moved) {
+                there.join(mark);
+            }
+        }
+    }
+
+    fn note_moved(&mut self, before: &[Segment], now: &[Segment], noted: &Noted<'_>) {
         let lists = (1..before.len()).map(|length| &before[..length]);
         let other = (1..now.len()).map(|length| &now[..length]).filter(|around| !before.starts_with(around));
         for around in lists.chain(other) {
@@ -226,23 +242,11 @@ impl Marks {
                 mark.add(noted, true, false);
             }
         }
-        for own in [&[][..], &[Segment::Place]] {
-            if let Some(mark) = self.0.get_mut(&[now, own].concat()[..]) {
-                mark.add(noted, false, false);
-            }
-        }
-        let from_here = (Bound::Included(before), Bound::Unbounded);
-        let inside = self.0.range::<[Segment], _>(from_here).map(|(part, _)| part.clone());
-        let inside: Vec<_> = inside.take_while(|part| part.starts_with(before)).collect();
-        for part in inside {
-            let Some(mut mark) = self.0.remove(&part) else { continue };
-            let rest = &part[before.len()..];
-            if matches!(rest, [] | [Segment::Place]) {
-                mark.add(noted, false, false);
-            }
-            let moved = self.at([now, rest].concat());
-            if let Some(there) = self.0.get_mut(&moved) {
-                there.join(mark);
+        for item in [before, now] {
+            for own in [&[][..], &[Segment::Place]] {
+                if let Some(mark) = self.0.get_mut(&[item, own].concat()[..]) {
+                    mark.add(noted, false, false);
+                }
             }
         }
     }

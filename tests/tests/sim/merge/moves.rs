@@ -616,6 +616,139 @@ fn g14_an_edit_before_a_move_that_others_moved_on_is_undone_where_the_item_is() 
     assert!(!ann.undo());
 }
 
+/// How Bob's write meets Ann's undo.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Meeting {
+    /// Ann knows it.
+    Known,
+    /// Ann has undone while she was away.
+    Away,
+    /// The two cross on the way.
+    Crossing,
+}
+
+#[test]
+fn g14_what_others_wrote_where_one_has_moved_the_item_oneself_is_not_undone() {
+    use Meeting::{Away, Crossing, Known};
+    for meeting in [Known, Away, Crossing] {
+        for is_group in [false, true] {
+            for of_column in [false, true] {
+                let (mut world, ann, bob) = two();
+                let board = ann.handle();
+                let write = |world: &mut World<Board>| {
+                    card_two!(board).set_title("ann").unwrap();
+                    if !is_group {
+                        world.settle();
+                    }
+                    if of_column {
+                        move_card(&board, 1, 1, 3, 0);
+                    }
+                    move_card(&board, 2, 1, 2, 0);
+                };
+                if is_group {
+                    ann.group(|| write(&mut world))
+                } else {
+                    write(&mut world)
+                }
+                world.settle();
+                let undo_all = || while ann.undo() {};
+                if meeting == Away {
+                    ann.leave();
+                    undo_all();
+                }
+                bob.handle().columns().at(&2).cards().at(&2).set_title("bob").unwrap();
+                if meeting == Crossing {
+                    undo_all();
+                    world.send(&bob);
+                    world.send(&ann);
+                }
+                world.settle();
+                ann.come_back();
+                world.settle();
+                undo_all();
+                world.settle();
+                let case = (meeting, is_group, of_column);
+                assert_eq!(the(&world.state(), 2).title, "bob", "{case:?}");
+                // The move is undone with what others have changed in the item.
+                assert_eq!(places(&world.state(), 2), [1], "{case:?}");
+                assert_eq!((ann.state(), bob.state()), (world.state(), world.state()));
+                while ann.redo() {}
+                world.settle();
+                assert_eq!(
+                    (the(&world.state(), 2).title.as_str(), places(&world.state(), 2)),
+                    ("bob", vec![2])
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn g14_an_edit_is_undone_and_redone_wherever_one_has_moved_the_item_oneself() {
+    for (write, read, [before, after]) in WRITES {
+        for sends in [true, false] {
+            for is_away in [true, false] {
+                let (mut world, ann, bob) = two();
+                let settle = |world: &mut World<Board>| {
+                    if sends {
+                        world.settle()
+                    }
+                };
+                if is_away && !sends {
+                    ann.leave();
+                }
+                write(&ann.handle());
+                settle(&mut world);
+                move_card(&ann.handle(), 2, 1, 2, 0);
+                settle(&mut world);
+                move_card(&ann.handle(), 2, 2, 3, 0);
+                settle(&mut world);
+                for (found, place) in [(after, 2), (after, 1), (before, 1)] {
+                    assert!(ann.undo(), "{after}");
+                    settle(&mut world);
+                    let state = ann.state();
+                    assert_eq!((read(&the(&state, 2)).as_str(), places(&state, 2)), (found, vec![place]));
+                }
+                for (found, place) in [(after, 1), (after, 2), (after, 3)] {
+                    assert!(ann.redo(), "{after}");
+                    settle(&mut world);
+                    let state = ann.state();
+                    assert_eq!((read(&the(&state, 2)).as_str(), places(&state, 2)), (found, vec![place]));
+                }
+                ann.come_back();
+                world.settle();
+                assert_eq!((ann.state(), bob.state()), (world.state(), world.state()));
+                for _ in 0..3 {
+                    assert!(ann.undo());
+                }
+                world.settle();
+                assert_eq!(
+                    (read(&the(&world.state(), 2)).as_str(), places(&world.state(), 2)),
+                    (before, vec![1])
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn g14_an_edit_in_a_card_that_others_moved_into_a_column_that_one_moves_back_is_undone() {
+    let (mut world, ann, bob) = two();
+    card_two!(ann.handle()).add_votes(1).unwrap();
+    world.settle();
+    move_card(&ann.handle(), 1, 1, 3, 0);
+    world.settle();
+    ann.handle().columns().at(&3).cards().move_between(&1, &ann.handle().archive(), 0).unwrap();
+    world.settle();
+    move_card(&bob.handle(), 2, 1, 3, 0);
+    world.settle();
+    assert!(ann.undo() && ann.undo() && ann.undo());
+    world.settle();
+    let state = world.state();
+    assert_eq!((the(&state, 2).votes, places(&state, 2), places(&state, 1)), (0, vec![3], vec![1]));
+    assert_eq!((ann.state(), bob.state()), (world.state(), world.state()));
+}
+
 #[test]
 fn g14_undoing_an_insertion_leaves_what_others_put_where_the_item_had_moved() {
     for is_group in [true, false] {
