@@ -1,0 +1,225 @@
+//! Steps, the writes that are undone together, and stacks of them.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::core::transfer::{self, ItemMove};
+use crate::core::{SharedState, UndoGuard, take_back, text_scope};
+use crate::replica::change::{WriteId, distinct};
+use crate::replica::pending::PendingMoves;
+use crate::replica::undo::UndoHistory;
+use crate::replica::undo::written::Written;
+
+/// The updates that are undone together.
+pub(in crate::replica) struct Step<S: SharedState> {
+    pub(super) written: Vec<Written<S>>,
+    /// Writes before this time join the step.
+    pub(super) until: Duration,
+    /// Every write joins the step: it is an open group.
+    pub(super) open: bool,
+    /// How many updates, from the first on, `bytes` counts.
+    pub(super) measured: usize,
+    pub(super) bytes: usize,
+}
+
+impl<S: SharedState> Step<S> {
+    pub(super) const fn new(written: Vec<Written<S>>, until: Duration, open: bool) -> Self {
+        Self { written, until, open, measured: 0, bytes: 0 }
+    }
+
+    pub(super) const fn closed(written: Vec<Written<S>>) -> Self {
+        Self::new(written, Duration::ZERO, false)
+    }
+
+    /// The changes of its writes, each once.
+    pub(in crate::replica) fn changes(&self) -> Vec<WriteId> {
+        let mut ids: Vec<_> = self.written.iter().map(|one| one.id).collect();
+        ids.dedup();
+        ids
+    }
+
+    /// Forgets the writes of these changes.
+    pub(in crate::replica) fn forget(&mut self, ids: &[WriteId]) {
+        self.written.retain(|one| !ids.contains(&one.id));
+    }
+
+    pub(super) fn contains(&self, id: WriteId) -> bool {
+        self.written.iter().any(|one| one.id == id)
+    }
+
+    /// Replaces the writes of a change.
+    pub(super) fn replace(&mut self, id: WriteId, written: Vec<Written<S>>) {
+        self.written.retain(|one| one.id != id);
+        self.written.extend(written);
+        (self.measured, self.bytes) = (0, 0);
+    }
+
+    /// The changes that begin in this step, so that nothing of them is left when it is undone.
+    pub(in crate::replica) fn begun(&self) -> Vec<WriteId> {
+        let mut ids: Vec<_> = self.written.iter().filter(|one| one.begins).map(|one| one.id).collect();
+        ids.dedup();
+        ids
+    }
+
+    /// A change's update of this index lies on this state now.
+    pub(in crate::replica) fn refresh(&mut self, state: &mut S, id: WriteId, index: usize) {
+        for one in self.written.iter_mut().filter(|one| one.is(id, index)) {
+            one.lies_on(state);
+        }
+    }
+
+    /// The fields that its writes change, each once.
+    pub(in crate::replica) fn fields(&self) -> Vec<usize> {
+        distinct(self.written.iter().map(|one| S::field(&one.update)))
+    }
+
+    /// The updates that undo this step: the last write first, each made on the state that the one before
+    /// leaves. Updates that can be coalesced are one. What others have overwritten, writes in `hidden`, and
+    /// updates that `may_write` refuses are left out, and so is what undoes a change in `unsent`. `moves` are those that
+    /// are pending in `state`, which is as before when this returns.
+    #[allow(clippy::too_many_arguments)] // each is another part of the replica
+    pub(in crate::replica) fn taken_back(
+        &self,
+        state: &mut S,
+        writer: u64,
+        history: &UndoHistory<S>,
+        moves: &PendingMoves,
+        hidden: &[WriteId],
+        unsent: &[WriteId],
+        may_write: impl Fn(&S::Update) -> bool,
+    ) -> Vec<S::Update> {
+        let mut updates = Vec::<S::Update>::new();
+        let (mut inverses, mut moved_back) = (Vec::new(), Vec::new());
+        let mut rest = &self.written[..];
+        while let Some((one, before)) = rest.split_last() {
+            rest = before;
+            let move_with = before.last().filter(|before| one.is_move_with(before));
+            let guard = match move_with {
+                // The item is moved with what others have changed in it.
+                Some(_) => {
+                    rest = &before[..before.len() - 1];
+                    UndoGuard::Part
+                }
+                None => one.guard(),
+            };
+            if hidden.contains(&one.id) || history.is_overwritten(one, guard) {
+                continue;
+            }
+            let moved = one.after(moves.on(one.place()).chain(&moved_back));
+            let here = moved.as_ref().unwrap_or(one);
+            let taken_back = match move_with {
+                Some(before) => {
+                    let moved = before.after(moves.on(before.place()).chain(&moved_back));
+                    here.moved_back(moved.as_ref().unwrap_or(before), state)
+                }
+                None => text_scope::as_writer(writer, || here.taken_back(state)).map(|update| vec![update]),
+            };
+            let is_unsent = unsent.contains(&one.id);
+            let taken_back =
+                taken_back.filter(|updates| is_unsent || updates.iter().all(&may_write)).unwrap_or_default();
+            // What was written before the move is in the item at its former place.
+            moved_back.extend(transfer::moves_by::<S>(&taken_back).map(|(_, item)| item));
+            for update in taken_back {
+                inverses.push(state.apply(update.clone()));
+                if is_unsent {
+                    continue;
+                }
+                let last = updates.last_mut().filter(|last| S::field(last) == S::field(&update));
+                if !last.is_some_and(|last| S::coalesce(last, &update)) {
+                    updates.push(update);
+                }
+            }
+        }
+        take_back(state, inverses);
+        updates
+    }
+
+    /// About how many bytes it takes. Measures only what was written since the last call.
+    pub(super) fn measure(&mut self) -> usize {
+        let Some((last, before)) = self.written.split_last() else { return 0 };
+        // The last update may still be folded into.
+        self.bytes += before[self.measured.min(before.len())..].iter().map(Written::bytes).sum::<usize>();
+        self.measured = before.len();
+        self.bytes + last.bytes()
+    }
+}
+
+/// A stack of steps, the last one on top.
+pub(super) struct Steps<S: SharedState> {
+    pub(super) steps: VecDeque<Step<S>>,
+    /// The number of updates in all steps.
+    pub(super) count: usize,
+}
+
+impl<S: SharedState> Steps<S> {
+    pub(super) const fn new() -> Self {
+        Self { steps: VecDeque::new(), count: 0 }
+    }
+
+    pub(super) fn push(&mut self, step: Step<S>) {
+        self.count += step.written.len();
+        self.steps.push_back(step);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Step<S>> {
+        let step = self.steps.pop_back()?;
+        self.count -= step.written.len();
+        Some(step)
+    }
+
+    pub(super) fn written(&self) -> impl Iterator<Item = &Written<S>> {
+        self.steps.iter().flat_map(|step| &step.written)
+    }
+
+    pub(super) fn written_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut Written<S>> {
+        self.steps.iter_mut().flat_map(|step| &mut step.written)
+    }
+
+    pub(super) fn retain(&mut self, keep: impl Fn(&Written<S>) -> bool) {
+        for step in &mut self.steps {
+            step.written.retain(&keep);
+            (step.measured, step.bytes) = (0, 0);
+        }
+        self.recount();
+    }
+
+    /// Replaces the writes of a change, in the step that has any.
+    pub(super) fn replace(&mut self, id: WriteId, written: Vec<Written<S>>) {
+        let Some(step) = self.steps.iter_mut().find(|step| step.contains(id)) else { return };
+        step.replace(id, written);
+        self.recount();
+    }
+
+    /// Drops the steps in which nothing is left, and counts the rest.
+    pub(super) fn recount(&mut self) {
+        self.steps.retain(|step| step.open || !step.written.is_empty());
+        self.count = self.steps.iter().map(|step| step.written.len()).sum();
+    }
+
+    /// Drops the oldest steps until the number of updates is within the limit. The newest step stays, however
+    /// many updates it has, if it takes at most `bytes`: undoing a part of it would be wrong.
+    pub(super) fn trim(&mut self, limit: usize, bytes: usize) {
+        while self.count > limit {
+            if self.steps.len() == 1 && self.steps.back_mut().is_some_and(|newest| newest.measure() <= bytes)
+            {
+                return;
+            }
+            self.count -= self.steps.pop_front().map_or(0, |step| step.written.len());
+        }
+    }
+}
+
+/// Forwards writes to where an item has moved, the last write first. Those before the one that has made the item mean
+/// another one.
+pub(super) fn forward_all<'w, S: SharedState>(
+    written: impl Iterator<Item = &'w mut Written<S>>,
+    item: &ItemMove,
+) {
+    let mut written = written.peekable();
+    while let Some(one) = written.next() {
+        let has_put = one.forward(item);
+        if has_put && !written.peek().is_some_and(|before| one.is_move_with(before)) {
+            return;
+        }
+    }
+}
