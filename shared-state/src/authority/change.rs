@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -108,13 +110,22 @@ impl<'a> From<&'a WireUpdate<'_>> for Update<'a> {
     }
 }
 
-/// The fields that the updates change, without duplicates. Costs the product of updates and fields.
+/// The fields that the updates change, without duplicates, in the order of their first updates.
 pub(super) fn fields<'a>(updates: impl Iterator<Item = Update<'a>>) -> Vec<Arc<str>> {
-    let mut fields: Vec<Arc<str>> = Vec::new();
+    last_of_each(updates).into_iter().map(|(field, _)| field).collect()
+}
+
+/// The fields that the updates change, in the order of their first updates, each with its last update.
+pub(super) fn last_of_each<'a>(updates: impl Iterator<Item = Update<'a>>) -> Vec<(Arc<str>, Update<'a>)> {
+    let mut fields: Vec<(Arc<str>, Update<'a>)> = Vec::new();
+    let mut known: HashMap<Cow<'a, str>, usize> = HashMap::new();
     for update in updates {
-        let field = update.field();
-        if !fields.iter().any(|known| **known == *field) {
-            fields.push(field.into());
+        match known.entry(update.field()) {
+            Entry::Occupied(at) => fields[*at.get()].1 = update,
+            Entry::Vacant(entry) => {
+                fields.push((Arc::from(&**entry.key()), update));
+                entry.insert(fields.len() - 1);
+            }
         }
     }
     fields

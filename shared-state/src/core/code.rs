@@ -119,6 +119,8 @@ codes! {
     Exists = "exists",
     /// The counter is at the bound of its type, so that nothing of the addition or subtraction can be done.
     AtBound = "at_bound",
+    /// Deciding the change would take more work than the server does for one.
+    TooCostly = "too_costly",
     /// The change has no updates, or more than the limit.
     BadChange = "bad_change",
     /// The key is empty, too long or reserved.

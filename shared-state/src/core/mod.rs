@@ -37,6 +37,7 @@ pub(crate) mod transfer;
 mod update;
 mod value;
 pub(crate) mod versions;
+pub(crate) mod work;
 
 pub use author::Author;
 pub use backend::{Backend, ServerBackend, Watch, WritePermissions};

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::core::{FieldPath, FieldPathBuf, Reject, SharedState, UpdateError, WriteError, take_back};
-use crate::core::{Segment, Versions, text_scope, update::Payload};
+use crate::core::{Segment, Versions, text_scope, update::Payload, work};
 
 /// Moves an item to the list at a path.
 pub(crate) const TRANSFER: &str = "transfer";
@@ -54,6 +54,8 @@ fn present<'de: 'a, 'a, D: serde::Deserializer<'de>>(read: D) -> Result<Option<&
 pub(crate) enum TransferError {
     Invalid(crate::core::Invalid),
     Update(UpdateError),
+    /// The work of the change is beyond its limit.
+    TooCostly(Reject),
 }
 
 impl From<crate::core::Invalid> for TransferError {
@@ -79,6 +81,8 @@ impl From<TransferError> for WriteError {
         match error {
             TransferError::Invalid(invalid) => invalid.into(),
             TransferError::Update(error) => Self::Unsendable(error),
+            // A client has no limit.
+            TransferError::TooCostly(reject) => Self::Unsendable(UpdateError::wrong_type(&reject.message)),
         }
     }
 }
@@ -88,6 +92,7 @@ impl From<TransferError> for Reject {
         match error {
             TransferError::Invalid(invalid) => invalid.into(),
             TransferError::Update(error) => error.into(),
+            TransferError::TooCostly(reject) => reject,
         }
     }
 }
@@ -130,7 +135,10 @@ pub(crate) fn expanded<S: SharedState>(
             all.push(update);
             continue;
         };
-        verdict = transfer(state, &path, &update, &mut all, &mut inverses);
+        verdict = work::check().map_err(TransferError::TooCostly);
+        if verdict.is_ok() {
+            verdict = transfer(state, &path, &update, &mut all, &mut inverses);
+        }
         if verdict.is_err() {
             break;
         }

@@ -17,7 +17,7 @@
 //! A field that was ignored or hidden is *outdated*. It is sent again with the room's current value and a version that
 //! the client accepts, and that frame is tracked like every other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use crate::proto::legacy::MAX_VERSION;
@@ -100,11 +100,13 @@ impl Reconcile {
     ) {
         let Some(version) = claim.filter(|claim| *claim <= MAX_VERSION - LEAD) else { return };
         let took = version > self.counted + 1;
+        let own: HashSet<&Arc<str>> =
+            if self.open.is_empty() { HashSet::new() } else { fields.clone().collect() };
         let outdated = &mut self.outdated;
         self.open.retain(|field, sent| {
             // A field that the client writes itself needs no older value.
             let ignored = *sent == version || *sent < version && !took;
-            if ignored && !fields.clone().any(|own| own == field) {
+            if ignored && !own.contains(field) {
                 outdated.fields.insert(field.clone());
             }
             *sent > version

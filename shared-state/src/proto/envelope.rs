@@ -57,7 +57,10 @@ impl<'a> Envelope<'a> {
 
     /// The error for a message of an unknown type.
     pub(crate) fn unknown(&self) -> Violation {
-        let shown: String = self.kind.chars().take(40).collect();
-        Violation::new(Code::UnknownMessage, format!("no message has the type `{shown}`"))
+        Violation::new(Code::UnknownMessage, format!("no message has the type `{}`", shown(&self.kind)))
     }
+}
+/// The beginning of a text of the peer, for an error message or a log, without control characters.
+pub(crate) fn shown(text: &str) -> String {
+    text.chars().take(40).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }

@@ -13,6 +13,7 @@ mod secret;
 pub use address::{channel_address, split_address};
 pub use dialect::Dialect;
 pub use envelope::Envelope;
+pub(crate) use envelope::shown;
 pub use frame::Frame;
 pub(crate) use limits::check_presence_size;
 pub use limits::{AROUND_UPDATE, AROUND_UPDATES, ClientLimits, Limits, check_depth, check_room_name};

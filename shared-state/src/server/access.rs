@@ -30,12 +30,23 @@ const AUTHENTICATE_TIMEOUT: Duration = Duration::from_secs(10);
 /// When a client sends a newer token over an open connection, `authenticate` is called again with a handshake that
 /// holds that token, the path and the peer's address. Headers and query are absent then, because they are as old as
 /// the connection.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Handshake {
     headers: HeaderMap,
     uri: Uri,
     peer: Option<SocketAddr>,
     token: Option<String>,
+}
+
+impl fmt::Debug for Handshake {
+    /// Shows the path and the peer. Headers, query and token may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handshake")
+            .field("path", &self.path())
+            .field("peer", &self.peer)
+            .field("token", &self.token.as_ref().map(|_| ".."))
+            .finish_non_exhaustive()
+    }
 }
 
 impl Handshake {

@@ -140,6 +140,7 @@ pub(super) fn near(rng: &mut Rng, value: &Json) -> Json {
         Json::Number(number) => near_number(rng, number).map_or(Json::Null, Json::Number),
         Json::Above(integer) => Json::read(&(integer - rng.u128(0..3)).to_string()).unwrap_or_default(),
         Json::Below(integer) => Json::read(&(integer + rng.i128(0..3)).to_string()).unwrap_or_default(),
+        Json::Items(_) => value.clone(),
         Json::String(text) => Json::String(near_text(rng, text)),
         Json::Array(items) if items.is_empty() => value.clone(),
         Json::Array(items) => {

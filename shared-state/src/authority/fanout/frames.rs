@@ -110,7 +110,7 @@ impl<O: Outbox> Fanout<O> {
                 (Dialect::V1, Some(seq)) => {
                     let frame = if *rewritten {
                         server::acked_as(room, seq, version, &encoded.view.text)
-                    } else if session.compact && seq == session.answered + 1 {
+                    } else if session.compact && Some(seq) == session.answered.checked_add(1) {
                         self.headers.ack(seq)
                     } else {
                         server::ack(room, seq, version)
@@ -175,10 +175,9 @@ impl Encoded<'_> {
     fn legacy(&mut self, head: &Head<'_>, clock: &mut LegacyClock) -> Option<&mut LegacyFrame> {
         if self.legacy.is_none() {
             let mut values = Vec::new();
-            for field in change::fields(self.view.updates()) {
-                let last = self.view.updates().rev().find(|update| update.field() == *field);
+            for (field, last) in change::last_of_each(self.view.updates()) {
                 let value = match last {
-                    Some(set) if self.verbatim && set.is_whole_set() => set.value.to_owned(),
+                    set if self.verbatim && set.is_whole_set() => set.value.to_owned(),
                     _ if head.version > self.version => return None,
                     _ => written(head.state, &field),
                 };

@@ -1,6 +1,7 @@
 //! Legacy clients: their writes, their requests for the state, and the fields that are sent to them again. What each
 //! client has accepted is inferred by [`Reconcile`](crate::legacy::Reconcile).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::authority::change::{self, Incoming};
@@ -47,14 +48,16 @@ impl<O: Outbox> Fanout<O> {
         let Write { session: id, fields } = write;
         let mut different: Vec<Arc<str>> = Vec::new();
         if head.state.is_complete() {
-            let differs = |field: &&Arc<str>| !reads_field_verbatim(head.state, field, change.parts());
-            different.extend(fields.iter().filter(differs).cloned());
+            let written = change::last_of_each(change.parts()).into_iter();
+            let differs = |(field, last): &(Arc<str>, _)| !reads_field_verbatim(head.state, field, *last);
+            different.extend(written.filter(differs).map(|(field, _)| field));
         }
         if let Some(accepted) = self.in_flight.last().filter(|accepted| accepted.rewritten)
             && let Some(session) = self.sessions.get(id)
         {
+            let own: HashSet<&Arc<str>> = fields.iter().collect();
             let amended = change::fields(accepted.change.updates()).into_iter().filter(|field| {
-                !fields.contains(field)
+                !own.contains(field)
                     && self.access.check_read(&session.grant, FieldPathBuf::of(field).as_str()).is_ok()
             });
             different.extend(amended);

@@ -19,20 +19,15 @@ pub(super) fn written(state: &dyn RoomState, field: &str) -> String {
 /// Whether every field that a change sets as a whole has the written value in the state after the change.
 pub(super) fn reads_verbatim(state: &dyn RoomState, change: &Change) -> bool {
     !state.is_complete()
-        || change.updates().all(|update| reads_field_verbatim(state, &update.field(), change.updates()))
+        || change::last_of_each(change.updates())
+            .iter()
+            .all(|(field, last)| reads_field_verbatim(state, field, *last))
 }
 
-/// Whether a field has the value in the state that the last of the updates wrote, if that is a set of the whole field.
-pub(super) fn reads_field_verbatim<'a>(
-    state: &dyn RoomState,
-    field: &str,
-    updates: impl DoubleEndedIterator<Item = Update<'a>>,
-) -> bool {
-    match updates.rev().find(|update| update.field() == field) {
-        Some(set) if set.is_whole_set() => same_json(set.value, &written(state, field)),
-        // After any other operation, the client is sent the state's value in any case.
-        _ => true,
-    }
+/// Whether a field has the value in the state that its last update wrote, if that is a set of the whole field.
+pub(super) fn reads_field_verbatim(state: &dyn RoomState, field: &str, last: Update<'_>) -> bool {
+    // After any other operation, the client is sent the state's value in any case.
+    !last.is_whole_set() || same_json(last.value, &written(state, field))
 }
 
 /// The values of the fields that changed since a version of the room, and of the given `fields`.

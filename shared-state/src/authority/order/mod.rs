@@ -19,7 +19,7 @@ use crate::authority::access::{Access, Grant};
 use crate::authority::change::{Change, Incoming};
 use crate::authority::source::{ChangeSource, SessionId};
 use crate::authority::state::{RoomState, Writer};
-use crate::core::{Code, HashedSchema, Reject, Schema};
+use crate::core::{Code, HashedSchema, Reject, Schema, work};
 use crate::proto::{AROUND_UPDATES, ChangeRequest, ClientId, ClientLimits, Limits, Outcome};
 
 pub(super) use idempotency::IdempotencyTable;
@@ -84,6 +84,8 @@ pub(super) struct Head<'a> {
 /// Decides the changes of one room.
 pub(super) struct Order {
     limits: ClientLimits,
+    /// The most steps of [work] for one change of a client.
+    work: u64,
     epoch: u64,
     head: u64,
     state: Box<dyn RoomState>,
@@ -109,6 +111,7 @@ impl Order {
         Self {
             answers: IdempotencyTable::new(limits.clients_per_room, limits.window),
             limits: (&*limits).into(),
+            work: limits.work,
             epoch,
             head: 0,
             created_at: None,
@@ -217,6 +220,7 @@ impl Order {
 
     /// Refuses a change and remembers that.
     fn refused(&mut self, client: &ClientId, seq: u64, reject: Reject) -> Decision {
+        let reject = shortened(reject);
         self.answers.note(client, seq, Outcome::Rejected(reject.clone()));
         Decision::Refused(reject)
     }
@@ -228,7 +232,14 @@ impl Order {
             let message = format!("the room is at version {}, not yet at {}", self.head, change.base);
             return Err(Reject::new(Code::FutureVersion, message));
         }
-        for key in change.reads.iter().flatten() {
+        let reads = change.reads.as_deref().unwrap_or_default();
+        if reads.len() > self.limits.updates {
+            let message =
+                format!("a change reads {} paths at most, found {}", self.limits.updates, reads.len());
+            return Err(Reject::new(Code::BadChange, message));
+        }
+        for key in reads {
+            self.limits.check_key(key)?;
             access.check_read(grant, key)?;
             let changed = self.state.changed(key)?;
             if changed > change.base {
@@ -251,7 +262,8 @@ impl Order {
         base: u64,
         by: Option<(&Access, &Grant)>,
     ) -> Result<(Accepted, LogEntry), Reject> {
-        self.apply(author, incoming, base, by).map_err(shortened)
+        let steps = if author == ChangeSource::Server { u64::MAX } else { self.work };
+        work::limited(steps, || self.apply(author, incoming, base, by)).map_err(shortened)
     }
 
     /// Checks the limits and the author's permissions.
@@ -325,5 +337,7 @@ fn shortened(mut reject: Reject) -> Reject {
         reject.message.truncate(end);
         reject.message.push('…');
     }
+    // A path that is too long is no path of a field.
+    reject.field = reject.field.filter(|field| field.len() <= MAX_MESSAGE);
     reject
 }

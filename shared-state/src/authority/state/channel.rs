@@ -46,6 +46,10 @@ struct RetainedMessage {
     json: Box<str>,
 }
 
+/// Time stamps do not decrease if the clock is set back by up to this many milliseconds. If it is set back further, it
+/// was wrong before, and they follow it.
+const SET_BACK: u64 = 60_000;
+
 /// The state of a channel.
 pub struct ChannelLog {
     history: Retention,
@@ -133,6 +137,11 @@ impl ChannelLog {
         }
     }
 
+    /// The time stamp of a message after one of the time `last`.
+    fn time_after(&self, last: u64) -> u64 {
+        if last.saturating_sub(self.now) > SET_BACK { self.now } else { self.now.max(last) }
+    }
+
     /// Applies a message from the log of a stored channel.
     fn replay(&mut self, update: &WireUpdate<'_>, version: u64) -> Result<(), Reject> {
         let wrong = |message: String| Reject::new(Code::WrongType, message);
@@ -171,7 +180,7 @@ impl RoomState for ChannelLog {
             return Err(Reject::new(Code::UnknownOp, message).in_field(MESSAGES));
         }
         self.admit(update.value.get())?;
-        let at = self.now.max(self.last_at);
+        let at = self.time_after(self.last_at);
         let entry = ChannelEntry { seq: version, from: Cow::Borrowed(from), at, value: update.value };
         self.retain(&entry);
         let accepted = Accepted { key: MESSAGES, op: APPEND, value: entry };
@@ -258,7 +267,9 @@ impl RoomState for ChannelLog {
     }
 
     fn set_time(&mut self, now: u64) {
-        self.now = self.now.max(now);
+        if now > self.now || self.now - now > SET_BACK {
+            self.now = now;
+        }
         self.trim();
     }
 }

@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Number, Value};
 
+use crate::authority::state::items::Items;
 use crate::core::json_text::JsonText;
 
 /// A JSON value.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) enum Json {
     #[default]
     Null,
@@ -27,6 +28,8 @@ pub(crate) enum Json {
     Below(i128),
     String(String),
     Array(Vec<Self>),
+    /// An array that operations are editing.
+    Items(Box<Items>),
     Object(BTreeMap<String, Self>),
 }
 
@@ -47,7 +50,7 @@ impl Json {
     }
 
     pub(super) const fn is_array(&self) -> bool {
-        matches!(self, Self::Array(_))
+        matches!(self, Self::Array(_) | Self::Items(_))
     }
 
     pub(crate) const fn is_object(&self) -> bool {
@@ -73,6 +76,26 @@ impl Json {
         match self {
             Self::Object(members) => Some(members),
             _ => None,
+        }
+    }
+}
+
+impl PartialEq for Json {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Null, Self::Null) => true,
+            (Self::Bool(one), Self::Bool(other)) => one == other,
+            (Self::Number(one), Self::Number(other)) => one == other,
+            (Self::Above(one), Self::Above(other)) => one == other,
+            (Self::Below(one), Self::Below(other)) => one == other,
+            (Self::String(one), Self::String(other)) => one == other,
+            (Self::Array(one), Self::Array(other)) => one == other,
+            (Self::Items(one), Self::Items(other)) => one == other,
+            (Self::Items(items), Self::Array(array)) | (Self::Array(array), Self::Items(items)) => {
+                items.iter().eq(array)
+            }
+            (Self::Object(one), Self::Object(other)) => one == other,
+            _ => false,
         }
     }
 }
@@ -103,6 +126,7 @@ impl Serialize for Json {
             Self::Below(integer) => serializer.serialize_i128(*integer),
             Self::String(text) => serializer.serialize_str(text),
             Self::Array(items) => items.serialize(serializer),
+            Self::Items(items) => serializer.collect_seq(items.iter()),
             Self::Object(members) => members.serialize(serializer),
         }
     }
@@ -135,6 +159,7 @@ impl From<Json> for Value {
             Json::Below(integer) => Self::from(integer as f64),
             Json::String(text) => Self::String(text),
             Json::Array(items) => Self::Array(items.into_iter().map(Self::from).collect()),
+            Json::Items(items) => Json::Array((*items).into()).into(),
             Json::Object(members) => {
                 Self::Object(members.into_iter().map(|(name, json)| (name, json.into())).collect())
             }

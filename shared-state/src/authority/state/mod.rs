@@ -6,10 +6,12 @@
 
 mod channel;
 mod exact_json;
+mod items;
 pub(in crate::authority) mod migration;
 mod moved;
 mod rewritten;
 mod room_state;
+mod staged;
 mod text_client_ids;
 mod typed;
 mod unknown_fields;

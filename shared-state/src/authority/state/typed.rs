@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -12,9 +13,10 @@ use crate::authority::source::ChangeSource;
 use crate::authority::state::moved::Moved;
 use crate::authority::state::rewritten::Rewritten;
 use crate::authority::state::room_state::{RoomState, Writer};
+use crate::authority::state::staged::{Staged, into_texts};
 use crate::authority::state::text_client_ids::TextClientIds;
 use crate::authority::state::unknown_fields;
-use crate::authority::state::unknown_fields::{Staged, UnknownFields};
+use crate::authority::state::unknown_fields::{StagedFields, UnknownFields};
 use crate::authority::state::untyped_ops;
 use crate::authority::state::verdict::{OnChange, ProposedChange, Verdict};
 use crate::core::json_text::JsonText;
@@ -24,7 +26,7 @@ use crate::core::{
     UpdateErrorKind, WireUpdate, canonical_update, decode_update, encode_update, has_change_rule,
 };
 use crate::core::{Code, Reject};
-use crate::core::{StoredVersions, Versions, take_back, text_scope, transfer};
+use crate::core::{StoredVersions, Versions, take_back, text_scope, transfer, work};
 use crate::proto::{Declaration, Violation, push_string};
 use crate::schema::SchemaDiff;
 use crate::schema::resolve;
@@ -96,7 +98,7 @@ impl<S: SharedState> Typed<S> {
         &self,
         update: &WireUpdate<'_>,
         by: Writer<'_>,
-        staged: &mut Staged,
+        staged: &mut StagedFields,
         error: UpdateError,
     ) -> Result<Read<S>, Reject> {
         match (error.kind, by) {
@@ -107,7 +109,7 @@ impl<S: SharedState> Typed<S> {
                 {
                     // The operation cannot be applied without the struct that had the field.
                     let path = self.unknown.own_path(&update.key).into_owned();
-                    staged.insert(path, RawValue::NULL.to_owned());
+                    staged.insert(path, Staged::Text(Cow::Borrowed(RawValue::NULL)));
                 }
                 Ok(Read::UnknownFields(None))
             }
@@ -131,12 +133,12 @@ impl<S: SharedState> Typed<S> {
     }
 
     /// Stages the members of a nested struct's value in the log that the struct no longer has.
-    fn stage_lost(&self, update: &WireUpdate<'_>, staged: &mut Staged) {
+    fn stage_lost(&self, update: &WireUpdate<'_>, staged: &mut StagedFields) {
         if let Some(parts) = resolve::nested_at(S::FIELDS, FieldPath::new(&update.key))
             && update.op.is_none()
         {
             resolve::unknown(parts, &self.unknown.own_path(&update.key), update.value, &mut |path, value| {
-                staged.insert(path, value.to_owned());
+                staged.insert(path, Staged::Text(Cow::Owned(value.to_owned())));
             });
         }
     }
@@ -196,6 +198,7 @@ impl<S: SharedState> Typed<S> {
                 rewritten.differs(at);
             }
             for update in parts.unwrap_or_else(|| vec![update]) {
+                work::check()?;
                 self.state.check_op(&update)?;
                 let found = self.state.resolve(&self.versions, &update);
                 if found.is_some() {
@@ -240,9 +243,9 @@ impl<S: SharedState> Typed<S> {
         }
     }
 
-    /// Where an update at `path` leads that is addressed to an item which has moved. `before` are the updates before it in
-    /// the same change. `None`: the address is right.
-    fn forwarded_key(&mut self, path: &str, op: Option<&str>, before: &[WireUpdate<'_>]) -> Option<String> {
+    /// Where an update at `path` leads that is addressed to an item which has moved. `inserted` are the lists into which
+    /// the same change has inserted something before. `None`: the address is right.
+    fn forwarded_key(&mut self, path: &str, op: Option<&str>, inserted: &HashSet<&str>) -> Option<String> {
         let mut key: Option<String> = None;
         // One item leads to where it is at once, but the lists around it may have moved as well. An item that was
         // removed where it is may lead in a circle.
@@ -259,8 +262,7 @@ impl<S: SharedState> Typed<S> {
                         return None;
                     }
                     let list = former.rsplit_once('/').map_or("", |(list, _)| list);
-                    let is_new = before.iter().any(|other| is_insert_into(other, list));
-                    (!is_new && transfer::is_missing(&mut self.state, &former))
+                    (!inserted.contains(list) && transfer::is_missing(&mut self.state, &former))
                         .then(|| (format!("{now}{rest}"), former))
                 },
             );
@@ -354,7 +356,7 @@ impl<S: SharedState> RoomState for Typed<S> {
         version: u64,
     ) -> Result<Option<String>, Reject> {
         let mut decoded = Vec::with_capacity(updates.len());
-        let mut staged = Staged::new();
+        let mut staged = StagedFields::new();
         for update in updates {
             let read = match (&self.writer, by) {
                 (Some(writer), Writer::Log) => self.read_written(writer, update),
@@ -368,6 +370,7 @@ impl<S: SharedState> RoomState for Typed<S> {
                 self.stage_lost(update, &mut staged);
             }
         }
+        let mut staged = into_texts(staged)?;
         if by == Writer::Log {
             let mut inverses = Vec::with_capacity(decoded.len());
             for read in decoded {
@@ -468,24 +471,27 @@ impl<S: SharedState> RoomState for Typed<S> {
         if self.moved.is_empty() && !has_transfers {
             return Ok(None);
         }
-        let destinations: Vec<_> = (0..updates.len())
-            .map(|at| {
-                let to = destination(&updates[at])?;
-                let to = self.forwarded_key(&to, None, &updates[..at])?;
-                to_raw_value(&transfer::Destination { to: to.into() }).ok()
-            })
-            .collect();
+        let mut inserted = HashSet::new();
+        let mut destinations = Vec::with_capacity(updates.len());
         let mut forwarded = updates.to_vec();
         let mut differs = false;
-        for at in 0..updates.len() {
-            let WireUpdate { key, op, .. } = &updates[at];
-            if let Some(key) = self.forwarded_key(key, op.as_deref(), &updates[..at]) {
-                forwarded[at].key = Cow::Owned(key);
+        for (update, forwarded) in updates.iter().zip(&mut forwarded) {
+            work::check()?;
+            let to = destination(update).and_then(|to| self.forwarded_key(&to, None, &inserted));
+            let to = to.and_then(|to| to_raw_value(&transfer::Destination { to: to.into() }).ok());
+            if let Some(key) = self.forwarded_key(&update.key, update.op.as_deref(), &inserted) {
+                forwarded.key = Cow::Owned(key);
                 differs = true;
             }
-            if let Some(to) = &destinations[at] {
-                forwarded[at].value = to;
-                differs = true;
+            differs |= to.is_some();
+            destinations.push(to);
+            if update.op.as_deref() == Some("insert") {
+                inserted.insert(&*update.key);
+            }
+        }
+        for (update, to) in forwarded.iter_mut().zip(&destinations) {
+            if let Some(to) = to {
+                update.value = to;
             }
         }
         let without: Vec<_> = forwarded.iter().map(|update| self.without_moved(update, base)).collect();

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::authority::state::staged::{MAX_OPERATED, Staged};
 use crate::authority::state::untyped_number::{computed, counts, is_arithmetic};
 use crate::authority::state::untyped_ops;
 use crate::core::schema::{join, parts};
@@ -62,8 +63,11 @@ impl Declared {
     }
 }
 
+/// The new values of the fields that a change updates, by their paths, while its operations are staged.
+pub(super) type StagedFields = BTreeMap<String, Staged<'static>>;
+
 /// The new values of the fields that a change updates, by their paths, not applied yet.
-pub(super) type Staged = BTreeMap<String, Box<RawValue>>;
+pub(super) type Values = BTreeMap<String, Box<RawValue>>;
 
 impl UnknownFields {
     pub(super) const fn new(of_struct: &'static [FieldInfo]) -> Self {
@@ -183,7 +187,7 @@ impl UnknownFields {
     /// The field has no such operation, or the value is of the wrong type.
     pub(super) fn stage(
         &self,
-        staged: &mut Staged,
+        staged: &mut StagedFields,
         update: &WireUpdate<'_>,
     ) -> Result<Option<Box<RawValue>>, Reject> {
         let own = self.own_path(&update.key);
@@ -196,7 +200,8 @@ impl UnknownFields {
         let path = &*own;
         let refuse = |code, message: String| Err(Reject::new(code, message).in_field(path));
         let field = self.fields.get(path);
-        let before = staged.get(path).or_else(|| field.and_then(|field| field.value.as_ref()));
+        let staged_before = staged.get(path).map(Staged::text);
+        let before = || staged_before.as_deref().or_else(|| Some(field?.value.as_ref()?.get()));
         let declared = field.and_then(|field| field.declared.as_ref());
         let counter = declared.filter(|declared| declared.policy == "counter");
         if let Some(Declared { shape, .. }) = counter
@@ -209,8 +214,7 @@ impl UnknownFields {
             None => update.value.to_owned(),
             Some(op) if is_arithmetic(Some(op)) && (counter.is_some() || declared.is_none()) => {
                 let shape = counter.map_or("", |counter| counter.shape.as_str());
-                let before = before.map_or("0", |before| before.get());
-                match computed(before, op, update.value.get(), shape) {
+                match computed(before().unwrap_or("0"), op, update.value.get(), shape) {
                     Some(result) => result,
                     None => {
                         let message = "only a number can be added to a number or subtracted from it";
@@ -228,35 +232,37 @@ impl UnknownFields {
         if let Err(error) = serde_json::from_str::<serde_json::Value>(value.get()) {
             return refuse(Code::WrongType, error.to_string());
         }
-        staged.insert(path.to_owned(), value);
+        staged.insert(path.to_owned(), Staged::Text(Cow::Owned(value)));
         Ok(None)
     }
 
     /// Stages an update of a list, map or set, or of one of its entries.
     fn stage_entry(
         &self,
-        staged: &mut Staged,
+        staged: &mut StagedFields,
         update: &WireUpdate<'_>,
         field: &str,
         declared: &Declared,
         rest: FieldPath<'_>,
     ) -> Result<Option<Box<RawValue>>, Reject> {
-        let before = staged.get(field).or_else(|| self.fields.get(field)?.value.as_ref());
-        let (changed, rewritten) = untyped_ops::changed(
-            untyped_ops::Declared { policy: &declared.policy, shape: &declared.shape },
-            before.map(|before| &**before),
-            None,
-            FieldPath::END,
-            rest,
-            update,
-        )?;
-        staged.insert(field.to_owned(), changed);
+        let known = self.fields.get(field).and_then(|field| field.value.as_ref());
+        let is_new = known.is_none() && !staged.contains_key(field);
+        let before = || known.map_or(RawValue::NULL, |value| &**value).to_owned();
+        let value = staged.entry(field.to_owned()).or_insert_with(|| Staged::Text(Cow::Owned(before())));
+        let changed = value.tree(MAX_OPERATED).and_then(|tree| {
+            let declared = untyped_ops::Declared { policy: &declared.policy, shape: &declared.shape };
+            untyped_ops::change(declared, tree, is_new, None, FieldPath::END, rest, update)
+        });
+        if changed.is_err() && is_new {
+            staged.remove(field);
+        }
+        let rewritten = changed?;
         Ok(rewritten.filter(|_| update.op.as_deref() != Some(transfer::TAKE)))
     }
 
     /// Checks that the unknown fields stay within [`UNKNOWN_FIELDS_BYTES`] with the new values.
-    pub(super) fn check(&self, staged: &Staged) -> Result<(), Reject> {
-        let size = self.size_with(staged);
+    pub(super) fn check(&self, values: &Values) -> Result<(), Reject> {
+        let size = self.size_with(values);
         if size > UNKNOWN_FIELDS_BYTES && size > self.bytes {
             let message = format!(
                 "the fields that the server does not know would have {size} bytes, {UNKNOWN_FIELDS_BYTES} at most"
@@ -266,9 +272,9 @@ impl UnknownFields {
         Ok(())
     }
 
-    fn size_with(&self, staged: &Staged) -> usize {
+    fn size_with(&self, values: &Values) -> usize {
         let mut size = self.bytes;
-        for (path, value) in staged {
+        for (path, value) in values {
             size += value.get().len();
             match self.fields.get(path) {
                 Some(field) => size -= field.value.as_ref().map_or(0, |value| value.get().len()),
@@ -278,9 +284,9 @@ impl UnknownFields {
         size
     }
 
-    pub(super) fn commit(&mut self, staged: Staged, version: u64) {
-        self.bytes = self.size_with(&staged);
-        for (path, value) in staged {
+    pub(super) fn commit(&mut self, values: Values, version: u64) {
+        self.bytes = self.size_with(&values);
+        for (path, value) in values {
             self.set_within(&path, &value, version);
             let field = self.fields.entry(path).or_default();
             (field.value, field.changed) = (Some(value), version);
@@ -306,7 +312,7 @@ impl UnknownFields {
 
     /// Restores a stored value that the struct does not have.
     pub(super) fn restore(&mut self, path: String, value: &RawValue, changed: u64) {
-        self.commit(Staged::from([(path, value.to_owned())]), changed);
+        self.commit(Values::from([(path, value.to_owned())]), changed);
     }
 
     /// Marks every value as changed at version `at`.
@@ -463,6 +469,7 @@ fn place(mut fields: &'static [FieldInfo], mut path: FieldPath<'_>) -> Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::authority::state::staged::into_texts;
 
     const INNER: &[FieldInfo] = &[FieldInfo::new("columns", "lww")];
     const FIELDS: &[FieldInfo] = &[
@@ -479,14 +486,13 @@ mod tests {
         unknown.declare(path, &declaration("lww", shape, "null")).map_err(|violation| violation.message)
     }
 
-    fn staged(unknown: &UnknownFields, update: &str) -> Result<Staged, Code> {
-        let mut staged = Staged::new();
+    fn staged(unknown: &UnknownFields, update: &str) -> Result<Values, Code> {
+        let mut staged = StagedFields::new();
         let update: WireUpdate<'_> = serde_json::from_str(update).expect("an update");
-        unknown
-            .stage(&mut staged, &update)
-            .and_then(|_| unknown.check(&staged))
-            .map_err(|reject| reject.code)?;
-        Ok(staged)
+        unknown.stage(&mut staged, &update).map_err(|reject| reject.code)?;
+        let values = into_texts(staged).map_err(|reject| reject.code)?;
+        unknown.check(&values).map_err(|reject| reject.code)?;
+        Ok(values)
     }
 
     #[test]

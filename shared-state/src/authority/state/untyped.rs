@@ -1,8 +1,8 @@
 //! The state of a room whose struct the server does not know: a JSON object, field by field.
 //!
 //! A field is last writer wins and is set as a whole, unless a client has declared it with another policy: then the
-//! operations of that policy are accepted too. Each operation reads and writes the whole field, and a delta has whole
-//! fields. This module checks the size of the state and the names of fields; the depth of values is checked when a
+//! operations of that policy are accepted too. A change with operations reads and writes each field that they change once,
+//! as a whole, and a delta has whole fields. This module checks the size of the state and the names of fields; the depth of values is checked when a
 //! frame is received.
 
 use std::borrow::Cow;
@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 
 use crate::authority::state::rewritten::Rewritten;
 use crate::authority::state::room_state::{RoomState, Writer};
+use crate::authority::state::staged::{MAX_OPERATED, Staged, into_texts};
 use crate::authority::state::untyped_ops;
 use crate::core::{Code, Reject, transfer};
 use crate::core::{FieldPath, FieldSchema, HashedSchema, Schema, WireUpdate};
@@ -112,9 +113,9 @@ impl RoomState for Untyped {
         by: Writer<'_>,
         version: u64,
     ) -> Result<Option<String>, Reject> {
-        let mut size = self.size;
+        let limit = if by == Writer::Log { usize::MAX } else { MAX_OPERATED };
         // Each update is checked, but only the last value of a field is stored.
-        let mut latest: BTreeMap<Cow<'_, str>, Cow<'_, RawValue>> = BTreeMap::new();
+        let mut latest: BTreeMap<Cow<'_, str>, Staged<'_>> = BTreeMap::new();
         let mut rewritten = Rewritten::new(updates);
         // The item that a `take` has removed, and the list that it moves to.
         let mut carried: Option<(Cow<'_, str>, Box<RawValue>)> = None;
@@ -127,10 +128,11 @@ impl RoomState for Untyped {
                     "a field's name is not empty, has no `/` or `~`, and is not reserved",
                 );
             }
-            let before = latest.get(&key).map(|json| &**json);
-            let before = before.or_else(|| self.fields.get(&*key).map(|value| &*value.json));
-            let (value, found) = match self.holder(&update.key) {
-                _ if rest.is_end() && update.op.is_none() => (Cow::Borrowed(update.value), None),
+            let found = match self.holder(&update.key) {
+                _ if rest.is_end() && update.op.is_none() => {
+                    latest.insert(key, Staged::Text(Cow::Borrowed(update.value)));
+                    None
+                }
                 Some((holder, rest)) => {
                     let (_, outer) = place(holder);
                     let Declared { policy, shape, initial, .. } = &self.declared[holder];
@@ -141,14 +143,26 @@ impl RoomState for Untyped {
                     let with_item = with_item.filter(|value| !same(value, update.value));
                     let value = with_item.as_deref().unwrap_or(update.value);
                     let update = &WireUpdate { value, ..update.clone() };
-                    match untyped_ops::changed(declared, before, initial.as_deref(), outer, rest, update) {
-                        Ok((value, item)) if update.op.as_deref() == Some(transfer::TAKE) => {
+                    let known = self.fields.get(&*key);
+                    let is_new = known.is_none() && !latest.contains_key(&key);
+                    let before = || known.map_or(RawValue::NULL, |value| &*value.json);
+                    let staged =
+                        latest.entry(key.clone()).or_insert_with(|| Staged::Text(Cow::Borrowed(before())));
+                    let tree = staged.tree(limit).map_err(|reject| reject.in_field(&*update.key))?;
+                    match untyped_ops::change(declared, tree, is_new, initial.as_deref(), outer, rest, update)
+                    {
+                        Ok(item) if update.op.as_deref() == Some(transfer::TAKE) => {
                             let to = serde_json::from_str::<transfer::Destination<'_>>(update.value.get());
                             carried = to.ok().map(|to| Cow::Owned(to.to.into_owned())).zip(item);
-                            (Cow::Owned(value), None)
+                            None
                         }
-                        Ok((value, found)) => (Cow::Owned(value), found.or(with_item)),
-                        Err(reject) if by == Writer::Log && untyped_ops::is_void(&reject) => continue,
+                        Ok(found) => found.or(with_item),
+                        Err(reject) if by == Writer::Log && untyped_ops::is_void(&reject) => {
+                            if is_new {
+                                latest.remove(&key);
+                            }
+                            continue;
+                        }
                         Err(reject) => return Err(reject),
                     }
                 }
@@ -167,16 +181,13 @@ impl RoomState for Untyped {
                     }
                 },
             };
-            size += Self::cost(&key, &value);
-            size -= before.map_or(0, |json| Self::cost(&key, json));
-            latest.insert(key, value);
             rewritten.take(at, found.as_deref());
         }
-        // Refuses numbers that JSON can write but no program can represent, such as 1e999.
+        let latest = into_texts(latest)?;
+        let mut size = self.size;
         for (key, json) in &latest {
-            if let Err(error) = serde_json::from_str::<serde_json::Value>(json.get()) {
-                return Err(Reject::new(Code::WrongType, error.to_string()).in_field(&**key));
-            }
+            size += Self::cost(key, json);
+            size -= self.fields.get(&**key).map_or(0, |value| Self::cost(key, &value.json));
         }
         if matches!(by, Writer::Client(..)) && size > self.limit && size > self.size {
             let message = format!("the room would hold {size} bytes, {} at most", self.limit);
@@ -185,7 +196,7 @@ impl RoomState for Untyped {
         self.size = size;
         self.each_declared(updates, |declared| declared.initial = None);
         for (key, json) in latest {
-            let value = Value { json: json.into_owned(), changed: version };
+            let value = Value { json, changed: version };
             match self.fields.get_mut(&*key) {
                 Some(field) => *field = value,
                 None => {

@@ -1,14 +1,15 @@
 //! The operations of merge policies on JSON values, for fields whose type the server does not know but whose policy and
 //! shape a client has declared.
 //!
-//! They follow the rules of the typed policies, at a higher cost: a value is parsed, changed and written as a whole,
-//! and a list is searched from the front. A position after an item that no longer exists is the front of the list.
+//! They follow the rules of the typed policies, at a higher cost: a change reads and writes each value that it changes
+//! once, as a whole. A position after an item that no longer exists is the front of the list.
 
 use std::collections::BTreeMap;
 
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::authority::state::exact_json::Json;
+use crate::authority::state::items::{At, Items, Key};
 use crate::authority::state::untyped_number::{computed, counts, is_at_bound};
 use crate::core::{Code, Invalid, Reject, transfer};
 use crate::core::{FieldPath, WireUpdate};
@@ -71,19 +72,22 @@ pub(super) fn apply(
                 Err(Reject::new(Code::UnknownOp, message))
             }
             ("set" | "lww", Some(op @ ("insert" | "remove"))) => {
-                let members = array(at)?;
-                members.retain(|member| member != value);
+                let members = items(at, Key::Whole)?;
+                let key = value.to_string();
+                while let Some(known) = members.find(&key) {
+                    members.remove(known);
+                }
                 if op == "insert" {
-                    members.push(value.clone());
+                    members.insert(members.last(), value.clone());
                 }
                 Ok(None)
             }
-            ("list", Some("insert")) => insert(declared, array(at)?, value),
+            ("list", Some("insert")) => insert(items(at, declared.key())?, value),
             _ => unknown(),
         };
     };
     match name {
-        "list" => in_list(declared, array(at)?, &segment, path, op, value),
+        "list" => in_list(declared, items(at, declared.key())?, &segment, path, op, value),
         "map" => in_map(declared, object(at)?, &segment, path, op, value),
         "nested" | "lww" => {
             // An optional struct that is absent has no members.
@@ -110,28 +114,25 @@ pub(super) fn holder(path: &str, is_declared: impl Fn(&str) -> bool) -> Option<(
     outer.map(|(at, _)| (&path[..at], FieldPath::new(&path[at + 1..])))
 }
 
-/// Applies an update to a JSON value. `declared` is the declaration of the field at `outer` in the value, and `rest` is
-/// the path from there. A field without a value begins with `initial`. Returns the new value, and what [`apply`]
+/// Applies an update to the value of a field. `declared` is the declaration of the field at `outer` in the value, and
+/// `rest` is the path from there. `is_new`: the field has no value, and begins with `initial`. Returns what [`apply`]
 /// returns.
 ///
 /// # Errors
-/// The policy has no such operation, or a value is of the wrong form.
-pub(super) fn changed(
+/// The policy has no such operation, or a value is of the wrong form. `at` may then be partly changed.
+pub(super) fn change(
     declared: Declared<'_>,
-    before: Option<&RawValue>,
+    at: &mut Json,
+    is_new: bool,
     initial: Option<&RawValue>,
     mut outer: FieldPath<'_>,
     rest: FieldPath<'_>,
     update: &WireUpdate<'_>,
-) -> Result<(Box<RawValue>, Option<Box<RawValue>>), Reject> {
+) -> Result<Option<Box<RawValue>>, Reject> {
     let bad = |error: serde_json::Error| Reject::new(Code::WrongType, error.to_string());
     let in_field = |reject: Reject| reject.in_field(&*update.key);
-    let mut at = match before {
-        Some(json) => Json::read(json.get()).map_err(bad)?,
-        None => Json::Null,
-    };
     let value = Json::read(update.value.get()).map_err(bad).map_err(in_field)?;
-    let (mut inner, mut has_value) = (&mut at, before.is_some());
+    let (mut inner, mut has_value) = (at, !is_new);
     while let Some(name) = outer.next_segment() {
         let members = object(inner).map_err(in_field)?;
         has_value = members.contains_key(&*name);
@@ -141,8 +142,7 @@ pub(super) fn changed(
         *inner = Json::read(initial.get()).map_err(bad)?;
     }
     let rewritten = apply(declared, inner, rest, update.op.as_deref(), &value).map_err(in_field)?;
-    let json = |value: &Json| to_raw_value(value).map_err(bad);
-    Ok((json(&at)?, rewritten.as_ref().map(json).transpose()?))
+    rewritten.map(|json| to_raw_value(&json).map_err(bad)).transpose()
 }
 
 impl<'a> Declared<'a> {
@@ -176,10 +176,10 @@ impl<'a> Declared<'a> {
         Declared { policy: "lww", shape: shape.unwrap_or("") }
     }
 
-    /// The name of the field that is the key of a list's items.
-    fn key(self) -> &'a str {
+    /// The key of a list's items.
+    fn key(self) -> Key {
         let (_, arguments) = split(self.policy);
-        arguments.split_once(", ").map_or(arguments, |(key, _)| key)
+        Key::Member(arguments.split_once(", ").map_or(arguments, |(key, _)| key).to_owned())
     }
 }
 
@@ -229,12 +229,17 @@ fn wrong(expected: &str, found: &Json) -> Reject {
     Reject::new(Code::WrongType, format!("expected {expected}, found {found}"))
 }
 
-fn array(at: &mut Json) -> Result<&mut Vec<Json>, Reject> {
+/// The items of a list or the members of a set.
+fn items(at: &mut Json, key: Key) -> Result<&mut Items, Reject> {
     if at.is_null() {
         *at = Json::Array(Vec::new());
     }
+    if let Json::Array(array) = at {
+        let array = std::mem::take(array);
+        *at = Json::Items(Box::new(Items::new(array, key)));
+    }
     match at {
-        Json::Array(items) => Ok(items),
+        Json::Items(items) => Ok(items),
         other => Err(wrong("an array to be there", other)),
     }
 }
@@ -249,46 +254,31 @@ fn object(at: &mut Json) -> Result<&mut BTreeMap<String, Json>, Reject> {
     }
 }
 
-/// An item's key as text; `None` if the item has none that can be a key.
-fn key_of(item: &Json, field: &str) -> Option<String> {
-    match item.get(field)? {
-        Json::String(text) => Some(text.clone()),
-        number @ Json::Number(_) => Some(number.to_string()),
-        Json::Bool(truth) => Some(truth.to_string()),
-        integer @ (Json::Above(_) | Json::Below(_)) => Some(integer.to_string()),
-        Json::Null | Json::Array(_) | Json::Object(_) => None,
-    }
-}
-
-fn find(items: &[Json], field: &str, key: &str) -> Option<usize> {
-    items.iter().position(|item| key_of(item, field).as_deref() == Some(key))
-}
-
-/// The index at which `value` places an item, and `value` with `after` set to null if the item it names does not exist.
-fn place(items: &[Json], field: &str, value: &Json) -> (usize, Option<Json>) {
+/// The item after which `value` places an item, and `value` with `after` set to null if the item it names does not
+/// exist. `None`: at the front.
+fn place(items: &Items, value: &Json) -> (Option<At>, Option<Json>) {
     match value.get("after").map(Json::as_str) {
-        None => (items.len(), None),
-        Some(None) => (0, None),
-        Some(Some(anchor)) => match find(items, field, anchor) {
-            Some(at) => (at + 1, None),
+        None => (items.last(), None),
+        Some(None) => (None, None),
+        Some(Some(anchor)) => match items.find(anchor) {
+            Some(at) => (Some(at), None),
             None => {
                 let mut rewritten = value.clone();
                 rewritten.as_object_mut().map(|members| members.insert("after".to_owned(), Json::Null));
-                (0, Some(rewritten))
+                (None, Some(rewritten))
             }
         },
     }
 }
 
-fn insert(declared: Declared<'_>, items: &mut Vec<Json>, value: &Json) -> Result<Option<Json>, Reject> {
-    let field = declared.key();
+fn insert(items: &mut Items, value: &Json) -> Result<Option<Json>, Reject> {
     let item = value.get("item").ok_or_else(|| wrong("an object with an `item`", value))?;
-    let key = key_of(item, field).filter(|key| key.len() <= MAX_KEY);
-    let key = key.ok_or_else(|| wrong(&format!("an item with a key in `{field}`"), item))?;
-    let (at, rewritten) = place(items, field, value);
-    match find(items, field, &key) {
-        None => items.insert(at, item.clone()),
-        Some(known) if items[known] == *item => {}
+    let key = items.key_of(item).filter(|key| key.len() <= MAX_KEY);
+    let key = key.ok_or_else(|| wrong("an item with the list's key", item))?;
+    let (after, rewritten) = place(items, value);
+    match items.find(&key) {
+        None => items.insert(after, item.clone()),
+        Some(known) if items.get(known) == Some(item) => {}
         Some(_) => return Err(Invalid::exists().into()),
     }
     Ok(rewritten)
@@ -296,34 +286,36 @@ fn insert(declared: Declared<'_>, items: &mut Vec<Json>, value: &Json) -> Result
 
 fn in_list(
     declared: Declared<'_>,
-    items: &mut Vec<Json>,
+    items: &mut Items,
     key: &str,
     path: FieldPath<'_>,
     op: Option<&str>,
     value: &Json,
 ) -> Result<Option<Json>, Reject> {
-    let field = declared.key();
-    let at = find(items, field, key);
+    let at = items.find(key);
     match op {
         Some("delete") if path.is_end() => {
             at.map(|at| items.remove(at));
             Ok(None)
         }
-        Some(transfer::TAKE) if path.is_end() => Ok(Some(items.remove(at.ok_or_else(gone)?))),
+        Some(transfer::TAKE) if path.is_end() => {
+            at.and_then(|at| items.remove(at)).map(Some).ok_or_else(gone)
+        }
         Some("move") if path.is_end() => {
             let at = at.ok_or_else(gone)?;
             if value.get("after").and_then(Json::as_str) == Some(key) {
                 return Ok(None);
             }
-            let item = items.remove(at);
-            let (to, rewritten) = place(items, field, value);
-            items.insert(to, item);
+            let item = items.remove(at).ok_or_else(gone)?;
+            let (after, rewritten) = place(items, value);
+            items.insert(after, item);
             Ok(rewritten)
         }
         _ => {
             let at = at.ok_or_else(gone)?;
-            let rewritten = apply(declared.entries(), &mut items[at], path, op, value)?;
-            if key_of(&items[at], field).as_deref() == Some(key) {
+            let item = items.get_mut(at).ok_or_else(gone)?;
+            let rewritten = apply(declared.entries(), item, path, op, value)?;
+            if items.get(at).and_then(|item| items.key_of(item)).as_deref() == Some(key) {
                 return Ok(rewritten);
             }
             Err(Reject::new(Code::Invalid, format!("the item `{key}` keeps its key")))

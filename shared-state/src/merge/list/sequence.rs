@@ -1,5 +1,6 @@
 //! What the list policy needs of a container and of its items.
 
+use crate::core::work;
 use crate::core::{Lookup, Member, Value, member_name};
 use crate::merge::Key;
 
@@ -75,6 +76,9 @@ pub trait Sequence: Value + Default {
     fn change<R>(&mut self, position: usize, change: impl FnOnce(&mut Self::Item) -> R) -> Option<R>;
 }
 
+/// About how many items are shifted in a step of [work].
+const SHIFTED: usize = 4;
+
 /// Searches its items from the front. The O(n) comparisons of keys are fast up to some thousand items.
 impl<T: Value> Sequence for Vec<T> {
     type Item = T;
@@ -92,14 +96,19 @@ impl<T: Value> Sequence for Vec<T> {
     }
 
     fn find<F: KeyOf<T>>(&self, key: &str) -> Option<usize> {
-        self.iter().position(|item| F::is(item, key))
+        let at = self.iter().position(|item| F::is(item, key));
+        work::spend(at.unwrap_or(self.len()));
+        at
     }
 
     fn put<F: KeyOf<T>>(&mut self, position: usize, item: T) {
-        self.insert(position.min(self.len()), item);
+        let position = position.min(self.len());
+        work::spend((self.len() - position) / SHIFTED);
+        self.insert(position, item);
     }
 
     fn take<F: KeyOf<T>>(&mut self, position: usize) -> Option<T> {
+        work::spend(self.len().saturating_sub(position) / SHIFTED);
         (position < self.len()).then(|| self.remove(position))
     }
 

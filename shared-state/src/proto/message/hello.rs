@@ -1,6 +1,7 @@
 //! The connection itself: `hello`, `welcome`, their tokens, `ping` and `pong`.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,7 @@ use super::json::{empty_frame, payload_frame};
 use crate::proto::{ClientLimits, Frame, Limits};
 
 /// `hello`: the first message of a connection.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Hello<'a> {
     /// The client's secret id. It proves that a returning connection is the same client.
     #[serde(borrow)]
@@ -17,6 +18,13 @@ pub struct Hello<'a> {
     /// A token that identifies the user, from a client that cannot send one in the HTTP request.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub token: Option<Cow<'a, str>>,
+}
+
+impl fmt::Debug for Hello<'_> {
+    /// Shows neither the id nor the token: both are secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hello").field("token", &self.token.as_ref().map(|_| "..")).finish_non_exhaustive()
+    }
 }
 
 /// `hello:token`.

@@ -44,6 +44,9 @@ use crate::server::rooms::room_session::RoomSession;
 /// The longest time that the end of a connection may take: the last frames, and the client's answer to them.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// A connection whose change takes at least this long to decide is not read for a while.
+const LONG_WORK: Duration = Duration::from_millis(5);
+
 /// An idle connection has a read buffer of this size; the write buffer is allocated with the first frame.
 const BUFFER: usize = 4 << 10;
 
@@ -180,7 +183,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         self.presence_sessions.leave_all();
         match end {
             End::Told(reason) => {
-                tracing::debug!(code = %reason.code, "connection ended: {}", reason.message);
+                tracing::debug!(code = %reason.code, message = ?reason.message, "connection ended");
                 // A client that does not read in time misses the reason.
                 let _ = timeout(CLOSE_TIMEOUT, Box::pin(self.close_socket(&reason))).await;
             }
@@ -314,7 +317,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 let (room, session) = (room.clone(), *session);
                 if let Ok(admission) = self.admission(&room).await? {
                     // A room that has ended has notified its sessions.
-                    let _ = room.submit(session, &change, admission);
+                    let work = room.submit(session, &change, admission).unwrap_or_default();
+                    self.rest_after(work).await?;
                 }
                 Ok(())
             }
@@ -350,13 +354,26 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 let _ = match action {
                     LegacyAction::Sync => room.legacy_sync(session),
                     LegacyAction::Change(updates, claim) => match self.admission(&room).await? {
-                        Ok(admission) => room.submit_legacy(session, &updates, claim, admission),
+                        Ok(admission) => {
+                            let work = room.submit_legacy(session, &updates, claim, admission);
+                            self.rest_after(work.unwrap_or_default()).await?;
+                            Ok(())
+                        }
                         Err(Closed) => Ok(()),
                     },
                 };
                 Ok(())
             }
         }
+    }
+
+    /// Reads nothing for a while after a change that took long to decide, so that no connection takes more than a
+    /// quarter of a processor.
+    async fn rest_after(&mut self, work: Duration) -> Result<(), End> {
+        if work < LONG_WORK {
+            return Ok(());
+        }
+        self.meanwhile(Box::pin(tokio::time::sleep(work * 3))).await
     }
 
     /// Waits until the room takes a change.

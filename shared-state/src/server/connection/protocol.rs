@@ -18,7 +18,7 @@ use crate::proto::legacy::LegacyMessage;
 use crate::proto::presence;
 use crate::proto::{
     ChangeRequest, ClientId, ClientLimits, ClientMessage, Envelope, Frame, Hello, JoinRequest, Limits,
-    RoomDetails, Violation, channel_address, check_room_name, server, split_address,
+    RoomDetails, Violation, channel_address, check_room_name, server, shown, split_address,
 };
 use crate::server::fanout::queue::CloseReason;
 use crate::server::presence::PresenceAction;
@@ -419,11 +419,6 @@ fn not_joined(room: &str) -> Frame {
 /// The answer to a message that cannot be accepted.
 fn refused<'g, 'm, J>(violation: &Violation) -> Request<'g, 'm, J> {
     Request::Reply(server::error(violation.code, &violation.message))
-}
-
-/// The beginning of a message's type, for an error text.
-fn shown(kind: &str) -> String {
-    kind.chars().take(40).collect()
 }
 
 /// A channel message, as a list of updates.

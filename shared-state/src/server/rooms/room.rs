@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -30,6 +30,9 @@ use crate::store::{AppendError, RoomStore, Snapshot, StoreFuture};
 
 /// An append that takes at least this long is logged as a warning.
 const SLOW: Duration = Duration::from_secs(1);
+
+/// A change with more bytes than this may take milliseconds to decide.
+const LONG: usize = 16 << 10;
 
 /// The room has ended. The caller may open it again.
 #[derive(Debug)]
@@ -86,6 +89,8 @@ pub(crate) struct Room {
     created_at: Option<u64>,
     /// Whether the room has ended. Set under the lock, read without it.
     closed: AtomicBool,
+    /// How many long changes are being decided, or wait for the lock.
+    long: AtomicUsize,
     core: Mutex<Core>,
 }
 
@@ -153,6 +158,7 @@ impl Room {
             access,
             created_at: authority.created_at(),
             closed: AtomicBool::new(false),
+            long: AtomicUsize::new(0),
             core: Mutex::new(Core {
                 authority,
                 pending: VecDeque::new(),
@@ -220,14 +226,18 @@ impl Room {
     }
 
     /// Runs `act` on the open room. If `act` panics or sets `broken`, the room is reset. Called in the server's tasks:
-    /// if the room has an observer, whose hooks may hold the lock for long, the thread's other tasks move to another
-    /// thread while this one waits for the lock.
+    /// if the lock may be held for long, by a hook of an observer or by a long change, the thread's other tasks move to
+    /// another thread while this one waits for the lock.
     fn with<R>(self: &Arc<Self>, act: impl FnOnce(&mut Core) -> R) -> Result<R, Closed> {
-        let guard = match (&self.observer, self.core.try_lock()) {
-            (Some(_), Err(TryLockError::WouldBlock)) => blocking(|| self.core.lock()),
-            (_, Ok(guard)) => Ok(guard),
-            (_, Err(TryLockError::Poisoned(poisoned))) => Err(poisoned),
-            (None, Err(TryLockError::WouldBlock)) => self.core.lock(),
+        let guard = match self.core.try_lock() {
+            Ok(guard) => Ok(guard),
+            Err(TryLockError::Poisoned(poisoned)) => Err(poisoned),
+            Err(TryLockError::WouldBlock)
+                if self.observer.is_some() || self.long.load(Ordering::Relaxed) > 0 =>
+            {
+                blocking(|| self.core.lock())
+            }
+            Err(TryLockError::WouldBlock) => self.core.lock(),
         };
         self.with_locked(guard.unwrap_or_else(PoisonError::into_inner), act)
     }
@@ -377,18 +387,14 @@ impl Room {
         let _ = self.with(|core| core.authority.drained(session));
     }
 
+    /// Decides a client's change. Returns how long that took.
     pub(crate) fn submit(
         self: &Arc<Self>,
         session: SessionId,
         change: &ChangeRequest<'_>,
         admission: Admission,
-    ) -> Result<(), Closed> {
-        self.asking_hooks(|| {
-            self.with(|core| match core.authority.submit(session, change) {
-                Submitted::Accepted(append) => self.append(core, append, admission.permit, None),
-                Submitted::Answered => {}
-            })
-        })
+    ) -> Result<Duration, Closed> {
+        self.decide(change.updates.get().len(), admission, |authority| authority.submit(session, change))
     }
 
     /// Refuses a client's change of which only the number could be read.
@@ -401,24 +407,47 @@ impl Room {
         self.with(|core| core.authority.refuse(session, seq, reject))
     }
 
-    /// Runs `work`, which may call the room's hooks, as blocking work if the room has an observer.
-    fn asking_hooks<R>(&self, work: impl FnOnce() -> R) -> R {
-        if self.observer.is_some() { blocking(work) } else { work() }
+    /// Decides a change of `bytes`. If that may take long, because the change is long or hooks are called, the thread's
+    /// other tasks move to another thread meanwhile. Returns how long it took; zero if hooks may have been called.
+    fn decide(
+        self: &Arc<Self>,
+        bytes: usize,
+        admission: Admission,
+        submit: impl FnOnce(&mut Authority<Outbox>) -> Submitted,
+    ) -> Result<Duration, Closed> {
+        /// Counts itself off, even if deciding panics.
+        struct Long<'a>(&'a AtomicUsize);
+        impl Drop for Long<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        let decide = || {
+            self.with(|core| {
+                let begun = Instant::now();
+                if let Submitted::Accepted(append) = submit(&mut core.authority) {
+                    self.append(core, append, admission.permit, None);
+                }
+                if self.observer.is_some() { Duration::ZERO } else { begun.elapsed() }
+            })
+        };
+        if bytes > LONG {
+            self.long.fetch_add(1, Ordering::Relaxed);
+            let _long = Long(&self.long);
+            return blocking(decide);
+        }
+        if self.observer.is_some() { blocking(decide) } else { decide() }
     }
 
+    /// Decides a legacy client's change. Returns how long that took.
     pub(crate) fn submit_legacy(
         self: &Arc<Self>,
         session: SessionId,
         updates: &str,
         claim: Option<u64>,
         admission: Admission,
-    ) -> Result<(), Closed> {
-        self.asking_hooks(|| {
-            self.with(|core| match core.authority.submit_legacy(session, updates, claim) {
-                Submitted::Accepted(append) => self.append(core, append, admission.permit, None),
-                Submitted::Answered => {}
-            })
-        })
+    ) -> Result<Duration, Closed> {
+        self.decide(updates.len(), admission, |authority| authority.submit_legacy(session, updates, claim))
     }
 
     /// Sends a message to the other sessions in the channel. It is not stored.
