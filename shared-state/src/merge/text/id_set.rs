@@ -12,6 +12,11 @@ impl IdSet {
         self.0.is_empty()
     }
 
+    /// The number of ranges. O(clients).
+    pub(crate) fn ranges(&self) -> usize {
+        self.0.values().map(Vec::len).sum()
+    }
+
     /// The clients with their ranges, the greatest client id first.
     pub(crate) fn clients(&self) -> impl ExactSizeIterator<Item = (u64, &[Range<u32>])> {
         self.0.iter().rev().map(|(client, ranges)| (*client, &ranges[..]))

@@ -17,12 +17,14 @@
 //! * Setting the whole text means the difference to the current text.
 
 mod anchor;
+mod compose;
 mod core;
 mod document;
 mod handle;
 pub(crate) mod id_set;
-mod position_index;
-mod rebuild;
+mod order;
+mod pages;
+mod run;
 mod splice;
 mod value;
 pub(crate) mod yjs;
@@ -38,7 +40,7 @@ use std::sync::Arc;
 use data_encoding::BASE64_NOPAD;
 use serde::{Deserialize, Deserializer, Serialize as _, Serializer, de};
 
-use self::core::Effect;
+use self::document::Effect;
 use crate::core::rules::{Length, Textual};
 use crate::core::{FieldPath, FieldPathBuf, Invalid, UpdateError};
 use crate::core::{MergePolicy, Overlap, UndoGuard, Versions, no_parts, text_scope};
@@ -97,6 +99,11 @@ impl Edit {
 
     fn update(&self) -> &Update {
         &self.0.update
+    }
+
+    /// Whether the two are one edit, and not only equal.
+    fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     fn base64(&self) -> String {
