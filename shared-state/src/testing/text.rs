@@ -79,11 +79,15 @@ pub(super) fn plain(text: &Value) -> Result<String, String> {
     Ok(root.get_string(&Transact::transact(&doc)))
 }
 
-/// Whether a logged edit is the written one, apart from the fillers for gaps.
+/// Whether a logged edit is the written one, apart from the fillers for gaps and from the neighbours that its
+/// insertions have there.
 pub(super) fn same(logged: &Value, written: &Value) -> bool {
-    let (Ok(mut logged), Ok(written)) = (read(logged), read(written)) else { return false };
+    let (Ok(mut logged), Ok(mut written)) = (read(logged), read(written)) else { return false };
     for structs in logged.structs.values_mut() {
         structs.retain(|run| run.content != Content::Gc);
+    }
+    for run in logged.structs.values_mut().chain(written.structs.values_mut()).flatten() {
+        (run.origin, run.right) = (None, None);
     }
     logged == written
 }

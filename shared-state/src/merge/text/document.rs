@@ -263,6 +263,8 @@ impl Document {
             update.structs.entry(run.client).or_default().push(new.as_struct());
         }
         for (client, range) in self.gc.all() {
+            // As in Yjs, what has no place counts as deleted.
+            deleted.push((client, range.clone()));
             let clock = range.start.max(clocks.get(&client).copied().unwrap_or(0));
             if clock < range.end {
                 let (units, content) = (range.end - clock, Content::Gc);
@@ -326,5 +328,112 @@ impl Document {
             }
         }
         visible.into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Edit;
+    use super::super::core::Core;
+    use super::*;
+
+    fn parts(structs: &[u8], deleted: &[u8]) -> Update {
+        Update::read(&[structs, deleted].concat()).expect("an update")
+    }
+
+    fn apply(document: &mut Document, update: &Update) -> Effect {
+        let order = document.check(update).expect("an edit of what is there");
+        document.apply(update, &order)
+    }
+
+    fn plain(document: &Document) -> String {
+        Core::new(document.clone()).plain().to_owned()
+    }
+
+    #[test]
+    fn a_character_that_was_cut_in_two_comes_back_whole() {
+        let (text, delete) = ([1, 1, 0, 0, 4, 1, 4, b't', b'e', b'x', b't', 5], [1, 0, 1, 0, 2]);
+        let text = parts(&[&text[..], "😀x".as_bytes()].concat(), &[0]);
+        // Between the two units of the first character.
+        let inside = [1, 1, 5, 0, 0xC4, 0, 0, 0, 1, 1, b'a'];
+        let mut document = Document::default();
+        apply(&mut document, &text);
+        assert!(document.check(&parts(&inside, &[0])).is_err(), "it is there");
+
+        let mut one = document.clone();
+        let effect = apply(&mut one, &parts(&inside, &delete));
+        assert_eq!(plain(&one), "ax");
+        assert_eq!(one.deleted_by(&effect), [Splice { at: 0, delete: 0, insert: "😀".into() }]);
+        one.revert(&effect);
+        assert_eq!((plain(&one), one.order().wide()), ("😀x".to_owned(), 1));
+
+        let first = apply(&mut document, &parts(&[0], &delete));
+        let second = apply(&mut document, &parts(&inside, &[0]));
+        assert_eq!(plain(&document), "ax");
+        document.revert(&second);
+        assert_eq!(plain(&document), "x");
+        document.revert(&first);
+        assert_eq!((plain(&document), document.order().wide()), ("😀x".to_owned(), 1));
+        assert!(document.check(&parts(&inside, &[0])).is_err(), "it is there again");
+    }
+
+    #[test]
+    fn a_reverted_character_is_not_confused_with_the_next_one_of_its_clock() {
+        // Client 5 inserts a character, then something in the middle of it, and deletes the character.
+        let head = [1, 2, 5, 0, 4, 1, 4, b't', b'e', b'x', b't', 4];
+        let tail = [0xC4, 5, 0, 5, 1, 1, b'a', 1, 5, 1, 0, 2];
+        let mut document = Document::default();
+        let cut = Update::read(&[&head[..], "😀".as_bytes(), &tail].concat()).expect("an update");
+        let effect = apply(&mut document, &cut);
+        assert_eq!(plain(&document), "a");
+        document.revert(&effect);
+        assert_eq!((plain(&document), document.order().len()), (String::new(), 0));
+
+        let whole = Splice { at: 0, delete: 0, insert: "🎉".into() };
+        let edit = super::super::compose::compose(&document, 5, &[whole]).expect("short");
+        apply(&mut document, &edit);
+        let (start, end) = ([1, 1, 6, 0, 0xC4, 5, 0, 5, 1, 1, b'b'], [1, 5, 1, 0, 2]);
+        let effect = apply(&mut document, &parts(&start, &end));
+        assert_eq!(plain(&document), "b");
+        document.revert(&effect);
+        assert_eq!(plain(&document), "🎉");
+    }
+
+    #[test]
+    fn deleted_text_is_not_kept() {
+        let mut core = Core::new(Document::default());
+        for round in 0..200 {
+            let splice = Splice { at: 0, delete: usize::MAX, insert: "x".repeat(10_000) };
+            let edit = core.compose(7, &[splice]).expect("short");
+            apply(core.change(), &edit);
+            let held: usize = core.document().order().iter().filter_map(|run| run.text.as_ref()).map(String::len).sum();
+            assert_eq!(held, 10_000);
+            assert!(core.document().runs() < 25, "{} runs after {round} rounds", core.document().runs());
+        }
+    }
+
+    #[test]
+    fn g9_what_an_edit_may_cost_is_bounded_before_the_work() {
+        let refused = |core: &Core, update: Update| core.check(&Edit::of(update)).expect_err("too much");
+        let text = "x".repeat(40_000);
+        let mut core = Core::new(Document::default());
+        let edit = core.compose(7, &[Splice { at: 0, delete: 0, insert: text }]).expect("short");
+        apply(core.change(), &edit);
+        let ranges = |count: u32| IdSet::from_iter((0..count).map(|at| (7, 2 * at..2 * at + 1)));
+        let deletes = |count| Update { deleted: ranges(count), ..Update::default() };
+        assert_eq!(core.check(&Edit::of(deletes(16_384))), Ok(()));
+        assert!(refused(&core, deletes(16_385)).contains("at most 16384 parts"));
+        // Runs of two clients at one place: each of one is compared with each of the other.
+        let run = |clock, right| Struct { clock, units: 1, origin: None, right, content: Content::Deleted };
+        let prepended = |client, count| {
+            let next = |clock: u32| clock.checked_sub(1).map(|clock| Id { client, clock });
+            let structs = (0..count).map(|clock| run(clock, next(clock))).collect();
+            Update { structs: BTreeMap::from([(client, structs)]), ..Update::default() }
+        };
+        let mut core = Core::new(Document::default());
+        assert_eq!(core.check(&Edit::of(prepended(20, 1_000))), Ok(()));
+        apply(core.change(), &prepended(20, 1_000));
+        assert_eq!(core.check(&Edit::of(prepended(30, 30))), Ok(()));
+        assert!(refused(&core, prepended(30, 1_000)).contains("passes more than 32768 runs"));
     }
 }

@@ -19,6 +19,7 @@
 mod anchor;
 mod compose;
 mod core;
+mod diff;
 mod document;
 mod handle;
 pub(crate) mod id_set;
@@ -268,7 +269,7 @@ impl MergePolicy<Text> for TextOf {
     fn decompose(value: &Text, op: &TextOp) -> Option<Vec<TextOp>> {
         match op {
             TextOp::Set(new) => {
-                let splices = splice::difference(value, new);
+                let splices = diff::difference(value, new);
                 Some(signed(value, &splices).unwrap_or_else(|| vec![TextOp::Splice(splices)]))
             }
             TextOp::Splice(splices) => signed(value, splices),
@@ -282,7 +283,7 @@ impl MergePolicy<Text> for TextOf {
             Some(TextOp::Edit(edit))
         };
         match op {
-            TextOp::Set(new) => by_server(&splice::difference(value, new)),
+            TextOp::Set(new) => by_server(&diff::difference(value, new)),
             TextOp::Splice(splices) => by_server(splices),
             TextOp::Edit(edit) => value.resolved(edit).map(TextOp::Edit),
             TextOp::Undo(_) | TextOp::Nothing => None,

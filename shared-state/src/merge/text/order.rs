@@ -414,3 +414,112 @@ fn cut(runs: &mut Vec<Run>, at: usize, inside: u32, all_wide: &mut usize) {
     runs.insert(at + 1, rest);
     *all_wide -= usize::from(is_cut);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All units in order, each with what it shows.
+    fn all(order: &Order) -> Vec<(Id, Option<char>)> {
+        let mut all = Vec::new();
+        for run in order.iter() {
+            let mut text = run.text.as_deref().map(str::chars);
+            all.extend((0..run.units).map(|inside| {
+                (run.id(inside), text.as_mut().map(|text| text.next().expect("one for each unit")))
+            }));
+        }
+        all
+    }
+
+    fn checked(order: &Order, model: &[(Id, Option<char>)]) {
+        assert_eq!(all(order), model);
+        let shown: Vec<Id> = model.iter().filter(|(_, c)| c.is_some()).map(|(id, _)| *id).collect();
+        assert_eq!(order.visible(), shown.len());
+        assert_eq!(order.len(), order.iter().count());
+        for (at, id) in shown.iter().enumerate().step_by(7) {
+            assert_eq!(order.right_of(order.place(at)), Some(*id));
+            assert_eq!(order.position(order.place(at)), at);
+        }
+        for (at, (id, _)) in model.iter().enumerate() {
+            let place = order.find(*id).expect("there");
+            assert_eq!(order.right_of(place), Some(*id));
+            assert_eq!(order.left_of(place), at.checked_sub(1).map(|at| model[at].0));
+            assert_eq!(
+                order.right_of(order.find_after(*id).expect("there")),
+                model.get(at + 1).map(|(id, _)| *id)
+            );
+        }
+        assert_eq!(order.right_of(order.end()), None);
+        assert_eq!(order.left_of(order.end()), model.last().map(|(id, _)| *id));
+        assert!(order.chunks.iter().all(|chunk| (1..=CHUNK).contains(&chunk.runs.len())));
+    }
+
+    #[test]
+    fn an_order_is_a_list_of_units() {
+        let mut rng = fastrand::Rng::with_seed(7);
+        for _ in 0..6 {
+            let (mut order, mut model, mut clocks) = (Order::default(), Vec::<(Id, Option<char>)>::new(), [0; 3]);
+            let mut copies = Vec::new();
+            let mut removed = Vec::new();
+            for step in 0..1_500 {
+                let there = order.visible();
+                match rng.u8(..12) {
+                    0..7 => {
+                        let client = rng.u64(..3);
+                        let clock = clocks[client as usize];
+                        let units = if rng.u8(..100) == 0 { 1_300 } else { rng.u32(1..4) };
+                        let at = if rng.bool() { rng.usize(..=there) } else { there / 2 };
+                        let place = order.place(at);
+                        let (origin, right) = (order.left_of(place), order.right_of(place));
+                        let text: String = (0..units).map(|_| rng.alphabetic()).collect();
+                        let new: Vec<_> = (clock..)
+                            .zip(text.chars())
+                            .map(|(clock, c)| (Id { client, clock }, Some(c)))
+                            .collect();
+                        order.insert(place, Run { client, clock, units, origin, right, text: Some(text) });
+                        let at = right.map(|right| model.iter().position(|(id, _)| *id == right));
+                        let at = at.map_or(model.len(), |at| at.expect("there"));
+                        model.splice(at..at, new);
+                        clocks[client as usize] += units;
+                    }
+                    7..10 if !model.is_empty() => {
+                        let (Id { client, clock }, _) = model[rng.usize(..model.len())];
+                        let range = clock..clocks[client as usize].min(clock + rng.u32(1..6));
+                        order.delete(client, range.clone(), &mut removed);
+                        for (id, shown) in &mut model {
+                            *shown = shown.filter(|_| id.client != client || !range.contains(&id.clock));
+                        }
+                    }
+                    10 => {
+                        let Some(back) = removed.pop() else { continue };
+                        order.restore(&back);
+                        for (clock, c) in (back.first.clock..).zip(back.text.chars()) {
+                            let id = Id { clock, ..back.first };
+                            let unit = model.iter_mut().find(|(other, _)| *other == id).expect("there");
+                            unit.1 = Some(c);
+                        }
+                    }
+                    _ if step % 9 == 0 => {
+                        let client = rng.u64(..3);
+                        let end = clocks[client as usize];
+                        let start = end - end.min(rng.u32(..40));
+                        order.remove(client, start..end);
+                        model.retain(|(id, _)| id.client != client || id.clock < start);
+                        removed.retain(|back: &Removed| {
+                            back.first.client != client || back.first.clock + back.units <= start
+                        });
+                        clocks[client as usize] = start;
+                    }
+                    _ => {}
+                }
+                if step % 100 == 0 {
+                    checked(&order, &model);
+                    copies.push((order.clone(), model.clone()));
+                }
+            }
+            assert!(order.chunks.len() > 1, "nothing was split");
+            copies.push((order, model));
+            copies.iter().for_each(|(order, model)| checked(order, model));
+        }
+    }
+}

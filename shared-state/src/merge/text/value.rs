@@ -86,7 +86,7 @@ impl Text {
 
     /// Makes the text equal to `new` with few edits, so that anchors keep their places.
     pub fn apply_diff(&mut self, new: &str) {
-        let splices = super::splice::difference(self.as_str(), new);
+        let splices = super::diff::difference(self.as_str(), new);
         self.write_as(UNSIGNED, &splices);
     }
 
@@ -137,7 +137,7 @@ impl Text {
     pub fn follow(&mut self, op: super::TextOp) -> Vec<Splice> {
         let before = self.as_str().to_owned();
         <super::TextOf as crate::core::MergePolicy<Self>>::apply(self, op);
-        super::splice::difference(&before, self.as_str())
+        super::diff::difference(&before, self.as_str())
     }
 
     /// Converts a position to UTF-16 units.
