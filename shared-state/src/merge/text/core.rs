@@ -19,7 +19,7 @@ use crate::core::text_scope;
 pub(super) const MAX_PARTS: usize = 16 << 10;
 
 /// The limit of client ids under which an edit inserts.
-const MAX_CLIENTS: usize = 256;
+pub(super) const MAX_CLIENTS: usize = 256;
 
 /// The limit of runs that an edit passes in search of its places, where others have inserted at one place.
 const MAX_STEPS: usize = 32 << 10;

@@ -9,7 +9,6 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use shared_state::Backend as _;
 use shared_state::merge::{Edit, TextOp};
 use shared_state::proto::authority::SessionId;
 use shared_state::{SharedState, Text};
@@ -62,7 +61,7 @@ impl Forged {
         let mut out = Vec::new();
         number(&mut out, self.structs.len() as u64);
         for (client, clock, structs) in &self.structs {
-            [structs.len() as u64, *client, (*clock).into()].map(|n| number(&mut out, n));
+            [structs.len() as u64, *client, (*clock).into()].into_iter().for_each(|n| number(&mut out, n));
             for new in structs {
                 let (kind, origin, right) = match new {
                     Struct::Text(origin, right, _) => (4, origin, right),
@@ -223,13 +222,13 @@ fn act(rng: &mut fastrand::Rng, user: &User<Page>, id: u64, clocks: &mut Clocks)
     match rng.u8(..12) {
         0 => user.leave(),
         1 | 2 => user.come_back(),
-        3 => drop(user.undo()),
+        3 => _ = user.undo(),
         4..6 if length > 0 => {
-            drop(user.handle().body().delete(rng.usize(..length), rng.usize(1..4)).expect("written"));
+            let _ = user.handle().body().delete(rng.usize(..length), rng.usize(1..4)).expect("written");
         }
         _ => {
             let text = ["one", "😀", "2", "three "][rng.usize(..4)];
-            drop(user.handle().body().insert(rng.usize(..=length), text).expect("written"));
+            let _ = user.handle().body().insert(rng.usize(..=length), text).expect("written");
             *clocks.entry(id).or_default() += 1;
         }
     }
