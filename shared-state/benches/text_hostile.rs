@@ -14,7 +14,7 @@ use data_encoding::BASE64_NOPAD;
 use serde::{Deserialize, Serialize};
 use shared_state::proto::authority::{Authority, Dialect, Outbox, SessionId, Submitted, Typed};
 use shared_state::proto::{ClientMessage, Envelope, Frame, JoinRequest, Limits};
-use shared_state::{Author, Invalid, SharedState, Text};
+use shared_state::{Author, SharedState, Text};
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[shared(validate_change = Page::check)]
@@ -26,9 +26,9 @@ struct Page {
 }
 
 impl Page {
-    fn check(&self, before: &Self, _: &Author<'_>) -> Result<(), Invalid> {
-        match self.body.chars_len().abs_diff(before.body.chars_len()) > 10_000_000 {
-            true => Err(Invalid::new("rule", "too much at once")),
+    fn check(before: &Self, after: &Self, _author: &Author) -> Result<(), &'static str> {
+        match after.body.chars_len().abs_diff(before.body.chars_len()) > 10_000_000 {
+            true => Err("too much at once"),
             false => Ok(()),
         }
     }
@@ -54,8 +54,7 @@ impl Room {
         let state = Typed::new(Page { body: body.into(), title: String::new() });
         let limits = Arc::new(Limits::default());
         let mut authority = Authority::new("room".into(), 7, Box::new(state), limits);
-        let joined =
-            authority.join("somebody--------".into(), Dialect::V1, &JoinRequest::default(), Deaf);
+        let joined = authority.join("somebody--------".into(), Dialect::V1, &JoinRequest::default(), Deaf);
         Self { session: joined.expect("joins"), authority, seq: 0 }
     }
 
@@ -137,10 +136,7 @@ fn noise(length: usize, seed: u64) -> String {
 }
 
 fn main() {
-    println!(
-        "{:<46} {:>8} {:>9} {:>9} {:>10} {:>8}",
-        "input", "size", "bytes", "answer", "ms", "then, ms"
-    );
+    println!("{:<46} {:>8} {:>9} {:>9} {:>10} {:>8}", "input", "size", "bytes", "answer", "ms", "then, ms");
     for size in [1_000, 4_000, 16_000, 40_000] {
         let same = vec![(None, None); size];
         Room::new("text").told("insertions with the same neighbours", size, &inserts(20, 0, &same));
@@ -148,7 +144,9 @@ fn main() {
     for size in [100, 1_000, 4_000, 16_000] {
         // Each before the one before it.
         let before = |client: u64| -> Vec<_> {
-            (0..size).map(|at: u64| (None, at.checked_sub(1).map(|at| (client, at)).or(Some((0, 0))))).collect()
+            (0..size)
+                .map(|at: u64| (None, at.checked_sub(1).map(|at| (client, at)).or(Some((0, 0)))))
+                .collect()
         };
         let mut room = Room::new("text");
         room.change(&inserts(20, 0, &before(20)));
@@ -158,7 +156,11 @@ fn main() {
         let mut rng = fastrand::Rng::with_seed(1);
         let mut any = || Some((0, rng.u64(..100_000)));
         let structs: Vec<_> = (0..size).map(|_| (any(), any())).collect();
-        Room::new(&noise(100_000, 2)).told("insertions with random neighbours", size, &inserts(20, 0, &structs));
+        Room::new(&noise(100_000, 2)).told(
+            "insertions with random neighbours",
+            size,
+            &inserts(20, 0, &structs),
+        );
     }
     for size in [1_000, 16_000, 60_000, 180_000] {
         Room::new(&noise(400_000, 3)).told("deletions of single units", size, &deletes(size));

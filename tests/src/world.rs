@@ -12,7 +12,9 @@ use shared_state::SharedState;
 use shared_state::WriteError;
 use shared_state::proto::authority::{Authority, Dialect, RoomState, SessionId, Submitted, Typed, Untyped};
 use shared_state::proto::replica::{Event, Read, Replica, ReplicaConfig, Transaction, WriteId};
-use shared_state::proto::{ClientId, ClientMessage, Code, Envelope, Frame, JoinRequest, Limits, Reject, ServerMessage};
+use shared_state::proto::{
+    ClientId, ClientMessage, Code, Envelope, Frame, JoinRequest, Limits, Reject, ServerMessage,
+};
 
 use crate::Tube;
 
@@ -270,8 +272,7 @@ impl<S: SharedState> World<S> {
     /// # Panics
     /// If the room does not let it in.
     pub fn connect(&mut self, name: &str) -> SessionId {
-        let joined =
-            self.authority.join(name.into(), Dialect::V1, &JoinRequest::default(), Tube::default());
+        let joined = self.authority.join(name.into(), Dialect::V1, &JoinRequest::default(), Tube::default());
         joined.expect("nothing is declared")
     }
 

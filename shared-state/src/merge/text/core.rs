@@ -62,7 +62,8 @@ impl Core {
     }
 
     pub(super) fn plain(&self) -> &str {
-        self.plain.get_or_init(|| self.document.order().iter().filter_map(|run| run.text.as_deref()).collect())
+        self.plain
+            .get_or_init(|| self.document.order().iter().filter_map(|run| run.text.as_deref()).collect())
     }
 
     /// The length in UTF-16 units.

@@ -33,8 +33,7 @@ pub(super) fn difference(old: &str, new: &str) -> Vec<Splice> {
         .take_while(|(a, b)| a == b)
         .map(|(c, _)| c.len_utf8())
         .sum();
-    let (removed, added) =
-        (&old_rest[..old_rest.len() - same_end], &new_rest[..new_rest.len() - same_end]);
+    let (removed, added) = (&old_rest[..old_rest.len() - same_end], &new_rest[..new_rest.len() - same_end]);
     let start = units(&old[..same_start]);
     let whole = || vec![Splice { at: start, delete: units(removed), insert: added.to_owned() }];
     if removed.is_empty() || added.is_empty() {

@@ -299,11 +299,8 @@ impl Document {
             }
         }
         let splices = found.into_iter().rev();
-        let splices = splices.map(|((place, _), insert)| Splice {
-            at: self.order.position(place),
-            delete: 0,
-            insert,
-        });
+        let splices =
+            splices.map(|((place, _), insert)| Splice { at: self.order.position(place), delete: 0, insert });
         splices.collect()
     }
 
@@ -406,7 +403,8 @@ mod tests {
             let splice = Splice { at: 0, delete: usize::MAX, insert: "x".repeat(10_000) };
             let edit = core.compose(7, &[splice]).expect("short");
             apply(core.change(), &edit);
-            let held: usize = core.document().order().iter().filter_map(|run| run.text.as_ref()).map(String::len).sum();
+            let held: usize =
+                core.document().order().iter().filter_map(|run| run.text.as_ref()).map(String::len).sum();
             assert_eq!(held, 10_000);
             assert!(core.document().runs() < 25, "{} runs after {round} rounds", core.document().runs());
         }

@@ -458,7 +458,8 @@ mod tests {
     fn an_order_is_a_list_of_units() {
         let mut rng = fastrand::Rng::with_seed(7);
         for _ in 0..6 {
-            let (mut order, mut model, mut clocks) = (Order::default(), Vec::<(Id, Option<char>)>::new(), [0; 3]);
+            let (mut order, mut model, mut clocks) =
+                (Order::default(), Vec::<(Id, Option<char>)>::new(), [0; 3]);
             let mut copies = Vec::new();
             let mut removed = Vec::new();
             for step in 0..1_500 {

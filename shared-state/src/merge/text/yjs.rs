@@ -206,11 +206,7 @@ impl Update {
     /// needed. `known` is how many units the text has of a client, and `gc` are its units without a place.
     /// Returns the structs, each as its client and its index, in an order in which each comes after what it
     /// refers to.
-    pub(crate) fn check(
-        &self,
-        known: impl Fn(u64) -> u32,
-        gc: &IdSet,
-    ) -> Result<Vec<(u64, usize)>, String> {
+    pub(crate) fn check(&self, known: impl Fn(u64) -> u32, gc: &IdSet) -> Result<Vec<(u64, usize)>, String> {
         let spans: BTreeMap<u64, std::ops::Range<u32>> = self.spans().collect();
         for (client, span) in &spans {
             if span.start < known(*client) {
@@ -291,8 +287,7 @@ impl Update {
     /// one of a character that the text shows.
     pub(crate) fn check_cuts(&self, is_there: impl Fn(Id) -> bool) -> Result<(), String> {
         let own = self.low_surrogates();
-        let is_low_surrogate =
-            |client, clock| own.contains(client, clock) || is_there(Id { client, clock });
+        let is_low_surrogate = |client, clock| own.contains(client, clock) || is_there(Id { client, clock });
         // What the update deletes itself may have been deleted before the rest of the update was made.
         let places = self.places().filter(|id| !self.deleted.contains(id.client, id.clock));
         let places = places.map(|id| (id.client, id.clock));
