@@ -100,7 +100,7 @@ pub(crate) fn writer() -> u64 {
 pub(crate) fn spend(work: usize, limit: usize) -> bool {
     let before = if CLAIMS.with_borrow(Option::is_some) { SPENT.get() } else { 0 };
     SPENT.set(before.saturating_add(work));
-    before.saturating_add(work) <= limit + 1
+    before.saturating_add(work) <= limit
 }
 
 /// Notes that `check_op` was asked about an edit of this text client id.

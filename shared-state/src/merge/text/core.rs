@@ -15,8 +15,13 @@ use super::{Edit, Side, compose};
 use crate::core::text_scope;
 
 /// The limit of parts in an edit, and in all edits of one change: runs that are inserted and ranges that are
-/// deleted. Each costs about a microsecond.
-pub(super) const MAX_PARTS: usize = 16 << 10;
+/// deleted. Each costs one or two microseconds.
+pub(super) const MAX_PARTS: usize = 8 << 10;
+
+/// What an edit with several insertions costs besides, in parts, and for how many runs of the text it costs one
+/// part more: its insertions may be beside each other, and so they are tried on a clone.
+const TRIAL_PARTS: usize = 32;
+const TRIAL_RUNS: usize = 256;
 
 /// The limit of client ids under which an edit inserts.
 pub(super) const MAX_CLIENTS: usize = 256;
@@ -31,12 +36,16 @@ pub(super) const MAX_RUNS: usize = 256 << 10;
 /// The limit for an edit that only deletes: what cuts runs.
 const MAX_RUNS_DELETING: usize = MAX_RUNS + MAX_RUNS / 4;
 
-/// An edit that was checked: what it is once it is settled, and the document with it.
+/// An edit that was checked: what it is once it is settled, and the document with it if it was tried on one.
 struct Prepared {
     given: Edit,
     settled: Edit,
-    document: Document,
-    effect: Effect,
+    done: Option<(Document, Effect)>,
+}
+
+/// Whether an edit has several insertions, so that one may be beside another.
+fn is_several(update: &Update) -> bool {
+    update.structs.values().map(Vec::len).sum::<usize>() > 1
 }
 
 pub(super) struct Core {
@@ -87,11 +96,15 @@ impl Core {
         let fitted = self.document.fitted(edit.update());
         let update = fitted.as_ref().unwrap_or_else(|| edit.update());
         let order = self.document.check(update)?;
-        let mut document = self.document.clone();
-        let Some((effect, neighbours)) = document.settle(update, &order, MAX_STEPS) else {
-            return Err(format!(
-                "the edit passes more than {MAX_STEPS} runs that others inserted at the same places"
-            ));
+        let too_far =
+            || format!("the edit passes more than {MAX_STEPS} runs that others inserted at the same places");
+        let (done, neighbours) = if is_several(edit.update()) {
+            let mut document = self.document.clone();
+            let settled = document.settle(update, &order, MAX_STEPS);
+            let (effect, neighbours) = settled.ok_or_else(too_far)?;
+            (Some((document, effect)), neighbours)
+        } else {
+            (None, self.document.settle_one(update, &order, MAX_STEPS).ok_or_else(too_far)?)
         };
         let settled = match (fitted, neighbours.is_empty()) {
             (None, true) => edit.clone(),
@@ -105,7 +118,7 @@ impl Core {
                 Edit::of(update)
             }
         };
-        *self.prepared() = Some(Prepared { given: edit.clone(), settled, document, effect });
+        *self.prepared() = Some(Prepared { given: edit.clone(), settled, done });
         Ok(())
     }
 
@@ -117,7 +130,9 @@ impl Core {
         }
         let structs = update.structs.values().map(Vec::len).sum::<usize>();
         let parts = structs + update.deleted.ranges();
-        if parts > MAX_PARTS || !text_scope::spend(1 + parts, MAX_PARTS) {
+        let trial = TRIAL_PARTS + self.document.runs() / TRIAL_RUNS;
+        let trial = if is_several(update) { trial } else { 0 };
+        if parts > MAX_PARTS || !text_scope::spend(1 + trial + parts, 1 + trial + MAX_PARTS) {
             return Err(format!(
                 "the edits of a change have at most {MAX_PARTS} parts (insertions and deleted ranges), found {parts} \
                  in one; send them in several changes"
@@ -143,7 +158,7 @@ impl Core {
     /// The document with a settled edit, and the edit's effect, if the edit was checked last.
     pub(super) fn take_prepared(&self, settled: &Edit) -> Option<(Document, Effect)> {
         let prepared = self.prepared().take_if(|prepared| prepared.settled.is_same(settled))?;
-        Some((prepared.document, prepared.effect))
+        prepared.done
     }
 
     fn prepared(&self) -> std::sync::MutexGuard<'_, Option<Prepared>> {

@@ -8,9 +8,9 @@ use super::splice::Splice;
 use super::yjs::units;
 
 /// How many comparisons are made for each character of the two texts that is not in their common beginning or
-/// end, and for any difference. With n characters that is enough for about 3 √n changed ones.
-const WORK_PER_CHAR: usize = 8;
-const MIN_WORK: usize = 1 << 10;
+/// end, and for any difference. With n characters that is enough for about 3 √n changed characters.
+const WORK_PER_CHAR: usize = 4;
+const MIN_WORK: usize = 1 << 9;
 
 /// The limit of changed characters in a difference that is not a replacement. It bounds the memory, which grows
 /// with its square.

@@ -20,7 +20,7 @@
 //! * Setting the whole text means the difference to the current text.
 //!
 //! # Bounds
-//! The edits of a change have 16,384 parts at most (insertions and deleted ranges), and a text 262,144 runs,
+//! The edits of a change have 8,192 parts at most (insertions and deleted ranges), and a text 262,144 runs,
 //! deleted ones included. The text of what is deleted is not kept.
 
 mod anchor;
@@ -165,15 +165,14 @@ fn signed(value: &Text, splices: &[Splice]) -> Option<Vec<TextOp>> {
     }
 }
 
-/// Takes what operations by position cost from the change's budget of work: more than the parts of an edit do,
-/// because each finds its positions by itself.
-fn spend_on(rule: &'static str, count: usize) -> Result<(), Invalid> {
-    const PARTS: usize = 4;
-    if count <= MAX_PARTS / PARTS && text_scope::spend(PARTS * count, MAX_PARTS) {
+/// Takes what operations by position or as a whole cost from the change's budget of work: more parts each than
+/// those of an edit, because each looks for its positions or for differences.
+fn spend_on(rule: &'static str, count: usize, parts: usize) -> Result<(), Invalid> {
+    if count <= MAX_PARTS / parts && text_scope::spend(parts * count, MAX_PARTS) {
         return Ok(());
     }
-    let message = format!("a change has at most {} operations by position on texts", MAX_PARTS / PARTS);
-    Err(Invalid::new(rule, message))
+    let most = MAX_PARTS / parts;
+    Err(Invalid::new(rule, format!("a change has at most {most} operations `{rule}` on texts")))
 }
 
 impl MergePolicy<Text> for TextOf {
@@ -311,8 +310,8 @@ impl MergePolicy<Text> for TextOf {
     fn check_op(value: &Text, op: &TextOp) -> Result<(), Invalid> {
         let edit = match op {
             TextOp::Edit(edit) => edit,
-            TextOp::Set(_) => return spend_on("set", 1),
-            TextOp::Splice(splices) => return spend_on("splice", splices.len()),
+            TextOp::Set(_) => return spend_on("set", 1, 16),
+            TextOp::Splice(splices) => return spend_on("splice", splices.len(), 4),
             TextOp::Undo(_) | TextOp::Nothing => return Ok(()),
         };
         // Their number is bounded first: each is compared with all others of the change.

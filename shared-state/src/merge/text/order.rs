@@ -9,8 +9,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::pages::Pages;
-use super::run::{MAX_UNITS, Run};
-use super::yjs::{Id, split_units};
+use super::run::Run;
+use super::yjs::Id;
 
 /// The limit of runs in a chunk.
 const CHUNK: usize = 64;
@@ -186,7 +186,7 @@ impl Order {
     }
 
     /// Inserts units at a place. A long run is cut.
-    pub(super) fn insert(&mut self, place: Place, mut new: Run) {
+    pub(super) fn insert(&mut self, place: Place, new: Run) {
         if self.chunks.is_empty() {
             self.add_chunks(0, [Vec::new()]);
         }
@@ -209,14 +209,7 @@ impl Order {
         }
         if at == 0 || !runs[at - 1].join(&new) {
             self.ids.insert(new.id(0), *key);
-            let mut parts = Vec::new();
-            while !new.is_deleted() && new.units > MAX_UNITS {
-                let is_cut = new.is_low_surrogate(MAX_UNITS);
-                let rest = new.split(if is_cut { MAX_UNITS - 1 } else { MAX_UNITS });
-                parts.push(std::mem::replace(&mut new, rest));
-            }
-            parts.push(new);
-            runs.splice(at..at, parts);
+            runs.splice(at..at, new.pieces());
         }
         self.runs += runs.len() - before;
         self.bound(chunk);
@@ -236,11 +229,19 @@ impl Order {
     /// Shows units again that were deleted.
     pub(super) fn restore(&mut self, removed: &Removed) {
         let Removed { first: Id { client, clock }, units, text } = removed;
-        let (mut text, mut at) = (text.clone(), *clock);
+        let (mut chars, mut is_half) = (text.chars(), false);
         self.each_run(*client, *clock..clock + units, |order, place, part| {
-            let rest = split_units(&mut text, part.end - at);
-            at = part.end;
-            order.set_text(place, &part, Some(std::mem::replace(&mut text, rest)));
+            let count = (part.end - part.start) as usize;
+            let (mut shown, mut seen) = (String::new(), 0);
+            while seen < count {
+                // A run that ends in the middle of a character has half of it, and the next run the other.
+                let c = if is_half { Some('\u{fffd}') } else { chars.next() };
+                let Some(c) = c else { break };
+                is_half = !is_half && seen + c.len_utf16() > count;
+                shown.push(if is_half { '\u{fffd}' } else { c });
+                seen += if is_half { 1 } else { c.len_utf16() };
+            }
+            order.set_text(place, &part, Some(shown));
         });
     }
 

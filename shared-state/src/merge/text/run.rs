@@ -69,6 +69,31 @@ impl Run {
         rest
     }
 
+    /// Cuts a run that shows more than [`MAX_UNITS`] units into runs of at most that many, between characters.
+    /// O(n).
+    pub(super) fn pieces(self) -> Vec<Self> {
+        let text = match self.text.as_deref() {
+            Some(text) if self.units > MAX_UNITS => text,
+            _ => return vec![self],
+        };
+        let (mut pieces, mut start, mut first, mut units) = (Vec::new(), 0, 0, 0);
+        let mut push = |first: u32, units: u32, text: &str| {
+            let (client, clock, right) = (self.client, self.clock + first, self.right);
+            let origin = self.origin_at(first);
+            pieces.push(Self { client, clock, units, origin, right, text: Some(text.to_owned()) });
+        };
+        for (at, c) in text.char_indices() {
+            let size = c.len_utf16() as u32;
+            if units + size > MAX_UNITS {
+                push(first, units, &text[start..at]);
+                (start, first, units) = (at, first + units, 0);
+            }
+            units += size;
+        }
+        push(first, units, &text[start..]);
+        pieces
+    }
+
     /// Appends the next run to this one if the two form one run. Returns whether they do.
     pub(super) fn join(&mut self, next: &Self) -> bool {
         let is_one = self.client == next.client
