@@ -58,7 +58,7 @@
 //! | `server` | yes | the server, over tokio and axum, and the in-memory store |
 //! | `password` | yes | rooms with a password, hashed with Argon2 |
 //! | `redb` | yes | the durable store for a single node |
-//! | `text` | yes | texts that several people edit at once, over yrs |
+//! | `text` | yes | texts that several people edit at once, with Yjs' edits |
 //! | `rustls` | | `wss://` for the client |
 //! | `email`, `url` | | the rules `validate(email)` and `validate(url)` |
 //! | `garde` | | `#[shared(garde)]`: the rules of a struct's own `garde::Validate` |

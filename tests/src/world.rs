@@ -12,7 +12,9 @@ use shared_state::SharedState;
 use shared_state::WriteError;
 use shared_state::proto::authority::{Authority, Dialect, RoomState, SessionId, Submitted, Typed, Untyped};
 use shared_state::proto::replica::{Event, Read, Replica, ReplicaConfig, Transaction, WriteId};
-use shared_state::proto::{ClientId, ClientMessage, Code, Envelope, Frame, Limits, Reject, ServerMessage};
+use shared_state::proto::{
+    ClientId, ClientMessage, Code, Envelope, Frame, JoinRequest, Limits, Reject, ServerMessage,
+};
 
 use crate::Tube;
 
@@ -262,6 +264,33 @@ impl<S: SharedState> World<S> {
         })));
         self.users.push(user.clone());
         user
+    }
+
+    /// A connection that writes without a replica, as a client of somebody else's does. It is lost when the
+    /// room is closed.
+    ///
+    /// # Panics
+    /// If the room does not let it in.
+    pub fn connect(&mut self, name: &str) -> SessionId {
+        let joined = self.authority.join(name.into(), Dialect::V1, &JoinRequest::default(), Tube::default());
+        joined.expect("nothing is declared")
+    }
+
+    /// Submits a change of such a connection; returns whether it was accepted. `updates` is a JSON array.
+    ///
+    /// # Panics
+    /// If that is no change.
+    pub fn submit(&mut self, session: SessionId, seq: u64, updates: &str) -> bool {
+        let frame = format!(
+            r#"{{"type":"state:change","room":"room","payload":{{"seq":{seq},"base":0,"updates":{updates}}}}}"#
+        );
+        let envelope = Envelope::read(&frame).map_err(|error| error.to_string());
+        let envelope = envelope.unwrap_or_else(|error| panic!("{error}"));
+        let Ok(ClientMessage::Change(change)) = ClientMessage::read(&envelope) else { panic!("{frame}") };
+        let Submitted::Accepted(append) = self.authority.submit(session, &change) else { return false };
+        self.stored += append.entry.len();
+        self.authority.committed(append.version);
+        true
     }
 
     /// Writes as the server's program.

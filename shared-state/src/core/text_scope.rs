@@ -14,6 +14,7 @@ thread_local! {
     static WRITER: Cell<u64> = const { Cell::new(0) };
     static CARRIED: RefCell<Option<Vec<Carried>>> = const { RefCell::new(None) };
     static CLAIMS: RefCell<Option<Vec<u64>>> = const { RefCell::new(None) };
+    static SPENT: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Restores a cell's old value when it is dropped.
@@ -72,9 +73,10 @@ pub(crate) fn carried(number: usize) -> Option<Carried> {
 }
 
 /// Runs `work`. Returns with its result the text client ids of all edits that `check_op` was asked about
-/// during it, each once.
+/// during it, each once. The edits share a budget of work, see [`spend`].
 pub(crate) fn claims<R>(work: impl FnOnce() -> R) -> (R, Vec<u64>) {
     let before = CLAIMS.replace(Some(Vec::new()));
+    let _restore = Restore(&SPENT, SPENT.replace(0));
     let result = work();
     let claims = CLAIMS.replace(before).unwrap_or_default();
     (result, claims)
@@ -90,6 +92,15 @@ pub(crate) fn is_with_history() -> bool {
 #[cfg(feature = "text")]
 pub(crate) fn writer() -> u64 {
     WRITER.get()
+}
+
+/// Takes from the budget of the change whose edits are checked. Returns whether no more than `limit` is spent.
+/// Outside of [`claims`] the budget is not shared.
+#[cfg(feature = "text")]
+pub(crate) fn spend(work: usize, limit: usize) -> bool {
+    let before = if CLAIMS.with_borrow(Option::is_some) { SPENT.get() } else { 0 };
+    SPENT.set(before.saturating_add(work));
+    before.saturating_add(work) <= limit
 }
 
 /// Notes that `check_op` was asked about an edit of this text client id.

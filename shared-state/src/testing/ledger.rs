@@ -230,8 +230,14 @@ impl<S: SharedState> Ledger<S> {
             let since = usize::try_from(undo.since).unwrap_or(usize::MAX).min(index);
             taken_back::check(client, &written.sent, &(since..index), &undo.hidden, model)?;
         }
-        let made =
-            logged.updates.iter().zip(&written.sent).any(|(logged, written)| is_edit_of(logged, written));
+        let made = logged.updates.iter().zip(&written.sent);
+        let made = made.into_iter().any(|(logged, written)| {
+            #[cfg(feature = "text")]
+            if logged != written && is_completed(logged, written) {
+                return true;
+            }
+            is_edit_of(logged, written)
+        });
         let same_texts = is_replaced || !made || model.same_texts(index, &written.sent)?;
         let logged = &model.log[index];
         let own = match logged.amended {
@@ -403,7 +409,8 @@ fn is_edit_of(logged: &Json, written: &Json) -> bool {
     op(logged).as_deref() == Some("edit") && matches!(op(written).as_deref(), Some("splice") | None)
 }
 
-/// Whether the logged edit is the written one with what it lacks of the text's history.
+/// Whether the logged edit is the written one with what it lacks of the text's history, and with the
+/// neighbours that it has there. Its result is compared as text.
 #[cfg(feature = "text")]
 fn is_completed(logged: &Json, written: &Json) -> bool {
     logged["op"].as_str() == Some("edit")

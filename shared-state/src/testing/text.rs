@@ -11,7 +11,7 @@ use yrs::{
 };
 
 use crate::merge::text::id_set::IdSet;
-use crate::merge::text::yjs::{Clocks, Content, ROOT, Update};
+use crate::merge::text::yjs::{Clocks, Content, Id, ROOT, Update};
 use crate::merge::text::{INITIAL, Splice, UNSIGNED};
 
 /// Applies an edit to a stored text.
@@ -29,10 +29,12 @@ pub(super) fn edit(text: &mut Value, edit: &Value) -> Result<(), String> {
             run.low_surrogates().for_each(|half| halves.insert(*writer, half..half + 1));
         }
     }
-    if update.check(&clocks, &gone).and_then(|()| update.check_cuts(&halves)).is_err() {
+    let known = |client| clocks.get(&client).copied().unwrap_or(0);
+    let is_half = |id: Id| halves.contains(id.client, id.clock);
+    if update.check(known, &gone).and_then(|_| update.check_cuts(is_half)).is_err() {
         return Ok(());
     }
-    update.fit(&clocks);
+    update.fit(known);
     integrate(&doc, &update.write())?;
     store(text, &doc)
 }
@@ -77,11 +79,15 @@ pub(super) fn plain(text: &Value) -> Result<String, String> {
     Ok(root.get_string(&Transact::transact(&doc)))
 }
 
-/// Whether a logged edit is the written one, apart from the fillers for gaps.
+/// Whether a logged edit is the written one, apart from the fillers for gaps and from the neighbours that its
+/// insertions have there.
 pub(super) fn same(logged: &Value, written: &Value) -> bool {
-    let (Ok(mut logged), Ok(written)) = (read(logged), read(written)) else { return false };
+    let (Ok(mut logged), Ok(mut written)) = (read(logged), read(written)) else { return false };
     for structs in logged.structs.values_mut() {
         structs.retain(|run| run.content != Content::Gc);
+    }
+    for run in logged.structs.values_mut().chain(written.structs.values_mut()).flatten() {
+        (run.origin, run.right) = (None, None);
     }
     logged == written
 }

@@ -9,12 +9,11 @@ use data_encoding::{BASE64, BASE64_NOPAD};
 use serde::de::{self, MapAccess, Visitor};
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use yrs::Assoc;
 
-use super::core::{Core, Effect};
-use super::id_set::IdSet;
+use super::core::Core;
+use super::document::{Document, Effect};
 use super::splice::{Splice, Unit, convert};
-use super::yjs::{Clocks, Content, Struct, Update};
+use super::yjs::{Content, Struct, Update};
 use super::{Anchor, Edit, INITIAL, Side, UNSIGNED};
 use crate::core::text_scope;
 
@@ -27,8 +26,7 @@ use crate::core::text_scope;
 /// is written.
 ///
 /// The string is built when it is first read after a change, in O(n). The length in UTF-16 units is always
-/// known, and so is the length in characters as long as no character beyond the basic multilingual plane was
-/// ever in the text.
+/// known, and so is the length in characters.
 ///
 /// serde writes a text as a plain string. What is stored, and what is sent to clients that edit the text,
 /// also has the compact history: the places of deleted characters, without the characters.
@@ -53,7 +51,7 @@ impl Text {
     /// An empty text.
     #[must_use]
     pub fn new() -> Self {
-        Self { core: Arc::new(Core::new()) }
+        Self { core: Document::default().into() }
     }
 
     /// The text as a string. O(n) on the first call after a change.
@@ -62,11 +60,10 @@ impl Text {
         self.core.plain()
     }
 
-    /// The length in characters (Unicode scalar values). O(n) if the text ever had a character of two UTF-16
-    /// units.
+    /// The length in characters (Unicode scalar values).
     #[must_use]
     pub fn chars_len(&self) -> usize {
-        if self.core.is_wide() { self.as_str().chars().count() } else { self.utf16_len() }
+        self.core.units() - self.core.wide()
     }
 
     /// The length in UTF-16 units, which is the length in JavaScript.
@@ -89,7 +86,7 @@ impl Text {
 
     /// Makes the text equal to `new` with few edits, so that anchors keep their places.
     pub fn apply_diff(&mut self, new: &str) {
-        let splices = super::splice::difference(self.as_str(), new);
+        let splices = super::diff::difference(self.as_str(), new);
         self.write_as(UNSIGNED, &splices);
     }
 
@@ -112,7 +109,7 @@ impl Text {
     /// The anchor of a position in UTF-16 units.
     #[must_use]
     pub fn anchor_utf16(&self, position: usize, side: Side) -> Anchor {
-        let unit = self.core.unit_at(position.min(self.utf16_len()), assoc(side));
+        let unit = self.core.unit_at(position.min(self.utf16_len()), side);
         Anchor { unit, side }
     }
 
@@ -128,7 +125,7 @@ impl Text {
     #[must_use]
     pub fn position_utf16(&self, anchor: &Anchor) -> Option<usize> {
         match (anchor.unit, anchor.side) {
-            (Some(unit), side) => self.core.position_of(unit, assoc(side)),
+            (Some(unit), side) => self.core.position_of(unit, side),
             (None, Side::Left) => Some(0),
             (None, Side::Right) => Some(self.utf16_len()),
         }
@@ -140,27 +137,23 @@ impl Text {
     pub fn follow(&mut self, op: super::TextOp) -> Vec<Splice> {
         let before = self.as_str().to_owned();
         <super::TextOf as crate::core::MergePolicy<Self>>::apply(self, op);
-        super::splice::difference(&before, self.as_str())
+        super::diff::difference(&before, self.as_str())
     }
 
     /// Converts a position to UTF-16 units.
     pub(crate) fn units(&self, position: usize, unit: Unit) -> usize {
         match unit {
-            Unit::Utf16 if !self.core.is_wide() => position.min(self.utf16_len()),
-            Unit::Chars if !self.core.is_wide() => position.min(self.utf16_len()),
+            Unit::Utf16 if self.core.wide() == 0 => position.min(self.utf16_len()),
+            Unit::Chars if self.core.wide() == 0 => position.min(self.utf16_len()),
             unit => convert(self.as_str(), position, unit, Unit::Utf16),
         }
     }
 
     fn units_to(&self, units: usize, to: Unit) -> usize {
-        if to == Unit::Chars && !self.core.is_wide() {
+        if to == Unit::Chars && self.core.wide() == 0 {
             return units;
         }
         convert(self.as_str(), units, Unit::Utf16, to)
-    }
-
-    pub(super) fn clocks(&self) -> &Clocks {
-        self.core.clocks()
     }
 
     /// The splices as an edit by `client`. `None` if they change nothing.
@@ -171,59 +164,60 @@ impl Text {
         self.core.compose(client, splices).filter(|edit| !edit.is_empty()).map(Edit::of)
     }
 
-    /// Checks that the text has everything that an edit refers to.
+    /// Checks that the text has everything that an edit refers to, and that the edit is within the bounds of
+    /// work.
     pub(super) fn check(&self, edit: &Edit) -> Result<(), String> {
-        self.core.check(edit.update())
+        self.core.check(edit)
     }
 
-    /// The edit with the gaps in its clocks filled. `None` if it has no gaps.
+    /// The edit as the server orders it: with the gaps in its clocks filled, and with the neighbours that its
+    /// insertions have here. `None` if that is the edit itself.
     pub(super) fn resolved(&self, edit: &Edit) -> Option<Edit> {
-        let known = |client| self.core.clocks().get(&client).copied().unwrap_or(0);
-        if edit.update().spans().all(|(client, span)| span.start == known(client)) {
-            return None;
-        }
-        let mut update = edit.update().clone();
-        update.fit(self.core.clocks());
-        Some(Edit::of(update))
+        self.check(edit).ok()?;
+        self.core.settled(edit)
     }
 
     /// Applies an edit. Returns the edit as it was applied and its effect, or `None` if the text lacks
     /// something that the edit refers to.
     pub(super) fn apply_edit(&mut self, edit: &Edit) -> Option<(Edit, Effect)> {
-        self.check(edit).ok()?;
-        let edit = self.resolved(edit).unwrap_or_else(|| edit.clone());
-        let effect = self.core_mut().apply(edit.update(), edit.bytes());
+        if let Some((document, effect)) = self.core.take_prepared(edit) {
+            self.core = document.into();
+            return Some((edit.clone(), effect));
+        }
+        let fitted = self.core.document().fitted(edit.update()).map(Edit::of);
+        let edit = fitted.unwrap_or_else(|| edit.clone());
+        let order = self.core.document().check(edit.update()).ok()?;
+        let effect = self.document_mut().apply(edit.update(), &order);
         Some((edit, effect))
     }
 
     /// Reverts the last edits, of which `effect` is the first one's effect.
     pub(super) fn revert(&mut self, effect: &Effect) {
-        self.core = Arc::new(self.core.before(effect));
+        self.document_mut().revert(effect);
     }
 
     /// The edit by which `client` undoes an edit with the effect `effect`, whatever came after it: it deletes
     /// what the edit inserted, and inserts what the edit deleted where it was.
     pub(super) fn undo_edit(&self, client: u64, edit: &Edit, effect: &Effect) -> Option<Edit> {
+        let document = self.core.document();
         let mut update = match client {
             0 => return None,
             client => {
-                let edit = self.compose(client, &self.core.deleted_by(edit.update(), effect));
+                let edit = self.compose(client, &document.deleted_by(effect));
                 edit.map(|edit| edit.update().clone()).unwrap_or_default()
             }
         };
-        let inserted: IdSet = edit.update().spans().collect();
-        let deleted = self.core.whole().deleted;
-        update.deleted.extend(&inserted.without(&deleted));
+        update.deleted.extend(&document.visible_of(edit.update()));
         let edit = Edit::of(update);
         (!edit.update().is_empty() && self.check(&edit).is_ok()).then_some(edit)
     }
 
-    fn core_mut(&mut self) -> &mut Core {
+    fn document_mut(&mut self) -> &mut Document {
         if Arc::get_mut(&mut self.core).is_none() {
-            self.core = Arc::new(self.core.copy());
+            self.core = self.core.document().clone().into();
         }
         match Arc::get_mut(&mut self.core) {
-            Some(core) => core,
+            Some(core) => core.change(),
             None => unreachable!("it was made above"),
         }
     }
@@ -234,31 +228,28 @@ impl Text {
 
     /// The edit that turns `self` into `newer`, if `newer` came from `self` by edits.
     pub(super) fn edit_to(&self, newer: &Self) -> Option<Edit> {
-        if self.clocks().iter().any(|(client, clock)| newer.clocks().get(client).unwrap_or(&0) < clock) {
+        let (old, new) = (self.core.document(), newer.core.document());
+        if old.clocks().any(|(client, clock)| new.clock(client) < clock) {
             return None;
         }
-        let mut update = newer.core.since(self.clocks());
-        update.deleted = update.deleted.without(&self.core.whole().deleted);
+        let mut update = new.since(&self.core.clocks());
+        update.deleted = update.deleted.without(&old.whole().deleted);
         update.compact();
         let edit = Edit::of(update);
         let mut old = self.clone();
         old.apply_edit(&edit)?;
-        (old.core.whole() == newer.core.whole()).then_some(edit)
+        (old.core.document().whole() == new.whole()).then_some(edit)
     }
 
     fn of(whole: &Update) -> Result<Self, String> {
-        Core::new().check(whole)?;
+        let mut document = Document::default();
+        let order = document.check(whole)?;
         if whole.spans().any(|(_, span)| span.start > 0) {
             return Err("the beginning of the document is missing".to_owned());
         }
-        let mut core = Core::new();
-        core.apply(whole, &whole.write());
-        Ok(Self { core: Arc::new(core) })
+        document.apply(whole, &order);
+        Ok(Self { core: document.into() })
     }
-}
-
-fn assoc(side: Side) -> Assoc {
-    if side == Side::Left { Assoc::Before } else { Assoc::After }
 }
 
 impl Default for Text {
@@ -324,7 +315,7 @@ impl PartialEq for Text {
     fn eq(&self, other: &Self) -> bool {
         self.is_same(other)
             || match text_scope::is_with_history() {
-                true => self.clocks() == other.clocks() && self.core.whole() == other.core.whole(),
+                true => self.core.document().whole() == other.core.document().whole(),
                 false => self.as_str() == other.as_str(),
             }
     }
@@ -353,7 +344,7 @@ impl PartialEq<String> for Text {
 impl Serialize for Text {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if text_scope::is_with_history() {
-            let whole = self.core.whole();
+            let whole = self.core.document().whole();
             if whole.as_plain().is_none() {
                 let mut object = serializer.serialize_map(Some(1))?;
                 object.serialize_entry("yjs", &BASE64_NOPAD.encode(&whole.write()))?;

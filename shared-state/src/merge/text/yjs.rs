@@ -84,16 +84,6 @@ impl Struct {
         })
     }
 
-    /// The character that the unit at `clock` belongs to, and its position in the text.
-    fn char_at(&self, clock: u32) -> Option<(usize, char)> {
-        let Content::Text(text) = &self.content else { return None };
-        let mut end = self.clock;
-        text.char_indices().find(|(_, c)| {
-            end += c.len_utf16() as u32;
-            end > clock
-        })
-    }
-
     /// Splits off the units from `clock` on, as a struct of their own.
     fn split(&mut self, client: u64, clock: u32) -> Self {
         let at = clock - self.clock;
@@ -136,7 +126,7 @@ fn position(structs: &[Struct], clock: u32) -> Option<usize> {
 }
 
 /// Splits a text after so many UTF-16 units. Half of a surrogate pair becomes U+FFFD, as everywhere in Yjs.
-fn split_units(text: &mut String, units: u32) -> String {
+pub(super) fn split_units(text: &mut String, units: u32) -> String {
     let mut seen = 0;
     for (at, c) in text.char_indices() {
         if seen == units {
@@ -202,30 +192,6 @@ impl Update {
         self.structs.values().flatten().flat_map(move |run| run.origin.map(next).into_iter().chain(run.right))
     }
 
-    /// The character that a unit belongs to.
-    pub(crate) fn char_at(&self, id: Id) -> Option<char> {
-        let structs = self.structs.get(&id.client)?;
-        structs[position(structs, id.clock)?].char_at(id.clock).map(|(_, c)| c)
-    }
-
-    /// Restores characters that were cut in two, if nothing is in their middle any more.
-    pub(crate) fn mend(&mut self, cut: &BTreeMap<Id, char>) {
-        if cut.is_empty() {
-            return;
-        }
-        self.tidy();
-        for (id, whole) in cut {
-            let Some(structs) = self.structs.get_mut(&id.client) else { continue };
-            let Some(run) = position(structs, id.clock).map(|at| &mut structs[at]) else { continue };
-            let at = run.char_at(id.clock).map(|(at, _)| at);
-            if let (Some(at), Content::Text(text)) = (at, &mut run.content)
-                && text[at..].starts_with("\u{fffd}\u{fffd}")
-            {
-                text.replace_range(at..at + 2 * '\u{fffd}'.len_utf8(), whole.encode_utf8(&mut [0; 4]));
-            }
-        }
-    }
-
     /// Whether `other` can be applied before or after this update with the same result.
     pub(crate) fn commutes_with(&self, other: &Self) -> bool {
         if other.structs.keys().any(|client| self.structs.contains_key(client)) {
@@ -236,10 +202,11 @@ impl Update {
             && !self.deleted.all().any(|(client, range)| new.meets(client, &range))
     }
 
-    /// Checks that everything this update refers to is in a text with these clocks, or in the update itself
-    /// before it is needed. `gc` are the units of the text that have no place.
-    pub(crate) fn check(&self, clocks: &Clocks, gc: &IdSet) -> Result<(), String> {
-        let known = |client: u64| clocks.get(&client).copied().unwrap_or(0);
+    /// Checks that everything this update refers to is in a text, or in the update itself before it is
+    /// needed. `known` is how many units the text has of a client, and `gc` are its units without a place.
+    /// Returns the structs, each as its client and its index, in an order in which each comes after what it
+    /// refers to.
+    pub(crate) fn check(&self, known: impl Fn(u64) -> u32, gc: &IdSet) -> Result<Vec<(u64, usize)>, String> {
         let spans: BTreeMap<u64, std::ops::Range<u32>> = self.spans().collect();
         for (client, span) in &spans {
             if span.start < known(*client) {
@@ -261,6 +228,7 @@ impl Update {
         let mut done: HashMap<u64, (usize, u32)> = HashMap::new();
         let mut waiting: HashMap<u64, Vec<(u32, u64)>> = HashMap::new();
         let mut ready: Vec<u64> = self.structs.keys().copied().collect();
+        let mut order = Vec::new();
         while let Some(client) = ready.pop() {
             let structs = &self.structs[&client];
             let (mut at, mut reached) = done.get(&client).copied().unwrap_or((0, known(client)));
@@ -291,6 +259,7 @@ impl Update {
                 if blocked.is_some() {
                     break;
                 }
+                order.push((client, at));
                 at += 1;
                 reached = reached.max(run.end());
             }
@@ -309,20 +278,16 @@ impl Update {
             }
         }
         match waiting.values().all(Vec::is_empty) {
-            true => Ok(()),
+            true => Ok(order),
             false => Err("the edit's parts refer to each other in a circle".to_owned()),
         }
     }
 
-    /// Checks that the update cuts no character in two. `low_surrogates` are the second units of the text's
-    /// characters.
-    pub(crate) fn check_cuts(&self, low_surrogates: &IdSet) -> Result<(), String> {
+    /// Checks that the update cuts no character in two. `is_there` says of a unit whether it is the second
+    /// one of a character that the text shows.
+    pub(crate) fn check_cuts(&self, is_there: impl Fn(Id) -> bool) -> Result<(), String> {
         let own = self.low_surrogates();
-        if low_surrogates.is_empty() && own.is_empty() {
-            return Ok(());
-        }
-        let is_low_surrogate =
-            |client, clock| low_surrogates.contains(client, clock) || own.contains(client, clock);
+        let is_low_surrogate = |client, clock| own.contains(client, clock) || is_there(Id { client, clock });
         // What the update deletes itself may have been deleted before the rest of the update was made.
         let places = self.places().filter(|id| !self.deleted.contains(id.client, id.clock));
         let places = places.map(|id| (id.client, id.clock));
@@ -349,10 +314,10 @@ impl Update {
     }
 
     /// Fills the gaps between this update and a text with these clocks. Returns whether there was a gap.
-    pub(crate) fn fit(&mut self, clocks: &Clocks) -> bool {
+    pub(crate) fn fit(&mut self, known: impl Fn(u64) -> u32) -> bool {
         let mut changed = false;
         for (client, structs) in &mut self.structs {
-            let known = clocks.get(client).copied().unwrap_or(0);
+            let known = known(*client);
             let Some(first) = structs.first() else { continue };
             if first.clock > known {
                 let gap = Struct {
@@ -367,18 +332,6 @@ impl Update {
             }
         }
         changed
-    }
-
-    /// Removes a client's units and deletions from `clock` on.
-    pub(crate) fn truncate(&mut self, client: u64, clock: u32) {
-        self.deleted.truncate(client, clock);
-        let Some(structs) = self.structs.get_mut(&client) else { return };
-        structs.retain(|run| run.clock < clock);
-        match structs.last_mut() {
-            Some(last) if last.end() > clock => drop(last.split(client, clock)),
-            Some(_) => {}
-            None => drop(self.structs.remove(&client)),
-        }
     }
 
     /// Appends a later update to this one if the two form one update. Returns whether they do.
@@ -398,7 +351,7 @@ impl Update {
     }
 
     /// Joins structs that form one struct.
-    fn tidy(&mut self) {
+    pub(super) fn tidy(&mut self) {
         for (client, structs) in &mut self.structs {
             let mut tidied: Vec<Struct> = Vec::with_capacity(structs.len());
             for run in structs.drain(..) {

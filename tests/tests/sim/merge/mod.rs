@@ -9,5 +9,6 @@ mod moves;
 mod outcomes;
 mod own_policy;
 mod text;
+mod text_hostile;
 mod untyped;
 mod wire_cost;

@@ -138,7 +138,7 @@ fn texts_are_what_yrs_makes_of_the_same_edits_in_any_order() {
     }
 }
 
-fn from_base64(text: &str) -> Vec<u8> {
+pub(super) fn from_base64(text: &str) -> Vec<u8> {
     const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let (mut bits, mut held, mut out) = (0_u32, 0, Vec::new());
     for digit in text.bytes() {
