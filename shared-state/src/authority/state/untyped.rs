@@ -78,6 +78,12 @@ impl Untyped {
         untyped_ops::holder(path, |at| self.declared.contains_key(at))
     }
 
+    /// How the field at a path is declared.
+    fn declaration(&self, path: &str) -> Option<untyped_ops::Declared<'_>> {
+        let Declared { policy, shape, .. } = self.declared.get(path)?;
+        Some(untyped_ops::Declared { policy, shape })
+    }
+
     /// The size of the values that fields begin with, in bytes.
     fn initial_bytes(&self) -> usize {
         let initial = self.declared.values().filter_map(|declared| declared.initial.as_ref());
@@ -167,6 +173,11 @@ impl RoomState for Untyped {
                     }
                 },
             };
+            if let Some(check) = by.check().filter(|check| check.asks()) {
+                let initial = || self.declared.get(&*key)?.initial.as_deref();
+                let old = before.or_else(initial);
+                check.untyped(&key, &update.key, (old, Some(&value)), &|at| self.declaration(at))?;
+            }
             size += Self::cost(&key, &value);
             size -= before.map_or(0, |json| Self::cost(&key, json));
             latest.insert(key, value);
@@ -297,6 +308,22 @@ impl RoomState for Untyped {
         Ok(())
     }
 
+    fn has_declared(&self, path: &str) -> bool {
+        self.declared.contains_key(path)
+    }
+
+    fn is_full(&self) -> bool {
+        self.declared.len() >= MAX_DECLARED
+    }
+
+    fn forget_declared(&mut self, path: &str) -> bool {
+        if self.declared.get(path).is_some_and(|declared| declared.stored) {
+            return false;
+        }
+        self.declared.remove(path);
+        true
+    }
+
     fn unstored(&self, updates: &[WireUpdate<'_>]) -> Option<String> {
         let mut new = BTreeMap::new();
         for update in updates {
@@ -315,7 +342,9 @@ impl RoomState for Untyped {
     }
 
     fn write_unknown_fields(&self, out: &mut String) {
-        out.push_str(&serde_json::to_string(&self.declared).expect("declarations are strings and JSON"));
+        // The clients that declared the others declare them again when they join.
+        let written: BTreeMap<_, _> = self.declared.iter().filter(|(_, declared)| declared.stored).collect();
+        out.push_str(&serde_json::to_string(&written).expect("declarations are strings and JSON"));
     }
 
     fn restore_unknown_fields(&mut self, declarations: &str) -> Result<(), String> {

@@ -153,7 +153,7 @@ impl<'a> Declared<'a> {
     }
 
     /// The declaration of the entries of a list or map.
-    fn entries(self) -> Self {
+    pub(super) fn entries(self) -> Self {
         let (name, arguments) = split(self.policy);
         let policy = match name {
             "list" => arguments.split_once(", ").map_or("lww", |(_, entries)| entries),
@@ -174,6 +174,11 @@ impl<'a> Declared<'a> {
         let inside = shape.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or("");
         let shape = members(inside).find_map(|member| member.strip_prefix(name)?.strip_prefix(": "));
         Declared { policy: "lww", shape: shape.unwrap_or("") }
+    }
+
+    /// The name of the field that is the key of the items, if this is a list.
+    pub(super) fn list_key(self) -> Option<&'a str> {
+        (split(self.policy).0 == "list").then(|| self.key())
     }
 
     /// The name of the field that is the key of a list's items.
@@ -250,7 +255,7 @@ fn object(at: &mut Json) -> Result<&mut BTreeMap<String, Json>, Reject> {
 }
 
 /// An item's key as text; `None` if the item has none that can be a key.
-fn key_of(item: &Json, field: &str) -> Option<String> {
+pub(super) fn key_of(item: &Json, field: &str) -> Option<String> {
     match item.get(field)? {
         Json::String(text) => Some(text.clone()),
         number @ Json::Number(_) => Some(number.to_string()),

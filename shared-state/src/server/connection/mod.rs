@@ -8,10 +8,11 @@
 mod join;
 pub(crate) mod protocol;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -46,6 +47,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// An idle connection has a read buffer of this size; the write buffer is allocated with the first frame.
 const BUFFER: usize = 4 << 10;
+
+/// How many messages are read while the client waits for a password to be checked. More wait in the socket.
+const READ_AHEAD: usize = 8;
 
 /// Why a connection ends.
 pub(crate) enum End {
@@ -83,6 +87,8 @@ pub(crate) struct Entry {
     pub(crate) handshake: Option<Box<Handshake>>,
     /// The client's public id, if it is a legacy client.
     pub(crate) legacy_client: Option<Arc<str>>,
+    /// The client's address, if it is known.
+    pub(crate) peer: Option<IpAddr>,
 }
 
 /// One connection.
@@ -91,6 +97,8 @@ pub(crate) struct Connection<T> {
     who: Result<Option<Identity>, String>,
     handshake: Option<Box<Handshake>>,
     socket: WebSocketStream<T>,
+    /// What was read while a password was checked, and is to be handled next.
+    read_ahead: Option<Box<VecDeque<Result<Message, SocketError>>>>,
     inbound: Inbound<RoomSession>,
     queue: Arc<Queue>,
     directory: Arc<Directory>,
@@ -112,7 +120,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
     /// A connection whose HTTP handshake is done; `read` is what was read of the socket after it.
     pub(crate) async fn new(
         (io, read): (T, Bytes),
-        Entry { access, who, handshake, legacy_client }: Entry,
+        Entry { access, who, handshake, legacy_client, peer }: Entry,
         queue: Arc<Queue>,
         directory: Arc<Directory>,
         presence_rooms: Arc<PresenceRooms>,
@@ -144,11 +152,12 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             who,
             handshake,
             socket,
+            read_ahead: None,
             inbound,
             queue,
             directory,
             presence_sessions,
-            memberships: Memberships::default(),
+            memberships: Memberships::of(peer),
             relays: None,
             limits,
             registration,
@@ -204,7 +213,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 return Err(End::Told(expired()));
             }
             let event = poll_fn(|context| {
-                if read_first && let Poll::Ready(message) = self.socket.poll_next_unpin(context) {
+                if read_first && let Poll::Ready(message) = self.poll_read(context) {
                     return Poll::Ready(Event::Read(message));
                 }
                 match queue.poll(context) {
@@ -212,7 +221,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                     Poll::Ready(Signal::Killed(reason)) => return Poll::Ready(Event::Kill(reason)),
                     Poll::Pending => {}
                 }
-                if !read_first && let Poll::Ready(message) = self.socket.poll_next_unpin(context) {
+                if !read_first && let Poll::Ready(message) = self.poll_read(context) {
                     return Poll::Ready(Event::Read(message));
                 }
                 tick.as_mut().poll(context).map(|()| Event::Tick)
@@ -233,6 +242,17 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 tick.as_mut().reset(self.or_expired(self.last_read + self.limits.heartbeat));
             }
         }
+    }
+
+    /// The next message of the socket.
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Message, SocketError>>> {
+        if let Some(ahead) = &mut self.read_ahead {
+            if let Some(message) = ahead.pop_front() {
+                return Poll::Ready(Some(message));
+            }
+            self.read_ahead = None;
+        }
+        self.socket.poll_next_unpin(context)
     }
 
     /// Sends the queued frames, then does what rooms have asked for.
@@ -303,7 +323,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             Request::Reply(frame) => self.reply(frame).await,
             Request::Close(reason) => Err(End::Told(reason)),
             // Boxed, so that an idle connection does not reserve memory for the future.
-            Request::Hello { client, token } => Box::pin(self.hello(client, token)).await,
+            Request::Hello { secret, token } => Box::pin(self.hello(&secret, token)).await,
             Request::Token(token) => Box::pin(self.renew(token)).await,
             Request::Join { room, request } => Box::pin(self.join(&room, request)).await.map(drop),
             Request::Leave { room } => {
@@ -377,6 +397,32 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 signal = queue.signal() => match signal {
                     Signal::Filled => self.write().await?,
                     Signal::Killed(reason) => return Err(End::Told(reason)),
+                },
+            }
+        }
+    }
+
+    /// As [`meanwhile`](Self::meanwhile), and ends the connection if the client goes away meanwhile: nothing is done for
+    /// clients that have gone. To notice that, up to [`READ_AHEAD`] messages of the client are read, which are handled
+    /// after this.
+    async fn meanwhile_connected<R>(&mut self, mut work: impl Future<Output = R> + Unpin) -> Result<R, End> {
+        let queue = self.queue.clone();
+        loop {
+            let ahead = self.read_ahead.get_or_insert_default();
+            tokio::select! {
+                biased;
+                done = &mut work => return Ok(done),
+                signal = queue.signal() => match signal {
+                    Signal::Filled => self.write().await?,
+                    Signal::Killed(reason) => return Err(End::Told(reason)),
+                },
+                message = self.socket.next(), if ahead.len() < READ_AHEAD => match message {
+                    None | Some(Ok(Message::Close(_))) => return Err(End::Gone("closed by the client")),
+                    Some(Err(error @ (SocketError::Capacity(_) | SocketError::Utf8(_)))) => {
+                        ahead.push_back(Err(error));
+                    }
+                    Some(Err(_)) => return Err(End::Gone("the socket failed")),
+                    Some(Ok(message)) => ahead.push_back(Ok(message)),
                 },
             }
         }
@@ -511,7 +557,8 @@ mod tests {
         let (io, _peer) = tokio::io::duplex(64);
         let request = hyper::Request::get("/").body(()).unwrap();
         let handshake = Some(Box::new(Handshake::of(&request, None)));
-        let entry = Entry { access: Arc::default(), who: Ok(None), handshake, legacy_client: None };
+        let entry =
+            Entry { access: Arc::default(), who: Ok(None), handshake, legacy_client: None, peer: None };
         let task = Connection::new(
             (io, Bytes::new()),
             entry,

@@ -1,6 +1,7 @@
 //! Replica and authority: alone, together, and under random faults.
 
 mod authority;
+mod forbidden_paths;
 mod no_effect;
 mod random_structs;
 mod replica;
