@@ -9,9 +9,10 @@ use std::sync::Arc;
 use crate::authority::audience::{Audience, Audiences};
 use crate::authority::change::Update;
 use crate::authority::permissions::Permissions;
+use crate::authority::state::WriteCheck;
 use crate::core::{Code, FieldInfo, Reject, roles};
-use crate::proto::Denied;
 use crate::proto::channel::MESSAGES;
+use crate::proto::{Declaration, Denied};
 
 /// The roles that the fields of a room's struct require.
 pub(super) struct Access {
@@ -75,6 +76,25 @@ impl Access {
     /// Whether there is nothing to check: neither the session nor the struct restricts anything.
     fn is_open(&self, grant: &Grant) -> bool {
         grant.permissions.is_none() && !self.has_writers && self.audiences.is_none()
+    }
+
+    /// Whether there are fields that a session may not read.
+    pub(super) fn hides(&self, grant: &Grant) -> bool {
+        self.audiences.as_ref().is_some_and(|audiences| audiences.hides(grant.audience))
+    }
+
+    /// Checks that a session may declare a field, whose initial value is shown to the others.
+    pub(super) fn check_declaration(
+        &self,
+        grant: &Grant,
+        path: &str,
+        declaration: &Declaration,
+    ) -> Result<(), Reject> {
+        if self.is_open(grant) {
+            return Ok(());
+        }
+        self.check_write(grant, std::iter::once(Update { key: path, op: None, value: "null" }))?;
+        WriteCheck::new(grant.permissions.as_deref(), None).declaration(path, declaration)
     }
 
     /// Checks that a session may read at a path.

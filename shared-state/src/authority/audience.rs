@@ -76,6 +76,11 @@ impl Audiences {
         self.roles.get(at).copied()
     }
 
+    /// Whether there are fields that this audience may not see.
+    pub(super) fn hides(&self, audience: Audience) -> bool {
+        self.needs.values().any(|need| need & !audience > 0)
+    }
+
     /// Whether this audience may see an update.
     pub(super) fn shows(&self, audience: Audience, update: Update<'_>) -> bool {
         self.need(update.key) & !audience == 0
@@ -120,7 +125,7 @@ impl Audiences {
     /// The members of a JSON object of fields that this audience may see. If `data` is not an object and something is
     /// hidden from the audience, an empty object.
     pub(super) fn fields<'a>(&self, audience: Audience, data: &'a str) -> Cow<'a, str> {
-        if self.needs.values().all(|need| need & !audience == 0) {
+        if !self.hides(audience) {
             return Cow::Borrowed(data);
         }
         let fields = serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(data);

@@ -13,6 +13,7 @@
 mod access;
 mod audience;
 mod change;
+mod declarations;
 mod fanout;
 mod order;
 mod permissions;
@@ -26,8 +27,8 @@ pub use source::{ChangeSource, SessionId};
 #[cfg(feature = "testing")]
 pub(crate) use state::Json;
 pub use state::{
-    ChannelLog, Check, OnChange, ProposedChange, Retention, RoomState, Typed, UNKNOWN_FIELDS,
-    UNKNOWN_FIELDS_BYTES, Untyped, Verdict, Writer,
+    ChannelLog, Check, OnChange, PathChange, ProposedChange, Retention, RoomState, Typed, UNKNOWN_FIELDS,
+    UNKNOWN_FIELDS_BYTES, Untyped, Verdict, WriteCheck, Writer,
 };
 
 use std::sync::Arc;
@@ -38,6 +39,7 @@ use crate::core::{Code, Reject};
 use crate::proto::{ChangeRequest, ClientId, Dialect, JoinRequest, Limits, Violation};
 
 use change::Incoming;
+use declarations::Declarations;
 use fanout::Fanout;
 use order::{Decision, Order};
 
@@ -55,12 +57,13 @@ pub enum Submitted {
 pub struct Authority<O> {
     order: Order,
     fanout: Fanout<O>,
+    declarations: Declarations,
 }
 
 impl<O> Authority<O> {
     fn from_order(room: Arc<str>, order: Order) -> Self {
         let fanout = Fanout::new(room, &order.head());
-        Self { order, fanout }
+        Self { order, fanout, declarations: Declarations::default() }
     }
 
     /// A new room with `state` as its version 0. `epoch` must be random.
@@ -163,7 +166,14 @@ impl<O> Authority<O> {
     /// Sets the time to `now`, in milliseconds since 1970. A time before the last one is ignored.
     pub fn set_time(&mut self, now: u64) {
         self.fanout.set_time(now);
-        self.order.state_mut().set_time(now);
+        self.order.set_time(now);
+    }
+
+    /// Whether the struct has fields that not everybody may read. Such a room needs [`set_time`](Self::set_time),
+    /// because the refusals by rules that see those fields are limited by time.
+    #[must_use]
+    pub const fn has_hidden(&self) -> bool {
+        self.fanout.access().audiences().is_some()
     }
 
     /// Whether the log since the last snapshot is so long that a new snapshot is due.
@@ -214,17 +224,56 @@ impl<O: Outbox> Authority<O> {
         permissions: Option<Arc<dyn Permissions>>,
         outbox: O,
     ) -> Result<SessionId, Violation> {
-        for (path, declaration) in &request.declare {
-            self.order.state_mut().declare(path, declaration)?;
-        }
+        let declared = self.declare(&client, request, permissions.clone())?;
         self.order.enter(&client);
-        Ok(self.fanout.join(client, dialect, request, permissions, outbox, &self.order.head()))
+        let id = self.fanout.join(client, dialect, request, permissions, outbox, &self.order.head());
+        self.declarations.joined(id, declared.iter());
+        Ok(id)
+    }
+
+    /// Declares the fields of a session that joins, except for those that it may not write. Returns their paths.
+    ///
+    /// # Errors
+    /// A declaration does not fit, or there are too many. None of them counts.
+    fn declare(
+        &mut self,
+        client: &ClientId,
+        request: &JoinRequest,
+        permissions: Option<Arc<dyn Permissions>>,
+    ) -> Result<Vec<String>, Violation> {
+        let Self { order, fanout, declarations } = self;
+        if request.declare.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (access, state) = (fanout.access(), order.state_mut());
+        let grant = access.grant(permissions);
+        let user: Arc<str> = grant.user().map_or_else(|| client.clone(), Arc::from);
+        let (mut declared, mut new) = (Vec::new(), Vec::new());
+        for (path, declaration) in &request.declare {
+            let path = state.own_path(path).into_owned();
+            let may = access.check_declaration(&grant, &path, declaration).is_ok();
+            if !may && !state.has_declared(&path) {
+                // The client shows its own initial value, and what it writes is refused.
+                continue;
+            }
+            match declarations.declare(state, &user, &path, declaration) {
+                Ok(true) => new.push(path.clone()),
+                Ok(false) => {}
+                Err(violation) => {
+                    declarations.withdraw(state, &new);
+                    return Err(violation);
+                }
+            }
+            declared.push(path);
+        }
+        Ok(declared)
     }
 
     /// Removes a session and returns its outbox.
     pub fn leave(&mut self, id: SessionId) -> Option<O> {
         let (client, outbox) = self.fanout.leave(id)?;
         self.order.exit(&client);
+        self.declarations.left(self.order.state_mut(), id, self.fanout.count() == 0);
         Some(outbox)
     }
 
@@ -245,7 +294,7 @@ impl<O: Outbox> Authority<O> {
 
     /// Decides a client's change. A repeated change, by its sequence number, is answered and not applied again.
     pub fn submit(&mut self, session: SessionId, change: &ChangeRequest<'_>) -> Submitted {
-        let Self { order, fanout } = self;
+        let Self { order, fanout, .. } = self;
         let (Some(client), Some(grant)) = (fanout.client(session), fanout.granted(session)) else {
             return Submitted::Answered;
         };
@@ -261,7 +310,7 @@ impl<O: Outbox> Authority<O> {
     }
 
     fn decided(&mut self, session: SessionId, seq: u64, decision: Decision) -> Submitted {
-        let Self { order, fanout } = self;
+        let Self { order, fanout, .. } = self;
         match decision {
             Decision::Accepted(accepted, entry) => {
                 fanout.accepted(accepted, &order.head());
@@ -289,7 +338,7 @@ impl<O: Outbox> Authority<O> {
     /// The client is sent fields again where its copy then differs from the room: because the change was refused, was
     /// read differently than it was written, or crossed a frame on its way to the client.
     pub fn submit_legacy(&mut self, id: SessionId, updates: &str, claim: Option<u64>) -> Submitted {
-        let Self { order, fanout } = self;
+        let Self { order, fanout, .. } = self;
         let Some(client) = fanout.client(id).cloned() else { return Submitted::Answered };
         let change = Incoming::parse(updates);
         let write = (!fanout.is_channel()).then(|| fanout.legacy_wrote(id, change.as_ref().ok(), claim));

@@ -143,6 +143,14 @@ pub fn encode_update<S: SharedState>(update: &S::Update) -> Result<EncodedUpdate
         .map_err(|error| not_sendable::<S>(update, &error))
 }
 
+/// Encodes an update as JSON, in which texts are strings without their history.
+///
+/// # Errors
+/// The field's `Serialize` failed.
+pub(crate) fn encode_plain<S: SharedState>(update: &S::Update) -> Result<String, UpdateError> {
+    serde_json::to_string(&Addressed::<S> { update }).map_err(|error| not_sendable::<S>(update, &error))
+}
+
 /// Encodes an update as JSON and decodes it again. The result is the update that everyone else receives,
 /// without what the field's serde code leaves out or rounds.
 ///

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::{Code, Reject};
 
 /// The limits of a server. What exceeds one of them is refused with a [`Code`](crate::core::Code), except for `window`,
-/// `queue`, `clients_per_room`, `in_flight`, `presence_interval` and `heartbeat`: these refuse nothing by themselves, and
+/// `queue`, `queue_bytes`, `clients_per_room`, `in_flight`, `presence_interval` and `heartbeat`: these refuse nothing by themselves, and
 /// say below what happens.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -33,6 +33,9 @@ pub struct Limits {
     pub window: usize,
     /// The most frames queued for one connection; beyond that it is sent one delta later. Default 256.
     pub queue: usize,
+    /// The most bytes of the frames queued for one connection; beyond that it is sent one delta later. A longer frame, as
+    /// a room's state, is queued alone. Default 1 MiB.
+    pub queue_bytes: usize,
     /// The most absent clients whose sequence numbers a room remembers; beyond it the one whose last accepted change is
     /// oldest is forgotten. Default 10,000.
     pub clients_per_room: usize,
@@ -69,6 +72,7 @@ impl Default for Limits {
             rooms_per_connection: 64,
             window: 128,
             queue: 256,
+            queue_bytes: 1 << 20,
             clients_per_room: 10_000,
             state: 4 << 20,
             in_flight: 1024,

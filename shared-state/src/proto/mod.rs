@@ -47,9 +47,9 @@ pub mod replica {
 /// The room's state machine: order, validation, answers, and what each session is sent. No I/O, no clock.
 pub mod authority {
     pub use crate::authority::{
-        Authority, ChangeSource, ChannelLog, Check, LoadError, LogEntry, OnChange, Outbox, Permissions,
-        ProposedChange, Relayed, Retention, RoomState, SessionId, Submitted, Typed, UNKNOWN_FIELDS,
-        UNKNOWN_FIELDS_BYTES, Untyped, Verdict, Writer,
+        Authority, ChangeSource, ChannelLog, Check, LoadError, LogEntry, OnChange, Outbox, PathChange,
+        Permissions, ProposedChange, Relayed, Retention, RoomState, SessionId, Submitted, Typed,
+        UNKNOWN_FIELDS, UNKNOWN_FIELDS_BYTES, Untyped, Verdict, WriteCheck, Writer,
     };
     pub use crate::proto::Dialect;
 }

@@ -5,6 +5,7 @@
 //! handshake, at a token renewal and at each join, and by rooms through [`Permissions`] for each update.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -15,10 +16,11 @@ use hyper::header::{self, AsHeaderName, HeaderMap};
 use hyper::{Request, Uri};
 use tokio::time::timeout;
 
-use crate::authority::Permissions;
+use crate::authority::{PathChange, Permissions};
 use crate::core::Code;
 use crate::core::Roles;
-use crate::proto::{Violation, split_address};
+use crate::proto::{ClientId, Secret, Violation, split_address};
+use crate::server::client_names::ClientNames;
 use crate::server::membership::bans::BanList;
 
 /// The longest time that `authenticate` may take.
@@ -127,7 +129,9 @@ pub enum Action<'a> {
     Join,
     /// Take part in the room's presence: see who is there and be seen. Asked after [`Join`](Self::Join).
     Presence,
-    /// Write at this path: a field's name, or a path inside a field.
+    /// Write at this path: a field's name, or a path inside a field. Asked about each path that a change changes,
+    /// however it is written: for an item that is put as a whole, about the item, and about each part of it that is
+    /// then different, was added or is gone, such as `cards/7`, `cards/7/votes` and `cards/7/votes/bob`.
     Write(&'a str),
     /// Join the room's channel of this name and read its messages. Asked after [`Join`](Self::Join).
     Channel(&'a str),
@@ -144,6 +148,7 @@ type User = dyn Any + Send + Sync;
 type Future<T> = Pin<Box<dyn std::future::Future<Output = T> + Send>>;
 type Authenticate = dyn Fn(Handshake) -> Future<Result<Arc<User>, String>> + Send + Sync;
 type Authorize = dyn Fn(&User, &str, Action<'_>) -> Result<(), String> + Send + Sync;
+type AuthorizeChange = dyn Fn(&User, &str, &PathChange<'_>) -> Result<(), String> + Send + Sync;
 type UserId = dyn Fn(&User) -> Result<String, String> + Send + Sync;
 type ValidUntil = dyn Fn(&User) -> Result<Option<SystemTime>, String> + Send + Sync;
 type RolesOf = dyn Fn(&User, &str) -> Roles + Send + Sync;
@@ -151,21 +156,36 @@ type RolesOf = dyn Fn(&User, &str) -> Roles + Send + Sync;
 /// The program's functions about users, and the bans.
 #[derive(Default)]
 pub(super) struct Access {
+    names: ClientNames,
     bans: BanList,
     authenticate: Option<Box<Authenticate>>,
+    /// Whether the users that `authenticate` returns are ids themselves, by their type.
+    user_is_id: bool,
     authorize: Option<Box<Authorize>>,
+    authorize_change: Option<Box<AuthorizeChange>>,
     user_id: Option<Box<UserId>>,
     valid_until: Option<Box<ValidUntil>>,
     roles: Option<Box<RolesOf>>,
 }
 
 impl Access {
+    /// Sets how clients are named.
+    pub(super) fn name_by(&mut self, names: ClientNames) {
+        self.names = names;
+        if self.authenticate.is_some() && self.user_id.is_none() && !self.user_is_id {
+            tracing::warn!(
+                "`authenticate` without `user_id`: client ids are not bound to their users; set `user_id`"
+            );
+        }
+    }
+
     pub(super) fn authenticate_by<U, E, F>(&mut self, who: impl Fn(Handshake) -> F + Send + Sync + 'static)
     where
         U: Send + Sync + 'static,
         E: fmt::Display,
         F: std::future::Future<Output = Result<U, E>> + Send + 'static,
     {
+        self.user_is_id = is_id::<U>();
         self.authenticate = Some(Box::new(move |handshake| {
             let known = who(handshake);
             Box::pin(async move {
@@ -183,6 +203,15 @@ impl Access {
     ) {
         self.authorize = Some(Box::new(move |user, room, action| {
             may(known(user, "authorize")?, room, action).map_err(|error| error.to_string())
+        }));
+    }
+
+    pub(super) fn authorize_change_by<U: Send + Sync + 'static, E: fmt::Display>(
+        &mut self,
+        may: impl Fn(&U, &str, &PathChange<'_>) -> Result<(), E> + Send + Sync + 'static,
+    ) {
+        self.authorize_change = Some(Box::new(move |user, room, change| {
+            may(known(user, "authorize_change")?, room, change).map_err(|error| error.to_string())
         }));
     }
 
@@ -231,6 +260,51 @@ impl Access {
     }
 }
 
+/// Calls `$visit` with each type of user that is an id by itself.
+macro_rules! each_id_type {
+    ($visit:ident) => {
+        $visit!(String);
+        $visit!(Arc<str>);
+        $visit!(Box<str>);
+        $visit!(Cow<'static, str>);
+        $visit!(&'static str);
+        $visit!(u32);
+        $visit!(u64);
+        $visit!(u128);
+        $visit!(i32);
+        $visit!(i64);
+        $visit!(i128);
+        $visit!(usize);
+    };
+}
+
+/// Whether a user of this type is an id by itself: a string or an integer.
+fn is_id<U: 'static>() -> bool {
+    let this = std::any::TypeId::of::<U>();
+    macro_rules! compare {
+        ($of:ty) => {
+            if this == std::any::TypeId::of::<$of>() {
+                return true;
+            }
+        };
+    }
+    each_id_type!(compare);
+    false
+}
+
+/// The user's own id, if it is a string or an integer.
+fn own_id(user: &User) -> Option<String> {
+    macro_rules! read {
+        ($of:ty) => {
+            if let Some(id) = user.downcast_ref::<$of>() {
+                return Some(id.to_string());
+            }
+        };
+    }
+    each_id_type!(read);
+    None
+}
+
 /// The user as the type that the program's function of this name takes.
 fn known<'u, U: 'static>(user: &'u User, function: &'static str) -> Result<&'u U, String> {
     user.downcast_ref().ok_or_else(|| {
@@ -251,6 +325,19 @@ impl Identity {
     /// The user that `authenticate` returned.
     pub(super) fn user(&self) -> &User {
         &*self.user
+    }
+
+    /// The public id of this user's client. It is bound to the user's `user_id`, or to the user itself if that is a
+    /// string or an integer; other users cannot be told apart.
+    ///
+    /// # Errors
+    /// The program's `user_id` takes another type of user.
+    pub(super) fn client_name(&self, secret: &Secret) -> Result<ClientId, String> {
+        let user = match &self.access.user_id {
+            Some(id) => Some(id(self.user())?),
+            None => own_id(self.user()),
+        };
+        Ok(self.access.names.name(user.as_deref(), secret))
     }
 
     /// Whether both have the same `user_id`; true if the program does not set one.
@@ -309,8 +396,8 @@ impl Identity {
 
     /// The user's permissions at this address; `None`: everything is allowed.
     pub(super) fn permissions(&self, address: &Arc<str>) -> Option<Arc<dyn Permissions>> {
-        let Access { authorize, roles, user_id, .. } = &*self.access;
-        if authorize.is_none() && roles.is_none() && user_id.is_none() {
+        let Access { authorize, authorize_change, roles, user_id, .. } = &*self.access;
+        if authorize.is_none() && authorize_change.is_none() && roles.is_none() && user_id.is_none() {
             return None;
         }
         let roles = roles.as_ref().map_or(Roles::NONE, |of| of(self.user(), split_address(address).0));
@@ -334,6 +421,20 @@ impl Permissions for InRoom {
     fn write(&self, path: &str) -> Result<(), String> {
         let (room, channel) = split_address(&self.address);
         self.identity.may(room, channel.map_or(Action::Write(path), Action::Send))
+    }
+
+    fn change(&self, change: &PathChange<'_>) -> Result<(), String> {
+        let Some(may) = &self.identity.access.authorize_change else { return Ok(()) };
+        may(self.identity.user(), split_address(&self.address).0, change)
+    }
+
+    fn asks_paths(&self) -> bool {
+        let Access { authorize, authorize_change, .. } = &*self.identity.access;
+        authorize.is_some() || authorize_change.is_some()
+    }
+
+    fn wants_values(&self) -> bool {
+        self.identity.access.authorize_change.is_some()
     }
 
     fn has(&self, role: &str) -> bool {

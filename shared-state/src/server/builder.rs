@@ -7,13 +7,16 @@ use std::time::{Duration, SystemTime};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
+use crate::authority::PathChange;
 use crate::core::{Roles, SharedState};
 use crate::proto::Limits;
 use crate::server::Server;
 use crate::server::access::{Access, Action, Handshake};
+use crate::server::client_names::ClientNames;
 use crate::server::connections::Connections;
 use crate::server::membership::settings::RoomSettings;
 use crate::server::membership::{Ask, RoomAccessTable};
+use crate::server::origins::Origins;
 use crate::server::presence::PresenceRooms;
 use crate::server::rooms::channel_kind::ChannelKind;
 use crate::server::rooms::directory::Directory;
@@ -33,6 +36,7 @@ const IDLE: Duration = Duration::from_secs(60);
 /// | [`rooms`](Self::rooms), [`untyped_rooms`](Self::untyped_rooms) | none: every join is refused |
 /// | [`channels`](Self::channels) | none |
 /// | [`authenticate`](Self::authenticate), [`authorize`](Self::authorize) | everyone may connect and do everything |
+/// | [`origins`](Self::origins) | pages of the server's own host, and clients that are no pages |
 /// | [`roles`](Self::roles) | nobody has a role |
 /// | [`room_settings`](Self::room_settings) | [`RoomSettings::new`]: no password, no limit of users |
 /// | [`limits`](Self::limits) | [`Limits::default`] |
@@ -50,6 +54,7 @@ pub struct ServerBuilder {
     limits: Limits,
     idle: Duration,
     access: Access,
+    origins: Origins,
     settings: Option<Arc<Ask>>,
 }
 
@@ -62,6 +67,7 @@ impl ServerBuilder {
             limits: Limits::default(),
             idle: IDLE,
             access: Access::default(),
+            origins: Origins::default(),
             settings: None,
         }
     }
@@ -147,11 +153,25 @@ impl ServerBuilder {
         self
     }
 
+    /// Which web pages may open a connection, by the header `Origin` of their request, whatever the dialect; see
+    /// [`Origins`]. Default: pages of the server's own host (the header `Host`), and clients that send no `Origin`,
+    /// which are not pages. A request from any other page is answered with 403, before
+    /// [`authenticate`](Self::authenticate) is asked.
+    ///
+    /// This is what keeps a page of somebody else from acting with a visitor's cookies, which the browser sends along.
+    pub fn origins(mut self, origins: Origins) -> Self {
+        self.origins = origins;
+        self
+    }
+
     /// Decides what a user may do in a room: `may` is called with the user that [`authenticate`](Self::authenticate)
     /// returned, the room's name and the [`Action`]. Default: everything is allowed.
     ///
-    /// It is called when somebody joins a room, a channel or a presence, and for every update that they write. At the
-    /// join, and when the program calls [`permissions_changed`](Server::permissions_changed), it is also called for
+    /// It is called when somebody joins a room, a channel or a presence, and for every path that they change, whatever
+    /// the way it is written: by its own path, as a part of an item, an entry or a whole field, by a legacy client, by
+    /// an undo, or by moving an item. The parts of a typed room's state are the fields of nested structs, items of
+    /// lists and entries of maps; in an untyped room they are the members of objects, and the items of declared lists.
+    /// So a rule that allows a path must allow what is inside it, too, where that may be changed. At the join, and when the program calls [`permissions_changed`](Server::permissions_changed), it is also called for
     /// every field of the room's struct, so that the client knows which fields it may not write.
     ///
     /// An error refuses the action with [`Code::Forbidden`](crate::core::Code::Forbidden) and the error's text as the
@@ -163,6 +183,36 @@ impl ServerBuilder {
         may: impl Fn(&U, &str, Action<'_>) -> Result<(), E> + Send + Sync + 'static,
     ) -> Self {
         self.access.authorize_by(may);
+        self
+    }
+
+    /// Decides about a change of the value at one path: as [`authorize`](Self::authorize) about
+    /// [`Action::Write`](crate::server::Action::Write), with the values before and after at hand; see [`PathChange`].
+    /// Asked in addition, for each path that `authorize` has allowed. Default: everything is allowed.
+    ///
+    /// ```
+    /// use shared_state::server::{PathChange, Server};
+    ///
+    /// let server = Server::builder()
+    ///     .untyped_rooms(true)
+    ///     .authenticate(|request| async move { request.bearer().map(str::to_owned).ok_or("a token is needed") })
+    ///     .authorize_change(|user: &String, _room: &str, change: &PathChange<'_>| {
+    ///         match change.segments().iter().map(String::as_str).collect::<Vec<_>>()[..] {
+    ///             // Whoever removes a card removes its votes; otherwise, votes are their voters'.
+    ///             ["cards", _, "votes", voter] if voter != user && change.exists() => Err("this is another's vote"),
+    ///             _ => Ok(()),
+    ///         }
+    ///     })
+    ///     .build();
+    /// ```
+    ///
+    /// The function runs under the room's lock: it must be quick and must not call the server. Cost in a typed room: an
+    /// operation, such as an addition to a counter, reads its field twice.
+    pub fn authorize_change<U: Send + Sync + 'static, E: fmt::Display>(
+        mut self,
+        may: impl Fn(&U, &str, &PathChange<'_>) -> Result<(), E> + Send + Sync + 'static,
+    ) -> Self {
+        self.access.authorize_change_by(may);
         self
     }
 
@@ -200,6 +250,11 @@ impl ServerBuilder {
 
     /// The id by which the server recognises a user: in presence, for bans, for the limit of users, and when a token
     /// is renewed. Default: in presence, users are who they claim to be; elsewhere, each client is a user.
+    ///
+    /// A client's secret id is bound to its user: with the client id of somebody else, a user is another client, who
+    /// can neither end the other's session nor use or read its changes. A user without `user_id` is its own id for
+    /// this purpose if it is a string or an integer. Users of another type cannot be told apart then, so that their
+    /// clients are protected by the secrecy of their ids alone; [`build`](Self::build) logs a warning.
     ///
     /// A connection that takes part in presence as another user is refused with
     /// [`Code::OtherUser`](crate::core::Code::OtherUser). The id is compared with the member `id`, a string or a
@@ -260,6 +315,7 @@ impl ServerBuilder {
     /// Makes the server. Starts no task and needs no runtime.
     #[must_use]
     pub fn build(mut self) -> Server {
+        self.access.name_by(self.store.name_key().map_or_else(ClientNames::default, ClientNames::new));
         self.room_types.allow_untyped(self.untyped, self.limits.state);
         let limits = Arc::new(self.limits);
         let directory = Directory::new(
@@ -272,8 +328,8 @@ impl ServerBuilder {
         let connections = Arc::new(Connections::new());
         let presence_rooms = PresenceRooms::new(&limits);
         let closing = watch::Sender::new(false);
-        let access = Arc::new(self.access);
-        Server(Arc::new(Inner { directory, presence_rooms, connections, limits, access, closing }))
+        let (access, origins) = (Arc::new(self.access), self.origins);
+        Server(Arc::new(Inner { directory, presence_rooms, connections, limits, access, origins, closing }))
     }
 }
 

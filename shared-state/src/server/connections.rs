@@ -122,7 +122,7 @@ mod tests {
     #[tokio::test]
     async fn the_newer_connection_of_a_client_wins_and_stays() {
         let connections = Arc::new(Connections::new());
-        let queues: Vec<_> = (0..3).map(|_| Arc::new(Queue::new(1))).collect();
+        let queues: Vec<_> = (0..3).map(|_| Arc::new(Queue::new(1, 1))).collect();
         let mut registrations: Vec<_> =
             queues.iter().map(|queue| connections.register(queue.clone()).unwrap()).collect();
         registrations[0].identify("a".into());

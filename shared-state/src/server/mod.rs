@@ -17,7 +17,7 @@
 //! ```
 //!
 //! # The parts
-//! - `upgrade` reads the HTTP request; `access` calls the program's `authenticate` and `authorize`; `connections`
+//! - `upgrade` reads the HTTP request, and `origins` says which pages may send it; `access` calls the program's `authenticate` and `authorize`; `connections`
 //!   lists the open connections.
 //! - `connection`: one task per connection. Its part `protocol` decides without I/O what each frame asks for; `join`
 //!   performs joins, leaves and token renewals.
@@ -29,10 +29,12 @@
 
 mod access;
 mod builder;
+mod client_names;
 mod connection;
 mod connections;
 mod fanout;
 mod membership;
+mod origins;
 mod presence;
 mod rate_limit;
 mod rooms;
@@ -45,6 +47,7 @@ pub use builder::ServerBuilder;
 pub use membership::settings::RoomSettings;
 #[cfg(feature = "password")]
 pub use membership::settings::{PasswordError, PasswordHash};
+pub use origins::Origins;
 pub use rooms::channel_handle::Channel;
 pub use rooms::channel_kind::ChannelKind;
 pub use rooms::directory::{LiveRoom, OpenRoomError};
@@ -53,5 +56,5 @@ pub use rooms::hooks::RoomHooks;
 pub use rooms::participant::Participant;
 pub use server::Server;
 
-pub use crate::authority::{ProposedChange, Retention, Verdict};
+pub use crate::authority::{PathChange, ProposedChange, Retention, Verdict};
 pub use crate::core::Roles;

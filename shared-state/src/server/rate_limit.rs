@@ -1,4 +1,4 @@
-//! A token bucket: limits wrong passwords and relayed messages per connection.
+//! A token bucket: limits the wrong passwords of an address, and the relayed messages of a connection.
 
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,25 @@ impl TokenBucket {
 
     /// Takes a token; `false` if there is none.
     pub(super) fn take(&mut self, now: Instant) -> bool {
+        self.fill(now);
+        let taken = self.tokens > 0;
+        self.tokens = self.tokens.saturating_sub(1);
+        taken
+    }
+
+    /// Whether no token is missing.
+    pub(super) fn is_full(&mut self, now: Instant) -> bool {
+        self.fill(now);
+        self.tokens == self.capacity
+    }
+
+    /// The tokens at the time of the last call that was given the time.
+    pub(super) const fn tokens(&self) -> u32 {
+        self.tokens
+    }
+
+    /// Adds the tokens that were gained until now.
+    fn fill(&mut self, now: Instant) {
         let elapsed = now.saturating_duration_since(self.since);
         let added = match self.interval.is_zero() {
             true => u128::from(self.capacity),
@@ -34,9 +53,6 @@ impl TokenBucket {
             true => now,
             false => self.since + self.interval * added,
         };
-        let taken = self.tokens > 0;
-        self.tokens = self.tokens.saturating_sub(1);
-        taken
     }
 
     /// Returns a token that was taken.

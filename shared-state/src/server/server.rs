@@ -31,9 +31,11 @@ use crate::proto::{ClientId, JSON, Limits, channel_address};
 use crate::store::CloseError;
 
 use crate::server::access::{Access, Handshake};
+use crate::server::client_names::ClientNames;
 use crate::server::connection::{Connection, Entry};
 use crate::server::connections::Connections;
 use crate::server::fanout::queue::{CloseReason, Queue};
+use crate::server::origins::Origins;
 use crate::server::presence::PresenceRooms;
 use crate::server::rooms::channel_handle::Channel;
 use crate::server::rooms::directory::{Directory, LiveRoom, OpenRoomError};
@@ -43,6 +45,9 @@ use crate::server::{ServerBuilder, upgrade};
 
 /// The longest time a client may take to send its request.
 const REQUEST: Duration = Duration::from_secs(10);
+
+/// The most bytes of a request's line and headers.
+const REQUEST_BYTES: usize = 32 << 10;
 
 /// The pause after a failed `accept`, for example when the process has no file descriptors left.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -98,6 +103,7 @@ pub(super) struct Inner {
     pub(super) connections: Arc<Connections>,
     pub(super) limits: Arc<Limits>,
     pub(super) access: Arc<Access>,
+    pub(super) origins: Origins,
     pub(super) closing: watch::Sender<bool>,
 }
 
@@ -110,7 +116,8 @@ impl Server {
     /// A handler that upgrades requests to WebSocket connections, for a route of your own axum router:
     /// `Router::new().route("/ws", server.handler())`.
     ///
-    /// A request that is not a valid WebSocket upgrade is answered with an HTTP error, and a valid one during
+    /// A request that is not a valid WebSocket upgrade is answered with an HTTP error, one from a page that may not
+    /// connect ([`origins`](ServerBuilder::origins)) with 403, and a valid one during
     /// [`shutdown`](Self::shutdown) with 503.
     ///
     /// Logs and [`Handshake::peer`] have the client's address if the router is served with connect info of a
@@ -161,6 +168,7 @@ impl Server {
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(REQUEST)
+            .max_buf_size(REQUEST_BYTES)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
         if let Err(error) = connection.await {
@@ -170,21 +178,21 @@ impl Server {
 
     /// Answers a request for a WebSocket upgrade, and spawns the task that serves the connection once it is upgraded.
     fn upgrade<B>(&self, mut request: Request<B>) -> Response<Body> {
-        let upgrade::Offer { dialect, accept } = match upgrade::read(&request) {
+        let upgrade::Offer { dialect, accept } = match upgrade::read(&request, &self.0.origins) {
             Ok(offer) => offer,
             Err((status, message)) => return answer(status, message),
         };
         let Ok(accept) = HeaderValue::try_from(accept) else {
             return answer(StatusCode::BAD_REQUEST, "the `Sec-WebSocket-Key` is wrong".to_owned());
         };
-        let queue = Arc::new(Queue::new(self.0.limits.queue));
+        let queue = Arc::new(Queue::new(self.0.limits.queue, self.0.limits.queue_bytes));
         let Some(registration) = self.0.connections.register(queue.clone()) else {
             return answer(StatusCode::SERVICE_UNAVAILABLE, "the server is shutting down".to_owned());
         };
         let legacy_client = match dialect {
             Dialect::V1 => None,
-            Dialect::Legacy => match getrandom::u64() {
-                Ok(random) => Some(ClientId::from(format!("{random:016x}"))),
+            Dialect::Legacy => match ClientNames::random() {
+                Ok(name) => Some(name),
                 Err(error) => {
                     let message = format!("the system has no randomness: {error}");
                     return answer(StatusCode::SERVICE_UNAVAILABLE, message);
@@ -211,7 +219,8 @@ impl Server {
                 // Boxed, so that the connection's task does not reserve memory for this future.
                 Dialect::Legacy => (Box::pin(access.identify(asked)).await.map(Some), None),
             };
-            let entry = Entry { access, who, handshake, legacy_client };
+            let peer = peer.map(|peer| peer.ip());
+            let entry = Entry { access, who, handshake, legacy_client, peer };
             match upgrade.await {
                 // A plain TCP stream is served directly, without the wrapper that hides the kind of I/O.
                 Ok(upgraded) => match upgraded.downcast::<TokioIo<TcpStream>>() {

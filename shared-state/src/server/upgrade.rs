@@ -7,6 +7,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::proto::Dialect;
 use crate::proto::JSON;
+use crate::server::origins::Origins;
 
 /// The status and text for a request that cannot be upgraded.
 pub(super) type Refusal = (StatusCode, String);
@@ -36,9 +37,9 @@ fn values(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item =
 /// Checks a request.
 ///
 /// # Errors
-/// The method is not GET (405), it asks for no WebSocket upgrade or another version (426), it has no key, or it
-/// offers only unknown subprotocols (400).
-pub(super) fn read<B>(request: &Request<B>) -> Result<Offer, Refusal> {
+/// The method is not GET (405), it asks for no WebSocket upgrade or another version (426), it comes from a page that
+/// may not connect (403), it has no key, or it offers only unknown subprotocols (400).
+pub(super) fn read<B>(request: &Request<B>, origins: &Origins) -> Result<Offer, Refusal> {
     let headers = request.headers();
     let refuse = |status, message: &str| Err((status, message.to_owned()));
     if request.method() != Method::GET {
@@ -50,6 +51,9 @@ pub(super) fn read<B>(request: &Request<B>) -> Result<Offer, Refusal> {
     }
     if headers.get(header::SEC_WEBSOCKET_VERSION).map(HeaderValue::as_bytes) != Some(b"13") {
         return refuse(StatusCode::UPGRADE_REQUIRED, "expected `Sec-WebSocket-Version: 13`");
+    }
+    if let Err(message) = origins.check(headers, request.uri()) {
+        return Err((StatusCode::FORBIDDEN, message));
     }
     let Some(key) = headers.get(header::SEC_WEBSOCKET_KEY) else {
         return refuse(StatusCode::BAD_REQUEST, "expected a `Sec-WebSocket-Key`");
@@ -84,7 +88,7 @@ mod tests {
         for protocol in protocols {
             request = request.header("sec-websocket-protocol", *protocol);
         }
-        read(&request.body(()).unwrap())
+        read(&request.body(()).unwrap(), &Origins::default())
     }
 
     #[test]
@@ -101,8 +105,9 @@ mod tests {
 
     #[test]
     fn what_is_no_upgrade_is_refused() {
-        assert_eq!(read(&Request::new(())).unwrap_err().0, StatusCode::UPGRADE_REQUIRED);
+        let refusal = |request: &Request<()>| read(request, &Origins::default()).unwrap_err().0;
+        assert_eq!(refusal(&Request::new(())), StatusCode::UPGRADE_REQUIRED);
         let post = Request::post("/").body(()).unwrap();
-        assert_eq!(read(&post).unwrap_err().0, StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(refusal(&post), StatusCode::METHOD_NOT_ALLOWED);
     }
 }

@@ -15,9 +15,18 @@ use super::{
 /// Every call is done when it returns, its future is ready, and no call fails with `Busy`. There is no limit: a room
 /// takes the memory of its snapshot and of the entries after it, so a room that is never compacted grows with every
 /// change. Loading shares the records' bytes instead of copying them. Closing the store drops the rooms.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct MemoryStore {
     rooms: Mutex<Rooms>,
+    /// `None` if the system has no randomness.
+    key: Option<[u8; 32]>,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        let mut key = [0; 32];
+        Self { rooms: Mutex::default(), key: getrandom::fill(&mut key).is_ok().then_some(key) }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -117,6 +126,10 @@ impl RoomStore for MemoryStore {
             }
             None => Err(DeleteError::Closed { room }),
         }))
+    }
+
+    fn name_key(&self) -> Option<[u8; 32]> {
+        self.key
     }
 
     /// Closes the store and drops its rooms.

@@ -168,6 +168,16 @@ pub trait RoomStore: Send + Sync + 'static {
         None
     }
 
+    /// A secret key of 32 random bytes that belongs to the store: the same for as long as the store's rooms exist, and
+    /// on every node. The server computes the public names of clients with it, so that nobody can test guesses of a
+    /// client's secret id against its name.
+    ///
+    /// `None`, which this default returns, means that the store has no key; names are then computed without one. A key
+    /// that changes while rooms are stored makes the server take returning clients for new ones.
+    fn name_key(&self) -> Option<[u8; 32]> {
+        None
+    }
+
     /// Refuses all later calls, and resolves when the earlier ones are done and the store is shut down.
     ///
     /// The earlier calls report their own errors; this future fails only if shutting down does. May be called more

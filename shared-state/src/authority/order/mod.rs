@@ -7,9 +7,11 @@
 mod idempotency;
 mod load;
 mod log_format;
+mod refusals;
 mod snapshot;
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,13 +20,14 @@ use serde_json::value::RawValue;
 use crate::authority::access::{Access, Grant};
 use crate::authority::change::{Change, Incoming};
 use crate::authority::source::{ChangeSource, SessionId};
-use crate::authority::state::{RoomState, Writer};
+use crate::authority::state::{RoomState, WriteCheck, Writer};
 use crate::core::{Code, HashedSchema, Reject, Schema, work};
 use crate::proto::{AROUND_UPDATES, ChangeRequest, ClientId, ClientLimits, Limits, Outcome};
 
 pub(super) use idempotency::IdempotencyTable;
 use idempotency::Recall;
 use log_format::{Entry, json};
+use refusals::Refusals;
 use snapshot::SnapshotPolicy;
 
 /// The largest sequence number and version: what a JavaScript client can count to.
@@ -94,6 +97,7 @@ pub(super) struct Order {
     created_at: Option<u64>,
     schema: LoggedSchema,
     log: SnapshotPolicy,
+    refusals: Refusals,
 }
 
 /// The schema of the state, and the schema that the log has.
@@ -118,6 +122,7 @@ impl Order {
             schema: LoggedSchema { own: state.schema(), logged: None, migrated: false },
             state,
             log: SnapshotPolicy::default(),
+            refusals: Refusals::default(),
         }
     }
 
@@ -130,6 +135,12 @@ impl Order {
 
     pub(super) const fn created_at(&self) -> Option<u64> {
         self.created_at
+    }
+
+    /// Sets the time to `now`, in milliseconds since 1970.
+    pub(super) fn set_time(&mut self, now: u64) {
+        self.refusals.set_time(now);
+        self.state.set_time(now);
     }
 
     pub(super) const fn epoch(&self) -> u64 {
@@ -295,11 +306,27 @@ impl Order {
         let is_first = self.schema.migrated || self.head == 0 && self.state.is_complete();
         let initial = is_first.then(|| json(|out| self.state.write_data(out)));
         let declared = self.state.unstored(updates);
+        let concealed = Cell::new(false);
+        let conceals = by.is_some_and(|(access, grant)| access.hides(grant));
+        let who = by.and_then(|(_, grant)| grant.user()).unwrap_or_else(|| author.name());
+        if conceals && !self.refusals.may(who) {
+            let message = "too many changes broke rules of the room; try again in a few seconds";
+            return Err(Reject::new(Code::TooOften, message));
+        }
         let writer = match &author {
             ChangeSource::Server => Writer::Server,
-            author => Writer::Client(author, by.and_then(|(_, grant)| grant.user())),
+            author => {
+                let grant = by.map(|(_, grant)| grant);
+                let permissions = grant.and_then(|grant| grant.permissions.as_deref());
+                let check = WriteCheck::new(permissions, conceals.then_some(&concealed));
+                Writer::Client(author, grant.and_then(Grant::user), check)
+            }
         };
-        let applied = self.state.apply(updates, writer, version)?;
+        let applied = self.state.apply(updates, writer, version);
+        if concealed.get() {
+            self.refusals.note(who);
+        }
+        let applied = applied?;
         self.head = version;
         self.schema.migrated = false;
         if declared.is_some() {

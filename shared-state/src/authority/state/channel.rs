@@ -172,7 +172,7 @@ impl RoomState for ChannelLog {
         }
         let from = match by {
             Writer::Log => return self.replay(update, version).map(|()| None),
-            Writer::Client(author, _) => author.name(),
+            Writer::Client(author, ..) => author.name(),
             Writer::Server => "server",
         };
         if update.op.as_deref() != Some(SEND) {

@@ -21,17 +21,21 @@ pub(super) enum Key {
 impl Key {
     /// An item's key as text; `None` if the item has none that can be a key.
     fn of<'a>(&self, item: &'a Json) -> Option<Cow<'a, str>> {
-        let member = match self {
-            Self::Whole => return Some(Cow::Owned(item.to_string())),
-            Self::Member(name) => item.get(name)?,
-        };
-        match member {
-            Json::String(text) => Some(Cow::Borrowed(text)),
-            Json::Number(_) | Json::Bool(_) | Json::Above(_) | Json::Below(_) => {
-                Some(Cow::Owned(member.to_string()))
-            }
-            Json::Null | Json::Array(_) | Json::Items(_) | Json::Object(_) => None,
+        match self {
+            Self::Whole => Some(Cow::Owned(item.to_string())),
+            Self::Member(name) => key_of(item, name),
         }
+    }
+}
+
+/// The text of an item's member, if that can be a key.
+pub(super) fn key_of<'a>(item: &'a Json, member: &str) -> Option<Cow<'a, str>> {
+    match item.get(member)? {
+        Json::String(text) => Some(Cow::Borrowed(text)),
+        key @ (Json::Number(_) | Json::Bool(_) | Json::Above(_) | Json::Below(_)) => {
+            Some(Cow::Owned(key.to_string()))
+        }
+        Json::Null | Json::Array(_) | Json::Items(_) | Json::Object(_) => None,
     }
 }
 

@@ -4,6 +4,7 @@
 //! A state applies updates and writes itself as JSON. It knows no session and no log. Called by
 //! [`order`](super::order), and read by [`fanout`](super::fanout).
 
+mod changed_paths;
 mod channel;
 mod exact_json;
 mod items;
@@ -20,6 +21,7 @@ mod untyped_number;
 mod untyped_ops;
 mod verdict;
 
+pub use changed_paths::{PathChange, WriteCheck};
 pub use channel::{ChannelLog, Check, Retention};
 #[cfg(feature = "testing")]
 pub(crate) use exact_json::Json;

@@ -1,10 +1,12 @@
 //! The trait by which the authority uses a room's state, whether or not the server knows its type.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::authority::source::ChangeSource;
+use crate::authority::state::changed_paths::WriteCheck;
 use crate::core::Reject;
 use crate::core::{FieldInfo, FieldSchema, HashedSchema, Schema, WireUpdate};
 use crate::proto::{Declaration, Violation};
@@ -12,19 +14,30 @@ use crate::proto::{Declaration, Violation};
 /// The origin of a change, which decides what it may write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writer<'a> {
-    /// A client over a connection, and the id of its user.
-    Client(&'a ChangeSource, Option<&'a str>),
+    /// A client over a connection, the id of its user, and who is asked about the paths that it changes.
+    Client(&'a ChangeSource, Option<&'a str>, WriteCheck<'a>),
     /// The server's program.
     Server,
     /// The log, when a room is loaded. Its changes were checked when they were accepted.
     Log,
 }
 
+impl<'a> Writer<'a> {
+    /// Who is asked about the paths that a client changes.
+    pub(super) const fn check(self) -> Option<WriteCheck<'a>> {
+        match self {
+            Self::Client(_, _, check) => Some(check),
+            Self::Server | Self::Log => None,
+        }
+    }
+}
+
 /// A room's state: [`Typed`](crate::authority::Typed), [`Untyped`](crate::authority::Untyped) or
 /// [`ChannelLog`](crate::authority::ChannelLog).
 pub trait RoomState: Any + Send {
     /// Decodes, checks and applies the updates of a change as `version`, all or none. Returns the applied updates as a
-    /// JSON array if they differ from the received ones.
+    /// JSON array if they differ from the received ones. A client's [`WriteCheck`] is asked about every path that the
+    /// change changes.
     ///
     /// # Errors
     /// The first update that is not valid, or the rule that does not hold. The state is unchanged.
@@ -127,6 +140,28 @@ pub trait RoomState: Any + Send {
     fn declare(&mut self, path: &str, declaration: &Declaration) -> Result<(), Violation> {
         let _ = (path, declaration);
         Ok(())
+    }
+
+    /// The path of an unknown field as it is stored: with the struct's own names in place of their aliases.
+    fn own_path<'a>(&self, path: &'a str) -> Cow<'a, str> {
+        Cow::Borrowed(path)
+    }
+
+    /// Whether an unknown field is declared at this path.
+    fn has_declared(&self, path: &str) -> bool {
+        let _ = path;
+        false
+    }
+
+    /// Whether the state takes no more declarations, because there are as many as it takes.
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    /// Forgets the declaration at this path unless somebody has written the field. Returns whether there is none now.
+    fn forget_declared(&mut self, path: &str) -> bool {
+        let _ = path;
+        true
     }
 
     /// The declarations of the unknown fields that `updates` write and that no log entry has yet, as a JSON object.

@@ -29,7 +29,7 @@ pub(super) struct TextClientIds {
 impl TextClientIds {
     /// Checks that the writer may use these ids.
     pub(super) fn check(&self, claims: &[u64], by: Writer<'_>) -> Result<(), Reject> {
-        let Writer::Client(author, _) = by else { return Ok(()) };
+        let Writer::Client(author, ..) = by else { return Ok(()) };
         for claim in claims {
             if *claim < FIRST_CLIENT_ID {
                 let message = format!(
@@ -96,13 +96,14 @@ impl TextClientIds {
 mod tests {
     use super::*;
     use crate::authority::source::{ChangeSource, SessionId};
+    use crate::authority::state::WriteCheck;
 
     #[test]
     fn a_number_stays_with_the_client_that_first_used_it_within_the_bounds() {
         let mut ids = TextClientIds::default();
         let author = |name: &str| ChangeSource::Legacy { session: SessionId::default(), client: name.into() };
         let may = |ids: &TextClientIds, claim, name: &str| {
-            ids.check(&[claim], Writer::Client(&author(name), None)).is_ok()
+            ids.check(&[claim], Writer::Client(&author(name), None, WriteCheck::NONE)).is_ok()
         };
         ids.bind(&[100, 101], "alice");
         assert!(may(&ids, 100, "alice") && !may(&ids, 100, "bob") && may(&ids, 102, "bob"));

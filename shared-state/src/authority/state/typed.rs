@@ -10,6 +10,8 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::authority::change::field_of;
 use crate::authority::source::ChangeSource;
+use crate::authority::state::changed_paths::{self, WriteCheck};
+use crate::authority::state::exact_json::Json;
 use crate::authority::state::moved::Moved;
 use crate::authority::state::rewritten::Rewritten;
 use crate::authority::state::room_state::{RoomState, Writer};
@@ -22,8 +24,9 @@ use crate::authority::state::verdict::{OnChange, ProposedChange, Verdict};
 use crate::core::json_text::JsonText;
 use crate::core::schema::join;
 use crate::core::{
-    Author, FieldInfo, FieldPath, FieldSchema, HashedSchema, Schema, SharedState, UpdateError,
-    UpdateErrorKind, WireUpdate, canonical_update, decode_update, encode_update, has_change_rule,
+    Author, FieldInfo, FieldPath, FieldPathBuf, FieldSchema, HashedSchema, Schema, SharedState, UpdateError,
+    UpdateErrorKind, WireUpdate, canonical_update, decode_update, encode_plain, encode_update,
+    has_change_rule,
 };
 use crate::core::{Code, Reject};
 use crate::core::{StoredVersions, Versions, take_back, text_scope, transfer, work};
@@ -171,9 +174,10 @@ impl<S: SharedState> Typed<S> {
         by: Writer<'_>,
         inverses: &mut Vec<S::Update>,
     ) -> Result<Option<String>, Reject> {
+        let check = by.check().filter(|check| check.asks());
         let mut carried: Option<(String, Box<RawValue>)> = None;
         // A legacy client sets whole fields, but intends only the changes inside them.
-        let expands = matches!(by, Writer::Client(ChangeSource::Legacy { .. }, _));
+        let expands = matches!(by, Writer::Client(ChangeSource::Legacy { .. }, ..));
         let mut rewritten = Rewritten::new(wire);
         for (at, update) in decoded.into_iter().enumerate() {
             let update = match update {
@@ -208,7 +212,17 @@ impl<S: SharedState> Typed<S> {
                 if rewritten.has_differed() {
                     rewritten.push(encode_update::<S>(&update)?.as_str().to_owned());
                 }
-                inverses.push(self.state.apply(update));
+                let Some(check) = check else {
+                    inverses.push(self.state.apply(update));
+                    continue;
+                };
+                let applied = encode_plain::<S>(&update)?;
+                let before = self.value_before_or_after(check, &update);
+                let inverse = self.state.apply(update.clone());
+                let inverse_text = encode_plain::<S>(&inverse);
+                inverses.push(inverse);
+                let after = self.value_before_or_after(check, &update);
+                check.applied(S::FIELDS, (&applied, &inverse_text?), (before, after), &wire[at].key)?;
             }
             if let Some(to) = destination(&wire[at]) {
                 let item = inverses.last().and_then(transfer::item_of::<S>);
@@ -216,6 +230,16 @@ impl<S: SharedState> Typed<S> {
             }
         }
         Ok(rewritten.into_json())
+    }
+
+    /// The value at the path of an operation, if the check wants to know it. Costs the field.
+    fn value_before_or_after(&self, check: WriteCheck<'_>, update: &S::Update) -> Option<Json> {
+        let mut path = FieldPathBuf::new();
+        if !check.wants_values() || S::address(update, &mut path).is_none() {
+            return None;
+        }
+        let field = Json::read(&resolve::field_json(&self.state, S::field(update))).ok()?;
+        changed_paths::value_at(S::FIELDS, path.as_str(), &field)
     }
 
     /// The insertion of an item that the same change has taken from another list: the item as it was there, whatever
@@ -389,6 +413,9 @@ impl<S: SharedState> RoomState for Typed<S> {
         }
         if !staged.is_empty() {
             self.unknown.check(&staged)?;
+            if let Some(check) = by.check().filter(|check| check.asks()) {
+                self.unknown.check_paths(check, &staged, updates)?;
+            }
         }
         if matches!(by, Writer::Client(..))
             && let Some(update) = decoded.iter().filter_map(Read::own).find(|update| S::read_only(update))
@@ -397,7 +424,7 @@ impl<S: SharedState> RoomState for Typed<S> {
             return Err(Reject::new(Code::ReadOnly, "only the server writes this field").in_field(field));
         }
         let asked = match by {
-            Writer::Client(author, user) if self.change_rule || self.on_change.is_some() => {
+            Writer::Client(author, user, _) if self.change_rule || self.on_change.is_some() => {
                 let author = Author::new(author.name());
                 let author = match user {
                     Some(user) => author.with_user(user),
@@ -419,15 +446,18 @@ impl<S: SharedState> RoomState for Typed<S> {
                 self.text_client_ids.check(&claims, by)?;
             }
             inverses.iter().try_for_each(|touched| self.state.check(touched))?;
+            // What follows sees the whole state, also the fields that the author may not read.
+            let conceal =
+                |reject: Reject| by.check().map_or_else(|| reject.clone(), |check| check.concealed(&reject));
             if S::HAS_RULE {
-                self.state.check_rule()?;
+                self.state.check_rule().map_err(Reject::from).map_err(conceal)?;
             }
             let Some((author, before)) = asked else { return Ok(rewritten) };
-            self.state.check_change(&before, &author)?;
+            self.state.check_change(&before, &author).map_err(Reject::from).map_err(conceal)?;
             let Some(on_change) = on_change else { return Ok(rewritten) };
             let change =
                 ProposedChange { before: &before, after: &self.state, updates: &received, author: &author };
-            let verdict = on_change(&change)?;
+            let verdict = on_change(&change).map_err(conceal)?;
             let (updates, json) = match verdict {
                 Verdict::Accept => return Ok(rewritten),
                 Verdict::Add(more) if more.is_empty() => return Ok(rewritten),
@@ -436,7 +466,7 @@ impl<S: SharedState> RoomState for Typed<S> {
                     (more, rewritten.unwrap_or_else(written))
                 }
                 Verdict::Replace(others) if others.is_empty() => {
-                    return Err(Reject::new(Code::Invalid, "nothing is left of the change"));
+                    return Err(conceal(Reject::new(Code::Invalid, "nothing is left of the change")));
                 }
                 Verdict::Replace(others) => {
                     take_back(&mut self.state, std::mem::take(&mut inverses));
@@ -446,13 +476,13 @@ impl<S: SharedState> RoomState for Typed<S> {
             };
             let amended = self.amend(updates, json, &mut inverses);
             // The error is the program's and not the client's.
-            amended.map(Some).map_err(|reject| Reject { code: Code::RulesFailed, ..reject })
+            amended.map(Some).map_err(|reject| conceal(Reject { code: Code::RulesFailed, ..reject }))
         });
         match verdict {
             Ok(_) => {
                 inverses.iter().for_each(|touched| S::record(&mut self.versions, touched, version));
                 self.note_moves(&inverses, version);
-                if let Writer::Client(author, _) = by
+                if let Writer::Client(author, ..) = by
                     && !claims.is_empty()
                 {
                     self.text_client_ids.bind(&claims, author.name());
@@ -668,6 +698,22 @@ impl<S: SharedState> RoomState for Typed<S> {
 
     fn declare(&mut self, path: &str, declaration: &Declaration) -> Result<(), Violation> {
         self.unknown.declare(path, declaration)
+    }
+
+    fn own_path<'a>(&self, path: &'a str) -> Cow<'a, str> {
+        self.unknown.own_path(path)
+    }
+
+    fn has_declared(&self, path: &str) -> bool {
+        self.unknown.has_declared(path)
+    }
+
+    fn is_full(&self) -> bool {
+        self.unknown.is_full()
+    }
+
+    fn forget_declared(&mut self, path: &str) -> bool {
+        self.unknown.forget_declared(path)
     }
 
     fn unstored(&self, updates: &[WireUpdate<'_>]) -> Option<String> {

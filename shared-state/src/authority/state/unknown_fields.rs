@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::authority::state::changed_paths::WriteCheck;
 use crate::authority::state::staged::{MAX_OPERATED, Staged};
 use crate::authority::state::untyped_number::{computed, counts, is_arithmetic};
 use crate::authority::state::untyped_ops;
@@ -164,6 +165,30 @@ impl UnknownFields {
         self.split(path);
     }
 
+    /// Whether the field at this path is declared.
+    pub(super) fn has_declared(&self, path: &str) -> bool {
+        self.fields.get(&*self.own_path(path)).is_some_and(|field| field.declared.is_some())
+    }
+
+    /// Whether there are as many fields as a room takes.
+    pub(super) fn is_full(&self) -> bool {
+        self.fields.len() >= UNKNOWN_FIELDS
+    }
+
+    /// Forgets a declared field that nobody has written. Returns whether none is declared at the path now.
+    pub(super) fn forget_declared(&mut self, path: &str) -> bool {
+        let path = self.own_path(path).into_owned();
+        let Some(field) = self.fields.get(&path).filter(|field| field.declared.is_some()) else {
+            return true;
+        };
+        if field.stored || field.changed > 0 {
+            return false;
+        }
+        self.bytes -= path.len() + field.value.as_ref().map_or(0, |value| value.get().len());
+        self.fields.remove(&path);
+        true
+    }
+
     /// The declared fields.
     pub(super) fn declared(&self) -> BTreeMap<String, FieldSchema> {
         let declared = self.fields.iter().filter_map(|(path, field)| Some((path, field.declared.as_ref()?)));
@@ -268,6 +293,27 @@ impl UnknownFields {
                 "the fields that the server does not know would have {size} bytes, {UNKNOWN_FIELDS_BYTES} at most"
             );
             return Err(Reject::new(Code::StateTooLarge, message));
+        }
+        Ok(())
+    }
+
+    /// Asks about the paths that the new values change, at the paths of the updates or inside them.
+    pub(super) fn check_paths(
+        &self,
+        check: WriteCheck<'_>,
+        values: &Values,
+        updates: &[WireUpdate<'_>],
+    ) -> Result<(), Reject> {
+        let declared = |at: &str| {
+            let Declared { policy, shape } = self.fields.get(at)?.declared.as_ref()?;
+            Some(untyped_ops::Declared { policy, shape })
+        };
+        for (field, new) in values {
+            let old = self.fields.get(field).and_then(|field| field.value.as_deref());
+            let own = updates.iter().map(|update| self.own_path(&update.key));
+            let here: Vec<_> =
+                own.filter(|own| self.holder(own).map_or(&**own, |(holder, _)| holder) == field).collect();
+            check.untyped(field, here.iter().map(|path| &**path), (old, Some(new)), &declared)?;
         }
         Ok(())
     }

@@ -79,6 +79,12 @@ impl Untyped {
         untyped_ops::holder(path, |at| self.declared.contains_key(at))
     }
 
+    /// How the field at a path is declared.
+    fn declaration(&self, path: &str) -> Option<untyped_ops::Declared<'_>> {
+        let Declared { policy, shape, .. } = self.declared.get(path)?;
+        Some(untyped_ops::Declared { policy, shape })
+    }
+
     /// The size of the values that fields begin with, in bytes.
     fn initial_bytes(&self) -> usize {
         let initial = self.declared.values().filter_map(|declared| declared.initial.as_ref());
@@ -184,6 +190,18 @@ impl RoomState for Untyped {
             rewritten.take(at, found.as_deref());
         }
         let latest = into_texts(latest)?;
+        if let Some(check) = by.check().filter(|check| check.asks()) {
+            let mut paths: BTreeMap<Cow<'_, str>, Vec<&str>> = BTreeMap::new();
+            for update in updates {
+                paths.entry(place(&update.key).0).or_default().push(&update.key);
+            }
+            for (key, paths) in paths {
+                let Some(new) = latest.get(&key) else { continue };
+                let initial = || self.declared.get(&*key)?.initial.as_deref();
+                let old = self.fields.get(&*key).map(|value| &*value.json).or_else(initial);
+                check.untyped(&key, paths.into_iter(), (old, Some(new)), &|at| self.declaration(at))?;
+            }
+        }
         let mut size = self.size;
         for (key, json) in &latest {
             size += Self::cost(key, json);
@@ -308,6 +326,22 @@ impl RoomState for Untyped {
         Ok(())
     }
 
+    fn has_declared(&self, path: &str) -> bool {
+        self.declared.contains_key(path)
+    }
+
+    fn is_full(&self) -> bool {
+        self.declared.len() >= MAX_DECLARED
+    }
+
+    fn forget_declared(&mut self, path: &str) -> bool {
+        if self.declared.get(path).is_some_and(|declared| declared.stored) {
+            return false;
+        }
+        self.declared.remove(path);
+        true
+    }
+
     fn unstored(&self, updates: &[WireUpdate<'_>]) -> Option<String> {
         let mut new = BTreeMap::new();
         for update in updates {
@@ -326,7 +360,9 @@ impl RoomState for Untyped {
     }
 
     fn write_unknown_fields(&self, out: &mut String) {
-        out.push_str(&serde_json::to_string(&self.declared).expect("declarations are strings and JSON"));
+        // The clients that declared the others declare them again when they join.
+        let written: BTreeMap<_, _> = self.declared.iter().filter(|(_, declared)| declared.stored).collect();
+        out.push_str(&serde_json::to_string(&written).expect("declarations are strings and JSON"));
     }
 
     fn restore_unknown_fields(&mut self, declarations: &str) -> Result<(), String> {

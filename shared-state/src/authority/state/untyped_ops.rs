@@ -153,7 +153,7 @@ impl<'a> Declared<'a> {
     }
 
     /// The declaration of the entries of a list or map.
-    fn entries(self) -> Self {
+    pub(super) fn entries(self) -> Self {
         let (name, arguments) = split(self.policy);
         let policy = match name {
             "list" => arguments.split_once(", ").map_or("lww", |(_, entries)| entries),
@@ -176,10 +176,20 @@ impl<'a> Declared<'a> {
         Declared { policy: "lww", shape: shape.unwrap_or("") }
     }
 
+    /// The name of the field that is the key of the items, if this is a list.
+    pub(super) fn list_key(self) -> Option<&'a str> {
+        (split(self.policy).0 == "list").then(|| self.key_name())
+    }
+
+    /// The name of the field that is the key of a list's items.
+    fn key_name(self) -> &'a str {
+        let (_, arguments) = split(self.policy);
+        arguments.split_once(", ").map_or(arguments, |(key, _)| key)
+    }
+
     /// The key of a list's items.
     fn key(self) -> Key {
-        let (_, arguments) = split(self.policy);
-        Key::Member(arguments.split_once(", ").map_or(arguments, |(key, _)| key).to_owned())
+        Key::Member(self.key_name().to_owned())
     }
 }
 

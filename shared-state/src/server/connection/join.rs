@@ -23,11 +23,16 @@ use crate::server::rooms::participant::Participant;
 use crate::server::rooms::room::{Room, now};
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
-    /// Identifies the user and answers the client's `hello`.
-    pub(crate) async fn hello(&mut self, client: ClientId, token: Option<String>) -> Result<(), End> {
+    /// Identifies the user and answers the client's `hello`. The client's name is computed from its user and its
+    /// secret id.
+    pub(crate) async fn hello(&mut self, secret: &Secret, token: Option<String>) -> Result<(), End> {
         let Some(handshake) = self.handshake.take() else { return Ok(()) };
         self.handshake = Some(Box::new(handshake.rest()));
-        self.who = Ok(Some(self.identify(handshake.with_token(token)).await?));
+        let who = self.identify(handshake.with_token(token)).await?;
+        let unknown = |message| End::Told(CloseReason::new(Code::Unauthorized, message));
+        let client = who.client_name(secret).map_err(unknown)?;
+        self.who = Ok(Some(who));
+        self.inbound.identified(client.clone());
         let left = self.set_expiry();
         tracing::Span::current().record("client", &*client);
         self.registration.identify(client.clone());
@@ -143,7 +148,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         let (accesses, queue) = (self.directory.accesses().clone(), self.queue.clone());
         let mut memberships = std::mem::take(&mut self.memberships);
         let entering = memberships.enter(&accesses, split_address(address).0, who, password, &queue);
-        let entered = self.meanwhile(Box::pin(entering)).await;
+        let entered = self.meanwhile_connected(Box::pin(entering)).await;
         self.memberships = memberships;
         entered
     }

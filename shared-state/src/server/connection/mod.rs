@@ -6,12 +6,14 @@
 //! in `join`.
 
 mod join;
+mod metered;
 pub(crate) mod protocol;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,6 +31,7 @@ use crate::core::Code;
 use crate::proto::Dialect;
 use crate::proto::{Frame, JoinRequest, Limits, server};
 use crate::server::access::{Access, Handshake, Identity};
+use crate::server::connection::metered::{Arrival, Metered};
 use crate::server::connection::protocol::{Inbound, Incoming, LegacyAction, Request, too_large};
 use crate::server::connections::Registration;
 use crate::server::fanout::queue::{CloseReason, Next, Queue, Signal, Work};
@@ -49,6 +52,9 @@ const LONG_WORK: Duration = Duration::from_millis(5);
 
 /// An idle connection has a read buffer of this size; the write buffer is allocated with the first frame.
 const BUFFER: usize = 4 << 10;
+
+/// How many messages are read while the client waits for a password to be checked. More wait in the socket.
+const READ_AHEAD: usize = 8;
 
 /// Why a connection ends.
 pub(crate) enum End {
@@ -86,6 +92,8 @@ pub(crate) struct Entry {
     pub(crate) handshake: Option<Box<Handshake>>,
     /// The client's public id, if it is a legacy client.
     pub(crate) legacy_client: Option<Arc<str>>,
+    /// The client's address, if it is known.
+    pub(crate) peer: Option<IpAddr>,
 }
 
 /// One connection.
@@ -93,7 +101,11 @@ pub(crate) struct Connection<T> {
     access: Arc<Access>,
     who: Result<Option<Identity>, String>,
     handshake: Option<Box<Handshake>>,
-    socket: WebSocketStream<T>,
+    socket: WebSocketStream<Metered<T>>,
+    /// What has arrived of the next message.
+    arrival: Arrival,
+    /// What was read while a password was checked, and is to be handled next.
+    read_ahead: Option<Box<VecDeque<Result<Message, SocketError>>>>,
     inbound: Inbound<RoomSession>,
     queue: Arc<Queue>,
     directory: Arc<Directory>,
@@ -115,7 +127,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
     /// A connection whose HTTP handshake is done; `read` is what was read of the socket after it.
     pub(crate) async fn new(
         (io, read): (T, Bytes),
-        Entry { access, who, handshake, legacy_client }: Entry,
+        Entry { access, who, handshake, legacy_client, peer }: Entry,
         queue: Arc<Queue>,
         directory: Arc<Directory>,
         presence_rooms: Arc<PresenceRooms>,
@@ -137,6 +149,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         };
         // Only a client that does not wait for the handshake's answer has sent anything yet. Its bytes cost another
         // buffer.
+        let io = Metered::new(io);
         let socket = match read.is_empty() {
             true => WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await,
             false => WebSocketStream::from_partially_read(io, read.into(), Role::Server, Some(config)).await,
@@ -147,11 +160,13 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             who,
             handshake,
             socket,
+            arrival: Arrival::default(),
+            read_ahead: None,
             inbound,
             queue,
             directory,
             presence_sessions,
-            memberships: Memberships::default(),
+            memberships: Memberships::of(peer),
             relays: None,
             limits,
             registration,
@@ -207,7 +222,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 return Err(End::Told(expired()));
             }
             let event = poll_fn(|context| {
-                if read_first && let Poll::Ready(message) = self.socket.poll_next_unpin(context) {
+                if read_first && let Poll::Ready(message) = self.poll_read(context) {
                     return Poll::Ready(Event::Read(message));
                 }
                 match queue.poll(context) {
@@ -215,7 +230,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                     Poll::Ready(Signal::Killed(reason)) => return Poll::Ready(Event::Kill(reason)),
                     Poll::Pending => {}
                 }
-                if !read_first && let Poll::Ready(message) = self.socket.poll_next_unpin(context) {
+                if !read_first && let Poll::Ready(message) = self.poll_read(context) {
                     return Poll::Ready(Event::Read(message));
                 }
                 tick.as_mut().poll(context).map(|()| Event::Tick)
@@ -236,6 +251,17 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 tick.as_mut().reset(self.or_expired(self.last_read + self.limits.heartbeat));
             }
         }
+    }
+
+    /// The next message of the socket.
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Message, SocketError>>> {
+        if let Some(ahead) = &mut self.read_ahead {
+            if let Some(message) = ahead.pop_front() {
+                return Poll::Ready(Some(message));
+            }
+            self.read_ahead = None;
+        }
+        self.socket.poll_next_unpin(context)
     }
 
     /// Sends the queued frames, then does what rooms have asked for.
@@ -260,6 +286,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
     /// Pings a silent client, or ends the connection. Returns the time of the next check.
     async fn tick(&mut self) -> Result<Instant, End> {
         let heartbeat = self.limits.heartbeat;
+        self.arrival.looked(self.socket.get_ref(), 0);
+        self.check_arrival()?;
         let silent = self.last_read.elapsed();
         if self.expires.is_some_and(|expires| expires <= Instant::now()) {
             // The loop in `serve` ends the connection.
@@ -282,6 +310,16 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         Ok(self.last_read + heartbeat * 2)
     }
 
+    /// Ends the connection of a client that does not finish a message.
+    fn check_arrival(&self) -> Result<(), End> {
+        let limit = self.limits.heartbeat * 4;
+        if self.arrival.is_longer_than(limit) {
+            let message = format!("a message was not finished within {} s", limit.as_secs());
+            return Err(End::Told(CloseReason::new(Code::BadMessage, message)));
+        }
+        Ok(())
+    }
+
     async fn read(&mut self, message: Option<Result<Message, SocketError>>) -> Result<(), End> {
         self.last_read = Instant::now();
         let message = match message {
@@ -298,15 +336,26 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         let incoming = match &message {
             Message::Text(text) => Incoming::Text(text.as_str()),
             Message::Binary(_) => Incoming::Binary,
-            // Pings are answered by the socket.
-            Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => return Ok(()),
+            // The socket answers pings. The answer is written before the next frame is read, so that answers do not pile
+            // up for a client that does not read them.
+            Message::Ping(payload) => {
+                self.arrival.looked(self.socket.get_ref(), payload.len().max(1));
+                self.flush().await?;
+                return self.check_arrival();
+            }
+            Message::Pong(payload) => {
+                self.arrival.looked(self.socket.get_ref(), payload.len().max(1));
+                return self.check_arrival();
+            }
+            Message::Close(_) | Message::Frame(_) => return Ok(()),
         };
+        self.arrival.finished(self.socket.get_ref());
         match self.inbound.read(incoming) {
             Request::Nothing => Ok(()),
             Request::Reply(frame) => self.reply(frame).await,
             Request::Close(reason) => Err(End::Told(reason)),
             // Boxed, so that an idle connection does not reserve memory for the future.
-            Request::Hello { client, token } => Box::pin(self.hello(client, token)).await,
+            Request::Hello { secret, token } => Box::pin(self.hello(&secret, token)).await,
             Request::Token(token) => Box::pin(self.renew(token)).await,
             Request::Join { room, request } => Box::pin(self.join(&room, request)).await.map(drop),
             Request::Leave { room } => {
@@ -394,6 +443,32 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 signal = queue.signal() => match signal {
                     Signal::Filled => self.write().await?,
                     Signal::Killed(reason) => return Err(End::Told(reason)),
+                },
+            }
+        }
+    }
+
+    /// As [`meanwhile`](Self::meanwhile), and ends the connection if the client goes away meanwhile: nothing is done for
+    /// clients that have gone. To notice that, up to [`READ_AHEAD`] messages of the client are read, which are handled
+    /// after this.
+    async fn meanwhile_connected<R>(&mut self, mut work: impl Future<Output = R> + Unpin) -> Result<R, End> {
+        let queue = self.queue.clone();
+        loop {
+            let ahead = self.read_ahead.get_or_insert_default();
+            tokio::select! {
+                biased;
+                done = &mut work => return Ok(done),
+                signal = queue.signal() => match signal {
+                    Signal::Filled => self.write().await?,
+                    Signal::Killed(reason) => return Err(End::Told(reason)),
+                },
+                message = self.socket.next(), if ahead.len() < READ_AHEAD => match message {
+                    None | Some(Ok(Message::Close(_))) => return Err(End::Gone("closed by the client")),
+                    Some(Err(error @ (SocketError::Capacity(_) | SocketError::Utf8(_)))) => {
+                        ahead.push_back(Err(error));
+                    }
+                    Some(Err(_)) => return Err(End::Gone("the socket failed")),
+                    Some(Ok(message)) => ahead.push_back(Ok(message)),
                 },
             }
         }
@@ -488,7 +563,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             }
         }
         // What follows is not WebSocket frames, for example the rest of a frame that is too large.
-        let io = self.socket.get_mut();
+        let io = &mut self.socket.get_mut().io;
         if io.shutdown().await.is_ok() {
             let mut rest = vec![0; BUFFER];
             while matches!(io.read(&mut rest).await, Ok(read) if read > 0) {}
@@ -523,12 +598,13 @@ mod tests {
         let directory =
             Directory::new(RoomTypes::default(), store, limits.clone(), Duration::from_secs(1), accesses);
         let presence_rooms = PresenceRooms::new(&limits);
-        let queue = Arc::new(Queue::new(1));
+        let queue = Arc::new(Queue::new(1, 1));
         let registration = Arc::new(Connections::new()).register(queue.clone()).unwrap();
         let (io, _peer) = tokio::io::duplex(64);
         let request = hyper::Request::get("/").body(()).unwrap();
         let handshake = Some(Box::new(Handshake::of(&request, None)));
-        let entry = Entry { access: Arc::default(), who: Ok(None), handshake, legacy_client: None };
+        let entry =
+            Entry { access: Arc::default(), who: Ok(None), handshake, legacy_client: None, peer: None };
         let task = Connection::new(
             (io, Bytes::new()),
             entry,

@@ -33,13 +33,18 @@ impl CloseReason {
 /// One connection's queue.
 #[derive(Debug)]
 pub(crate) struct Queue {
+    /// The most frames.
     limit: usize,
+    /// The most bytes of all frames but one: a frame of any length is taken by an empty queue.
+    max_bytes: usize,
     inner: Mutex<Inner>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
     frames: VecDeque<Frame>,
+    /// The bytes of the frames.
+    bytes: usize,
     presence: PresenceQueues,
     /// Whether a session's frame was refused since the queue was last empty.
     refused: bool,
@@ -56,6 +61,16 @@ struct Inner {
 }
 
 impl Inner {
+    /// Whether there is space for a frame.
+    fn takes(&self, frame: &Frame, limit: usize, max_bytes: usize) -> bool {
+        self.frames.is_empty() || self.frames.len() < limit && self.bytes + frame.len() <= max_bytes
+    }
+
+    fn add(&mut self, frame: Frame) {
+        self.bytes += frame.len();
+        self.frames.push_back(frame);
+    }
+
     fn poll(&mut self, context: &Context<'_>, has_work: bool) -> Poll<Signal> {
         if let Some(close_reason) = &self.close_reason {
             return Poll::Ready(Signal::Killed(close_reason.clone()));
@@ -115,8 +130,8 @@ pub(crate) enum Next {
 }
 
 impl Queue {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { limit: limit.max(1), inner: Mutex::default() }
+    pub(crate) fn new(limit: usize, max_bytes: usize) -> Self {
+        Self { limit: limit.max(1), max_bytes, inner: Mutex::default() }
     }
 
     /// Locks the queue. Poisoning is ignored, because no code under the lock can leave the queue partly changed.
@@ -138,21 +153,22 @@ impl Queue {
 
     fn push(&self, frame: &Frame) -> bool {
         self.change(|inner| {
-            if inner.frames.len() >= self.limit {
+            let taken = inner.takes(frame, self.limit, self.max_bytes);
+            if taken {
+                inner.add(frame.clone());
+            } else {
                 inner.refused = true;
-                return false;
             }
-            inner.frames.push_back(frame.clone());
-            true
+            taken
         })
     }
 
     /// Queues a frame that may be dropped, unless the queue is half full: the other half is reserved for other frames.
     pub(crate) fn offer(&self, frame: &Frame) -> bool {
         self.change(|inner| {
-            let taken = inner.frames.len() < self.limit.div_ceil(2);
+            let taken = inner.takes(frame, self.limit.div_ceil(2), self.max_bytes / 2);
             if taken {
-                inner.frames.push_back(frame.clone());
+                inner.add(frame.clone());
             }
             taken
         })
@@ -171,7 +187,7 @@ impl Queue {
     /// Queues a frame even beyond the limit. For the connection's own answers: there is at most one for each frame that
     /// it reads, and it sends them before it reads another.
     pub(crate) fn reply(&self, frame: Frame) {
-        self.change(|inner| inner.frames.push_back(frame));
+        self.change(|inner| inner.add(frame));
     }
 
     /// A joined room has ended. `last` is the room's last frame if it could not be queued; it is queued beyond the
@@ -179,7 +195,7 @@ impl Queue {
     fn lost_room(&self, last: Option<Frame>) {
         self.change(|inner| {
             inner.lost_room = true;
-            inner.frames.extend(last);
+            last.into_iter().for_each(|frame| inner.add(frame));
         });
     }
 
@@ -226,7 +242,10 @@ impl Queue {
             return Next::LostRoom;
         }
         match inner.frames.pop_front() {
-            Some(frame) => Next::Frame(frame),
+            Some(frame) => {
+                inner.bytes -= frame.len();
+                Next::Frame(frame)
+            }
             None => {
                 // Frees the memory of a burst: a connection may stay idle for long.
                 if inner.frames.capacity() > IDLE_CAPACITY {
@@ -340,7 +359,7 @@ mod tests {
 
     #[test]
     fn g9_a_full_queue_refuses_and_says_so_once_it_is_empty() {
-        let queue = Arc::new(Queue::new(2));
+        let queue = Arc::new(Queue::new(2, 100));
         let mut outbox = Outbox::new(queue.clone());
         assert!(outbox.push(&frame("1")) && outbox.push(&frame("2")));
         assert!(!outbox.push(&frame("3")));
@@ -353,8 +372,22 @@ mod tests {
     }
 
     #[test]
+    fn g9_frames_that_are_too_long_together_are_refused_and_one_alone_is_not() {
+        let queue = Arc::new(Queue::new(10, 100));
+        let mut outbox = Outbox::new(queue.clone());
+        let long = frame(&"x".repeat(60));
+        assert!(outbox.push(&long) && !outbox.push(&long));
+        assert!(outbox.push(&frame("short")) && !outbox.offer(&frame("also short")));
+        assert_eq!(taken(&queue).len(), 2);
+        assert!(outbox.push(&frame(&"x".repeat(1_000))), "an empty queue takes a state of any length");
+        assert!(!outbox.push(&frame("1")));
+        assert_eq!(taken(&queue).len(), 1);
+        assert!(outbox.push(&frame("1")));
+    }
+
+    #[test]
     fn the_end_of_a_room_is_queued_even_if_the_queue_is_full() {
-        let queue = Arc::new(Queue::new(1));
+        let queue = Arc::new(Queue::new(1, 100));
         let mut full = Outbox::new(queue.clone());
         assert!(full.push(&frame("1")));
         let end = frame("end");

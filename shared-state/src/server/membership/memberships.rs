@@ -4,27 +4,28 @@
 //! [`Membership`]; when the last one drops it, the connection has left.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
 
 use crate::core::Code;
 use crate::proto::{Secret, Violation};
 use crate::server::fanout::queue::Queue;
 use crate::server::membership::{Changed, Membership, Requirement, RoomAccessTable};
-use crate::server::rate_limit::TokenBucket;
-
-/// How many wrong passwords a connection may try at once, and the time until it may try one more.
-const WRONG_PASSWORDS: (u32, Duration) = (5, Duration::from_secs(2));
 
 /// A connection's memberships. Weak, because the sessions keep them alive.
 #[derive(Default)]
 pub(crate) struct Memberships {
     members: BTreeMap<Arc<str>, Weak<Membership>>,
-    /// The bucket that limits wrong passwords; `None` until the first password is checked.
-    wrong_passwords: Option<Box<TokenBucket>>,
+    /// The client's address, if it is known.
+    address: Option<IpAddr>,
 }
 
 impl Memberships {
+    /// The memberships of a connection from this address.
+    pub(crate) const fn of(address: Option<IpAddr>) -> Self {
+        Self { members: BTreeMap::new(), address }
+    }
+
     /// The connection's membership in a room, if it is in.
     pub(crate) fn membership(&self, room: &str) -> Option<Arc<Membership>> {
         self.members.get(room)?.upgrade()
@@ -51,19 +52,20 @@ impl Memberships {
             let access = accesses.open(room).await?;
             let generation = match access.check_password(password)? {
                 Requirement::Open(generation) => generation,
-                Requirement::Locked(hash, generation) => {
-                    let bucket = self.wrong_passwords.get_or_insert_with(|| {
-                        Box::new(TokenBucket::new(WRONG_PASSWORDS.0, WRONG_PASSWORDS.1))
-                    });
-                    if !bucket.take(Instant::now()) {
-                        let message = "too many wrong passwords; try again in a few seconds";
-                        return Err(Violation::new(Code::TooOften, message));
-                    }
-                    if !access.verify_password(hash, generation, password.unwrap_or_default()).await {
-                        return Err(Violation::new(Code::WrongPassword, "this is not the room's password"));
-                    }
-                    bucket.give_back();
+                // A guess counts before it is checked, so that guesses at the same time count, and those of clients
+                // that do not wait for the answer.
+                _ if !access.take_guess(self.address) => {
+                    let message = "too many wrong passwords; try again in a few seconds";
+                    return Err(Violation::new(Code::TooOften, message));
+                }
+                Requirement::Locked(hash, generation)
+                    if access.verify_password(hash.clone(), password.unwrap_or_default()).await =>
+                {
+                    access.give_back_guess(self.address);
                     generation
+                }
+                Requirement::Wrong | Requirement::Locked(..) => {
+                    return Err(Violation::new(Code::WrongPassword, "this is not the room's password"));
                 }
             };
             let entered = match access.enter(generation, who.clone(), queue.clone()) {

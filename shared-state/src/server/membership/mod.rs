@@ -5,24 +5,27 @@
 //! room.
 
 pub(crate) mod bans;
+mod guesses;
+mod known_password;
 pub(crate) mod memberships;
 pub(crate) mod password;
 pub(crate) mod settings;
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use sha2::{Digest as _, Sha256};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 use crate::core::Code;
 use crate::proto::{RoomDetails, Violation};
 use crate::server::fanout::queue::{CloseReason, Queue};
+use crate::server::membership::guesses::GuessBudgets;
 use crate::server::membership::password::PasswordHash;
 use crate::server::membership::settings::RoomSettings;
 
@@ -47,6 +50,7 @@ pub(crate) struct RoomAccessTable {
     ask: Option<Arc<Ask>>,
     /// Limits the passwords being checked at once to half the cores: each check takes a core and 19 MiB.
     checks: Arc<Semaphore>,
+    guesses: GuessBudgets,
     slots: Mutex<HashMap<Arc<str>, Slot>>,
 }
 
@@ -70,33 +74,6 @@ struct Inner {
     members: BTreeMap<u64, (Arc<str>, Arc<Queue>)>,
     /// The users, and how many connections each has in the room.
     users: BTreeMap<Arc<str>, usize>,
-    /// The right password once it is known, so that it need not be hashed slowly again.
-    known_password: Option<KnownPassword>,
-}
-
-/// The right password under SHA-256 with a random salt. A fast hash is safe here, because it exists only in memory.
-struct KnownPassword {
-    salt: [u8; 32],
-    digest: [u8; 32],
-}
-
-impl KnownPassword {
-    fn digest(salt: &[u8; 32], password: &str) -> [u8; 32] {
-        Sha256::new_with_prefix(salt).chain_update(password).finalize().into()
-    }
-
-    /// `None` if the system has no randomness.
-    fn new(password: &str) -> Option<Self> {
-        let mut salt = [0; 32];
-        getrandom::fill(&mut salt).ok()?;
-        Some(Self { digest: Self::digest(&salt, password), salt })
-    }
-
-    /// Compares in constant time: looks at every byte, whatever the first ones are.
-    fn is(&self, password: &str) -> bool {
-        let given = Self::digest(&self.salt, password);
-        given.iter().zip(&self.digest).fold(0, |differs, (given, right)| differs | (given ^ right)) == 0
-    }
 }
 
 /// What is still required of somebody who wants to enter.
@@ -106,6 +83,8 @@ pub(crate) enum Requirement {
     Open(u64),
     /// The password given must match this hash. Holds the generation of the settings.
     Locked(PasswordHash, u64),
+    /// Nothing helps: the password given is known to be wrong.
+    Wrong,
 }
 
 /// The settings have changed or the access has ended meanwhile: try again.
@@ -141,7 +120,13 @@ impl RoomAccessTable {
     pub(crate) fn new(ask: Option<Arc<Ask>>) -> Arc<Self> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let checks = Arc::new(Semaphore::new(cores.div_ceil(2)));
-        Arc::new_cyclic(|this| Self { this: this.clone(), ask, checks, slots: Mutex::default() })
+        Arc::new_cyclic(|this| Self {
+            this: this.clone(),
+            ask,
+            checks,
+            guesses: GuessBudgets::default(),
+            slots: Mutex::default(),
+        })
     }
 
     /// A panic under the lock cannot leave the map half changed, so a poisoned lock is still usable.
@@ -270,21 +255,23 @@ impl RoomAccess {
             (Some(_), None) => {
                 Err(Violation::new(Code::WrongPassword, "the room has a password, and none was given"))
             }
-            (Some(_), Some(given)) if inner.known_password.as_ref().is_some_and(|right| right.is(given)) => {
-                Ok(Requirement::Open(inner.generation))
-            }
-            (Some(hash), Some(_)) => Ok(Requirement::Locked(hash.clone(), inner.generation)),
+            (Some(hash), Some(given)) => Ok(match hash.is_known(given) {
+                Some(true) => Requirement::Open(inner.generation),
+                Some(false) => Requirement::Wrong,
+                None => Requirement::Locked(hash.clone(), inner.generation),
+            }),
         }
     }
 
-    /// Whether `password` matches `hash`, the one of this generation of the settings. Slow: hashed on a thread for
+    /// Whether `password` matches `hash`. Slow, unless the password is known meanwhile: hashed on a thread for
     /// blocking work, one password at a time for a room. Cancel safe.
-    pub(crate) async fn verify_password(&self, hash: PasswordHash, generation: u64, password: &str) -> bool {
+    pub(crate) async fn verify_password(&self, hash: PasswordHash, password: &str) -> bool {
         // The semaphores are never closed.
         let Ok(turn) = self.turn.clone().acquire_owned().await else { return false };
         let Ok(check) = self.accesses.checks.clone().acquire_owned().await else { return false };
-        if let Ok(Requirement::Open(_)) = self.check_password(Some(password)) {
-            return true;
+        // Somebody else may have given the right one meanwhile.
+        if let Some(is_right) = hash.is_known(password) {
+            return is_right;
         }
         let given: Box<str> = password.into();
         // The caller may be gone before the check ends. The task holds the permits until then, so that the limit
@@ -294,14 +281,17 @@ impl RoomAccess {
             drop((turn, check));
             is_right
         });
-        let is_right = checked.await.unwrap_or(false);
-        if is_right {
-            let mut inner = self.lock();
-            if inner.generation == generation {
-                inner.known_password = KnownPassword::new(password);
-            }
-        }
-        is_right
+        checked.await.unwrap_or(false)
+    }
+
+    /// Takes one of the guesses that an address has for this room; `false` if there is none left.
+    pub(crate) fn take_guess(&self, address: Option<IpAddr>) -> bool {
+        self.accesses.guesses.take(address, &self.name, Instant::now())
+    }
+
+    /// Returns a guess whose password was right.
+    pub(crate) fn give_back_guess(&self, address: Option<IpAddr>) {
+        self.accesses.guesses.give_back(address, &self.name);
     }
 
     /// Adds a connection, if the settings are still those of this generation.
@@ -341,7 +331,6 @@ impl RoomAccess {
             let mut inner = self.lock();
             inner.settings = settings;
             inner.generation += 1;
-            inner.known_password = None;
             inner.members.values().map(|(_, queue)| queue.clone()).collect()
         };
         members.iter().for_each(|queue| queue.renew(&self.name));

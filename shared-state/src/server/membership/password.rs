@@ -10,15 +10,27 @@ pub use with_argon2::{PasswordError, PasswordHash};
 #[cfg(feature = "password")]
 mod with_argon2 {
     use std::fmt;
-    use std::sync::Arc;
+    use std::sync::{Arc, OnceLock};
 
     use argon2::Argon2;
     use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _, phc};
 
+    use crate::server::membership::known_password::KnownPassword;
+
     /// The hash of a password, with its salt and cost parameters, as in the PHC string format (`$argon2id$v=19$...`).
     /// Cheap to clone.
+    ///
+    /// A hash that was made [of](Self::of) its password, and its clones, know the password by a fast hash that is never
+    /// written, so that everybody's password is checked at once. A hash that was [parsed](Self::parse), and its clones,
+    /// learn it when somebody gives the right one.
     #[derive(Clone)]
-    pub struct PasswordHash(Arc<phc::PasswordHash>);
+    pub struct PasswordHash(Arc<Hashed>);
+
+    struct Hashed {
+        hash: phc::PasswordHash,
+        /// The password, once it is known.
+        known: OnceLock<KnownPassword>,
+    }
 
     /// A password could not be hashed, or a text is not a hash.
     #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,7 +71,8 @@ mod with_argon2 {
             }
             let hash = Argon2::default().hash_password(password.as_bytes());
             let hash = hash.map_err(|error| PasswordError::Hash { message: error.to_string() })?;
-            Ok(Self(Arc::new(hash)))
+            let known = KnownPassword::new(password).map_or_else(OnceLock::new, OnceLock::from);
+            Ok(Self(Arc::new(Hashed { hash, known })))
         }
 
         /// Reads a hash in the PHC string format, as [`Display`](fmt::Display) writes it, or as another program made
@@ -73,20 +86,32 @@ mod with_argon2 {
             if !parsed.algorithm.as_str().starts_with("argon2") {
                 return Err(wrong(format!("found one of `{}`", parsed.algorithm)));
             }
-            Ok(Self(Arc::new(parsed)))
+            Ok(Self(Arc::new(Hashed { hash: parsed, known: OnceLock::new() })))
         }
 
-        /// Whether this is the password. As slow as [`of`](Self::of); compares the hashes in constant time.
+        /// Whether this is the password; `None` if the password is not known yet, so that it takes
+        /// [`is_of`](Self::is_of) to find out. Fast, and in constant time.
+        pub(in crate::server) fn is_known(&self, password: &str) -> Option<bool> {
+            self.0.known.get().map(|known| known.is(password))
+        }
+
+        /// Whether this is the password, which is known then. As slow as [`of`](Self::of); compares the hashes in
+        /// constant time.
         pub(in crate::server) fn is_of(&self, password: &str) -> bool {
-            password.len() <= super::MAX_LENGTH
-                && Argon2::default().verify_password(password.as_bytes(), &*self.0).is_ok()
+            let is_right = password.len() <= super::MAX_LENGTH
+                && Argon2::default().verify_password(password.as_bytes(), &self.0.hash).is_ok();
+            if is_right && let Some(known) = KnownPassword::new(password) {
+                // Another thread may have found it out at the same time.
+                let _ = self.0.known.set(known);
+            }
+            is_right
         }
     }
 
     /// The PHC string, to be stored.
     impl fmt::Display for PasswordHash {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            self.0.fmt(f)
+            self.0.hash.fmt(f)
         }
     }
 
@@ -104,9 +129,12 @@ mod with_argon2 {
         fn a_hash_is_of_its_password_and_no_other_also_when_it_was_kept() {
             let hash = PasswordHash::of("open sesame").unwrap();
             let kept = PasswordHash::parse(&hash.to_string()).unwrap();
+            assert_eq!((hash.is_known("open sesame"), kept.is_known("open sesame")), (Some(true), None));
             for hash in [hash, kept] {
                 assert!(hash.is_of("open sesame"));
                 assert!(!hash.is_of("open") && !hash.is_of("") && !hash.is_of("open sesame "));
+                assert_eq!(hash.is_known("open sesame"), Some(true));
+                assert_eq!(hash.is_known("open"), Some(false));
             }
             assert!(matches!(PasswordHash::of(""), Err(PasswordError::Length { found: 0 })));
             assert!(PasswordHash::of(&"x".repeat(1025)).is_err());
@@ -124,6 +152,10 @@ pub(crate) struct PasswordHash;
 
 #[cfg(not(feature = "password"))]
 impl PasswordHash {
+    pub(crate) fn is_known(&self, _: &str) -> Option<bool> {
+        Some(false)
+    }
+
     pub(crate) fn is_of(&self, password: &str) -> bool {
         let _ = (password, MAX_LENGTH);
         false

@@ -45,9 +45,14 @@ impl RoomSettings {
     /// [`Code::WrongPassword`](crate::core::Code::WrongPassword).
     ///
     /// The password protects the room's state, its channels and its presence. A connection that has entered one of
-    /// them need not send it again for the others, as long as it is in one of them. After five wrong passwords at
-    /// once, a connection may try one more every two seconds; others are refused with
-    /// [`Code::TooOften`](crate::core::Code::TooOften).
+    /// them need not send it again for the others, as long as it is in one of them.
+    ///
+    /// After five wrong passwords for the room at once, an address (IPv6: its /64 network) may try one more every two
+    /// seconds, whatever the number of connections; others are refused with
+    /// [`Code::TooOften`](crate::core::Code::TooOften) and not checked. The right password is never refused once it is
+    /// known to the server: always, if the [`PasswordHash`] was made of it; after somebody gave it, if the hash was
+    /// parsed. The address is that of [`Handshake::peer`](crate::server::Handshake::peer): behind a proxy the
+    /// proxy's, and clients whose address is not known share one budget.
     #[cfg(feature = "password")]
     pub fn password(mut self, password: PasswordHash) -> Self {
         self.password = Some(password);

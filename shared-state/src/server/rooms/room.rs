@@ -256,7 +256,7 @@ impl Room {
             return Err(Closed);
         }
         let core = &mut *guard;
-        if self.is_channel || core.authority.has_legacy() {
+        if self.is_channel || core.authority.has_legacy() || core.authority.has_hidden() {
             core.authority.set_time(now());
         }
         let done = catch_unwind(AssertUnwindSafe(|| act(core)));

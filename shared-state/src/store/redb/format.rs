@@ -23,6 +23,8 @@ use crate::store::{Cause, Entry, ListError, LoadError, RoomInfo, Snapshot, Store
 /// The version of the format that this code reads and writes.
 pub(super) const FORMAT: u64 = 1;
 pub(super) const FORMAT_KEY: &str = "format";
+/// The four parts of the key of clients' names in the meta table, 8 bytes each.
+pub(super) const KEY_PARTS: [&str; 4] = ["name-key-0", "name-key-1", "name-key-2", "name-key-3"];
 
 pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 pub(super) const ROOMS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("rooms");

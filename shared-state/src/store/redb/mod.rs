@@ -44,7 +44,7 @@ use std::thread::JoinHandle;
 use redb::{Database, DatabaseError, Durability};
 use tokio::sync::oneshot;
 
-use self::format::{FORMAT, FORMAT_KEY, LOG, META, ROOMS, SNAPSHOTS};
+use self::format::{FORMAT, FORMAT_KEY, KEY_PARTS, LOG, META, ROOMS, SNAPSHOTS};
 use self::queue::{Done, Job, Limits, Queue, Refused, Stopped};
 use self::readers::Readers;
 use self::writer::Writer;
@@ -175,7 +175,12 @@ impl RedbBuilder {
         }
         let db = redb::Builder::new().set_cache_size(self.cache).open(&file).map_err(database(&file))?;
         match format_of(&db).map_err(failed(&file))? {
-            FORMAT => self.start(db, Some(locked)).map_err(directory(&file)),
+            FORMAT => {
+                let key = name_key_of(&db).map_err(failed(&file))?;
+                let mut store = self.start(db, Some(locked)).map_err(directory(&file))?;
+                store.key = Some(key);
+                Ok(store)
+            }
             found => Err(OpenError::Format { path: file, found, known: FORMAT }),
         }
     }
@@ -208,7 +213,7 @@ impl RedbBuilder {
             lock,
         };
         let thread = std::thread::Builder::new().name("rooms-write".into()).spawn(|| writer.run())?;
-        Ok(RedbStore { queue, commits, writer: Some(thread) })
+        Ok(RedbStore { queue, commits, writer: Some(thread), key: None })
     }
 }
 
@@ -223,6 +228,39 @@ fn initialise(db: &Database) -> Result<(), redb::Error> {
     txn.open_table(META)?.insert(FORMAT_KEY, FORMAT)?;
     txn.commit()?;
     Ok(())
+}
+
+/// The key of clients' names, which is made when the file has none.
+fn name_key_of(db: &Database) -> Result<[u8; 32], redb::Error> {
+    use redb::ReadableDatabase as _;
+    let mut key = [0; 32];
+    let known = {
+        let meta = db.begin_read()?.open_table(META)?;
+        let mut known = true;
+        for (name, part) in KEY_PARTS.iter().zip(key.chunks_exact_mut(8)) {
+            match meta.get(*name)? {
+                Some(value) => part.copy_from_slice(&value.value().to_le_bytes()),
+                None => known = false,
+            }
+        }
+        known
+    };
+    if known {
+        return Ok(key);
+    }
+    getrandom::fill(&mut key).map_err(|error| redb::Error::Io(io::Error::other(error.to_string())))?;
+    let mut txn = db.begin_write()?;
+    txn.set_durability(Durability::Immediate)?;
+    txn.set_quick_repair(true);
+    {
+        let mut meta = txn.open_table(META)?;
+        for (name, part) in KEY_PARTS.iter().zip(key.chunks_exact(8)) {
+            let part = part.try_into().map(u64::from_le_bytes).expect("chunks of 8 bytes");
+            meta.insert(*name, part)?;
+        }
+    }
+    txn.commit()?;
+    Ok(key)
 }
 
 /// The version of the file's format; 0 if it has none.
@@ -298,6 +336,8 @@ pub struct RedbStore {
     queue: Arc<Queue>,
     commits: Arc<AtomicU64>,
     writer: Option<JoinHandle<()>>,
+    /// The key of clients' names; `None` until it is read.
+    key: Option<[u8; 32]>,
 }
 
 impl RedbStore {
@@ -433,6 +473,10 @@ impl RoomStore for RedbStore {
                 }
             },
         )
+    }
+
+    fn name_key(&self) -> Option<[u8; 32]> {
+        self.key
     }
 
     fn close(&self) -> StoreFuture<(), CloseError> {

@@ -1,6 +1,7 @@
 //! Replica and authority: alone, together, and under random faults.
 
 mod authority;
+mod forbidden_paths;
 mod no_effect;
 mod random_structs;
 mod replica;
@@ -8,3 +9,4 @@ mod simulation;
 mod undo;
 mod undo_others;
 mod undo_unsent;
+mod work;

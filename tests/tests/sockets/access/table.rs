@@ -238,5 +238,5 @@ async fn nobody_speaks_in_the_name_of_another() {
     let change = json!({"seq": 1, "base": 1, "updates": [{"key": "n", "value": 2}], "from": "server"});
     editor.send(forged(frame("state:change", "open", change))).await;
     let name = witness.expect("state:change").await["from"].clone();
-    assert!(name.as_str().is_some_and(|name| name.len() == 16) && name != names[0], "{name}");
+    assert!(name.as_str().is_some_and(|name| name.len() == 32) && name != names[0], "{name}");
 }

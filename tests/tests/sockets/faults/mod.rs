@@ -5,3 +5,4 @@ mod connections;
 mod kill;
 mod read_back;
 mod refusals;
+mod slow;

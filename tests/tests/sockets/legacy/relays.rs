@@ -37,7 +37,7 @@ async fn what_the_app_says_reaches_the_other_pages_with_its_true_sender() {
     assert_eq!((&heard["type"], &heard["room"]), (&json!("game:move"), &json!("a")));
     assert_eq!(heard["payload"], json!({"to": "e4"}));
     let sender = heard["from"].clone();
-    assert_eq!(sender.as_str().unwrap().len(), 16);
+    assert_eq!(sender.as_str().unwrap().len(), 32);
     assert!(heard["timestamp"].as_u64().unwrap() > 1_500_000_000_000);
     // The sender's id is the author of its changes, and nobody else has it.
     say(&mut bob, "game:move", "a", Value::Null).await;

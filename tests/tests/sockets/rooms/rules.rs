@@ -89,7 +89,7 @@ impl RoomHooks<Game> for Rules {
     }
 
     fn on_change(&self, change: &ProposedChange<'_, Game>) -> Result<Verdict<Game>, String> {
-        assert_eq!(change.author.name().len(), 16);
+        assert_eq!(change.author.name().len(), 32);
         assert!(!change.updates.is_empty());
         match change.after.word.as_str() {
             _ if change.before.word == change.after.word => Ok(Verdict::Accept),

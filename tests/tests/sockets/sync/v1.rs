@@ -18,7 +18,7 @@ async fn a_change_is_acknowledged_and_told_to_the_others() {
     let mut ann = Client::silent(address).await;
     ann.send(json!({"type": "hello", "payload": {"client": "ann-----------------"}})).await;
     let welcome = ann.expect("welcome").await;
-    assert_eq!(welcome["id"].as_str().unwrap().len(), 16);
+    assert_eq!(welcome["id"].as_str().unwrap().len(), 32);
     assert_ne!(welcome["id"], "ann-----------------");
     let mut bob = Client::new(address, "bob").await;
     let sync = ann.join("a").await;
