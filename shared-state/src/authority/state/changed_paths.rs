@@ -54,13 +54,13 @@ impl<'a> PathChange<'a> {
 
     /// The value before the change, read as a `T`; `None` if there was none or it is not a `T`. Costs the value.
     #[must_use]
-    pub fn old<T: DeserializeOwned>(&self) -> Option<T> {
+    pub fn before<T: DeserializeOwned>(&self) -> Option<T> {
         read(self.old?)
     }
 
-    /// The value after the change, as [`old`](Self::old).
+    /// The value after the change, as [`before`](Self::before).
     #[must_use]
-    pub fn new<T: DeserializeOwned>(&self) -> Option<T> {
+    pub fn after<T: DeserializeOwned>(&self) -> Option<T> {
         read(self.new?)
     }
 

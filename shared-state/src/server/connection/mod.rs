@@ -53,7 +53,8 @@ const LONG_WORK: Duration = Duration::from_millis(5);
 /// An idle connection has a read buffer of this size; the write buffer is allocated with the first frame.
 const BUFFER: usize = 4 << 10;
 
-/// How many messages are read while the client waits for a password to be checked. More wait in the socket.
+/// How many messages are read while the client waits for a password to be checked, unless they have as many bytes as one
+/// frame may have. More wait in the socket.
 const READ_AHEAD: usize = 8;
 
 /// Why a connection ends.
@@ -105,7 +106,7 @@ pub(crate) struct Connection<T> {
     /// What has arrived of the next message.
     arrival: Arrival,
     /// What was read while a password was checked, and is to be handled next.
-    read_ahead: Option<Box<VecDeque<Result<Message, SocketError>>>>,
+    read_ahead: VecDeque<Result<Message, SocketError>>,
     inbound: Inbound<RoomSession>,
     queue: Arc<Queue>,
     directory: Arc<Directory>,
@@ -161,7 +162,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             handshake,
             socket,
             arrival: Arrival::default(),
-            read_ahead: None,
+            read_ahead: VecDeque::new(),
             inbound,
             queue,
             directory,
@@ -255,11 +256,12 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
 
     /// The next message of the socket.
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Message, SocketError>>> {
-        if let Some(ahead) = &mut self.read_ahead {
-            if let Some(message) = ahead.pop_front() {
-                return Poll::Ready(Some(message));
+        if let Some(message) = self.read_ahead.pop_front() {
+            if self.read_ahead.is_empty() {
+                // An idle connection keeps no memory for it.
+                self.read_ahead = VecDeque::new();
             }
-            self.read_ahead = None;
+            return Poll::Ready(Some(message));
         }
         self.socket.poll_next_unpin(context)
     }
@@ -454,7 +456,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
     async fn meanwhile_connected<R>(&mut self, mut work: impl Future<Output = R> + Unpin) -> Result<R, End> {
         let queue = self.queue.clone();
         loop {
-            let ahead = self.read_ahead.get_or_insert_default();
+            let ahead = &mut self.read_ahead;
+            let bytes: usize = ahead.iter().flatten().map(Message::len).sum();
+            let has_space = ahead.len() < READ_AHEAD && bytes < self.limits.frame;
             tokio::select! {
                 biased;
                 done = &mut work => return Ok(done),
@@ -462,7 +466,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                     Signal::Filled => self.write().await?,
                     Signal::Killed(reason) => return Err(End::Told(reason)),
                 },
-                message = self.socket.next(), if ahead.len() < READ_AHEAD => match message {
+                message = self.socket.next(), if has_space => match message {
                     None | Some(Ok(Message::Close(_))) => return Err(End::Gone("closed by the client")),
                     Some(Err(error @ (SocketError::Capacity(_) | SocketError::Utf8(_)))) => {
                         ahead.push_back(Err(error));

@@ -232,12 +232,13 @@ async fn a_rule_has_the_old_and_the_new_value_at_hand() {
         .authenticate(|handshake: Handshake| ready(known(&handshake)))
         .authorize_change(|user: &String, _: &str, change: &PathChange<'_>| {
             if change.path() == "stars" {
-                let rises = change.new::<i64>() > change.old::<i64>() && change.new::<i64>() <= Some(3);
+                let rises =
+                    change.after::<i64>() > change.before::<i64>() && change.after::<i64>() <= Some(3);
                 return if rises { Ok(()) } else { Err("three stars at most") };
             }
             let segments = change.segments();
             let Some(at) = segments.iter().position(|segment| segment == "votes") else { return Ok(()) };
-            match (segments.get(at + 1), change.old::<i64>(), change.new::<i64>()) {
+            match (segments.get(at + 1), change.before::<i64>(), change.after::<i64>()) {
                 (None, ..) | (_, Some(_), None) => Ok(()),
                 (Some(voter), old, Some(new)) if voter == user && new > old.unwrap_or(0) => Ok(()),
                 _ => Err("votes are raised, by their voters"),
