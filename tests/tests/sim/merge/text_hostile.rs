@@ -305,6 +305,9 @@ fn g1_hostile_edits_leave_one_text_everywhere_and_in_the_store() {
         world.settle();
         accepted
     });
-    let accepted = accepted.into_iter().sum::<usize>();
-    assert!(seeds::given().is_some() || accepted > 300, "{accepted} forged changes were accepted");
+    let (seeds, accepted) = (accepted.len(), accepted.into_iter().sum::<usize>());
+    assert!(
+        seeds::given().is_some() || accepted >= seeds,
+        "{accepted} forged changes of {seeds} seeds were accepted"
+    );
 }
