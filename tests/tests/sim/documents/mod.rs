@@ -1,4 +1,5 @@
 //! Checks the documents against the code.
 
 mod guide_page;
+mod limits;
 mod protocol;
