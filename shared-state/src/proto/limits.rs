@@ -25,7 +25,7 @@ pub struct Limits {
     /// The most work that the server does to decide one change, in steps of about 10 ns; a change that would take more is
     /// refused with `too_costly`. Steps are the items that a list in a `Vec` compares and shifts for each operation. The
     /// other policies take steps that are bounded by the length of the frame, or by a limit of their own. Default
-    /// 20,000,000.
+    /// 100,000,000.
     pub work: u64,
     /// The most rooms one connection joins. Default 64.
     pub rooms_per_connection: usize,
@@ -68,7 +68,7 @@ impl Default for Limits {
             key: 256,
             room_name: 128,
             updates: 65_536,
-            work: 20_000_000,
+            work: 100_000_000,
             rooms_per_connection: 64,
             window: 128,
             queue: 256,

@@ -13,6 +13,7 @@ mod secret;
 pub use address::{channel_address, split_address};
 pub use dialect::Dialect;
 pub use envelope::Envelope;
+#[cfg(feature = "server")]
 pub(crate) use envelope::shown;
 pub use frame::Frame;
 pub(crate) use limits::check_presence_size;

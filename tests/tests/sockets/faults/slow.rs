@@ -44,7 +44,7 @@ async fn upgraded(address: std::net::SocketAddr) -> TcpStream {
 async fn g9_a_message_that_is_not_finished_ends_the_connection_although_pings_keep_coming() {
     let mut limits = Limits::default();
     limits.heartbeat = Duration::from_millis(100);
-    let (_server, address) = start(Server::builder().limits(limits)).await;
+    let (_server, address) = start(Server::builder().untyped_rooms(true).limits(limits)).await;
     let mut client = Client::new(address, "slow").await;
     client.join("a").await;
     // The first part of a text that says that more follows.
@@ -73,7 +73,7 @@ async fn g9_a_message_that_is_not_finished_ends_the_connection_although_pings_ke
 async fn g9_pings_of_a_client_that_does_not_read_the_answers_are_not_read() {
     /// More than all the buffers on the way.
     const MOST: usize = 64 << 20;
-    let (_server, address) = start(Server::builder()).await;
+    let (_server, address) = start(Server::builder().untyped_rooms(true)).await;
     let mut deaf = upgraded(address).await;
     let pings = masked(0x89, &[b'p'; 100]).repeat(1_000);
     let mut sent = 0;
@@ -89,7 +89,7 @@ async fn g9_pings_of_a_client_that_does_not_read_the_answers_are_not_read() {
 
 #[tokio::test]
 async fn g9_a_request_with_long_headers_is_refused() {
-    let (_server, address) = start(Server::builder()).await;
+    let (_server, address) = start(Server::builder().untyped_rooms(true)).await;
     let mut socket = TcpStream::connect(address).await.unwrap();
     let headers = format!("GET /ws HTTP/1.1\r\nHost: {address}\r\nX: {}\r\n\r\n", "x".repeat(100_000));
     // The server may answer, and close, before it has read everything.
