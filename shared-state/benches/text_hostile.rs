@@ -166,7 +166,9 @@ fn main() {
         Room::new(&noise(400_000, 3)).told("deletions of single units", size, &deletes(size));
     }
     for size in [64, 511, 4_000, 8_000] {
-        let edits: Vec<_> = (0..size).map(|at| inserts(20, at, &[(Some((0, at % 1_000)), None)])).collect();
+        // Each at a place of its own, between neighbours that are side by side.
+        let edits: Vec<_> =
+            (0..size).map(|at| inserts(20, at, &[(Some((0, 2 * at)), Some((0, 2 * at + 1)))])).collect();
         let mut room = Room::new(&noise(100_000, 4));
         room.told("edits of one change", size as usize, &edits.join(","));
         let mut room = Room::new(&noise(100_000, 4));

@@ -98,9 +98,15 @@ pub(crate) fn writer() -> u64 {
 /// Outside of [`claims`] the budget is not shared.
 #[cfg(feature = "text")]
 pub(crate) fn spend(work: usize, limit: usize) -> bool {
-    let before = if CLAIMS.with_borrow(Option::is_some) { SPENT.get() } else { 0 };
-    SPENT.set(before.saturating_add(work));
-    before.saturating_add(work) <= limit
+    let all = spent().saturating_add(work);
+    SPENT.set(all);
+    all <= limit
+}
+
+/// What the change whose edits are checked has taken from its budget; nothing outside of [`claims`].
+#[cfg(feature = "text")]
+pub(crate) fn spent() -> usize {
+    if CLAIMS.with_borrow(Option::is_some) { SPENT.get() } else { 0 }
 }
 
 /// Notes that `check_op` was asked about an edit of this text client id.

@@ -26,8 +26,12 @@ const TRIAL_RUNS: usize = 256;
 /// The limit of client ids under which an edit inserts.
 pub(super) const MAX_CLIENTS: usize = 256;
 
-/// The limit of runs that an edit passes in search of its places, where others have inserted at one place.
-const MAX_STEPS: usize = 32 << 10;
+/// How many runs that are passed count as one part: an edit passes them in search of its places, where others
+/// have inserted at the same place.
+const STEPS: usize = 4;
+
+/// The limit of runs that the edits of one change pass.
+const MAX_STEPS: usize = STEPS * MAX_PARTS;
 
 /// The limit of runs in a text, deleted ones included, for an edit that inserts. A run costs about 100 bytes
 /// of memory besides its text, and a deleted one about 10 bytes where it is stored.
@@ -96,16 +100,22 @@ impl Core {
         let fitted = self.document.fitted(edit.update());
         let update = fitted.as_ref().unwrap_or_else(|| edit.update());
         let order = self.document.check(update)?;
-        let too_far =
-            || format!("the edit passes more than {MAX_STEPS} runs that others inserted at the same places");
+        let most = STEPS * MAX_PARTS.saturating_sub(text_scope::spent());
+        let too_far = || {
+            format!(
+                "the edits of a change pass more than {MAX_STEPS} runs that others inserted at the same places"
+            )
+        };
+        let mut left = most;
         let (done, neighbours) = if is_several(edit.update()) {
             let mut document = self.document.clone();
-            let settled = document.settle(update, &order, MAX_STEPS);
+            let settled = document.settle(update, &order, &mut left);
             let (effect, neighbours) = settled.ok_or_else(too_far)?;
             (Some((document, effect)), neighbours)
         } else {
-            (None, self.document.settle_one(update, &order, MAX_STEPS).ok_or_else(too_far)?)
+            (None, self.document.settle_one(update, &order, &mut left).ok_or_else(too_far)?)
         };
+        text_scope::spend((most - left) / STEPS, MAX_PARTS);
         let settled = match (fitted, neighbours.is_empty()) {
             (None, true) => edit.clone(),
             (fitted, _) => {

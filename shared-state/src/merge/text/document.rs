@@ -102,18 +102,18 @@ impl Document {
     }
 
     /// As [`apply`](Self::apply), with the neighbours that the structs find. Returns the effect and the
-    /// structs that named other ones. `steps` is how many runs may be passed, and `None` means that more were
-    /// there; the document is then of no use any more.
+    /// structs that named other ones. `steps` is how many runs may be passed, and what is left of that after
+    /// it; `None` means that more were there; the document is then of no use any more.
     pub(super) fn settle(
         &mut self,
         update: &Update,
         order: &[(u64, usize)],
-        mut steps: usize,
+        steps: &mut usize,
     ) -> Option<(Effect, Vec<Neighbours>)> {
         let mut settled = Vec::new();
         let mut effect = self.effect(update);
         let is_done = self.integrate(update, order, &mut effect, |document, (client, nth), new| {
-            let (place, left, right) = document.settled_place(client, new, &mut steps)?;
+            let (place, left, right) = document.settled_place(client, new, steps)?;
             if (left, right) != (new.origin, new.right) {
                 settled.push((client, nth, left, right));
             }
@@ -128,13 +128,13 @@ impl Document {
         &self,
         update: &Update,
         order: &[(u64, usize)],
-        mut steps: usize,
+        steps: &mut usize,
     ) -> Option<Vec<Neighbours>> {
         let mut settled = Vec::new();
         for (client, nth) in order {
             let new = &update.structs[client][*nth];
             if new.content != Content::Gc {
-                let (_, left, right) = self.settled_place(*client, new, &mut steps)?;
+                let (_, left, right) = self.settled_place(*client, new, steps)?;
                 if (left, right) != (new.origin, new.right) {
                     settled.push((*client, *nth, left, right));
                 }
@@ -361,6 +361,7 @@ mod tests {
     use super::super::Edit;
     use super::super::core::Core;
     use super::*;
+    use crate::core::text_scope;
 
     fn parts(structs: &[u8], deleted: &[u8]) -> Update {
         Update::read(&[structs, deleted].concat()).expect("an update")
@@ -460,6 +461,11 @@ mod tests {
         assert_eq!(core.check(&Edit::of(prepended(20, 1_000))), Ok(()));
         apply(core.change(), &prepended(20, 1_000));
         assert_eq!(core.check(&Edit::of(prepended(30, 30))), Ok(()));
-        assert!(refused(&core, prepended(30, 1_000)).contains("passes more than 32768 runs"));
+        assert!(refused(&core, prepended(30, 1_000)).contains("pass more than 32768 runs"));
+        // The edits of one change share the budget.
+        let (checked, _) = text_scope::claims(|| {
+            (0..100).map(|_| core.check(&Edit::of(prepended(30, 1)))).take_while(Result::is_ok).count()
+        });
+        assert!((20..50).contains(&checked), "{checked} edits passed a thousand runs each");
     }
 }
