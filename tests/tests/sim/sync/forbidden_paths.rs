@@ -121,13 +121,13 @@ fn card(random: &mut fastrand::Rng, id: u8) -> Value {
 }
 
 fn cards(random: &mut fastrand::Rng) -> Value {
-    (0..4).filter_map(|id| random.bool().then(|| card(random, id))).collect()
+    let ids: Vec<_> = (0..4).filter(|_| random.bool()).collect();
+    ids.into_iter().map(|id| card(random, id)).collect()
 }
 
 fn named(random: &mut fastrand::Rng) -> Value {
-    let entries =
-        ["x", "y"].into_iter().filter_map(|name| random.bool().then(|| (name.to_owned(), card(random, 1))));
-    Value::Object(entries.collect::<Vec<_>>().into_iter().collect())
+    let names: Vec<_> = ["x", "y"].into_iter().filter(|_| random.bool()).collect();
+    Value::Object(names.into_iter().map(|name| (name.to_owned(), card(random, 1))).collect())
 }
 
 /// The updates of one change.
