@@ -9,12 +9,16 @@ use std::cell::Cell;
 use crate::core::{Code, Reject};
 
 thread_local! {
+    /// The steps that are left; `u64::MAX`: there is no limit.
     static LEFT: Cell<u64> = const { Cell::new(u64::MAX) };
 }
 
 /// Counts steps of about 10 ns.
 pub(crate) fn spend(steps: usize) {
-    LEFT.set(LEFT.get().saturating_sub(steps as u64));
+    let left = LEFT.get();
+    if left < u64::MAX {
+        LEFT.set(left.saturating_sub(steps as u64));
+    }
 }
 
 /// Checks that the steps that [`limited`] allows are not used up.
