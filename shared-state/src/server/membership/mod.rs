@@ -6,6 +6,7 @@
 
 pub(crate) mod bans;
 mod guesses;
+#[cfg(feature = "password")]
 mod known_password;
 pub(crate) mod memberships;
 pub(crate) mod password;
