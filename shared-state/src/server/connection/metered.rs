@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-/// The most bytes of a control frame besides its payload.
-const CONTROL: u64 = 14;
+/// The bytes of a client's control frame besides its payload: two, and the mask.
+const CONTROL: u64 = 6;
 
 /// A socket with a count of the bytes that were read.
 #[derive(Debug)]
@@ -70,30 +70,63 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Metered<T> {
 /// How long a message has been arriving.
 #[derive(Debug, Default)]
 pub(super) struct Arrival {
-    /// The bytes that were read when this was last looked at.
-    read: u64,
-    /// When a part of a message was first seen; `None` if none was.
+    /// How many of the bytes that were read belong to messages and control frames that are complete.
+    complete: u64,
+    /// When more than that was first seen; `None` if there was no more.
     since: Option<Instant>,
 }
 
 impl Arrival {
-    /// A message is complete.
+    /// A message is complete. It is not known how many bytes its frames had: what was read behind it counts to it.
     pub(super) fn finished<T>(&mut self, socket: &Metered<T>) {
-        *self = Self { read: socket.read, since: None };
+        *self = Self { complete: socket.read, since: None };
     }
 
-    /// A control frame with a payload of `length` bytes was read, or with 0 nothing was. What was read besides is a part
-    /// of a message.
-    pub(super) fn looked<T>(&mut self, socket: &Metered<T>, length: usize) {
-        let control = if length > 0 { length as u64 + CONTROL } else { 0 };
-        if socket.read - self.read > control {
+    /// A control frame with a payload of `length` bytes is complete.
+    pub(super) fn control<T>(&mut self, socket: &Metered<T>, length: usize) {
+        self.complete = socket.read.min(self.complete + CONTROL + length as u64);
+        self.look(socket);
+    }
+
+    /// Notes whether a part of a message has arrived.
+    pub(super) fn look<T>(&mut self, socket: &Metered<T>) {
+        if socket.read == self.complete {
+            self.since = None;
+        } else {
             self.since.get_or_insert_with(Instant::now);
         }
-        self.read = socket.read;
     }
 
     /// Whether a message has been arriving for longer than this.
     pub(super) fn is_longer_than(&self, limit: Duration) -> bool {
         self.since.is_some_and(|since| since.elapsed() > limit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_complete_frame_is_a_message_that_arrives() {
+        let (mut socket, mut arrival) = (Metered::new(()), Arrival::default());
+        // Two pings in one read, with payloads of 3 bytes.
+        socket.read = 2 * (CONTROL + 3);
+        arrival.control(&socket, 3);
+        assert!(arrival.since.is_some());
+        arrival.control(&socket, 3);
+        assert!(arrival.since.is_none());
+        // The first part of a message, which its control frames do not finish.
+        socket.read += 5;
+        arrival.look(&socket);
+        let since = arrival.since;
+        socket.read += CONTROL;
+        arrival.control(&socket, 0);
+        assert!(since.is_some() && arrival.since == since);
+        // The rest, and a ping in the same read.
+        socket.read += 50;
+        arrival.finished(&socket);
+        arrival.control(&socket, 3);
+        assert!(arrival.since.is_none());
     }
 }

@@ -288,7 +288,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
     /// Pings a silent client, or ends the connection. Returns the time of the next check.
     async fn tick(&mut self) -> Result<Instant, End> {
         let heartbeat = self.limits.heartbeat;
-        self.arrival.looked(self.socket.get_ref(), 0);
+        self.arrival.look(self.socket.get_ref());
         self.check_arrival()?;
         let silent = self.last_read.elapsed();
         if self.expires.is_some_and(|expires| expires <= Instant::now()) {
@@ -341,12 +341,12 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             // The socket answers pings. The answer is written before the next frame is read, so that answers do not pile
             // up for a client that does not read them.
             Message::Ping(payload) => {
-                self.arrival.looked(self.socket.get_ref(), payload.len().max(1));
+                self.arrival.control(self.socket.get_ref(), payload.len());
                 self.flush().await?;
                 return self.check_arrival();
             }
             Message::Pong(payload) => {
-                self.arrival.looked(self.socket.get_ref(), payload.len().max(1));
+                self.arrival.control(self.socket.get_ref(), payload.len());
                 return self.check_arrival();
             }
             Message::Close(_) | Message::Frame(_) => return Ok(()),
@@ -367,9 +367,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             Request::Change { room: RoomSession { room, session, .. }, change } => {
                 let (room, session) = (room.clone(), *session);
                 if let Ok(admission) = self.admission(&room).await? {
-                    // A room that has ended has notified its sessions.
-                    let work = room.submit(session, &change, admission).unwrap_or_default();
-                    self.rest_after(work).await?;
+                    return self.rest_after(room.submit(session, &change, admission)).await;
                 }
                 Ok(())
             }
@@ -401,18 +399,18 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                     }
                 };
                 self.listen(&name).await?;
-                // A room that has ended has notified its sessions.
-                let _ = match action {
-                    LegacyAction::Sync => room.legacy_sync(session),
-                    LegacyAction::Change(updates, claim) => match self.admission(&room).await? {
-                        Ok(admission) => {
-                            let work = room.submit_legacy(session, &updates, claim, admission);
-                            self.rest_after(work.unwrap_or_default()).await?;
-                            Ok(())
+                match action {
+                    LegacyAction::Sync => {
+                        // A room that has ended has notified its sessions.
+                        let _ = room.legacy_sync(session);
+                    }
+                    LegacyAction::Change(updates, claim) => {
+                        if let Ok(admission) = self.admission(&room).await? {
+                            let decided = room.submit_legacy(session, &updates, claim, admission);
+                            return self.rest_after(decided).await;
                         }
-                        Err(Closed) => Ok(()),
-                    },
-                };
+                    }
+                }
                 Ok(())
             }
         }
@@ -420,11 +418,12 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
 
     /// Reads nothing for a while after a change that took long to decide, so that no connection takes more than a
     /// quarter of a processor.
-    async fn rest_after(&mut self, work: Duration) -> Result<(), End> {
-        if work < LONG_WORK {
-            return Ok(());
+    async fn rest_after(&mut self, decided: Result<Duration, Closed>) -> Result<(), End> {
+        match decided {
+            Ok(work) if work >= LONG_WORK => self.meanwhile(Box::pin(tokio::time::sleep(work * 3))).await,
+            // A room that has ended has notified its sessions.
+            Ok(_) | Err(Closed) => Ok(()),
         }
-        self.meanwhile(Box::pin(tokio::time::sleep(work * 3))).await
     }
 
     /// Waits until the room takes a change.
@@ -436,29 +435,28 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
     }
 
     /// Awaits `work` while the queue is still written and the connection can be ended.
-    async fn meanwhile<R>(&mut self, mut work: impl Future<Output = R> + Unpin) -> Result<R, End> {
-        let queue = self.queue.clone();
-        loop {
-            tokio::select! {
-                biased;
-                done = &mut work => return Ok(done),
-                signal = queue.signal() => match signal {
-                    Signal::Filled => self.write().await?,
-                    Signal::Killed(reason) => return Err(End::Told(reason)),
-                },
-            }
-        }
+    async fn meanwhile<R>(&mut self, work: impl Future<Output = R> + Unpin) -> Result<R, End> {
+        self.await_beside(work, 0).await
     }
 
     /// As [`meanwhile`](Self::meanwhile), and ends the connection if the client goes away meanwhile: nothing is done for
     /// clients that have gone. To notice that, up to [`READ_AHEAD`] messages of the client are read, which are handled
     /// after this.
-    async fn meanwhile_connected<R>(&mut self, mut work: impl Future<Output = R> + Unpin) -> Result<R, End> {
+    async fn meanwhile_connected<R>(&mut self, work: impl Future<Output = R> + Unpin) -> Result<R, End> {
+        self.await_beside(work, READ_AHEAD).await
+    }
+
+    /// Awaits `work`, while the queue is written and up to `most` messages are read ahead.
+    async fn await_beside<R>(
+        &mut self,
+        mut work: impl Future<Output = R> + Unpin,
+        most: usize,
+    ) -> Result<R, End> {
         let queue = self.queue.clone();
         loop {
             let ahead = &mut self.read_ahead;
             let bytes: usize = ahead.iter().flatten().map(Message::len).sum();
-            let has_space = ahead.len() < READ_AHEAD && bytes < self.limits.frame;
+            let has_space = ahead.len() < most && bytes < self.limits.frame;
             tokio::select! {
                 biased;
                 done = &mut work => return Ok(done),

@@ -431,12 +431,11 @@ impl Room {
                 if self.observer.is_some() { Duration::ZERO } else { begun.elapsed() }
             })
         };
-        if bytes > LONG {
+        let long = (bytes > LONG).then(|| {
             self.long.fetch_add(1, Ordering::Relaxed);
-            let _long = Long(&self.long);
-            return blocking(decide);
-        }
-        if self.observer.is_some() { blocking(decide) } else { decide() }
+            Long(&self.long)
+        });
+        if long.is_some() || self.observer.is_some() { blocking(decide) } else { decide() }
     }
 
     /// Decides a legacy client's change. Returns how long that took.
