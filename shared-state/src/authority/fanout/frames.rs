@@ -176,10 +176,12 @@ impl Encoded<'_> {
         if self.legacy.is_none() {
             let mut values = Vec::new();
             for (field, last) in change::last_of_each(self.view.updates()) {
-                let value = match last {
-                    set if self.verbatim && set.is_whole_set() => set.value.to_owned(),
-                    _ if head.version > self.version => return None,
-                    _ => written(head.state, &field),
+                let value = if self.verbatim && last.is_whole_set() {
+                    last.value.to_owned()
+                } else if head.version > self.version {
+                    return None;
+                } else {
+                    written(head.state, &field)
                 };
                 values.push((value, field));
             }

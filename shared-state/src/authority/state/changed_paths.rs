@@ -119,8 +119,8 @@ impl<'a> WriteCheck<'a> {
 
     /// The refusal of a rule that sees the whole state, as the author may know it: without its message and field, which
     /// could tell the values of fields that the author may not read.
-    pub(super) fn concealed(self, reject: &Reject) -> Reject {
-        let Some(concealed) = self.concealed else { return reject.clone() };
+    pub(super) fn concealed(self, reject: Reject) -> Reject {
+        let Some(concealed) = self.concealed else { return reject };
         concealed.set(true);
         let code = if reject.code == Code::RulesFailed { Code::RulesFailed } else { Code::Invalid };
         Reject::new(code, "the change breaks a rule of the room")

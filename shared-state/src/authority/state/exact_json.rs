@@ -159,7 +159,7 @@ impl From<Json> for Value {
             Json::Below(integer) => Self::from(integer as f64),
             Json::String(text) => Self::String(text),
             Json::Array(items) => Self::Array(items.into_iter().map(Self::from).collect()),
-            Json::Items(items) => Json::Array((*items).into()).into(),
+            Json::Items(items) => Self::Array(items.iter().cloned().map(Self::from).collect()),
             Json::Object(members) => {
                 Self::Object(members.into_iter().map(|(name, json)| (name, json.into())).collect())
             }

@@ -2,6 +2,8 @@
 //!
 //! An array is searched and shifted by each operation, so a change with many operations would cost their number times
 //! the items. Here an operation costs the same however many items there are.
+//!
+//! Items are JSON values, and a JSON value may hold items: the two modules are one recursive type.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -160,18 +162,6 @@ impl PartialEq for Items {
     }
 }
 
-impl From<Items> for Vec<Json> {
-    fn from(mut items: Items) -> Self {
-        let mut all = Self::with_capacity(items.nodes.len());
-        let mut at = items.first;
-        while let Some(node) = at.and_then(|at| items.nodes.get_mut(at)) {
-            all.extend(node.item.take());
-            at = node.after;
-        }
-        all
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,7 +188,7 @@ mod tests {
         assert_eq!(shown(&items), r#"[{"id":3},{"id":2},{"id":"b"},{"x":0},{"id":1}]"#);
         let three = items.find("3").expect("it is there");
         items.remove(three);
-        assert_eq!(Json::Array(items.into()).to_string(), r#"[{"id":2},{"id":"b"},{"x":0},{"id":1}]"#);
+        assert_eq!(shown(&items), r#"[{"id":2},{"id":"b"},{"x":0},{"id":1}]"#);
     }
 
     #[test]

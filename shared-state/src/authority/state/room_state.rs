@@ -30,6 +30,11 @@ impl<'a> Writer<'a> {
             Self::Server | Self::Log => None,
         }
     }
+
+    /// Who is asked, if anybody is to be asked about paths.
+    pub(super) fn path_check(self) -> Option<WriteCheck<'a>> {
+        self.check().filter(|check| check.asks())
+    }
 }
 
 /// A room's state: [`Typed`](crate::authority::Typed), [`Untyped`](crate::authority::Untyped) or

@@ -66,6 +66,28 @@ impl Staged<'_> {
     }
 }
 
+/// Changes the value of a field. `known` is its value in the state, and `change` is told whether it has none. If it
+/// fails, a field without a value still has none, and another may be partly changed.
+///
+/// # Errors
+/// Those of [`Staged::tree`] and of `change`.
+pub(super) fn change<'a, K: Ord + Clone, R>(
+    staged: &mut BTreeMap<K, Staged<'a>>,
+    field: K,
+    known: Option<&'a RawValue>,
+    limit: usize,
+    change: impl FnOnce(&mut Json, bool) -> Result<R, Reject>,
+) -> Result<R, Reject> {
+    let is_new = known.is_none() && !staged.contains_key(&field);
+    let known = known.unwrap_or(RawValue::NULL);
+    let value = staged.entry(field.clone()).or_insert(Staged::Text(Cow::Borrowed(known)));
+    let changed = value.tree(limit).and_then(|tree| change(tree, is_new));
+    if changed.is_err() && is_new {
+        staged.remove(&field);
+    }
+    changed
+}
+
 /// The values as JSON, each with its field.
 ///
 /// # Errors

@@ -97,11 +97,11 @@ impl<S: SharedState> Typed<S> {
 
     /// Handles an update that the struct cannot decode: stages an update of an unknown field, and reads a value in the
     /// log that an older struct has written.
-    fn read_other(
-        &self,
+    fn read_other<'a>(
+        &'a self,
         update: &WireUpdate<'_>,
         by: Writer<'_>,
-        staged: &mut StagedFields,
+        staged: &mut StagedFields<'a>,
         error: UpdateError,
     ) -> Result<Read<S>, Reject> {
         match (error.kind, by) {
@@ -136,7 +136,7 @@ impl<S: SharedState> Typed<S> {
     }
 
     /// Stages the members of a nested struct's value in the log that the struct no longer has.
-    fn stage_lost(&self, update: &WireUpdate<'_>, staged: &mut StagedFields) {
+    fn stage_lost(&self, update: &WireUpdate<'_>, staged: &mut StagedFields<'_>) {
         if let Some(parts) = resolve::nested_at(S::FIELDS, FieldPath::new(&update.key))
             && update.op.is_none()
         {
@@ -174,7 +174,7 @@ impl<S: SharedState> Typed<S> {
         by: Writer<'_>,
         inverses: &mut Vec<S::Update>,
     ) -> Result<Option<String>, Reject> {
-        let check = by.check().filter(|check| check.asks());
+        let check = by.path_check();
         let mut carried: Option<(String, Box<RawValue>)> = None;
         // A legacy client sets whole fields, but intends only the changes inside them.
         let expands = matches!(by, Writer::Client(ChangeSource::Legacy { .. }, ..));
@@ -413,7 +413,7 @@ impl<S: SharedState> RoomState for Typed<S> {
         }
         if !staged.is_empty() {
             self.unknown.check(&staged)?;
-            if let Some(check) = by.check().filter(|check| check.asks()) {
+            if let Some(check) = by.path_check() {
                 self.unknown.check_paths(check, &staged, updates)?;
             }
         }
@@ -447,8 +447,10 @@ impl<S: SharedState> RoomState for Typed<S> {
             }
             inverses.iter().try_for_each(|touched| self.state.check(touched))?;
             // What follows sees the whole state, also the fields that the author may not read.
-            let conceal =
-                |reject: Reject| by.check().map_or_else(|| reject.clone(), |check| check.concealed(&reject));
+            let conceal = |reject: Reject| match by.check() {
+                Some(check) => check.concealed(reject),
+                None => reject,
+            };
             if S::HAS_RULE {
                 self.state.check_rule().map_err(Reject::from).map_err(conceal)?;
             }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::authority::state::changed_paths::WriteCheck;
-use crate::authority::state::staged::{MAX_OPERATED, Staged};
+use crate::authority::state::staged::{self, MAX_OPERATED, Staged};
 use crate::authority::state::untyped_number::{computed, counts, is_arithmetic};
 use crate::authority::state::untyped_ops;
 use crate::core::schema::{join, parts};
@@ -65,7 +65,7 @@ impl Declared {
 }
 
 /// The new values of the fields that a change updates, by their paths, while its operations are staged.
-pub(super) type StagedFields = BTreeMap<String, Staged<'static>>;
+pub(super) type StagedFields<'a> = BTreeMap<String, Staged<'a>>;
 
 /// The new values of the fields that a change updates, by their paths, not applied yet.
 pub(super) type Values = BTreeMap<String, Box<RawValue>>;
@@ -210,9 +210,9 @@ impl UnknownFields {
     ///
     /// # Errors
     /// The field has no such operation, or the value is of the wrong type.
-    pub(super) fn stage(
-        &self,
-        staged: &mut StagedFields,
+    pub(super) fn stage<'a>(
+        &'a self,
+        staged: &mut StagedFields<'a>,
         update: &WireUpdate<'_>,
     ) -> Result<Option<Box<RawValue>>, Reject> {
         let own = self.own_path(&update.key);
@@ -262,26 +262,20 @@ impl UnknownFields {
     }
 
     /// Stages an update of a list, map or set, or of one of its entries.
-    fn stage_entry(
-        &self,
-        staged: &mut StagedFields,
+    fn stage_entry<'a>(
+        &'a self,
+        staged: &mut StagedFields<'a>,
         update: &WireUpdate<'_>,
         field: &str,
         declared: &Declared,
         rest: FieldPath<'_>,
     ) -> Result<Option<Box<RawValue>>, Reject> {
-        let known = self.fields.get(field).and_then(|field| field.value.as_ref());
-        let is_new = known.is_none() && !staged.contains_key(field);
-        let before = || known.map_or(RawValue::NULL, |value| &**value).to_owned();
-        let value = staged.entry(field.to_owned()).or_insert_with(|| Staged::Text(Cow::Owned(before())));
-        let changed = value.tree(MAX_OPERATED).and_then(|tree| {
-            let declared = untyped_ops::Declared { policy: &declared.policy, shape: &declared.shape };
+        let known = self.fields.get(field).and_then(|field| field.value.as_deref());
+        let declared = untyped_ops::Declared { policy: &declared.policy, shape: &declared.shape };
+        let rewritten = staged::change(staged, field.to_owned(), known, MAX_OPERATED, |tree, is_new| {
             untyped_ops::change(declared, tree, is_new, None, FieldPath::END, rest, update)
         });
-        if changed.is_err() && is_new {
-            staged.remove(field);
-        }
-        let rewritten = changed?;
+        let rewritten = rewritten.map_err(|reject| reject.in_field(&*update.key))?;
         Ok(rewritten.filter(|_| update.op.as_deref() != Some(transfer::TAKE)))
     }
 

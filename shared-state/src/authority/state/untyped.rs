@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use crate::authority::state::rewritten::Rewritten;
 use crate::authority::state::room_state::{RoomState, Writer};
-use crate::authority::state::staged::{MAX_OPERATED, Staged, into_texts};
+use crate::authority::state::staged::{self, MAX_OPERATED, Staged, into_texts};
 use crate::authority::state::untyped_ops;
 use crate::core::{Code, Reject, transfer};
 use crate::core::{FieldPath, FieldSchema, HashedSchema, Schema, WireUpdate};
@@ -149,27 +149,19 @@ impl RoomState for Untyped {
                     let with_item = with_item.filter(|value| !same(value, update.value));
                     let value = with_item.as_deref().unwrap_or(update.value);
                     let update = &WireUpdate { value, ..update.clone() };
-                    let known = self.fields.get(&*key);
-                    let is_new = known.is_none() && !latest.contains_key(&key);
-                    let before = || known.map_or(RawValue::NULL, |value| &*value.json);
-                    let staged =
-                        latest.entry(key.clone()).or_insert_with(|| Staged::Text(Cow::Borrowed(before())));
-                    let tree = staged.tree(limit).map_err(|reject| reject.in_field(&*update.key))?;
-                    match untyped_ops::change(declared, tree, is_new, initial.as_deref(), outer, rest, update)
-                    {
+                    let known = self.fields.get(&*key).map(|value| &*value.json);
+                    let changed = staged::change(&mut latest, key, known, limit, |tree, is_new| {
+                        untyped_ops::change(declared, tree, is_new, initial.as_deref(), outer, rest, update)
+                    });
+                    match changed {
                         Ok(item) if update.op.as_deref() == Some(transfer::TAKE) => {
                             let to = serde_json::from_str::<transfer::Destination<'_>>(update.value.get());
                             carried = to.ok().map(|to| Cow::Owned(to.to.into_owned())).zip(item);
                             None
                         }
                         Ok(found) => found.or(with_item),
-                        Err(reject) if by == Writer::Log && untyped_ops::is_void(&reject) => {
-                            if is_new {
-                                latest.remove(&key);
-                            }
-                            continue;
-                        }
-                        Err(reject) => return Err(reject),
+                        Err(reject) if by == Writer::Log && untyped_ops::is_void(&reject) => continue,
+                        Err(reject) => return Err(reject.in_field(&*update.key)),
                     }
                 }
                 None => match &update.op {
@@ -190,7 +182,7 @@ impl RoomState for Untyped {
             rewritten.take(at, found.as_deref());
         }
         let latest = into_texts(latest)?;
-        if let Some(check) = by.check().filter(|check| check.asks()) {
+        if let Some(check) = by.path_check() {
             let mut paths: BTreeMap<Cow<'_, str>, Vec<&str>> = BTreeMap::new();
             for update in updates {
                 paths.entry(place(&update.key).0).or_default().push(&update.key);

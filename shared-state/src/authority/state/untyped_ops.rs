@@ -82,7 +82,7 @@ pub(super) fn apply(
                 }
                 Ok(None)
             }
-            ("list", Some("insert")) => insert(items(at, declared.key())?, value),
+            ("list", Some("insert")) => insert(declared, items(at, declared.key())?, value),
             _ => unknown(),
         };
     };
@@ -281,10 +281,10 @@ fn place(items: &Items, value: &Json) -> (Option<At>, Option<Json>) {
     }
 }
 
-fn insert(items: &mut Items, value: &Json) -> Result<Option<Json>, Reject> {
+fn insert(declared: Declared<'_>, items: &mut Items, value: &Json) -> Result<Option<Json>, Reject> {
     let item = value.get("item").ok_or_else(|| wrong("an object with an `item`", value))?;
     let key = items.key_of(item).filter(|key| key.len() <= MAX_KEY);
-    let key = key.ok_or_else(|| wrong("an item with the list's key", item))?;
+    let key = key.ok_or_else(|| wrong(&format!("an item with a key in `{}`", declared.key_name()), item))?;
     let (after, rewritten) = place(items, value);
     match items.find(&key) {
         None => items.insert(after, item.clone()),
