@@ -37,6 +37,7 @@ mod event;
 mod limits;
 mod link;
 mod pending;
+mod pending_moves;
 mod permissions;
 mod queue;
 mod schema;

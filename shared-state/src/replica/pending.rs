@@ -1,7 +1,6 @@
 //! Everything of this client that the server has not answered: the queue, and the delayed writes on top of
 //! it. Owns the limits and the ids of the writes.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::core::transfer::ItemMove;
@@ -9,6 +8,7 @@ use crate::core::{FieldId, FieldPath, Overlap, SharedState, Timing, Versions, Wr
 use crate::replica::change::{Change, Forwarding, PendingUpdate, Reads, WriteId, bytes_of};
 use crate::replica::config::ReplicaConfig;
 use crate::replica::delayed::{Delayed, Held};
+use crate::replica::pending_moves::PendingMoves;
 use crate::replica::queue::Queue;
 use crate::replica::transact::Read;
 use crate::replica::undo::Kind;
@@ -39,25 +39,6 @@ impl<S: SharedState> Withdrawn<S> {
             Self::Delayed(_, held) => std::slice::from_ref(&held.update),
             Self::Queued(_, change) => &change.updates,
         }
-    }
-}
-
-/// The moves from list to list that wait for their answer, in the order in which they lie on the confirmed state.
-#[derive(Default)]
-pub(super) struct PendingMoves {
-    /// Each with its change's index in the queue, and its index there.
-    moves: Vec<(usize, usize, ItemMove)>,
-    /// The index of each change in the queue, if there are any moves.
-    at: BTreeMap<WriteId, usize>,
-}
-
-impl PendingMoves {
-    /// Those that lie on an update of a pending change, or on the confirmed state.
-    pub(super) fn on(&self, update: Option<(WriteId, usize)>) -> impl Iterator<Item = &ItemMove> {
-        // What is delayed lies on all of the queue.
-        let place = update.map(|(id, index)| (self.at.get(&id).copied().unwrap_or(usize::MAX), index));
-        let later = self.moves.iter().filter(move |(at, index, _)| Some((*at, *index)) > place);
-        later.map(|(_, _, item)| item)
     }
 }
 
@@ -339,14 +320,7 @@ impl<S: SharedState> Pending<S> {
 
     /// The moves from list to list that are pending before the change at an index of the queue. A delayed write is none.
     pub(super) fn moves_before(&self, at: usize) -> PendingMoves {
-        let mut all = PendingMoves::default();
-        for (at, change) in self.queue.iter().enumerate().take(at) {
-            all.moves.extend(change.moves().into_iter().map(|(index, item)| (at, index, item)));
-        }
-        if !all.moves.is_empty() {
-            all.at = self.queue.iter().enumerate().map(|(at, change)| (change.id, at)).collect();
-        }
-        all
+        PendingMoves::of(self.queue.iter().take(at))
     }
 
     /// The changes that the view does not contain, because what they change is gone; they will be refused.

@@ -54,7 +54,7 @@ impl<S: SharedState> Queue<S> {
         self.touching[field] > 0
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Change<S>> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Change<S>> + Clone {
         self.changes.iter()
     }
 

@@ -14,6 +14,7 @@ use std::time::Duration;
 use crate::core::transfer::ItemMove;
 use crate::core::{SharedState, UndoGuard};
 use crate::replica::change::{Guard, WriteId, distinct};
+use crate::replica::pending_moves::PendingMoves;
 use crate::replica::transact::Read;
 pub(super) use marks::Parts;
 use marks::{Marks, Noted, part_of};
@@ -377,10 +378,19 @@ impl<S: SharedState> UndoHistory<S> {
         }
     }
 
-    /// Whether somebody else has written since what undoing this write would take back.
-    fn is_overwritten(&self, one: &Written<S>, guard: UndoGuard) -> bool {
-        let (Some(version), Some(part)) = (one.version, &one.part) else { return false };
-        self.marks.is_overwritten(part, version, guard)
+    /// The updates that undo a step, as [`Step::taken_back`] makes them.
+    #[allow(clippy::too_many_arguments)] // each is another part of the replica
+    pub(super) fn taken_back(
+        &self,
+        step: &Step<S>,
+        state: &mut S,
+        writer: u64,
+        moves: &PendingMoves,
+        hidden: &[WriteId],
+        unsent: &[WriteId],
+        may_write: impl Fn(&S::Update) -> bool,
+    ) -> Vec<S::Update> {
+        step.taken_back(state, writer, &self.marks, moves, hidden, unsent, may_write)
     }
 
     /// Somebody else wrote an update, as part of a version; `confirmed` contains it, and `inverse` takes it out.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::core::transfer::{self, ItemMove};
 use crate::core::{SharedState, UndoGuard, take_back, text_scope};
 use crate::replica::change::{WriteId, distinct};
-use crate::replica::pending::PendingMoves;
-use crate::replica::undo::UndoHistory;
+use crate::replica::pending_moves::PendingMoves;
+use crate::replica::undo::marks::Marks;
 use crate::replica::undo::written::Written;
 
 /// The updates that are undone together.
@@ -78,11 +78,11 @@ impl<S: SharedState> Step<S> {
     /// updates that `may_write` refuses are left out, and so is what undoes a change in `unsent`. `moves` are those that
     /// are pending in `state`, which is as before when this returns.
     #[allow(clippy::too_many_arguments)] // each is another part of the replica
-    pub(in crate::replica) fn taken_back(
+    pub(super) fn taken_back(
         &self,
         state: &mut S,
         writer: u64,
-        history: &UndoHistory<S>,
+        marks: &Marks,
         moves: &PendingMoves,
         hidden: &[WriteId],
         unsent: &[WriteId],
@@ -102,7 +102,7 @@ impl<S: SharedState> Step<S> {
                 }
                 None => one.guard(),
             };
-            if hidden.contains(&one.id) || history.is_overwritten(one, guard) {
+            if hidden.contains(&one.id) || one.is_overwritten(marks, guard) {
                 continue;
             }
             let moved = one.after(moves.on(one.place()).chain(&moved_back));

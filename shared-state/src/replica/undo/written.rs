@@ -80,6 +80,12 @@ impl<S: SharedState> Written<S> {
         S::undo_guard(if self.again { &self.inverse } else { &self.update })
     }
 
+    /// Whether somebody else has written since what undoing it would take back.
+    pub(super) fn is_overwritten(&self, marks: &Marks, guard: UndoGuard) -> bool {
+        let (Some(version), Some(part)) = (self.version, &self.part) else { return false };
+        marks.is_overwritten(part, version, guard)
+    }
+
     /// Whether it and the write before it in a step are the halves of a move from one list to another. They are taken
     /// back together or not at all.
     pub(super) fn is_move_with(&self, before: &Self) -> bool {
@@ -123,7 +129,7 @@ impl<S: SharedState> Written<S> {
     }
 
     /// Addresses a write to where an item is now.
-    pub(super) fn address(&mut self, item: &ItemMove) {
+    fn address(&mut self, item: &ItemMove) {
         for update in [&mut self.update, &mut self.inverse] {
             if let Some(forwarded) = transfer::forwarded::<S>(update, item) {
                 *update = forwarded;
