@@ -9,21 +9,14 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
+use crate::core::restore::Restore;
+
 thread_local! {
     static WITH_HISTORY: Cell<bool> = const { Cell::new(false) };
     static WRITER: Cell<u64> = const { Cell::new(0) };
     static CARRIED: RefCell<Option<Vec<Carried>>> = const { RefCell::new(None) };
     static CLAIMS: RefCell<Option<Vec<u64>>> = const { RefCell::new(None) };
     static SPENT: Cell<usize> = const { Cell::new(0) };
-}
-
-/// Restores a cell's old value when it is dropped.
-struct Restore<T: Copy + 'static>(&'static std::thread::LocalKey<Cell<T>>, T);
-
-impl<T: Copy> Drop for Restore<T> {
-    fn drop(&mut self) {
-        self.0.set(self.1);
-    }
 }
 
 /// Runs `work` with texts in their full form: they are serialized with the history that merging needs, and

@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 
+use crate::core::restore::Restore;
 use crate::core::{Code, Reject};
 
 thread_local! {
@@ -36,14 +37,7 @@ pub(crate) fn check() -> Result<(), Reject> {
 
 /// Runs `act`, in which [`check`] fails once it has taken this many steps.
 pub(crate) fn limited<R>(steps: u64, act: impl FnOnce() -> R) -> R {
-    /// Restores the count of what is around, even if `act` panics.
-    struct Restore(u64);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            LEFT.set(self.0);
-        }
-    }
-    let _restore = Restore(LEFT.replace(steps));
+    let _restore = Restore(&LEFT, LEFT.replace(steps));
     act()
 }
 
