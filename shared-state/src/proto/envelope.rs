@@ -60,6 +60,7 @@ impl<'a> Envelope<'a> {
         Violation::new(Code::UnknownMessage, format!("no message has the type `{}`", shown(&self.kind)))
     }
 }
+
 /// The beginning of a text of the peer, for an error message or a log, without control characters.
 pub(crate) fn shown(text: &str) -> String {
     text.chars().take(40).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::core::{Code, Reject};
 
 /// The limits of a server. What exceeds one of them is refused with a [`Code`](crate::core::Code), except for `window`,
-/// `queue`, `queue_bytes`, `clients_per_room`, `in_flight`, `presence_interval` and `heartbeat`: these refuse nothing by themselves, and
-/// say below what happens.
+/// `queue`, `queue_bytes`, `clients_per_room`, `in_flight`, `presence_interval` and `heartbeat`: these refuse nothing by
+/// themselves, and say below what happens.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Limits {

@@ -171,8 +171,9 @@ impl ServerBuilder {
     /// the way it is written: by its own path, as a part of an item, an entry or a whole field, by a legacy client, by
     /// an undo, or by moving an item. The parts of a typed room's state are the fields of nested structs, items of
     /// lists and entries of maps; in an untyped room they are the members of objects, and the items of declared lists.
-    /// So a rule that allows a path must allow what is inside it, too, where that may be changed. At the join, and when the program calls [`permissions_changed`](Server::permissions_changed), it is also called for
-    /// every field of the room's struct, so that the client knows which fields it may not write.
+    /// So a rule that allows a path must allow what is inside it, too, where that may be changed. At the join, and when
+    /// the program calls [`permissions_changed`](Server::permissions_changed), it is also called for every field of the
+    /// room's struct, so that the client knows which fields it may not write.
     ///
     /// An error refuses the action with [`Code::Forbidden`](crate::core::Code::Forbidden) and the error's text as the
     /// message.

@@ -17,8 +17,8 @@
 //! ```
 //!
 //! # The parts
-//! - `upgrade` reads the HTTP request, and `origins` says which pages may send it; `access` calls the program's `authenticate` and `authorize`; `connections`
-//!   lists the open connections.
+//! - `upgrade` reads the HTTP request, and `origins` says which pages may send it; `access` calls the program's
+//!   `authenticate` and `authorize`; `connections` lists the open connections.
 //! - `connection`: one task per connection. Its part `protocol` decides without I/O what each frame asks for; `join`
 //!   performs joins, leaves and token renewals.
 //! - `fanout`: one bounded queue per connection, which all rooms of the connection share.
