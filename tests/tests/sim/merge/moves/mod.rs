@@ -1,0 +1,357 @@
+//! G7: an item that moves from one list to another, and what others do with it at the same time.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod undone;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use shared_state::proto::Code;
+use shared_state::{List, SharedState, Text, WriteError};
+use shared_state_tests::{User, World};
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Board {
+    #[shared(list(key = id, nested))]
+    columns: Vec<Column>,
+    #[shared(map(list(key = id, nested)))]
+    lanes: BTreeMap<String, Vec<Card>>,
+    #[shared(list(key = id, nested))]
+    archive: List<Card>,
+    #[shared(list(key = id))]
+    notes: Vec<Note>,
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Column {
+    id: u32,
+    title: String,
+    #[shared(list(key = id, nested))]
+    cards: Vec<Card>,
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Card {
+    id: u32,
+    title: String,
+    done: bool,
+    #[shared(counter)]
+    votes: i64,
+    #[shared(text)]
+    text: Text,
+}
+
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Note {
+    id: u32,
+}
+
+type Handle = SharedBoard<User<Board>>;
+
+fn card(id: u32) -> Card {
+    Card { id, ..Card::default() }
+}
+
+/// Column 1 has the cards 1 to 3, column 2 has card 4, column 3 and the others have none.
+fn begin() -> Board {
+    let column = |id, cards: &[u32]| Column {
+        id,
+        cards: cards.iter().map(|id| card(*id)).collect(),
+        ..Column::default()
+    };
+    Board { columns: vec![column(1, &[1, 2, 3]), column(2, &[4]), column(3, &[])], ..Board::default() }
+}
+
+fn move_card(board: &Handle, id: u32, from: u32, to: u32, position: usize) {
+    let (from, to) = (board.columns().at(&from).cards(), board.columns().at(&to).cards());
+    from.move_between(&id, &to, position).unwrap();
+}
+
+fn cards(board: &Board, column: usize) -> Vec<u32> {
+    board.columns[column - 1].cards.iter().map(|card| card.id).collect()
+}
+
+/// The board after two users acted while disconnected; the first one reconnects first. Everybody sees the same.
+fn meet<A, B>(
+    first: impl Fn(&Handle) -> A,
+    second: impl Fn(&Handle) -> B,
+) -> (Board, [Vec<Option<Code>>; 2]) {
+    let mut world = World::new(begin());
+    let users = [world.join(), world.join(), world.join()];
+    users[..2].iter().for_each(User::leave);
+    world.settle();
+    first(&users[0].handle());
+    second(&users[1].handle());
+    for user in &users[..2] {
+        user.come_back();
+        world.settle();
+    }
+    let state = world.state();
+    users.iter().for_each(|user| assert_eq!(user.state(), state));
+    assert_eq!(world.join_and_see(), state);
+    let answers = |user: &User<Board>| {
+        user.answers().into_iter().map(|(_, answer)| answer.err().map(|error| error.code())).collect()
+    };
+    (state, [answers(&users[0]), answers(&users[1])])
+}
+
+trait Latecomer {
+    fn join_and_see(&mut self) -> Board;
+}
+
+impl Latecomer for World<Board> {
+    fn join_and_see(&mut self) -> Board {
+        let latecomer = self.join();
+        self.settle();
+        latecomer.state()
+    }
+}
+
+#[test]
+fn an_item_moves_between_lists_of_every_kind_as_one_change() {
+    let mut world = World::new(begin());
+    let (ann, bob) = (world.join(), world.join());
+    let board = ann.handle();
+    let column = |id: u32| board.columns().at(&id).cards();
+    column(1).move_between(&2, &column(2), 0).unwrap();
+    column(2).move_between(&4, &board.archive(), 9).unwrap();
+    board.archive().move_between(&4, &board.lanes().at(&"a/b".into()), 0).unwrap();
+    board.lanes().at(&"a/b".into()).move_between(&4, &column(3), 0).unwrap();
+    column(1).move_between(&3, &column(1), 0).unwrap();
+    assert_eq!(ann.answers().len(), 0);
+    let seen = ann.state();
+    world.settle();
+    assert_eq!(ann.answers().len(), 5);
+    assert_eq!((cards(&seen, 1), cards(&seen, 2), cards(&seen, 3)), (vec![3, 1], vec![2], vec![4]));
+    assert_eq!((ann.state(), bob.state()), (seen.clone(), seen));
+    assert!(world.state().archive.is_empty());
+}
+
+#[test]
+fn g7_two_moves_of_one_item_leave_one_and_the_later_wins() {
+    let (board, answers) = meet(|a| move_card(a, 2, 1, 2, 0), |b| move_card(b, 2, 1, 3, 0));
+    assert_eq!((cards(&board, 1), cards(&board, 2), cards(&board, 3)), (vec![1, 3], vec![4], vec![2]));
+    assert_eq!(answers, [[None], [None]]);
+    let (board, answers) = meet(|a| move_card(a, 2, 1, 2, 0), |b| move_card(b, 2, 1, 2, 9));
+    assert_eq!((cards(&board, 1), cards(&board, 2)), (vec![1, 3], vec![4, 2]));
+    assert_eq!(answers, [[None], [None]]);
+}
+
+#[test]
+fn g7_a_move_and_an_edit_are_both_kept_in_either_order() {
+    let moving = |h: &Handle| move_card(h, 2, 1, 2, 0);
+    let editing = |h: &Handle| {
+        let cards = h.columns().at(&1).cards();
+        cards.edit(&2, |card| card.done = true).unwrap();
+        cards.at(&2).add_votes(3).unwrap();
+        cards.at(&2).text().push("typed").unwrap();
+    };
+    for (board, answers) in [meet(moving, editing), meet(editing, moving)] {
+        assert_eq!((cards(&board, 1), cards(&board, 2)), (vec![1, 3], vec![2, 4]));
+        let card = &board.columns[1].cards[0];
+        assert_eq!((card.done, card.votes, card.text.as_str()), (true, 3, "typed"));
+        assert!(answers.iter().flatten().all(Option::is_none), "{answers:?}");
+    }
+}
+
+#[test]
+fn g7_an_edit_reaches_an_item_that_moved_on_and_whose_list_is_gone() {
+    let (board, answers) = meet(
+        |a| {
+            move_card(a, 2, 1, 2, 0);
+            a.columns().remove(&1).unwrap();
+            move_card(a, 2, 2, 3, 0);
+            a.columns().at(&3).cards().move_between(&2, &a.archive(), 0).unwrap();
+        },
+        |b| b.columns().at(&1).cards().at(&2).set_title("here").unwrap(),
+    );
+    assert_eq!(board.archive[0].title, "here");
+    assert!(answers.iter().flatten().all(Option::is_none), "{answers:?}");
+}
+
+#[test]
+fn g7_a_removal_reaches_an_item_that_has_moved_and_a_removed_item_does_not_move() {
+    let moving = |h: &Handle| move_card(h, 2, 1, 2, 0);
+    let removing = |h: &Handle| h.columns().at(&1).cards().remove(&2).unwrap();
+    let (board, answers) = meet(moving, removing);
+    assert_eq!((cards(&board, 1), cards(&board, 2)), (vec![1, 3], vec![4]));
+    assert_eq!(answers, [[None], [None]]);
+    let (board, answers) = meet(removing, moving);
+    assert_eq!((cards(&board, 1), cards(&board, 2)), (vec![1, 3], vec![4]));
+    assert_eq!(answers, [[None], [Some(Code::Gone)]]);
+}
+
+#[test]
+fn g15_an_item_does_not_move_to_a_list_that_is_gone() {
+    let (board, answers) = meet(|a| a.columns().remove(&2).unwrap(), |b| move_card(b, 2, 1, 2, 0));
+    assert_eq!(cards(&board, 1), [1, 2, 3]);
+    assert_eq!(answers, [[None], [Some(Code::Gone)]]);
+    // Another item has the same key there.
+    let (board, answers) = meet(
+        |a| a.archive().push(Card { done: true, ..card(2) }).unwrap(),
+        |b| b.columns().at(&1).cards().move_between(&2, &b.archive(), 0).unwrap(),
+    );
+    assert_eq!(cards(&board, 1), [1, 2, 3]);
+    assert_eq!(answers, [[None], [Some(Code::Exists)]]);
+}
+
+#[test]
+fn a_move_that_cannot_be_made_is_refused_at_once() {
+    let mut world = World::new(begin());
+    let board = world.join().handle();
+    world.settle();
+    let path = |written: Result<_, WriteError>| match written {
+        Err(WriteError::Gone { path } | WriteError::Exists { path }) => path.into_string(),
+        other => panic!("{other:?}"),
+    };
+    let column = |id: u32| board.columns().at(&id).cards();
+    assert_eq!(path(column(1).move_between(&9, &column(2), 0)), "columns/1/cards/9");
+    assert_eq!(path(column(9).move_between(&1, &column(2), 0)), "columns/9");
+    assert_eq!(path(column(1).move_between(&1, &column(9), 0)), "columns/9");
+    column(2).push(Card { done: true, ..card(1) }).unwrap();
+    assert_eq!(path(column(1).move_between(&1, &column(2), 0)), "columns/2/cards/1");
+}
+
+#[test]
+fn g7_an_update_of_an_item_that_came_inside_another_does_not_reach_one_that_moved_away() {
+    let mut world = World::new(begin());
+    let (ann, bob) = (world.join(), world.join());
+    let board = ann.handle();
+    move_card(&board, 2, 1, 2, 0);
+    board.columns().remove(&1).unwrap();
+    board.columns().push(Column { id: 1, cards: vec![card(2)], ..Column::default() }).unwrap();
+    world.settle();
+    bob.leave();
+    bob.handle().columns().at(&1).cards().at(&2).set_title("of the second").unwrap();
+    board.columns().at(&1).cards().remove(&2).unwrap();
+    world.settle();
+    let _ = bob.answers();
+    bob.come_back();
+    world.settle();
+    assert_eq!(bob.answers()[0].1.as_ref().unwrap_err().code(), Code::Gone);
+    assert!(world.state().columns.iter().all(|column| column.cards.iter().all(|card| card.title.is_empty())));
+}
+
+#[test]
+fn a_room_opened_again_knows_where_items_have_moved() {
+    for snapshot in [false, true] {
+        let mut world = World::new(begin());
+        let (ann, bob) = (world.join(), world.join());
+        world.settle();
+        bob.leave();
+        move_card(&ann.handle(), 2, 1, 2, 0);
+        bob.handle().columns().at(&1).cards().at(&2).set_title("late").unwrap();
+        world.settle();
+        if snapshot {
+            world.snapshot();
+        }
+        world.restart();
+        [&ann, &bob].into_iter().for_each(User::come_back);
+        world.settle();
+        assert_eq!(world.state().columns[1].cards[0].title, "late", "{snapshot}");
+        assert_eq!((ann.state(), bob.state()), (world.state(), world.state()));
+    }
+}
+
+#[test]
+fn a_client_that_missed_a_move_is_sent_the_item_and_not_the_lists() {
+    let mut state = begin();
+    state.columns[0].cards = (1..500).map(card).collect();
+    let mut world = World::new(state);
+    let (ann, bob) = (world.join(), world.join());
+    world.settle();
+    bob.leave();
+    move_card(&ann.handle(), 250, 1, 2, 0);
+    world.settle();
+    let _ = bob.traffic();
+    bob.come_back();
+    world.settle();
+    assert_eq!(bob.state(), world.state());
+    let (received, _) = bob.traffic();
+    assert!(received < 700, "{received} bytes");
+}
+
+#[test]
+fn a_move_is_written_as_what_it_is_made_of() {
+    let mut world = World::new(begin());
+    let ann = world.join();
+    world.settle();
+    world.write(
+        r#"[{"key":"columns/1/cards/2","op":"transfer","value":{"to":"columns/2/cards","after":null}}]"#,
+    );
+    world.settle();
+    let state = ann.state();
+    assert_eq!((cards(&state, 1), cards(&state, 2)), (vec![1, 3], vec![2, 4]));
+    assert_eq!(state, world.state());
+}
+
+#[test]
+fn g7_an_untyped_room_keeps_an_edit_that_comes_before_a_move_and_refuses_one_that_comes_after() {
+    for edit_first in [true, false] {
+        let mut world = World::untyped(Board::default());
+        let (ann, bob) = (world.join(), world.join());
+        ann.handle().archive().push(card(1)).unwrap();
+        world.settle();
+        let _ = (ann.answers(), bob.answers());
+        [&ann, &bob].into_iter().for_each(User::leave);
+        let lane = ann.handle().lanes().at(&"a".into());
+        ann.handle().archive().move_between(&1, &lane, 0).unwrap();
+        bob.handle().archive().at(&1).set_title("bob's").unwrap();
+        for user in if edit_first { [&bob, &ann] } else { [&ann, &bob] } {
+            user.come_back();
+            world.settle();
+        }
+        let state = ann.state();
+        assert!(state.archive.is_empty() && state == bob.state());
+        assert_eq!(state.lanes["a"][0].title, if edit_first { "bob's" } else { "" });
+        let code = bob.answers()[0].1.as_ref().err().map(|error| error.code());
+        assert_eq!(code, (!edit_first).then_some(Code::Gone));
+        assert!(ann.answers()[0].1.is_ok());
+    }
+}
+
+#[test]
+fn g7_an_edit_reaches_an_item_however_often_it_has_moved() {
+    let mut state = begin();
+    state.columns = (1..=40).map(|id| Column { id, ..Column::default() }).collect();
+    state.columns[0].cards = vec![card(2)];
+    let mut world = World::new(state);
+    let (ann, bob) = (world.join(), world.join());
+    world.settle();
+    bob.leave();
+    bob.handle().columns().at(&1).cards().at(&2).set_title("late").unwrap();
+    for to in 2..=40 {
+        move_card(&ann.handle(), 2, to - 1, to, 0);
+    }
+    world.settle();
+    world.snapshot();
+    world.restart();
+    [&ann, &bob].into_iter().for_each(User::come_back);
+    world.settle();
+    assert!(bob.answers().iter().all(|(_, answer)| answer.is_ok()));
+    assert_eq!(world.state().columns[39].cards[0].title, "late");
+    assert_eq!((ann.state(), bob.state()), (world.state(), world.state()));
+}
+
+#[test]
+fn g7_a_column_that_is_replaced_does_not_bring_back_a_card_that_has_moved_away() {
+    let moving = |board: &Handle| move_card(board, 2, 1, 2, 0);
+    let replacing = |board: &Handle| {
+        let column = Column { id: 1, title: "new".into(), cards: vec![card(1), card(2), card(3)] };
+        board.columns().at(&1).replace(column).unwrap()
+    };
+    for (board, answers) in [meet(moving, replacing), meet(replacing, moving)] {
+        assert_eq!((cards(&board, 1), cards(&board, 2)), (vec![1, 3], vec![2, 4]));
+        assert_eq!(board.columns[0].title, "new");
+        assert!(answers.iter().flatten().all(Option::is_none), "{answers:?}");
+    }
+    // Who knows of the move inserts another card with the same key.
+    let mut world = World::new(begin());
+    let (ann, bob) = (world.join(), world.join());
+    moving(&ann.handle());
+    world.settle();
+    replacing(&bob.handle());
+    world.settle();
+    assert_eq!((cards(&ann.state(), 1), cards(&ann.state(), 2)), (vec![1, 2, 3], vec![2, 4]));
+}
