@@ -83,6 +83,12 @@ impl<S: SharedState> User<S> {
         inner.down = Tube::default();
     }
 
+    /// Disconnects the user while what they have written is on its way: it was sent and is lost.
+    pub fn cut_off(&self) {
+        while self.0.borrow_mut().replica.poll_frame().is_some() {}
+        self.leave();
+    }
+
     /// Connects the user again.
     pub fn come_back(&self) {
         let mut inner = self.0.borrow_mut();

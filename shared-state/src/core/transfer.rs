@@ -341,7 +341,14 @@ pub(crate) fn set_without<S: SharedState>(
         }
     }
     let without = state.apply(before);
-    differs.then_some(without)
+    // As an inverse, it is the set of this state alone. Read back, it is that of any.
+    differs.then(|| text_scope::carrying(|| read_back::<S>(&without))).flatten()
+}
+
+/// An update as everyone else would read it.
+fn read_back<S: SharedState>(update: &S::Update) -> Option<S::Update> {
+    let (path, op) = address_of::<S>(update)?;
+    S::decode(FieldPath::new(&path), op, &*value_of::<S>(update).ok()?).ok()
 }
 
 /// Whether an update sets something that is around an item.

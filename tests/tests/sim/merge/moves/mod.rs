@@ -335,6 +335,28 @@ fn g7_an_edit_reaches_an_item_however_often_it_has_moved() {
 }
 
 #[test]
+fn g4_a_list_that_was_removed_and_put_again_is_shown_without_a_card_that_has_moved_away() {
+    let mut world = World::new(begin());
+    let (ann, bob) = (world.join(), world.join());
+    let lanes = ann.handle().lanes();
+    lanes.put("x".into(), vec![card(5)]).unwrap();
+    world.settle();
+    lanes.remove(&"x".into()).unwrap();
+    lanes.put("x".into(), vec![Card { title: "again".into(), ..card(5) }]).unwrap();
+    ann.cut_off();
+    bob.handle().lanes().at(&"x".into()).move_between(&5, &bob.handle().archive(), 0).unwrap();
+    world.settle();
+    ann.come_back();
+    while world.exchange(&ann) {
+        assert_eq!(ann.state().lanes.get("x").map(Vec::len), Some(0));
+    }
+    world.settle();
+    assert_eq!((ann.state(), bob.state()), (world.state(), world.state()));
+    assert_eq!(world.state().lanes["x"], []);
+    assert_eq!(world.state().archive.len(), 1);
+}
+
+#[test]
 fn g7_a_column_that_is_replaced_does_not_bring_back_a_card_that_has_moved_away() {
     let moving = |board: &Handle| move_card(board, 2, 1, 2, 0);
     let replacing = |board: &Handle| {
