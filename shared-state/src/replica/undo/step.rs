@@ -102,7 +102,8 @@ impl<S: SharedState> Step<S> {
                 }
                 None => one.guard(),
             };
-            if hidden.contains(&one.id) || one.is_overwritten(marks, guard) {
+            let is_overwritten = |one: &Written<S>| one.is_overwritten(marks, guard);
+            if hidden.contains(&one.id) || is_overwritten(one) || move_with.is_some_and(is_overwritten) {
                 continue;
             }
             let moved = one.after(moves.on(one.place()).chain(&moved_back));

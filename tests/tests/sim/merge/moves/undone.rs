@@ -72,6 +72,17 @@ fn g14_a_move_is_undone_and_redone_as_a_whole_or_not_at_all() {
         assert!(places(&world.state(), 2).contains(&2), "{is_offline}: {:?}", world.state());
         assert_eq!((ann.state(), bob.state()), (world.state(), world.state()));
     }
+    // Somebody else has put another card there, and a third user has removed that.
+    let mut world = World::new(begin());
+    let (ann, bob, carol) = (world.join(), world.join(), world.join());
+    move_card(&ann.handle(), 2, 1, 2, 0);
+    world.settle();
+    key_taken(&bob.handle());
+    world.settle();
+    carol.handle().columns().at(&1).cards().remove(&2).unwrap();
+    world.settle();
+    assert!(!ann.undo());
+    assert_eq!(places(&ann.state(), 2), [2]);
     // The list that redo would move it to is gone.
     let mut world = World::new(begin());
     let (ann, bob) = (world.join(), world.join());
