@@ -187,6 +187,12 @@ impl<S: SharedState> Document<S> {
             let (version, alone) = (self.states.version, id.is_none());
             self.history.withdrawn(kind, &step, &unsent, version, alone);
             unsent.iter().for_each(|id| self.output.answer(*id, Ok(version)));
+            // An earlier undo that waits has taken back a part of them, which is there no more.
+            for id in self.history.forget_taken(&unsent, version) {
+                if let Some(at) = self.pending.queue.position(id) {
+                    self.revise(at);
+                }
+            }
         }
         match id {
             // A write that was folded into the change that it undoes is answered with that.
@@ -258,16 +264,21 @@ impl<S: SharedState> Document<S> {
     pub(super) fn revise_next(&mut self) -> bool {
         let at = self.pending.queue.next_at();
         let next = self.pending.queue.get(at);
-        let id = next.id;
         // One that was sent before may have been accepted as it was.
-        if next.sent.is_some() {
-            return true;
-        }
-        let Some(step) = self.history.outdated(id) else { return true };
+        next.sent.is_some() || self.revise(at)
+    }
+
+    /// The same for the unsent change at an index of the queue.
+    fn revise(&mut self, at: usize) -> bool {
+        let id = self.pending.queue.get(at).id;
+        let Some(mut step) = self.history.outdated(id) else { return true };
         // The state on which the change lies.
         let mut beneath = self.states.confirmed.clone();
         for change in self.pending.queue.iter_mut().take(at) {
-            change.updates.iter_mut().for_each(|update| drop(update.put_on(&mut beneath)));
+            for (index, update) in change.updates.iter_mut().enumerate() {
+                step.refresh(&mut beneath, change.id, index);
+                update.put_on(&mut beneath);
+            }
         }
         let (writer, hidden) = (self.states.writer, self.pending.hidden());
         let moves = self.pending.moves_before(at);

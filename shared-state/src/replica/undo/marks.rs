@@ -284,9 +284,13 @@ impl Parts {
         self.0.push(part_of::<S>(update));
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether an update changes one of the parts, something inside one, or what is around one.
     pub(in crate::replica) fn touched_by<S: SharedState>(&self, update: &S::Update) -> bool {
-        if self.0.is_empty() {
+        if self.is_empty() {
             return false;
         }
         let part = part_of::<S>(update);

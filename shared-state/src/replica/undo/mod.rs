@@ -339,6 +339,29 @@ impl<S: SharedState> UndoHistory<S> {
         self.opposite(kind).push(Step::closed(written));
     }
 
+    /// Changes that were never sent have been removed. Returns the changes that have taken back a part of them, and take
+    /// back less now. Taking those back again has nothing to wait for: it follows once the removed changes are made again.
+    pub(super) fn forget_taken(&mut self, removed: &[WriteId], version: u64) -> Vec<WriteId> {
+        let mut changes = Vec::new();
+        for taking in &mut self.taking {
+            let mut gone = Parts::default();
+            let of_removed = taking.step.written.iter().filter(|one| removed.contains(&one.id));
+            of_removed.for_each(|one| gone.add::<S>(&one.update));
+            if !gone.is_empty() {
+                taking.step.forget(removed);
+                taking.outdated = true;
+                changes.push((taking.id, gone));
+            }
+        }
+        for (id, gone) in &changes {
+            let written = self.written_mut().filter(|one| one.id == *id && gone.touched_by::<S>(&one.update));
+            for one in written {
+                (one.id, one.version) = (removed[0], Some(version));
+            }
+        }
+        changes.into_iter().map(|(id, _)| id).collect()
+    }
+
     /// The step that an unsent change takes back, if what that comes to may have changed since it was last
     /// asked.
     pub(super) fn outdated(&mut self, id: WriteId) -> Option<Step<S>> {

@@ -175,6 +175,54 @@ fn g13_writes_that_share_a_change_are_undone_one_by_one() {
 }
 
 #[test]
+fn g13_a_group_that_wrote_again_to_what_was_never_sent_leaves_no_trace() {
+    // Whether a transaction in between keeps the group's writes from being folded into the earlier ones.
+    for is_between in [false, true] {
+        let (mut world, _, c, ha, hc) = two();
+        c.leave();
+        let shown = || (hc.title(), hc.seats().get().remove(&1));
+        let seat = |value: &str| Some(value.to_owned());
+        hc.set_title("one").unwrap();
+        hc.seats().put(1, "one".into()).unwrap();
+        let steps = if is_between {
+            let _ = c.transact(|tx| {
+                let read = tx.get(Board::TITLE).len() + tx.get(Board::SEATS).len();
+                tx.set(Board::SMALL, u8::try_from(read).unwrap());
+            });
+            4
+        } else {
+            3
+        };
+        c.group(|| {
+            hc.set_title("two").unwrap();
+            hc.seats().put(1, "two".into()).unwrap();
+        });
+        let written = c.state();
+        for _ in 0..2 {
+            assert!(c.undo());
+            assert_eq!(shown(), ("one".into(), seat("one")));
+            if is_between {
+                assert!(c.undo());
+            }
+            assert!(c.undo());
+            assert_eq!(shown(), ("one".into(), None));
+            assert!(c.undo());
+            assert_eq!((shown(), c.pending()), (("old".into(), None), 0));
+            (0..steps).for_each(|_| assert!(c.redo()));
+            assert!(!c.redo());
+            assert_eq!(c.state(), written);
+        }
+        (0..steps).for_each(|_| assert!(c.undo()));
+        ha.set_title("a's").unwrap();
+        ha.seats().put(1, "a's".into()).unwrap();
+        c.come_back();
+        world.settle();
+        assert_eq!(shown(), ("a's".into(), seat("a's")));
+        assert!(c.answers().iter().all(|(_, answer)| answer.is_ok()));
+    }
+}
+
+#[test]
 fn g13_of_a_half_sent_group_the_unsent_half_leaves_no_trace() {
     let (mut world, _, c, ha, hc) = two();
     c.begin_group();
