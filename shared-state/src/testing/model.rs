@@ -317,7 +317,7 @@ fn item_at<'v>(
 }
 
 /// The segments of a path.
-fn segments(path: &str) -> Vec<String> {
+pub(super) fn segments(path: &str) -> Vec<String> {
     let mut path = FieldPath::new(path);
     std::iter::from_fn(|| path.next_segment()).map(Cow::into_owned).collect()
 }

@@ -3,17 +3,17 @@
 //! A part is a value without parts of its own, an item, an entry or a member, of which only counts whether it is there,
 //! and an optional struct likewise. Counters and texts are no parts, nor are their entries where an addition or an edit
 //! makes them: they are undone beneath what others wrote. Nor are places in a list, and what is inside an item that comes
-//! or goes.
+//! or goes. What is inside an item goes with it to another list: the move has written the item, and nothing inside it.
 
 use std::ops::Range;
 
 use crate::authority::Json;
 use crate::core::{FieldId, FieldPathBuf, PolicyInfo, SharedState};
 use crate::testing::json::{key_text, same_at};
-use crate::testing::model::Model;
+use crate::testing::model::{Logged, Model, segments};
 
 /// A step of a path.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 enum Step {
     /// A field, a key of a map, or a key of a list.
     Name(String),
@@ -22,6 +22,7 @@ enum Step {
 }
 
 /// A part of the state.
+#[derive(Clone)]
 struct Part {
     field: FieldId,
     path: Vec<Step>,
@@ -66,12 +67,39 @@ impl Part {
         Some(at).filter(|at| policy != "nested" || at.is_object())
     }
 
-    /// Whether the part is the same in two states.
-    fn is_same<S: SharedState>(&self, a: &Json, b: &Json) -> bool {
-        match (self.of::<S>(a), self.of::<S>(b)) {
+    /// Whether the part is the same in two states. It was `former` in the first one.
+    fn is_same_as<S: SharedState>(&self, former: &Self, before: &Json, after: &Json) -> bool {
+        match (former.of::<S>(before), self.of::<S>(after)) {
             (Some(a), Some(b)) => !self.has_value || a == b || self.is_same_value::<S>(a, b),
             (a, b) => a.is_none() && b.is_none(),
         }
+    }
+
+    fn is_same<S: SharedState>(&self, before: &Json, after: &Json) -> bool {
+        self.is_same_as::<S>(self, before, after)
+    }
+
+    /// Where the part was before a change, which may have moved the item that it is in to another list.
+    fn before<S: SharedState>(&self, updates: &[Json]) -> Self {
+        let mut part = self.clone();
+        for update in updates.iter().rev().filter(|update| update["op"].as_str() == Some("take")) {
+            let (Some(from), Some(to)) = (update["key"].as_str(), update["value"]["to"].as_str()) else {
+                continue;
+            };
+            let from: Vec<_> = segments(from).into_iter().map(Step::Name).collect();
+            let to = segments(to).into_iter().map(Step::Name).chain(from.last().cloned());
+            let to: Vec<_> = to.collect();
+            let own = Step::Name(S::FIELDS[part.field].name.to_owned());
+            let own: Vec<_> = std::iter::once(own).chain(part.path.iter().cloned()).collect();
+            let Some(inside) = own.strip_prefix(&to[..]).filter(|inside| !inside.is_empty()) else {
+                continue;
+            };
+            let Some((Step::Name(field), list)) = from.split_first() else { continue };
+            if let Some(field) = S::FIELDS.iter().position(|info| info.name == field) {
+                (part.field, part.path) = (field, [list, inside].concat());
+            }
+        }
+        part
     }
 
     fn is_same_value<S: SharedState>(&self, a: &Json, b: &Json) -> bool {
@@ -221,27 +249,23 @@ fn last_of_others<S: SharedState>(
     known: &Range<usize>,
     model: &Model<S>,
 ) -> Option<usize> {
-    let field = FieldPathBuf::of(S::FIELDS[part.field].name);
-    let is_there = |key: &str| {
-        key.strip_prefix(field.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    let path = part.address::<S>();
-    let path = path.as_str();
-    // The client may have written what was there already.
-    let is_own = |at: usize| {
-        let updates = model.log[at].updates.iter();
-        let mut keys =
-            updates.filter_map(|update| Some((update["key"].as_str()?, update.get("op").is_none())));
-        model.log[at].client.as_deref() == Some(client)
-            && keys.any(|(key, is_set)| {
-                let rest = path.strip_prefix(key);
-                rest.is_some_and(|rest| rest.is_empty() || is_set && rest.starts_with('/'))
-            })
-    };
+    // Where the part was in each state, the last one first.
+    let mut places = vec![part.clone()];
+    for write in model.log[..known.end].iter().rev() {
+        let before = places[places.len() - 1].before::<S>(&write.updates);
+        places.push(before);
+    }
+    places.reverse();
     let writes = |at: &usize| {
+        let (before, after) = (&places[*at], &places[*at + 1]);
+        let field = FieldPathBuf::of(S::FIELDS[after.field].name);
+        let is_there = |key: &str| {
+            key.strip_prefix(field.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
         let mut updates = model.log[*at].updates.iter();
         updates.any(|update| update["key"].as_str().is_some_and(is_there))
-            && (!part.is_same::<S>(&model.states[*at], &model.states[*at + 1]) || is_own(*at))
+            && (!after.is_same_as::<S>(before, &model.states[*at], &model.states[*at + 1])
+                || is_own::<S>(after, client, &model.log[*at]))
     };
     let mut end = known.end;
     loop {
@@ -252,10 +276,23 @@ fn last_of_others<S: SharedState>(
         }
         // Also of what the client was told before it was cut off.
         let run = (0..=last).rev().filter(writes).take_while(|at| model.log[*at].client == *author);
-        let back = run.filter(|at| part.is_same::<S>(&model.states[*at], &model.states[end])).last();
-        match back {
+        let is_back =
+            |at: &usize| places[end].is_same_as::<S>(&places[*at], &model.states[*at], &model.states[end]);
+        match run.filter(is_back).last() {
             Some(back) => end = back,
             None => return Some(last),
         }
     }
+}
+
+/// Whether a client has written to a part, or to what is around it. It may have written what was there already.
+fn is_own<S: SharedState>(part: &Part, client: &str, write: &Logged) -> bool {
+    let path = part.address::<S>();
+    let keys = write.updates.iter();
+    let mut keys = keys.filter_map(|update| Some((update["key"].as_str()?, update.get("op").is_none())));
+    write.client.as_deref() == Some(client)
+        && keys.any(|(key, is_set)| {
+            let rest = path.as_str().strip_prefix(key);
+            rest.is_some_and(|rest| rest.is_empty() || is_set && rest.starts_with('/'))
+        })
 }
