@@ -58,6 +58,8 @@ impl Part {
                     (policy, about) = (entries.map_or("", |entries| entries.name), entries);
                     at.as_array()?.iter().find(|item| key_text(&item[name]) == *key)?
                 }
+                // An item in a list whose items have no parts, which has moved there or away.
+                ("lww", Step::Name(name)) => at.get(name)?,
                 ("set", Step::Member(member)) => {
                     at.as_array()?.iter().find(|other| other.unordered() == *member)?
                 }
@@ -267,22 +269,25 @@ fn last_of_others<S: SharedState>(
             && (!after.is_same_as::<S>(before, &model.states[*at], &model.states[*at + 1])
                 || is_own::<S>(after, client, &model.log[*at]))
     };
-    let mut end = known.end;
-    loop {
-        let last = (known.start..end).rev().find(writes)?;
-        let author = &model.log[last].client;
-        if author.as_deref() == Some(client) {
-            return None;
-        }
-        // Also of what the client was told before it was cut off.
-        let run = (0..=last).rev().filter(writes).take_while(|at| model.log[*at].client == *author);
-        let is_back =
-            |at: &usize| places[end].is_same_as::<S>(&places[*at], &model.states[*at], &model.states[end]);
-        match run.filter(is_back).last() {
-            Some(back) => end = back,
-            None => return Some(last),
+    // The writes that count, each with its author.
+    let mut counted: Vec<(usize, Option<&str>)> = Vec::new();
+    for at in (0..known.end).filter(writes) {
+        let author = model.log[at].client.as_deref();
+        let is_of_others = |(_, other): &(usize, Option<&str>)| *other != author;
+        let first = counted.iter().rposition(is_of_others).map_or(0, |last| last + 1);
+        let is_back = |(back, _): &(usize, Option<&str>)| {
+            let (before, after) = (&places[*back], &places[at + 1]);
+            after.is_same_as::<S>(before, &model.states[*back], &model.states[at + 1])
+        };
+        // The client's own writes stand between what others wrote before and after.
+        let back = counted[first..].iter().position(is_back).filter(|_| author != Some(client));
+        match back {
+            Some(back) => counted.truncate(first + back),
+            None => counted.push((at, author)),
         }
     }
+    let (last, author) = counted.pop()?;
+    (author != Some(client) && known.contains(&last)).then_some(last)
 }
 
 /// Whether a client has written to a part, or to what is around it. It may have written what was there already.
