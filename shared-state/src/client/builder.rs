@@ -36,6 +36,7 @@ impl ClientBuilder {
             events: 1024,
             reruns: 8,
             messages: RETAINED,
+            max_message: 64 << 20,
         };
         Self { url, secret: None, bearer: None, settings }
     }
@@ -97,6 +98,14 @@ impl ClientBuilder {
     /// not receive these. Without them every message is JSON, which is easier to debug. Default true.
     pub const fn compact_frames(mut self, compact_frames: bool) -> Self {
         self.settings.replica.compact_frames = compact_frames;
+        self
+    }
+
+    /// The longest message that the client takes from the server, in bytes. It must be longer than the state of any of
+    /// the rooms, which the server limits to 4 MiB by default. A longer message ends the connection, and the room whose
+    /// state it was is then joined less and less often, so that the other rooms live on. Default 64 MiB.
+    pub const fn max_message(mut self, bytes: usize) -> Self {
+        self.settings.max_message = bytes;
         self
     }
 
@@ -175,7 +184,7 @@ impl ClientBuilder {
         let Self { url, secret, bearer, settings } = self;
         let core = Arc::new(Core::new(settings));
         let client = Client::new(core.clone());
-        let started = match Dial::new(url, bearer) {
+        let started = match Dial::new(url, bearer, settings.max_message) {
             Ok(dial) => start(core.clone(), dial, secret),
             Err(reason) => Err(reason),
         };

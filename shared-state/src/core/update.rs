@@ -225,7 +225,12 @@ pub fn deserialize_update<'de, S: SharedState, D: Deserializer<'de>>(
         .map_err(|error| serde::de::Error::custom(format_args!("`{key}`: {error}")))
 }
 
-/// The smallest updates that replace an update of `state`, if there are any: of what it sets, only what differs.
+/// The most updates of one field in a change that clients make of it. A longer list of differences takes more work than
+/// the value as a whole, and more bytes.
+pub(crate) const MAX_DIFFERENCES: usize = 4096;
+
+/// The smallest updates that replace an update of `state`, if there are any: of what it sets, only what differs. More
+/// than [`MAX_DIFFERENCES`] are none.
 pub(crate) fn smaller_updates<S: SharedState>(state: &S, update: &S::Update) -> Option<Vec<S::Update>> {
     let mut smallest = Vec::new();
     for part in state.decompose(update)? {
@@ -235,7 +240,7 @@ pub(crate) fn smaller_updates<S: SharedState>(state: &S, update: &S::Update) -> 
             None => smallest.push(part),
         }
     }
-    Some(smallest)
+    (smallest.len() <= MAX_DIFFERENCES).then_some(smallest)
 }
 
 /// Applies inverses, the last one first.

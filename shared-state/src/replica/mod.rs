@@ -154,6 +154,12 @@ impl<S: SharedState> Replica<S> {
         self.session.is_live()
     }
 
+    /// Whether a join was sent over the current connection, and neither the room's state nor a refusal has arrived.
+    #[must_use]
+    pub fn is_joining(&self) -> bool {
+        self.session.is_joining()
+    }
+
     /// What this client may do, as the server said last; everything until it has.
     #[must_use]
     pub const fn permissions(&self) -> &RoomPermissions {
@@ -295,6 +301,7 @@ impl<S: SharedState> Replica<S> {
             [update] => self.document.states.parts(update).unwrap_or(updates),
             _ => self.document.states.decompose(updates),
         };
+        let updates = self.document.states.bounded(updates);
         if updates.is_empty() {
             return Ok(self.document.write_nothing());
         }

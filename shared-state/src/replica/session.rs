@@ -58,6 +58,10 @@ impl Session {
         self.phase == Phase::Live
     }
 
+    pub(super) fn is_joining(&self) -> bool {
+        self.phase == Phase::Joining
+    }
+
     /// Checks a change against the server's limits.
     ///
     /// # Errors

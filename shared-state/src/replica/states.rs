@@ -2,7 +2,8 @@
 //! the confirmed one with everything pending on top. What is pending is passed in.
 
 use crate::core::{
-    Code, FieldId, Invalid, Overlap, SharedState, WriteError, smaller_updates, take_back, text_scope,
+    Code, FieldId, Invalid, MAX_DIFFERENCES, Overlap, SharedState, WriteError, smaller_updates, take_back,
+    text_scope, transfer,
 };
 use crate::proto::Violation;
 use crate::replica::change::{Change, PendingUpdate, WriteId};
@@ -79,6 +80,30 @@ impl<S: SharedState> States<S> {
     /// Replaces the updates of a change by their [parts](Self::parts), each made on top of the ones before.
     pub(super) fn decompose(&mut self, updates: Vec<S::Update>) -> Vec<S::Update> {
         decompose_on(&mut self.view, self.writer, updates)
+    }
+
+    /// The updates of a change, where a field that has more than [`MAX_DIFFERENCES`] is set as a whole. A change that moves
+    /// items to other lists stays as it is, and so does one that cannot be made.
+    pub(super) fn bounded(&mut self, updates: Vec<S::Update>) -> Vec<S::Update> {
+        if updates.len() <= MAX_DIFFERENCES || transfer::moves_by::<S>(&updates).next().is_some() {
+            return updates;
+        }
+        let mut counts = vec![0; S::FIELDS.len()];
+        updates.iter().for_each(|update| counts[S::field(update)] += 1);
+        let crowded = |field: FieldId| counts[field] > MAX_DIFFERENCES;
+        let mut inverses = Vec::with_capacity(updates.len());
+        let is_possible = updates.iter().all(|update| {
+            let is_possible = check_op(&self.view, update).is_ok();
+            inverses.push(self.view.apply(update.clone()));
+            is_possible
+        });
+        let fields = (0..S::FIELDS.len()).filter(|field| crowded(*field));
+        let whole: Vec<_> = fields.map(|field| self.view.current(field)).collect();
+        take_back(&mut self.view, inverses);
+        if !is_possible {
+            return updates;
+        }
+        updates.into_iter().filter(|update| !crowded(S::field(update))).chain(whole).collect()
     }
 
     /// Applies a change to the view, unless it violates a rule; returns the inverses of its updates.

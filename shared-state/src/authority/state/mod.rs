@@ -12,6 +12,7 @@ pub(in crate::authority) mod migration;
 mod moved;
 mod rewritten;
 mod room_state;
+mod size;
 mod staged;
 mod text_client_ids;
 mod typed;

@@ -73,6 +73,12 @@ pub trait RoomState: Any + Send {
         Ok(())
     }
 
+    /// Bounds the state: a client's change that makes it larger than `limit` bytes, as it is sent, is refused. Costs the
+    /// state.
+    fn limit_size(&mut self, limit: usize) {
+        let _ = limit;
+    }
+
     /// Sets the author of the changes that are applied from the log next; `None`: the server or a legacy client.
     fn logged_by(&mut self, client: Option<&str>) {
         let _ = client;

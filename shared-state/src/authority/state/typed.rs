@@ -15,6 +15,7 @@ use crate::authority::state::exact_json::Json;
 use crate::authority::state::moved::Moved;
 use crate::authority::state::rewritten::Rewritten;
 use crate::authority::state::room_state::{RoomState, Writer};
+use crate::authority::state::size::StateSize;
 use crate::authority::state::staged::{Staged, into_texts};
 use crate::authority::state::text_client_ids::TextClientIds;
 use crate::authority::state::unknown_fields;
@@ -24,9 +25,9 @@ use crate::authority::state::verdict::{OnChange, ProposedChange, Verdict};
 use crate::core::json_text::JsonText;
 use crate::core::schema::join;
 use crate::core::{
-    Author, FieldInfo, FieldPath, FieldPathBuf, FieldSchema, HashedSchema, Schema, SharedState, UpdateError,
-    UpdateErrorKind, WireUpdate, canonical_update, decode_update, encode_plain, encode_update,
-    has_change_rule,
+    Author, FieldInfo, FieldPath, FieldPathBuf, FieldSchema, HashedSchema, MAX_DIFFERENCES, Schema,
+    SharedState, UpdateError, UpdateErrorKind, WireUpdate, canonical_update, decode_update, encode_plain,
+    encode_update, has_change_rule,
 };
 use crate::core::{Code, Reject};
 use crate::core::{StoredVersions, Versions, take_back, text_scope, transfer, work};
@@ -41,6 +42,7 @@ pub struct Typed<S: SharedState> {
     versions: Versions,
     text_client_ids: TextClientIds,
     moved: Moved,
+    size: StateSize,
     /// The author of the changes that are applied from the log.
     logged_by: Option<String>,
     /// Fields that the struct does not have.
@@ -67,6 +69,7 @@ impl<S: SharedState> Typed<S> {
             versions: Versions::default(),
             text_client_ids: TextClientIds::default(),
             moved: Moved::default(),
+            size: StateSize::default(),
             logged_by: None,
             unknown: UnknownFields::new(S::FIELDS),
             writer: None,
@@ -198,6 +201,7 @@ impl<S: SharedState> Typed<S> {
                 None => update,
             };
             let parts = if expands { self.state.decompose(&update) } else { None };
+            let parts = parts.filter(|parts| parts.len() <= MAX_DIFFERENCES);
             if parts.is_some() {
                 rewritten.differs(at);
             }
@@ -311,6 +315,25 @@ impl<S: SharedState> Typed<S> {
         Some(value.to_owned())
     }
 
+    /// Checks the size of the state, which contains a change of `written` bytes already.
+    fn check_size(&mut self, written: usize, by: Writer<'_>) -> Result<(), Reject> {
+        if by == Writer::Server {
+            self.size.add(written);
+            return Ok(());
+        }
+        let mut size = self.size;
+        size.check(written, || self.measured())?;
+        self.size = size;
+        Ok(())
+    }
+
+    /// The bytes of the state as it is sent.
+    fn measured(&self) -> usize {
+        let mut data = String::new();
+        self.write_data(&mut data);
+        data.len()
+    }
+
     /// Applies the updates of a verdict after those in `json`, a JSON array. Returns all of them as a JSON array.
     fn amend(
         &mut self,
@@ -340,6 +363,12 @@ impl<S: SharedState> Typed<S> {
         }
         Ok(json)
     }
+}
+
+/// The bytes of updates on the wire, or of what was made of them.
+fn bytes_of(updates: &[WireUpdate<'_>], rewritten: Option<&str>) -> usize {
+    let of_one = |update: &WireUpdate<'_>| update.key.len() + update.value.get().len();
+    rewritten.map_or_else(|| updates.iter().map(of_one).sum(), str::len)
 }
 
 /// The list that an update moves an item to, if it takes one from a list.
@@ -409,6 +438,7 @@ impl<S: SharedState> RoomState for Typed<S> {
             }
             self.note_moves(&inverses, version);
             self.unknown.commit(staged, version);
+            self.size.add(bytes_of(updates, None));
             return Ok(None);
         }
         if !staged.is_empty() {
@@ -480,6 +510,10 @@ impl<S: SharedState> RoomState for Typed<S> {
             // The error is the program's and not the client's.
             amended.map(Some).map_err(|reject| conceal(Reject { code: Code::RulesFailed, ..reject }))
         });
+        let verdict = verdict.and_then(|rewritten| {
+            self.check_size(bytes_of(updates, rewritten.as_deref()), by)?;
+            Ok(rewritten)
+        });
         match verdict {
             Ok(_) => {
                 inverses.iter().for_each(|touched| S::record(&mut self.versions, touched, version));
@@ -544,6 +578,10 @@ impl<S: SharedState> RoomState for Typed<S> {
             }
         }
         Ok(differs.then(|| serde_json::to_string(&forwarded).expect("paths and JSON are JSON")))
+    }
+
+    fn limit_size(&mut self, limit: usize) {
+        self.size.set_limit(limit, self.measured());
     }
 
     fn check_initial(&self) -> Result<(), Reject> {
@@ -652,6 +690,7 @@ impl<S: SharedState> RoomState for Typed<S> {
         self.versions = Versions::restored(stored.versions, S::FIELDS);
         self.text_client_ids = TextClientIds::restored(stored.o);
         self.moved = Moved::restored(stored.l);
+        self.size.add(data.len());
         let mut lost = Vec::new();
         for (key, value) in fields {
             let written = join("", &key);

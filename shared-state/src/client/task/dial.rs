@@ -35,10 +35,16 @@ pub(crate) enum Bearer {
 pub(crate) struct Dial {
     url: String,
     bearer: Option<Bearer>,
+    /// The longest message that is taken from the server, in bytes.
+    max_message: usize,
 }
 
 impl Dial {
-    pub(crate) fn new(url: String, bearer: Option<Bearer>) -> Result<Self, DisconnectReason> {
+    pub(crate) fn new(
+        url: String,
+        bearer: Option<Bearer>,
+        max_message: usize,
+    ) -> Result<Self, DisconnectReason> {
         let unusable = |error: Error| DisconnectReason::Url(format!("{url}: {error}").into());
         let request = url.as_str().into_client_request().map_err(unusable)?;
         let mode = uri_mode(request.uri()).map_err(unusable)?;
@@ -47,7 +53,7 @@ impl Dial {
                 format!("{url}: `wss://` needs the crate's feature `rustls`").into(),
             ));
         }
-        Ok(Self { url, bearer })
+        Ok(Self { url, bearer, max_message })
     }
 
     /// Asks for a newer token, if the source can give one.
@@ -79,7 +85,11 @@ impl Dial {
             token.set_sensitive(true);
             request.headers_mut().insert(header::AUTHORIZATION, token);
         }
-        let config = WebSocketConfig::default().read_buffer_size(BUFFER).write_buffer_size(BUFFER);
+        let config = WebSocketConfig::default()
+            .read_buffer_size(BUFFER)
+            .write_buffer_size(BUFFER)
+            .max_message_size(Some(self.max_message))
+            .max_frame_size(Some(self.max_message));
         let no_delay = true;
         #[cfg(feature = "rustls")]
         let connecting = {

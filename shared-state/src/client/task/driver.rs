@@ -147,7 +147,7 @@ impl Driver {
     /// Runs a connection until it ends.
     async fn run_connection(&mut self, socket: Socket) -> End {
         self.connection += 1;
-        // A connection that is never welcomed is a failed attempt.
+        // A connection on which nothing that is open can be joined is a failed attempt.
         self.failed = self.failed.saturating_add(1);
         let hello = self.link.opened(self.core.signal.now(), None);
         let mut connection = Connection::new(socket, self.connection, hello);
@@ -274,7 +274,9 @@ impl Driver {
             LinkEvent::Welcome(window) => {
                 let id: Arc<str> = self.link.public_id().unwrap_or_default().into();
                 let limits = self.link.limits();
-                self.failed = 0;
+                if self.replicas.is_empty() && self.presences.is_empty() {
+                    self.failed = 0;
+                }
                 *lock(&self.core.public) = Some(id.clone());
                 tracing::info!(%id, "connected");
                 connection.welcome = Some(Welcome { id, window, limits });
@@ -282,6 +284,7 @@ impl Driver {
             }
             LinkEvent::Room(room, message) => self.receive_room(now, &room, message),
             LinkEvent::Presence(room, news) => {
+                self.failed = 0;
                 // The presence may have been left a moment ago.
                 if let Some(presence) = self.presences.get(&*room) {
                     presence.receive(now, news);
@@ -304,7 +307,11 @@ impl Driver {
         Ok(Ok(()))
     }
 
-    fn receive_room(&self, now: Duration, room: &str, message: RoomMessage<'_>) {
+    fn receive_room(&mut self, now: Duration, room: &str, message: RoomMessage<'_>) {
+        // What is told of a room before its state is not yet a success.
+        if !matches!(message, RoomMessage::Info(_)) {
+            self.failed = 0;
+        }
         // The room may have been left a moment ago.
         if let Some(replica) = self.replicas.get(room) {
             replica.receive(now, message);

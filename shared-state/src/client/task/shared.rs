@@ -38,6 +38,7 @@ pub(crate) struct Settings {
     pub(crate) events: usize,
     pub(crate) reruns: u32,
     pub(crate) messages: (usize, usize),
+    pub(crate) max_message: usize,
 }
 
 pub(crate) struct Core {

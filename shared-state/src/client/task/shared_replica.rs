@@ -73,6 +73,16 @@ struct Attachment {
     failed: u32,
     /// When it is joined again, if it could not be.
     retry: Option<Duration>,
+    /// How often in a row the connection was lost while the room's state was awaited.
+    lost: u32,
+}
+
+impl Attachment {
+    /// Whether the room's state seems to be what ends the connections. It is joined after the others, and less and less
+    /// often, so that they live on.
+    const fn is_suspect(&self) -> bool {
+        self.lost > 1
+    }
 }
 
 impl<S: SharedState> SharedReplica<S> {
@@ -273,6 +283,7 @@ impl<S: SharedState> SharedReplica<S> {
     /// A room reported an error, or sent a message that does not fit.
     fn failed(&self, now: Duration, inner: &mut Inner<S>, violation: Violation) {
         tracing::warn!(room = %self.room, %violation, "a room reported an error or sent a message that does not fit");
+        inner.attachment.lost = 0;
         if Refusal::of(violation.code) == Refusal::Passes {
             inner.detach();
             let Attachment { failed, retry, .. } = &mut inner.attachment;
@@ -310,13 +321,24 @@ impl<S: SharedState> AnyReplica for SharedReplica<S> {
         let mut inner = self.lock();
         let Inner { replica, broadcasts, attachment, .. } = &mut *inner;
         if attachment.connection != connection.number {
-            let (connection, window) = (connection.number, welcome.window);
-            *attachment = Attachment { connection, window, failed: 0, retry: None };
+            let (connection, window, lost) = (connection.number, welcome.window, attachment.lost);
+            let wait =
+                attachment.is_suspect().then(|| self.backoff.wait(lost - 1, fastrand::f64())).flatten();
+            let retry = wait.map(|wait| now + wait);
+            *attachment = Attachment { connection, window, failed: 0, retry, lost };
             replica.set_limits(welcome.limits);
             broadcasts.set_limits(welcome.limits);
-            replica.connected(window);
+            if retry.is_none() {
+                replica.connected(window);
+            }
             self.notify(&mut inner);
-        } else if attachment.retry.take_if(|retry| *retry <= now).is_some() {
+        } else if attachment.retry.is_some_and(|retry| retry <= now)
+            && !(attachment.is_suspect() && connection.suspect.is_some())
+        {
+            attachment.retry = None;
+            if attachment.is_suspect() {
+                connection.suspect = Some(self.room.clone());
+            }
             replica.connected(attachment.window);
             self.notify(&mut inner);
         }
@@ -326,7 +348,15 @@ impl<S: SharedState> AnyReplica for SharedReplica<S> {
         }
         let Inner { replica, broadcasts, attachment, .. } = &mut *inner;
         connection.send(|| replica.poll_frame().or_else(|| broadcasts.outgoing.pop_front()))?;
-        Ok(replica.deadline().into_iter().chain(attachment.retry).min())
+        let is_next = connection.suspect.as_deref().is_some_and(|suspect| *suspect == *self.room)
+            && !replica.is_joining();
+        if is_next {
+            connection.suspect = None;
+        }
+        // While another suspect is joined, that one's turn comes first.
+        let waits = attachment.is_suspect() && connection.suspect.is_some();
+        let retry = attachment.retry.filter(|_| !waits);
+        Ok(replica.deadline().into_iter().chain(retry).chain(is_next.then_some(now)).min())
     }
 
     fn receive(&self, now: Duration, message: RoomMessage<'_>) {
@@ -351,10 +381,11 @@ impl<S: SharedState> AnyReplica for SharedReplica<S> {
             return self.failed(now, &mut inner, violation);
         }
         self.notify(&mut inner);
-        if inner.has_error && inner.replica.is_live() {
-            inner.has_error = false;
-            (inner.attachment.failed, inner.attachment.retry) = (0, None);
-            self.errors.send_replace(None);
+        if inner.replica.is_live() {
+            (inner.attachment.failed, inner.attachment.retry, inner.attachment.lost) = (0, None, 0);
+            if std::mem::take(&mut inner.has_error) {
+                self.errors.send_replace(None);
+            }
         }
     }
 
@@ -376,6 +407,9 @@ impl<S: SharedState> AnyReplica for SharedReplica<S> {
 
     fn detach(&self) {
         let mut inner = self.lock();
+        if inner.replica.is_joining() {
+            inner.attachment.lost = inner.attachment.lost.saturating_add(1);
+        }
         inner.detach();
         self.notify(&mut inner);
     }

@@ -197,7 +197,7 @@ where
     }
 
     /// Removes the items that the app sees now, as one change. Items that others insert at the same time
-    /// stay.
+    /// stay, unless there are more than 4,096 to remove: the list is then set as a whole.
     ///
     /// # Errors
     /// As [`Backend::write`].
@@ -206,7 +206,7 @@ where
     }
 
     /// Sorts the list, as one change that moves as few items as possible. The sort is stable. Costs a pass
-    /// over the list and the sort.
+    /// over the list and the sort. A list of which more than 4,096 items move is set as a whole.
     ///
     /// # Errors
     /// As [`Backend::write`].

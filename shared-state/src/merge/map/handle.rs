@@ -89,7 +89,7 @@ where
     }
 
     /// Removes the entries that the app sees now, as one change. Entries that others put at the same time
-    /// stay.
+    /// stay, unless there are more than 4,096 to remove: the map is then set as a whole.
     ///
     /// # Errors
     /// As [`Backend::write`].

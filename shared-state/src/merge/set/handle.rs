@@ -39,7 +39,7 @@ impl<L: Backend<S>, S: SharedState, C: Members> FieldHandle<L, S, C, SetOf> {
     }
 
     /// Removes the members that the app sees now, as one change. Members that others insert at the same time
-    /// stay.
+    /// stay, unless there are more than 4,096 to remove: the set is then set as a whole.
     ///
     /// # Errors
     /// As [`Backend::write`].

@@ -100,6 +100,50 @@ fn g9_a_change_that_takes_too_much_work_is_refused_and_leaves_nothing() {
 }
 
 #[test]
+fn g9_a_typed_state_grows_to_its_limit_and_can_always_be_made_smaller() {
+    let mut limits = Limits::default();
+    limits.state = 20_000;
+    let mut room = Room::new(Box::new(Typed::new(Board::default())), limits.clone(), &[]);
+    let size = |room: &Room| room.data().to_string().len();
+    let mut next = 0;
+    let mut fill = |room: &mut Room| loop {
+        let before = room.data();
+        match room.change(&inserts("long", next..next + 10), &[]) {
+            Ok(()) => next += 10,
+            Err(code) => {
+                assert_eq!((&*code, room.data()), ("state_too_large", before));
+                break (19_700..=20_400).contains(&size(room));
+            }
+        }
+    };
+    assert!(fill(&mut room), "{}", size(&room));
+    let title = |length: usize| json!([{"key": "title", "value": "x".repeat(length)}]);
+    assert_eq!(room.change(&title(1_000), &[]), Err("state_too_large".to_owned()));
+    let remove = |ids: std::ops::Range<u32>| -> Value {
+        ids.map(|id| json!({"key": format!("long/{id}"), "op": "delete", "value": null})).collect()
+    };
+    assert_eq!(room.change(&remove(0..500), &[]), Ok(()));
+    assert_eq!(room.change(&title(1_000), &[]), Ok(()));
+    assert!(fill(&mut room), "{}", size(&room));
+    // The program may write more. Clients can only make that smaller.
+    room.authority.submit_server(&title(30_000).to_string()).expect("it fits the type");
+    room.authority.committed(room.authority.head());
+    assert_eq!(room.change(&inserts("plain", 0..1), &[]), Err("state_too_large".to_owned()));
+    assert_eq!(room.change(&title(29_000), &[]), Ok(()));
+    assert_eq!(room.change(&title(0), &[]), Ok(()));
+    assert!(fill(&mut room), "{}", size(&room));
+    // A room that is opened again knows how large it is.
+    let (version, snapshot) = room.authority.snapshot();
+    let state = Box::new(Typed::new(Board::default()));
+    let limits = Arc::new(limits);
+    let loaded = Authority::load("room".into(), 7, state, limits, Some((version, &snapshot)), []);
+    room.authority = loaded.expect("a sound snapshot");
+    let joined = room.authority.join("ann".into(), Dialect::V1, &JoinRequest::default(), room.sent.clone());
+    room.ann = joined.expect("it fits");
+    assert_eq!(room.change(&title(1_000), &[]), Err("state_too_large".to_owned()));
+}
+
+#[test]
 fn g9_thousands_of_operations_on_a_value_that_the_server_does_not_know_are_one_reading_of_it() {
     let declared = [
         ("cards", "list(id)", "[{id: u32}]"),

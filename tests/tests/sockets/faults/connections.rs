@@ -234,3 +234,28 @@ async fn tls_is_tried() {
     let client = Client::builder(format!("wss://{}/ws", rig.address)).connect();
     status(&client, "the failure", is_offline).await;
 }
+
+/// G10: what a client cannot take of one room costs it that room and not the others.
+#[tokio::test]
+async fn a_room_whose_state_is_too_long_for_the_client_leaves_its_other_rooms_alone() {
+    let rig = Rig::start().await;
+    let writer = quick(rig.address).connect();
+    let long = writer.room("document-0").state(Document::default());
+    live(&long).await;
+    soon("the answer", long.set_title("x".repeat(200_000)).unwrap()).await.unwrap();
+
+    let client = quick(rig.address).max_message(100_000).connect();
+    let mut statuses = client.statuses();
+    let too_long = client.room("document-0").state(Document::default());
+    let short = client.room("document-1").state(Document::default());
+    for n in 0..4 {
+        soon("the connection", async { while !matches!(statuses.next().await, Some(Status::Connected)) {} })
+            .await;
+        live(&short).await;
+        soon("the answer", short.set_size(n).unwrap()).await.unwrap();
+    }
+    assert!(!too_long.is_live());
+    // The only room that is open: each attempt waits longer than the one before.
+    drop(short);
+    status(&client, "the waits", |status| matches!(status, Status::Reconnecting { attempt: 4.., .. })).await;
+}

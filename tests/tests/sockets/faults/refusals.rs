@@ -176,26 +176,28 @@ async fn g10_presence_and_messages_that_are_too_deep_are_refused_to_their_sender
 #[tokio::test]
 async fn no_list_method_fails_because_the_list_has_grown() {
     let (_server, address) = server().await;
-    let client = quick(address).undo(5000, std::time::Duration::ZERO).connect();
-    let notes = joined(&client, "notes-1").await;
-    let todos: Vec<_> = (0..3000).map(|id| Todo { id, done: false }).collect();
-    soon("the answer", notes.set_todos(todos.clone()).unwrap()).await.unwrap();
-    soon("the answer", notes.todos().sort_by(|a, b| b.id.cmp(&a.id)).unwrap()).await.unwrap();
-    assert_eq!(notes.state().todos[0].id, 2999);
-    soon(
-        "the answer",
-        notes.update(|notes| notes.todos.iter_mut().for_each(|todo| todo.done = true)).unwrap(),
-    )
-    .await
-    .unwrap();
-    soon("the answer", notes.todos().clear().unwrap()).await.unwrap();
-    assert!(notes.todos().is_empty());
-    soon("the answer", notes.undo().unwrap().unwrap()).await.unwrap();
-    assert_eq!(notes.todos().len(), 3000);
-    let files = (0..3000).map(|n| (n.to_string(), n)).collect();
-    soon("the answer", notes.set_files(files).unwrap()).await.unwrap();
-    soon("the answer", notes.files().clear().unwrap()).await.unwrap();
-    assert!(notes.files().is_empty());
+    // With more differences than a change has, the list is set as a whole.
+    for (room, count) in [("notes-1", 3_000_u32), ("notes-2", 12_000)] {
+        let client = quick(address).undo(5000, std::time::Duration::ZERO).connect();
+        let notes = joined(&client, room).await;
+        let todos: Vec<_> = (0..count).map(|id| Todo { id, done: false }).collect();
+        soon("the answer", notes.set_todos(todos.clone()).unwrap()).await.unwrap();
+        soon("the answer", notes.todos().sort_by(|a, b| b.id.cmp(&a.id)).unwrap()).await.unwrap();
+        assert_eq!(notes.state().todos[0].id, count - 1);
+        let all_done =
+            notes.update(|notes| notes.todos.iter_mut().for_each(|todo| todo.done = true)).unwrap();
+        soon("the answer", all_done).await.unwrap();
+        assert!(notes.state().todos.iter().all(|todo| todo.done));
+        soon("the answer", notes.todos().clear().unwrap()).await.unwrap();
+        assert!(notes.todos().is_empty());
+        soon("the answer", notes.undo().unwrap().unwrap()).await.unwrap();
+        assert_eq!(notes.todos().len(), count as usize);
+        let files = (0..count).map(|n| (n.to_string(), n)).collect();
+        soon("the answer", notes.set_files(files).unwrap()).await.unwrap();
+        soon("the answer", notes.files().clear().unwrap()).await.unwrap();
+        assert!(notes.files().is_empty());
+        client.close().await;
+    }
 }
 
 #[tokio::test]
