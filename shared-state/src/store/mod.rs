@@ -127,6 +127,8 @@ pub struct RoomInfo {
 /// # Errors
 ///
 /// Each operation has its own error enum. `Conflict`, `Busy`, `TooLarge` and `Closed` mean that nothing was stored.
+/// A store that is busy says so when it is called: the future of an append is ready with `Busy` at once, so that the
+/// append, and those after it, can be made again in their order.
 /// `Storage` from a method that writes means that the outcome is unknown: the write may be found when the store is
 /// opened again, and [`load`](Self::load) then returns what the room holds.
 pub trait RoomStore: Send + Sync + 'static {

@@ -19,6 +19,7 @@ use crate::server::fanout::queue::{CloseReason, Outbox, Queue};
 use crate::server::membership::RoomAccessTable;
 use crate::server::rooms::compaction::described;
 use crate::server::rooms::hook_runner::HookRunner;
+use crate::server::rooms::in_flight::{InFlight, InFlightBytes};
 use crate::server::rooms::legacy_listeners::Listeners;
 use crate::server::rooms::participant::Participant;
 use crate::server::rooms::room::{Closed, Room, now};
@@ -158,6 +159,7 @@ pub(crate) struct Directory {
     room_types: RoomTypes,
     store: Arc<dyn RoomStore>,
     limits: Arc<Limits>,
+    in_flight_bytes: InFlightBytes,
     idle: Duration,
     accesses: Arc<RoomAccessTable>,
     listeners: Arc<Listeners>,
@@ -187,6 +189,7 @@ impl Directory {
             this: this.clone(),
             room_types,
             store,
+            in_flight_bytes: InFlightBytes::new(limits.in_flight_bytes),
             limits,
             idle,
             accesses,
@@ -350,7 +353,7 @@ impl Directory {
             },
         };
         tracing::debug!(room = %authority.room(), version = authority.head(), "room opened");
-        let in_flight = self.limits.in_flight;
+        let in_flight = InFlight::new(self.limits.in_flight, self.in_flight_bytes.clone());
         let authority = authority.with_number(self.next_number()).beginning_at(now());
         let directory = self.this.clone();
         let on_reset = Box::new(move |room: &Arc<Room>| {
@@ -403,6 +406,11 @@ impl Directory {
                 Err(Closed) => self.forget(&room),
             }
         }
+    }
+
+    /// Whether a room or channel is in memory or being loaded.
+    pub(crate) fn is_open(&self, address: &str) -> bool {
+        self.lock().slots.contains_key(address)
     }
 
     /// The room and its channels, as far as they are in memory.

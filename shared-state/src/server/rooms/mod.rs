@@ -5,6 +5,7 @@
 //! `handle` and `channel_handle` are what the program reads and writes through; `legacy_listeners` sends a room's
 //! channels to its legacy clients.
 
+pub(crate) mod appends;
 pub(crate) mod channel_handle;
 pub(crate) mod channel_kind;
 pub(crate) mod compaction;
@@ -12,6 +13,7 @@ pub(crate) mod directory;
 pub(crate) mod handle;
 pub(crate) mod hook_runner;
 pub(crate) mod hooks;
+pub(crate) mod in_flight;
 pub(crate) mod legacy_listeners;
 pub(crate) mod participant;
 pub(crate) mod room;

@@ -1,19 +1,17 @@
 //! A live room: the authority behind a lock, and the appends of its changes to the store.
 //!
-//! The store is called in the order of the versions, because changes are decided and appended under the same lock. An
-//! append that the store does not answer at once waits in `pending`; while any waits, one task awaits them in order. If
-//! the store fails, or code panics under the lock, the room is *reset*: it ends, its sessions are sent an error, and
+//! The store is called in the order of the versions, because changes are decided and appended under the same lock. While
+//! the store has not answered all [appends](super::appends), one task awaits them in order; what a busy store does not
+//! take is passed to it again. If the store fails, or code panics under the lock, the room is *reset*: it ends, its sessions are sent an error, and
 //! the next session that joins opens a new room from the store. Called by the connections and by the program's
 //! handles.
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use futures_util::FutureExt as _;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
@@ -23,10 +21,12 @@ use crate::proto::Dialect;
 use crate::proto::{ChangeRequest, ClientId, JoinRequest, Resume, Violation, server, split_address};
 use crate::server::fanout::queue::{CloseReason, Outbox};
 use crate::server::membership::RoomAccess;
+use crate::server::rooms::appends::{Appends, Batch, Pending, Progress};
 use crate::server::rooms::compaction::{Compaction, described};
+use crate::server::rooms::in_flight::{InFlight, Permit};
 use crate::server::rooms::participant::Participant;
 use crate::store;
-use crate::store::{AppendError, RoomStore, Snapshot, StoreFuture};
+use crate::store::{RoomStore, Snapshot};
 
 /// An append that takes at least this long is logged as a warning.
 const SLOW: Duration = Duration::from_secs(1);
@@ -37,9 +37,6 @@ const LONG: usize = 16 << 10;
 /// The room has ended. The caller may open it again.
 #[derive(Debug)]
 pub(crate) struct Closed;
-
-/// A permit for one change in flight.
-pub(crate) type Permit = OwnedSemaphorePermit;
 
 /// The right of a client's change to be decided: its turn, in a room whose hooks decide one change at a time, and its
 /// permit. The turn ends when the change is decided, the permit when it is durable.
@@ -79,8 +76,7 @@ pub(crate) struct Room {
     store: Arc<dyn RoomStore>,
     on_reset: OnReset,
     runtime: Handle,
-    in_flight: Arc<Semaphore>,
-    limit: u32,
+    in_flight: InFlight,
     durable: watch::Sender<u64>,
     observer: Option<Arc<dyn Observer>>,
     /// The access data and users of the room, or for a channel, of the room that it belongs to.
@@ -96,9 +92,7 @@ pub(crate) struct Room {
 
 struct Core {
     authority: Authority<Outbox>,
-    pending: VecDeque<Pending>,
-    /// Whether the task that awaits the pending appends is running.
-    committing: bool,
+    appends: Appends,
     /// The number of holds by handles of the server's program.
     holds: usize,
     /// When [`Room::close_if_idle`] first found the room unused; `None` if it was used since.
@@ -114,15 +108,6 @@ impl Core {
     }
 }
 
-/// An accepted change whose append the store has not answered yet.
-struct Pending {
-    version: u64,
-    future: StoreFuture<(), AppendError>,
-    since: Instant,
-    durable: Option<Durable>,
-    _permit: Permit,
-}
-
 /// The time in milliseconds since 1970; 0 if the clock is set before.
 pub(crate) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -130,8 +115,7 @@ pub(crate) fn now() -> u64 {
 }
 
 impl Room {
-    /// Makes a loaded room live. Must be called in a Tokio runtime, on which the room spawns its tasks. `in_flight` is
-    /// the greatest number of changes in flight.
+    /// Makes a loaded room live. Must be called in a Tokio runtime, on which the room spawns its tasks.
     ///
     /// # Panics
     /// Outside a Tokio runtime.
@@ -141,9 +125,8 @@ impl Room {
         store: Arc<dyn RoomStore>,
         on_reset: OnReset,
         access: Arc<RoomAccess>,
-        in_flight: usize,
+        in_flight: InFlight,
     ) -> Self {
-        let limit = u32::try_from(in_flight.clamp(1, Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
         Self {
             name: authority.room().clone(),
             type_name,
@@ -151,8 +134,7 @@ impl Room {
             store,
             on_reset,
             runtime: Handle::current(),
-            in_flight: Arc::new(Semaphore::new(limit as usize)),
-            limit,
+            in_flight,
             durable: watch::Sender::new(authority.durable()),
             observer: None,
             access,
@@ -161,8 +143,7 @@ impl Room {
             long: AtomicUsize::new(0),
             core: Mutex::new(Core {
                 authority,
-                pending: VecDeque::new(),
-                committing: false,
+                appends: Appends::default(),
                 holds: 0,
                 idle_since: None,
                 broken: None,
@@ -213,7 +194,7 @@ impl Room {
 
     /// The greatest number of changes in flight.
     pub(crate) fn limit(&self) -> usize {
-        self.limit as usize
+        self.in_flight.limit()
     }
 
     /// A receiver of the durable version, which closes when the room is dropped.
@@ -285,35 +266,32 @@ impl Room {
             observer.closed();
         }
         // This drops the senders of the pending changes, so that their receivers learn that the outcome is not known.
-        core.pending.clear();
+        core.appends.clear();
         core.authority.close(code, message)
     }
 
-    /// A permit for a change, if one is free.
+    /// A permit for a change of the server's program, if there is one now.
     pub(crate) fn permit_now(&self) -> Option<Permit> {
-        self.in_flight.clone().try_acquire_owned().ok()
+        self.in_flight.permit_now(0)
     }
 
-    /// Waits for a permit for a change, which slows down clients that write faster than the store.
-    pub(crate) fn permit(&self) -> impl Future<Output = Result<Permit, Closed>> + Send + 'static {
-        let permit = self.in_flight.clone().acquire_owned();
-        async move { permit.await.map_err(|_| Closed) }
-    }
-
-    /// The admission of a client's change, if the room takes one now.
-    pub(crate) fn admission_now(&self) -> Option<Admission> {
+    /// The admission of a client's change of `bytes`, if the room takes one now.
+    pub(crate) fn admission_now(&self, bytes: usize) -> Option<Admission> {
         let turn = match &self.observer {
             None => None,
             Some(observer) => Some(observer.turns().clone().try_acquire_owned().ok()?),
         };
-        Some(Admission { _turn: turn, permit: self.permit_now()? })
+        Some(Admission { _turn: turn, permit: self.in_flight.permit_now(bytes)? })
     }
 
-    /// Waits for the admission of a client's change. While a hook decides one change, the others wait here without
-    /// blocking a thread.
-    pub(crate) fn admission(&self) -> impl Future<Output = Result<Admission, Closed>> + Send + 'static {
+    /// Waits for the admission of a client's change of `bytes`, which slows down clients that write faster than the store.
+    /// While a hook decides one change, the others wait here without blocking a thread.
+    pub(crate) fn admission(
+        &self,
+        bytes: usize,
+    ) -> impl Future<Output = Result<Admission, Closed>> + Send + 'static {
         let turns = self.observer.as_ref().map(|observer| observer.turns().clone());
-        let permit = self.permit();
+        let permit = self.in_flight.permit(bytes);
         async move {
             let turn = match turns {
                 None => None,
@@ -519,90 +497,82 @@ impl Room {
     /// Appends an accepted change to the store. If the store answers at once, the change is committed at once.
     fn append(self: &Arc<Self>, core: &mut Core, append: LogEntry, permit: Permit, durable: Option<Durable>) {
         let LogEntry { version, entry } = append;
-        let mut future = self.store.append(store::Append {
+        let append = store::Append {
             room: self.name.clone(),
             epoch: core.authority.epoch(),
             expected: version - 1,
             entry,
-        });
-        if core.pending.is_empty() && !core.committing {
-            match (&mut future).now_or_never() {
-                Some(Ok(())) => {
-                    self.committed(core, version);
-                    if let Some(durable) = durable {
-                        // The receipt may have been dropped.
-                        let _ = durable.send(version);
-                    }
-                    return;
+        };
+        let is_first = core.appends.is_empty();
+        let progress = match core.appends.pass(&*self.store, append) {
+            Progress::Answered(answer) if is_first => {
+                match answer {
+                    Ok(()) => self.are_durable(core, [(version, durable)]),
+                    Err(error) => core.broken = Some(described(&error)),
                 }
-                Some(Err(error)) => {
-                    core.broken = Some(described(&error));
-                    return;
-                }
-                None => {}
+                return;
             }
-        }
-        core.pending.push_back(Pending { version, future, since: Instant::now(), durable, _permit: permit });
-        if !core.committing {
-            core.committing = true;
+            progress => progress,
+        };
+        let pending = Pending { version, progress, since: Instant::now(), durable, permit };
+        if core.appends.push(pending) {
             self.runtime.spawn(self.clone().commit_pending());
         }
     }
 
     /// Awaits the pending appends in order. Appends that are complete at the same time are committed under one lock.
     async fn commit_pending(self: Arc<Self>) {
-        let mut batch = VecDeque::new();
+        let mut batch = Batch::default();
         loop {
             if batch.is_empty() {
-                let more = self.with(|core| {
-                    core.committing = !core.pending.is_empty();
-                    std::mem::take(&mut core.pending)
-                });
-                match more {
-                    Ok(more) if !more.is_empty() => batch = more,
+                match self.with(|core| core.appends.take()) {
+                    Ok(more) if !more.is_empty() => batch.add(more),
                     Ok(_) | Err(Closed) => return,
                 }
             }
-            let Some(mut first) = batch.pop_front() else { continue };
-            let mut result = (&mut first.future).await;
-            let waited = first.since.elapsed();
-            if waited >= SLOW {
-                tracing::warn!(room = %self.name, version = first.version, ?waited, "slow commit");
-            }
-            let mut version = 0;
-            let mut done = Vec::new();
-            if result.is_ok() {
-                version = first.version;
-                done.push(first);
-                while let Some(next) = batch.front_mut()
-                    && let Some(answer) = (&mut next.future).now_or_never()
-                {
-                    result = answer;
-                    let Some(next) = batch.pop_front() else { break };
-                    if result.is_err() {
-                        break;
-                    }
-                    version = next.version;
-                    done.push(next);
+            if let Some(pause) = batch.pass(&*self.store) {
+                tokio::time::sleep(pause).await;
+                if self.is_closed() {
+                    return;
                 }
+                continue;
             }
+            let slow = |version, waited| {
+                if waited >= SLOW {
+                    tracing::warn!(room = %self.name, version, ?waited, "slow commit");
+                }
+            };
+            let answered = batch.answered(slow).await;
             let committed = self.with(|core| {
-                if version > 0 {
-                    self.committed(core, version);
-                    for pending in done {
-                        if let Some(durable) = pending.durable {
-                            // The receipt may have been dropped.
-                            let _ = durable.send(pending.version);
-                        }
-                    }
-                }
-                if let Err(error) = result {
+                let durable = answered.durable.into_iter().map(|(version, durable, _)| (version, durable));
+                self.are_durable(core, durable);
+                if let Some(error) = answered.error {
                     core.broken = Some(described(&error));
                 }
             });
             if committed.is_err() {
                 return;
             }
+        }
+    }
+
+    /// The store has these versions, the last one last.
+    fn are_durable(
+        self: &Arc<Self>,
+        core: &mut Core,
+        versions: impl IntoIterator<Item = (u64, Option<Durable>)>,
+    ) {
+        let (mut last, mut authors) = (None, Vec::new());
+        for (version, durable) in versions {
+            last = Some(version);
+            authors.extend(durable.map(|durable| (version, durable)));
+        }
+        if let Some(last) = last {
+            self.committed(core, last);
+        }
+        for (version, durable) in authors {
+            // The receipt may have been dropped.
+            let _ = durable.send(version);
         }
     }
 
@@ -631,7 +601,7 @@ impl Room {
                 // A temporary room is not stored, so it lasts while it has users, also without a session here.
                 || self.access.is_temporary() && self.access.users() > 0
                 || core.holds > 0
-                || core.committing
+                || !core.appends.is_empty()
                 || core.authority.durable() < core.authority.head();
             if busy {
                 core.idle_since = None;
@@ -647,7 +617,7 @@ impl Room {
     /// Waits until every change in flight is durable, then ends the room and sends its sessions the reason. Returns the
     /// last snapshot to await; `None` if the room had ended already.
     pub(crate) async fn drain(self: Arc<Self>, why: &CloseReason) -> Option<Compaction> {
-        let _all = self.in_flight.clone().acquire_many_owned(self.limit).await.ok()?;
+        let _all = self.in_flight.all().await?;
         self.with(|core| self.shut(core, why)).ok()
     }
 

@@ -21,6 +21,8 @@ pub enum Mode {
     Fail,
     /// Not stored; refused at once.
     Refuse,
+    /// Not stored: the store is busy.
+    Busy,
 }
 
 pub struct Observed {
@@ -75,18 +77,21 @@ impl RoomStore for Observed {
         let mut mode = self.mode.clone();
         let now = *mode.borrow();
         let stored = match now {
-            Mode::Fail | Mode::Refuse => None,
+            Mode::Fail | Mode::Refuse | Mode::Busy => None,
             Mode::Pass | Mode::Hold | Mode::Until(_) => Some(self.inner.append(append)),
         };
         Box::pin(async move {
-            if !matches!(now, Mode::Pass | Mode::Refuse) {
+            if !matches!(now, Mode::Pass | Mode::Refuse | Mode::Busy) {
                 let answered =
                     |mode: &Mode| *mode != now && !matches!(mode, Mode::Until(last) if *last < version);
                 let _ = mode.wait_for(answered).await;
             }
             match stored {
                 Some(stored) => stored.await,
-                None => Err(AppendError::Busy { room, version, limit: 0, unit: "calls" }),
+                None if now == Mode::Busy => {
+                    Err(AppendError::Busy { room, version, limit: 0, unit: "calls" })
+                }
+                None => Err(AppendError::Closed { room, version }),
             }
         })
     }

@@ -81,6 +81,36 @@ async fn g2_a_failed_append_resets_the_room_and_tells_nobody_of_the_change() {
 }
 
 #[tokio::test]
+async fn g2_g10_what_a_busy_store_does_not_take_is_passed_again_in_order() {
+    let (store, mut observer) = observed();
+    let (server, address) = start(Server::builder().untyped_rooms(true).store(store)).await;
+    let mut ann = Client::new(address, "ann").await;
+    let mut bob = Client::new(address, "bob").await;
+    ann.join("a").await;
+    bob.join("a").await;
+    observer.mode.send_replace(Mode::Busy);
+    for seq in 1..=3 {
+        ann.set("a", seq, 0, "n", json!(seq)).await;
+    }
+    ann.ping().await;
+    // The first is passed again and again, and nothing after it.
+    assert_eq!(observer.next().await, "load a");
+    for _ in 0..5 {
+        assert_eq!(observer.next().await, "append a 1");
+    }
+    bob.ping().await;
+    observer.mode.send_replace(Mode::Pass);
+    for seq in 1..=3 {
+        assert_eq!(ann.expect("state:ack").await["seq"], seq);
+        assert_eq!(bob.expect("state:change").await["version"], seq);
+    }
+    // The room is the same, and appends pass it as before.
+    ann.set("a", 4, 3, "n", json!(4)).await;
+    assert_eq!(ann.expect("state:ack").await["version"], 4);
+    soon("the end of the server", server.shutdown()).await.unwrap();
+}
+
+#[tokio::test]
 async fn g2_an_append_refused_at_once_resets_the_room_as_well() {
     let (store, observer) = observed();
     let (_server, address) = start(Server::builder().untyped_rooms(true).store(store)).await;

@@ -78,7 +78,7 @@ async fn a_room_takes_so_many_users_and_three_tabs_are_one() {
     // A second tab of a user is admitted, and another user once one has left.
     let mut hook = Client::hook_at(address, "/ws?token=bob").await;
     ask(&mut hook, "state:sync:request", json!({})).await;
-    hook.ping().await;
+    hook.ping_among_others().await;
     drop((tabs.pop(), hook));
     soon("bob's leaving", async {
         while server.rooms()[0].users > 1 {

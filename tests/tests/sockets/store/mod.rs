@@ -5,6 +5,7 @@
     reason = "clippy knows the unwraps of `#[test]` functions only, not of async ones"
 )]
 
+mod busy;
 mod conformance;
 mod damage;
 mod kill;
