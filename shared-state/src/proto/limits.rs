@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::core::{Code, Reject};
 
 /// The limits of a server. What exceeds one of them is refused with a [`Code`](crate::core::Code), except for `window`,
-/// `queue`, `queue_bytes`, `clients_per_room`, `in_flight`, `presence_interval` and `heartbeat`: these refuse nothing by
-/// themselves, and say below what happens.
+/// `queue`, `queue_bytes`, `clients_per_room`, `in_flight`, `in_flight_bytes`, `presence_interval` and `heartbeat`: these
+/// refuse nothing by themselves, and say below what happens.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Limits {
@@ -29,6 +29,18 @@ pub struct Limits {
     pub work: u64,
     /// The most rooms one connection joins. Default 64.
     pub rooms_per_connection: usize,
+    /// How many connections an address may have at once; beyond that a new one is answered with 429. An IPv6 host is its
+    /// `/64`. Without the clients' addresses ([`ServerBuilder::client_address`]) nothing is limited by address. Default
+    /// 1,000.
+    ///
+    /// [`ServerBuilder::client_address`]: crate::server::ServerBuilder::client_address
+    pub connections_per_address: usize,
+    /// How many connections an address may begin in a second, and ten times that at once; beyond that they are answered with
+    /// 429. Default 100.
+    pub handshakes_per_address: u32,
+    /// How many rooms that are not in memory an address may join in a second, and ten times that at once; beyond that the
+    /// join is refused with [`Code::TooOften`], and a client tries again later. Default 100.
+    pub rooms_opened_per_address: u32,
     /// The most unanswered changes of a client in one room; as many answers are kept for it. Default 128.
     pub window: usize,
     /// The most frames queued for one connection; beyond that it is sent one delta later. Default 256.
@@ -39,11 +51,15 @@ pub struct Limits {
     /// The most absent clients whose sequence numbers a room remembers; beyond it the one whose last accepted change is
     /// oldest is forgotten. Default 10,000.
     pub clients_per_room: usize,
-    /// The largest state of an untyped room, in bytes of JSON. Default 4 MiB.
+    /// The largest state of a room, in bytes of JSON as it is sent; a typed room may have 1/64 more. A client's change that
+    /// makes it larger is refused; the server's program may write more. A client takes messages up to 64 MiB by default. Default 4 MiB.
     pub state: usize,
     /// The most changes of one room on their way to the store; while there are as many, connections that want to write
     /// wait. Default 1,024.
     pub in_flight: usize,
+    /// The most bytes of the changes of all rooms together that are on their way to the store; beyond that connections that
+    /// write are not read. A longer change goes alone. Default 64 MiB.
+    pub in_flight_bytes: usize,
     /// The longest presence of a session: its user and its data together, in bytes of JSON. Default 4 KiB.
     pub presence: usize,
     /// The most sessions that take part in the presence of one room. Default 1,000.
@@ -70,12 +86,16 @@ impl Default for Limits {
             updates: 65_536,
             work: 100_000_000,
             rooms_per_connection: 64,
+            connections_per_address: 1000,
+            handshakes_per_address: 100,
+            rooms_opened_per_address: 100,
             window: 128,
             queue: 256,
             queue_bytes: 1 << 20,
             clients_per_room: 10_000,
             state: 4 << 20,
             in_flight: 1024,
+            in_flight_bytes: 64 << 20,
             presence: 4 << 10,
             present: 1000,
             presence_interval: Duration::from_millis(50),

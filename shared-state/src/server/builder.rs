@@ -1,6 +1,7 @@
 //! [`ServerBuilder`]: collects the configuration of a server and connects its parts.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -12,6 +13,7 @@ use crate::core::{Roles, SharedState};
 use crate::proto::Limits;
 use crate::server::Server;
 use crate::server::access::{Access, Action, Handshake};
+use crate::server::addresses::{Addresses, ClientAddress};
 use crate::server::client_names::ClientNames;
 use crate::server::connections::Connections;
 use crate::server::membership::settings::RoomSettings;
@@ -55,6 +57,7 @@ pub struct ServerBuilder {
     idle: Duration,
     access: Access,
     origins: Origins,
+    client_address: ClientAddress,
     settings: Option<Arc<Ask>>,
 }
 
@@ -68,6 +71,7 @@ impl ServerBuilder {
             idle: IDLE,
             access: Access::default(),
             origins: Origins::default(),
+            client_address: ClientAddress::default(),
             settings: None,
         }
     }
@@ -301,7 +305,30 @@ impl ServerBuilder {
         self
     }
 
-    /// The limits of a connection and of a room. Default: [`Limits::default`].
+    /// The address of a client, for what is limited by address: connections, opened rooms and wrong passwords. Default: the
+    /// address of the connection's other end, if it is known ([`Handshake::peer`]).
+    ///
+    /// Behind a proxy that is the proxy's own address, which all clients would share. Read the header then in which the
+    /// proxy passes the client's address on, and only if nobody can reach the server around the proxy. With `None`
+    /// nothing is limited by address.
+    ///
+    /// ```
+    /// use shared_state::server::Server;
+    ///
+    /// // The last entry is the proxy's; what is before it may be a client's invention.
+    /// let server = Server::builder().untyped_rooms(true).client_address(|request| {
+    ///     request.header("x-forwarded-for")?.rsplit(',').next()?.trim().parse().ok()
+    /// });
+    /// ```
+    pub fn client_address(
+        mut self,
+        address: impl Fn(&Handshake) -> Option<IpAddr> + Send + Sync + 'static,
+    ) -> Self {
+        self.client_address = ClientAddress::by(address);
+        self
+    }
+
+    /// The limits of a connection, an address and a room. Default: [`Limits::default`].
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
@@ -329,8 +356,17 @@ impl ServerBuilder {
         let connections = Arc::new(Connections::new());
         let presence_rooms = PresenceRooms::new(&limits);
         let closing = watch::Sender::new(false);
-        let (access, origins) = (Arc::new(self.access), self.origins);
-        Server(Arc::new(Inner { directory, presence_rooms, connections, limits, access, origins, closing }))
+        Server(Arc::new(Inner {
+            directory,
+            presence_rooms,
+            connections,
+            addresses: Arc::new(Addresses::new(&limits)),
+            client_address: self.client_address,
+            limits,
+            access: Arc::new(self.access),
+            origins: self.origins,
+            closing,
+        }))
     }
 }
 

@@ -28,6 +28,7 @@
 //! - `presence`: who is in a room. Presence does not depend on the room's state.
 
 mod access;
+mod addresses;
 mod builder;
 mod client_names;
 mod connection;

@@ -4,21 +4,24 @@
 //! belongs to the task, the directory and the rooms.
 
 use std::collections::BTreeSet;
-use std::convert::Infallible;
 use std::fmt;
 use std::future::ready;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::routing::{MethodRouter, get};
 use bytes::Bytes;
+use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
+use hyper::service::{Service as _, service_fn};
 use hyper::upgrade::Parts;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tracing::Instrument as _;
@@ -31,6 +34,7 @@ use crate::proto::{ClientId, JSON, Limits, channel_address};
 use crate::store::CloseError;
 
 use crate::server::access::{Access, Handshake};
+use crate::server::addresses::{Addresses, ClientAddress};
 use crate::server::client_names::ClientNames;
 use crate::server::connection::{Connection, Entry};
 use crate::server::connections::Connections;
@@ -104,6 +108,8 @@ pub(super) struct Inner {
     pub(super) limits: Arc<Limits>,
     pub(super) access: Arc<Access>,
     pub(super) origins: Origins,
+    pub(super) addresses: Arc<Addresses>,
+    pub(super) client_address: ClientAddress,
     pub(super) closing: watch::Sender<bool>,
 }
 
@@ -128,13 +134,23 @@ impl Server {
     }
 
     /// Accepts connections on `listener` and upgrades requests for the path `/ws`, until
-    /// [`shutdown`](Self::shutdown).
-    ///
-    /// Other paths are answered with 404. A client that has not sent its request within ten seconds is disconnected.
-    /// After a failed `accept`, the server logs the error and tries again 100 ms later.
+    /// [`shutdown`](Self::shutdown). Other paths are answered with 404. See [`serve_app`](Self::serve_app) for the rest.
     ///
     /// Cancel safe: if the future is dropped, no more connections are accepted, and those already open continue.
     pub async fn serve(&self, listener: TcpListener) {
+        let not_found = || ready((StatusCode::NOT_FOUND, "the path is `/ws`"));
+        self.serve_app(listener, Router::new().route("/ws", self.handler()).fallback(not_found)).await;
+    }
+
+    /// Accepts connections on `listener` and passes their requests to `app`, your own axum router with
+    /// [`handler`](Self::handler) as one of its routes, until [`shutdown`](Self::shutdown).
+    ///
+    /// Unlike `axum::serve`, it disconnects a client that has not sent a request within ten seconds, limits a request's
+    /// line and headers to 32 kB, tells the handler the clients' addresses and sets `TCP_NODELAY`. After a failed
+    /// `accept` it logs the error and tries again 100 ms later.
+    ///
+    /// Cancel safe: if the future is dropped, no more connections are accepted, and those already open continue.
+    pub async fn serve_app(&self, listener: TcpListener, app: Router) {
         let mut closing = self.0.closing.subscribe();
         loop {
             let accepted = tokio::select! {
@@ -144,35 +160,13 @@ impl Server {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    tokio::spawn(self.clone().serve_stream(stream, peer));
+                    tokio::spawn(serve_stream(app.clone(), stream, peer));
                 }
                 Err(error) => {
                     tracing::warn!("no connection could be accepted: {error}");
                     tokio::time::sleep(PAUSE).await;
                 }
             }
-        }
-    }
-
-    async fn serve_stream(self, stream: TcpStream, peer: SocketAddr) {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%peer, "TCP_NODELAY was not set: {error}");
-        }
-        let service = hyper::service::service_fn(move |mut request: Request<hyper::body::Incoming>| {
-            request.extensions_mut().insert(ConnectInfo(peer));
-            ready(Ok::<_, Infallible>(match request.uri().path() {
-                "/ws" => self.upgrade(request),
-                _ => answer(StatusCode::NOT_FOUND, "the path is `/ws`".to_owned()),
-            }))
-        });
-        let connection = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(REQUEST)
-            .max_buf_size(REQUEST_BYTES)
-            .serve_connection(TokioIo::new(stream), service)
-            .with_upgrades();
-        if let Err(error) = connection.await {
-            tracing::debug!(%peer, "no request: {error}");
         }
     }
 
@@ -184,6 +178,13 @@ impl Server {
         };
         let Ok(accept) = HeaderValue::try_from(accept) else {
             return answer(StatusCode::BAD_REQUEST, "the `Sec-WebSocket-Key` is wrong".to_owned());
+        };
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
+        let asked = Handshake::of(&request, peer);
+        let address = self.0.client_address.of(&asked);
+        let counted = match address.map(|address| self.0.addresses.connect(address)).transpose() {
+            Ok(counted) => counted,
+            Err(crowded) => return answer(StatusCode::TOO_MANY_REQUESTS, crowded.to_string()),
         };
         let queue = Arc::new(Queue::new(self.0.limits.queue, self.0.limits.queue_bytes));
         let Some(registration) = self.0.connections.register(queue.clone()) else {
@@ -199,8 +200,6 @@ impl Server {
                 }
             },
         };
-        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
-        let asked = Handshake::of(&request, peer);
         let span = {
             let client = tracing::field::Empty;
             tracing::info_span!("connection", peer = peer.map(tracing::field::display), ?dialect, client)
@@ -219,8 +218,7 @@ impl Server {
                 // Boxed, so that the connection's task does not reserve memory for this future.
                 Dialect::Legacy => (Box::pin(access.identify(asked)).await.map(Some), None),
             };
-            let peer = peer.map(|peer| peer.ip());
-            let entry = Entry { access, who, handshake, legacy_client, peer };
+            let entry = Entry { access, who, handshake, legacy_client, address, counted };
             match upgrade.await {
                 // A plain TCP stream is served directly, without the wrapper that hides the kind of I/O.
                 Ok(upgraded) => match upgraded.downcast::<TokioIo<TcpStream>>() {
@@ -443,6 +441,27 @@ impl Server {
         self.0.connections.close(&why).await;
         self.0.directory.close(&why).await;
         self.0.directory.store().close().await
+    }
+}
+
+/// Serves the requests of one connection.
+async fn serve_stream(app: Router, stream: TcpStream, peer: SocketAddr) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%peer, "TCP_NODELAY was not set: {error}");
+    }
+    let app = TowerToHyperService::new(app);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        app.call(request)
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(REQUEST)
+        .max_buf_size(REQUEST_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    if let Err(error) = connection.await {
+        tracing::debug!(%peer, "no request: {error}");
     }
 }
 

@@ -269,25 +269,29 @@ fn last_of_others<S: SharedState>(
             && (!after.is_same_as::<S>(before, &model.states[*at], &model.states[*at + 1])
                 || is_own::<S>(after, client, &model.log[*at]))
     };
-    // The writes that count, each with its author.
-    let mut counted: Vec<(usize, Option<&str>)> = Vec::new();
-    for at in (0..known.end).filter(writes) {
-        let author = model.log[at].client.as_deref();
-        let is_of_others = |(_, other): &(usize, Option<&str>)| *other != author;
-        let first = counted.iter().rposition(is_of_others).map_or(0, |last| last + 1);
-        let is_back = |(back, _): &(usize, Option<&str>)| {
-            let (before, after) = (&places[*back], &places[at + 1]);
-            after.is_same_as::<S>(before, &model.states[*back], &model.states[at + 1])
-        };
-        // The client's own writes stand between what others wrote before and after.
-        let back = counted[first..].iter().position(is_back).filter(|_| author != Some(client));
-        match back {
-            Some(back) => counted.truncate(first + back),
-            None => counted.push((at, author)),
+    let last = |from: usize| {
+        // The writes that count, each with its author.
+        let mut counted: Vec<(usize, Option<&str>)> = Vec::new();
+        for at in (from..known.end).filter(writes) {
+            let author = model.log[at].client.as_deref();
+            let is_of_others = |(_, other): &(usize, Option<&str>)| *other != author;
+            let first = counted.iter().rposition(is_of_others).map_or(0, |last| last + 1);
+            let is_back = |(back, _): &(usize, Option<&str>)| {
+                let (before, after) = (&places[*back], &places[at + 1]);
+                after.is_same_as::<S>(before, &model.states[*back], &model.states[at + 1])
+            };
+            // The client's own writes stand between what others wrote before and after.
+            let back = counted[first..].iter().position(is_back).filter(|_| author != Some(client));
+            match back {
+                Some(back) => counted.truncate(first + back),
+                None => counted.push((at, author)),
+            }
         }
-    }
-    let (last, author) = counted.pop()?;
-    (author != Some(client) && known.contains(&last)).then_some(last)
+        let (last, author) = counted.pop()?;
+        (author != Some(client) && known.contains(&last)).then_some(last)
+    };
+    // The client may have been told who wrote what before it was cut off, or not.
+    last(0).and(last(known.start))
 }
 
 /// Whether a client has written to a part, or to what is around it. It may have written what was there already.

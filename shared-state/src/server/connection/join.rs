@@ -144,6 +144,13 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         if let Err(banned) = who.check_bans(client, address) {
             return Ok(Err(banned));
         }
+        if !self.directory.is_open(address)
+            && self.counted.as_ref().is_some_and(|counted| !counted.open_room())
+        {
+            let most = self.limits.rooms_opened_per_address;
+            let message = format!("your address opens more than {most} rooms a second; try again later");
+            return Ok(Err(Violation::new(Code::TooOften, message)));
+        }
         let who = (self.registration.number(), who.name_of(client));
         let (accesses, queue) = (self.directory.accesses().clone(), self.queue.clone());
         let mut memberships = std::mem::take(&mut self.memberships);

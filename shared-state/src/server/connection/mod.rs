@@ -31,6 +31,7 @@ use crate::core::Code;
 use crate::proto::Dialect;
 use crate::proto::{Frame, JoinRequest, Limits, server};
 use crate::server::access::{Access, Handshake, Identity};
+use crate::server::addresses::Counted;
 use crate::server::connection::metered::{Arrival, Metered};
 use crate::server::connection::protocol::{Inbound, Incoming, LegacyAction, Request, too_large};
 use crate::server::connections::Registration;
@@ -94,7 +95,9 @@ pub(crate) struct Entry {
     /// The client's public id, if it is a legacy client.
     pub(crate) legacy_client: Option<Arc<str>>,
     /// The client's address, if it is known.
-    pub(crate) peer: Option<IpAddr>,
+    pub(crate) address: Option<IpAddr>,
+    /// The connection among those of its address.
+    pub(crate) counted: Option<Counted>,
 }
 
 /// One connection.
@@ -116,6 +119,8 @@ pub(crate) struct Connection<T> {
     relays: Option<Box<TokenBucket>>,
     limits: Arc<Limits>,
     registration: Registration,
+    /// The connection among those of its address, if that is known.
+    counted: Option<Counted>,
     /// The rooms whose channels a legacy client receives.
     listening: BTreeMap<Box<str>, (Listening, Arc<Membership>)>,
     /// When a frame was last read.
@@ -128,7 +133,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
     /// A connection whose HTTP handshake is done; `read` is what was read of the socket after it.
     pub(crate) async fn new(
         (io, read): (T, Bytes),
-        Entry { access, who, handshake, legacy_client, peer }: Entry,
+        Entry { access, who, handshake, legacy_client, address, counted }: Entry,
         queue: Arc<Queue>,
         directory: Arc<Directory>,
         presence_rooms: Arc<PresenceRooms>,
@@ -167,10 +172,11 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             queue,
             directory,
             presence_sessions,
-            memberships: Memberships::of(peer),
+            memberships: Memberships::of(address),
             relays: None,
             limits,
             registration,
+            counted,
             listening: BTreeMap::new(),
             last_read: Instant::now(),
             expires: None,
@@ -366,7 +372,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             }
             Request::Change { room: RoomSession { room, session, .. }, change } => {
                 let (room, session) = (room.clone(), *session);
-                if let Ok(admission) = self.admission(&room).await? {
+                if let Ok(admission) = self.admission(&room, change.updates.get().len()).await? {
                     return self.rest_after(room.submit(session, &change, admission)).await;
                 }
                 Ok(())
@@ -405,7 +411,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                         let _ = room.legacy_sync(session);
                     }
                     LegacyAction::Change(updates, claim) => {
-                        if let Ok(admission) = self.admission(&room).await? {
+                        if let Ok(admission) = self.admission(&room, updates.len()).await? {
                             let decided = room.submit_legacy(session, &updates, claim, admission);
                             return self.rest_after(decided).await;
                         }
@@ -426,11 +432,11 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         }
     }
 
-    /// Waits until the room takes a change.
-    async fn admission(&mut self, room: &Room) -> Result<Result<Admission, Closed>, End> {
-        match room.admission_now() {
+    /// Waits until the room takes a change of `bytes`.
+    async fn admission(&mut self, room: &Room, bytes: usize) -> Result<Result<Admission, Closed>, End> {
+        match room.admission_now(bytes) {
             Some(admission) => Ok(Ok(admission)),
-            None => self.meanwhile(Box::pin(room.admission())).await,
+            None => self.meanwhile(Box::pin(room.admission(bytes))).await,
         }
     }
 
@@ -605,8 +611,14 @@ mod tests {
         let (io, _peer) = tokio::io::duplex(64);
         let request = hyper::Request::get("/").body(()).unwrap();
         let handshake = Some(Box::new(Handshake::of(&request, None)));
-        let entry =
-            Entry { access: Arc::default(), who: Ok(None), handshake, legacy_client: None, peer: None };
+        let entry = Entry {
+            access: Arc::default(),
+            who: Ok(None),
+            handshake,
+            legacy_client: None,
+            address: None,
+            counted: None,
+        };
         let task = Connection::new(
             (io, Bytes::new()),
             entry,

@@ -1,5 +1,6 @@
 //! Who may join, read and write.
 
+mod addresses;
 mod changed_paths;
 mod client_ids;
 mod client_kick;
