@@ -236,6 +236,25 @@ impl<S: SharedState> Replica<S> {
         self.rejoin();
     }
 
+    /// Changes how many unanswered changes the connection allows.
+    pub fn set_window(&mut self, window: usize) {
+        self.document.pending.queue.set_window(window);
+        self.send_ready();
+    }
+
+    /// Whether changes were sent over the current connection that are not answered.
+    #[must_use]
+    pub fn has_unanswered(&self) -> bool {
+        self.document.pending.queue.first_sent().is_some()
+    }
+
+    /// Refuses the oldest change that was sent and not answered, which is not sent again. Without a connection only.
+    pub fn give_up(&mut self, reject: Reject) {
+        if self.document.pending.queue.iter().next().is_some_and(|first| first.sent.is_some()) {
+            self.document.reject(0, reject);
+        }
+    }
+
     /// Asks to join again, from the version this replica has. The room answers with a delta or its state.
     pub fn rejoin(&mut self) {
         let Document { states, pending, .. } = &mut self.document;

@@ -59,9 +59,11 @@ pub(crate) struct Connection {
     pub(crate) number: u64,
     /// `None` before the server's welcome.
     pub(crate) welcome: Option<Welcome>,
-    /// The room that is being joined although that has ended connections before. No other such room is joined
-    /// meanwhile, so that the one which ends this connection too is known.
+    /// The room that is being joined, or sent a change, although that has ended connections before. No other such room
+    /// is joined meanwhile, so that the one which ends this connection too is known.
     pub(crate) suspect: Option<Arc<str>>,
+    /// Whether the server has said that what it was sent is why it ends the connection.
+    pub(crate) blamed: bool,
     /// Frames of the connection itself: handshake, heartbeat, tokens and leaves.
     pub(crate) control: VecDeque<Frame>,
     /// Frames were written that may not have been flushed.
@@ -74,7 +76,16 @@ impl Connection {
     /// A connection that begins with the frame `hello`.
     pub(crate) fn new(socket: Socket, number: u64, hello: Frame) -> Self {
         let control = VecDeque::from([hello]);
-        Self { socket, number, welcome: None, suspect: None, control, dirty: false, blocked: false }
+        Self {
+            socket,
+            number,
+            welcome: None,
+            suspect: None,
+            blamed: false,
+            control,
+            dirty: false,
+            blocked: false,
+        }
     }
 
     /// Waits for a message, or until a blocked socket accepts frames again. Cancel safe.

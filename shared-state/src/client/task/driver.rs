@@ -6,6 +6,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::client::task::connection::{Connection, End, Io, Welcome};
@@ -62,9 +63,9 @@ impl Driver {
         loop {
             let end = match self.connect().await {
                 Ok(socket) => {
-                    let end = self.run_connection(socket).await;
+                    let (end, blamed) = self.run_connection(socket).await;
                     self.link.closed();
-                    self.replicas.values().for_each(|replica| replica.detach());
+                    self.replicas.values().for_each(|replica| replica.detach(blamed));
                     self.presences.values().for_each(|presence| presence.detach());
                     end
                 }
@@ -144,8 +145,8 @@ impl Driver {
         }
     }
 
-    /// Runs a connection until it ends.
-    async fn run_connection(&mut self, socket: Socket) -> End {
+    /// Runs a connection until it ends. Returns whether the server has said that what it was sent is why.
+    async fn run_connection(&mut self, socket: Socket) -> (End, bool) {
         self.connection += 1;
         // A connection on which nothing that is open can be joined is a failed attempt.
         self.failed = self.failed.saturating_add(1);
@@ -156,11 +157,11 @@ impl Driver {
                 let joined = self.replicas.keys().filter(|_| connection.welcome.is_some());
                 let leaves: Vec<_> = joined.map(|room| client::leave(room)).collect();
                 connection.close(leaves.into_iter()).await;
-                End::Final(DisconnectReason::Closed)
+                (End::Final(DisconnectReason::Closed), false)
             }
             end => {
                 connection.lost();
-                end
+                (end, connection.blamed)
             }
         }
     }
@@ -251,10 +252,13 @@ impl Driver {
                 Ok(())
             }
             Some(Ok(Message::Pong(_) | Message::Frame(_))) => Ok(()),
-            Some(Ok(Message::Close(frame))) => Err(End::Lost(match frame {
-                Some(frame) => format!("the server closed the connection: {frame}").into(),
-                None => "the server closed the connection".into(),
-            })),
+            Some(Ok(Message::Close(frame))) => {
+                connection.blamed |= frame.as_ref().is_some_and(|frame| blames(frame.code));
+                Err(End::Lost(match frame {
+                    Some(frame) => format!("the server closed the connection: {frame}").into(),
+                    None => "the server closed the connection".into(),
+                }))
+            }
             Some(Err(error)) => Err(error.into()),
             None => Err(End::Lost("the connection was closed".into())),
         }
@@ -300,7 +304,7 @@ impl Driver {
                     Code::ShuttingDown | Code::Expired | Code::OtherUser => {
                         return Ok(Err(End::Lost(violation.to_string().into())));
                     }
-                    _ => {}
+                    _ => connection.blamed = true,
                 }
             }
         }
@@ -371,6 +375,12 @@ impl Driver {
         let Some(until) = self.closing else { return false };
         self.core.signal.now() >= until || self.replicas.values().all(|replica| replica.pending() == 0)
     }
+}
+
+/// Whether a server that closes with this code does not like what it was sent.
+const fn blames(code: CloseCode) -> bool {
+    use CloseCode::{Invalid, Policy, Protocol, Size, Unsupported};
+    matches!(code, Invalid | Policy | Protocol | Size | Unsupported)
 }
 
 fn broken(violation: Violation) -> End {

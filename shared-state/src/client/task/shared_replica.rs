@@ -21,6 +21,10 @@ use crate::core::{Rejected, WriteError};
 use crate::proto::{Refusal, RoomDetails, RoomMessage, Secret, Violation, client};
 use crate::replica::{Backoff, Event, Origin, Read, Replica, RoomPermissions, WriteId};
 
+/// How often a change may be what the server ends connections for before it is not sent any more. The last times it is
+/// sent alone.
+const MAX_DOUBT: u32 = 4;
+
 /// A replica and its listeners.
 pub(crate) struct SharedReplica<S: SharedState> {
     room: Arc<str>,
@@ -75,13 +79,21 @@ struct Attachment {
     retry: Option<Duration>,
     /// How often in a row the connection was lost while the room's state was awaited.
     lost: u32,
+    /// How often in a row the server has ended the connection because of what it was sent, while changes of the room
+    /// were not answered.
+    doubt: u32,
 }
 
 impl Attachment {
-    /// Whether the room's state seems to be what ends the connections. It is joined after the others, and less and less
-    /// often, so that they live on.
+    /// Whether the room's state, or a change of it, seems to be what ends the connections. It is joined after the others,
+    /// and less and less often, so that they live on.
     const fn is_suspect(&self) -> bool {
-        self.lost > 1
+        self.lost > 1 || self.doubt > 1
+    }
+
+    /// How many unanswered changes are sent: one at a time if it is in doubt.
+    const fn window(&self) -> usize {
+        if self.doubt > 1 { 1 } else { self.window }
     }
 }
 
@@ -275,6 +287,9 @@ impl<S: SharedState> SharedReplica<S> {
                 answer.resolve(outcome);
             }
         }
+        if answered && std::mem::take(&mut inner.attachment.doubt) > 1 {
+            inner.replica.set_window(inner.attachment.window);
+        }
         if answered && inner.replica.pending() == 0 && self.is_abandoned() {
             self.signal.rooms_changed();
         }
@@ -321,15 +336,16 @@ impl<S: SharedState> AnyReplica for SharedReplica<S> {
         let mut inner = self.lock();
         let Inner { replica, broadcasts, attachment, .. } = &mut *inner;
         if attachment.connection != connection.number {
-            let (connection, window, lost) = (connection.number, welcome.window, attachment.lost);
-            let wait =
-                attachment.is_suspect().then(|| self.backoff.wait(lost - 1, fastrand::f64())).flatten();
-            let retry = wait.map(|wait| now + wait);
-            *attachment = Attachment { connection, window, failed: 0, retry, lost };
+            let Attachment { lost, doubt, .. } = *attachment;
+            let failed = lost.max(doubt).saturating_sub(1);
+            let wait = attachment.is_suspect().then(|| self.backoff.wait(failed, fastrand::f64())).flatten();
+            let (connection, window, retry) =
+                (connection.number, welcome.window, wait.map(|wait| now + wait));
+            *attachment = Attachment { connection, window, failed: 0, retry, lost, doubt };
             replica.set_limits(welcome.limits);
             broadcasts.set_limits(welcome.limits);
             if retry.is_none() {
-                replica.connected(window);
+                replica.connected(attachment.window());
             }
             self.notify(&mut inner);
         } else if attachment.retry.is_some_and(|retry| retry <= now)
@@ -339,7 +355,7 @@ impl<S: SharedState> AnyReplica for SharedReplica<S> {
             if attachment.is_suspect() {
                 connection.suspect = Some(self.room.clone());
             }
-            replica.connected(attachment.window);
+            replica.connected(attachment.window());
             self.notify(&mut inner);
         }
         if inner.replica.deadline().is_some_and(|deadline| deadline <= now) {
@@ -348,8 +364,8 @@ impl<S: SharedState> AnyReplica for SharedReplica<S> {
         }
         let Inner { replica, broadcasts, attachment, .. } = &mut *inner;
         connection.send(|| replica.poll_frame().or_else(|| broadcasts.outgoing.pop_front()))?;
-        let is_next = connection.suspect.as_deref().is_some_and(|suspect| *suspect == *self.room)
-            && !replica.is_joining();
+        let is_known = !replica.is_joining() && !(attachment.doubt > 1 && replica.has_unanswered());
+        let is_next = is_known && connection.suspect.as_deref().is_some_and(|suspect| *suspect == *self.room);
         if is_next {
             connection.suspect = None;
         }
@@ -405,12 +421,21 @@ impl<S: SharedState> AnyReplica for SharedReplica<S> {
         self.lock().replica.set_password(Some(password.clone()));
     }
 
-    fn detach(&self) {
+    fn detach(&self, blamed: bool) {
         let mut inner = self.lock();
         if inner.replica.is_joining() {
             inner.attachment.lost = inner.attachment.lost.saturating_add(1);
         }
+        let is_doubted = blamed && inner.replica.has_unanswered();
         inner.detach();
+        if is_doubted {
+            inner.attachment.doubt += 1;
+            if inner.attachment.doubt > MAX_DOUBT {
+                inner.attachment.doubt = 0;
+                let message = "the server has ended the connection each time that this change was sent";
+                inner.replica.give_up(Reject::new(Code::Refused, message));
+            }
+        }
         self.notify(&mut inner);
     }
 

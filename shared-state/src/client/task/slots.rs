@@ -61,8 +61,8 @@ pub(crate) trait AnyReplica: Send + Sync {
     fn is_one_too_many(&self) -> bool;
     /// Sets the password for the next joins.
     fn set_password(&self, password: &Secret);
-    /// The connection is lost.
-    fn detach(&self);
+    /// The connection is lost. `blamed`: the server has ended it because of what it was sent.
+    fn detach(&self, blamed: bool);
     fn pending(&self) -> usize;
     /// Refuses further writes, and sends the delayed ones.
     fn close(&self, now: Duration);

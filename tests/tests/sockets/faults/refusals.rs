@@ -14,6 +14,7 @@ use shared_state_tests::{soon, start};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::common::client::Client;
+use crate::common::relay::relay_without;
 use crate::common::rig::quick;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, SharedState)]
@@ -177,7 +178,7 @@ async fn g10_presence_and_messages_that_are_too_deep_are_refused_to_their_sender
 async fn no_list_method_fails_because_the_list_has_grown() {
     let (_server, address) = server().await;
     // With more differences than a change has, the list is set as a whole.
-    for (room, count) in [("notes-1", 3_000_u32), ("notes-2", 12_000)] {
+    for (room, count) in [("notes-1", 3_000_u32), ("notes-2", 5_000)] {
         let client = quick(address).undo(5000, std::time::Duration::ZERO).connect();
         let notes = joined(&client, room).await;
         let todos: Vec<_> = (0..count).map(|id| Todo { id, done: false }).collect();
@@ -243,4 +244,26 @@ async fn a_room_too_many_is_joined_when_another_is_left() {
     drop(first);
     assert!(soon("the room's state", third.live()).await);
     soon("the answer", receipt).await.unwrap();
+}
+
+/// G10: a change that ends every connection that it is sent over is given up, and nothing else is.
+#[tokio::test]
+async fn g10_a_change_that_ends_each_connection_is_known_and_not_sent_for_ever() {
+    let (_server, address) = server().await;
+    let client = quick(relay_without(address, "poison").await).connect();
+    let notes = joined(&client, "notes-1").await;
+    let others = joined(&client, "notes-2").await;
+    let before = notes.set_files([("before".to_owned(), 1)].into()).unwrap();
+    let poison = notes.set_files([("poison".to_owned(), 1)].into()).unwrap();
+    let after = notes.todos().push(Todo { id: 1, done: false }).unwrap();
+    let beside = others.todos().push(Todo { id: 2, done: false }).unwrap();
+    soon("the answer", before).await.unwrap();
+    let refused = soon("the refusal", poison).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Refused);
+    soon("the answer", after).await.unwrap();
+    soon("the answer", beside).await.unwrap();
+    assert_eq!((notes.todos().len(), others.todos().len()), (1, 1));
+    assert_eq!(notes.state().files, BTreeMap::from([("before".to_owned(), 1)]));
+    // The connection is as any other again.
+    soon("the answer", notes.todos().push(Todo { id: 3, done: true }).unwrap()).await.unwrap();
 }
