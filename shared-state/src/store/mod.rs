@@ -129,8 +129,10 @@ pub struct RoomInfo {
 /// Each operation has its own error enum. `Conflict`, `Busy`, `TooLarge` and `Closed` mean that nothing was stored.
 /// A store that is busy says so when it is called: the future of an append is ready with `Busy` at once, so that the
 /// append, and those after it, can be made again in their order.
-/// `Storage` from a method that writes means that the outcome is unknown: the write may be found when the store is
-/// opened again, and [`load`](Self::load) then returns what the room holds.
+/// `Storage` from a method that writes means that the outcome is unknown: the write may be found later, and
+/// [`load`](Self::load) then returns what the room holds. A store may recover from a failure by itself: the caller
+/// loads the room again and goes on from what it holds. What was acknowledged is there then, and the versions of a
+/// room have no gap.
 pub trait RoomStore: Send + Sync + 'static {
     /// Loads everything the store has of a room; `None` if there is no such room.
     ///
@@ -185,4 +187,39 @@ pub trait RoomStore: Send + Sync + 'static {
     /// The earlier calls report their own errors; this future fails only if shutting down does. May be called more
     /// than once.
     fn close(&self) -> StoreFuture<(), CloseError>;
+}
+
+/// A store that the program keeps as well, for example to ask whether it is available.
+impl<S: RoomStore + ?Sized> RoomStore for Arc<S> {
+    fn load(&self, room: Arc<str>) -> StoreFuture<Option<StoredRoom>, LoadError> {
+        (**self).load(room)
+    }
+
+    fn append(&self, append: Append) -> StoreFuture<(), AppendError> {
+        (**self).append(append)
+    }
+
+    fn compact(&self, room: Arc<str>, epoch: u64, snapshot: Snapshot) -> StoreFuture<(), CompactError> {
+        (**self).compact(room, epoch, snapshot)
+    }
+
+    fn list(&self) -> StoreFuture<Vec<RoomInfo>, ListError> {
+        (**self).list()
+    }
+
+    fn delete(&self, room: Arc<str>) -> StoreFuture<(), DeleteError> {
+        (**self).delete(room)
+    }
+
+    fn subscribe(&self, room: Arc<str>, after: u64) -> Option<EntryStream> {
+        (**self).subscribe(room, after)
+    }
+
+    fn name_key(&self) -> Option<[u8; 32]> {
+        (**self).name_key()
+    }
+
+    fn close(&self) -> StoreFuture<(), CloseError> {
+        (**self).close()
+    }
 }

@@ -45,6 +45,12 @@ const fn bad(reason: &'static str) -> BadRecord {
     BadRecord { reason }
 }
 
+/// Whether redb refuses all further work on the file after this error. Other errors, for example of a damaged page,
+/// concern one call.
+pub(super) fn has_failed(error: &redb::Error) -> bool {
+    matches!(error, redb::Error::Io(_) | redb::Error::PreviousIo | redb::Error::LockPoisoned(_))
+}
+
 /// The keys of a room's entries up to version `last`.
 pub(super) fn keys(room: &str, last: u64) -> RangeInclusive<(&str, u64)> {
     (room, 0)..=(room, last)
@@ -125,8 +131,8 @@ pub(super) fn read_extent(
 /// Reads and verifies a whole room.
 pub(super) fn read_room(txn: &ReadTransaction, room: &Arc<str>) -> Result<Option<StoredRoom>, LoadError> {
     let failed = |source: Cause| LoadError::Storage { room: room.clone(), source };
-    let storage = |error: redb::StorageError| failed(Arc::new(error));
-    let table = |error: TableError| failed(Arc::new(error));
+    let storage = |error: redb::StorageError| failed(Arc::new(redb::Error::from(error)));
+    let table = |error: TableError| failed(Arc::new(redb::Error::from(error)));
     let corrupt =
         |version: u64, bad: BadRecord| LoadError::Corrupt { room: room.clone(), version, reason: bad.reason };
     let hole = |version: u64| LoadError::Hole { room: room.clone(), version };
@@ -187,8 +193,9 @@ pub(super) fn read_room(txn: &ReadTransaction, room: &Arc<str>) -> Result<Option
 
 /// Reads the head of every room.
 pub(super) fn read_list(txn: &ReadTransaction) -> Result<Vec<RoomInfo>, ListError> {
-    let storage = |error: redb::StorageError| ListError::Storage { source: Arc::new(error) };
-    let rooms = txn.open_table(ROOMS).map_err(|error| ListError::Storage { source: Arc::new(error) })?;
+    let failed = |error: redb::Error| ListError::Storage { source: Arc::new(error) };
+    let storage = |error: redb::StorageError| failed(error.into());
+    let rooms = txn.open_table(ROOMS).map_err(|error| failed(error.into()))?;
     let mut list = Vec::new();
     for row in rooms.iter().map_err(storage)? {
         let (room, row) = row.map_err(storage)?;

@@ -21,19 +21,43 @@
 //! the group. The file is created under another name, and appears under its own by a rename that is synced, when it
 //! is complete. All of this assumes a disk that reports syncs truthfully, and single bytes that are written whole.
 //!
+//! # Failure
+//!
+//! redb refuses all work on a file after its first I/O error. The writer thread then closes the file and opens it
+//! again, under the same lock on the directory (see `recovery`). Opening it reads what was committed, as after a crash.
+//! Meanwhile the queue is suspended: the calls of the failed group are answered with that error, and all others, waiting
+//! or new, with one that says that the file is being opened again. A reader that finds the error wakes the writer.
+//! Transactions of readers end when the file is closed.
+//!
+//! A failed sync is not repeated on the same pages, because a kernel may take them for written, and show them to
+//! readers, though they never reached the disk. Two phases make it safe to go on from there. If the first sync failed,
+//! the byte still names the old slot, whose pages were synced before, and the new slot is ignored. If the second one
+//! failed, the byte may be the new one only in memory; the pages that it stands for were synced, and redb writes the
+//! page with the byte again and syncs it when it opens the file.
+//!
+//! The file counts as open again after a commit that changes nothing, so that a disk that is full or read-only does not
+//! pass for one that works. redb may panic on damaged pages: a panic of the writer is treated as an I/O error, one of a
+//! reader fails that read.
+//!
+//! A deleted file takes writes as before, and loses them when it is closed. After each commit the device and inode of the
+//! open file are therefore compared with those of the path, and only then is the commit acknowledged. A file is opened
+//! again only if it has the key of clients' names that the store was opened with, which no other store's file has. None
+//! is created.
+//!
 //! Against a disk that returns what was never written, every record has its own checksum, and a room is verified as a
 //! whole when it is loaded (see `format`). Only the damaged room is refused.
 
+mod file;
 mod format;
 mod queue;
 mod readers;
+mod recovery;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::{File, OpenOptions, TryLockError};
 use std::future::ready;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -41,23 +65,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
-use redb::{Database, DatabaseError, Durability};
 use tokio::sync::oneshot;
 
-use self::format::{FORMAT, FORMAT_KEY, KEY_PARTS, LOG, META, ROOMS, SNAPSHOTS};
+use self::file::{DirectoryLock, Location, NameKey, directory, sync_directory};
 use self::queue::{Done, Job, Limits, Queue, Refused, Stopped};
 use self::readers::Readers;
+use self::recovery::{Pauses, Recovery};
 use self::writer::Writer;
 use super::{
     Append, AppendError, Cause, CloseError, CompactError, DeleteError, ListError, LoadError, RoomInfo,
     RoomStore, Snapshot, StoreFuture, StoredRoom,
 };
-
-const FILE: &str = "rooms.redb";
-/// The name of the file while it is being created.
-const NEW_FILE: &str = "rooms.redb.new";
-/// Locked while the store is open, also before the file exists.
-const LOCK_FILE: &str = "rooms.lock";
 
 /// The longest entry or snapshot, in bytes.
 const MAX_RECORD: usize = 1 << 30;
@@ -107,11 +125,17 @@ pub struct RedbBuilder {
     cache: usize,
     limits: Limits,
     readers: usize,
+    pauses: Pauses,
 }
 
 impl Default for RedbBuilder {
     fn default() -> Self {
-        Self { cache: 64 << 20, limits: Limits { calls: 65_536, bytes: 64 << 20 }, readers: 2 }
+        Self {
+            cache: 64 << 20,
+            limits: Limits { calls: 65_536, bytes: 64 << 20 },
+            readers: 2,
+            pauses: Pauses::default(),
+        }
     }
 }
 
@@ -155,150 +179,36 @@ impl RedbBuilder {
             dir.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists()).collect();
         std::fs::create_dir_all(dir).map_err(directory(dir))?;
 
-        let lock = dir.join(LOCK_FILE);
-        let locked = OpenOptions::new().create(true).truncate(false).write(true).open(&lock);
-        let locked = locked.map_err(directory(&lock))?;
-        match locked.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { path: dir.to_owned() }),
-            Err(TryLockError::Error(source)) => return Err(OpenError::Directory { path: lock, source }),
-        }
-
-        let file = dir.join(FILE);
-        if !file.try_exists().map_err(directory(&file))? {
-            self.create(dir, &file)?;
+        let lock = DirectoryLock::take(dir)?;
+        let location = Location::new(dir, self.cache);
+        if location.create()? {
             for made in missing {
                 if let Some(parent) = made.parent() {
                     sync_directory(parent)?;
                 }
             }
         }
-        let db = redb::Builder::new().set_cache_size(self.cache).open(&file).map_err(database(&file))?;
-        match format_of(&db).map_err(failed(&file))? {
-            FORMAT => {
-                let key = name_key_of(&db).map_err(failed(&file))?;
-                let mut store = self.start(db, Some(locked)).map_err(directory(&file))?;
-                store.key = Some(key);
-                Ok(store)
-            }
-            found => Err(OpenError::Format { path: file, found, known: FORMAT }),
-        }
+        self.start(location, Some(lock))
     }
 
-    /// Creates the file under another name first, so that a crash leaves no incomplete file.
-    fn create(&self, dir: &Path, file: &Path) -> Result<(), OpenError> {
-        let new = dir.join(NEW_FILE);
-        match std::fs::remove_file(&new) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(directory(&new)(error)),
-            _ => {}
-        }
-        let db = redb::Builder::new().set_cache_size(self.cache).create(&new).map_err(database(&new))?;
-        initialise(&db).map_err(failed(&new))?;
-        db.close().map_err(database(&new))?;
-        std::fs::rename(&new, file).map_err(directory(file))?;
-        sync_directory(dir)
-    }
-
-    /// Starts the threads on a file of the current format.
-    fn start(self, db: Database, lock: Option<File>) -> io::Result<RedbStore> {
+    /// Opens the file and starts the threads.
+    fn start(self, location: Location, lock: Option<DirectoryLock>) -> Result<RedbStore, OpenError> {
+        let file = location.open()?;
+        let (key, path) = (file.key, location.path().to_owned());
         let queue = Arc::new(Queue::new(self.limits));
         let commits = Arc::<AtomicU64>::default();
-        let readers = Readers::start(self.readers)?;
+        let readers = Readers::start(self.readers).map_err(directory(&path))?;
         let writer = Writer {
-            db,
             queue: queue.clone(),
             readers,
             commits: commits.clone(),
             extents: HashMap::new(),
-            lock,
+            recovery: Recovery::new(location, lock, key, self.pauses),
         };
-        let thread = std::thread::Builder::new().name("rooms-write".into()).spawn(|| writer.run())?;
-        Ok(RedbStore { queue, commits, writer: Some(thread), key: None })
+        let thread = std::thread::Builder::new().name("rooms-write".into()).spawn(|| writer.run(file));
+        let thread = thread.map_err(directory(&path))?;
+        Ok(RedbStore { queue, commits, writer: Some(thread), key })
     }
-}
-
-/// Creates the tables of an empty file.
-fn initialise(db: &Database) -> Result<(), redb::Error> {
-    let mut txn = db.begin_write()?;
-    txn.set_durability(Durability::Immediate)?;
-    txn.set_quick_repair(true);
-    txn.open_table(ROOMS)?;
-    txn.open_table(SNAPSHOTS)?;
-    txn.open_table(LOG)?;
-    txn.open_table(META)?.insert(FORMAT_KEY, FORMAT)?;
-    txn.commit()?;
-    Ok(())
-}
-
-/// The key of clients' names, which is made when the file has none.
-fn name_key_of(db: &Database) -> Result<[u8; 32], redb::Error> {
-    use redb::ReadableDatabase as _;
-    let mut key = [0; 32];
-    let known = {
-        let meta = db.begin_read()?.open_table(META)?;
-        let mut known = true;
-        for (name, part) in KEY_PARTS.iter().zip(key.chunks_exact_mut(8)) {
-            match meta.get(*name)? {
-                Some(value) => part.copy_from_slice(&value.value().to_le_bytes()),
-                None => known = false,
-            }
-        }
-        known
-    };
-    if known {
-        return Ok(key);
-    }
-    getrandom::fill(&mut key).map_err(|error| redb::Error::Io(io::Error::other(error.to_string())))?;
-    let mut txn = db.begin_write()?;
-    txn.set_durability(Durability::Immediate)?;
-    txn.set_quick_repair(true);
-    {
-        let mut meta = txn.open_table(META)?;
-        for (name, part) in KEY_PARTS.iter().zip(key.chunks_exact(8)) {
-            let part = part.try_into().map(u64::from_le_bytes).expect("chunks of 8 bytes");
-            meta.insert(*name, part)?;
-        }
-    }
-    txn.commit()?;
-    Ok(key)
-}
-
-/// The version of the file's format; 0 if it has none.
-fn format_of(db: &impl redb::ReadableDatabase) -> Result<u64, redb::Error> {
-    match db.begin_read()?.open_table(META) {
-        Ok(meta) => Ok(meta.get(FORMAT_KEY)?.map_or(0, |version| version.value())),
-        Err(redb::TableError::Storage(error)) => Err(error.into()),
-        // No such table, or one of other types: another program's file.
-        Err(_) => Ok(0),
-    }
-}
-
-fn directory(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
-    move |source| OpenError::Directory { path: path.to_owned(), source }
-}
-
-fn failed(path: &Path) -> impl FnOnce(redb::Error) -> OpenError {
-    move |error| OpenError::Database { path: path.to_owned(), source: Arc::new(error) }
-}
-
-fn database(path: &Path) -> impl FnOnce(DatabaseError) -> OpenError {
-    move |error| match error {
-        DatabaseError::DatabaseAlreadyOpen => OpenError::Locked { path: path.to_owned() },
-        error => OpenError::Database { path: path.to_owned(), source: Arc::new(error) },
-    }
-}
-
-/// Syncs a directory, so that the names in it survive a loss of power.
-#[cfg(unix)]
-fn sync_directory(dir: &Path) -> Result<(), OpenError> {
-    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
-    File::open(dir).and_then(|open| open.sync_all()).map_err(directory(dir))
-}
-
-/// Only Unix needs a directory to be synced, and only there it is possible.
-#[cfg(not(unix))]
-fn sync_directory(_: &Path) -> Result<(), OpenError> {
-    Ok(())
 }
 
 /// Rooms in one file on this node: an acknowledged change survives `kill -9` and power loss. See [`RoomStore`] for
@@ -326,8 +236,16 @@ fn sync_directory(_: &Path) -> Result<(), OpenError> {
 /// and the rooms being loaded. An entry or a snapshot has at most 1 GiB.
 ///
 /// # Failure
-/// After an I/O error, redb refuses all further work on the file, and so does the store: every call fails with
-/// `Storage` until the store is closed and opened again.
+/// When the disk fails or is full, or the file was deleted or replaced, the calls of the commit that finds it fail with
+/// `Storage`. The store then closes the file and opens it again by itself: at once, and as long as that fails, again
+/// after pauses that grow from 50 ms to 2 s. Until the file is open and was written and synced once, every call fails
+/// at once with `Storage`, reads too, and [`is_available`](Self::is_available) is `false`. What was acknowledged before
+/// is there afterwards; whether an unanswered write is there, [`load`](RoomStore::load) tells. The failure is logged
+/// as an error, and the end of it with its length.
+///
+/// A file that is missing is never created while the store is open: the store waits until its file, or a copy of it, is
+/// at its path again. A file of another store is not taken. Deleting is noticed by the next commit that changes
+/// anything: what was acknowledged before that commit, and is not in the file put back, is lost.
 ///
 /// # Closing
 /// Only one store at a time can have a directory open. Dropping the store closes it and blocks until all calls made
@@ -336,8 +254,7 @@ pub struct RedbStore {
     queue: Arc<Queue>,
     commits: Arc<AtomicU64>,
     writer: Option<JoinHandle<()>>,
-    /// The key of clients' names; `None` until it is read.
-    key: Option<[u8; 32]>,
+    key: NameKey,
 }
 
 impl RedbStore {
@@ -364,6 +281,14 @@ impl RedbStore {
         self.commits.load(Ordering::Relaxed)
     }
 
+    /// Whether the store takes calls. It is `false` after the file has failed, until the file is open again and could be
+    /// written, and once the store is closed; see [Failure](#failure). For readiness checks: it costs a lock and does
+    /// not touch the file, so that a failure shows with the first call that meets it.
+    #[must_use]
+    pub fn is_available(&self) -> bool {
+        self.queue.is_available()
+    }
+
     /// Queues a call; the future waits for its outcome.
     fn call<T, E>(
         &self,
@@ -377,9 +302,9 @@ impl RedbStore {
     {
         let (done, outcome) = oneshot::channel();
         match self.queue.push(bytes, || job(done)) {
-            Ok(()) => {
-                Box::pin(async move { outcome.await.unwrap_or_else(|_| Err(refused(Refused::Stopped))) })
-            }
+            Ok(()) => Box::pin(async move {
+                outcome.await.unwrap_or_else(|_| Err(refused(Refused::Failed(Arc::new(Stopped)))))
+            }),
             Err(why) => Box::pin(ready(Err(refused(why)))),
         }
     }
@@ -402,7 +327,7 @@ impl RoomStore for RedbStore {
                 match why {
                     Refused::Busy { limit, unit } => LoadError::Busy { room, limit, unit },
                     Refused::Closed => LoadError::Closed { room },
-                    Refused::Stopped => LoadError::Storage { room, source: Arc::new(Stopped) },
+                    Refused::Failed(source) => LoadError::Storage { room, source },
                 }
             },
         )
@@ -422,7 +347,7 @@ impl RoomStore for RedbStore {
                 match why {
                     Refused::Busy { limit, unit } => AppendError::Busy { room, version, limit, unit },
                     Refused::Closed => AppendError::Closed { room, version },
-                    Refused::Stopped => AppendError::Storage { room, version, source: Arc::new(Stopped) },
+                    Refused::Failed(source) => AppendError::Storage { room, version, source },
                 }
             },
         )
@@ -441,7 +366,7 @@ impl RoomStore for RedbStore {
                 match why {
                     Refused::Busy { limit, unit } => CompactError::Busy { room, version, limit, unit },
                     Refused::Closed => CompactError::Closed { room, version },
-                    Refused::Stopped => CompactError::Storage { room, version, source: Arc::new(Stopped) },
+                    Refused::Failed(source) => CompactError::Storage { room, version, source },
                 }
             },
         )
@@ -454,7 +379,7 @@ impl RoomStore for RedbStore {
             |why| match why {
                 Refused::Busy { limit, unit } => ListError::Busy { limit, unit },
                 Refused::Closed => ListError::Closed,
-                Refused::Stopped => ListError::Storage { source: Arc::new(Stopped) },
+                Refused::Failed(source) => ListError::Storage { source },
             },
         )
     }
@@ -469,14 +394,14 @@ impl RoomStore for RedbStore {
                 match why {
                     Refused::Busy { limit, unit } => DeleteError::Busy { room, limit, unit },
                     Refused::Closed => DeleteError::Closed { room },
-                    Refused::Stopped => DeleteError::Storage { room, source: Arc::new(Stopped) },
+                    Refused::Failed(source) => DeleteError::Storage { room, source },
                 }
             },
         )
     }
 
     fn name_key(&self) -> Option<[u8; 32]> {
-        self.key
+        Some(self.key)
     }
 
     fn close(&self) -> StoreFuture<(), CloseError> {

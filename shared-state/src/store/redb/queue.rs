@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -62,9 +63,23 @@ pub(super) struct Limits {
 /// Why a call was not queued.
 #[derive(Debug)]
 pub(super) enum Refused {
-    Busy { limit: usize, unit: &'static str },
+    Busy {
+        limit: usize,
+        unit: &'static str,
+    },
     Closed,
-    Stopped,
+    /// The writer cannot write: its file is being opened again, or it ended without being closed.
+    Failed(Cause),
+}
+
+/// What the writer has to do next.
+#[derive(Debug)]
+pub(super) enum Taken {
+    Calls(Vec<Queued>),
+    /// A reader found that the file has failed.
+    Failed(Cause),
+    /// The queue is closed and empty.
+    Closed,
 }
 
 /// The writer thread ended without being closed: it panicked.
@@ -84,6 +99,12 @@ pub(super) struct Queue {
 struct State {
     jobs: Vec<Queued>,
     closing: bool,
+    /// How often the file was opened again.
+    reopened: u64,
+    /// The error with which a reader found that the file has failed, until the writer suspends the queue.
+    read_failed: Option<Cause>,
+    /// Why calls are refused while the file is being opened again.
+    outage: Option<Cause>,
     /// How the writer thread ended; `None` while it runs.
     ended: Option<Result<(), Cause>>,
     closers: Vec<oneshot::Sender<Result<(), Cause>>>,
@@ -107,7 +128,10 @@ impl Queue {
             return Err(Refused::Closed);
         }
         if state.ended.is_some() {
-            return Err(Refused::Stopped);
+            return Err(Refused::Failed(Arc::new(Stopped)));
+        }
+        if let Some(cause) = &state.outage {
+            return Err(Refused::Failed(cause.clone()));
         }
         let calls = self.held.calls.load(Ordering::Relaxed);
         if calls >= self.limits.calls {
@@ -127,16 +151,69 @@ impl Queue {
         Ok(())
     }
 
-    /// Waits for calls and takes all of them; `None` when the queue is closed and empty.
-    pub(super) fn take(&self) -> Option<Vec<Queued>> {
+    /// Waits for calls and takes all of them.
+    pub(super) fn take(&self) -> Taken {
         let mut state = self.state();
-        while state.jobs.is_empty() {
+        loop {
+            if let Some(cause) = &state.read_failed {
+                return Taken::Failed(cause.clone());
+            }
+            if !state.jobs.is_empty() {
+                return Taken::Calls(std::mem::take(&mut state.jobs));
+            }
             if state.closing {
-                return None;
+                return Taken::Closed;
             }
             state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        Some(std::mem::take(&mut state.jobs))
+    }
+
+    /// Whether calls are taken and, as far as is known, the file works.
+    pub(super) fn is_available(&self) -> bool {
+        let state = self.state();
+        !state.closing && state.ended.is_none() && state.outage.is_none() && state.read_failed.is_none()
+    }
+
+    /// How often the file was opened again.
+    pub(super) fn reopened(&self) -> u64 {
+        self.state().reopened
+    }
+
+    /// Tells the writer that a read of the file, which had been opened again so often, has failed.
+    pub(super) fn read_failed(&self, reopened: u64, cause: Cause) {
+        let mut state = self.state();
+        if state.reopened == reopened && state.outage.is_none() {
+            state.read_failed.get_or_insert(cause);
+            drop(state);
+            self.arrived.notify_one();
+        }
+    }
+
+    /// Refuses all calls with this error until [`resume`](Self::resume). Returns the calls that wait, to be answered.
+    pub(super) fn suspend(&self, outage: Cause) -> Vec<Queued> {
+        let mut state = self.state();
+        state.outage = Some(outage);
+        state.read_failed = None;
+        std::mem::take(&mut state.jobs)
+    }
+
+    /// Takes calls again: the file was opened again.
+    pub(super) fn resume(&self) {
+        let mut state = self.state();
+        state.outage = None;
+        state.reopened += 1;
+    }
+
+    /// Why calls are refused, while the file is being opened again.
+    pub(super) fn outage(&self) -> Option<Cause> {
+        self.state().outage.clone()
+    }
+
+    /// Waits for `pause`, at most until the queue is closed. Returns whether it is still open.
+    pub(super) fn wait_open(&self, pause: Duration) -> bool {
+        let waited = self.arrived.wait_timeout_while(self.state(), pause, |state| !state.closing);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        !state.closing
     }
 
     /// Refuses later calls. The receiver is sent how the writer ended.

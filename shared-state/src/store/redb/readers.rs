@@ -8,8 +8,8 @@ use std::thread::{Builder, JoinHandle};
 use redb::ReadTransaction;
 
 use super::format;
-use super::queue::{Done, Ticket};
-use crate::store::{ListError, LoadError, RoomInfo, StoredRoom};
+use super::queue::{Done, Queue, Ticket};
+use crate::store::{Cause, ListError, LoadError, RoomInfo, StoredRoom};
 
 /// What to read.
 pub(super) enum Wanted {
@@ -17,20 +17,53 @@ pub(super) enum Wanted {
     List { done: Done<Vec<RoomInfo>, ListError> },
 }
 
+impl Wanted {
+    /// Sends the error for which nothing was read. The receiver may have been dropped.
+    pub(super) fn refuse(self, source: Cause) {
+        match self {
+            Self::Room { room, done } => drop(done.send(Err(LoadError::Storage { room, source }))),
+            Self::List { done } => drop(done.send(Err(ListError::Storage { source }))),
+        }
+    }
+}
+
 /// A read, and the version of the file that it sees. The ticket of the queue bounds how many there are.
 pub(super) struct Reading {
     pub(super) txn: ReadTransaction,
     pub(super) wanted: Wanted,
     pub(super) ticket: Ticket,
+    /// Told if the file fails.
+    pub(super) queue: Arc<Queue>,
+    /// How often the file had been opened again.
+    pub(super) reopened: u64,
 }
 
 impl Reading {
     fn run(self) {
         match self.wanted {
-            Wanted::Room { room, done } => drop(done.send(format::read_room(&self.txn, &room))),
-            Wanted::List { done } => drop(done.send(format::read_list(&self.txn))),
+            Wanted::Room { room, done } => {
+                let outcome = format::read_room(&self.txn, &room);
+                if let Err(LoadError::Storage { source, .. }) = &outcome {
+                    report(&self.queue, self.reopened, source);
+                }
+                drop(done.send(outcome));
+            }
+            Wanted::List { done } => {
+                let outcome = format::read_list(&self.txn);
+                if let Err(ListError::Storage { source }) = &outcome {
+                    report(&self.queue, self.reopened, source);
+                }
+                drop(done.send(outcome));
+            }
         }
         drop(self.ticket);
+    }
+}
+
+/// Tells the writer about a read that failed, if the file must be opened again for the next one.
+pub(super) fn report(queue: &Queue, reopened: u64, cause: &Cause) {
+    if cause.downcast_ref().is_some_and(format::has_failed) {
+        queue.read_failed(reopened, cause.clone());
     }
 }
 

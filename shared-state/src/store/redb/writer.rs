@@ -1,19 +1,23 @@
 //! The writer thread: takes all the calls that wait, performs them in one transaction, commits it once, and sends
-//! them their outcomes. Meanwhile the next calls gather, so a slow commit carries more of them (group commit).
+//! them their outcomes. Meanwhile the next calls gather, so a slow commit carries more of them (group commit). When the
+//! file fails, the thread refuses all calls, opens the file again (see `recovery`), and goes on.
 
 use std::collections::HashMap;
-use std::fs::File;
+use std::error::Error;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use redb::{Database, Durability, ReadableDatabase, Table, WriteTransaction};
+use redb::{Database, ReadableDatabase, Table, WriteTransaction};
 
+use super::file::{self, Misplaced, OpenFile};
 use super::format::{self, LOG, ROOMS, SNAPSHOTS};
-use super::queue::{Job, Queue, Queued, Stopped};
-use super::readers::{Readers, Reading, Wanted};
+use super::queue::{Job, Queue, Queued, Stopped, Taken};
+use super::readers::{self, Readers, Reading, Wanted};
+use super::recovery::{Panicked, Recovery, Reopening};
 use crate::store::head::{Extent, Head};
-use crate::store::{Append, AppendError, Cause, CompactError, DeleteError, ListError, LoadError, Snapshot};
+use crate::store::{Append, AppendError, Cause, CompactError, DeleteError, Snapshot};
 
 /// A commit that takes longer is logged.
 const SLOW: Duration = Duration::from_secs(1);
@@ -23,13 +27,11 @@ const SLOW: Duration = Duration::from_secs(1);
 const CACHED_ROOMS: usize = 65_536;
 
 pub(super) struct Writer {
-    pub(super) db: Database,
     pub(super) queue: Arc<Queue>,
     pub(super) readers: Readers,
     pub(super) commits: Arc<AtomicU64>,
     pub(super) extents: HashMap<Arc<str>, Cached>,
-    /// Holds the lock on the directory until the file is closed.
-    pub(super) lock: Option<File>,
+    pub(super) recovery: Recovery,
 }
 
 /// A room's extent after the last commit, or after the calls made so far in the current transaction.
@@ -49,6 +51,30 @@ enum Verdict {
     Reading,
 }
 
+/// Why the calls of a group were not performed.
+#[derive(Debug, thiserror::Error)]
+enum WriteError {
+    #[error(transparent)]
+    Database(#[from] redb::Error),
+    #[error(transparent)]
+    Misplaced(#[from] Misplaced),
+    #[error(transparent)]
+    Panicked(#[from] Panicked),
+}
+
+impl WriteError {
+    /// Whether the file must be opened again for the next group.
+    fn has_failed(&self) -> bool {
+        match self {
+            Self::Database(error) => format::has_failed(error),
+            Self::Misplaced(_) | Self::Panicked(_) => true,
+        }
+    }
+}
+
+/// The file must be opened again.
+struct Failed;
+
 /// Tells the queue that the writer ended if it panics.
 struct End(Option<Arc<Queue>>);
 
@@ -62,71 +88,103 @@ impl Drop for End {
 
 impl Writer {
     /// Performs calls until the queue is closed and empty.
-    pub(super) fn run(mut self) {
+    pub(super) fn run(mut self, mut file: OpenFile) {
         let queue = self.queue.clone();
         let mut end = End(Some(queue.clone()));
-        while let Some(group) = queue.take() {
-            self.group(group);
-        }
+        let open = loop {
+            match self.serve(&file) {
+                Ok(()) => break Some(file),
+                Err(Failed) => match self.recovery.reopen(file, &queue) {
+                    Some(again) => file = again,
+                    None => break None,
+                },
+            }
+            queue.resume();
+        };
         self.readers.stop();
-        let closed = self.db.close().map_err(|error| Arc::new(error) as Cause);
+        let closed = match open {
+            Some(file) => file.db.close().map_err(|error| Arc::new(error) as Cause),
+            None => Err(queue.outage().unwrap_or_else(|| Arc::new(Stopped))),
+        };
         if let Err(error) = &closed {
-            tracing::error!(%error, "the store was not closed cleanly");
+            let error: &(dyn Error + 'static) = &**error;
+            tracing::error!(error, "the store was not closed cleanly");
         }
         // The lock is released before the closers are woken, because they may open the store again at once.
-        drop(self.lock);
+        drop(self.recovery);
         end.0 = None;
         queue.end(closed);
     }
 
+    /// Performs calls until the queue is closed and empty, or the file fails.
+    fn serve(&mut self, file: &OpenFile) -> Result<(), Failed> {
+        loop {
+            match self.queue.take() {
+                Taken::Calls(group) => self.group(file, group)?,
+                Taken::Failed(cause) => return Err(self.fail(Vec::new(), &cause)),
+                Taken::Closed => return Ok(()),
+            }
+        }
+    }
+
     /// Performs a group of calls and sends their outcomes.
-    fn group(&mut self, group: Vec<Queued>) {
-        let verdicts = self.write(&group).inspect_err(|error| {
-            tracing::error!(%error, calls = group.len(), "a commit failed; the calls it carried are refused");
-            self.extents.clear();
-        });
-        match verdicts {
+    fn group(&mut self, file: &OpenFile, group: Vec<Queued>) -> Result<(), Failed> {
+        let written = catch_unwind(AssertUnwindSafe(|| self.write(file, &group)));
+        match written.unwrap_or_else(|_| Err(Panicked.into())) {
             Ok(verdicts) => {
                 for (queued, verdict) in group.into_iter().zip(verdicts) {
-                    self.answer(queued, verdict);
+                    self.answer(file, queued, verdict);
                 }
             }
-            Err(cause) => {
+            Err(error) if error.has_failed() => return Err(self.fail(group, &(Arc::new(error) as Cause))),
+            Err(error) => {
+                tracing::error!(%error, calls = group.len(), "a commit failed; the calls it carried are refused");
+                self.extents.clear();
+                let cause: Cause = Arc::new(error);
                 for queued in group {
-                    self.answer(queued, Verdict::Failed(cause.clone()));
+                    let verdict =
+                        if reads(&queued.job) { Verdict::Reading } else { Verdict::Failed(cause.clone()) };
+                    self.answer(file, queued, verdict);
                 }
             }
         }
         if self.extents.len() > CACHED_ROOMS {
             self.extents.clear();
         }
+        Ok(())
+    }
+
+    /// The file has failed: refuses the calls of the group that found it, those that wait, and all later ones.
+    fn fail(&mut self, group: Vec<Queued>, cause: &Cause) -> Failed {
+        let outage: Cause = Arc::new(Reopening { source: cause.clone() });
+        let waiting = self.queue.suspend(outage.clone());
+        let calls = group.len() + waiting.len();
+        let error: &(dyn Error + 'static) = &**cause;
+        tracing::error!(
+            error,
+            calls,
+            "the store's file failed; all calls are refused until it is open again"
+        );
+        self.extents.clear();
+        refuse(group, cause);
+        refuse(waiting, &outage);
+        Failed
     }
 
     /// Performs the writes of a group in one transaction. After an error the file has all of them or none; which is
     /// unknown.
-    fn write(&mut self, group: &[Queued]) -> Result<Vec<Verdict>, Cause> {
-        let reads = |queued: &Queued| matches!(queued.job, Job::Load { .. } | Job::List { .. });
-        if group.iter().all(reads) {
+    fn write(&mut self, file: &OpenFile, group: &[Queued]) -> Result<Vec<Verdict>, WriteError> {
+        if group.iter().all(|queued| reads(&queued.job)) {
             return Ok(group.iter().map(|_| Verdict::Reading).collect());
         }
         let started = Instant::now();
-        let mut txn = self.db.begin_write().map_err(cause)?;
-        txn.set_durability(Durability::Immediate).map_err(cause)?;
-        txn.set_quick_repair(true);
-        let (verdicts, changed) = {
-            let mut tables = Tables::open(&txn, &mut self.extents)?;
-            let verdicts = group
-                .iter()
-                .map(|queued| tables.perform(&queued.job))
-                .collect::<Result<_, redb::StorageError>>();
-            (verdicts.map_err(cause)?, tables.finish().map_err(cause)?)
-        };
+        let (verdicts, changed) = self.commit(&file.db, group)?;
         if !changed {
-            txn.abort().map_err(cause)?;
             return Ok(verdicts);
         }
-        txn.commit().map_err(cause)?;
         self.commits.fetch_add(1, Ordering::Relaxed);
+        self.recovery.location.check(file)?;
+        self.recovery.committed();
         let took = started.elapsed();
         if took > SLOW {
             tracing::warn!(ms = took.as_millis() as u64, calls = group.len(), "a commit was slow");
@@ -134,54 +192,98 @@ impl Writer {
         Ok(verdicts)
     }
 
-    /// Sends a call its outcome, or hands a read to the readers. Receivers that were dropped are ignored.
-    fn answer(&self, Queued { job, ticket }: Queued, verdict: Verdict) {
-        match job {
-            Job::Append { append: Append { room, epoch, expected, .. }, done } => {
-                let outcome = match verdict {
-                    Verdict::Conflict(actual) => Err(AppendError::Conflict {
-                        room,
-                        expected: Head { epoch, version: expected },
-                        actual,
-                    }),
-                    Verdict::Failed(source) => {
-                        Err(AppendError::Storage { room, version: expected.saturating_add(1), source })
-                    }
-                    Verdict::Done | Verdict::Reading => Ok(()),
-                };
-                let _ = done.send(outcome);
+    /// Returns the verdicts, and whether the calls changed anything.
+    fn commit(&mut self, db: &Database, group: &[Queued]) -> Result<(Vec<Verdict>, bool), redb::Error> {
+        let txn = file::begin(db)?;
+        let (verdicts, changed) = {
+            let mut tables = Tables::open(&txn, &mut self.extents)?;
+            let verdicts =
+                group.iter().map(|queued| tables.perform(&queued.job)).collect::<Result<_, _>>()?;
+            (verdicts, tables.finish()?)
+        };
+        if changed {
+            txn.commit()?
+        } else {
+            txn.abort()?
+        }
+        Ok((verdicts, changed))
+    }
+
+    /// Sends a call its outcome, or hands a read to the readers.
+    fn answer(&self, file: &OpenFile, Queued { job, ticket }: Queued, verdict: Verdict) {
+        let (queue, reopened) = (self.queue.clone(), self.queue.reopened());
+        let wanted = match (job, verdict) {
+            (Job::Load { room, done }, Verdict::Reading) => Wanted::Room { room, done },
+            (Job::List { done }, Verdict::Reading) => Wanted::List { done },
+            (job, verdict) => return send(job, verdict),
+        };
+        match file.db.begin_read() {
+            Ok(txn) => self.readers.read(Reading { txn, wanted, ticket, queue, reopened }),
+            Err(error) => {
+                let cause: Cause = Arc::new(redb::Error::from(error));
+                readers::report(&queue, reopened, &cause);
+                wanted.refuse(cause);
             }
-            Job::Compact { room, epoch, snapshot: Snapshot { version, .. }, done } => {
-                let outcome = match verdict {
-                    Verdict::Conflict(actual) => {
-                        Err(CompactError::Conflict { room, taken: Head { epoch, version }, actual })
-                    }
-                    Verdict::Failed(source) => Err(CompactError::Storage { room, version, source }),
-                    Verdict::Done | Verdict::Reading => Ok(()),
-                };
-                let _ = done.send(outcome);
-            }
-            Job::Delete { room, done } => {
-                let outcome = match verdict {
-                    Verdict::Failed(source) => Err(DeleteError::Storage { room, source }),
-                    Verdict::Done | Verdict::Conflict(_) | Verdict::Reading => Ok(()),
-                };
-                let _ = done.send(outcome);
-            }
-            Job::Load { room, done } => match self.db.begin_read() {
-                Ok(txn) => self.readers.read(Reading { txn, wanted: Wanted::Room { room, done }, ticket }),
-                Err(error) => drop(done.send(Err(LoadError::Storage { room, source: Arc::new(error) }))),
-            },
-            Job::List { done } => match self.db.begin_read() {
-                Ok(txn) => self.readers.read(Reading { txn, wanted: Wanted::List { done }, ticket }),
-                Err(error) => drop(done.send(Err(ListError::Storage { source: Arc::new(error) }))),
-            },
         }
     }
 }
 
-fn cause(error: impl std::error::Error + Send + Sync + 'static) -> Cause {
-    Arc::new(error)
+fn reads(job: &Job) -> bool {
+    matches!(job, Job::Load { .. } | Job::List { .. })
+}
+
+/// Sends calls the error for which they were not performed.
+fn refuse(calls: Vec<Queued>, cause: &Cause) {
+    for Queued { job, ticket } in calls {
+        send(job, Verdict::Failed(cause.clone()));
+        drop(ticket);
+    }
+}
+
+/// Sends a call its outcome. Receivers that were dropped are ignored.
+fn send(job: Job, verdict: Verdict) {
+    match job {
+        Job::Append { append: Append { room, epoch, expected, .. }, done } => {
+            let outcome = match verdict {
+                Verdict::Conflict(actual) => {
+                    Err(AppendError::Conflict { room, expected: Head { epoch, version: expected }, actual })
+                }
+                Verdict::Failed(source) => {
+                    Err(AppendError::Storage { room, version: expected.saturating_add(1), source })
+                }
+                Verdict::Done | Verdict::Reading => Ok(()),
+            };
+            let _ = done.send(outcome);
+        }
+        Job::Compact { room, epoch, snapshot: Snapshot { version, .. }, done } => {
+            let outcome = match verdict {
+                Verdict::Conflict(actual) => {
+                    Err(CompactError::Conflict { room, taken: Head { epoch, version }, actual })
+                }
+                Verdict::Failed(source) => Err(CompactError::Storage { room, version, source }),
+                Verdict::Done | Verdict::Reading => Ok(()),
+            };
+            let _ = done.send(outcome);
+        }
+        Job::Delete { room, done } => {
+            let outcome = match verdict {
+                Verdict::Failed(source) => Err(DeleteError::Storage { room, source }),
+                Verdict::Done | Verdict::Conflict(_) | Verdict::Reading => Ok(()),
+            };
+            let _ = done.send(outcome);
+        }
+        // A read that has no error goes to the readers.
+        Job::Load { room, done } => {
+            if let Verdict::Failed(source) = verdict {
+                Wanted::Room { room, done }.refuse(source);
+            }
+        }
+        Job::List { done } => {
+            if let Verdict::Failed(source) = verdict {
+                Wanted::List { done }.refuse(source);
+            }
+        }
+    }
 }
 
 /// The tables of the current transaction, and the cached extents.
@@ -197,11 +299,11 @@ impl<'txn, 'writer> Tables<'txn, 'writer> {
     fn open(
         txn: &'txn WriteTransaction,
         extents: &'writer mut HashMap<Arc<str>, Cached>,
-    ) -> Result<Self, Cause> {
+    ) -> Result<Self, redb::TableError> {
         Ok(Self {
-            rooms: txn.open_table(ROOMS).map_err(cause)?,
-            snapshots: txn.open_table(SNAPSHOTS).map_err(cause)?,
-            log: txn.open_table(LOG).map_err(cause)?,
+            rooms: txn.open_table(ROOMS)?,
+            snapshots: txn.open_table(SNAPSHOTS)?,
+            log: txn.open_table(LOG)?,
             extents,
             dirty: Vec::new(),
         })
@@ -279,7 +381,7 @@ impl<'txn, 'writer> Tables<'txn, 'writer> {
         if let Ok(extent) = read {
             self.extents.insert(room.clone(), Cached { extent, dirty: false });
         }
-        Ok(read.map_err(cause))
+        Ok(read.map_err(|bad| Arc::new(bad) as Cause))
     }
 
     /// Records a room's extent; `finish` writes it.

@@ -9,6 +9,7 @@ mod busy;
 mod conformance;
 mod damage;
 mod kill;
+mod outage;
 mod redb_store;
 
 use std::sync::Arc;
