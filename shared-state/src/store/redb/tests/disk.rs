@@ -80,6 +80,8 @@ pub(super) struct Platter {
     /// How many calls there were.
     pub(super) calls: usize,
     plan: Option<Plan>,
+    /// Whether a call has failed.
+    failed: bool,
     pub(super) acknowledged: u64,
     pub(super) random: fastrand::Rng,
     /// Whether each sync adds to `remains`.
@@ -93,7 +95,9 @@ impl Platter {
         let call = self.calls;
         self.calls += 1;
         let plan = self.plan?;
-        (call.checked_sub(plan.at)? < plan.calls).then_some(plan.fault)
+        let fails = call.checked_sub(plan.at)? < plan.calls;
+        self.failed |= fails;
+        fails.then_some(plan.fault)
     }
 
     fn change(&mut self, change: Change) {
@@ -154,13 +158,13 @@ impl Disk {
         self.with(|disk| disk.plan = Some(Plan { at: disk.calls, calls: usize::MAX, fault: Fault::Broken }));
     }
 
-    pub(super) fn heal(&self) {
+    pub(super) fn repair(&self) {
         self.with(|disk| disk.plan = None);
     }
 
-    /// Whether a planned call was made.
+    /// Whether a call has failed.
     pub(super) fn has_failed(&self) -> bool {
-        self.with(|disk| disk.plan.is_some_and(|plan| disk.calls > plan.at))
+        self.with(|disk| disk.failed)
     }
 
     /// Opens the store on this disk. The cache is small, so that the disk is read, too.

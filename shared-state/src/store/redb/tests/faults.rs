@@ -232,13 +232,14 @@ async fn run(image: &[u8], plan: Option<Plan>) -> (bool, usize) {
     if let Some(plan) = plan {
         disk.fail(plan);
     }
+    let lasts = plan.is_some_and(|plan| plan.calls == usize::MAX);
     let mut random = fastrand::Rng::with_seed(7);
     let mut model = Model::new();
     // A fault while the store is opened for the first time is returned; the next attempt is the program's.
     let store = loop {
         match disk.open_with(SHORT) {
             Ok(store) => break store,
-            Err(_) if plan.is_some_and(|plan| plan.calls == usize::MAX) => disk.heal(),
+            Err(_) if lasts => disk.repair(),
             Err(_) => {}
         }
     };
@@ -247,8 +248,8 @@ async fn run(image: &[u8], plan: Option<Plan>) -> (bool, usize) {
         for call in round(&store, &model, &mut random) {
             model.answer(call).await;
         }
-        if model.errors > errors && plan.is_some_and(|plan| plan.calls == usize::MAX) {
-            // The fault lasts: every further call has an error, and the store is not available.
+        if model.errors > errors && lasts {
+            // Every further call has an error, and the store is not available.
             for room in ROOMS {
                 let call = append(&store, room, 1000, Bytes::new());
                 let errors = model.errors;
@@ -258,15 +259,18 @@ async fn run(image: &[u8], plan: Option<Plan>) -> (bool, usize) {
                 assert!(model.errors > errors, "{room} was read");
             }
             assert!(!store.is_available());
-            disk.heal();
+            disk.repair();
         }
         model.load_unknown(&store).await;
     }
-    // All is well again, without anybody's help.
     available(&store).await;
+    let errors = model.errors;
     for room in ROOMS {
         let at = model.known(room).unwrap().as_ref().map_or(0, StoredRoom::version);
         model.answer(append(&store, room, at, Bytes::from_static(b"at last"))).await;
+    }
+    if model.errors > errors && lasts {
+        disk.repair();
     }
     model.load_unknown(&store).await;
     let closed = answered(store.close()).await;

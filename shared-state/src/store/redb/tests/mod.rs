@@ -107,7 +107,7 @@ async fn a_failed_commit_is_reported_to_every_call_it_carried_and_acknowledges_n
     store.close().await.ok();
     drop(store);
 
-    disk.heal();
+    disk.repair();
     let store = disk.open();
     let stored = store.load("a".into()).await.unwrap().unwrap();
     check(&stored);

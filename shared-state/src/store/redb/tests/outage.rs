@@ -56,7 +56,7 @@ async fn a_store_that_is_closed_while_its_file_is_opened_again_ends_at_once() {
     let error = store.append(append("a", 1, 10)).await.unwrap_err();
     assert!(matches!(error, AppendError::Closed { .. }), "{error:?}");
     drop(store);
-    disk.heal();
+    disk.repair();
     let stored = disk.open().load("a".into()).await.unwrap().unwrap();
     check(&stored);
     assert_eq!(stored.version(), 1);
