@@ -25,7 +25,9 @@ fn network(address: IpAddr) -> IpAddr {
 
 /// How the address of a client is found.
 #[derive(Clone, Default)]
-pub(super) struct ClientAddress(Option<Arc<dyn Fn(&Handshake) -> Option<IpAddr> + Send + Sync>>);
+pub(super) struct ClientAddress(Option<Arc<AddressOf>>);
+
+type AddressOf = dyn Fn(&Handshake) -> Option<IpAddr> + Send + Sync;
 
 impl ClientAddress {
     pub(super) fn by(address: impl Fn(&Handshake) -> Option<IpAddr> + Send + Sync + 'static) -> Self {
@@ -180,10 +182,12 @@ mod tests {
     use super::*;
 
     fn addresses(connections: usize, handshakes: u32, rooms: u32) -> Arc<Addresses> {
-        let mut limits = Limits::default();
-        limits.connections_per_address = connections;
-        (limits.handshakes_per_address, limits.rooms_opened_per_address) = (handshakes, rooms);
-        Arc::new(Addresses::new(&limits))
+        Arc::new(Addresses::new(&Limits {
+            connections_per_address: connections,
+            handshakes_per_address: handshakes,
+            rooms_opened_per_address: rooms,
+            ..Limits::default()
+        }))
     }
 
     fn address(text: &str) -> IpAddr {

@@ -364,8 +364,9 @@ impl<S: SharedState> AnyReplica for SharedReplica<S> {
         }
         let Inner { replica, broadcasts, attachment, .. } = &mut *inner;
         connection.send(|| replica.poll_frame().or_else(|| broadcasts.outgoing.pop_front()))?;
-        let is_known = !replica.is_joining() && !(attachment.doubt > 1 && replica.has_unanswered());
-        let is_next = is_known && connection.suspect.as_deref().is_some_and(|suspect| *suspect == *self.room);
+        let is_open = replica.is_joining() || attachment.doubt > 1 && replica.has_unanswered();
+        let is_suspect = connection.suspect.as_deref().is_some_and(|suspect| *suspect == *self.room);
+        let is_next = is_suspect && !is_open;
         if is_next {
             connection.suspect = None;
         }
