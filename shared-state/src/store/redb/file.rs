@@ -80,7 +80,7 @@ impl Identity {
 /// The open file cannot be shown to be the one at its path.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Misplaced {
-    #[error("`{}` was deleted or replaced", .path.display())]
+    #[error("`{}` was deleted or replaced; the store waits until it is there again", .path.display())]
     Gone { path: PathBuf },
     #[error("`{}` cannot be examined", .path.display())]
     Unknown { path: PathBuf, source: io::Error },

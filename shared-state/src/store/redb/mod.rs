@@ -24,10 +24,10 @@
 //! # Failure
 //!
 //! redb refuses all work on a file after its first I/O error. The writer thread then closes the file and opens it
-//! again, under the same lock on the directory (see `recovery`). Opening it reads what was committed, as after a crash.
-//! Meanwhile the queue is suspended: the calls of the failed group are answered with that error, and all others, waiting
-//! or new, with one that says that the file is being opened again. A reader that finds the error wakes the writer.
-//! Transactions of readers end when the file is closed.
+//! again, under the same lock on the directory (see `recovery`). Opening it reads what was committed, as after a
+//! crash. Meanwhile the queue is suspended: the calls of the failed group are answered with that error, and all
+//! others, waiting or new, with one that says that the file is being opened again. A reader that finds the error wakes
+//! the writer. Transactions of readers end when the file is closed.
 //!
 //! A failed sync is not repeated on the same pages, because a kernel may take them for written, and show them to
 //! readers, though they never reached the disk. Two phases make it safe to go on from there. If the first sync failed,
@@ -39,10 +39,10 @@
 //! pass for one that works. redb may panic on damaged pages: a panic of the writer is treated as an I/O error, one of a
 //! reader fails that read.
 //!
-//! A deleted file takes writes as before, and loses them when it is closed. After each commit the device and inode of the
-//! open file are therefore compared with those of the path, and only then is the commit acknowledged. A file is opened
-//! again only if it has the key of clients' names that the store was opened with, which no other store's file has. None
-//! is created.
+//! A deleted file takes writes as before, and loses them when it is closed. After each commit the device and inode of
+//! the open file are therefore compared with those of the path, and only then is the commit acknowledged. A file is
+//! opened again only if it has the key of clients' names that the store was opened with, which no other store's file
+//! has. None is created.
 //!
 //! Against a disk that returns what was never written, every record has its own checksum, and a room is verified as a
 //! whole when it is loaded (see `format`). Only the damaged room is refused.
@@ -281,9 +281,10 @@ impl RedbStore {
         self.commits.load(Ordering::Relaxed)
     }
 
-    /// Whether the store takes calls. It is `false` after the file has failed, until the file is open again and could be
-    /// written, and once the store is closed; see [Failure](#failure). For readiness checks: it costs a lock and does
-    /// not touch the file, so that a failure shows with the first call that meets it.
+    /// Whether the store takes calls. It is `false` after the file has failed, until the file is open again and could
+    /// be written, and once the store is closed; see [Failure](#failure). For readiness checks: it costs a lock and
+    /// does not touch the file, so that a failure shows with the first call that meets it. A program that gives the
+    /// store to a server keeps an [`Arc`] of it.
     #[must_use]
     pub fn is_available(&self) -> bool {
         self.queue.is_available()

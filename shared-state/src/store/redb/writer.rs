@@ -211,19 +211,21 @@ impl Writer {
 
     /// Sends a call its outcome, or hands a read to the readers.
     fn answer(&self, file: &OpenFile, Queued { job, ticket }: Queued, verdict: Verdict) {
-        let (queue, reopened) = (self.queue.clone(), self.queue.reopened());
         let wanted = match (job, verdict) {
             (Job::Load { room, done }, Verdict::Reading) => Wanted::Room { room, done },
             (Job::List { done }, Verdict::Reading) => Wanted::List { done },
             (job, verdict) => return send(job, verdict),
         };
-        match file.db.begin_read() {
-            Ok(txn) => self.readers.read(Reading { txn, wanted, ticket, queue, reopened }),
-            Err(error) => {
+        let (queue, reopened) = (self.queue.clone(), self.queue.reopened());
+        // To begin a read, redb reads a page.
+        match catch_unwind(AssertUnwindSafe(|| file.db.begin_read())) {
+            Ok(Ok(txn)) => self.readers.read(Reading { txn, wanted, ticket, queue, reopened }),
+            Ok(Err(error)) => {
                 let cause: Cause = Arc::new(redb::Error::from(error));
                 readers::report(&queue, reopened, &cause);
                 wanted.refuse(cause);
             }
+            Err(_) => wanted.refuse(Arc::new(Panicked)),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use redb::StorageBackend;
 
-use crate::store::redb::file::{Location, initialise};
+use crate::store::redb::file::{DirectoryLock, Location, initialise};
 use crate::store::redb::recovery::Pauses;
 use crate::store::redb::{OpenError, RedbBuilder, RedbStore};
 
@@ -153,9 +153,12 @@ impl Disk {
         self.with(|disk| disk.plan = Some(plan));
     }
 
-    /// From now on, all calls fail.
-    pub(super) fn fail_all(&self) {
-        self.with(|disk| disk.plan = Some(Plan { at: disk.calls, calls: usize::MAX, fault: Fault::Broken }));
+    /// From now on, all calls fail. Returns how many there were before.
+    pub(super) fn fail_all(&self) -> usize {
+        self.with(|disk| {
+            disk.plan = Some(Plan { at: disk.calls, calls: usize::MAX, fault: Fault::Broken });
+            disk.calls
+        })
     }
 
     pub(super) fn repair(&self) {
@@ -168,15 +171,19 @@ impl Disk {
     }
 
     /// Opens the store on this disk. The cache is small, so that the disk is read, too.
-    pub(super) fn open_with(&self, pauses: Pauses) -> Result<RedbStore, OpenError> {
+    pub(super) fn open_with(
+        &self,
+        pauses: Pauses,
+        lock: Option<DirectoryLock>,
+    ) -> Result<RedbStore, OpenError> {
         let disk = self.clone();
         let backend = Box::new(move |builder: &redb::Builder| builder.create_with_backend(disk.clone()));
         let builder = RedbBuilder { pauses, ..RedbBuilder::default() };
-        builder.start(Location::of_backend(64 << 10, backend), None)
+        builder.start(Location::of_backend(64 << 10, backend), lock)
     }
 
     pub(super) fn open(&self) -> RedbStore {
-        self.open_with(SHORT).unwrap()
+        self.open_with(SHORT, None).unwrap()
     }
 }
 

@@ -237,7 +237,7 @@ async fn run(image: &[u8], plan: Option<Plan>) -> (bool, usize) {
     let mut model = Model::new();
     // A fault while the store is opened for the first time is returned; the next attempt is the program's.
     let store = loop {
-        match disk.open_with(SHORT) {
+        match disk.open_with(SHORT, None) {
             Ok(store) => break store,
             Err(_) if lasts => disk.repair(),
             Err(_) => {}

@@ -7,26 +7,34 @@ use futures_util::FutureExt as _;
 
 use super::disk::{Disk, Fault, LONG, Plan};
 use super::{EPOCH, answered, append, available, check};
-use crate::store::redb::RedbBuilder;
+use crate::store::redb::file::DirectoryLock;
 use crate::store::redb::queue::{Job, Limits, Queue, Queued, Refused, Taken};
 use crate::store::{
-    AppendError, CloseError, CompactError, DeleteError, ListError, LoadError, RoomStore, Snapshot,
+    AppendError, Cause, CloseError, CompactError, DeleteError, ListError, LoadError, OpenError, RedbStore,
+    RoomStore, Snapshot,
 };
 
-/// A store that has failed, and whose next attempt to open the file is far off.
-async fn failed() -> (Disk, crate::store::RedbStore) {
+/// A store that has failed, whose first attempt to open the file has failed, and whose next one is far off.
+async fn failed(lock: Option<DirectoryLock>) -> (Disk, RedbStore) {
     let disk = Disk::formatted();
-    let store = disk.open_with(LONG).unwrap();
+    let store = disk.open_with(LONG, lock).unwrap();
     answered(store.append(append("a", 0, 10))).await.unwrap();
-    disk.fail_all();
+    let calls = disk.fail_all();
     let error = answered(store.append(append("a", 1, 10))).await.unwrap_err();
     assert!(matches!(error, AppendError::Storage { version: 2, .. }), "{error:?}");
+    // The first call was the commit's.
+    answered(async {
+        while disk.with(|disk| disk.calls) < calls + 2 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     (disk, store)
 }
 
 #[tokio::test]
 async fn g9_while_the_file_is_opened_again_each_call_is_answered_at_once_and_none_is_queued() {
-    let (_disk, store) = failed().await;
+    let (_disk, store) = failed(None).await;
     assert!(!store.is_available());
     // More than the queue takes.
     for _ in 0..100_000 {
@@ -50,7 +58,7 @@ async fn g9_while_the_file_is_opened_again_each_call_is_answered_at_once_and_non
 
 #[tokio::test]
 async fn a_store_that_is_closed_while_its_file_is_opened_again_ends_at_once() {
-    let (disk, store) = failed().await;
+    let (disk, store) = failed(None).await;
     let closed = answered(store.close()).await;
     assert!(matches!(closed, Err(CloseError::Storage { .. })), "{closed:?}");
     let error = store.append(append("a", 1, 10)).await.unwrap_err();
@@ -67,7 +75,7 @@ async fn calls_that_wait_when_the_file_fails_are_answered() {
     let queue = Queue::new(Limits { calls: 10, bytes: 10 });
     let (done, _outcome) = tokio::sync::oneshot::channel();
     queue.push(0, || Job::Delete { room: "a".into(), done }).unwrap();
-    let cause = || Arc::new(std::io::Error::other("broken")) as crate::store::Cause;
+    let cause = || Arc::new(std::io::Error::other("broken")) as Cause;
     queue.read_failed(0, cause());
     assert!(!queue.is_available());
     assert!(matches!(queue.take(), Taken::Failed(_)), "before the calls that wait");
@@ -107,10 +115,9 @@ async fn a_failed_read_is_enough_for_the_file_to_be_opened_again() {
 #[tokio::test]
 async fn while_the_file_is_opened_again_no_other_store_gets_the_directory() {
     let dir = tempfile::tempdir().unwrap();
-    let store = RedbBuilder { pauses: LONG, ..RedbBuilder::default() }.open(dir.path()).unwrap();
-    answered(store.append(append("a", 0, 10))).await.unwrap();
-    std::fs::remove_file(dir.path().join("rooms.redb")).unwrap();
-    answered(store.append(append("a", 1, 10))).await.unwrap_err();
-    let error = crate::store::RedbStore::open(dir.path()).unwrap_err();
-    assert!(matches!(error, crate::store::OpenError::Locked { .. }), "{error:?}");
+    let (_disk, store) = failed(Some(DirectoryLock::take(dir.path()).unwrap())).await;
+    let error = RedbStore::open(dir.path()).unwrap_err();
+    assert!(matches!(error, OpenError::Locked { .. }), "{error:?}");
+    answered(store.close()).await.unwrap_err();
+    RedbStore::open(dir.path()).unwrap();
 }
