@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
@@ -35,9 +35,18 @@ impl Process {
     /// # Panics
     /// If it does not listen.
     pub async fn start(program: &str, address: SocketAddr, data: &Path) -> Self {
+        Self::start_with(program, address, data, &[]).await
+    }
+
+    /// As [`start`](Self::start), with further arguments.
+    ///
+    /// # Panics
+    /// If it does not listen.
+    pub async fn start_with(program: &str, address: SocketAddr, data: &Path, more: &[String]) -> Self {
         let mut child = Command::new(program)
             .arg(address.to_string())
             .arg(data)
+            .args(more)
             .stdin(Stdio::piped()) // ends the process with the test, even if that was aborted
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -47,6 +56,20 @@ impl Process {
         let line = soon("the server's start", lines.next_line()).await.expect("the server says text");
         assert_eq!(line, Some(format!("listening {address}")));
         Self { child }
+    }
+
+    /// The process's number; `None` if it has ended.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// How the process ended, if it has.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn ended(&mut self) -> std::io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
     }
 
     /// Kills the process with `SIGKILL`, and waits until it has ended.
