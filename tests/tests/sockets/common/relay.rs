@@ -26,6 +26,7 @@ pub async fn relay_without(server: SocketAddr, word: &'static str) -> SocketAddr
 }
 
 /// Passes messages on until one side closes.
+#[allow(clippy::result_large_err)] // the type of the callback
 async fn relay(stream: TcpStream, server: SocketAddr, word: &str) -> Result<(), Error> {
     let json = || HeaderValue::from_static("shared-state.v1.json");
     let accept = |_: &Request, mut response: Response| {
