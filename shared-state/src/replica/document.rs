@@ -149,8 +149,8 @@ impl<S: SharedState> Document<S> {
         let mut unsent = step.begun();
         unsent.retain(|id| pending.is_unsent(*id));
         let (writer, moves, hidden) = (states.writer, pending.moves(), pending.hidden());
-        let updates =
-            history.taken_back(&step, &mut states.view, writer, &moves, &hidden, &unsent, may_write);
+        let (view, marks) = (&mut states.view, history.marks());
+        let updates = step.taken_back(view, writer, marks, &moves, &hidden, &unsent, may_write);
         if updates.is_empty() && unsent.is_empty() {
             return Ok(None);
         }
@@ -282,7 +282,8 @@ impl<S: SharedState> Document<S> {
         }
         let (writer, hidden) = (self.states.writer, self.pending.hidden());
         let moves = self.pending.moves_before(at);
-        let updates = self.history.taken_back(&step, &mut beneath, writer, &moves, &hidden, &[], |_| true);
+        let marks = self.history.marks();
+        let updates = step.taken_back(&mut beneath, writer, marks, &moves, &hidden, &[], |_| true);
         let updates = decompose_on(&mut beneath, writer, updates);
         let updates: Result<Vec<_>, _> = updates.iter().map(PendingUpdate::new).collect();
         let Ok(updates) = updates else {

@@ -161,7 +161,7 @@ impl Mark {
 
 /// The marks, by part.
 #[derive(Default)]
-pub(super) struct Marks(BTreeMap<Arc<[Segment]>, Mark>);
+pub(in crate::replica) struct Marks(BTreeMap<Arc<[Segment]>, Mark>);
 
 impl Marks {
     pub(super) fn len(&self) -> usize {

@@ -14,10 +14,9 @@ use std::time::Duration;
 use crate::core::transfer::ItemMove;
 use crate::core::{SharedState, UndoGuard};
 use crate::replica::change::{Guard, WriteId, distinct};
-use crate::replica::pending_moves::PendingMoves;
 use crate::replica::transact::Read;
-pub(super) use marks::Parts;
-use marks::{Marks, Noted, part_of};
+pub(super) use marks::{Marks, Parts};
+use marks::{Noted, part_of};
 pub(super) use step::Step;
 use step::{Steps, forward_all};
 use written::Written;
@@ -401,19 +400,9 @@ impl<S: SharedState> UndoHistory<S> {
         }
     }
 
-    /// The updates that undo a step, as [`Step::taken_back`] makes them.
-    #[allow(clippy::too_many_arguments)] // each is another part of the replica
-    pub(super) fn taken_back(
-        &self,
-        step: &Step<S>,
-        state: &mut S,
-        writer: u64,
-        moves: &PendingMoves,
-        hidden: &[WriteId],
-        unsent: &[WriteId],
-        may_write: impl Fn(&S::Update) -> bool,
-    ) -> Vec<S::Update> {
-        step.taken_back(state, writer, &self.marks, moves, hidden, unsent, may_write)
+    /// What others wrote, at the parts that can be undone.
+    pub(super) const fn marks(&self) -> &Marks {
+        &self.marks
     }
 
     /// Somebody else wrote an update, as part of a version; `confirmed` contains it, and `inverse` takes it out.

@@ -78,7 +78,7 @@ impl<S: SharedState> Step<S> {
     /// updates that `may_write` refuses are left out, and so is what undoes a change in `unsent`. `moves` are those that
     /// are pending in `state`, which is as before when this returns.
     #[allow(clippy::too_many_arguments)] // each is another part of the replica
-    pub(super) fn taken_back(
+    pub(in crate::replica) fn taken_back(
         &self,
         state: &mut S,
         writer: u64,
