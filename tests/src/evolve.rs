@@ -12,10 +12,9 @@ use shared_state::client::State;
 use shared_state::server::Server;
 use shared_state::store::RedbStore;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
-use tokio::net::TcpListener;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use crate::{client, soon};
+use crate::{client, serve_process, soon};
 
 type Failed = Box<dyn std::error::Error>;
 
@@ -39,13 +38,7 @@ where
     match (next()?.as_str(), next()?, next()?) {
         ("serve", address, data) => {
             let server = Server::builder().store(RedbStore::open(data)?).rooms("*", S::default).build();
-            // Sets SO_REUSEADDR, because connections of a killed process would keep the port in use.
-            let listener = TcpListener::bind(&address).await?;
-            println!("listening {}", listener.local_addr()?);
-            tokio::select! {
-                () = server.serve(listener) => {}
-                _ = lines.next_line() => {}
-            }
+            serve_process(&server, &address).await?;
             server.shutdown().await?;
         }
         ("open", room, data) => {

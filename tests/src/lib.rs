@@ -14,7 +14,7 @@ mod world;
 pub use bare::{BareFrames, cpu_of, send_bare};
 pub use hook::Hook;
 pub use load::{Load, Stamp};
-pub use process::Process;
+pub use process::{Process, serve_process};
 pub use proxy::{Link, Proxy, Traffic};
 pub use tube::Tube;
 pub use world::{User, World};

@@ -4,7 +4,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use shared_state::server::Server;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::soon;
@@ -12,6 +13,22 @@ use crate::soon;
 /// Ports outside the system's ephemeral range. So between a kill and a restart no other process gets the
 /// port, and no client gets it for its own end, which would connect the client to itself.
 const PORTS: std::ops::Range<u16> = 15_000..32_000;
+
+/// Serves on an address, in a program that a [`Process`] is, until the standard input is closed.
+///
+/// # Errors
+/// The address cannot be listened on.
+pub async fn serve_process(server: &Server, address: &str) -> std::io::Result<()> {
+    // Sets SO_REUSEADDR, because connections of a killed process would keep the port in use.
+    let listener = tokio::net::TcpListener::bind(address).await?;
+    println!("listening {}", listener.local_addr()?);
+    let (mut input, mut byte) = (tokio::io::stdin(), [0]);
+    tokio::select! {
+        () = server.serve(listener) => {}
+        _ = input.read(&mut byte) => {}
+    }
+    Ok(())
+}
 
 /// A running server process. Killed when dropped.
 pub struct Process {

@@ -11,9 +11,7 @@ use shared_state::proto::Limits;
 use shared_state::server::{ChannelKind, PasswordHash, RoomSettings, Server};
 use shared_state::store::RedbStore;
 use shared_state::{Author, SharedState, Text};
-use shared_state_tests::Load;
-use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpListener;
+use shared_state_tests::{Load, serve_process};
 
 /// A typed room with a field of every policy, and rules.
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
@@ -93,12 +91,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             ready(Ok::<_, Infallible>(settings))
         })
         .build();
-    let listener = TcpListener::bind(&address).await?;
-    println!("listening {}", listener.local_addr()?);
-    let (mut input, mut byte) = (tokio::io::stdin(), [0]);
-    tokio::select! {
-        () = server.serve(listener) => {}
-        _ = input.read(&mut byte) => {}
-    }
+    serve_process(&server, &address).await?;
     Ok(())
 }

@@ -4,9 +4,7 @@
 use shared_state::proto::Limits;
 use shared_state::server::{ChannelKind, Server};
 use shared_state::store::RedbStore;
-use shared_state_tests::Load;
-use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpListener;
+use shared_state_tests::{Load, serve_process};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -25,13 +23,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .channels(ChannelKind::any("chat").keep(usize::MAX).keep_bytes(usize::MAX).durable(true))
         .channels(ChannelKind::any("reactions"))
         .build();
-    // Sets SO_REUSEADDR, because connections of a killed process would keep the port in use.
-    let listener = TcpListener::bind(&address).await?;
-    println!("listening {}", listener.local_addr()?);
-    let (mut input, mut byte) = (tokio::io::stdin(), [0]);
-    tokio::select! {
-        () = server.serve(listener) => {}
-        _ = input.read(&mut byte) => {}
-    }
+    serve_process(&server, &address).await?;
     Ok(())
 }
