@@ -1,7 +1,6 @@
 //! The appends of a room's changes to the store that the store has not answered yet, in the order of the versions.
 
 use std::collections::VecDeque;
-use std::future::ready;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
@@ -42,12 +41,12 @@ impl Progress {
         }
     }
 
-    /// Waits for the answer to an append that was passed.
-    fn into_answer(self) -> Option<StoreFuture<(), AppendError>> {
+    /// Waits for the answer; `None` if the append was not passed.
+    async fn answer(self) -> Option<Result<(), AppendError>> {
         match self {
             Self::Waiting(_) => None,
-            Self::Passed(future) => Some(future),
-            Self::Answered(answer) => Some(Box::pin(ready(answer))),
+            Self::Passed(future) => Some(future.await),
+            Self::Answered(answer) => Some(answer),
         }
     }
 }
@@ -144,8 +143,7 @@ impl Batch {
         let mut answered = Answered::default();
         let Some(first) = self.appends.pop_front() else { return answered };
         let Pending { version, progress, since, durable, permit } = first;
-        let Some(answer) = progress.into_answer() else { return answered };
-        let mut answer = answer.await;
+        let Some(mut answer) = progress.answer().await else { return answered };
         slow(version, since.elapsed());
         let mut next = (version, durable, permit);
         loop {

@@ -2,9 +2,9 @@
 //!
 //! The store is called in the order of the versions, because changes are decided and appended under the same lock. While
 //! the store has not answered all [appends](super::appends), one task awaits them in order; what a busy store does not
-//! take is passed to it again. If the store fails, or code panics under the lock, the room is *reset*: it ends, its sessions are sent an error, and
-//! the next session that joins opens a new room from the store. Called by the connections and by the program's
-//! handles.
+//! take is passed to it again. If the store fails, or code panics under the lock, the room is *reset*: it ends, its
+//! sessions are sent an error, and the next session that joins opens a new room from the store. Called by the
+//! connections and by the program's handles.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
