@@ -84,7 +84,7 @@ impl Room {
                 Declaration { policy: (*policy).to_owned(), shape: (*shape).to_owned(), initial: None };
             ((*path).to_owned(), declaration)
         });
-        Self::new(Box::new(Untyped::new(Limits::default().state)), declared.collect())
+        Self::new(Box::new(Untyped::new()), declared.collect())
     }
 
     /// Decides a frame; returns whether it was accepted.

@@ -219,14 +219,14 @@ impl<S: SharedState> World<S> {
     #[must_use]
     pub fn untyped(initial: S) -> Self {
         let limits = Arc::new(Limits::default());
-        let authority = Authority::new("room".into(), 7, Box::new(Untyped::new(1 << 20)), limits.clone());
+        let authority = Authority::new("room".into(), 7, Box::new(Untyped::new()), limits.clone());
         Self { authority, limits, initial, users: Vec::new(), typed: false, stored: 0, refuses: false }
     }
 
     fn fresh(&self) -> Box<dyn RoomState> {
         match self.typed {
             true => Box::new(Typed::new(self.initial.clone())),
-            false => Box::new(Untyped::new(1 << 20)),
+            false => Box::new(Untyped::new()),
         }
     }
 

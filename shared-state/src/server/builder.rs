@@ -344,7 +344,7 @@ impl ServerBuilder {
     #[must_use]
     pub fn build(mut self) -> Server {
         self.access.name_by(self.store.name_key().map_or_else(ClientNames::default, ClientNames::new));
-        self.room_types.allow_untyped(self.untyped, self.limits.state);
+        self.room_types.allow_untyped(self.untyped);
         let limits = Arc::new(self.limits);
         let directory = Directory::new(
             self.room_types,

@@ -41,6 +41,12 @@ pub struct Untyped {
     limit: usize,
 }
 
+impl Default for Untyped {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// A field's value and the version that last changed it.
 #[derive(Clone, Debug)]
 struct Value {
@@ -62,10 +68,10 @@ struct Declared {
 }
 
 impl Untyped {
-    /// The state of an empty room, which clients may fill with at most `limit` bytes.
+    /// The state of an empty room.
     #[must_use]
-    pub const fn new(limit: usize) -> Self {
-        Self { fields: BTreeMap::new(), declared: BTreeMap::new(), size: 0, limit }
+    pub const fn new() -> Self {
+        Self { fields: BTreeMap::new(), declared: BTreeMap::new(), size: 0, limit: usize::MAX }
     }
 
     /// The field's value as JSON text.
@@ -215,6 +221,10 @@ impl RoomState for Untyped {
             }
         }
         Ok(rewritten.into_json())
+    }
+
+    fn limit_size(&mut self, limit: usize) {
+        self.limit = limit;
     }
 
     fn changed(&self, key: &str) -> Result<u64, Reject> {

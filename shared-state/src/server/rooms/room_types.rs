@@ -42,11 +42,11 @@ impl RoomTypes {
         self.typed.push((pattern, RoomType { type_name: type_name::<S>(), begin, durable: true, hooks }));
     }
 
-    /// Whether a room that no pattern matches may hold any JSON object, of at most `limit` bytes.
-    pub(crate) fn allow_untyped(&mut self, allowed: bool, limit: usize) {
+    /// Whether a room that no pattern matches may hold any JSON object.
+    pub(crate) fn allow_untyped(&mut self, allowed: bool) {
         self.untyped = allowed.then(|| RoomType {
             type_name: type_name::<Untyped>(),
-            begin: Box::new(move || Box::new(Untyped::new(limit))),
+            begin: Box::new(|| Box::new(Untyped::new())),
             durable: true,
             hooks: None,
         });
@@ -85,7 +85,7 @@ mod tests {
     fn other_rooms_are_untyped_if_allowed() {
         let mut room_types = RoomTypes::default();
         assert!(room_types.of("x").is_none());
-        room_types.allow_untyped(true, 10);
+        room_types.allow_untyped(true);
         assert!(room_types.of("x").is_some());
     }
 }

@@ -510,6 +510,6 @@ fn comparable(value: &Value) -> Value {
 fn fresh(typed: bool) -> Box<dyn RoomState> {
     match typed {
         true => Box::new(Typed::new(initial())),
-        false => Box::new(Untyped::new(1 << 20)),
+        false => Box::new(Untyped::new()),
     }
 }
