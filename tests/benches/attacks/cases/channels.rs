@@ -29,23 +29,13 @@ pub(super) fn cases() -> Cases {
         [("600 channels with a megabyte each", "chat"), ("600 durable channels with a megabyte each", "kept")]
     {
         let message = long(60_000);
-        cases.add(name, move |target| {
-            let message = message.clone();
-            async move {
-                target
-                    .crowd(10, |target| {
-                        let message = &message;
-                        async move {
-                            let (room, channel) = (target.same_room("free"), target.new_room(channel));
-                            let mut raw = member(&target, &room, &channel).await?;
-                            for seq in 1..=17 {
-                                raw.writer.text(&send(&room, &channel, seq, message)).await?;
-                            }
-                            raw.send(&send(&room, &channel, 18, "1")).await
-                        }
-                    })
-                    .await
+        cases.crowd(name, 10, message, move |target, message| async move {
+            let (room, channel) = (target.same_room("free"), target.new_room(channel));
+            let mut raw = member(&target, &room, &channel).await?;
+            for seq in 1..=17 {
+                raw.writer.text(&send(&room, &channel, seq, &message)).await?;
             }
+            raw.send(&send(&room, &channel, 18, "1")).await
         });
     }
     // Sent into one channel as fast as it is taken, with others who read or do not.

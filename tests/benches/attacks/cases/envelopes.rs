@@ -81,21 +81,11 @@ pub(super) fn cases() -> Cases {
         ("a second hello", hello("a-second-client-id-of-32-bytes--")),
         ("a token of 1 MB", message("hello:token", ROOM, &format!(r#"{{"token":"{}"}}"#, "a".repeat(LONG)))),
     ] {
-        cases.add(name, move |target| {
-            let text = text.clone();
-            async move {
-                target
-                    .crowd(2, |target| {
-                        let text = &text;
-                        async move {
-                            let mut raw = target.member(ROOM).await?;
-                            // As long as the connection lasts.
-                            loop {
-                                raw.send(text).await?;
-                            }
-                        }
-                    })
-                    .await
+        cases.crowd(name, 2, text, |target, text| async move {
+            let mut raw = target.member(ROOM).await?;
+            // As long as the connection lasts.
+            loop {
+                raw.send(&text).await?;
             }
         });
     }

@@ -27,20 +27,9 @@ pub(super) fn cases() -> Cases {
         ("empty fragments and pings without end", joined(&[frame(MIDDLE, ""), frame(PING, "")]).repeat(1000)),
         ("fragments of 64 kB without end", frame(MIDDLE, " ".repeat(64 << 10))),
     ] {
-        cases.add(name, move |target| {
-            let then = then.clone();
-            async move {
-                target
-                    .crowd(4, |target| {
-                        let then = &then;
-                        async move {
-                            let raw = target.silent().await?;
-                            raw.flood(|number| if number == 1 { frame(BEGIN, "") } else { then.clone() })
-                                .await
-                        }
-                    })
-                    .await
-            }
+        cases.crowd(name, 4, then, |target, then| async move {
+            let raw = target.silent().await?;
+            raw.flood(|number| if number == 1 { frame(BEGIN, "") } else { (*then).clone() }).await
         });
     }
     cases.add("200 unfinished messages of 1 MB, kept alive by pings", |target| async move {
@@ -131,21 +120,11 @@ pub(super) fn cases() -> Cases {
             joined(&[frame(CLOSE, b"\x03\xe8"), frame(TEXT, NOTHING).repeat(1000)]),
         ),
     ] {
-        cases.add(name, move |target| {
-            let bytes = bytes.clone();
-            async move {
-                target
-                    .crowd(4, |target| {
-                        let bytes = &bytes;
-                        async move {
-                            let mut raw = target.client().await?;
-                            // Whatever ends the connection is read to its end.
-                            let _ = raw.send_bytes(bytes).await;
-                            Ok(())
-                        }
-                    })
-                    .await
-            }
+        cases.crowd(name, 4, bytes, |target, bytes| async move {
+            let mut raw = target.client().await?;
+            // Whatever ends the connection is read to its end.
+            let _ = raw.send_bytes(&bytes).await;
+            Ok(())
         });
     }
     cases.add("100 frames, a byte at a time", |target| async move {

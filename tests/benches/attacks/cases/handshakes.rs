@@ -50,21 +50,11 @@ pub(super) fn cases() -> Cases {
             ),
         ),
     ] {
-        cases.add(name, move |target| {
-            let text = text.clone();
-            async move {
-                target
-                    .crowd(4, |target| {
-                        let text = &text;
-                        async move {
-                            let mut raw = target.tcp().await?;
-                            // The server may answer before it has read everything.
-                            let _ = raw.writer.bytes(text.as_bytes()).await;
-                            raw.reader.status().await.map(drop)
-                        }
-                    })
-                    .await
-            }
+        cases.crowd(name, 4, text, |target, text| async move {
+            let mut raw = target.tcp().await?;
+            // The server may answer before it has read everything.
+            let _ = raw.writer.bytes(text.as_bytes()).await;
+            raw.reader.status().await.map(drop)
         });
     }
     cases.add("requests of one connection, unread", |target| async move {

@@ -14,6 +14,7 @@ mod texts;
 
 use std::io::Result;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use crate::target::Target;
 
@@ -57,6 +58,24 @@ impl Cases {
     {
         let attack: Attack = Box::new(move |target| Box::pin(attack(target)));
         self.cases.push(Case { kind: self.kind, name, attack });
+    }
+
+    /// Adds a case in which `count` attackers do the same at once. They have `shared` in common.
+    fn crowd<D, F>(
+        &mut self,
+        name: &'static str,
+        count: usize,
+        shared: D,
+        attacker: impl Fn(Target, Arc<D>) -> F + Send + Sync + 'static,
+    ) where
+        D: Send + Sync + 'static,
+        F: Future<Output = Result<()>> + 'static,
+    {
+        let (shared, attacker) = (Arc::new(shared), Arc::new(attacker));
+        self.add(name, move |target| {
+            let (shared, attacker) = (shared.clone(), attacker.clone());
+            async move { target.crowd(count, |target| attacker(target, shared.clone())).await }
+        });
     }
 }
 
