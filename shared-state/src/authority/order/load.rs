@@ -25,6 +25,7 @@ impl Order {
         snapshot: Option<(u64, &[u8])>,
         tail: impl IntoIterator<Item = (u64, &'a [u8])>,
     ) -> Result<Self, (u64, String)> {
+        let limit = limits.state;
         let mut this = Self::new(epoch, state, limits);
         // The state that an older version of the struct has written, if any.
         let mut older = None;
@@ -53,6 +54,7 @@ impl Order {
             this.state.migrate(version, data, head).map_err(|message| (head, message))?;
             this.schema.migrated = true;
         }
+        this.state.limit_size(limit);
         Ok(this)
     }
 

@@ -74,7 +74,7 @@ pub trait RoomState: Any + Send {
     }
 
     /// Bounds the state: a client's change that makes it larger than `limit` bytes, as it is sent, is refused. Costs the
-    /// state. Called before the state is used. A channel has bounds of its own.
+    /// state. Called before the state is used, and once it was loaded. A channel has bounds of its own.
     fn limit_size(&mut self, limit: usize) {
         let _ = limit;
     }

@@ -29,28 +29,38 @@ impl StateSize {
         (self.limit, self.bound) = (limit, size);
     }
 
-    /// A change of this many bytes was accepted, whatever the size.
+    /// A change of `written` bytes was accepted, whatever the size.
     pub(super) const fn add(&mut self, written: usize) {
         self.bound = self.bound.saturating_add(written);
     }
 
+    /// Whether the size is to be measured before a client's change is applied, since the state may be over its limit.
+    pub(super) const fn is_over(&self) -> bool {
+        self.bound > self.limit.saturating_add(self.limit / SHARE)
+    }
+
+    /// Sets the size that was measured.
+    pub(super) const fn set(&mut self, size: usize) {
+        self.bound = size;
+    }
+
     /// Decides about a client's change of `written` bytes, which the state contains already. `measure` is the size of the
-    /// state.
+    /// state with it.
     ///
     /// # Errors
     /// The state is larger than its limit, and the change has not made it smaller. It must be taken out again.
     pub(super) fn check(&mut self, written: usize, measure: impl FnOnce() -> usize) -> Result<(), Reject> {
-        let next = self.bound.saturating_add(written);
-        if next <= self.limit.saturating_add(self.limit / SHARE) {
-            self.bound = next;
+        let before = *self;
+        self.add(written);
+        if !self.is_over() {
             return Ok(());
         }
-        let size = measure();
-        if size > self.limit && size >= self.bound {
+        self.set(measure());
+        if self.bound > self.limit && self.bound >= before.bound {
+            *self = before;
             let message = format!("the state would be larger than {} bytes", self.limit);
             return Err(Reject::new(Code::StateTooLarge, message));
         }
-        self.bound = size;
         Ok(())
     }
 }
@@ -70,6 +80,9 @@ mod tests {
         /// Writes some bytes in the place of others.
         fn write(&mut self, written: usize, replaced: usize) -> bool {
             let bytes = (self.bytes + written).saturating_sub(replaced);
+            if self.size.is_over() {
+                self.size.set(self.bytes);
+            }
             let measure = || {
                 self.measured += 1;
                 bytes
@@ -95,8 +108,8 @@ mod tests {
         assert!(state.write(50, 5_000) && state.write(4_000, 0));
         assert!(state.fill(), "{}", state.bytes);
         // A server that wrote more than the limit lets clients make it smaller.
-        state.size.add(20_000);
         state.bytes += 20_000;
+        state.size.add(30_000);
         assert!(state.write(0, 1) && !state.write(300, 0) && !state.write(1, 0) && state.write(20, 300));
     }
 

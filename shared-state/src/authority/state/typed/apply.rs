@@ -79,7 +79,6 @@ impl<S: SharedState> Typed<S> {
             }
             self.note_moves(&inverses, version);
             self.unknown.commit(staged, version);
-            self.size.add(bytes_of(updates, None));
             return Ok(None);
         }
         if !staged.is_empty() {
@@ -93,6 +92,9 @@ impl<S: SharedState> Typed<S> {
         {
             let field = S::FIELDS[S::field(update)].name;
             return Err(Reject::new(Code::ReadOnly, "only the server writes this field").in_field(field));
+        }
+        if self.size.is_over() && matches!(by, Writer::Client(..)) {
+            self.size.set(self.measured());
         }
         let asked = match by {
             Writer::Client(author, user, _) if self.change_rule || self.on_change.is_some() => {
@@ -314,12 +316,12 @@ impl<S: SharedState> Typed<S> {
 
     /// Checks the size of the state, which contains a change of `written` bytes already.
     fn check_size(&mut self, written: usize, by: Writer<'_>) -> Result<(), Reject> {
-        if by == Writer::Server {
-            self.size.add(written);
-            return Ok(());
-        }
         let mut size = self.size;
-        size.check(written, || self.measured())?;
+        if by == Writer::Server {
+            size.add(written);
+        } else {
+            size.check(written, || self.measured())?;
+        }
         self.size = size;
         Ok(())
     }

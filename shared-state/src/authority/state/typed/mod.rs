@@ -235,7 +235,6 @@ impl<S: SharedState> RoomState for Typed<S> {
         self.versions = Versions::restored(stored.versions, S::FIELDS);
         self.text_client_ids = TextClientIds::restored(stored.o);
         self.moved = Moved::restored(stored.l);
-        self.size.add(data.len());
         let mut lost = Vec::new();
         for (key, value) in fields {
             let written = join("", &key);
