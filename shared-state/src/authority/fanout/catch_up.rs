@@ -132,7 +132,6 @@ impl<O: Outbox> Fanout<O> {
         let CatchUp { since, version, schema, moves, .. } = catch_up;
         let schema = schema.or_else(|| session.unsent_schema.take());
         let outcomes = head.answers.answers(&session.client, session.answered, version);
-        session.answered = session.answered.max(outcomes.last);
         if session.compact {
             self.headers.forget();
         }
@@ -150,9 +149,10 @@ impl<O: Outbox> Fanout<O> {
         session.push(&frame);
         if session.flow != Flow::Behind {
             session.stateless = false;
+            session.answered = session.answered.max(outcomes.last);
             return;
         }
-        // The queue refused the frame: the session still needs it.
+        // The queue refused the frame: the session still needs it, and the answers in it.
         session.unsent_schema = schema;
         match since {
             Some(since) => session.synced = since,

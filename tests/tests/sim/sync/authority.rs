@@ -388,3 +388,31 @@ fn what_somebody_may_not_do_is_told_with_the_state_or_alone() {
     let (kind, delta) = only(&sent);
     assert_eq!((&*kind, &delta["rights"]), ("state:delta", &rights(r#"{"locked":["title"]}"#)));
 }
+
+#[test]
+fn g3_answers_in_a_state_that_a_full_queue_refused_come_with_the_next_one() {
+    let mut room = table();
+    let now = Now::default();
+    let (id, sent) = enter(&mut room, &now, None);
+    sent.take();
+    let mut change = |seq: u64, updates: &str| {
+        let updates = serde_json::value::RawValue::from_string(updates.to_owned()).expect("JSON");
+        let change = ChangeRequest { seq, base: 1, again: false, updates: &updates, reads: None };
+        room.submit(id, &change)
+    };
+    let Submitted::Accepted(append) = change(1, r#"[{"key":"open","value":"x"}]"#) else {
+        panic!("it is refused")
+    };
+    assert!(matches!(change(2, r#"[{"key":"title","value":"x"}]"#), Submitted::Answered));
+    // The user may read more now, and the queue is full when the state that says so is sent.
+    now.set(&["dealer"]);
+    room.refresh_permissions();
+    *sent.full.borrow_mut() = true;
+    room.committed(append.version);
+    *sent.full.borrow_mut() = false;
+    assert!(sent.take().is_empty());
+    room.drained(id);
+    let (kind, sync) = only(&sent);
+    assert_eq!((&*kind, &sync["answers"]["acks"]), ("state:sync", &serde_json::json!([[1, 2]])), "{sync}");
+    assert_eq!(sync["answers"]["rejects"][0]["seq"], 2);
+}
