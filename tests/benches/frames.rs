@@ -18,6 +18,7 @@ use shared_state::proto::authority::{
 };
 use shared_state::proto::legacy::LegacyMessage;
 use shared_state::proto::{ClientMessage, Declaration, Envelope, Frame, JoinRequest, Limits};
+use shared_state::schema::FieldSchema;
 
 /// The longest time that a frame within the limits may take.
 const LIMIT: Duration = Duration::from_millis(20);
@@ -80,8 +81,7 @@ impl Room {
 
     fn untyped(declared: &[(&str, &str, &str)]) -> Self {
         let declared = declared.iter().map(|(path, policy, shape)| {
-            let declaration =
-                Declaration { policy: (*policy).to_owned(), shape: (*shape).to_owned(), initial: None };
+            let declaration = declaration(policy, shape);
             ((*path).to_owned(), declaration)
         });
         Self::new(Box::new(Untyped::new()), declared.collect())
@@ -135,6 +135,11 @@ impl Room {
 type Case = (&'static str, fn() -> (Room, String), bool);
 
 /// `count` updates with commas between them.
+fn declaration(policy: &str, shape: &str) -> Declaration {
+    let field = FieldSchema { policy: policy.to_owned(), shape: shape.to_owned(), ..FieldSchema::default() };
+    Declaration::new(field, None)
+}
+
 fn updates(count: usize, update: impl Fn(usize) -> String) -> String {
     (0..count).map(update).collect::<Vec<_>>().join(",")
 }
@@ -325,8 +330,7 @@ const CASES: &[Case] = &[
     (
         "typed: an unknown field, put 300 times",
         || {
-            let declaration =
-                Declaration { policy: "map".to_owned(), shape: "map<string, u32>".to_owned(), initial: None };
+            let declaration = declaration("map", "map<string, u32>");
             let declared = BTreeMap::from([("more".to_owned(), declaration)]);
             let mut room = Room::new(Box::new(Typed::new(Board::default())), declared);
             room.change(&updates(20_000, set_entry("more", "a")));

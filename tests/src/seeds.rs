@@ -1,7 +1,7 @@
 //! Seeds: which ones a test runs, on all cores, and the command that runs one of them again.
 //!
-//! `SHARED_STATE_SEED=n` runs one seed alone, `SHARED_STATE_SEEDS=n` the seeds below `n`. A failure prints
-//! the command.
+//! `SHARED_STATE_SEED=n` runs one seed alone, `SHARED_STATE_SEEDS=n` the seeds below `n`, `SHARED_STATE_SEEDS=m..n` those
+//! from `m`. A failure prints the command.
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,9 +11,8 @@ use std::sync::{Mutex, PoisonError};
 use shared_state::SharedState;
 use shared_state::testing::{Report, Simulation};
 
-fn number(variable: &str) -> Option<u64> {
-    let text = std::env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is a number, not `{text}`")))
+fn number(variable: &str, text: &str) -> u64 {
+    text.parse().unwrap_or_else(|_| panic!("{variable} is a number, not `{text}`"))
 }
 
 /// The seed to run alone, if one is given.
@@ -22,7 +21,8 @@ fn number(variable: &str) -> Option<u64> {
 /// If `SHARED_STATE_SEED` is not a number.
 #[must_use]
 pub fn given() -> Option<u64> {
-    number("SHARED_STATE_SEED")
+    let name = "SHARED_STATE_SEED";
+    std::env::var(name).ok().map(|text| number(name, &text))
 }
 
 /// The seeds to run; `count` of them unless the environment says otherwise.
@@ -31,10 +31,13 @@ pub fn given() -> Option<u64> {
 /// If `SHARED_STATE_SEED` or `SHARED_STATE_SEEDS` is not a number.
 #[must_use]
 pub fn range(count: u64) -> Range<u64> {
-    match given() {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("SHARED_STATE_SEEDS").unwrap_or(count),
+    if let Some(seed) = given() {
+        return seed..seed + 1;
     }
+    let name = "SHARED_STATE_SEEDS";
+    let Ok(text) = std::env::var(name) else { return 0..count };
+    let (first, end) = text.split_once("..").unwrap_or(("0", &text));
+    number(name, first)..number(name, end)
 }
 
 /// Runs [the seeds](range) on all cores until one fails. Returns their results, in no particular order.

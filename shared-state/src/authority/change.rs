@@ -19,7 +19,7 @@ use crate::proto::push_string;
 ///
 /// # Errors
 /// The text is not a JSON array of updates.
-pub(super) fn read_updates(updates: &str) -> Result<Vec<WireUpdate<'_>>, Reject> {
+pub(crate) fn read_updates(updates: &str) -> Result<Vec<WireUpdate<'_>>, Reject> {
     serde_json::from_str(updates).map_err(|error| not_updates(&error))
 }
 

@@ -39,6 +39,8 @@ use crate::core::{Code, Reject};
 use crate::proto::{ChangeRequest, ClientId, Dialect, JoinRequest, Limits, Violation};
 
 use change::Incoming;
+#[cfg(feature = "testing")]
+pub(crate) use change::read_updates;
 use declarations::Declarations;
 use fanout::Fanout;
 use order::{Decision, Order};

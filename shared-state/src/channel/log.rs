@@ -40,6 +40,7 @@ pub struct Log<T> {
     pub(super) dropped: u64,
     bytes: usize,
     limits: (usize, usize),
+    pub(super) longest: Option<usize>,
 }
 
 impl<T> Default for Log<T> {
@@ -56,6 +57,7 @@ impl<T> Clone for Log<T> {
             dropped: self.dropped,
             bytes: self.bytes,
             limits: self.limits,
+            longest: self.longest,
         }
     }
 }
@@ -71,7 +73,14 @@ impl<T> Log<T> {
             dropped: 0,
             bytes: 0,
             limits: (messages, bytes),
+            longest: None,
         }
+    }
+
+    /// The length of the longest message that the channel takes, in bytes of JSON, once the server has said.
+    #[must_use]
+    pub const fn longest(&self) -> Option<usize> {
+        self.longest
     }
 
     /// Everything in the log, in order: received messages, unreadable ones, the gaps between them, and last

@@ -44,6 +44,12 @@ impl<T> Update<T> {
     fn send(json: Box<RawValue>, value: T) -> Self {
         Self(Op::Send(Arc::new(Sent { json, value: Arc::new(value) })))
     }
+
+    /// The length of the message that is sent, in bytes of JSON; 0 if this sends none.
+    #[must_use]
+    pub fn sent_bytes(&self) -> usize {
+        if let Op::Send(sent) = &self.0 { sent.json.get().len() } else { 0 }
+    }
 }
 
 impl<T: Serialize + DeserializeOwned> Update<T> {
@@ -270,6 +276,7 @@ impl<T: Serialize + DeserializeOwned> Log<T> {
     /// The log with these messages, without limits.
     fn of(history: &ChannelHistory<'_>) -> Self {
         let mut log = Self::keeping(usize::MAX, usize::MAX);
+        log.longest = history.longest;
         for entry in &history.entries {
             log.append(Arc::new(LogMessage::read(entry)));
         }

@@ -10,9 +10,9 @@ use crate::channel::{Cursor, Item, Log, Message, Update};
 use crate::client::broadcast::{Broadcast, BroadcastError, RecvError};
 use crate::client::room::{Room, StateError};
 use crate::client::{Lagged, Receipt, State, Subscription, subscription};
-use crate::core::WriteError;
 use crate::core::read_back::encode_checked;
-use crate::proto::channel::MESSAGES;
+use crate::core::{Reject, WriteError};
+use crate::proto::channel::{MESSAGES, check_length};
 use crate::proto::{Violation, channel_address, split_address};
 
 /// A channel of a room: a sequence of messages of type `T` that is the same for everyone. Cheap to clone;
@@ -98,10 +98,13 @@ where
     /// The messages of one client are in the channel in the order in which they were sent.
     ///
     /// # Errors
-    /// The value has no JSON form or cannot be read back from it, this client [may not send](Self::can_send),
-    /// too many messages wait already, or the client was closed.
+    /// The value has no JSON form or cannot be read back from it, it is longer than the channel takes (as far as the
+    /// server has said), this client [may not send](Self::can_send), too many messages wait already, or the client was
+    /// closed.
     pub fn send(&self, value: &T) -> Result<Receipt, WriteError> {
-        self.state.write(Update::of(value).map_err(WriteError::Unsendable)?)
+        let update = Update::of(value).map_err(WriteError::Unsendable)?;
+        self.check_length(update.sent_bytes())?;
+        self.state.write(update)
     }
 
     /// Whether this client may send messages, as far as the server has said; see
@@ -178,7 +181,19 @@ where
     /// The broadcast was not sent: the channel is not [live](Self::is_live), too many wait already, it is too
     /// long, or the value does not read back from its JSON. Receivers that read too slowly miss it without an error.
     pub fn broadcast(&self, value: &T) -> Result<(), BroadcastError> {
-        self.state.shared.broadcast(&encode_checked(value)?.0)
+        let json = encode_checked(value)?.0;
+        self.check_length(json.len()).map_err(BroadcastError::Rejected)?;
+        self.state.shared.broadcast(&json)
+    }
+
+    fn check_length(&self, bytes: usize) -> Result<(), Reject> {
+        self.longest().map_or(Ok(()), |longest| check_length(bytes, longest))
+    }
+
+    /// The length of the longest message that the channel takes, in bytes of JSON. `None` before the server has said.
+    #[must_use]
+    pub fn longest(&self) -> Option<usize> {
+        self.state.shared.lock().replica.state().longest()
     }
 
     /// The broadcasts of others from now on. Ends with the client.

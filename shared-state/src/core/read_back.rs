@@ -15,7 +15,9 @@ use serde::ser::{self, Serialize, SerializeMap as _, Serializer};
 /// # Errors
 /// It is another value, or one of the two cannot be serialized.
 pub(crate) fn check_read_back<T: Serialize + ?Sized>(written: &T, read: &T) -> Result<(), serde_json::Error> {
-    let same = written.serialize(Fingerprint).and_then(|written| Ok(written == read.serialize(Fingerprint)?));
+    let same = written
+        .serialize(Fingerprint::default())
+        .and_then(|written| Ok(written == read.serialize(Fingerprint::default())?));
     match same {
         Ok(true) => Ok(()),
         Ok(false) => Err(ser::Error::custom(
@@ -38,10 +40,23 @@ pub(crate) fn encode_checked<T: Serialize + DeserializeOwned>(
     Ok((json, read))
 }
 
+/// Encodes a value as JSON, whose type need not be one that is read.
+///
+/// # Errors
+/// The value has no JSON form, or `null` stands in it for more than `None` and `()`, which no reader can tell from these.
+#[cfg(feature = "server")]
+pub(crate) fn encode_lossless<T: Serialize + ?Sized>(value: &T) -> Result<String, serde_json::Error> {
+    value.serialize(Fingerprint { is_lossless: true }).map_err(ser::Error::custom)?;
+    serde_json::to_string(value)
+}
+
 /// A serializer into a hash that tells apart what JSON does not. The elements of a sequence and the entries of a map
 /// count in any order, because a hash set or map that was read back has another one.
-#[derive(Clone, Copy)]
-struct Fingerprint;
+#[derive(Clone, Copy, Default)]
+struct Fingerprint {
+    /// Whether it is an error that JSON does not tell something apart.
+    is_lossless: bool,
+}
 
 /// What cannot be serialized.
 #[derive(Debug, thiserror::Error)]
@@ -135,6 +150,9 @@ impl Serializer for Fingerprint {
     }
 
     fn serialize_f64(self, value: f64) -> Result<u64, Unserializable> {
+        if self.is_lossless && !value.is_finite() {
+            return Err(ser::Error::custom("a float that is not finite has no JSON form"));
+        }
         // `-0.0` and `0.0` are equal, and some types read the one as the other.
         Ok(mix(Kind::Float as u64, (value + 0.0).to_bits()))
     }
@@ -156,7 +174,13 @@ impl Serializer for Fingerprint {
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<u64, Unserializable> {
-        Ok(mix(Kind::Some as u64, value.serialize(self)?))
+        let hash = value.serialize(self)?;
+        if self.is_lossless && hash == Kind::Null as u64 {
+            return Err(ser::Error::custom(
+                "`Some(None)` and `Some(())` are the `null` that stands for `None`",
+            ));
+        }
+        Ok(mix(Kind::Some as u64, hash))
     }
 
     fn serialize_unit(self) -> Result<u64, Unserializable> {
@@ -195,15 +219,15 @@ impl Serializer for Fingerprint {
     }
 
     fn serialize_seq(self, _: Option<usize>) -> Result<Elements, Unserializable> {
-        Ok(Elements::new(Kind::Seq as u64))
+        Ok(Elements::new(self, Kind::Seq as u64))
     }
 
     fn serialize_tuple(self, _: usize) -> Result<Elements, Unserializable> {
-        Ok(Elements::new(Kind::Seq as u64))
+        Ok(Elements::new(self, Kind::Seq as u64))
     }
 
     fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Elements, Unserializable> {
-        Ok(Elements::new(Kind::Seq as u64))
+        Ok(Elements::new(self, Kind::Seq as u64))
     }
 
     fn serialize_tuple_variant(
@@ -213,15 +237,15 @@ impl Serializer for Fingerprint {
         variant: &'static str,
         _: usize,
     ) -> Result<Elements, Unserializable> {
-        Ok(Elements::new(bytes(Kind::Variant, variant.as_bytes())))
+        Ok(Elements::new(self, bytes(Kind::Variant, variant.as_bytes())))
     }
 
     fn serialize_map(self, _: Option<usize>) -> Result<Elements, Unserializable> {
-        Ok(Elements::new(Kind::Map as u64))
+        Ok(Elements::new(self, Kind::Map as u64))
     }
 
     fn serialize_struct(self, _: &'static str, _: usize) -> Result<Elements, Unserializable> {
-        Ok(Elements::new(Kind::Map as u64))
+        Ok(Elements::new(self, Kind::Map as u64))
     }
 
     fn serialize_struct_variant(
@@ -231,12 +255,13 @@ impl Serializer for Fingerprint {
         variant: &'static str,
         _: usize,
     ) -> Result<Elements, Unserializable> {
-        Ok(Elements::new(bytes(Kind::Variant, variant.as_bytes())))
+        Ok(Elements::new(self, bytes(Kind::Variant, variant.as_bytes())))
     }
 }
 
 /// The elements of a sequence, or the entries of a map.
 struct Elements {
+    of: Fingerprint,
     kind: u64,
     sum: u64,
     count: u64,
@@ -244,8 +269,8 @@ struct Elements {
 }
 
 impl Elements {
-    const fn new(kind: u64) -> Self {
-        Self { kind, sum: 0, count: 0, key: 0 }
+    const fn new(of: Fingerprint, kind: u64) -> Self {
+        Self { of, kind, sum: 0, count: 0, key: 0 }
     }
 
     const fn add(&mut self, element: u64) {
@@ -265,7 +290,7 @@ macro_rules! elements {
             type Error = Unserializable;
 
             fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unserializable> {
-                self.add(value.serialize(Fingerprint)?);
+                self.add(value.serialize(self.of)?);
                 Ok(())
             }
 
@@ -288,12 +313,12 @@ impl ser::SerializeMap for Elements {
     type Error = Unserializable;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Unserializable> {
-        self.key = key.serialize(Fingerprint)?;
+        self.key = key.serialize(self.of)?;
         Ok(())
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unserializable> {
-        let entry = mix(self.key, value.serialize(Fingerprint)?);
+        let entry = mix(self.key, value.serialize(self.of)?);
         self.add(entry);
         Ok(())
     }
@@ -349,6 +374,18 @@ mod tests {
     enum Either {
         Named { name: Option<String> },
         Empty {},
+    }
+
+    #[cfg(feature = "server")]
+    #[test]
+    fn what_no_reader_can_tell_apart_is_noticed_without_a_reader() {
+        let is_lossless = |shape: &Shape| encode_lossless(shape).is_ok();
+        assert!(!is_lossless(&Shape::Circle(f64::NAN)));
+        assert!(!is_lossless(&Shape::Line { from: Some(None), to: (1, 'x') }));
+        assert!(is_lossless(&Shape::Circle(-0.5)) && is_lossless(&Shape::Dot));
+        assert!(is_lossless(&Shape::Line { from: None, to: (1, 'x') }));
+        assert!(encode_lossless(&BTreeMap::from([("a", Some(()))])).is_err());
+        assert!(encode_lossless(&("text", [f32::INFINITY])).is_err());
     }
 
     fn reads_back<T: Serialize + DeserializeOwned>(value: T) -> bool {

@@ -17,6 +17,9 @@ use crate::core::{FieldInfo, FieldPath, FieldPathBuf, PolicyInfo, SharedState};
 /// The depth to which nested structs are described. A struct may contain itself, so there has to be an end.
 const DEPTH: usize = 8;
 
+/// The depth to which the fields of entries are described.
+const ENTRIES: usize = 3;
+
 /// The shared fields of a struct.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schema {
@@ -152,10 +155,10 @@ pub(crate) fn fields<S: SharedState>(
     infos.iter().map(field).collect()
 }
 
-/// The fields of the nested structs that are the entries of a field. Only for fields of the outermost struct:
-/// the entries of deeper lists and maps are compared by their shape.
+/// The fields of the nested structs that are the entries of a field. The entries of lists and maps that are nested deeper
+/// are described by their shape alone.
 fn entries(info: &FieldInfo, depth: usize) -> BTreeMap<String, FieldSchema> {
-    let entries = info.about.and_then(|about| about.entries).filter(|_| depth == 1);
+    let entries = info.about.and_then(|about| about.entries).filter(|_| depth <= ENTRIES);
     entries.and_then(|entries| entries.schema).map_or_else(BTreeMap::new, |schema| schema(depth + 1))
 }
 

@@ -8,7 +8,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::core::{FieldPath, FieldPathBuf, Reject, SharedState, UpdateError, WriteError, take_back};
+use crate::core::{
+    FieldPath, FieldPathBuf, Reject, SharedState, UpdateError, WireUpdate, WriteError, take_back,
+};
 use crate::core::{Segment, Versions, text_scope, update::Payload, work};
 
 /// Moves an item to the list at a path.
@@ -279,6 +281,12 @@ pub(crate) fn make<S: SharedState>(state: &mut S, item: &ItemMove) {
     for update in moved_to(state, &item.from, &item.to, None).into_iter().flatten() {
         state.apply(update);
     }
+}
+
+/// The path of the item that an update of a list inserts. `insert` is the update as it is on the wire.
+pub(crate) fn path_inserted<S: SharedState>(insert: &WireUpdate<'_>, update: &S::Update) -> Option<String> {
+    serde_json::from_str::<Inserted<'_>>(insert.value.get()).ok()?;
+    Some(format!("{}/{}", insert.key, key_inserted::<S>(update)?))
 }
 
 /// The key of the item that an update inserts, as it is in a path.

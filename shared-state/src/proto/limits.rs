@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::{Code, Reject};
+use crate::core::{Code, Reject, SharedState, WireUpdate, transfer};
 
 /// The limits of a server. What exceeds one of them is refused with a [`Code`](crate::core::Code), except for `window`,
 /// `queue`, `queue_bytes`, `clients_per_room`, `in_flight`, `in_flight_bytes`, `presence_interval` and `heartbeat`: these
@@ -120,6 +120,8 @@ pub struct ClientLimits {
     pub key: usize,
     /// The most updates in one change.
     pub updates: usize,
+    /// The most work to decide one change, in the steps of [`Limits::work`].
+    pub work: u64,
     /// The longest presence of a session: its user and its data together, in bytes of JSON.
     pub presence: usize,
 }
@@ -132,6 +134,7 @@ impl Default for ClientLimits {
             depth: usize::MAX,
             key: usize::MAX,
             updates: usize::MAX,
+            work: u64::MAX,
             presence: usize::MAX,
         }
     }
@@ -139,8 +142,8 @@ impl Default for ClientLimits {
 
 impl From<&Limits> for ClientLimits {
     fn from(limits: &Limits) -> Self {
-        let Limits { frame, depth, key, updates, presence, .. } = *limits;
-        Self { frame, depth, key, updates, presence }
+        let Limits { frame, depth, key, updates, work, presence, .. } = *limits;
+        Self { frame, depth, key, updates, work, presence }
     }
 }
 
@@ -179,6 +182,23 @@ impl ClientLimits {
         }
         let message = format!("a key has at most {} bytes, found {}", self.key, key.len());
         Err(Reject::new(Code::BadKey, message))
+    }
+
+    /// Checks the path of an update, and that of an item which it inserts into a list: an item whose path is too long
+    /// could neither be changed nor removed. `update` is the decoded `wire`.
+    ///
+    /// # Errors
+    /// It is longer than the limit.
+    pub(crate) fn check_paths<S: SharedState>(
+        &self,
+        wire: &WireUpdate<'_>,
+        update: &S::Update,
+    ) -> Result<(), Reject> {
+        self.check_key(&wire.key)?;
+        if wire.op.as_deref() != Some("insert") {
+            return Ok(());
+        }
+        transfer::path_inserted::<S>(wire, update).map_or(Ok(()), |path| self.check_key(&path))
     }
 
     /// Checks how deep JSON text nests that has `around` levels around it in its frame.

@@ -141,6 +141,14 @@ pub(super) struct Guard {
     pub(super) fields: Vec<FieldId>,
 }
 
+impl Guard {
+    /// Names whole fields instead of their parts, which is shorter. What others write elsewhere in them counts too then.
+    pub(super) fn widen<S: SharedState>(&mut self) {
+        self.parts =
+            distinct(self.parts.iter().map(|part| part.field)).into_iter().map(Read::field::<S>).collect();
+    }
+}
+
 /// One change that waits for its answer.
 pub(super) struct Change<S: SharedState> {
     pub(super) id: WriteId,

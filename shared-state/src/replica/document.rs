@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::core::transfer::{self, ItemMove};
 use crate::core::{Code, FieldId, Overlap, Reject, Rejected, SharedState, WriteError, text_scope};
 use crate::proto::{Outcome, Outcomes, Violation};
-use crate::replica::change::{Change, Forwarding, Guard, PendingUpdate, Reads, WriteId, distinct};
+use crate::replica::change::{Change, Forwarding, PendingUpdate, Reads, WriteId, distinct};
 use crate::replica::config::ReplicaConfig;
 use crate::replica::event::{Event, Origin};
 use crate::replica::pending::{Pending, Withdrawn};
@@ -102,7 +102,7 @@ impl<S: SharedState> Document<S> {
                 self.pending.check_space(&updates)?;
             }
         }
-        let inverses = self.states.show(&updates)?;
+        let inverses = session.limits.bound_work(|| self.states.show(&updates))?;
         let typed = updates.iter().map(|update| update.typed.clone());
         let written: Vec<_> = typed.zip(inverses).collect();
         let mut effects = effects.into_iter();
@@ -223,8 +223,8 @@ impl<S: SharedState> Document<S> {
     }
 
     /// Has the server check that nobody has changed what the next change takes back, as far as this client may
-    /// know and the limits allow. Returns whether the change can be sent: it has to wait for changes in flight of
-    /// the same fields, if it or one of them takes back something.
+    /// know. Returns whether the change can be sent: it has to wait for changes in flight of the same fields, if it or one
+    /// of them takes back something.
     pub(super) fn guard_next(&mut self, permissions: &RoomPermissions, session: &Session) -> bool {
         let queue = &mut self.pending.queue;
         let Some(next) = queue.next().filter(|next| next.sent.is_none()) else { return true };
@@ -234,9 +234,11 @@ impl<S: SharedState> Document<S> {
         }
         if let Some(guard) = &mut guard {
             guard.parts.retain(|part| permissions.may_read(&part.path));
+            if session.check(&next.updates, &guard.parts).is_err() {
+                guard.widen::<S>();
+                guard.parts.retain(|part| permissions.may_read(&part.path));
+            }
         }
-        let fits = |guard: &Guard| session.check(&next.updates, &guard.parts).is_ok();
-        let guard = guard.filter(fits);
         queue.guard_next(guard);
         true
     }

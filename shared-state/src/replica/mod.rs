@@ -214,9 +214,10 @@ impl<S: SharedState> Replica<S> {
 
     /// Sets the server's limits on what a client sends. A write that the server would certainly refuse is
     /// refused by [`write`](Self::write) with the same code. One that was written before the limits were known
-    /// is refused when its turn to be sent comes. There are no limits before the first call.
+    /// is refused when its turn to be sent comes, and so is one that exceeds them by then because others have moved
+    /// what it changes. There are no limits before the first call.
     pub fn set_limits(&mut self, limits: ClientLimits) {
-        self.session.limits.set(limits, self.document.pending.last_id());
+        self.session.limits.set(limits);
     }
 
     /// Sets the password for the next joins.
@@ -565,12 +566,17 @@ impl<S: SharedState> Replica<S> {
                     None => next.frame(room, sent),
                     Some(differences) => schema::frame(differences, room, next, sent, states),
                 };
-                let limits = &self.session.limits;
-                let checked = limits.check_frame(frame.len()).and_then(|()| {
-                    let is_unchecked = limits.is_unchecked(next.id);
-                    let reads = next.reads.as_ref().map_or(&[][..], |reads| &reads.all);
-                    if is_unchecked { self.session.check(&next.updates, reads) } else { Ok(()) }
-                });
+                // One that was sent before may have been accepted: the server decides about it.
+                let checked = if next.sent.is_some() {
+                    Ok(())
+                } else {
+                    let reads: Vec<Read> = next.unchanged().into_iter().flatten().cloned().collect();
+                    let session = &self.session;
+                    session
+                        .limits
+                        .check_frame(frame.len())
+                        .and_then(|()| session.check(&next.updates, &reads))
+                };
                 match checked {
                     Ok(()) => {
                         self.session.frames.push_back(frame);

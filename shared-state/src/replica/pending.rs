@@ -143,11 +143,6 @@ impl<S: SharedState> Pending<S> {
         }
     }
 
-    /// The id of the last write.
-    pub(super) const fn last_id(&self) -> WriteId {
-        WriteId(self.last_id)
-    }
-
     pub(super) const fn new_id(&mut self) -> WriteId {
         self.last_id += 1;
         WriteId(self.last_id)

@@ -104,8 +104,7 @@ impl SchemaNegotiation {
             })?;
         let complete = differences.unknown().all(|(path, kept, ..)| kept || self.declare.contains_key(&path));
         let declare = differences.unknown().map(|(room_path, _, own, field)| {
-            let (policy, shape) = (field.policy.clone(), field.shape.clone());
-            (room_path, Declaration { policy, shape, initial: resolve::value_at(initial, own) })
+            (room_path, Declaration::new(field.clone(), resolve::value_at(initial, own)))
         });
         self.declare = declare.collect();
         self.differences = Some(differences);

@@ -44,7 +44,7 @@ impl Session {
         Self {
             room,
             phase: Phase::Offline,
-            limits: SendLimits::new(),
+            limits: SendLimits::default(),
             audience: None,
             password: None,
             brief: config.compact_frames,
@@ -62,7 +62,7 @@ impl Session {
         self.phase == Phase::Joining
     }
 
-    /// Checks a change against the server's limits.
+    /// Checks a change and what it has read against the server's limits.
     ///
     /// # Errors
     /// The server would refuse it.
@@ -71,8 +71,7 @@ impl Session {
         updates: &[PendingUpdate<S>],
         reads: &[Read],
     ) -> Result<(), Reject> {
-        let read: usize = reads.iter().map(|read| read.path.len() + 4).sum();
-        self.limits.check(updates, self.room.len() + read)
+        self.limits.check(updates, reads, &self.room)
     }
 
     /// Sends a request to join.

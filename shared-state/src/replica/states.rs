@@ -3,7 +3,7 @@
 
 use crate::core::{
     Code, FieldId, Invalid, MAX_DIFFERENCES, Overlap, SharedState, WriteError, smaller_updates, take_back,
-    text_scope, transfer,
+    text_scope, transfer, work,
 };
 use crate::proto::Violation;
 use crate::replica::change::{Change, PendingUpdate, WriteId};
@@ -109,27 +109,29 @@ impl<S: SharedState> States<S> {
         updates.into_iter().filter(|update| !crowded(S::field(update))).chain(whole).collect()
     }
 
-    /// Applies a change to the view, unless it violates a rule; returns the inverses of its updates.
+    /// Applies a change to the view; returns the inverses of its updates.
+    ///
+    /// # Errors
+    /// The change violates a rule, or takes too much [work]. The view is unchanged then.
     pub(super) fn show(&mut self, updates: &[PendingUpdate<S>]) -> Result<Vec<S::Update>, WriteError> {
         let mut inverses = Vec::with_capacity(updates.len());
-        let mut verdict = updates.iter().try_for_each(|update| {
+        let mut verdict: Result<(), WriteError> = updates.iter().try_for_each(|update| {
+            work::check()?;
             check_op(&self.view, &update.typed)?;
             inverses.push(self.view.apply(update.typed.clone()));
             Ok(())
         });
         if verdict.is_ok() {
-            verdict = inverses.iter().try_for_each(|touched| self.view.check(touched));
+            verdict = inverses.iter().try_for_each(|touched| Ok(self.view.check(touched)?));
         }
         if S::HAS_RULE && verdict.is_ok() {
-            verdict = self.view.check_rule();
+            verdict = self.view.check_rule().map_err(WriteError::from);
         }
-        match verdict {
-            Ok(()) => Ok(inverses),
-            Err(invalid) => {
-                take_back(&mut self.view, inverses);
-                Err(invalid.into())
-            }
+        if let Err(error) = verdict {
+            take_back(&mut self.view, inverses);
+            return Err(error);
         }
+        Ok(inverses)
     }
 
     /// Rebuilds a field of the view: the confirmed value with everything pending on top.

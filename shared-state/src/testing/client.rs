@@ -10,7 +10,7 @@ use crate::authority::{Json, Permissions, SessionId};
 use crate::core::{
     FieldId, FieldPathBuf, Roles, SharedState, WriteError, smaller_updates, text_scope, transfer,
 };
-use crate::proto::{Frame, RoomMessage, ServerMessage};
+use crate::proto::{ClientLimits, Frame, RoomMessage, ServerMessage};
 use crate::replica::{Origin, Read, Replica, ReplicaConfig, Transaction, WriteId};
 use crate::testing::around::{place_of, propose_around};
 use crate::testing::json::{difference, difference_shown, json};
@@ -91,9 +91,10 @@ impl<S: SharedState> Client<S> {
         self.replica.flush(now);
     }
 
-    pub(super) fn connect(&mut self, capacity: usize, window: usize) {
+    pub(super) fn connect(&mut self, capacity: usize, window: usize, limits: ClientLimits) {
         self.wire =
             Some(Wire { up: VecDeque::new(), down: Tube::new(capacity), session: None, half_open: false });
+        self.replica.set_limits(limits);
         self.replica.connected(window);
         self.changed = true;
     }
@@ -118,7 +119,11 @@ impl<S: SharedState> Client<S> {
                 }
             }
             6 | 7 => {
-                let updates = self.propose_some(rng, 4);
+                let updates = if rng.u16(..1_000) == 0 {
+                    self.propose_thousands(rng)
+                } else {
+                    self.propose_some(rng, 4)
+                };
                 if let Ok(recorded) = self.write_updates(now, updates) {
                     recorded?;
                 }
@@ -230,6 +235,23 @@ impl<S: SharedState> Client<S> {
             }
         }
         updates
+    }
+
+    /// Thousands of updates that write a few values and set what was there before by turns, so that they cost little to
+    /// check.
+    fn propose_thousands(&self, rng: &mut Rng) -> Vec<S::Update> {
+        let mut state = self.replica.state().clone();
+        let mut turns = Vec::new();
+        for update in self.propose_some(rng, 4) {
+            // An edit of a text is made once.
+            if S::address(&update, &mut FieldPathBuf::new()) != Some("edit") {
+                let before = state.current(S::field(&update));
+                state.apply(update.clone());
+                turns.extend([update, before]);
+            }
+        }
+        let count = if turns.is_empty() { 0 } else { 1_000 + rng.usize(..2_000) };
+        turns.iter().cycle().take(count).cloned().collect()
     }
 
     /// The updates that will be sent for `updates`: a set of a whole field is sent as differences.

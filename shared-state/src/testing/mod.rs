@@ -23,7 +23,7 @@
 //! ```
 //!
 //! A failure reports its seed. Set `SHARED_STATE_SEED=<seed>` to run that seed alone, and
-//! `SHARED_STATE_SEEDS=<n>` to run another number of seeds.
+//! `SHARED_STATE_SEEDS=<n>` to run another number of seeds, or `SHARED_STATE_SEEDS=<m>..<n>` to run some of them.
 
 mod app;
 mod around;
@@ -32,6 +32,7 @@ mod hints;
 mod json;
 mod ledger;
 mod legacy;
+mod limits;
 mod model;
 mod pair;
 mod propose;

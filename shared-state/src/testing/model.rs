@@ -47,6 +47,8 @@ pub(super) struct Model<S> {
     bounds: BTreeMap<String, Bounds>,
     /// Updates as they were written, and in the types' spelling: what waits is applied again in each step.
     spelled: HashMap<String, Arc<Json>>,
+    /// Whether an edit of a text named its neighbours in the wrong order, while that is asked.
+    crossed: Option<bool>,
 }
 
 /// The range of the number at a path.
@@ -66,6 +68,7 @@ impl<S: SharedState> Model<S> {
             states: vec![json(&initial)],
             bounds: BTreeMap::new(),
             spelled: HashMap::new(),
+            crossed: None,
             initial,
         }
     }
@@ -114,7 +117,8 @@ impl<S: SharedState> Model<S> {
     }
 
     /// Whether the log's entry at `index` gives the same texts as the written updates, for entries where the
-    /// server has turned a write into an edit.
+    /// server has turned a write into an edit. Where an edit names its neighbours in the wrong order, they are what the
+    /// server makes of it: the edit was made on a history that is lost, or beside an undo that was made anew since.
     pub(super) fn same_texts(&mut self, index: usize, written: &[Json]) -> Result<bool, String> {
         let updates: Vec<Json> = self.log[index].updates.iter().take(written.len()).cloned().collect();
         let mut plain = |updates: &[Json]| {
@@ -123,7 +127,14 @@ impl<S: SharedState> Model<S> {
             to_plain(&mut state)?;
             Ok::<_, String>(state)
         };
-        Ok(difference::<S>(&plain(&updates)?, &plain(written)?).is_none())
+        if difference::<S>(&plain(&updates)?, &plain(written)?).is_none() {
+            return Ok(true);
+        }
+        self.crossed = Some(false);
+        let mut state = self.states[index].clone();
+        let applied = written.iter().try_for_each(|update| self.apply(&mut state, update));
+        let is_crossed = self.crossed.take() == Some(true);
+        applied.map(|()| is_crossed)
     }
 
     /// Applies one update to a JSON state.
@@ -135,12 +146,16 @@ impl<S: SharedState> Model<S> {
         if update["op"].as_str() == Some("transfer") {
             return self.transfer(state, key, &update["value"]);
         }
+        let crossed = self.crossed;
         let mut bounds = || self.bounds_at(key);
-        let mut op = Op { name: update["op"].as_str(), value: &update["value"], bounds: &mut bounds };
+        let mut op =
+            Op { name: update["op"].as_str(), value: &update["value"], bounds: &mut bounds, crossed };
         // Only the field is copied, so that it can be put back.
         let name = segments.first().ok_or("no field")?;
         let field = state.get(name).cloned();
-        match in_struct(state, S::FIELDS, &segments, &mut op) {
+        let done = in_struct(state, S::FIELDS, &segments, &mut op);
+        self.crossed = op.crossed;
+        match done {
             Ok(()) => {}
             Err(Unknown::ToJson) => {
                 if let (Some(field), Some(members)) = (field, state.as_object_mut()) {
@@ -327,6 +342,8 @@ struct Op<'a> {
     name: Option<&'a str>,
     value: &'a Json,
     bounds: &'a mut dyn FnMut() -> Bounds,
+    /// As in [`Model`].
+    crossed: Option<bool>,
 }
 
 fn in_struct(
@@ -383,7 +400,12 @@ fn in_value(
         ("text", [], Some("edit" | "splice")) => {
             let (mut text, edit) = (std::mem::take(value).into(), op.value.clone().into());
             match op.name {
-                Some("edit") => super::text::edit(&mut text, &edit)?,
+                Some("edit") => {
+                    if op.crossed == Some(false) {
+                        op.crossed = Some(super::text::is_crossed(&text, &edit)?);
+                    }
+                    super::text::edit(&mut text, &edit)?;
+                }
                 _ => super::text::splice(&mut text, &edit)?,
             }
             *value = text.into();

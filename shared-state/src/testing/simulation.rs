@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,10 +14,11 @@ use fastrand::Rng;
 
 use crate::authority::{OnChange, ProposedChange, Verdict};
 use crate::core::{Code, FieldPathBuf, Reject, Roles, SharedState, WriteError, encode_update};
-use crate::proto::{JoinRequest, Limits, client as frames};
+use crate::proto::{ClientLimits, JoinRequest, Limits, client as frames};
 use crate::replica::ReplicaConfig;
 use crate::testing::app::{App, Holds, Invariant, Operation, SimulatedClient, told};
 use crate::testing::client::Client;
+use crate::testing::limits::{bring_near, check_sent};
 use crate::testing::propose::propose;
 use crate::testing::roles::{self, Held};
 use crate::testing::server::Server;
@@ -255,7 +257,7 @@ impl<S: SharedState> Simulation<S> {
     }
 
     /// Runs the seeds from 0 to `count`, on all cores, and returns what they did together. The environment
-    /// variable `SHARED_STATE_SEEDS` overrides `count`. `SHARED_STATE_SEED` runs only that seed, and a
+    /// variable `SHARED_STATE_SEEDS` overrides `count`: `20000`, or `10000..20000`. `SHARED_STATE_SEED` runs only that seed, and a
     /// failure then contains the full trace.
     ///
     /// # Panics
@@ -267,7 +269,7 @@ impl<S: SharedState> Simulation<S> {
         let trace_limit = if one.is_some() { usize::MAX } else { TRACE };
         let seeds = match one {
             Some(seed) => seed..seed + 1,
-            None => 0..number("SHARED_STATE_SEEDS").unwrap_or(count),
+            None => seeds_asked().unwrap_or(0..count),
         };
         let next = AtomicU64::new(seeds.start);
         let outcome = Mutex::new((Report::default(), None::<Failure>));
@@ -323,6 +325,13 @@ impl<S: SharedState> Simulation<S> {
     }
 }
 
+/// The seeds that the environment asks for.
+fn seeds_asked() -> Option<Range<u64>> {
+    let text = std::env::var("SHARED_STATE_SEEDS").ok()?;
+    let (first, end) = text.split_once("..").unwrap_or(("0", &text));
+    Some(first.parse().ok()?..end.parse().ok()?)
+}
+
 /// How many of the last events a failure contains.
 const TRACE: usize = 60;
 
@@ -331,6 +340,8 @@ struct World<S: SharedState> {
     now: Duration,
     initial: S,
     config: ReplicaConfig,
+    /// What the server tells a client that connects.
+    limits: ClientLimits,
     window: usize,
     server: Server<S>,
     clients: Vec<Client<S>>,
@@ -353,6 +364,9 @@ impl<S: SharedState> World<S> {
             // Few enough that the server forgets clients.
             limits.clients_per_room = 1 + rng.usize(..3);
         }
+        if rng.u8(..4) == 0 {
+            bring_near(&mut limits, &mut rng);
+        }
         let config = ReplicaConfig {
             max_changes: if rng.bool() { 10_000 } else { 5 + rng.usize(..20) },
             max_events: if rng.u8(..4) == 0 { 3 } else { 4096 },
@@ -360,6 +374,7 @@ impl<S: SharedState> World<S> {
             ..ReplicaConfig::default()
         };
         let mut world = Self {
+            limits: ClientLimits::from(&limits),
             window: limits.window,
             server: Server::new(plan.initial.clone(), limits, rng.u64(..), plan.app.clone()),
             clients: Vec::new(),
@@ -573,7 +588,7 @@ impl<S: SharedState> World<S> {
 
     fn connect(&mut self, at: usize) {
         if self.clients[at].wire.is_none() {
-            self.clients[at].connect(1 + self.rng.usize(..12), self.window);
+            self.clients[at].connect(1 + self.rng.usize(..12), self.window, self.limits);
         }
     }
 
@@ -584,6 +599,7 @@ impl<S: SharedState> World<S> {
         let line = format!("{} > {}", client.name, frame.as_str());
         let rights = client.rights();
         let Some(wire) = &mut client.wire else { return Ok(()) };
+        check_sent(&self.limits, &frame).map_err(|error| format!("{line}: {error}"))?;
         self.server.receive(&client.name, rights, &mut wire.session, &wire.down, &frame)?;
         self.note(|| line);
         Ok(())

@@ -7,11 +7,12 @@ use data_encoding::BASE64_NOPAD;
 use serde_json::Value;
 use yrs::updates::decoder::Decode as _;
 use yrs::{
-    ClientID, Doc, GetString as _, OffsetKind, Options, ReadTxn as _, StateVector, Text as _, Transact,
+    Assoc, ClientID, Doc, GetString as _, ID, OffsetKind, Options, ReadTxn as _, StateVector, StickyIndex,
+    Text as _, Transact,
 };
 
 use crate::merge::text::id_set::IdSet;
-use crate::merge::text::yjs::{Clocks, Content, Id, ROOT, Update};
+use crate::merge::text::yjs::{Clocks, Content, Id, ROOT, Struct, Update};
 use crate::merge::text::{INITIAL, Splice, UNSIGNED};
 
 /// Applies an edit to a stored text.
@@ -37,6 +38,23 @@ pub(super) fn edit(text: &mut Value, edit: &Value) -> Result<(), String> {
     update.fit(known);
     integrate(&doc, &update.write())?;
     store(text, &doc)
+}
+
+/// Whether an insertion of an edit names a right neighbour that is left of its left neighbour in a stored text.
+pub(super) fn is_crossed(text: &Value, edit: &Value) -> Result<bool, String> {
+    let doc = open(text)?;
+    let txn = Transact::transact(&doc);
+    let index = |id: Id, side: Assoc| {
+        let id = ID::new(ClientID::new(id.client), id.clock);
+        StickyIndex::from_id(id, side).get_offset(&txn).map(|offset| offset.index)
+    };
+    let update = read(edit)?;
+    let crosses = |run: &Struct| {
+        // The index after the left neighbour, and the one before the right neighbour.
+        let (left, right) = (index(run.origin?, Assoc::Before)?, index(run.right?, Assoc::After)?);
+        Some(left > right)
+    };
+    Ok(update.structs.values().flatten().any(|run| crosses(run).unwrap_or(false)))
 }
 
 /// Applies splices to a stored text, under the id of edits that have no author yet.

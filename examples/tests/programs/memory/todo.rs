@@ -100,6 +100,6 @@ fn the_creator_of_a_todo_stays_whatever_happens() {
                 None => Ok(()),
             }
         })
-        .seeds(20);
+        .seeds(25);
     assert!(report.operations > 500 && report.acknowledged > 500, "{report:?}");
 }

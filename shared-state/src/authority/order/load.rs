@@ -25,8 +25,7 @@ impl Order {
         snapshot: Option<(u64, &[u8])>,
         tail: impl IntoIterator<Item = (u64, &'a [u8])>,
     ) -> Result<Self, (u64, String)> {
-        let limit = limits.state;
-        let mut this = Self::new(epoch, state, limits);
+        let mut this = Self::new(epoch, state, limits.clone());
         // The state that an older version of the struct has written, if any.
         let mut older = None;
         if let Some((version, bytes)) = snapshot {
@@ -54,7 +53,8 @@ impl Order {
             this.state.migrate(version, data, head).map_err(|message| (head, message))?;
             this.schema.migrated = true;
         }
-        this.state.limit_size(limit);
+        // Once more: the size of the state is another one now.
+        this.state.set_limits(&limits);
         Ok(this)
     }
 

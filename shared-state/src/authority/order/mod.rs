@@ -112,7 +112,7 @@ struct LoggedSchema {
 impl Order {
     /// A new room with `state` as version 0.
     pub(super) fn new(epoch: u64, mut state: Box<dyn RoomState>, limits: Arc<Limits>) -> Self {
-        state.limit_size(limits.state);
+        state.set_limits(&limits);
         Self {
             answers: IdempotencyTable::new(limits.clients_per_room, limits.window),
             limits: (&*limits).into(),

@@ -132,8 +132,8 @@ impl<'a> WriteCheck<'a> {
         path: &str,
         declaration: &Declaration,
     ) -> Result<(), Reject> {
-        let Declaration { policy, shape, initial } = declaration;
-        let declared = |at: &str| (at == path).then_some(Declared { policy, shape });
+        let Declaration { policy, shape, fields, initial } = declaration;
+        let declared = |at: &str| (at == path).then_some(Declared { policy, shape, fields });
         self.untyped(path, std::iter::once(path), (None, initial.as_deref()), &declared)
     }
 

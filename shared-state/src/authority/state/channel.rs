@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use crate::authority::state::room_state::{RoomState, Writer};
 use crate::core::WireUpdate;
 use crate::core::{Code, Reject};
-use crate::proto::channel::{APPEND, ChannelEntry, ChannelHistory, MESSAGES, SEND};
+use crate::proto::channel::{APPEND, ChannelEntry, ChannelHistory, MESSAGES, SEND, check_length};
 
 /// How many of a channel's messages are retained for clients that join or resume later. A message is dropped as soon as
 /// one of the bounds is exceeded.
@@ -97,11 +97,7 @@ impl ChannelLog {
     /// The message is too long, or the channel's check refuses it. Without a check: it is not JSON or has a number that
     /// no program can represent.
     pub fn admit(&self, value: &str) -> Result<(), Reject> {
-        let (found, longest) = (value.len(), self.longest);
-        if found > longest {
-            let message = format!("a message has at most {longest} bytes, found {found}");
-            return Err(Reject::new(Code::MessageTooLarge, message));
-        }
+        check_length(value.len(), self.longest)?;
         let checked = match &self.check {
             Some(check) => check(value),
             None => {
@@ -204,7 +200,7 @@ impl RoomState for ChannelLog {
             }
             out.push_str(&message.json);
         }
-        out.push_str("]}}");
+        out.push_str(&format!("],\"longest\":{}}}}}", self.longest));
     }
 
     fn is_complete(&self) -> bool {
@@ -250,7 +246,7 @@ impl RoomState for ChannelLog {
             at: u64,
         }
         let data: Data<'_> = serde_json::from_str(data).map_err(|error| format!("the channel: {error}"))?;
-        let ChannelHistory { gone, entries } = serde_json::from_str(data.messages.get())
+        let ChannelHistory { gone, entries, .. } = serde_json::from_str(data.messages.get())
             .map_err(|error| format!("the channel's history: {error}"))?;
         let versions: Versions =
             serde_json::from_str(versions).map_err(|error| format!("the versions: {error}"))?;

@@ -72,8 +72,8 @@ impl Migration {
         shape.to_owned()
     }
 
-    /// The list, map or set that a path leads to or into: its path, the rest of the path, its policy and its shape.
-    fn entries<'p>(&self, path: &'p str) -> Option<(String, FieldPath<'p>, String, String)> {
+    /// The list, map or set that a path leads to or into: its path, the rest of the path, and its schema.
+    fn entries<'p>(&self, path: &'p str) -> Option<(String, FieldPath<'p>, FieldSchema)> {
         let mut fields = &self.schema.as_ref()?.fields;
         let mut rest = FieldPath::new(path);
         let mut at = FieldPathBuf::new();
@@ -82,7 +82,7 @@ impl Migration {
             let (own, field) = fields.iter().find(|(own, field)| **own == *name || also(field))?;
             at.push(own);
             if ["list", "map", "set"].iter().any(|entries| field.policy.starts_with(entries)) {
-                return Some((at.into_string(), rest, field.policy.clone(), field.shape.clone()));
+                return Some((at.into_string(), rest, field.clone()));
             }
             fields = &field.fields;
         }
@@ -105,9 +105,9 @@ impl Migration {
     /// Applies an update that the same version of the struct has written.
     pub(in crate::authority) fn apply(&mut self, update: &WireUpdate<'_>) -> Result<(), String> {
         let fail = |error: &dyn std::fmt::Display| format!("`{}`: {error}", update.key);
-        if let Some((path, rest, policy, shape)) = self.entries(&update.key) {
+        if let Some((path, rest, field)) = self.entries(&update.key) {
             let value = Json::read(update.value.get()).map_err(|error| fail(&error))?;
-            let declared = untyped_ops::Declared { policy: &policy, shape: &shape };
+            let declared = untyped_ops::Declared::from(&field);
             let applied = untyped_ops::apply(declared, self.at(&path), rest, update.op.as_deref(), &value);
             return match applied {
                 Err(reject) if !untyped_ops::is_void(&reject) => Err(fail(&reject.message)),

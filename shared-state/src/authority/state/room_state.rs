@@ -9,7 +9,7 @@ use crate::authority::source::ChangeSource;
 use crate::authority::state::changed_paths::WriteCheck;
 use crate::core::Reject;
 use crate::core::{FieldInfo, FieldSchema, HashedSchema, Schema, WireUpdate};
-use crate::proto::{Declaration, Violation};
+use crate::proto::{Declaration, Limits, Violation};
 
 /// The origin of a change, which decides what it may write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,10 +73,10 @@ pub trait RoomState: Any + Send {
         Ok(())
     }
 
-    /// Bounds the state: a client's change that makes it larger than `limit` bytes, as it is sent, is refused. Costs the
-    /// state. Called before the state is used, and once it was loaded. A channel has bounds of its own.
-    fn limit_size(&mut self, limit: usize) {
-        let _ = limit;
+    /// Sets the limits on what clients' changes make of the state: its size as it is sent, and the length of its paths. A
+    /// channel has bounds of its own. Costs the state. Called before the state is used, and once it was loaded.
+    fn set_limits(&mut self, limits: &Limits) {
+        let _ = limits;
     }
 
     /// Sets the author of the changes that are applied from the log next; `None`: the server or a legacy client.

@@ -44,24 +44,11 @@ pub(super) struct UnknownFields {
 #[derive(Clone, Debug, Default)]
 struct Field {
     /// The client's declaration; `None`: an earlier struct had the field.
-    declared: Option<Declared>,
+    declared: Option<FieldSchema>,
     value: Option<Box<RawValue>>,
     changed: u64,
     /// Whether the log or a snapshot has the declaration.
     stored: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Declared {
-    policy: String,
-    shape: String,
-}
-
-impl Declared {
-    fn field(&self) -> FieldSchema {
-        let Self { policy, shape } = self.clone();
-        FieldSchema { policy, shape, also: Vec::new(), fields: BTreeMap::new() }
-    }
 }
 
 /// The new values of the fields that a change updates, by their paths, while its operations are staged.
@@ -90,7 +77,7 @@ impl UnknownFields {
     /// The field is declared differently, its path is inside or around another field, or there are too many.
     pub(super) fn declare(&mut self, path: &str, declaration: &Declaration) -> Result<(), Violation> {
         let refuse = |error: SchemaError| Err(Violation::new(Code::IncompatibleSchema, error.to_string()));
-        let Declaration { policy, shape, initial } = declaration;
+        let Declaration { policy, shape, initial, .. } = declaration;
         if path.len() > MAX_PATH || policy.len() > MAX_PATH || shape.len() > MAX_SHAPE {
             let expected =
                 format!("a path and a policy of {MAX_PATH} bytes and a shape of {MAX_SHAPE} at most");
@@ -103,11 +90,11 @@ impl UnknownFields {
             Place::Outside => {}
         }
         self.split(path);
-        let declared = Declared { policy: policy.clone(), shape: shape.clone() };
+        let declared = untyped_ops::bounded(declaration.field());
         let (count, bytes) = (self.fields.len(), self.bytes);
         if let Some(field) = self.fields.get_mut(path) {
             return match &field.declared {
-                Some(known) => match known.field().fits(path, &declared.field()) {
+                Some(known) => match known.fits(path, &declared) {
                     Ok(()) => Ok(()),
                     Err(error) => refuse(error),
                 },
@@ -192,7 +179,7 @@ impl UnknownFields {
     /// The declared fields.
     pub(super) fn declared(&self) -> BTreeMap<String, FieldSchema> {
         let declared = self.fields.iter().filter_map(|(path, field)| Some((path, field.declared.as_ref()?)));
-        declared.map(|(path, declared)| (path.clone(), declared.field())).collect()
+        declared.map(|(path, declared)| (path.clone(), declared.clone())).collect()
     }
 
     /// Whether clients may write at a path.
@@ -229,7 +216,7 @@ impl UnknownFields {
         let before = || staged_before.as_deref().or_else(|| Some(field?.value.as_ref()?.get()));
         let declared = field.and_then(|field| field.declared.as_ref());
         let counter = declared.filter(|declared| declared.policy == "counter");
-        if let Some(Declared { shape, .. }) = counter
+        if let Some(FieldSchema { shape, .. }) = counter
             && !counts(update.value.get(), shape)
         {
             let message = format!("expected {shape}, found {}", update.value.get());
@@ -267,11 +254,11 @@ impl UnknownFields {
         staged: &mut StagedFields<'a>,
         update: &WireUpdate<'_>,
         field: &str,
-        declared: &Declared,
+        declared: &FieldSchema,
         rest: FieldPath<'_>,
     ) -> Result<Option<Box<RawValue>>, Reject> {
         let known = self.fields.get(field).and_then(|field| field.value.as_deref());
-        let declared = untyped_ops::Declared { policy: &declared.policy, shape: &declared.shape };
+        let declared = untyped_ops::Declared::from(declared);
         let rewritten = staged::change(staged, field.to_owned(), known, MAX_OPERATED, |tree, is_new| {
             untyped_ops::change(declared, tree, is_new, None, FieldPath::END, rest, update)
         });
@@ -298,10 +285,7 @@ impl UnknownFields {
         values: &Values,
         updates: &[WireUpdate<'_>],
     ) -> Result<(), Reject> {
-        let declared = |at: &str| {
-            let Declared { policy, shape } = self.fields.get(at)?.declared.as_ref()?;
-            Some(untyped_ops::Declared { policy, shape })
-        };
+        let declared = |at: &str| Some(untyped_ops::Declared::from(self.fields.get(at)?.declared.as_ref()?));
         for (field, new) in values {
             let old = self.fields.get(field).and_then(|field| field.value.as_deref());
             let own = updates.iter().map(|update| self.own_path(&update.key));
@@ -411,8 +395,7 @@ impl UnknownFields {
             let field = self.holder(&own).map_or(&*own, |(field, _)| field);
             if let Some(Field { declared: Some(declared), value, stored: false, .. }) = self.fields.get(field)
             {
-                let Declared { policy, shape } = declared.clone();
-                new.insert(field.to_owned(), Declaration { policy, shape, initial: value.clone() });
+                new.insert(field.to_owned(), Declaration::new(declared.clone(), value.clone()));
             }
         }
         (!new.is_empty()).then(|| serde_json::to_string(&new).expect("declarations are strings and JSON"))
@@ -443,9 +426,9 @@ impl UnknownFields {
         let stored: BTreeMap<String, StoredField> = serde_json::from_str(stored)
             .map_err(|error| format!("the declarations of unknown fields are not an object: {error}"))?;
         for (path, StoredField { declared, changed }) in stored {
-            if let Some(Declared { policy, shape }) = declared {
+            if let Some(declared) = declared {
                 // A declaration that no longer fits this struct is ignored.
-                let _ = self.declare(&path, &Declaration { policy, shape, initial: None });
+                let _ = self.declare(&path, &Declaration::new(declared, None));
             }
             if let Some(field) = self.fields.get_mut(&*own_path(self.of_struct, &path)) {
                 (field.changed, field.stored) = (changed, true);
@@ -458,7 +441,7 @@ impl UnknownFields {
 #[derive(Serialize, Deserialize)]
 struct StoredField {
     #[serde(flatten)]
-    declared: Option<Declared>,
+    declared: Option<FieldSchema>,
     #[serde(default)]
     changed: u64,
 }
@@ -519,7 +502,8 @@ mod tests {
 
     fn declaration(policy: &str, shape: &str, initial: &str) -> Declaration {
         let initial = RawValue::from_string(initial.to_owned()).ok();
-        Declaration { policy: policy.into(), shape: shape.into(), initial }
+        let field = FieldSchema { policy: policy.into(), shape: shape.into(), ..FieldSchema::default() };
+        Declaration::new(field, initial)
     }
 
     fn declared(unknown: &mut UnknownFields, path: &str, shape: &str) -> Result<(), String> {

@@ -9,7 +9,6 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::authority::state::rewritten::Rewritten;
@@ -18,7 +17,7 @@ use crate::authority::state::staged::{self, MAX_OPERATED, Staged, into_texts};
 use crate::authority::state::untyped_ops;
 use crate::core::{Code, Reject, transfer};
 use crate::core::{FieldPath, FieldSchema, HashedSchema, Schema, WireUpdate};
-use crate::proto::{Declaration, Violation, push_string};
+use crate::proto::{Declaration, Limits, Violation, push_string};
 
 /// The greatest number of declared fields.
 const MAX_DECLARED: usize = 256;
@@ -55,15 +54,12 @@ struct Value {
 }
 
 /// A field as a client has declared it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 struct Declared {
-    policy: String,
-    shape: String,
+    field: FieldSchema,
     /// The value on which the first operation acts. `None` once somebody has written the field.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     initial: Option<Box<RawValue>>,
     /// Whether the log or a snapshot has the declaration.
-    #[serde(skip)]
     stored: bool,
 }
 
@@ -87,8 +83,7 @@ impl Untyped {
 
     /// How the field at a path is declared.
     fn declaration(&self, path: &str) -> Option<untyped_ops::Declared<'_>> {
-        let Declared { policy, shape, .. } = self.declared.get(path)?;
-        Some(untyped_ops::Declared { policy, shape })
+        Some(untyped_ops::Declared::from(&self.declared.get(path)?.field))
     }
 
     /// The size of the values that fields begin with, in bytes.
@@ -147,8 +142,8 @@ impl RoomState for Untyped {
                 }
                 Some((holder, rest)) => {
                     let (_, outer) = place(holder);
-                    let Declared { policy, shape, initial, .. } = &self.declared[holder];
-                    let declared = untyped_ops::Declared { policy, shape };
+                    let Declared { field, initial, .. } = &self.declared[holder];
+                    let declared = untyped_ops::Declared::from(field);
                     let inserts = update.op.as_deref() == Some("insert");
                     let item = carried.take_if(|(to, _)| inserts && *to == update.key);
                     let with_item = item.and_then(|(_, item)| transfer::with_item(update.value, &item));
@@ -223,8 +218,8 @@ impl RoomState for Untyped {
         Ok(rewritten.into_json())
     }
 
-    fn limit_size(&mut self, limit: usize) {
-        self.limit = limit;
+    fn set_limits(&mut self, limits: &Limits) {
+        self.limit = limits.state;
     }
 
     fn changed(&self, key: &str) -> Result<u64, Reject> {
@@ -294,22 +289,20 @@ impl RoomState for Untyped {
     }
 
     fn unknown_fields(&self) -> BTreeMap<String, FieldSchema> {
-        let field = |Declared { policy, shape, .. }: &Declared| FieldSchema {
-            policy: policy.clone(),
-            shape: shape.clone(),
-            ..FieldSchema::default()
-        };
-        self.declared.iter().map(|(path, declared)| (path.clone(), field(declared))).collect()
+        self.declared.iter().map(|(path, declared)| (path.clone(), declared.field.clone())).collect()
     }
 
     fn declare(&mut self, path: &str, declaration: &Declaration) -> Result<(), Violation> {
-        let Declaration { policy, shape, initial } = declaration;
+        let Declaration { policy, shape, initial, .. } = declaration;
         let refuse = |message: String| Err(Violation::new(Code::IncompatibleSchema, message));
         if let Some(known) = self.declared.get(path) {
-            if known.policy == *policy {
+            if known.field.policy == *policy {
                 return Ok(());
             }
-            return refuse(format!("`{path}` is declared as `{}` already, found `{policy}`", known.policy));
+            return refuse(format!(
+                "`{path}` is declared as `{}` already, found `{policy}`",
+                known.field.policy
+            ));
         }
         let length = path.len() + policy.len() + shape.len();
         if self.declared.len() >= MAX_DECLARED || length > MAX_DECLARATION {
@@ -317,14 +310,14 @@ impl RoomState for Untyped {
                 "a room takes {MAX_DECLARED} declarations of {MAX_DECLARATION} bytes, and `{path}` is one more or longer"
             ));
         }
-        let known = untyped_ops::Declared { policy, shape };
-        let initial = initial.as_ref().filter(|initial| known.takes(initial)).cloned();
+        let field = untyped_ops::bounded(declaration.field());
+        let initial =
+            initial.as_ref().filter(|initial| untyped_ops::Declared::from(&field).takes(initial)).cloned();
         let size = self.size + self.initial_bytes() + initial.as_ref().map_or(0, |json| json.get().len());
         if size > self.limit {
             return refuse(format!("with `{path}` the room would hold {size} bytes, {} at most", self.limit));
         }
-        let declared = Declared { policy: policy.clone(), shape: shape.clone(), initial, stored: false };
-        self.declared.insert(path.to_owned(), declared);
+        self.declared.insert(path.to_owned(), Declared { field, initial, stored: false });
         Ok(())
     }
 
@@ -348,10 +341,8 @@ impl RoomState for Untyped {
         let mut new = BTreeMap::new();
         for update in updates {
             let Some((holder, _)) = self.holder(&update.key) else { continue };
-            if let Declared { policy, shape, initial, stored: false } = &self.declared[holder] {
-                let (policy, shape, initial) = (policy.clone(), shape.clone(), initial.clone());
-                let declaration = Declaration { policy, shape, initial };
-                new.insert(holder.to_owned(), declaration);
+            if let Declared { field, initial, stored: false } = &self.declared[holder] {
+                new.insert(holder.to_owned(), Declaration::new(field.clone(), initial.clone()));
             }
         }
         (!new.is_empty()).then(|| serde_json::to_string(&new).expect("declarations are strings and JSON"))
@@ -363,14 +354,22 @@ impl RoomState for Untyped {
 
     fn write_unknown_fields(&self, out: &mut String) {
         // The clients that declared the others declare them again when they join.
-        let written: BTreeMap<_, _> = self.declared.iter().filter(|(_, declared)| declared.stored).collect();
+        let written = self.declared.iter().filter(|(_, declared)| declared.stored);
+        let written = written.map(|(path, Declared { field, initial, .. })| {
+            (path, Declaration::new(field.clone(), initial.clone()))
+        });
+        let written: BTreeMap<_, _> = written.collect();
         out.push_str(&serde_json::to_string(&written).expect("declarations are strings and JSON"));
     }
 
     fn restore_unknown_fields(&mut self, declarations: &str) -> Result<(), String> {
-        self.declared = serde_json::from_str(declarations)
+        let stored: BTreeMap<String, Declaration> = serde_json::from_str(declarations)
             .map_err(|error| format!("the declarations are not an object: {error}"))?;
-        self.declared.values_mut().for_each(|declared| declared.stored = true);
+        let stored = stored.into_iter().map(|(path, declaration)| {
+            let field = declaration.field();
+            (path, Declared { field, initial: declaration.initial, stored: true })
+        });
+        self.declared = stored.collect();
         Ok(())
     }
 }

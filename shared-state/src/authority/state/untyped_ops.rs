@@ -12,7 +12,7 @@ use crate::authority::state::exact_json::Json;
 use crate::authority::state::items::{At, Items, Key};
 use crate::authority::state::untyped_number::{computed, counts, is_at_bound};
 use crate::core::{Code, Invalid, Reject, transfer};
-use crate::core::{FieldPath, WireUpdate};
+use crate::core::{FieldPath, FieldSchema, WireUpdate};
 use crate::merge::MAX_KEY;
 
 /// The declaration of a field, or of an entry or member inside it.
@@ -22,6 +22,30 @@ pub(super) struct Declared<'a> {
     pub(super) policy: &'a str,
     /// The shape as in a schema: `[{done: bool, id: u32}]`.
     pub(super) shape: &'a str,
+    /// The fields of a nested struct, or of the nested structs that are the entries, as far as they are declared.
+    pub(super) fields: &'a BTreeMap<String, FieldSchema>,
+}
+
+impl<'a> From<&'a FieldSchema> for Declared<'a> {
+    fn from(field: &'a FieldSchema) -> Self {
+        let FieldSchema { policy, shape, fields, .. } = field;
+        Self { policy, shape, fields }
+    }
+}
+
+/// The fields of what has none.
+static NONE: BTreeMap<String, FieldSchema> = BTreeMap::new();
+
+/// The longest description of the fields of entries that is kept, in bytes of JSON.
+const MAX_FIELDS: usize = 4 << 10;
+
+/// The field, without the fields of its entries if their description is too long: the policies inside the entries are
+/// not known then.
+pub(super) fn bounded(mut field: FieldSchema) -> FieldSchema {
+    if serde_json::to_string(&field.fields).map_or(true, |json| json.len() > MAX_FIELDS) {
+        field.fields.clear();
+    }
+    field
 }
 
 /// Applies an update at `path` inside a field. Returns the operation's value if it differs from the received one, and
@@ -53,7 +77,8 @@ pub(super) fn apply(
                 *at = value.clone();
                 Ok(None)
             }
-            // The policies of fields inside a nested struct are not declared, so they are inferred from the operations.
+            // A client of an earlier version declares no policies inside a nested struct. They are inferred from the
+            // operations.
             ("counter" | "lww", Some(op @ ("add" | "sub"))) => {
                 let before = if at.is_null() { "0".to_owned() } else { at.to_string() };
                 let by = value.to_string();
@@ -65,7 +90,7 @@ pub(super) fn apply(
                 *at = Json::read(result.get()).map_err(|_| wrong("a number", value))?;
                 Ok(None)
             }
-            // A list's key is in its policy.
+            // A list's key is in its policy, which is not declared here.
             ("lww", Some("insert")) if value.get("item").is_some() => {
                 let message =
                     "the room does not know the key of a list inside an item: set the list as a whole";
@@ -164,16 +189,21 @@ impl<'a> Declared<'a> {
         let inside =
             |open: &str, close: &str| shape.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
         let shape = inside("[", "]").or_else(|| members(inside("map<", ">")?).nth(1)).unwrap_or("");
-        Self { policy, shape }
+        Self { policy, shape, fields: self.fields }
     }
 
     /// The declaration of a member of a nested struct.
     fn member(self, name: &str) -> Declared<'a> {
+        let is_named = |field: &&FieldSchema| field.also.iter().any(|also| also == name);
+        let field = self.fields.get(name).or_else(|| self.fields.values().find(is_named));
+        if let Some(field) = field {
+            return field.into();
+        }
         let shape =
             self.shape.strip_prefix("option<").and_then(|rest| rest.strip_suffix('>')).unwrap_or(self.shape);
         let inside = shape.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or("");
         let shape = members(inside).find_map(|member| member.strip_prefix(name)?.strip_prefix(": "));
-        Declared { policy: "lww", shape: shape.unwrap_or("") }
+        Declared { policy: "lww", shape: shape.unwrap_or(""), fields: &NONE }
     }
 
     /// The name of the field that is the key of the items, if this is a list.
@@ -385,7 +415,7 @@ mod tests {
         for (target, argument) in updates {
             let (path, op) = target.split_once('!').map_or((*target, None), |(path, op)| (path, Some(op)));
             let path = if path.is_empty() { FieldPath::END } else { FieldPath::new(path) };
-            apply(Declared { policy, shape }, &mut value, path, op, &json(argument))
+            apply(Declared { policy, shape, fields: &NONE }, &mut value, path, op, &json(argument))
                 .expect("an update that fits");
         }
         assert_eq!(value, json(end));
@@ -452,7 +482,7 @@ mod tests {
     fn what_does_not_fit_is_refused() {
         let refused = |policy: &str, path: FieldPath<'_>, op: Option<&str>, value: Value| {
             let mut at = Json::from(serde_json::json!([{"id": 1}]));
-            apply(Declared { policy, shape: "" }, &mut at, path, op, &value.into())
+            apply(Declared { policy, shape: "", fields: &NONE }, &mut at, path, op, &value.into())
                 .map_err(|reject| reject.code)
         };
         assert_eq!(refused("list(id)", FieldPath::END, Some("insert"), Value::from(1)), Err(Code::WrongType));
@@ -476,8 +506,13 @@ mod tests {
         ] {
             let mut at = Json::read(start).expect("a number");
             let by = Json::read(by).expect("a number");
-            let applied =
-                apply(Declared { policy: "counter", shape }, &mut at, FieldPath::END, Some(op), &by);
+            let applied = apply(
+                Declared { policy: "counter", shape, fields: &NONE },
+                &mut at,
+                FieldPath::END,
+                Some(op),
+                &by,
+            );
             let expected = if is_refused { Err(Code::AtBound) } else { Ok(None) };
             assert_eq!(applied.map_err(|reject| reject.code), expected, "{start} {op} {by} of {shape}");
         }
@@ -496,7 +531,7 @@ mod tests {
         assert_eq!(refused(nested, FieldPath::new("9"), Some("delete"), Value::Null), Ok(None));
         let mut at = Json::from(serde_json::json!([{"id": 1}]));
         let insert = Json::from(serde_json::json!({"after": "7", "item": {"id": 2}}));
-        let list = Declared { policy: "list(id)", shape: "" };
+        let list = Declared { policy: "list(id)", shape: "", fields: &NONE };
         let rewritten = apply(list, &mut at, FieldPath::END, Some("insert"), &insert).expect("taken");
         assert_eq!(rewritten, Some(Json::from(serde_json::json!({"after": null, "item": {"id": 2}}))));
     }

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::core::{Code, Reject};
+
 /// The field of a channel's state.
 pub const MESSAGES: &str = "messages";
 /// The operation by which a client sends a message, which has no number, sender and time yet.
@@ -38,4 +40,19 @@ pub struct ChannelHistory<'a> {
     /// The messages that are kept, by number.
     #[serde(borrow)]
     pub entries: Vec<ChannelEntry<'a>>,
+    /// The longest message that the channel takes, in bytes of JSON, if the server has said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub longest: Option<usize>,
+}
+
+/// Checks the length of a message, in bytes of JSON.
+///
+/// # Errors
+/// It is longer than `longest`.
+pub(crate) fn check_length(found: usize, longest: usize) -> Result<(), Reject> {
+    if found <= longest {
+        return Ok(());
+    }
+    let message = format!("a message has at most {longest} bytes, found {found}");
+    Err(Reject::new(Code::MessageTooLarge, message))
 }

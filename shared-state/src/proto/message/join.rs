@@ -60,22 +60,27 @@ pub struct Declaration {
     pub policy: String,
     /// The form of its value.
     pub shape: String,
+    /// The fields of the nested structs that are the entries of a list or map.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: BTreeMap<String, FieldSchema>,
     /// The value until somebody writes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial: Option<Box<RawValue>>,
 }
 
 impl Declaration {
+    /// The declaration of a field, with its value until somebody writes it.
+    #[must_use]
+    pub fn new(field: FieldSchema, initial: Option<Box<RawValue>>) -> Self {
+        let FieldSchema { policy, shape, fields, .. } = field;
+        Self { policy, shape, fields, initial }
+    }
+
     /// The field without its value.
     #[must_use]
     pub fn field(&self) -> FieldSchema {
-        let Self { policy, shape, .. } = self;
-        FieldSchema {
-            policy: policy.clone(),
-            shape: shape.clone(),
-            also: Vec::new(),
-            fields: BTreeMap::new(),
-        }
+        let Self { policy, shape, fields, .. } = self.clone();
+        FieldSchema { policy, shape, fields, also: Vec::new() }
     }
 }
 

@@ -16,6 +16,7 @@ fn frames() -> Vec<Frame> {
     let declaration = Declaration {
         policy: "lww".into(),
         shape: "string".into(),
+        fields: BTreeMap::new(),
         initial: serde_json::from_str("\"\"").ok(),
     };
     let everything = JoinRequest {

@@ -24,6 +24,7 @@ pub(super) fn part_of<S: SharedState>(update: &S::Update) -> Vec<Segment> {
 }
 
 /// A write of somebody else.
+#[derive(Clone)]
 struct Foreign {
     version: u64,
     /// `None`: it is not known who. A delta has no authors.
@@ -86,7 +87,7 @@ impl<'a> Noted<'a> {
 }
 
 /// What others wrote to one part.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Mark {
     foreign: Vec<Foreign>,
     /// The last version that is forgotten, for each guard that it counts for. It counts as not undone.
@@ -217,8 +218,15 @@ impl Marks {
     }
 
     /// An item has moved from one part to another. The marks in it move with it. If somebody else has moved it, that is
-    /// a write to the lists around, to the item and to its place, and to nothing inside it.
-    pub(super) fn moved(&mut self, before: &[Segment], now: &[Segment], noted: Option<&Noted<'_>>) {
+    /// a write to the lists around, to the item and to its place, and to nothing inside it. What `stays` keeps a mark
+    /// here, too.
+    pub(super) fn moved(
+        &mut self,
+        before: &[Segment],
+        now: &[Segment],
+        noted: Option<&Noted<'_>>,
+        stays: &[Arc<[Segment]>],
+    ) {
         if let Some(noted) = noted {
             self.note_moved(before, now, noted);
         }
@@ -227,6 +235,9 @@ impl Marks {
         let inside: Vec<_> = inside.take_while(|part| part.starts_with(before)).collect();
         for part in inside {
             let Some(mark) = self.0.remove(&part) else { continue };
+            if stays.contains(&part) {
+                self.0.insert(part.clone(), mark.clone());
+            }
             let moved = self.at([now, &part[before.len()..]].concat());
             if let Some(there) = self.0.get_mut(&moved) {
                 there.join(mark);

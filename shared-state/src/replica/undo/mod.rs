@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::transfer::ItemMove;
-use crate::core::{SharedState, UndoGuard};
-use crate::replica::change::{Guard, WriteId, distinct};
+use crate::core::{Segment, SharedState, UndoGuard};
+use crate::replica::change::{Guard, WriteId};
 use crate::replica::transact::Read;
 pub(super) use marks::{Marks, Parts};
 use marks::{Noted, part_of};
@@ -189,7 +189,7 @@ impl<S: SharedState> UndoHistory<S> {
         for (index, item) in moves {
             // What waits for its answer was written after the move.
             let is_beneath = |one: &Written<S>| one.version.is_some() && (one.id != id || one.index < *index);
-            self.follow(item, None, is_beneath);
+            self.follow(item, version, None, is_beneath);
         }
     }
 
@@ -280,10 +280,11 @@ impl<S: SharedState> UndoHistory<S> {
             parts.extend(one.part.as_ref().and_then(|part| Read::part::<S>(part)));
         }
         parts.dedup();
-        if parts.len() > MAX_GUARDED {
-            parts = distinct(parts.iter().map(|part| part.field)).into_iter().map(Read::field::<S>).collect();
+        let mut guard = Guard { parts, fields: taking.step.fields() };
+        if guard.parts.len() > MAX_GUARDED {
+            guard.widen::<S>();
         }
-        (!parts.is_empty()).then(|| Guard { parts, fields: taking.step.fields() })
+        Some(guard).filter(|guard| !guard.parts.is_empty())
     }
 
     /// The server has refused a change that takes a step back, because somebody else was faster. Returns whether
@@ -448,15 +449,17 @@ impl<S: SharedState> UndoHistory<S> {
         for one in self.written_mut().filter(|one| is_pending(one) && is_meant(one)) {
             one.forward_pending(item);
         }
-        self.follow(item, Some(&Noted::moved(item, version, from)), |one| !is_pending(one) || is_meant(one));
+        let noted = Noted::moved(item, version, from);
+        self.follow(item, version, Some(&noted), |one| !is_pending(one) || is_meant(one));
         self.taking.iter_mut().for_each(|taking| taking.outdated = true);
     }
 
     /// Writes that are `beneath` the move of an item, and the marks at them, follow the item to where it is now.
-    /// `noted` is the move, if somebody else has made it.
+    /// `version` contains the move; `noted` is the move, if somebody else has made it.
     fn follow(
         &mut self,
         item: &ItemMove,
+        version: u64,
         noted: Option<&Noted<'_>>,
         is_beneath: impl Fn(&Written<S>) -> bool,
     ) {
@@ -464,8 +467,18 @@ impl<S: SharedState> UndoHistory<S> {
             return;
         };
         let (before, now) = (part_of::<S>(&removed), part_of::<S>(&inserted));
+        let is_in = |one: &Written<S>, place: &[Segment]| {
+            one.part.as_deref().is_some_and(|part| part.starts_with(place))
+        };
+        // A move puts an item where there is none, so earlier writes there are about one that is gone.
+        for one in self.written_mut().filter(|one| one.version.is_some_and(|of| of < version)) {
+            one.stays |= is_in(one, &now);
+        }
+        let is_beneath = |one: &Written<S>| is_beneath(one) && !one.stays;
         let mut marks = std::mem::take(&mut self.marks);
-        marks.moved(&before, &now, noted);
+        let stays = self.written_mut().filter(|one| one.stays && is_in(one, &before));
+        let stays: Vec<_> = stays.filter_map(|one| one.part.clone()).collect();
+        marks.moved(&before, &now, noted, &stays);
         for one in self.written_mut() {
             if let Some(rest) = one.part.as_deref().and_then(|part| part.strip_prefix(&before[..])) {
                 let at = if is_beneath(one) { &now } else { &before };

@@ -22,6 +22,8 @@ pub(super) struct Written<S: SharedState> {
     pub(super) part: Option<Arc<[Segment]>>,
     /// It was removed before it was sent, and taking it back makes it again.
     pub(super) again: bool,
+    /// Another item has come since to the place of the one that it is about. It does not go with that.
+    pub(super) stays: bool,
 }
 
 impl<S: SharedState> Written<S> {
@@ -32,7 +34,7 @@ impl<S: SharedState> Written<S> {
         update: S::Update,
         inverse: S::Update,
     ) -> Self {
-        Self { id, index, begins, version: None, update, inverse, part: None, again: false }
+        Self { id, index, begins, version: None, update, inverse, part: None, again: false, stays: false }
     }
 
     /// Folds a later update of the same change into this one; returns whether that was possible.

@@ -181,6 +181,12 @@ impl<J> Inbound<J> {
                     Err(frame) => frame,
                 })
             }
+            (Dialect::V1, Some(envelope)) if envelope.kind == "channel:broadcast" => {
+                Request::Reply(match self.room(envelope) {
+                    Ok(room) => server::broadcast_rejected(&room, code, &message),
+                    Err(frame) => frame,
+                })
+            }
             (Dialect::V1, _) => Request::Close(CloseReason::new(code, message)),
             (Dialect::Legacy, _) => Request::Reply(server::error(code, &message)),
         }

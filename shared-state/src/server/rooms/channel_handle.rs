@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use crate::core::UpdateError;
-use crate::core::WriteError;
+use crate::core::read_back::encode_lossless;
+use crate::core::{UpdateError, WriteError};
 use crate::proto::channel::{MESSAGES, SEND};
 use crate::proto::split_address;
 use crate::server::rooms::handle::{Receipt, RoomGuard};
@@ -33,12 +33,13 @@ impl Channel {
     /// the message is durable; in a channel that is not stored, at once.
     ///
     /// # Errors
-    /// [`WriteError::Unsendable`] if the value has no JSON form, [`WriteError::Rejected`] if the channel does not
+    /// [`WriteError::Unsendable`] if the value has no JSON form or has a part that would be read as `None` and is not,
+    /// as `Some(f64::NAN)`, [`WriteError::Rejected`] if the channel does not
     /// take it, [`WriteError::QueueFull`] if [`in_flight`](crate::proto::Limits::in_flight) messages are on their way
     /// to the store, [`WriteError::Closed`] if the channel was reset or closed. Nothing was sent then.
     pub fn send<T: Serialize>(&self, value: &T) -> Result<Receipt, WriteError> {
         let room = &self.guard.0;
-        let value = serde_json::to_string(value)
+        let value = encode_lossless(value)
             .map_err(|error| WriteError::Unsendable(UpdateError::wrong_type(&error)))?;
         let Some(permit) = room.permit_now() else {
             return Err(match room.is_closed() {

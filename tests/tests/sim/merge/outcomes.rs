@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use shared_state::Backend as _;
 use shared_state::merge::{ListOp, MapOp, NestedOp, Place};
 use shared_state::proto::Code;
-use shared_state::{SharedState, WriteError};
+use shared_state::{SharedState, Text, WriteError};
 use shared_state_tests::{User, World};
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
@@ -36,6 +36,10 @@ struct Item {
     title: String,
     #[shared(list(key = id, nested))]
     parts: Vec<Part>,
+    #[shared(counter)]
+    votes: i64,
+    #[shared(text)]
+    body: Text,
 }
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
@@ -79,6 +83,10 @@ const WRITES: &[(Write, Write, &str)] = &[
         "items/2/parts/1",
     ),
     (|h| h.items().at(&2).parts().push(Part { id: 9, done: true }), |h| h.items().remove(&2), "items/2"),
+    (|h| h.items().at(&2).add_votes(1), |h| h.items().remove(&2), "items/2"),
+    (|h| h.items().at(&2).body().push("x"), |h| h.items().remove(&2), "items/2"),
+    (|h| h.people().at(&"ann".into()).add_votes(1), |h| h.people().remove(&"ann".into()), "people/ann"),
+    (|h| h.people().at(&"ann".into()).body().push("x"), |h| h.people().clear(), "people/ann"),
     (|h| h.plain().edit(&2, |item| item.title = "x".into()), |h| h.plain().remove(&2), "plain/2"),
     (
         |h| h.people().edit(&"ann".into(), |item| item.title = "x".into()),

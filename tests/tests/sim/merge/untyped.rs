@@ -22,7 +22,7 @@ struct Board {
     #[shared(map(counter))]
     tally: BTreeMap<String, i8>,
     #[shared(map(list(key = id, nested)))]
-    lanes: BTreeMap<String, Vec<Todo>>,
+    lanes: BTreeMap<String, Vec<Card>>,
     #[shared(set)]
     tags: BTreeSet<u8>,
     #[shared(nested)]
@@ -37,6 +37,24 @@ struct Todo {
     votes: i16,
     #[shared(set)]
     labels: BTreeSet<String>,
+    #[shared(list(key = name, nested))]
+    parts: List<Part>,
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Part {
+    #[serde(rename = "_name")]
+    name: String,
+    #[shared(counter)]
+    count: u8,
+    #[shared(map(list(key = id)))]
+    notes: BTreeMap<String, Vec<Note>>,
+}
+
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Note {
+    id: u8,
+    text: String,
 }
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
@@ -46,6 +64,12 @@ struct Layout {
     moves: i8,
     #[shared(set)]
     open: BTreeSet<u8>,
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Card {
+    id: u8,
+    title: String,
 }
 
 fn todo(id: u8) -> Todo {
@@ -63,7 +87,7 @@ fn the_operations_of_every_policy_are_taken_once_they_are_declared() {
     b.add_views(100).unwrap();
     a.tally().add("x".into(), 3).unwrap();
     b.tally().add("x".into(), 4).unwrap();
-    a.lanes().put("l".into(), vec![todo(7)]).unwrap();
+    a.lanes().put("l".into(), vec![Card { id: 7, ..Card::default() }]).unwrap();
     a.layout().open().insert(3).unwrap();
     b.layout().add_moves(5).unwrap();
     world.settle();
@@ -82,6 +106,51 @@ fn the_operations_of_every_policy_are_taken_once_they_are_declared() {
     world.settle();
     assert_eq!(carol.state().todos.len(), 1);
     assert_eq!(carol.state().lanes, state.lanes);
+}
+
+#[test]
+fn lists_inside_items_are_taken_at_any_depth_that_is_declared() {
+    let mut world = World::untyped(Board::default());
+    let [ann, bob] = [world.join(), world.join()];
+    let (a, b) = (ann.handle(), bob.handle());
+    let part = |name: &str| Part { name: name.to_owned(), ..Part::default() };
+    a.todos().push(todo(1)).unwrap();
+    a.todos().push(todo(2)).unwrap();
+    world.settle();
+    a.todos().at(&1).parts().push(part("wheel")).unwrap();
+    b.todos().at(&1).parts().push(part("axle")).unwrap();
+    b.todos().at(&1).parts().at("axle").add_count(7).unwrap();
+    world.settle();
+    a.todos().at(&1).parts().at("axle").add_count(1).unwrap();
+    let notes = b.todos();
+    let notes = notes.at(&1);
+    let notes = notes.parts();
+    notes.at("axle").notes().put("bob".to_owned(), vec![Note { id: 4, text: "oil".to_owned() }]).unwrap();
+    world.settle();
+    a.todos()
+        .at(&1)
+        .parts()
+        .at("axle")
+        .notes()
+        .at(&"bob".to_owned())
+        .push(Note { id: 5, ..Note::default() })
+        .unwrap();
+    a.todos().at(&1).parts().move_between("wheel", &a.todos().at(&2).parts(), 0).unwrap();
+    world.settle();
+    let state = bob.state();
+    let parts = |id: &u8| {
+        let items = state.todos.iter().filter(|todo| todo.id == *id).flat_map(|todo| todo.parts.iter());
+        items.cloned().collect::<Vec<Part>>()
+    };
+    assert_eq!(parts(&2), [part("wheel")]);
+    let [axle] = &parts(&1)[..] else { panic!("{state:?}") };
+    assert_eq!((axle.count, axle.notes["bob"].iter().map(|note| note.id).collect()), (8, vec![4, 5]));
+    world.restart();
+    [&ann, &bob].into_iter().for_each(User::come_back);
+    b.todos().at(&2).parts().remove("wheel").unwrap();
+    world.settle();
+    assert!(ann.answers().iter().all(|(_, answer)| answer.is_ok()));
+    assert_eq!(world.join().state(), ann.state());
 }
 
 #[test]

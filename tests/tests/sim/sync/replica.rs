@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use shared_state::WriteError;
+use shared_state::merge::{ListOp, Place};
 use shared_state::proto::replica::{Origin, Read, Replica, ReplicaConfig, WriteId};
 use shared_state::proto::{Code, Reject, RoomMessage, ServerMessage, server};
 use shared_state::{SharedState, proto};
@@ -26,6 +27,17 @@ struct Document {
     #[shared(counter)]
     ratio: f64,
     scale: f64,
+    #[shared(list(key = id))]
+    tasks: Vec<Task>,
+}
+
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Task {
+    id: String,
+}
+
+fn task(id: &str) -> Task {
+    Task { id: id.to_owned() }
 }
 
 type Fields = DocumentUpdate;
@@ -307,6 +319,64 @@ fn g3_what_was_sent_keeps_its_number_over_a_reconnect_and_says_so() {
     let again = it.frames();
     assert_eq!(again[0], first.replace(r#""base":0,"#, r#""base":0,"again":true,"#));
     assert!(again[1].contains(r#""seq":2"#) && !again[1].contains("again"));
+}
+
+#[test]
+fn g3_a_short_answer_to_another_change_is_noticed_and_settles_nothing() {
+    // The changes have the numbers 1 and 2.
+    let sent = || {
+        let mut client = Harness::live();
+        let ids = ["one", "two"].map(|body| client.write(Fields::Body(body.to_owned())));
+        assert_eq!(client.frames().len(), 2);
+        (client, ids)
+    };
+    for check in [0, 2, 255] {
+        let (mut client, _) = sent();
+        let refused = client.replica.receive(RoomMessage::NextAccepted { check });
+        assert_eq!(refused.map_err(|violation| violation.code), Err(Code::BadMessage), "{check}");
+        assert_eq!((client.replica.pending(), client.replica.poll_answer()), (2, None));
+        assert!(client.frames()[0].contains("room:join"), "it asks again");
+    }
+    let (mut client, ids) = sent();
+    for (check, id) in [1, 2].into_iter().zip(ids) {
+        client.replica.receive(RoomMessage::NextAccepted { check }).expect("the answer to the next one");
+        assert_eq!(client.replica.poll_answer().map(|(answered, _)| answered), Some(id));
+    }
+    let refused = client.replica.receive(RoomMessage::NextAccepted { check: 3 });
+    assert!(refused.is_err(), "nothing waits for an answer");
+}
+
+#[test]
+fn g10_what_exceeds_a_limit_of_the_server_is_refused_before_it_shows() {
+    let mut client = Harness::live();
+    let insert = |id: &str| Fields::Tasks(ListOp::Insert(Place::End, task(id)));
+    for n in 0..20 {
+        client.write(insert(&n.to_string()));
+    }
+    let limits = |limits: serde_json::Value| serde_json::from_value(limits).expect("limits");
+    let mut refused = |told: serde_json::Value, updates: Vec<Fields>| {
+        client.replica.set_limits(limits(told));
+        let before = client.replica.state().clone();
+        let code = match client.replica.write(Duration::ZERO, updates) {
+            Err(WriteError::Rejected(reject)) => reject.code,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((client.replica.state(), client.replica.pending()), (&before, 20));
+        code
+    };
+    let body = |text: &str| Fields::Body(text.to_owned());
+    assert_eq!(
+        refused(serde_json::json!({"updates": 1}), vec![body("a"), Fields::Theme("b".to_owned())]),
+        Code::BadChange
+    );
+    assert_eq!(refused(serde_json::json!({"frame": 300}), vec![body(&"x".repeat(300))]), Code::FrameTooLarge);
+    assert_eq!(refused(serde_json::json!({"key": 3}), vec![body("a")]), Code::BadKey);
+    // An item that could neither be changed nor removed. Each `/` has two bytes in a path.
+    assert_eq!(refused(serde_json::json!({"key": 25}), vec![insert("//////////")]), Code::BadKey);
+    assert_eq!(refused(serde_json::json!({"work": 1}), vec![insert("a"), insert("b")]), Code::TooCostly);
+    client.replica.set_limits(limits(serde_json::json!({"key": 26, "work": 100, "updates": 2})));
+    client.write(insert("//////////"));
+    assert_eq!(client.replica.pending(), 21);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared_state::proto::authority::{Authority, Dialect, RoomState, SessionId, Submitted, Typed, Untyped};
 use shared_state::proto::{ChangeRequest, Declaration, JoinRequest, Limits};
+use shared_state::schema::FieldSchema;
 use shared_state::{List, SharedState};
 use shared_state_tests::Tube;
 
@@ -40,7 +41,8 @@ impl Room {
         let mut authority = Authority::new("room".into(), 7, state, Arc::new(limits));
         let declared = declare.iter().map(|(path, policy, shape)| {
             let (policy, shape) = ((*policy).to_owned(), (*shape).to_owned());
-            ((*path).to_owned(), Declaration { policy, shape, initial: None })
+            let field = FieldSchema { policy, shape, ..FieldSchema::default() };
+            ((*path).to_owned(), Declaration::new(field, None))
         });
         let request = JoinRequest { declare: declared.collect(), ..JoinRequest::default() };
         let sent = Tube::default();

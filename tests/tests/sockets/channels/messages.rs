@@ -247,9 +247,15 @@ async fn g10_what_the_server_does_not_take_is_refused_with_its_code() {
     let kind = ChannelKind::of::<Line>("chat").longest(40).rooms("lob*");
     let (_server, address) = start(server(kind)).await;
     let client = client(address);
+    // Before the server has said how long a message may be.
+    let early = client.room("lobby").channel::<Line>("chat");
+    assert_eq!(refused(&early, &"x".repeat(100)).await, Code::MessageTooLarge);
     let chat = joined(&client).await;
-    assert_eq!(refused(&chat, &"x".repeat(100)).await, Code::MessageTooLarge);
     assert!(chat.history().is_empty(), "a refused message is taken back");
+    // After it.
+    let refused = chat.send(&line("x".repeat(100)));
+    assert!(matches!(refused, Err(WriteError::Rejected(reject)) if reject.code == Code::MessageTooLarge));
+    assert_eq!((chat.history().len(), chat.pending()), (0, 0));
     let any = client.room("lobby").try_channel::<Value>("chat");
     assert!(matches!(any, Err(StateError::OtherType { .. })));
     assert!(matches!(client.room("lobby").try_channel::<Value>("a\nb"), Err(StateError::Name { .. })));
@@ -284,10 +290,15 @@ async fn a_broadcast_reaches_those_who_are_there_and_is_not_kept() {
     assert_eq!(next(&mut own, "the broadcast").await.unwrap().value, line("👍"));
     assert!(a.history().is_empty() && b.history().is_empty());
     assert_eq!((a.last(), b.last()), (0, 0));
-    // An invalid broadcast is reported to its sender.
-    let mut errors = a.errors();
-    a.broadcast(&line("x".repeat(200))).unwrap();
-    assert_eq!(next(&mut errors, "an error").await.code, Code::MessageTooLarge);
+    let refused = a.broadcast(&line("x".repeat(200)));
+    assert!(matches!(refused, Err(BroadcastError::Rejected(reject)) if reject.code == Code::MessageTooLarge));
+    // What only the server can tell is reported to the sender.
+    let any = shared_state_tests::client(address);
+    let any = any.room("lobby").channel::<Value>("chat");
+    assert!(soon("the channel", any.live()).await);
+    let mut errors = any.errors();
+    any.broadcast(&json!({"words": 1})).unwrap();
+    assert_eq!(next(&mut errors, "an error").await.code, Code::WrongType);
 }
 
 #[tokio::test]

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use shared_state::client::BroadcastError;
 use shared_state::presence::{PresenceError, PresenceOptions, User};
-use shared_state::proto::Code;
+use shared_state::proto::{Code, Reject};
 use shared_state::server::{OpenRoomError, Server};
+use shared_state::store::{RedbStore, RoomStore as _};
 use shared_state::{SharedState, WriteError};
 use shared_state_tests::{soon, start};
 
@@ -93,17 +94,62 @@ async fn g15_a_value_that_reads_back_as_another_is_refused_where_it_is_written()
     assert_eq!((values.float(), values.twice()), (None, Some(Some(7))));
 }
 
+/// Nothing is stored of a room that cannot begin, and the program that opens it is told which field is the cause.
 #[tokio::test]
 async fn g15_a_room_does_not_begin_with_a_value_that_cannot_be_stored() {
-    let initial = || Values { sum: f64::INFINITY, ..Values::default() };
-    let (server, address) = start(Server::builder().rooms("values", initial)).await;
-    let refused = server.room::<Values>("values").await;
-    assert!(
-        matches!(refused, Err(OpenRoomError::BadInitial { reject, .. }) if reject.field.as_deref() == Some("sum"))
-    );
-    let client = quick(address).connect();
-    let values = client.room("values").state(Values::default());
-    let mut errors = values.errors();
-    let violation = soon("the refusal", futures_util::StreamExt::next(&mut errors)).await.unwrap();
-    assert_eq!(violation.code, Code::RulesFailed);
+    let item = |weight| Item { id: 1, weight: Some(weight) };
+    let initials: [(&str, Values); 7] = [
+        ("sum", Values { sum: f64::INFINITY, ..Values::default() }),
+        ("float", Values { float: Some(f64::NAN), ..Values::default() }),
+        ("twice", Values { twice: Some(None), ..Values::default() }),
+        ("unit", Values { unit: Some(()), ..Values::default() }),
+        ("items", Values { items: vec![item(f64::NAN)], ..Values::default() }),
+        ("members", Values { members: BTreeSet::from([Some(None)]), ..Values::default() }),
+        ("inner", Values { inner: Inner { level: Some(f64::INFINITY) }, ..Values::default() }),
+    ];
+    for (field, initial) in initials {
+        let dir = tempfile::tempdir().unwrap();
+        let begin = move |initial: Values| {
+            let store = RedbStore::open(dir.path()).unwrap();
+            (Server::builder().rooms("values", move || initial.clone()).store(store), dir)
+        };
+        let (builder, dir) = begin(initial);
+        let (server, address) = start(builder).await;
+        let refused = server.room::<Values>("values").await;
+        let is_of_field =
+            |reject: &Reject| reject.field.as_deref().is_some_and(|path| path.starts_with(field));
+        assert!(
+            matches!(&refused, Err(OpenRoomError::BadInitial { reject, .. }) if is_of_field(reject)),
+            "{field}: {refused:?}"
+        );
+        let client = quick(address).connect();
+        let values = client.room("values").state(Values::default());
+        let receipt = values.set_float(Some(1.0)).unwrap();
+        let mut errors = values.errors();
+        let violation = soon("the refusal", futures_util::StreamExt::next(&mut errors)).await.unwrap();
+        assert_eq!(violation.code, Code::RulesFailed);
+        client.close().await;
+        drop(receipt);
+        server.shutdown().await.unwrap();
+        drop(server);
+        // The program is mended and starts again.
+        let store = RedbStore::open(dir.path()).unwrap();
+        assert!(store.load("values".into()).await.unwrap().is_none(), "{field}");
+        let (_server, address) = start(Server::builder().rooms("values", Values::default).store(store)).await;
+        let client = quick(address).connect();
+        let values = client.room("values").state(Values::default());
+        soon("the answer", values.set_float(Some(1.0)).unwrap()).await.unwrap();
+    }
+}
+
+/// A server's program sends messages by the same rule.
+#[tokio::test]
+async fn g15_the_servers_own_messages_read_back_too() {
+    let builder = Server::builder().untyped_rooms(true).channel::<serde_json::Value>("chat");
+    let (server, _) = start(builder).await;
+    let chat = server.channel("lobby", "chat").await.unwrap();
+    assert!(is_unsendable(chat.send(&Some(f64::NAN))) && is_unsendable(chat.send(&Some(()))));
+    assert!(is_unsendable(chat.send(&Inner { level: Some(f64::INFINITY) })));
+    assert_eq!(chat.last(), 0);
+    assert_eq!(soon("the number", chat.send(&Inner { level: None }).unwrap()).await.unwrap(), 1);
 }

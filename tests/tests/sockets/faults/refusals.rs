@@ -175,6 +175,55 @@ async fn g10_presence_and_messages_that_are_too_deep_are_refused_to_their_sender
 }
 
 #[tokio::test]
+async fn g10_the_server_refuses_to_its_sender_what_a_client_has_not_checked_in_a_channel() {
+    let (_server, address) = server().await;
+    let mut client = Client::new(address, "ann").await;
+    client.send(json!({"type": "room:join", "room": "notes-1", "channel": "chat", "payload": {}})).await;
+    assert_eq!(client.expect("state:sync").await["data"]["messages"]["longest"], 65_536);
+    let message = |seq: u64, value: Value| {
+        let update = json!({"key": "messages", "op": "send", "value": value});
+        json!({"type": "state:change", "room": "notes-1", "channel": "chat",
+            "payload": {"seq": seq, "base": 0, "updates": [update]}})
+    };
+    client.send(message(1, nested(70))).await;
+    let refused = client.expect("state:reject").await;
+    assert_eq!((&refused["seq"], &refused["code"]), (&json!(1), &json!("too_deep")));
+    client.send(message(2, json!("x".repeat(70_000)))).await;
+    let refused = client.expect("state:reject").await;
+    assert_eq!((&refused["seq"], &refused["code"]), (&json!(2), &json!("message_too_large")));
+    let deep = json!({"type": "channel:broadcast", "room": "notes-1", "channel": "chat",
+        "payload": {"value": nested(70)}});
+    client.send(deep).await;
+    assert_eq!(client.expect("channel:reject").await["code"], "too_deep");
+    client.send(message(3, json!("short"))).await;
+    assert_eq!(client.expect("state:ack").await["seq"], 3);
+}
+
+#[tokio::test]
+async fn g14_a_group_of_thousands_of_writes_is_undone_and_redone_as_one() {
+    let (_server, address) = server().await;
+    let client = quick(address).undo(5, std::time::Duration::ZERO).connect();
+    let notes = joined(&client, "notes-1").await;
+    let others = joined(&quick(address).connect(), "notes-1").await;
+    notes.group(|| {
+        for id in 0..2_000 {
+            notes.todos().push(Todo { id, done: false }).unwrap();
+            notes.files().put(id.to_string(), id).unwrap();
+        }
+    });
+    soon("the answers", notes.flush()).await.unwrap();
+    soon("the answer", others.files().put("others".to_owned(), 1).unwrap()).await.unwrap();
+    soon("the answer", notes.undo().unwrap().unwrap()).await.unwrap();
+    assert_eq!((notes.todos().len(), notes.state().files.len()), (0, 1));
+    soon("the answer", notes.redo().unwrap().unwrap()).await.unwrap();
+    assert_eq!((notes.todos().len(), notes.state().files.len()), (2_000, 2_001));
+    // A map that is cleared comes back.
+    soon("the answer", notes.files().clear().unwrap()).await.unwrap();
+    soon("the answer", notes.undo().unwrap().unwrap()).await.unwrap();
+    assert_eq!(notes.state().files.len(), 2_001);
+}
+
+#[tokio::test]
 async fn no_list_method_fails_because_the_list_has_grown() {
     let (_server, address) = server().await;
     // With more differences than a change has, the list is set as a whole.

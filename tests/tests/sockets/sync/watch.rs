@@ -70,6 +70,27 @@ async fn a_stream_begins_with_what_is_and_has_every_field_apart() {
     assert!(!page.watch_title(), "the field's own accessor");
 }
 
+#[tokio::test]
+async fn g15_a_stream_has_nothing_when_the_same_value_is_set_again() {
+    let (server, address) = start(Server::builder().rooms("page-*", Page::default)).await;
+    let page = builder(address).connect().room("page-1").state(Page::default());
+    live(&page).await;
+    let room = server.room::<Page>("page-1").await.unwrap();
+    page.set_title("one").unwrap().await.unwrap();
+    let (mut here, mut there) = (page.watch(Page::TITLE), room.watch(Page::TITLE));
+    assert_eq!(here.next().await.unwrap(), "one");
+    assert_eq!(soon("the value", there.next()).await.unwrap(), "one");
+    // The same value from this client, from the server's program, and from a client that does not know it yet.
+    page.set_title("one").unwrap().await.unwrap();
+    room.set_title("one").unwrap().await.unwrap();
+    let early = builder(address).connect().room("page-1").state(Page::default());
+    early.set_title("one").unwrap().await.unwrap();
+    page.set_title("two").unwrap().await.unwrap();
+    assert_eq!(here.next().await.unwrap(), "two");
+    assert_eq!(soon("the value", there.next()).await.unwrap(), "two");
+    assert_eq!((here.next().now_or_never(), there.next().now_or_never()), (None, None));
+}
+
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 struct Board {
     #[shared(list(key = id, nested))]

@@ -57,7 +57,12 @@ impl<S: SharedState> Typed<S> {
                 _ => decode_update::<S>(update),
             };
             match read {
-                Ok(typed) => decoded.push(Read::Own(typed)),
+                Ok(typed) => {
+                    if matches!(by, Writer::Client(..)) {
+                        self.limits.check_paths::<S>(update, &typed)?;
+                    }
+                    decoded.push(Read::Own(typed));
+                }
                 Err(error) => decoded.push(self.read_other(update, by, &mut staged, error)?),
             }
             if by == Writer::Log {

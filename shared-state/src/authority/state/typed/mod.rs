@@ -24,7 +24,7 @@ use crate::core::{
     UpdateErrorKind, Versions, WireUpdate, canonical_update, encode_update, has_change_rule, text_scope,
     transfer,
 };
-use crate::proto::{Declaration, Violation, push_string};
+use crate::proto::{ClientLimits, Declaration, Limits, Violation, push_string};
 use crate::schema::{SchemaDiff, resolve};
 
 /// The state of a typed room.
@@ -34,6 +34,7 @@ pub struct Typed<S: SharedState> {
     versions: Versions,
     text_client_ids: TextClientIds,
     moved: Moved,
+    limits: ClientLimits,
     size: StateSize,
     /// The author of the changes that are applied from the log.
     logged_by: Option<String>,
@@ -61,6 +62,7 @@ impl<S: SharedState> Typed<S> {
             versions: Versions::default(),
             text_client_ids: TextClientIds::default(),
             moved: Moved::default(),
+            limits: ClientLimits::default(),
             size: StateSize::default(),
             logged_by: None,
             unknown: UnknownFields::new(S::FIELDS),
@@ -125,8 +127,9 @@ impl<S: SharedState> RoomState for Typed<S> {
         self.forward(updates, base)
     }
 
-    fn limit_size(&mut self, limit: usize) {
-        self.size.set_limit(limit, self.measured());
+    fn set_limits(&mut self, limits: &Limits) {
+        self.limits = limits.into();
+        self.size.set_limit(limits.state, self.measured());
     }
 
     fn check_initial(&self) -> Result<(), Reject> {

@@ -95,6 +95,33 @@ fn g14_a_move_is_undone_and_redone_as_a_whole_or_not_at_all() {
     assert_eq!(places(&world.state(), 2), [1]);
 }
 
+/// An item has the key of another one that was there before, and moves on. What was written to the former one stays.
+#[test]
+fn g14_an_undo_does_not_follow_another_item_of_the_same_key() {
+    let mut world = World::new(begin());
+    let (ann, bob) = (world.join(), world.join());
+    world.settle();
+    let (a, b) = (ann.handle(), bob.handle());
+    a.archive().push(Card { title: "Ann's".into(), ..card(9) }).unwrap();
+    a.archive().at(&9).set_done(true).unwrap();
+    a.archive().remove(&9).unwrap();
+    world.settle();
+    b.columns().at(&3).cards().push(Card { title: "Bob's".into(), ..card(9) }).unwrap();
+    world.settle();
+    b.columns().at(&3).cards().move_between(&9, &b.archive(), 0).unwrap();
+    world.settle();
+    b.archive().move_between(&9, &b.columns().at(&3).cards(), 0).unwrap();
+    world.settle();
+    while ann.undo() {
+        world.settle();
+    }
+    let state = world.state();
+    let [left] = &state.columns[2].cards[..] else { panic!("{state:?}") };
+    assert_eq!((&*left.title, left.done), ("Bob's", false));
+    assert!(state.archive.is_empty(), "{state:?}");
+    assert_eq!((ann.state(), bob.state()), (world.state(), world.state()));
+}
+
 #[test]
 fn g14_a_move_that_was_undone_unsent_is_made_again_as_a_move() {
     let moved = |bob: &Handle| {
