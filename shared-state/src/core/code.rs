@@ -45,6 +45,8 @@ codes! {
     NotJson = "not_json",
     /// A binary frame was sent over a subprotocol that has text frames only.
     BinaryFrame = "binary_frame",
+    /// What arrived is no frame of a WebSocket client.
+    BadFrame = "bad_frame",
     /// The frame is longer than the limit.
     FrameTooLarge = "frame_too_large",
     /// Arrays and objects are nested deeper than the limit.

@@ -21,7 +21,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::{CapacityError, Error as SocketError};
+use tokio_tungstenite::tungstenite::error::{CapacityError, Error as SocketError, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::frame::{self, CloseFrame};
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
@@ -338,6 +338,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             Some(Err(SocketError::Utf8(_))) => {
                 return Err(End::Told(CloseReason::new(Code::NotJson, "expected UTF-8 text")));
             }
+            Some(Err(SocketError::Protocol(error))) if !has_gone(&error) => {
+                return Err(End::Told(CloseReason::new(Code::BadFrame, error.to_string())));
+            }
             Some(Err(_)) => return Err(End::Gone("the socket failed")),
             None => return Err(End::Gone("closed by the client")),
         };
@@ -475,6 +478,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                     Some(Err(error @ (SocketError::Capacity(_) | SocketError::Utf8(_)))) => {
                         ahead.push_back(Err(error));
                     }
+                    Some(Err(SocketError::Protocol(error))) if !has_gone(&error) => {
+                        ahead.push_back(Err(error.into()));
+                    }
                     Some(Err(_)) => return Err(End::Gone("the socket failed")),
                     Some(Ok(message)) => ahead.push_back(Ok(message)),
                 },
@@ -551,6 +557,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         }
         let error = server::error(reason.code, &reason.message);
         let code = match reason.code {
+            Code::BadFrame => CloseCode::Protocol,
             Code::BinaryFrame => CloseCode::Unsupported,
             Code::FrameTooLarge => CloseCode::Size,
             Code::ShuttingDown => CloseCode::Away,
@@ -577,6 +584,16 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             while matches!(io.read(&mut rest).await, Ok(read) if read > 0) {}
         }
     }
+}
+
+/// Whether a client has gone, or says so, and has not sent anything wrong.
+const fn has_gone(error: &ProtocolError) -> bool {
+    matches!(
+        error,
+        ProtocolError::ResetWithoutClosingHandshake
+            | ProtocolError::ReceivedAfterClosing
+            | ProtocolError::SendAfterClosing
+    )
 }
 
 fn expired() -> CloseReason {

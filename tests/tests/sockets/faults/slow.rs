@@ -88,6 +88,37 @@ async fn g9_pings_of_a_client_that_does_not_read_the_answers_are_not_read() {
 }
 
 #[tokio::test]
+async fn g10_what_is_no_frame_of_a_client_is_answered_with_an_error_and_a_close_code() {
+    let (_server, address) = start(Server::builder().untyped_rooms(true)).await;
+    for (name, bytes) in [
+        ("a reserved bit", masked(0xc1, b"{}")),
+        ("an unknown opcode", masked(0x83, b"{}")),
+        ("an unknown control opcode", masked(0x8b, b"")),
+        ("a part of nothing", masked(0x80, b"{}")),
+        ("a message within another", [masked(0x01, b"{"), masked(0x81, b"{}")].concat()),
+        ("a ping in parts", masked(0x09, b"p")),
+        ("a long ping", [&[0x89, 0xfe, 0, 126, 0, 0, 0, 0][..], &[b'p'; 126]].concat()),
+        ("no mask", vec![0x81, 2, b'{', b'}']),
+    ] {
+        let mut socket = upgraded(address).await;
+        socket.write_all(&bytes).await.unwrap();
+        let mut answer = Vec::new();
+        soon("the end of the connection", socket.read_to_end(&mut answer)).await.unwrap();
+        let text = String::from_utf8_lossy(&answer);
+        assert!(
+            text.contains(r#""type":"error""#) && text.contains(r#""code":"bad_frame""#),
+            "{name}: {text}"
+        );
+        // A close frame with the code 1002 and a reason.
+        let close = [&[0x88, 11][..], &1002_u16.to_be_bytes(), b"bad_frame"].concat();
+        assert!(answer.ends_with(&close), "{name}: {answer:?}");
+    }
+    let mut client = Client::new(address, "honest").await;
+    client.join("a").await;
+    client.ping().await;
+}
+
+#[tokio::test]
 async fn g9_a_request_with_long_headers_is_refused() {
     let (_server, address) = start(Server::builder().untyped_rooms(true)).await;
     let mut socket = TcpStream::connect(address).await.unwrap();
