@@ -193,7 +193,11 @@ impl<S: SharedState> Client<S> {
     ) -> Result<Result<(), String>, WriteError> {
         self.changed = true;
         let (expanded, before) = (self.expanded(updates.clone()), self.replica.state().clone());
+        let is_pending = |replica: &Replica<S>, id| replica.pending_updates(id).is_some();
+        let waiting: Vec<_> = self.ledger.ids().filter(|id| is_pending(&self.replica, *id)).collect();
         let id = self.replica.write(now, updates)?;
+        // An earlier write whose turn to be sent comes now may exceed a limit. It is refused and does not show any more.
+        let before = waiting.into_iter().all(|id| is_pending(&self.replica, id)).then_some(before);
         Ok(self.wrote(id, before, expanded))
     }
 
@@ -202,14 +206,14 @@ impl<S: SharedState> Client<S> {
         self.undos.values().any(|unsent| *unsent)
     }
 
-    /// Records a write of `updates` to the state that was shown `before`. The replica leaves out what has no
-    /// effect; what it shows is the whole write all the same.
-    fn wrote(&mut self, id: WriteId, mut before: S, updates: Vec<S::Update>) -> Result<(), String> {
-        updates.iter().for_each(|update| drop(before.apply(update.clone())));
-        if !self.has_unsent_undo()
-            && let Some(difference) = difference::<S>(&json(self.replica.state()), &json(&before))
-        {
-            return Err(format!("G4: {} wrote {updates:?}, and shows that {difference}", self.name));
+    /// Records a write of `updates` to the state that was shown `before`, if nothing else has happened to that. The
+    /// replica leaves out what has no effect; what it shows is the whole write all the same.
+    fn wrote(&mut self, id: WriteId, before: Option<S>, updates: Vec<S::Update>) -> Result<(), String> {
+        if let Some(mut shown) = before.filter(|_| !self.has_unsent_undo()) {
+            updates.iter().for_each(|update| drop(shown.apply(update.clone())));
+            if let Some(difference) = difference::<S>(&json(self.replica.state()), &json(&shown)) {
+                return Err(format!("G4: {} wrote {updates:?}, and shows that {difference}", self.name));
+            }
         }
         if !self.ledger.has(id) {
             self.ledger.wrote(id, Written::new(updates, Vec::new())?)?;

@@ -135,6 +135,11 @@ impl<S: SharedState> Ledger<S> {
         Ok(())
     }
 
+    /// The unanswered writes.
+    pub(super) fn ids(&self) -> impl Iterator<Item = WriteId> {
+        self.unanswered.iter().map(|(id, _)| *id)
+    }
+
     /// Corrects the unanswered writes by what the replica still has of them: what was undone before it was sent
     /// leaves nothing, and an undo is made anew of what there is to undo when its turn to be sent comes.
     pub(super) fn keep_up(

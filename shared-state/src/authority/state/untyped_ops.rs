@@ -69,6 +69,11 @@ pub(super) fn apply(
     let Some(segment) = path.next_segment() else {
         return match (name, op) {
             ("list" | "set", None) if !value.is_array() => Err(wrong("an array", value)),
+            // An optional struct may be absent. A shape does not tell whether a struct is optional.
+            ("nested", None) if value.is_null() => {
+                *at = Json::Null;
+                Ok(None)
+            }
             ("map" | "nested", None) if !value.is_object() => Err(wrong("an object", value)),
             ("counter", None | Some("add" | "sub")) if !counts(&value.to_string(), declared.shape) => {
                 Err(wrong(declared.shape, value))
@@ -117,14 +122,15 @@ pub(super) fn apply(
         "nested" | "lww" => {
             // An optional struct that is absent has no members.
             let Some(members) = at.as_object_mut() else { return Err(gone()) };
-            match members.get_mut(&*segment) {
-                Some(member) => return apply(declared.member(&segment), member, path, op, value),
-                None if path.is_end() && op.is_none() => {
-                    members.insert(segment.into_owned(), value.clone());
-                }
-                None => {}
+            let inner = declared.member(&segment);
+            if let Some(member) = members.get_mut(&*segment) {
+                return apply(inner, member, path, op, value);
             }
-            Ok(None)
+            // Left out when the struct was written, by an older one or because it was empty.
+            let mut member = inner.start();
+            let rewritten = apply(inner, &mut member, path, op, value)?;
+            members.insert(segment.into_owned(), member);
+            Ok(rewritten)
         }
         _ => unknown(),
     }
@@ -190,6 +196,18 @@ impl<'a> Declared<'a> {
             |open: &str, close: &str| shape.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
         let shape = inside("[", "]").or_else(|| members(inside("map<", ">")?).nth(1)).unwrap_or("");
         Self { policy, shape, fields: self.fields }
+    }
+
+    /// What operations act on where there is nothing yet.
+    fn start(self) -> Json {
+        match split(self.policy).0 {
+            "counter" if self.shape.starts_with('f') => Json::from(serde_json::Value::from(0.0)),
+            "counter" => Json::Number(0.into()),
+            "set" | "list" => Json::Array(Vec::new()),
+            "map" => Json::Object(BTreeMap::new()),
+            // A struct with one member only might be one that nobody can read.
+            _ => Json::Null,
+        }
     }
 
     /// The declaration of a member of a nested struct.
@@ -385,13 +403,10 @@ fn in_map(
             Ok(None)
         }
         (_, None) => {
-            let start = match split(inner.policy).0 {
-                "counter" if inner.shape.starts_with('f') => Json::from(serde_json::Value::from(0.0)),
-                "counter" => Json::Number(0.into()),
-                "set" | "list" => Json::Array(Vec::new()),
-                "map" => Json::Object(BTreeMap::new()),
-                _ => return Err(gone()),
-            };
+            let start = inner.start();
+            if start.is_null() {
+                return Err(gone());
+            }
             let mut entry = start.clone();
             let rewritten = apply(inner, &mut entry, path, op, value)?;
             if entry != start {

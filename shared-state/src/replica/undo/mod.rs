@@ -470,9 +470,12 @@ impl<S: SharedState> UndoHistory<S> {
         let is_in = |one: &Written<S>, place: &[Segment]| {
             one.part.as_deref().is_some_and(|part| part.starts_with(place))
         };
-        // A move puts an item where there is none, so earlier writes there are about one that is gone.
-        for one in self.written_mut().filter(|one| one.version.is_some_and(|of| of < version)) {
-            one.stays |= is_in(one, &now);
+        // Where this client has removed an item, what it wrote before is about that, and not about the one that comes.
+        let removals = self.written_mut().filter(|one| one.removes(&now)).filter_map(|one| one.version);
+        if let Some(removed) = removals.filter(|of| *of < version).max() {
+            for one in self.written_mut().filter(|one| one.version.is_some_and(|of| of <= removed)) {
+                one.stays |= is_in(one, &now);
+            }
         }
         let is_beneath = |one: &Written<S>| is_beneath(one) && !one.stays;
         let mut marks = std::mem::take(&mut self.marks);

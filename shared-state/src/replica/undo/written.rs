@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::core::transfer::{self, ItemMove};
-use crate::core::{Segment, SharedState, UndoGuard, encode_update};
+use crate::core::{FieldPathBuf, Segment, SharedState, UndoGuard, encode_update};
 use crate::replica::change::WriteId;
 use crate::replica::undo::marks::{Marks, part_of};
 
@@ -22,7 +22,7 @@ pub(super) struct Written<S: SharedState> {
     pub(super) part: Option<Arc<[Segment]>>,
     /// It was removed before it was sent, and taking it back makes it again.
     pub(super) again: bool,
-    /// Another item has come since to the place of the one that it is about. It does not go with that.
+    /// Another item has come since to the place of the one that it is about, which is removed. It does not go with that.
     pub(super) stays: bool,
 }
 
@@ -146,6 +146,12 @@ impl<S: SharedState> Written<S> {
             moved.get_or_insert_with(|| self.copied()).forward(item);
         }
         moved
+    }
+
+    /// Whether it removes the item at this part, and does not move it elsewhere.
+    pub(super) fn removes(&self, item: &[Segment]) -> bool {
+        let is_there = self.part.as_deref().is_some_and(|part| part == item);
+        is_there && S::address(&self.update, &mut FieldPathBuf::new()) == Some("delete")
     }
 
     /// Where it is in what waits for its answer; `None` if it is confirmed.

@@ -27,6 +27,8 @@ struct Board {
     tags: BTreeSet<u8>,
     #[shared(nested)]
     layout: Layout,
+    #[shared(list(key = id, nested))]
+    sparse: Vec<Sparse>,
 }
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
@@ -49,6 +51,23 @@ struct Part {
     count: u8,
     #[shared(map(list(key = id)))]
     notes: BTreeMap<String, Vec<Note>>,
+}
+
+/// What is left out of the JSON of an item, because it is empty or none.
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Sparse {
+    id: u8,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[shared(list(key = id))]
+    notes: Vec<Note>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[shared(map(counter))]
+    tally: BTreeMap<String, i8>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[shared(set)]
+    labels: BTreeSet<String>,
+    #[shared(nested)]
+    extra: Option<Layout>,
 }
 
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
@@ -151,6 +170,26 @@ fn lists_inside_items_are_taken_at_any_depth_that_is_declared() {
     world.settle();
     assert!(ann.answers().iter().all(|(_, answer)| answer.is_ok()));
     assert_eq!(world.join().state(), ann.state());
+}
+
+#[test]
+fn g2_what_is_written_to_an_absent_member_of_an_item_is_there_for_everybody() {
+    let mut world = World::untyped(Board::default());
+    let ann = world.join();
+    let a = ann.handle();
+    a.sparse().push(Sparse { id: 1, extra: Some(Layout::default()), ..Sparse::default() }).unwrap();
+    world.settle();
+    a.sparse().at(&1).notes().push(Note { id: 7, ..Note::default() }).unwrap();
+    a.sparse().at(&1).tally().add("x".to_owned(), 3).unwrap();
+    a.sparse().at(&1).labels().insert("new".to_owned()).unwrap();
+    world.settle();
+    a.sparse().edit(&1, |sparse| sparse.extra = None).unwrap();
+    world.settle();
+    assert!(ann.answers().iter().all(|(_, answer)| answer.is_ok()), "{:?}", ann.answers());
+    let state = world.join().state();
+    let [sparse] = &state.sparse[..] else { panic!("{state:?}") };
+    assert_eq!((sparse.notes.len(), sparse.tally["x"], sparse.labels.len()), (1, 3, 1));
+    assert_eq!((&sparse.extra, &state), (&None, &ann.state()));
 }
 
 #[test]

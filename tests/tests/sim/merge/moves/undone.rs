@@ -122,6 +122,37 @@ fn g14_an_undo_does_not_follow_another_item_of_the_same_key() {
     assert_eq!((ann.state(), bob.state()), (world.state(), world.state()));
 }
 
+/// One's own writes go with an item, wherever it goes and comes back to.
+#[test]
+fn g14_an_undo_follows_an_item_that_comes_back_to_where_it_was() {
+    // Who moves the card, from which column to which.
+    let (a, b) = (0, 1);
+    let ways: [&[(usize, u32, u32)]; 4] = [
+        &[(a, 1, 2), (a, 2, 1), (a, 1, 3)],
+        &[(a, 1, 3), (b, 3, 1)],
+        &[(a, 1, 2), (b, 2, 3), (b, 3, 1)],
+        &[(b, 1, 2), (b, 2, 1), (b, 1, 3)],
+    ];
+    for way in ways {
+        let mut world = World::new(begin());
+        let (ann, bob) = (world.join(), world.join());
+        world.settle();
+        ann.handle().columns().at(&1).cards().at(&2).set_title("Ann's").unwrap();
+        world.settle();
+        for (who, from, to) in way {
+            move_card(&[&ann, &bob][*who].handle(), 2, *from, *to, 0);
+            world.settle();
+        }
+        while ann.undo() {
+            world.settle();
+        }
+        let state = world.state();
+        let mut all = state.columns.iter().flat_map(|column| &column.cards);
+        assert_eq!(all.find(|card| card.id == 2).map(|card| &*card.title), Some(""), "{way:?}: {state:?}");
+        assert_eq!((ann.state(), bob.state()), (world.state(), world.state()));
+    }
+}
+
 #[test]
 fn g14_a_move_that_was_undone_unsent_is_made_again_as_a_move() {
     let moved = |bob: &Handle| {
