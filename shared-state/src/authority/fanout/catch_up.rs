@@ -146,13 +146,12 @@ impl<O: Outbox> Fanout<O> {
             None => server::sync(&self.room, head.epoch, version, text, beside, &outcomes),
             Some(since) => server::delta(&self.room, since, version, text, beside, &outcomes),
         };
-        session.push(&frame);
+        session.push_answers(&frame, outcomes.last);
         if session.flow != Flow::Behind {
             session.stateless = false;
-            session.answered = session.answered.max(outcomes.last);
             return;
         }
-        // The queue refused the frame: the session still needs it, and the answers in it.
+        // The queue refused the frame: the session still needs it.
         session.unsent_schema = schema;
         match since {
             Some(since) => session.synced = since,

@@ -115,10 +115,7 @@ impl<O: Outbox> Fanout<O> {
                     } else {
                         server::ack(room, seq, version)
                     };
-                    session.push(&frame);
-                    if session.flow == Flow::Live {
-                        session.answered = session.answered.max(seq);
-                    }
+                    session.push_answers(&frame, seq);
                 }
                 (Dialect::V1, None) => session.push(encoded.v1(session.compact)),
                 // A legacy client shows its own message only when the server sends it back.

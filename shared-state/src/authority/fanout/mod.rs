@@ -269,10 +269,7 @@ impl<O: Outbox> Fanout<O> {
                 server::room_error(&self.room, reject.code, &reject.to_string())
             }
         };
-        session.push(&frame);
-        if session.flow == Flow::Live {
-            session.answered = session.answered.max(seq);
-        }
+        session.push_answers(&frame, seq);
     }
 
     /// Offers a channel's message, JSON text, to all sessions but its sender's.

@@ -62,6 +62,14 @@ impl<O: Outbox> Session<O> {
         }
     }
 
+    /// Sends a frame with the answers up to a sequence number. They count as sent only if the queue takes it.
+    pub(super) fn push_answers(&mut self, frame: &Frame, last: u64) {
+        self.push(frame);
+        if self.flow != Flow::Behind {
+            self.answered = self.answered.max(last);
+        }
+    }
+
     /// Sends a frame that may be dropped, if the session is live.
     pub(super) fn offer(&mut self, frame: &Frame) -> bool {
         self.flow == Flow::Live && self.outbox.offer(frame)
