@@ -48,7 +48,7 @@ impl Migration {
         path: &str,
         declaration: &Declaration,
     ) -> Result<(), String> {
-        let at = self.at(path);
+        let at = at(&mut self.data, path);
         if at.is_null()
             && let Some(initial) = &declaration.initial
         {
@@ -72,50 +72,21 @@ impl Migration {
         shape.to_owned()
     }
 
-    /// The list, map or set that a path leads to or into: its path, the rest of the path, and its schema.
-    fn entries<'p>(&self, path: &'p str) -> Option<(String, FieldPath<'p>, FieldSchema)> {
-        let mut fields = &self.schema.as_ref()?.fields;
-        let mut rest = FieldPath::new(path);
-        let mut at = FieldPathBuf::new();
-        while let Some(name) = rest.next_segment() {
-            let also = |field: &FieldSchema| field.also.iter().any(|also| **also == *name);
-            let (own, field) = fields.iter().find(|(own, field)| **own == *name || also(field))?;
-            at.push(own);
-            if ["list", "map", "set"].iter().any(|entries| field.policy.starts_with(entries)) {
-                return Some((at.into_string(), rest, field.clone()));
-            }
-            fields = &field.fields;
-        }
-        None
-    }
-
-    fn at(&mut self, path: &str) -> &mut Json {
-        let mut at = &mut self.data;
-        let mut path = FieldPath::new(path);
-        while let Some(name) = path.next_segment() {
-            if !at.is_object() {
-                // The optional struct was `None` and gets a value now.
-                *at = Json::Object(BTreeMap::new());
-            }
-            at = at.as_object_mut().expect("it is an object").entry(name.into_owned()).or_default();
-        }
-        at
-    }
-
     /// Applies an update that the same version of the struct has written.
     pub(in crate::authority) fn apply(&mut self, update: &WireUpdate<'_>) -> Result<(), String> {
         let fail = |error: &dyn std::fmt::Display| format!("`{}`: {error}", update.key);
-        if let Some((path, rest, field)) = self.entries(&update.key) {
+        let found = self.schema.as_ref().and_then(|schema| entries(schema, &update.key));
+        if let Some((path, rest, field)) = found {
             let value = Json::read(update.value.get()).map_err(|error| fail(&error))?;
-            let declared = untyped_ops::Declared::from(&field);
-            let applied = untyped_ops::apply(declared, self.at(&path), rest, update.op.as_deref(), &value);
+            let list = at(&mut self.data, &path);
+            let applied = untyped_ops::apply(field.into(), list, rest, update.op.as_deref(), &value);
             return match applied {
                 Err(reject) if !untyped_ops::is_void(&reject) => Err(fail(&reject.message)),
                 _ => Ok(()),
             };
         }
         let shape = self.shape(&update.key);
-        let at = self.at(&update.key);
+        let at = at(&mut self.data, &update.key);
         let value = match update.op.as_deref() {
             None => update.value.to_owned(),
             Some(op @ ("add" | "sub")) => {
@@ -134,6 +105,36 @@ impl Migration {
         *at = Json::read(value.get()).map_err(|error| fail(&error))?;
         Ok(())
     }
+}
+
+/// The list, map or set that a path leads to or into: its path, the rest of the path, and its schema.
+fn entries<'s, 'p>(schema: &'s Schema, path: &'p str) -> Option<(String, FieldPath<'p>, &'s FieldSchema)> {
+    let mut fields = &schema.fields;
+    let mut rest = FieldPath::new(path);
+    let mut at = FieldPathBuf::new();
+    while let Some(name) = rest.next_segment() {
+        let also = |field: &FieldSchema| field.also.iter().any(|also| **also == *name);
+        let (own, field) = fields.iter().find(|(own, field)| **own == *name || also(field))?;
+        at.push(own);
+        if ["list", "map", "set"].iter().any(|entries| field.policy.starts_with(entries)) {
+            return Some((at.into_string(), rest, field));
+        }
+        fields = &field.fields;
+    }
+    None
+}
+
+fn at<'d>(data: &'d mut Json, path: &str) -> &'d mut Json {
+    let mut at = data;
+    let mut path = FieldPath::new(path);
+    while let Some(name) = path.next_segment() {
+        if !at.is_object() {
+            // The optional struct was `None` and gets a value now.
+            *at = Json::Object(BTreeMap::new());
+        }
+        at = at.as_object_mut().expect("it is an object").entry(name.into_owned()).or_default();
+    }
+    at
 }
 
 #[cfg(test)]
