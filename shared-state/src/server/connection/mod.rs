@@ -332,16 +332,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         self.last_read = Instant::now();
         let message = match message {
             Some(Ok(message)) => message,
-            Some(Err(SocketError::Capacity(CapacityError::MessageTooLong { size, max_size }))) => {
-                return Err(End::Told(too_large(size, max_size)));
-            }
-            Some(Err(SocketError::Utf8(_))) => {
-                return Err(End::Told(CloseReason::new(Code::NotJson, "expected UTF-8 text")));
-            }
-            Some(Err(SocketError::Protocol(error))) if !has_gone(&error) => {
-                return Err(End::Told(CloseReason::new(Code::BadFrame, error.to_string())));
-            }
-            Some(Err(_)) => return Err(End::Gone("the socket failed")),
+            Some(Err(error)) => return Err(unreadable(&error)),
             None => return Err(End::Gone("closed by the client")),
         };
         let incoming = match &message {
@@ -475,13 +466,10 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 },
                 message = self.socket.next(), if has_space => match message {
                     None | Some(Ok(Message::Close(_))) => return Err(End::Gone("closed by the client")),
-                    Some(Err(error @ (SocketError::Capacity(_) | SocketError::Utf8(_)))) => {
-                        ahead.push_back(Err(error));
-                    }
-                    Some(Err(SocketError::Protocol(error))) if !has_gone(&error) => {
-                        ahead.push_back(Err(error.into()));
-                    }
-                    Some(Err(_)) => return Err(End::Gone("the socket failed")),
+                    Some(Err(error)) => match unreadable(&error) {
+                        End::Told(_) => ahead.push_back(Err(error)),
+                        gone @ End::Gone(_) => return Err(gone),
+                    },
                     Some(Ok(message)) => ahead.push_back(Ok(message)),
                 },
             }
@@ -586,14 +574,20 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
     }
 }
 
-/// Whether a client has gone, or says so, and has not sent anything wrong.
-const fn has_gone(error: &ProtocolError) -> bool {
-    matches!(
-        error,
-        ProtocolError::ResetWithoutClosingHandshake
-            | ProtocolError::ReceivedAfterClosing
-            | ProtocolError::SendAfterClosing
-    )
+/// Why a connection ends whose socket cannot be read: the client has sent something wrong, or has gone.
+fn unreadable(error: &SocketError) -> End {
+    use ProtocolError::{ReceivedAfterClosing, ResetWithoutClosingHandshake, SendAfterClosing};
+    End::Told(match error {
+        SocketError::Capacity(CapacityError::MessageTooLong { size, max_size }) => {
+            too_large(*size, *max_size)
+        }
+        SocketError::Utf8(_) => CloseReason::new(Code::NotJson, "expected UTF-8 text"),
+        SocketError::Protocol(ReceivedAfterClosing | ResetWithoutClosingHandshake | SendAfterClosing) => {
+            return End::Gone("the client has closed the connection");
+        }
+        SocketError::Protocol(error) => CloseReason::new(Code::BadFrame, error.to_string()),
+        _ => return End::Gone("the socket failed"),
+    })
 }
 
 fn expired() -> CloseReason {
