@@ -19,7 +19,7 @@ use crate::core::Overlap;
 use crate::core::json_text::JsonText;
 use crate::core::read_back::encode_checked;
 use crate::core::{Backend, FieldId, FieldInfo, FieldPath, FieldPathBuf, SharedState, UpdateError};
-use crate::proto::channel::{APPEND, ChannelEntry, ChannelHistory, GONE, MESSAGES, SEND};
+use crate::proto::channel::{APPEND, ChannelEntry, ChannelHistory, GONE, LONGEST, MESSAGES, SEND};
 
 /// An operation on a channel.
 pub struct Update<T>(Op<T>);
@@ -31,6 +31,8 @@ enum Op<T> {
     Append(Arc<LogMessage<T>>),
     /// The server no longer has the messages up to this number.
     Gone(u64),
+    /// The length of the longest message that the channel takes, in bytes of JSON, once the server has said.
+    Longest(Option<usize>),
     /// The full log.
     Set(Log<T>),
     /// The inverse of `Send`.
@@ -71,6 +73,7 @@ impl<T> Clone for Update<T> {
             Op::Send(sent) => Op::Send(sent.clone()),
             Op::Append(entry) => Op::Append(entry.clone()),
             Op::Gone(seq) => Op::Gone(*seq),
+            Op::Longest(bytes) => Op::Longest(*bytes),
             Op::Set(log) => Op::Set(log.clone()),
             Op::Unsend(sent) => Op::Unsend(sent.clone()),
             Op::Retract(entry, dropped, up_to) => Op::Retract(entry.clone(), dropped.clone(), *up_to),
@@ -85,6 +88,7 @@ impl<T> PartialEq for Update<T> {
             (Op::Append(a), Op::Append(b)) => a.stamp == b.stamp,
             (Op::Retract(a, _, to), Op::Retract(b, _, other)) => a.stamp == b.stamp && to == other,
             (Op::Gone(a), Op::Gone(b)) => a == b,
+            (Op::Longest(a), Op::Longest(b)) => a == b,
             (Op::Set(a), Op::Set(b)) => a.is_same(b),
             _ => false,
         }
@@ -97,6 +101,7 @@ impl<T> fmt::Debug for Update<T> {
             Op::Send(sent) => write!(f, "Send({})", sent.json),
             Op::Append(entry) => write!(f, "Append({:?})", entry.stamp),
             Op::Gone(seq) => write!(f, "Gone({seq})"),
+            Op::Longest(bytes) => write!(f, "Longest({bytes:?})"),
             Op::Set(log) => write!(f, "Set({} messages, {} pending)", log.entries.len(), log.pending.len()),
             Op::Unsend(sent) => write!(f, "Unsend({})", sent.json),
             Op::Retract(entry, ..) => write!(f, "Retract({:?})", entry.stamp),
@@ -162,6 +167,7 @@ where
             }
             // The stored messages stay. A reader notices the gap before the next message, or at the end.
             Op::Gone(seq) => Op::Gone(seq),
+            Op::Longest(bytes) => Op::Longest(std::mem::replace(&mut self.longest, bytes)),
             Op::Set(log) => Op::Set(self.replace(log)),
         })
     }
@@ -188,7 +194,7 @@ where
 
     fn overlap(pending: &Update<T>, remote: &Update<T>) -> Overlap {
         match (&pending.0, &remote.0) {
-            (Op::Send(_), Op::Append(_) | Op::Gone(_)) => Overlap::Commutes,
+            (Op::Send(_), Op::Append(_) | Op::Gone(_) | Op::Longest(_)) => Overlap::Commutes,
             _ => Overlap::Conflicts,
         }
     }
@@ -208,6 +214,7 @@ where
             Op::Send(_) => Some(SEND),
             Op::Append(_) => Some(APPEND),
             Op::Gone(_) => Some(GONE),
+            Op::Longest(_) => Some(LONGEST),
             Op::Set(_) | Op::Unsend(_) | Op::Retract(..) => None,
         }
     }
@@ -217,6 +224,7 @@ where
             Op::Send(sent) => sent.json.serialize(serializer),
             Op::Append(entry) => write_entry(entry, |entry| entry.serialize(serializer)),
             Op::Gone(seq) => serializer.serialize_u64(*seq),
+            Op::Longest(bytes) => bytes.serialize(serializer),
             Op::Set(log) => log.messages(serializer),
             Op::Unsend(_) | Op::Retract(..) => {
                 Err(S::Error::custom("the inverse of an update is never sent"))
@@ -244,6 +252,7 @@ where
             Some(APPEND) => ChannelEntry::deserialize(value)
                 .map(|entry| Update(Op::Append(Arc::new(LogMessage::read(&entry))))),
             Some(GONE) => u64::deserialize(value).map(|seq| Update(Op::Gone(seq))),
+            Some(LONGEST) => usize::deserialize(value).map(|bytes| Update(Op::Longest(Some(bytes)))),
             None => ChannelHistory::deserialize(value).map(|history| Update(Op::Set(Self::of(&history)))),
             Some(op) => return Err(UpdateError::unknown_op("append", op).in_field(MESSAGES)),
         };

@@ -208,17 +208,15 @@ impl RoomState for ChannelLog {
     }
 
     fn write_delta(&self, since: u64, out: &mut String) {
-        out.push('[');
+        // The server may have another limit than the one whose state the client has.
+        out.push_str(&format!("[{{\"key\":\"messages\",\"op\":\"longest\",\"value\":{}}}", self.longest));
         let gone = self.gone();
         if since < gone {
-            out.push_str(&format!("{{\"key\":\"messages\",\"op\":\"gone\",\"value\":{gone}}}"));
+            out.push_str(&format!(",{{\"key\":\"messages\",\"op\":\"gone\",\"value\":{gone}}}"));
         }
         let first = self.retained.partition_point(|message| message.seq <= since);
-        for (index, message) in self.retained.range(first..).enumerate() {
-            if index > 0 || since < gone {
-                out.push(',');
-            }
-            out.push_str("{\"key\":\"messages\",\"op\":\"append\",\"value\":");
+        for message in self.retained.range(first..) {
+            out.push_str(",{\"key\":\"messages\",\"op\":\"append\",\"value\":");
             out.push_str(&message.json);
             out.push('}');
         }

@@ -15,6 +15,8 @@ pub const SEND: &str = "send";
 pub const APPEND: &str = "append";
 /// The operation whose value is the number up to which messages are no longer kept.
 pub const GONE: &str = "gone";
+/// The operation whose value is the length of the longest message that the channel takes, in bytes of JSON.
+pub const LONGEST: &str = "longest";
 
 /// A message in a channel's history.
 #[derive(Clone, Debug, Serialize, Deserialize)]

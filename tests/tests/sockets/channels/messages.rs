@@ -13,8 +13,12 @@ use shared_state::client::{BroadcastError, Channel, Client, StateError, Subscrip
 use shared_state::proto::Code;
 use shared_state::server::{Action, ChannelKind, Server, ServerBuilder};
 use shared_state_tests::{
-    Hook, Link, Proxy, accepted, builder, client, is_offline, next, soon, start, status,
+    Hook, Link, Process, Proxy, accepted, builder, client, is_offline, next, soon, start, status,
 };
+use tokio::net::TcpListener;
+
+use crate::common::kept::Kept;
+use crate::common::rig::{is_connected, quick};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Line {
@@ -273,6 +277,31 @@ async fn g10_what_the_server_does_not_take_is_refused_with_its_code() {
     assert_eq!(accepted(chat.send(&line("fine"))).await, 1);
     assert!(client.close().await.is_empty());
     assert!(matches!(chat.send(&line("late")), Err(WriteError::Closed)));
+}
+
+#[tokio::test]
+async fn a_server_that_starts_again_with_another_limit_tells_those_who_return() {
+    let (store, address) = (Kept::default(), Process::address());
+    let client = quick(address).connect();
+    let mut chat = None;
+    for (longest, written) in [(40, 0), (400, 100)] {
+        let kind = ChannelKind::of::<Line>("chat").longest(longest).durable(true);
+        let started = server(kind).store(store.clone()).build();
+        let listener = TcpListener::bind(address).await.unwrap();
+        let serving = tokio::spawn({
+            let started = started.clone();
+            async move { started.serve(listener).await }
+        });
+        status(&client, "the connection", is_connected).await;
+        let chat = chat.get_or_insert_with(|| client.room("lobby").channel::<Line>("chat"));
+        let text = "x".repeat(written);
+        // A client that has been here learns of the limit with the messages that it has missed.
+        accepted(chat.send(&line("first"))).await;
+        accepted(chat.send(&line(text))).await;
+        soon("the end of the server", started.shutdown()).await.unwrap();
+        soon("the end of the listener", serving).await.unwrap();
+        status(&client, "the end of the connection", is_offline).await;
+    }
 }
 
 #[tokio::test]
