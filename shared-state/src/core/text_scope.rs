@@ -13,7 +13,8 @@ use crate::core::restore::Restore;
 
 thread_local! {
     static WITH_HISTORY: Cell<bool> = const { Cell::new(false) };
-    static WRITER: Cell<u64> = const { Cell::new(0) };
+    static WRITER: Cell<TextWriter> = const { Cell::new(TextWriter::new(0)) };
+    static RETYPED: RefCell<Vec<Retyped>> = const { RefCell::new(Vec::new()) };
     static CARRIED: RefCell<Option<Vec<Carried>>> = const { RefCell::new(None) };
     static CLAIMS: RefCell<Option<Vec<u64>>> = const { RefCell::new(None) };
     static SPENT: Cell<usize> = const { Cell::new(0) };
@@ -26,10 +27,88 @@ pub(crate) fn with_history<R>(work: impl FnOnce() -> R) -> R {
     work()
 }
 
-/// Runs `work` with `writer` as the text client id of the edits that it makes.
-pub(crate) fn as_writer<R>(writer: u64, work: impl FnOnce() -> R) -> R {
-    let _restore = Restore(&WRITER, WRITER.replace(writer));
-    work()
+/// Who edits texts: a text client id, and the clocks that it has used, in whatever text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TextWriter {
+    id: u64,
+    /// The next edit begins at this clock or later.
+    first: u32,
+    /// The clocks up to this one may have been used.
+    used: u32,
+}
+
+impl TextWriter {
+    pub(crate) const fn new(id: u64) -> Self {
+        Self { id, first: 0, used: 0 }
+    }
+
+    /// Edits that were never sent have been removed, and may be made again as they were: until then, their clocks are
+    /// not used for others.
+    pub(crate) const fn keep_clocks(&mut self) {
+        self.first = self.used;
+    }
+
+    /// The clock at which the next edit begins, or later.
+    pub(crate) const fn first(&self) -> u32 {
+        self.first
+    }
+
+    /// The same writer while edits are made anew that began at this clock or later. What was written after them refers
+    /// to them, so they have the same clocks again.
+    pub(crate) const fn again_from(self, first: u32) -> Self {
+        Self { first, ..self }
+    }
+
+    /// The clocks that `other` has used count as used.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.used = self.used.max(other.used);
+    }
+}
+
+/// Runs `work` with `writer` as the author of the edits that it makes.
+pub(crate) fn as_writer<R>(writer: &mut TextWriter, work: impl FnOnce() -> R) -> R {
+    let before = WRITER.replace(*writer);
+    let restore = Restore(&WRITER, before);
+    let result = work();
+    *writer = WRITER.get();
+    drop(restore);
+    result
+}
+
+/// Characters that an undo has inserted again: the units `of` of a text that were deleted are its units `by` now. Each
+/// is the first of `units` units: their text client id and clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Retyped {
+    pub(crate) of: (u64, u32),
+    pub(crate) by: (u64, u32),
+    pub(crate) units: u32,
+}
+
+/// Runs `work`, which undoes an edit of a text as `writer`. `known`, the earliest first, is what was inserted again
+/// since that edit. Returns with the result of `work` what it inserts again.
+pub(crate) fn undoing<R>(
+    writer: &mut TextWriter,
+    known: impl Iterator<Item = Retyped>,
+    work: impl FnOnce() -> R,
+) -> (R, Vec<Retyped>) {
+    let known: Vec<_> = known.collect();
+    let count = known.len();
+    let before = RETYPED.replace(known);
+    let result = as_writer(writer, work);
+    let mut retyped = RETYPED.replace(before);
+    (result, retyped.split_off(count))
+}
+
+/// What was inserted again since the edit that is undone.
+#[cfg(feature = "text")]
+pub(crate) fn retyped() -> Vec<Retyped> {
+    RETYPED.with_borrow(Clone::clone)
+}
+
+/// Notes what the undo of an edit inserts again.
+#[cfg(feature = "text")]
+pub(crate) fn retype(runs: Vec<Retyped>) {
+    RETYPED.with_borrow_mut(|retyped| retyped.extend(runs));
 }
 
 /// What has no form on the wire, as the inverse of an edit of a text.
@@ -84,7 +163,23 @@ pub(crate) fn is_with_history() -> bool {
 /// The text client id of the edits that are made now; 0 if there is none.
 #[cfg(feature = "text")]
 pub(crate) fn writer() -> u64 {
-    WRITER.get()
+    WRITER.get().id
+}
+
+/// The clock at which an edit by `client` begins if the text has its clocks up to `known`.
+#[cfg(feature = "text")]
+pub(crate) fn first_clock(client: u64, known: u32) -> u32 {
+    let writer = WRITER.get();
+    if writer.id == client { known.max(writer.first) } else { known }
+}
+
+/// Notes that an edit by `client` has used the clocks up to `end`.
+#[cfg(feature = "text")]
+pub(crate) fn use_clocks(client: u64, end: u32) {
+    let writer = WRITER.get();
+    if writer.id == client {
+        WRITER.set(TextWriter { used: writer.used.max(end), ..writer });
+    }
 }
 
 /// Takes from the budget of the change whose edits are checked. Returns whether no more than `limit` is spent.

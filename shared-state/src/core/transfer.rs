@@ -225,6 +225,11 @@ impl ItemMove {
         (rest.is_empty() || rest.starts_with('/')).then(|| format!("{}{rest}", self.now()))
     }
 
+    /// Whether a path leads into the item at its former place.
+    pub(crate) fn contains(&self, path: &str) -> bool {
+        path.strip_prefix(&*self.from).is_some_and(|rest| rest.starts_with('/'))
+    }
+
     /// Whether an update inserts the item into the list that it has moved to.
     pub(crate) fn is_insert<S: SharedState>(&self, update: &S::Update) -> bool {
         path_of::<S>(update, "insert").is_some_and(|list| list == self.to)
@@ -319,15 +324,18 @@ fn addressed_anew<S: SharedState>(update: &S::Update, item: &ItemMove) -> Option
     S::decode(FieldPath::new(key.as_deref().unwrap_or(&path)), op, &*value.ok()?).ok()
 }
 
-/// An insertion of the item that has moved into its former list, and the update that removes it there, as an insertion
-/// into the list where it is now. `None`: they are something else.
+/// An insertion of the item that has moved into its former list, and the update that removes it there, or the entry
+/// that the insertion has begun, as an insertion into the list where it is now. `None`: they are something else.
 pub(crate) fn inserted_at<S: SharedState>(
     insert: &S::Update,
     removal: &S::Update,
     item: &ItemMove,
 ) -> Option<(S::Update, S::Update)> {
-    path_of::<S>(removal, "delete").filter(|path| *path == item.from)?;
-    path_of::<S>(insert, "insert")?;
+    let removed = path_of::<S>(removal, "delete")?;
+    let rest = item.from.strip_prefix(&*removed)?;
+    if !(rest.is_empty() || rest.starts_with('/')) || !item.reversed().is_insert::<S>(insert) {
+        return None;
+    }
     let value = value_of::<S>(insert).ok()?;
     let insert = S::decode(FieldPath::new(&item.to), Some("insert"), &*value).ok()?;
     Some((insert, item.removal::<S>()?))

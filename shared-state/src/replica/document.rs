@@ -16,7 +16,7 @@ use crate::replica::permissions::RoomPermissions;
 use crate::replica::session::Session;
 use crate::replica::states::{States, decompose_on};
 use crate::replica::transact::Read;
-use crate::replica::undo::{Kind, Parts, Step, UndoHistory};
+use crate::replica::undo::{Kind, Parts, Step, TakenBack, UndoHistory};
 
 /// A change that was refused and has left the queue, and that the app has not been told of.
 pub(super) struct Refused {
@@ -139,7 +139,7 @@ impl<S: SharedState> Document<S> {
         may_write: impl Fn(&S::Update) -> bool,
         session: &Session,
     ) -> Result<Option<WriteId>, WriteError> {
-        let Self { states, pending, history, .. } = self;
+        let Self { states, pending, .. } = self;
         // What others did meanwhile lies beneath what is pending.
         for field in step.fields() {
             if pending.touches(field) {
@@ -148,15 +148,21 @@ impl<S: SharedState> Document<S> {
         }
         let mut unsent = step.begun();
         unsent.retain(|id| pending.is_unsent(*id));
-        let (writer, moves, hidden) = (states.writer, pending.moves(), pending.hidden());
-        let (view, marks) = (&mut states.view, history.marks());
-        let updates = step.taken_back(view, writer, marks, &moves, &hidden, &unsent, may_write);
-        if updates.is_empty() && unsent.is_empty() {
-            return Ok(None);
-        }
         let withdrawn: Vec<_> = unsent.iter().filter_map(|id| pending.withdraw(*id)).collect();
         let fields = distinct(withdrawn.iter().flat_map(Withdrawn::updates).map(PendingUpdate::field));
         self.show_rebuilt(&fields);
+        let Self { states, pending, history, .. } = self;
+        let (moves, mut without) = (pending.moves(), pending.hidden());
+        without.extend(&unsent);
+        if !unsent.is_empty() {
+            states.writer.keep_clocks();
+        }
+        let (view, writer, marks) = (&mut states.view, &mut states.writer, history.marks());
+        let TakenBack { updates, retyped } =
+            step.taken_back(view, writer, marks, &moves, &without, may_write);
+        if updates.is_empty() && unsent.is_empty() {
+            return Ok(None);
+        }
         let written = if S::HAS_RULE && !withdrawn.is_empty() {
             self.states.view.check_rule().map_err(WriteError::from)
         } else {
@@ -190,17 +196,24 @@ impl<S: SharedState> Document<S> {
             // An earlier undo that waits has taken back a part of them, which is there no more.
             for id in self.history.forget_taken(&unsent, version) {
                 if let Some(at) = self.pending.queue.position(id) {
-                    self.revise(at);
+                    self.revise(at, true);
                 }
             }
         }
+        if let Some(id) = id {
+            self.history.retyped(id, retyped, &moves);
+        }
         match id {
             // A write that was folded into the change that it undoes is answered with that.
-            Some(id) if step.changes().contains(&id) => {}
+            Some(id) if step.changes().contains(&id) => {
+                // What was not sent is gone already.
+                step.forget(&unsent);
+                self.history.folded(kind, step, self.states.version);
+            }
             Some(id) => {
                 // What was not sent is gone already.
                 step.forget(&unsent);
-                self.history.takes_back(id, kind, step);
+                self.history.takes_back(id, kind, step, self.states.writer.first());
             }
             None if unsent.is_empty() => return Ok(None),
             None => return Ok(Some(self.write_nothing())),
@@ -267,13 +280,14 @@ impl<S: SharedState> Document<S> {
         let at = self.pending.queue.next_at();
         let next = self.pending.queue.get(at);
         // One that was sent before may have been accepted as it was.
-        next.sent.is_some() || self.revise(at)
+        next.sent.is_some() || self.revise(at, false)
     }
 
-    /// The same for the unsent change at an index of the queue.
-    fn revise(&mut self, at: usize) -> bool {
+    /// The same for the unsent change at an index of the queue. `is_withdrawn`: this client has removed what the change
+    /// takes back, so that nothing is missing if nothing is left.
+    fn revise(&mut self, at: usize, is_withdrawn: bool) -> bool {
         let id = self.pending.queue.get(at).id;
-        let Some(mut step) = self.history.outdated(id) else { return true };
+        let Some((mut step, first_clock)) = self.history.outdated(id) else { return true };
         // The state on which the change lies.
         let mut beneath = self.states.confirmed.clone();
         for change in self.pending.queue.iter_mut().take(at) {
@@ -282,11 +296,14 @@ impl<S: SharedState> Document<S> {
                 update.put_on(&mut beneath);
             }
         }
-        let (writer, hidden) = (self.states.writer, self.pending.hidden());
+        let mut writer = self.states.writer.again_from(first_clock);
+        let hidden = self.pending.hidden();
         let moves = self.pending.moves_before(at);
         let marks = self.history.marks();
-        let updates = step.taken_back(&mut beneath, writer, marks, &moves, &hidden, &[], |_| true);
-        let updates = decompose_on(&mut beneath, writer, updates);
+        let TakenBack { updates, retyped } =
+            step.taken_back(&mut beneath, &mut writer, marks, &moves, &hidden, |_| true);
+        let updates = decompose_on(&mut beneath, &mut writer, updates);
+        self.states.writer.join(writer);
         let updates: Result<Vec<_>, _> = updates.iter().map(PendingUpdate::new).collect();
         let Ok(updates) = updates else {
             // They were encoded when they were written.
@@ -303,12 +320,14 @@ impl<S: SharedState> Document<S> {
         });
         let written = written.collect();
         self.history.revised(id, step, Some(written));
+        self.history.retyped(id, retyped, &moves);
         if is_same {
             return true;
         }
         let is_left = !updates.is_empty();
         // What the change was to act on may have been removed.
-        let gone = before.iter().find_map(|update| beneath.check_op(&update.typed).err());
+        let mut gone = before.iter().filter_map(|update| beneath.check_op(&update.typed).err());
+        let gone = if is_withdrawn { None } else { gone.next() };
         let changed: Vec<_> = before.iter().chain(&updates).map(|update| update.typed.clone()).collect();
         changed.iter().for_each(|update| self.pending.mark_stale(update));
         if is_left {

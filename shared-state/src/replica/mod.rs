@@ -57,6 +57,8 @@ pub use transact::{Read, Transaction};
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "testing")]
+use crate::core::text_scope;
 use crate::core::{Code, Reject, SharedState, WireUpdate, decode_update, transfer};
 use crate::proto::{
     ClientLimits, Denied, Frame, Outcomes, Refusal, Resume, RoomMessage, RoomSchema, Secret, Violation,
@@ -134,6 +136,12 @@ impl<S: SharedState> Replica<S> {
     #[cfg(feature = "testing")]
     pub(crate) fn shown_updates(&self, id: WriteId) -> Option<Vec<S::Update>> {
         self.document.pending.updates_of(id).map(|(_, shown)| shown)
+    }
+
+    /// As whom this client edits texts, for the simulation.
+    #[cfg(feature = "testing")]
+    pub(crate) const fn text_writer(&self) -> text_scope::TextWriter {
+        self.document.states.writer
     }
 
     /// Whether a change waits that was never sent, for the simulation.

@@ -1,6 +1,7 @@
 //! The two states of a replica: the confirmed one, at a version of the room's history, and the view, which is
 //! the confirmed one with everything pending on top. What is pending is passed in.
 
+use crate::core::text_scope::TextWriter;
 use crate::core::{
     Code, FieldId, Invalid, MAX_DIFFERENCES, Overlap, SharedState, WriteError, smaller_updates, take_back,
     text_scope, transfer, work,
@@ -25,7 +26,7 @@ fn check_op<S: SharedState>(state: &S, update: &S::Update) -> Result<(), Invalid
 /// state is as before when this returns.
 pub(super) fn decompose_on<S: SharedState>(
     state: &mut S,
-    writer: u64,
+    writer: &mut TextWriter,
     updates: Vec<S::Update>,
 ) -> Vec<S::Update> {
     let mut decomposed = Vec::with_capacity(updates.len());
@@ -52,14 +53,14 @@ pub(super) struct States<S: SharedState> {
     pub(super) version: u64,
     pub(super) confirmed: S,
     pub(super) view: S,
-    /// The client id under which texts are edited.
-    pub(super) writer: u64,
+    /// As whom this client edits texts.
+    pub(super) writer: TextWriter,
 }
 
 impl<S: SharedState> States<S> {
     pub(super) fn new(initial: S, writer: u64) -> Self {
         let (confirmed, view) = (initial.clone(), initial.clone());
-        Self { initial, epoch: None, version: 0, confirmed, view, writer }
+        Self { initial, epoch: None, version: 0, confirmed, view, writer: TextWriter::new(writer) }
     }
 
     /// Checks that `version` is the one after the confirmed state.
@@ -73,13 +74,13 @@ impl<S: SharedState> States<S> {
 
     /// The differences from the view that an update which sets a whole field makes, if the merge policy can
     /// tell them.
-    pub(super) fn parts(&self, update: &S::Update) -> Option<Vec<S::Update>> {
-        text_scope::as_writer(self.writer, || smaller_updates(&self.view, update))
+    pub(super) fn parts(&mut self, update: &S::Update) -> Option<Vec<S::Update>> {
+        text_scope::as_writer(&mut self.writer, || smaller_updates(&self.view, update))
     }
 
     /// Replaces the updates of a change by their [parts](Self::parts), each made on top of the ones before.
     pub(super) fn decompose(&mut self, updates: Vec<S::Update>) -> Vec<S::Update> {
-        decompose_on(&mut self.view, self.writer, updates)
+        decompose_on(&mut self.view, &mut self.writer, updates)
     }
 
     /// The updates of a change, where a field that has more than [`MAX_DIFFERENCES`] is set as a whole. A change that moves

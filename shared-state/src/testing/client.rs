@@ -13,7 +13,7 @@ use crate::core::{
 use crate::proto::{ClientLimits, Frame, RoomMessage, ServerMessage};
 use crate::replica::{Origin, Read, Replica, ReplicaConfig, Transaction, WriteId};
 use crate::testing::around::{place_of, propose_around};
-use crate::testing::json::{difference, difference_shown, json};
+use crate::testing::json::{Followed, difference, difference_shown, json};
 use crate::testing::ledger::{Ledger, Written};
 use crate::testing::model::Model;
 use crate::testing::propose::propose;
@@ -42,9 +42,10 @@ pub(super) struct Client<S: SharedState> {
     initial: Json,
     /// The state as an app builds it from the events alone.
     mirror: S,
+    /// The replica's states at the last check.
+    confirmed: Followed,
+    view: Followed,
     epoch: Option<u64>,
-    /// The client id of its text edits.
-    writer: u64,
     /// Whether anything happened to it since the last check.
     changed: bool,
     /// Its unanswered undos and redos, and whether each was unsent at the last check.
@@ -65,8 +66,9 @@ impl<S: SharedState> Client<S> {
             roles: Roles::NONE,
             initial: json(initial),
             mirror: initial.clone(),
+            confirmed: Followed::default(),
+            view: Followed::default(),
             epoch: None,
-            writer: config.writer,
             changed: true,
             undos: BTreeMap::new(),
             checked_undos: BTreeSet::new(),
@@ -260,11 +262,11 @@ impl<S: SharedState> Client<S> {
 
     /// The updates that will be sent for `updates`: a set of a whole field is sent as differences.
     fn expanded(&self, updates: Vec<S::Update>) -> Vec<S::Update> {
-        let mut state = self.replica.state().clone();
+        let (mut state, mut writer) = (self.replica.state().clone(), self.replica.text_writer());
         let mut expanded = Vec::new();
         // A move that cannot be made is refused, so it is not in the ledger.
         for update in transfer::expanded(&mut state, updates).unwrap_or_default() {
-            for part in text_scope::as_writer(self.writer, || smaller_updates(&state, &update))
+            for part in text_scope::as_writer(&mut writer, || smaller_updates(&state, &update))
                 .unwrap_or_else(|| vec![update])
             {
                 state.apply(part.clone());
@@ -404,18 +406,18 @@ impl<S: SharedState> Client<S> {
         if !same_history {
             return Ok(());
         }
-        let confirmed = json(self.replica.confirmed());
         let version = self.replica.version();
         let Some(expected) = usize::try_from(version).ok().and_then(|at| model.states.get(at)) else {
             return Err(format!("G2: {} is at version {version}, which the store does not have", self.name));
         };
         let expected = self.as_told(expected);
-        if let Some(difference) = difference::<S>(&confirmed, &expected) {
+        let confirmed = self.confirmed.json(self.replica.confirmed());
+        if let Some(difference) = difference::<S>(confirmed, &expected) {
             return Err(format!("G1: in {} at {version} {difference}", self.name));
         }
-        let view = json(self.replica.state());
-        let expected = self.ledger.expected_view(confirmed.clone(), model)?;
-        if let Some(difference) = difference::<S>(&view, &expected) {
+        let view = self.view.json(self.replica.state());
+        let expected = self.ledger.expected_view(confirmed, model)?;
+        if let Some(difference) = difference::<S>(view, expected) {
             let pending = self.ledger.pending();
             return Err(format!("G4: {} shows that {difference}, of {confirmed} and {pending}", self.name));
         }

@@ -1,5 +1,6 @@
 //! States as JSON, in the form that the model and the sampler read, and the comparison of two states.
 
+use std::collections::BTreeMap;
 use std::ops::Index;
 
 use crate::authority::Json;
@@ -55,13 +56,34 @@ impl Index<&str> for Json {
 
 /// The state with everything that the model needs, such as the history of texts.
 pub(super) fn json<S: SharedState>(state: &S) -> Json {
-    let member = |field: FieldId| (S::FIELDS[field].name.to_owned(), value(state, field));
-    Json::Object((0..S::FIELDS.len()).map(member).collect())
+    let mut followed = Followed::default();
+    followed.json(state);
+    followed.json
 }
 
-/// The value of one field with everything that the model needs.
-fn value<S: SharedState>(state: &S, field: FieldId) -> Json {
-    Json::read(&text_scope::with_history(|| field_json(state, field))).unwrap_or_default()
+/// A state as [`json`] writes it, again and again: only the fields that have changed are read again.
+#[derive(Default)]
+pub(super) struct Followed {
+    fields: Vec<String>,
+    json: Json,
+}
+
+impl Followed {
+    pub(super) fn json<S: SharedState>(&mut self, state: &S) -> &Json {
+        if self.fields.is_empty() {
+            (self.fields, self.json) = (vec![String::new(); S::FIELDS.len()], Json::Object(BTreeMap::new()));
+        }
+        for (field, known) in self.fields.iter_mut().enumerate() {
+            let text = text_scope::with_history(|| field_json(state, field));
+            if *known != text
+                && let Some(members) = self.json.as_object_mut()
+            {
+                members.insert(S::FIELDS[field].name.to_owned(), Json::read(&text).unwrap_or_default());
+                *known = text;
+            }
+        }
+        &self.json
+    }
 }
 
 /// The state that [`json`] wrote. `initial` is any state.

@@ -48,6 +48,7 @@ pub(super) struct Ledger<S: SharedState> {
     unchanged: usize,
     transactions: usize,
     refused: usize,
+    view: ExpectedView,
 }
 
 /// An undo, as it was when it was sent.
@@ -59,7 +60,7 @@ struct Undo {
 }
 
 impl<S: SharedState> Ledger<S> {
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             unanswered: Vec::new(),
             acknowledged: BTreeMap::new(),
@@ -73,6 +74,7 @@ impl<S: SharedState> Ledger<S> {
             unchanged: 0,
             transactions: 0,
             refused: 0,
+            view: ExpectedView::default(),
         }
     }
 
@@ -289,14 +291,42 @@ impl<S: SharedState> Ledger<S> {
     }
 
     /// G4: the state that the app must see, which is the confirmed state with everything unanswered on top.
-    pub(super) fn expected_view(&self, confirmed: Json, model: &mut Model<S>) -> Result<Json, String> {
-        let mut state = confirmed;
-        for (_, written) in &self.unanswered {
-            for update in written.shown.as_ref().unwrap_or(&written.sent) {
-                model.apply(&mut state, update)?;
-            }
+    pub(super) fn expected_view(&mut self, confirmed: &Json, model: &mut Model<S>) -> Result<&Json, String> {
+        let shown =
+            self.unanswered.iter().flat_map(|(_, written)| written.shown.as_ref().unwrap_or(&written.sent));
+        self.view.follow(confirmed, shown, |state, update| model.apply(state, update))
+    }
+}
+
+/// The state that an app must see. What was applied for the last check is not applied again.
+#[derive(Default)]
+struct ExpectedView {
+    confirmed: Json,
+    /// The updates on top of it.
+    applied: Vec<Json>,
+    state: Json,
+}
+
+impl ExpectedView {
+    fn follow<'u>(
+        &mut self,
+        confirmed: &Json,
+        updates: impl Iterator<Item = &'u Json> + Clone,
+        mut apply: impl FnMut(&mut Json, &Json) -> Result<(), String>,
+    ) -> Result<&Json, String> {
+        let is_more = self.confirmed == *confirmed && {
+            let mut now = updates.clone();
+            self.applied.iter().all(|applied| now.next() == Some(applied))
+        };
+        if !is_more {
+            self.applied.clear();
+            (self.confirmed, self.state) = (confirmed.clone(), confirmed.clone());
         }
-        Ok(state)
+        for update in updates.skip(self.applied.len()) {
+            apply(&mut self.state, update)?;
+            self.applied.push(update.clone());
+        }
+        Ok(&self.state)
     }
 }
 

@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use crate::authority::Json;
-use crate::core::{FieldId, FieldPathBuf, PolicyInfo, SharedState};
+use crate::core::{FieldId, FieldPathBuf, PolicyInfo, SharedState, decode_update, transfer};
 use crate::testing::json::{key_text, same_at};
 use crate::testing::model::{Logged, Model, segments};
 
@@ -93,9 +93,9 @@ impl Part {
             let to: Vec<_> = to.collect();
             let own = Step::Name(S::FIELDS[part.field].name.to_owned());
             let own: Vec<_> = std::iter::once(own).chain(part.path.iter().cloned()).collect();
-            let Some(inside) = own.strip_prefix(&to[..]).filter(|inside| !inside.is_empty()) else {
-                continue;
-            };
+            // The move has written that the item is there, and not its value.
+            let is_meant = |inside: &&[Step]| part.has_value || !inside.is_empty();
+            let Some(inside) = own.strip_prefix(&to[..]).filter(is_meant) else { continue };
             let Some((Step::Name(field), list)) = from.split_first() else { continue };
             if let Some(field) = S::FIELDS.iter().position(|info| info.name == field) {
                 (part.field, part.path) = (field, [list, inside].concat());
@@ -294,14 +294,31 @@ fn last_of_others<S: SharedState>(
     last(0).and(last(known.start))
 }
 
+/// The path of the item that an update inserts into a list.
+fn path_inserted_by<S: SharedState>(update: &Json) -> Option<String> {
+    let wire = update.to_string();
+    let wire = serde_json::from_str(&wire).ok()?;
+    transfer::path_inserted::<S>(&wire, &decode_update::<S>(&wire).ok()?)
+}
+
 /// Whether a client has written to a part, or to what is around it. It may have written what was there already.
 fn is_own<S: SharedState>(part: &Part, client: &str, write: &Logged) -> bool {
     let path = part.address::<S>();
-    let keys = write.updates.iter();
-    let mut keys = keys.filter_map(|update| Some((update["key"].as_str()?, update.get("op").is_none())));
-    write.client.as_deref() == Some(client)
-        && keys.any(|(key, is_set)| {
-            let rest = path.as_str().strip_prefix(key);
-            rest.is_some_and(|rest| rest.is_empty() || is_set && rest.starts_with('/'))
-        })
+    // A member of a set has the path of its set.
+    let member = match part.path.last() {
+        Some(Step::Member(member)) => Some(member),
+        _ => None,
+    };
+    let is_there = |update: &Json| {
+        let is_set = update.get("op").is_none();
+        let rest = update["key"].as_str().and_then(|key| path.as_str().strip_prefix(key));
+        match rest {
+            Some("") => is_set || member.is_none_or(|member| update["value"].unordered() == *member),
+            Some(rest) if rest.starts_with('/') => {
+                is_set || path_inserted_by::<S>(update).as_deref() == Some(path.as_str())
+            }
+            _ => false,
+        }
+    };
+    write.client.as_deref() == Some(client) && write.updates.iter().any(is_there)
 }

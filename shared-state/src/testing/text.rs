@@ -4,13 +4,15 @@
 //! that the text does not have. How the other edits merge is decided by yrs alone.
 
 use data_encoding::BASE64_NOPAD;
+use serde::Deserialize as _;
 use serde_json::Value;
 use yrs::updates::decoder::Decode as _;
 use yrs::{
-    Assoc, ClientID, Doc, GetString as _, ID, OffsetKind, Options, ReadTxn as _, StateVector, StickyIndex,
-    Text as _, Transact,
+    ClientID, Doc, GetString as _, OffsetKind, Options, ReadTxn as _, StateVector, Text as _, Transact,
 };
 
+use crate::core::text_scope;
+use crate::merge::Text as SharedText;
 use crate::merge::text::id_set::IdSet;
 use crate::merge::text::yjs::{Clocks, Content, Id, ROOT, Struct, Update};
 use crate::merge::text::{INITIAL, Splice, UNSIGNED};
@@ -42,18 +44,11 @@ pub(super) fn edit(text: &mut Value, edit: &Value) -> Result<(), String> {
 
 /// Whether an insertion of an edit names a right neighbour that is left of its left neighbour in a stored text.
 pub(super) fn is_crossed(text: &Value, edit: &Value) -> Result<bool, String> {
-    let doc = open(text)?;
-    let txn = Transact::transact(&doc);
-    let index = |id: Id, side: Assoc| {
-        let id = ID::new(ClientID::new(id.client), id.clock);
-        StickyIndex::from_id(id, side).get_offset(&txn).map(|offset| offset.index)
-    };
+    // Of characters that are deleted, yrs tells no place.
+    let text =
+        text_scope::with_history(|| SharedText::deserialize(text)).map_err(|error| error.to_string())?;
     let update = read(edit)?;
-    let crosses = |run: &Struct| {
-        // The index after the left neighbour, and the one before the right neighbour.
-        let (left, right) = (index(run.origin?, Assoc::Before)?, index(run.right?, Assoc::After)?);
-        Some(left > right)
-    };
+    let crosses = |run: &Struct| text.is_before(run.right?, run.origin?);
     Ok(update.structs.values().flatten().any(|run| crosses(run).unwrap_or(false)))
 }
 

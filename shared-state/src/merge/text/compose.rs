@@ -8,12 +8,13 @@ use super::order::Order;
 use super::run::Run;
 use super::splice::Splice;
 use super::yjs::{Content, Id, MAX_CLOCK, Struct, Update, units};
+use crate::core::text_scope;
 
 /// Composes an edit by `client` of splices, which are applied one after another. A position beyond the end is
 /// the end, and one inside a character is before it. Insertions come after the units deleted at the same
 /// place, as in Yjs. `None` if the client has no clocks left.
 pub(super) fn compose(document: &Document, client: u64, splices: &[Splice]) -> Option<Update> {
-    let mut clock = document.clock(client);
+    let mut clock = text_scope::first_clock(client, document.clock(client));
     let mut order = Cow::Borrowed(document.order());
     let mut edit = Update::default();
     let mut structs = Vec::new();
@@ -43,6 +44,7 @@ pub(super) fn compose(document: &Document, client: u64, splices: &[Splice]) -> O
     }
     edit.deleted = deleted.into_iter().collect::<IdSet>();
     if !structs.is_empty() {
+        text_scope::use_clocks(client, clock);
         edit.structs.insert(client, structs);
     }
     Some(edit)

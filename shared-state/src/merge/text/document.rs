@@ -16,8 +16,8 @@ use super::id_set::IdSet;
 use super::order::{Order, Place, Removed};
 use super::pages::Pages;
 use super::run::Run;
-use super::splice::Splice;
-use super::yjs::{Clocks, Content, Id, Struct, Update};
+use super::yjs::{Clocks, Content, Id, MAX_CLOCK, Struct, Update, units};
+use crate::core::text_scope::{self, Retyped};
 
 /// The limit of runs that are passed to place what is applied without being settled. Beyond it a run is placed
 /// right of its left neighbour. No text that this library has stored comes near it.
@@ -306,36 +306,46 @@ impl Document {
         update
     }
 
-    /// The characters that an edit deleted and that were there before it, as splices that insert them where
-    /// they were, the last position first.
-    pub(super) fn deleted_by(&self, effect: &Effect) -> Vec<Splice> {
-        let mut found: BTreeMap<(Place, u32), String> = BTreeMap::new();
+    /// The characters that an edit deleted and that were there before it, as insertions by `client`: each run of them to
+    /// the left of its first unit, so that those that are inserted again one after another are in their order. As in Yjs.
+    /// `None` if the client has no clocks left.
+    pub(super) fn inserted_again(&self, client: u64, effect: &Effect) -> Option<(Vec<Struct>, Vec<Retyped>)> {
+        let mut found: BTreeMap<Place, (Id, String)> = BTreeMap::new();
         for Removed { first, text, .. } in &effect.deleted {
             let mut clock = first.clock;
-            let mut here: Option<(Place, u32, u32)> = None;
+            let mut here: Option<(Place, u32)> = None;
             for c in text.chars() {
-                let at = here.filter(|(_, _, end)| clock < *end).or_else(|| {
-                    let place = self.order.find(Id { clock, ..*first })?;
+                let id = Id { clock, ..*first };
+                let at = here.filter(|(_, end)| clock < *end).or_else(|| {
+                    let place = self.order.find(id)?;
                     let run = self.order.run(place).filter(|run| run.is_deleted())?;
-                    Some((place, clock, run.end()))
+                    Some((place, run.end()))
                 });
-                if let Some((place, start, _)) = at {
-                    found.entry((place, start)).or_default().push(c);
+                if let Some((place, _)) = at {
+                    found.entry(place).or_insert_with(|| (id, String::new())).1.push(c);
                 }
                 here = at;
                 clock += c.len_utf16() as u32;
             }
         }
-        let splices = found.into_iter().rev();
-        let splices =
-            splices.map(|((place, _), insert)| Splice { at: self.order.position(place), delete: 0, insert });
-        splices.collect()
+        let (mut structs, mut retyped) = (Vec::new(), Vec::new());
+        let mut clock = text_scope::first_clock(client, self.clock(client));
+        for (place, (of, text)) in found {
+            let units = u32::try_from(units(&text)).ok()?;
+            let end = clock.checked_add(units).filter(|end| *end <= MAX_CLOCK)?;
+            let (origin, right) = (self.order.left_of(place), self.order.right_of(place));
+            structs.push(Struct { clock, units, origin, right, content: Content::Text(text) });
+            retyped.push(Retyped { of: (of.client, of.clock), by: (client, clock), units });
+            clock = end;
+        }
+        text_scope::use_clocks(client, clock);
+        Some((structs, retyped))
     }
 
-    /// The units of an update that are visible.
-    pub(super) fn visible_of(&self, update: &Update) -> IdSet {
+    /// The units of a set that are visible.
+    pub(super) fn visible_of(&self, units: &IdSet) -> IdSet {
         let mut visible = Vec::new();
-        for (client, span) in update.spans() {
+        for (client, span) in units.all() {
             let mut clock = span.start;
             while clock < span.end {
                 let place = self.order.find(Id { client, clock });
@@ -360,8 +370,8 @@ impl Document {
 mod tests {
     use super::super::Edit;
     use super::super::core::Core;
+    use super::super::splice::Splice;
     use super::*;
-    use crate::core::text_scope;
 
     fn parts(structs: &[u8], deleted: &[u8]) -> Update {
         Update::read(&[structs, deleted].concat()).expect("an update")
@@ -389,7 +399,9 @@ mod tests {
         let mut one = document.clone();
         let effect = apply(&mut one, &parts(&inside, &delete));
         assert_eq!(plain(&one), "ax");
-        assert_eq!(one.deleted_by(&effect), [Splice { at: 0, delete: 0, insert: "😀".into() }]);
+        let (structs, retyped) = one.inserted_again(7, &effect).unwrap();
+        assert_eq!(structs[0].content, Content::Text("😀".into()));
+        assert_eq!((retyped[0].of, retyped[0].by, retyped[0].units), ((1, 0), (7, 0), 2));
         one.revert(&effect);
         assert_eq!((plain(&one), one.order().wide()), ("😀x".to_owned(), 1));
 

@@ -12,10 +12,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::core::Core;
 use super::document::{Document, Effect};
+use super::id_set::IdSet;
 use super::splice::{Splice, Unit, convert};
+#[cfg(feature = "testing")]
+use super::yjs::Id;
 use super::yjs::{Content, Struct, Update};
 use super::{Anchor, Edit, INITIAL, Side, UNSIGNED};
-use crate::core::text_scope;
+use crate::core::text_scope::Retyped;
+use crate::core::{FieldValue, text_scope};
 
 /// A text for `#[shared(text)]` that several people edit at once: their edits are merged character by
 /// character.
@@ -197,19 +201,32 @@ impl Text {
     }
 
     /// The edit by which `client` undoes an edit with the effect `effect`, whatever came after it: it deletes
-    /// what the edit inserted, and inserts what the edit deleted where it was.
+    /// what the edit inserted, and inserts what the edit deleted where it was. What the edit inserted and an undo has
+    /// inserted again since, by [`text_scope::undoing`], counts as inserted by it.
     pub(super) fn undo_edit(&self, client: u64, edit: &Edit, effect: &Effect) -> Option<Edit> {
+        if client == 0 {
+            return None;
+        }
         let document = self.core.document();
-        let mut update = match client {
-            0 => return None,
-            client => {
-                let edit = self.compose(client, &document.deleted_by(effect));
-                edit.map(|edit| edit.update().clone()).unwrap_or_default()
-            }
-        };
-        update.deleted.extend(&document.visible_of(edit.update()));
-        let edit = Edit::of(update);
-        (!edit.update().is_empty() && self.check(&edit).is_ok()).then_some(edit)
+        let (structs, again) = document.inserted_again(client, effect).unwrap_or_default();
+        let inserted = inserted_by(edit.update(), &text_scope::retyped());
+        let mut update = Update { deleted: document.visible_of(&inserted), ..Update::default() };
+        if !structs.is_empty() {
+            update.structs.insert(client, structs);
+        }
+        let undo = Edit::of(update);
+        if undo.update().is_empty() || self.check(&undo).is_err() {
+            return None;
+        }
+        text_scope::retype(again);
+        Some(undo)
+    }
+
+    /// Whether a character is to the left of another one, deleted or not. `None`: the text does not have them.
+    #[cfg(feature = "testing")]
+    pub(crate) fn is_before(&self, left: Id, right: Id) -> Option<bool> {
+        let order = self.core.document().order();
+        Some(order.find(left)? < order.find(right)?)
     }
 
     fn document_mut(&mut self) -> &mut Document {
@@ -282,6 +299,31 @@ impl From<String> for Text {
 impl From<Text> for String {
     fn from(text: Text) -> Self {
         text.as_str().to_owned()
+    }
+}
+
+/// The units that an edit has inserted, and those that were inserted again for them since.
+fn inserted_by(edit: &Update, retyped: &[Retyped]) -> IdSet {
+    let mut inserted: IdSet = edit.spans().collect();
+    for Retyped { of: (client, start), by, units } in retyped {
+        let end = start + units;
+        let again: Vec<_> = inserted
+            .of(*client)
+            .iter()
+            .map(|range| range.start.max(*start)..range.end.min(end))
+            .filter(|range| range.start < range.end)
+            .collect();
+        for range in again {
+            let moved = |clock: u32| by.1 + (clock - start);
+            inserted.insert(by.0, moved(range.start)..moved(range.end));
+        }
+    }
+    inserted
+}
+
+impl From<FieldValue<Self>> for Text {
+    fn from(value: FieldValue<Self>) -> Self {
+        value.into_inner()
     }
 }
 

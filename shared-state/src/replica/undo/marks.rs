@@ -95,6 +95,11 @@ struct Mark {
 }
 
 impl Foreign {
+    /// Nothing that its author writes later takes it back.
+    fn keep(&mut self) {
+        self.before = None;
+    }
+
     /// Whether it keeps a write with this guard from being undone.
     const fn counts(&self, guard: UndoGuard) -> bool {
         match guard {
@@ -132,8 +137,13 @@ impl Mark {
         }
     }
 
-    /// Adds what another mark knows.
-    fn join(&mut self, other: Self) {
+    /// Adds what another mark knows. What only one of the two knows is not undone by what follows: the other was made
+    /// later.
+    fn join(&mut self, mut other: Self) {
+        let versions = |mark: &Self| mark.foreign.iter().map(|foreign| foreign.version).collect::<Vec<_>>();
+        let (own, others) = (versions(self), versions(&other));
+        self.foreign.iter_mut().filter(|foreign| !others.contains(&foreign.version)).for_each(Foreign::keep);
+        other.foreign.iter_mut().filter(|foreign| !own.contains(&foreign.version)).for_each(Foreign::keep);
         for foreign in other.foreign {
             let at = self.foreign.partition_point(|known| known.version <= foreign.version);
             self.foreign.insert(at, foreign);
@@ -238,9 +248,10 @@ impl Marks {
             if stays.contains(&part) {
                 self.0.insert(part.clone(), mark.clone());
             }
-            let moved = self.at([now, &part[before.len()..]].concat());
-            if let Some(there) = self.0.get_mut(&moved) {
-                there.join(mark);
+            let moved = [now, &part[before.len()..]].concat();
+            match self.0.get_mut(&moved[..]) {
+                Some(there) => there.join(mark),
+                None => drop(self.0.insert(moved.into(), mark)),
             }
         }
     }

@@ -11,13 +11,15 @@ mod written;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::core::text_scope::Retyped;
 use crate::core::transfer::ItemMove;
-use crate::core::{Segment, SharedState, UndoGuard};
+use crate::core::{FieldPathBuf, Segment, SharedState, UndoGuard};
 use crate::replica::change::{Guard, WriteId};
+use crate::replica::pending_moves::PendingMoves;
 use crate::replica::transact::Read;
 pub(super) use marks::{Marks, Parts};
 use marks::{Noted, part_of};
-pub(super) use step::Step;
+pub(super) use step::{Step, TakenBack};
 use step::{Steps, forward_all};
 use written::Written;
 
@@ -42,6 +44,8 @@ struct Taking<S: SharedState> {
     id: WriteId,
     kind: Kind,
     step: Step<S>,
+    /// The clock at which the edits of texts in the change began, or later.
+    first_clock: u32,
     /// Whether something has changed that may change what undoing the step comes to.
     outdated: bool,
     /// How often the change was refused because somebody else was faster.
@@ -121,16 +125,17 @@ impl<S: SharedState> UndoHistory<S> {
         self.redo.trim(self.limit, self.max_bytes);
     }
 
-    /// Records a write that changes nothing as long as what is pending is accepted. It belongs to the last
-    /// step and makes none of its own.
+    /// Records a write that changes nothing as long as what is pending is accepted. It belongs to the last write, undo
+    /// or redo, and makes no step of its own.
     pub(super) fn note_repeated(&mut self, id: WriteId, begins: bool, written: Vec<(S::Update, S::Update)>) {
-        if self.undo.steps.back().is_some_and(|step| !step.written.is_empty()) {
-            written.iter().for_each(|(update, _)| self.wrote[S::field(update)] = true);
-            let written = written.into_iter().enumerate();
-            let written =
-                written.map(|(index, (update, inverse))| Written::new(id, index, begins, update, inverse));
-            self.join(written.collect());
-        }
+        written.iter().for_each(|(update, _)| self.wrote[S::field(update)] = true);
+        let written = written.into_iter().enumerate();
+        let written =
+            written.map(|(index, (update, inverse))| Written::new(id, index, begins, update, inverse));
+        let mut written: Vec<_> = written.collect();
+        written.iter_mut().for_each(|one| one.mark(&mut self.marks));
+        let steps = if self.undo.newest() < self.redo.newest() { &mut self.redo } else { &mut self.undo };
+        steps.extend_last(written);
     }
 
     /// Adds writes to the last step that can be undone.
@@ -179,6 +184,9 @@ impl<S: SharedState> UndoHistory<S> {
             taking.outdated |= taking.step.written.iter().any(|one| one.id == id);
         }
         let mut marks = std::mem::take(&mut self.marks);
+        for steps in [&mut self.undo, &mut self.redo] {
+            steps.steps.iter_mut().for_each(|step| step.folded.retain(|one| one.id != id));
+        }
         for one in self.written_mut().filter(|one| one.id == id) {
             one.version = Some(version);
             if let Some(part) = &one.part {
@@ -195,6 +203,7 @@ impl<S: SharedState> UndoHistory<S> {
 
     /// A change was refused: there is nothing of it to undo. What it was to take back can be taken back again.
     pub(super) fn refused(&mut self, id: WriteId) {
+        self.forget_retyped(id);
         self.undo.retain(|written| written.id != id);
         self.redo.retain(|written| written.id != id);
         for taking in &mut self.taking {
@@ -256,8 +265,42 @@ impl<S: SharedState> UndoHistory<S> {
     }
 
     /// The change `id` takes a step back.
-    pub(super) fn takes_back(&mut self, id: WriteId, kind: Kind, step: Step<S>) {
-        self.taking.push(Taking { id, kind, step, outdated: false, overtaken: 0 });
+    pub(super) fn takes_back(&mut self, id: WriteId, kind: Kind, step: Step<S>, first_clock: u32) {
+        self.taking.push(Taking { id, kind, step, first_clock, outdated: false, overtaken: 0 });
+    }
+
+    /// The change `id`, which takes a step back, inserts characters again. What inserted them before has inserted these
+    /// too. `moves` are those that are pending.
+    pub(super) fn retyped(
+        &mut self,
+        id: WriteId,
+        retyped: Vec<(FieldPathBuf, Arc<[Retyped]>)>,
+        moves: &PendingMoves,
+    ) {
+        if retyped.is_empty() {
+            return;
+        }
+        for one in self.written_mut() {
+            let path = one.after(moves.on(one.place())).as_ref().unwrap_or(one).path();
+            for (_, runs) in retyped.iter().filter(|(at, _)| *at == path) {
+                one.retype(id, runs.clone());
+            }
+        }
+    }
+
+    /// What the change `id` was to insert again, it does not.
+    fn forget_retyped(&mut self, id: WriteId) {
+        self.written_mut().for_each(|one| one.retyped.retain(|(by, _)| *by != id));
+    }
+
+    /// The last undo or redo was folded into the change that it takes `step` back from.
+    pub(super) fn folded(&mut self, kind: Kind, step: Step<S>, version: u64) {
+        let Some(last) = self.opposite(kind).steps.back_mut() else { return };
+        last.folded = step.folded;
+        if last.folded.is_empty() {
+            // A step is taken back from its end.
+            last.folded = step.written.iter().rev().map(|one| one.to_make_again(version)).collect();
+        }
     }
 
     fn take_taking(&mut self, id: WriteId) -> Option<Taking<S>> {
@@ -276,7 +319,8 @@ impl<S: SharedState> UndoHistory<S> {
     pub(super) fn guard(&self, id: WriteId) -> Option<Guard> {
         let taking = self.taking.iter().find(|taking| taking.id == id)?;
         let mut parts = Vec::<Read>::new();
-        for one in taking.step.written.iter().filter(|one| one.guard() != UndoGuard::Replaced) {
+        let is_guarded = |one: &&Written<S>| one.guard() != UndoGuard::Replaced && !one.unreachable;
+        for one in taking.step.written.iter().filter(is_guarded) {
             parts.extend(one.part.as_ref().and_then(|part| Read::part::<S>(part)));
         }
         parts.dedup();
@@ -318,6 +362,8 @@ impl<S: SharedState> UndoHistory<S> {
         version: u64,
         is_all: bool,
     ) {
+        removed.iter().for_each(|id| self.forget_retyped(*id));
+        self.opposite(kind).unfold(removed);
         let known: Vec<_> = removed.iter().filter_map(|id| self.take_taking(*id)).collect();
         removed.iter().for_each(|id| self.accepted(*id, version, &[]));
         if is_all && known.len() == removed.len() {
@@ -363,11 +409,12 @@ impl<S: SharedState> UndoHistory<S> {
     }
 
     /// The step that an unsent change takes back, if what that comes to may have changed since it was last
-    /// asked.
-    pub(super) fn outdated(&mut self, id: WriteId) -> Option<Step<S>> {
+    /// asked, and the clock at which the change's edits of texts began.
+    pub(super) fn outdated(&mut self, id: WriteId) -> Option<(Step<S>, u32)> {
         let taking = self.taking.iter_mut().find(|taking| taking.id == id && taking.outdated)?;
         taking.outdated = false;
-        Some(std::mem::replace(&mut taking.step, Step::closed(Vec::new())))
+        let step = std::mem::replace(&mut taking.step, Step::closed(Vec::new()));
+        Some((step, taking.first_clock))
     }
 
     /// What a change that takes back `step` consists of now: `written`, each with its inverse.
@@ -382,6 +429,7 @@ impl<S: SharedState> UndoHistory<S> {
         let kind = taking.kind;
         taking.step = step;
         let Some(written) = written else { return };
+        self.forget_retyped(id);
         if written.is_empty() {
             self.taking.retain(|taking| taking.id != id);
         }

@@ -1,10 +1,12 @@
 //! Steps, the writes that are undone together, and stacks of them.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::core::text_scope::{self, Retyped, TextWriter};
 use crate::core::transfer::{self, ItemMove};
-use crate::core::{SharedState, UndoGuard, take_back, text_scope};
+use crate::core::{FieldPathBuf, SharedState, UndoGuard, take_back};
 use crate::replica::change::{WriteId, distinct};
 use crate::replica::pending_moves::PendingMoves;
 use crate::replica::undo::marks::Marks;
@@ -13,6 +15,9 @@ use crate::replica::undo::written::Written;
 /// The updates that are undone together.
 pub(in crate::replica) struct Step<S: SharedState> {
     pub(super) written: Vec<Written<S>>,
+    /// If its writes were folded into the change that they take back, or make again: what they are about as it was first
+    /// written, to be made again. It takes their place if that change is removed before it is sent.
+    pub(super) folded: Vec<Written<S>>,
     /// Writes before this time join the step.
     pub(super) until: Duration,
     /// Every write joins the step: it is an open group.
@@ -24,7 +29,7 @@ pub(in crate::replica) struct Step<S: SharedState> {
 
 impl<S: SharedState> Step<S> {
     pub(super) const fn new(written: Vec<Written<S>>, until: Duration, open: bool) -> Self {
-        Self { written, until, open, measured: 0, bytes: 0 }
+        Self { written, folded: Vec::new(), until, open, measured: 0, bytes: 0 }
     }
 
     pub(super) const fn closed(written: Vec<Written<S>>) -> Self {
@@ -41,6 +46,16 @@ impl<S: SharedState> Step<S> {
     /// Forgets the writes of these changes.
     pub(in crate::replica) fn forget(&mut self, ids: &[WriteId]) {
         self.written.retain(|one| !ids.contains(&one.id));
+    }
+
+    /// Changes that were never sent have been removed, and with them what was folded into them.
+    pub(super) fn unfold(&mut self, removed: &[WriteId]) {
+        if !self.folded.is_empty() {
+            let is_removed = |one: &mut Written<S>| removed.contains(&one.id);
+            self.written.retain(|one| !removed.contains(&one.id) || one.begins || one.again);
+            self.written.extend(self.folded.extract_if(.., is_removed));
+            (self.measured, self.bytes) = (0, 0);
+        }
     }
 
     pub(super) fn contains(&self, id: WriteId) -> bool {
@@ -74,21 +89,20 @@ impl<S: SharedState> Step<S> {
     }
 
     /// The updates that undo this step: the last write first, each made on the state that the one before
-    /// leaves. Updates that can be coalesced are one. What others have overwritten, writes in `hidden`, and
-    /// updates that `may_write` refuses are left out, and so is what undoes a change in `unsent`. `moves` are those that
-    /// are pending in `state`, which is as before when this returns.
-    #[allow(clippy::too_many_arguments)] // each is another part of the replica
+    /// leaves. Updates that can be coalesced are one. What others have overwritten, the writes of changes in `without`,
+    /// and updates that `may_write` refuses are left out. `moves` are those that are pending in `state`, which is as
+    /// before when this returns.
     pub(in crate::replica) fn taken_back(
         &self,
         state: &mut S,
-        writer: u64,
+        writer: &mut TextWriter,
         marks: &Marks,
         moves: &PendingMoves,
-        hidden: &[WriteId],
-        unsent: &[WriteId],
+        without: &[WriteId],
         may_write: impl Fn(&S::Update) -> bool,
-    ) -> Vec<S::Update> {
+    ) -> TakenBack<S> {
         let mut updates = Vec::<S::Update>::new();
+        let mut retyped = Vec::<(FieldPathBuf, Arc<[Retyped]>)>::new();
         let (mut inverses, mut moved_back) = (Vec::new(), Vec::new());
         let mut rest = &self.written[..];
         while let Some((one, before)) = rest.split_last() {
@@ -103,28 +117,37 @@ impl<S: SharedState> Step<S> {
                 None => one.guard(),
             };
             let is_overwritten = |one: &Written<S>| one.is_overwritten(marks, guard);
-            if hidden.contains(&one.id) || is_overwritten(one) || move_with.is_some_and(is_overwritten) {
+            if without.contains(&one.id) || is_overwritten(one) || move_with.is_some_and(is_overwritten) {
                 continue;
             }
             let moved = one.after(moves.on(one.place()).chain(&moved_back));
             let here = moved.as_ref().unwrap_or(one);
+            if here.unreachable {
+                continue;
+            }
             let taken_back = match move_with {
                 Some(before) => {
                     let moved = before.after(moves.on(before.place()).chain(&moved_back));
                     here.moved_back(moved.as_ref().unwrap_or(before), state)
                 }
-                None => text_scope::as_writer(writer, || here.taken_back(state)).map(|update| vec![update]),
+                None => {
+                    let path = one.after(moves.on(one.place())).as_ref().unwrap_or(one).path();
+                    let before = retyped.iter().filter(|(at, _)| *at == path);
+                    let known = here.retyped.iter().map(|(_, runs)| runs).chain(before.map(|(_, runs)| runs));
+                    let known = known.flat_map(|runs| runs.iter().copied());
+                    let (update, again) = text_scope::undoing(writer, known, || here.taken_back(state));
+                    let update = update.filter(&may_write);
+                    if update.is_some() && !again.is_empty() {
+                        retyped.push((path, again.into()));
+                    }
+                    update.map(|update| vec![update])
+                }
             };
-            let is_unsent = unsent.contains(&one.id);
-            let taken_back =
-                taken_back.filter(|updates| is_unsent || updates.iter().all(&may_write)).unwrap_or_default();
+            let taken_back = taken_back.filter(|updates| updates.iter().all(&may_write)).unwrap_or_default();
             // What was written before the move is in the item at its former place.
             moved_back.extend(transfer::moves_by::<S>(&taken_back).map(|(_, item)| item));
             for update in taken_back {
                 inverses.push(state.apply(update.clone()));
-                if is_unsent {
-                    continue;
-                }
                 let last = updates.last_mut().filter(|last| S::field(last) == S::field(&update));
                 if !last.is_some_and(|last| S::coalesce(last, &update)) {
                     updates.push(update);
@@ -132,7 +155,7 @@ impl<S: SharedState> Step<S> {
             }
         }
         take_back(state, inverses);
-        updates
+        TakenBack { updates, retyped }
     }
 
     /// About how many bytes it takes. Measures only what was written since the last call.
@@ -143,6 +166,13 @@ impl<S: SharedState> Step<S> {
         self.measured = before.len();
         self.bytes + last.bytes()
     }
+}
+
+/// What takes a step back.
+pub(in crate::replica) struct TakenBack<S: SharedState> {
+    pub(in crate::replica) updates: Vec<S::Update>,
+    /// The characters of texts that the updates insert again, with the paths of the texts where they are now.
+    pub(in crate::replica) retyped: Vec<(FieldPathBuf, Arc<[Retyped]>)>,
 }
 
 /// A stack of steps, the last one on top.
@@ -162,6 +192,19 @@ impl<S: SharedState> Steps<S> {
         self.steps.push_back(step);
     }
 
+    /// The last change of the last step that has any.
+    pub(super) fn newest(&self) -> Option<WriteId> {
+        self.steps.iter().rev().find_map(|step| step.written.iter().map(|one| one.id).max())
+    }
+
+    /// Adds writes to the last step that has any.
+    pub(super) fn extend_last(&mut self, written: Vec<Written<S>>) {
+        if let Some(step) = self.steps.iter_mut().rev().find(|step| !step.written.is_empty()) {
+            self.count += written.len();
+            step.written.extend(written);
+        }
+    }
+
     pub(super) fn pop(&mut self) -> Option<Step<S>> {
         let step = self.steps.pop_back()?;
         self.count -= step.written.len();
@@ -174,6 +217,12 @@ impl<S: SharedState> Steps<S> {
 
     pub(super) fn written_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut Written<S>> {
         self.steps.iter_mut().flat_map(|step| &mut step.written)
+    }
+
+    /// Changes that were never sent have been removed.
+    pub(super) fn unfold(&mut self, removed: &[WriteId]) {
+        self.steps.iter_mut().for_each(|step| step.unfold(removed));
+        self.recount();
     }
 
     pub(super) fn retain(&mut self, keep: impl Fn(&Written<S>) -> bool) {

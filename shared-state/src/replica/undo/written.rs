@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::core::text_scope::Retyped;
 use crate::core::transfer::{self, ItemMove};
 use crate::core::{FieldPathBuf, Segment, SharedState, UndoGuard, encode_update};
 use crate::replica::change::WriteId;
@@ -24,7 +25,14 @@ pub(super) struct Written<S: SharedState> {
     pub(super) again: bool,
     /// Another item has come since to the place of the one that it is about, which is removed. It does not go with that.
     pub(super) stays: bool,
+    /// It is inside an item that has moved to a list in which items have no parts.
+    pub(super) unreachable: bool,
+    /// What it has inserted into texts and changes that took steps back have inserted again since, the earliest first.
+    pub(super) retyped: Vec<(WriteId, Arc<[Retyped]>)>,
 }
+
+/// The most changes for each write of which it is known what they have inserted again.
+const MAX_RETYPED: usize = 256;
 
 impl<S: SharedState> Written<S> {
     pub(super) const fn new(
@@ -34,7 +42,19 @@ impl<S: SharedState> Written<S> {
         update: S::Update,
         inverse: S::Update,
     ) -> Self {
-        Self { id, index, begins, version: None, update, inverse, part: None, again: false, stays: false }
+        Self {
+            id,
+            index,
+            begins,
+            version: None,
+            update,
+            inverse,
+            part: None,
+            again: false,
+            stays: false,
+            unreachable: false,
+            retyped: Vec::new(),
+        }
     }
 
     /// Folds a later update of the same change into this one; returns whether that was possible.
@@ -132,10 +152,16 @@ impl<S: SharedState> Written<S> {
 
     /// Addresses a write to where an item is now.
     fn address(&mut self, item: &ItemMove) {
+        let before = self.path();
         for update in [&mut self.update, &mut self.inverse] {
             if let Some(forwarded) = transfer::forwarded::<S>(update, item) {
                 *update = forwarded;
             }
+        }
+        if item.contains(before.as_str()) {
+            self.unreachable = before == self.path();
+        } else if item.reversed().contains(before.as_str()) {
+            self.unreachable = false;
         }
     }
 
@@ -161,7 +187,28 @@ impl<S: SharedState> Written<S> {
 
     /// A copy of it.
     pub(super) fn copied(&self) -> Self {
-        Self { update: self.update.clone(), inverse: self.inverse.clone(), part: self.part.clone(), ..*self }
+        Self {
+            update: self.update.clone(),
+            inverse: self.inverse.clone(),
+            part: self.part.clone(),
+            retyped: self.retyped.clone(),
+            ..*self
+        }
+    }
+
+    /// The path that it writes to.
+    pub(super) fn path(&self) -> FieldPathBuf {
+        let mut path = FieldPathBuf::new();
+        S::address(&self.update, &mut path);
+        path
+    }
+
+    /// The change `by` has inserted characters again, at the path of this write.
+    pub(super) fn retype(&mut self, by: WriteId, runs: Arc<[Retyped]>) {
+        if self.retyped.len() >= MAX_RETYPED {
+            self.retyped.remove(0);
+        }
+        self.retyped.push((by, runs));
     }
 
     /// Makes a mark at the part that it changes.

@@ -8,5 +8,6 @@ mod replica;
 mod simulation;
 mod undo;
 mod undo_others;
+mod undo_own;
 mod undo_unsent;
 mod work;

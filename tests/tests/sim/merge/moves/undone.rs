@@ -1,5 +1,7 @@
 //! G14 and G4: undo, and what waits for its answer, in items that move from one list to another.
 
+use serde::{Deserialize, Serialize};
+use shared_state::SharedState;
 use shared_state::proto::replica::WriteId;
 use shared_state_tests::{User, World};
 
@@ -93,6 +95,56 @@ fn g14_a_move_is_undone_and_redone_as_a_whole_or_not_at_all() {
     world.settle();
     assert!(!ann.redo());
     assert_eq!(places(&world.state(), 2), [1]);
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Shelf {
+    #[shared(list(key = id, nested))]
+    open: Vec<Card>,
+    /// Its cards are written as a whole.
+    #[shared(list(key = id))]
+    closed: Vec<Card>,
+}
+
+#[test]
+fn g14_what_is_in_an_item_without_parts_is_not_undone_in_another_item_of_the_same_key() {
+    for comes_back in [false, true] {
+        let mut world = World::new(Shelf { open: vec![card(1)], ..Shelf::default() });
+        let (ann, bob) = (world.join(), world.join());
+        let shelf = bob.handle();
+        ann.handle().open().at(&1).set_title("same").unwrap();
+        world.settle();
+        shelf.open().move_between(&1, &shelf.closed(), 0).unwrap();
+        shelf.open().push(card(1)).unwrap();
+        shelf.open().at(&1).set_title("same").unwrap();
+        world.settle();
+        if comes_back {
+            shelf.open().remove(&1).unwrap();
+            shelf.closed().move_between(&1, &shelf.open(), 0).unwrap();
+            world.settle();
+        }
+        assert_eq!(ann.undo(), comes_back);
+        world.settle();
+        assert_eq!(world.state().open[0].title, if comes_back { "" } else { "same" });
+    }
+}
+
+#[test]
+fn g14_an_insertion_that_began_its_list_is_undone_where_the_item_is_now() {
+    let mut world = World::new(begin());
+    let (ann, bob) = (world.join(), world.join());
+    let lane = ann.handle().lanes();
+    lane.at(&"new".to_owned()).push(Card { title: "ann's".into(), ..card(9) }).unwrap();
+    lane.at(&"new".to_owned()).move_between(&9, &ann.handle().archive(), 0).unwrap();
+    world.settle();
+    bob.handle().lanes().at(&"new".to_owned()).push(Card { title: "bob's".into(), ..card(9) }).unwrap();
+    world.settle();
+    while ann.undo() {
+        world.settle();
+    }
+    let state = world.state();
+    assert!(state.archive.is_empty(), "{state:?}");
+    assert_eq!(state.lanes["new"].iter().map(|card| card.title.as_str()).collect::<Vec<_>>(), ["bob's"]);
 }
 
 /// An item has the key of another one that was there before, and moves on. What was written to the former one stays.
