@@ -93,10 +93,10 @@ pub(crate) fn std_name(ty: &Type) -> Option<String> {
 
 /// Whether the type is spelled as a collection with methods that change it.
 pub(crate) fn is_collection(ty: &Type) -> bool {
-    const COLLECTIONS: [&str; 8] =
-        ["Vec", "VecDeque", "HashMap", "BTreeMap", "HashSet", "BTreeSet", "IndexMap", "IndexSet"];
-    first_argument(ty).is_some()
-        && last_segment(ty).is_some_and(|last| COLLECTIONS.iter().any(|name| last == name))
+    const COLLECTIONS: [&str; 9] =
+        ["Vec", "VecDeque", "List", "HashMap", "BTreeMap", "HashSet", "BTreeSet", "IndexMap", "IndexSet"];
+    let known: &[&str] = if first_argument(ty).is_some() { &COLLECTIONS } else { &["Text"] };
+    last_segment(ty).is_some_and(|last| known.iter().any(|name| last == name))
 }
 
 /// `K` in `Name<K, V>`.

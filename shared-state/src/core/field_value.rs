@@ -1,4 +1,4 @@
-//! The value of a plain field that is a collection, as its accessor returns it.
+//! The value of a plain field that is a collection or a text, as its accessor returns it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::fmt;
@@ -7,15 +7,15 @@ use std::ops::Deref;
 
 use serde::{Serialize, Serializer};
 
-/// A copy of a collection that is a plain field, to be read.
+/// A copy of a collection or a text that is a plain field, to be read.
 ///
 /// It dereferences to the collection, so all of its reading methods are there, and it can be compared, printed,
 /// iterated over and serialized like the collection. It cannot be changed, because that would change the copy and
 /// nothing else: a list method like `push` is there only with `#[shared(list(key = ..))]` on the field. `clone()`
 /// returns the collection itself, and so does [`into_inner`](Self::into_inner) without another copy.
 ///
-/// The accessors of plain fields of type `Vec`, `VecDeque`, `BTreeMap`, `HashMap`, `BTreeSet`, `HashSet`, `IndexMap`
-/// and `IndexSet` return it. All other plain fields are read as their own type.
+/// The accessors of plain fields of type `Vec`, `VecDeque`, `List`, `BTreeMap`, `HashMap`, `BTreeSet`, `HashSet`,
+/// `IndexMap`, `IndexSet` and `Text` return it. All other plain fields are read as their own type.
 pub struct FieldValue<T>(T);
 
 impl<T> FieldValue<T> {
@@ -47,6 +47,12 @@ impl<T> AsRef<T> for FieldValue<T> {
 }
 
 impl<T: fmt::Debug> fmt::Debug for FieldValue<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<T: fmt::Display> fmt::Display for FieldValue<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
@@ -117,8 +123,8 @@ collections! {
 #[diagnostic::on_unimplemented(
     message = "this is a copy of the field, and changing it would change nothing else",
     label = "cannot change the field",
-    note = "write a policy above the field, for methods that change its entries: `#[shared(list(key = ..))]` for a \
-            `Vec`, `#[shared(map)]` for a map, `#[shared(set)]` for a set",
+    note = "write a policy above the field, for methods that change parts of it: `#[shared(list(key = ..))]` for a \
+            `Vec` or `List`, `#[shared(map)]` for a map, `#[shared(set)]` for a set, `#[shared(text)]` for a `Text`",
     note = "or change the field as a whole with `update_..(|value| ..)` or `set_..(..)` of the handle"
 )]
 pub trait ChangesField {}
@@ -178,4 +184,6 @@ refused! {
     put(key, value);
     edit(key, change);
     move_to(key, to);
+    delete(at, count);
+    apply_diff(new);
 }

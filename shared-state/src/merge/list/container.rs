@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::core::Value;
 use crate::core::rules::Length;
+use crate::core::{FieldValue, Value};
 use crate::merge::list::tree::{Tree, TreeIter};
 use crate::merge::{Key, KeyOf, Sequence};
 
@@ -305,6 +305,12 @@ impl<T> FromIterator<T> for List<T> {
 impl<T> From<Vec<T>> for List<T> {
     fn from(items: Vec<T>) -> Self {
         items.into_iter().collect()
+    }
+}
+
+impl<T> From<FieldValue<Self>> for List<T> {
+    fn from(value: FieldValue<Self>) -> Self {
+        value.into_inner()
     }
 }
 

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
-use shared_state::{Backend, SharedState};
+use shared_state::{Backend, List, SharedState, Text};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, SharedState)]
 struct Document {
@@ -9,6 +9,8 @@ struct Document {
     votes: BTreeMap<u8, u8>,
     scores: HashMap<u8, u8>,
     tags: BTreeSet<u8>,
+    parts: List<u8>,
+    body: Text,
 }
 
 fn write<L: Backend<Document>>(doc: &SharedDocument<L>) {
@@ -16,6 +18,8 @@ fn write<L: Backend<Document>>(doc: &SharedDocument<L>) {
     doc.votes().insert(1, 2);
     doc.scores().clear();
     doc.tags().remove(&1);
+    doc.parts().clear();
+    doc.body().insert(0, "x");
     doc.items()[0] = 1;
 }
 
