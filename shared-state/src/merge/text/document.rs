@@ -401,7 +401,7 @@ mod tests {
         assert_eq!(plain(&one), "ax");
         let (structs, retyped) = one.inserted_again(7, &effect).unwrap();
         assert_eq!(structs[0].content, Content::Text("😀".into()));
-        assert_eq!((retyped[0].of, retyped[0].by, retyped[0].units), ((1, 0), (7, 0), 2));
+        assert_eq!((retyped[0].of, retyped[0].by, retyped[0].units), ((0, 0), (7, 0), 2));
         one.revert(&effect);
         assert_eq!((plain(&one), one.order().wide()), ("😀x".to_owned(), 1));
 
