@@ -43,6 +43,7 @@ mod simulation;
 mod taken_back;
 #[cfg(feature = "text")]
 mod text;
+mod world;
 
 pub use app::{Holds, SimulatedClient};
 pub use fastrand::Rng;
