@@ -203,6 +203,11 @@ pub(crate) fn with_item(insert: &RawValue, item: &RawValue) -> Option<Box<RawVal
     to_raw_value(&Inserted { after, item }).ok()
 }
 
+/// What follows in a path after another one that leads there or to something around it: empty, or with a `/` first.
+fn rest_after<'p>(around: &str, path: &'p str) -> Option<&'p str> {
+    path.strip_prefix(around).filter(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// A move of an item from one list to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ItemMove {
@@ -221,13 +226,12 @@ impl ItemMove {
 
     /// Where a path leads that is the item's former one, or inside it.
     fn forward(&self, path: &str) -> Option<String> {
-        let rest = path.strip_prefix(&*self.from)?;
-        (rest.is_empty() || rest.starts_with('/')).then(|| format!("{}{rest}", self.now()))
+        rest_after(&self.from, path).map(|rest| format!("{}{rest}", self.now()))
     }
 
     /// Whether a path leads into the item at its former place.
     pub(crate) fn contains(&self, path: &str) -> bool {
-        path.strip_prefix(&*self.from).is_some_and(|rest| rest.starts_with('/'))
+        rest_after(&self.from, path).is_some_and(|rest| !rest.is_empty())
     }
 
     /// Whether an update inserts the item into the list that it has moved to.
@@ -332,10 +336,7 @@ pub(crate) fn inserted_at<S: SharedState>(
     item: &ItemMove,
 ) -> Option<(S::Update, S::Update)> {
     let removed = path_of::<S>(removal, "delete")?;
-    let rest = item.from.strip_prefix(&*removed)?;
-    if !(rest.is_empty() || rest.starts_with('/')) || !item.reversed().is_insert::<S>(insert) {
-        return None;
-    }
+    rest_after(&removed, &item.from).filter(|_| item.reversed().is_insert::<S>(insert))?;
     let value = value_of::<S>(insert).ok()?;
     let insert = S::decode(FieldPath::new(&item.to), Some("insert"), &*value).ok()?;
     Some((insert, item.removal::<S>()?))
@@ -370,7 +371,7 @@ fn read_back<S: SharedState>(update: &S::Update) -> Option<S::Update> {
 /// Whether an update sets something that is around an item.
 pub(crate) fn sets_around<S: SharedState>(update: &S::Update, item: &str) -> bool {
     let Some((path, None)) = address_of::<S>(update) else { return false };
-    item.strip_prefix(&*path).is_some_and(|rest| rest.starts_with('/'))
+    rest_after(&path, item).is_some_and(|rest| !rest.is_empty())
 }
 
 /// The updates that move an item back which a `take`, whose inverse is `taken`, and `insert` have moved. `None`: it is not

@@ -281,7 +281,7 @@ impl<S: SharedState> UndoHistory<S> {
             return;
         }
         for one in self.written_mut() {
-            let path = one.after(moves.on(one.place())).as_ref().unwrap_or(one).path();
+            let path = one.path_after(moves);
             for (_, runs) in retyped.iter().filter(|(at, _)| *at == path) {
                 one.retype(id, runs.clone());
             }

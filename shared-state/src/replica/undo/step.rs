@@ -125,25 +125,26 @@ impl<S: SharedState> Step<S> {
             if here.unreachable {
                 continue;
             }
-            let taken_back = match move_with {
+            let (taken_back, again) = match move_with {
                 Some(before) => {
                     let moved = before.after(moves.on(before.place()).chain(&moved_back));
-                    here.moved_back(moved.as_ref().unwrap_or(before), state)
+                    (here.moved_back(moved.as_ref().unwrap_or(before), state), None)
                 }
                 None => {
-                    let path = one.after(moves.on(one.place())).as_ref().unwrap_or(one).path();
+                    let path = one.path_after(moves);
                     let before = retyped.iter().filter(|(at, _)| *at == path);
                     let known = here.retyped.iter().map(|(_, runs)| runs).chain(before.map(|(_, runs)| runs));
                     let known = known.flat_map(|runs| runs.iter().copied());
                     let (update, again) = text_scope::undoing(writer, known, || here.taken_back(state));
-                    let update = update.filter(&may_write);
-                    if update.is_some() && !again.is_empty() {
-                        retyped.push((path, again.into()));
-                    }
-                    update.map(|update| vec![update])
+                    (update.map(|update| vec![update]), Some((path, again)))
                 }
             };
-            let taken_back = taken_back.filter(|updates| updates.iter().all(&may_write)).unwrap_or_default();
+            let Some(taken_back) = taken_back.filter(|updates| updates.iter().all(&may_write)) else {
+                continue;
+            };
+            if let Some((path, again)) = again.filter(|(_, again)| !again.is_empty()) {
+                retyped.push((path, again.into()));
+            }
             // What was written before the move is in the item at its former place.
             moved_back.extend(transfer::moves_by::<S>(&taken_back).map(|(_, item)| item));
             for update in taken_back {

@@ -6,6 +6,7 @@ use crate::core::text_scope::Retyped;
 use crate::core::transfer::{self, ItemMove};
 use crate::core::{FieldPathBuf, Segment, SharedState, UndoGuard, encode_update};
 use crate::replica::change::WriteId;
+use crate::replica::pending_moves::PendingMoves;
 use crate::replica::undo::marks::{Marks, part_of};
 
 /// An update that was written, and its inverse at its place in the room's order, as far as that is known.
@@ -201,6 +202,11 @@ impl<S: SharedState> Written<S> {
         let mut path = FieldPathBuf::new();
         S::address(&self.update, &mut path);
         path
+    }
+
+    /// The path that it writes to where items are after the moves that are pending.
+    pub(super) fn path_after(&self, moves: &PendingMoves) -> FieldPathBuf {
+        self.after(moves.on(self.place())).as_ref().unwrap_or(self).path()
     }
 
     /// The change `by` has inserted characters again, at the path of this write.
