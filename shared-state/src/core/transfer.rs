@@ -203,6 +203,12 @@ pub(crate) fn with_item(insert: &RawValue, item: &RawValue) -> Option<Box<RawVal
     to_raw_value(&Inserted { after, item }).ok()
 }
 
+/// The value of a `take` or `transfer` to another list.
+pub(crate) fn with_destination(value: &RawValue, to: &str) -> Option<Box<RawValue>> {
+    let Placed { after } = serde_json::from_str(value.get()).ok()?;
+    to_raw_value(&Transfer { to, after }).ok()
+}
+
 /// What follows in a path after another one that leads there or to something around it: empty, or with a `/` first.
 fn rest_after<'p>(around: &str, path: &'p str) -> Option<&'p str> {
     path.strip_prefix(around).filter(|rest| rest.is_empty() || rest.starts_with('/'))

@@ -1,12 +1,13 @@
 //! Items that move from one list to another: what is addressed to where an item was reaches it where it is now.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 
 use crate::authority::state::typed::Typed;
-use crate::core::{Reject, SharedState, WireUpdate, decode_update, encode_update, transfer, work};
+use crate::core::{
+    Reject, SharedState, WireUpdate, decode_update, encode_update, take_back, text_scope, transfer, work,
+};
 
 impl<S: SharedState> Typed<S> {
     /// The updates of a change as this state applies them, if any is different: see [`RoomState::forwarded`](super::RoomState::forwarded).
@@ -15,51 +16,81 @@ impl<S: SharedState> Typed<S> {
         updates: &[WireUpdate<'_>],
         base: u64,
     ) -> Result<Option<String>, Reject> {
-        let has_transfers = updates.iter().any(|update| update.op.as_deref() == Some(transfer::TRANSFER));
-        if self.moved.is_empty() && !has_transfers {
+        let Some(last) = updates.iter().rposition(|update| self.may_differ(update, base)) else {
             return Ok(None);
+        };
+        let mut staged = Vec::new();
+        let (forwarded, _) = text_scope::claims(|| self.forward_until(last, updates, base, &mut staged));
+        take_back(&mut self.state, staged);
+        let (forwarded, differs) = forwarded?;
+        Ok(differs.then(|| format!("[{}]", forwarded.join(","))))
+    }
+
+    /// Whether [`forward`](Self::forward) may make something else of an update.
+    fn may_differ(&self, update: &WireUpdate<'_>, base: u64) -> bool {
+        if update.op.as_deref() == Some(transfer::TRANSFER) {
+            return true;
         }
-        let mut inserted = HashSet::new();
-        let mut destinations = Vec::with_capacity(updates.len());
-        let mut forwarded = updates.to_vec();
+        let is_former = |path: &str| self.moved.on(path).next().is_some();
+        !self.moved.is_empty()
+            && (is_former(&update.key)
+                || destination(update).is_some_and(|to| is_former(&to))
+                || update.op.is_none() && !self.moved.left(&update.key, base).is_empty())
+    }
+
+    /// The updates of a change as JSON, and whether any is different. Each is looked at in the state that those before
+    /// it make, up to the one at `last`. `staged` receives what was applied for that, as inverses.
+    fn forward_until(
+        &mut self,
+        last: usize,
+        updates: &[WireUpdate<'_>],
+        base: u64,
+        staged: &mut Vec<S::Update>,
+    ) -> Result<(Vec<String>, bool), Reject> {
+        let mut all = Vec::with_capacity(updates.len());
         let mut differs = false;
-        for (update, forwarded) in updates.iter().zip(&mut forwarded) {
+        for (at, update) in updates.iter().enumerate() {
             work::check()?;
-            let to = destination(update).and_then(|to| self.forwarded_key(&to, None, &inserted));
-            let to = to.and_then(|to| to_raw_value(&transfer::Destination { to: to.into() }).ok());
-            if let Some(key) = self.forwarded_key(&update.key, update.op.as_deref(), &inserted) {
+            let mut forwarded = update.clone();
+            if let Some(key) = self.forwarded_key(&update.key, update.op.as_deref()) {
                 forwarded.key = Cow::Owned(key);
                 differs = true;
             }
-            differs |= to.is_some();
-            destinations.push(to);
-            if update.op.as_deref() == Some("insert") {
-                inserted.insert(&*update.key);
-            }
-        }
-        for (update, to) in forwarded.iter_mut().zip(&destinations) {
-            if let Some(to) = to {
-                update.value = to;
-            }
-        }
-        let without: Vec<_> = forwarded.iter().map(|update| self.without_moved(update, base)).collect();
-        for (update, without) in forwarded.iter_mut().zip(&without) {
-            if let Some(without) = without {
-                update.value = without;
+            let to = destination(update).and_then(|to| self.forwarded_key(&to, None));
+            let to = to.and_then(|to| transfer::with_destination(update.value, &to));
+            let other = to.or_else(|| self.without_moved(&forwarded, base));
+            if let Some(value) = &other {
+                forwarded.value = value;
                 differs = true;
             }
-        }
-        if has_transfers {
-            let decoded: Result<Vec<_>, _> = forwarded.iter().map(decode_update::<S>).collect();
+            let is_transfer = update.op.as_deref() == Some(transfer::TRANSFER);
             // What the struct does not know is left to `apply`.
-            if let Ok(decoded) = decoded {
-                let expanded = transfer::expanded(&mut self.state, decoded)?;
-                let texts: Result<Vec<_>, _> = expanded.iter().map(encode_update::<S>).collect();
-                let texts: Vec<_> = texts?.iter().map(|text| text.as_str().to_owned()).collect();
-                return Ok(Some(format!("[{}]", texts.join(","))));
+            let decoded = if is_transfer || at < last { decode_update::<S>(&forwarded).ok() } else { None };
+            match decoded {
+                Some(transfer) if is_transfer => {
+                    differs = true;
+                    for half in transfer::expanded(&mut self.state, vec![transfer])? {
+                        all.push(encode_update::<S>(&half)?.as_str().to_owned());
+                        self.stage(half, staged);
+                    }
+                }
+                Some(decoded) => {
+                    all.push(as_json(&forwarded));
+                    self.stage(decoded, staged);
+                }
+                None => all.push(as_json(&forwarded)),
             }
         }
-        Ok(differs.then(|| serde_json::to_string(&forwarded).expect("paths and JSON are JSON")))
+        Ok((all, differs))
+    }
+
+    /// Applies an update, so that those after it in a change can be looked at. One that cannot be applied is refused
+    /// later, with the change.
+    fn stage(&mut self, update: S::Update, staged: &mut Vec<S::Update>) {
+        if self.state.check_op(&update).is_ok() {
+            let update = self.state.resolve(&self.versions, &update).unwrap_or(update);
+            staged.push(self.state.apply(update));
+        }
     }
 
     /// The insertion of an item that the same change has taken from another list: the item as it was there, whatever
@@ -87,9 +118,8 @@ impl<S: SharedState> Typed<S> {
         }
     }
 
-    /// Where an update at `path` leads that is addressed to an item which has moved. `inserted` are the lists into which
-    /// the same change has inserted something before. `None`: the address is right.
-    fn forwarded_key(&mut self, path: &str, op: Option<&str>, inserted: &HashSet<&str>) -> Option<String> {
+    /// Where an update at `path` leads that is addressed to an item which has moved. `None`: the address is right.
+    fn forwarded_key(&mut self, path: &str, op: Option<&str>) -> Option<String> {
         let mut key: Option<String> = None;
         // One item leads to where it is at once, but the lists around it may have moved as well. An item that was
         // removed where it is may lead in a circle.
@@ -105,9 +135,7 @@ impl<S: SharedState> Typed<S> {
                     if rest.is_empty() && op == Some("move") {
                         return None;
                     }
-                    let list = former.rsplit_once('/').map_or("", |(list, _)| list);
-                    (!inserted.contains(list) && transfer::is_missing(&mut self.state, &former))
-                        .then(|| (format!("{now}{rest}"), former))
+                    transfer::is_missing(&mut self.state, &former).then(|| (format!("{now}{rest}"), former))
                 },
             );
             let Some((next, former)) = next else { return key };
@@ -123,7 +151,6 @@ impl<S: SharedState> Typed<S> {
             return None;
         }
         let left = self.moved.left(&update.key, base);
-        // The paths of a later update of this change may be wrong on this state, as after the insertion of a list.
         let set = if left.is_empty() { None } else { decode_update::<S>(update).ok() }?;
         let without = transfer::set_without(&mut self.state, &set, &left)?;
         let encoded = encode_update::<S>(&without).ok()?;
@@ -134,7 +161,7 @@ impl<S: SharedState> Typed<S> {
 
 /// The list that an update moves an item to, if it takes one from a list.
 pub(super) fn destination(update: &WireUpdate<'_>) -> Option<String> {
-    let takes = update.op.as_deref() == Some(transfer::TAKE);
+    let takes = matches!(update.op.as_deref(), Some(transfer::TAKE | transfer::TRANSFER));
     let value = takes.then_some(update.value)?;
     let transfer::Destination { to } = serde_json::from_str(value.get()).ok()?;
     Some(to.into_owned())
@@ -143,4 +170,8 @@ pub(super) fn destination(update: &WireUpdate<'_>) -> Option<String> {
 /// Whether an update inserts an item into the list at a path.
 pub(super) fn is_insert_into(update: &WireUpdate<'_>, list: &str) -> bool {
     update.op.as_deref() == Some("insert") && update.key == list
+}
+
+fn as_json(update: &WireUpdate<'_>) -> String {
+    serde_json::to_string(update).expect("a path and JSON are JSON")
 }

@@ -15,6 +15,8 @@ use shared_state_tests::{User, World};
 struct Board {
     #[shared(list(key = id, nested))]
     columns: Vec<Column>,
+    #[shared(list(key = id, nested))]
+    shelved: Vec<Column>,
     #[shared(map(list(key = id, nested)))]
     lanes: BTreeMap<String, Vec<Card>>,
     #[shared(list(key = id, nested))]
@@ -376,4 +378,83 @@ fn g7_a_column_that_is_replaced_does_not_bring_back_a_card_that_has_moved_away()
     replacing(&bob.handle());
     world.settle();
     assert_eq!((cards(&ann.state(), 1), cards(&ann.state(), 2)), (vec![1, 2, 3], vec![2, 4]));
+}
+
+/// The titles of all cards, each with the path of its list.
+fn titles(board: &Board) -> Vec<String> {
+    let lists = [("columns", &board.columns), ("shelved", &board.shelved)];
+    let columns = lists.into_iter().flat_map(|(name, list)| list.iter().map(move |column| (name, column)));
+    let cards = columns.flat_map(|(name, column)| column.cards.iter().map(move |card| (name, column, card)));
+    cards.map(|(name, column, card)| format!("{name}/{} {}={}", column.id, card.id, card.title)).collect()
+}
+
+#[test]
+fn g7_an_update_reaches_the_item_that_is_at_its_path_after_the_updates_before_it() {
+    let new =
+        |id: u32, title: &str| serde_json::to_string(&Card { title: title.into(), ..card(id) }).unwrap();
+    let column = |id: u32, cards: &str| format!(r#"{{"id":{id},"title":"","cards":[{cards}]}}"#);
+    let set = |key: &str, value: &str| format!(r#"{{"key":"{key}","value":{value}}}"#);
+    let op = |key: &str, op: &str, value: &str| format!(r#"{{"key":"{key}","op":"{op}","value":{value}}}"#);
+    let insert = |key: &str, item: &str| op(key, "insert", &format!(r#"{{"item":{item}}}"#));
+    let title = set("columns/1/cards/2/title", r#""x""#);
+    let delete = op("columns/1/cards/2", "delete", "null");
+    let (moved, gone) = ("columns/2 2=moved", "columns/2 2=x");
+    // Card 2 has moved from column 1 to column 2. The change, and the cards after it.
+    let cases: [(&[String], &[&str]); 10] = [
+        (
+            &[set("columns/1/cards", &format!("[{}]", new(2, "new"))), title.clone()],
+            &["columns/1 2=x", moved],
+        ),
+        (&[set("columns/1/cards", &format!("[{}]", new(2, "new"))), delete.clone()], &[moved]),
+        (&[set("columns/1/cards", "[]"), title.clone()], &[gone]),
+        (&[set("columns/1", &column(1, &new(2, "new"))), title.clone()], &["columns/1 2=x", moved]),
+        (&[set("columns/1", &column(1, &new(2, "new"))), delete.clone()], &[moved]),
+        (
+            &[
+                op("columns/1", "delete", "null"),
+                insert("columns", &column(1, &new(2, "new"))),
+                title.clone(),
+            ],
+            &[moved, "columns/1 2=x"],
+        ),
+        (&[insert("columns/1/cards", &new(9, "new")), title.clone()], &["columns/1 9=new", gone]),
+        (&[insert("columns/1/cards", &new(2, "new")), delete.clone(), title.clone()], &[gone]),
+        (
+            &[op("columns/2/cards/2", "transfer", r#"{"to":"columns/1/cards"}"#), title.clone()],
+            &["columns/1 2=x"],
+        ),
+        (
+            &[
+                op("columns/2/cards/2", "take", r#"{"to":"columns/1/cards"}"#),
+                insert("columns/1/cards", &new(2, "old")),
+                title.clone(),
+            ],
+            &["columns/1 2=x"],
+        ),
+    ];
+    for (updates, expected) in cases {
+        let mut state = begin();
+        state.columns.truncate(2);
+        state.columns[0].cards = vec![Card { title: "moved".into(), ..card(2) }];
+        state.columns[1].cards.clear();
+        let mut world = World::new(state);
+        let ann = world.join();
+        move_card(&ann.handle(), 2, 1, 2, 0);
+        world.settle();
+        let updates = format!("[{}]", updates.join(","));
+        world.write(&updates);
+        world.settle();
+        assert_eq!(titles(&world.state()), expected, "{updates}");
+        assert_eq!(ann.state(), world.state(), "{updates}");
+    }
+}
+
+#[test]
+fn g7_an_item_moves_to_a_list_that_has_moved() {
+    let mut world = World::new(begin());
+    world.write(r#"[{"key":"columns/2","op":"transfer","value":{"to":"shelved"}}]"#);
+    world.write(
+        r#"[{"key":"columns/1/cards/2","op":"transfer","value":{"to":"columns/2/cards","after":null}}]"#,
+    );
+    assert_eq!(titles(&world.state()), ["columns/1 1=", "columns/1 3=", "shelved/2 2=", "shelved/2 4="]);
 }
