@@ -1,5 +1,5 @@
-//! What one address may have: connections at once, new connections and opened rooms a second. So that one client, under
-//! however many names, leaves room for the others.
+//! What one address may have: connections at once, new connections and opened rooms a second, and a share of the
+//! processors' time. So that one client, under however many names, leaves room for the others.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::proto::Limits;
 use crate::server::access::Handshake;
+use crate::server::processor_time::{AllTime, Part};
 use crate::server::rate_limit::TokenBucket;
 
 /// With this many addresses, those without a connection whose budgets are full are forgotten, once a second at most. With
@@ -52,9 +53,12 @@ pub(super) struct Addresses {
     rooms: u32,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct All {
     by_address: HashMap<IpAddr, Known>,
+    /// How many addresses have connections.
+    connected: usize,
+    time: AllTime,
     /// When idle addresses were last forgotten.
     cleaned: Option<Instant>,
 }
@@ -104,7 +108,12 @@ impl fmt::Display for Crowded {
 impl Addresses {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
-            known: Mutex::default(),
+            known: Mutex::new(All {
+                by_address: HashMap::new(),
+                connected: 0,
+                time: AllTime::new(),
+                cleaned: None,
+            }),
             connections: limits.connections_per_address,
             handshakes: limits.handshakes_per_address,
             rooms: limits.rooms_opened_per_address,
@@ -137,6 +146,7 @@ impl Addresses {
             return Err(Crowded::Handshakes(self.handshakes));
         }
         known.connections += 1;
+        all.connected += usize::from(known.connections == 1);
         Ok(Counted { addresses: self.clone(), address })
     }
 }
@@ -167,13 +177,20 @@ impl Counted {
         let mut all = self.addresses.lock();
         all.by_address.get_mut(&self.address).is_none_or(|known| known.rooms.take(Instant::now()))
     }
+
+    /// Counts the processor time that the connection has spent; returns its part of all.
+    pub(super) fn spend(&self, spent: Duration) -> Part {
+        let All { by_address, connected, time, .. } = &mut *self.addresses.lock();
+        time.take(spent, *connected, by_address.get(&self.address).map_or(1, |known| known.connections))
+    }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        if let Some(known) = self.addresses.lock().by_address.get_mut(&self.address) {
-            known.connections = known.connections.saturating_sub(1);
-        }
+        let mut all = self.addresses.lock();
+        let Some(known) = all.by_address.get_mut(&self.address) else { return };
+        known.connections = known.connections.saturating_sub(1);
+        all.connected -= usize::from(known.connections == 0);
     }
 }
 
@@ -221,6 +238,22 @@ mod tests {
         assert_eq!(all.connect(one).unwrap_err(), Crowded::Handshakes(1));
         assert_eq!((0..100).filter(|_| held[0].open_room()).count(), 20);
         assert!(all.connect(address("192.0.2.2")).unwrap().open_room());
+    }
+
+    #[test]
+    fn the_processors_are_shared_by_address_and_connection() {
+        let all = addresses(2, 100, 1);
+        let (one, other) = (address("192.0.2.1"), address("192.0.2.2"));
+        let mut held = vec![all.connect(one).unwrap()];
+        let share = |counted: &Counted| counted.spend(Duration::ZERO).share;
+        let whole = share(&held[0]);
+        held.push(all.connect(one).unwrap());
+        assert_eq!(share(&held[1]), whole / 2.0);
+        let other = all.connect(other).unwrap();
+        assert_eq!((share(&held[0]), share(&other)), (whole / 4.0, whole / 2.0));
+        drop(other);
+        held.pop();
+        assert_eq!(share(&held[0]), whole);
     }
 
     #[test]

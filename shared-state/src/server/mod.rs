@@ -37,6 +37,7 @@ mod fanout;
 mod membership;
 mod origins;
 mod presence;
+mod processor_time;
 mod rate_limit;
 mod rooms;
 #[allow(clippy::module_inception)] // the type of this name

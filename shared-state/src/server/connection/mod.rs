@@ -12,6 +12,7 @@ pub(crate) mod protocol;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -39,6 +40,7 @@ use crate::server::fanout::queue::{CloseReason, Next, Queue, Signal, Work};
 use crate::server::membership::Membership;
 use crate::server::membership::memberships::Memberships;
 use crate::server::presence::{PresenceRooms, PresenceSessions};
+use crate::server::processor_time::{self, OwnTime};
 use crate::server::rate_limit::TokenBucket;
 use crate::server::rooms::directory::Directory;
 use crate::server::rooms::legacy_listeners::Listening;
@@ -121,6 +123,8 @@ pub(crate) struct Connection<T> {
     registration: Registration,
     /// The connection among those of its address, if that is known.
     counted: Option<Counted>,
+    /// The processor time that it takes.
+    time: OwnTime,
     /// The rooms whose channels a legacy client receives.
     listening: BTreeMap<Box<str>, (Listening, Arc<Membership>)>,
     /// When a frame was last read.
@@ -177,6 +181,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             limits,
             registration,
             counted,
+            time: OwnTime::new(),
             listening: BTreeMap::new(),
             last_read: Instant::now(),
             expires: None,
@@ -198,7 +203,14 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
     ///
     /// Boxed, because an async function's future holds its arguments twice.
     pub(crate) async fn run(mut self: Box<Self>) {
-        let Err(end) = self.serve().await;
+        let end = {
+            let (mut serve, mut uncharged) = (pin!(self.serve()), Duration::ZERO);
+            let poll = |context: &mut Context<'_>| {
+                processor_time::counted(&mut uncharged, || serve.as_mut().poll(context))
+            };
+            let Err(end) = poll_fn(poll).await;
+            end
+        };
         // The rooms are left first, so that nothing more is queued and the queue can be emptied.
         self.inbound.retain(|_| false);
         self.listening.clear();
@@ -218,7 +230,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             return Err(End::Told(CloseReason::new(Code::Unauthorized, message.clone())));
         }
         let queue = self.queue.clone();
-        let mut tick = std::pin::pin!(sleep_until(self.or_expired(self.last_read + self.limits.heartbeat)));
+        let mut tick = pin!(sleep_until(self.or_expired(self.last_read + self.limits.heartbeat)));
         let mut expires = self.expires;
         // Reading and writing take turns: a busy room does not keep the connection from being read, and a busy client
         // does not keep it from being written.
@@ -257,6 +269,19 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 expires = self.expires;
                 tick.as_mut().reset(self.or_expired(self.last_read + self.limits.heartbeat));
             }
+            if let Some(spent) = processor_time::charge() {
+                // Boxed, so that an idle connection does not reserve memory for the future.
+                Box::pin(self.rest_if_short(spent)).await?;
+            }
+        }
+    }
+
+    /// Reads nothing for a while if there is too little processor time, and this connection takes more than its part.
+    async fn rest_if_short(&mut self, spent: Duration) -> Result<(), End> {
+        let Some(part) = self.counted.as_ref().map(|counted| counted.spend(spent)) else { return Ok(()) };
+        match self.time.take(spent, part).await {
+            Some(rest) => self.meanwhile(Box::pin(tokio::time::sleep(rest))).await,
+            None => Ok(()),
         }
     }
 
@@ -642,6 +667,6 @@ mod tests {
         .await
         .run();
         let size = size_of_val(&task);
-        assert!(size <= 1536, "{size} bytes");
+        assert!(size <= 1664, "{size} bytes");
     }
 }
