@@ -58,7 +58,8 @@ pub struct Limits {
     /// wait. Default 1,024.
     pub in_flight: usize,
     /// The most bytes of the changes of all rooms together that are on their way to the store; beyond that connections that
-    /// write are not read. A longer change goes alone. Default 64 MiB.
+    /// write are not read. An eighth of it is for changes of at most 16 KiB, which do not wait for longer ones. A change
+    /// that is longer than the rest goes alone. Default 64 MiB.
     pub in_flight_bytes: usize,
     /// The longest presence of a session: its user and its data together, in bytes of JSON. Default 4 KiB.
     pub presence: usize,

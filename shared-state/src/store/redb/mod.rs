@@ -49,6 +49,7 @@
 
 mod file;
 mod format;
+mod group;
 mod queue;
 mod readers;
 mod recovery;
@@ -200,6 +201,7 @@ impl RedbBuilder {
         let readers = Readers::start(self.readers).map_err(directory(&path))?;
         let writer = Writer {
             queue: queue.clone(),
+            backlog: Vec::new(),
             readers,
             commits: commits.clone(),
             extents: HashMap::new(),
@@ -226,9 +228,10 @@ impl RedbBuilder {
 /// ```
 ///
 /// # Threads
-/// One thread writes. It takes all waiting calls, of all rooms, into one transaction and commits it once. Meanwhile
+/// One thread writes. It takes the waiting calls, of all rooms, into one transaction and commits it once. Meanwhile
 /// the next calls gather, so that the more there is to do, the more calls share the cost of a commit, which is two
-/// syncs of the file. Loads and lists run on threads of their own, after the calls made before them, and delay no
+/// syncs of the file. When more than 512 KiB wait, rooms take turns, and short calls go first, so that a room that writes
+/// little does not wait for one that writes much. Loads and lists run on threads of their own, after the calls made before them, and delay no
 /// write. No runtime is needed: the futures can be awaited in any executor.
 ///
 /// # Memory

@@ -25,11 +25,31 @@ pub(super) enum Job {
     List { done: Done<Vec<RoomInfo>, ListError> },
 }
 
+impl Job {
+    /// The room that the call concerns; `None`: all rooms.
+    pub(super) fn room(&self) -> Option<&str> {
+        match self {
+            Self::Append { append: Append { room, .. }, .. }
+            | Self::Compact { room, .. }
+            | Self::Delete { room, .. }
+            | Self::Load { room, .. } => Some(room),
+            Self::List { .. } => None,
+        }
+    }
+}
+
 /// A call and its share of the queue's limits.
 #[derive(Debug)]
 pub(super) struct Queued {
     pub(super) job: Job,
     pub(super) ticket: Ticket,
+}
+
+impl Queued {
+    /// The bytes that the call holds.
+    pub(super) const fn bytes(&self) -> usize {
+        self.ticket.bytes
+    }
 }
 
 /// A share of the queue's limits, returned on drop.
@@ -75,7 +95,7 @@ pub(super) enum Refused {
 /// What the writer has to do next.
 #[derive(Debug)]
 pub(super) enum Taken {
-    Calls(Vec<Queued>),
+    Calls,
     /// A reader found that the file has failed.
     Failed(Cause),
     /// The queue is closed and empty.
@@ -151,15 +171,16 @@ impl Queue {
         Ok(())
     }
 
-    /// Waits for calls and takes all of them.
-    pub(super) fn take(&self) -> Taken {
+    /// Waits for calls and moves all of them to `backlog`. If there are some already, does not wait.
+    pub(super) fn take(&self, backlog: &mut Vec<Queued>) -> Taken {
         let mut state = self.state();
         loop {
             if let Some(cause) = &state.read_failed {
                 return Taken::Failed(cause.clone());
             }
-            if !state.jobs.is_empty() {
-                return Taken::Calls(std::mem::take(&mut state.jobs));
+            backlog.append(&mut state.jobs);
+            if !backlog.is_empty() {
+                return Taken::Calls;
             }
             if state.closing {
                 return Taken::Closed;

@@ -1,5 +1,5 @@
-//! The writer thread: takes all the calls that wait, performs them in one transaction, commits it once, and sends
-//! them their outcomes. Meanwhile the next calls gather, so a slow commit carries more of them (group commit). When the
+//! The writer thread: takes the calls that wait, performs them in one transaction, commits it once, and sends them their
+//! outcomes. Meanwhile the next calls gather, so a slow commit carries more of them (group commit, see `group`). When the
 //! file fails, the thread refuses all calls, opens the file again (see `recovery`), and goes on.
 
 use std::collections::HashMap;
@@ -13,6 +13,7 @@ use redb::{Database, ReadableDatabase, Table, WriteTransaction};
 
 use super::file::{self, Misplaced, OpenFile};
 use super::format::{self, LOG, ROOMS, SNAPSHOTS};
+use super::group;
 use super::queue::{Job, Queue, Queued, Stopped, Taken};
 use super::readers::{self, Readers, Reading, Wanted};
 use super::recovery::{Panicked, Recovery, Reopening};
@@ -28,6 +29,8 @@ const CACHED_ROOMS: usize = 65_536;
 
 pub(super) struct Writer {
     pub(super) queue: Arc<Queue>,
+    /// The calls that were taken from the queue and wait for the next commits.
+    pub(super) backlog: Vec<Queued>,
     pub(super) readers: Readers,
     pub(super) commits: Arc<AtomicU64>,
     pub(super) extents: HashMap<Arc<str>, Cached>,
@@ -119,8 +122,11 @@ impl Writer {
     /// Performs calls until the queue is closed and empty, or the file fails.
     fn serve(&mut self, file: &OpenFile) -> Result<(), Failed> {
         loop {
-            match self.queue.take() {
-                Taken::Calls(group) => self.group(file, group)?,
+            match self.queue.take(&mut self.backlog) {
+                Taken::Calls => {
+                    let group = group::take(&mut self.backlog);
+                    self.group(file, group)?;
+                }
                 Taken::Failed(cause) => return Err(self.fail(Vec::new(), &cause)),
                 Taken::Closed => return Ok(()),
             }
@@ -157,7 +163,8 @@ impl Writer {
     /// The file has failed: refuses the calls of the group that found it, those that wait, and all later ones.
     fn fail(&mut self, group: Vec<Queued>, cause: &Cause) -> Failed {
         let outage: Cause = Arc::new(Reopening { source: cause.clone() });
-        let waiting = self.queue.suspend(outage.clone());
+        let mut waiting = std::mem::take(&mut self.backlog);
+        waiting.extend(self.queue.suspend(outage.clone()));
         let calls = group.len() + waiting.len();
         let error: &(dyn Error + 'static) = &**cause;
         tracing::error!(

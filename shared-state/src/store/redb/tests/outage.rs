@@ -78,7 +78,7 @@ async fn calls_that_wait_when_the_file_fails_are_answered() {
     let cause = || Arc::new(std::io::Error::other("broken")) as Cause;
     queue.read_failed(0, cause());
     assert!(!queue.is_available());
-    assert!(matches!(queue.take(), Taken::Failed(_)), "before the calls that wait");
+    assert!(matches!(queue.take(&mut Vec::new()), Taken::Failed(_)), "before the calls that wait");
     assert!(!queue.is_available());
     let waiting = queue.suspend(cause());
     assert!(matches!(&waiting[..], [Queued { job: Job::Delete { .. }, .. }]));
