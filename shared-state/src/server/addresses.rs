@@ -1,5 +1,5 @@
-//! What one address may have: connections at once, new connections and opened rooms a second, and a share of the
-//! processors' time. So that one client, under however many names, leaves room for the others.
+//! What one address may have: sockets and connections at once, new connections and opened rooms a second, and a share of
+//! the processors' time. So that one client, under however many names, leaves room for the others.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -33,6 +33,11 @@ type AddressOf = dyn Fn(&Handshake) -> Option<IpAddr> + Send + Sync;
 impl ClientAddress {
     pub(super) fn by(address: impl Fn(&Handshake) -> Option<IpAddr> + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(address)))
+    }
+
+    /// Whether a client's address is that of its socket.
+    pub(super) const fn is_peer(&self) -> bool {
+        self.0.is_none()
     }
 
     /// The address of the client of a request, if it is known.
@@ -70,9 +75,9 @@ impl All {
         let is_due =
             self.cleaned.is_none_or(|last| now.saturating_duration_since(last) >= Duration::from_secs(1));
         if len >= 4 * MAX_KNOWN {
-            self.by_address.retain(|_, known| known.connections > 0);
+            self.by_address.retain(|_, known| known.is_present());
         } else if len >= MAX_KNOWN && is_due {
-            self.by_address.retain(|_, known| known.connections > 0 || !known.is_idle(now));
+            self.by_address.retain(|_, known| known.is_present() || !known.is_idle(now));
             self.cleaned = Some(now);
         }
     }
@@ -81,6 +86,8 @@ impl All {
 #[derive(Debug)]
 struct Known {
     connections: usize,
+    /// Sockets that may become connections.
+    sockets: usize,
     handshakes: TokenBucket,
     rooms: TokenBucket,
 }
@@ -131,14 +138,7 @@ impl Addresses {
     pub(super) fn connect(self: &Arc<Self>, address: IpAddr) -> Result<Counted, Crowded> {
         let (address, now) = (network(address), Instant::now());
         let mut all = self.lock();
-        if !all.by_address.contains_key(&address) {
-            all.clean(now);
-        }
-        let known = all.by_address.entry(address).or_insert_with(|| Known {
-            connections: 0,
-            handshakes: per_second(self.handshakes),
-            rooms: per_second(self.rooms),
-        });
+        let known = self.known(&mut all, address, now);
         if known.connections >= self.connections {
             return Err(Crowded::Connections(self.connections));
         }
@@ -146,8 +146,32 @@ impl Addresses {
             return Err(Crowded::Handshakes(self.handshakes));
         }
         known.connections += 1;
-        all.connected += usize::from(known.connections == 1);
+        let is_first = known.connections == 1;
+        all.connected += usize::from(is_first);
         Ok(Counted { addresses: self.clone(), address })
+    }
+
+    /// Counts a socket that may become a connection. `None`: the address has as many as it may have connections.
+    pub(super) fn accept(self: &Arc<Self>, address: IpAddr) -> Option<Accepted> {
+        let address = network(address);
+        let mut all = self.lock();
+        let known = self.known(&mut all, address, Instant::now());
+        (known.sockets < self.connections).then(|| {
+            known.sockets += 1;
+            Accepted { addresses: self.clone(), address }
+        })
+    }
+
+    fn known<'a>(&self, all: &'a mut All, address: IpAddr, now: Instant) -> &'a mut Known {
+        if !all.by_address.contains_key(&address) {
+            all.clean(now);
+        }
+        all.by_address.entry(address).or_insert_with(|| Known {
+            connections: 0,
+            sockets: 0,
+            handshakes: per_second(self.handshakes),
+            rooms: per_second(self.rooms),
+        })
     }
 }
 
@@ -158,6 +182,10 @@ fn per_second(rate: u32) -> TokenBucket {
 }
 
 impl Known {
+    fn is_present(&self) -> bool {
+        self.connections > 0 || self.sockets > 0
+    }
+
     /// Whether forgetting it changes nothing.
     fn is_idle(&mut self, now: Instant) -> bool {
         self.handshakes.is_full(now) && self.rooms.is_full(now)
@@ -194,6 +222,21 @@ impl Drop for Counted {
     }
 }
 
+/// A socket that is counted for its address until this is dropped.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    addresses: Arc<Addresses>,
+    address: IpAddr,
+}
+
+impl Drop for Accepted {
+    fn drop(&mut self) {
+        if let Some(known) = self.addresses.lock().by_address.get_mut(&self.address) {
+            known.sockets = known.sockets.saturating_sub(1);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,6 +263,18 @@ mod tests {
         assert!(all.connect(other).is_ok());
         held.pop();
         assert!(all.connect(one).is_ok());
+    }
+
+    #[test]
+    fn an_address_has_as_many_sockets_as_connections() {
+        let all = addresses(2, 100, 1);
+        let one = address("192.0.2.1");
+        let mut held = vec![all.accept(one).unwrap(), all.accept(one).unwrap()];
+        assert!(all.accept(one).is_none() && all.accept(address("192.0.2.2")).is_some());
+        // A socket that has become a connection is counted there.
+        let _connection = all.connect(one).unwrap();
+        held.pop();
+        assert!(all.accept(one).is_some());
     }
 
     #[test]

@@ -34,7 +34,7 @@ use crate::proto::{ClientId, JSON, Limits, channel_address};
 use crate::store::CloseError;
 
 use crate::server::access::{Access, Handshake};
-use crate::server::addresses::{Addresses, ClientAddress};
+use crate::server::addresses::{Accepted, Addresses, ClientAddress};
 use crate::server::client_names::ClientNames;
 use crate::server::connection::{Connection, Entry};
 use crate::server::connections::Connections;
@@ -146,7 +146,8 @@ impl Server {
     /// [`handler`](Self::handler) as one of its routes, until [`shutdown`](Self::shutdown).
     ///
     /// Unlike `axum::serve`, it disconnects a client that has not sent a request within ten seconds, limits a request's
-    /// line and headers to 32 kB, tells the handler the clients' addresses and sets `TCP_NODELAY`. After a failed
+    /// line and headers to 32 kB and the sockets of an address to
+    /// [`connections_per_address`](crate::proto::Limits::connections_per_address), tells the handler the clients' addresses and sets `TCP_NODELAY`. After a failed
     /// `accept` it logs the error and tries again 100 ms later.
     ///
     /// Cancel safe: if the future is dropped, no more connections are accepted, and those already open continue.
@@ -160,7 +161,12 @@ impl Server {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    tokio::spawn(serve_stream(app.clone(), stream, peer));
+                    // A proxy's sockets are not limited.
+                    let is_client = self.0.client_address.is_peer();
+                    let counted = is_client.then(|| self.0.addresses.accept(peer.ip()));
+                    if counted.as_ref().is_none_or(Option::is_some) {
+                        tokio::spawn(serve_stream(app.clone(), stream, peer, counted.flatten()));
+                    }
                 }
                 Err(error) => {
                     tracing::warn!("no connection could be accepted: {error}");
@@ -445,7 +451,8 @@ impl Server {
 }
 
 /// Serves the requests of one connection.
-async fn serve_stream(app: Router, stream: TcpStream, peer: SocketAddr) {
+/// Serves the requests of a socket, which is counted until it is closed or has become a WebSocket.
+async fn serve_stream(app: Router, stream: TcpStream, peer: SocketAddr, _counted: Option<Accepted>) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, "TCP_NODELAY was not set: {error}");
     }

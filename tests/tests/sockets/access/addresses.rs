@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use shared_state::proto::Limits;
 use shared_state::server::Server;
 use shared_state_tests::soon;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_tungstenite::tungstenite::{Error, http::StatusCode};
 
 use crate::common::rig::{Document, live, quick};
@@ -19,7 +20,7 @@ async fn start(limits: Limits) -> (SocketAddr, Server) {
     (address, server)
 }
 
-type Socket = tokio_tungstenite::WebSocketStream<tokio::net::TcpStream>;
+type Socket = tokio_tungstenite::WebSocketStream<TcpStream>;
 
 /// Opens a connection from a local address.
 async fn open(from: &str, to: SocketAddr) -> Result<Socket, Error> {
@@ -50,6 +51,29 @@ async fn an_address_has_as_many_connections_as_it_may_and_others_have_theirs() {
     assert!(open("127.0.0.2", address).await.is_ok());
     drop(held.pop());
     // The server notices that it has gone.
+    soon("the place", async {
+        while open("127.0.0.1", address).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_address_has_as_many_silent_sockets_as_it_may_and_others_have_theirs() {
+    let mut limits = Limits::default();
+    limits.connections_per_address = 3;
+    let (address, _server) = start(limits).await;
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(TcpStream::connect(address).await.unwrap());
+    }
+    let mut refused = TcpStream::connect(address).await.unwrap();
+    let read = soon("the end", refused.read_u8()).await;
+    assert!(read.is_err(), "closed without a byte");
+    assert!(open("127.0.0.1", address).await.is_err());
+    assert!(open("127.0.0.2", address).await.is_ok());
+    drop(held.pop());
     soon("the place", async {
         while open("127.0.0.1", address).await.is_err() {
             tokio::task::yield_now().await;
