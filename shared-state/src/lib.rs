@@ -60,6 +60,7 @@
 //! | `redb` | yes | the durable store for a single node |
 //! | `text` | yes | texts that several people edit at once, with Yjs' edits |
 //! | `rustls` | | `wss://` for the client |
+//! | `server-rustls` | | `wss://` for the server's own listeners |
 //! | `email`, `url` | | the rules `validate(email)` and `validate(url)` |
 //! | `garde` | | `#[shared(garde)]`: the rules of a struct's own `garde::Validate` |
 //! | `indexmap` | | `IndexMap` and `IndexSet` as `map` and `set` |

@@ -40,6 +40,7 @@ mod presence;
 mod processor_time;
 mod rate_limit;
 mod rooms;
+mod serve;
 #[allow(clippy::module_inception)] // the type of this name
 mod server;
 mod upgrade;

@@ -1,7 +1,7 @@
 //! The [`Server`] handle: takes connections, and gives the program access to rooms.
 //!
 //! It performs the WebSocket handshake and spawns a [`Connection`] task for each socket; everything after that
-//! belongs to the task, the directory and the rooms.
+//! belongs to the task, the directory and the rooms. Listeners are in [`serve`](super::serve).
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,19 +10,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::routing::{MethodRouter, get};
 use bytes::Bytes;
-use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
-use hyper::service::{Service as _, service_fn};
 use hyper::upgrade::Parts;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tracing::Instrument as _;
 
@@ -34,7 +30,7 @@ use crate::proto::{ClientId, JSON, Limits, channel_address};
 use crate::store::CloseError;
 
 use crate::server::access::{Access, Handshake};
-use crate::server::addresses::{Accepted, Addresses, ClientAddress};
+use crate::server::addresses::{Addresses, ClientAddress};
 use crate::server::client_names::ClientNames;
 use crate::server::connection::{Connection, Entry};
 use crate::server::connections::Connections;
@@ -46,15 +42,6 @@ use crate::server::rooms::directory::{Directory, LiveRoom, OpenRoomError};
 use crate::server::rooms::handle::State;
 use crate::server::rooms::room::Room;
 use crate::server::{ServerBuilder, upgrade};
-
-/// The longest time a client may take to send its request.
-const REQUEST: Duration = Duration::from_secs(10);
-
-/// The most bytes of a request's line and headers.
-const REQUEST_BYTES: usize = 32 << 10;
-
-/// The pause after a failed `accept`, for example when the process has no file descriptors left.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// A server of shared rooms, embedded in your program.
 ///
@@ -131,49 +118,6 @@ impl Server {
     pub fn handler<T: Clone + Send + Sync + 'static>(&self) -> MethodRouter<T> {
         let server = self.clone();
         get(move |request: Request<Body>| ready(server.upgrade(request)))
-    }
-
-    /// Accepts connections on `listener` and upgrades requests for the path `/ws`, until
-    /// [`shutdown`](Self::shutdown). Other paths are answered with 404. See [`serve_app`](Self::serve_app) for the rest.
-    ///
-    /// Cancel safe: if the future is dropped, no more connections are accepted, and those already open continue.
-    pub async fn serve(&self, listener: TcpListener) {
-        let not_found = || ready((StatusCode::NOT_FOUND, "the path is `/ws`"));
-        self.serve_app(listener, Router::new().route("/ws", self.handler()).fallback(not_found)).await;
-    }
-
-    /// Accepts connections on `listener` and passes their requests to `app`, your own axum router with
-    /// [`handler`](Self::handler) as one of its routes, until [`shutdown`](Self::shutdown).
-    ///
-    /// Unlike `axum::serve`, it disconnects a client that has not sent a request within ten seconds, limits a request's
-    /// line and headers to 32 kB and the sockets of an address to
-    /// [`connections_per_address`](crate::proto::Limits::connections_per_address), tells the handler the clients' addresses and sets `TCP_NODELAY`. After a failed
-    /// `accept` it logs the error and tries again 100 ms later.
-    ///
-    /// Cancel safe: if the future is dropped, no more connections are accepted, and those already open continue.
-    pub async fn serve_app(&self, listener: TcpListener, app: Router) {
-        let mut closing = self.0.closing.subscribe();
-        loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                // `self` holds the sender, so waiting cannot fail.
-                _ = closing.wait_for(|closing| *closing) => return,
-            };
-            match accepted {
-                Ok((stream, peer)) => {
-                    // A proxy's sockets are not limited.
-                    let is_client = self.0.client_address.is_peer();
-                    let counted = is_client.then(|| self.0.addresses.accept(peer.ip()));
-                    if counted.as_ref().is_none_or(Option::is_some) {
-                        tokio::spawn(serve_stream(app.clone(), stream, peer, counted.flatten()));
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!("no connection could be accepted: {error}");
-                    tokio::time::sleep(PAUSE).await;
-                }
-            }
-        }
     }
 
     /// Answers a request for a WebSocket upgrade, and spawns the task that serves the connection once it is upgraded.
@@ -447,28 +391,6 @@ impl Server {
         self.0.connections.close(&why).await;
         self.0.directory.close(&why).await;
         self.0.directory.store().close().await
-    }
-}
-
-/// Serves the requests of one connection.
-/// Serves the requests of a socket, which is counted until it is closed or has become a WebSocket.
-async fn serve_stream(app: Router, stream: TcpStream, peer: SocketAddr, _counted: Option<Accepted>) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%peer, "TCP_NODELAY was not set: {error}");
-    }
-    let app = TowerToHyperService::new(app);
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
-        app.call(request)
-    });
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(REQUEST)
-        .max_buf_size(REQUEST_BYTES)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    if let Err(error) = connection.await {
-        tracing::debug!(%peer, "no request: {error}");
     }
 }
 

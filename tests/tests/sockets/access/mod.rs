@@ -14,4 +14,5 @@ mod passwords;
 mod rights;
 mod roles;
 mod table;
+mod tls;
 mod tokens;
