@@ -72,6 +72,7 @@ mod block;
 mod broadcast;
 mod builder;
 mod channel;
+mod checked_mutex;
 #[allow(clippy::module_inception)] // the type of this name
 mod client;
 mod presence;

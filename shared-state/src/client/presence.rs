@@ -2,14 +2,15 @@
 //! a lock, and its listeners.
 
 use std::any::{Any, type_name};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{broadcast, watch};
 
+use crate::client::checked_mutex::{CheckedMutex, Locked};
 use crate::client::task::connection::{Connection, End};
 use crate::client::task::shared::Guard;
 use crate::client::task::slots::{AnyPresence, Signal};
@@ -26,7 +27,7 @@ struct SharedPresence<U, D> {
     handles: AtomicUsize,
     errors: watch::Sender<Option<Violation>>,
     seen: watch::Sender<Seen>,
-    inner: Mutex<Inner<U, D>>,
+    inner: CheckedMutex<Inner<U, D>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,8 +53,8 @@ trait PresenceData: Serialize + DeserializeOwned + Send + Sync + 'static {}
 impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> PresenceData for T {}
 
 impl<U: PresenceData, D: PresenceData> SharedPresence<U, D> {
-    fn lock(&self) -> MutexGuard<'_, Inner<U, D>> {
-        lock(&self.inner)
+    fn lock(&self) -> Locked<'_, Inner<U, D>> {
+        self.inner.lock()
     }
 
     /// Passes the events on. Called with the lock held, so that every listener gets them in the same order.
@@ -288,7 +289,7 @@ impl Room {
             handles: AtomicUsize::new(0),
             errors: watch::Sender::new(None),
             seen: watch::Sender::default(),
-            inner: Mutex::new(Inner { presence, events, capacity, connection, closed }),
+            inner: CheckedMutex::new(Inner { presence, events, capacity, connection, closed }),
         })
     }
 }
@@ -359,8 +360,10 @@ where
         self.shared.write(|presence, now| presence.set(now, data))
     }
 
-    /// Changes a copy of the data and shows it. `change` must not use a handle of the same presence: it runs
-    /// under its lock. Counts as input.
+    /// Changes a copy of the data and shows it. Counts as input.
+    ///
+    /// # Panics
+    /// If `change` uses a handle of the same presence.
     ///
     /// # Errors
     /// As [`set`](Self::set).

@@ -58,7 +58,10 @@ impl<S: SharedState> State<S> {
         self.read(S::clone)
     }
 
-    /// Calls `look` with the state, without copying it. `look` must not use a handle of the same state.
+    /// Calls `look` with the state, without copying it.
+    ///
+    /// # Panics
+    /// If `look` uses a handle of the same state.
     pub fn read<R>(&self, look: impl FnOnce(&S) -> R) -> R {
         look(self.shared.lock().replica.state())
     }
@@ -98,8 +101,11 @@ impl<S: SharedState> State<S> {
         self.write_all(S::patch_updates(patch))
     }
 
-    /// Calls `change` with a copy of the state and writes the differences, as one change. `change` must not
-    /// use a handle of the same state. Costs a clone and a comparison of the state.
+    /// Calls `change` with a copy of the state and writes the differences, as one change. Costs a clone and a comparison
+    /// of the state.
+    ///
+    /// # Panics
+    /// If `change` uses a handle of the same state: it changes what it is given.
     ///
     /// # Errors
     /// As [`set`](Self::set).

@@ -35,8 +35,10 @@ impl<S: SharedState> State<S> {
     /// the version that contains the change.
     ///
     /// The first run is finished when this method returns, and its writes show at once. Dropping the future
-    /// does not undo them; it only prevents further runs. `body` runs under the state's lock, so it must not
-    /// use a handle of the same state.
+    /// does not undo them; it only prevents further runs.
+    ///
+    /// # Panics
+    /// If `body` uses a handle of the same state: it reads and writes what it is given.
     ///
     /// # Errors
     /// `body` returned an error, the change could not be written (see [`State::set`]), or it was refused.

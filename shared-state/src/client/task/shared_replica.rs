@@ -3,18 +3,19 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::{broadcast, watch};
 
 use crate::client::broadcast::{BroadcastError, Broadcasts, Delivery};
+use crate::client::checked_mutex::{CheckedMutex, Locked};
 use crate::client::receipt::Answer;
 use crate::client::task::connection::{Connection, End};
 use crate::client::task::shared::Settings;
 use crate::client::task::slots::{AnyReplica, Signal};
-use crate::client::{DisconnectReason, Receipt, lock};
+use crate::client::{DisconnectReason, Receipt};
 use crate::core::{Code, Reject};
 use crate::core::{FieldId, SharedState};
 use crate::core::{Rejected, WriteError};
@@ -38,7 +39,7 @@ pub(crate) struct SharedReplica<S: SharedState> {
     pub(crate) seen: watch::Sender<Seen>,
     pub(crate) rights: watch::Sender<RoomPermissions>,
     pub(crate) details: watch::Sender<Option<RoomDetails>>,
-    inner: Mutex<Inner<S>>,
+    inner: CheckedMutex<Inner<S>>,
 }
 
 /// What `changed` and `live` wait for: the number of visible changes, whether the room is joined, whether it
@@ -109,7 +110,7 @@ impl<S: SharedState> SharedReplica<S> {
             seen: watch::Sender::default(),
             rights: watch::Sender::default(),
             details: watch::Sender::new(None),
-            inner: Mutex::new(Inner {
+            inner: CheckedMutex::new(Inner {
                 replica,
                 answers: BTreeMap::new(),
                 watched: S::FIELDS.iter().map(|_| None).collect(),
@@ -122,8 +123,8 @@ impl<S: SharedState> SharedReplica<S> {
         }
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner<S>> {
-        lock(&self.inner)
+    pub(crate) fn lock(&self) -> Locked<'_, Inner<S>> {
+        self.inner.lock()
     }
 
     pub(crate) const fn room(&self) -> &Arc<str> {

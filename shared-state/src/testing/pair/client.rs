@@ -1,6 +1,6 @@
 //! One client of a pair: its replica, what is on its way to it, and its answers.
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
@@ -87,9 +87,15 @@ impl<S: SharedState> PairClient<S> {
         })))
     }
 
+    fn exclusive(&self) -> RefMut<'_, Client<S>> {
+        self.0
+            .try_borrow_mut()
+            .expect("a closure that was given the pair's value uses what it is given, and no handle")
+    }
+
     fn receipt(&self, id: WriteId) -> PairReceipt<S> {
         // An empty change is answered as it is written.
-        self.0.borrow_mut().note_answers();
+        self.exclusive().note_answers();
         PairReceipt { client: self.clone(), id }
     }
 
@@ -163,7 +169,7 @@ impl<S: SharedState> PairClient<S> {
         work(&mut transaction)?;
         let (updates, reads) = transaction.into_parts();
         let id =
-            self.0.borrow_mut().with_time(|replica, now| replica.write_if_unchanged(now, updates, reads))?;
+            self.exclusive().with_time(|replica, now| replica.write_if_unchanged(now, updates, reads))?;
         Ok(self.receipt(id))
     }
 
@@ -172,7 +178,7 @@ impl<S: SharedState> PairClient<S> {
     /// # Errors
     /// As [`Backend::write`].
     pub fn undo(&self) -> Result<Option<PairReceipt<S>>, WriteError> {
-        let id = self.0.borrow_mut().with_time(Replica::undo)?;
+        let id = self.exclusive().with_time(Replica::undo)?;
         Ok(id.map(|id| self.receipt(id)))
     }
 
@@ -181,7 +187,7 @@ impl<S: SharedState> PairClient<S> {
     /// # Errors
     /// As [`Backend::write`].
     pub fn redo(&self) -> Result<Option<PairReceipt<S>>, WriteError> {
-        let id = self.0.borrow_mut().with_time(Replica::redo)?;
+        let id = self.exclusive().with_time(Replica::redo)?;
         Ok(id.map(|id| self.receipt(id)))
     }
 
@@ -199,23 +205,23 @@ impl<S: SharedState> PairClient<S> {
 
     /// Everything that is written while `body` runs is undone together. `body` may use the handle.
     pub fn group<R>(&self, body: impl FnOnce() -> R) -> R {
-        self.0.borrow_mut().replica.begin_group();
+        self.exclusive().replica.begin_group();
         let result = body();
-        self.0.borrow_mut().replica.end_group();
+        self.exclusive().replica.end_group();
         result
     }
 
     /// Sends what debounce or throttle delays: the next [`Pair::sync`](super::Pair::sync) delivers it, without time
     /// passing.
     pub fn flush(&self) {
-        self.0.borrow_mut().with_time(Replica::flush);
+        self.exclusive().with_time(Replica::flush);
     }
 
     /// The changes that this client has shown since the last call, whole and in order: its own, those of others, and
     /// rollbacks.
     #[must_use]
     pub fn events(&self) -> Vec<Event<S>> {
-        let client = &mut *self.0.borrow_mut();
+        let client = &mut *self.exclusive();
         std::iter::from_fn(|| client.replica.poll_event()).collect()
     }
 
@@ -240,7 +246,7 @@ impl<S: SharedState> PairClient<S> {
     /// The client loses its connection, and with it what is on its way in both directions. It goes on writing without
     /// one.
     pub fn disconnect(&self) {
-        let client = &mut *self.0.borrow_mut();
+        let client = &mut *self.exclusive();
         client.connected = false;
         client.lost += 1;
         client.replica.disconnected();
@@ -250,7 +256,7 @@ impl<S: SharedState> PairClient<S> {
     /// The client has a connection again: the next [`Pair::sync`](super::Pair::sync) sends what it wrote meanwhile, and brings what it
     /// missed.
     pub fn connect(&self) {
-        let client = &mut *self.0.borrow_mut();
+        let client = &mut *self.exclusive();
         if !std::mem::replace(&mut client.connected, true) {
             client.replica.connected(WINDOW);
         }
@@ -275,7 +281,7 @@ impl<S: SharedState> Backend<S> for PairClient<S> {
 
     fn write_with(&self, decide: impl FnOnce(&S) -> Vec<S::Update>) -> Result<PairReceipt<S>, WriteError> {
         let updates = self.read(decide);
-        let id = self.0.borrow_mut().with_time(|replica, now| replica.write(now, updates))?;
+        let id = self.exclusive().with_time(|replica, now| replica.write(now, updates))?;
         Ok(self.receipt(id))
     }
 }

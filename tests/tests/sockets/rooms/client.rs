@@ -1,6 +1,8 @@
 //! The rooms of one client: opened, reopened, left.
 
-use shared_state::client::StateError;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use shared_state::client::{Client, StateError};
 use shared_state::proto::Code;
 use shared_state::{SharedState, WriteError};
 use shared_state_tests::soon;
@@ -69,4 +71,30 @@ async fn many_rooms_share_a_connection() {
         live(document).await;
         assert_eq!(soon("the answer", document.set_title("x").unwrap()).await, Ok(1));
     }
+}
+
+#[tokio::test]
+async fn a_handle_inside_a_closure_that_was_given_its_value_panics_and_goes_on_afterwards() {
+    let client = Client::builder("ws://127.0.0.1:9/ws").connect();
+    let document = client.room("document-1").state(Document::default());
+    let presence = client.room("document-1").presence(String::new(), 0_u32);
+    let inside: [&dyn Fn(); 4] = [
+        &|| drop(document.update(|_| drop(document.set_size(1)))),
+        &|| document.read(|_| drop(document.title())),
+        &|| {
+            drop(document.transact(|_| {
+                document.set_size(1)?;
+                Ok::<_, WriteError>(())
+            }));
+        },
+        &|| drop(presence.update(|_| drop(presence.set(1)))),
+    ];
+    for uses_handle in inside {
+        let panic = catch_unwind(AssertUnwindSafe(uses_handle)).unwrap_err();
+        let message = panic.downcast::<&str>().unwrap();
+        assert!(message.contains("use what the closure is given"), "{message}");
+    }
+    document.update(|document| document.size = 2).unwrap();
+    presence.update(|shown| *shown = 3).unwrap();
+    assert_eq!((document.size(), *presence.me()), (2, 3));
 }
