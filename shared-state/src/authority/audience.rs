@@ -81,9 +81,23 @@ impl Audiences {
         self.needs.values().any(|need| need & !audience > 0)
     }
 
-    /// Whether this audience may see an update.
-    pub(super) fn shows(&self, audience: Audience, update: Update<'_>) -> bool {
-        self.need(update.key) & !audience == 0
+    /// Whether this audience may read at a path.
+    fn may_read(&self, audience: Audience, path: &str) -> bool {
+        self.need(path) & !audience == 0
+    }
+
+    /// An update as this audience may see it; `None`: it may not. An item that moves to where it may not read is deleted
+    /// for it.
+    pub(super) fn shown<'a>(&self, audience: Audience, update: Update<'a>) -> Option<Update<'a>> {
+        if !self.may_read(audience, update.key) {
+            return None;
+        }
+        match update.destination() {
+            Some(to) if !self.may_read(audience, &to) => {
+                Some(Update { op: Some("delete"), value: "null", ..update })
+            }
+            _ => Some(update),
+        }
     }
 
     /// The fields that this audience may not see, by their paths.
@@ -103,23 +117,28 @@ impl Audiences {
 
     /// The union of the roles required to read the fields that a change updates.
     pub(super) fn needs(&self, change: &Change) -> Audience {
-        change.updates().fold(0, |all, update| all | self.need(update.key))
+        change.updates().fold(0, |all, update| {
+            let to = update.destination().map_or(0, |to| self.need(&to));
+            all | self.need(update.key) | to
+        })
     }
 
     /// The updates of a change that this audience may see, as a JSON array.
     pub(super) fn updates<'a>(&self, audience: Audience, change: &'a Change) -> Cow<'a, str> {
-        if change.updates().all(|update| self.shows(audience, update)) {
+        if change.updates().all(|update| self.shown(audience, update) == Some(update)) {
             return Cow::Borrowed(change.text());
         }
-        let mut out = String::from("[");
-        for update in change.updates().filter(|update| self.shows(audience, *update)) {
-            if out.len() > 1 {
-                out.push(',');
-            }
-            update.write(&mut out);
+        Cow::Owned(array(change.updates().filter_map(|update| self.shown(audience, update))))
+    }
+
+    /// Those of the moves of a change, each the update that takes an item from its former list, that this audience may see
+    /// from both ends, as a JSON array.
+    pub(super) fn moves<'a>(&self, audience: Audience, change: &'a Change) -> Cow<'a, str> {
+        let is_shown = |update: &Update<'_>| self.shown(audience, *update) == Some(*update);
+        if change.updates().all(|update| is_shown(&update)) {
+            return Cow::Borrowed(change.text());
         }
-        out.push(']');
-        Cow::Owned(out)
+        Cow::Owned(array(change.updates().filter(is_shown)))
     }
 
     /// The members of a JSON object of fields that this audience may see. If `data` is not an object and something is
@@ -137,6 +156,19 @@ impl Audiences {
         let shown: Vec<_> = shown.map(|(name, value)| (value.get().to_owned(), name.into_owned())).collect();
         Cow::Owned(object(&shown))
     }
+}
+
+/// Writes updates as a JSON array.
+fn array<'a>(updates: impl Iterator<Item = Update<'a>>) -> String {
+    let mut out = String::from("[");
+    for update in updates {
+        if out.len() > 1 {
+            out.push(',');
+        }
+        update.write(&mut out);
+    }
+    out.push(']');
+    out
 }
 
 /// Writes a JSON object from pairs of a value, which is JSON already, and its field's name.
@@ -204,6 +236,23 @@ mod tests {
         assert_eq!(audiences.lacks(audiences.with(None), "hand"), Some("seat"));
         assert_eq!(audiences.lacks(audiences.with(Some(&Holds(&["seat"]))), "top/suit"), Some("dealer"));
         assert!(Audiences::of(&FIELDS[..1]).is_none());
+    }
+
+    #[test]
+    fn g12_where_an_item_has_gone_is_shown_only_to_those_who_may_read_there() {
+        let audiences = Audiences::of(FIELDS).unwrap();
+        let take = |to: &str| format!(r#"{{"key":"turn/7","op":"take","value":{{"to":"{to}"}}}}"#);
+        let (open, secret) = (take("turn"), take("hand/FIREBIRD"));
+        let change =
+            Change::written(format!(r#"[{open},{secret},{{"key":"hand","op":"insert","value":1}}]"#));
+        let (all, none) = (audiences.with(Some(&Holds(&["seat"]))), audiences.with(None));
+        let delete = r#"{"key":"turn/7","op":"delete","value":null}"#;
+        assert_eq!(audiences.updates(all, &change), change.text());
+        assert_eq!(audiences.updates(none, &change), format!("[{open},{delete}]"));
+        let moves = Change::written(format!("[{open},{secret}]"));
+        assert_eq!(audiences.moves(all, &moves), moves.text());
+        assert_eq!(audiences.moves(none, &moves), format!("[{open}]"));
+        assert!(audiences.needs(&moves) > 0);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use crate::core::{Code, FieldPath, Reject, WireUpdate};
+use crate::core::{Code, FieldPath, Reject, WireUpdate, transfer};
 use crate::proto::push_string;
 
 /// Parses a list of updates from a client, the program or the store.
@@ -96,6 +96,11 @@ impl<'a> Update<'a> {
         out.push_str(",\"value\":");
         out.push_str(self.value);
         out.push('}');
+    }
+
+    /// The path of the list that the update moves an item to, if it takes one from a list.
+    pub(super) fn destination(&self) -> Option<Cow<'a, str>> {
+        (self.op == Some(transfer::TAKE)).then(|| transfer::destination(self.value)).flatten()
     }
 
     /// Whether the update sets a whole field.

@@ -203,6 +203,11 @@ pub(crate) fn with_item(insert: &RawValue, item: &RawValue) -> Option<Box<RawVal
     to_raw_value(&Inserted { after, item }).ok()
 }
 
+/// The list that a `take` or `transfer`, whose value is JSON text, moves the item to.
+pub(crate) fn destination(value: &str) -> Option<std::borrow::Cow<'_, str>> {
+    serde_json::from_str::<Destination<'_>>(value).ok().map(|destination| destination.to)
+}
+
 /// The value of a `take` or `transfer` to another list.
 pub(crate) fn with_destination(value: &RawValue, to: &str) -> Option<Box<RawValue>> {
     let Placed { after } = serde_json::from_str(value.get()).ok()?;
@@ -210,7 +215,7 @@ pub(crate) fn with_destination(value: &RawValue, to: &str) -> Option<Box<RawValu
 }
 
 /// What follows in a path after another one that leads there or to something around it: empty, or with a `/` first.
-fn rest_after<'p>(around: &str, path: &'p str) -> Option<&'p str> {
+pub(crate) fn rest_after<'p>(around: &str, path: &'p str) -> Option<&'p str> {
     path.strip_prefix(around).filter(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
@@ -366,6 +371,25 @@ pub(crate) fn set_without<S: SharedState>(
     let without = state.apply(before);
     // As an inverse, it is the set of this state alone. Read back, it is that of any.
     differs.then(|| text_scope::carrying(|| read_back::<S>(&without))).flatten()
+}
+
+/// The update that sets the field, list, map or set at a path to the value that it has. `None`: there is nothing of the
+/// kind. `state` is as before when this returns.
+pub(crate) fn current_at<S: SharedState>(state: &mut S, path: &str) -> Option<S::Update> {
+    if !path.contains('/') {
+        let name = FieldPath::new(path).next_segment()?;
+        return S::field_named(&name).map(|field| state.current(field));
+    }
+    let empty = ["[]", "{}"].into_iter().find_map(|empty| {
+        let empty: Box<RawValue> = serde_json::from_str(empty).ok()?;
+        S::decode(FieldPath::new(path), None, &*empty).ok()
+    })?;
+    let current = state.apply(empty);
+    let is_set = address_of::<S>(&current).is_some_and(|(at, op)| at == path && op.is_none());
+    // As an inverse, it is the set of this state alone. Read back, it is that of any.
+    let read = if is_set { text_scope::carrying(|| read_back::<S>(&current)) } else { None };
+    state.apply(current);
+    read
 }
 
 /// An update as everyone else would read it.

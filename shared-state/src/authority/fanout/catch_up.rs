@@ -105,7 +105,7 @@ impl<O: Outbox> Fanout<O> {
         };
         if let (Some(audiences), false) = (self.access.audiences(), catch_up.moves.is_empty()) {
             let made = Change::written(std::mem::take(&mut catch_up.moves));
-            catch_up.moves = audiences.updates(session.grant.audience, &made).into_owned();
+            catch_up.moves = audiences.moves(session.grant.audience, &made).into_owned();
         }
         match session.dialect {
             Dialect::V1 => self.send_v1_catch_up(id, catch_up, &text, head),

@@ -45,9 +45,10 @@ impl<'a> View<'a> {
     }
 
     fn updates(&self) -> impl DoubleEndedIterator<Item = Update<'_>> {
-        let shows =
-            |update: &Update<'_>| self.audience.is_none_or(|(audiences, of)| audiences.shows(of, *update));
-        self.change.updates().filter(shows)
+        self.change.updates().filter_map(|update| match self.audience {
+            Some((audiences, of)) => audiences.shown(of, update),
+            None => Some(update),
+        })
     }
 }
 

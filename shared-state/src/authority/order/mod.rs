@@ -18,10 +18,10 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use crate::authority::access::{Access, Grant};
-use crate::authority::change::{Change, Incoming};
+use crate::authority::change::{Change, Incoming, Update};
 use crate::authority::source::{ChangeSource, SessionId};
 use crate::authority::state::{RoomState, WriteCheck, Writer};
-use crate::core::{Code, HashedSchema, Reject, Schema, work};
+use crate::core::{Code, HashedSchema, Invalid, Reject, Schema, WireUpdate, work};
 use crate::proto::{AROUND_UPDATES, ChangeRequest, ClientId, ClientLimits, Limits, Outcome};
 
 pub(super) use idempotency::IdempotencyTable;
@@ -282,7 +282,19 @@ impl Order {
     fn check(&self, incoming: &Incoming<'_>, by: Option<(&Access, &Grant)>) -> Result<(), Reject> {
         self.limits.check_updates(incoming.updates.len())?;
         incoming.updates.iter().try_for_each(|update| self.limits.check_key(&update.key))?;
+        check_moves(&incoming.updates)?;
         by.map_or(Ok(()), |(access, grant)| access.check_write(grant, incoming.parts()))
+    }
+
+    /// Checks what the state has made of a change, which came from `author`: updates of items that have moved. Where the
+    /// author may not read, there is nothing for it.
+    fn check_forwarded(&self, forwarded: &Incoming<'_>, by: Option<(&Access, &Grant)>) -> Result<(), Reject> {
+        if let Some((access, grant)) = by
+            && forwarded.updates.iter().any(|update| access.check_read(grant, &update.key).is_err())
+        {
+            return Err(Invalid::gone().into());
+        }
+        self.check(forwarded, by)
     }
 
     fn apply(
@@ -299,7 +311,7 @@ impl Order {
         let forwarded = self.state.forwarded(&incoming.updates, base)?;
         let forwarded = forwarded.as_deref().map(Incoming::parse).transpose()?;
         if let Some(forwarded) = &forwarded {
-            self.check(forwarded, by)?;
+            self.check_forwarded(forwarded, by)?;
         }
         let incoming = forwarded.as_ref().unwrap_or(incoming);
         let updates = &incoming.updates;
@@ -357,6 +369,21 @@ impl LoggedSchema {
         let before = self.logged.replace(own.hash);
         (before != Some(own.hash)).then_some(&own.schema)
     }
+}
+
+/// Checks that each `take` is followed by the `insert` that puts the item into the list which it names. A `take` alone
+/// would send what others write in the item to another one of the same key.
+fn check_moves(updates: &[WireUpdate<'_>]) -> Result<(), Reject> {
+    let mut next = updates.iter().skip(1);
+    updates.iter().try_for_each(|update| {
+        let next = next.next();
+        let Some(to) = Update::from(update).destination() else { return Ok(()) };
+        if next.is_some_and(|next| next.op.as_deref() == Some("insert") && next.key == to) {
+            return Ok(());
+        }
+        let message = format!("expected an `insert` into `{to}` after the `take`");
+        Err(Reject::new(Code::Invalid, message).in_field(&*update.key))
+    })
 }
 
 fn shortened(mut reject: Reject) -> Reject {

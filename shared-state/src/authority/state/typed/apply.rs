@@ -18,7 +18,7 @@ use crate::authority::state::untyped_ops;
 use crate::authority::state::verdict::{ProposedChange, Verdict};
 use crate::core::json_text::JsonText;
 use crate::core::{
-    Author, Code, FieldPath, FieldPathBuf, MAX_DIFFERENCES, Reject, SharedState, UpdateError,
+    Author, Code, FieldPath, FieldPathBuf, Invalid, MAX_DIFFERENCES, Reject, SharedState, UpdateError,
     UpdateErrorKind, WireUpdate, canonical_update, decode_update, encode_plain, encode_update, take_back,
     text_scope, transfer, work,
 };
@@ -112,6 +112,16 @@ impl<S: SharedState> Typed<S> {
             }
             _ => None,
         };
+        let own: Vec<_> =
+            decoded.windows(2).filter_map(|pair| Some((pair[0].own()?, pair[1].own()?))).collect();
+        for (take, insert) in own {
+            if let Some(item) = transfer::move_of::<S>(take)
+                && !item.is_insert::<S>(insert)
+            {
+                let message = "an item that moves keeps its key";
+                return Err(Reject::from(Invalid::new("key", message)).in_field(item.from));
+            }
+        }
         let on_change = self.on_change.clone().filter(|_| asked.is_some());
         let received: Vec<S::Update> = match &on_change {
             Some(_) => decoded.iter().filter_map(Read::own).cloned().collect(),

@@ -162,9 +162,7 @@ impl<S: SharedState> Typed<S> {
 /// The list that an update moves an item to, if it takes one from a list.
 pub(super) fn destination(update: &WireUpdate<'_>) -> Option<String> {
     let takes = matches!(update.op.as_deref(), Some(transfer::TAKE | transfer::TRANSFER));
-    let value = takes.then_some(update.value)?;
-    let transfer::Destination { to } = serde_json::from_str(value.get()).ok()?;
-    Some(to.into_owned())
+    takes.then(|| transfer::destination(update.value.get()).map(Cow::into_owned)).flatten()
 }
 
 /// Whether an update inserts an item into the list at a path.

@@ -458,3 +458,40 @@ fn g7_an_item_moves_to_a_list_that_has_moved() {
     );
     assert_eq!(titles(&world.state()), ["columns/1 1=", "columns/1 3=", "shelved/2 2=", "shelved/2 4="]);
 }
+
+#[test]
+fn g8_an_item_is_not_taken_without_the_insertion_that_puts_it_into_the_other_list() {
+    let take = |to: &str| format!(r#"{{"key":"columns/1/cards/2","op":"take","value":{{"to":"{to}"}}}}"#);
+    let insert = |list: &str, id: u32| {
+        let item = serde_json::to_string(&card(id)).unwrap();
+        format!(r#"{{"key":"{list}","op":"insert","value":{{"item":{item}}}}}"#)
+    };
+    let other = r#"{"key":"columns/1/title","value":"x"}"#;
+    let refused = [
+        format!("[{}]", take("columns/2/cards")),
+        format!("[{},{}]", take("columns/2/cards"), insert("columns/3/cards", 2)),
+        format!("[{},{}]", take("columns/2/cards"), insert("columns/2/cards", 9)),
+        format!("[{},{other},{}]", take("columns/2/cards"), insert("columns/2/cards", 2)),
+        format!("[{},{}]", insert("columns/2/cards", 2), take("columns/2/cards")),
+        format!("[{}]", take("no/such")),
+    ];
+    for untyped in [false, true] {
+        for (number, change) in refused.iter().enumerate() {
+            if untyped && number == 2 {
+                // Without the struct, the room inserts what it has taken, whatever the insertion says.
+                continue;
+            }
+            let mut world = if untyped { World::untyped(begin()) } else { World::new(begin()) };
+            let (ann, bob) = (world.join(), world.join());
+            world.settle();
+            bob.leave();
+            let session = world.connect("raw");
+            assert!(!world.submit(session, 1, change), "{change}");
+            // What others do with the item reaches it.
+            bob.handle().columns().at(&1).cards().at(&2).set_title("late").unwrap();
+            bob.come_back();
+            world.settle();
+            assert_eq!(ann.state().columns[0].cards[1].title, "late", "{change}");
+        }
+    }
+}
