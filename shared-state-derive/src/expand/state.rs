@@ -228,7 +228,7 @@ fn meaning(model: &Model) -> TokenStream {
     quote!(#decompose #undo #guard #effect #resolve #check_op)
 }
 
-/// `HAS_RULE`, `check`, `check_rule`, `validate`: nothing if there is nothing to check.
+/// `HAS_RULE`, `check_keys`, `check`, `check_rule`, `validate`: nothing if there is nothing to check.
 fn checking(model: &Model) -> TokenStream {
     let garde = garde(model);
     if model.rule.is_none()
@@ -290,8 +290,18 @@ fn checking(model: &Model) -> TokenStream {
         });
         quote_spanned!(field.span=> #rules #inner)
     });
+    let keys = model.fields.iter().filter(|field| field.has_parts()).map(|field| {
+        let Spanned { ident, .. } = &field.spanned;
+        let (policy, in_field) = (field.policy("check_keys"), in_field(field));
+        quote_spanned!(field.span=> #policy(&self.#ident)#in_field?;)
+    });
     quote! {
         #has_rule
+        #[inline]
+        fn check_keys(&self) -> ::core::result::Result<(), __p::Invalid> {
+            #(#keys)*
+            ::core::result::Result::Ok(())
+        }
         #[inline]
         fn check(&self, __touched: &Self::Update) -> ::core::result::Result<(), __p::Invalid> {
             match __touched { #arms }

@@ -280,6 +280,17 @@ pub trait MergePolicy<T>: Sized + 'static {
         Ok(())
     }
 
+    /// Checks that everything in the value can be addressed: each item of a list has a key of its own, and no key is too
+    /// long. Policies ask this in [`check_op`](Self::check_op) for a value that an operation puts somewhere: what has no
+    /// address could not be changed, not even by the rest of the same change.
+    ///
+    /// # Errors
+    /// What has no address of its own.
+    fn check_keys(value: &T) -> Result<(), Invalid> {
+        let _ = value;
+        Ok(())
+    }
+
     /// Records in `versions` that an operation was applied at `version`. `touched` is the operation's
     /// inverse, as [`apply`](Self::apply) returned it.
     fn record(versions: &mut Versions, touched: &Self::Op, version: u64) {

@@ -92,6 +92,15 @@ pub trait SharedState: Shareable {
         Ok(())
     }
 
+    /// Checks that everything in the state can be addressed, as
+    /// [`MergePolicy::check_keys`](crate::merge::MergePolicy::check_keys) does.
+    ///
+    /// # Errors
+    /// What has no address of its own.
+    fn check_keys(&self) -> Result<(), Invalid> {
+        Ok(())
+    }
+
     /// Checks the rules of all fields and the rule about the whole state.
     ///
     /// # Errors

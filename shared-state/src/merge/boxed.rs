@@ -73,6 +73,10 @@ impl<T: 'static, P: MergePolicy<T>> MergePolicy<Box<T>> for Boxed<P> {
         P::check_op(value, op)
     }
 
+    fn check_keys(value: &Box<T>) -> Result<(), Invalid> {
+        P::check_keys(value)
+    }
+
     fn validate(value: &Box<T>) -> Result<(), Invalid> {
         P::validate(value)
     }

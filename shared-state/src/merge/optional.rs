@@ -114,8 +114,12 @@ impl<T: Value, P: MergePolicy<T>> MergePolicy<Option<T>> for Optional<P> {
         match (value, op) {
             (Some(value), OptionalOp::In(op)) => P::check_op(value, op),
             (None, OptionalOp::In(_)) => Err(Invalid::gone()),
-            (_, OptionalOp::Set(_)) => Ok(()),
+            (_, OptionalOp::Set(value)) => Self::check_keys(value),
         }
+    }
+
+    fn check_keys(value: &Option<T>) -> Result<(), Invalid> {
+        value.as_ref().map_or(Ok(()), P::check_keys)
     }
 
     fn validate(value: &Option<T>) -> Result<(), Invalid> {

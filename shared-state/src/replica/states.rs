@@ -1,10 +1,12 @@
 //! The two states of a replica: the confirmed one, at a version of the room's history, and the view, which is
 //! the confirmed one with everything pending on top. What is pending is passed in.
 
+use std::collections::BTreeMap;
+
 use crate::core::text_scope::TextWriter;
 use crate::core::{
-    Code, FieldId, Invalid, MAX_DIFFERENCES, Overlap, SharedState, WriteError, smaller_updates, take_back,
-    text_scope, transfer, work,
+    Code, FieldId, FieldPathBuf, Invalid, MAX_DIFFERENCES, Overlap, SharedState, WriteError, smaller_updates,
+    take_back, text_scope, transfer, work,
 };
 use crate::proto::Violation;
 use crate::replica::change::{Change, PendingUpdate, WriteId};
@@ -83,31 +85,39 @@ impl<S: SharedState> States<S> {
         decompose_on(&mut self.view, &mut self.writer, updates)
     }
 
-    /// The updates of a change, where a field that has more than [`MAX_DIFFERENCES`] is set as a whole. A change that moves
-    /// items to other lists stays as it is, and so does one that cannot be made.
+    /// The updates of a change, where a list, map or set that has more than [`MAX_DIFFERENCES`] is set as a whole: the
+    /// innermost one, so that what others write beside it stays. A change that moves items to other lists stays as it is,
+    /// and so does one that cannot be made.
     pub(super) fn bounded(&mut self, updates: Vec<S::Update>) -> Vec<S::Update> {
         if updates.len() <= MAX_DIFFERENCES || transfer::moves_by::<S>(&updates).next().is_some() {
             return updates;
         }
-        let mut counts = vec![0; S::FIELDS.len()];
-        updates.iter().for_each(|update| counts[S::field(update)] += 1);
-        let crowded = |field: FieldId| counts[field] > MAX_DIFFERENCES;
-        if !(0..S::FIELDS.len()).any(crowded) {
+        let paths: Vec<String> = updates.iter().map(path_of::<S>).collect();
+        let crowded = crowded(&paths);
+        if crowded.is_empty() {
             return updates;
         }
-        let mut inverses = Vec::with_capacity(updates.len());
-        let is_possible = updates.iter().all(|update| {
-            let is_possible = check_op(&self.view, update).is_ok();
-            inverses.push(self.view.apply(update.clone()));
-            is_possible
-        });
-        let fields = (0..S::FIELDS.len()).filter(|field| crowded(*field));
-        let whole: Vec<_> = fields.map(|field| self.view.current(field)).collect();
+        let made = |this: &mut Self, updates: &[S::Update]| {
+            let mut inverses = Vec::with_capacity(updates.len());
+            let is_possible = updates.iter().all(|update| {
+                let is_possible = check_op(&this.view, update).is_ok();
+                inverses.push(this.view.apply(update.clone()));
+                is_possible
+            });
+            (inverses, is_possible)
+        };
+        let (inverses, is_possible) = made(self, &updates);
+        let whole = crowded.iter().map(|path| transfer::current_at(&mut self.view, path));
+        let whole: Option<Vec<_>> = if is_possible { whole.collect() } else { None };
         take_back(&mut self.view, inverses);
-        if !is_possible {
-            return updates;
-        }
-        updates.into_iter().filter(|update| !crowded(S::field(update))).chain(whole).collect()
+        let Some(whole) = whole else { return updates };
+        let is_beside =
+            |path: &str| !crowded.iter().any(|around| transfer::rest_after(around, path).is_some());
+        let beside = updates.iter().zip(&paths).filter(|(_, path)| is_beside(path));
+        let bounded: Vec<_> = beside.map(|(update, _)| update.clone()).chain(whole).collect();
+        let (inverses, is_possible) = made(self, &bounded);
+        take_back(&mut self.view, inverses);
+        if is_possible { bounded } else { updates }
     }
 
     /// Applies a change to the view; returns the inverses of its updates.
@@ -223,4 +233,26 @@ impl<S: SharedState> States<S> {
         take_back(&mut self.confirmed, inverses);
         values
     }
+}
+
+fn path_of<S: SharedState>(update: &S::Update) -> String {
+    let mut path = FieldPathBuf::new();
+    S::address(update, &mut path);
+    path.into_string()
+}
+
+/// The innermost paths at or in which there are more than [`MAX_DIFFERENCES`] of these.
+fn crowded(paths: &[String]) -> Vec<&str> {
+    let mut counts = BTreeMap::<&str, usize>::new();
+    for path in paths {
+        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+        ends.for_each(|end| *counts.entry(&path[..end]).or_default() += 1);
+    }
+    let crowded: Vec<_> =
+        counts.into_iter().filter(|(_, count)| *count > MAX_DIFFERENCES).map(|(path, _)| path).collect();
+    let is_innermost = |path: &&str| {
+        let mut inside = crowded.iter().filter_map(|other| transfer::rest_after(path, other));
+        !inside.any(|rest| !rest.is_empty())
+    };
+    crowded.iter().copied().filter(is_innermost).collect()
 }

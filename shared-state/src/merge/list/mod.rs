@@ -343,7 +343,8 @@ where
                 let key = key_of::<C, F>(item)?;
                 match list.find::<F>(key.as_str()).and_then(|at| list.item(at)) {
                     Some(known) if known != item => Err(Invalid::exists().in_field(key.as_str())),
-                    _ => Ok(()),
+                    Some(_) => Ok(()),
+                    None => P::check_keys(item).map_err(|invalid| invalid.in_field(key.as_str())),
                 }
             }
             ListOp::In(key, op) => {
@@ -365,10 +366,16 @@ where
                     None => Err(Invalid::gone().in_field(key.as_str())),
                 }
             }
-            // Two items with one key could not be addressed, not even by the rest of the same change.
-            ListOp::Set(list) => distinct::<C, F>(list),
+            ListOp::Set(list) => Self::check_keys(list),
             ListOp::Delete(_) | ListOp::Nothing => Ok(()),
         }
+    }
+
+    fn check_keys(list: &C) -> Result<(), Invalid> {
+        distinct::<C, F>(list)?;
+        keyed::<C, F>(list).try_for_each(|(key, (_, item))| {
+            P::check_keys(item).map_err(|invalid| invalid.in_field(key.as_str()))
+        })
     }
 
     fn record(versions: &mut Versions, touched: &Self::Op, version: u64) {

@@ -317,12 +317,17 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
 
     fn check_op(map: &M, op: &Self::Op) -> Result<(), Invalid> {
         match op {
-            MapOp::Put(key, _) => key_of(key).map(drop),
+            MapOp::Put(key, value) => check_entry::<M, P>(key, value),
             MapOp::In(key, op) => with_entry::<M, P, _>(map, key, |value| P::check_op(value, op))
                 .unwrap_or_else(|| Err(Invalid::gone()))
                 .map_err(|invalid| inside(key, invalid)),
-            MapOp::Set(_) | MapOp::Delete(_) | MapOp::Nothing => Ok(()),
+            MapOp::Set(map) => Self::check_keys(map),
+            MapOp::Delete(_) | MapOp::Nothing => Ok(()),
         }
+    }
+
+    fn check_keys(map: &M) -> Result<(), Invalid> {
+        map.entries().try_for_each(|(key, value)| check_entry::<M, P>(key, value))
     }
 
     fn record(versions: &mut Versions, touched: &Self::Op, version: u64) {
@@ -518,6 +523,12 @@ fn key_of<K: Value>(key: &K) -> Result<Key, Invalid> {
 /// There is no entry with this key.
 pub(crate) fn gone<K: Value>(key: &K) -> Invalid {
     inside(key, Invalid::gone())
+}
+
+/// Checks the key of an entry, and those in it.
+fn check_entry<M: Mapping, P: MergePolicy<M::Value>>(key: &M::Key, value: &M::Value) -> Result<(), Invalid> {
+    key_of(key)?;
+    P::check_keys(value).map_err(|invalid| inside(key, invalid))
 }
 
 /// Prepends the entry's key to the path of a violation.

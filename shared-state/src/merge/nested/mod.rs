@@ -147,9 +147,13 @@ impl<N: SharedState> MergePolicy<N> for Nested {
 
     fn check_op(value: &N, op: &NestedOp<N>) -> Result<(), Invalid> {
         match op {
-            NestedOp::Set(_) => Ok(()),
+            NestedOp::Set(value) => value.check_keys(),
             NestedOp::In(update) => value.check_op(update),
         }
+    }
+
+    fn check_keys(value: &N) -> Result<(), Invalid> {
+        value.check_keys()
     }
 
     fn record(versions: &mut Versions, touched: &NestedOp<N>, version: u64) {

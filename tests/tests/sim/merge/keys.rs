@@ -9,6 +9,8 @@ use std::hash::{Hash, Hasher};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use shared_state::merge::{Backend as _, FieldPath};
+use shared_state::proto::WireUpdate;
 use shared_state::{List, SharedState, WriteError};
 use shared_state_tests::World;
 
@@ -270,5 +272,68 @@ fn g10_what_is_left_over_after_a_number_is_an_error() {
         let update = format!(r#"{{"key":"{key}","value":{value}}}"#);
         let read: Result<WideUpdate, _> = serde_json::from_str(&update);
         assert!(read.is_err(), "{update}");
+    }
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Nest {
+    #[shared(map(list(key = key)))]
+    lanes: BTreeMap<String, Vec<Tagged>>,
+    #[shared(nested)]
+    inside: Inside,
+    #[shared(nested)]
+    maybe: Option<Inside>,
+    #[shared(list(key = id, nested))]
+    items: Vec<Inside>,
+    #[shared(map(nested))]
+    by_name: BTreeMap<String, Inside>,
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Inside {
+    id: u32,
+    #[shared(list(key = key))]
+    flat: List<Tagged>,
+}
+
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Tagged {
+    key: String,
+    v: u32,
+}
+
+#[test]
+fn g1_no_value_with_two_items_of_one_key_is_put_anywhere_not_even_for_a_moment() {
+    let twice = r#"[{"key":"a","v":1},{"key":"a","v":2}]"#;
+    let inside = format!(r#"{{"id":1,"flat":{twice}}}"#);
+    let set = |key: &str, value: &str| format!(r#"{{"key":"{key}","value":{value}}}"#);
+    let item = format!(r#"{{"key":"items","op":"insert","value":{{"item":{inside}}}}}"#);
+    // What puts two items, and where the rest of the change removes one.
+    let puts = [
+        (set("lanes/x", twice), "lanes/x/a"),
+        (set("lanes", &format!(r#"{{"x":{twice}}}"#)), "lanes/x/a"),
+        (set("inside", &inside), "inside/flat/a"),
+        (set("inside/flat", twice), "inside/flat/a"),
+        (set("maybe", &inside), "maybe/flat/a"),
+        (set("items", &format!("[{inside}]")), "items/1/flat/a"),
+        (item, "items/1/flat/a"),
+        (set("by_name/x", &inside), "by_name/x/flat/a"),
+        (set("by_name", &format!(r#"{{"x":{inside}}}"#)), "by_name/x/flat/a"),
+    ];
+    for (put, removed) in puts {
+        let mut world = World::new(Nest::default());
+        let session = world.connect("raw");
+        let change = format!(r#"[{put},{{"key":"{removed}","op":"delete","value":null}}]"#);
+        assert!(!world.submit(session, 1, &change), "{change}");
+        assert_eq!(world.state(), Nest::default(), "{change}");
+        let ann = world.join();
+        world.settle();
+        let updates: Vec<WireUpdate<'_>> = serde_json::from_str(&change).unwrap();
+        let updates = updates.iter().map(|update| {
+            let op = update.op.as_deref();
+            Nest::decode(FieldPath::new(&update.key), op, update.value).unwrap()
+        });
+        let refused = ann.write_with(|_| updates.collect()).map(drop);
+        assert!(matches!(refused, Err(WriteError::Invalid(_))), "{refused:?}");
     }
 }

@@ -2,6 +2,7 @@
 
 mod counters;
 mod entries;
+mod grown;
 mod intent;
 mod keys;
 mod laws;
