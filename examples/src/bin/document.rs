@@ -8,8 +8,9 @@
 //! ```
 //! - `type hello` writes the content letter by letter: each shows at once, and the others are sent the result once.
 //! - `size 99` is refused before anything is sent.
-//! - `title` without a text breaks a rule that only the server checks: it shows, and is rolled back with the reason.
 //! - `merge dark 18 Plans` is one event for everyone.
+//! - `title` without a text, once there is a title, breaks a rule that only the server checks: it shows, and is rolled
+//!   back with the reason.
 //! - `stamp` tries to write a field that only the server writes.
 //! - `at content` shows the others where you are.
 

@@ -28,8 +28,9 @@ impl Answer {
 /// The answer to a write: resolves to the version that contains the write, or to why it was refused and
 /// rolled back.
 ///
-/// A write that changes nothing makes no version. It is answered at once with the version that the client knows, which is
-/// 0 in a room that nobody has changed, and before the room's state has come.
+/// A write that changes nothing makes no version, with [few exceptions](crate::guide::client#writes-that-change-nothing). It
+/// is answered at once with the version that the client knows, which is 0 in a room that nobody has changed, and before the
+/// room's state has come.
 ///
 /// The write is made whether the receipt is kept, awaited or dropped. Cancel safe: awaiting it again
 /// gives the same answer. Writes that were folded into one change before they were sent have the same answer.

@@ -70,8 +70,10 @@ impl<S: SharedState> State<S> {
     ///
     /// # Errors
     /// The value violates a rule, the field is read-only, [this client may not write it](Self::can_set), the
-    /// value has no JSON form, the queue is full, or the client was closed. Nothing was changed, and nothing
-    /// will be sent.
+    /// value has no JSON form, the change exceeds a limit that the server has told (its length, its depth, the length of a
+    /// path, its updates, its work), the queue is full, the room does not accept this client, or the client was closed.
+    /// A write inside an item, an entry or an optional struct also fails if that does not exist, and an insertion if
+    /// another item has the same key. Nothing was changed, and nothing will be sent.
     pub fn set<T, P: MergePolicy<T>>(&self, field: Field<S, T, P>, value: T) -> Result<Receipt, WriteError> {
         self.write(field.set(value))
     }

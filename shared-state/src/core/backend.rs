@@ -23,7 +23,8 @@ pub trait Backend<S: SharedState>: Clone {
     /// change. No other write happens in between. `decide` must not use the same handle.
     ///
     /// # Errors
-    /// The write breaks a rule, a field is read-only here, or a queue is full. Nothing was changed then.
+    /// The write breaks a rule, acts on what does not exist or inserts what exists, a field is read-only here, a value has
+    /// no JSON form, the change exceeds a limit, or a queue is full. Nothing was changed then.
     fn write_with(&self, decide: impl FnOnce(&S) -> Vec<S::Update>) -> Result<Self::Receipt, Self::Error>;
 
     /// As [`write_with`](Self::write_with), for a `decide` that can refuse.

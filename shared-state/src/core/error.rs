@@ -24,7 +24,8 @@ pub enum WriteError {
         path: Box<str>,
     },
     /// The counter is at the bound of its type, so that nothing of the addition or subtraction can be done (a
-    /// server's own write). A client's own addition has no effect there instead.
+    /// server's own write). A client's own addition has no effect there instead, and in a transaction the server
+    /// decides.
     #[error("`{path}` is at its bound: nothing can be added or taken away")]
     AtBound {
         /// The path of the counter.
@@ -56,8 +57,12 @@ pub enum WriteError {
         /// What the limit counts: `changes` or `bytes`.
         unit: &'static str,
     },
-    /// The room refused the change (a server's own write), or it does not accept this client at all because
-    /// the client's struct does not fit the room's.
+    /// The room refused the change (a server's own write), or would refuse it, or does not accept this client at all,
+    /// as when the client's struct does not fit the room's.
+    ///
+    /// A client knows that a change would be refused if it exceeds a limit that the server has told:
+    /// [`Code::FrameTooLarge`], [`Code::TooDeep`], [`Code::BadKey`] (a path is too long), [`Code::BadChange`] (too many
+    /// updates), [`Code::TooCostly`], and [`Code::MessageTooLarge`] in a channel.
     #[error(transparent)]
     Rejected(Reject),
     /// The room or its client was closed.

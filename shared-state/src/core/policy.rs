@@ -196,8 +196,8 @@ pub trait MergePolicy<T>: Sized + 'static {
     /// The description of the policy at run time.
     const INFO: PolicyInfo = PolicyInfo::new(Self::NAME);
 
-    /// The value from which an operation on an absent map entry starts. With `None`, an operation on an
-    /// absent entry has no effect.
+    /// The value from which an operation on an absent map entry starts. With `None`, a write in an absent entry is
+    /// refused as [`Gone`](crate::core::WriteError::Gone).
     fn start() -> Option<T> {
         None
     }

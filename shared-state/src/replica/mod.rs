@@ -290,9 +290,10 @@ impl<S: SharedState> Replica<S> {
     /// into one change share the id. An empty change is answered with the current version.
     ///
     /// # Errors
-    /// A rule is violated, a field is read-only, the server has said that this client [may not
-    /// write](Replica::permissions) there, a value has no JSON form, the queue is full, or the room refuses this
-    /// client. Nothing was changed then.
+    /// A rule is violated, the change acts on what does not exist or inserts what exists, a field is read-only, the server
+    /// has said that this client [may not write](Replica::permissions) there, a value has no JSON form, a
+    /// [limit](Replica::set_limits) is exceeded, the queue is full, or the room refuses this client. Nothing was changed
+    /// then.
     pub fn write(&mut self, now: Duration, updates: Vec<S::Update>) -> Result<WriteId, WriteError> {
         self.submit(now, updates, None)
     }

@@ -135,8 +135,8 @@ impl<S: SharedState> Transaction<S> {
         self.write(field.op(CounterOp::Sub(by)));
     }
 
-    /// Inserts an item at the end of a list. Does nothing if the list has an item with its key;
-    /// [`item`](Self::item) tells.
+    /// Inserts an item at the end of a list. If the list has another item with its key, the transaction is refused as a
+    /// whole; [`item`](Self::item) tells.
     pub fn push<C, F, P>(&mut self, field: Field<S, C, ListOf<F, P>>, item: C::Item)
     where
         C: Sequence,

@@ -173,7 +173,7 @@ impl<S: SharedState> SimulatedClient<S> {
         self.with(|turn| turn.client.name.clone())
     }
 
-    /// Whether the client has this role. It may not have been told yet.
+    /// Whether the client has this role. The client may not have been told of it yet.
     #[must_use]
     pub fn has_role(&self, role: &str) -> bool {
         self.with(|turn| turn.client.roles.has(role))

@@ -73,7 +73,8 @@ impl Invalid {
     /// The number is at the bound that the operation would lead it beyond, so nothing of the operation can be
     /// done. A policy's `check_op` returns it to have the server refuse the write with
     /// [`Code::AtBound`](crate::core::Code::AtBound). A client does not refuse the write itself: it writes
-    /// nothing if the operation has no effect on the value that it knows.
+    /// nothing if the operation has no effect on the value that it knows. In a transaction it sends the operation all the
+    /// same.
     #[must_use]
     pub fn at_bound() -> Self {
         Self::new(AT_BOUND, "the number is at its bound: nothing can be added or taken away")
