@@ -114,6 +114,12 @@ impl IdempotencyTable {
         }
     }
 
+    /// Whether a version is a change of this client whose answer is stored.
+    pub(super) fn has_made(&self, client: &ClientId, version: u64) -> bool {
+        let made = |outcome: &Outcome| matches!(outcome, Outcome::Accepted(accepted) if *accepted == version);
+        self.entries.get(client).is_some_and(|entry| entry.outcomes.iter().any(|(_, outcome)| made(outcome)))
+    }
+
     /// Stores the answer to a new change.
     pub(super) fn note(&mut self, client: &ClientId, seq: u64, outcome: Outcome) {
         let since = self.forgotten;

@@ -308,7 +308,12 @@ impl Order {
             return Err(Reject::new(Code::Unavailable, "the room has reached the last version there is"));
         }
         self.check(incoming, by)?;
-        let forwarded = self.state.forwarded(&incoming.updates, base)?;
+        let answers = &self.answers;
+        let knows = |version| {
+            let is_own = |client| answers.has_made(client, version);
+            version <= base || matches!(&author, ChangeSource::Client { client, .. } if is_own(client))
+        };
+        let forwarded = self.state.forwarded(&incoming.updates, &knows)?;
         let forwarded = forwarded.as_deref().map(Incoming::parse).transpose()?;
         if let Some(forwarded) = &forwarded {
             self.check_forwarded(forwarded, by)?;

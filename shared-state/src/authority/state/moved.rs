@@ -7,6 +7,7 @@
 //! It knows for each item where it is *now*. However often an item moves on, each of its former paths leads there at
 //! once.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 
@@ -28,6 +29,21 @@ struct Item {
     former: VecDeque<Box<str>>,
 }
 
+/// A path at which something was.
+#[derive(Clone, Debug)]
+struct Alias<'p> {
+    path: Cow<'p, str>,
+    /// So many bytes of it are other ones than those that it stands for.
+    changed: usize,
+    /// For so many bytes of the path that is there now.
+    replaced: usize,
+}
+
+/// Where a path and those of everything around it end, the innermost first.
+fn ends(path: &str) -> impl Iterator<Item = usize> + '_ {
+    std::iter::once(path.len()).chain(path.rmatch_indices('/').map(|(at, _)| at))
+}
+
 /// The items that have moved, by their former paths.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Moved {
@@ -47,13 +63,13 @@ impl Moved {
 
     /// Records that the item at `path` has moved to the list at `to`.
     pub(super) fn note(&mut self, path: &str, to: &str, version: u64) {
-        self.forget(path);
+        self.forget_at(path);
         let Some((list, key)) = path.rsplit_once('/') else { return };
         if list == to {
             return;
         }
         let now = format!("{to}/{key}");
-        self.forget(&now);
+        self.forget_at(&now);
         // Another item that was there is gone.
         if let Some(gone) = self.by_now.get(&*now) {
             self.remove(*gone);
@@ -111,38 +127,64 @@ impl Moved {
         }
     }
 
-    /// The former paths that are `path` or inside it.
-    pub(super) fn within(&self, path: &str) -> Vec<Box<str>> {
-        within(&self.by_former, path).map(|(former, _)| former.clone()).collect()
-    }
-
-    /// The items that have moved out of what is at `path` since a version, each as the path that it would have in there
-    /// now. What is at `path`, or around it, may have moved as well, before or after them.
-    pub(super) fn left(&self, path: &str, since: u64) -> Vec<String> {
-        let mut left = Vec::new();
-        let mut known = vec![path.to_owned()];
+    /// The paths at which what is at `path` was while something around it was elsewhere, `path` itself the first.
+    fn aliases<'p>(&self, path: &'p str) -> Vec<Alias<'p>> {
+        let mut known = vec![Alias { path: Cow::Borrowed(path), changed: 0, replaced: 0 }];
         let mut at = 0;
-        while let Some(alias) = known.get(at).cloned() {
+        while let Some(Alias { path: alias, changed, replaced }) = known.get(at).cloned() {
             at += 1;
-            for (former, id) in within(&self.by_former, &alias) {
-                let is_new = self.items.get(id).is_some_and(|item| item.version > since);
-                if former.len() > alias.len() && is_new {
-                    left.push(format!("{path}{}", &former[alias.len()..]));
-                }
-            }
-            let ends = std::iter::once(alias.len()).chain(alias.rmatch_indices('/').map(|(at, _)| at));
-            let around = ends.filter_map(|end| Some((end, self.items.get(self.by_now.get(&alias[..end])?)?)));
+            let around =
+                ends(&alias).filter_map(|end| Some((end, self.items.get(self.by_now.get(&alias[..end])?)?)));
             let others = around.flat_map(|(end, item)| item.former.iter().map(move |former| (former, end)));
             for (former, end) in others.take(MAX_ALIASES.saturating_sub(known.len())) {
                 let other = format!("{former}{}", &alias[end..]);
-                if !known.contains(&other) {
-                    known.push(other);
+                if known.iter().all(|known| known.path != *other) {
+                    // What follows is as in `path`.
+                    let kept = changed.saturating_sub(end);
+                    let replaced = if end > changed { replaced + (end - changed) } else { replaced };
+                    known.push(Alias { path: Cow::Owned(other), changed: former.len() + kept, replaced });
                 }
             }
         }
+        known
+    }
+
+    /// The former paths, at `path` or in it, of items that are elsewhere now, each with the path that the item would have
+    /// there.
+    pub(super) fn within(&self, path: &str) -> Vec<(Box<str>, String)> {
+        let mut all = Vec::new();
+        for alias in self.aliases(path) {
+            for (former, id) in within(&self.by_former, &alias.path) {
+                let here = format!("{path}{}", &former[alias.path.len()..]);
+                if self.items.get(id).is_some_and(|item| *item.now != *here) {
+                    all.push((former.clone(), here));
+                }
+            }
+        }
+        all
+    }
+
+    /// The items that have moved out of what is at `path` by versions that somebody does not know, each as the path that
+    /// it would have in there now. What is at `path`, or around it, may have moved as well, before or after them.
+    pub(super) fn left(&self, path: &str, knows: &dyn Fn(u64) -> bool) -> Vec<String> {
+        let is_new = |former: &str| {
+            let item = self.by_former.get(former).and_then(|id| self.items.get(id));
+            item.is_some_and(|item| !knows(item.version))
+        };
+        let all = self.within(path).into_iter();
+        let left =
+            all.filter(|(former, here)| here.len() > path.len() && is_new(former)).map(|(_, here)| here);
         // Those that have come back are there.
-        left.retain(|left| !self.by_now.contains_key(&**left));
-        left
+        left.filter(|here| !self.by_now.contains_key(&**here)).collect()
+    }
+
+    /// There is an item at this path: no other one that was there is meant by it any more.
+    fn forget_at(&mut self, path: &str) {
+        for (former, here) in self.within(path) {
+            if here == path {
+                self.forget(&former);
+            }
+        }
     }
 
     /// Forgets that the item at `path` has moved: there is one at this path again.
@@ -155,14 +197,21 @@ impl Moved {
         }
     }
 
-    /// The former paths that a path leads to or into, the innermost first, each with the item's path now.
-    pub(super) fn on<'p>(&self, path: &'p str) -> impl Iterator<Item = (&'p str, &str)> {
-        let ends = std::iter::once(path.len()).chain(path.rmatch_indices('/').map(|(at, _)| at));
-        ends.filter_map(|end| {
-            let former = &path[..end];
-            let item = self.items.get(self.by_former.get(former)?)?;
-            Some((former, &*item.now))
-        })
+    /// The parts of a path that lead to items which have moved, the innermost first, each with the item's path now.
+    pub(super) fn on<'p>(&self, path: &'p str) -> Vec<(&'p str, &str)> {
+        if self.by_former.is_empty() {
+            return Vec::new();
+        }
+        let mut all = Vec::new();
+        for alias in self.aliases(path) {
+            let inside = ends(&alias.path).filter(|end| *end > alias.changed || alias.changed == 0);
+            for end in inside {
+                let item = self.by_former.get(&alias.path[..end]).and_then(|id| self.items.get(id));
+                all.extend(item.map(|item| (&path[..alias.replaced + (end - alias.changed)], &*item.now)));
+            }
+        }
+        all.sort_by_key(|(former, _)| std::cmp::Reverse(former.len()));
+        all
     }
 
     /// The items that have moved since a version, the first move first: the version, each former path, and the list
@@ -213,7 +262,7 @@ mod tests {
     use super::*;
 
     fn on(moved: &Moved, path: &str) -> Vec<String> {
-        moved.on(path).map(|(former, now)| format!("{former} {now}")).collect()
+        moved.on(path).iter().map(|(former, now)| format!("{former} {now}")).collect()
     }
 
     #[test]
@@ -273,18 +322,39 @@ mod tests {
     fn what_has_left_a_column_is_known_wherever_the_column_is() {
         let mut moved = Moved::default();
         moved.note("columns/1/cards/7", "columns/2/cards", 1);
-        assert_eq!(moved.left("columns/1", 0), ["columns/1/cards/7"]);
+        assert_eq!(moved.left("columns/1", &|version| version <= 0), ["columns/1/cards/7"]);
         moved.note("columns/1", "archive", 2);
         moved.note("archive/1/cards/8", "columns/2/cards", 3);
-        let mut left = moved.left("archive/1", 0);
+        let mut left = moved.left("archive/1", &|version| version <= 0);
         left.sort();
         assert_eq!(left, ["archive/1/cards/7", "archive/1/cards/8"]);
-        assert_eq!(moved.left("archive/1/cards", 1), ["archive/1/cards/8"]);
+        assert_eq!(moved.left("archive/1/cards", &|version| version <= 1), ["archive/1/cards/8"]);
         moved.note("archive/1", "columns", 4);
-        let mut left = moved.left("columns/1/cards", 0);
+        let mut left = moved.left("columns/1/cards", &|version| version <= 0);
         left.sort();
         assert_eq!(left, ["columns/1/cards/7", "columns/1/cards/8"]);
-        assert!(moved.left("columns/2", 0).is_empty());
+        assert!(moved.left("columns/2", &|version| version <= 0).is_empty());
+    }
+
+    #[test]
+    fn what_has_left_a_column_is_found_by_its_path_in_the_column_wherever_that_is() {
+        let mut moved = Moved::default();
+        moved.note("columns/1/cards/7", "columns/2/cards", 1);
+        moved.note("columns/1", "archive", 2);
+        moved.note("archive/1", "x/y/attic", 3);
+        let path = "x/y/attic/1/cards/7/title";
+        assert_eq!(on(&moved, path), ["x/y/attic/1/cards/7 columns/2/cards/7"]);
+        // What follows in the path is looked for where that leads.
+        assert_eq!(on(&moved, "archive/1/cards/7"), ["archive/1 x/y/attic/1"]);
+        assert!(on(&moved, "x/y/attic/1/cards/8").is_empty() && on(&moved, "x/y/attic/1").is_empty());
+        // The column it has moved to moves, too.
+        moved.note("columns/2", "x/y/attic", 4);
+        assert_eq!(on(&moved, path), ["x/y/attic/1/cards/7 x/y/attic/2/cards/7"]);
+        // Another card of the same key comes to where it was.
+        let at: Vec<_> = moved.within("x/y/attic/1/cards/7").into_iter().map(|(former, _)| former).collect();
+        assert_eq!(at, ["columns/1/cards/7".into()]);
+        moved.note("b/7", "x/y/attic/1/cards", 5);
+        assert!(on(&moved, path).is_empty());
     }
 
     #[test]

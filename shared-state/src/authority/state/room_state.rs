@@ -54,14 +54,18 @@ pub trait RoomState: Any + Send {
     ) -> Result<Option<String>, Reject>;
 
     /// The updates of a change as this state applies them, if any is different: an update of an item that has moved to
-    /// another list is addressed to where the item is now, a set leaves out the items that have moved away since
-    /// `base`, the version that its author knew, and a move to another list is written as what it is made of. The
-    /// result is a JSON array.
+    /// another list is addressed to where the item is now, a set leaves out the items that have moved away by versions
+    /// that its author does not know, and a move to another list is written as what it is made of. The result is a JSON
+    /// array.
     ///
     /// # Errors
     /// A move that cannot be made.
-    fn forwarded(&mut self, updates: &[WireUpdate<'_>], base: u64) -> Result<Option<String>, Reject> {
-        let _ = (updates, base);
+    fn forwarded(
+        &mut self,
+        updates: &[WireUpdate<'_>],
+        knows: &dyn Fn(u64) -> bool,
+    ) -> Result<Option<String>, Reject> {
+        let _ = (updates, knows);
         Ok(None)
     }
 

@@ -123,8 +123,12 @@ impl<S: SharedState> RoomState for Typed<S> {
         self.decide(updates, by, version)
     }
 
-    fn forwarded(&mut self, updates: &[WireUpdate<'_>], base: u64) -> Result<Option<String>, Reject> {
-        self.forward(updates, base)
+    fn forwarded(
+        &mut self,
+        updates: &[WireUpdate<'_>],
+        knows: &dyn Fn(u64) -> bool,
+    ) -> Result<Option<String>, Reject> {
+        self.forward(updates, knows)
     }
 
     fn set_limits(&mut self, limits: &Limits) {

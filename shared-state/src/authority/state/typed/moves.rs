@@ -9,33 +9,44 @@ use crate::core::{
     Reject, SharedState, WireUpdate, decode_update, encode_update, take_back, text_scope, transfer, work,
 };
 
+/// The version of a move that is made to look at the rest of a change, and taken back.
+const STAGED: u64 = u64::MAX;
+
 impl<S: SharedState> Typed<S> {
     /// The updates of a change as this state applies them, if any is different: see [`RoomState::forwarded`](super::RoomState::forwarded).
     pub(super) fn forward(
         &mut self,
         updates: &[WireUpdate<'_>],
-        base: u64,
+        knows: &dyn Fn(u64) -> bool,
     ) -> Result<Option<String>, Reject> {
-        let Some(last) = updates.iter().rposition(|update| self.may_differ(update, base)) else {
-            return Ok(None);
-        };
+        let is_transfer = |update: &WireUpdate<'_>| update.op.as_deref() == Some(transfer::TRANSFER);
+        // What the change itself moves may lead elsewhere what follows the move. A `take` is one with the next update.
+        let first_move = updates.iter().position(|update| destination(update).is_some());
+        let after_move = first_move.map(|at| if is_transfer(&updates[at]) { at + 1 } else { at + 2 });
+        let differing = updates.iter().enumerate().rev().find(|(at, update)| {
+            is_transfer(update)
+                || after_move.is_some_and(|after| *at >= after)
+                || self.may_differ(update, knows)
+        });
+        let Some((last, _)) = differing else { return Ok(None) };
         let mut staged = Vec::new();
-        let (forwarded, _) = text_scope::claims(|| self.forward_until(last, updates, base, &mut staged));
+        let moved = first_move.is_some_and(|at| at < last).then(|| self.moved.clone());
+        // The author knows what the change itself moves.
+        let knows = |version| version == STAGED || knows(version);
+        let (forwarded, _) = text_scope::claims(|| self.forward_until(last, updates, &knows, &mut staged));
         take_back(&mut self.state, staged);
+        if let Some(moved) = moved {
+            self.moved = moved;
+        }
         let (forwarded, differs) = forwarded?;
         Ok(differs.then(|| format!("[{}]", forwarded.join(","))))
     }
 
     /// Whether [`forward`](Self::forward) may make something else of an update.
-    fn may_differ(&self, update: &WireUpdate<'_>, base: u64) -> bool {
-        if update.op.as_deref() == Some(transfer::TRANSFER) {
-            return true;
-        }
-        let is_former = |path: &str| self.moved.on(path).next().is_some();
+    fn may_differ(&self, update: &WireUpdate<'_>, knows: &dyn Fn(u64) -> bool) -> bool {
         !self.moved.is_empty()
-            && (is_former(&update.key)
-                || destination(update).is_some_and(|to| is_former(&to))
-                || update.op.is_none() && !self.moved.left(&update.key, base).is_empty())
+            && (!self.moved.on(&update.key).is_empty()
+                || update.op.is_none() && !self.moved.left(&update.key, knows).is_empty())
     }
 
     /// The updates of a change as JSON, and whether any is different. Each is looked at in the state that those before
@@ -44,7 +55,7 @@ impl<S: SharedState> Typed<S> {
         &mut self,
         last: usize,
         updates: &[WireUpdate<'_>],
-        base: u64,
+        knows: &dyn Fn(u64) -> bool,
         staged: &mut Vec<S::Update>,
     ) -> Result<(Vec<String>, bool), Reject> {
         let mut all = Vec::with_capacity(updates.len());
@@ -58,7 +69,7 @@ impl<S: SharedState> Typed<S> {
             }
             let to = destination(update).and_then(|to| self.forwarded_key(&to, None));
             let to = to.and_then(|to| transfer::with_destination(update.value, &to));
-            let other = to.or_else(|| self.without_moved(&forwarded, base));
+            let other = to.or_else(|| self.without_moved(&forwarded, knows));
             if let Some(value) = &other {
                 forwarded.value = value;
                 differs = true;
@@ -71,7 +82,9 @@ impl<S: SharedState> Typed<S> {
                     differs = true;
                     for half in transfer::expanded(&mut self.state, vec![transfer])? {
                         all.push(encode_update::<S>(&half)?.as_str().to_owned());
-                        self.stage(half, staged);
+                        if at < last {
+                            self.stage(half, staged);
+                        }
                     }
                 }
                 Some(decoded) => {
@@ -89,7 +102,9 @@ impl<S: SharedState> Typed<S> {
     fn stage(&mut self, update: S::Update, staged: &mut Vec<S::Update>) {
         if self.state.check_op(&update).is_ok() {
             let update = self.state.resolve(&self.versions, &update).unwrap_or(update);
-            staged.push(self.state.apply(update));
+            let inverse = self.state.apply(update);
+            self.note_moves(std::slice::from_ref(&inverse), STAGED);
+            staged.push(inverse);
         }
     }
 
@@ -107,8 +122,8 @@ impl<S: SharedState> Typed<S> {
             match transfer::moved::<S>(inverse) {
                 Some((path, Some(to))) => self.moved.note(&path, &to, version),
                 Some((path, None)) if !self.moved.is_empty() => {
-                    for former in self.moved.within(&path) {
-                        if !transfer::is_missing(&mut self.state, &former) {
+                    for (former, here) in self.moved.within(&path) {
+                        if !transfer::is_missing(&mut self.state, &here) {
                             self.moved.forget(&former);
                         }
                     }
@@ -126,8 +141,8 @@ impl<S: SharedState> Typed<S> {
         let mut followed = Vec::new();
         loop {
             let at = key.as_deref().unwrap_or(path);
-            let former: Vec<_> =
-                self.moved.on(at).map(|(path, now)| (path.to_owned(), now.to_owned())).collect();
+            let former = self.moved.on(at).into_iter();
+            let former: Vec<_> = former.map(|(path, now)| (path.to_owned(), now.to_owned())).collect();
             let next = former.into_iter().filter(|(former, _)| !followed.contains(former)).find_map(
                 |(former, now)| {
                     let rest = &at[former.len()..];
@@ -144,13 +159,17 @@ impl<S: SharedState> Typed<S> {
         }
     }
 
-    /// The value of a set without the items that have moved to other lists since `base`, which its author did not know:
-    /// there is one of each in the end. `None`: the value has none.
-    fn without_moved(&mut self, update: &WireUpdate<'_>, base: u64) -> Option<Box<RawValue>> {
+    /// The value of a set without the items that have moved to other lists by versions that its author did not know: there
+    /// is one of each in the end. `None`: the value has none.
+    fn without_moved(
+        &mut self,
+        update: &WireUpdate<'_>,
+        knows: &dyn Fn(u64) -> bool,
+    ) -> Option<Box<RawValue>> {
         if update.op.is_some() || self.moved.is_empty() {
             return None;
         }
-        let left = self.moved.left(&update.key, base);
+        let left = self.moved.left(&update.key, knows);
         let set = if left.is_empty() { None } else { decode_update::<S>(update).ok() }?;
         let without = transfer::set_without(&mut self.state, &set, &left)?;
         let encoded = encode_update::<S>(&without).ok()?;
