@@ -158,6 +158,7 @@ fn transfer<S: SharedState>(
 ) -> Result<(), TransferError> {
     let value = value_of::<S>(update)?;
     let Destination { to } = serde_json::from_str(value.get())?;
+    let to = without_aliases::<S>(&to).map_or(to, Into::into);
     let Placed { after } = serde_json::from_str(value.get())?;
     let take = S::decode(FieldPath::new(path), Some(TAKE), &*to_raw_value(&Destination { to: to.clone() })?)?;
     state.check_op(&take)?;
@@ -206,6 +207,23 @@ pub(crate) fn with_item(insert: &RawValue, item: &RawValue) -> Option<Box<RawVal
 /// The list that a `take` or `transfer`, whose value is JSON text, moves the item to.
 pub(crate) fn destination(value: &str) -> Option<std::borrow::Cow<'_, str>> {
     serde_json::from_str::<Destination<'_>>(value).ok().map(|destination| destination.to)
+}
+
+/// The value of an operation that moves an item to a list which has another name, if it is one.
+pub(crate) fn renamed_destination(
+    op: Option<&str>,
+    value: &RawValue,
+    renamed: impl FnOnce(&str) -> Option<String>,
+) -> Option<Box<RawValue>> {
+    let to = matches!(op, Some(TAKE | TRANSFER)).then(|| destination(value.get())).flatten()?;
+    with_destination(value, &renamed(&to)?)
+}
+
+/// The path of a list with the names of its struct's fields, if it is given with an alias.
+pub(crate) fn without_aliases<S: SharedState>(list: &str) -> Option<String> {
+    let empty: Box<RawValue> = serde_json::from_str("[]").ok()?;
+    let (path, _) = address_of::<S>(&S::decode(FieldPath::new(list), None, &*empty).ok()?)?;
+    (path != list).then_some(path)
 }
 
 /// The value of a `take` or `transfer` to another list.

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::core::schema::{join, parts};
 use crate::core::{
     Code, FieldInfo, FieldPath, FieldPathBuf, HashedSchema, Reject, Schema, SharedState, UpdateError,
-    UpdateErrorKind, Versions, WireUpdate, decode_update, encode_update,
+    UpdateErrorKind, Versions, WireUpdate, decode_update, encode_update, transfer,
 };
 use crate::proto::{Declaration, Denied, Frame, JoinRequest, Resume, RoomSchema, Violation, client};
 use crate::replica::change::{Change, PendingUpdate, Sent};
@@ -299,11 +299,16 @@ fn touch_fields(track: &mut Versions, fields: &'static [FieldInfo], depth: usize
     }
 }
 
-/// The text of an update with the room's path.
+/// The text of an update with the room's paths.
 fn renamed(differences: &SchemaDiff, text: &str) -> String {
     let renamed = serde_json::from_str::<WireUpdate<'_>>(text).ok().and_then(|wire| {
-        let key = differences.to_room(&wire.key)?;
-        serde_json::to_string(&Set { key: &key, op: wire.op.as_deref(), value: wire.value }).ok()
+        let (key, op) = (differences.to_room(&wire.key), wire.op.as_deref());
+        let moved = transfer::renamed_destination(op, wire.value, |to| differences.to_room(to));
+        if key.is_none() && moved.is_none() {
+            return None;
+        }
+        let (key, value) = (key.as_deref().unwrap_or(&wire.key), moved.as_deref().unwrap_or(wire.value));
+        serde_json::to_string(&Set { key, op, value }).ok()
     });
     renamed.unwrap_or_else(|| text.to_owned())
 }

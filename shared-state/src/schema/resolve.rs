@@ -11,8 +11,10 @@ use serde_json::value::RawValue;
 
 use crate::core::json_text::JsonText;
 use crate::core::schema::{join, parts};
-use crate::core::text_scope;
-use crate::core::{FieldId, FieldInfo, FieldPath, SharedState, UpdateError, UpdateErrorKind, WireUpdate};
+use crate::core::{
+    FieldId, FieldInfo, FieldPath, SharedState, UpdateError, UpdateErrorKind, WireUpdate, text_scope,
+    transfer,
+};
 use crate::schema::SchemaDiff;
 
 type Members<'v> = BTreeMap<Cow<'v, str>, &'v RawValue>;
@@ -153,7 +155,7 @@ pub(crate) fn read<S: SharedState>(
             let lacks = |path: &str| differences.is_unknown(path);
             resolved_in(state, key, update.value, &Writer { named: &named, lacks: &lacks })
         }
-        _ => None,
+        _ => transfer::renamed_destination(op, update.value, |to| differences.to_own(to)),
     };
     match S::decode(FieldPath::new(key), op, JsonText::of(resolved.as_deref().unwrap_or(update.value))) {
         Ok(update) => Ok(Some(update)),

@@ -13,7 +13,9 @@ use shared_state::SharedState;
 use shared_state::merge::{ListOp, MapOp, NestedOp, Place};
 use shared_state::proto::authority::{Authority, Dialect, Outbox, SessionId, Submitted, Typed};
 use shared_state::proto::replica::{Replica, ReplicaConfig};
-use shared_state::proto::{ClientMessage, Code, Envelope, Frame, Limits, ServerMessage, server};
+use shared_state::proto::{
+    ClientMessage, Code, Envelope, Frame, Limits, ServerMessage, decode_update, server,
+};
 use shared_state::schema::Schema;
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
@@ -247,4 +249,80 @@ fn g11_a_field_of_entries_is_another_by_its_policy() {
     assert_eq!(error, "`votes/weight`: expected i64 (lww), found i64 (counter)");
     assert!(Schema::of::<Old>().schema.check(new).is_ok());
     assert!(new.check(&Schema::of::<Old>().schema).is_err());
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Before {
+    #[shared(list(key = id, nested))]
+    inbox: Vec<OldComment>,
+    #[shared(list(key = id, nested))]
+    archive: Vec<OldComment>,
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct After {
+    #[shared(list(key = id, nested))]
+    inbox: Vec<OldComment>,
+    #[shared(list(key = id, nested))]
+    #[serde(alias = "archive")]
+    shelf: Vec<OldComment>,
+}
+
+fn read<S: SharedState>(update: &str) -> S::Update {
+    decode_update::<S>(&serde_json::from_str(update).unwrap()).unwrap()
+}
+
+/// One client moves an item to the list that it calls `to`, the other edits it. Returns whether both see the edit in that
+/// list, and whether the mover can undo the move.
+fn moved_and_edited<R, M, E>(initial: R, to: &str, by_editor: &str, edit_first: bool) -> [bool; 3]
+where
+    R: SharedState,
+    M: SharedState + Default + Serialize,
+    E: SharedState + Default + Serialize,
+{
+    let mut room = room(initial);
+    let (mut mover, mut editor) =
+        (Client::<M>::joined("mover", &mut room), Client::<E>::joined("editor", &mut room));
+    let transfer = format!(r#"{{"key":"inbox/2","op":"transfer","value":{{"to":"{to}"}}}}"#);
+    mover.replica.write(Duration::ZERO, vec![read::<M>(&transfer)]).unwrap();
+    let edit = read::<E>(r#"{"key":"inbox/2/text","value":"edited"}"#);
+    editor.replica.write(Duration::ZERO, vec![edit]).unwrap();
+    if edit_first {
+        editor.settle(&mut room);
+    }
+    mover.settle(&mut room);
+    editor.settle(&mut room);
+    mover.settle(&mut room);
+    let sees = |state: serde_json::Value, list: &str| state[list][0]["text"] == "edited";
+    let seen = [
+        sees(serde_json::to_value(mover.replica.state()).unwrap(), to),
+        sees(serde_json::to_value(editor.replica.state()).unwrap(), by_editor),
+    ];
+    let undone = mover.replica.undo(Duration::ZERO).unwrap().is_some();
+    [seen[0], seen[1], undone]
+}
+
+#[test]
+fn g7_a_move_to_a_list_that_has_another_name_in_the_room_keeps_the_edits_of_others() {
+    let item = |id| OldComment { id, text: String::new() };
+    let before = || Before { inbox: vec![item(1), item(2)], ..Before::default() };
+    let after = || After { inbox: vec![item(1), item(2)], ..After::default() };
+    for edit_first in [true, false] {
+        let all = [true; 3];
+        let (old, new) = ("archive", "shelf");
+        assert_eq!(moved_and_edited::<_, Before, After>(after(), old, new, edit_first), all, "{edit_first}");
+        assert_eq!(moved_and_edited::<_, After, Before>(after(), new, old, edit_first), all, "{edit_first}");
+    }
+    // The server takes the former name as well, and knows by it where the item is.
+    let mut room = room(after());
+    let transfer =
+        |from: &str, to: &str| format!(r#"[{{"key":"{from}","op":"transfer","value":{{"to":"{to}"}}}}]"#);
+    for (from, to) in [("inbox/2", "archive"), ("shelf/2", "inbox"), ("inbox/2", "shelf")] {
+        let append = room.submit_server(&transfer(from, to)).unwrap();
+        room.committed(append.version);
+    }
+    let append = room.submit_server(r#"[{"key":"archive/2/text","value":"edited"}]"#).unwrap();
+    room.committed(append.version);
+    let state = room.state().as_any().downcast_ref::<Typed<After>>().unwrap().get().clone();
+    assert_eq!(state.shelf, [OldComment { id: 2, text: "edited".into() }]);
 }

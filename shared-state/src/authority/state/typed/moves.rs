@@ -120,7 +120,10 @@ impl<S: SharedState> Typed<S> {
     pub(super) fn note_moves(&mut self, touched: &[S::Update], version: u64) {
         for inverse in touched {
             match transfer::moved::<S>(inverse) {
-                Some((path, Some(to))) => self.moved.note(&path, &to, version),
+                Some((path, Some(to))) => {
+                    let to = transfer::without_aliases::<S>(&to).unwrap_or(to);
+                    self.moved.note(&path, &to, version);
+                }
                 Some((path, None)) if !self.moved.is_empty() => {
                     for (former, here) in self.moved.within(&path) {
                         if !transfer::is_missing(&mut self.state, &here) {
