@@ -30,6 +30,7 @@ use std::marker::PhantomData;
 
 use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
+use crate::core::reading::reads_as;
 use crate::core::{A_KEY, MAX_KEY, check_key};
 use crate::core::{Author, FieldPath, FieldPathBuf, Invalid, PolicyInfo, Timing, UpdateError};
 use crate::core::{MergePolicy, Overlap, UndoGuard, Versions, differences, transfer};
@@ -287,7 +288,7 @@ where
 
     fn undo(list: &C, op: &Self::Op, inverse: &Self::Op) -> Option<Self::Op> {
         match (op, inverse) {
-            (ListOp::Set(to), _) => (list == to).then(|| inverse.clone()),
+            (ListOp::Set(to), _) => reads_as::<C, Self>(list, to).then(|| inverse.clone()),
             // Wherever the item is now, and whatever it contains now.
             (ListOp::Insert(..), ListOp::Delete(key)) => {
                 list.find::<F>(key.as_str()).map(|_| ListOp::Delete(key.clone()))

@@ -52,7 +52,7 @@ use self::core::{MAX_CLIENTS, MAX_PARTS};
 use self::document::Effect;
 use crate::core::rules::{Length, Textual};
 use crate::core::{FieldPath, FieldPathBuf, Invalid, UpdateError};
-use crate::core::{MergePolicy, Overlap, UndoGuard, Versions, no_parts, text_scope};
+use crate::core::{MergePolicy, Overlap, UndoGuard, Versions, no_parts, reading, text_scope};
 use yjs::Update;
 
 /// The client id of the characters of a text that was made from a string.
@@ -216,7 +216,7 @@ impl MergePolicy<Text> for TextOf {
     }
 
     fn diff(old: &Text, new: &Text, each: &mut dyn FnMut(TextOp)) {
-        if old.is_same(new) {
+        if old.is_same(new) || reading::is_reading() && old.as_str() == new.as_str() {
             return;
         }
         let edit = old.edit_to(new).filter(|edit| !edit.update().structs.contains_key(&UNSIGNED));
