@@ -365,8 +365,16 @@ impl MergePolicy<Text> for TextOf {
     fn encode<S: Serializer>(op: &TextOp, serializer: S) -> Result<S::Ok, S::Error> {
         match op {
             TextOp::Set(value) => value.serialize(serializer),
+            TextOp::Edit(edit) if text_scope::is_tracing() => {
+                text_scope::trace(edit.update().inserted(), Vec::new());
+                serializer.serialize_unit()
+            }
             TextOp::Edit(edit) => serializer.serialize_str(&edit.base64()),
             TextOp::Splice(splices) => splices.serialize(serializer),
+            TextOp::Undo(Undo(undo)) if text_scope::is_tracing() => {
+                text_scope::trace(Vec::new(), undo.1.deleted());
+                serializer.serialize_unit()
+            }
             TextOp::Undo(Undo(undo)) => match text_scope::carry(undo.clone()) {
                 Some(number) => number.serialize(serializer),
                 None => serializer.serialize_unit(),
