@@ -170,7 +170,6 @@ pub(crate) fn carrying<R>(work: impl FnOnce() -> R) -> R {
 }
 
 /// Whether what has no form on the wire is carried over.
-#[cfg(feature = "text")]
 pub(crate) fn is_carrying() -> bool {
     CARRIED.with_borrow(Option::is_some)
 }
