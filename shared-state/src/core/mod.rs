@@ -25,6 +25,7 @@ mod patch;
 mod path;
 mod policy;
 pub(crate) mod read_back;
+pub(crate) mod reading;
 mod restore;
 pub(crate) mod roles;
 pub mod rules;

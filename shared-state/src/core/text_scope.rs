@@ -7,6 +7,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::core::restore::Restore;
@@ -15,6 +16,7 @@ thread_local! {
     static WITH_HISTORY: Cell<bool> = const { Cell::new(false) };
     static WRITER: Cell<TextWriter> = const { Cell::new(TextWriter::new(0)) };
     static RETYPED: RefCell<Vec<Retyped>> = const { RefCell::new(Vec::new()) };
+    static TRACED: RefCell<Option<Option<TextEdit>>> = const { RefCell::new(None) };
     static CARRIED: RefCell<Option<Vec<Carried>>> = const { RefCell::new(None) };
     static CLAIMS: RefCell<Option<Vec<u64>>> = const { RefCell::new(None) };
     static SPENT: Cell<usize> = const { Cell::new(0) };
@@ -111,6 +113,51 @@ pub(crate) fn retype(runs: Vec<Retyped>) {
     RETYPED.with_borrow_mut(|retyped| retyped.extend(runs));
 }
 
+/// What an edit of a text has done to its characters.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TextEdit {
+    pub(crate) inserted: Vec<Characters>,
+    pub(crate) deleted: Vec<Characters>,
+}
+
+/// Characters of a text, one after another.
+#[derive(Clone, Debug)]
+pub(crate) struct Characters {
+    /// Their text client id.
+    pub(crate) client: u64,
+    /// Their clocks.
+    pub(crate) clocks: Range<u32>,
+    /// Empty if it is not known.
+    pub(crate) text: String,
+    /// If they were inserted: the unit to the right of them, if there is one.
+    pub(crate) right: Option<(u64, u32)>,
+}
+
+/// What an edit has done to a text. `encode` encodes the edit, its inverse, or both. `None` if it encodes neither.
+pub(crate) fn traced(encode: impl FnOnce()) -> Option<TextEdit> {
+    let before = TRACED.replace(Some(None));
+    encode();
+    TRACED.replace(before).flatten()
+}
+
+/// Whether edits and their inverses are encoded for [`traced`].
+#[cfg(feature = "text")]
+pub(crate) fn is_tracing() -> bool {
+    TRACED.with_borrow(Option::is_some)
+}
+
+/// Adds to what the edit has done that is encoded now.
+#[cfg(feature = "text")]
+pub(crate) fn trace(inserted: Vec<Characters>, deleted: Vec<Characters>) {
+    TRACED.with_borrow_mut(|edit| {
+        if let Some(edit) = edit {
+            let edit = edit.get_or_insert_default();
+            edit.inserted.extend(inserted);
+            edit.deleted.extend(deleted);
+        }
+    });
+}
+
 /// What has no form on the wire, as the inverse of an edit of a text.
 type Carried = Arc<dyn Any + Send + Sync>;
 
@@ -123,7 +170,6 @@ pub(crate) fn carrying<R>(work: impl FnOnce() -> R) -> R {
 }
 
 /// Whether what has no form on the wire is carried over.
-#[cfg(feature = "text")]
 pub(crate) fn is_carrying() -> bool {
     CARRIED.with_borrow(Option::is_some)
 }

@@ -46,6 +46,15 @@ struct Inserted<'a> {
     item: &'a RawValue,
 }
 
+/// The value of a `return`.
+#[derive(Serialize)]
+struct Returned<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<&'a RawValue>,
+    to: &'a str,
+    item: &'a RawValue,
+}
+
 /// Reads a member that is present, even if it is `null`.
 fn present<'de: 'a, 'a, D: serde::Deserializer<'de>>(read: D) -> Result<Option<&'a RawValue>, D::Error> {
     <&RawValue>::deserialize(read).map(Some)
@@ -346,15 +355,22 @@ pub(crate) fn forwarded<S: SharedState>(update: &S::Update, item: &ItemMove) -> 
 fn addressed_anew<S: SharedState>(update: &S::Update, item: &ItemMove) -> Option<S::Update> {
     let (path, op) = address_of::<S>(update)?;
     let key = item.forward(&path).filter(|_| path != item.from || op != Some("move"));
-    let to = (op == Some(TAKE)).then(|| move_of::<S>(update)).flatten().and_then(|own| item.forward(&own.to));
+    let is_move = matches!(op, Some(TAKE | RETURN));
+    let value = (is_move || key.is_some()).then(|| value_of::<S>(update))?.ok()?;
+    let to = is_move.then(|| serde_json::from_str::<Destination<'_>>(value.get()).ok()).flatten();
+    let to = to.and_then(|own| item.forward(&own.to));
     if key.is_none() && to.is_none() {
         return None;
     }
     let value = match to {
-        Some(to) => to_raw_value(&Destination { to: to.into() }),
-        None => value_of::<S>(update),
+        Some(to) if op == Some(RETURN) => {
+            let Inserted { after, item } = serde_json::from_str(value.get()).ok()?;
+            to_raw_value(&Returned { after, to: &to, item }).ok()?
+        }
+        Some(to) => to_raw_value(&Destination { to: to.into() }).ok()?,
+        None => value,
     };
-    S::decode(FieldPath::new(key.as_deref().unwrap_or(&path)), op, &*value.ok()?).ok()
+    S::decode(FieldPath::new(key.as_deref().unwrap_or(&path)), op, &*value).ok()
 }
 
 /// An insertion of the item that has moved into its former list, and the update that removes it there, or the entry

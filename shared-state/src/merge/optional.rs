@@ -11,6 +11,7 @@ use std::marker::PhantomData;
 
 use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
+use crate::core::reading::reads_as;
 use crate::core::{Author, FieldPath, FieldPathBuf, Invalid, PolicyInfo, Timing, UpdateError, Value};
 use crate::core::{MergePolicy, Overlap, UndoGuard, Versions};
 
@@ -95,7 +96,9 @@ impl<T: Value, P: MergePolicy<T>> MergePolicy<Option<T>> for Optional<P> {
             (Some(value), OptionalOp::In(op), OptionalOp::In(inverse)) => {
                 P::undo(value, op, inverse).map(OptionalOp::In)
             }
-            (value, OptionalOp::Set(to), _) => (value == to).then(|| inverse.clone()),
+            (value, OptionalOp::Set(to), _) => {
+                reads_as::<Option<T>, Self>(value, to).then(|| inverse.clone())
+            }
             _ => None,
         }
     }

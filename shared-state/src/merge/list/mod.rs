@@ -30,10 +30,11 @@ use std::marker::PhantomData;
 
 use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
+use crate::core::reading::reads_as;
 use crate::core::{A_KEY, MAX_KEY, check_key};
 use crate::core::{Author, FieldPath, FieldPathBuf, Invalid, PolicyInfo, Timing, UpdateError};
-use crate::core::{MergePolicy, Overlap, UndoGuard, Versions, differences, transfer};
-use crate::merge::list::place::{Inserted, Moved, longest_run};
+use crate::core::{MergePolicy, Overlap, UndoGuard, Versions, differences, text_scope, transfer};
+use crate::merge::list::place::{Inserted, Moved, Returned, longest_run};
 use crate::merge::{Key, Lww};
 
 /// The policy of `#[shared(list(key = ..))]`. `F` finds the key of an item, `P` is the items' own policy.
@@ -287,7 +288,7 @@ where
 
     fn undo(list: &C, op: &Self::Op, inverse: &Self::Op) -> Option<Self::Op> {
         match (op, inverse) {
-            (ListOp::Set(to), _) => (list == to).then(|| inverse.clone()),
+            (ListOp::Set(to), _) => reads_as::<C, Self>(list, to).then(|| inverse.clone()),
             // Wherever the item is now, and whatever it contains now.
             (ListOp::Insert(..), ListOp::Delete(key)) => {
                 list.find::<F>(key.as_str()).map(|_| ListOp::Delete(key.clone()))
@@ -559,6 +560,11 @@ where
             Some(transfer::TAKE) if path.is_end() => {
                 let (_, to) = Moved::<()>::deserialize(value).map_err(wrong)?.into_parts();
                 Ok(ListOp::Take(key, to))
+            }
+            // It is never sent.
+            Some(transfer::RETURN) if path.is_end() && text_scope::is_carrying() => {
+                let (place, item, to) = Returned::deserialize(value).map_err(wrong)?.into_parts();
+                Ok(ListOp::Return(key, place, item, to))
             }
             op => match P::decode(path, op, value) {
                 Ok(op) => Ok(ListOp::In(key, op)),

@@ -95,6 +95,22 @@ pub(crate) struct Moved<T = ()> {
     item: Option<T>,
 }
 
+/// What undoes a move to another list, as it is read again: see [`Moved`].
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Returned<T> {
+    #[serde(default, deserialize_with = "present")]
+    after: Option<Option<Key>>,
+    to: Box<str>,
+    item: T,
+}
+
+impl<T> Returned<T> {
+    pub(crate) fn into_parts(self) -> (Place, T, Box<str>) {
+        (Place::read(self.after), self.item, self.to)
+    }
+}
+
 impl Moved {
     pub(crate) fn new(place: &Place, to: &str) -> Self {
         Self { after: place.written(), to: to.into(), item: None }

@@ -18,6 +18,7 @@ use std::marker::PhantomData;
 use indexmap::IndexMap;
 use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
+use crate::core::reading::{self, reads_as};
 use crate::core::{Author, FieldPath, FieldPathBuf, Invalid, PolicyInfo, Timing, UpdateError, Value};
 use crate::core::{MergePolicy, Overlap, UndoGuard, Versions, differences, text_scope};
 use crate::core::{check_key, with_key};
@@ -193,13 +194,15 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
     }
 
     fn diff(old: &M, new: &M, each: &mut dyn FnMut(Self::Op)) {
-        for (key, _) in old.entries().filter(|(key, _)| new.get(key).is_none()) {
+        let is_read = |value: &M::Value| !reading::is_reading() || !reading::is_blank::<M::Value, P>(value);
+        for (key, _) in old.entries().filter(|(key, value)| new.get(key).is_none() && is_read(value)) {
             each(MapOp::Delete(key.clone()));
         }
         for (key, value) in new.entries() {
             match old.get(key) {
                 Some(before) => P::diff(before, value, &mut |op| each(MapOp::at::<P>(key.clone(), op))),
-                None => each(MapOp::Put(key.clone(), value.clone())),
+                None if is_read(value) => each(MapOp::Put(key.clone(), value.clone())),
+                None => {}
             }
         }
     }
@@ -272,14 +275,16 @@ impl<M: Mapping, P: MergePolicy<M::Value>> MergePolicy<M> for MapOf<P> {
 
     fn undo(map: &M, op: &Self::Op, inverse: &Self::Op) -> Option<Self::Op> {
         match (op, inverse) {
-            (MapOp::Set(to), _) => (map == to).then(|| inverse.clone()),
+            (MapOp::Set(to), _) => reads_as::<M, Self>(map, to).then(|| inverse.clone()),
             (MapOp::Put(key, to), MapOp::Delete(_)) => {
-                (map.get(key)? == to).then(|| MapOp::Delete(key.clone()))
+                reads_as::<M::Value, P>(map.get(key)?, to).then(|| MapOp::Delete(key.clone()))
             }
-            (MapOp::Put(key, to), MapOp::In(_, before)) => {
-                (map.get(key)? == to).then(|| MapOp::at::<P>(key.clone(), before.clone()))
+            (MapOp::Put(key, to), MapOp::In(_, before)) => reads_as::<M::Value, P>(map.get(key)?, to)
+                .then(|| MapOp::at::<P>(key.clone(), before.clone())),
+            // An addition that was undone may have begun the entry again.
+            (MapOp::Delete(key), MapOp::Put(..)) => {
+                map.get(key).is_none_or(reading::is_blank::<M::Value, P>).then(|| inverse.clone())
             }
-            (MapOp::Delete(key), MapOp::Put(..)) => map.get(key).is_none().then(|| inverse.clone()),
             (MapOp::In(key, op), MapOp::In(_, inverse)) => {
                 P::undo(map.get(key)?, op, inverse).map(|op| MapOp::at::<P>(key.clone(), op))
             }

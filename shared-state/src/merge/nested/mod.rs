@@ -11,6 +11,7 @@ use std::fmt;
 
 use serde::{Deserializer, Serializer};
 
+use crate::core::reading::reads_as;
 use crate::core::{
     Author, FieldInfo, FieldPath, FieldPathBuf, Invalid, PolicyInfo, SharedState, Timing, UpdateError,
     has_change_rule, schema,
@@ -129,7 +130,7 @@ impl<N: SharedState> MergePolicy<N> for Nested {
             (NestedOp::In(update), NestedOp::In(inverse)) => {
                 value.undo(update, inverse).map(|update| NestedOp::In(Box::new(update)))
             }
-            (NestedOp::Set(to), _) => N::diff(value, to).is_empty().then(|| inverse.clone()),
+            (NestedOp::Set(to), _) => reads_as::<N, Self>(value, to).then(|| inverse.clone()),
             (NestedOp::In(_), NestedOp::Set(_)) => None,
         }
     }

@@ -17,7 +17,7 @@ use super::order::{Order, Place, Removed};
 use super::pages::Pages;
 use super::run::Run;
 use super::yjs::{Clocks, Content, Id, MAX_CLOCK, Struct, Update, units};
-use crate::core::text_scope::{self, Retyped};
+use crate::core::text_scope::{self, Characters, Retyped};
 
 /// The limit of runs that are passed to place what is applied without being settled. Beyond it a run is placed
 /// right of its left neighbour. No text that this library has stored comes near it.
@@ -30,6 +30,19 @@ pub(super) struct Effect {
     before: Clocks,
     /// What the edit deleted, except for its own units.
     deleted: Vec<Removed>,
+}
+
+impl Effect {
+    /// The characters that the edit deleted, except for its own.
+    pub(super) fn deleted(&self) -> Vec<Characters> {
+        let deleted = self.deleted.iter().map(|Removed { first, units, text }| Characters {
+            client: first.client,
+            clocks: first.clock..first.clock + units,
+            text: text.clone(),
+            right: None,
+        });
+        deleted.collect()
+    }
 }
 
 /// The neighbours that a struct of an update has in the document: the client, the struct's index, the left

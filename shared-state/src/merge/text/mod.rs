@@ -52,7 +52,7 @@ use self::core::{MAX_CLIENTS, MAX_PARTS};
 use self::document::Effect;
 use crate::core::rules::{Length, Textual};
 use crate::core::{FieldPath, FieldPathBuf, Invalid, UpdateError};
-use crate::core::{MergePolicy, Overlap, UndoGuard, Versions, no_parts, text_scope};
+use crate::core::{MergePolicy, Overlap, UndoGuard, Versions, no_parts, reading, text_scope};
 use yjs::Update;
 
 /// The client id of the characters of a text that was made from a string.
@@ -216,7 +216,7 @@ impl MergePolicy<Text> for TextOf {
     }
 
     fn diff(old: &Text, new: &Text, each: &mut dyn FnMut(TextOp)) {
-        if old.is_same(new) {
+        if old.is_same(new) || reading::is_reading() && old.as_str() == new.as_str() {
             return;
         }
         let edit = old.edit_to(new).filter(|edit| !edit.update().structs.contains_key(&UNSIGNED));
@@ -365,8 +365,16 @@ impl MergePolicy<Text> for TextOf {
     fn encode<S: Serializer>(op: &TextOp, serializer: S) -> Result<S::Ok, S::Error> {
         match op {
             TextOp::Set(value) => value.serialize(serializer),
+            TextOp::Edit(edit) if text_scope::is_tracing() => {
+                text_scope::trace(edit.update().inserted(), Vec::new());
+                serializer.serialize_unit()
+            }
             TextOp::Edit(edit) => serializer.serialize_str(&edit.base64()),
             TextOp::Splice(splices) => splices.serialize(serializer),
+            TextOp::Undo(Undo(undo)) if text_scope::is_tracing() => {
+                text_scope::trace(Vec::new(), undo.1.deleted());
+                serializer.serialize_unit()
+            }
             TextOp::Undo(Undo(undo)) => match text_scope::carry(undo.clone()) {
                 Some(number) => number.serialize(serializer),
                 None => serializer.serialize_unit(),

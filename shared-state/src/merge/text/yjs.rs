@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::id_set::IdSet;
+use crate::core::text_scope::Characters;
 
 /// The name of the root type. An editor binds to `doc.getText("text")`.
 pub(crate) const ROOT: &str = "text";
@@ -116,6 +117,30 @@ impl Struct {
             self.units += next.units;
         }
         one
+    }
+}
+
+impl Update {
+    /// The characters that the update inserts and does not delete.
+    pub(super) fn inserted(&self) -> Vec<Characters> {
+        let mut inserted = Vec::new();
+        for (client, new) in
+            self.structs.iter().flat_map(|(client, all)| all.iter().map(|new| (*client, new)))
+        {
+            let Content::Text(text) = &new.content else { continue };
+            let all = IdSet::from_iter([(client, new.clock..new.end())]);
+            for (_, clocks) in all.without(&self.deleted).all() {
+                let is_whole = clocks == (new.clock..new.end());
+                let text = if is_whole { text.clone() } else { String::new() };
+                inserted.push(Characters {
+                    client,
+                    clocks,
+                    text,
+                    right: new.right.map(|id| (id.client, id.clock)),
+                });
+            }
+        }
+        inserted
     }
 }
 

@@ -6,11 +6,16 @@ use std::hash::{DefaultHasher, Hasher as _};
 use std::ops::Bound;
 use std::sync::Arc;
 
+use crate::core::text_scope::{Retyped, TextEdit, traced};
 use crate::core::transfer::ItemMove;
-use crate::core::{Segment, SharedState, UndoGuard, Versions, encode_update};
+use crate::core::{Segment, SharedState, UndoGuard, Versions, encode_plain, encode_update};
+use crate::replica::undo::typed::Typed;
 
 /// The most writes of others that a mark remembers.
 const MAX_FOREIGN: usize = 8;
+
+/// The most runs of characters in an edit of a text that is searched for what it takes back.
+const MAX_EDIT: usize = 1 << 10;
 
 /// The part of the state that an update changes.
 pub(super) fn part_of<S: SharedState>(update: &S::Update) -> Vec<Segment> {
@@ -31,10 +36,16 @@ struct Foreign {
     from: Option<Arc<str>>,
     /// Whether it changed something inside the part, and not the part itself or what is around it.
     inside: bool,
-    /// Whether it changed the value and did not replace it, as an addition to a counter does.
+    /// Whether it changed the mark's part and did not replace it, as an addition to a counter does.
     adds: bool,
-    /// What the part was before, if that can be told.
+    /// The part that it changed, as what follows the mark's part.
+    place: Vec<Segment>,
+    /// What that part was before, if that can be told.
     before: Option<Digest>,
+    /// If it changed that part and did not replace it: the update by which its author undoes it.
+    undone_by: Option<Digest>,
+    /// If it is edits of a text: what is left of them.
+    typed: Option<Typed>,
 }
 
 /// A digest of the update that brings a part to a value.
@@ -42,7 +53,7 @@ type Digest = u64;
 
 /// The digest of an update.
 fn digest<S: SharedState>(update: &S::Update) -> Option<Digest> {
-    encode_update::<S>(update).ok().map(|encoded| hashed(encoded.as_str()))
+    encode_plain::<S>(update).ok().map(|encoded| hashed(&encoded))
 }
 
 fn hashed(text: &str) -> Digest {
@@ -59,29 +70,56 @@ pub(super) struct Noted<'a> {
     adds: bool,
     before: Option<Digest>,
     after: Option<Digest>,
+    /// The update itself, if it adds, and the one by which its author undoes it.
+    update: Option<Digest>,
+    undone_by: Option<Digest>,
+    /// What it has done to a text.
+    edit: Option<TextEdit>,
 }
 
 impl<'a> Noted<'a> {
     pub(super) fn new<S: SharedState>(update: &S::Update, version: u64, from: Option<&'a Arc<str>>) -> Self {
         // A delta does not tell an addition to a counter from a set. An addition can be undone beneath both.
         let adds = from.is_none() || S::undo_guard(update) == UndoGuard::Replaced;
-        Self { part: part_of::<S>(update), version, from, adds, before: None, after: None }
+        Self { part: part_of::<S>(update), adds, ..Self::none(version, from) }
+    }
+
+    const fn none(version: u64, from: Option<&'a Arc<str>>) -> Self {
+        let (before, after, update, undone_by, edit) = (None, None, None, None, None);
+        Self { part: Vec::new(), version, from, adds: false, before, after, update, undone_by, edit }
     }
 
     /// A move of an item from one list to another. What the item's part was before and is now is the list that it is in,
     /// so a move back by the same author counts as an undo, whatever place it goes to.
     pub(super) fn moved(item: &ItemMove, version: u64, from: Option<&'a Arc<str>>) -> Self {
         let (before, after) = (Some(hashed(&item.from)), Some(hashed(&item.now())));
-        Self { part: Vec::new(), version, from, adds: false, before, after }
+        Self { before, after, ..Self::none(version, from) }
     }
 
-    /// Notes what the part was before and what it is now, for a write that replaced it. `inverse` is the
-    /// inverse of the update, which was just applied to `state`.
-    pub(super) fn compare<S: SharedState>(&mut self, state: &mut S, inverse: &S::Update) {
-        if !self.adds {
-            let again = state.apply(inverse.clone());
-            (self.before, self.after) = (digest::<S>(inverse), digest::<S>(&again));
-            state.apply(again);
+    /// Notes what the part was before and what it is now, and what would undo the write. `inverse` is the inverse of the
+    /// update, which was just applied to `state`.
+    pub(super) fn compare<S: SharedState>(&mut self, state: &mut S, update: &S::Update, inverse: &S::Update) {
+        if self.from.is_none() {
+            // Nothing that comes later is known to be by the same author.
+            return;
+        }
+        if self.adds {
+            self.edit =
+                traced(|| [update, inverse].into_iter().for_each(|one| drop(encode_update::<S>(one))));
+        }
+        if let Some(edit) = &self.edit {
+            if edit.inserted.len() + edit.deleted.len() > MAX_EDIT {
+                // It counts, and takes nothing back.
+                self.edit = None;
+            }
+            return;
+        }
+        let again = state.apply(inverse.clone());
+        (self.before, self.after) = (digest::<S>(inverse), digest::<S>(&again));
+        state.apply(again);
+        if self.adds {
+            self.update = digest::<S>(update);
+            self.undone_by = state.undo(update, inverse).and_then(|undo| digest::<S>(&undo));
         }
     }
 }
@@ -97,7 +135,17 @@ struct Mark {
 impl Foreign {
     /// Nothing that its author writes later takes it back.
     fn keep(&mut self) {
-        self.before = None;
+        (self.before, self.undone_by, self.typed) = (None, None, None);
+    }
+
+    /// Whether it is by the author of another write.
+    fn is_by(&self, from: Option<&Arc<str>>) -> bool {
+        from.is_some() && self.from.as_ref() == from
+    }
+
+    /// Whether it changed the part at this place, something inside it, or what is around it.
+    fn concerns(&self, place: &[Segment]) -> bool {
+        self.place.starts_with(place) || place.starts_with(&self.place)
     }
 
     /// Whether it keeps a write with this guard from being undone.
@@ -129,12 +177,39 @@ impl Mark {
         }
     }
 
-    /// Takes note of a write.
-    fn add(&mut self, noted: &Noted<'_>, inside: bool, adds: bool) {
-        if !self.undo(noted) {
-            let Noted { version, from, before, .. } = *noted;
-            self.note(Foreign { version, from: from.cloned(), inside, adds, before });
+    /// Takes note of a write at a place. Returns the characters of a text that it has typed again.
+    fn add(&mut self, noted: &Noted<'_>, place: &[Segment], inside: bool, adds: bool) -> Vec<Retyped> {
+        let (mut retyped, mut typed) = (Vec::new(), None);
+        if let Some(edit) = &noted.edit {
+            let mut edit = edit.clone();
+            let own = self.foreign.iter_mut().filter(|one| one.is_by(noted.from) && one.place == place);
+            own.filter_map(|one| one.typed.as_mut()).for_each(|one| retyped.extend(one.take_back(&mut edit)));
+            self.foreign.retain(|one| !one.typed.as_ref().is_some_and(Typed::is_empty));
+            if edit.inserted.is_empty() && edit.deleted.is_empty() {
+                return retyped;
+            }
+            typed = Typed::new(edit);
+            if self.goes_on(noted, place, typed.as_ref()) {
+                return retyped;
+            }
+        } else if self.undo(noted, place) {
+            return retyped;
         }
+        let Noted { version, from, before, undone_by, .. } = *noted;
+        let (from, place) = (from.cloned(), place.to_vec());
+        self.note(Foreign { version, from, inside, adds, place, before, undone_by, typed });
+        retyped
+    }
+
+    /// Adds an edit of a text to the last one, if that is one by the same author of the same text.
+    fn goes_on(&mut self, noted: &Noted<'_>, place: &[Segment], typed: Option<&Typed>) -> bool {
+        let last = self.foreign.iter_mut().rfind(|one| one.concerns(place));
+        let Some(last) = last.filter(|one| one.is_by(noted.from) && one.place == place) else { return false };
+        let goes_on = last.typed.as_mut().zip(typed).is_some_and(|(last, typed)| last.join(typed));
+        if goes_on {
+            last.version = noted.version;
+        }
+        goes_on
     }
 
     /// Adds what another mark knows. What only one of the two knows is not undone by what follows: the other was made
@@ -156,17 +231,32 @@ impl Mark {
         }
     }
 
-    /// Forgets writes that their author takes back now: the part is what it was before them, and nobody else has
-    /// written to it meanwhile. Returns whether there are any.
-    fn undo(&mut self, noted: &Noted<'_>) -> bool {
-        let own = |foreign: &Foreign| noted.from.is_some() && foreign.from.as_ref() == noted.from;
-        let first = self.foreign.iter().rposition(|foreign| !own(foreign)).map_or(0, |other| other + 1);
-        let of_author = self.foreign[first..].iter();
-        let back = of_author.take_while(|_| noted.after.is_some()).position(|own| own.before == noted.after);
-        if let Some(back) = back {
-            self.foreign.truncate(first + back);
+    /// Forgets writes at a place that their author takes back now: an addition by the opposite one, whatever others have
+    /// added meanwhile, and else by making the part what it was before them, where nobody else has written to it meanwhile.
+    /// Returns whether there are any.
+    fn undo(&mut self, noted: &Noted<'_>, place: &[Segment]) -> bool {
+        let is_here = |one: &Foreign| one.concerns(place);
+        let added = self.foreign.iter().rposition(|one| {
+            is_here(one)
+                && (one.undone_by.is_none() || one.is_by(noted.from) && one.undone_by == noted.update)
+        });
+        let added = added.filter(|at| noted.update.is_some() && self.foreign[*at].undone_by.is_some());
+        if let Some(at) = added {
+            self.foreign.remove(at);
+            // What the part was before these is not known any more.
+            self.foreign[at..].iter_mut().filter(|one| is_here(one)).for_each(|one| one.before = None);
+            return true;
         }
-        back.is_some()
+        let others = self.foreign.iter().rposition(|one| is_here(one) && !one.is_by(noted.from));
+        let first = others.map_or(0, |at| at + 1);
+        let is_as_before = |one: &Foreign| one.place == place && one.before == noted.after;
+        let back = self.foreign[first..].iter().position(is_as_before);
+        let Some(back) = back.filter(|_| noted.after.is_some()).map(|back| first + back) else {
+            return false;
+        };
+        let mut at = 0..;
+        self.foreign.retain(|one| at.next().is_some_and(|at| at < back) || !one.place.starts_with(place));
+        true
     }
 }
 
@@ -218,13 +308,19 @@ impl Marks {
         found
     }
 
-    /// Notes a write of somebody else.
-    pub(super) fn note(&mut self, noted: &Noted<'_>) {
+    /// Notes a write of somebody else. Returns the characters of a text that it has typed again.
+    pub(super) fn note(&mut self, noted: &Noted<'_>) -> Vec<Retyped> {
         let length = noted.part.len();
+        let mut retyped = Vec::new();
         self.each(&noted.part, |mark, at, inside| {
+            let place = noted.part.get(at..).unwrap_or_default();
             // What replaces something around the part adds nothing to it.
-            mark.add(noted, inside, noted.adds && at == length);
+            let again = mark.add(noted, place, inside, noted.adds && at == length);
+            if at == length {
+                retyped = again;
+            }
         });
+        retyped
     }
 
     /// An item has moved from one part to another. The marks in it move with it. If somebody else has moved it, that is
@@ -257,26 +353,36 @@ impl Marks {
     }
 
     fn note_moved(&mut self, before: &[Segment], now: &[Segment], noted: &Noted<'_>) {
+        // The item's place, with its key, which is the same in both lists.
+        let place: Vec<_> = [Segment::Place].into_iter().chain(before.last().cloned()).collect();
         let lists = (1..before.len()).map(|length| &before[..length]);
         let other = (1..now.len()).map(|length| &now[..length]).filter(|around| !before.starts_with(around));
         for around in lists.chain(other) {
             if let Some(mark) = self.0.get_mut(around) {
-                mark.add(noted, true, false);
+                mark.add(noted, &place, true, false);
             }
         }
         for item in [before, now] {
             for own in [&[][..], &[Segment::Place]] {
                 if let Some(mark) = self.0.get_mut(&[item, own].concat()[..]) {
-                    mark.add(noted, false, false);
+                    mark.add(noted, &place, false, false);
                 }
             }
         }
     }
 
-    /// This client's own write to a part was accepted. What others wrote before is not undone by what they write
-    /// later.
-    pub(super) fn accepted(&mut self, part: &[Segment]) {
-        self.each(part, |mark, _, _| mark.foreign.iter_mut().for_each(|foreign| foreign.before = None));
+    /// This client's own write to a part was accepted. What others wrote there before is not undone by what they write
+    /// later, except for additions and edits of texts, if it `adds`, too.
+    pub(super) fn accepted(&mut self, part: &[Segment], adds: bool) {
+        self.each(part, |mark, at, _| {
+            let place = part.get(at..).unwrap_or_default();
+            for foreign in mark.foreign.iter_mut().filter(|one| one.concerns(place)) {
+                match adds {
+                    true => foreign.before = None,
+                    false => foreign.keep(),
+                }
+            }
+        });
     }
 
     /// Calls `at` with the marks of a part, of what is around it, and of what is inside it, with the length of the

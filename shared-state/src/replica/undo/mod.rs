@@ -6,6 +6,7 @@
 
 mod marks;
 mod step;
+mod typed;
 mod written;
 
 use std::sync::Arc;
@@ -190,7 +191,7 @@ impl<S: SharedState> UndoHistory<S> {
         for one in self.written_mut().filter(|one| one.id == id) {
             one.version = Some(version);
             if let Some(part) = &one.part {
-                marks.accepted(part);
+                marks.accepted(part, one.guard() == UndoGuard::Replaced);
             }
         }
         self.marks = marks;
@@ -283,14 +284,14 @@ impl<S: SharedState> UndoHistory<S> {
         for one in self.written_mut() {
             let path = one.path_after(moves);
             for (_, runs) in retyped.iter().filter(|(at, _)| *at == path) {
-                one.retype(id, runs.clone());
+                one.retype(Some(id), runs.clone());
             }
         }
     }
 
     /// What the change `id` was to insert again, it does not.
     fn forget_retyped(&mut self, id: WriteId) {
-        self.written_mut().for_each(|one| one.retyped.retain(|(by, _)| *by != id));
+        self.written_mut().for_each(|one| one.retyped.retain(|(by, _)| *by != Some(id)));
     }
 
     /// The last undo or redo was folded into the change that it takes `step` back from.
@@ -473,9 +474,22 @@ impl<S: SharedState> UndoHistory<S> {
         }
         let mut noted = Noted::new::<S>(update, version, from);
         if self.marks.concerns(&noted) {
-            noted.compare(confirmed, inverse);
-            self.marks.note(&noted);
+            noted.compare(confirmed, update, inverse);
+            let retyped: Arc<[Retyped]> = self.marks.note(&noted).into();
+            if !retyped.is_empty() {
+                self.others_retyped(update, &retyped);
+            }
             self.taking.iter_mut().for_each(|taking| taking.outdated = true);
+        }
+    }
+
+    /// Somebody else has taken back a deletion in a text: what had inserted the characters has inserted those that stand for
+    /// them now.
+    fn others_retyped(&mut self, edit: &S::Update, retyped: &Arc<[Retyped]>) {
+        let mut path = FieldPathBuf::new();
+        S::address(edit, &mut path);
+        for one in self.written_mut().filter(|one| one.version.is_some() && one.path() == path) {
+            one.retype(None, retyped.clone());
         }
     }
 

@@ -28,8 +28,9 @@ pub(super) struct Written<S: SharedState> {
     pub(super) stays: bool,
     /// It is inside an item that has moved to a list in which items have no parts.
     pub(super) unreachable: bool,
-    /// What it has inserted into texts and changes that took steps back have inserted again since, the earliest first.
-    pub(super) retyped: Vec<(WriteId, Arc<[Retyped]>)>,
+    /// What it has inserted into texts and changes that took steps back have inserted again since, the earliest first. Without
+    /// a change: somebody else has.
+    pub(super) retyped: Vec<(Option<WriteId>, Arc<[Retyped]>)>,
 }
 
 /// The most changes for each write of which it is known what they have inserted again.
@@ -209,8 +210,8 @@ impl<S: SharedState> Written<S> {
         self.after(moves.on(self.place())).as_ref().unwrap_or(self).path()
     }
 
-    /// The change `by` has inserted characters again, at the path of this write.
-    pub(super) fn retype(&mut self, by: WriteId, runs: Arc<[Retyped]>) {
+    /// The change `by`, or somebody else, has inserted characters again, at the path of this write.
+    pub(super) fn retype(&mut self, by: Option<WriteId>, runs: Arc<[Retyped]>) {
         if self.retyped.len() >= MAX_RETYPED {
             self.retyped.remove(0);
         }

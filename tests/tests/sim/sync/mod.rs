@@ -7,6 +7,7 @@ mod random_structs;
 mod replica;
 mod simulation;
 mod undo;
+mod undo_never_written;
 mod undo_others;
 mod undo_own;
 mod undo_unsent;

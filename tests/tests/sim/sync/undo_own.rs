@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fastrand::Rng;
 use serde::{Deserialize, Serialize};
+use shared_state::merge::{Splice, TextOp};
 use shared_state::{List, SharedState, Text};
 use shared_state_tests::{User, World, seeds};
 
@@ -277,5 +278,127 @@ fn g14_each_undo_and_redo_shows_what_was_there_before() {
         world.settle();
         assert_eq!(own(&world.state(), 1), seen.states[seen.at], "the end of seed {seed}");
         assert!(ann.answers().iter().all(|(_, answer)| answer.is_ok()), "seed {seed}");
+    }
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Shelf {
+    #[shared(map(nested))]
+    boxes: BTreeMap<u8, Crate>,
+    #[shared(list(key = id, nested))]
+    books: Vec<Book>,
+    #[shared(nested)]
+    cover: Crate,
+    #[shared(nested)]
+    spare: Option<Crate>,
+    #[shared(map(counter))]
+    tally: BTreeMap<u8, i64>,
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Crate {
+    size: u8,
+    #[shared(text)]
+    note: Text,
+    #[shared(map(counter))]
+    tally: BTreeMap<u8, i64>,
+    #[shared(map(set))]
+    marks: BTreeMap<u8, BTreeSet<u8>>,
+    #[shared(map(list(key = id, nested)))]
+    books: BTreeMap<u8, Vec<Book>>,
+    #[shared(map(text))]
+    notes: BTreeMap<u8, Text>,
+}
+
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Book {
+    id: u8,
+    #[shared(counter)]
+    votes: i64,
+    #[shared(text)]
+    note: Text,
+}
+
+/// The shelf without what an undone write leaves behind.
+fn as_read(shelf: &Shelf) -> Shelf {
+    let mut shelf = shelf.clone();
+    shelf.tally.retain(|_, count| *count != 0);
+    let boxes = shelf.boxes.values_mut().chain([&mut shelf.cover]).chain(&mut shelf.spare);
+    for inside in boxes {
+        inside.tally.retain(|_, count| *count != 0);
+        inside.marks.retain(|_, marks| !marks.is_empty());
+        inside.books.retain(|_, books| !books.is_empty());
+        inside.notes.retain(|_, note| !note.is_empty());
+    }
+    shelf
+}
+
+#[test]
+fn g14_what_an_undone_write_leaves_behind_keeps_nothing_from_being_undone() {
+    type Act = fn(&SharedShelf<User<Shelf>>) -> bool;
+    let book = |id| Book { id, ..Book::default() };
+    let begin = Shelf {
+        books: vec![book(1)],
+        spare: Some(Crate::default()),
+        tally: BTreeMap::from([(1, 5), (2, 6)]),
+        ..Shelf::default()
+    };
+    let put: Act = |h| h.boxes().put(1, Crate::default()).is_ok();
+    let set_book: Act = |h| h.books().at(&1).replace(Book { id: 1, votes: 3, ..Book::default() }).is_ok();
+    let set_cover: Act = |h| h.cover().replace(Crate { size: 3, ..Crate::default() }).is_ok();
+    let set_spare: Act = |h| h.set_spare(Some(Crate { size: 3, ..Crate::default() })).is_ok();
+    let pairs: [(&str, Act, Act); 15] = [
+        ("counter", put, |h| h.boxes().at(&1).tally().add(7, 1).is_ok()),
+        ("set", put, |h| h.boxes().at(&1).marks().at(&7).insert(1).is_ok()),
+        ("list", put, |h| h.boxes().at(&1).books().at(&7).push(Book::default()).is_ok()),
+        ("text of a map", put, |h| h.boxes().at(&1).notes().at(&7).push("a").is_ok()),
+        ("text", put, |h| h.boxes().at(&1).note().push("a").is_ok()),
+        ("item", set_book, |h| h.books().at(&1).note().push("a").is_ok()),
+        ("struct", set_cover, |h| h.cover().note().push("a").is_ok()),
+        ("struct's counter", set_cover, |h| h.cover().tally().add(7, 1).is_ok()),
+        ("option", set_spare, |h| {
+            let typed = Splice { at: 0, delete: 0, insert: "a".into() };
+            h.edit_spare(CrateUpdate::Note(TextOp::Splice(vec![typed]))).is_ok()
+        }),
+        ("typing, item", |h| h.books().at(&1).note().push("a").is_ok(), set_book),
+        ("typing, struct", |h| h.cover().note().push("a").is_ok(), set_cover),
+        ("removed", |h| h.tally().remove(&1).is_ok(), |h| h.tally().add(1, 1).is_ok()),
+        ("cleared", |h| h.tally().clear().is_ok(), |h| h.tally().add(1, 1).is_ok()),
+        ("list set", |h| h.set_books(vec![]).is_ok(), |h| h.books().push(Book::default()).is_ok()),
+        (
+            "item pushed",
+            |h| h.books().push(Book { id: 2, ..Book::default() }).is_ok(),
+            |h| h.books().at(&2).note().push("a").is_ok(),
+        ),
+    ];
+    for (name, first, second) in pairs {
+        for is_settled in [true, false] {
+            let mut world = World::new(begin.clone());
+            let ann = world.join();
+            let h = ann.handle();
+            let mut seen = vec![as_read(&ann.state())];
+            // An older step, which is none of the two that are undone.
+            let older: Act = |h| h.tally().add(2, 1).is_ok();
+            for act in [older, first, second] {
+                assert!(act(&h), "{name}");
+                if is_settled {
+                    world.settle();
+                }
+                seen.push(as_read(&ann.state()));
+            }
+            let mut follow = |does: bool, shown: &Shelf| {
+                assert!(does, "{name}, settled: {is_settled}");
+                if is_settled {
+                    world.settle();
+                }
+                assert_eq!(as_read(&ann.state()), *shown, "{name}, settled: {is_settled}");
+            };
+            for _ in 0..2 {
+                seen[..3].iter().rev().for_each(|shown| follow(ann.undo(), shown));
+                seen[1..].iter().for_each(|shown| follow(ann.redo(), shown));
+            }
+            world.settle();
+            assert_eq!(as_read(&world.state()), seen[3], "{name}");
+        }
     }
 }

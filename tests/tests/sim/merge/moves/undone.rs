@@ -613,3 +613,70 @@ fn g14_a_move_within_a_list_is_undone_whatever_was_inserted_beside_the_item() {
     assert!(!ann.undo());
     assert_eq!((ann.state(), bob.state()), (world.state(), world.state()));
 }
+
+/// The list that contains card 3: `columns`, `shelved` or `archive`, and the column's number.
+fn place_of_three(board: &Board) -> (&'static str, u32) {
+    let columns = board.columns.iter().map(|column| ("columns", column));
+    let mut all = columns.chain(board.shelved.iter().map(|column| ("shelved", column)));
+    let found = all.find(|(_, column)| column.cards.iter().any(|card| card.id == 3));
+    found.map_or(("archive", 0), |(list, column)| (list, column.id))
+}
+
+#[test]
+fn g14_a_move_is_undone_and_redone_where_its_lists_have_moved() {
+    // Whether Bob himself moves the column, and whether the card comes from it or goes there.
+    for (is_own, comes_from) in [(false, true), (true, true), (false, false), (true, false)] {
+        for is_delta in [false, true] {
+            let (mut world, ann, bob) = two();
+            let board = bob.handle();
+            let (from, to) = (board.columns().at(&1).cards(), board.archive());
+            if comes_from {
+                from.move_between(&3, &to, 0).unwrap();
+            } else {
+                from.move_between(&3, &board.columns().at(&2).cards(), 0).unwrap();
+            }
+            world.settle();
+            let column = if comes_from { 1 } else { 2 };
+            let mover = if is_own { &bob } else { &ann };
+            if is_delta && !is_own {
+                bob.leave();
+            }
+            let h = mover.handle();
+            h.columns().move_between(&column, &h.shelved(), 0).unwrap();
+            ann.handle().archive().push(card(50)).unwrap();
+            world.settle();
+            bob.come_back();
+            world.settle();
+            if is_own && comes_from {
+                assert!(bob.undo() && bob.redo(), "the column's move");
+                world.settle();
+            }
+            let case = (is_own, comes_from, is_delta);
+            let moved = if comes_from { ("archive", 0) } else { ("shelved", 2) };
+            assert_eq!(place_of_three(&world.state()), moved, "{case:?}");
+            let list = if is_own { "columns" } else { "shelved" };
+            let home = if comes_from { (list, 1) } else { ("columns", 1) };
+            let away = if comes_from { ("archive", 0) } else { (list, 2) };
+            if is_own {
+                assert!(bob.undo(), "{case:?}: the column's move");
+                world.settle();
+            }
+            for _ in 0..2 {
+                assert!(bob.undo(), "{case:?}");
+                world.settle();
+                assert_eq!(place_of_three(&world.state()), home, "{case:?}");
+                assert!(bob.redo(), "{case:?}");
+                world.settle();
+                assert_eq!(place_of_three(&world.state()), away, "{case:?}");
+            }
+            assert!(bob.undo(), "{case:?}");
+            world.settle();
+            let first: Vec<u32> = match comes_from && !is_own {
+                true => world.state().shelved[0].cards.iter().map(|card| card.id).collect(),
+                false => cards(&world.state(), 1),
+            };
+            assert_eq!(first, [1, 2, 3], "{case:?}");
+            assert_eq!((ann.state(), bob.state()), (world.state(), world.state()));
+        }
+    }
+}
