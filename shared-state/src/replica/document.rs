@@ -466,6 +466,13 @@ impl<S: SharedState> Document<S> {
                 self.history.lies_on(&mut self.states.confirmed, id, index);
                 self.states.confirmed.apply(update.typed);
             }
+        } else {
+            // The confirmed state has it already, and perhaps what others wrote after it.
+            let fields = change.fields();
+            let read = self.pending.read_by_unsent(&fields);
+            let expected = self.states.confirmed_after(std::iter::once(&change), &read);
+            self.mark_unexpected(expected);
+            self.show_rebuilt(&fields);
         }
         self.history.accepted(id, version, &moves);
         self.output.answer(id, Ok(version));
@@ -481,7 +488,7 @@ impl<S: SharedState> Document<S> {
             }
         }
         let read = self.pending.read_by_unsent(&fields);
-        let expected = self.states.confirmed_after(change, &read);
+        let expected = self.states.confirmed_after(std::iter::once(change), &read);
         // Otherwise the server has added updates or left some out.
         let is_each = rewritten.len() == change.updates.len();
         for (index, update) in rewritten.into_iter().enumerate() {
@@ -491,12 +498,7 @@ impl<S: SharedState> Document<S> {
             }
             self.states.confirmed.apply(update);
         }
-        for (field, expected) in read.into_iter().zip(expected) {
-            let found = self.states.confirmed.current(field);
-            if text_scope::with_history(|| found != expected) {
-                self.pending.mark_stale(&found);
-            }
-        }
+        self.mark_unexpected(expected);
         let rebuilt = fields.into_iter().filter_map(|field| self.states.rebuilt(field, &mut self.pending));
         self.output.event(Origin::Remote, Some(version), None, rebuilt.collect());
     }
@@ -551,6 +553,7 @@ impl<S: SharedState> Document<S> {
         let contended = distinct(contended.into_iter());
         let before: Vec<S::Update> = contended.iter().map(|field| self.states.view.current(*field)).collect();
         self.states.version = version;
+        let expected = self.expected_by_unsent(&outcomes);
         let (refused, own) = self.settle(outcomes);
         let mut shown = Vec::new();
         for update in updates {
@@ -574,8 +577,32 @@ impl<S: SharedState> Document<S> {
                 shown.push(now);
             }
         }
+        self.mark_unexpected(expected);
         self.output.event(Origin::Remote, Some(version), None, shown);
         self.report(refused);
+    }
+
+    /// The values of the fields that unsent transactions have read of this client's changes which are answered now, as
+    /// they have read them.
+    fn expected_by_unsent(&mut self, outcomes: &Outcomes) -> Vec<S::Update> {
+        let accepted = outcomes.answers.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Accepted(_)));
+        let answered: Vec<_> = accepted.filter_map(|(seq, _)| self.pending.queue.with_seq(*seq)).collect();
+        let changes = || answered.iter().map(|at| self.pending.queue.get(*at));
+        let fields = distinct(changes().flat_map(Change::fields));
+        let read = self.pending.read_by_unsent(&fields);
+        self.states.confirmed_after(changes(), &read)
+    }
+
+    /// Marks the transactions that have read other values than those that are confirmed now: somebody else has changed
+    /// them after this client's changes, which were answered late.
+    fn mark_unexpected(&mut self, expected: Vec<S::Update>) {
+        if expected.is_empty() {
+            return;
+        }
+        let mut state = self.states.confirmed.clone();
+        expected.into_iter().for_each(|expected| drop(state.apply(expected)));
+        let changed = text_scope::with_history(|| S::diff(&state, &self.states.confirmed));
+        changed.iter().for_each(|update| self.pending.mark_stale(update));
     }
 
     /// Notes what others have changed in `state`, for the undo history. `own` is what this client has changed.
@@ -592,6 +619,7 @@ impl<S: SharedState> Document<S> {
     pub(super) fn replace(&mut self, epoch: u64, version: u64, confirmed: S, outcomes: Outcomes) {
         let is_first = self.states.epoch.is_none();
         let same_history = self.states.epoch == Some(epoch);
+        let expected = if same_history { self.expected_by_unsent(&outcomes) } else { Vec::new() };
         (self.states.epoch, self.states.version) = (Some(epoch), version);
         let mut before = std::mem::replace(&mut self.states.confirmed, confirmed);
         // For the undo history, and for transactions: the view may hide what has changed, by a change that was
@@ -618,6 +646,7 @@ impl<S: SharedState> Document<S> {
             }
         }
         let shown = self.states.rebuild_all(&mut self.pending);
+        self.mark_unexpected(expected);
         changed.iter().chain(&shown).for_each(|update| self.pending.mark_stale(update));
         self.output.event(Origin::Remote, Some(version), None, shown);
         self.report(refused);

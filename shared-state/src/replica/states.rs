@@ -222,12 +222,16 @@ impl<S: SharedState> States<S> {
         }
     }
 
-    /// The confirmed values that some fields would have after a change.
-    pub(super) fn confirmed_after(&mut self, change: &Change<S>, fields: &[FieldId]) -> Vec<S::Update> {
+    /// The confirmed values that some fields would have after changes.
+    pub(super) fn confirmed_after<'c>(
+        &mut self,
+        changes: impl Iterator<Item = &'c Change<S>>,
+        fields: &[FieldId],
+    ) -> Vec<S::Update> {
         if fields.is_empty() {
             return Vec::new();
         }
-        let updates = change.updates.iter().map(|update| update.shown().clone());
+        let updates = changes.flat_map(|change| &change.updates).map(|update| update.shown().clone());
         let inverses: Vec<_> = updates.map(|update| self.confirmed.apply(update)).collect();
         let values = fields.iter().map(|field| self.confirmed.current(*field)).collect();
         take_back(&mut self.confirmed, inverses);

@@ -184,6 +184,35 @@ fn a_transaction_sends_what_it_read_first_and_waits_for_its_answer() {
 }
 
 #[test]
+fn g6_a_transaction_that_read_an_own_change_which_others_have_overwritten_is_refused() {
+    for with_state in [false, true] {
+        let mut it = Harness::live();
+        it.write(Fields::Body("mine".into()));
+        assert_eq!(it.sent(), ["body=mine"]);
+        it.replica.disconnected();
+        it.replica.connected(64);
+        it.frames();
+        // The room has forgotten the client, and has a later value.
+        let theirs = r#"[{"key":"body","value":"theirs"}]"#;
+        it.receive(&server::delta("room", 0, 2, theirs, Default::default(), &proto::Outcomes::default()));
+        assert_eq!(it.replica.state().body, "mine");
+        let reads = vec![Read::field::<Document>(Document::BODY.id())];
+        let id =
+            it.replica.write_if_unchanged(it.now, vec![Fields::Theme("t".into())], reads).expect("taken");
+        if with_state {
+            let answers = vec![(1, proto::Outcome::Accepted(1))];
+            let outcomes = proto::Outcomes { last: 1, answers, ..proto::Outcomes::default() };
+            it.receive(&server::delta("room", 2, 3, "[]", Default::default(), &outcomes));
+        } else {
+            it.receive(&server::ack("room", 1, 1));
+        }
+        it.frames();
+        assert_eq!(it.answers().last(), Some(&(id, Err(Code::Conflict))), "with a state: {with_state}");
+        assert_eq!((&*it.replica.state().body, &*it.replica.state().theme), ("theirs", ""));
+    }
+}
+
+#[test]
 fn g6_a_transaction_is_refused_without_being_sent_when_what_it_read_changes() {
     let mut it = Harness::live();
     it.write(Fields::Title("mine".into()));
