@@ -293,11 +293,13 @@ where
             (ListOp::Insert(..), ListOp::Delete(key)) => {
                 list.find::<F>(key.as_str()).map(|_| ListOp::Delete(key.clone()))
             }
-            (ListOp::Delete(key), ListOp::Insert(..)) | (ListOp::Take(key, _), ListOp::Return(..)) => {
-                match list.find::<F>(key.as_str()) {
-                    None => Some(inverse.clone()),
-                    Some(_) => None,
-                }
+            (ListOp::Delete(key), ListOp::Insert(..)) => {
+                list.find::<F>(key.as_str()).is_none().then(|| inverse.clone())
+            }
+            // The other list had the same item, so that this is no move: there is nothing to take from there.
+            (ListOp::Take(key, _), ListOp::Return(_, place, item, _)) => {
+                let is_gone = list.find::<F>(key.as_str()).is_none();
+                is_gone.then(|| ListOp::Insert(place.clone(), item.clone()))
             }
             // Whatever was inserted beside it since. Who moves the item itself keeps it from being undone.
             (ListOp::Move(key, _), ListOp::Move(..)) => list.find::<F>(key.as_str()).map(|_| inverse.clone()),
