@@ -312,6 +312,8 @@ fn g7_a_move_to_a_list_that_has_another_name_in_the_room_keeps_the_edits_of_othe
         let (old, new) = ("archive", "shelf");
         assert_eq!(moved_and_edited::<_, Before, After>(after(), old, new, edit_first), all, "{edit_first}");
         assert_eq!(moved_and_edited::<_, After, Before>(after(), new, old, edit_first), all, "{edit_first}");
+        assert_eq!(moved_and_edited::<_, Before, After>(before(), old, new, edit_first), all, "{edit_first}");
+        assert_eq!(moved_and_edited::<_, After, Before>(before(), new, old, edit_first), all, "{edit_first}");
     }
     // The server takes the former name as well, and knows by it where the item is.
     let mut room = room(after());
