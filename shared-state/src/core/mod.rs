@@ -74,7 +74,9 @@ pub use update::{
     EncodedUpdate, UpdateError, UpdateErrorKind, WireUpdate, decode_update, deserialize_update,
     encode_update, serialize_update,
 };
-pub(crate) use update::{MAX_DIFFERENCES, canonical_update, encode_plain, smaller_updates, take_back};
+pub(crate) use update::{
+    MAX_DIFFERENCES, canonical_update, encode_operation, encode_plain, smaller_updates, take_back,
+};
 pub use value::{Shareable, Value};
 pub use versions::{EditLog, EntryVersion, EntryVersions, Versions};
 pub(crate) use versions::{Segment, StoredVersions};

@@ -143,6 +143,12 @@ pub fn encode_update<S: SharedState>(update: &S::Update) -> Result<EncodedUpdate
         .map_err(|error| not_sendable::<S>(update, &error))
 }
 
+/// Encodes what an update does, wherever that is, in which texts are strings without their history.
+pub(crate) fn encode_operation<S: SharedState>(update: &S::Update) -> Option<String> {
+    let op = S::address(update, &mut FieldPathBuf::new());
+    serde_json::to_string(&(op, Payload::<S> { update })).ok()
+}
+
 /// Encodes an update as JSON, in which texts are strings without their history.
 ///
 /// # Errors

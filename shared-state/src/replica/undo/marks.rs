@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::core::text_scope::{Retyped, TextEdit, traced};
 use crate::core::transfer::ItemMove;
-use crate::core::{Segment, SharedState, UndoGuard, Versions, encode_plain, encode_update};
+use crate::core::{Segment, SharedState, UndoGuard, Versions, encode_operation, encode_update};
 use crate::replica::undo::typed::Typed;
 
 /// The most writes of others that a mark remembers.
@@ -40,6 +40,8 @@ struct Foreign {
     adds: bool,
     /// The part that it changed, as what follows the mark's part.
     place: Vec<Segment>,
+    /// If it changed something around the mark's part: how many segments of the path are missing there.
+    above: usize,
     /// What that part was before, if that can be told.
     before: Option<Digest>,
     /// If it changed that part and did not replace it: the update by which its author undoes it.
@@ -48,12 +50,11 @@ struct Foreign {
     typed: Option<Typed>,
 }
 
-/// A digest of the update that brings a part to a value.
+/// A digest of the update that brings a part to a value, wherever the part is now.
 type Digest = u64;
 
-/// The digest of an update.
 fn digest<S: SharedState>(update: &S::Update) -> Option<Digest> {
-    encode_plain::<S>(update).ok().map(|encoded| hashed(&encoded))
+    encode_operation::<S>(update).map(|encoded| hashed(&encoded))
 }
 
 fn hashed(text: &str) -> Digest {
@@ -132,6 +133,9 @@ struct Mark {
     forgotten: [u64; 3],
 }
 
+/// The part that a write changes, seen from a mark: what follows the mark's path, and how much is missing of that.
+type At<'a> = (&'a [Segment], usize);
+
 impl Foreign {
     /// Nothing that its author writes later takes it back.
     fn keep(&mut self) {
@@ -141,6 +145,23 @@ impl Foreign {
     /// Whether it is by the author of another write.
     fn is_by(&self, from: Option<&Arc<str>>) -> bool {
         from.is_some() && self.from.as_ref() == from
+    }
+
+    /// Whether it changed this part.
+    fn is_at(&self, (place, above): At<'_>) -> bool {
+        self.place == place && self.above == above
+    }
+
+    /// Whether it changed this part, or something inside it.
+    fn is_within(&self, (place, above): At<'_>) -> bool {
+        self.place.starts_with(place) && self.above <= above
+    }
+
+    /// What its author has typed is these characters now.
+    fn follow(&mut self, retyped: &[Retyped]) {
+        if let Some(typed) = &mut self.typed {
+            typed.follow(retyped);
+        }
     }
 
     /// Whether it changed the part at this place, something inside it, or what is around it.
@@ -178,33 +199,34 @@ impl Mark {
     }
 
     /// Takes note of a write at a place. Returns the characters of a text that it has typed again.
-    fn add(&mut self, noted: &Noted<'_>, place: &[Segment], inside: bool, adds: bool) -> Vec<Retyped> {
+    fn add(&mut self, noted: &Noted<'_>, here: At<'_>, inside: bool, adds: bool) -> Vec<Retyped> {
         let (mut retyped, mut typed) = (Vec::new(), None);
         if let Some(edit) = &noted.edit {
             let mut edit = edit.clone();
-            let own = self.foreign.iter_mut().filter(|one| one.is_by(noted.from) && one.place == place);
+            let own = self.foreign.iter_mut().filter(|one| one.is_by(noted.from) && one.is_at(here));
             own.filter_map(|one| one.typed.as_mut()).for_each(|one| retyped.extend(one.take_back(&mut edit)));
+            self.foreign.iter_mut().filter(|one| one.is_at(here)).for_each(|one| one.follow(&retyped));
             self.foreign.retain(|one| !one.typed.as_ref().is_some_and(Typed::is_empty));
             if edit.inserted.is_empty() && edit.deleted.is_empty() {
                 return retyped;
             }
             typed = Typed::new(edit);
-            if self.goes_on(noted, place, typed.as_ref()) {
+            if self.goes_on(noted, here, typed.as_ref()) {
                 return retyped;
             }
-        } else if self.undo(noted, place) {
+        } else if self.undo(noted, here) {
             return retyped;
         }
         let Noted { version, from, before, undone_by, .. } = *noted;
-        let (from, place) = (from.cloned(), place.to_vec());
-        self.note(Foreign { version, from, inside, adds, place, before, undone_by, typed });
+        let (from, place, above) = (from.cloned(), here.0.to_vec(), here.1);
+        self.note(Foreign { version, from, inside, adds, place, above, before, undone_by, typed });
         retyped
     }
 
     /// Adds an edit of a text to the last one, if that is one by the same author of the same text.
-    fn goes_on(&mut self, noted: &Noted<'_>, place: &[Segment], typed: Option<&Typed>) -> bool {
-        let last = self.foreign.iter_mut().rfind(|one| one.concerns(place));
-        let Some(last) = last.filter(|one| one.is_by(noted.from) && one.place == place) else { return false };
+    fn goes_on(&mut self, noted: &Noted<'_>, here: At<'_>, typed: Option<&Typed>) -> bool {
+        let last = self.foreign.iter_mut().rfind(|one| one.concerns(here.0));
+        let Some(last) = last.filter(|one| one.is_by(noted.from) && one.is_at(here)) else { return false };
         let goes_on = last.typed.as_mut().zip(typed).is_some_and(|(last, typed)| last.join(typed));
         if goes_on {
             last.version = noted.version;
@@ -234,11 +256,12 @@ impl Mark {
     /// Forgets writes at a place that their author takes back now: an addition by the opposite one, whatever others have
     /// added meanwhile, and else by making the part what it was before them, where nobody else has written to it meanwhile.
     /// Returns whether there are any.
-    fn undo(&mut self, noted: &Noted<'_>, place: &[Segment]) -> bool {
-        let is_here = |one: &Foreign| one.concerns(place);
+    fn undo(&mut self, noted: &Noted<'_>, here: At<'_>) -> bool {
+        let is_here = |one: &Foreign| one.concerns(here.0);
         let added = self.foreign.iter().rposition(|one| {
             is_here(one)
-                && (one.undone_by.is_none() || one.is_by(noted.from) && one.undone_by == noted.update)
+                && (one.undone_by.is_none()
+                    || one.is_by(noted.from) && one.is_at(here) && one.undone_by == noted.update)
         });
         let added = added.filter(|at| noted.update.is_some() && self.foreign[*at].undone_by.is_some());
         if let Some(at) = added {
@@ -249,13 +272,13 @@ impl Mark {
         }
         let others = self.foreign.iter().rposition(|one| is_here(one) && !one.is_by(noted.from));
         let first = others.map_or(0, |at| at + 1);
-        let is_as_before = |one: &Foreign| one.place == place && one.before == noted.after;
+        let is_as_before = |one: &Foreign| one.is_at(here) && one.before == noted.after;
         let back = self.foreign[first..].iter().position(is_as_before);
         let Some(back) = back.filter(|_| noted.after.is_some()).map(|back| first + back) else {
             return false;
         };
         let mut at = 0..;
-        self.foreign.retain(|one| at.next().is_some_and(|at| at < back) || !one.place.starts_with(place));
+        self.foreign.retain(|one| at.next().is_some_and(|at| at < back) || !one.is_within(here));
         true
     }
 }
@@ -315,7 +338,8 @@ impl Marks {
         self.each(&noted.part, |mark, at, inside| {
             let place = noted.part.get(at..).unwrap_or_default();
             // What replaces something around the part adds nothing to it.
-            let again = mark.add(noted, place, inside, noted.adds && at == length);
+            let again =
+                mark.add(noted, (place, at.saturating_sub(length)), inside, noted.adds && at == length);
             if at == length {
                 retyped = again;
             }
@@ -359,13 +383,13 @@ impl Marks {
         let other = (1..now.len()).map(|length| &now[..length]).filter(|around| !before.starts_with(around));
         for around in lists.chain(other) {
             if let Some(mark) = self.0.get_mut(around) {
-                mark.add(noted, &place, true, false);
+                mark.add(noted, (&place, 0), true, false);
             }
         }
         for item in [before, now] {
             for own in [&[][..], &[Segment::Place]] {
                 if let Some(mark) = self.0.get_mut(&[item, own].concat()[..]) {
-                    mark.add(noted, &place, false, false);
+                    mark.add(noted, (&place, 0), false, false);
                 }
             }
         }
@@ -382,6 +406,14 @@ impl Marks {
                     false => foreign.keep(),
                 }
             }
+        });
+    }
+
+    /// This client has typed characters of a text again that it had deleted.
+    pub(super) fn retyped(&mut self, part: &[Segment], retyped: &[Retyped]) {
+        self.each(part, |mark, at, _| {
+            let here = (part.get(at..).unwrap_or_default(), at.saturating_sub(part.len()));
+            mark.foreign.iter_mut().filter(|one| one.is_at(here)).for_each(|one| one.follow(retyped));
         });
     }
 

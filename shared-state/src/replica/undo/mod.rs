@@ -281,11 +281,16 @@ impl<S: SharedState> UndoHistory<S> {
         if retyped.is_empty() {
             return;
         }
+        let mut parts: Vec<Option<Arc<[Segment]>>> = vec![None; retyped.len()];
         for one in self.written_mut() {
             let path = one.path_after(moves);
-            for (_, runs) in retyped.iter().filter(|(at, _)| *at == path) {
+            for ((_, runs), part) in retyped.iter().zip(&mut parts).filter(|((at, _), _)| *at == path) {
                 one.retype(Some(id), runs.clone());
+                part.clone_from(&one.part);
             }
+        }
+        for ((_, runs), part) in retyped.iter().zip(parts) {
+            part.into_iter().for_each(|part| self.marks.retyped(&part, runs));
         }
     }
 

@@ -71,6 +71,25 @@ impl Typed {
         self.typed_again(edit)
     }
 
+    /// Somebody has typed characters again, which stand for those that were typed first.
+    pub(super) fn follow(&mut self, retyped: &[Retyped]) {
+        for Retyped { of: (client, start), by, units } in retyped {
+            let again: Ids = (*client, *start..start + units);
+            let here = self.inserted.iter().filter(|(of, _)| of == client);
+            let here = here.map(|(_, run)| run.start.max(*start)..run.end.min(start + units));
+            let now: Vec<Ids> = here
+                .filter(|run| !run.is_empty())
+                .map(|run| (by.0, by.1 + (run.start - start)..by.1 + (run.end - start)))
+                .collect();
+            if !now.is_empty() {
+                let before = std::mem::take(&mut self.inserted);
+                self.inserted =
+                    before.into_iter().flat_map(|ids| without(ids, std::slice::from_ref(&again))).collect();
+                self.inserted.extend(now);
+            }
+        }
+    }
+
     /// Leaves out what was deleted and is typed again.
     fn typed_again(&mut self, edit: &mut TextEdit) -> Vec<Retyped> {
         let mut retyped = Vec::new();

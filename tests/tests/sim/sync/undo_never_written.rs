@@ -236,3 +236,27 @@ fn g14_what_somebody_types_over_what_they_deleted_is_theirs() {
     world.settle();
     assert_eq!(world.state().body, "cut");
 }
+
+#[test]
+fn g14_what_was_typed_and_comes_back_by_an_undo_is_taken_back_by_who_typed_it() {
+    for is_own in [false, true] {
+        let (mut world, [a, b, c], [ha, hb, hc]) = three();
+        ha.notes().put(1, "q".into()).unwrap();
+        world.settle();
+        hb.notes().at(&1).push("xyz").unwrap();
+        world.settle();
+        // Somebody deletes it all, and types it again by an undo, as other characters.
+        let (deletes, h) = if is_own { (&a, &ha) } else { (&c, &hc) };
+        h.notes().at(&1).delete(0, 4).unwrap();
+        world.settle();
+        assert!(deletes.undo());
+        world.settle();
+        assert_eq!(world.state().notes[&1], "qxyz");
+        assert!(b.undo());
+        world.settle();
+        assert_eq!(world.state().notes[&1], "q");
+        assert!(a.undo(), "by the first user: {is_own}");
+        world.settle();
+        assert_eq!(as_read(world.state()), begin());
+    }
+}

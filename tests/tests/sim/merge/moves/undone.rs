@@ -680,3 +680,18 @@ fn g14_a_move_is_undone_and_redone_where_its_lists_have_moved() {
         }
     }
 }
+
+#[test]
+fn g14_a_move_to_a_list_that_has_the_same_item_is_undone_by_putting_it_back() {
+    let (mut world, ann, _) = two();
+    let board = ann.handle();
+    board.archive().push(card(3)).unwrap();
+    world.settle();
+    board.columns().at(&1).cards().move_between(&3, &board.archive(), 0).unwrap();
+    world.settle();
+    assert_eq!(cards(&world.state(), 1), [1, 2]);
+    assert!(ann.undo());
+    world.settle();
+    assert_eq!((cards(&world.state(), 1), world.state().archive.len()), (vec![1, 2, 3], 1));
+    assert!(ann.answers().iter().all(|(_, answer)| answer.is_ok()));
+}
