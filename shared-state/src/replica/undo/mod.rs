@@ -327,12 +327,7 @@ impl<S: SharedState> UndoHistory<S> {
         let mut parts = Vec::<Read>::new();
         let is_guarded = |one: &&Written<S>| one.guard() != UndoGuard::Replaced && !one.unreachable;
         for one in taking.step.written.iter().filter(is_guarded) {
-            // An item may have come back to where it was marked, or left it.
-            let now = part_of::<S>(&one.update);
-            let marked = one.part.as_deref().filter(|part| *part != &now[..]);
-            parts.extend(
-                [marked, Some(&now[..])].into_iter().flatten().filter_map(|part| Read::part::<S>(part)),
-            );
+            parts.extend(one.part.as_ref().and_then(|part| Read::part::<S>(part)));
         }
         parts.dedup();
         let mut guard = Guard { parts, fields: taking.step.fields() };
