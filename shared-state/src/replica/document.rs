@@ -67,18 +67,28 @@ impl<S: SharedState> Document<S> {
         is_known: impl Fn(&S::Update) -> bool,
     ) -> Result<WriteId, WriteError> {
         let reads = reads.map(|all| Reads { all, stale: None });
+        let moves: Vec<_> = transfer::moves_by::<S>(updates).collect();
         let mut updates = updates.iter().map(PendingUpdate::new).collect::<Result<Vec<_>, _>>()?;
         // Undoing what others have written the same of changes nothing, and yet says that it is undone.
         let mut effects = if kind == Kind::Plain { self.states.effects(&updates) } else { Vec::new() };
         if reads.is_none() && effects.contains(&false) {
-            let has_effect = std::mem::take(&mut effects).into_iter();
-            let kept = updates.into_iter().zip(has_effect).map(|(update, has_effect)| {
-                let has_effect = has_effect || !is_known(&update.typed);
-                (update, has_effect)
-            });
-            let kept =
-                kept.filter(|(update, has_effect)| *has_effect || self.depends_on_pending(&update.typed));
-            (updates, effects) = kept.unzip();
+            for (update, has_effect) in updates.iter().zip(&mut effects) {
+                *has_effect |= !is_known(&update.typed);
+            }
+            let kept = updates.iter().zip(&effects);
+            let kept = kept.map(|(update, effect)| *effect || self.depends_on_pending(&update.typed));
+            let kept: Vec<bool> = kept.collect();
+            for (at, item) in moves {
+                // The other list has the item already: it is only removed from this one.
+                if kept[at]
+                    && !kept[at + 1]
+                    && let Some(removal) = item.reversed().removal::<S>()
+                {
+                    updates[at] = PendingUpdate::new(&removal)?;
+                }
+            }
+            let kept = updates.into_iter().zip(effects).zip(kept).filter(|(_, kept)| *kept);
+            (updates, effects) = kept.map(|(update, _)| update).unzip();
             if updates.is_empty() {
                 return Ok(self.write_nothing());
             }

@@ -404,8 +404,18 @@ mod typed {
             row(
                 "move of what is not there",
                 Joined,
-                change(r#"[{"key":"items/9","op":"take","value":{"to":"items"}}]"#),
+                change(
+                    r#"[{"key":"items/9","op":"take","value":{"to":"items"}},
+                        {"key":"items","op":"insert","value":{"item":{"id":9,"size":1}}}]"#,
+                ),
                 "gone",
+                Open,
+            ),
+            row(
+                "half a move",
+                Joined,
+                change(r#"[{"key":"items/9","op":"take","value":{"to":"items"}}]"#),
+                "invalid",
                 Open,
             ),
             row(
