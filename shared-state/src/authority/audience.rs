@@ -100,6 +100,11 @@ impl Audiences {
         }
     }
 
+    /// Whether this audience may see an update as it is.
+    fn is_shown(&self, audience: Audience, update: Update<'_>) -> bool {
+        self.shown(audience, update) == Some(update)
+    }
+
     /// The fields that this audience may not see, by their paths.
     pub(super) fn hidden(&self, audience: Audience, fields: &'static [FieldInfo]) -> Vec<String> {
         let hidden =
@@ -125,7 +130,7 @@ impl Audiences {
 
     /// The updates of a change that this audience may see, as a JSON array.
     pub(super) fn updates<'a>(&self, audience: Audience, change: &'a Change) -> Cow<'a, str> {
-        if change.updates().all(|update| self.shown(audience, update) == Some(update)) {
+        if change.updates().all(|update| self.is_shown(audience, update)) {
             return Cow::Borrowed(change.text());
         }
         Cow::Owned(array(change.updates().filter_map(|update| self.shown(audience, update))))
@@ -134,11 +139,10 @@ impl Audiences {
     /// Those of the moves of a change, each the update that takes an item from its former list, that this audience may see
     /// from both ends, as a JSON array.
     pub(super) fn moves<'a>(&self, audience: Audience, change: &'a Change) -> Cow<'a, str> {
-        let is_shown = |update: &Update<'_>| self.shown(audience, *update) == Some(*update);
-        if change.updates().all(|update| is_shown(&update)) {
+        if change.updates().all(|update| self.is_shown(audience, update)) {
             return Cow::Borrowed(change.text());
         }
-        Cow::Owned(array(change.updates().filter(is_shown)))
+        Cow::Owned(array(change.updates().filter(|update| self.is_shown(audience, *update))))
     }
 
     /// The members of a JSON object of fields that this audience may see. If `data` is not an object and something is

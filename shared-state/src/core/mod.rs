@@ -76,6 +76,7 @@ pub use update::{
 };
 pub(crate) use update::{
     MAX_DIFFERENCES, canonical_update, encode_operation, encode_plain, smaller_updates, take_back,
+    update_path,
 };
 pub use value::{Shareable, Value};
 pub use versions::{EditLog, EntryVersion, EntryVersions, Versions};

@@ -192,8 +192,7 @@ pub(crate) fn moved<S: SharedState>(inverse: &S::Update) -> Option<(String, Opti
     match op {
         Some(RETURN) => {
             let value = value_of::<S>(inverse).ok()?;
-            let Destination { to } = serde_json::from_str(value.get()).ok()?;
-            Some((path, Some(to.into_owned())))
+            Some((path, Some(destination(value.get())?.into_owned())))
         }
         Some("delete") | None => Some((path, None)),
         _ => None,
@@ -213,7 +212,7 @@ pub(crate) fn with_item(insert: &RawValue, item: &RawValue) -> Option<Box<RawVal
     to_raw_value(&Inserted { after, item }).ok()
 }
 
-/// The list that a `take` or `transfer`, whose value is JSON text, moves the item to.
+/// The list that an operation, whose value is JSON text, moves the item to.
 pub(crate) fn destination(value: &str) -> Option<std::borrow::Cow<'_, str>> {
     serde_json::from_str::<Destination<'_>>(value).ok().map(|destination| destination.to)
 }
@@ -244,6 +243,11 @@ pub(crate) fn with_destination(value: &RawValue, to: &str) -> Option<Box<RawValu
 /// What follows in a path after another one that leads there or to something around it: empty, or with a `/` first.
 pub(crate) fn rest_after<'p>(around: &str, path: &'p str) -> Option<&'p str> {
     path.strip_prefix(around).filter(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Where a path and those of everything around it end, the innermost first.
+pub(crate) fn ends(path: &str) -> impl Iterator<Item = usize> + '_ {
+    std::iter::once(path.len()).chain(path.rmatch_indices('/').map(|(at, _)| at))
 }
 
 /// A move of an item from one list to another.
@@ -294,8 +298,7 @@ impl ItemMove {
 pub(crate) fn move_of<S: SharedState>(take: &S::Update) -> Option<ItemMove> {
     let from = path_of::<S>(take, TAKE)?;
     let value = value_of::<S>(take).ok()?;
-    let Destination { to } = serde_json::from_str(value.get()).ok()?;
-    Some(ItemMove { from, to: to.into_owned() })
+    Some(ItemMove { from, to: destination(value.get())?.into_owned() })
 }
 
 /// The move that two updates, one after the other in a change, make.
@@ -357,8 +360,7 @@ fn addressed_anew<S: SharedState>(update: &S::Update, item: &ItemMove) -> Option
     let key = item.forward(&path).filter(|_| path != item.from || op != Some("move"));
     let is_move = matches!(op, Some(TAKE | RETURN));
     let value = (is_move || key.is_some()).then(|| value_of::<S>(update))?.ok()?;
-    let to = is_move.then(|| serde_json::from_str::<Destination<'_>>(value.get()).ok()).flatten();
-    let to = to.and_then(|own| item.forward(&own.to));
+    let to = is_move.then(|| destination(value.get())).flatten().and_then(|own| item.forward(&own));
     if key.is_none() && to.is_none() {
         return None;
     }

@@ -143,6 +143,13 @@ pub fn encode_update<S: SharedState>(update: &S::Update) -> Result<EncodedUpdate
         .map_err(|error| not_sendable::<S>(update, &error))
 }
 
+/// The path that an update is addressed to.
+pub(crate) fn update_path<S: SharedState>(update: &S::Update) -> FieldPathBuf {
+    let mut path = FieldPathBuf::new();
+    S::address(update, &mut path);
+    path
+}
+
 /// Encodes what an update does, wherever that is, in which texts are strings without their history.
 pub(crate) fn encode_operation<S: SharedState>(update: &S::Update) -> Option<String> {
     let op = S::address(update, &mut FieldPathBuf::new());

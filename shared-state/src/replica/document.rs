@@ -67,7 +67,7 @@ impl<S: SharedState> Document<S> {
         is_known: impl Fn(&S::Update) -> bool,
     ) -> Result<WriteId, WriteError> {
         let reads = reads.map(|all| Reads { all, stale: None });
-        let moves: Vec<_> = transfer::moves_by::<S>(updates).collect();
+        let written = updates;
         let mut updates = updates.iter().map(PendingUpdate::new).collect::<Result<Vec<_>, _>>()?;
         // Undoing what others have written the same of changes nothing, and yet says that it is undone.
         let mut effects = if kind == Kind::Plain { self.states.effects(&updates) } else { Vec::new() };
@@ -78,7 +78,7 @@ impl<S: SharedState> Document<S> {
             let kept = updates.iter().zip(&effects);
             let kept = kept.map(|(update, effect)| *effect || self.depends_on_pending(&update.typed));
             let kept: Vec<bool> = kept.collect();
-            for (at, item) in moves {
+            for (at, item) in transfer::moves_by::<S>(written) {
                 // The other list has the item already: it is only removed from this one.
                 if kept[at]
                     && !kept[at + 1]

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::core::{Field, FieldPathBuf, MergePolicy, SharedState, WriteError, roles};
+use crate::core::{Field, FieldPathBuf, MergePolicy, SharedState, WriteError, roles, update_path};
 use crate::proto::Denied;
 use crate::replica::transact::Read;
 
@@ -58,11 +58,7 @@ impl RoomPermissions {
 
     /// Whether this client is sent what an update changes, as far as known.
     pub(super) fn shows<S: SharedState>(&self, update: &S::Update) -> bool {
-        self.is_everything() || {
-            let mut path = FieldPathBuf::new();
-            S::address(update, &mut path);
-            self.may_read(path.as_str())
-        }
+        self.is_everything() || self.may_read(update_path::<S>(update).as_str())
     }
 
     /// Refuses a change whose writes or reads are known to be denied.
@@ -75,9 +71,8 @@ impl RoomPermissions {
             return Ok(());
         }
         if let Some(update) = updates.iter().find(|update| !self.allow::<S>(update)) {
-            let mut path = FieldPathBuf::new();
-            S::address(update, &mut path);
-            return Err(WriteError::Forbidden { action: "write", path: path.as_str().into() });
+            let path = update_path::<S>(update).as_str().into();
+            return Err(WriteError::Forbidden { action: "write", path });
         }
         let Some(reads) = reads else { return Ok(()) };
         // A function that had the whole state to read cannot have read fields that this client is not sent.

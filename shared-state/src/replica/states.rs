@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use crate::core::text_scope::TextWriter;
 use crate::core::{
-    Code, FieldId, FieldPathBuf, Invalid, MAX_DIFFERENCES, Overlap, SharedState, WriteError, smaller_updates,
-    take_back, text_scope, transfer, work,
+    Code, FieldId, Invalid, MAX_DIFFERENCES, Overlap, SharedState, WriteError, smaller_updates, take_back,
+    text_scope, transfer, update_path, work,
 };
 use crate::proto::Violation;
 use crate::replica::change::{Change, PendingUpdate, WriteId};
@@ -92,7 +92,8 @@ impl<S: SharedState> States<S> {
         if updates.len() <= MAX_DIFFERENCES || transfer::moves_by::<S>(&updates).next().is_some() {
             return updates;
         }
-        let paths: Vec<String> = updates.iter().map(path_of::<S>).collect();
+        let paths: Vec<String> =
+            updates.iter().map(|update| update_path::<S>(update).into_string()).collect();
         let crowded = crowded(&paths);
         if crowded.is_empty() {
             return updates;
@@ -239,18 +240,11 @@ impl<S: SharedState> States<S> {
     }
 }
 
-fn path_of<S: SharedState>(update: &S::Update) -> String {
-    let mut path = FieldPathBuf::new();
-    S::address(update, &mut path);
-    path.into_string()
-}
-
 /// The innermost paths at or in which there are more than [`MAX_DIFFERENCES`] of these.
 fn crowded(paths: &[String]) -> Vec<&str> {
     let mut counts = BTreeMap::<&str, usize>::new();
     for path in paths {
-        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
-        ends.for_each(|end| *counts.entry(&path[..end]).or_default() += 1);
+        transfer::ends(path).for_each(|end| *counts.entry(&path[..end]).or_default() += 1);
     }
     let crowded: Vec<_> =
         counts.into_iter().filter(|(_, count)| *count > MAX_DIFFERENCES).map(|(path, _)| path).collect();

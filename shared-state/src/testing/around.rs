@@ -3,7 +3,7 @@
 use fastrand::Rng;
 
 use crate::core::json_text::JsonText;
-use crate::core::{FieldPath, FieldPathBuf, SharedState};
+use crate::core::{FieldPath, FieldPathBuf, SharedState, update_path};
 use crate::testing::sample::{sample_transfer, sample_update};
 
 /// How many updates are drawn for one near the place.
@@ -11,8 +11,7 @@ const TRIES: usize = 6;
 
 /// The segments of the path that an update is addressed to.
 pub(super) fn place_of<S: SharedState>(update: &S::Update) -> Vec<String> {
-    let mut path = FieldPathBuf::new();
-    S::address(update, &mut path);
+    let path = update_path::<S>(update);
     let mut path = FieldPath::new(path.as_str());
     std::iter::from_fn(|| path.next_segment().map(std::borrow::Cow::into_owned)).collect()
 }

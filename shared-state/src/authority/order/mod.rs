@@ -286,8 +286,8 @@ impl Order {
         by.map_or(Ok(()), |(access, grant)| access.check_write(grant, incoming.parts()))
     }
 
-    /// Checks what the state has made of a change, which came from `author`: updates of items that have moved. Where the
-    /// author may not read, there is nothing for it.
+    /// Checks what the state has made of a change, whose items have moved. Where its author may not read, there is nothing
+    /// for it.
     fn check_forwarded(&self, forwarded: &Incoming<'_>, by: Option<(&Access, &Grant)>) -> Result<(), Reject> {
         if let Some((access, grant)) = by
             && forwarded.updates.iter().any(|update| access.check_read(grant, &update.key).is_err())

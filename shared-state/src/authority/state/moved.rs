@@ -11,6 +11,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 
+use crate::core::transfer::ends;
+
 /// The limit of remembered former paths in a room. Beyond it, the oldest former path of the item whose last move is
 /// oldest is forgotten, and updates of that path are refused.
 const MAX_FORMER: usize = 4_096;
@@ -37,11 +39,6 @@ struct Alias<'p> {
     changed: usize,
     /// For so many bytes of the path that is there now.
     replaced: usize,
-}
-
-/// Where a path and those of everything around it end, the innermost first.
-fn ends(path: &str) -> impl Iterator<Item = usize> + '_ {
-    std::iter::once(path.len()).chain(path.rmatch_indices('/').map(|(at, _)| at))
 }
 
 /// The items that have moved, by their former paths.

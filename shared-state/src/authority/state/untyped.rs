@@ -156,8 +156,8 @@ impl RoomState for Untyped {
                     });
                     match changed {
                         Ok(item) if update.op.as_deref() == Some(transfer::TAKE) => {
-                            let to = serde_json::from_str::<transfer::Destination<'_>>(update.value.get());
-                            carried = to.ok().map(|to| Cow::Owned(to.to.into_owned())).zip(item);
+                            let to = transfer::destination(update.value.get());
+                            carried = to.map(|to| Cow::Owned(to.into_owned())).zip(item);
                             None
                         }
                         Ok(found) => found.or(with_item),

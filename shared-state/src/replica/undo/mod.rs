@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::core::text_scope::Retyped;
 use crate::core::transfer::ItemMove;
-use crate::core::{FieldPathBuf, Segment, SharedState, UndoGuard};
+use crate::core::{FieldPathBuf, Segment, SharedState, UndoGuard, update_path};
 use crate::replica::change::{Guard, WriteId};
 use crate::replica::pending_moves::PendingMoves;
 use crate::replica::transact::Read;
@@ -491,8 +491,7 @@ impl<S: SharedState> UndoHistory<S> {
     /// Somebody else has taken back a deletion in a text: what had inserted the characters has inserted those that stand for
     /// them now.
     fn others_retyped(&mut self, edit: &S::Update, retyped: &Arc<[Retyped]>) {
-        let mut path = FieldPathBuf::new();
-        S::address(edit, &mut path);
+        let path = update_path::<S>(edit);
         for one in self.written_mut().filter(|one| one.version.is_some() && one.path() == path) {
             one.retype(None, retyped.clone());
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::core::text_scope::Retyped;
 use crate::core::transfer::{self, ItemMove};
-use crate::core::{FieldPathBuf, Segment, SharedState, UndoGuard, encode_update};
+use crate::core::{FieldPathBuf, Segment, SharedState, UndoGuard, encode_update, update_path};
 use crate::replica::change::WriteId;
 use crate::replica::pending_moves::PendingMoves;
 use crate::replica::undo::marks::{Marks, part_of};
@@ -200,9 +200,7 @@ impl<S: SharedState> Written<S> {
 
     /// The path that it writes to.
     pub(super) fn path(&self) -> FieldPathBuf {
-        let mut path = FieldPathBuf::new();
-        S::address(&self.update, &mut path);
-        path
+        update_path::<S>(&self.update)
     }
 
     /// The path that it writes to where items are after the moves that are pending.

@@ -30,6 +30,16 @@ async fn open(from: &str, to: SocketAddr) -> Result<Socket, Error> {
     tokio_tungstenite::client_async(format!("ws://{to}/ws"), stream).await.map(|(socket, _)| socket)
 }
 
+/// Waits until a connection from a local address is taken.
+async fn until_open(from: &str, to: SocketAddr) {
+    soon("the place", async {
+        while open(from, to).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
 fn status(error: Error) -> Option<StatusCode> {
     match error {
         Error::Http(response) => Some(response.status()),
@@ -51,12 +61,7 @@ async fn an_address_has_as_many_connections_as_it_may_and_others_have_theirs() {
     assert!(open("127.0.0.2", address).await.is_ok());
     drop(held.pop());
     // The server notices that it has gone.
-    soon("the place", async {
-        while open("127.0.0.1", address).await.is_err() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    until_open("127.0.0.1", address).await;
 }
 
 #[tokio::test]
@@ -74,12 +79,7 @@ async fn an_address_has_as_many_silent_sockets_as_it_may_and_others_have_theirs(
     assert!(open("127.0.0.1", address).await.is_err());
     assert!(open("127.0.0.2", address).await.is_ok());
     drop(held.pop());
-    soon("the place", async {
-        while open("127.0.0.1", address).await.is_err() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    until_open("127.0.0.1", address).await;
 }
 
 #[tokio::test]

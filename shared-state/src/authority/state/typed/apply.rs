@@ -98,6 +98,16 @@ impl<S: SharedState> Typed<S> {
             let field = S::FIELDS[S::field(update)].name;
             return Err(Reject::new(Code::ReadOnly, "only the server writes this field").in_field(field));
         }
+        let takes = updates.iter().zip(decoded.windows(2));
+        for (_, pair) in takes.filter(|(update, _)| update.op.as_deref() == Some(transfer::TAKE)) {
+            if let (Some(take), Some(insert)) = (pair[0].own(), pair[1].own())
+                && let Some(item) = transfer::move_of::<S>(take)
+                && !item.is_insert::<S>(insert)
+            {
+                let message = "an item that moves keeps its key";
+                return Err(Reject::from(Invalid::new("key", message)).in_field(item.from));
+            }
+        }
         if self.size.is_over() && matches!(by, Writer::Client(..)) {
             self.size.set(self.measured());
         }
@@ -112,16 +122,6 @@ impl<S: SharedState> Typed<S> {
             }
             _ => None,
         };
-        let own: Vec<_> =
-            decoded.windows(2).filter_map(|pair| Some((pair[0].own()?, pair[1].own()?))).collect();
-        for (take, insert) in own {
-            if let Some(item) = transfer::move_of::<S>(take)
-                && !item.is_insert::<S>(insert)
-            {
-                let message = "an item that moves keeps its key";
-                return Err(Reject::from(Invalid::new("key", message)).in_field(item.from));
-            }
-        }
         let on_change = self.on_change.clone().filter(|_| asked.is_some());
         let received: Vec<S::Update> = match &on_change {
             Some(_) => decoded.iter().filter_map(Read::own).cloned().collect(),
