@@ -339,6 +339,14 @@ pub(crate) fn path_inserted<S: SharedState>(insert: &WireUpdate<'_>, update: &S:
     Some(format!("{}/{}", insert.key, key_inserted::<S>(update)?))
 }
 
+/// The path of what an update of a field that may contain lists is about: of an item, if it inserts one.
+pub(crate) fn place_of<S: SharedState>(update: &S::Update) -> Option<String> {
+    match address_of::<S>(update)? {
+        (list, Some("insert")) => Some(format!("{list}/{}", key_inserted::<S>(update)?)),
+        (path, _) => Some(path),
+    }
+}
+
 /// The key of the item that an update inserts, as it is in a path.
 fn key_inserted<S: SharedState>(insert: &S::Update) -> Option<String> {
     let mut versions = Versions::default();

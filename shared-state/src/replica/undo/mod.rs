@@ -198,7 +198,7 @@ impl<S: SharedState> UndoHistory<S> {
         for (index, item) in moves {
             // What waits for its answer was written after the move.
             let is_beneath = |one: &Written<S>| one.version.is_some() && (one.id != id || one.index < *index);
-            self.follow(item, version, None, is_beneath);
+            self.follow(item, None, is_beneath);
         }
     }
 
@@ -516,16 +516,15 @@ impl<S: SharedState> UndoHistory<S> {
             one.forward_pending(item);
         }
         let noted = Noted::moved(item, version, from);
-        self.follow(item, version, Some(&noted), |one| !is_pending(one) || is_meant(one));
+        self.follow(item, Some(&noted), |one| !is_pending(one) || is_meant(one));
         self.taking.iter_mut().for_each(|taking| taking.outdated = true);
     }
 
     /// Writes that are `beneath` the move of an item, and the marks at them, follow the item to where it is now.
-    /// `version` contains the move; `noted` is the move, if somebody else has made it.
+    /// `noted` is the move, if somebody else has made it.
     fn follow(
         &mut self,
         item: &ItemMove,
-        version: u64,
         noted: Option<&Noted<'_>>,
         is_beneath: impl Fn(&Written<S>) -> bool,
     ) {
@@ -533,19 +532,14 @@ impl<S: SharedState> UndoHistory<S> {
             return;
         };
         let (before, now) = (part_of::<S>(&removed), part_of::<S>(&inserted));
-        let is_in = |one: &Written<S>, place: &[Segment]| {
-            one.part.as_deref().is_some_and(|part| part.starts_with(place))
-        };
-        // Where this client has removed an item, what it wrote before is about that, and not about the one that comes.
-        let removals = self.written_mut().filter(|one| one.removes(&now)).filter_map(|one| one.version);
-        if let Some(removed) = removals.filter(|of| *of < version).max() {
-            for one in self.written_mut().filter(|one| one.version.is_some_and(|of| of <= removed)) {
-                one.stays |= is_in(one, &now);
-            }
+        let is_in_it = |one: &Written<S>| one.part.as_deref().is_some_and(|part| part.starts_with(&before));
+        // What this client wrote to another item, which was there before, is not about the one that comes.
+        for one in self.written_mut().filter(|one| one.version.is_some() && is_beneath(one)) {
+            one.make_way(item);
         }
-        let is_beneath = |one: &Written<S>| is_beneath(one) && !one.stays;
+        let is_beneath = |one: &Written<S>| is_beneath(one) && one.goes_with(item);
         let mut marks = std::mem::take(&mut self.marks);
-        let stays = self.written_mut().filter(|one| one.stays && is_in(one, &before));
+        let stays = self.written_mut().filter(|one| !one.goes_with(item) && is_in_it(one));
         let stays: Vec<_> = stays.filter_map(|one| one.part.clone()).collect();
         marks.moved(&before, &now, noted, &stays);
         for one in self.written_mut() {

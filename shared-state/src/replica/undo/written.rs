@@ -24,8 +24,9 @@ pub(super) struct Written<S: SharedState> {
     pub(super) part: Option<Arc<[Segment]>>,
     /// It was removed before it was sent, and taking it back makes it again.
     pub(super) again: bool,
-    /// Another item has come since to the place of the one that it is about, which is removed. It does not go with that.
-    pub(super) stays: bool,
+    /// If another item has come since to the place of the one that it is about, or that it is in: how many bytes of its path
+    /// follow that place. It does not go with that item.
+    pub(super) stays: Option<usize>,
     /// It is inside an item that has moved to a list in which items have no parts.
     pub(super) unreachable: bool,
     /// What it has inserted into texts and changes that took steps back have inserted again since, the earliest first. Without
@@ -53,7 +54,7 @@ impl<S: SharedState> Written<S> {
             inverse,
             part: None,
             again: false,
-            stays: false,
+            stays: None,
             unreachable: false,
             retyped: Vec::new(),
         }
@@ -171,15 +172,29 @@ impl<S: SharedState> Written<S> {
     pub(super) fn after<'m>(&self, moves: impl Iterator<Item = &'m ItemMove>) -> Option<Self> {
         let mut moved = None;
         for item in moves {
-            moved.get_or_insert_with(|| self.copied()).forward(item);
+            let moved = moved.get_or_insert_with(|| self.copied());
+            moved.make_way(item);
+            if moved.goes_with(item) {
+                moved.forward(item);
+            }
         }
         moved
     }
 
-    /// Whether it removes the item at this part, and does not move it elsewhere.
-    pub(super) fn removes(&self, item: &[Segment]) -> bool {
-        let is_there = self.part.as_deref().is_some_and(|part| part == item);
-        is_there && S::address(&self.update, &mut FieldPathBuf::new()) == Some("delete")
+    /// An item has moved. If it has come to the place of the one that this write is about, or that it is in, that one is
+    /// not there any more.
+    pub(super) fn make_way(&mut self, item: &ItemMove) {
+        let place = transfer::place_of::<S>(&self.update);
+        let rest = place.as_deref().and_then(|place| transfer::rest_after(&item.now(), place));
+        self.stays = self.stays.max(rest.map(str::len));
+    }
+
+    /// Whether it goes with an item that moves, if that is the one at the place that it is about or is in.
+    pub(super) fn goes_with(&self, item: &ItemMove) -> bool {
+        let Some(stays) = self.stays else { return true };
+        let place = transfer::place_of::<S>(&self.update);
+        let rest = place.as_deref().and_then(|place| transfer::rest_after(&item.from, place));
+        rest.is_none_or(|rest| rest.len() > stays)
     }
 
     /// Where it is in what waits for its answer; `None` if it is confirmed.

@@ -6,7 +6,8 @@ use serde_json::value::RawValue;
 
 use crate::authority::state::typed::Typed;
 use crate::core::{
-    Reject, SharedState, WireUpdate, decode_update, encode_update, take_back, text_scope, transfer, work,
+    Invalid, Reject, SharedState, UpdateError, UpdateErrorKind, WireUpdate, decode_update, encode_update,
+    take_back, text_scope, transfer, work,
 };
 
 /// The version of a move that is made to look at the rest of a change, and taken back.
@@ -66,6 +67,7 @@ impl<S: SharedState> Typed<S> {
             if let Some(key) = self.forwarded_key(&update.key, update.op.as_deref()) {
                 forwarded.key = Cow::Owned(key);
                 differs = true;
+                self.check_reachable(update, &forwarded)?;
             }
             let to = destination(update).and_then(|to| self.forwarded_key(&to, None));
             let to = to.and_then(|to| transfer::with_destination(update.value, &to));
@@ -160,6 +162,18 @@ impl<S: SharedState> Typed<S> {
             key = Some(next);
             followed.push(former);
         }
+    }
+
+    /// Refuses an update of something inside an item that has moved to a list in which items have no parts.
+    fn check_reachable(&self, update: &WireUpdate<'_>, forwarded: &WireUpdate<'_>) -> Result<(), Reject> {
+        let is_unknown = matches!(
+            decode_update::<S>(forwarded),
+            Err(UpdateError { kind: UpdateErrorKind::UnknownField, .. })
+        );
+        if is_unknown && !self.unknown.is_declared(&forwarded.key) && decode_update::<S>(update).is_ok() {
+            return Err(Reject::from(Invalid::gone()).in_field(update.key.as_ref()));
+        }
+        Ok(())
     }
 
     /// The value of a set without the items that have moved to other lists by versions that its author did not know: there

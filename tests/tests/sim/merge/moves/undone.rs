@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use shared_state::SharedState;
+use shared_state::proto::Code;
 use shared_state::proto::replica::WriteId;
 use shared_state_tests::{User, World};
 
@@ -130,6 +131,22 @@ fn g14_what_is_in_an_item_without_parts_is_not_undone_in_another_item_of_the_sam
 }
 
 #[test]
+fn g15_an_edit_in_an_item_that_has_moved_to_a_list_of_whole_items_is_refused_as_gone() {
+    let mut world = World::new(Shelf { open: vec![card(1)], ..Shelf::default() });
+    let (ann, bob) = (world.join(), world.join());
+    world.settle();
+    ann.leave();
+    ann.handle().open().at(&1).set_title("lost").unwrap();
+    bob.handle().open().move_between(&1, &bob.handle().closed(), 0).unwrap();
+    world.settle();
+    ann.come_back();
+    world.settle();
+    let [(_, Err(rejected))] = &ann.answers()[..] else { panic!("accepted") };
+    assert_eq!((rejected.code(), &*world.state().closed[0].title), (Code::Gone, ""));
+    assert_eq!(ann.state(), world.state());
+}
+
+#[test]
 fn g14_an_insertion_that_began_its_list_is_undone_where_the_item_is_now() {
     let mut world = World::new(begin());
     let (ann, bob) = (world.join(), world.join());
@@ -172,6 +189,51 @@ fn g14_an_undo_does_not_follow_another_item_of_the_same_key() {
     assert_eq!((&*left.title, left.done), ("Bob's", false));
     assert!(state.archive.is_empty(), "{state:?}");
     assert_eq!((ann.state(), bob.state()), (world.state(), world.state()));
+}
+
+/// The same while the room has not answered the move, and the undo of it.
+#[test]
+fn g14_a_removal_is_undone_where_another_item_of_the_same_key_was_moved_to() {
+    for is_offline in [false, true] {
+        let mut world = World::new(begin());
+        let (ann, bob) = (world.join(), world.join());
+        world.settle();
+        let (a, b) = (ann.handle(), bob.handle());
+        a.archive().push(Card { title: "Ann's".into(), ..card(9) }).unwrap();
+        world.settle();
+        b.columns().at(&3).cards().push(Card { title: "Bob's".into(), ..card(9) }).unwrap();
+        world.settle();
+        ann.begin_group();
+        a.archive().remove(&9).unwrap();
+        world.settle();
+        a.columns().at(&3).cards().move_between(&9, &a.archive(), 0).unwrap();
+        world.settle();
+        ann.end_group();
+        if is_offline {
+            ann.leave();
+        }
+        let both = ["Ann's", "Bob's"].map(ToOwned::to_owned);
+        let titles = |state: &Board| {
+            let cards = state.archive.iter().chain(&state.columns[2].cards);
+            cards.map(|card| card.title.clone()).collect::<Vec<_>>()
+        };
+        assert!(ann.undo());
+        assert_eq!(titles(&ann.state()), both);
+        assert!(ann.undo());
+        assert_eq!(titles(&ann.state()), ["Bob's"]);
+        if is_offline {
+            ann.come_back();
+        }
+        world.settle();
+        assert_eq!((titles(&world.state()), ann.state()), (vec!["Bob's".to_owned()], world.state()));
+        assert!(ann.redo());
+        world.settle();
+        assert_eq!(titles(&world.state()), both);
+        assert!(ann.redo());
+        world.settle();
+        assert_eq!(titles(&world.state()), ["Bob's"]);
+        assert_eq!((ann.state(), bob.state()), (world.state(), world.state()));
+    }
 }
 
 /// One's own writes go with an item, wherever it goes and comes back to.
