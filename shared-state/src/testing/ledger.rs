@@ -331,8 +331,8 @@ impl ExpectedView {
 }
 
 /// The written updates as the server addresses them: an update of an item that has moved to another list is
-/// forwarded there, an item that moves is inserted as it was in the list that it leaves, and an item whose
-/// neighbour is gone has the next one that is there.
+/// forwarded there, an item goes to its list wherever that has moved, and is inserted as it was in the list that it leaves,
+/// and an item whose neighbour is gone has the next one that is there.
 ///
 /// Checks that only updates of missing items were forwarded, and G15: every logged update found what it acts on.
 fn addressed<S: SharedState>(
@@ -357,6 +357,13 @@ fn addressed<S: SharedState>(
             && let Some(place) = value.as_object_mut().and_then(|value| value.get_mut("after"))
         {
             place.clone_from(after);
+        }
+        if logged["op"].as_str() == Some("take")
+            && let Some(to) = logged["value"].get("to")
+            && let Some(value) = written.as_object_mut().and_then(|update| update.get_mut("value"))
+        {
+            // Where the other list is now. The insertion, which comes next, is checked to be forwarded there.
+            put(value, "to", to.clone());
         }
         if written["op"].is_null()
             && logged["op"].is_null()

@@ -58,9 +58,9 @@ impl Part {
                     (policy, about) = (entries.map_or("", |entries| entries.name), entries);
                     at.as_array()?.iter().find(|item| key_text(&item[name]) == *key)?
                 }
-                // An item in a list whose items have no parts, which has moved there or away.
+                // Inside an item in a list whose items have no parts, which has moved there or away.
                 ("lww", Step::Name(name)) => at.get(name)?,
-                ("set", Step::Member(member)) => {
+                ("set" | "lww", Step::Member(member)) => {
                     at.as_array()?.iter().find(|other| other.unordered() == *member)?
                 }
                 _ => return None,

@@ -125,6 +125,8 @@ struct Inside {
 struct Kanban {
     #[shared(list(key = id, nested))]
     columns: Vec<Lane>,
+    #[shared(list(key = id, nested))]
+    parked: List<Lane>,
     #[shared(map(list(key = id, nested)))]
     shelves: BTreeMap<u8, List<Footnote>>,
     #[shared(list(key = id, nested))]
@@ -136,6 +138,19 @@ struct Lane {
     id: u8,
     #[shared(list(key = id, nested))]
     cards: Vec<Footnote>,
+}
+
+/// Lists between which items move, and which not everybody may read or write.
+#[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+struct Desk {
+    #[shared(list(key = id, nested))]
+    open: List<Footnote>,
+    #[shared(list(key = id, nested), write = "editor")]
+    accepted: Vec<Footnote>,
+    #[shared(list(key = id, nested), read = "editor", write = "editor")]
+    hidden: Vec<Footnote>,
+    #[shared(map(list(key = id)))]
+    filed: BTreeMap<u8, Vec<Footnote>>,
 }
 
 /// Mostly positions: clients insert and move items next to items that others remove.
@@ -206,6 +221,13 @@ fn g1_to_g7_hold_for_places_in_a_list() {
 fn g1_to_g7_and_g15_hold_for_items_that_move_between_lists() {
     let report = seeds::simulate(&Simulation::new(Kanban::default()), 500);
     let did = report.moves > 0 && report.undos > 0 && report.transactions > 0;
+    assert!(seeds::given().is_some() || did, "{report:?}");
+}
+
+#[test]
+fn g1_to_g7_and_g12_hold_for_items_that_move_between_lists_with_roles() {
+    let report = seeds::simulate(&Simulation::new(Desk::default()), 300);
+    let did = report.moves > 0 && report.undos > 0 && report.role_changes > 0;
     assert!(seeds::given().is_some() || did, "{report:?}");
 }
 
