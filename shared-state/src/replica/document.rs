@@ -334,6 +334,11 @@ impl<S: SharedState> Document<S> {
         if is_same {
             return true;
         }
+        let takes = |update: &PendingUpdate<S>| transfer::move_of::<S>(&update.typed).is_some();
+        if before.iter().chain(&updates).any(takes) {
+            // What else is taken back may be in an item that this change has moved, or does not move any more.
+            self.history.look_again();
+        }
         let is_left = !updates.is_empty();
         // What the change was to act on may have been removed.
         let mut gone = before.iter().filter_map(|update| beneath.check_op(&update.typed).err());

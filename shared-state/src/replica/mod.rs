@@ -585,6 +585,7 @@ impl<S: SharedState> Replica<S> {
                         .limits
                         .check_frame(frame.len())
                         .and_then(|()| session.check(&next.updates, &reads))
+                        .and_then(|()| self.permissions.check_reads(&reads))
                 };
                 match checked {
                     Ok(()) => {

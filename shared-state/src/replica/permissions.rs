@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use crate::core::{Field, FieldPathBuf, MergePolicy, SharedState, WriteError, roles, update_path};
+use crate::core::{
+    Code, Field, FieldPathBuf, MergePolicy, Reject, SharedState, WriteError, roles, update_path,
+};
 use crate::proto::Denied;
 use crate::replica::transact::Read;
 
@@ -81,6 +83,13 @@ impl RoomPermissions {
             Some(read) => Err(WriteError::Forbidden { action: "read", path: read.path.clone() }),
             None => Ok(()),
         }
+    }
+
+    /// Refuses a change that has read what this client may not read any more: it does not know what is there now.
+    pub(super) fn check_reads(&self, reads: &[Read]) -> Result<(), Reject> {
+        let Some(read) = reads.iter().find(|read| !self.may_read(&read.path)) else { return Ok(()) };
+        let message = "this client may not read any more what the transaction has read";
+        Err(Reject::new(Code::Forbidden, message).in_field(&*read.path))
     }
 
     fn may_write(&self, path: &str, op: Option<&str>) -> bool {

@@ -85,11 +85,12 @@ impl<O: Outbox> Fanout<O> {
     /// Sends a state or delta whose version has become durable.
     pub(super) fn send_catch_up(&mut self, id: SessionId, mut catch_up: CatchUp, head: &Head<'_>) {
         let Some(session) = self.sessions.get_mut(id) else { return };
-        if catch_up.since.is_some()
+        let is_for_others = catch_up.since.is_some()
             && session.dialect == Dialect::V1
-            && session.grant.audience != catch_up.audience
-        {
-            // The delta was made for the old audience; the full state queued after it replaces it.
+            && session.grant.audience != catch_up.audience;
+        if session.synced > catch_up.version || is_for_others {
+            // The full state that waits behind it replaces it. Until that is sent, the session gets no changes, and so no
+            // answers either.
             session.unsent_schema = catch_up.schema.or_else(|| session.unsent_schema.take());
             return;
         }

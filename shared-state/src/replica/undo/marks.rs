@@ -100,6 +100,11 @@ impl<'a> Noted<'a> {
     /// Notes what the part was before and what it is now, and what would undo the write. `inverse` is the inverse of the
     /// update, which was just applied to `state`.
     pub(super) fn compare<S: SharedState>(&mut self, state: &mut S, update: &S::Update, inverse: &S::Update) {
+        let undone = if self.adds { Vec::new() } else { part_of::<S>(inverse) };
+        if !undone.is_empty() && self.part.starts_with(&undone) {
+            // It may have begun an entry, with the value that it has put into it.
+            self.part = undone;
+        }
         if self.from.is_none() {
             // Nothing that comes later is known to be by the same author.
             return;

@@ -423,6 +423,11 @@ impl<S: SharedState> UndoHistory<S> {
         Some((step, taking.first_clock))
     }
 
+    /// What undoing any step comes to may have changed.
+    pub(super) fn look_again(&mut self) {
+        self.taking.iter_mut().for_each(|taking| taking.outdated = true);
+    }
+
     /// What a change that takes back `step` consists of now: `written`, each with its inverse.
     /// `None`: what it did before.
     pub(super) fn revised(
@@ -484,7 +489,7 @@ impl<S: SharedState> UndoHistory<S> {
             if !retyped.is_empty() {
                 self.others_retyped(update, &retyped);
             }
-            self.taking.iter_mut().for_each(|taking| taking.outdated = true);
+            self.look_again();
         }
     }
 
@@ -517,7 +522,7 @@ impl<S: SharedState> UndoHistory<S> {
         }
         let noted = Noted::moved(item, version, from);
         self.follow(item, Some(&noted), |one| !is_pending(one) || is_meant(one));
-        self.taking.iter_mut().for_each(|taking| taking.outdated = true);
+        self.look_again();
     }
 
     /// Writes that are `beneath` the move of an item, and the marks at them, follow the item to where it is now.
