@@ -197,7 +197,7 @@ impl<S: SharedState> Document<S> {
             }
         };
         for update in withdrawn.iter().flat_map(Withdrawn::updates) {
-            self.pending.mark_stale(&update.typed);
+            self.pending.mark_stale(update.shown());
         }
         if !unsent.is_empty() {
             let (version, alone) = (self.states.version, id.is_none());
@@ -334,16 +334,16 @@ impl<S: SharedState> Document<S> {
         if is_same {
             return true;
         }
-        let takes = |update: &PendingUpdate<S>| transfer::move_of::<S>(&update.typed).is_some();
+        let takes = |update: &PendingUpdate<S>| transfer::move_of::<S>(update.shown()).is_some();
         if before.iter().chain(&updates).any(takes) {
             // What else is taken back may be in an item that this change has moved, or does not move any more.
             self.history.look_again();
         }
         let is_left = !updates.is_empty();
         // What the change was to act on may have been removed.
-        let mut gone = before.iter().filter_map(|update| beneath.check_op(&update.typed).err());
+        let mut gone = before.iter().filter_map(|update| beneath.check_op(update.shown()).err());
         let gone = if is_withdrawn { None } else { gone.next() };
-        let changed: Vec<_> = before.iter().chain(&updates).map(|update| update.typed.clone()).collect();
+        let changed: Vec<_> = before.iter().chain(&updates).map(|update| update.shown().clone()).collect();
         changed.iter().for_each(|update| self.pending.mark_stale(update));
         if is_left {
             self.pending.queue.revise(at, updates);
@@ -534,6 +534,9 @@ impl<S: SharedState> Document<S> {
     /// A change was refused, and has left the queue. If it was to take back what somebody else has changed
     /// meanwhile, it goes back to the queue: what is left to take back is looked up when its turn comes.
     fn refuse(&mut self, change: Change<S>, reject: Reject) -> Option<Refused> {
+        if !change.moves().is_empty() {
+            self.history.look_again();
+        }
         let knows_more = change.sent.is_some_and(|sent| sent.base < self.states.version);
         let is_overtaken = reject.code == Code::Conflict && change.guard.is_some() && knows_more;
         if is_overtaken && self.history.overtaken(change.id) {
@@ -694,7 +697,7 @@ impl<S: SharedState> Document<S> {
             } else {
                 Reject::new(Code::Refused, "it was refused earlier; the reason is no longer known")
             };
-            refused.push(Refused::new(&change, reject));
+            refused.extend(self.refuse(change, reject));
         }
         (refused, own)
     }

@@ -138,6 +138,12 @@ impl<S: SharedState> Replica<S> {
         self.document.pending.updates_of(id).map(|(_, shown)| shown)
     }
 
+    /// Where a change that waits for its answer is among the others, for the simulation.
+    #[cfg(feature = "testing")]
+    pub(crate) fn pending_position(&self, id: WriteId) -> Option<usize> {
+        self.document.pending.position(id)
+    }
+
     /// As whom this client edits texts, for the simulation.
     #[cfg(feature = "testing")]
     pub(crate) const fn text_writer(&self) -> text_scope::TextWriter {

@@ -120,6 +120,13 @@ impl<S: SharedState> Pending<S> {
         queued.or_else(|| held().map(|held| both(std::slice::from_ref(&held.update))))
     }
 
+    /// Where a change is in the order in which the view shows the changes.
+    #[cfg(feature = "testing")]
+    pub(super) fn position(&self, id: WriteId) -> Option<usize> {
+        let held = || self.delayed.iter().position(|held| held.id == id).map(|at| self.queue.len() + at);
+        self.queue.position(id).or_else(held)
+    }
+
     /// Whether a change waits that was never sent.
     pub(super) fn is_unsent(&self, id: WriteId) -> bool {
         let queued = self.queue.iter().any(|change| change.id == id && change.sent.is_none());

@@ -379,7 +379,11 @@ impl<S: SharedState> Client<S> {
             None => false,
         };
         self.ledger.keep_up(|id| is_new || may_differ(id), |id| replica.pending_updates(id))?;
-        self.ledger.follow(|id| replica.pending_updates(id), |id| replica.shown_updates(id))?;
+        self.ledger.follow(
+            |id| replica.pending_updates(id),
+            |id| replica.shown_updates(id),
+            |id| replica.pending_position(id),
+        )?;
         self.undos.retain(|id, unsent| {
             *unsent = replica.is_unsent(*id);
             replica.pending_updates(*id).is_some()

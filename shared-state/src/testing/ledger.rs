@@ -157,12 +157,16 @@ impl<S: SharedState> Ledger<S> {
     }
 
     /// Corrects the unanswered writes by where the replica addresses them, after others have moved items from list to
-    /// list. Nothing else of them may be different.
+    /// list. Nothing else of them may be different. An undo or redo may be behind later writes, if somebody else was faster.
     pub(super) fn follow(
         &mut self,
         pending: impl Fn(WriteId) -> Option<Vec<S::Update>>,
         shown: impl Fn(WriteId) -> Option<Vec<S::Update>>,
+        position: impl Fn(WriteId) -> Option<usize>,
     ) -> Result<(), String> {
+        if self.unanswered.iter().any(|(id, _)| self.taking_back.contains(id)) {
+            self.unanswered.sort_by_key(|(id, _)| position(*id));
+        }
         for (id, written) in &mut self.unanswered {
             let (Some(pending), Some(shown)) = (pending(*id), shown(*id)) else { continue };
             if pending == written.updates && shown == pending {

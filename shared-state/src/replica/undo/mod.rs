@@ -20,8 +20,8 @@ use crate::replica::pending_moves::PendingMoves;
 use crate::replica::transact::Read;
 pub(super) use marks::{Marks, Parts};
 use marks::{Noted, part_of};
+use step::Steps;
 pub(super) use step::{Step, TakenBack};
-use step::{Steps, forward_all};
 use written::Written;
 
 /// The most parts that the server is asked to check one by one for a change that takes something back. For more, it
@@ -538,10 +538,7 @@ impl<S: SharedState> UndoHistory<S> {
         };
         let (before, now) = (part_of::<S>(&removed), part_of::<S>(&inserted));
         let is_in_it = |one: &Written<S>| one.part.as_deref().is_some_and(|part| part.starts_with(&before));
-        // What this client wrote to another item, which was there before, is not about the one that comes.
-        for one in self.written_mut().filter(|one| one.version.is_some() && is_beneath(one)) {
-            one.make_way(item);
-        }
+        self.tell_apart(item, &is_beneath);
         let is_beneath = |one: &Written<S>| is_beneath(one) && one.goes_with(item);
         let mut marks = std::mem::take(&mut self.marks);
         let stays = self.written_mut().filter(|one| !one.goes_with(item) && is_in_it(one));
@@ -554,12 +551,28 @@ impl<S: SharedState> UndoHistory<S> {
             }
         }
         self.marks = marks;
-        let is_beneath = |one: &&mut Written<S>| one.version.is_some() && is_beneath(one);
-        for steps in [&mut self.undo, &mut self.redo] {
-            forward_all(steps.written_mut().rev().filter(is_beneath), item);
+        for one in self.written_mut().filter(|one| one.version.is_some() && is_beneath(one)) {
+            one.forward(item);
         }
-        for taking in &mut self.taking {
-            forward_all(taking.step.written.iter_mut().rev().filter(is_beneath), item);
+    }
+
+    /// Tells writes about an item that has moved from those about others of its key. What this client wrote before it
+    /// inserted the item is about one that was at its place before; what it wrote at the place to which the item has come is
+    /// about one that was there.
+    fn tell_apart(&mut self, item: &ItemMove, is_beneath: &impl Fn(&Written<S>) -> bool) {
+        let is_confirmed = |one: &Written<S>| one.version.is_some() && is_beneath(one);
+        for kind in [Kind::Undo, Kind::Redo] {
+            let taking = self.taking.iter_mut().filter(|taking| taking.kind == kind);
+            let taken = taking.map(|taking| &mut taking.step);
+            let stack = if kind == Kind::Redo { &mut self.redo } else { &mut self.undo };
+            let mut steps: Vec<_> = stack.steps.iter_mut().chain(taken).collect();
+            let inserted = steps.iter().filter_map(|step| step.last_insertion(item, is_confirmed)).max();
+            for one in steps.iter_mut().flat_map(|step| &mut step.written).filter(|one| is_confirmed(one)) {
+                one.make_way(&item.now());
+                if inserted.is_some_and(|inserted| one.order() < inserted) {
+                    one.make_way(&item.from);
+                }
+            }
         }
     }
 

@@ -58,6 +58,22 @@ impl<S: SharedState> Step<S> {
         }
     }
 
+    /// Where the last of these writes that has inserted an item, and has not moved it there, is in the order of the room.
+    pub(super) fn last_insertion(
+        &self,
+        item: &ItemMove,
+        is_meant: impl Fn(&Written<S>) -> bool,
+    ) -> Option<(Option<u64>, usize)> {
+        let before = std::iter::once(None).chain(self.written.iter().map(Some));
+        let inserts = |(one, before): &(&Written<S>, Option<&Written<S>>)| {
+            is_meant(one)
+                && one.goes_with(item)
+                && one.inserted_at(item).is_some()
+                && !before.is_some_and(|before| one.is_move_with(before))
+        };
+        self.written.iter().zip(before).filter(inserts).map(|(one, _)| one.order()).max()
+    }
+
     pub(super) fn contains(&self, id: WriteId) -> bool {
         self.written.iter().any(|one| one.id == id)
     }
@@ -256,21 +272,6 @@ impl<S: SharedState> Steps<S> {
                 return;
             }
             self.count -= self.steps.pop_front().map_or(0, |step| step.written.len());
-        }
-    }
-}
-
-/// Forwards writes to where an item has moved, the last write first. Those before the one that has made the item mean
-/// another one.
-pub(super) fn forward_all<'w, S: SharedState>(
-    written: impl Iterator<Item = &'w mut Written<S>>,
-    item: &ItemMove,
-) {
-    let mut written = written.peekable();
-    while let Some(one) = written.next() {
-        let has_put = one.forward(item);
-        if has_put && !written.peek().is_some_and(|before| one.is_move_with(before)) {
-            return;
         }
     }
 }

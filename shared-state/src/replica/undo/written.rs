@@ -130,19 +130,20 @@ impl<S: SharedState> Written<S> {
     }
 
     /// An item has moved. A write inside it is addressed to where the item is now, and one that has put the item into its
-    /// former list puts it where it is now; returns whether it is such a one. What takes the item itself from its list
-    /// is as before: that is the place to bring it back to.
-    pub(super) fn forward(&mut self, item: &ItemMove) -> bool {
-        if !self.again
-            && let Some((update, inverse)) = transfer::inserted_at::<S>(&self.update, &self.inverse, item)
-        {
+    /// former list puts it where it is now. What takes the item itself from its list is as before: that is the place to bring
+    /// it back to.
+    pub(super) fn forward(&mut self, item: &ItemMove) {
+        if let Some((update, inverse)) = self.inserted_at(item) {
             (self.update, self.inverse) = (update, inverse);
-            return true;
-        }
-        if !transfer::takes::<S>(&self.update, &item.from) {
+        } else if !transfer::takes::<S>(&self.update, &item.from) {
             self.address(item);
         }
-        false
+    }
+
+    /// If it has inserted an item that has moved since: the update that inserts it where it is now, and the inverse.
+    pub(super) fn inserted_at(&self, item: &ItemMove) -> Option<(S::Update, S::Update)> {
+        // Where it is to be made again, it has inserted nothing yet.
+        (!self.again).then(|| transfer::inserted_at::<S>(&self.update, &self.inverse, item)).flatten()
     }
 
     /// The same for a write that waits for its answer, while somebody else has moved the item beneath it.
@@ -173,7 +174,7 @@ impl<S: SharedState> Written<S> {
         let mut moved = None;
         for item in moves {
             let moved = moved.get_or_insert_with(|| self.copied());
-            moved.make_way(item);
+            moved.make_way(&item.now());
             if moved.goes_with(item) {
                 moved.forward(item);
             }
@@ -181,12 +182,17 @@ impl<S: SharedState> Written<S> {
         moved
     }
 
-    /// An item has moved. If it has come to the place of the one that this write is about, or that it is in, that one is
-    /// not there any more.
-    pub(super) fn make_way(&mut self, item: &ItemMove) {
+    /// Another item has come to a place. If this write is about the one that was there, or in it, that one is not there any
+    /// more.
+    pub(super) fn make_way(&mut self, item: &str) {
         let place = transfer::place_of::<S>(&self.update);
-        let rest = place.as_deref().and_then(|place| transfer::rest_after(&item.now(), place));
+        let rest = place.as_deref().and_then(|place| transfer::rest_after(item, place));
         self.stays = self.stays.max(rest.map(str::len));
+    }
+
+    /// Where it is in the order of the room, if it is confirmed.
+    pub(super) fn order(&self) -> (Option<u64>, usize) {
+        (self.version, self.index)
     }
 
     /// Whether it goes with an item that moves, if that is the one at the place that it is about or is in.
