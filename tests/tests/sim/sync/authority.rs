@@ -416,3 +416,28 @@ fn g3_answers_in_a_state_that_a_full_queue_refused_come_with_the_next_one() {
     assert_eq!((&*kind, &sync["answers"]["acks"]), ("state:sync", &serde_json::json!([[1, 2]])), "{sync}");
     assert_eq!(sync["answers"]["rejects"][0]["seq"], 2);
 }
+
+#[test]
+fn g3_no_answer_is_lost_between_two_states_that_wait_for_the_store() {
+    let mut room = table();
+    let now = Now::default();
+    let (id, sent) = enter(&mut room, &now, None);
+    sent.take();
+    let change = |room: &mut Authority<Sent>, seq: u64, updates: &str| {
+        let updates = serde_json::value::RawValue::from_string(updates.to_owned()).expect("JSON");
+        room.submit(id, &ChangeRequest { seq, base: 1, again: false, updates: &updates, reads: None })
+    };
+    assert!(matches!(change(&mut room, 1, r#"[{"key":"open","value":"x"}]"#), Submitted::Accepted(_)));
+    now.set(&["dealer"]);
+    room.refresh_permissions();
+    assert!(matches!(change(&mut room, 2, r#"[{"key":"open","value":"y"}]"#), Submitted::Accepted(_)));
+    assert!(matches!(change(&mut room, 3, r#"[{"key":"title","value":"x"}]"#), Submitted::Answered));
+    now.set(&[]);
+    room.refresh_permissions();
+    room.committed(2);
+    room.committed(3);
+    let (kind, sync) = only(&sent);
+    assert_eq!((&*kind, &sync["version"]), ("state:sync", &3.into()));
+    assert_eq!(sync["answers"]["acks"], serde_json::json!([[1, 2], [2, 3]]));
+    assert_eq!(sync["answers"]["rejects"][0]["seq"], 3);
+}
