@@ -66,6 +66,8 @@ fn hashed(text: &str) -> Digest {
 /// A write of somebody else, as it is noted.
 pub(super) struct Noted<'a> {
     part: Vec<Segment>,
+    /// The length of the path of what it has made, if that is around the part: of an entry that it has begun.
+    begun: Option<usize>,
     version: u64,
     from: Option<&'a Arc<str>>,
     adds: bool,
@@ -87,7 +89,18 @@ impl<'a> Noted<'a> {
 
     const fn none(version: u64, from: Option<&'a Arc<str>>) -> Self {
         let (before, after, update, undone_by, edit) = (None, None, None, None, None);
-        Self { part: Vec::new(), version, from, adds: false, before, after, update, undone_by, edit }
+        Self {
+            part: Vec::new(),
+            begun: None,
+            version,
+            from,
+            adds: false,
+            before,
+            after,
+            update,
+            undone_by,
+            edit,
+        }
     }
 
     /// A move of an item from one list to another. What the item's part was before and is now is the list that it is in,
@@ -100,10 +113,13 @@ impl<'a> Noted<'a> {
     /// Notes what the part was before and what it is now, and what would undo the write. `inverse` is the inverse of the
     /// update, which was just applied to `state`.
     pub(super) fn compare<S: SharedState>(&mut self, state: &mut S, update: &S::Update, inverse: &S::Update) {
-        let undone = if self.adds { Vec::new() } else { part_of::<S>(inverse) };
-        if !undone.is_empty() && self.part.starts_with(&undone) {
-            // It may have begun an entry, with the value that it has put into it.
-            self.part = undone;
+        let undone = part_of::<S>(inverse);
+        if undone.len() < self.part.len() && self.part.starts_with(&undone) {
+            // It has begun an entry. An addition that is undone later counts as never written, and leaves the entry.
+            match self.adds {
+                true => self.begun = Some(undone.len()),
+                false => self.part = undone,
+            }
         }
         if self.from.is_none() {
             // Nothing that comes later is known to be by the same author.
@@ -342,6 +358,7 @@ impl Marks {
         let mut retyped = Vec::new();
         self.each(&noted.part, |mark, at, inside| {
             let place = noted.part.get(at..).unwrap_or_default();
+            let inside = inside && noted.begun.is_none_or(|begun| at < begun);
             // What replaces something around the part adds nothing to it.
             let again =
                 mark.add(noted, (place, at.saturating_sub(length)), inside, noted.adds && at == length);

@@ -495,3 +495,55 @@ fn g14_what_began_an_entry_of_a_map_is_undone_and_what_others_wrote_there_stays(
         assert_eq!(world.state().lanes[&1].len(), 2, "away: {is_away}");
     }
 }
+
+/// An entry was removed, somebody has begun it again, and a third one has taken out what was put in.
+#[test]
+fn g14_an_entry_that_others_have_begun_again_and_emptied_stays_as_it_is() {
+    let begins = |handle: &Handle| {
+        handle.tally().add("k".into(), 5).unwrap();
+        handle.lanes().at(&1).push(todo(9)).unwrap();
+        handle.marks().at(&1).insert(9).unwrap();
+        handle.notes().at(&1).push("x").unwrap();
+    };
+    let empties = |handle: &Handle| {
+        handle.tally().sub("k".into(), 5).unwrap();
+        handle.lanes().at(&1).remove(&9).unwrap();
+        handle.marks().at(&1).remove(&9).unwrap();
+        handle.notes().at(&1).delete(0, 1).unwrap();
+    };
+    for is_away in [false, true] {
+        let (mut world, ann, bob, a, b) = two();
+        let carol = world.join();
+        world.settle();
+        bob.group(|| begins(&b));
+        world.settle();
+        ann.group(|| {
+            a.tally().remove(&"k".into()).unwrap();
+            a.lanes().remove(&1).unwrap();
+            a.marks().remove(&1).unwrap();
+            a.notes().remove(&1).unwrap();
+        });
+        world.settle();
+        if is_away {
+            ann.leave();
+            assert!(ann.undo());
+        }
+        begins(&b);
+        world.settle();
+        empties(&carol.handle());
+        world.settle();
+        let emptied = world.state();
+        if is_away {
+            ann.come_back();
+        } else {
+            assert!(!ann.undo(), "{:?}", ann.state());
+        }
+        world.settle();
+        assert_eq!(world.state(), emptied, "away: {is_away}");
+        users_agree(&world, &[&ann, &bob, &carol]);
+    }
+}
+
+fn users_agree(world: &World<Board>, users: &[&User<Board>]) {
+    users.iter().for_each(|user| assert_eq!(user.state(), world.state()));
+}
