@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::presence::legacy;
-use crate::presence::roster::{Changed, Flow, Interests, PresenceOutbox, Roster};
+use crate::presence::roster::{Changed, Flow, Interests, PresenceOutbox, Roster, Sent};
 use crate::proto::Dialect;
 use crate::proto::presence::{changes, legacy_leave, push_entry, push_left, push_update, sync};
 use crate::proto::{ClientId, Frame};
 
 impl<L: PresenceOutbox> Roster<L> {
-    pub(super) fn flush(&mut self) {
+    /// Returns what was sent.
+    pub(super) fn flush(&mut self) -> Sent {
         self.sync_due = false;
         let changed = std::mem::take(&mut self.changed);
         let has = |dialect, flow| {
@@ -38,13 +39,21 @@ impl<L: PresenceOutbox> Roster<L> {
         let full_list = due.then(|| self.full_list());
         let legacy_full_list = if presence_lists_due { self.legacy_full_list() } else { Vec::new() };
         let legacy_users = if room_lists_due { self.legacy_users() } else { Vec::new() };
+        let mut sent = Sent::default();
+        let mut push = |outbox: &mut L, frames: &Arc<[Frame]>| {
+            let is_taken = outbox.push(frames);
+            if is_taken {
+                sent.add(frames);
+            }
+            is_taken
+        };
         let Self { room, sessions, users, cursor_users, .. } = self;
         for session in sessions.values_mut() {
             match (session.flow, session.dialect) {
                 (Flow::Behind, _) => {}
                 (Flow::Live, Dialect::V1) => {
                     if let Some(news) = &news
-                        && !session.outbox.push(news)
+                        && !push(&mut session.outbox, news)
                     {
                         session.flow = Flow::Behind;
                     }
@@ -61,7 +70,7 @@ impl<L: PresenceOutbox> Roster<L> {
                         let all = legacy_full_list.iter().filter(|_| unsynced.presence).cloned();
                         frames = joined.into_iter().chain(frames.iter().cloned()).chain(all).collect();
                     }
-                    if !frames.is_empty() && !session.outbox.push(&frames) {
+                    if !frames.is_empty() && !push(&mut session.outbox, &frames) {
                         session.flow = Flow::Behind;
                         if interests.presence {
                             let is_new = |key: &Arc<str>| before.get(key) == Some(&false);
@@ -72,7 +81,7 @@ impl<L: PresenceOutbox> Roster<L> {
                     }
                 }
                 (Flow::Due, Dialect::V1) => {
-                    let taken = full_list.as_ref().is_some_and(|full_list| session.outbox.push(full_list));
+                    let taken = full_list.as_ref().is_some_and(|list| push(&mut session.outbox, list));
                     session.flow = if taken { Flow::Live } else { Flow::Behind };
                 }
                 (Flow::Due, Dialect::Legacy) => {
@@ -84,7 +93,7 @@ impl<L: PresenceOutbox> Roster<L> {
                     let presence =
                         gone.chain(legacy_full_list.iter().cloned()).filter(|_| session.interests.presence);
                     let frames: Arc<[Frame]> = joined.into_iter().chain(presence).collect();
-                    if frames.is_empty() || session.outbox.push(&frames) {
+                    if frames.is_empty() || push(&mut session.outbox, &frames) {
                         session.flow = Flow::Live;
                         session.known_users = BTreeSet::new();
                     } else {
@@ -93,6 +102,7 @@ impl<L: PresenceOutbox> Roster<L> {
                 }
             }
         }
+        sent
     }
 
     /// Updates what the others are shown; returns the frames for sessions that know the state before.
@@ -148,5 +158,45 @@ impl<L: PresenceOutbox> Roster<L> {
             }
         }
         [sync(&self.room, &peers)].into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::presence::roster::RosterConfig;
+    use crate::proto::presence::PresenceSet;
+
+    struct Open;
+
+    impl PresenceOutbox for Open {
+        fn push(&mut self, _: &Arc<[Frame]>) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn changes_that_cost_more_are_gathered_for_longer() {
+        let interval = Duration::from_millis(50);
+        let data = format!("\"{}\"", "x".repeat(4000));
+        let data = serde_json::from_str(&data).expect("JSON");
+        let pause = |sessions: u64| {
+            let mut roster =
+                Roster::new("room".into(), RosterConfig { bytes: 10_000, seats: 10_000, interval });
+            for at in 0..sessions {
+                let client = ClientId::from(format!("client-{at}").as_str());
+                let set = PresenceSet { user: Some(data), ..PresenceSet::default() };
+                roster.enter(interval, (client, at), Dialect::V1, &set, Open).expect("space");
+            }
+            roster.tick(interval);
+            roster.sync_due = true;
+            roster.deadline().expect("something is due") - interval
+        };
+        assert_eq!(pause(1), interval);
+        assert_eq!(pause(10), interval);
+        assert!((interval * 3 / 2..interval * 4).contains(&pause(40)), "{:?}", pause(40));
+        assert_eq!(pause(400), Duration::from_secs(1));
     }
 }

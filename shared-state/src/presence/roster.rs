@@ -14,6 +14,15 @@ use crate::proto::Dialect;
 use crate::proto::presence::PresenceSet;
 use crate::proto::{ClientId, Frame, Limits, RoomDetails, Violation, check_presence_size};
 
+/// The bytes that a room sends its sessions in a second. Where everyone is told more, the changes are gathered for longer.
+const BYTES_PER_SECOND: u64 = 64 << 20;
+
+/// What a message to a session counts for beside its own bytes.
+const PER_MESSAGE: u64 = 256;
+
+/// The longest time for which changes are gathered.
+const LONGEST_GATHERED: Duration = Duration::from_secs(1);
+
 /// Identifies a session in one [`Roster`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PresenceSessionId(u64);
@@ -33,7 +42,7 @@ pub struct RosterConfig {
     pub bytes: usize,
     /// The most sessions.
     pub seats: usize,
-    /// How long changes are gathered before they are sent.
+    /// How long changes are gathered before they are sent, at least: where sending them costs more, longer, up to a second.
     pub interval: Duration,
 }
 
@@ -149,7 +158,30 @@ pub struct Roster<L> {
     pub(super) cursor_users: BTreeSet<Arc<str>>,
     /// Whether some session has to be sent the full list.
     pub(super) sync_due: bool,
-    pub(super) flushed: Option<Duration>,
+    flushed: Option<Flushed>,
+}
+
+/// When changes were sent last, and for how long those that come after are gathered.
+#[derive(Clone, Copy, Debug)]
+struct Flushed {
+    at: Duration,
+    gather: Duration,
+}
+
+/// How much was sent to sessions.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sent(u64);
+
+impl Sent {
+    pub(super) fn add(&mut self, frames: &[Frame]) {
+        let bytes = |frame: &Frame| frame.as_bytes().len() as u64 + PER_MESSAGE;
+        self.0 = frames.iter().map(bytes).fold(self.0, u64::saturating_add);
+    }
+
+    /// How long changes are gathered after this was sent.
+    fn pause(self) -> Duration {
+        Duration::from_micros(self.0.saturating_mul(1_000_000) / BYTES_PER_SECOND).min(LONGEST_GATHERED)
+    }
 }
 
 fn bad(message: impl Into<String>) -> Violation {
@@ -457,18 +489,18 @@ impl<L: PresenceOutbox> Roster<L> {
     }
 
     /// When to call [`tick`](Self::tick): at once after a quiet time, otherwise an interval after the last
-    /// flush.
+    /// flush, which is longer the more that has sent.
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
         (self.sync_due || !self.changed.is_empty())
-            .then(|| self.flushed.map_or(Duration::ZERO, |flushed| flushed + self.config.interval))
+            .then(|| self.flushed.map_or(Duration::ZERO, |flushed| flushed.at + flushed.gather))
     }
 
     /// Sends everyone what has changed, if that is due.
     pub fn tick(&mut self, now: Duration) {
         if self.deadline().is_some_and(|deadline| deadline <= now) {
-            self.flushed = Some(now);
-            self.flush();
+            let sent = self.flush();
+            self.flushed = Some(Flushed { at: now, gather: sent.pause().max(self.config.interval) });
         }
     }
 }

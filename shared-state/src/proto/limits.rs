@@ -65,7 +65,8 @@ pub struct Limits {
     pub presence: usize,
     /// The most sessions that take part in the presence of one room. Default 1,000.
     pub present: usize,
-    /// The time for which changes of presence in a room are gathered into one message. Default 50 ms.
+    /// The time for which changes of presence in a room are gathered into one message. Where that comes to more than
+    /// 64 MiB for all sessions in a second, they are gathered for longer, up to a second. Default 50 ms.
     pub presence_interval: Duration,
     /// The most messages of an app's own that are relayed for a legacy client, in a second and at once. Default 0: none
     /// are relayed.
