@@ -140,6 +140,9 @@ impl<U: PresenceData, D: PresenceData> AnyPresence for SharedPresence<U, D> {
             inner.connection = connection.number;
             inner.presence.set_limits(welcome.limits);
             inner.presence.connected(welcome.id.clone());
+            if let Err(violation) = inner.presence.check_limits(now) {
+                self.errors.send_replace(Some(violation));
+            }
             self.notify(&mut inner, false);
         }
         let away = inner.presence.is_away();

@@ -307,6 +307,7 @@ where
     pub fn set(&mut self, now: Duration, data: D) -> Result<(), PresenceError> {
         let (json, _) = encode_checked(&data).map_err(PresenceError::Unsendable)?;
         self.limits.check_presence(&self.user_json, &json)?;
+        self.check_frame(&json)?;
         self.input(now);
         self.data = Arc::new(data);
         if json != self.data_json {
@@ -318,6 +319,28 @@ where
             }
         }
         Ok(())
+    }
+
+    /// Checks what this client shows against the server's limits, after these were set. What exceeds them counts as refused by
+    /// the server, which is not asked.
+    ///
+    /// # Errors
+    /// User and data are too long, nest too deep, or do not fit into a frame.
+    pub fn check_limits(&mut self, now: Duration) -> Result<(), Violation> {
+        let checked = self.limits.check_presence(&self.user_json, &self.data_json);
+        match checked.and_then(|()| self.check_frame(&self.data_json)) {
+            Ok(()) => Ok(()),
+            Err(reject) => {
+                self.receive(now, PresenceNews::Rejected(Violation::new(reject.code, reject.message)))
+            }
+        }
+    }
+
+    /// Checks the length of the frame that shows everything, with this data.
+    fn check_frame(&self, data: &str) -> Result<(), Reject> {
+        let password = self.password.as_ref().map(Secret::reveal);
+        let frame = set(&self.room, Some(&self.user_json), Some(data), Some(true), Some(true), password);
+        self.limits.check_frame(frame.len())
     }
 
     /// Reports input of the user, for example a key press. Ends an away that began by itself.
@@ -478,7 +501,10 @@ where
                 return Err(violation);
             }
             PresenceNews::Rejected(violation)
-                if matches!(violation.code, Code::PresenceTooLarge | Code::TooDeep | Code::BadMessage) =>
+                if matches!(
+                    violation.code,
+                    Code::PresenceTooLarge | Code::FrameTooLarge | Code::TooDeep | Code::BadMessage
+                ) =>
             {
                 // Sent again, it would be refused again.
                 self.denied = !self.live;

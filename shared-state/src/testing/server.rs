@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 
 use crate::authority::{
-    Authority, LogEntry, OnChange, Outbox, Permissions, ProposedChange, SessionId, Submitted, Typed, Verdict,
+    Authority, LogEntry, OnChange, Outbox, Permissions, ProposedChange, RoomState, SessionId, Submitted,
+    Typed, Verdict,
 };
 use crate::core::{Invalid, SharedState};
 use crate::proto::Dialect;
@@ -234,8 +235,10 @@ impl<S: SharedState> Server<S> {
         if S::HAS_RULE { state.check_rule() } else { Ok(()) }
     }
 
-    /// The app's invariants hold of the state that the room begins with.
+    /// The state that the room begins with reads back from its JSON, and the app's invariants hold of it.
     pub(super) fn check_initial(&self) -> Result<(), String> {
+        let read = Typed::new(self.initial.clone()).check_initial();
+        read.map_err(|reject| format!("the initial state does not read back: {reject}"))?;
         self.app.check(&self.initial, 0)
     }
 

@@ -69,11 +69,12 @@ pub trait RoomState: Any + Send {
         Ok(None)
     }
 
-    /// Checks the state that a new room begins with: that each of its values reads back from its JSON.
+    /// Checks the state that a new room begins with: that each of its values reads back from its JSON. Where what reads
+    /// back has the same JSON and is another value, the room begins with that, as its clients see it.
     ///
     /// # Errors
     /// A value that does not.
-    fn check_initial(&self) -> Result<(), Reject> {
+    fn check_initial(&mut self) -> Result<(), Reject> {
         Ok(())
     }
 

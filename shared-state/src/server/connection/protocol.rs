@@ -22,6 +22,9 @@ use crate::proto::{
 use crate::server::fanout::queue::CloseReason;
 use crate::server::presence::PresenceAction;
 
+/// The longest room name that is sent back to a client whose room cannot be, in bytes.
+const LONGEST_ECHOED: usize = 1024;
+
 /// How long a client's secret id may be, in bytes.
 const CLIENT_ID_LENGTH: std::ops::RangeInclusive<usize> = 16..=128;
 
@@ -369,10 +372,14 @@ impl<J> Inbound<J> {
                 Some(channel) => self.channel(room, channel).map(Cow::Owned),
                 None => Ok(room.clone()),
             },
-            Some(_) => {
+            Some(room) => {
                 let limit = self.limits.room_name;
                 let message = format!("a room's name has 1 to {limit} bytes and no control characters");
-                Err(server::error(Code::BadRoom, &message))
+                // The client waits for this room.
+                Err(match check_room_name(room, LONGEST_ECHOED) {
+                    true => server::room_error(room, Code::BadRoom, &message),
+                    false => server::error(Code::BadRoom, &message),
+                })
             }
             None => {
                 let message = format!("`{}` needs a `room`", shown(&envelope.kind));

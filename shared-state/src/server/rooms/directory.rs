@@ -324,7 +324,7 @@ impl Directory {
             false => Arc::new(NullStore),
         };
         let stored = store.load(name.clone()).await?;
-        let state = match (&kind.hooks, &stored) {
+        let mut state = match (&kind.hooks, &stored) {
             (None, _) => (kind.begin)(),
             (Some(hooks), Some(_)) => hooks.begin(),
             (Some(hooks), None) => match hooks.create(&name).await {

@@ -129,7 +129,13 @@ impl<S: SharedState> Pair<S> {
     }
 
     /// A room of this address without clients.
-    fn of(address: &str, state: Box<dyn RoomState>, initial: S) -> Self {
+    ///
+    /// # Panics
+    /// If a value of the initial state does not read back from its JSON. A server would refuse to open the room.
+    fn of(address: &str, mut state: Box<dyn RoomState>, initial: S) -> Self {
+        if let Err(reject) = state.check_initial() {
+            panic!("the initial state of `{}` does not read back: {reject}", S::NAME);
+        }
         let room = Room { authority: new_room(address.into(), state), initial, now: Duration::ZERO };
         Self { room: Rc::new(RefCell::new(room)), clients: Vec::new(), besides: BTreeMap::new() }
     }

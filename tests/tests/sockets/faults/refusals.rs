@@ -280,6 +280,60 @@ async fn what_cannot_come_any_more_ends_what_waits() {
 }
 
 #[tokio::test]
+async fn a_room_whose_name_is_too_long_for_the_server_ends_what_waits() {
+    let mut limits = Limits::default();
+    limits.room_name = 10;
+    let builder = Server::builder().rooms("notes*", Notes::default).channel::<Value>("chat").limits(limits);
+    let (_server, address) = start(builder).await;
+    let client = quick(address).connect();
+    let room = client.room("notes-12345");
+    let notes = room.state(Notes::default());
+    let receipt = notes.set_title("offline").unwrap();
+    assert!(!soon("the end of the wait", notes.live()).await);
+    assert_eq!(soon("the refusal", receipt).await.unwrap_err().code(), Code::BadRoom);
+    assert_eq!(notes.error().map(|violation| violation.code), Some(Code::BadRoom));
+    let chat = room.channel::<Value>("chat");
+    let receipt = chat.send(&json!(1)).unwrap();
+    assert!(!soon("the end of the wait", chat.live()).await);
+    assert_eq!(soon("the refusal", receipt).await.unwrap_err().code(), Code::BadRoom);
+    let presence = room.presence(User::new("ann"), At::default());
+    assert!(!soon("the end of the wait", presence.live()).await);
+    assert_eq!(presence.error().map(|violation| violation.code), Some(Code::BadRoom));
+    // The other rooms are not affected.
+    let notes = joined(&client, "notes-1").await;
+    soon("the answer", notes.set_title("here").unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn g10_presence_that_does_not_fit_into_a_frame_is_refused_and_nothing_else_is() {
+    let mut limits = Limits::default();
+    limits.frame = 2000;
+    let (_server, address) = start(Server::builder().rooms("notes*", Notes::default).limits(limits)).await;
+    let long = || json!("x".repeat(2500));
+    let client = quick(address).connect();
+    let presence = client.room("notes-1").presence(User::new("ann"), json!(1));
+    assert!(soon("the presence", presence.live()).await);
+    match presence.set(long()) {
+        Err(PresenceError::Rejected(reject)) => assert_eq!(reject.code, Code::FrameTooLarge),
+        other => panic!("expected a refusal, found {other:?}"),
+    }
+    // The limits are not known yet when it is first shown.
+    let early = client.room("notes-2").presence(User::new("ann"), long());
+    let other = quick(address).connect();
+    let unseen = other.room("notes-2").presence(User::new("ann"), long());
+    for presence in [&early, &unseen] {
+        assert!(!soon("the end of the wait", presence.live()).await);
+        assert_eq!(presence.error().map(|violation| violation.code), Some(Code::FrameTooLarge));
+    }
+    for client in [&client, &other] {
+        let notes = joined(client, "notes-3").await;
+        soon("the answer", notes.set_title("here").unwrap()).await.unwrap();
+    }
+    unseen.set(json!(2)).unwrap();
+    assert!(soon("the presence", unseen.live()).await);
+}
+
+#[tokio::test]
 async fn a_room_too_many_is_joined_when_another_is_left() {
     let mut limits = Limits::default();
     limits.rooms_per_connection = 2;

@@ -136,10 +136,15 @@ impl<S: SharedState> RoomState for Typed<S> {
         self.size.set_limit(limits.state, self.measured());
     }
 
-    fn check_initial(&self) -> Result<(), Reject> {
-        (0..S::FIELDS.len()).try_for_each(|field| {
-            canonical_update::<S>(&self.state.current(field)).map(drop).map_err(Reject::from)
-        })
+    fn check_initial(&mut self) -> Result<(), Reject> {
+        for field in 0..S::FIELDS.len() {
+            let current = self.state.current(field);
+            let (read, _) = canonical_update::<S>(&current)?;
+            if text_scope::with_history(|| read != current) {
+                self.state.apply(read);
+            }
+        }
+        Ok(())
     }
 
     fn changed(&self, key: &str) -> Result<u64, Reject> {
