@@ -248,7 +248,7 @@ fn rule(cx: &Ctxt, meta: &ParseNestedMeta<'_>, name: &Ident) -> Result<Rule> {
             }
             Ok(Rule::Pattern { name: name.clone(), pattern })
         }
-        "custom" => Ok(Rule::Custom { name: name.clone(), path: value::path(meta, "custom = check_title")? }),
+        "custom" => Ok(Rule::Custom { path: value::path(meta, "custom = check_title")? }),
         "inner" => {
             let example = "inner(length(max = 20))";
             let none = meta.input.peek(token::Paren)

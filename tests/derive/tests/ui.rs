@@ -13,6 +13,7 @@ pub mod pass {
     pub mod bounds;
     pub mod cfg;
     pub mod chosen_names;
+    pub mod custom_functions;
     pub mod deprecated;
     pub mod entries;
     pub mod generated_names;
@@ -78,6 +79,7 @@ taken_without_a_word![
     bounds,
     cfg,
     chosen_names,
+    custom_functions,
     deprecated,
     entries,
     generated_names,
