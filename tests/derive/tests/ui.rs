@@ -28,6 +28,7 @@ pub mod pass {
     pub mod named_string;
     pub mod named_update;
     pub mod named_vec;
+    pub mod names_of_handle_methods;
     pub mod nested_around;
     pub mod own_policy;
     pub mod patch_builder;
@@ -88,6 +89,7 @@ taken_without_a_word![
     in_a_function,
     macro_fragments,
     macros,
+    names_of_handle_methods,
     named_option,
     named_result,
     named_state,
