@@ -79,7 +79,7 @@ fn sentence(rule: &Rule) -> String {
             let pattern = pattern.value().escape_debug().to_string().replace("\\\\", "\\");
             format!("text matches `` {pattern} ``")
         }
-        Rule::Custom { path, .. } => format!("value is checked by `{}`", spelled(path)),
+        Rule::Custom { path } => format!("value is checked by `{}`", spelled(path)),
         Rule::Email { .. } => String::from("text is an email address"),
         Rule::Url { .. } => String::from("text is a URL"),
         Rule::Dive { .. } => String::from("items satisfy the rules of their own type"),

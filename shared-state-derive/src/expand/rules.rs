@@ -2,6 +2,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
+use syn::spanned::Spanned as _;
 
 use super::docs::spelled;
 use crate::model::{Field, Model, Rule, without_self};
@@ -54,9 +55,10 @@ fn check(model: &Model, rule: &Rule, value: &TokenStream) -> TokenStream {
             static __PATTERN: __p::LazyLock<__p::Regex> = __p::LazyLock::new(|| __p::regex(#pattern));
             __p::rules::pattern(#value, &__PATTERN)?;
         },
-        Rule::Custom { name, path } => {
+        Rule::Custom { path } => {
             let path = without_self(quote!(#path), &model.this);
-            quote_spanned!(at(name)=> __p::rules::custom(#path(#value))?;)
+            let at = Span::call_site().located_at(path.span());
+            quote_spanned!(at=> __p::rules::custom(#value, #path, |__value| __value)?;)
         }
         Rule::Email { name } => quote_spanned!(at(name)=> __p::rules::email(#value)?;),
         Rule::Url { name } => quote_spanned!(at(name)=> __p::rules::url(#value)?;),
@@ -93,7 +95,7 @@ pub(super) fn described(rule: &Rule) -> TokenStream {
             quote!(__p::RuleInfo::Range { min: #min, max: #max })
         }
         Rule::Pattern { pattern, .. } => quote!(__p::RuleInfo::Pattern(#pattern)),
-        Rule::Custom { path, .. } => {
+        Rule::Custom { path } => {
             let path = spelled(path);
             quote!(__p::RuleInfo::Custom(#path))
         }

@@ -50,14 +50,14 @@ pub(super) fn implementation(model: &Model) -> TokenStream {
 fn migration(model: &Model) -> Option<TokenStream> {
     let (version, migrate) = model.migration.as_ref()?;
     let at = proc_macro2::Span::call_site().located_at(syn::spanned::Spanned::span(migrate));
-    let migrated = quote_spanned!(at=> #migrate(__from, __value));
+    let migrated = quote_spanned!(at=> __p::rules::migrate(#migrate, __from, __value));
     Some(quote! {
         const VERSION: ::core::primitive::u32 = #version;
         fn migrate(
             __from: ::core::primitive::u32,
             __value: __p::Json,
         ) -> ::core::result::Result<__p::Json, __p::String> {
-            #migrated.map_err(|__error| __p::ToString::to_string(&__error))
+            #migrated
         }
     })
 }
@@ -274,7 +274,7 @@ fn checking(model: &Model) -> TokenStream {
     let arms = with_rest(arms.collect(), model, &quote!(_ => ::core::result::Result::Ok(())));
     let rule = rule.as_ref().map(|rule| {
         let at = proc_macro2::Span::call_site().located_at(syn::spanned::Spanned::span(rule));
-        quote_spanned!(at=> __p::rules::state(#rule(self))?;)
+        quote_spanned!(at=> __p::rules::state(self, #rule, |__state| __state)?;)
     });
     let inner_rules = each_nested(model, |field| {
         let Spanned { ident, .. } = &field.spanned;

@@ -64,7 +64,7 @@ impl PolicyExpr {
             ));
         }
         if meta.input.peek(token::Paren) {
-            meta.parse_nested_meta(|meta| entry(&meta, &mut entries, &[]).map(drop))?;
+            value::list(meta, "map(counter)", |meta| entry(&meta, &mut entries, &[]).map(drop))?;
         }
         Ok(Self::Map(entries))
     }
@@ -79,7 +79,19 @@ impl PolicyExpr {
             return Err(meta.error(MISSING));
         }
         let (mut key, mut items) = (None::<Ident>, None);
-        meta.parse_nested_meta(|meta| {
+        value::list(meta, "list(key = id)", |meta| {
+            let is_alone = meta.input.is_empty() || meta.input.peek(Token![,]);
+            if let Some(name) = meta.path.get_ident().filter(|name| {
+                key.is_none() && is_alone && *name != "key" && value::nearest(name, &POLICIES).is_none()
+            }) {
+                return Err(Error::new_spanned(
+                    name,
+                    format_args!(
+                        "expected the key of the items, or their policy: if `{name}` is the field that tells an item from \
+                         the others, write `list(key = {name})`"
+                    ),
+                ));
+            }
             if !entry(&meta, &mut items, &["key"])? {
                 let field = match value::expr(&meta, "key = id")? {
                     Expr::Lit(ExprLit { lit: Lit::Int(index), .. }) => {

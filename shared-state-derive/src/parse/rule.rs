@@ -8,7 +8,7 @@ pub(crate) enum Rule {
     Length { name: Ident, unit: Option<Ident>, min: Option<Expr>, max: Option<Expr> },
     Range { name: Ident, min: Option<Expr>, max: Option<Expr> },
     Pattern { name: Ident, pattern: LitStr },
-    Custom { name: Ident, path: Path },
+    Custom { path: Path },
     Inner { name: Ident, rules: Vec<Rule> },
     Email { name: Ident },
     Url { name: Ident },

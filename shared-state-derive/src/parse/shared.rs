@@ -1,7 +1,10 @@
 //! The grammar of `#[shared(..)]`.
 
+use quote::ToTokens as _;
 use syn::meta::ParseNestedMeta;
-use syn::{Attribute, Error, Expr, Ident, LitStr, Path, Result, Token, WherePredicate, token};
+use syn::parse::Parser as _;
+use syn::punctuated::Punctuated;
+use syn::{Attribute, Error, Expr, ExprPath, Ident, LitStr, Path, Result, Token, WherePredicate, token};
 
 use super::policy::{POLICIES, PolicyExpr};
 use super::rule::Rule;
@@ -172,7 +175,7 @@ fn one(cx: &Ctxt, found: &mut FieldAttrs, meta: &ParseNestedMeta<'_>, name: &Ide
         "bound" => found.bound = Some(value::bounds(meta)?),
         "validate" if meta.input.peek(token::Paren) => {
             let mut seen = Vec::new();
-            meta.parse_nested_meta(|meta| {
+            value::list(meta, "validate(length(max = 200))", |meta| {
                 list_item(cx, &meta, &mut seen, |meta, name| {
                     found.rules.push(rule(cx, meta, name)?);
                     Ok(())
@@ -248,7 +251,7 @@ fn rule(cx: &Ctxt, meta: &ParseNestedMeta<'_>, name: &Ident) -> Result<Rule> {
             }
             Ok(Rule::Pattern { name: name.clone(), pattern })
         }
-        "custom" => Ok(Rule::Custom { name: name.clone(), path: value::path(meta, "custom = check_title")? }),
+        "custom" => Ok(Rule::Custom { path: value::path(meta, "custom = check_title")? }),
         "inner" => {
             let example = "inner(length(max = 20))";
             let none = meta.input.peek(token::Paren)
@@ -258,7 +261,7 @@ fn rule(cx: &Ctxt, meta: &ParseNestedMeta<'_>, name: &Ident) -> Result<Rule> {
                 return Err(meta.error(format_args!("`inner` lists rules for each item: write `{example}`")));
             }
             let (mut rules, mut seen) = (Vec::new(), Vec::new());
-            meta.parse_nested_meta(|meta| {
+            value::list(meta, example, |meta| {
                 list_item(cx, &meta, &mut seen, |meta, name| {
                     rules.push(rule(cx, meta, name)?);
                     Ok(())
@@ -297,7 +300,11 @@ fn bounds(
         value::skip(meta.input)?;
         return Err(meta.error(format_args!("`{rule}` has neither `min` nor `max`: write `{example}`")));
     }
-    meta.parse_nested_meta(|meta| {
+    if let Some(error) = unnamed_bounds(meta, rule, example) {
+        value::skip(meta.input)?;
+        return Err(error);
+    }
+    value::list(meta, example, |meta| {
         list_item(cx, &meta, &mut seen, |meta, name| {
             match name.to_string().as_str() {
                 "min" => min = Some(value::expr(meta, "min = 1")?),
@@ -326,6 +333,46 @@ fn bounds(
     Ok((unit, min, max))
 }
 
+/// The error for bounds without their names, as in `length(1, 3)`. It says what to write with the same bounds.
+fn unnamed_bounds(meta: &ParseNestedMeta<'_>, rule: &Ident, example: &str) -> Option<Error> {
+    let list = meta.input.fork().parse::<proc_macro2::Group>().ok()?.stream();
+    let items = Punctuated::<Expr, Token![,]>::parse_terminated.parse2(list).ok()?;
+    let is_bound = |name: &Expr| matches!(name, Expr::Path(name) if name.path.is_ident("min") || name.path.is_ident("max"));
+    // A unit, or a name without its value. The name of a constant begins with a capital.
+    let is_word = |path: &ExprPath| {
+        path.path.get_ident().is_some_and(|name| !name.to_string().starts_with(char::is_uppercase))
+    };
+    let spelled = |expr: &Expr| expr.to_token_stream().to_string().replace("- ", "-").replace(" :: ", "::");
+    let (mut named, mut unnamed) = (Vec::new(), Vec::new());
+    for item in &items {
+        match item {
+            Expr::Assign(item) => named.push((spelled(&item.left), spelled(&item.right))),
+            Expr::Call(item) if is_bound(&item.func) => return None,
+            Expr::Path(path) if is_word(path) => named.push((spelled(item), String::new())),
+            _ => unnamed.push(item),
+        }
+    }
+    if unnamed.is_empty() {
+        return None;
+    }
+    let mut free = ["min", "max"].into_iter().filter(|bound| !named.iter().any(|(name, _)| name == bound));
+    let bounds: Option<Vec<_>> = match &unnamed[..] {
+        [Expr::Range(_), ..] | [_, Expr::Range(_), ..] => None,
+        [bound] => free.next_back().map(|name| vec![(name.to_owned(), spelled(bound))]),
+        bounds => bounds.iter().map(|bound| Some((free.next()?.to_owned(), spelled(bound)))).collect(),
+    };
+    let instead = bounds.map(|bounds| {
+        let mut all: Vec<_> = named.into_iter().chain(bounds).collect();
+        all.sort_by_key(|(name, _)| ["min", "max"].iter().position(|bound| name == bound));
+        let all = all
+            .into_iter()
+            .map(|(name, value)| if value.is_empty() { name } else { format!("{name} = {value}") });
+        format!("{rule}({})", all.collect::<Vec<_>>().join(", "))
+    });
+    let instead = instead.unwrap_or_else(|| example.to_owned());
+    Some(Error::new_spanned(&items, format_args!("the bounds of a `{rule}` have names: write `{instead}`")))
+}
+
 fn each(
     cx: &Ctxt,
     attrs: &[Attribute],
@@ -333,6 +380,15 @@ fn each(
     mut logic: impl FnMut(&ParseNestedMeta<'_>, &Ident) -> Result<()>,
 ) {
     for attr in attrs.iter().filter(|attr| attr.path().is_ident("shared")) {
+        if let Some(value) =
+            attr.meta.require_list().ok().and_then(|list| value::nameless(list.tokens.clone()))
+        {
+            cx.error(
+                value,
+                "expected the name of an attribute, found a value: write `#[shared(name = value)]`",
+            );
+            continue;
+        }
         let outcome = attr.parse_nested_meta(|meta| list_item(cx, &meta, seen, &mut logic));
         if let Err(error) = outcome {
             cx.push(error);

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use syn::meta::ParseNestedMeta;
 use syn::parse::ParseStream;
 use syn::{Error, Expr, ExprLit, Ident, Lit, LitStr, Path, Result, Token, WherePredicate, token};
@@ -25,13 +26,46 @@ pub(super) fn ungrouped(expr: Expr) -> Expr {
     }
 }
 
+/// Reads the list in the parentheses after an attribute's name. `example` is what the error says to write if an item
+/// does not begin with a name.
+pub(super) fn list(
+    meta: &ParseNestedMeta<'_>,
+    example: &str,
+    item: impl FnMut(ParseNestedMeta<'_>) -> Result<()>,
+) -> Result<()> {
+    match nameless(meta.input.fork().parse::<Group>()?.stream()) {
+        None => meta.parse_nested_meta(item),
+        Some(found) => {
+            skip(meta.input)?;
+            Err(Error::new_spanned(found, format_args!("expected a name, found a value: write `{example}`")))
+        }
+    }
+}
+
+/// The first item of a list that does not begin with a name.
+pub(super) fn nameless(list: TokenStream) -> Option<TokenTree> {
+    let mut begins = true;
+    list.into_iter().find(|tree| {
+        let is_value = match tree {
+            TokenTree::Literal(_) => true,
+            TokenTree::Punct(punct) => !matches!(punct.as_char(), ',' | ':'),
+            // A fragment that a macro has passed on is a group without delimiters.
+            TokenTree::Group(group) => group.delimiter() != Delimiter::None,
+            TokenTree::Ident(_) => false,
+        };
+        let is_first =
+            std::mem::replace(&mut begins, matches!(tree, TokenTree::Punct(comma) if comma.as_char() == ','));
+        is_first && is_value
+    })
+}
+
 /// Skips whatever follows an attribute's name.
 pub(super) fn skip(input: ParseStream<'_>) -> Result<()> {
     if input.peek(Token![=]) {
         input.parse::<Token![=]>()?;
         input.parse::<Expr>()?;
     } else if input.peek(token::Paren) {
-        input.parse::<proc_macro2::Group>()?;
+        input.parse::<Group>()?;
     }
     Ok(())
 }
@@ -156,18 +190,19 @@ pub(super) fn duration(meta: &ParseNestedMeta<'_>, name: &str, example: &str) ->
     }
 }
 
+/// The known name that `name` is most likely a misspelling of.
+pub(super) fn nearest<'a>(name: &Ident, known: &[&'a str]) -> Option<&'a str> {
+    let found = name.to_string().to_lowercase().replace('-', "_");
+    let distances = known.iter().map(|known| (strsim::damerau_levenshtein(&found, known), *known));
+    distances.min().filter(|(distance, known)| *distance <= 1 + known.len() / 4).map(|(_, known)| known)
+}
+
 pub(super) fn unknown(name: &Ident, what: &str, known: &[&str]) -> Error {
     let found = name.to_string();
-    let nearest = known
-        .iter()
-        .map(|known| (strsim::damerau_levenshtein(&found.to_lowercase().replace('-', "_"), known), known))
-        .min();
     let list = known.iter().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", ");
-    let message = match nearest {
-        Some((distance, known)) if distance <= 1 + known.len() / 4 => {
-            format!("unknown {what} `{found}`: did you mean `{known}`? (known: {list})")
-        }
-        _ => format!("unknown {what} `{found}`: expected one of {list}"),
+    let message = match nearest(name, known) {
+        Some(known) => format!("unknown {what} `{found}`: did you mean `{known}`? (known: {list})"),
+        None => format!("unknown {what} `{found}`: expected one of {list}"),
     };
     Error::new_spanned(name, message)
 }

@@ -4,7 +4,7 @@
 pub use regex_lite::Regex;
 pub use serde;
 pub use serde_json::Value as Json;
-pub use std::string::{String, ToString};
+pub use std::string::String;
 pub use std::sync::LazyLock;
 
 pub use crate::core::defaults::*;

@@ -129,23 +129,39 @@ collections! {
 )]
 pub trait ChangesField {}
 
+/// Implemented by nothing. The bound of the methods that only the handle of a field has.
+#[diagnostic::on_unimplemented(
+    message = "this is a copy of the field, which is set as a whole and has no handle",
+    label = "a method of the handle of a field",
+    note = "write a policy above the field, for a handle: `#[shared(list(key = ..))]` for a `Vec` or `List`, `#[shared(map)]` \
+            for a map, `#[shared(set)]` for a set, `#[shared(text)]` for a `Text`; with `list(key = .., nested)` and \
+            `map(nested)` each entry has a handle too, `at(&key)`"
+)]
+pub trait HasHandle {
+    /// What the methods return. The compiler says nothing about it where the trait is not implemented.
+    type Outcome;
+}
+
 macro_rules! refused {
-    ($($method:ident($($argument:ident),*);)*) => {
+    ($bound:ident, $outcome:ty; $($method:ident($($argument:ident),*);)*) => {
         #[doc(hidden)]
         #[allow(clippy::needless_pass_by_value, clippy::must_use_candidate, clippy::missing_const_for_fn, unused)]
         impl<T> FieldValue<T> {
             $(
-                pub fn $method(&self, $($argument: impl Sized),*)
+                pub fn $method(&self, $($argument: impl Sized),*) -> $outcome
                 where
-                    Self: ChangesField,
+                    Self: $bound,
                 {
+                    unreachable!("nothing implements the bound")
                 }
             )*
         }
     };
 }
 
+// Methods that change a collection. They come before the collection's own.
 refused! {
+    ChangesField, ();
     push(item);
     push_back(item);
     push_front(item);
@@ -186,4 +202,26 @@ refused! {
     move_to(key, to);
     delete(at, count);
     apply_diff(new);
+}
+
+// Methods that only field handles have. Because of what they return, the compiler looks for a method of the collection
+// before it reports the bound: so a method that reads, of a `Text` or of a trait of the program's, may have such a name.
+refused! {
+    HasHandle, <Self as HasHandle>::Outcome;
+    delete_utf16(at, count);
+    delete_bytes(at, count);
+    insert_utf16(at, text);
+    insert_bytes(at, text);
+    at(key);
+    item(key);
+    position(key);
+    insert_at(at, item);
+    insert_after(key, item);
+    move_after(key, other);
+    move_between(key, to, at);
+    write_in(key, op);
+    write_with(decide);
+    set(value);
+    update(change);
+    watch();
 }

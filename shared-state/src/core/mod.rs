@@ -49,7 +49,7 @@ pub use error::{Rejected, WriteError};
 pub(crate) use field::has_change_rule;
 pub use field::{Field, FieldId, FieldInfo, FieldOf, Is, PolicyInfo, Typed};
 pub use field_handle::{FieldHandle, FieldHandleOf};
-pub use field_value::{ChangesField, FieldValue};
+pub use field_value::{ChangesField, FieldValue, HasHandle};
 pub use info::{RuleInfo, StructInfo};
 pub(crate) use key::{A_KEY, check_key, key_of, with_key};
 pub use key::{Key, MAX_KEY, NotAKey, key_text};

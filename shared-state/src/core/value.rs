@@ -11,8 +11,10 @@ use serde::de::DeserializeOwned;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the type of a shared field",
     label = "lacks a trait that shared fields need",
-    note = "write `#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]` above `{Self}`, or \
-            `#[serde(skip)]` above the field if it is not to be shared"
+    note = "write `#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]` above `{Self}`, or above the types in it \
+            that lack it, or `#[serde(skip)]` above the field if it is not to be shared",
+    note = "for an `Arc`, write `features = [\"derive\", \"rc\"]` at `serde` in `Cargo.toml`; other types of other crates mostly \
+            need the feature `serde` of their crate"
 )]
 pub trait Value: Clone + PartialEq + Debug + Serialize + DeserializeOwned + Send + Sync + 'static {}
 
@@ -24,8 +26,9 @@ impl<T: Clone + PartialEq + Debug + Serialize + DeserializeOwned + Send + Sync +
 /// Implemented for every type that has these traits; there is nothing to implement by hand.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` lacks a trait that a shared state needs",
-    label = "is not `Clone`, `Serialize` and `Deserialize`",
-    note = "write `#[derive(SharedState, Serialize, Deserialize, Clone)]` above `{Self}`"
+    label = "a shared struct needs `Clone`, `Serialize` and `Deserialize`",
+    note = "write `#[derive(Clone, Serialize, Deserialize, SharedState)]` above `{Self}`; as an item of a list, an entry of a \
+            map or in an `Option` it also needs `Debug` and `PartialEq`"
 )]
 pub trait Shareable: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {}
 

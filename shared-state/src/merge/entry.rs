@@ -6,8 +6,8 @@ use crate::core::{
     Backend, Entry, FieldHandle, FieldId, FieldPathBuf, Key, MergePolicy, SharedState, Slot, blank, key_of,
 };
 use crate::merge::{
-    Counter, CounterOp, HandleOf, KeyOf, ListOf, ListOp, MapOf, MapOp, Mapping, Nested, NestedHandle, Number,
-    Sequence, SetOf,
+    Counter, CounterOp, HandleOf, KeyOf, ListOf, ListOp, Lww, MapOf, MapOp, Mapping, Nested, NestedHandle,
+    Number, Sequence, SetOf,
 };
 
 /// The item with a key in the list of a slot.
@@ -114,6 +114,44 @@ where
         let slot = Slot::Entry { entry: Arc::new(entry), absent };
         NestedHandle::in_slot(self.backend().clone(), slot).into()
     }
+}
+
+/// Implemented by nothing. The bound of `at` where entries are set as a whole, so that the compiler says what to write.
+#[diagnostic::on_unimplemented(
+    message = "the entries of this field are set as a whole, so they have no handles of their own",
+    label = "`nested` is missing in the field's attribute",
+    note = "write `#[shared(list(key = .., nested))]` or `#[shared(map(nested))]` above the field, and \
+            `#[derive(SharedState)]` above the type of the entries",
+    note = "or change a copy of an entry: `edit(&key, |entry| ..)`; `item(&key)` of a list and `entry(&key)` of a map return one"
+)]
+pub trait NestedEntries {
+    /// The handle of an entry. The compiler says nothing about it where the trait is not implemented.
+    type Handle;
+}
+
+macro_rules! set_as_a_whole {
+    ($([$($params:tt)*] $collection:ident: $bound:ident, $policy:ty;)*) => {$(
+        #[doc(hidden)]
+        impl<L, S, $($params)*> FieldHandle<L, S, $collection, $policy>
+        where
+            L: Backend<S>,
+            S: SharedState,
+            $collection: $bound,
+            $policy: MergePolicy<$collection>,
+        {
+            pub fn at(&self, _key: impl Sized) -> <Self as NestedEntries>::Handle
+            where
+                Self: NestedEntries,
+            {
+                unreachable!("nothing implements the bound")
+            }
+        }
+    )*};
+}
+
+set_as_a_whole! {
+    [C, F] C: Sequence, ListOf<F, Lww>;
+    [M] M: Mapping, MapOf<Lww>;
 }
 
 macro_rules! entry_handles {

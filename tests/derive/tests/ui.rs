@@ -13,6 +13,7 @@ pub mod pass {
     pub mod bounds;
     pub mod cfg;
     pub mod chosen_names;
+    pub mod custom_functions;
     pub mod deprecated;
     pub mod entries;
     pub mod generated_names;
@@ -27,6 +28,7 @@ pub mod pass {
     pub mod named_string;
     pub mod named_update;
     pub mod named_vec;
+    pub mod names_of_handle_methods;
     pub mod nested_around;
     pub mod own_policy;
     pub mod patch_builder;
@@ -78,6 +80,7 @@ taken_without_a_word![
     bounds,
     cfg,
     chosen_names,
+    custom_functions,
     deprecated,
     entries,
     generated_names,
@@ -86,6 +89,7 @@ taken_without_a_word![
     in_a_function,
     macro_fragments,
     macros,
+    names_of_handle_methods,
     named_option,
     named_result,
     named_state,

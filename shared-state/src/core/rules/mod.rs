@@ -8,13 +8,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::{self, Display};
 use std::sync::LazyLock;
 
-use crate::core::Author;
-
 mod dive;
+mod function;
 mod garde;
 mod web;
 
 pub use dive::{Dive, dive};
+pub use function::{MigrationResult, RuleResult, change, custom, migrate, state};
 pub use garde::{Garde, garde};
 pub use regex_lite::Regex;
 pub use web::{EmailFeature, UrlFeature, email, url};
@@ -348,33 +348,4 @@ pub fn pattern<T: Textual>(value: &T, pattern: &LazyLock<Regex>) -> Result<(), I
         }
         _ => Ok(()),
     }
-}
-
-/// `validate(custom = path)`. The function's own error becomes the message.
-///
-/// # Errors
-/// The function refused the value.
-pub fn custom<E: Display>(verdict: Result<(), E>) -> Result<(), Invalid> {
-    verdict.map_err(|error| Invalid::new("custom", error.to_string()))
-}
-
-/// `#[shared(validate = path)]`: the rule about the whole state.
-///
-/// # Errors
-/// The function refused the state.
-pub fn state<E: Display>(verdict: Result<(), E>) -> Result<(), Invalid> {
-    verdict.map_err(|error| Invalid::new("state", error.to_string()))
-}
-
-/// `#[shared(validate_change = path)]`: the rule about a client's change.
-///
-/// # Errors
-/// The function refused the change.
-pub fn change<S, E: Display>(
-    rule: impl FnOnce(&S, &S, &Author) -> Result<(), E>,
-    before: &S,
-    after: &S,
-    author: &Author,
-) -> Result<(), Invalid> {
-    rule(before, after, author).map_err(|error| Invalid::new("change", error.to_string()))
 }

@@ -1,9 +1,8 @@
 use std::rc::Rc;
 
-use serde::{Deserialize, Serialize};
 use shared_state::SharedState;
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, SharedState)]
+#[derive(Clone, SharedState)]
 struct Document {
     title: Rc<str>,
     parts: Vec<std::rc::Rc<u8>>,
