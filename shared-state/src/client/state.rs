@@ -7,8 +7,8 @@ use futures_util::{Stream, StreamExt as _, stream};
 use crate::client::task::shared::Guard;
 use crate::client::task::shared_replica::SharedReplica;
 use crate::client::{Events, Receipt, Subscription, lock, subscription};
-use crate::core::MergePolicy;
 use crate::core::{Backend, Field, FieldId, Invalid, SharedState, Watch, WritePermissions};
+use crate::core::{MergePolicy, transfer};
 use crate::core::{Rejected, WriteError};
 use crate::merge::{Counter, Number};
 use crate::proto::{RoomDetails, Violation};
@@ -103,8 +103,8 @@ impl<S: SharedState> State<S> {
         self.write_all(S::patch_updates(patch))
     }
 
-    /// Calls `change` with a copy of the state and writes the differences, as one change. Costs a clone and a comparison
-    /// of the state.
+    /// Calls `change` with a copy of the state and writes the differences, as one change. An item that it takes from a list
+    /// and puts into another one with items of the same type is moved there. Costs a clone and a comparison of the state.
     ///
     /// # Panics
     /// If `change` uses a handle of the same state: it changes what it is given.
@@ -115,7 +115,7 @@ impl<S: SharedState> State<S> {
         self.shared.write(|state| {
             let mut changed = state.clone();
             change(&mut changed);
-            Ok((S::diff(state, &changed), None))
+            Ok((transfer::differences(state, &changed), None))
         })
     }
 

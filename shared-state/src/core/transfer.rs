@@ -185,6 +185,37 @@ fn transfer<S: SharedState>(
     Ok(())
 }
 
+/// The updates that lead from one state to another, as a program writes them that was given the state to change. An item that
+/// it has removed from a list and put into another list has moved, with what it has changed in it.
+pub(crate) fn differences<S: SharedState>(before: &S, after: &S) -> Vec<S::Update> {
+    let updates = S::diff(before, after);
+    let removed: Vec<_> = updates.iter().filter_map(|update| path_of::<S>(update, "delete")).collect();
+    if removed.is_empty() {
+        return updates;
+    }
+    let inserted = updates.iter().filter_map(|update| {
+        let list = path_of::<S>(update, "insert")?;
+        let key = key_inserted::<S>(update)?;
+        let from = removed.iter().find(|path| path.rsplit_once('/').is_some_and(|(_, of)| of == key))?;
+        Some((from, list, value_of::<S>(update).ok()?))
+    });
+    let (mut state, mut moved) = (None, Vec::new());
+    for (from, list, value) in inserted {
+        let state = state.get_or_insert_with(|| before.clone());
+        let place = serde_json::from_str(value.get()).map_or(None, |Placed { after }| after);
+        // The neighbour may be one that is inserted as well. The item's place is among the other differences then.
+        let made = moved_to(state, from, &list, place).or_else(|| moved_to(state, from, &list, None));
+        for update in made.into_iter().flatten() {
+            state.apply(update.clone());
+            moved.push(update);
+        }
+    }
+    match state.filter(|_| !moved.is_empty()) {
+        Some(state) => moved.into_iter().chain(S::diff(&state, after)).collect(),
+        None => updates,
+    }
+}
+
 /// What a change has done, from the inverse of one of its updates: the path of an item, and the list that it has moved
 /// to. Without a list, the item was inserted, or something else was set, at this path.
 pub(crate) fn moved<S: SharedState>(inverse: &S::Update) -> Option<(String, Option<String>)> {

@@ -4,7 +4,9 @@
 
 use serde::Serialize;
 
-use crate::core::{Field, FieldId, FieldPathBuf, MergePolicy, Segment, SharedState, Versions, differences};
+use crate::core::{
+    Field, FieldId, FieldPathBuf, MergePolicy, Segment, SharedState, Versions, differences, transfer,
+};
 use crate::merge::{
     Counter, CounterOp, Key, KeyOf, ListOf, ListOp, MapOf, MapOp, Mapping, Members, Number, Place, Sequence,
     SetOf,
@@ -190,7 +192,7 @@ impl<S: SharedState> Transaction<S> {
         self.reads.extend(all);
         let mut changed = self.state.clone();
         let result = change(&mut changed);
-        for update in S::diff(&self.state, &changed) {
+        for update in transfer::differences(&self.state, &changed) {
             self.write(update);
         }
         result

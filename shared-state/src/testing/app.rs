@@ -11,7 +11,7 @@ use fastrand::Rng;
 
 use crate::authority::OnChange;
 use crate::core::{
-    Backend, Field, FieldPathBuf, MergePolicy, Roles, SharedState, WriteError, WritePermissions,
+    Backend, Field, FieldPathBuf, MergePolicy, Roles, SharedState, WriteError, WritePermissions, transfer,
 };
 use crate::testing::client::Client;
 
@@ -215,7 +215,7 @@ impl<S: SharedState> SimulatedClient<S> {
         self.write_with(|state| {
             let mut changed = state.clone();
             change(&mut changed);
-            S::diff(state, &changed)
+            transfer::differences(state, &changed)
         })
     }
 

@@ -390,7 +390,9 @@ fn in_value(
         }
         ("set", [], Some(name)) => {
             let members = value.as_array_mut().ok_or("no set")?;
-            members.retain(|member| member != op.value);
+            // As they are spelled: as numbers, `0.0` and `-0.0` are equal.
+            let spelled = op.value.to_string();
+            members.retain(|member| member.to_string() != spelled);
             if name == "insert" {
                 members.push(op.value.clone());
             }

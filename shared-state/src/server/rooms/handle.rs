@@ -12,10 +12,10 @@ use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
 use tokio::sync::oneshot;
 
 use crate::authority::{RoomState, Typed};
-use crate::core::MergePolicy;
 use crate::core::WriteError;
 use crate::core::{Backend, Field, FieldId, Invalid, ServerBackend, SharedState, Watch, canonical_update};
 use crate::core::{Code, Reject};
+use crate::core::{MergePolicy, transfer};
 use crate::merge::{Counter, CounterOp};
 use crate::server::rooms::room::{Closed, Room};
 
@@ -171,7 +171,7 @@ impl<S: SharedState> State<S> {
         let written = self.submit(|old| {
             let mut new = old.clone();
             match catch_unwind(AssertUnwindSafe(|| change(&mut new))) {
-                Ok(()) => S::diff(old, &new),
+                Ok(()) => transfer::differences(old, &new),
                 Err(payload) => {
                     panic = Some(payload);
                     Vec::new()

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::authority::{Permissions, SessionId};
-use crate::core::{Backend, Field, MergePolicy, Rejected, SharedState, WriteError, WritePermissions};
+use crate::core::{
+    Backend, Field, MergePolicy, Rejected, SharedState, WriteError, WritePermissions, transfer,
+};
 use crate::proto::{ClientId, Frame, ServerMessage};
 use crate::replica::{Event, Replica, ReplicaConfig, Transaction, WriteId};
 use crate::testing::server::Tube;
@@ -150,7 +152,7 @@ impl<S: SharedState> PairClient<S> {
         self.write_with(|state| {
             let mut changed = state.clone();
             change(&mut changed);
-            S::diff(state, &changed)
+            transfer::differences(state, &changed)
         })
     }
 

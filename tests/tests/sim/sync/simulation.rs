@@ -247,7 +247,22 @@ fn g1_to_g7_hold_for_places_in_a_list() {
 
 #[test]
 fn g1_to_g7_and_g15_hold_for_items_that_move_between_lists() {
-    let report = seeds::simulate(&Simulation::new(Kanban::default()), 500);
+    // As a program moves a card that is given the whole state to change.
+    let simulation = Simulation::new(Kanban::default()).operation("move a card", |kanban, rng| {
+        let (from, to) = (rng.usize(..6), rng.usize(..6));
+        kanban.update(|Kanban { columns, archive, .. }| {
+            let card = match columns.get_mut(from) {
+                Some(column) => column.cards.pop(),
+                None => archive.remove(0),
+            };
+            match (card, columns.get_mut(to)) {
+                (Some(card), Some(column)) => column.cards.insert(0, card),
+                (Some(card), None) => archive.push(card),
+                (None, _) => {}
+            }
+        })
+    });
+    let report = seeds::simulate(&simulation, 500);
     let did = report.moves > 0 && report.undos > 0 && report.transactions > 0;
     assert!(seeds::given().is_some() || did, "{report:?}");
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use shared_state::proto::Code;
+use shared_state::testing::Pair;
 use shared_state::{List, SharedState, Text, WriteError};
 use shared_state_tests::{User, World};
 
@@ -456,6 +457,62 @@ fn g7_an_item_moves_to_a_list_that_has_moved() {
         r#"[{"key":"columns/1/cards/2","op":"transfer","value":{"to":"columns/2/cards","after":null}}]"#,
     );
     assert_eq!(titles(&world.state()), ["columns/1 1=", "columns/1 3=", "shelved/2 2=", "shelved/2 4="]);
+}
+
+#[test]
+fn g7_an_item_that_update_takes_from_a_list_and_puts_into_another_has_moved() {
+    let to_second = |board: &mut Board| {
+        let mut card = board.columns[0].cards.remove(1);
+        card.votes += 1;
+        board.columns[1].cards.insert(0, card);
+    };
+    // What somebody else does at the same time, before or after.
+    for is_first in [false, true] {
+        let mut pair = Pair::new(begin());
+        let (ann, bob) = (pair.client(0), pair.client(1));
+        let moves = || ann.update(to_second).unwrap();
+        let edits = || {
+            bob.columns().at(&1).cards().at(&2).set_title("bob's").unwrap();
+            bob.columns().at(&1).cards().at(&2).add_votes(5).unwrap();
+        };
+        if is_first {
+            moves();
+            edits();
+        } else {
+            edits();
+            moves();
+        }
+        pair.sync();
+        let state = ann.state();
+        assert_eq!((cards(&state, 1), cards(&state, 2)), (vec![1, 3], vec![2, 4]), "{is_first}");
+        let moved = &state.columns[1].cards[0];
+        assert_eq!((&*moved.title, moved.votes), ("bob's", 6), "{is_first}");
+        assert!(ann.undo().unwrap().is_some());
+        pair.sync();
+        let state = ann.state();
+        assert_eq!((cards(&state, 1), cards(&state, 2)), (vec![1, 2, 3], vec![4]), "{is_first}");
+        assert_eq!((&*state.columns[0].cards[1].title, state.columns[0].cards[1].votes), ("bob's", 5));
+        assert_eq!(bob.state(), state);
+    }
+    // The same in a transaction, and one that somebody else has removed.
+    let mut pair = Pair::new(begin());
+    let (ann, bob) = (pair.client(0), pair.client(1));
+    bob.columns().at(&1).cards().at(&2).set_title("bob's").unwrap();
+    ann.update(to_second).unwrap();
+    let removal = bob.columns().at(&1).cards().remove(&1).unwrap();
+    ann.transact(|draft| {
+        draft.update(|board| {
+            let card = board.columns[0].cards.remove(0);
+            board.archive.push(card);
+        });
+        Ok::<_, WriteError>(())
+    })
+    .unwrap();
+    pair.sync();
+    let state = ann.state();
+    assert_eq!((cards(&state, 1), cards(&state, 2)), (vec![3], vec![2, 4]));
+    assert_eq!(state.columns[1].cards[0].title, "bob's");
+    assert!(state.archive.is_empty(), "it was removed by {:?}: {state:?}", removal.answer());
 }
 
 #[test]
