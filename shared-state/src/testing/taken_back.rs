@@ -38,6 +38,11 @@ impl Part {
 
     /// The part of a state; `None` if it is not there.
     fn of<'v, S: SharedState>(&self, state: &'v Json) -> Option<&'v Json> {
+        self.of_policy::<S>(state).map(|(part, _)| part)
+    }
+
+    /// The same, with its policy.
+    fn of_policy<'v, S: SharedState>(&self, state: &'v Json) -> Option<(&'v Json, &'static str)> {
         let info = &S::FIELDS[self.field];
         let (mut at, mut policy, mut about) = (state.get(info.name)?, info.policy, info.about);
         for step in &self.path {
@@ -66,7 +71,7 @@ impl Part {
                 _ => return None,
             };
         }
-        Some(at).filter(|at| policy != "nested" || at.is_object())
+        Some((at, policy)).filter(|(at, policy)| *policy != "nested" || at.is_object())
     }
 
     /// Whether the part is the same in two states. It was `former` in the first one.
@@ -74,6 +79,25 @@ impl Part {
         match (former.of::<S>(before), self.of::<S>(after)) {
             (Some(a), Some(b)) => !self.has_value || a == b || self.is_same_value::<S>(a, b),
             (a, b) => a.is_none() && b.is_none(),
+        }
+    }
+
+    /// Whether somebody has made the part again what it was in a former state. An addition or an edit that is undone leaves
+    /// the entry that it has begun.
+    fn is_back<S: SharedState>(&self, former: &Self, before: &Json, now: &Json) -> bool {
+        self.is_same_as::<S>(former, before, now)
+            || former.of::<S>(before).is_none() && self.is_blank::<S>(now)
+    }
+
+    /// Whether it is an entry that is what an addition or an edit begins with.
+    fn is_blank<S: SharedState>(&self, state: &Json) -> bool {
+        match self.of_policy::<S>(state) {
+            Some((value, "counter")) => matches!(value.to_string().parse(), Ok(0.0)),
+            #[cfg(feature = "text")]
+            Some((value, "text")) => {
+                crate::testing::text::plain(&value.clone().into()).is_ok_and(|text| text.is_empty())
+            }
+            _ => false,
         }
     }
 
@@ -258,33 +282,42 @@ fn last_of_others<S: SharedState>(
         places.push(before);
     }
     places.reverse();
-    let writes = |at: &usize| {
-        let (before, after) = (&places[*at], &places[*at + 1]);
+    let writes = |at: usize| {
+        let (before, after) = (&places[at], &places[at + 1]);
         let field = FieldPathBuf::of(S::FIELDS[after.field].name);
         let is_there = |key: &str| {
             key.strip_prefix(field.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        let mut updates = model.log[*at].updates.iter();
+        let mut updates = model.log[at].updates.iter();
         updates.any(|update| update["key"].as_str().is_some_and(is_there))
-            && (!after.is_same_as::<S>(before, &model.states[*at], &model.states[*at + 1])
-                || is_own::<S>(after, client, &model.log[*at]))
+            && (!after.is_same_as::<S>(before, &model.states[at], &model.states[at + 1])
+                || is_own::<S>(after, client, &model.log[at]))
+    };
+    let empties = |at: usize| {
+        let is_blank = |at: usize| places[at].is_blank::<S>(&model.states[at]);
+        !is_blank(at) && is_blank(at + 1)
     };
     let last = |from: usize| {
         // The writes that count, each with its author.
         let mut counted: Vec<(usize, Option<&str>)> = Vec::new();
-        for at in (from..known.end).filter(writes) {
+        for at in from..known.end {
+            let writes = writes(at);
+            if !writes && !empties(at) {
+                continue;
+            }
             let author = model.log[at].client.as_deref();
             let is_of_others = |(_, other): &(usize, Option<&str>)| *other != author;
             let first = counted.iter().rposition(is_of_others).map_or(0, |last| last + 1);
             let is_back = |(back, _): &(usize, Option<&str>)| {
                 let (before, after) = (&places[*back], &places[at + 1]);
-                after.is_same_as::<S>(before, &model.states[*back], &model.states[at + 1])
+                after.is_back::<S>(before, &model.states[*back], &model.states[at + 1])
             };
             // The client's own writes stand between what others wrote before and after.
             let back = counted[first..].iter().position(is_back).filter(|_| author != Some(client));
             match back {
                 Some(back) => counted.truncate(first + back),
-                None => counted.push((at, author)),
+                None if writes => counted.push((at, author)),
+                None => {}
             }
         }
         let (last, author) = counted.pop()?;

@@ -19,13 +19,14 @@ const MAX_EDIT: usize = 1 << 10;
 
 /// The part of the state that an update changes.
 pub(super) fn part_of<S: SharedState>(update: &S::Update) -> Vec<Segment> {
+    changed_by::<S>(update).unwrap_or_else(|| vec![Segment::Field(S::field(update))])
+}
+
+/// The same; `None` if it changes nothing.
+fn changed_by<S: SharedState>(update: &S::Update) -> Option<Vec<Segment>> {
     let mut versions = Versions::default();
     S::record(&mut versions, update, 1);
-    let mut part = versions.only_part();
-    if part.is_empty() {
-        part.push(Segment::Field(S::field(update)));
-    }
-    part
+    Some(versions.only_part()).filter(|part| !part.is_empty())
 }
 
 /// A write of somebody else.
@@ -113,8 +114,10 @@ impl<'a> Noted<'a> {
     /// Notes what the part was before and what it is now, and what would undo the write. `inverse` is the inverse of the
     /// update, which was just applied to `state`.
     pub(super) fn compare<S: SharedState>(&mut self, state: &mut S, update: &S::Update, inverse: &S::Update) {
-        let undone = part_of::<S>(inverse);
-        if undone.len() < self.part.len() && self.part.starts_with(&undone) {
+        let undone = changed_by::<S>(inverse);
+        if let Some(undone) = undone.filter(|undone| undone.len() < self.part.len())
+            && self.part.starts_with(&undone)
+        {
             // It has begun an entry. An addition that is undone later counts as never written, and leaves the entry.
             match self.adds {
                 true => self.begun = Some(undone.len()),
