@@ -375,10 +375,15 @@ impl<J> Inbound<J> {
             Some(room) => {
                 let limit = self.limits.room_name;
                 let message = format!("a room's name has 1 to {limit} bytes and no control characters");
-                // The client waits for this room.
-                Err(match check_room_name(room, LONGEST_ECHOED) {
-                    true => server::room_error(room, Code::BadRoom, &message),
-                    false => server::error(Code::BadRoom, &message),
+                let is_echoed = |name: &str| check_room_name(name, LONGEST_ECHOED);
+                // The client waits for this room or channel, or for its presence.
+                Err(match &envelope.channel {
+                    _ if !is_echoed(room) => server::error(Code::BadRoom, &message),
+                    _ if envelope.kind == "presence:set" => presence::reject(room, Code::BadRoom, &message),
+                    Some(channel) if is_echoed(channel) => {
+                        server::room_error(&channel_address(room, channel), Code::BadRoom, &message)
+                    }
+                    _ => server::room_error(room, Code::BadRoom, &message),
                 })
             }
             None => {
@@ -395,7 +400,10 @@ impl<J> Inbound<J> {
             return Ok(channel_address(room, channel));
         }
         let message = format!("a channel's name has 1 to {limit} bytes and no control characters");
-        Err(server::room_error(room, Code::BadChannel, &message))
+        Err(match check_room_name(channel, LONGEST_ECHOED) {
+            true => server::room_error(&channel_address(room, channel), Code::BadChannel, &message),
+            false => server::room_error(room, Code::BadChannel, &message),
+        })
     }
 
     fn may_join(&self, room: &str) -> Result<(), Frame> {

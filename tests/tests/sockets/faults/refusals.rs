@@ -299,8 +299,12 @@ async fn a_room_whose_name_is_too_long_for_the_server_ends_what_waits() {
     let presence = room.presence(User::new("ann"), At::default());
     assert!(!soon("the end of the wait", presence.live()).await);
     assert_eq!(presence.error().map(|violation| violation.code), Some(Code::BadRoom));
-    // The other rooms are not affected.
+    // The other rooms are not affected, nor is a room whose channel has too long a name.
+    let chat = client.room("notes-1").channel::<Value>("chat-123456");
+    let receipt = chat.send(&json!(1)).unwrap();
     let notes = joined(&client, "notes-1").await;
+    assert!(!soon("the end of the wait", chat.live()).await);
+    assert_eq!(soon("the refusal", receipt).await.unwrap_err().code(), Code::BadChannel);
     soon("the answer", notes.set_title("here").unwrap()).await.unwrap();
 }
 
