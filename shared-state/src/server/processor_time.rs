@@ -1,6 +1,6 @@
 //! The processor time of connections, and how it is shared out when there is too little of it.
 //!
-//! A connection is charged for the time that its task is polled: for what it asks for, and for what it is sent. When all
+//! A connection is charged for the processor time that its task takes when it is polled: for what it asks for, and for what it is sent. When all
 //! connections together take more than [`SHARE`] of the processors, and tasks wait for a processor, those that take more
 //! than an equal part are not read for a while. Addresses have equal parts, and the connections of an address have equal
 //! parts of that. So whoever asks for little is served soon, whatever the others ask for, and an idle processor is never
@@ -10,6 +10,8 @@ use std::cell::Cell;
 use std::num::NonZero;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
+
+use cpu_time::ThreadTime;
 
 /// The part of all processors' time that is shared out among the connections while tasks wait, in percent.
 const SHARE: u32 = 75;
@@ -26,8 +28,8 @@ const MOST_EXCESS: Duration = Duration::from_millis(20);
 /// Tasks wait for a processor if one that could go on does not within this time.
 const LATE: Duration = Duration::from_millis(5);
 
-/// The time is charged in parts that are at least this long.
-const PART: Duration = Duration::from_millis(1);
+/// The time is charged in parts that are at least this long. After each the other tasks have their turn.
+const PART: Duration = Duration::from_micros(250);
 
 /// The longest time for which a connection is not read.
 const LONGEST_REST: Duration = Duration::from_secs(1);
@@ -35,25 +37,63 @@ const LONGEST_REST: Duration = Duration::from_secs(1);
 thread_local! {
     /// When the task that is polled was last charged; `None`: no task that is charged is polled.
     static SINCE: Cell<Option<Instant>> = const { Cell::new(None) };
+
+    static POLLS: Cell<Polls> = const { Cell::new(Polls::NONE) };
+}
+
+/// The polls of a thread. Where other programs want the processor, too, a poll takes longer than it has had a processor. To
+/// ask the system how long it had one costs more than a short poll, so it is asked once for many.
+#[derive(Clone, Copy)]
+struct Polls {
+    /// When the poll began that has not ended.
+    begun: Option<Instant>,
+    /// How long those before it have taken since the system was asked.
+    ended: Duration,
+    /// The thread's processor time when it was asked.
+    processor: Option<Duration>,
+}
+
+impl Polls {
+    const NONE: Self = Self { begun: None, ended: Duration::ZERO, processor: None };
+
+    /// The part of the time since the system was asked for which the polls had a processor. `processor` is the thread's
+    /// processor time now, if the system tells it.
+    fn share(&mut self, processor: Option<Duration>, now: Instant) -> f64 {
+        let running = self.begun.map_or(Duration::ZERO, |begun| now.saturating_duration_since(begun));
+        let taken = std::mem::take(&mut self.ended) + running;
+        let had = processor.zip(self.processor).map(|(now, before)| now.saturating_sub(before));
+        (self.begun, self.processor) = (self.begun.map(|_| now), processor);
+        // What the thread has done beside the polls is counted as theirs.
+        had.map_or(1.0, |had| (had.as_secs_f64() / taken.as_secs_f64().max(f64::MIN_POSITIVE)).min(1.0))
+    }
 }
 
 /// Polls a task that is charged. `uncharged` is the time of earlier polls for which it was not charged yet.
 pub(super) fn counted<R>(uncharged: &mut Duration, poll: impl FnOnce() -> R) -> R {
     let begun = Instant::now();
     SINCE.set(Some(begun.checked_sub(*uncharged).unwrap_or(begun)));
+    POLLS.set(Polls { begun: Some(begun), ..POLLS.get() });
     let polled = poll();
-    *uncharged = SINCE.take().map_or(Duration::ZERO, |since| since.elapsed());
+    let now = Instant::now();
+    *uncharged = SINCE.take().map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+    let polls = POLLS.get();
+    let last = polls.begun.map_or(Duration::ZERO, |begun| now.saturating_duration_since(begun));
+    POLLS.set(Polls { begun: None, ended: polls.ended + last, ..polls });
     polled
 }
 
-/// The time that the task which is polled has taken since it was last charged, if it is worth charging for: it is charged
-/// now.
+/// The processor time that the task which is polled has taken since it was last charged, if it is worth charging for: it is
+/// charged now.
 pub(super) fn charge() -> Option<Duration> {
     let now = Instant::now();
     let spent = now.saturating_duration_since(SINCE.get()?);
     (spent >= PART).then(|| {
         SINCE.set(Some(now));
-        spent
+        let mut polls = POLLS.get();
+        let processor = ThreadTime::try_now().ok().map(|time| time.as_duration());
+        let share = polls.share(processor, now);
+        POLLS.set(polls);
+        spent.mul_f64(share)
     })
 }
 
@@ -134,16 +174,16 @@ impl OwnTime {
         Self(Bucket::new(OWN_BURST, Instant::now()))
     }
 
-    /// Counts what was spent. Returns how long the connection is not to be read, if it took more than its part and
-    /// others wait.
-    pub(super) async fn take(&mut self, spent: Duration, part: Part) -> Option<Duration> {
+    /// Counts what was spent. Returns how long the connection is not to be read, if it took more than its part while others
+    /// wait.
+    pub(super) fn take(&mut self, spent: Duration, part: Part, others_wait: bool) -> Option<Duration> {
         self.0.take(spent, part.share, Instant::now());
-        (part.is_scarce && self.0.is_over() && is_short().await).then(|| self.0.rest(part.share))
+        (part.is_scarce && others_wait && self.0.is_over()).then(|| self.0.rest(part.share))
     }
 }
 
-/// Whether tasks wait for a processor.
-async fn is_short() -> bool {
+/// Lets the other tasks have their turn. Returns whether they wait for a processor.
+pub(super) async fn take_turns() -> bool {
     let asked = Instant::now();
     tokio::task::yield_now().await;
     asked.elapsed() >= LATE
@@ -182,7 +222,7 @@ mod tests {
     #[tokio::test]
     async fn nobody_rests_while_no_task_waits() {
         let part = Part { share: 0.001, is_scarce: true };
-        assert_eq!(OwnTime::new().take(Duration::from_secs(1), part).await, None);
+        assert_eq!(OwnTime::new().take(Duration::from_secs(1), part, take_turns().await), None);
         let busy = tokio::spawn(async {
             loop {
                 std::thread::sleep(LATE);
@@ -190,8 +230,8 @@ mod tests {
             }
         });
         tokio::task::yield_now().await;
-        assert_eq!(OwnTime::new().take(Duration::from_secs(1), part).await, Some(LONGEST_REST));
-        assert_eq!(OwnTime::new().take(MS, part).await, None, "it takes less than its part");
+        assert_eq!(OwnTime::new().take(Duration::from_secs(1), part, take_turns().await), Some(LONGEST_REST));
+        assert_eq!(OwnTime::new().take(MS, part, true), None, "it takes less than its part");
         busy.abort();
     }
 
@@ -204,5 +244,17 @@ mod tests {
             assert!(charge().is_none());
         });
         assert!(uncharged < PART && charge().is_none());
+    }
+
+    #[test]
+    fn a_task_is_charged_for_the_time_that_it_had_a_processor() {
+        let start = Instant::now();
+        let mut polls = Polls { begun: Some(start), ended: 6 * MS, ..Polls::NONE };
+        assert_eq!(polls.share(Some(10 * MS), start + 2 * MS), 1.0, "it is not known");
+        // In the next eight milliseconds of polls, the thread had a processor for two.
+        polls.ended = 3 * MS;
+        assert_eq!(polls.share(Some(12 * MS), start + 7 * MS), 0.25);
+        polls.ended = MS;
+        assert_eq!(polls.share(Some(40 * MS), start + 7 * MS), 1.0, "it has done other things, too");
     }
 }

@@ -276,10 +276,12 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         }
     }
 
-    /// Reads nothing for a while if there is too little processor time, and this connection takes more than its part.
+    /// Lets other connections have their turn. Reads nothing for a while if there is too little processor time, and this
+    /// connection takes more than its part.
     async fn rest_if_short(&mut self, spent: Duration) -> Result<(), End> {
+        let others_wait = processor_time::take_turns().await;
         let Some(part) = self.counted.as_ref().map(|counted| counted.spend(spent)) else { return Ok(()) };
-        match self.time.take(spent, part).await {
+        match self.time.take(spent, part, others_wait) {
             Some(rest) => self.meanwhile(Box::pin(tokio::time::sleep(rest))).await,
             None => Ok(()),
         }
