@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde::{Deserialize, Serialize};
 use shared_state::SharedState;
+use shared_state::proto::Limits;
 use shared_state::server::Server;
 use shared_state_tests::{BareFrames, cpu_of, send_bare};
 use tokio::net::{TcpListener, TcpStream};
@@ -54,7 +55,11 @@ async fn serve(kind: &str) -> Result<()> {
     println!("{}", listener.local_addr()?);
     match kind {
         "ours" => {
-            let server = Server::builder().rooms("doc", Document::default).build();
+            // All come from one address, at once.
+            let mut limits = Limits::default();
+            limits.connections_per_address = usize::MAX;
+            limits.handshakes_per_address = 100_000;
+            let server = Server::builder().rooms("doc", Document::default).limits(limits).build();
             server.serve(listener).await;
         }
         "task" => task_per_connection(listener).await?,
