@@ -178,9 +178,9 @@ impl Sent {
         self.0 = frames.iter().map(bytes).fold(self.0, u64::saturating_add);
     }
 
-    /// How long changes are gathered after this was sent.
+    /// How long changes are gathered after this was sent, in whole milliseconds.
     fn pause(self) -> Duration {
-        Duration::from_micros(self.0.saturating_mul(1_000_000) / BYTES_PER_SECOND).min(LONGEST_GATHERED)
+        Duration::from_millis(self.0.saturating_mul(1_000) / BYTES_PER_SECOND).min(LONGEST_GATHERED)
     }
 }
 

@@ -569,7 +569,7 @@ impl<S: SharedState> Replica<S> {
             if !self.document.guard_next(&self.permissions, &self.session) {
                 return;
             }
-            let Document { states, pending, .. } = &mut self.document;
+            let Document { states, pending, history, .. } = &mut self.document;
             let Some(next) = pending.queue.next() else { return };
             let reject = if let Some(path) = next.stale() {
                 let message = "somebody changed it before the transaction was sent";
@@ -586,12 +586,13 @@ impl<S: SharedState> Replica<S> {
                     Ok(())
                 } else {
                     let reads: Vec<Read> = next.unchanged().into_iter().flatten().cloned().collect();
+                    let taken_back = if history.is_taking(next.id) { &next.updates[..] } else { &[] };
                     let session = &self.session;
                     session
                         .limits
                         .check_frame(frame.len())
                         .and_then(|()| session.check(&next.updates, &reads))
-                        .and_then(|()| self.permissions.check_reads(&reads))
+                        .and_then(|()| self.permissions.check_known(&reads, taken_back))
                 };
                 match checked {
                     Ok(()) => {

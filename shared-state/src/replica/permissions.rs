@@ -8,6 +8,7 @@ use crate::core::{
     Code, Field, FieldPathBuf, MergePolicy, Reject, SharedState, WriteError, roles, update_path,
 };
 use crate::proto::Denied;
+use crate::replica::change::PendingUpdate;
 use crate::replica::transact::Read;
 
 /// What a client may do in a room, as far as the server has said: everything, until it has. Cheap to clone. A
@@ -85,11 +86,21 @@ impl RoomPermissions {
         }
     }
 
-    /// Refuses a change that has read what this client may not read any more: it does not know what is there now.
-    pub(super) fn check_reads(&self, reads: &[Read]) -> Result<(), Reject> {
-        let Some(read) = reads.iter().find(|read| !self.may_read(&read.path)) else { return Ok(()) };
-        let message = "this client may not read any more what the transaction has read";
-        Err(Reject::new(Code::Forbidden, message).in_field(&*read.path))
+    /// Refuses a change that has read what this client may not read any more, or takes back what it wrote there: it does not
+    /// know what is there now.
+    pub(super) fn check_known<S: SharedState>(
+        &self,
+        reads: &[Read],
+        taken_back: &[PendingUpdate<S>],
+    ) -> Result<(), Reject> {
+        if self.is_everything() {
+            return Ok(());
+        }
+        let read = reads.iter().map(|read| read.path.to_string());
+        let written = taken_back.iter().map(|update| update_path::<S>(&update.typed).into_string());
+        let Some(path) = read.chain(written).find(|path| !self.may_read(path)) else { return Ok(()) };
+        let message = "the change depends on what this client may not read any more";
+        Err(Reject::new(Code::Forbidden, message).in_field(path))
     }
 
     fn may_write(&self, path: &str, op: Option<&str>) -> bool {
