@@ -185,9 +185,13 @@ impl<S: SharedState> Written<S> {
     /// Another item has come to a place. If this write is about the one that was there, or in it, that one is not there any
     /// more.
     pub(super) fn make_way(&mut self, item: &str) {
-        let place = transfer::place_of::<S>(&self.update);
-        let rest = place.as_deref().and_then(|place| transfer::rest_after(item, place));
-        self.stays = self.stays.max(rest.map(str::len));
+        self.stays = self.stays.max(self.bytes_after(item));
+    }
+
+    /// How many bytes of its path follow a place, if it is about what is there, or in it.
+    fn bytes_after(&self, item: &str) -> Option<usize> {
+        let place = transfer::place_of::<S>(&self.update)?;
+        transfer::rest_after(item, &place).map(str::len)
     }
 
     /// Where it is in the order of the room, if it is confirmed.
@@ -197,10 +201,7 @@ impl<S: SharedState> Written<S> {
 
     /// Whether it goes with an item that moves, if that is the one at the place that it is about or is in.
     pub(super) fn goes_with(&self, item: &ItemMove) -> bool {
-        let Some(stays) = self.stays else { return true };
-        let place = transfer::place_of::<S>(&self.update);
-        let rest = place.as_deref().and_then(|place| transfer::rest_after(&item.from, place));
-        rest.is_none_or(|rest| rest.len() > stays)
+        self.stays.is_none_or(|stays| self.bytes_after(&item.from).is_none_or(|rest| rest > stays))
     }
 
     /// Where it is in what waits for its answer; `None` if it is confirmed.

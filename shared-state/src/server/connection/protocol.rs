@@ -375,16 +375,10 @@ impl<J> Inbound<J> {
             Some(room) => {
                 let limit = self.limits.room_name;
                 let message = format!("a room's name has 1 to {limit} bytes and no control characters");
-                let is_echoed = |name: &str| check_room_name(name, LONGEST_ECHOED);
-                // The client waits for this room or channel, or for its presence.
-                Err(match &envelope.channel {
-                    _ if !is_echoed(room) => server::error(Code::BadRoom, &message),
-                    _ if envelope.kind == "presence:set" => presence::reject(room, Code::BadRoom, &message),
-                    Some(channel) if is_echoed(channel) => {
-                        server::room_error(&channel_address(room, channel), Code::BadRoom, &message)
-                    }
-                    _ => server::room_error(room, Code::BadRoom, &message),
-                })
+                if envelope.kind == "presence:set" && self.is_echoed(room) {
+                    return Err(presence::reject(room, Code::BadRoom, &message));
+                }
+                Err(self.bad_name(room, envelope.channel.as_deref(), Code::BadRoom, &message))
             }
             None => {
                 let message = format!("`{}` needs a `room`", shown(&envelope.kind));
@@ -400,10 +394,21 @@ impl<J> Inbound<J> {
             return Ok(channel_address(room, channel));
         }
         let message = format!("a channel's name has 1 to {limit} bytes and no control characters");
-        Err(match check_room_name(channel, LONGEST_ECHOED) {
-            true => server::room_error(&channel_address(room, channel), Code::BadChannel, &message),
-            false => server::room_error(room, Code::BadChannel, &message),
-        })
+        Err(self.bad_name(room, Some(channel), Code::BadChannel, &message))
+    }
+
+    /// Refuses a room, or a channel of it, whose name cannot be. The frame names it if it can: the client waits for it.
+    fn bad_name(&self, room: &str, channel: Option<&str>, code: Code, message: &str) -> Frame {
+        match channel.filter(|channel| self.is_echoed(channel)) {
+            _ if !self.is_echoed(room) => server::error(code, message),
+            Some(channel) => server::room_error(&channel_address(room, channel), code, message),
+            None => server::room_error(room, code, message),
+        }
+    }
+
+    /// Whether the server sends a name back.
+    fn is_echoed(&self, name: &str) -> bool {
+        check_room_name(name, LONGEST_ECHOED.max(self.limits.room_name))
     }
 
     fn may_join(&self, room: &str) -> Result<(), Frame> {
