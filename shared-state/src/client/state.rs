@@ -112,11 +112,7 @@ impl<S: SharedState> State<S> {
     /// # Errors
     /// As [`set`](Self::set).
     pub fn update(&self, change: impl FnOnce(&mut S)) -> Result<Receipt, WriteError> {
-        self.shared.write(|state| {
-            let mut changed = state.clone();
-            change(&mut changed);
-            Ok((transfer::differences(state, &changed), None))
-        })
+        self.shared.write(|state| Ok((transfer::changes(state, change).1, None)))
     }
 
     /// Writes one update.

@@ -216,6 +216,13 @@ pub(crate) fn differences<S: SharedState>(before: &S, after: &S) -> Vec<S::Updat
     }
 }
 
+/// What a function returns that is given a copy of a state to change, and the [`differences`] that it has made.
+pub(crate) fn changes<S: SharedState, R>(state: &S, change: impl FnOnce(&mut S) -> R) -> (R, Vec<S::Update>) {
+    let mut changed = state.clone();
+    let result = change(&mut changed);
+    (result, differences(state, &changed))
+}
+
 /// What a change has done, from the inverse of one of its updates: the path of an item, and the list that it has moved
 /// to. Without a list, the item was inserted, or something else was set, at this path.
 pub(crate) fn moved<S: SharedState>(inverse: &S::Update) -> Option<(String, Option<String>)> {

@@ -190,11 +190,8 @@ impl<S: SharedState> Transaction<S> {
             (0..S::FIELDS.len()).filter(|at| self.reads.iter().all(|read| *read != Read::field::<S>(*at)));
         let all: Vec<_> = fields.map(|at| Read { all: true, ..Read::field::<S>(at) }).collect();
         self.reads.extend(all);
-        let mut changed = self.state.clone();
-        let result = change(&mut changed);
-        for update in transfer::differences(&self.state, &changed) {
-            self.write(update);
-        }
+        let (result, updates) = transfer::changes(&self.state, change);
+        updates.into_iter().for_each(|update| self.write(update));
         result
     }
 

@@ -212,11 +212,7 @@ impl<S: SharedState> SimulatedClient<S> {
     /// # Errors
     /// As [`Backend::write`].
     pub fn update(&self, change: impl FnOnce(&mut S)) -> Result<(), WriteError> {
-        self.write_with(|state| {
-            let mut changed = state.clone();
-            change(&mut changed);
-            transfer::differences(state, &changed)
-        })
+        self.write_with(|state| transfer::changes(state, change).1)
     }
 
     /// Whether this client may set a field, as far as the room has said.

@@ -119,9 +119,10 @@ impl<'a> Noted<'a> {
             && self.part.starts_with(&undone)
         {
             // It has begun an entry. An addition that is undone later counts as never written, and leaves the entry.
-            match self.adds {
-                true => self.begun = Some(undone.len()),
-                false => self.part = undone,
+            if self.adds {
+                self.begun = Some(undone.len());
+            } else {
+                self.part = undone;
             }
         }
         if self.from.is_none() {

@@ -149,11 +149,7 @@ impl<S: SharedState> PairClient<S> {
     /// # Errors
     /// As [`Backend::write`].
     pub fn update(&self, change: impl FnOnce(&mut S)) -> Result<PairReceipt<S>, WriteError> {
-        self.write_with(|state| {
-            let mut changed = state.clone();
-            change(&mut changed);
-            transfer::differences(state, &changed)
-        })
+        self.write_with(|state| transfer::changes(state, change).1)
     }
 
     /// Runs `work` on a draft of the state and writes what it wrote, which is accepted only if nothing that it read has
