@@ -120,6 +120,12 @@ pub(crate) struct TextEdit {
     pub(crate) deleted: Vec<Characters>,
 }
 
+impl TextEdit {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.inserted.is_empty() && self.deleted.is_empty()
+    }
+}
+
 /// Characters of a text, one after another.
 #[derive(Clone, Debug)]
 pub(crate) struct Characters {

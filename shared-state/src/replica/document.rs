@@ -573,20 +573,21 @@ impl<S: SharedState> Document<S> {
         self.states.version = version;
         let expected = self.expected_by_unsent(&outcomes);
         let (refused, own) = self.settle(outcomes);
+        let has_own = !own.is_empty() && !self.history.is_empty();
+        let state = moved.or_else(|| has_own.then(|| self.states.confirmed.clone()));
         let mut shown = Vec::new();
         for update in updates {
             let inverse = self.states.confirmed.apply(update.clone());
             self.pending.mark_stale(&update);
-            if moved.is_none() && !own.touched_by::<S>(&update) {
+            if state.is_none() {
                 self.history.others_wrote(&mut self.states.confirmed, &update, &inverse, version, None);
             }
             if !contended.contains(&S::field(&update)) {
                 shown.extend(self.states.shown(update));
             }
         }
-        if let Some(mut state) = moved {
-            let changed = text_scope::with_history(|| S::diff(&state, &self.states.confirmed));
-            self.others_changed(&mut state, &changed, &own, version);
+        if let Some(state) = state {
+            self.others_changed(state, &own, version);
         }
         for (field, before) in contended.iter().zip(before) {
             self.states.rebuild(*field, &mut self.pending);
@@ -623,12 +624,20 @@ impl<S: SharedState> Document<S> {
         changed.iter().for_each(|update| self.pending.mark_stale(update));
     }
 
-    /// Notes what others have changed in `state`, for the undo history. `own` is what this client has changed.
-    fn others_changed(&mut self, state: &mut S, changed: &[S::Update], own: &Parts, version: u64) {
-        for update in changed {
-            let inverse = state.apply(update.clone());
-            if !own.touched_by::<S>(update) {
-                self.history.others_wrote(state, update, &inverse, version, None);
+    /// Notes what others have changed in the confirmed state, for the undo history: what is different from this client's
+    /// `own` updates on the state `before`.
+    fn others_changed(&mut self, mut before: S, own: &[S::Update], version: u64) {
+        self.history.missed();
+        let mut parts = Parts::default();
+        for update in own {
+            before.apply(update.clone());
+            parts.add::<S>(update);
+        }
+        for update in text_scope::with_history(|| S::diff(&before, &self.states.confirmed)) {
+            let inverse = before.apply(update.clone());
+            // The room may have put an item of this client in another place than this client has.
+            if !parts.are_placed_by::<S>(&update) {
+                self.history.others_wrote(&mut before, &update, &inverse, version, None);
             }
         }
     }
@@ -639,11 +648,9 @@ impl<S: SharedState> Document<S> {
         let same_history = self.states.epoch == Some(epoch);
         let expected = if same_history { self.expected_by_unsent(&outcomes) } else { Vec::new() };
         (self.states.epoch, self.states.version) = (Some(epoch), version);
-        let mut before = std::mem::replace(&mut self.states.confirmed, confirmed);
-        // For the undo history, and for transactions: the view may hide what has changed, by a change that was
-        // written after the transaction.
-        let has_transactions = self.pending.queue.has_transactions();
-        let changed = if has_transactions || same_history && !self.history.is_empty() {
+        let before = std::mem::replace(&mut self.states.confirmed, confirmed);
+        // The view may hide what has changed, by a change that was written after a transaction.
+        let changed = if self.pending.queue.has_transactions() {
             text_scope::with_history(|| S::diff(&before, &self.states.confirmed))
         } else {
             Vec::new()
@@ -653,7 +660,7 @@ impl<S: SharedState> Document<S> {
             let own;
             (refused, own) = self.settle(outcomes);
             if !self.history.is_empty() {
-                self.others_changed(&mut before, &changed, &own, version);
+                self.others_changed(before, &own, version);
             }
         } else {
             // The server may know this client from before this replica existed: the numbers continue after
@@ -671,17 +678,17 @@ impl<S: SharedState> Document<S> {
     }
 
     /// Processes the answers that come with a state or delta, which contains the accepted changes already.
-    /// Returns the refused ones, for [`report`](Self::report) once the view is rebuilt, and what the accepted
-    /// ones have changed.
-    pub(super) fn settle(&mut self, outcomes: Outcomes) -> (Vec<Refused>, Parts) {
-        let (mut refused, mut own) = (Vec::new(), Parts::default());
+    /// Returns the refused ones, for [`report`](Self::report) once the view is rebuilt, and the updates of the
+    /// accepted ones.
+    pub(super) fn settle(&mut self, outcomes: Outcomes) -> (Vec<Refused>, Vec<S::Update>) {
+        let (mut refused, mut own) = (Vec::new(), Vec::new());
         for (seq, outcome) in outcomes.answers {
             let at = self.pending.queue.with_seq(seq);
             let Some(change) = at.and_then(|at| self.pending.queue.take(at)) else { continue };
             match outcome {
                 Outcome::Accepted(version) => {
                     self.history.accepted(change.id, version, &change.moves());
-                    change.updates.iter().for_each(|update| own.add::<S>(update.shown()));
+                    own.extend(change.updates.iter().map(|update| update.shown().clone()));
                     self.output.answer(change.id, Ok(version));
                 }
                 Outcome::Rejected(reject) => refused.extend(self.refuse(change, reject)),

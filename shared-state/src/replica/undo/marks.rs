@@ -114,24 +114,25 @@ impl<'a> Noted<'a> {
     /// Notes what the part was before and what it is now, and what would undo the write. `inverse` is the inverse of the
     /// update, which was just applied to `state`.
     pub(super) fn compare<S: SharedState>(&mut self, state: &mut S, update: &S::Update, inverse: &S::Update) {
+        if self.adds && self.from.is_some() {
+            self.edit =
+                traced(|| [update, inverse].into_iter().for_each(|one| drop(encode_update::<S>(one))));
+        }
         let undone = changed_by::<S>(inverse);
         if let Some(undone) = undone.filter(|undone| undone.len() < self.part.len())
             && self.part.starts_with(&undone)
         {
-            // It has begun an entry. An addition that is undone later counts as never written, and leaves the entry.
-            if self.adds {
+            // It has begun an entry. An addition that is undone later counts as never written, and leaves the entry. One that
+            // leaves nothing in it, as typing that is deleted in the same edit, has written the entry.
+            if self.adds && !self.edit.as_ref().is_some_and(TextEdit::is_empty) {
                 self.begun = Some(undone.len());
             } else {
-                self.part = undone;
+                (self.part, self.adds, self.edit) = (undone, false, None);
             }
         }
         if self.from.is_none() {
             // Nothing that comes later is known to be by the same author.
             return;
-        }
-        if self.adds {
-            self.edit =
-                traced(|| [update, inverse].into_iter().for_each(|one| drop(encode_update::<S>(one))));
         }
         if let Some(edit) = &self.edit {
             if edit.inserted.len() + edit.deleted.len() > MAX_EDIT {
@@ -232,7 +233,7 @@ impl Mark {
             own.filter_map(|one| one.typed.as_mut()).for_each(|one| retyped.extend(one.take_back(&mut edit)));
             self.foreign.iter_mut().filter(|one| one.is_at(here)).for_each(|one| one.follow(&retyped));
             self.foreign.retain(|one| !one.typed.as_ref().is_some_and(Typed::is_empty));
-            if edit.inserted.is_empty() && edit.deleted.is_empty() {
+            if edit.is_empty() {
                 return retyped;
             }
             typed = Typed::new(edit);
@@ -435,6 +436,12 @@ impl Marks {
         });
     }
 
+    /// Others may have written what is not known, and made it as it was. Whoever makes a part what it was before their own
+    /// writes takes back more than these.
+    pub(super) fn missed(&mut self) {
+        self.0.values_mut().flat_map(|mark| &mut mark.foreign).for_each(|foreign| foreign.before = None);
+    }
+
     /// This client has typed characters of a text again that it had deleted.
     pub(super) fn retyped(&mut self, part: &[Segment], retyped: &[Retyped]) {
         self.each(part, |mark, at, _| {
@@ -472,6 +479,11 @@ impl Parts {
 
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether an update changes only the place of an item that is, or is in, one of the parts.
+    pub(in crate::replica) fn are_placed_by<S: SharedState>(&self, update: &S::Update) -> bool {
+        part_of::<S>(update).last() == Some(&Segment::Place) && self.touched_by::<S>(update)
     }
 
     /// Whether an update changes one of the parts, something inside one, or what is around one.

@@ -184,6 +184,9 @@ impl<S: SharedState> UndoHistory<S> {
         for taking in &mut self.taking {
             taking.outdated |= taking.step.written.iter().any(|one| one.id == id);
         }
+        if !self.marks.is_empty() {
+            self.mark_all();
+        }
         let mut marks = std::mem::take(&mut self.marks);
         for steps in [&mut self.undo, &mut self.redo] {
             steps.steps.iter_mut().for_each(|step| step.folded.retain(|one| one.id != id));
@@ -491,6 +494,11 @@ impl<S: SharedState> UndoHistory<S> {
             }
             self.look_again();
         }
+    }
+
+    /// Others may have written what only its result is known of.
+    pub(super) fn missed(&mut self) {
+        self.marks.missed();
     }
 
     /// Somebody else has taken back a deletion in a text: what had inserted the characters has inserted those that stand for

@@ -496,6 +496,82 @@ fn g14_what_began_an_entry_of_a_map_is_undone_and_what_others_wrote_there_stays(
     }
 }
 
+/// A delta contains a write of this client, and one of others inside of what it has written.
+#[test]
+fn g14_what_others_wrote_inside_an_own_write_counts_when_both_come_in_one_delta() {
+    let (mut world, ann, bob, a, b) = two();
+    a.set_layout(Layout { columns: 1, moves: 1 }).unwrap();
+    a.lanes().at(&1).push(todo(9)).unwrap();
+    world.send(&ann);
+    ann.leave();
+    world.settle();
+    b.layout().set_columns(7).unwrap();
+    b.lanes().at(&1).push(todo(8)).unwrap();
+    world.settle();
+    ann.come_back();
+    world.settle();
+    let written = world.state();
+    ann.undo();
+    world.settle();
+    assert_eq!(world.state().layout, written.layout);
+    assert_eq!(world.state().lanes.get(&1), Some(&vec![todo(8)]));
+    users_agree(&world, &[&ann, &bob]);
+}
+
+/// Bob makes the title what it was before he wrote to it, and somebody has written to it meanwhile: Ann, or Carol while Ann
+/// was away and saw only the result.
+#[test]
+fn g14_who_brings_back_an_old_value_after_others_have_written_takes_nothing_back() {
+    for is_away in [false, true] {
+        let (mut world, ann, bob, a, b) = two();
+        let carol = world.join();
+        a.set_title("a").unwrap();
+        world.settle();
+        b.set_title("b").unwrap();
+        world.settle();
+        if is_away {
+            a.add_views(1).unwrap();
+            world.send(&ann);
+            ann.leave();
+            carol.handle().set_title("c").unwrap();
+            world.settle();
+            b.set_title("b").unwrap();
+            world.settle();
+            ann.come_back();
+        } else {
+            a.set_title("c").unwrap();
+        }
+        world.settle();
+        b.set_title("a").unwrap();
+        world.settle();
+        ann.undo();
+        world.settle();
+        assert_eq!(world.state().title, "a", "away: {is_away}");
+        users_agree(&world, &[&ann, &bob, &carol]);
+    }
+}
+
+/// Somebody has begun an entry and deleted what they typed there before it was sent: the entry is what they have written.
+#[test]
+fn g14_an_entry_that_others_have_begun_with_an_empty_text_stays() {
+    let (mut world, ann, bob, a, b) = two();
+    b.notes().at(&1).push("old").unwrap();
+    world.settle();
+    a.notes().remove(&1).unwrap();
+    world.settle();
+    bob.leave();
+    b.notes().at(&1).push("typo").unwrap();
+    b.notes().at(&1).delete(0, 4).unwrap();
+    bob.come_back();
+    world.settle();
+    let written = world.state();
+    assert_eq!(written.notes.get(&1).map(|note| note.as_str()), Some(""));
+    assert!(!ann.undo(), "{:?}", ann.state());
+    world.settle();
+    assert_eq!(world.state(), written);
+    users_agree(&world, &[&ann, &bob]);
+}
+
 /// An entry was removed, somebody has begun it again, and a third one has taken out what was put in.
 #[test]
 fn g14_an_entry_that_others_have_begun_again_and_emptied_stays_as_it_is() {
