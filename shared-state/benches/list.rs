@@ -49,7 +49,10 @@ fn todos(count: u32) -> Vec<Todo> {
 fn live<S: SharedState>(initial: S) -> Replica<S> {
     let mut replica = Replica::new(Arc::from("room"), initial, ReplicaConfig::default());
     replica.connected(128);
-    receive(&mut replica, &server::sync("room", 1, 0, "{}", Default::default(), &Outcomes::default()));
+    receive(
+        &mut replica,
+        &server::sync("room", 1, 0, &"{}".to_owned().into(), Default::default(), &Outcomes::default()),
+    );
     while replica.poll_frame().is_some() {}
     replica
 }

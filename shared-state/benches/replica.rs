@@ -34,7 +34,10 @@ fn replica(entries: usize) -> Replica<Document> {
     let initial = Document { entries, ..Document::default() };
     let mut replica = Replica::new(Arc::from("room"), initial, ReplicaConfig::default());
     replica.connected(128);
-    receive(&mut replica, &server::sync("room", 1, 0, "{}", Default::default(), &Outcomes::default()));
+    receive(
+        &mut replica,
+        &server::sync("room", 1, 0, &"{}".to_owned().into(), Default::default(), &Outcomes::default()),
+    );
     while replica.poll_frame().is_some() {}
     replica
 }

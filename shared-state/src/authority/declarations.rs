@@ -131,18 +131,20 @@ impl Declarations {
         }
     }
 
-    /// A session has left. If it was the last one in the room, forgets what nobody has written.
-    ///
-    /// Not before: a client that finds its fields declared by others does not declare them itself.
-    pub(super) fn left(&mut self, state: &mut dyn RoomState, session: SessionId, is_last: bool) {
+    /// A session has left.
+    pub(super) fn left(&mut self, session: SessionId) {
         for declared in self.by_path.values_mut() {
             declared.sessions.remove(&session);
         }
-        if is_last {
-            for (path, declared) in std::mem::take(&mut self.by_path) {
-                if !state.forget_declared(&path) {
-                    *self.written.entry(declared.user).or_default() += 1;
-                }
+    }
+
+    /// Forgets what nobody has written. Called when the last session has left.
+    ///
+    /// Not before: a client that finds its fields declared by others does not declare them itself.
+    pub(super) fn forget_unwritten(&mut self, state: &mut dyn RoomState) {
+        for (path, declared) in std::mem::take(&mut self.by_path) {
+            if !state.forget_declared(&path) {
+                *self.written.entry(declared.user).or_default() += 1;
             }
         }
     }

@@ -263,10 +263,14 @@ impl<O: Outbox> Authority<O> {
                 Ok(false) => {}
                 Err(violation) => {
                     declarations.withdraw(state, &new);
+                    order.revised();
                     return Err(violation);
                 }
             }
             declared.push(path);
+        }
+        if !new.is_empty() {
+            order.revised();
         }
         Ok(declared)
     }
@@ -275,7 +279,11 @@ impl<O: Outbox> Authority<O> {
     pub fn leave(&mut self, id: SessionId) -> Option<O> {
         let (client, outbox) = self.fanout.leave(id)?;
         self.order.exit(&client);
-        self.declarations.left(self.order.state_mut(), id, self.fanout.count() == 0);
+        self.declarations.left(id);
+        if self.fanout.count() == 0 {
+            self.declarations.forget_unwritten(self.order.state_mut());
+            self.order.revised();
+        }
         Some(outbox)
     }
 

@@ -1,7 +1,7 @@
 //! The two dialects of the protocol.
 
 /// The messages that a client sends and receives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Dialect {
     /// The subprotocol `shared-state.v1.json`.
     V1,

@@ -1,10 +1,11 @@
 //! Catch-up: the state or delta that is sent to a session that joins or has fallen behind.
 
-use crate::authority::audience::object;
+use crate::authority::audience::{Audience, object};
 use crate::authority::change::Change;
 use crate::authority::fanout::frames::messages;
-use crate::authority::fanout::in_flight::{After, CatchUp};
+use crate::authority::fanout::in_flight::{After, CatchUp, Content, Delta};
 use crate::authority::fanout::sessions::Flow;
+use crate::authority::fanout::state_texts::StateId;
 use crate::authority::fanout::values::values_since;
 use crate::authority::fanout::{Fanout, Outbox};
 use crate::authority::order::Head;
@@ -46,15 +47,16 @@ impl<O: Outbox> Fanout<O> {
         let (audience, unsent) = (session.grant.audience, session.unsent_schema.take());
         let declared = declared || unsent.is_some();
         let schema = schema.or(unsent);
-        let mut text = String::new();
-        let (mut moves, mut fields) = (String::new(), Vec::new());
-        match (since, session.dialect) {
+        let mut delta = Delta::default();
+        let content = match (since, session.dialect) {
             (Some(since), dialect) if self.is_channel || dialect == Dialect::V1 => {
-                head.state.write_delta(since, &mut text);
-                head.state.write_moves(since, &mut moves);
+                delta.since = since;
+                head.state.write_delta(since, &mut delta.text);
+                head.state.write_moves(since, &mut delta.moves);
                 if declared {
-                    head.state.write_unwritten(&mut text);
+                    head.state.write_unwritten(&mut delta.text);
                 }
+                Content::Delta(delta)
             }
             (Some(since), _) => {
                 let values = values_since(head, since, outdated.fields);
@@ -63,13 +65,24 @@ impl<O: Outbox> Fanout<O> {
                     session.flow = Flow::Live;
                     return;
                 }
-                text = object(&values);
-                fields = values.into_iter().map(|(_, field)| field).collect();
+                let text = object(&values);
+                let fields = values.into_iter().map(|(_, field)| field).collect();
+                Content::Delta(Delta { since, text, fields, ..delta })
             }
-            (None, Dialect::V1) => head.state.write_data(&mut text),
-            (None, Dialect::Legacy) => head.state.write_plain(&mut text),
-        }
-        let catch_up = CatchUp { since, version: head.version, text, moves, fields, schema, audience };
+            (None, dialect) => {
+                let state = StateId { revision: head.revision, dialect, audience: None };
+                let write = || {
+                    let mut text = String::new();
+                    match dialect {
+                        Dialect::V1 => head.state.write_data(&mut text),
+                        Dialect::Legacy => head.state.write_plain(&mut text),
+                    }
+                    text
+                };
+                Content::State(state, self.states.get(state, write))
+            }
+        };
+        let catch_up = CatchUp { version: head.version, content, schema, audience };
         self.send_after_last(After::CatchUp(id, catch_up), head);
     }
 
@@ -83,9 +96,9 @@ impl<O: Outbox> Fanout<O> {
     }
 
     /// Sends a state or delta whose version has become durable.
-    pub(super) fn send_catch_up(&mut self, id: SessionId, mut catch_up: CatchUp, head: &Head<'_>) {
+    pub(super) fn send_catch_up(&mut self, id: SessionId, catch_up: CatchUp, head: &Head<'_>) {
         let Some(session) = self.sessions.get_mut(id) else { return };
-        let is_for_others = catch_up.since.is_some()
+        let is_for_others = matches!(catch_up.content, Content::Delta(_))
             && session.dialect == Dialect::V1
             && session.grant.audience != catch_up.audience;
         if session.synced > catch_up.version || is_for_others {
@@ -95,31 +108,47 @@ impl<O: Outbox> Fanout<O> {
             return;
         }
         session.flow = Flow::Live;
-        let made = std::mem::take(&mut catch_up.text);
-        // The session's audience may have changed since the text was made: the current one decides.
-        let text = match (self.access.audiences(), catch_up.since, session.dialect) {
-            (None, ..) => made,
-            (Some(audiences), Some(_), Dialect::V1) => {
-                audiences.updates(session.grant.audience, &Change::written(made)).into_owned()
+        let (dialect, audience) = (session.dialect, session.grant.audience);
+        let content = self.readable(catch_up.content, dialect, audience);
+        match (dialect, content) {
+            (Dialect::V1, content) => self.send_v1(id, catch_up.version, &content, catch_up.schema, head),
+            (Dialect::Legacy, Content::Delta(delta)) if self.is_channel => {
+                self.send_messages(id, &Change::written(delta.text));
             }
-            (Some(audiences), ..) => audiences.fields(session.grant.audience, &made).into_owned(),
-        };
-        if let (Some(audiences), false) = (self.access.audiences(), catch_up.moves.is_empty()) {
-            let made = Change::written(std::mem::take(&mut catch_up.moves));
-            catch_up.moves = audiences.moves(session.grant.audience, &made).into_owned();
-        }
-        match session.dialect {
-            Dialect::V1 => self.send_v1_catch_up(id, catch_up, &text, head),
-            Dialect::Legacy if self.is_channel => self.send_messages(id, catch_up.since.is_some(), text),
-            Dialect::Legacy => self.send_legacy_catch_up(id, &catch_up, &text, head),
+            // A legacy client without a version to start from gets only the messages sent from now on.
+            (Dialect::Legacy, Content::State(..)) if self.is_channel => {}
+            (Dialect::Legacy, content) => self.send_legacy(id, catch_up.version, content, head),
         }
     }
 
-    /// Sends a legacy client the messages of a channel's delta. A client without a version to start from gets only the
-    /// messages sent from now on.
-    fn send_messages(&mut self, id: SessionId, is_delta: bool, text: String) {
-        let Some(session) = self.sessions.get_mut(id).filter(|_| is_delta) else { return };
-        for (seq, frame) in messages(&self.room, Change::written(text).updates()) {
+    /// The part of a state or delta that an audience may read. The session's audience may have changed since it was made:
+    /// the current one decides.
+    fn readable(&mut self, content: Content, dialect: Dialect, audience: Audience) -> Content {
+        let Some(audiences) = self.access.audiences() else { return content };
+        match content {
+            Content::State(state, text) if audiences.hides(audience) => {
+                let state = StateId { audience: Some(audience), ..state };
+                let shown = self.states.get(state, || audiences.fields(audience, &text).into_owned());
+                Content::State(state, shown)
+            }
+            Content::Delta(mut delta) => {
+                delta.text = match dialect {
+                    Dialect::V1 => audiences.updates(audience, &Change::written(delta.text)).into_owned(),
+                    Dialect::Legacy => audiences.fields(audience, &delta.text).into_owned(),
+                };
+                if !delta.moves.is_empty() {
+                    delta.moves = audiences.moves(audience, &Change::written(delta.moves)).into_owned();
+                }
+                Content::Delta(delta)
+            }
+            state @ Content::State(..) => state,
+        }
+    }
+
+    /// Sends a legacy client the messages of a channel's delta.
+    fn send_messages(&mut self, id: SessionId, messages_since: &Change) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        for (seq, frame) in messages(&self.room, messages_since.updates()) {
             session.push(&frame);
             if session.flow == Flow::Behind {
                 session.synced = seq - 1;
@@ -128,9 +157,15 @@ impl<O: Outbox> Fanout<O> {
         }
     }
 
-    fn send_v1_catch_up(&mut self, id: SessionId, catch_up: CatchUp, text: &str, head: &Head<'_>) {
+    fn send_v1(
+        &mut self,
+        id: SessionId,
+        version: u64,
+        content: &Content,
+        schema: Option<String>,
+        head: &Head<'_>,
+    ) {
         let Some(session) = self.sessions.get_mut(id) else { return };
-        let CatchUp { since, version, schema, moves, .. } = catch_up;
         let schema = schema.or_else(|| session.unsent_schema.take());
         let outcomes = head.answers.answers(&session.client, session.answered, version);
         if session.compact {
@@ -140,12 +175,17 @@ impl<O: Outbox> Fanout<O> {
             schema: schema.as_deref(),
             brief: session.compact.then_some(self.headers.room),
             rights: session.denied.as_deref(),
-            moves: (!moves.is_empty()).then_some(&moves),
-            audience: if since.is_none() { self.access.token(session.grant.audience) } else { None },
+            ..server::Beside::default()
         };
-        let frame = match since {
-            None => server::sync(&self.room, head.epoch, version, text, beside, &outcomes),
-            Some(since) => server::delta(&self.room, since, version, text, beside, &outcomes),
+        let frame = match content {
+            Content::State(_, text) => {
+                let beside = server::Beside { audience: self.access.token(session.grant.audience), ..beside };
+                server::sync(&self.room, head.epoch, version, text, beside, &outcomes)
+            }
+            Content::Delta(Delta { since, text, moves, .. }) => {
+                let beside = server::Beside { moves: (!moves.is_empty()).then_some(moves), ..beside };
+                server::delta(&self.room, *since, version, text, beside, &outcomes)
+            }
         };
         session.push_answers(&frame, outcomes.last);
         if session.flow != Flow::Behind {
@@ -154,9 +194,9 @@ impl<O: Outbox> Fanout<O> {
         }
         // The queue refused the frame: the session still needs it.
         session.unsent_schema = schema;
-        match since {
-            Some(since) => session.synced = since,
-            None => session.stateless = true,
+        match content {
+            Content::Delta(delta) => session.synced = delta.since,
+            Content::State(..) => session.stateless = true,
         }
     }
 }

@@ -204,7 +204,7 @@ impl LegacyFrame {
     fn encode(room: &str, values: &[(String, Arc<str>)], version: u64) -> Frame {
         match values {
             [(value, field)] => server::legacy_update(room, field, value, version),
-            _ => server::legacy_merge(room, &object(values), version),
+            _ => server::legacy_merge(room, &object(values).into(), version),
         }
     }
 

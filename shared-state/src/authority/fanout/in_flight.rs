@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::authority::audience::Audience;
+use crate::authority::fanout::state_texts::StateId;
 use crate::authority::order::Accepted;
 use crate::authority::source::SessionId;
 use crate::proto::Outcome;
@@ -29,18 +30,30 @@ pub(super) enum After {
 
 /// A state or delta that is made at a version and sent once that version is durable.
 pub(super) struct CatchUp {
-    /// The version that a delta starts from; `None`: the full state.
-    pub(super) since: Option<u64>,
     pub(super) version: u64,
+    pub(super) content: Content,
+    /// The room's schema, for a client that joins with a different one.
+    pub(super) schema: Option<String>,
+    /// The session's audience when the content was made.
+    pub(super) audience: Audience,
+}
+
+pub(super) enum Content {
+    /// The full state.
+    State(StateId, Arc<String>),
+    Delta(Delta),
+}
+
+/// What has changed since a version.
+#[derive(Default)]
+pub(super) struct Delta {
+    pub(super) since: u64,
+    /// A JSON array of updates, or for a legacy client of a room an object of values.
     pub(super) text: String,
-    /// The moves from list to list that are in a delta, or nothing.
+    /// The moves from list to list, or nothing.
     pub(super) moves: String,
     /// The fields in a delta for a legacy client; otherwise empty.
     pub(super) fields: Vec<Arc<str>>,
-    /// The room's schema, for a client that joins with a different one.
-    pub(super) schema: Option<String>,
-    /// The session's audience when the text was made.
-    pub(super) audience: Audience,
 }
 
 /// The changes in flight in the order of their versions, which are consecutive.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::authority::change::{self, Incoming};
-use crate::authority::fanout::in_flight::CatchUp;
+use crate::authority::fanout::in_flight::{Content, Delta};
 use crate::authority::fanout::sessions::Flow;
 use crate::authority::fanout::values::reads_field_verbatim;
 use crate::authority::fanout::{Fanout, Outbox};
@@ -114,36 +114,35 @@ impl<O: Outbox> Fanout<O> {
         }
     }
 
-    /// Sends a state or delta whose version has become durable. `text` is the part that the client may read.
-    pub(super) fn send_legacy_catch_up(
-        &mut self,
-        id: SessionId,
-        catch_up: &CatchUp,
-        text: &str,
-        head: &Head<'_>,
-    ) {
+    /// Sends a state or delta whose version has become durable, the part of it that the client may read.
+    pub(super) fn send_legacy(&mut self, id: SessionId, at: u64, content: Content, head: &Head<'_>) {
         let Some(session) = self.sessions.get_mut(id) else { return };
         let Some(reconcile) = &mut session.reconcile else { return };
         let version = reconcile.leap(&mut self.legacy_clock);
-        let frame = match catch_up.since {
-            None if head.state.is_complete() => server::legacy_sync(&self.room, text, version),
-            _ => server::legacy_merge(&self.room, text, version),
+        let (frame, delta) = match content {
+            Content::State(_, text) if head.state.is_complete() => {
+                (server::legacy_sync(&self.room, &text, version), None)
+            }
+            Content::State(_, text) => (server::legacy_merge(&self.room, &text, version), None),
+            Content::Delta(Delta { since, text, fields, .. }) => {
+                (server::legacy_merge(&self.room, &text.into(), version), Some((since, fields)))
+            }
         };
         if !session.outbox.push(&frame) {
             // The queue refused the frame: the session still needs it.
             session.flow = Flow::Behind;
-            match catch_up.since {
+            match delta {
                 None => reconcile.mark_all_outdated(),
-                Some(since) => {
-                    catch_up.fields.iter().for_each(|field| reconcile.mark_outdated(field.clone()));
+                Some((since, fields)) => {
+                    fields.into_iter().for_each(|field| reconcile.mark_outdated(field));
                     session.synced = since;
                 }
             }
             return;
         }
-        match catch_up.since {
-            None => reconcile.sent_all(version, catch_up.version),
-            Some(_) => reconcile.sent(version, catch_up.version, catch_up.fields.iter()),
+        match delta {
+            None => reconcile.sent_all(version, at),
+            Some((_, fields)) => reconcile.sent(version, at, fields.iter()),
         }
         self.resend_outdated(id, head);
     }

@@ -10,6 +10,7 @@ mod header_table;
 mod in_flight;
 mod legacy;
 mod sessions;
+mod state_texts;
 mod values;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::proto::{ClientId, Dialect, JoinRequest, Outcome, room_schema, server,
 use header_table::HeaderTable;
 use in_flight::{After, InFlightQueue};
 use sessions::{Flow, Session, Sessions};
+use state_texts::StateTexts;
 
 pub use sessions::Outbox;
 
@@ -47,6 +49,7 @@ pub(super) struct Fanout<O> {
     in_flight: InFlightQueue,
     sessions: Sessions<O>,
     access: Access,
+    states: StateTexts,
     headers: HeaderTable,
     legacy_clock: LegacyClock,
 }
@@ -62,6 +65,7 @@ impl<O> Fanout<O> {
             durable: head.version,
             in_flight: InFlightQueue::default(),
             sessions: Sessions::default(),
+            states: StateTexts::default(),
             headers: HeaderTable::default(),
             legacy_clock: LegacyClock::default(),
         }

@@ -80,6 +80,8 @@ pub(super) enum Decision {
 pub(super) struct Head<'a> {
     pub(super) epoch: u64,
     pub(super) version: u64,
+    /// Differs whenever the state's data do, also where the version is the same.
+    pub(super) revision: u64,
     pub(super) state: &'a dyn RoomState,
     pub(super) answers: &'a IdempotencyTable,
 }
@@ -91,6 +93,8 @@ pub(super) struct Order {
     work: u64,
     epoch: u64,
     head: u64,
+    /// See [`Head::revision`].
+    revision: u64,
     state: Box<dyn RoomState>,
     answers: IdempotencyTable,
     /// When the room's history began, in milliseconds since 1970.
@@ -119,6 +123,7 @@ impl Order {
             work: limits.work,
             epoch,
             head: 0,
+            revision: 0,
             created_at: None,
             schema: LoggedSchema { own: state.schema(), logged: None, migrated: false },
             state,
@@ -141,7 +146,9 @@ impl Order {
     /// Sets the time to `now`, in milliseconds since 1970.
     pub(super) fn set_time(&mut self, now: u64) {
         self.refusals.set_time(now);
-        self.state.set_time(now);
+        if self.state.set_time(now) {
+            self.revised();
+        }
     }
 
     pub(super) const fn epoch(&self) -> u64 {
@@ -161,8 +168,19 @@ impl Order {
         &mut *self.state
     }
 
+    /// The state's data have changed without a new version.
+    pub(super) const fn revised(&mut self) {
+        self.revision += 1;
+    }
+
     pub(super) fn head(&self) -> Head<'_> {
-        Head { epoch: self.epoch, version: self.head, state: &*self.state, answers: &self.answers }
+        Head {
+            epoch: self.epoch,
+            version: self.head,
+            revision: self.revision,
+            state: &*self.state,
+            answers: &self.answers,
+        }
     }
 
     /// A session of this client begins. The client's answers are not forgotten until its last session ends.
@@ -346,6 +364,7 @@ impl Order {
         }
         let applied = applied?;
         self.head = version;
+        self.revised();
         self.schema.migrated = false;
         if declared.is_some() {
             self.state.mark_stored(updates);

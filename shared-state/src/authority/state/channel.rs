@@ -260,11 +260,13 @@ impl RoomState for ChannelLog {
         Ok(())
     }
 
-    fn set_time(&mut self, now: u64) {
+    fn set_time(&mut self, now: u64) -> bool {
         if now > self.now || self.now - now > SET_BACK {
             self.now = now;
         }
+        let before = self.retained.len();
         self.trim();
+        self.retained.len() != before
     }
 }
 

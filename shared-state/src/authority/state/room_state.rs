@@ -129,9 +129,11 @@ pub trait RoomState: Any + Send {
     /// The reason why it cannot be read, for people.
     fn restore(&mut self, data: &str, versions: &str) -> Result<(), String>;
 
-    /// Sets the time to `now`, in milliseconds since 1970, for a state that depends on it.
-    fn set_time(&mut self, now: u64) {
+    /// Sets the time to `now`, in milliseconds since 1970, for a state that depends on it. Returns whether that changed
+    /// the data.
+    fn set_time(&mut self, now: u64) -> bool {
         let _ = now;
+        false
     }
 
     /// The schema of the struct, if there is one.

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
@@ -79,6 +80,11 @@ impl Object<'_> {
         self
     }
 
+    /// Appends the name of a member whose value is to be inserted at the place that is returned.
+    pub(super) fn space(&mut self, name: &str) -> usize {
+        self.name(name).len()
+    }
+
     /// Appends a member whose value is JSON text in several pieces.
     pub(super) fn concat(&mut self, name: &str, pieces: &[&str]) -> &mut Self {
         self.name(name).extend(pieces.iter().copied());
@@ -108,8 +114,8 @@ impl Object<'_> {
     }
 }
 
-/// A frame. `address` is a room's or a channel's, `payload` appends a JSON value of about `size` bytes.
-fn frame(kind: &str, address: Option<&str>, size: usize, payload: impl FnOnce(&mut String)) -> Frame {
+/// The text of a frame. `address` is a room's or a channel's, `payload` appends a JSON value of about `size` bytes.
+fn text(kind: &str, address: Option<&str>, size: usize, payload: impl FnOnce(&mut String)) -> String {
     let mut out = String::with_capacity(size + 64 + address.map_or(0, str::len));
     Object::push(&mut out, |envelope| {
         envelope.member("type", kind);
@@ -122,7 +128,26 @@ fn frame(kind: &str, address: Option<&str>, size: usize, payload: impl FnOnce(&m
         }
         payload(envelope.name("payload"));
     });
-    Frame::from(out)
+    out
+}
+
+/// A frame. `address` is a room's or a channel's, `payload` appends a JSON value of about `size` bytes.
+fn frame(kind: &str, address: Option<&str>, size: usize, payload: impl FnOnce(&mut String)) -> Frame {
+    Frame::from(text(kind, address, size, payload))
+}
+
+/// A frame whose payload is an object with these members and `data`, which the frame shares with others. `members`
+/// appends about `size` bytes and returns the [place](Object::space) of `data`.
+pub(super) fn shared_frame(
+    kind: &str,
+    address: &str,
+    size: usize,
+    data: &Arc<String>,
+    members: impl FnOnce(&mut Object<'_>) -> usize,
+) -> Frame {
+    let mut at = 0;
+    let around = text(kind, Some(address), size, |out| Object::push(out, |payload| at = members(payload)));
+    Frame::with_inside(around, at, data)
 }
 
 /// A frame whose payload is an object of about `size` bytes with these members.

@@ -1,11 +1,12 @@
 //! The legacy dialect: the messages of a client that asks for no subprotocol.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::json::{Object, json_frame, nullable, object_frame};
+use super::json::{Object, json_frame, nullable, object_frame, shared_frame};
 use crate::proto::{Envelope, Frame, RoomDetails, Secret, Violation, split_address};
 
 /// The prefix of the type of a channel's message; the rest is the channel's name.
@@ -264,21 +265,23 @@ pub fn update(room: &str, key: &str, value: &str, version: u64) -> Frame {
     })
 }
 
-/// `state:merge`: `data` is a JSON object.
+/// `state:merge`: `data` is a JSON object. If it is long, the frame shares it.
 #[must_use]
-pub fn merge(room: &str, data: &str, version: u64) -> Frame {
+pub fn merge(room: &str, data: &Arc<String>, version: u64) -> Frame {
     fields("state:merge", room, data, version)
 }
 
-/// `state:sync`: `data` is a JSON object.
+/// `state:sync`: `data` is a JSON object. If it is long, the frame shares it.
 #[must_use]
-pub fn sync(room: &str, data: &str, version: u64) -> Frame {
+pub fn sync(room: &str, data: &Arc<String>, version: u64) -> Frame {
     fields("state:sync", room, data, version)
 }
 
-fn fields(kind: &str, room: &str, data: &str, version: u64) -> Frame {
-    object_frame(kind, Some(room), data.len() + 64, |payload| {
-        payload.json("data", data).member("version", &version);
+fn fields(kind: &str, room: &str, data: &Arc<String>, version: u64) -> Frame {
+    shared_frame(kind, room, 64, data, |payload| {
+        let at = payload.space("data");
+        payload.member("version", &version);
+        at
     })
 }
 

@@ -1,12 +1,14 @@
 //! The server's answers to a join: the whole state, or what changed since a version.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::change::Rejection;
 use super::hex::{self, Hex};
 use super::join::RoomSchema;
-use super::json::{Object, is_zero, object_frame};
+use super::json::{Object, is_zero, object_frame, shared_frame};
 use super::permissions::Denied;
 use crate::core::{Reject, WireUpdate};
 use crate::proto::Frame;
@@ -143,19 +145,21 @@ impl Beside<'_> {
     }
 }
 
-/// The whole state: `data` is a JSON object.
+/// The whole state: `data` is a JSON object. If it is long, the frame shares it.
 #[must_use]
 pub fn sync(
     room: &str,
     epoch: u64,
     version: u64,
-    data: &str,
+    data: &Arc<String>,
     beside: Beside<'_>,
     outcomes: &Outcomes,
 ) -> Frame {
-    object_frame("state:sync", Some(room), data.len() + beside.len() + 96, |payload| {
-        payload.member("epoch", &Hex(epoch)).member("version", &version).json("data", data);
+    shared_frame("state:sync", room, beside.len() + 96, data, |payload| {
+        payload.member("epoch", &Hex(epoch)).member("version", &version);
+        let at = payload.space("data");
         beside.write(outcomes, payload);
+        at
     })
 }
 

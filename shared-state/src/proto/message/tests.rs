@@ -1,6 +1,7 @@
 //! The frames, byte for byte.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{client, presence, room, room_schema, server};
@@ -67,6 +68,7 @@ fn frames() -> Vec<Frame> {
         presence::push_update(&mut updated, id, "{}");
         presence::push_left(&mut left, id);
     }
+    let (empty, spaced) = (Arc::new("{}".to_owned()), Arc::new("{ }".to_owned()));
     let mut frames = vec![
         client::hello("secret \"id\"", None),
         client::hello("secret", Some("to\"ken")),
@@ -88,9 +90,9 @@ fn frames() -> Vec<Frame> {
         server::welcome("id", &Limits::default(), Some(Duration::from_millis(1500))),
         server::renewed(None),
         server::renewed(Some(Duration::MAX)),
-        server::sync("lobby", 7, 17, r#"{"a": 1}"#, server::Beside::default(), &none),
-        server::sync(chat, u64::MAX, 17, "{}", beside, &outcomes),
-        server::sync("lobby", 7, 17, "{}", other, &last),
+        server::sync("lobby", 7, 17, &Arc::new(r#"{"a": 1}"#.to_owned()), server::Beside::default(), &none),
+        server::sync(chat, u64::MAX, 17, &empty, beside, &outcomes),
+        server::sync("lobby", 7, 17, &empty, other, &last),
         server::delta("lobby", 9, 17, "[]", server::Beside::default(), &none),
         server::delta(chat, 9, 17, "[{}, {}]", beside, &one),
         server::change(chat, 18, "i\"d", "[{}]", None),
@@ -122,8 +124,8 @@ fn frames() -> Vec<Frame> {
         server::legacy_broadcast(&channel_address("lobby", "cha\"t"), "i\"d", 5, "[ ]"),
         server::legacy_relay("lob\"by", "game:\"move", "i\"d", 5, "[ ]"),
         server::legacy_update("lobby", "ke\"y", "[ ]", 5),
-        server::legacy_merge("lobby", "{ }", 5),
-        server::legacy_sync("lobby", "{ }", 5),
+        server::legacy_merge("lobby", &spaced, 5),
+        server::legacy_sync("lobby", &spaced, 5),
         presence::legacy_join("lob\"by", "{ }"),
         presence::legacy_joined("lob\"by", &[], &plain),
         presence::legacy_joined("lobby", &["{}".to_owned(), "1".to_owned()], &details),

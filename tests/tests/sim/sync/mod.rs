@@ -5,6 +5,7 @@ mod forbidden_paths;
 mod no_effect;
 mod random_structs;
 mod replica;
+mod shared_states;
 mod simulation;
 mod undo;
 mod undo_never_written;

@@ -64,7 +64,14 @@ impl Harness {
         let join = self.frames();
         assert_eq!(join.len(), 1, "{join:?}");
         let epoch = 7;
-        self.receive(&server::sync("room", epoch, 0, "{}", Default::default(), &proto::Outcomes::default()));
+        self.receive(&server::sync(
+            "room",
+            epoch,
+            0,
+            &"{}".to_owned().into(),
+            Default::default(),
+            &proto::Outcomes::default(),
+        ));
     }
 
     fn receive(&mut self, frame: &proto::Frame) {
@@ -478,7 +485,14 @@ fn what_is_known_not_to_be_allowed_is_refused_at_once() {
 fn who_returns_says_for_whom_the_last_state_was() {
     let mut replica = Harness::live();
     let beside = server::Beside { audience: Some(0xab), ..Default::default() };
-    replica.receive(&server::sync("room", 7, 3, "{}", beside, &proto::Outcomes::default()));
+    replica.receive(&server::sync(
+        "room",
+        7,
+        3,
+        &"{}".to_owned().into(),
+        beside,
+        &proto::Outcomes::default(),
+    ));
     replica.receive(&server::delta("room", 3, 4, "[]", Default::default(), &proto::Outcomes::default()));
     replica.replica.disconnected();
     replica.replica.connected(64);
