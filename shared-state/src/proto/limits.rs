@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::{Code, Reject, SharedState, WireUpdate, transfer};
 
-/// The limits of a server. What exceeds one of them is refused with a [`Code`](crate::core::Code), except for `window`,
-/// `queue`, `queue_bytes`, `clients_per_room`, `in_flight`, `in_flight_bytes`, `presence_interval` and `heartbeat`: these
-/// refuse nothing by themselves, and say below what happens.
+/// The limits of a server. What exceeds one of them is refused with a [`Code`](crate::core::Code), except for
+/// `bytes_per_address`, `window`, `queue`, `queue_bytes`, `queued_bytes`, `clients_per_room`, `in_flight`,
+/// `in_flight_bytes`, `presence_interval` and `heartbeat`: these refuse nothing by themselves, and say below what happens.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Limits {
@@ -41,6 +41,9 @@ pub struct Limits {
     /// How many rooms that are not in memory an address may join in a second, and ten times that at once; beyond that the
     /// join is refused with [`Code::TooOften`], and a client tries again later. Default 100.
     pub rooms_opened_per_address: u32,
+    /// How many bytes an address may send in a second, and ten times that at once, messages and what surrounds them; beyond
+    /// that its connections are not read for as long as it takes. Default 32 MiB.
+    pub bytes_per_address: usize,
     /// The most unanswered changes of a client in one room; as many answers are kept for it. Default 128.
     pub window: usize,
     /// The most frames queued for one connection; beyond that it is sent one delta later. Default 256.
@@ -48,6 +51,9 @@ pub struct Limits {
     /// The most bytes of the frames queued for one connection; beyond that it is sent one delta later. A longer frame, as
     /// a room's state, is queued alone. Default 1 MiB.
     pub queue_bytes: usize,
+    /// The most bytes of the frames queued for all connections; beyond that a connection that has frames queued is sent one
+    /// delta later. A frame counts for each connection that it is queued for. Default 256 MiB.
+    pub queued_bytes: usize,
     /// The most absent clients whose sequence numbers a room remembers; beyond it the one whose last accepted change is
     /// oldest is forgotten. Default 10,000.
     pub clients_per_room: usize,
@@ -91,9 +97,11 @@ impl Default for Limits {
             connections_per_address: 1000,
             handshakes_per_address: 100,
             rooms_opened_per_address: 100,
+            bytes_per_address: 32 << 20,
             window: 128,
             queue: 256,
             queue_bytes: 1 << 20,
+            queued_bytes: 256 << 20,
             clients_per_room: 10_000,
             state: 4 << 20,
             in_flight: 1024,

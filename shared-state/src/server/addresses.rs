@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use crate::proto::Limits;
 use crate::server::access::Handshake;
-use crate::server::processor_time::{AllTime, Part};
-use crate::server::rate_limit::TokenBucket;
+use crate::server::processor_time::{AllTime, Part, Spent};
+use crate::server::rate_limit::{ByteRate, TokenBucket};
 
 /// With this many addresses, those without a connection whose budgets are full are forgotten, once a second at most. With
 /// four times as many, all without a connection are.
@@ -56,6 +56,7 @@ pub(super) struct Addresses {
     connections: usize,
     handshakes: u32,
     rooms: u32,
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -90,6 +91,7 @@ struct Known {
     sockets: usize,
     handshakes: TokenBucket,
     rooms: TokenBucket,
+    bytes: ByteRate,
 }
 
 /// Why a connection is not taken.
@@ -124,6 +126,7 @@ impl Addresses {
             connections: limits.connections_per_address,
             handshakes: limits.handshakes_per_address,
             rooms: limits.rooms_opened_per_address,
+            bytes: limits.bytes_per_address,
         }
     }
 
@@ -171,6 +174,7 @@ impl Addresses {
             sockets: 0,
             handshakes: per_second(self.handshakes),
             rooms: per_second(self.rooms),
+            bytes: ByteRate::new(self.bytes, now),
         })
     }
 }
@@ -188,7 +192,7 @@ impl Known {
 
     /// Whether forgetting it changes nothing.
     fn is_idle(&mut self, now: Instant) -> bool {
-        self.handshakes.is_full(now) && self.rooms.is_full(now)
+        self.handshakes.is_full(now) && self.rooms.is_full(now) && self.bytes.is_empty(now)
     }
 }
 
@@ -206,10 +210,18 @@ impl Counted {
         all.by_address.get_mut(&self.address).is_none_or(|known| known.rooms.take(Instant::now()))
     }
 
-    /// Counts the processor time that the connection has spent; returns its part of all.
-    pub(super) fn spend(&self, spent: Duration) -> Part {
+    /// Counts bytes that the connection has sent. Returns how long it is not to be read.
+    pub(super) fn received(&self, bytes: usize) -> Duration {
+        let mut all = self.addresses.lock();
+        let known = all.by_address.get_mut(&self.address);
+        known.map_or(Duration::ZERO, |known| known.bytes.add(bytes, Instant::now()))
+    }
+
+    /// Counts what the connection has spent; returns what it may take. `others_wait`: tasks wait for a processor.
+    pub(super) fn spend(&self, spent: Spent, others_wait: bool, now: Instant) -> Part {
         let All { by_address, connected, time, .. } = &mut *self.addresses.lock();
-        time.take(spent, *connected, by_address.get(&self.address).map_or(1, |known| known.connections))
+        let connections = by_address.get(&self.address).map_or(1, |known| known.connections);
+        time.take(spent, others_wait, (*connected, connections), now)
     }
 }
 
@@ -300,7 +312,10 @@ mod tests {
         let all = addresses(2, 100, 1);
         let (one, other) = (address("192.0.2.1"), address("192.0.2.2"));
         let mut held = vec![all.connect(one).unwrap()];
-        let share = |counted: &Counted| counted.spend(Duration::ZERO).share;
+        let share = |counted: &Counted| {
+            all.lock().time = AllTime::shared_equally();
+            counted.spend(Spent::NOTHING, false, Instant::now()).share
+        };
         let whole = share(&held[0]);
         held.push(all.connect(one).unwrap());
         assert_eq!(share(&held[1]), whole / 2.0);
@@ -309,6 +324,16 @@ mod tests {
         drop(other);
         held.pop();
         assert_eq!(share(&held[0]), whole);
+    }
+
+    #[test]
+    fn the_connections_of_an_address_share_its_bytes() {
+        let all = Arc::new(Addresses::new(&Limits { bytes_per_address: 1_000, ..Limits::default() }));
+        let held = [(); 2].map(|()| all.connect(address("192.0.2.1")).unwrap());
+        assert_eq!(held[0].received(9_000), Duration::ZERO);
+        assert!(held[1].received(3_000) > Duration::from_millis(1_500));
+        let other = all.connect(address("192.0.2.2")).unwrap();
+        assert_eq!(other.received(9_000), Duration::ZERO);
     }
 
     #[test]

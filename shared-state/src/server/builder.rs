@@ -16,6 +16,7 @@ use crate::server::access::{Access, Action, Handshake};
 use crate::server::addresses::{Addresses, ClientAddress};
 use crate::server::client_names::ClientNames;
 use crate::server::connections::Connections;
+use crate::server::fanout::queue::QueuedBytes;
 use crate::server::membership::settings::RoomSettings;
 use crate::server::membership::{Ask, RoomAccessTable};
 use crate::server::origins::Origins;
@@ -360,6 +361,7 @@ impl ServerBuilder {
             directory,
             presence_rooms,
             connections,
+            queued: Arc::new(QueuedBytes::new(limits.queued_bytes)),
             addresses: Arc::new(Addresses::new(&limits)),
             client_address: self.client_address,
             limits,

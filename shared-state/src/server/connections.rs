@@ -118,11 +118,13 @@ impl Drop for Registration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::fanout::queue::QueuedBytes;
 
     #[tokio::test]
     async fn the_newer_connection_of_a_client_wins_and_stays() {
         let connections = Arc::new(Connections::new());
-        let queues: Vec<_> = (0..3).map(|_| Arc::new(Queue::new(1, 1))).collect();
+        let all = Arc::new(QueuedBytes::new(1));
+        let queues: Vec<_> = (0..3).map(|_| Arc::new(Queue::new(1, 1, all.clone()))).collect();
         let mut registrations: Vec<_> =
             queues.iter().map(|queue| connections.register(queue.clone()).unwrap()).collect();
         registrations[0].identify("a".into());

@@ -18,6 +18,7 @@ use crate::proto::presence::{LegacyPresence, PresenceRequest, PresenceSet, rejec
 use crate::proto::{ClientId, Frame, Limits, RoomDetails, Secret, Violation, server};
 use crate::server::fanout::presence_queue::PresenceQueueId;
 use crate::server::fanout::queue::Queue;
+use crate::server::fanout::wakes::Wakes;
 use crate::server::membership::Membership;
 
 /// Where the roster puts a session's frames: a presence queue of the connection. Closed on drop.
@@ -115,6 +116,8 @@ impl PresenceRoom {
 
     /// Changes the roster. Sends what is due now, and starts the task that sends the rest when it is due.
     fn act<R>(self: &Arc<Self>, act: impl FnOnce(&mut Roster<Outlet>, Duration) -> R) -> R {
+        // Dropped after the lock is released.
+        let _wakes = Wakes::gather(&self.runtime);
         let mut core = self.lock();
         let now = self.presence_rooms.now();
         let done = act(&mut core.roster, now);
@@ -138,6 +141,7 @@ impl PresenceRoom {
                 due.saturating_sub(self.presence_rooms.now())
             };
             tokio::time::sleep(wait).await;
+            let _wakes = Wakes::gather(&self.runtime);
             self.lock().roster.tick(self.presence_rooms.now());
         }
     }

@@ -1,10 +1,14 @@
 //! The processor time of connections, and how it is shared out when there is too little of it.
 //!
-//! A connection is charged for the processor time that its task takes when it is polled: for what it asks for, and for what it is sent. When all
-//! connections together take more than [`SHARE`] of the processors, and tasks wait for a processor, those that take more
-//! than an equal part are not read for a while. Addresses have equal parts, and the connections of an address have equal
-//! parts of that. So whoever asks for little is served soon, whatever the others ask for, and an idle processor is never
-//! withheld.
+//! A connection is charged for the processor time that its task takes when it is polled: for what it asks for, and for what
+//! it is sent. When all connections together take more than [`SHARE`] of the processors, and tasks wait for a processor,
+//! those that take most are not read for a while: each may take so many times an equal part of the time, and that number
+//! falls while tasks wait, down to one, and rises while they do not ([additive increase, multiplicative decrease][aimd] with
+//! both multiplicative, as the number spans orders of magnitude). Addresses have equal parts, and the connections of an
+//! address have equal parts of that. So whoever asks for little is served soon, whatever the others ask for, and an idle
+//! processor is never withheld.
+//!
+//! [aimd]: https://en.wikipedia.org/wiki/Additive_increase/multiplicative_decrease
 
 use std::cell::Cell;
 use std::num::NonZero;
@@ -13,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use cpu_time::ThreadTime;
 
-/// The part of all processors' time that is shared out among the connections while tasks wait, in percent.
+/// The part of all processors' time that is shared out in equal parts, in percent.
 const SHARE: u32 = 75;
 
 /// What all connections together may take beyond that at once.
@@ -26,10 +30,20 @@ const OWN_BURST: Duration = Duration::from_millis(2);
 const MOST_EXCESS: Duration = Duration::from_millis(20);
 
 /// Tasks wait for a processor if one that could go on does not within this time.
-const LATE: Duration = Duration::from_millis(5);
+const LATE: Duration = Duration::from_millis(1);
+
+/// How often the number of equal parts that a connection may take is adjusted, and by which factors: while tasks wait, and
+/// while they do not.
+const ADJUST: (Duration, f64, f64) = (Duration::from_millis(2), 0.5, 1.1);
+
+/// The most equal parts that a connection may take.
+const MOST_PARTS: f64 = 10_000.0;
+
+/// How much a poll counts in the moving average of the part of the time for which polls have a processor.
+const WEIGHT: f64 = 0.02;
 
 /// The time is charged in parts that are at least this long. After each the other tasks have their turn.
-const PART: Duration = Duration::from_micros(250);
+const PART: Duration = Duration::from_micros(100);
 
 /// The longest time for which a connection is not read.
 const LONGEST_REST: Duration = Duration::from_secs(1);
@@ -82,18 +96,26 @@ pub(super) fn counted<R>(uncharged: &mut Duration, poll: impl FnOnce() -> R) -> 
     polled
 }
 
-/// The processor time that the task which is polled has taken since it was last charged, if it is worth charging for: it is
-/// charged now.
-pub(super) fn charge() -> Option<Duration> {
+/// What a task has taken.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Spent {
+    /// How long it was polled.
+    polled: Duration,
+    /// The part of that for which it had a processor.
+    had: f64,
+}
+
+/// What the task that is polled has taken since it was last charged, if it is worth charging for: it is charged now.
+pub(super) fn charge() -> Option<Spent> {
     let now = Instant::now();
-    let spent = now.saturating_duration_since(SINCE.get()?);
-    (spent >= PART).then(|| {
+    let polled = now.saturating_duration_since(SINCE.get()?);
+    (polled >= PART).then(|| {
         SINCE.set(Some(now));
         let mut polls = POLLS.get();
         let processor = ThreadTime::try_now().ok().map(|time| time.as_duration());
-        let share = polls.share(processor, now);
+        let had = polls.share(processor, now);
         POLLS.set(polls);
-        spent.mul_f64(share)
+        Spent { polled, had }
     })
 }
 
@@ -131,38 +153,70 @@ impl Bucket {
     }
 }
 
-/// The processor time that all connections take together.
+/// The time that all connections take together.
 #[derive(Debug)]
 pub(super) struct AllTime {
-    bucket: Bucket,
-    /// What is shared out, in processors.
-    share: f64,
+    /// The time for which they are polled.
+    polled: Bucket,
+    processors: f64,
+    /// The part of that for which they have a processor.
+    had: f64,
+    /// How many equal parts a connection may take.
+    parts: f64,
+    /// When that was adjusted, and whether tasks have waited since.
+    adjusted: Instant,
+    others_waited: bool,
 }
 
 impl AllTime {
     pub(super) fn new() -> Self {
-        let processors = available_parallelism().map_or(1, NonZero::get);
-        let share = processors as f64 * f64::from(SHARE) / 100.0;
-        Self { bucket: Bucket::new(BURST, Instant::now()), share }
+        let (processors, now) = (available_parallelism().map_or(1, NonZero::get), Instant::now());
+        Self {
+            polled: Bucket::new(BURST, now),
+            processors: processors as f64,
+            had: 1.0,
+            parts: MOST_PARTS,
+            adjusted: now,
+            others_waited: false,
+        }
     }
 
-    /// Counts what a connection has spent that is one of so many of its address, which is one of so many.
-    pub(super) fn take(&mut self, spent: Duration, addresses: usize, connections: usize) -> Part {
-        self.bucket.take(spent, self.share, Instant::now());
-        Part {
-            share: self.share / addresses.max(1) as f64 / connections.max(1) as f64,
-            is_scarce: self.bucket.is_over(),
+    /// Counts what a connection has spent that is one of so many of its address, which is one of so many. Returns the
+    /// processor time, and what the connection may take.
+    pub(super) fn take(
+        &mut self,
+        spent: Spent,
+        others_wait: bool,
+        (addresses, connections): (usize, usize),
+        now: Instant,
+    ) -> Part {
+        let share = self.processors * f64::from(SHARE) / 100.0;
+        self.polled.take(spent.polled, share, now);
+        self.had += (spent.had - self.had) * WEIGHT;
+        let is_scarce = self.polled.is_over();
+        self.adjust(others_wait && is_scarce, now);
+        let equal = share * self.had / addresses.max(1) as f64 / connections.max(1) as f64;
+        Part { share: (equal * self.parts).min(self.processors), is_over: is_scarce && others_wait }
+    }
+
+    fn adjust(&mut self, others_wait: bool, now: Instant) {
+        self.others_waited |= others_wait;
+        let (every, down, up) = ADJUST;
+        if now.saturating_duration_since(self.adjusted) >= every {
+            let factor = if std::mem::take(&mut self.others_waited) { down } else { up };
+            self.parts = (self.parts * factor).clamp(1.0, MOST_PARTS);
+            self.adjusted = now;
         }
     }
 }
 
-/// A connection's part of the time.
+/// What a connection may take of the time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Part {
     /// How much, in processors.
     pub(super) share: f64,
     /// Whether all connections together take more than there is.
-    pub(super) is_scarce: bool,
+    is_over: bool,
 }
 
 /// The processor time that a connection takes of its part.
@@ -176,9 +230,9 @@ impl OwnTime {
 
     /// Counts what was spent. Returns how long the connection is not to be read, if it took more than its part while others
     /// wait.
-    pub(super) fn take(&mut self, spent: Duration, part: Part, others_wait: bool) -> Option<Duration> {
-        self.0.take(spent, part.share, Instant::now());
-        (part.is_scarce && others_wait && self.0.is_over()).then(|| self.0.rest(part.share))
+    pub(super) fn take(&mut self, spent: Spent, part: Part, now: Instant) -> Option<Duration> {
+        self.0.take(spent.polled.mul_f64(spent.had), part.share, now);
+        (part.is_over && self.0.is_over()).then(|| self.0.rest(part.share))
     }
 }
 
@@ -212,17 +266,59 @@ mod tests {
         assert_eq!(bucket.rest(0.0001), LONGEST_REST);
     }
 
+    fn spent(polled: Duration) -> Spent {
+        Spent { polled, had: 1.0 }
+    }
+
+    impl AllTime {
+        /// The parts after tasks have waited for long, and what a connection of these may take.
+        pub(in crate::server) fn shared_equally() -> Self {
+            Self { parts: 1.0, processors: 2.0, ..Self::new() }
+        }
+    }
+
+    impl Spent {
+        pub(in crate::server) const NOTHING: Self = Self { polled: Duration::ZERO, had: 1.0 };
+    }
+
     #[test]
     fn addresses_have_equal_parts_and_their_connections_equal_parts_of_those() {
-        let mut all = AllTime { share: 1.5, ..AllTime::new() };
-        assert_eq!(all.take(MS, 3, 5), Part { share: 0.1, is_scarce: false });
-        assert_eq!(all.take(Duration::from_secs(1), 3, 1), Part { share: 0.5, is_scarce: true });
+        let now = Instant::now();
+        let mut all = AllTime::shared_equally();
+        let part = all.take(spent(MS), false, (3, 5), now);
+        assert_eq!(part, Part { share: 0.1, is_over: false });
+        let part = all.take(spent(Duration::from_secs(1)), true, (3, 1), now);
+        assert_eq!(part, Part { share: 0.5, is_over: true });
+        let part = all.take(Spent { polled: MS, had: 0.0 }, true, (1, 1), now);
+        assert_eq!(part.share, 1.5 * (1.0 - WEIGHT), "the processors have other work, too");
+    }
+
+    #[test]
+    fn the_parts_fall_while_tasks_wait_and_rise_while_they_do_not() {
+        let start = Instant::now();
+        let mut all = AllTime { processors: 2.0, ..AllTime::new() };
+        let mut share = |at: u32, others_wait| {
+            all.take(spent(100 * MS), others_wait, (10, 15), start + at * ADJUST.0).share
+        };
+        assert_eq!(share(1, false), 2.0, "one connection may have all");
+        let falling: Vec<_> = (2..30).map(|at| share(at, true)).collect();
+        assert!(falling.is_sorted_by(|one, next| one >= next));
+        assert!(
+            falling.last().is_some_and(|last| (last - 0.01).abs() < 1e-9),
+            "an equal part is left to each"
+        );
+        assert!((30..60).map(|at| share(at, false)).is_sorted_by(|one, next| one < next));
     }
 
     #[tokio::test]
     async fn nobody_rests_while_no_task_waits() {
-        let part = Part { share: 0.001, is_scarce: true };
-        assert_eq!(OwnTime::new().take(Duration::from_secs(1), part, take_turns().await), None);
+        let (now, second) = (Instant::now(), spent(Duration::from_secs(1)));
+        let rest = |spent, others_wait| {
+            let mut all = AllTime::shared_equally();
+            let part = all.take(second, others_wait, (1000, 1000), now);
+            OwnTime::new().take(spent, part, now)
+        };
+        assert_eq!(rest(second, take_turns().await), None);
         let busy = tokio::spawn(async {
             loop {
                 std::thread::sleep(LATE);
@@ -230,8 +326,8 @@ mod tests {
             }
         });
         tokio::task::yield_now().await;
-        assert_eq!(OwnTime::new().take(Duration::from_secs(1), part, take_turns().await), Some(LONGEST_REST));
-        assert_eq!(OwnTime::new().take(MS, part, true), None, "it takes less than its part");
+        assert_eq!(rest(second, take_turns().await), Some(LONGEST_REST));
+        assert_eq!(rest(spent(MS), true), None, "a short burst is not held back");
         busy.abort();
     }
 
@@ -240,7 +336,7 @@ mod tests {
         assert!(charge().is_none(), "no task is polled");
         let mut uncharged = 3 * MS;
         counted(&mut uncharged, || {
-            assert!(charge().unwrap() >= 3 * MS);
+            assert!(charge().unwrap().polled >= 3 * MS);
             assert!(charge().is_none());
         });
         assert!(uncharged < PART && charge().is_none());

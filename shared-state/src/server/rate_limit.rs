@@ -1,4 +1,5 @@
-//! A token bucket: limits the wrong passwords of an address, and the relayed messages of a connection.
+//! Limits of what happens in a time: a number of events, such as wrong passwords of an address or relayed messages of a
+//! connection, and a number of bytes.
 
 use std::time::{Duration, Instant};
 
@@ -61,9 +62,61 @@ impl TokenBucket {
     }
 }
 
+/// A [leaky bucket](https://en.wikipedia.org/wiki/Leaky_bucket) of bytes.
+#[derive(Clone, Debug)]
+pub(super) struct ByteRate {
+    per_second: f64,
+    /// How many may come at once.
+    burst: f64,
+    /// How many have come that the rate has not made good.
+    bytes: f64,
+    at: Instant,
+}
+
+impl ByteRate {
+    /// `per_second` bytes, and ten times that at once.
+    pub(super) fn new(per_second: usize, now: Instant) -> Self {
+        let per_second = per_second.max(1) as f64;
+        Self { per_second, burst: per_second * 10.0, bytes: 0.0, at: now }
+    }
+
+    /// Counts bytes that have come. Returns how long no more may come.
+    pub(super) fn add(&mut self, bytes: usize, now: Instant) -> Duration {
+        self.leak(now);
+        self.bytes += bytes as f64;
+        let rest = (self.bytes - self.burst).max(0.0) / self.per_second;
+        Duration::try_from_secs_f64(rest).unwrap_or(Duration::MAX)
+    }
+
+    /// Whether it is as if none had come.
+    pub(super) fn is_empty(&mut self, now: Instant) -> bool {
+        self.leak(now);
+        self.bytes == 0.0
+    }
+
+    fn leak(&mut self, now: Instant) {
+        let gone = now.saturating_duration_since(self.at).as_secs_f64() * self.per_second;
+        self.bytes = (self.bytes - gone).max(0.0);
+        self.at = now;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_have_a_burst_and_then_a_rate() {
+        let start = Instant::now();
+        let after = |milliseconds| start + Duration::from_millis(milliseconds);
+        let mut rate = ByteRate::new(1_000, start);
+        assert_eq!(rate.add(10_000, start), Duration::ZERO);
+        assert_eq!(rate.add(500, start), Duration::from_millis(500));
+        assert_eq!(rate.add(0, after(400)), Duration::from_millis(100));
+        assert_eq!(rate.add(0, after(500)), Duration::ZERO);
+        assert!(!rate.is_empty(after(10_499)) && rate.is_empty(after(10_500)));
+        assert_eq!(rate.add(10_000, after(60_000)), Duration::ZERO);
+    }
 
     #[test]
     fn a_bucket_allows_a_burst_and_then_a_rate() {

@@ -34,7 +34,7 @@ use crate::server::addresses::{Addresses, ClientAddress};
 use crate::server::client_names::ClientNames;
 use crate::server::connection::{Connection, Entry};
 use crate::server::connections::Connections;
-use crate::server::fanout::queue::{CloseReason, Queue};
+use crate::server::fanout::queue::{CloseReason, Queue, QueuedBytes};
 use crate::server::origins::Origins;
 use crate::server::presence::PresenceRooms;
 use crate::server::rooms::channel_handle::Channel;
@@ -92,6 +92,7 @@ pub(super) struct Inner {
     pub(super) directory: Arc<Directory>,
     pub(super) presence_rooms: Arc<PresenceRooms>,
     pub(super) connections: Arc<Connections>,
+    pub(super) queued: Arc<QueuedBytes>,
     pub(super) limits: Arc<Limits>,
     pub(super) access: Arc<Access>,
     pub(super) origins: Origins,
@@ -136,7 +137,8 @@ impl Server {
             Ok(counted) => counted,
             Err(crowded) => return answer(StatusCode::TOO_MANY_REQUESTS, crowded.to_string()),
         };
-        let queue = Arc::new(Queue::new(self.0.limits.queue, self.0.limits.queue_bytes));
+        let queue =
+            Arc::new(Queue::new(self.0.limits.queue, self.0.limits.queue_bytes, self.0.queued.clone()));
         let Some(registration) = self.0.connections.register(queue.clone()) else {
             return answer(StatusCode::SERVICE_UNAVAILABLE, "the server is shutting down".to_owned());
         };

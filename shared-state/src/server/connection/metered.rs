@@ -1,4 +1,5 @@
-//! A socket that counts what is read of it, so that a message that is never finished can be noticed.
+//! A socket that counts what is read of it, so that an address can be held to a rate, and a message that is never finished
+//! can be noticed.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -11,16 +12,30 @@ use tokio::time::Instant;
 /// The bytes of a client's control frame besides its payload: two, and the mask.
 const CONTROL: u64 = 6;
 
+/// The bytes are charged in parts that are at least this long.
+const PART: u64 = 16 << 10;
+
 /// A socket with a count of the bytes that were read.
 #[derive(Debug)]
 pub(super) struct Metered<T> {
     pub(super) io: T,
     read: u64,
+    /// How many of them were charged.
+    charged: u64,
 }
 
 impl<T> Metered<T> {
     pub(super) const fn new(io: T) -> Self {
-        Self { io, read: 0 }
+        Self { io, read: 0, charged: 0 }
+    }
+
+    /// The bytes that were read since this was last called, if they are worth charging for: they are charged now.
+    pub(super) fn charge(&mut self) -> Option<usize> {
+        let bytes = self.read - self.charged;
+        (bytes >= PART).then(|| {
+            self.charged = self.read;
+            usize::try_from(bytes).unwrap_or(usize::MAX)
+        })
     }
 }
 

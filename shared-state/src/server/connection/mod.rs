@@ -5,6 +5,7 @@
 //! queue holds, with one flush for many frames. It holds no lock while it waits. Joins, leaves and token renewals are
 //! in `join`.
 
+mod fragments;
 mod join;
 mod metered;
 pub(crate) mod protocol;
@@ -23,8 +24,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error as SocketError, ProtocolError};
-use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
-use tokio_tungstenite::tungstenite::protocol::frame::{self, CloseFrame};
+use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 
 use crate::authority::Relayed;
@@ -33,6 +34,7 @@ use crate::proto::Dialect;
 use crate::proto::{Frame, JoinRequest, Limits, server};
 use crate::server::access::{Access, Handshake, Identity};
 use crate::server::addresses::Counted;
+use crate::server::connection::fragments::Fragments;
 use crate::server::connection::metered::{Arrival, Metered};
 use crate::server::connection::protocol::{Inbound, Incoming, LegacyAction, Request, too_large};
 use crate::server::connections::Registration;
@@ -40,7 +42,7 @@ use crate::server::fanout::queue::{CloseReason, Next, Queue, Signal, Work};
 use crate::server::membership::Membership;
 use crate::server::membership::memberships::Memberships;
 use crate::server::presence::{PresenceRooms, PresenceSessions};
-use crate::server::processor_time::{self, OwnTime};
+use crate::server::processor_time::{self, OwnTime, Spent};
 use crate::server::rate_limit::TokenBucket;
 use crate::server::rooms::directory::Directory;
 use crate::server::rooms::legacy_listeners::Listening;
@@ -52,6 +54,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A connection whose change takes at least this long to decide is not read for a while.
 const LONG_WORK: Duration = Duration::from_millis(5);
+
+/// After so many fragments of a frame, the other tasks have their turn.
+const FRAGMENTS_AT_ONCE: u32 = 8;
 
 /// An idle connection has a read buffer of this size; the write buffer is allocated with the first frame.
 const BUFFER: usize = 4 << 10;
@@ -110,6 +115,8 @@ pub(crate) struct Connection<T> {
     socket: WebSocketStream<Metered<T>>,
     /// What has arrived of the next message.
     arrival: Arrival,
+    /// The frame that is being written.
+    sending: Fragments,
     /// What was read while a password was checked, and is to be handled next.
     read_ahead: VecDeque<Result<Message, SocketError>>,
     inbound: Inbound<RoomSession>,
@@ -171,6 +178,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             handshake,
             socket,
             arrival: Arrival::default(),
+            sending: Fragments::default(),
             read_ahead: VecDeque::new(),
             inbound,
             queue,
@@ -269,19 +277,33 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 expires = self.expires;
                 tick.as_mut().reset(self.or_expired(self.last_read + self.limits.heartbeat));
             }
+            // Boxed, so that an idle connection does not reserve memory for the futures.
+            if let Some(bytes) = self.socket.get_mut().charge() {
+                Box::pin(self.rest_if_fast(bytes)).await?;
+            }
             if let Some(spent) = processor_time::charge() {
-                // Boxed, so that an idle connection does not reserve memory for the future.
                 Box::pin(self.rest_if_short(spent)).await?;
             }
         }
     }
 
+    /// Reads nothing for a while after these bytes, if the address sends more than it may.
+    async fn rest_if_fast(&mut self, bytes: usize) -> Result<(), End> {
+        match self.counted.as_ref().map(|counted| counted.received(bytes)) {
+            None | Some(Duration::ZERO) => Ok(()),
+            Some(rest) => self.meanwhile(Box::pin(tokio::time::sleep(rest))).await,
+        }
+    }
+
     /// Lets other connections have their turn. Reads nothing for a while if there is too little processor time, and this
     /// connection takes more than its part.
-    async fn rest_if_short(&mut self, spent: Duration) -> Result<(), End> {
+    async fn rest_if_short(&mut self, spent: Spent) -> Result<(), End> {
         let others_wait = processor_time::take_turns().await;
-        let Some(part) = self.counted.as_ref().map(|counted| counted.spend(spent)) else { return Ok(()) };
-        match self.time.take(spent, part, others_wait) {
+        let Some(counted) = &self.counted else { return Ok(()) };
+        // The clock of the sockets may be stopped in tests, that of the processors is not.
+        let now = std::time::Instant::now();
+        let part = counted.spend(spent, others_wait, now);
+        match self.time.take(spent, part, now) {
             Some(rest) => self.meanwhile(Box::pin(tokio::time::sleep(rest))).await,
             None => Ok(()),
         }
@@ -523,12 +545,12 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         // Bounded, because a busy room must not keep the connection from being read.
         for _ in 0..=self.limits.queue {
             match self.queue.next() {
-                Next::Frame(frame) => self.feed(message(frame)).await?,
+                Next::Frame(frame) => self.feed_frame(frame).await?,
                 Next::LostRoom => self.inbound.retain(|session| !session.room.is_closed()),
                 Next::Drained => self.inbound.rooms().for_each(|joined| joined.room.drained(joined.session)),
                 Next::Presence(frames) => {
                     for frame in frames.iter() {
-                        self.feed(message(frame.clone())).await?;
+                        self.feed_frame(frame.clone()).await?;
                     }
                 }
                 Next::PresenceDrained(lane) => self.presence_sessions.drained(lane),
@@ -541,6 +563,24 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
 
     async fn feed(&mut self, message: Message) -> Result<(), End> {
         timeout(self.limits.heartbeat * 2, self.socket.feed(message)).await??;
+        Ok(())
+    }
+
+    /// Feeds a frame. If this is dropped, [`close_socket`](Self::close_socket) sends the rest of it.
+    async fn feed_frame(&mut self, frame: Frame) -> Result<(), End> {
+        self.sending = Fragments::of(frame);
+        let mut sent = 0;
+        while !self.sending.is_empty() {
+            let ready = poll_fn(|context| self.socket.poll_ready_unpin(context));
+            timeout(self.limits.heartbeat * 2, ready).await??;
+            if let Some(fragment) = self.sending.next() {
+                self.socket.start_send_unpin(fragment)?;
+            }
+            sent += 1;
+            if sent % FRAGMENTS_AT_ONCE == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
         Ok(())
     }
 
@@ -559,13 +599,15 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
     /// the last frames may be lost.
     async fn close_socket(&mut self, reason: &CloseReason) {
         loop {
+            // The rest of a frame that was begun first: no other frame may come between its fragments.
+            for fragment in &mut self.sending {
+                if self.socket.feed(fragment).await.is_err() {
+                    return;
+                }
+            }
             match self.queue.next() {
                 Next::Frame(_) if reason.code == Code::Expired => {}
-                Next::Frame(frame) => {
-                    if self.socket.feed(message(frame)).await.is_err() {
-                        return;
-                    }
-                }
+                Next::Frame(frame) => self.sending = Fragments::of(frame),
                 Next::LostRoom | Next::Drained | Next::Presence(_) | Next::PresenceDrained(_) => {}
                 Next::Nothing => break,
             }
@@ -579,9 +621,12 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             _ => CloseCode::Policy,
         };
         let close = CloseFrame { code, reason: reason.code.as_str().into() };
-        if self.socket.feed(message(error)).await.is_err()
-            || self.socket.send(Message::Close(Some(close))).await.is_err()
-        {
+        for fragment in Fragments::of(error) {
+            if self.socket.feed(fragment).await.is_err() {
+                return;
+            }
+        }
+        if self.socket.send(Message::Close(Some(close))).await.is_err() {
             return;
         }
         loop {
@@ -621,16 +666,11 @@ fn expired() -> CloseReason {
     CloseReason::new(Code::Expired, "what identifies the user has expired; connect again with a newer token")
 }
 
-/// Makes a WebSocket message without copying or checking: text frames are made from a `String`, so they are UTF-8.
-fn message(frame: Frame) -> Message {
-    let data = if frame.is_binary() { Data::Binary } else { Data::Text };
-    Message::Frame(frame::Frame::message(frame.into_bytes(), OpCode::Data(data), true))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::server::connections::Connections;
+    use crate::server::fanout::queue::QueuedBytes;
     use crate::server::rooms::room_types::RoomTypes;
     use crate::store::MemoryStore;
 
@@ -644,7 +684,7 @@ mod tests {
         let directory =
             Directory::new(RoomTypes::default(), store, limits.clone(), Duration::from_secs(1), accesses);
         let presence_rooms = PresenceRooms::new(&limits);
-        let queue = Arc::new(Queue::new(1, 1));
+        let queue = Arc::new(Queue::new(1, 1, Arc::new(QueuedBytes::new(1))));
         let registration = Arc::new(Connections::new()).register(queue.clone()).unwrap();
         let (io, _peer) = tokio::io::duplex(64);
         let request = hyper::Request::get("/").body(()).unwrap();

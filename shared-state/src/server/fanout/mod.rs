@@ -2,3 +2,4 @@
 
 pub(crate) mod presence_queue;
 pub(crate) mod queue;
+pub(crate) mod wakes;

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -13,6 +14,7 @@ use crate::authority;
 use crate::core::Code;
 use crate::proto::{Frame, Resume};
 use crate::server::fanout::presence_queue::{Due, PresenceQueueId, PresenceQueues};
+use crate::server::fanout::wakes::wake;
 
 /// The greatest capacity, in frames, that an empty queue retains.
 const IDLE_CAPACITY: usize = 8;
@@ -38,6 +40,35 @@ pub(crate) struct Queue {
     /// The most bytes of all frames but one: a frame of any length is taken by an empty queue.
     max_bytes: usize,
     inner: Mutex<Inner>,
+    all: Arc<QueuedBytes>,
+}
+
+/// The bytes of the frames in the queues of all connections. A frame counts for each queue that it is in.
+#[derive(Debug)]
+pub(crate) struct QueuedBytes {
+    bytes: AtomicUsize,
+    limit: usize,
+}
+
+impl QueuedBytes {
+    /// Beyond `limit`, queues that are not empty take no more frames.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { bytes: AtomicUsize::new(0), limit }
+    }
+
+    // The number orders nothing else.
+
+    fn has_space(&self, bytes: usize) -> bool {
+        self.bytes.load(Ordering::Relaxed).saturating_add(bytes) <= self.limit
+    }
+
+    fn add(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn remove(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -61,16 +92,6 @@ struct Inner {
 }
 
 impl Inner {
-    /// Whether there is space for a frame.
-    fn takes(&self, frame: &Frame, limit: usize, max_bytes: usize) -> bool {
-        self.frames.is_empty() || self.frames.len() < limit && self.bytes + frame.len() <= max_bytes
-    }
-
-    fn add(&mut self, frame: Frame) {
-        self.bytes += frame.len();
-        self.frames.push_back(frame);
-    }
-
     fn poll(&mut self, context: &Context<'_>, has_work: bool) -> Poll<Signal> {
         if let Some(close_reason) = &self.close_reason {
             return Poll::Ready(Signal::Killed(close_reason.clone()));
@@ -130,8 +151,9 @@ pub(crate) enum Next {
 }
 
 impl Queue {
-    pub(crate) fn new(limit: usize, max_bytes: usize) -> Self {
-        Self { limit: limit.max(1), max_bytes, inner: Mutex::default() }
+    /// A queue of `limit` frames with `max_bytes`, one of those that `all` counts.
+    pub(crate) fn new(limit: usize, max_bytes: usize, all: Arc<QueuedBytes>) -> Self {
+        Self { limit: limit.max(1), max_bytes, inner: Mutex::default(), all }
     }
 
     /// Locks the queue. Poisoning is ignored, because no code under the lock can leave the queue partly changed.
@@ -146,32 +168,40 @@ impl Queue {
         let task = inner.task.take();
         drop(inner);
         if let Some(task) = task {
-            task.wake();
+            wake(task);
         }
         changed
     }
 
+    /// Adds a frame if the queue is empty, or has space within these limits.
+    fn try_add(&self, inner: &mut Inner, frame: &Frame, limit: usize, max_bytes: usize) -> bool {
+        let bytes = frame.len();
+        let has_space =
+            || inner.frames.len() < limit && inner.bytes + bytes <= max_bytes && self.all.has_space(bytes);
+        let taken = inner.frames.is_empty() || has_space();
+        if taken {
+            self.add(inner, frame.clone());
+        }
+        taken
+    }
+
+    fn add(&self, inner: &mut Inner, frame: Frame) {
+        inner.bytes += frame.len();
+        self.all.add(frame.len());
+        inner.frames.push_back(frame);
+    }
+
     fn push(&self, frame: &Frame) -> bool {
         self.change(|inner| {
-            let taken = inner.takes(frame, self.limit, self.max_bytes);
-            if taken {
-                inner.add(frame.clone());
-            } else {
-                inner.refused = true;
-            }
+            let taken = self.try_add(inner, frame, self.limit, self.max_bytes);
+            inner.refused |= !taken;
             taken
         })
     }
 
     /// Queues a frame that may be dropped, unless the queue is half full: the other half is reserved for other frames.
     pub(crate) fn offer(&self, frame: &Frame) -> bool {
-        self.change(|inner| {
-            let taken = inner.takes(frame, self.limit.div_ceil(2), self.max_bytes / 2);
-            if taken {
-                inner.add(frame.clone());
-            }
-            taken
-        })
+        self.change(|inner| self.try_add(inner, frame, self.limit.div_ceil(2), self.max_bytes / 2))
     }
 
     /// Queues frames about presence. `false`: the presence queue refused them.
@@ -187,7 +217,7 @@ impl Queue {
     /// Queues a frame even beyond the limit. For the connection's own answers: there is at most one for each frame that
     /// it reads, and it sends them before it reads another.
     pub(crate) fn reply(&self, frame: Frame) {
-        self.change(|inner| inner.add(frame));
+        self.change(|inner| self.add(inner, frame));
     }
 
     /// A joined room has ended. `last` is the room's last frame if it could not be queued; it is queued beyond the
@@ -195,7 +225,7 @@ impl Queue {
     fn lost_room(&self, last: Option<Frame>) {
         self.change(|inner| {
             inner.lost_room = true;
-            last.into_iter().for_each(|frame| inner.add(frame));
+            last.into_iter().for_each(|frame| self.add(inner, frame));
         });
     }
 
@@ -244,6 +274,7 @@ impl Queue {
         match inner.frames.pop_front() {
             Some(frame) => {
                 inner.bytes -= frame.len();
+                self.all.remove(frame.len());
                 Next::Frame(frame)
             }
             None => {
@@ -302,6 +333,13 @@ impl Queue {
     }
 }
 
+impl Drop for Queue {
+    fn drop(&mut self) {
+        let bytes = self.lock().bytes;
+        self.all.remove(bytes);
+    }
+}
+
 /// The queue of a connection as a room uses it for one session.
 #[derive(Debug)]
 pub(crate) struct Outbox {
@@ -346,6 +384,10 @@ mod tests {
         Frame::from(text.to_owned())
     }
 
+    fn queue(limit: usize, max_bytes: usize) -> Arc<Queue> {
+        Arc::new(Queue::new(limit, max_bytes, Arc::new(QueuedBytes::new(usize::MAX))))
+    }
+
     fn taken(queue: &Queue) -> Vec<String> {
         let mut frames = Vec::new();
         loop {
@@ -359,7 +401,7 @@ mod tests {
 
     #[test]
     fn g9_a_full_queue_refuses_and_says_so_once_it_is_empty() {
-        let queue = Arc::new(Queue::new(2, 100));
+        let queue = queue(2, 100);
         let mut outbox = Outbox::new(queue.clone());
         assert!(outbox.push(&frame("1")) && outbox.push(&frame("2")));
         assert!(!outbox.push(&frame("3")));
@@ -373,7 +415,7 @@ mod tests {
 
     #[test]
     fn g9_frames_that_are_too_long_together_are_refused_and_one_alone_is_not() {
-        let queue = Arc::new(Queue::new(10, 100));
+        let queue = queue(10, 100);
         let mut outbox = Outbox::new(queue.clone());
         let long = frame(&"x".repeat(60));
         assert!(outbox.push(&long) && !outbox.push(&long));
@@ -386,8 +428,27 @@ mod tests {
     }
 
     #[test]
+    fn g9_queues_have_a_limit_together() {
+        let all = Arc::new(QueuedBytes::new(100));
+        let queues = [(); 3].map(|()| Arc::new(Queue::new(10, 80, all.clone())));
+        let outboxes = queues.clone().map(Outbox::new);
+        let [mut one, mut other, mut third] = outboxes;
+        let long = frame(&"x".repeat(40));
+        assert!(one.push(&long) && one.push(&long) && other.push(&frame("1")));
+        assert!(!other.push(&long) && !other.offer(&frame(&"x".repeat(20))));
+        assert!(third.push(&long), "an empty queue takes a frame in any case");
+        assert!(!other.push(&frame("1")));
+        assert_eq!(taken(&queues[1]), ["1"]);
+        let [first, second, last] = queues;
+        drop((one, first));
+        assert!(third.push(&frame("2")) && other.push(&frame("3")));
+        assert_eq!((taken(&last).len(), taken(&second).len()), (2, 1));
+        assert_eq!(all.bytes.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
     fn the_end_of_a_room_is_queued_even_if_the_queue_is_full() {
-        let queue = Arc::new(Queue::new(1, 100));
+        let queue = queue(1, 100);
         let mut full = Outbox::new(queue.clone());
         assert!(full.push(&frame("1")));
         let end = frame("end");

@@ -20,6 +20,7 @@ use crate::core::{Code, Reject};
 use crate::proto::Dialect;
 use crate::proto::{ChangeRequest, ClientId, JoinRequest, Resume, Violation, server, split_address};
 use crate::server::fanout::queue::{CloseReason, Outbox};
+use crate::server::fanout::wakes::Wakes;
 use crate::server::membership::RoomAccess;
 use crate::server::rooms::appends::{Appends, Batch, Pending, Progress};
 use crate::server::rooms::compaction::{Compaction, described};
@@ -210,6 +211,8 @@ impl Room {
     /// if the lock may be held for long, by a hook of an observer or by a long change, the thread's other tasks move to
     /// another thread while this one waits for the lock.
     fn with<R>(self: &Arc<Self>, act: impl FnOnce(&mut Core) -> R) -> Result<R, Closed> {
+        // Dropped after the lock is released.
+        let _wakes = Wakes::gather(&self.runtime);
         let guard = match self.core.try_lock() {
             Ok(guard) => Ok(guard),
             Err(TryLockError::Poisoned(poisoned)) => Err(poisoned),
@@ -225,6 +228,7 @@ impl Room {
 
     /// As [`with`](Self::with), for the program's threads: waits for the lock without moving other tasks.
     fn with_here<R>(self: &Arc<Self>, act: impl FnOnce(&mut Core) -> R) -> Result<R, Closed> {
+        let _wakes = Wakes::gather(&self.runtime);
         self.with_locked(self.core.lock().unwrap_or_else(PoisonError::into_inner), act)
     }
 
