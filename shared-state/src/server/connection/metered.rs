@@ -1,5 +1,5 @@
-//! A socket that counts what is read of it, so that an address can be held to a rate, and a message that is never finished
-//! can be noticed.
+//! A socket that counts what is read of it, so that an address can be held to a rate, a message that is never finished can be
+//! noticed, and whoever sends frames that are no messages is not read for long at once.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 /// The bytes of a client's control frame besides its payload: two, and the mask.
 const CONTROL: u64 = 6;
 
-/// The bytes are charged in parts that are at least this long.
+/// The bytes are charged in parts that are at least this long. When so many were read, the next read waits for its turn.
 const PART: u64 = 16 << 10;
 
 /// A socket with a count of the bytes that were read.
@@ -22,17 +22,24 @@ pub(super) struct Metered<T> {
     read: u64,
     /// How many of them were charged.
     charged: u64,
+    /// How many had been read when reading last waited for its turn.
+    waited: u64,
 }
 
 impl<T> Metered<T> {
     pub(super) const fn new(io: T) -> Self {
-        Self { io, read: 0, charged: 0 }
+        Self { io, read: 0, charged: 0, waited: 0 }
+    }
+
+    /// Whether the bytes that were read are worth charging for.
+    pub(super) const fn is_chargeable(&self) -> bool {
+        self.read - self.charged >= PART
     }
 
     /// The bytes that were read since this was last called, if they are worth charging for: they are charged now.
     pub(super) fn charge(&mut self) -> Option<usize> {
-        let bytes = self.read - self.charged;
-        (bytes >= PART).then(|| {
+        self.is_chargeable().then(|| {
+            let bytes = self.read - self.charged;
             self.charged = self.read;
             usize::try_from(bytes).unwrap_or(usize::MAX)
         })
@@ -45,6 +52,12 @@ impl<T: AsyncRead + Unpin> AsyncRead for Metered<T> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        // A caller that wants a message would otherwise read frames for as long as there are any.
+        if self.read - self.waited >= PART {
+            self.waited = self.read;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = buffer.filled().len();
         let read = ready!(Pin::new(&mut self.io).poll_read(context, buffer));
         self.read += (buffer.filled().len() - before) as u64;
@@ -120,7 +133,33 @@ impl Arrival {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Waker;
+
     use super::*;
+
+    #[test]
+    fn no_more_than_a_part_is_read_at_once() {
+        let bytes = vec![1; 3 * PART as usize];
+        let mut socket = Metered::new(&bytes[..]);
+        let mut context = Context::from_waker(Waker::noop());
+        let mut read = || {
+            let mut piece = [0; 1 << 10];
+            let mut buffer = ReadBuf::new(&mut piece);
+            Pin::new(&mut socket).poll_read(&mut context, &mut buffer).map(|read| {
+                read.unwrap();
+                buffer.filled().len()
+            })
+        };
+        for _ in 0..3 {
+            for _ in 0..PART >> 10 {
+                assert_eq!(read(), Poll::Ready(1 << 10));
+            }
+            assert_eq!(read(), Poll::Pending);
+        }
+        assert_eq!(read(), Poll::Ready(0));
+        assert_eq!(socket.charge(), Some(bytes.len()));
+        assert!(!socket.is_chargeable());
+    }
 
     #[test]
     fn what_is_no_complete_frame_is_a_message_that_arrives() {

@@ -89,6 +89,8 @@ enum Event {
     Kill(CloseReason),
     Write,
     Read(Option<Result<Message, SocketError>>),
+    /// Bytes were read that are no message yet.
+    Charge,
     Tick,
 }
 
@@ -260,7 +262,13 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 if !read_first && let Poll::Ready(message) = self.poll_read(context) {
                     return Poll::Ready(Event::Read(message));
                 }
-                tick.as_mut().poll(context).map(|()| Event::Tick)
+                if tick.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(Event::Tick);
+                }
+                match self.socket.get_ref().is_chargeable() {
+                    true => Poll::Ready(Event::Charge),
+                    false => Poll::Pending,
+                }
             })
             .await;
             read_first = matches!(event, Event::Write);
@@ -268,6 +276,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 Event::Kill(reason) => return Err(End::Told(reason)),
                 Event::Write => self.serve_queue().await?,
                 Event::Read(message) => self.read(message).await?,
+                Event::Charge => {}
                 Event::Tick => {
                     let next = self.tick().await?;
                     tick.as_mut().reset(self.or_expired(next));
