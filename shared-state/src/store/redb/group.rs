@@ -1,36 +1,62 @@
 //! Which of the waiting calls the next commit carries.
 //!
 //! A commit takes longer the more bytes it writes, and every call in it waits for all of it. So when much waits, a commit
-//! carries the first calls of all rooms as far as they are short, and of the rest only so many bytes: who writes little
-//! does not wait for who writes much. The calls of a room keep their order.
+//! carries the first calls of all rooms as far as they are short, and of the rest only so many bytes; and after one that
+//! carried many bytes, one carries the short calls that have come meanwhile, alone. So who writes little does not wait for
+//! who writes much, but for the commit that was begun. The calls of a room keep their order.
 
 use std::collections::{HashMap, HashSet};
 
 use super::queue::{Job, Queued};
 
 /// The bytes that a commit carries besides the oldest call and the short ones.
-const BYTES: usize = 512 << 10;
+const BYTES: usize = 128 << 10;
 
 /// A call of so many bytes is short.
 const SHORT: usize = 16 << 10;
 
-/// Takes the calls of the next commit: at least the oldest one.
-pub(super) fn take(waiting: &mut Vec<Queued>) -> Vec<Queued> {
-    let bytes: usize = waiting.iter().map(Queued::bytes).sum();
-    if bytes <= BYTES {
-        return std::mem::take(waiting);
-    }
-    let chosen = choose(waiting);
-    let (mut taken, mut left) = (Vec::new(), Vec::new());
-    for (queued, is_chosen) in std::mem::take(waiting).into_iter().zip(chosen) {
-        if is_chosen { taken.push(queued) } else { left.push(queued) }
-    }
-    *waiting = left;
-    taken
+/// Divides the waiting calls into commits.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    /// Whether the last commit carried many bytes.
+    was_long: bool,
 }
 
-/// Which calls the next commit carries.
-fn choose(waiting: &[Queued]) -> Vec<bool> {
+impl Groups {
+    /// Takes the calls of the next commit: at least one, and the oldest one at least every other time.
+    pub(super) fn take(&mut self, waiting: &mut Vec<Queued>) -> Vec<Queued> {
+        if bytes(waiting) <= BYTES {
+            self.was_long = false;
+            return std::mem::take(waiting);
+        }
+        let chosen = self.choose(waiting);
+        let (mut taken, mut left) = (Vec::new(), Vec::new());
+        for (queued, is_chosen) in std::mem::take(waiting).into_iter().zip(chosen) {
+            if is_chosen { taken.push(queued) } else { left.push(queued) }
+        }
+        *waiting = left;
+        self.was_long = bytes(&taken) > BYTES / 2;
+        taken
+    }
+
+    /// Which calls the next commit carries.
+    fn choose(&self, waiting: &[Queued]) -> Vec<bool> {
+        if self.was_long {
+            let short = choose(waiting, SHORT);
+            if short.contains(&true) {
+                return short;
+            }
+        }
+        choose(waiting, usize::MAX)
+    }
+}
+
+fn bytes(calls: &[Queued]) -> usize {
+    calls.iter().map(Queued::bytes).sum()
+}
+
+/// Which calls a commit carries that carries none of more than `longest` bytes.
+fn choose(waiting: &[Queued], longest: usize) -> Vec<bool> {
     // The rooms take turns: the first calls of all come first, then the second ones.
     let mut calls = HashMap::<&str, u32>::new();
     let mut turns: Vec<(u32, usize)> = Vec::with_capacity(waiting.len());
@@ -48,7 +74,7 @@ fn choose(waiting: &[Queued]) -> Vec<bool> {
     for (turn, at) in turns {
         let Some(room) = waiting[at].job.room().filter(|room| !full.contains(room)) else { continue };
         let length = waiting[at].bytes();
-        if at == 0 || turn == 0 && length <= SHORT || bytes + length <= BYTES {
+        if length <= longest && (at == 0 || turn == 0 && length <= SHORT || bytes + length <= BYTES) {
             bytes += length;
             chosen[at] = true;
         } else {
@@ -92,16 +118,15 @@ mod tests {
 
     /// The numbers of the calls that each commit carries.
     fn commits(calls: &[(&str, usize)]) -> Vec<Vec<usize>> {
-        let mut waiting = waiting(calls);
+        let (mut waiting, mut groups) = (waiting(calls), Groups::default());
         let mut numbers: Vec<usize> = (0..calls.len()).collect();
         let mut commits = Vec::new();
         while !waiting.is_empty() {
-            let chosen = if waiting.iter().map(Queued::bytes).sum::<usize>() <= BYTES {
-                vec![true; waiting.len()]
-            } else {
-                choose(&waiting)
+            let chosen = match bytes(&waiting) <= BYTES {
+                true => vec![true; waiting.len()],
+                false => groups.choose(&waiting),
             };
-            let taken = take(&mut waiting);
+            let taken = groups.take(&mut waiting);
             let commit: Vec<usize> = numbers
                 .iter()
                 .zip(&chosen)
@@ -127,6 +152,24 @@ mod tests {
         assert_eq!(commits(&calls), [vec![0, 2, 3, 4, 6], vec![1, 5]]);
         // However long, the oldest is carried.
         assert_eq!(commits(&[("a", 10 * BYTES), ("a", 1), ("b", 1)]), [vec![0, 2], vec![1]]);
+    }
+
+    #[test]
+    fn after_a_long_commit_the_short_calls_go_alone() {
+        let long = 2 * BYTES;
+        let (mut backlog, mut groups) = (waiting(&[("a", long), ("a", long), ("a", 10)]), Groups::default());
+        let mut commit = |more: &[(&str, usize)]| -> Vec<usize> {
+            if !more.is_empty() {
+                backlog.extend(waiting(more));
+            }
+            groups.take(&mut backlog).iter().map(Queued::bytes).collect()
+        };
+        assert_eq!(commit(&[]), [long]);
+        // The short call of the same room stays behind its long one.
+        assert_eq!(commit(&[("b", 10), ("c", 20), ("b", 30)]), [10, 20, 30]);
+        assert_eq!(commit(&[("b", 40), ("c", long)]), [long, 40]);
+        assert_eq!(commit(&[]), [10]);
+        assert_eq!(commit(&[]), [long]);
     }
 
     #[test]

@@ -69,6 +69,7 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 use self::file::{DirectoryLock, Location, NameKey, directory, sync_directory};
+use self::group::Groups;
 use self::queue::{Done, Job, Limits, Queue, Refused, Stopped};
 use self::readers::Readers;
 use self::recovery::{Pauses, Recovery};
@@ -202,6 +203,7 @@ impl RedbBuilder {
         let writer = Writer {
             queue: queue.clone(),
             backlog: Vec::new(),
+            groups: Groups::default(),
             readers,
             commits: commits.clone(),
             extents: HashMap::new(),
@@ -230,7 +232,7 @@ impl RedbBuilder {
 /// # Threads
 /// One thread writes. It takes the waiting calls, of all rooms, into one transaction and commits it once. Meanwhile
 /// the next calls gather, so that the more there is to do, the more calls share the cost of a commit, which is two
-/// syncs of the file. When more than 512 KiB wait, rooms take turns, and short calls go first, so that a room that writes
+/// syncs of the file. When more than 128 KiB wait, rooms take turns, and short calls go first, so that a room that writes
 /// little does not wait for one that writes much. Loads and lists run on threads of their own, after the calls made before them, and delay no
 /// write. No runtime is needed: the futures can be awaited in any executor.
 ///

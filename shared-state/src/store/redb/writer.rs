@@ -13,7 +13,7 @@ use redb::{Database, ReadableDatabase, Table, WriteTransaction};
 
 use super::file::{self, Misplaced, OpenFile};
 use super::format::{self, LOG, ROOMS, SNAPSHOTS};
-use super::group;
+use super::group::Groups;
 use super::queue::{Job, Queue, Queued, Stopped, Taken};
 use super::readers::{self, Readers, Reading, Wanted};
 use super::recovery::{Panicked, Recovery, Reopening};
@@ -31,6 +31,7 @@ pub(super) struct Writer {
     pub(super) queue: Arc<Queue>,
     /// The calls that were taken from the queue and wait for the next commits.
     pub(super) backlog: Vec<Queued>,
+    pub(super) groups: Groups,
     pub(super) readers: Readers,
     pub(super) commits: Arc<AtomicU64>,
     pub(super) extents: HashMap<Arc<str>, Cached>,
@@ -124,7 +125,7 @@ impl Writer {
         loop {
             match self.queue.take(&mut self.backlog) {
                 Taken::Calls => {
-                    let group = group::take(&mut self.backlog);
+                    let group = self.groups.take(&mut self.backlog);
                     self.group(file, group)?;
                 }
                 Taken::Failed(cause) => return Err(self.fail(Vec::new(), &cause)),
