@@ -1,9 +1,7 @@
 //! G11: lists and maps whose entries have fields in the room's struct that a client's struct lacks.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
-use std::rc::Rc;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,10 +11,9 @@ use shared_state::SharedState;
 use shared_state::merge::{ListOp, MapOp, NestedOp, Place};
 use shared_state::proto::authority::{Authority, Dialect, Outbox, SessionId, Submitted, Typed};
 use shared_state::proto::replica::{Replica, ReplicaConfig};
-use shared_state::proto::{
-    ClientMessage, Code, Envelope, Frame, Limits, ServerMessage, decode_update, server,
-};
+use shared_state::proto::{ClientMessage, Code, Envelope, Limits, ServerMessage, decode_update, server};
 use shared_state::schema::Schema;
+use shared_state_tests::Tube;
 
 #[derive(SharedState, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 struct Old {
@@ -69,16 +66,6 @@ struct Vote {
     weight: i64,
 }
 
-#[derive(Clone, Default)]
-struct Tube(Rc<RefCell<VecDeque<Frame>>>);
-
-impl Outbox for Tube {
-    fn push(&mut self, frame: &Frame) -> bool {
-        self.0.borrow_mut().push_back(frame.clone());
-        true
-    }
-}
-
 struct Client<S: SharedState> {
     replica: Replica<S>,
     id: &'static str,
@@ -105,11 +92,10 @@ impl<S: SharedState + Default> Client<S> {
                         self.session.take().map(|session| room.leave(session));
                         match room.join(self.id.into(), Dialect::V1, &request, self.tube.clone()) {
                             Ok(session) => self.session = Some(session),
-                            Err(violation) => self.tube.0.borrow_mut().push_back(server::room_error(
-                                "room",
-                                violation.code,
-                                &violation.message,
-                            )),
+                            Err(violation) => {
+                                let error = server::room_error("room", violation.code, &violation.message);
+                                assert!(self.tube.push(&error));
+                            }
                         }
                     }
                     ClientMessage::Change(change) => {
@@ -121,9 +107,7 @@ impl<S: SharedState + Default> Client<S> {
                     other => panic!("{other:?}"),
                 }
             }
-            loop {
-                let next = self.tube.0.borrow_mut().pop_front();
-                let Some(frame) = next else { break };
+            while let Some(frame) = self.tube.pop() {
                 let Ok(ServerMessage::Room(_, message) | ServerMessage::Numbered(_, message)) =
                     ServerMessage::of(&frame)
                 else {

@@ -3,8 +3,6 @@
 
 #![allow(missing_docs)]
 
-use std::cell::RefCell;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,28 +10,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared_state::SharedState;
 use shared_state::proto::authority::{
-    Authority, ChannelLog, Dialect, Outbox, Permissions, Retention, RoomState, Typed,
+    Authority, ChannelLog, Dialect, Permissions, Retention, RoomState, Typed,
 };
 use shared_state::proto::{Frame, JoinRequest, Limits};
+use shared_state_tests::Tube;
 
 /// Longer than what frames do not share.
 const LONG: usize = 20 << 10;
 
-/// A queue from which nothing is taken.
-#[derive(Clone, Default)]
-struct Unread(Rc<RefCell<Vec<Frame>>>);
-
-impl Outbox for Unread {
-    fn push(&mut self, frame: &Frame) -> bool {
-        self.0.borrow_mut().push(frame.clone());
-        true
-    }
-}
-
-/// The state in the last frame of a queue.
-fn last_state(queue: &Unread) -> Value {
-    let frames = queue.0.borrow();
-    let frame = frames.last().expect("a frame");
+/// The state in a frame.
+fn state_in(frame: &Frame) -> Value {
     let mut message: Value = serde_json::from_str(frame.as_str()).expect("JSON");
     assert!(frame.len() > LONG || message["channel"] == "chat", "{frame:?}");
     message["payload"]["data"].take()
@@ -60,28 +46,28 @@ impl Permissions for Editor {
 }
 
 struct Room {
-    authority: Authority<Unread>,
-    /// Nothing that was sent is read: it keeps the texts.
-    queues: Vec<Unread>,
+    authority: Authority<Tube>,
+    /// What sessions were sent when they joined. The texts are shared while it exists.
+    sent: Vec<Frame>,
 }
 
 impl Room {
     fn new(state: impl RoomState + 'static) -> Self {
         let limits = Arc::new(Limits::default());
-        Self { authority: Authority::new("paper".into(), 7, Box::new(state), limits), queues: Vec::new() }
+        Self { authority: Authority::new("paper".into(), 7, Box::new(state), limits), sent: Vec::new() }
     }
 
     /// Joins and returns the state that the session is sent.
     fn join(&mut self, dialect: Dialect, request: &JoinRequest, is_editor: bool) -> Value {
-        let queue = Unread::default();
-        self.queues.push(queue.clone());
+        let tube = Tube::default();
         let permissions = is_editor.then(|| Arc::new(Editor) as Arc<dyn Permissions>);
-        let joined = self.authority.join_with("me".into(), dialect, request, permissions, queue.clone());
+        let joined = self.authority.join_with("me".into(), dialect, request, permissions, tube.clone());
         let id = joined.expect("the fields fit");
         if dialect == Dialect::Legacy {
             self.authority.legacy_sync(id);
         }
-        last_state(&queue)
+        self.sent.extend(std::iter::from_fn(|| tube.pop()));
+        state_in(self.sent.last().expect("a frame"))
     }
 
     fn write(&mut self, updates: &str) {
@@ -135,7 +121,7 @@ fn a_message_that_has_become_too_old_is_not_in_the_next_state() {
     let limits = Arc::new(Limits::default());
     let log = Box::new(ChannelLog::new(history, 2 * LONG));
     let address = shared_state::proto::channel_address("paper", "chat");
-    let mut room = Room { authority: Authority::new(address.into(), 7, log, limits), queues: Vec::new() };
+    let mut room = Room { authority: Authority::new(address.into(), 7, log, limits), sent: Vec::new() };
     room.authority.set_time(10_000);
     let message = "m".repeat(LONG);
     room.write(&format!(r#"[{{"key":"messages","op":"send","value":"{message}"}}]"#));
