@@ -265,10 +265,10 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
                 if tick.as_mut().poll(context).is_ready() {
                     return Poll::Ready(Event::Tick);
                 }
-                match self.socket.get_ref().is_chargeable() {
-                    true => Poll::Ready(Event::Charge),
-                    false => Poll::Pending,
+                if self.socket.get_ref().is_chargeable() {
+                    return Poll::Ready(Event::Charge);
                 }
+                Poll::Pending
             })
             .await;
             read_first = matches!(event, Event::Write);
@@ -593,6 +593,14 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
         Ok(())
     }
 
+    /// Feeds the rest of the frame that is being written.
+    async fn feed_rest(&mut self) -> Result<(), SocketError> {
+        for fragment in &mut self.sending {
+            self.socket.feed(fragment).await?;
+        }
+        Ok(())
+    }
+
     async fn flush(&mut self) -> Result<(), End> {
         timeout(self.limits.heartbeat * 2, self.socket.flush()).await??;
         Ok(())
@@ -609,10 +617,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
     async fn close_socket(&mut self, reason: &CloseReason) {
         loop {
             // The rest of a frame that was begun first: no other frame may come between its fragments.
-            for fragment in &mut self.sending {
-                if self.socket.feed(fragment).await.is_err() {
-                    return;
-                }
+            if self.feed_rest().await.is_err() {
+                return;
             }
             match self.queue.next() {
                 Next::Frame(_) if reason.code == Code::Expired => {}
@@ -630,12 +636,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection<T> {
             _ => CloseCode::Policy,
         };
         let close = CloseFrame { code, reason: reason.code.as_str().into() };
-        for fragment in Fragments::of(error) {
-            if self.socket.feed(fragment).await.is_err() {
-                return;
-            }
-        }
-        if self.socket.send(Message::Close(Some(close))).await.is_err() {
+        self.sending = Fragments::of(error);
+        if self.feed_rest().await.is_err() || self.socket.send(Message::Close(Some(close))).await.is_err() {
             return;
         }
         loop {

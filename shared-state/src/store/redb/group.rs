@@ -122,10 +122,8 @@ mod tests {
         let mut numbers: Vec<usize> = (0..calls.len()).collect();
         let mut commits = Vec::new();
         while !waiting.is_empty() {
-            let chosen = match bytes(&waiting) <= BYTES {
-                true => vec![true; waiting.len()],
-                false => groups.choose(&waiting),
-            };
+            let chosen =
+                if bytes(&waiting) <= BYTES { vec![true; waiting.len()] } else { groups.choose(&waiting) };
             let taken = groups.take(&mut waiting);
             let commit: Vec<usize> = numbers
                 .iter()
