@@ -8,10 +8,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared_state::proto::authority::{
-    Authority, Dialect, LogEntry, Outbox, SessionId, Submitted, Typed,
+    Authority, Dialect, LoadError, LogEntry, Outbox, SessionId, Submitted, Typed,
 };
 use shared_state::proto::replica::{Replica, ReplicaConfig};
-use shared_state::proto::{ChangeRequest, ClientMessage, Envelope, Frame, JoinRequest, Limits, ServerMessage};
+use shared_state::proto::{
+    ChangeRequest, ClientMessage, Envelope, Frame, JoinRequest, Limits, ServerMessage,
+};
 use shared_state::{List, SharedState, Text};
 
 /// A field of every kind.
@@ -72,7 +74,7 @@ pub struct Card {
 
 /// The frames on their way to a session.
 #[derive(Clone, Default)]
-struct Queue(Rc<RefCell<Vec<Frame>>>);
+pub struct Queue(Rc<RefCell<Vec<Frame>>>);
 
 impl Outbox for Queue {
     fn push(&mut self, frame: &Frame) -> bool {
@@ -105,16 +107,20 @@ fn state(authority: &Authority<Queue>) -> &Board {
     authority.state().as_any().downcast_ref::<Typed<Board>>().expect("a board").get()
 }
 
-fn data(authority: &Authority<Queue>) -> String {
+/// The state's data, JSON text.
+pub fn data(authority: &Authority<Queue>) -> String {
     let mut data = String::new();
     authority.state().write_data(&mut data);
     data
 }
 
-fn load(snapshot: Option<(u64, &[u8])>, tail: &[LogEntry]) -> Authority<Queue> {
-    let tail = tail.iter().map(|append| (append.version, &append.entry[..]));
+/// A room as it is read from a store: its snapshot and the entries after it, each with its version.
+pub fn load<'a>(
+    snapshot: Option<(u64, &[u8])>,
+    tail: impl IntoIterator<Item = (u64, &'a [u8])>,
+) -> Result<Authority<Queue>, LoadError> {
     let state = Box::new(Typed::new(Board::default()));
-    Authority::load("room".into(), 7, state, limits(), snapshot, tail).expect("what a room has written can be read")
+    Authority::load("room".into(), 7, state, limits(), snapshot, tail)
 }
 
 impl Room {
@@ -142,8 +148,7 @@ impl Room {
         match ClientMessage::read(&envelope) {
             Ok(ClientMessage::Change(change)) => self.change(who, &change),
             Ok(ClientMessage::Join(request)) => {
-                let joined =
-                    self.authority.join("guest".into(), Dialect::V1, &request, Queue::default());
+                let joined = self.authority.join("guest".into(), Dialect::V1, &request, Queue::default());
                 joined.ok().and_then(|id| self.authority.leave(id));
             }
             _ => {}
@@ -192,7 +197,9 @@ impl Room {
     fn deliver(&mut self) {
         for frame in self.queue.0.take() {
             match ServerMessage::of(&frame) {
-                Ok(ServerMessage::Room(_, message)) => self.eve.receive(message).expect("a message that fits"),
+                Ok(ServerMessage::Room(_, message)) => {
+                    self.eve.receive(message).expect("a message that fits")
+                }
                 other => panic!("{other:?}: {frame:?}"),
             }
             while self.eve.poll_frame().is_some() {}
@@ -209,6 +216,10 @@ impl Room {
             self.authority.leave(session);
         }
         let data = data(&self.authority);
+        let load = |snapshot, tail: &[LogEntry]| {
+            let tail = tail.iter().map(|append| (append.version, &append.entry[..]));
+            self::load(snapshot, tail).expect("what a room has written can be read")
+        };
         let mut from_log = load(None, &self.log);
         assert_eq!(self::data(&from_log), data);
         let (at, snapshot) = from_log.snapshot();
